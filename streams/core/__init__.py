@@ -1,0 +1,1 @@
+"""The pure part: events, rows, enrichment and outcomes. No clock, network, Faust or environment."""

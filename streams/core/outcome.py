@@ -1,0 +1,97 @@
+"""What can happen to an event, and what one request's answer says: the closed lists of words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """An event's last word for one vendor; with it the event is *settled*."""
+
+    ACCEPTED = "accepted"
+    DEAD_LETTERED = "dead_lettered"
+    SKIPPED = "skipped"
+
+
+class SkipReason(StrEnum):
+    """Why an event is not sent to a vendor, in the order in which reasons are looked for."""
+
+    TOO_OLD = "too_old"
+    EXPIRED = "expired"
+    DUPLICATE = "duplicate"
+    NO_CONSENT = "no_consent"
+    UNKNOWN_PRODUCT = "unknown_product"
+    OUTSIDE_CONTENT = "outside_content"
+    NO_CONTACT = "no_contact"
+    THINNED = "thinned"
+
+
+SKIP_MEANING: Mapping[SkipReason, str] = {
+    SkipReason.TOO_OLD: "older than the vendor's max_age_hours when it was read or was to be sent",
+    SkipReason.EXPIRED: "deleted by the topic's retention before it was read; counted by offsets",
+    SkipReason.DUPLICATE: "same visitor and event id as an earlier record of the same raw topic",
+    SkipReason.NO_CONSENT: "the visitor did not say yes, said no, or was forgotten",
+    SkipReason.UNKNOWN_PRODUCT: "no row in shop.products, and the event names no sku itself",
+    SkipReason.OUTSIDE_CONTENT: "did not happen inside 8SELECT content (8SELECT only)",
+    SkipReason.NO_CONTACT: "the visitor is no contact of Voyado Engage (Voyado only)",
+    SkipReason.THINNED: "another click of this contact and SKU within 30 minutes (Voyado only)",
+}
+
+
+class DeadLetterReason(StrEnum):
+    """Why an event was given up on and kept as a dead letter."""
+
+    EMPTY = "empty"
+    INVALID_JSON = "invalid_json"
+    INVALID_FIELD = "invalid_field"
+    KEY_MISMATCH = "key_mismatch"
+    TOO_LARGE = "too_large"
+    INVALID_PAYLOAD = "invalid_payload"
+    REJECTED = "rejected"
+    UNKNOWN_CONTACT = "unknown_contact"
+    DEFECT = "defect"
+
+
+DEAD_LETTER_MEANING: Mapping[DeadLetterReason, str] = {
+    DeadLetterReason.EMPTY: "a record without a value",
+    DeadLetterReason.INVALID_JSON: "not one JSON object in valid UTF-8",
+    DeadLetterReason.INVALID_FIELD: "a required field, event_id, quantity or consent out of shape",
+    DeadLetterReason.KEY_MISMATCH: "the record's key is not its anonymous_id: it cannot be joined",
+    DeadLetterReason.TOO_LARGE: "more bytes than an event or a vendor record may have",
+    DeadLetterReason.INVALID_PAYLOAD: "what would be sent does not fit the vendor's documented shape",
+    DeadLetterReason.REJECTED: "the vendor refused this very event",
+    DeadLetterReason.UNKNOWN_CONTACT: "Voyado Engage does not know the contact id (Voyado only)",
+    DeadLetterReason.DEFECT: "our own code failed over this record",
+}
+
+
+class Fate(StrEnum):
+    """What one request's answer says, by who must act next."""
+
+    ACCEPTED = "accepted"
+    THROTTLED = "throttled"
+    """408, 429: the whole vendor slows down; the events are untouched."""
+    UNAVAILABLE = "unavailable"
+    """Connection refused, 5xx: nothing was stored; wait and repeat."""
+    MISCONFIGURED = "misconfigured"
+    """401, 403, wrong address: park the vendor, tell the operator."""
+    UNCLEAR = "unclear"
+    """The request went out and no answer came: it may have been stored."""
+    REJECTED = "rejected"
+    """The vendor refuses these events; ``Verdict.refused`` says which, if the answer does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The judgement on one request over its events, numbered from 0 in request order."""
+
+    fate: Fate
+    detail: str = ""
+    """One line for a person: status and the vendor's own words, secrets masked."""
+    status: int | None = None
+    """HTTP status, or None where no answer came."""
+    retry_after_seconds: float | None = None
+    refused: Mapping[int, str] = field(default_factory=dict)
+    """REJECTED only: index → the vendor's words. Empty: the answer does not name them."""
+    vendor_ref: str | None = None
+    """ACCEPTED only: what the vendor calls what it stored."""

@@ -1,0 +1,88 @@
+"""The records this project writes: vendor records, receipts and dead letters (contract §§4-6)."""
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+
+class Source(NamedTuple):
+    """Where a raw record lies; its text form is the header ``source``."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Source":
+        """Read the text form back; raises ValueError where it is none."""
+        topic, partition, offset = text.rsplit("/", 2)
+        return cls(topic, int(partition), int(offset))
+
+
+class VendorRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """One event, mapped for one vendor: the value of a ``vendor.<v>.events`` record."""
+
+    event_id: str
+    event_type: str
+    """``click`` or ``add_to_cart``."""
+    timestamp: str
+    """When it happened in the shop: RFC 3339 UTC, milliseconds, ``Z``."""
+    anonymous_id: str
+    payload: Any
+    """What the vendor receives; readers that only pass it on decode it as ``msgspec.Raw``."""
+    contact: dict[str, str] | None = None
+    """Voyado only: the key to look the contact up by."""
+
+
+class Receipt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """The fate of one event at one vendor."""
+
+    event_id: str
+    outcome: str
+    at: str
+    attempts: int
+    """Requests made for it; 0 where enrichment decided."""
+    source: str
+    lane: str
+    """``live`` or ``redelivery``."""
+    position: int | None
+    """Offset of the vendor record, or None for a skip decided in enrichment; always written."""
+    reason: str | None = None
+    status: int | None = None
+    vendor_ref: str | None = None
+    run_id: str | None = None
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where a dead letter's raw record lies and its Kafka time in ms."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+
+
+class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An event given up on, with its reason and the record itself."""
+
+    stage: str
+    """``enrich`` or ``deliver``."""
+    reason: str
+    detail: str
+    fingerprint: str
+    """Equal for equal causes; short enough to type."""
+    attempts: int
+    at: str
+    source: Origin
+    record: str | dict[str, str]
+    """Text, or ``{"base64": …}`` where the bytes are no UTF-8; cut to fit."""
+    record_bytes: int
+    """Size of the whole record."""
+    event_id: str | None = None
+    vendor: str | None = None
+    status: int | None = None
+    answer: str | None = None
+    """The vendor's words, at most 2,000 characters, secrets masked."""

@@ -1,0 +1,117 @@
+"""Every topic name, spelled once, with how each must be set up (contract §1)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+DAY_MS = 24 * 60 * 60 * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """What a topic must look like on the broker."""
+
+    name: str
+    partitions: int | None
+    """None: any number will do (``shop.products``); new ones get the default."""
+    config: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def cleanup(self) -> str:
+        """Kafka's ``cleanup.policy``."""
+        return self.config["cleanup.policy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The topic names of one installation, each with its prefix."""
+
+    prefix: str = ""
+
+    @property
+    def clicks(self) -> str:
+        """Raw clicks."""
+        return f"{self.prefix}shop.clicks"
+
+    @property
+    def add_to_carts(self) -> str:
+        """Raw add-to-carts."""
+        return f"{self.prefix}shop.add-to-carts"
+
+    @property
+    def users(self) -> str:
+        """User rows by ``anonymous_id``; the table ``users`` reads it as its changelog."""
+        return f"{self.prefix}shop.users"
+
+    @property
+    def products(self) -> str:
+        """Product rows by ``product_id``; the global table ``products`` reads it as its changelog."""
+        return f"{self.prefix}shop.products"
+
+    @property
+    def enrich_dead_letters(self) -> str:
+        """Records that can never become an event."""
+        return f"{self.prefix}enrich.dead-letters"
+
+    @property
+    def status(self) -> str:
+        """One snapshot a worker and second."""
+        return f"{self.prefix}streams.status"
+
+    @property
+    def control(self) -> str:
+        """The operator's will, by vendor."""
+        return f"{self.prefix}streams.control"
+
+    def events(self, vendor: str) -> str:
+        """Enriched events on their way to a vendor."""
+        return f"{self.prefix}vendor.{vendor}.events"
+
+    def redelivery(self, vendor: str) -> str:
+        """Replays and resent dead letters, served after live traffic."""
+        return f"{self.prefix}vendor.{vendor}.redelivery"
+
+    def receipts(self, vendor: str) -> str:
+        """The fate of each event at a vendor."""
+        return f"{self.prefix}vendor.{vendor}.receipts"
+
+    def dead_letters(self, vendor: str) -> str:
+        """Events that a vendor refused for good."""
+        return f"{self.prefix}vendor.{vendor}.dead-letters"
+
+    def without_prefix(self, topic: str) -> str:
+        """The contract's name of a topic."""
+        return topic.removeprefix(self.prefix)
+
+    def specs(
+        self,
+        vendors: Sequence[str],
+        partitions: int,
+        *,
+        raw_days: int = 7,
+        receipt_days: int = 14,
+        dead_letter_days: int = 30,
+    ) -> list[TopicSpec]:
+        """All topics that must exist for these vendors, in the contract's order."""
+
+        def kept(name: str, days: int, **more: str) -> TopicSpec:
+            config = {"cleanup.policy": "delete", "retention.ms": str(days * DAY_MS), **more}
+            return TopicSpec(name, partitions, config)
+
+        compact = {"cleanup.policy": "compact"}
+        # A forgotten visitor's tombstone must outlive any worker that is away.
+        forgetful = compact | {"delete.retention.ms": str(30 * DAY_MS)}
+        specs = [
+            kept(self.clicks, raw_days),
+            kept(self.add_to_carts, raw_days),
+            TopicSpec(self.users, partitions, forgetful),
+            TopicSpec(self.products, None, compact),
+            kept(self.enrich_dead_letters, dead_letter_days),
+        ]
+        for vendor in vendors:
+            specs += [
+                kept(self.events(vendor), raw_days),
+                kept(self.redelivery(vendor), raw_days),
+                kept(self.receipts(vendor), receipt_days, **{"compression.type": "zstd"}),
+                kept(self.dead_letters(vendor), dead_letter_days),
+            ]
+        return [*specs, TopicSpec(self.status, 1, compact), TopicSpec(self.control, 1, compact)]

@@ -1,0 +1,65 @@
+"""What a vendor is: a mapping, a request and a reading of answers, all pure."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from streams.core.enrich import EnrichedEvent
+from streams.core.outcome import SkipReason, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One request as the courier sends it; ``path`` is appended to the vendor's base_url."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """What came back: a status with its body, or no answer and why."""
+
+    status: int | None
+    """None: no answer came."""
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
+    failure: str = ""
+    """Status None only: one plain sentence."""
+    was_sent: bool = True
+    """Status None only: whether the request may have reached the vendor."""
+
+
+Payload = Any
+"""A msgspec Struct or dict that encodes to what the vendor receives for one event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """One vendor's facts and pure functions; the registry ``VENDORS`` holds one of each."""
+
+    key: str
+    """As in topics, commands, settings and labels."""
+    name: str
+    """As people write it."""
+    settings: type[BaseModel]
+    credentials: tuple[str, ...]
+    """The settings without which the vendor is off."""
+    mapper: Callable[[Any], Callable[[EnrichedEvent], Payload | SkipReason]]
+    """settings → (event → payload, or why it is not sent); raises InvalidEvent for a misfit."""
+    build_request: Callable[[Sequence[bytes], Any], HttpRequest]
+    """(encoded payloads in order, settings) → the request that carries exactly these."""
+    build_probe: Callable[[Any], HttpRequest]
+    """settings → a request that checks key and address without storing anything."""
+    classify: Callable[[HttpAnswer, int], Verdict]
+    """(answer, number of events in the request) → verdict; total over every answer."""
+    max_batch_records: Callable[[Any], int]
+    """settings → events in one request at most; 1 for vendors without a bulk form."""
+    max_batch_bytes: Callable[[Any], int]
+    linger_seconds: Callable[[Any], float]
+    """settings → how long an event may wait for others to share its request."""
