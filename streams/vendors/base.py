@@ -4,10 +4,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from streams.core.enrich import EnrichedEvent
 from streams.core.outcome import SkipReason, Verdict
+
+
+class VendorSettings(BaseModel):
+    """What every vendor's section of the settings has; each vendor's own type adds to it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool | None = None
+    """None: on where its credentials are given."""
+    base_url: str
+    """Scheme, host and port; the documented path is appended."""
+    max_age_hours: float | None = None
+    """Events older than this are skipped as ``too_old``; None: none are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +60,7 @@ class Vendor:
     """As in topics, commands, settings and labels."""
     name: str
     """As people write it."""
-    settings: type[BaseModel]
+    settings: type[VendorSettings]
     credentials: tuple[str, ...]
     """The settings without which the vendor is off."""
     mapper: Callable[[Any], Callable[[EnrichedEvent], Payload | SkipReason]]

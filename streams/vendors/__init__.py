@@ -1,0 +1,1 @@
+"""The registry of vendors: reading this file tells which there are."""
