@@ -1,0 +1,1 @@
+"""Faust made safe and fast; knows no shop and no vendor."""
