@@ -71,7 +71,7 @@ class WorkerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def encode_snapshot(snapshot: WorkerSnapshot) -> bytes:
-    """The record value of a snapshot."""
+    """Return the record value of a snapshot."""
     return msgspec.json.encode(snapshot)
 
 

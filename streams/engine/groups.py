@@ -2,5 +2,5 @@
 
 
 def group_id(topics_prefix: str, stage: str) -> str:
-    """Kafka's group id of a stage (``enrich`` or a vendor key) in the installation of this prefix."""
+    """Return Kafka's group id of a stage: ``enrich`` or a vendor key."""
     return f"{topics_prefix}streams-{stage}"
