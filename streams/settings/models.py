@@ -1,0 +1,149 @@
+"""The sections of the settings that belong to no vendor, each a frozen type with its defaults."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+EVENT_FIELDS = (
+    "event_id",
+    "timestamp",
+    "anonymous_id",
+    "user_id",
+    "product_id",
+    "sku",
+    "quantity",
+    "price",
+    "currency",
+    "page",
+    "user_agent",
+    "locale",
+    "region",
+    "ip",
+    "campaign",
+    "miso_id",
+    "content",
+    "eightselect_user_id",
+    "consent",
+)
+"""What a field map may fill (contract §2)."""
+
+SLOTS = 10
+"""How many workers of one stage a machine's web ports are kept free for."""
+
+
+class Section(BaseModel):
+    """What all sections share: no unknown keys, no changes after loading."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class KafkaSettings(Section):
+    """Section ``[kafka]``."""
+
+    bootstrap_servers: str = "127.0.0.1:9092"
+    """``host:port``, several separated by commas."""
+    topic_prefix: str = Field("", max_length=200, pattern=r"^[A-Za-z0-9._-]*$")
+    partitions: int = Field(6, ge=1, le=10_000)
+    """Of the topics that ``streams topics create`` makes."""
+    replication_factor: int | None = Field(None, ge=1, le=100)
+    """None: the smaller of 3 and the number of brokers."""
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    ssl_cafile: Path | None = None
+    """None: the system's certificate authorities."""
+    ssl_certfile: Path | None = None
+    ssl_keyfile: Path | None = None
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _names_ports(cls, value: str) -> str:
+        servers = [server.strip() for server in value.split(",")]
+        for server in servers:
+            host, _, port = server.rpartition(":")
+            if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+                raise ValueError(f'must be host:port, separated by commas, not "{server}"')
+        return ",".join(servers)
+
+    @property
+    def servers(self) -> list[str]:
+        """The brokers, ``host:port`` each."""
+        return self.bootstrap_servers.split(",")
+
+
+class ConsentSettings(Section):
+    """Section ``[consent]``."""
+
+    mode: Literal["required", "assumed"] = "required"
+    """``required``: nothing is sent without a yes. ``assumed``: all is sent but after a no."""
+
+
+class EnrichSettings(Section):
+    """Section ``[enrich]``."""
+
+    duplicate_minutes: float = Field(10, ge=0, le=24 * 60)
+    """How long an event id is remembered per visitor; 0: not at all."""
+    chunk_records: int = Field(500, ge=1, le=10_000)
+    """Records of one partition that travel together."""
+
+
+class SourceSettings(Section):
+    """A section ``[source.<kind>]``: how a shop's own records become events."""
+
+    fields: dict[str, str] = Field(default_factory=dict)
+    """Our field → a JMESPath expression over the shop's record; empty: contract §2 as it is."""
+    timestamp_format: str | None = Field(None, min_length=1)
+    """A strptime pattern, ``s`` or ``ms``; None: RFC 3339 or integer ms."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _format_may_stand_among_the_fields(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or not isinstance(value.get("fields"), dict):
+            return value
+        fields = dict(value["fields"])
+        if "timestamp_format" not in fields:
+            return value
+        if "timestamp_format" in value:
+            raise ValueError("timestamp_format stands both beside and inside fields; keep one")
+        return value | {"timestamp_format": fields.pop("timestamp_format"), "fields": fields}
+
+    @field_validator("fields")
+    @classmethod
+    def _fields_are_known_and_compile(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, expression in value.items():
+            if name not in EVENT_FIELDS:
+                raise ValueError(f'"{name}" is no field of an event: {", ".join(EVENT_FIELDS)}')
+            try:
+                jmespath.compile(expression)
+            except JMESPathError as error:
+                first = str(error).splitlines()[0].rstrip(" :.")
+                raise ValueError(f'"{name}" is no JMESPath expression: {first}') from error
+        return value
+
+    @field_validator("timestamp_format")
+    @classmethod
+    def _format_is_one(cls, value: str | None) -> str | None:
+        if value is not None and value not in ("s", "ms") and "%" not in value:
+            raise ValueError(f'must be "s", "ms" or a strptime pattern, not "{value}"')
+        return value
+
+
+class WebSettings(Section):
+    """Section ``[web]``."""
+
+    host: str = Field("127.0.0.1", min_length=1)
+    port: int = Field(6066, ge=1, le=65535 - 3 - 10 * (SLOTS - 1))
+    """The first of a machine's ports: + 0 to 3 by stage, + 10 by slot."""
+    token: SecretStr | None = Field(None, min_length=8)
+    """None: pages are readable on loopback only, and nothing can be changed."""
+
+
+class StateSettings(Section):
+    """Section ``[state]``."""
+
+    dir: Path = Path("./state")
+    """Where tables lie; workers of different stages may share it."""

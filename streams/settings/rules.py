@@ -1,0 +1,99 @@
+"""What one value cannot say alone: rules between settings, each broken one a plain sentence."""
+
+import ipaddress
+from collections.abc import Callable, Iterator, Mapping
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from streams.settings.models import KafkaSettings, WebSettings
+from streams.vendors.base import Vendor, VendorSettings
+
+Problems = Iterator[tuple[str, str]]
+"""Pairs of a field's name and what is wrong with it."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address never leaves this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def kafka_problems(kafka: KafkaSettings) -> Problems:
+    """What does not fit together in ``[kafka]``."""
+    protocol = kafka.security_protocol
+    for name in ("sasl_mechanism", "sasl_username", "sasl_password"):
+        given = getattr(kafka, name) is not None
+        if protocol.startswith("SASL_") and not given:
+            yield name, f"is missing; security_protocol {protocol} needs it"
+        if given and not protocol.startswith("SASL_"):
+            yield name, f"has no effect with security_protocol {protocol}; SASL_SSL uses it"
+    for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile"):
+        path = getattr(kafka, name)
+        if path is None:
+            continue
+        if not protocol.endswith("SSL"):
+            yield name, f"has no effect with security_protocol {protocol}; SSL and SASL_SSL use it"
+        elif not path.is_file():
+            yield name, f"there is no file {path}"
+    if kafka.ssl_certfile is not None and kafka.ssl_keyfile is None:
+        yield "ssl_keyfile", "is missing; ssl_certfile needs its key"
+    if kafka.ssl_keyfile is not None and kafka.ssl_certfile is None:
+        yield "ssl_certfile", "is missing; ssl_keyfile belongs to a certificate"
+
+
+def web_problems(web: WebSettings) -> Problems:
+    """What does not fit together in ``[web]``."""
+    if not is_loopback(web.host) and web.token is None:
+        yield "token", f"is missing; host {web.host} can be reached from other machines"
+    yield from _header_problems({"token": web.token})
+
+
+def vendor_problems(
+    vendor: Vendor, settings: VendorSettings, variable: Callable[[str, str], str]
+) -> Problems:
+    """What does not fit together in a vendor's section; ``variable`` names other settings."""
+    secrets = {name: getattr(settings, name) for name in type(settings).model_fields}
+    secrets = {name: value for name, value in secrets.items() if isinstance(value, SecretStr)}
+    yield from _header_problems(secrets)
+    if settings.max_age_hours is not None and not 0 < settings.max_age_hours < float("inf"):
+        yield "max_age_hours", "must be more than 0"
+
+    given = [name for name in vendor.credentials if getattr(settings, name) is not None]
+    if settings.base_url:
+        yield from _address_problems(settings.base_url, bool(given))
+    elif given:
+        yield "base_url", f"is missing; {variable(vendor.key, given[0])} is given"
+    if settings.enabled is None and given:
+        off = variable(vendor.key, "enabled")
+        for name in vendor.credentials:
+            if name not in given:
+                other = variable(vendor.key, given[0])
+                yield name, f"is missing, while {other} is given; give both or set {off}=false"
+
+
+def _header_problems(secrets: Mapping[str, SecretStr | None]) -> Problems:
+    for name, secret in secrets.items():
+        text = "" if secret is None else secret.get_secret_value()
+        if not text.isascii() or not text.isprintable() or text != text.strip():
+            yield name, "must be printable ASCII without spaces around it: it travels in a header"
+
+
+def _address_problems(url: str, with_key: bool) -> Problems:
+    shape = "must be scheme, host and port only, like https://api.example.com"
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        yield "base_url", shape
+        return
+    if parts.scheme not in ("http", "https") or not host or port == 0 or not url.isprintable():
+        yield "base_url", shape
+    elif parts.path not in ("", "/") or "@" in parts.netloc or "?" in url or "#" in url:
+        yield "base_url", shape + "; the documented path is appended"
+    elif parts.scheme == "http" and with_key and not is_loopback(host):
+        yield "base_url", f"must begin with https://, or the key would reach {host} unencrypted"
