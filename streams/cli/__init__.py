@@ -1,0 +1,94 @@
+"""The command line: one module per command group, imported light so that ``--help`` is fast.
+
+Mistakes of people end in sentences on stderr and exit codes (contract §8), never in a traceback.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="streams",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"streams {version('clickstream-relay')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _streams(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    """Relay a shop's clicks and add-to-carts from Kafka to 8SELECT, Voyado Engage and Miso."""
+
+
+def _register() -> None:
+    from importlib import import_module
+
+    for name in (
+        "demo",
+        "worker",
+        "status",
+        "audit",
+        "topics",
+        "produce",
+        "sandbox",
+        "reasons",
+    ):
+        if find_spec(f"streams.cli.{name}") is None:
+            continue
+        module = import_module(f"streams.cli.{name}")
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=name)
+        else:
+            app.command(name)(getattr(module, name))
+
+
+_register()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 failed, 2 wrong use or settings."""
+    from streams.core.errors import SettingsError, SetupError, StreamsError
+
+    try:
+        try:
+            typer.main.get_command(app)(arguments, prog_name="streams")
+        except SystemExit as ended:
+            sys.stdout.flush()
+            return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except SettingsError as error:
+        return _failed(error.problems, 2)
+    except SetupError as error:
+        return _failed([str(error)], error.exit_code)
+    except StreamsError as error:
+        return _failed([str(error)], 1)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone; nothing may be written to it at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+def _failed(sentences: Sequence[str], exit_code: int) -> int:
+    for sentence in sentences:
+        # Values of settings and names of topics are shown, never obeyed by the terminal.
+        shown = "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in sentence)
+        print(shown, file=sys.stderr)  # noqa: T201
+    return exit_code

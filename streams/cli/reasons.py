@@ -1,0 +1,28 @@
+"""``streams reasons``: the closed list of words for what was not accepted."""
+
+from typing import Annotated
+
+import typer
+
+
+def reasons(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
+) -> None:
+    """List why an event is skipped or becomes a dead letter, one reason a line.
+
+    Skips come in the order in which they are looked for: of several, the first counts.
+    """
+    from streams.core.outcome import DEAD_LETTER_MEANING, SKIP_MEANING, Outcome
+
+    rows = [(str(reason), Outcome.SKIPPED, words) for reason, words in SKIP_MEANING.items()]
+    rows += [
+        (str(reason), Outcome.DEAD_LETTERED, words) for reason, words in DEAD_LETTER_MEANING.items()
+    ]
+    if as_json:
+        import json
+
+        names = ("reason", "outcome", "meaning")
+        typer.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows], indent=2))
+        return
+    for reason, outcome, words in rows:
+        typer.echo(f"{reason:<16}  {outcome:<13}  {words}")
