@@ -1,0 +1,229 @@
+"""A stage as a Faust app: its transport is ours, its group, agents, tables and web view Faust's."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import faust
+from aiokafka import AIOKafkaProducer
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from faust.types.auth import SASLMechanism
+from mode import CrashingSupervisor
+
+from streams.engine.chunks import ChunkSchema
+from streams.engine.consumer import Consumer
+from streams.engine.outputs import BATCH_OVERHEAD_BYTES, Outputs
+from streams.engine.tables import GlobalTopicTable, TopicTable
+
+MAX_BATCH_BYTES = 1_000_000
+"""Below the broker's default ``max.message.bytes`` of 1,048,588."""
+MAX_RECORD_BYTES = MAX_BATCH_BYTES - BATCH_OVERHEAD_BYTES
+
+
+class Stage:
+    """What the engine asks of the stage that runs on it; every default does nothing."""
+
+    def may_hand_out(self, tp: TP) -> bool:  # noqa: ARG002
+        """Return whether records of this partition may go to the agents now."""
+        return True
+
+    def commit_metadata(self, tp: TP, offset: int) -> str:  # noqa: ARG002
+        """Return what is stored with a commit of this offset; at most 4,096 bytes."""
+        return ""
+
+    async def on_start_positions(self, positions: Mapping[TP, tuple[int, str]]) -> None:
+        """Take the position and the commit metadata of each partition about to be read."""
+
+    def on_partitions_gone(self, tps: Iterable[TP]) -> None:
+        """Forget what is known of partitions that were revoked."""
+
+    async def settle(self, seconds: float) -> None:
+        """Begin nothing new and wait at most this long for what is under way."""
+
+    def on_expired(self, tp: TP, records: int) -> None:
+        """Take note of records that retention deleted before they were read."""
+
+    async def close(self) -> None:
+        """Let go of what is not Kafka's, at the end of the process."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What a stage's app is built from."""
+
+    stage: str
+    group: str
+    client_options: Mapping[str, Any]
+    """As aiokafka takes them: servers and security."""
+    instance_id: str
+    data_dir: Path
+    web_host: str
+    web_port: int
+    chunk_records: int = 500
+    chunks_in_hand: int = 4
+    """Unsettled chunks of one partition at most; more wait in the consumer."""
+    stash_records: int = 4_000
+    """Records of one partition that wait in the consumer before it stops fetching them."""
+    settle_on_revoke_seconds: float = 3.0
+    compression: str | None = None
+    session_seconds: float = 10.0
+
+
+class Producer(driver.Producer):  # type: ignore[misc]
+    """Faust's producer, idempotent."""
+
+    def _settings_extra(self) -> Mapping[str, Any]:
+        return {"acks": "all", "enable_idempotence": True}
+
+
+class Transport(driver.Transport):  # type: ignore[misc]
+    """Faust's aiokafka transport with our consumer and producer."""
+
+    Consumer = Consumer
+    Producer = Producer
+
+
+class TableManager(faust.tables.TableManager):  # type: ignore[misc,name-defined]
+    """Faust's table manager without its second of sleep at each start."""
+
+    async def on_start(self) -> None:
+        """Register the tables' topics and start the recovery service."""
+        await self._update_channels()
+        await self.recovery.start()
+
+
+class StageApp(faust.App):  # type: ignore[misc]
+    """One stage in one process."""
+
+    def __init__(self, options: EngineOptions, stage: Stage) -> None:
+        self.stage = options.stage
+        self.logic = stage
+        self.options = options
+        self.chunk_records = options.chunk_records
+        self.chunks_in_hand = options.chunks_in_hand
+        self.stash_records = options.stash_records
+        self.settle_on_revoke_seconds = options.settle_on_revoke_seconds
+        servers = options.client_options["bootstrap_servers"]
+        super().__init__(
+            options.group,
+            env_prefix="STREAMS_FAUST_",
+            broker=";".join(f"kafka://{server}" for server in servers),
+            broker_credentials=_credentials(options.client_options),
+            broker_client_id=f"streams-{options.instance_id}",
+            broker_commit_interval=0.1,
+            broker_commit_livelock_soft_timeout=30 * 86400.0,
+            # The consumer leaves its group for ever when paused for longer than this.
+            broker_max_poll_interval=14 * 86400.0,
+            broker_max_poll_records=6_000,
+            broker_session_timeout=options.session_seconds,
+            broker_heartbeat_interval=options.session_seconds / 5,
+            broker_rebalance_timeout=30.0,
+            broker_request_timeout=90.0,
+            consumer_auto_offset_reset="earliest",
+            consumer_group_instance_id=options.instance_id,
+            consumer_max_fetch_size=2 * 1024 * 1024,
+            producer_compression_type=options.compression,
+            producer_linger=0.0,
+            producer_max_batch_size=MAX_BATCH_BYTES,
+            producer_max_request_size=4 * 1024 * 1024,
+            producer_request_timeout=120.0,
+            stream_buffer_maxsize=65_536,
+            stream_processing_timeout=30 * 86400.0,
+            stream_wait_empty=False,
+            store="memory://",
+            table_standby_replicas=0,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            key_serializer="raw",
+            value_serializer="raw",
+            datadir=options.data_dir,
+            cython_optimizations=True,
+            web_bind=options.web_host,
+            web_host=options.web_host,
+            web_port=options.web_port,
+            web_tables_enabled=False,
+            web_router_enabled=False,
+            worker_redirect_stdouts=False,
+            TableManager=TableManager,
+        )
+
+    # -- what the consumer asks, passed on
+
+    def may_hand_out(self, tp: TP) -> bool:
+        """See ``Stage``."""
+        return self.logic.may_hand_out(tp)
+
+    def commit_metadata(self, tp: TP, offset: int) -> str:
+        """See ``Stage``."""
+        return self.logic.commit_metadata(tp, offset)
+
+    async def on_start_positions(self, positions: Mapping[TP, tuple[int, str]]) -> None:
+        """See ``Stage``."""
+        await self.logic.on_start_positions(positions)
+
+    def on_partitions_gone(self, tps: Iterable[TP]) -> None:
+        """See ``Stage``."""
+        self.logic.on_partitions_gone(tps)
+
+    async def settle(self, seconds: float) -> None:
+        """See ``Stage``."""
+        await self.logic.settle(seconds)
+
+    def on_expired(self, tp: TP, records: int) -> None:
+        """See ``Stage``."""
+        self.logic.on_expired(tp, records)
+
+    # -- what a stage builds on
+
+    def chunks_of(self, *topics: str) -> Any:
+        """Return a Faust topic whose events are chunks of these topics' records."""
+        return self.topic(*topics, schema=ChunkSchema(key_type=bytes, value_type=bytes))
+
+    def chunk_agent(self, *topics: str, name: str) -> Any:
+        """Return the decorator of an agent whose failure ends the process."""
+        return self.agent(
+            self.chunks_of(*topics), name=name, supervisor_strategy=CrashingSupervisor
+        )
+
+    def topic_table(self, name: str, **options: Any) -> TopicTable:
+        """Return a table of the rows whose partitions this worker has."""
+        return self.tables.add(  # type: ignore[no-any-return]
+            TopicTable(self, name=name, beacon=self.tables.beacon, **options)
+        )
+
+    def global_topic_table(self, name: str, **options: Any) -> GlobalTopicTable:
+        """Return a table of all rows of a topic."""
+        return self.tables.add(  # type: ignore[no-any-return]
+            GlobalTopicTable(self, name=name, beacon=self.tables.beacon, **options)
+        )
+
+    @property
+    def kafka_producer(self) -> AIOKafkaProducer:
+        """aiokafka's producer, once the app has started."""
+        return self.producer._ensure_producer()
+
+    def new_outputs(self) -> Outputs:
+        """Return empty batches; one set for each task."""
+        return Outputs(self.kafka_producer)
+
+    def _new_transport(self) -> Transport:
+        return Transport(self.conf.broker_consumer, self)
+
+    def _new_producer_transport(self) -> Transport:
+        return Transport(self.conf.broker_producer, self)
+
+
+def _credentials(options: Mapping[str, Any]) -> Any:
+    """Return Faust's form of aiokafka's security options."""
+    protocol = options.get("security_protocol", "PLAINTEXT")
+    context = options.get("ssl_context")
+    if protocol.startswith("SASL"):
+        return faust.SASLCredentials(
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            ssl_context=context,
+            mechanism=SASLMechanism(options["sasl_mechanism"]),
+        )
+    return faust.SSLCredentials(context) if protocol == "SSL" else None

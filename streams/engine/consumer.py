@@ -1,0 +1,307 @@
+"""The consumer: fetches ahead, hands out chunks by credit, commits the ledger's settled head.
+
+Three loops share one event loop: fetching (Faust's fetcher runs it), handing out, committing.
+Rules that keep it from losing records:
+
+- a fetched record is discarded only when a seek that started after its fetch brings it back;
+- a chunk enters the ledger before anybody sees it, and only its own ack takes it out;
+- a partition has a bounded number of unsettled chunks, so that no agent's queue ever fills and
+  blocks the others; what is fetched beyond that waits here, and beyond a second bound is not
+  fetched at all.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Iterable, Mapping
+from time import monotonic
+from typing import Any
+
+from aiokafka.errors import KafkaError
+from aiokafka.structs import ConsumerRecord
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from mode import Service
+
+from streams.engine.chunks import ChunkMessage
+from streams.engine.failure import DO_NOT_RESTART, FencedError, leave
+from streams.engine.ledger import Ledger
+from streams.engine.tables import Recovery
+from streams.engine.thread import Committed, ConsumerThread
+
+log = logging.getLogger("streams.engine")
+
+FETCH_TIMEOUT_SECONDS = 0.5
+METADATA_REFRESH_SECONDS = 10.0
+
+
+class Consumer(driver.Consumer):  # type: ignore[misc]
+    """Faust's consumer with chunk delivery, credit and ledger commits."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.ledgers: dict[TP, Ledger] = {}
+        self.recovery = Recovery(self.app)
+        self._stash: dict[TP, deque[ConsumerRecord]] = {}
+        self._next_offset: dict[TP, int] = {}
+        self._committed: dict[TP, tuple[int, str]] = {}
+        self._committed_at: dict[TP, float] = {}
+        self._epoch = 0
+        self._seeking = False
+        self._fetching = False
+        self._work = asyncio.Event()
+        self._turn = 0
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    # -- fetching
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        """Fetch ahead until Faust's fetcher stops."""
+        stopped = self._stopped.is_set
+        try:
+            while not (stopped() or fetcher._stopped.is_set()):
+                if self._seeking or not self.flow_active:
+                    await asyncio.sleep(0.01)
+                    continue
+                await self._fetch_once()
+        except self.consumer_stopped_errors:
+            if not self.app.should_stop:
+                leave("the Kafka consumer stopped by itself; starting again")
+        except asyncio.CancelledError:
+            raise
+        except FencedError:
+            self._leave_fenced()
+        except Exception as error:  # noqa: BLE001 - the boundary: nothing may go on after this
+            leave(f"fetching from Kafka failed: {error!r}", cause=error)
+
+    async def _fetch_once(self) -> None:
+        tables = {tp for tp in self._get_active_partitions() if self._is_changelog_tp(tp)}
+        wanted = tables | {tp for tp in self._get_active_partitions() if self._has_room(tp)}
+        if not wanted:
+            await asyncio.sleep(0.01)
+            return
+        epoch = self._epoch
+        self._fetching = True
+        try:
+            fetched = await self._thread.fetch(wanted, tables, FETCH_TIMEOUT_SECONDS)
+        finally:
+            self._fetching = False
+        if epoch != self._epoch:
+            return  # the seek that came meanwhile brings these records back
+        for tp, records in fetched.records.items():
+            if not records:
+                continue
+            if self._is_changelog_tp(tp):
+                self.recovery.apply(tp, records)
+            else:
+                await self._stash_records(tp, records)
+        self.recovery.note_current(fetched.current)
+        self.recovery.maybe_end(fetched.positions)
+        self._work.set()
+
+    def _has_room(self, tp: TP) -> bool:
+        stash = self._stash.get(tp)
+        return stash is None or len(stash) < self.app.stash_records
+
+    async def _stash_records(self, tp: TP, records: list[ConsumerRecord]) -> None:
+        expected = self._next_offset.get(tp)
+        if expected is not None and records[0].offset > expected:
+            epoch = self._epoch
+            await self._note_gap(tp, expected, records[0].offset)
+            if epoch != self._epoch:
+                return
+        self._next_offset[tp] = records[-1].offset + 1
+        self._stash.setdefault(tp, deque()).extend(records)
+
+    async def _note_gap(self, tp: TP, expected: int, found: int) -> None:
+        """Tell retention's deletions from compaction and transaction markers, which are no loss."""
+        start = (await self.earliest_offsets(tp))[tp]
+        if start is not None and start > expected:
+            self.app.on_expired(tp, min(start, found) - expected)
+
+    # -- handing out
+
+    @Service.task  # type: ignore[untyped-decorator]
+    async def _hand_out_chunks(self) -> None:
+        while not self.should_stop:
+            self._work.clear()
+            try:
+                handed_out = await self._hand_out_round()
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the boundary: nothing may go on after this
+                leave(f"handing out records failed: {error!r}", cause=error)
+            if not handed_out:
+                # The timeout lets held-back partitions (a table that lags) be looked at again.
+                try:
+                    await asyncio.wait_for(self._work.wait(), 0.05)
+                except TimeoutError:
+                    continue
+
+    async def _hand_out_round(self) -> bool:
+        """Hand out at most one chunk a partition, beginning with another one each time."""
+        handed_out = False
+        tps = [tp for tp, stash in self._stash.items() if stash]
+        if len(tps) > 1:
+            self._turn = (self._turn + 1) % len(tps)
+            tps = tps[self._turn :] + tps[: self._turn]
+        for tp in tps:
+            if self._seeking or not self.flow_active:
+                return handed_out
+            stash = self._stash.get(tp)
+            if not stash or not self._has_credit(tp) or not self.app.may_hand_out(tp):
+                continue
+            size = min(len(stash), self.app.chunk_records)
+            records = [stash.popleft() for _ in range(size)]
+            chunk = ChunkMessage(tp, records, self.app.consumer_generation_id)
+            self.ledgers.setdefault(tp, Ledger()).hand_out(chunk)
+            handed_out = True
+            await self.wait_first(self.callback(chunk), self.suspend_flow.wait())
+        return handed_out
+
+    def _has_credit(self, tp: TP) -> bool:
+        ledger = self.ledgers.get(tp)
+        return ledger is None or len(ledger) < self.app.chunks_in_hand
+
+    # -- settling and committing
+
+    def ack(self, message: Any) -> bool:
+        """Note that a whole chunk is settled."""
+        if message.acked:
+            return False
+        message.acked = True
+        self._unacked_messages.discard(message)
+        self._work.set()
+        return True
+
+    def settle_below(self, tp: TP, offset: int) -> None:
+        """Note that every record of a partition below this offset is settled."""
+        ledger = self.ledgers.get(tp)
+        if ledger is not None:
+            for chunk in ledger.settle_below(offset):
+                self.ack(chunk)
+
+    async def force_commit(
+        self,
+        topics: Any = None,  # noqa: ARG002 - Faust's signature
+        start_new_transaction: bool = True,  # noqa: ARG002, FBT001, FBT002
+    ) -> bool:
+        """Commit each partition's settled head with its metadata, where either is new."""
+        due = self._due()
+        if not due:
+            return False
+        try:
+            committed = await self._thread.commit_with_metadata(due)
+        except FencedError:
+            self._leave_fenced()
+        except KafkaError as error:
+            leave(f"committing to Kafka failed: {error!r}", cause=error)
+        if committed:
+            now = monotonic()
+            self._committed.update(due)
+            self._committed_at.update(dict.fromkeys(due, now))
+            self._committed_offset.update({tp: offset for tp, (offset, _) in due.items()})
+        return committed
+
+    def _due(self) -> dict[TP, tuple[int, str]]:
+        now = monotonic()
+        due = {}
+        for tp, ledger in self.ledgers.items():
+            offset = ledger.committable()
+            known = self._committed.get(tp)
+            if offset is None:
+                offset = known[0] if known else None
+            if offset is None:
+                continue
+            advanced = known is None or offset > known[0]
+            stale = now - self._committed_at.get(tp, 0.0) >= METADATA_REFRESH_SECONDS
+            if advanced or stale:
+                point = (offset, self.app.commit_metadata(tp, offset))
+                if point != known:
+                    due[tp] = point
+        return due
+
+    # -- seeking and rebalancing
+
+    async def perform_seek(self) -> None:
+        """Start every source partition from the group's committed offset, or from its beginning."""
+        self._seeking = True
+        try:
+            while self._fetching:
+                await asyncio.sleep(0.005)
+            self._epoch += 1
+            self._clear(self.assignment())
+            tps = [tp for tp in self.assignment() if not self._is_changelog_tp(tp)]
+            found: Mapping[TP, Committed] = await self._thread.committed(tps)
+            start_at = {}
+            for tp, at in found.items():
+                offset = at.log_start if at.offset is None else at.offset
+                if offset > at.log_end:
+                    self._leave_recreated(tp, offset, at.log_end)
+                if offset < at.log_start:
+                    self.app.on_expired(tp, at.log_start - offset)
+                    offset = at.log_start
+                start_at[tp] = offset
+                if at.offset is not None:
+                    self._committed[tp] = (at.offset, at.metadata)
+                self._next_offset[tp] = offset
+                self._read_offset[tp] = offset
+                self.ledgers[tp] = Ledger()
+            await self.app.on_start_positions(
+                {tp: (start_at[tp], found[tp].metadata) for tp in start_at}
+            )
+            await self._thread.seek_all(start_at)
+        except FencedError:
+            self._leave_fenced()
+        finally:
+            self._seeking = False
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Settle and commit what is in flight while this worker still owns the partitions."""
+        self.stop_flow()
+        self.app.flow_control.suspend()
+        self.app.flow_control.clear()
+        await self.app.settle(self.app.settle_on_revoke_seconds)
+        await self.commit()
+        await super().on_partitions_revoked(revoked)
+        self._epoch += 1
+        self._clear(revoked)
+        self.app.on_partitions_gone(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Drop the rows of partitions that another worker has now."""
+        for table in self.app.tables.values():
+            kept = {tp.partition for tp in assigned if tp.topic == table._topic_name}
+            for partition in set(table.rows) - kept:
+                table.drop(partition)
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    def _clear(self, tps: Iterable[TP]) -> None:
+        for tp in tuple(tps):
+            self._stash.pop(tp, None)
+            self.ledgers.pop(tp, None)
+            self._next_offset.pop(tp, None)
+            self._committed.pop(tp, None)
+            self._committed_at.pop(tp, None)
+
+    # -- Faust's own checks, which chunks would only mislead
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Skip Faust's livelock log: the watchdog looks at the ledger."""
+
+    def _leave_fenced(self) -> None:
+        leave(
+            "another worker runs with the same stage, host and slot and has taken over; "
+            "stop one of them or start it with another --slot",
+            code=DO_NOT_RESTART,
+        )
+
+    def _leave_recreated(self, tp: TP, committed: int, log_end: int) -> None:
+        leave(
+            f"{tp.topic} partition {tp.partition} ends at offset {log_end}, below this group's "
+            f"committed offset {committed}: the topic was recreated. Run "
+            f"`streams offsets reset --stage {self.app.stage} --to earliest` and start again",
+            code=DO_NOT_RESTART,
+        )

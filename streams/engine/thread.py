@@ -1,0 +1,154 @@
+"""The consumer thread: aiokafka's consumer with our fetch, commit and group settings."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiokafka.errors
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata, TopicPartition
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from streams.engine.failure import FencedError
+
+FETCH_MAX_WAIT_MS = 50
+"""A busy partition waits for the idle ones' long poll; Faust's 1,500 ms halves the throughput."""
+
+
+class FencedInstanceIdError(aiokafka.errors.BrokerResponseError):  # type: ignore[misc]
+    """Another consumer joined with the same instance id (aiokafka does not know this code)."""
+
+    errno = 82
+    message = "FENCED_INSTANCE_ID"
+    description = "Another worker runs with the same stage, host and slot."
+
+
+# Otherwise aiokafka reports it as UnknownError, which says nothing of what to do.
+aiokafka.errors.kafka_errors[82] = FencedInstanceIdError
+
+
+@dataclass(slots=True)
+class Fetched:
+    """One fetch: records by partition, and what is known of the tables' positions."""
+
+    records: Mapping[TP, list[ConsumerRecord]]
+    positions: dict[TP, int] = field(default_factory=dict)
+    """Tables only: where nothing fetched is left to hand over."""
+    current: list[TP] = field(default_factory=list)
+    """Tables only: those whose position is the end of the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """Where a group stands on one partition."""
+
+    offset: int | None
+    metadata: str
+    log_start: int
+    log_end: int
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+    """Faust's consumer thread with fetches by wanted partitions and commits with metadata."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
+        # Aborted transactions must be seen neither as events nor as rows.
+        consumer._isolation_level = "read_committed"
+        return consumer
+
+    async def fetch(self, wanted: set[TP], tables: set[TP], timeout: float) -> Fetched:
+        """Return what is buffered of the wanted partitions, waiting up to ``timeout`` seconds."""
+        return await self.call_thread(self._fetch, wanted, tables, timeout)  # type: ignore[no-any-return]
+
+    async def _fetch(self, wanted: set[TP], tables: set[TP], timeout: float) -> Fetched:
+        consumer = self._ensure_consumer()
+        fetcher = consumer._fetcher
+        if consumer._closed or fetcher._closed:
+            raise driver.ConsumerStoppedError
+        if not self.consumer.flow_active:
+            return Fetched({})
+        try:
+            with fetcher._subscriptions.fetch_context():
+                records = await fetcher.fetched_records(
+                    wanted, timeout=timeout, max_records=consumer._max_poll_records
+                )
+        except aiokafka.errors.KafkaError as error:
+            raise_if_fenced(error)
+            raise
+        fetched = Fetched({TP(*tp): list(found) for tp, found in records.items()})
+        assignment = consumer._subscription.subscription.assignment
+        for tp in tables:
+            if tp in fetcher._records or assignment is None or tp not in assignment.tps:
+                continue
+            state = assignment.state_value(tp)
+            if state.has_valid_position and state.lso is not None:
+                fetched.positions[tp] = state.position
+                if state.position >= state.lso:
+                    fetched.current.append(tp)
+        return fetched
+
+    async def committed(self, tps: Iterable[TP]) -> dict[TP, Committed]:
+        """Return the group's offset and metadata, and the log's start and end, by partition."""
+        return await self.call_thread(self._committed, tuple(tps))  # type: ignore[no-any-return]
+
+    async def _committed(self, tps: tuple[TP, ...]) -> dict[TP, Committed]:
+        consumer = self._ensure_consumer()
+        plain = [TopicPartition(*tp) for tp in tps]
+        offsets = await consumer._coordinator.fetch_committed_offsets(plain)
+        starts = await consumer.beginning_offsets(plain)
+        ends = await consumer.end_offsets(plain)
+        found = {}
+        for tp, key in zip(tps, plain, strict=True):
+            known = offsets.get(key)
+            found[tp] = Committed(
+                offset=known.offset if known else None,
+                metadata=known.metadata if known else "",
+                log_start=starts[key],
+                log_end=ends[key],
+            )
+        return found
+
+    async def seek_all(self, offsets: Mapping[TP, int]) -> None:
+        """Set the positions; what was fetched ahead is thrown away."""
+        await self.call_thread(self._seek_all, dict(offsets))
+
+    async def _seek_all(self, offsets: dict[TP, int]) -> None:
+        consumer = self._ensure_consumer()
+        for tp, offset in offsets.items():
+            consumer.seek(TopicPartition(*tp), offset)
+
+    async def commit_with_metadata(self, offsets: Mapping[TP, tuple[int, str]]) -> bool:
+        """Commit; return False where a rebalance has taken the partitions away meanwhile.
+
+        Raises KafkaError for anything that is not repaired by trying again.
+        """
+        return await self.call_thread(self._commit_with_metadata, dict(offsets))  # type: ignore[no-any-return]
+
+    async def _commit_with_metadata(self, offsets: dict[TP, tuple[int, str]]) -> bool:
+        consumer = self._ensure_consumer()
+        assigned = self.assignment()
+        wanted = {
+            TopicPartition(*tp): OffsetAndMetadata(offset, metadata)
+            for tp, (offset, metadata) in offsets.items()
+            if tp in assigned
+        }
+        if not wanted:
+            return False
+        try:
+            await consumer.commit(wanted)
+        except aiokafka.errors.CommitFailedError:
+            return False
+        except aiokafka.errors.IllegalStateError:
+            return False
+        except aiokafka.errors.KafkaError as error:
+            raise_if_fenced(error)
+            raise
+        return True
+
+
+def raise_if_fenced(error: BaseException) -> None:
+    """Raise FencedError where this is, or wraps, the broker's word that we were replaced."""
+    if isinstance(error, FencedInstanceIdError) or "FencedInstanceIdError" in repr(error):
+        raise FencedError(str(error)) from error

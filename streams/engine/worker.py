@@ -1,0 +1,74 @@
+"""Runs one stage's app in this process until a signal or a fault ends it."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from typing import Any
+
+from streams.engine.app import StageApp
+from streams.engine.failure import RESTART
+
+log = logging.getLogger("streams.engine")
+
+SETTLE_ON_STOP_SECONDS = 8.0
+STOP_SECONDS = 1.5
+
+
+def run_worker(app: StageApp) -> int:
+    """Run until SIGTERM or SIGINT; return the exit code: 0 after a signal, RESTART after a fault."""
+    return asyncio.run(_run(app))
+
+
+async def _run(app: StageApp) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    loop.set_exception_handler(_log_loop_error)
+    app.in_worker = True
+    starting = asyncio.ensure_future(app.start())
+    stopping = asyncio.ensure_future(stop.wait())
+    crashed = asyncio.ensure_future(_wait_for_crash(app, starting))
+    await asyncio.wait({stopping, crashed}, return_when=asyncio.FIRST_COMPLETED)
+    if not stop.is_set():
+        reason = app.crash_reason or (starting.done() and starting.exception())
+        log.critical("the worker stopped by itself: %r", reason)
+        return _exit_now(RESTART)
+    await _stop(app)
+    return _exit_now(0)
+
+
+async def _stop(app: StageApp) -> None:
+    """Settle what answers in time, commit it, leave the rest uncommitted."""
+    log.info("stopping: waiting up to %g s for what is under way", SETTLE_ON_STOP_SECONDS)
+    consumer = app._consumer
+    if consumer is not None:
+        consumer.stop_flow()
+        app.flow_control.suspend()
+        app.flow_control.clear()
+        await app.settle(SETTLE_ON_STOP_SECONDS)
+        with contextlib.suppress(Exception):
+            await asyncio.wait_for(consumer.commit(), 1.0)
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(app.logic.close(), 0.5)
+    with contextlib.suppress(Exception):
+        await asyncio.wait_for(app.stop(), STOP_SECONDS)
+
+
+async def _wait_for_crash(app: StageApp, starting: "asyncio.Future[Any]") -> None:
+    with contextlib.suppress(Exception):
+        await starting
+        await app.wait_until_stopped()
+
+
+def _exit_now(code: int) -> int:
+    # Faust's consumer thread may outlive its loop; nothing it could still do is wanted.
+    logging.shutdown()
+    os._exit(code)
+
+
+def _log_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:  # noqa: ARG001
+    error = context.get("exception")
+    log.error("unhandled in the event loop: %s %r", context.get("message"), error)
