@@ -14,6 +14,7 @@ import typer
 app = typer.Typer(
     name="streams",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -90,5 +91,5 @@ def _failed(sentences: Sequence[str], exit_code: int) -> int:
     for sentence in sentences:
         # Values of settings and names of topics are shown, never obeyed by the terminal.
         shown = "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in sentence)
-        print(shown, file=sys.stderr)  # noqa: T201
+        print(shown, file=sys.stderr)
     return exit_code
