@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from streams.core.errors import SettingsError
 from streams.core.topics import Topics
@@ -22,7 +22,13 @@ from streams.settings.models import (
     StateSettings,
     WebSettings,
 )
-from streams.settings.rules import is_loopback, kafka_problems, vendor_problems, web_problems
+from streams.settings.rules import (
+    is_loopback,
+    kafka_problems,
+    source_problems,
+    vendor_problems,
+    web_problems,
+)
 from streams.vendors import VENDORS
 from streams.vendors.base import VendorSettings
 
@@ -82,6 +88,12 @@ class Settings:
     def topics(self) -> Topics:
         """The topic names with this installation's prefix."""
         return Topics(self.kafka.topic_prefix)
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return every secret's text, so that logging can leave it out."""
+        sections = (self.kafka, self.web, *self.vendors.values())
+        values = [value for section in sections for _, value in section]
+        return tuple(v.get_secret_value() for v in values if isinstance(v, SecretStr))
 
     def has_credentials(self, vendor: str) -> bool:
         """Whether all that the vendor's own stage needs to be let in is given."""
@@ -163,7 +175,12 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """
     loaded = Loader(section_models(), process_environment() if environ is None else environ).load()
     problems = list(loaded.problems)
-    rules: dict[str, Any] = {"kafka": kafka_problems, "web": web_problems}
+    rules: dict[str, Any] = {
+        "kafka": kafka_problems,
+        "source.clicks": source_problems,
+        "source.add-to-carts": source_problems,
+        "web": web_problems,
+    }
     for section, model in loaded.sections.items():
         if section in VENDORS:
             found = vendor_problems(VENDORS[section], model, variable)  # type: ignore[arg-type]

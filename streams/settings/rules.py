@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from streams.settings.models import KafkaSettings, WebSettings
+from streams.core.errors import SettingsError
+from streams.settings.models import KafkaSettings, SourceSettings, WebSettings
 from streams.vendors.base import Vendor, VendorSettings
 
 Problems = Iterator[tuple[str, str]]
@@ -44,6 +45,17 @@ def kafka_problems(kafka: KafkaSettings) -> Problems:
         yield "ssl_keyfile", "is missing; ssl_certfile needs its key"
     if kafka.ssl_keyfile is not None and kafka.ssl_certfile is None:
         yield "ssl_certfile", "is missing; ssl_keyfile belongs to a certificate"
+
+
+def source_problems(source: SourceSettings) -> Problems:
+    """What of a field map cannot be read."""
+    try:
+        source.field_map()
+    except SettingsError as error:
+        for problem in error.problems:
+            text = problem.lstrip(".: ")
+            name = "timestamp_format" if text.startswith("timestamp_format '") else "fields"
+            yield name, text.removeprefix("timestamp_format ").rstrip(" :.")
 
 
 def web_problems(web: WebSettings) -> Problems:
