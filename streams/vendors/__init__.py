@@ -1,1 +1,24 @@
 """The registry of vendors: reading this file tells which there are."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from streams.core.enrich import Plan
+from streams.vendors import miso
+from streams.vendors.base import Vendor, VendorSettings
+
+VENDORS: Mapping[str, Vendor] = MappingProxyType(
+    {
+        vendor.key: vendor
+        for vendor in (
+            # eightselect and voyado stand here, in this order, once they are built.
+            miso.VENDOR,
+        )
+    }
+)
+"""Vendor by key, in the order in which they are shown."""
+
+
+def plan_for(vendor: Vendor, settings: VendorSettings) -> Plan:
+    """Return the vendor under these settings as enrichment needs it."""
+    return Plan(vendor.key, vendor.mapper(settings), settings.max_age_hours)

@@ -1,22 +1,21 @@
 """Miso: interactions that train recommendations, some hundreds a request."""
 
-from typing import Literal
+from streams.vendors.base import Vendor
+from streams.vendors.miso import api, mapping
+from streams.vendors.miso.settings import MisoSettings
 
-from pydantic import Field, SecretStr
+__all__ = ["VENDOR", "MisoSettings"]
 
-from streams.vendors.base import VendorSettings
-
-
-class MisoSettings(VendorSettings):
-    """Section ``[miso]``."""
-
-    base_url: str = "https://api.askmiso.com"
-    api_key: SecretStr | None = None
-    """The secret key: the publishable one is refused from a server."""
-    click_type: str = "product_detail_page_view"
-    """The interaction type that a click becomes."""
-    product_id: Literal["sku", "product_id"] = "sku"
-    """Which of our ids Miso's catalogue uses."""
-    batch_records: int = Field(500, ge=1, le=10_000)
-    batch_bytes: int = Field(512 * 1024, ge=1024)
-    linger_seconds: float = Field(0.25, ge=0, le=60)
+VENDOR = Vendor(
+    key="miso",
+    name="Miso",
+    settings=MisoSettings,
+    credentials=("api_key",),
+    mapper=mapping.mapper,
+    build_request=api.build_request,
+    build_probe=api.build_probe,
+    classify=api.classify,
+    max_batch_records=lambda settings: settings.batch_records,
+    max_batch_bytes=api.max_batch_bytes,
+    linger_seconds=lambda settings: settings.linger_seconds,
+)

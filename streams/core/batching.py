@@ -1,0 +1,133 @@
+"""Micro-batching: decide when a micro-batch is full and how one is split.
+
+Pure: time comes in as an argument, so a batch of any age can be tested without waiting.
+"""
+
+from collections import Counter, deque
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+P = TypeVar("P")
+
+
+class Cause(StrEnum):
+    """Why a micro-batch was flushed."""
+
+    COUNT = "count"
+    BYTES = "bytes"
+    AGE = "age"
+    SHUTDOWN = "shutdown"
+
+
+@dataclass(frozen=True, slots=True)
+class MicroBatch(Generic[P]):
+    """Events for one request, in order."""
+
+    positions: tuple[P, ...]
+    payloads: tuple[bytes, ...]
+    cause: Cause
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+
+class Batcher(Generic[P]):
+    """Gathers the (position, payload) pairs of one strand into micro-batches, order kept.
+
+    A batch never has more than ``max_records`` events, nor more than ``max_bytes`` of payloads,
+    one byte between two of them and ``envelope_bytes`` around all; only a payload that is beyond
+    the limit by itself travels alone and oversized.
+    """
+
+    def __init__(
+        self,
+        max_records: int,
+        max_bytes: int,
+        linger_seconds: float,
+        *,
+        envelope_bytes: int = 0,
+    ) -> None:
+        self._max_records = max_records
+        self._max_bytes = max_bytes - envelope_bytes
+        self._linger_seconds = linger_seconds
+        self._waiting: deque[tuple[P, bytes, float]] = deque()
+        # Each payload counts one byte more, for its separator; the first of a batch has none.
+        self._bytes = 0
+        self.causes: Counter[Cause] = Counter()
+        """How many batches were flushed for each cause."""
+
+    def __len__(self) -> int:
+        """The number of events that wait."""
+        return len(self._waiting)
+
+    def add(self, position: P, payload: bytes, now: float) -> None:
+        """Append an event; ``now`` in seconds, of any clock that only grows."""
+        self._waiting.append((position, payload, now))
+        self._bytes += len(payload) + 1
+
+    def due_at(self) -> float | None:
+        """Return when the oldest event has waited long enough; None where none waits."""
+        return self._waiting[0][2] + self._linger_seconds if self._waiting else None
+
+    def ready(self, now: float) -> Cause | None:
+        """Return why a batch should be flushed now, or None."""
+        if not self._waiting:
+            return None
+        if len(self._waiting) >= self._max_records:
+            return Cause.COUNT
+        if self._bytes - 1 >= self._max_bytes:
+            return Cause.BYTES
+        if now >= self._waiting[0][2] + self._linger_seconds:
+            return Cause.AGE
+        return None
+
+    def take(self, cause: Cause) -> MicroBatch[P]:
+        """Remove and return the oldest events that fit one request, and count the cause.
+
+        Raises IndexError where none waits.
+        """
+        positions: list[P] = []
+        payloads: list[bytes] = []
+        size = -1
+        position, payload, _ = self._waiting[0]
+        while True:
+            positions.append(position)
+            payloads.append(payload)
+            size += len(payload) + 1
+            self._waiting.popleft()
+            if not self._waiting or len(positions) == self._max_records:
+                break
+            position, payload, _ = self._waiting[0]
+            if size + 1 + len(payload) > self._max_bytes:
+                break
+        self._bytes -= size + 1
+        self.causes[cause] += 1
+        return MicroBatch(tuple(positions), tuple(payloads), cause)
+
+    def clear(self) -> None:
+        """Forget all that waits, for a partition that was given up."""
+        self._waiting.clear()
+        self._bytes = 0
+
+
+def halves(batch: MicroBatch[P]) -> tuple[MicroBatch[P], MicroBatch[P]]:
+    """Split a batch in two, order kept; raises ValueError where it has fewer than two events."""
+    if len(batch) < 2:
+        raise ValueError("a micro-batch of one event cannot be split")
+    middle = len(batch) // 2
+    return (
+        MicroBatch(batch.positions[:middle], batch.payloads[:middle], batch.cause),
+        MicroBatch(batch.positions[middle:], batch.payloads[middle:], batch.cause),
+    )
+
+
+def without(batch: MicroBatch[P], refused: Collection[int]) -> MicroBatch[P]:
+    """Return the batch without the events of these indexes, order kept; it may be empty."""
+    kept: Sequence[int] = [index for index in range(len(batch)) if index not in refused]
+    return MicroBatch(
+        tuple(batch.positions[index] for index in kept),
+        tuple(batch.payloads[index] for index in kept),
+        batch.cause,
+    )

@@ -1,0 +1,184 @@
+"""Dead letters: built, masked and cut to size (contract §6)."""
+
+import base64
+import hashlib
+import ipaddress
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from streams.core.fields import FieldMap
+from streams.core.records import DeadLetter, Origin
+
+MAX_LETTER_BYTES = 256 * 1024
+MAX_ANSWER_CHARS = 2_000
+MAX_DETAIL_CHARS = 1_000
+MASK = "***"
+
+_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+"""No letter or digit that is easily taken for another."""
+_FINGERPRINT_CHARS = 8
+_MAX_EVENT_ID_CHARS = 128
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+
+def fingerprint(reason: str, field: str | None = None, vendor_message: str | None = None) -> str:
+    """Return eight characters that are equal for equal causes.
+
+    A cause is the reason, the field, and the vendor's message without the values in it.
+    """
+    cause = "\0".join((reason, field or "", without_values(vendor_message or "")))
+    number = int.from_bytes(hashlib.blake2s(cause.encode(), digest_size=8).digest(), "big")
+    letters = []
+    for _ in range(_FINGERPRINT_CHARS):
+        number, index = divmod(number, len(_ALPHABET))
+        letters.append(_ALPHABET[index])
+    return "".join(letters)
+
+
+_VALUES = re.compile(
+    r"""
+    "(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' | `[^`]*` | \([^()]*\)   # quoted, or in parentheses
+    | \S*\d\S*                                                    # with a digit: ids, times
+    """,
+    re.VERBOSE | re.ASCII,
+)
+
+
+def without_values(message: str) -> str:
+    """Return a vendor's message with what differs from event to event taken out."""
+    return " ".join(_VALUES.sub("#", message).lower().split())
+
+
+def mask_secrets(text: str, secrets: Sequence[str]) -> str:
+    """Return the text with each of the secret values replaced by ``***``."""
+    for secret in sorted((secret for secret in secrets if secret), key=len, reverse=True):
+        text = text.replace(secret, MASK)
+    return text
+
+
+def build_dead_letter(
+    *,
+    stage: str,
+    reason: str,
+    detail: str,
+    source: Origin,
+    record: bytes | None,
+    at: str,
+    attempts: int = 0,
+    field: str | None = None,
+    vendor: str | None = None,
+    event_id: str | None = None,
+    status: int | None = None,
+    answer: str | None = None,
+    vendor_message: str | None = None,
+    secrets: Sequence[str] = (),
+    fields: FieldMap | None = None,
+) -> DeadLetter:
+    """Return the letter, cut so that it encodes to at most ``MAX_LETTER_BYTES``.
+
+    ``record`` is the raw or vendor record as it lies on its topic. ``vendor_message`` is what the
+    vendor said of this very event; the fingerprint is made of it, or else of the answer. Without
+    ``event_id`` the record's own is taken where it has one. ``fields`` is the topic's field map.
+    """
+    raw = record or b""
+    text, found_id = _readable(raw, fields)
+    letter = DeadLetter(
+        stage=stage,
+        reason=str(reason),
+        detail=mask_secrets(detail, secrets)[:MAX_DETAIL_CHARS],
+        fingerprint=fingerprint(reason, field, vendor_message or answer),
+        attempts=attempts,
+        at=at,
+        source=source,
+        record="",
+        record_bytes=len(raw),
+        event_id=event_id or found_id,
+        vendor=vendor,
+        status=status,
+        answer=None if answer is None else mask_secrets(answer, secrets)[:MAX_ANSWER_CHARS],
+    )
+    room = MAX_LETTER_BYTES - len(_encode(letter))
+    kept: str | dict[str, str]
+    if text is None:
+        kept = {"base64": base64.b64encode(raw[: (room - 16) // 4 * 3]).decode()}
+    else:
+        kept = _cut(text, room)
+    return msgspec.structs.replace(letter, record=kept)
+
+
+def encode_dead_letter(letter: DeadLetter) -> bytes:
+    """Return the letter as it is written to its topic."""
+    return _encode(letter)
+
+
+def _cut(text: str, room: int) -> str:
+    """Return the longest beginning whose JSON string, without its quotes, fits ``room`` bytes."""
+    text = text[:room]
+    if len(_encode(text)) - 2 <= room:
+        return text
+    fits, too_long = 0, len(text)
+    while too_long - fits > 1:
+        middle = (fits + too_long) // 2
+        if len(_encode(text[:middle])) - 2 <= room:
+            fits = middle
+        else:
+            too_long = middle
+    return text[:fits]
+
+
+def _readable(raw: bytes, fields: FieldMap | None) -> tuple[str | None, str | None]:
+    """Return the record as text with its ip masked, and the event id it names.
+
+    The text is None where the bytes are no UTF-8.
+    """
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        return None, None
+    try:
+        document = _decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return text, None
+    if type(document) is not dict:
+        return text, None
+    event_id = document.get("event_id")
+    if type(event_id) is not str or not 0 < len(event_id) <= _MAX_EVENT_ID_CHARS:
+        event_id = None
+    mapped = fields.ip_of(document) if fields is not None else None
+    if _mask_addresses(document, mapped if type(mapped) is str else None):
+        try:
+            # The standard library's, since it writes integers of any size.
+            text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+        except RecursionError:
+            text = MASK
+    return text, event_id
+
+
+def _mask_addresses(document: Any, mapped: str | None) -> bool:
+    """Mask, in place, each value named ``ip`` and each equal to ``mapped``; return if any was."""
+    found = False
+    open_values = [document]
+    while open_values:
+        value = open_values.pop()
+        for key, item in value.items() if type(value) is dict else enumerate(value):
+            if (key == "ip" and item is not None) or (type(item) is str and item == mapped):
+                value[key] = masked_ip(item)
+                found = True
+            elif type(item) in {dict, list}:
+                open_values.append(item)
+    return found
+
+
+def masked_ip(value: object) -> str:
+    """Return an IPv4 address with the last octet 0, ``::`` for IPv6, and a mask for all else."""
+    try:
+        address = ipaddress.ip_address(value if type(value) is str else "")
+    except ValueError:
+        return MASK
+    return f"{str(address).rpartition('.')[0]}.0" if address.version == 4 else "::"

@@ -1,0 +1,187 @@
+"""Enrichment: an event joined with its rows, and what each vendor is to get of it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgspec
+
+from streams.core.consent import MALFORMED, ConsentMode, Ground, Malformed, ground_for
+from streams.core.errors import InvalidEvent
+from streams.core.events import Event
+from streams.core.outcome import DeadLetterReason, SkipReason
+from streams.core.records import VendorRecord
+from streams.core.rows import Product, User
+from streams.core.times import utc_text
+
+MAX_VENDOR_RECORD_BYTES = 256 * 1024
+_HOUR_MS = 3_600_000
+
+
+class EnrichedEvent(msgspec.Struct, frozen=True, gc=False):
+    """An event with all that the tables know of it; what a vendor's mapping reads."""
+
+    event: Event
+    """The Click or AddToCart as parsed."""
+    event_id: str
+    event_type: str
+    timestamp: str
+    """RFC 3339 UTC, milliseconds, ``Z``."""
+    anonymous_id: str
+    product_id: str
+    sku: str
+    """The event's own, else the row's."""
+    user_id: str | None
+    """The event's own, else the row's."""
+    user: User | None
+    product: Product | None
+
+
+class Addressed(NamedTuple):
+    """What a mapping returns where the sink has to look the contact up first (Voyado only)."""
+
+    payload: Any
+    contact: dict[str, str]
+    """One entry: ``customKey`` or ``email``."""
+
+
+Mapper = Callable[[EnrichedEvent], Any]
+"""Event → payload, ``Addressed``, or a SkipReason; raises InvalidEvent where it does not fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One enabled vendor as enrichment needs it; ``vendors.plan_for`` makes it."""
+
+    vendor: str
+    map_event: Mapper
+    max_age_hours: float | None = None
+
+
+class Send(NamedTuple):
+    """The event goes to the vendor."""
+
+    vendor: str
+    value: bytes
+    """The encoded VendorRecord."""
+    consent: Ground
+
+
+class Skip(NamedTuple):
+    """The event does not go to the vendor, for a named reason."""
+
+    vendor: str
+    reason: SkipReason
+
+
+class Refuse(NamedTuple):
+    """The event cannot go to the vendor: a dead letter of the stage ``enrich``."""
+
+    vendor: str
+    error: InvalidEvent
+
+
+Decision = Send | Skip | Refuse
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Enricher:
+    """Decides, for each enabled vendor, what becomes of an event."""
+
+    def __init__(self, plans: Sequence[Plan], consent_mode: ConsentMode) -> None:
+        self._plans = [
+            (
+                plan.vendor,
+                plan.map_event,
+                None if plan.max_age_hours is None else round(plan.max_age_hours * _HOUR_MS),
+            )
+            for plan in plans
+        ]
+        self._mode = consent_mode
+
+    def decide(
+        self,
+        event: Event,
+        user: User | Malformed | None,
+        forgotten_at_ms: int | None,
+        product: Product | None,
+        kafka_ms: int,
+        now_ms: int,
+    ) -> list[Decision]:
+        """Return one decision for each vendor, in the order of the plans.
+
+        ``forgotten_at_ms`` is the Kafka time of the visitor's newest tombstone, ``kafka_ms`` that
+        of the raw record: an event that is not newer than the tombstone is never sent. ``product``
+        is None where the table has no row or one out of shape.
+        """
+        forgotten = forgotten_at_ms is not None and kafka_ms <= forgotten_at_ms
+        age_ms = now_ms - event.timestamp_ms
+        sku = event.sku or (product.sku if product is not None else None)
+        enriched: EnrichedEvent | None = None
+        decisions: list[Decision] = []
+        for vendor, map_event, max_age_ms in self._plans:
+            if max_age_ms is not None and age_ms > max_age_ms:
+                decisions.append(Skip(vendor, SkipReason.TOO_OLD))
+                continue
+            ground = None if forgotten else ground_for(vendor, event.consent, user, self._mode)
+            if ground is None or user is MALFORMED:
+                decisions.append(Skip(vendor, SkipReason.NO_CONSENT))
+                continue
+            if sku is None:
+                decisions.append(Skip(vendor, SkipReason.UNKNOWN_PRODUCT))
+                continue
+            if enriched is None:
+                enriched = EnrichedEvent(
+                    event,
+                    event.event_id,
+                    event.event_type,
+                    utc_text(event.timestamp_ms),
+                    event.anonymous_id,
+                    event.product_id,
+                    sku,
+                    event.user_id or (user.user_id if user is not None else None) or None,
+                    user,
+                    product,
+                )
+            decisions.append(_map(vendor, map_event, enriched, ground))
+        return decisions
+
+
+def _map(vendor: str, map_event: Mapper, enriched: EnrichedEvent, ground: Ground) -> Decision:
+    try:
+        payload = map_event(enriched)
+    except InvalidEvent as error:
+        return Refuse(vendor, error)
+    # A mapping that fails over one event must not take the other vendors' share with it.
+    except Exception as defect:
+        letter = InvalidEvent(
+            DeadLetterReason.DEFECT, f"mapping for {vendor} failed: {type(defect).__name__}"
+        )
+        letter.__cause__ = defect
+        return Refuse(vendor, letter)
+    if isinstance(payload, SkipReason):
+        return Skip(vendor, payload)
+    contact: dict[str, str] | None = None
+    if type(payload) is Addressed:
+        payload, contact = payload
+    value = _encode(
+        VendorRecord(
+            enriched.event_id,
+            enriched.event_type,
+            enriched.timestamp,
+            enriched.anonymous_id,
+            payload,
+            contact,
+        )
+    )
+    if len(value) > MAX_VENDOR_RECORD_BYTES:
+        return Refuse(
+            vendor,
+            InvalidEvent(
+                DeadLetterReason.TOO_LARGE,
+                f"the record for {vendor} would have {len(value)} bytes, "
+                f"more than {MAX_VENDOR_RECORD_BYTES}",
+            ),
+        )
+    return Send(vendor, value, ground)

@@ -1,0 +1,57 @@
+"""Times as integers: milliseconds since the epoch in, RFC 3339 text out, and back.
+
+Nothing here reads a clock.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+YEAR_2000_MS = 946_684_800_000
+"""2000-01-01T00:00:00Z: nothing of a shop's traffic is older."""
+MAX_MS = 253_402_300_799_999
+"""9999-12-31T23:59:59.999Z: the last moment that RFC 3339 can write."""
+
+_MILLISECOND = timedelta(milliseconds=1)
+_RFC_3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
+
+
+@lru_cache(maxsize=4096)
+def _second_text(seconds: int) -> str:
+    return (EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S").zfill(19)
+
+
+def utc_text(ms: int) -> str:
+    """Return the moment as RFC 3339 in UTC with three digits of milliseconds and ``Z``.
+
+    Raises OverflowError outside the years 1 to 9999.
+    """
+    seconds, rest = divmod(ms, 1000)
+    return f"{_second_text(seconds)}.{rest:03d}Z"
+
+
+def to_ms(value: str | int) -> int:
+    """Return RFC 3339 text with an offset, or an integer of ms, as ms since the epoch.
+
+    Fractions are cut to the millisecond. Raises ValueError where the text is none.
+    """
+    if type(value) is int:
+        return value
+    if type(value) is not str or _RFC_3339.fullmatch(value) is None:
+        raise ValueError("neither RFC 3339 with an offset nor an integer of milliseconds")
+    return datetime_to_ms(_from_rfc_3339(value))
+
+
+def _from_rfc_3339(text: str) -> datetime:
+    # A leap second, which RFC 3339 allows and datetime does not know, is the second after :59.
+    if text[17:19] == "60":
+        return datetime.fromisoformat(f"{text[:17]}59{text[19:]}".upper()) + timedelta(seconds=1)
+    return datetime.fromisoformat(text.upper())
+
+
+def datetime_to_ms(moment: datetime) -> int:
+    """Return an aware datetime as ms since the epoch, cut to the millisecond."""
+    return (moment - EPOCH) // _MILLISECOND

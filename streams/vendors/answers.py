@@ -1,0 +1,94 @@
+"""Reading HTTP answers: what the vendors' ``classify`` functions share."""
+
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+import msgspec
+
+from streams.core.outcome import Fate
+from streams.vendors.base import HttpAnswer
+
+MAX_RETRY_AFTER_SECONDS = 3600.0
+MAX_WORDS_CHARS = 500
+
+UNREADABLE: Final = object()
+"""What ``read_json`` returns where the body is no JSON."""
+
+_TAGS = re.compile(
+    r"<(?:script|style)\b.*?</(?:script|style)\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL
+)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\s]+")
+_KEY = re.compile(r"""((?:api|access)[_-]?key["']?\s*[=:]\s*["']?)[^\s"'&,;}]+""", re.IGNORECASE)
+
+
+def fate_of_status(status: int) -> Fate:
+    """Return the fate that a status stands for by itself: the default of every vendor."""
+    for statuses, fate in _FATES:
+        if status in statuses:
+            return fate
+    return Fate.UNCLEAR
+
+
+_FATES: tuple[tuple[frozenset[int] | range, Fate], ...] = (
+    (range(200, 300), Fate.ACCEPTED),
+    (range(300, 400), Fate.MISCONFIGURED),
+    # Request timeout, too early, too many requests.
+    (frozenset({408, 425, 429}), Fate.THROTTLED),
+    # Of these, none is about the events: key, contract, address, method, proxy, media type, TLS.
+    (
+        frozenset({401, 402, 403, 404, 405, 406, 407, 410, 411, 414, 415, 421, 426, 431, 451}),
+        Fate.MISCONFIGURED,
+    ),
+    (range(400, 500), Fate.REJECTED),
+    # Not implemented: repeating will not help.
+    (frozenset({501}), Fate.MISCONFIGURED),
+    (range(500, 600), Fate.UNAVAILABLE),
+)
+
+
+def read_json(body: bytes) -> Any:
+    """Return the decoded body, or UNREADABLE."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return UNREADABLE
+
+
+def is_html(answer: HttpAnswer) -> bool:
+    """Return whether the answer is a page for people: a proxy's, or a wrong address's."""
+    return (
+        "html" in answer.headers.get("content-type", "").lower() or answer.body.lstrip()[:1] == b"<"
+    )
+
+
+def one_line(text: str, limit: int = MAX_WORDS_CHARS) -> str:
+    """Return the text without control characters and keys, cut to ``limit`` characters."""
+    text = _KEY.sub(r"\1***", _CONTROL.sub(" ", text).strip())
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def text_of(answer: HttpAnswer) -> str:
+    """Return what a body says to a person, on one line; tags of a page are left out."""
+    text = answer.body[:16_384].decode(errors="replace")
+    return one_line(_TAGS.sub(" ", text) if is_html(answer) else text)
+
+
+def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
+    """Return the wait that ``Retry-After`` asks for, at most an hour; None where it asks none.
+
+    A date is measured against the answer's own ``Date``; without one it says nothing.
+    """
+    wanted = headers.get("retry-after", "").strip()
+    if not wanted:
+        return None
+    if wanted.isascii() and wanted.replace(".", "", 1).isdigit():
+        return min(float(wanted), MAX_RETRY_AFTER_SECONDS)
+    try:
+        until = parsedate_to_datetime(wanted)
+        seconds = (until - parsedate_to_datetime(headers.get("date", ""))).total_seconds()
+    # TypeError: one of the two dates is without a zone.
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)

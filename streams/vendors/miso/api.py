@@ -1,0 +1,169 @@
+"""Miso's interactions API: payloads → request, answer → verdict."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from streams.core.outcome import Fate, Verdict
+from streams.vendors.answers import (
+    UNREADABLE,
+    fate_of_status,
+    is_html,
+    one_line,
+    read_json,
+    retry_after_seconds,
+    text_of,
+)
+from streams.vendors.base import HttpAnswer, HttpRequest
+from streams.vendors.miso.settings import MisoSettings
+
+PATH = "/v1/interactions"
+
+_HEAD = b'{"data":['
+_TAIL = b"]}"
+ENVELOPE_BYTES = len(_HEAD) + len(_TAIL)
+
+
+def build_request(payloads: Sequence[bytes], settings: MisoSettings) -> HttpRequest:
+    """Return the upload of exactly these encoded records, in order."""
+    body = b"".join((_HEAD, b",".join(payloads), _TAIL))
+    return HttpRequest("POST", PATH, _headers(settings), body)
+
+
+_PROBE = (
+    b'{"type":"home_page_view","anonymous_id":"streams-probe",'
+    b'"timestamp":"2026-01-01T00:00:00.000Z"}'
+)
+
+
+def build_probe(settings: MisoSettings) -> HttpRequest:
+    """Return a dry run of one record: key, address and schema are checked, nothing is stored."""
+    request = build_request([_PROBE], settings)
+    return HttpRequest(request.method, f"{PATH}?dry_run=1", request.headers, request.body)
+
+
+def max_batch_bytes(settings: MisoSettings) -> int:
+    """Return the bytes left for payloads and the commas between them."""
+    return settings.batch_bytes - ENVELOPE_BYTES
+
+
+def _headers(settings: MisoSettings) -> Mapping[str, str]:
+    # In the header, not as ?api_key=: addresses end up in logs.
+    key = "" if settings.api_key is None else settings.api_key.get_secret_value()
+    return {"Content-Type": "application/json", "X-API-KEY": key}
+
+
+def classify(answer: HttpAnswer, count: int) -> Verdict:
+    """Return the verdict on a request of ``count`` records; total over every answer."""
+    if answer.status is None:
+        fate = Fate.UNCLEAR if answer.was_sent else Fate.UNAVAILABLE
+        return Verdict(fate, one_line(answer.failure) or "no answer came")
+    body = read_json(answer.body)
+    for rule in _RULES:
+        verdict = rule(answer.status, answer, body, count)
+        if verdict is not None:
+            return verdict
+    return _verdict(fate_of_status(answer.status), answer, body)
+
+
+def _refused_by_lines(status: int, answer: HttpAnswer, body: Any, count: int) -> Verdict | None:
+    """422, and any status with ``errors: true``: no record of the request was stored."""
+    has_errors = type(body) is dict and bool(body.get("errors"))
+    if status != _UNPROCESSABLE and not (has_errors and status in range(200, 300)):
+        return None
+    return Verdict(
+        Fate.REJECTED,
+        _detail(answer, body),
+        status,
+        refused=_refused(body, count) if type(body) is dict else {},
+    )
+
+
+def _foreign_success(status: int, answer: HttpAnswer, body: Any, _count: int) -> Verdict | None:
+    """2xx with a body that is not Miso's: a proxy answered, or the answer was cut off."""
+    if status not in range(200, 300) or type(body) is dict or not answer.body.strip():
+        return None
+    if body is UNREADABLE and not is_html(answer):
+        return Verdict(Fate.UNCLEAR, f"{status}, but the answer is no JSON", status)
+    return Verdict(
+        Fate.MISCONFIGURED,
+        f"{status}, but the answer is not Miso's; check base_url: {text_of(answer)}",
+        status,
+    )
+
+
+def _bad_request(status: int, answer: HttpAnswer, body: Any, _count: int) -> Verdict | None:
+    """400: the message tells a playground key and a server-side timeout from a bad request."""
+    if status != _BAD_REQUEST:
+        return None
+    message = text_of(answer).lower()
+    if "playground" in message:
+        return _verdict(Fate.MISCONFIGURED, answer, body)
+    if "request timeout" in message:
+        return _verdict(Fate.UNCLEAR, answer, body)
+    return None
+
+
+_UNPROCESSABLE = 422
+_BAD_REQUEST = 400
+_RULES: tuple[Callable[[int, HttpAnswer, Any, int], Verdict | None], ...] = (
+    _refused_by_lines,
+    _foreign_success,
+    _bad_request,
+)
+
+
+def _verdict(fate: Fate, answer: HttpAnswer, body: Any) -> Verdict:
+    waits = fate in {Fate.THROTTLED, Fate.UNAVAILABLE}
+    return Verdict(
+        fate,
+        _detail(answer, body),
+        answer.status,
+        retry_after_seconds=retry_after_seconds(answer.headers) if waits else None,
+    )
+
+
+def _detail(answer: HttpAnswer, body: Any) -> str:
+    message = body.get("message") if type(body) is dict else None
+    words = one_line(message) if type(message) is str else text_of(answer)
+    return f"{answer.status} {words}".strip()
+
+
+# Anchored at the line's start: a visitor's text within the value cannot name another record.
+_LINE = re.compile(
+    r"\s*data\.(\d{1,9})(?:\.(.+?))?\s+(?:\((.*)\)\s+)?is\s+invalid\.(.*)", re.DOTALL
+)
+
+
+def _refused(body: Mapping[str, Any], count: int) -> dict[int, str]:
+    """Return index → words for each record that the answer names; what names none is left out."""
+    words: dict[int, list[str]] = {}
+    for index, text in (*_named_by_lines(body.get("data")), *_named_by_places(body.get("detail"))):
+        if index < count:
+            words.setdefault(index, []).append(text)
+    return {index: one_line("; ".join(words[index])) for index in sorted(words)}
+
+
+def _named_by_lines(lines: Any) -> list[tuple[int, str]]:
+    """``data.<index>[.<path>] [(<value>)] is invalid. <reason>``."""
+    named = []
+    for line in [lines] if type(lines) is str else lines if type(lines) is list else ():
+        found = _LINE.fullmatch(line) if type(line) is str else None
+        if found is not None:
+            index, path, value, reason = found.groups()
+            shown = "" if value is None else f" ({value})"
+            named.append((int(index), f"{path or 'record'}{shown} is invalid.{reason}"))
+    return named
+
+
+def _named_by_places(problems: Any) -> list[tuple[int, str]]:
+    """``{"loc": ["body", "data", <index>, <path> …], "msg": …}``."""
+    named = []
+    for problem in problems if type(problems) is list else ():
+        place = problem.get("loc") if type(problem) is dict else None
+        if type(place) is not list or "data" not in place:
+            continue
+        index, *path = place[place.index("data") + 1 :] or [None]
+        if type(index) is int and index >= 0:
+            named.append((index, f"{'.'.join(map(str, path)) or 'record'}: {problem.get('msg')}"))
+    return named
