@@ -34,6 +34,10 @@ def is_secret(model: type[BaseModel], name: str) -> bool:
     return SecretStr in (typing.get_args(annotation) or (annotation,))
 
 
+def _is_table(model: type[BaseModel], name: str) -> bool:
+    return typing.get_origin(model.model_fields[name].annotation) is dict
+
+
 def read_secret(path: Path) -> str:
     """The text of a secret file without its last line end; raises ValueError with a sentence."""
     try:
@@ -160,15 +164,14 @@ class Loader:
 
     def _validate(self, section: str, values: dict[str, Any], origins: dict[str, bool]) -> None:
         model = self._models[section]
-        for name, value in values.items():
-            field_info = model.model_fields.get(name)
-            wants_table = field_info and typing.get_origin(field_info.annotation) is dict
-            if wants_table and isinstance(value, str):
+        for name, value in list(values.items()):
+            if name in model.model_fields and _is_table(model, name) and isinstance(value, str):
                 try:
                     values[name] = json.loads(value)
                 except ValueError:
                     self._problem(variable(section, name), "must be a JSON object")
-                    return
+                    self._result.refused.add((section, name))
+                    del values[name]
         try:
             self._result.sections[section] = model.model_validate(values)
         except ValidationError as error:

@@ -1,0 +1,398 @@
+"""Settings: where they come from, which wins, and that all problems are told at once."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from streams.core.errors import SettingsError
+from streams.settings import load_settings, section_models, variable
+from streams.vendors import VENDORS
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No streams.toml lies around."""
+    monkeypatch.chdir(tmp_path)
+
+
+def problems(**environ: str) -> list[str]:
+    """What loading this environment complains about."""
+    with pytest.raises(SettingsError) as caught:
+        load_settings(environ)
+    return list(caught.value.problems)
+
+
+def test_defaults_are_those_of_the_contract() -> None:
+    """Nothing given: a local broker, consent required, no vendor on."""
+    settings = load_settings({})
+    assert settings.kafka.servers == ["127.0.0.1:9092"]
+    assert settings.kafka.partitions == 6
+    assert settings.kafka.replication_factor is None
+    assert settings.kafka.client_options() == {
+        "bootstrap_servers": ["127.0.0.1:9092"],
+        "security_protocol": "PLAINTEXT",
+    }
+    assert settings.consent.mode == "required"
+    assert settings.enrich.duplicate_minutes == 10
+    assert settings.enrich.chunk_records == 500
+    assert settings.source_clicks.field_map() is None
+    assert (settings.web.host, settings.web.port, settings.web.token) == ("127.0.0.1", 6066, None)
+    assert settings.state.dir == Path("state")
+    assert settings.enabled_vendors() == ()
+    assert set(settings.vendors) == set(VENDORS)
+
+
+def test_the_environment_wins_over_the_file() -> None:
+    """./streams.toml is read unasked; a variable replaces what stands there."""
+    Path("streams.toml").write_text(
+        '[kafka]\npartitions = 12\ntopic_prefix = "a."\n[miso]\napi_key = "from-file"\n'
+    )
+    settings = load_settings({"STREAMS_KAFKA_TOPIC_PREFIX": "b."})
+    assert settings.kafka.partitions == 12
+    assert settings.topics.clicks == "b.shop.clicks"
+    assert settings.enabled_vendors() == ("miso",)
+    assert settings.stages() == ("enrich", "miso")
+    assert settings.secrets() == ("from-file",)
+
+
+def test_an_empty_variable_is_unset() -> None:
+    """Compose files pass empty variables for what nobody gave."""
+    settings = load_settings({"STREAMS_KAFKA_PARTITIONS": "", "STREAMS_MISO_API_KEY": ""})
+    assert settings.kafka.partitions == 6
+    assert settings.enabled_vendors() == ()
+
+
+def test_a_named_file_must_exist() -> None:
+    """A typing error in STREAMS_CONFIG must not mean defaults."""
+    assert problems(STREAMS_CONFIG="gone.toml") == ["STREAMS_CONFIG: there is no file gone.toml."]
+
+
+def test_a_file_that_is_no_toml_is_named() -> None:
+    """The place of the mistake is told."""
+    Path("streams.toml").write_text("[kafka\n")
+    (problem,) = problems()
+    assert problem.startswith("STREAMS_CONFIG: streams.toml is no valid TOML: ")
+    assert "line 1" in problem
+
+
+def test_all_problems_come_at_once_by_variable_name() -> None:
+    """One round is enough to put everything right."""
+    Path("streams.toml").write_text(
+        '[kafka]\npartitions = 0\npartition = 3\n[kafak]\nx = 1\n[miso]\nbatch_records = "many"\n'
+    )
+    assert problems(
+        STREAMS_CONSENT_MODE="maybe", STREAMS_MISO_APIKEY="k", STREAMS_WEB_HOST="0.0.0.0"
+    ) == [
+        "[kafak] in streams.toml: is no section of the settings; did you mean kafka?",
+        "STREAMS_MISO_APIKEY: is no setting; did you mean STREAMS_MISO_API_KEY?",
+        (
+            "STREAMS_KAFKA_PARTITIONS ([kafka] partitions in streams.toml): must be at least 1, "
+            'not "0".'
+        ),
+        (
+            "STREAMS_KAFKA_PARTITION ([kafka] partition in streams.toml): is no setting; "
+            "did you mean partitions?"
+        ),
+        'STREAMS_CONSENT_MODE: must be one of required or assumed, not "maybe".',
+        (
+            "STREAMS_MISO_BATCH_RECORDS ([miso] batch_records in streams.toml): "
+            'must be a whole number, not "many".'
+        ),
+        "STREAMS_WEB_TOKEN: is missing; host 0.0.0.0 can be reached from other machines.",
+    ]
+
+
+def test_what_kubernetes_sets_by_itself_is_recognised() -> None:
+    """Service links of a service called streams look like settings."""
+    (problem,) = problems(STREAMS_SERVICE_HOST="10.0.0.1")
+    assert problem == (
+        "STREAMS_SERVICE_HOST: is no setting; if Kubernetes set it, set enableServiceLinks: false "
+        "in the pod."
+    )
+
+
+def test_a_secret_may_be_a_file(tmp_path: Path) -> None:
+    """One line end is cut; the file is remembered and read again on request."""
+    secret = tmp_path / "key"
+    secret.write_text("k-1\n")
+    settings = load_settings({"STREAMS_MISO_API_KEY_FILE": str(secret)})
+    assert settings.secrets() == ("k-1",)
+    assert settings.secret_files == {"miso.api_key": secret}
+    secret.write_text("k-2\n")
+    assert "k-2" not in repr(settings.with_current_secrets("miso"))
+    renewed = settings.with_current_secrets("miso").model_dump()["api_key"]
+    assert renewed.get_secret_value() == "k-2"
+    secret.unlink()
+    with pytest.raises(SettingsError, match="STREAMS_MISO_API_KEY_FILE: cannot read"):
+        settings.with_current_secrets("miso")
+
+
+def test_a_setting_and_its_file_together_are_an_error(tmp_path: Path) -> None:
+    """Which of the two was meant cannot be known."""
+    secret = tmp_path / "key"
+    secret.write_text("k-1")
+    assert problems(STREAMS_MISO_API_KEY="k", STREAMS_MISO_API_KEY_FILE=str(secret)) == [
+        "STREAMS_MISO_API_KEY_FILE: stands beside STREAMS_MISO_API_KEY; give one of them."
+    ]
+
+
+def test_a_secret_file_of_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    """The environment wins as a whole, in whichever form it gives the secret."""
+    Path("streams.toml").write_text('[miso]\napi_key = "old"\n')
+    secret = tmp_path / "key"
+    secret.write_text("new")
+    assert load_settings({"STREAMS_MISO_API_KEY_FILE": str(secret)}).secrets() == ("new",)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "cannot read"), (b"\n", "is empty"), (b"\xff\xfe", "is not UTF-8 text")],
+)
+def test_an_unusable_secret_file_is_one_problem(
+    tmp_path: Path, content: bytes | None, words: str
+) -> None:
+    """Missing, empty and garbled files are told apart."""
+    secret = tmp_path / "key"
+    if content is not None:
+        secret.write_bytes(content)
+    (problem,) = problems(STREAMS_MISO_API_KEY_FILE=str(secret))
+    assert problem.startswith("STREAMS_MISO_API_KEY_FILE: ")
+    assert words in problem
+
+
+def test_a_secret_is_not_repeated_in_a_problem() -> None:
+    """Neither a short token nor a key that no header can carry is printed."""
+    told = problems(
+        STREAMS_WEB_TOKEN="short", STREAMS_MISO_API_KEY="k\u00e9y", STREAMS_MISO_BASE_URL="ftp://x"
+    )
+    assert told == [
+        "STREAMS_WEB_TOKEN: must have at least 8 characters.",
+        (
+            "STREAMS_MISO_API_KEY: must be printable ASCII without spaces around it: "
+            "it travels in a header."
+        ),
+        "STREAMS_MISO_BASE_URL: must be scheme, host and port only, like https://api.example.com.",
+    ]
+    assert not any("short" in line.split(": ", 1)[1] or "k\u00e9y" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "api.askmiso.com",
+        "https://api.askmiso.com/v1",
+        "https://user:pw@api.askmiso.com",
+        "https://api.askmiso.com?key=1",
+        "https://api.askmiso.com#x",
+        "https://",
+        "https://host:99999",
+        "ftp://api.askmiso.com",
+    ],
+)
+def test_an_address_is_scheme_host_and_port_only(url: str) -> None:
+    """The documented path is appended, so anything else would be sent to the wrong place."""
+    (problem,) = problems(STREAMS_MISO_BASE_URL=url)
+    assert problem.startswith("STREAMS_MISO_BASE_URL: must be scheme, host and port only")
+
+
+def test_a_key_does_not_travel_unencrypted() -> None:
+    """Plain http is for this machine, or for no key at all."""
+    assert problems(STREAMS_MISO_API_KEY="k", STREAMS_MISO_BASE_URL="http://sandbox:7070") == [
+        (
+            "STREAMS_MISO_BASE_URL: must begin with https://, or the key would reach sandbox "
+            "unencrypted."
+        )
+    ]
+    load_settings({"STREAMS_MISO_BASE_URL": "http://sandbox:7070"})
+    for host in ("localhost", "127.0.0.9", "[::1]"):
+        settings = load_settings(
+            {"STREAMS_MISO_API_KEY": "k", "STREAMS_MISO_BASE_URL": f"http://{host}:7070/"}
+        )
+        assert settings.vendors["miso"].base_url == f"http://{host}:7070"
+
+
+def test_kafka_security_fits_together(tmp_path: Path) -> None:
+    """What the protocol needs must be there, and what it ignores must not."""
+    assert problems(STREAMS_KAFKA_SECURITY_PROTOCOL="SASL_SSL") == [
+        "STREAMS_KAFKA_SASL_MECHANISM: is missing; security_protocol SASL_SSL needs it.",
+        "STREAMS_KAFKA_SASL_USERNAME: is missing; security_protocol SASL_SSL needs it.",
+        "STREAMS_KAFKA_SASL_PASSWORD: is missing; security_protocol SASL_SSL needs it.",
+    ]
+    cafile = tmp_path / "ca.pem"
+    assert problems(STREAMS_KAFKA_SASL_USERNAME="u", STREAMS_KAFKA_SSL_CAFILE=str(cafile)) == [
+        (
+            "STREAMS_KAFKA_SASL_USERNAME: has no effect with security_protocol PLAINTEXT; "
+            "SASL_SSL uses it."
+        ),
+        (
+            "STREAMS_KAFKA_SSL_CAFILE: has no effect with security_protocol PLAINTEXT; "
+            "SSL and SASL_SSL use it."
+        ),
+    ]
+    assert problems(
+        STREAMS_KAFKA_SECURITY_PROTOCOL="SSL", STREAMS_KAFKA_SSL_CAFILE=str(cafile)
+    ) == [f"STREAMS_KAFKA_SSL_CAFILE: there is no file {cafile}."]
+    cafile.write_text("no certificate")
+    settings = load_settings(
+        {"STREAMS_KAFKA_SECURITY_PROTOCOL": "SSL", "STREAMS_KAFKA_SSL_CAFILE": str(cafile)}
+    )
+    with pytest.raises(SettingsError, match="STREAMS_KAFKA_SSL_"):
+        settings.kafka.client_options()
+
+
+def test_sasl_options_are_those_of_aiokafka() -> None:
+    """Names and values as the clients take them."""
+    options = load_settings(
+        {
+            "STREAMS_KAFKA_BOOTSTRAP_SERVERS": "b1:9092, b2:9092",
+            "STREAMS_KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+            "STREAMS_KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
+            "STREAMS_KAFKA_SASL_USERNAME": "relay",
+            "STREAMS_KAFKA_SASL_PASSWORD": "p w",
+        }
+    ).kafka.client_options()
+    assert options == {
+        "bootstrap_servers": ["b1:9092", "b2:9092"],
+        "security_protocol": "SASL_PLAINTEXT",
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": "relay",
+        "sasl_plain_password": "p w",
+    }
+
+
+def test_bootstrap_servers_need_ports() -> None:
+    """A host alone is a frequent mistake."""
+    assert problems(STREAMS_KAFKA_BOOTSTRAP_SERVERS="kafka") == [
+        'STREAMS_KAFKA_BOOTSTRAP_SERVERS: must be host:port, separated by commas, not "kafka".'
+    ]
+
+
+def test_web_ports_leave_room_for_stages_and_slots() -> None:
+    """Three further stages, and ten slots of ten ports."""
+    settings = load_settings({"STREAMS_WEB_PORT": "6100"})
+    assert settings.web_port("enrich") == 6100
+    assert settings.web_port("miso") == 6103
+    assert settings.web_port("miso", slot=2) == 6123
+    assert problems(STREAMS_WEB_PORT="65500") == [
+        'STREAMS_WEB_PORT: must be at most 65442, not "65500".'
+    ]
+    with pytest.raises(SettingsError, match="STREAMS_WEB_PORT: 6100 leaves no port for slot 9000"):
+        settings.web_port("enrich", slot=9000)
+
+
+def test_stages_need_what_they_use() -> None:
+    """Credentials belong to the vendor's own stage; enrichment needs a vendor that is on."""
+    on = load_settings({"STREAMS_MISO_ENABLED": "true"})
+    on.require_stage("enrich")
+    with pytest.raises(SettingsError) as caught:
+        on.require_stage("miso")
+    assert caught.value.problems == (
+        "STREAMS_MISO_API_KEY: is missing; stage miso cannot deliver without it.",
+    )
+    off = load_settings({"STREAMS_MISO_ENABLED": "false", "STREAMS_MISO_API_KEY": "k"})
+    assert off.enabled_vendors() == ()
+    with pytest.raises(SettingsError, match="STREAMS_MISO_ENABLED: is false"):
+        off.require_stage("miso")
+    with pytest.raises(SettingsError, match="No vendor is on: set STREAMS_MISO_API_KEY or STR"):
+        load_settings({}).require_stage("enrich")
+    with pytest.raises(SettingsError, match='"mise" is no stage; there are: enrich, '):
+        on.require_stage("mise")
+    load_settings({"STREAMS_MISO_API_KEY": "k"}).require_stage("miso")
+
+
+def test_field_maps_come_from_the_file_or_as_json() -> None:
+    """Dotted parts, and the format of times beside or among them."""
+    Path("streams.toml").write_text(
+        '[source.clicks]\ntimestamp_format = "s"\n'
+        '[source.clicks.fields]\nsku = "item.sku"\npage.url = "location"\n'
+        '[source.add-to-carts.fields]\ntimestamp_format = "ms"\ntimestamp = "at"\n'
+    )
+    settings = load_settings({})
+    assert settings.source_clicks.fields == {"sku": "item.sku", "page": {"url": "location"}}
+    assert settings.source_clicks.timestamp_format == "s"
+    assert settings.source_add_to_carts.fields == {"timestamp": "at"}
+    assert settings.source_add_to_carts.timestamp_format == "ms"
+    read = settings.source_clicks.field_map()
+    assert read is not None
+    assert read.apply({"item": {"sku": "S-1"}, "timestamp": 1})["timestamp"] == 1000
+    replaced = load_settings({"STREAMS_SOURCE_CLICKS_FIELDS": '{"product_id": "p.id"}'})
+    assert replaced.source_clicks.fields == {"product_id": "p.id"}
+
+
+def test_a_field_map_that_cannot_be_read_is_named() -> None:
+    """Unknown fields, broken expressions and formats that are none."""
+    told = problems(
+        STREAMS_SOURCE_CLICKS_FIELDS='{"skus": "a", "sku": "a.["}',
+        STREAMS_SOURCE_CLICKS_TIMESTAMP_FORMAT="%Q",
+        STREAMS_SOURCE_ADD_TO_CARTS_FIELDS="sku=a",
+        STREAMS_SOURCE_ADD_TO_CARTS_TIMESTAMP_FORMAT="millis",
+    )
+    assert sorted(line.split(":")[0] for line in told) == [
+        "STREAMS_SOURCE_ADD_TO_CARTS_FIELDS",
+        "STREAMS_SOURCE_ADD_TO_CARTS_TIMESTAMP_FORMAT",
+        "STREAMS_SOURCE_CLICKS_FIELDS",
+        "STREAMS_SOURCE_CLICKS_FIELDS",
+        "STREAMS_SOURCE_CLICKS_TIMESTAMP_FORMAT",
+    ]
+    assert "STREAMS_SOURCE_CLICKS_FIELDS: skus: events have no such field." in told
+
+
+def test_settings_are_frozen_and_masked() -> None:
+    """Nobody changes them, and no repr shows a secret."""
+    settings = load_settings({"STREAMS_MISO_API_KEY": "k-secret", "STREAMS_WEB_TOKEN": "t-secret"})
+    assert "k-secret" not in repr(settings)
+    assert "t-secret" not in repr(settings)
+    with pytest.raises(AttributeError):
+        settings.kafka = settings.kafka  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        settings.vendors["x"] = settings.vendors["miso"]  # type: ignore[index]
+
+
+EXAMPLE = (
+    (ROOT / "streams.example.toml").read_text() if (ROOT / "streams.example.toml").exists() else ""
+)
+
+
+def uncommented() -> str:
+    """The example with every setting that is commented out switched on."""
+    return re.sub(r"(?m)^# (?=[a-z_.]+ = )", "", EXAMPLE)
+
+
+def test_the_example_file_is_complete() -> None:
+    """Every setting has a line with its comment, and there is none that does not exist."""
+    content = tomllib.loads(uncommented())
+    shown = {
+        section: set(
+            content["source"][section.split(".")[1]] if "." in section else content[section]
+        )
+        for section in section_models()
+    }
+    assert shown == {name: set(model.model_fields) for name, model in section_models().items()}
+    settings = re.findall(r"(?m)^(?:# )?[a-z_.]+ = .*$", EXAMPLE)
+    described = re.findall(r"(?m)^#[^\n]*\n(?:# )?[a-z_.]+ = .*$", EXAMPLE)
+    assert len(described) == len(settings)
+
+
+def test_the_example_file_is_valid() -> None:
+    """As it is, it changes nothing; with everything switched on it still loads."""
+    Path("streams.toml").write_text(EXAMPLE)
+    assert load_settings({}) == load_settings({"STREAMS_CONFIG": "/dev/null"})
+    for name in ("ca.pem", "relay.pem", "relay.key"):
+        Path(name).write_text("")
+    Path("streams.toml").write_text(uncommented())
+    settings = load_settings({})
+    assert settings.enabled_vendors() == tuple(VENDORS)
+
+
+def test_the_example_environment_starts() -> None:
+    """.env.example holds no unknown variable, and filling it in is enough for a vendor to be on."""
+    lines = re.findall(r"(?m)^#? ?(STREAMS_[A-Z0-9_]+)=(.*)$", (ROOT / ".env.example").read_text())
+    given = dict(lines)
+    load_settings(given)
+    for key, vendor in VENDORS.items():
+        for name in vendor.credentials:
+            assert variable(key, name) in given
