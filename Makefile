@@ -1,0 +1,59 @@
+# Everything runs from .venv; the first verb that needs it installs it, later ones find it there.
+# Options go in ARGS: make demo ARGS=--once, make test ARGS="-k settings".
+
+STAMP := .venv/.installed
+BIN := .venv/bin
+# The first interpreter that is new enough and can make virtual environments.
+CANDIDATES := python3 python3.12 python3.11 python3.13
+NEW_ENOUGH := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-kafka lint format types imports check bench clean
+
+help: ## list these verbs
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
+
+install: $(STAMP) ## create .venv with the exact versions of constraints.txt
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -x $(BIN)/python -a -x $(BIN)/pip || { \
+	  for python in $(PYTHON) $(CANDIDATES); do \
+	    $$python -c '$(NEW_ENOUGH)' 2>/dev/null && exec $$python -m venv .venv; \
+	  done; \
+	  echo "Python 3.11 or newer with its venv module is needed: install python3 and" \
+	    "python3-venv, or name one: make PYTHON=/path/to/python3" >&2; exit 2; }
+	@echo "Installing into .venv; this is done once."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-warn-script-location \
+	  -c constraints.txt -e '.[embedded,dev]'
+	@touch $(STAMP)
+
+demo: $(STAMP) ## run the whole pipeline on this machine, on sample sessions
+	@$(BIN)/streams demo $(ARGS)
+
+test: $(STAMP) ## run every test that needs no Docker
+	$(BIN)/pytest -n 2 $(ARGS)
+
+test-kafka: $(STAMP) ## run only the tests on a real broker
+	$(BIN)/pytest -m kafka $(ARGS)
+
+lint: $(STAMP) ## check style and formatting, change nothing
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: $(STAMP) ## put style and formatting right
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+types: $(STAMP) ## check types
+	$(BIN)/mypy
+
+imports: $(STAMP) ## check that imports point downwards only
+	$(BIN)/lint-imports
+
+check: lint types imports test ## all of the above, as in CI
+
+bench: $(STAMP) ## measure beside a stock Faust app; prints one table each
+	@for each in enrich deliver recovery; do $(BIN)/python benchmarks/$$each.py $(ARGS) || exit; done
+
+clean: ## remove .venv and what tools have kept
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
