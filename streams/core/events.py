@@ -5,6 +5,7 @@ field by field with the very same field types, so there is one definition of eac
 """
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -114,10 +115,16 @@ EVENT_TYPES: Mapping[str, type[Event]] = {kind.event_type: kind for kind in (Cli
 _BY_PARSER = {"timestamp_ms", "notes"}
 _REQUIRED = ("anonymous_id", "timestamp", "product_id")
 _MUST_BE_IN_SHAPE = frozenset({*_REQUIRED, "event_id", "quantity", "consent"})
-_WITH_PARTS: Mapping[str, type[msgspec.Struct]] = {"page": Page, "campaign": Campaign}
+_PARTS: Mapping[str, type[msgspec.Struct]] = {
+    "page": Page,
+    "campaign": Campaign,
+    "content": Content,
+}
+_LEFT_OUT_BY_PART = ("page", "campaign")
+_ABSENT = (None, "")
 _FIELD_TYPES: Mapping[type[msgspec.Struct], Mapping[str, Any]] = {
     kind: {f.name: f.type for f in msgspec.structs.fields(kind) if f.name not in _BY_PARSER}
-    for kind in (Click, AddToCart, Page, Campaign)
+    for kind in (Click, AddToCart, Page, Campaign, Content)
 }
 _set = msgspec.structs.force_setattr
 
@@ -192,46 +199,61 @@ class EventParser:
             )
         if self._fields is not None:
             record = self._fields.apply(record)
+        known = _present(record, self._type)
+        try:
+            return msgspec.convert(known, self._type), ()
+        except msgspec.ValidationError:
+            return self._convert_by_field(known)
+
+    def _convert_by_field(self, known: dict[str, Any]) -> tuple[Event, tuple[str, ...]]:
         values: dict[str, Any] = {}
         notes: list[str] = []
         for name, wanted in _FIELD_TYPES[self._type].items():
-            given = record.get(name)
-            if given is None or given == "":
+            if name not in known:
+                if name in _REQUIRED:
+                    raise _invalid(name, "it is required and missing")
                 continue
-            if name in _WITH_PARTS and type(given) is dict:
-                part = _convert_parts(name, given, notes)
-                if part is not None:
-                    values[name] = part
+            given = known[name]
+            if name in _LEFT_OUT_BY_PART and type(given) is dict:
+                values[name] = _convert_parts(name, given, notes)
                 continue
-            if type(given) is dict:
-                given = {
-                    key: item for key, item in given.items() if item is not None and item != ""
-                }
-                if name == "content":
-                    given = {key: given[key] for key in ("type", "id") if key in given}
             try:
                 values[name] = msgspec.convert(given, wanted)
             except msgspec.ValidationError as problem:
                 if name in _MUST_BE_IN_SHAPE:
                     raise _invalid(name, str(problem)) from None
                 notes.append(f"left_out:{name}")
-        for name in _REQUIRED:
-            if name not in values:
-                raise _invalid(name, "it is required and missing")
         return self._type(**values), tuple(notes)
 
 
-def _convert_parts(name: str, given: dict[str, Any], notes: list[str]) -> msgspec.Struct | None:
-    kind = _WITH_PARTS[name]
-    parts: dict[str, Any] = {}
-    for part, wanted in _FIELD_TYPES[kind].items():
-        value = given.get(part)
+def _present(record: dict[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """Return the known fields that are present: neither null nor empty."""
+    known: dict[str, Any] = {}
+    for name in _FIELD_TYPES[kind]:
+        value = record.get(name)
         if value is None or value == "":
             continue
-        try:
-            parts[part] = msgspec.convert(value, wanted)
-        except msgspec.ValidationError:
-            notes.append(f"left_out:{name}.{part}")
+        if type(value) is dict:
+            parts = _PARTS.get(name)
+            if parts is not None:
+                value = _present(value, parts)
+                if not value:
+                    continue
+            else:
+                value = {key: item for key, item in value.items() if item not in _ABSENT}
+        known[name] = value
+    return known
+
+
+def _convert_parts(name: str, given: dict[str, Any], notes: list[str]) -> msgspec.Struct | None:
+    kind = _PARTS[name]
+    parts: dict[str, Any] = {}
+    for part, wanted in _FIELD_TYPES[kind].items():
+        if part in given:
+            try:
+                parts[part] = msgspec.convert(given[part], wanted)
+            except msgspec.ValidationError:
+                notes.append(f"left_out:{name}.{part}")
     return kind(**parts) if parts else None
 
 
@@ -249,9 +271,17 @@ def _invalid(field: str, detail: str) -> InvalidEvent:
     return InvalidEvent(DeadLetterReason.INVALID_FIELD, f"{field}: {detail}", field)
 
 
+_IPV4 = re.compile(
+    r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+    r"(?:\.(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])){3}"
+)
+
+
 def _is_ip(text: str) -> bool:
+    if _IPV4.fullmatch(text) is not None:
+        return True
     try:
-        ipaddress.ip_address(text)
+        ipaddress.IPv6Address(text)
     except ValueError:
         return False
     return True

@@ -38,6 +38,8 @@ def check_bounds(document: Any) -> None:
         nested = False
         for value in level:
             kind = type(value)
+            if kind is str:
+                continue
             if kind is dict:
                 nested = True
                 below.extend(value.values())

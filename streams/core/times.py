@@ -14,14 +14,26 @@ MAX_MS = 253_402_300_799_999
 """9999-12-31T23:59:59.999Z: the last moment that RFC 3339 can write."""
 
 _MILLISECOND = timedelta(milliseconds=1)
-_RFC_3339 = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
-)
+_SECOND = r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d"
+_RFC_3339_SECOND = re.compile(_SECOND, re.ASCII)
+_RFC_3339 = re.compile(_SECOND + r"(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_USUAL_CHARS = len("2026-11-20T09:15:27.042Z")
 
 
-@lru_cache(maxsize=4096)
+# A stream's events share their seconds, so the two conversions are remembered by second.
+@lru_cache(maxsize=8192)
 def _second_text(seconds: int) -> str:
-    return (EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S").zfill(19)
+    return (EPOCH + timedelta(seconds=seconds)).isoformat()[:19]
+
+
+@lru_cache(maxsize=8192)
+def _second_ms(text: str) -> int:
+    if _RFC_3339_SECOND.fullmatch(text) is None:
+        raise ValueError(_NO_TIME)
+    return _from_rfc_3339(f"{text}Z")
+
+
+_NO_TIME = "neither RFC 3339 with an offset nor an integer of milliseconds"
 
 
 def utc_text(ms: int) -> str:
@@ -40,16 +52,25 @@ def to_ms(value: str | int) -> int:
     """
     if type(value) is int:
         return value
-    if type(value) is not str or _RFC_3339.fullmatch(value) is None:
-        raise ValueError("neither RFC 3339 with an offset nor an integer of milliseconds")
-    return datetime_to_ms(_from_rfc_3339(value))
+    if type(value) is not str:
+        raise ValueError(_NO_TIME)
+    if len(value) == _USUAL_CHARS and value[19] == "." and value[23] == "Z" and value.isascii():
+        milliseconds = value[20:23]
+        if milliseconds.isdigit():
+            return _second_ms(value[:19]) + int(milliseconds)
+    if _RFC_3339.fullmatch(value) is None:
+        raise ValueError(_NO_TIME)
+    return _from_rfc_3339(value)
 
 
-def _from_rfc_3339(text: str) -> datetime:
+def _from_rfc_3339(text: str) -> int:
     # A leap second, which RFC 3339 allows and datetime does not know, is the second after :59.
     if text[17:19] == "60":
-        return datetime.fromisoformat(f"{text[:17]}59{text[19:]}".upper()) + timedelta(seconds=1)
-    return datetime.fromisoformat(text.upper())
+        return _from_rfc_3339(f"{text[:17]}59{text[19:]}") + 1000
+    try:
+        return datetime_to_ms(datetime.fromisoformat(text.upper()))
+    except (ValueError, OverflowError):
+        raise ValueError("no such date or time of day") from None
 
 
 def datetime_to_ms(moment: datetime) -> int:

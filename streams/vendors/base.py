@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from streams.core.enrich import EnrichedEvent
 from streams.core.outcome import SkipReason, Verdict
+from streams.core.records import VendorRecord
 
 
 class VendorSettings(BaseModel):
@@ -76,3 +77,11 @@ class Vendor:
     max_batch_bytes: Callable[[Any], int]
     linger_seconds: Callable[[Any], float]
     """settings → how long an event may wait for others to share its request."""
+    concurrency: Callable[[Any], int] = lambda _: 16
+    """settings → requests under way at once at most, in one worker."""
+    strands: int = 1
+    """Strands of one partition: events of one strand stay in order, one request at a time."""
+    strand_key: Callable[[VendorRecord], str] = lambda record: record.anonymous_id
+    """What must stay in order; its hash is the strand."""
+    retry_waits: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+    """Seconds before the next attempt, by failures in a row; the last one repeats."""
