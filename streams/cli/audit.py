@@ -1,0 +1,151 @@
+"""``streams audit``: exact sums from the topics themselves."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from streams.operations.audit import AuditReport, VendorBooks
+
+
+def audit(
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="T",
+            help="Only raw records of this Kafka time or later: RFC 3339 with offset, or ms.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
+) -> None:
+    """Recompute from the topics whether every raw event is accounted for at each vendor.
+
+    raw - enrichment's dead letters = accepted + dead-lettered + skipped + waiting. Ends with exit
+    code 1 where this does not hold, or where a record is missing, contradicted or unexplained.
+    """
+    import asyncio
+
+    from streams.operations.audit import audit as run
+    from streams.settings import load_settings
+
+    since_ms = None if since is None else _moment(since)
+    report = asyncio.run(run(load_settings(), since_ms))
+    if as_json:
+        import json
+
+        typer.echo(json.dumps([report.to_json()], indent=2))
+    else:
+        from rich.console import Console
+
+        console = Console()
+        console.print(audit_table(report))
+        for line in audit_lines(report):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if not report.balanced:
+        raise typer.Exit(1)
+
+
+def audit_table(report: "AuditReport") -> "Table":
+    """Return the sums as a table, one column a vendor; all text in it is escaped."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=None, show_edge=False, pad_edge=False)
+    table.add_column("")
+    for books in report.vendors:
+        table.add_column(_shown(books.vendor), justify="right")
+
+    def row(name: str, values: list[int], style: str = "", always: bool = True) -> None:
+        if always or any(values):
+            cells = [f"{value:,}" if value or always else "" for value in values]
+            table.add_row(escape(_plain(name)), *cells, style=style)
+
+    vendors = report.vendors
+    row("raw events", [v.raw for v in vendors])
+    row("- enrichment's dead letters", [v.enrich_dead_lettered for v in vendors])
+    row("- read while the vendor was off", [v.off for v in vendors], always=False)
+    row("= to be accounted for", [v.owed for v in vendors], style="bold")
+    row("accepted", [v.accepted for v in vendors])
+    for title, key in (("dead-lettered", "dead_lettered"), ("skipped", "skipped")):
+        reasons = sorted({reason for v in vendors for reason in getattr(v, key)})
+        row(title, [sum(getattr(v, key).values()) for v in vendors])
+        for reason in reasons:
+            row(f"  {reason}", [getattr(v, key).get(reason, 0) for v in vendors], style="dim")
+    row("waiting", [v.waiting for v in vendors])
+    row("  for enrichment", [v.waiting_for_enrichment for v in vendors], "dim", always=False)
+    row("  for the vendor", [v.waiting_for_vendor for v in vendors], "dim", always=False)
+    row("= accounted for", [v.explained for v in vendors], style="bold")
+    for title, key in (
+        ("missing", "missing"),
+        ("contradicting", "contradicting"),
+        ("unexplained", "unexplained"),
+        ("unreadable", "unreadable"),
+    ):
+        row(title, [getattr(v, key) for v in vendors], style="bold red", always=False)
+    row("repeats: vendor records", [v.repeated_records for v in vendors], "dim", always=False)
+    row("repeats: receipts", [v.repeated_receipts for v in vendors], "dim", always=False)
+    return table
+
+
+def audit_lines(report: "AuditReport") -> list[str]:
+    """Return the sentences below the table: what expired, examples of trouble, the verdict."""
+    lines = [
+        f"{topic}: {count:,} records expired before they were read."
+        for topic, count in report.expired.items()
+        if count
+    ]
+    if report.unexplained or report.unreadable:
+        lines.append(
+            f"enrich: {report.unexplained:,} dead letters about records that do not exist, "
+            f"{report.unreadable:,} unreadable."
+        )
+    lines += [f"  {example.where}: {example.detail}" for example in report.examples]
+    for books in report.vendors:
+        lines += _troubles(books)
+    if report.balanced:
+        lines.append("The books balance: every event is accounted for.")
+    else:
+        lines.append("The books do NOT balance.")
+    return [_plain(line) for line in lines]
+
+
+def _troubles(books: "VendorBooks") -> list[str]:
+    if books.balanced:
+        return []
+    difference = books.owed - books.explained
+    sums = f"{books.owed:,} to be accounted for, {books.explained:,} accounted for"
+    return [
+        f"{books.vendor}: {sums}: a difference of {difference:,}.",
+        *(f"  {example.where}: {example.detail}" for example in books.examples),
+    ]
+
+
+def _moment(text: str) -> int:
+    """Return ms since the epoch; raises SettingsError for what is no time."""
+    from datetime import datetime
+
+    from streams.core.errors import SettingsError
+
+    if text.isascii() and text.isdigit():
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        remedy = "give RFC 3339 with an offset, such as 2026-05-01T08:00:00Z, or ms since the epoch"
+        raise SettingsError([f'--since: "{text}" is no time; {remedy}.'])
+    return int(moment.timestamp() * 1000)
+
+
+def _shown(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(_plain(text))
+
+
+def _plain(text: str) -> str:
+    """Return text in which control characters are spelled out."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

@@ -1,0 +1,99 @@
+"""What an audit reads in each record: its own reading, so that no fault elsewhere hides here."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+OnRanges = Mapping[str, Sequence[tuple[int, int | None]]]
+"""Vendor → raw offset ranges (first, end) in which it was on; an end of None is open."""
+
+
+class UnreadableError(Exception):
+    """A record that does not have the form it must have; the message says what is wrong."""
+
+
+class ReceiptFacts(msgspec.Struct, frozen=True, gc=False):
+    """What the books need of a receipt."""
+
+    event_id: str
+    outcome: str
+    source: str
+    lane: str
+    position: int | None
+    reason: str | None = None
+
+
+class LetterOrigin(msgspec.Struct, frozen=True, gc=False):
+    """The raw record that a dead letter is about."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class LetterFacts(msgspec.Struct, frozen=True):
+    """What the books need of a dead letter."""
+
+    stage: str
+    reason: str
+    source: LetterOrigin
+
+
+class _Resolution(msgspec.Struct, frozen=True):
+    resolves: Any = None
+
+
+class _CommitMetadata(msgspec.Struct, frozen=True):
+    on: dict[str, list[tuple[int, int | None]]] | None = None
+
+
+_RECEIPT = msgspec.json.Decoder(ReceiptFacts)
+_LETTER = msgspec.json.Decoder(LetterFacts)
+_RESOLUTION = msgspec.json.Decoder(_Resolution)
+_COMMIT = msgspec.json.Decoder(_CommitMetadata)
+
+
+def read_receipt(value: bytes | None) -> ReceiptFacts:
+    """Read a receipt; raises UnreadableError."""
+    if value is None:
+        raise UnreadableError("a receipt without a value")
+    try:
+        return _RECEIPT.decode(value)
+    except msgspec.MsgspecError as error:
+        raise UnreadableError(f"not a receipt: {error}") from None
+
+
+def read_letter(value: bytes | None) -> LetterFacts | None:
+    """Read a dead letter, or None for the note that one was resolved; raises UnreadableError."""
+    if value is None:
+        raise UnreadableError("a dead letter without a value")
+    try:
+        if _RESOLUTION.decode(value).resolves is not None:
+            return None
+        return _LETTER.decode(value)
+    except msgspec.MsgspecError as error:
+        raise UnreadableError(f"not a dead letter: {error}") from None
+
+
+def read_source(headers: Iterable[tuple[str, bytes | None]]) -> str:
+    """Return a vendor record's header ``source``; raises UnreadableError where there is none."""
+    for name, value in headers:
+        if name == "source" and value is not None:
+            return value.decode("utf-8", "replace")
+    raise UnreadableError("a vendor record without the header source")
+
+
+def read_on_ranges(metadata: str | None) -> OnRanges | None:
+    """Return when each vendor was on, from an enrich commit; None: always.
+
+    Raises UnreadableError for metadata that is there and cannot be read.
+    """
+    if not metadata:
+        return None
+    try:
+        return _COMMIT.decode(metadata).on
+    except msgspec.MsgspecError as error:
+        raise UnreadableError(
+            f"commit metadata that is no JSON object with ranges: {error}"
+        ) from None

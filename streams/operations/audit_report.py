@@ -1,0 +1,174 @@
+"""What an audit says: the books of each vendor, and how they compare with a vendor's ledger."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One example of what should not be."""
+
+    where: str
+    """``topic/partition/offset`` of the record that is meant."""
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class VendorBooks:
+    """Both sides of one vendor's sum, each counted by itself; nothing here is a remainder."""
+
+    vendor: str
+    raw: int
+    """Raw records read."""
+    enrich_dead_lettered: int
+    """Of these, given up on before any vendor was concerned."""
+    off: int
+    """Of these, read by enrichment while the vendor was off: on neither side."""
+    accepted: int
+    dead_lettered: Mapping[str, int]
+    """By reason."""
+    skipped: Mapping[str, int]
+    """By reason; ``expired`` are vendor records that retention deleted before they were sent."""
+    waiting_for_enrichment: int
+    """At or above enrichment's committed offset, without a trace."""
+    waiting_for_vendor: int
+    """Vendor records without a receipt, at or above the sink's committed offset."""
+    missing: int
+    """Below the committed offsets and without the trace that must then exist."""
+    contradicting: int
+    """Enrichment's dead letters that went to the vendor all the same."""
+    unexplained: int
+    """Vendor records, receipts and dead letters about records that do not exist."""
+    unreadable: int
+    """Records that do not have the form they must have."""
+    vendor_records: int
+    repeated_records: int
+    """Vendor records beyond the first of a raw record: repeats after a crash."""
+    receipts: int
+    repeated_receipts: int
+    """Receipts beyond the first of a raw record."""
+    letters: int
+    repeated_letters: int
+    """Dead letters beyond the first of a raw record."""
+    examples: tuple[Finding, ...] = ()
+
+    @property
+    def waiting(self) -> int:
+        """Events whose last word is still to come."""
+        return self.waiting_for_enrichment + self.waiting_for_vendor
+
+    @property
+    def owed(self) -> int:
+        """The left side: what the vendor's books must explain."""
+        return self.raw - self.enrich_dead_lettered - self.off
+
+    @property
+    def explained(self) -> int:
+        """The right side: accepted, dead-lettered, skipped and waiting."""
+        return (
+            self.accepted
+            + sum(self.dead_lettered.values())
+            + sum(self.skipped.values())
+            + self.waiting
+            + self.contradicting
+        )
+
+    @property
+    def balanced(self) -> bool:
+        """Whether both sides are equal and nothing is missing, unexplained or unreadable."""
+        troubles = self.missing + self.contradicting + self.unexplained + self.unreadable
+        return self.owed == self.explained and troubles == 0
+
+
+@dataclass(frozen=True, slots=True)
+class AuditReport:
+    """Exact sums over the topics, as of one moment."""
+
+    since_ms: int | None
+    """Only raw records of this Kafka time or later; None: all that the topics hold."""
+    raw: Mapping[str, int]
+    """Raw records by topic."""
+    expired: Mapping[str, int]
+    """By raw topic: offsets that retention deleted before enrichment read them."""
+    enrich_dead_letters: Mapping[str, int]
+    """By reason, each raw record once."""
+    enrich_letters: int
+    """Dead letters of enrichment, repeats included."""
+    unexplained: int
+    """Dead letters of enrichment about records that do not exist."""
+    unreadable: int
+    vendors: tuple[VendorBooks, ...]
+    examples: tuple[Finding, ...] = ()
+    accepted_ids: Mapping[str, Mapping[str, int]] = field(default_factory=dict, repr=False)
+    """Vendor → event id → events accepted under it; only where the audit was asked for ids."""
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every vendor's books balance and enrichment's dead letters are all explained."""
+        return self.unexplained + self.unreadable == 0 and all(v.balanced for v in self.vendors)
+
+    def to_json(self) -> dict[str, Any]:
+        """The report in JSON types, with the sums that are derived from it; without the ids."""
+        text = asdict(self)
+        del text["accepted_ids"]
+        text["balanced"] = self.balanced
+        for entry, books in zip(text["vendors"], self.vendors, strict=True):
+            entry |= {
+                "waiting": books.waiting,
+                "owed": books.owed,
+                "explained": books.explained,
+                "balanced": books.balanced,
+            }
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerComparison:
+    """What a vendor holds against what our receipts say it accepted."""
+
+    vendor: str
+    accepted: int
+    """Events that the receipts call accepted."""
+    in_ledger: int
+    """Entries at the vendor, repeats included."""
+    lacking: Mapping[str, int]
+    """Event id → accepted events that the vendor lacks: a receipt that is not true."""
+    without_receipt: Mapping[str, int]
+    """Event id → entries under an id that no receipt calls accepted."""
+    duplicates: Mapping[str, int]
+    """Event id → entries beyond the accepted events of that id: repeats of a request."""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the ledger holds each accepted event exactly once and nothing else."""
+        return not (self.lacking or self.without_receipt or self.duplicates)
+
+
+def compare_with_ledger(
+    report: AuditReport, vendor: str, ledger_ids: Mapping[str, int]
+) -> LedgerComparison:
+    """Compare an audit that kept the ids with the vendor's own ledger (event id → entries).
+
+    Raises ValueError for an audit without ids: it could not notice anything.
+    """
+    if vendor not in report.accepted_ids:
+        raise ValueError(f"this audit kept no event ids of {vendor}")
+    accepted = report.accepted_ids[vendor]
+    lacking, without_receipt, duplicates = {}, {}, {}
+    for event_id in accepted.keys() | ledger_ids.keys():
+        ours, theirs = accepted.get(event_id, 0), ledger_ids.get(event_id, 0)
+        if ours > theirs:
+            lacking[event_id] = ours - theirs
+        elif theirs > ours == 0:
+            without_receipt[event_id] = theirs
+        elif theirs > ours:
+            duplicates[event_id] = theirs - ours
+    return LedgerComparison(
+        vendor=vendor,
+        accepted=sum(accepted.values()),
+        in_ledger=sum(ledger_ids.values()),
+        lacking=lacking,
+        without_receipt=without_receipt,
+        duplicates=duplicates,
+    )

@@ -1,0 +1,127 @@
+"""Reading topics from one offset to another, without a consumer group."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from streams.core.errors import SetupError
+from streams.engine.connection import admin, client_options
+from streams.settings import KafkaSettings
+
+STALL_SECONDS = 60.0
+"""Reading gives up when nothing has come for so long."""
+
+Offsets = dict[TopicPartition, int]
+Tell = Callable[[str, int, int], None]
+"""Called with (topic, offsets read, offsets to read) while it reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What a group has committed for one partition."""
+
+    offset: int
+    metadata: str
+
+
+class LogReader:
+    """Ends, commits and records of topics; one reading at a time."""
+
+    def __init__(self, consumer: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> None:
+        self._consumer = consumer
+        self._admin = admin
+
+    async def partitions(self, topics: Iterable[str]) -> dict[str, list[TopicPartition]]:
+        """Return the partitions of each topic; none for one that does not exist."""
+        found: dict[str, list[TopicPartition]] = {topic: [] for topic in topics}
+        # Asking for a topic by name would create it where the brokers do so on their own.
+        for entry in await self._admin.describe_topics():
+            if entry["topic"] in found:
+                numbers = sorted(p["partition"] for p in entry["partitions"])
+                found[entry["topic"]] = [TopicPartition(entry["topic"], n) for n in numbers]
+        return found
+
+    async def starts(self, tps: Sequence[TopicPartition], since_ms: int | None = None) -> Offsets:
+        """Return the first offset of each log, or the first that may be as late as ``since_ms``."""
+        starts: Offsets = await self._consumer.beginning_offsets(tps) if tps else {}
+        if since_ms is None or not tps:
+            return starts
+        ends = await self.ends(tps)
+        found = await self._consumer.offsets_for_times(dict.fromkeys(tps, max(0, since_ms)))
+        return {
+            tp: max(start, found[tp].offset if found.get(tp) is not None else ends[tp])
+            for tp, start in starts.items()
+        }
+
+    async def ends(self, tps: Sequence[TopicPartition]) -> Offsets:
+        """Return where each log ends for readers of committed transactions."""
+        return dict(await self._consumer.end_offsets(tps)) if tps else {}
+
+    async def commits(self, group: str) -> dict[TopicPartition, Commit]:
+        """Return a group's committed offsets; empty for a group that never committed."""
+        found = await self._admin.list_consumer_group_offsets(group)
+        return {tp: Commit(c.offset, c.metadata) for tp, c in found.items() if c.offset >= 0}
+
+    async def read(
+        self, starts: Offsets, ends: Offsets, tell: Tell
+    ) -> AsyncIterator[tuple[TopicPartition, list[ConsumerRecord]]]:
+        """Yield the records of each partition from its start to its end, in batches, in order."""
+        open_ = {tp for tp in ends if starts[tp] < ends[tp]}
+        if not open_:
+            return
+        total = sum(ends[tp] - starts[tp] for tp in open_)
+        at = dict(starts)
+        self._consumer.assign(list(open_))
+        for tp in open_:
+            self._consumer.seek(tp, starts[tp])
+        loop = asyncio.get_running_loop()
+        progress_at = loop.time()
+        while open_:
+            batches = await self._consumer.getmany(*open_, timeout_ms=500, max_records=20_000)
+            for tp, records in batches.items():
+                yield tp, [r for r in records if r.offset < ends[tp]]
+            for tp in list(open_):
+                # Positions move over transaction markers and compacted records, records do not.
+                position = await self._consumer.position(tp)
+                if position != at[tp]:
+                    at[tp], progress_at = position, loop.time()
+                if position >= ends[tp]:
+                    open_.discard(tp)
+                    self._consumer.pause(tp)
+            read = sum(min(at[tp], ends[tp]) - starts[tp] for tp in starts if starts[tp] < ends[tp])
+            tell(next(iter(starts)).topic, read, total)
+            if open_ and loop.time() - progress_at > STALL_SECONDS:
+                names = ", ".join(sorted(f"{tp.topic}/{tp.partition}" for tp in open_))
+                raise SetupError(
+                    f"Reading stopped: nothing came from {names} for {STALL_SECONDS:.0f} s. "
+                    "Look at the brokers that lead these partitions, then try again."
+                )
+
+
+@asynccontextmanager
+async def connect(kafka: KafkaSettings) -> AsyncIterator[LogReader]:
+    """Connect for reading; raises SetupError where the brokers do not answer or refuse."""
+    async with admin(kafka) as client:
+        consumer = AIOKafkaConsumer(
+            **client_options(kafka),
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            max_partition_fetch_bytes=4 * 1024 * 1024,
+        )
+        try:
+            await consumer.start()
+            yield LogReader(consumer, client)
+        except KafkaError as error:
+            raise SetupError(
+                f"Reading from Kafka at {kafka.bootstrap_servers} failed: {error}. Check what this "
+                "user may read, then try again."
+            ) from error
+        finally:
+            await consumer.stop()
