@@ -1,0 +1,91 @@
+"""``streams topics create`` and ``streams topics list``."""
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from streams.operations.topics import TopicReport
+
+app = typer.Typer(no_args_is_help=True, help="Make and list the topics that the relay needs.")
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON array.")]
+
+
+def _days(help_text: str) -> typer.models.OptionInfo:
+    option: typer.models.OptionInfo = typer.Option(min=1, max=36_500, help=help_text)
+    return option
+
+
+@app.command("create")
+def create(
+    raw_days: Annotated[
+        int | None, _days("Days to keep raw events and vendor records (new topics: 7).")
+    ] = None,
+    receipt_days: Annotated[int | None, _days("Days to keep receipts (new topics: 14).")] = None,
+    dead_letter_days: Annotated[
+        int | None, _days("Days to keep dead letters (new topics: 30).")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make the topics that are missing; run it as often as you like.
+
+    A topic that exists with other partitions or clean-up is reported, nothing is made or changed
+    then, and the exit code is 1.
+    """
+    from streams.operations.topics import TopicState, create_topics
+    from streams.settings import load_settings
+
+    reports = asyncio.run(
+        create_topics(
+            load_settings(),
+            raw_days=raw_days,
+            receipt_days=receipt_days,
+            dead_letter_days=dead_letter_days,
+        )
+    )
+    _show(reports, as_json)
+    differing = [report for report in reports if report.state is TopicState.DIFFERS]
+    if not differing:
+        return
+    for report in differing:
+        for difference in report.differences:
+            typer.echo(f"Topic {report.topic} {difference}.", err=True)
+    typer.echo(
+        "Nothing was changed. Bring these topics into line with Kafka's own tools, or the settings "
+        "with them (STREAMS_KAFKA_PARTITIONS), then run `streams topics create` again.",
+        err=True,
+    )
+    raise typer.Exit(1)
+
+
+@app.command("list")
+def list_(as_json: JsonFlag = False) -> None:
+    """Show each topic of the relay: what it is and whether it is as it must be."""
+    from streams.operations.topics import list_topics
+    from streams.settings import load_settings
+
+    _show(asyncio.run(list_topics(load_settings())), as_json)
+
+
+def _show(reports: "Sequence[TopicReport]", as_json: bool) -> None:
+    if as_json:
+        import json
+
+        from streams.operations.topics import report_rows
+
+        typer.echo(json.dumps(report_rows(reports), indent=2))
+        return
+    width = max(len(report.topic) for report in reports)
+    for report in reports:
+        facts = ""
+        if report.partitions is not None:
+            facts = (
+                f"{report.partitions:>4} partitions  x{report.replication}  "
+                f"{report.config['cleanup.policy']}"
+            )
+        words = "; ".join(report.differences)
+        typer.echo(f"{report.topic:<{width}}  {report.state:<8}{facts}  {words}".rstrip())
