@@ -1,0 +1,1 @@
+"""The demonstration: sample sessions, and what runs the whole pipeline on them."""
