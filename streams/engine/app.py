@@ -201,7 +201,7 @@ class StageApp(faust.App):  # type: ignore[misc]
 
     @property
     def kafka_producer(self) -> AIOKafkaProducer:
-        """aiokafka's producer, once the app has started."""
+        """Aiokafka's producer, once the app has started."""
         return self.producer._ensure_producer()
 
     def new_outputs(self) -> Outputs:

@@ -93,8 +93,8 @@ def _why_not(kafka: KafkaSettings, reasons: list[BaseException]) -> str:
 def _words(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return f"no answer within {CONNECT_SECONDS} s"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 

@@ -73,7 +73,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             raise
         except FencedError:
             self._leave_fenced()
-        except Exception as error:  # noqa: BLE001 - the boundary: nothing may go on after this
+        except Exception as error:
             leave(f"fetching from Kafka failed: {error!r}", cause=error)
 
     async def _fetch_once(self) -> None:
@@ -97,7 +97,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
                 self.recovery.apply(tp, records)
             else:
                 await self._stash_records(tp, records)
-        self.recovery.note_current(fetched.current)
+        self.recovery.note_current(fetched.current_at)
         self.recovery.maybe_end(fetched.positions)
         self._work.set()
 
@@ -131,7 +131,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
                 handed_out = await self._hand_out_round()
             except asyncio.CancelledError:
                 raise
-            except Exception as error:  # noqa: BLE001 - the boundary: nothing may go on after this
+            except Exception as error:
                 leave(f"handing out records failed: {error!r}", cause=error)
             if not handed_out:
                 # The timeout lets held-back partitions (a table that lags) be looked at again.
@@ -186,7 +186,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
     async def force_commit(
         self,
         topics: Any = None,  # noqa: ARG002 - Faust's signature
-        start_new_transaction: bool = True,  # noqa: ARG002, FBT001, FBT002
+        start_new_transaction: bool = True,  # noqa: ARG002
     ) -> bool:
         """Commit each partition's settled head with its metadata, where either is new."""
         due = self._due()

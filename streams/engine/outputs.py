@@ -68,7 +68,9 @@ class Outputs:
 class Delivery:
     """Batches on their way to the broker."""
 
-    def __init__(self, futures: Sequence[tuple[TopicPartition, int, "asyncio.Future[Any]"]]) -> None:
+    def __init__(
+        self, futures: Sequence[tuple[TopicPartition, int, "asyncio.Future[Any]"]]
+    ) -> None:
         self._futures = futures
 
     async def acknowledged(self) -> dict[TopicPartition, list[range]]:

@@ -7,8 +7,8 @@ dying worker can undo a withdrawal of consent. Rows stay encoded; whoever looks 
 """
 
 import logging
-from collections.abc import Callable, Iterable
-from time import monotonic
+from collections.abc import Callable, Iterable, Mapping
+from time import time
 from typing import Any
 
 import faust
@@ -140,15 +140,13 @@ class Recovery:
             recovery.tp_to_table[tp].apply(tp.partition, records)
             recovery.active_offsets[tp] = records[-1].offset
 
-    def note_current(self, tps: Iterable[TP]) -> None:
-        """Note partitions of which everything that the broker has was applied just now."""
-        now = monotonic()
-        for tp in tps:
-            self._current_at[tp] = now
+    def note_current(self, current_at: Mapping[TP, float]) -> None:
+        """Note when (seconds since the epoch) the broker had no more of these than is applied."""
+        self._current_at.update(current_at)
 
     def delay_seconds(self, tp: TP) -> float:
-        """Return how old the newest certain knowledge of this partition is."""
-        return monotonic() - self._current_at.get(tp, 0.0)
+        """Return how long ago this table's partition was last known to be complete."""
+        return time() - self._current_at.get(tp, 0.0)
 
     def maybe_end(self, positions: dict[TP, int]) -> None:
         """End Faust's recovery once every table has reached the end taken at its start.

@@ -34,8 +34,8 @@ class Fetched:
     records: Mapping[TP, list[ConsumerRecord]]
     positions: dict[TP, int] = field(default_factory=dict)
     """Tables only: where nothing fetched is left to hand over."""
-    current: list[TP] = field(default_factory=list)
-    """Tables only: those whose position is the end of the log."""
+    current_at: dict[TP, float] = field(default_factory=dict)
+    """Tables only: those whose position is the log's end, with when the broker said so (s)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer._isolation_level = "read_committed"
         return consumer
 
-    async def fetch(self, wanted: set[TP], tables: set[TP], timeout: float) -> Fetched:
-        """Return what is buffered of the wanted partitions, waiting up to ``timeout`` seconds."""
-        return await self.call_thread(self._fetch, wanted, tables, timeout)  # type: ignore[no-any-return]
+    async def fetch(self, wanted: set[TP], tables: set[TP], seconds: float) -> Fetched:
+        """Return what is buffered of the wanted partitions, waiting at most so long for it."""
+        return await self.call_thread(self._fetch, wanted, tables, seconds)  # type: ignore[no-any-return]
 
-    async def _fetch(self, wanted: set[TP], tables: set[TP], timeout: float) -> Fetched:
+    async def _fetch(self, wanted: set[TP], tables: set[TP], seconds: float) -> Fetched:
         consumer = self._ensure_consumer()
         fetcher = consumer._fetcher
         if consumer._closed or fetcher._closed:
@@ -72,7 +72,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         try:
             with fetcher._subscriptions.fetch_context():
                 records = await fetcher.fetched_records(
-                    wanted, timeout=timeout, max_records=consumer._max_poll_records
+                    wanted, timeout=seconds, max_records=consumer._max_poll_records
                 )
         except aiokafka.errors.KafkaError as error:
             raise_if_fenced(error)
@@ -86,7 +86,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             if state.has_valid_position and state.lso is not None:
                 fetched.positions[tp] = state.position
                 if state.position >= state.lso:
-                    fetched.current.append(tp)
+                    fetched.current_at[tp] = state.timestamp / 1000
         return fetched
 
     async def committed(self, tps: Iterable[TP]) -> dict[TP, Committed]:

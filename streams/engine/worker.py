@@ -17,7 +17,7 @@ STOP_SECONDS = 1.5
 
 
 def run_worker(app: StageApp) -> int:
-    """Run until SIGTERM or SIGINT; return the exit code: 0 after a signal, RESTART after a fault."""
+    """Run until a signal (exit code 0) or a fault (RESTART) ends it; return the code."""
     return asyncio.run(_run(app))
 
 

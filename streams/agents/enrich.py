@@ -1,0 +1,348 @@
+"""Enrichment: raw chunks in, one batch of vendor records a vendor out, nothing settled before both
+the vendor records and what was skipped or given up on are acknowledged by the broker.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from faust.types import TP
+
+from streams.agents.tally import Tally
+from streams.core.consent import MALFORMED as NO_TO_ALL
+from streams.core.consent import Malformed
+from streams.core.dead_letter import build_dead_letter, encode_dead_letter
+from streams.core.enrich import Enricher, Refuse, Send
+from streams.core.errors import InvalidEvent
+from streams.core.events import EventParser
+from streams.core.fields import FieldMap
+from streams.core.outcome import DeadLetterReason, Outcome
+from streams.core.records import Origin, Receipt
+from streams.core.rows import Product, User, decode_product, decode_user, strip_email
+from streams.core.times import utc_text
+from streams.core.topics import Topics
+from streams.delivery.receipts import LIVE, encode_receipt, skipped_in_enrichment
+from streams.engine.app import Stage, StageApp
+from streams.engine.chunks import Records
+from streams.engine.failure import leave
+from streams.engine.outputs import Delivery, Outputs
+from streams.engine.tables import MALFORMED, GlobalTopicTable, TopicTable
+
+log = logging.getLogger("streams.enrich")
+
+MAX_ROW_DELAY_SECONDS = 5.0
+"""A user row acts on every event that is read later than this after it (contract §3)."""
+DELIVERIES_UNDER_WAY = 8
+CACHED_ROWS = 100_000
+
+
+class OnRanges(msgspec.Struct):
+    """Raw offsets in which vendors were on: stored with each commit, for ``streams audit``."""
+
+    on: dict[str, list[list[int | None]]] = {}
+
+    def switch(self, enabled: Sequence[str], offset: int) -> None:
+        """Open a range at ``offset`` for each vendor that is on, close it for the others."""
+        for vendor in enabled:
+            ranges = self.on.setdefault(vendor, [])
+            if not ranges or ranges[-1][1] is not None:
+                ranges.append([offset, None])
+        for vendor, ranges in self.on.items():
+            if vendor not in enabled and ranges[-1][1] is None:
+                ranges[-1][1] = offset
+
+
+class EnrichStage(Stage):
+    """The stage ``enrich`` in one process; ``bind`` connects it to its app."""
+
+    app: StageApp
+    users: TopicTable
+    products: GlobalTopicTable
+
+    def __init__(
+        self,
+        topics: Topics,
+        enricher: Enricher,
+        vendors: Sequence[str],
+        *,
+        click_fields: FieldMap | None,
+        cart_fields: FieldMap | None,
+        wall_ms: Callable[[], int],
+    ) -> None:
+        self.tally = Tally()
+        self._topics = topics
+        self._enricher = enricher
+        self._vendors = tuple(vendors)
+        self._wall_ms = wall_ms
+        self._fields = {topics.clicks: click_fields, topics.add_to_carts: cart_fields}
+        self._parsers = {
+            topics.clicks: EventParser("click", "shop.clicks", click_fields),
+            topics.add_to_carts: EventParser("add_to_cart", "shop.add-to-carts", cart_fields),
+        }
+        self._events = {vendor: topics.events(vendor) for vendor in vendors}
+        self._receipts = {vendor: topics.receipts(vendor) for vendor in vendors}
+        self._letters = {vendor: topics.dead_letters(vendor) for vendor in vendors}
+        self._ranges: dict[TP, OnRanges] = {}
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Semaphore(DELIVERIES_UNDER_WAY)
+        self._decoded_products: dict[bytes, tuple[Any, Product | None]] = {}
+        self._decoded_users: dict[bytes, tuple[Any, User | Malformed | None]] = {}
+
+    def bind(self, app: StageApp, *, product_partitions: int, keep_email: bool) -> None:
+        """Declare the tables and the agents of this stage."""
+        self.app = app
+        self.users = app.topic_table(
+            "users", topic=self._topics.users, admit=_admit_user(keep_email=keep_email)
+        )
+        self.products = app.global_topic_table(
+            "products",
+            topic=self._topics.products,
+            partitions=product_partitions,
+            admit=_admit_product,
+        )
+
+        @app.chunk_agent(self._topics.clicks, name="enrich-clicks")  # type: ignore[untyped-decorator]
+        async def enrich_clicks(stream: Any) -> None:
+            await self._run(stream)
+
+        @app.chunk_agent(self._topics.add_to_carts, name="enrich-add-to-carts")  # type: ignore[untyped-decorator]
+        async def enrich_add_to_carts(stream: Any) -> None:
+            await self._run(stream)
+
+    # -- what the engine asks
+
+    def may_hand_out(self, tp: TP) -> bool:
+        """Hold a partition back while its users' rows may be older than they may be."""
+        users = TP(self._topics.users, tp.partition)
+        return self.app.consumer.recovery.delay_seconds(users) <= MAX_ROW_DELAY_SECONDS
+
+    def commit_metadata(self, tp: TP, offset: int) -> str:  # noqa: ARG002
+        """Return in which raw offsets which vendors were on."""
+        ranges = self._ranges.get(tp)
+        return msgspec.json.encode(ranges).decode() if ranges is not None else ""
+
+    async def on_start_positions(self, positions: Mapping[TP, tuple[int, str]]) -> None:
+        """Note from which raw offset on each vendor is on."""
+        for tp, (offset, metadata) in positions.items():
+            ranges = OnRanges()
+            if metadata:
+                ranges = msgspec.json.decode(metadata, type=OnRanges)
+            ranges.switch(self._vendors, offset)
+            self._ranges[tp] = ranges
+
+    def on_partitions_gone(self, tps: Iterable[TP]) -> None:
+        """Forget the ranges of partitions that another worker has now."""
+        for tp in tps:
+            self._ranges.pop(tp, None)
+
+    async def settle(self, seconds: float) -> None:
+        """Wait for the broker's word on what was written."""
+        if self._under_way:
+            await asyncio.wait(set(self._under_way), timeout=seconds)
+
+    def on_expired(self, tp: TP, records: int) -> None:
+        """Count and say what retention deleted before it was read."""
+        self.tally.expired[tp.topic] += records
+        log.error(
+            "%d records of %s partition %d were deleted by retention before they were read",
+            records,
+            tp.topic,
+            tp.partition,
+        )
+
+    # -- chunks
+
+    async def _run(self, stream: Any) -> None:
+        try:
+            async for event in stream.noack().events():
+                await self._room.acquire()
+                outputs = self.app.new_outputs()
+                self.enrich_chunk(event.value, outputs)
+                # Sent here, in the agent, one chunk after the other: this keeps the order.
+                delivery = await outputs.send()
+                task = asyncio.ensure_future(self._finish(delivery, event))
+                self._under_way.add(task)
+                task.add_done_callback(self._under_way.discard)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            leave(f"enriching stopped: {error!r}", cause=error)
+
+    async def _finish(self, delivery: Delivery, event: Any) -> None:
+        try:
+            await delivery.acknowledged()
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            leave(f"{error}; starting again from the last commit", cause=error)
+        event.ack()
+        self._room.release()
+
+    def enrich_chunk(self, records: Records, outputs: Outputs) -> None:
+        """Append everything that these records of one partition give to the outputs."""
+        first = records[0]
+        parse = self._parsers[first.topic].parse
+        decide = self._enricher.decide
+        append = outputs.append
+        partition = first.partition
+        users = self.users.rows.get(partition, {})
+        forgotten = self.users.forgotten.get(partition, {})
+        now_ms = self._wall_ms()
+        at = utc_text(now_ms)
+        prefix = f"{first.topic}/{partition}/"
+        tally = self.tally
+        for record in records:
+            key = record.key
+            source = prefix + str(record.offset)
+            kafka_ms = record.timestamp
+            try:
+                event = parse(key, record.value, partition, record.offset, kafka_ms)
+                decisions = decide(
+                    event,
+                    self._user(users, key),
+                    forgotten.get(key) if forgotten else None,
+                    self._product(event.product_id),
+                    kafka_ms,
+                    now_ms,
+                )
+            except InvalidEvent as error:
+                self._dead_letter(record, error, at, outputs)
+                continue
+            except Exception as defect:
+                log.exception("our own code failed over %s", source)
+                error = InvalidEvent(DeadLetterReason.DEFECT, f"{type(defect).__name__}: {defect}")
+                self._dead_letter(record, error, at, outputs)
+                continue
+            if event.notes:
+                tally.notes.update(event.notes)
+            for decision in decisions:
+                vendor = decision.vendor
+                if type(decision) is Send:
+                    headers = [
+                        ("source", source.encode()),
+                        ("consent", decision.consent.encode()),
+                        ("source-time", b"%d" % kafka_ms),
+                    ]
+                    append(self._events[vendor], partition, key, decision.value, headers)
+                elif type(decision) is Refuse:
+                    self._refuse(record, event.event_id, source, decision, at, outputs)
+                else:
+                    tally.skipped[decision.reason] += 1
+                    receipt = skipped_in_enrichment(event.event_id, decision.reason, source, at)
+                    append(self._receipts[vendor], partition, event.event_id.encode(), receipt)
+        tally.events += len(records)
+
+    def _user(self, users: Mapping[bytes, Any], key: bytes) -> User | Malformed | None:
+        row = users.get(key)
+        if row is None:
+            return None
+        if row is MALFORMED:
+            return NO_TO_ALL
+        known = self._decoded_users.get(key)
+        if known is not None and known[0] is row:
+            return known[1]
+        if len(self._decoded_users) >= CACHED_ROWS:
+            self._decoded_users.clear()
+        user = decode_user(row)
+        self._decoded_users[key] = (row, user)
+        return user
+
+    def _product(self, product_id: str) -> Product | None:
+        key = product_id.encode()
+        row = self.products.by_key.get(key)
+        if row is None or row is MALFORMED:
+            return None
+        known = self._decoded_products.get(key)
+        if known is not None and known[0] is row:
+            return known[1]
+        if len(self._decoded_products) >= CACHED_ROWS:
+            self._decoded_products.clear()
+        product = decode_product(row)
+        self._decoded_products[key] = (row, product)
+        return product
+
+    def _dead_letter(self, record: Any, error: InvalidEvent, at: str, outputs: Outputs) -> None:
+        letter = build_dead_letter(
+            stage="enrich",
+            reason=error.reason,
+            detail=error.detail,
+            field=error.field,
+            source=_origin(record),
+            record=record.value,
+            at=at,
+            fields=self._fields[record.topic],
+        )
+        self.tally.dead_lettered[error.reason] += 1
+        outputs.append(
+            self._topics.enrich_dead_letters,
+            record.partition,
+            _short_key(record.key),
+            encode_dead_letter(letter),
+        )
+
+    def _refuse(
+        self, record: Any, event_id: str, source: str, refusal: Refuse, at: str, outputs: Outputs
+    ) -> None:
+        """Keep an event that one vendor cannot get, and say so in its receipt."""
+        error = refusal.error
+        letter = build_dead_letter(
+            stage="enrich",
+            vendor=refusal.vendor,
+            event_id=event_id,
+            reason=error.reason,
+            detail=error.detail,
+            field=error.field,
+            source=_origin(record),
+            record=record.value,
+            at=at,
+            fields=self._fields[record.topic],
+        )
+        self.tally.dead_lettered[error.reason] += 1
+        outputs.append(
+            self._letters[refusal.vendor], record.partition, record.key, encode_dead_letter(letter)
+        )
+        receipt = Receipt(
+            event_id=event_id,
+            outcome=Outcome.DEAD_LETTERED,
+            at=at,
+            attempts=0,
+            source=source,
+            lane=LIVE,
+            position=None,
+            reason=error.reason,
+        )
+        outputs.append(
+            self._receipts[refusal.vendor],
+            record.partition,
+            event_id.encode(),
+            encode_receipt(receipt),
+        )
+
+
+MAX_KEY_BYTES = 64 * 1024
+
+
+def _short_key(key: bytes | None) -> bytes | None:
+    """Return the record's own key, cut where a stranger's key would not fit a batch."""
+    return key if key is None else key[:MAX_KEY_BYTES]
+
+
+def _origin(record: Any) -> Origin:
+    return Origin(record.topic, record.partition, record.offset, record.timestamp)
+
+
+def _admit_user(*, keep_email: bool) -> Callable[[bytes], bytes]:
+    def admit(value: bytes) -> bytes:
+        decode_user(value)
+        if keep_email:
+            return value
+        return strip_email(value) if b"email" in value else value
+
+    return admit
+
+
+def _admit_product(value: bytes) -> bytes:
+    decode_product(value)
+    return value

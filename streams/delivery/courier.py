@@ -1,0 +1,264 @@
+"""The courier: takes one vendor's events through micro-batches, HTTP and retries to an outcome.
+
+Every event that is handed to it is reported exactly once to its ``Desk``: accepted or refused for
+good. What the vendor has not judged goes again, however long that takes; nothing is given up on.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from streams.core.batching import Batcher, MicroBatch
+from streams.core.outcome import Fate, Verdict
+from streams.delivery.gate import Gate
+from streams.delivery.retry import obeyed, wait_seconds
+from streams.delivery.strand import Item, Strand, strand_number
+from streams.vendors.base import HttpAnswer, HttpRequest, Vendor
+
+log = logging.getLogger("streams.delivery")
+
+
+class Sender(Protocol):
+    """What carries a request: ``HttpClient``, or a test's own."""
+
+    async def send(self, request: HttpRequest) -> HttpAnswer:
+        """Return the answer; a failure is an answer without status."""
+
+
+class Desk(Protocol):
+    """Who keeps the outcomes: writes receipts and dead letters, then settles."""
+
+    def accepted(self, items: tuple[Item, ...], verdict: Verdict) -> None:
+        """Keep that the vendor took these events."""
+
+    def rejected(self, item: Item, words: str, verdict: Verdict) -> None:
+        """Keep that the vendor refused this event, in its own words."""
+
+
+class Courier:
+    """One vendor's deliveries in one worker."""
+
+    def __init__(
+        self,
+        vendor: Vendor,
+        settings: Any,
+        sender: Sender,
+        desk: Desk,
+        *,
+        clock: Callable[[], float],
+        random: Callable[[], float],
+        on_defect: Callable[[BaseException], None],
+    ) -> None:
+        self._vendor = vendor
+        self._settings = settings
+        self._sender = sender
+        self._desk = desk
+        self._clock = clock
+        self._random = random
+        self._on_defect = on_defect
+        self._envelope_bytes = len(vendor.build_request([], settings).body)
+        self._strands: dict[int, dict[int, Strand]] = {}
+        self._held: dict[Strand, None] = {}
+        """Strands that could go and may not yet, in order."""
+        self._timers: dict[Strand, asyncio.TimerHandle] = {}
+        self._requests: set[asyncio.Task[None]] = set()
+        self._by_partition: dict[int, set[asyncio.Task[None]]] = {}
+        self._gate_timer: asyncio.TimerHandle | None = None
+        self._probing: asyncio.Task[None] | None = None
+        self._quiet = False
+        self._concurrency = vendor.concurrency(settings)
+        self.gate = Gate(vendor.name, clock())
+        self.requests_by_status: Counter[str] = Counter()
+        self.batch_causes: Counter[str] = Counter()
+
+    # -- what the sink tells
+
+    def add(self, item: Item, payload: bytes, key: str) -> None:
+        """Take an event; events of one key leave in the order in which they come."""
+        strands = self._strands.setdefault(item.partition, {})
+        number = strand_number(key, self._vendor.strands)
+        strand = strands.get(number)
+        if strand is None:
+            strand = strands[number] = Strand(item.partition, self._new_batcher())
+        was_empty = not len(strand)
+        strand.add(item, payload, self._clock())
+        if was_empty or not strand.under_way:
+            self._consider(strand)
+
+    async def close_partition(self, partition: int) -> None:
+        """Forget a partition's waiting events and wait for the requests that are under way."""
+        for strand in self._strands.pop(partition, {}).values():
+            strand.closed = True
+            self._cancel_timer(strand)
+        if requests := self._by_partition.get(partition):
+            await asyncio.wait(set(requests))
+
+    async def quiesce(self, seconds: float) -> None:
+        """Begin no request and wait at most this long for the answers of those under way."""
+        self._quiet = True
+        if self._requests:
+            await asyncio.wait(set(self._requests), timeout=seconds)
+
+    def resume(self) -> None:
+        """Begin requests again after ``quiesce``."""
+        self._quiet = False
+        self._consider_held()
+
+    def waiting(self) -> int:
+        """Return how many events have no verdict yet, those under way left out."""
+        return sum(len(strand) for strands in self._strands.values() for strand in strands.values())
+
+    @property
+    def under_way(self) -> int:
+        """How many requests are unanswered."""
+        return len(self._requests)
+
+    # -- when a strand's next request goes
+
+    def _new_batcher(self) -> Batcher[Item]:
+        vendor, settings = self._vendor, self._settings
+        return Batcher(
+            vendor.max_batch_records(settings),
+            vendor.max_batch_bytes(settings),
+            vendor.linger_seconds(settings),
+            envelope_bytes=self._envelope_bytes,
+        )
+
+    def _consider(self, strand: Strand) -> None:
+        """Begin the strand's next request, or see to it that it is looked at again in time."""
+        if strand.closed or strand.under_way:
+            return
+        now = self._clock()
+        if self._quiet or not self.gate.may_send(now) or len(self._requests) >= self._concurrency:
+            self._held[strand] = None
+            self._watch_gate(now)
+            return
+        batch = strand.next_batch(now)
+        if batch is None:
+            self._set_timer(strand, now)
+            return
+        self._cancel_timer(strand)
+        self.gate.started()
+        task = asyncio.ensure_future(self._deliver(strand, batch))
+        self._requests.add(task)
+        self._by_partition.setdefault(strand.partition, set()).add(task)
+        task.add_done_callback(lambda done: self._ended(done, strand))
+
+    def _ended(self, task: asyncio.Task[None], strand: Strand) -> None:
+        self._requests.discard(task)
+        self._by_partition[strand.partition].discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_defect(error)
+            return
+        if len(strand):
+            self._consider(strand)
+        self._consider_held()
+
+    def _consider_held(self) -> None:
+        for strand in tuple(self._held):
+            if self._quiet or not self.gate.may_send(self._clock()):
+                break
+            if len(self._requests) >= self._concurrency:
+                break
+            del self._held[strand]
+            self._consider(strand)
+
+    def _set_timer(self, strand: Strand, now: float) -> None:
+        due = strand.due_at()
+        if due is None or strand in self._timers:
+            return
+        loop = asyncio.get_running_loop()
+        self._timers[strand] = loop.call_later(max(0.0, due - now), self._timer_rang, strand)
+
+    def _timer_rang(self, strand: Strand) -> None:
+        self._timers.pop(strand, None)
+        self._consider(strand)
+
+    def _cancel_timer(self, strand: Strand) -> None:
+        timer = self._timers.pop(strand, None)
+        if timer is not None:
+            timer.cancel()
+
+    # -- one request
+
+    async def _deliver(self, strand: Strand, batch: MicroBatch[Item]) -> None:
+        self.batch_causes[batch.cause] += 1
+        for item in batch.positions:
+            item.attempts += 1
+        verdict = await self._ask(
+            self._vendor.build_request(batch.payloads, self._settings), len(batch)
+        )
+        now = self._clock()
+        before = self.gate.state
+        self.gate.on_verdict(verdict, now)
+        self._say_change(before)
+        match verdict.fate:
+            case Fate.ACCEPTED:
+                strand.answered()
+                self._desk.accepted(batch.positions, verdict)
+            case Fate.REJECTED:
+                strand.answered()
+                self._sort_out(strand, batch, verdict)
+            case _:
+                strand.again(batch, now + self._wait(strand, verdict))
+
+    def _sort_out(self, strand: Strand, batch: MicroBatch[Item], verdict: Verdict) -> None:
+        """Give up exactly the refused events; the rest goes again at once."""
+        refused: Mapping[int, str] = verdict.refused
+        if not refused:
+            if len(batch) > 1:
+                strand.split(batch)
+                return
+            refused = {0: verdict.detail}
+        for index, words in refused.items():
+            self._desk.rejected(batch.positions[index], words, verdict)
+        strand.rest(batch, set(refused))
+
+    async def _ask(self, request: HttpRequest, events: int) -> Verdict:
+        answer = await self._sender.send(request)
+        status = "none" if answer.status is None else str(answer.status)
+        self.requests_by_status[status] += 1
+        return self._vendor.classify(answer, events)
+
+    def _wait(self, strand: Strand, verdict: Verdict) -> float:
+        if verdict.retry_after_seconds is not None:
+            return obeyed(verdict.retry_after_seconds)
+        if verdict.fate is Fate.MISCONFIGURED:
+            return 0.0  # the gate is closed until a probe is answered
+        return wait_seconds(strand.failures + 1, self._vendor.retry_waits, self._random)
+
+    # -- a closed gate
+
+    def _watch_gate(self, now: float) -> None:
+        if self._gate_timer is not None or self.gate.may_send(now):
+            return
+        opens_at = self.gate.opens_at()
+        wait = 0.5 if opens_at is None else max(0.01, opens_at - now)
+        self._gate_timer = asyncio.get_running_loop().call_later(wait, self._look_at_gate)
+
+    def _look_at_gate(self) -> None:
+        self._gate_timer = None
+        now = self._clock()
+        if self.gate.probe_due(now) and not self._quiet and self._probing is None:
+            self._probing = asyncio.ensure_future(self._probe())
+        self._consider_held()
+        if self._held:
+            self._watch_gate(now)
+
+    async def _probe(self) -> None:
+        try:
+            verdict = await self._ask(self._vendor.build_probe(self._settings), 0)
+            self.gate.on_probe(verdict, self._clock())
+        finally:
+            self._probing = None
+        self._consider_held()
+
+    def _say_change(self, before: str) -> None:
+        gate = self.gate
+        if gate.state == before:
+            return
+        words = " ".join(filter(None, (gate.reason, gate.advice)))
+        level = logging.INFO if gate.state == "running" else logging.WARNING
+        log.log(level, "%s is %s%s", gate.name, gate.state, f": {words}" if words else "")

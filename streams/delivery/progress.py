@@ -1,0 +1,169 @@
+"""How far one partition of vendor records is settled, and what the next owner must know of it.
+
+Pure. Two kinds of repeats are told apart from new events:
+
+- enrichment wrote a raw record's event again after a crash: raw offsets only grow, in log order,
+  within one raw partition, so whatever is not above the mark is a repeat;
+- this sink's former owner had an event settled above the commit: its receipt says so.
+
+Both are known to the next owner by the commit's metadata and by the receipts after it. Marks are
+always those of the committed position, never the newest: these would hide what is still open.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from typing import NamedTuple
+
+import msgspec
+
+from streams.core.records import Source
+
+MAX_METADATA_BYTES = 4_000
+"""Kafka's default ``offset.metadata.max.bytes`` is 4,096."""
+
+
+class Admission(Enum):
+    """What a vendor record is to the sink that reads it."""
+
+    NEW = "new"
+    REPEAT = "repeat"
+    """Enrichment wrote this event before: it has or gets its one outcome elsewhere."""
+    SETTLED = "settled"
+    """A former owner settled this very record."""
+
+
+class Recalled(NamedTuple):
+    """A receipt of the live lane, read back."""
+
+    source: str
+    at_ms: int
+    """The receipt's Kafka time."""
+
+
+class Metadata(
+    msgspec.Struct, omit_defaults=True, rename={"marks": "m", "settled": "s", "receipts": "r"}
+):
+    """What is stored with a commit."""
+
+    marks: dict[str, int] = {}
+    """Raw topic → highest raw offset of it below the committed position."""
+    settled: list[int] = []
+    """Settled positions above the commit as (distance from the last end, length) pairs."""
+    receipts: int = 0
+    """Receipts from this offset on may speak of positions that are not listed above."""
+
+
+def read_metadata(text: str) -> Metadata:
+    """Return what a commit's metadata says; nothing where there is none.
+
+    Raises ValueError where it is not ours.
+    """
+    if not text:
+        return Metadata()
+    try:
+        return msgspec.json.decode(text, type=Metadata)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"commit metadata that is not ours: {text[:80]!r}") from error
+
+
+class Progress:
+    """One partition's positions in log order, from its committed offset on."""
+
+    def __init__(
+        self, start: int, metadata: Metadata, recalled: Mapping[int, Recalled], receipts_end: int
+    ) -> None:
+        self._start = start
+        self._marks_below = dict(metadata.marks)
+        self._marks_ahead = dict(metadata.marks)
+        self._recalled = {
+            **dict.fromkeys(_expand(start, metadata.settled)),
+            **recalled,
+        }
+        self._first_receipt = metadata.receipts
+        self._receipts_next = receipts_end
+        self._order: deque[tuple[int, str, int]] = deque()
+        self._settled: dict[int, int] = {}
+        self._next = start
+
+    def admit(self, position: int, source: Source, written_ms: int) -> Admission:
+        """Take the next record of the log; its Kafka time tells old receipts from its own."""
+        self._next = position + 1
+        known = self._recalled.pop(position, False)
+        settled = known is None or (
+            known and known.source == str(source) and known.at_ms >= written_ms
+        )
+        mark = self._marks_ahead.get(source.topic, -1)
+        repeat = source.offset <= mark
+        if not repeat:
+            self._marks_ahead[source.topic] = source.offset
+        self._order.append((position, source.topic, source.offset))
+        if repeat or settled:
+            self._settled[position] = self._first_receipt
+            return Admission.SETTLED if settled and not repeat else Admission.REPEAT
+        return Admission.NEW
+
+    def take_foreign(self, position: int) -> None:
+        """Take the next record of the log, which is no vendor record and has no source."""
+        self._next = position + 1
+        self._order.append((position, "", -1))
+
+    def settle(self, position: int, receipt: int) -> None:
+        """Note that a position has its outcome, with the offset of its receipt."""
+        self._settled[position] = receipt
+        self._receipts_next = max(self._receipts_next, receipt + 1)
+
+    def safe_below(self) -> int:
+        """Return the offset below which everything is settled."""
+        while self._order and self._order[0][0] in self._settled:
+            position, topic, offset = self._order.popleft()
+            del self._settled[position]
+            if offset > self._marks_below.get(topic, -1) and topic:
+                self._marks_below[topic] = offset
+        return self._order[0][0] if self._order else self._next
+
+    def metadata(self) -> str:
+        """Return the metadata for a commit of ``safe_below()``."""
+        safe = self.safe_below()
+        ahead = sorted(self._settled)
+        pairs, listed = _compress(safe, ahead, MAX_METADATA_BYTES - 400)
+        unlisted = [self._settled[position] for position in ahead[listed:]]
+        receipts = min([self._receipts_next, *unlisted])
+        known = Metadata(marks=self._marks_below, settled=pairs, receipts=receipts)
+        return msgspec.json.encode(known).decode()
+
+    @property
+    def open_positions(self) -> int:
+        """How many records are handed out and not settled."""
+        return len(self._order) - len(self._settled)
+
+
+def _expand(start: int, pairs: Iterable[int]) -> Iterable[int]:
+    numbers = iter(pairs)
+    at = start
+    for distance in numbers:
+        length = next(numbers)
+        at += distance
+        yield from range(at, at + length)
+        at += length
+
+
+def _compress(start: int, positions: list[int], max_chars: int) -> tuple[list[int], int]:
+    """Return pairs for as many of the sorted positions as fit, and how many these are."""
+    pairs: list[int] = []
+    at, chars, listed = start, 0, 0
+    index = 0
+    while index < len(positions):
+        first = last = positions[index]
+        index += 1
+        while index < len(positions) and positions[index] == last + 1:
+            last += 1
+            index += 1
+        distance, length = first - at, last - first + 1
+        chars += len(str(distance)) + len(str(length)) + 2
+        if chars > max_chars:
+            break
+        pairs += [distance, length]
+        at = last + 1
+        listed = index
+    return pairs, listed
