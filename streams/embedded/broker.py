@@ -149,9 +149,9 @@ class EmbeddedKafka:
         for attempt in range(1, PORT_ATTEMPTS + 1):
             chosen_now = self._port == 0
             if chosen_now:
-                self._port = _free_port()
+                self._port = free_port()
             if self._controller_port == 0 or not _is_free(self._controller_port):
-                self._controller_port = _free_port(without=self._port)
+                self._controller_port = free_port(without=self._port)
             problem = self._launch(folder, jars)
             if problem is None:
                 return
@@ -201,7 +201,7 @@ class EmbeddedKafka:
             if not self.is_running:
                 self._wait_gone()
                 return _last_error(logs)
-            if _serves(self._port):
+            if serves(self._port):
                 return None
             time.sleep(0.1)
         self.kill()
@@ -251,15 +251,20 @@ def _is_free(port: int) -> bool:
         return True
 
 
-def _free_port(without: int = 0) -> int:
+def free_port(without: int = 0) -> int:
+    """A port of 127.0.0.1 that nobody listens on and no outgoing connection will be given.
+
+    Raises:
+        SetupError: none was found.
+    """
     for port in random.sample(PORTS, 200):
         if port != without and _is_free(port):
             return port
     raise SetupError(f"No free port between {PORTS.start} and {PORTS.stop} on 127.0.0.1.")
 
 
-def _serves(port: int) -> bool:
-    """Whether the broker answers a Metadata request and counts itself as alive."""
+def serves(port: int) -> bool:
+    """Whether a broker on 127.0.0.1 answers a Metadata request and counts itself as alive."""
     # api key 3, version 1, correlation id 1, no client id, no topics
     request = struct.pack(">hhihi", 3, 1, 1, -1, 0)
     try:

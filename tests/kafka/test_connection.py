@@ -1,0 +1,64 @@
+"""What people are told when the brokers cannot be reached."""
+
+import asyncio
+import logging
+import socket
+
+import pytest
+from aiokafka.errors import InvalidTopicError
+
+from streams.core.errors import SetupError
+from streams.engine import connection
+from streams.engine.connection import admin, client_options
+from streams.settings import KafkaSettings
+from tests.broker_fixtures import Broker
+
+
+def test_client_options_of_a_plain_broker_are_address_and_protocol() -> None:
+    """Without credentials nothing but the address and PLAINTEXT goes to the client."""
+    assert client_options(KafkaSettings(bootstrap_servers="a:9092,b:9093")) == {
+        "bootstrap_servers": ["a:9092", "b:9093"],
+        "security_protocol": "PLAINTEXT",
+    }
+
+
+async def test_admin_of_a_running_broker_answers(broker: Broker) -> None:
+    """Inside the block the client is started and knows the cluster."""
+    async with admin(KafkaSettings(bootstrap_servers=broker.bootstrap_servers)) as client:
+        cluster = await client.describe_cluster()
+    assert len(cluster["brokers"]) == 1
+
+
+async def test_unreachable_broker_is_one_sentence_and_no_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A closed port is named with its setting and the remedy; aiokafka's own lines stay away."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+        with caplog.at_level(logging.DEBUG), pytest.raises(SetupError) as caught:
+            async with admin(KafkaSettings(bootstrap_servers=address)):
+                pass
+    assert str(caught.value) == (
+        f"Kafka at {address} (STREAMS_KAFKA_BOOTSTRAP_SERVERS) cannot be reached (connection "
+        "refused): start the broker (`docker compose up` starts one here), or correct this setting "
+        "and STREAMS_KAFKA_SECURITY_PROTOCOL."
+    )
+    assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
+
+
+async def test_silent_broker_is_given_up_after_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port that accepts and never answers is an unreachable broker, too."""
+    monkeypatch.setattr(connection, "CONNECT_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(SetupError, match=r"cannot be reached \(no answer within 0.2 s\)"):
+            async with asyncio.timeout(5), admin(KafkaSettings(bootstrap_servers=address)):
+                pass
+
+
+async def test_refused_request_inside_the_block_is_a_sentence(broker: Broker) -> None:
+    """An error code of the broker reaches a person as words, not as a traceback."""
+    with pytest.raises(SetupError, match="answered, but a request failed"):
+        async with admin(KafkaSettings(bootstrap_servers=broker.bootstrap_servers)):
+            raise InvalidTopicError("no such name")
