@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams.cli.terminal import plain
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -60,7 +62,7 @@ def audit_table(report: "AuditReport") -> "Table":
     def row(name: str, values: list[int], style: str = "", always: bool = True) -> None:
         if always or any(values):
             cells = [f"{value:,}" if value or always else "" for value in values]
-            table.add_row(escape(_plain(name)), *cells, style=style)
+            table.add_row(escape(plain(name)), *cells, style=style)
 
     vendors = report.vendors
     row("raw events", [v.raw for v in vendors])
@@ -108,7 +110,7 @@ def audit_lines(report: "AuditReport") -> list[str]:
         lines.append("The books balance: every event is accounted for.")
     else:
         lines.append("The books do NOT balance.")
-    return [_plain(line) for line in lines]
+    return [plain(line) for line in lines]
 
 
 def _troubles(books: "VendorBooks") -> list[str]:
@@ -143,9 +145,4 @@ def _moment(text: str) -> int:
 def _shown(text: str) -> str:
     from rich.markup import escape
 
-    return escape(_plain(text))
-
-
-def _plain(text: str) -> str:
-    """Return text in which control characters are spelled out."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    return escape(plain(text))

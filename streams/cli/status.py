@@ -1,0 +1,134 @@
+"""``streams status``: the pipeline in the terminal, as its workers describe it."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streams.cli.terminal import plain
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from streams.operations.status import StatusBoard
+    from streams.settings import Settings
+
+_REFRESH_SECONDS = 1.0
+
+
+def status(
+    watch: Annotated[bool, typer.Option("--watch", help="Follow it until Ctrl-C.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON array of the workers' own snapshots.")
+    ] = False,
+) -> None:
+    """Show each stage: workers, partitions, events a second, lag, and how its vendor is doing.
+
+    Ends with exit code 1 where no worker runs.
+    """
+    import asyncio
+
+    from streams.core.errors import SettingsError
+    from streams.settings import load_settings
+
+    if watch and as_json:
+        raise SettingsError(["--watch and --json exclude each other."])
+    if not asyncio.run(_show(load_settings(), watch, as_json)):
+        raise typer.Exit(1)
+
+
+async def _show(settings: "Settings", watch: bool, as_json: bool) -> bool:
+    """Print the board; return whether any worker runs."""
+    from rich.console import Console
+
+    from streams.operations.status import read_status
+
+    if watch:
+        return await _follow(settings)
+    board = await read_status(settings)
+    now_ms = _now_ms()
+    if as_json:
+        typer.echo(status_json(board, now_ms))
+    else:
+        Console().print(status_view(board, now_ms))
+    return any(not worker.is_stale for worker in board.workers(now_ms))
+
+
+async def _follow(settings: "Settings") -> bool:
+    import asyncio
+    from contextlib import aclosing
+
+    from rich.live import Live
+
+    from streams.operations.status import follow_status
+
+    async with aclosing(follow_status(settings)) as boards:
+        # The first board comes before the screen is taken: an error is then an ordinary line.
+        board = await anext(boards)
+        with Live(status_view(board, _now_ms()), refresh_per_second=4) as live:
+            async for board in boards:
+                live.update(status_view(board, _now_ms()))
+                await asyncio.sleep(_REFRESH_SECONDS)
+    return True
+
+
+def status_json(board: "StatusBoard", now_ms: int) -> str:
+    """Return the workers as a JSON array: their snapshots, and whether they are stale."""
+    import msgspec
+
+    rows = [
+        msgspec.to_builtins(worker.snapshot)
+        | {"stale": worker.is_stale, "silent_seconds": worker.silent_seconds}
+        for worker in board.workers(now_ms)
+    ]
+    return msgspec.json.format(msgspec.json.encode(rows)).decode()
+
+
+def status_view(board: "StatusBoard", now_ms: int) -> "Group":
+    """Return the table of stages and the sentences below it; all text in it is escaped."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    from streams.operations.status import stages
+
+    table = Table(show_edge=False, pad_edge=False)
+    table.add_column("stage")
+    for title in ("workers", "partitions", "events/s", "lag", "oldest unsettled"):
+        table.add_column(title, justify="right")
+    table.add_column("vendor")
+    table.add_column("why", overflow="fold")
+    lines = []
+    for line in stages(board.workers(now_ms)):
+        oldest = line.oldest_unsettled_seconds
+        alive = f"{line.workers}" if line.ready == line.workers else f"{line.ready}/{line.workers}"
+        table.add_row(
+            Text(plain(line.stage)),
+            alive if not line.gone else f"{alive} ({line.gone} gone)",
+            f"{line.partitions}",
+            f"{line.events_per_second:,.1f}",
+            f"{line.lag:,}",
+            "-" if oldest is None else f"{oldest:,.1f} s",
+            Text(line.state, style=_STYLES.get(line.state, "")),
+            Text(plain(line.reason)),
+        )
+    if not board.snapshots:
+        lines.append(Text("No worker has spoken yet. Start them with: streams worker"))
+    if board.unreadable:
+        lines.append(Text(f"{board.unreadable:,} records of this topic are no snapshots."))
+    return Group(table, *lines)
+
+
+_STYLES = {
+    "running": "green",
+    "degraded": "yellow",
+    "throttled": "yellow",
+    "paused": "yellow",
+    "parked": "bold red",
+    "gone": "bold red",
+}
+
+
+def _now_ms() -> int:
+    import time
+
+    return int(time.time() * 1000)
