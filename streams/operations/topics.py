@@ -80,11 +80,11 @@ async def create_topics(
         missing = {report.topic for report in before if report.state is TopicState.MISSING}
         if not missing or any(report.state is TopicState.DIFFERS for report in before):
             return before
-        await _make(client, [spec for spec in new if spec.name in missing], settings)
+        made = await _make(client, [spec for spec in new if spec.name in missing], settings)
         after = await _compare(client, expected)
     return [
         replace(report, state=TopicState.CREATED)
-        if report.topic in missing and report.state is TopicState.PRESENT
+        if report.topic in made and report.state is TopicState.PRESENT
         else report
         for report in after
     ]
@@ -205,7 +205,8 @@ def _days(milliseconds: str) -> str:
 
 async def _make(
     client: AIOKafkaAdminClient, specs: Sequence[TopicSpec], settings: Settings
-) -> None:
+) -> set[str]:
+    """Make these topics; return the names of those that nobody else made meanwhile."""
     cluster = await client.describe_cluster()
     brokers = len(cluster["brokers"])
     replication = settings.kafka.replication_factor or min(3, brokers)
@@ -220,9 +221,13 @@ async def _make(
         for spec in specs
     ]
     response = await client.create_topics(wanted)
+    made = set()
     for name, code, message, *_ in response.topic_errors:
         error = for_code(code)
-        if code == 0 or error is TopicAlreadyExistsError:  # made by someone else meanwhile
+        if code == 0:
+            made.add(name)
+            continue
+        if error is TopicAlreadyExistsError:
             continue
         remedy = "look for the reason in the broker's log or ask who administers it"
         if error is InvalidReplicationFactorError:
@@ -231,10 +236,16 @@ async def _make(
                 "lower STREAMS_KAFKA_REPLICATION_FACTOR"
             )
         raise SetupError(f"Topic {name} was not made ({message or error.__name__}): {remedy}.")
-    await _until_visible(client, {spec.name for spec in specs})
+    await until_visible(client, {spec.name for spec in specs})
+    return made
 
 
-async def _until_visible(client: AIOKafkaAdminClient, names: set[str]) -> None:
+async def until_visible(client: AIOKafkaAdminClient, names: set[str]) -> None:
+    """Return once clients see these topics; the controller makes them a little earlier.
+
+    Raises:
+        SetupError: one is still not there after ``VISIBLE_SECONDS``.
+    """
     try:
         async with asyncio.timeout(VISIBLE_SECONDS):
             while not names <= (await _found(client)).keys():  # noqa: ASYNC110 - nothing tells
@@ -259,3 +270,14 @@ def report_rows(reports: Sequence[TopicReport]) -> list[dict[str, Any]]:
         }
         for report in reports
     ]
+
+
+async def partition_counts(settings: Settings, names: Iterable[str]) -> dict[str, int]:
+    """How many partitions these topics have; topics that do not exist are left out.
+
+    Raises:
+        SetupError: the broker cannot be reached.
+    """
+    async with admin(settings.kafka) as client:
+        found = await _found(client)
+    return {name: found[name].partitions for name in names if name in found}
