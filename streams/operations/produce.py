@@ -1,0 +1,240 @@
+"""Write JSON lines into the raw topics, as a shop's own producers would.
+
+A line is either an envelope, ``{"topic": "clicks", "key": "v-1", "value": {…}}``, or an event by
+itself. Keys decide the partition with Kafka's default partitioner (murmur2), so that a click meets
+its user row.
+"""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterable, Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Self
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from streams.core.errors import SetupError
+from streams.core.topics import Topics
+from streams.engine.connection import client_options
+from streams.operations.topics import verify_topics
+from streams.settings import Settings
+
+EVENT_WORDS = {
+    "addtocart": "add-to-carts",
+    "addtocarts": "add-to-carts",
+    "cart": "add-to-carts",
+    "carts": "add-to-carts",
+    "click": "clicks",
+    "clicks": "clicks",
+}
+"""``event_type`` or ``type`` of a bare event, case, ``-`` and ``_`` left out → kind of topic."""
+
+Tell = Callable[[int], None]
+"""Called with the number of records that the broker has acknowledged so far."""
+
+
+class Outgoing(NamedTuple):
+    """One record to be written."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    """None: a tombstone."""
+
+
+@dataclass(slots=True)
+class Produced:
+    """What became of the lines."""
+
+    written: Counter[str] = field(default_factory=Counter)
+    """Records by topic that the broker has acknowledged."""
+    bad: list[tuple[int, str]] = field(default_factory=list)
+    """Line numbers, from 1, and why each was not written."""
+
+
+class _Envelope(msgspec.Struct):
+    topic: str
+    value: msgspec.Raw
+    key: str | msgspec.UnsetType | None = msgspec.UNSET
+
+
+_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+
+
+def raw_topics(topics: Topics) -> dict[str, str]:
+    """The topics that can be written to, by the words that name them."""
+    return {
+        "clicks": topics.clicks,
+        "add-to-carts": topics.add_to_carts,
+        "users": topics.users,
+        "products": topics.products,
+    }
+
+
+def parse_line(line: bytes, topics: Topics) -> Outgoing:
+    """Return the record that a line asks for; raises ValueError with one clause.
+
+    The value is written byte for byte as it stands. Of events alone, one with a ``quantity`` or
+    with ``event_type`` or ``type`` ``add_to_cart`` goes to the add-to-carts, any other to the
+    clicks. Where no key is given it is the value's ``anonymous_id``; rows need one.
+    """
+    try:
+        content = json.loads(line)
+    except ValueError as error:  # no JSON, or no UTF-8
+        raise ValueError(f"is no JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError("is no JSON object")  # noqa: TRY004 - the line is at fault
+    if "topic" not in content:
+        kind = _kind_of(content)
+        return Outgoing(raw_topics(topics)[kind], _own_key(content), line.strip())
+    try:
+        envelope = _decode_envelope(line)
+    except msgspec.DecodeError as error:
+        raise ValueError(f'is no {{"topic", "key", "value"}}: {error}') from error
+    topic = _topic_named(envelope.topic, topics)
+    value = None if content["value"] is None else bytes(envelope.value)
+    if envelope.key is not msgspec.UNSET:
+        return Outgoing(topic, None if envelope.key is None else envelope.key.encode(), value)
+    if topic not in (topics.clicks, topics.add_to_carts):
+        raise ValueError(f"has no key, which a row of {envelope.topic} needs")
+    return Outgoing(topic, _own_key(content["value"]), value)
+
+
+def delay_seconds(written: int, elapsed: float, rate: float | None) -> float:
+    """How long to wait before the next record so that ``rate`` a second is not exceeded."""
+    return max(0.0, written / rate - elapsed) if rate else 0.0
+
+
+async def produce(
+    settings: Settings,
+    lines: AsyncIterable[bytes],
+    *,
+    rate: float | None = None,
+    tell: Tell | None = None,
+) -> Produced:
+    """Write every line that can be read, wait for the broker's word on each, and say what became.
+
+    Raises SetupError where the broker cannot be reached or a raw topic is not as it must be.
+    """
+    produced = Produced()
+    async with _Writer(settings, produced, rate, tell) as writer:
+        number = 0
+        async for line in lines:
+            number += 1
+            if not line.strip():
+                continue
+            try:
+                outgoing = parse_line(line, settings.topics)
+            except ValueError as error:
+                produced.bad.append((number, str(error)))
+            else:
+                await writer.write(number, outgoing)
+    produced.bad.sort()
+    return produced
+
+
+async def write_records(
+    settings: Settings,
+    records: AsyncIterable[Outgoing],
+    *,
+    rate: float | None = None,
+    tell: Tell | None = None,
+) -> Produced:
+    """Write records that are already made; otherwise as ``produce``."""
+    produced = Produced()
+    async with _Writer(settings, produced, rate, tell) as writer:
+        number = 0
+        async for record in records:
+            number += 1
+            await writer.write(number, record)
+    produced.bad.sort()
+    return produced
+
+
+class _Writer:
+    """A producer that counts what the broker has acknowledged."""
+
+    def __init__(
+        self, settings: Settings, produced: Produced, rate: float | None, tell: Tell | None
+    ) -> None:
+        self._settings = settings
+        self._produced = produced
+        self._rate = rate
+        self._tell = tell
+        self._sent = 0
+        self._started = 0.0
+
+    async def __aenter__(self) -> Self:
+        problems = await verify_topics(self._settings, raw_topics(self._settings.topics).values())
+        if problems:
+            raise SetupError("\n".join(problems))
+        self._producer = AIOKafkaProducer(
+            **client_options(self._settings.kafka),
+            client_id="streams-produce",
+            enable_idempotence=True,
+            max_batch_size=256 * 1024,
+            linger_ms=5,
+        )
+        await self._producer.start()
+        self._started = asyncio.get_running_loop().time()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        # Stopping sends what is buffered and waits for the answers.
+        await self._producer.stop()
+
+    async def write(self, number: int, record: Outgoing) -> None:
+        """Hand one record to the producer; its fate is counted when the broker answers."""
+        elapsed = asyncio.get_running_loop().time() - self._started
+        delay = delay_seconds(self._sent, elapsed, self._rate)
+        if delay:
+            await asyncio.sleep(delay)
+        self._sent += 1
+        try:
+            answer = await self._producer.send(record.topic, record.value, record.key)
+        except KafkaError as error:
+            self._produced.bad.append((number, f"was refused: {_words(error)}"))
+            return
+        answer.add_done_callback(lambda done: self._settle(number, record.topic, done))
+
+    def _settle(self, number: int, topic: str, answer: "asyncio.Future[Any]") -> None:
+        error = answer.exception()
+        if error is not None:
+            self._produced.bad.append((number, f"was not acknowledged: {_words(error)}"))
+            return
+        self._produced.written[topic] += 1
+        if self._tell is not None:
+            self._tell(self._produced.written.total())
+
+
+def _kind_of(event: dict[str, Any]) -> str:
+    for name in ("event_type", "type"):
+        word = event.get(name)
+        if isinstance(word, str):
+            kind = EVENT_WORDS.get(word.lower().replace("-", "").replace("_", ""))
+            if kind is None:
+                raise ValueError(f"has the {name} {word!r}, which is neither click nor add_to_cart")
+            return kind
+    return "add-to-carts" if "quantity" in event else "clicks"
+
+
+def _topic_named(name: str, topics: Topics) -> str:
+    for kind, topic in raw_topics(topics).items():
+        if name in (kind, topic, topics.without_prefix(topic)):
+            return topic
+    known = ", ".join(raw_topics(topics))
+    raise ValueError(f"names the topic {name!r}, which is none of {known}")
+
+
+def _own_key(event: Any) -> bytes:
+    key = event.get("anonymous_id") if isinstance(event, dict) else None
+    if not isinstance(key, str) or not key:
+        raise ValueError("has neither a key nor an anonymous_id to take it from")
+    return key.encode()
+
+
+def _words(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

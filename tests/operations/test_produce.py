@@ -1,0 +1,146 @@
+"""Producing: which topic and key a line gets, and that every line is accounted for."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+
+from streams.core.topics import Topics
+from streams.operations.produce import Outgoing, delay_seconds, parse_line, produce
+from streams.operations.topics import create_topics
+from streams.settings import Settings, load_settings
+from tests.broker_fixtures import Broker
+
+TOPICS = Topics("x.")
+
+
+@pytest.mark.parametrize(
+    ("line", "outgoing"),
+    [
+        (
+            b'{"anonymous_id":"v-1", "product_id":"1"}\n',
+            Outgoing("x.shop.clicks", b"v-1", b'{"anonymous_id":"v-1", "product_id":"1"}'),
+        ),
+        (
+            b'{"anonymous_id":"v-1","quantity":2}',
+            Outgoing("x.shop.add-to-carts", b"v-1", b'{"anonymous_id":"v-1","quantity":2}'),
+        ),
+        (
+            b'{"anonymous_id":"v-1","event_type":"add_to_cart"}',
+            Outgoing(
+                "x.shop.add-to-carts", b"v-1", b'{"anonymous_id":"v-1","event_type":"add_to_cart"}'
+            ),
+        ),
+        (
+            b'{"anonymous_id":"v-1","type":"click","quantity":1}',
+            Outgoing(
+                "x.shop.clicks", b"v-1", b'{"anonymous_id":"v-1","type":"click","quantity":1}'
+            ),
+        ),
+        (
+            b'{"topic":"clicks","value":{"anonymous_id": "\xc3\xa4"}}',
+            Outgoing("x.shop.clicks", "ä".encode(), b'{"anonymous_id": "\xc3\xa4"}'),
+        ),
+        (
+            b'{"topic":"shop.users","key":"v-1","value":{"consent":{"miso":true}}}',
+            Outgoing("x.shop.users", b"v-1", b'{"consent":{"miso":true}}'),
+        ),
+        (
+            b'{"topic":"x.shop.products","key":"1","value": null }',
+            Outgoing("x.shop.products", b"1", None),
+        ),
+        (
+            b'{"topic":"add-to-carts","key":null,"value":"text"}',
+            Outgoing("x.shop.add-to-carts", None, b'"text"'),
+        ),
+    ],
+)
+def test_a_line_says_topic_key_and_value(line: bytes, outgoing: Outgoing) -> None:
+    """Envelopes and bare events; values keep their bytes."""
+    assert parse_line(line, TOPICS) == outgoing
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (b"{", "is no JSON: "),
+        (b"\xff", "is no JSON: "),
+        (b"[]", "is no JSON object"),
+        (b'{"product_id":"1"}', "has neither a key nor an anonymous_id to take it from"),
+        (b'{"topic":"clicks"}', 'is no {"topic", "key", "value"}: '),
+        (b'{"topic":"clicks","value":null}', "has neither a key nor an anonymous_id"),
+        (b'{"topic":"users","value":{}}', "has no key, which a row of users needs"),
+        (b'{"topic":"orders","key":"1","value":{}}', "names the topic 'orders', which is none of"),
+        (b'{"anonymous_id":"v","type":"order"}', "has the type 'order', which is neither"),
+    ],
+)
+def test_a_bad_line_says_why(line: bytes, why: str) -> None:
+    """One clause that fits behind its number."""
+    with pytest.raises(ValueError, match=r".") as caught:
+        parse_line(line, TOPICS)
+    assert str(caught.value).startswith(why)
+
+
+def test_the_rate_is_kept_without_catching_up_too_fast() -> None:
+    """The tenth record at 5 a second is due after 2 seconds."""
+    assert delay_seconds(10, 1.5, 5) == 0.5
+    assert delay_seconds(10, 2.5, 5) == 0
+    assert delay_seconds(10, 0, None) == 0
+
+
+async def _given(*lines: bytes) -> AsyncIterator[bytes]:
+    for line in lines:
+        yield line
+
+
+def _settings(broker: Broker, prefix: str) -> Settings:
+    return load_settings(
+        {
+            "STREAMS_CONFIG": "/dev/null",
+            "STREAMS_KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
+            "STREAMS_KAFKA_TOPIC_PREFIX": prefix,
+            "STREAMS_KAFKA_PARTITIONS": "2",
+        }
+    )
+
+
+async def test_lines_reach_the_broker_and_bad_ones_are_numbered(
+    broker: Broker, prefix: str
+) -> None:
+    """What is counted as written can be read, from the partition that the key says."""
+    settings = _settings(broker, prefix)
+    await create_topics(settings)
+    told: list[int] = []
+    produced = await produce(
+        settings,
+        _given(
+            b'{"anonymous_id": "visitor-1", "product_id": "1"}\n',
+            b"\n",
+            b"no json\n",
+            b'{"topic": "users", "key": "visitor-1", "value": {}}\n',
+            json.dumps({"anonymous_id": "visitor-2", "note": "x" * 2_000_000}).encode(),
+            b'{"anonymous_id": "visitor-1", "quantity": 1}',
+        ),
+        tell=told.append,
+    )
+    topics = settings.topics
+    assert produced.written == {topics.clicks: 1, topics.users: 1, topics.add_to_carts: 1}
+    assert [number for number, _ in produced.bad] == [3, 5]
+    assert produced.bad[1][1].startswith("was refused: ")
+    assert told == [1, 2, 3]
+
+    consumer = AIOKafkaConsumer(
+        topics.clicks,
+        topics.users,
+        topics.add_to_carts,
+        bootstrap_servers=broker.bootstrap_servers,
+        auto_offset_reset="earliest",
+    )
+    await consumer.start()
+    try:
+        records = [await consumer.getone() for _ in range(3)]
+    finally:
+        await consumer.stop()
+    assert {record.key for record in records} == {b"visitor-1"}
+    assert len({record.partition for record in records}) == 1
