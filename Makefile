@@ -23,8 +23,9 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "Python 3.11 or newer with its venv module is needed: install python3 and" \
 	    "python3-venv, or name one: make PYTHON=/path/to/python3" >&2; exit 2; }
 	@echo "Installing into .venv; this is done once."
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-warn-script-location \
-	  -c constraints.txt -e '.[embedded,dev]'
+	@# As a variable the versions hold for what builds the project, too.
+	@PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check \
+	  --no-warn-script-location -e '.[embedded,dev]'
 	@touch $(STAMP)
 
 demo: $(STAMP) ## run the whole pipeline on this machine, on sample sessions
