@@ -24,6 +24,7 @@ from streams.operations.audit_decode import (
 from streams.operations.audit_logs import RawLog, VendorLog
 from streams.operations.audit_report import AuditReport
 from streams.operations.log_reader import Commit, LogReader, Offsets, Tell
+from streams.settings import ENRICH
 
 SKEW_MS = 60 * 60 * 1000
 """With a window, downstream topics are read from this much earlier: clocks differ."""
@@ -85,7 +86,8 @@ async def _fix(
     raw_names = [topics.clicks, topics.add_to_carts]
     enriched = [topics.enrich_dead_letters, *map(topics.events, vendors)]
     settled = [name(v) for v in vendors for name in (topics.receipts, topics.dead_letters)]
-    tps = await reader.partitions([*raw_names, *enriched, *settled])
+    redelivered = [topics.redelivery(v) for v in vendors]
+    tps = await reader.partitions([*raw_names, *enriched, *redelivered, *settled])
     if absent := [name for name, found in tps.items() if not found]:
         raise SetupError(
             f"Topics are missing: {', '.join(absent)}. Create them with: streams topics create"
@@ -97,9 +99,12 @@ async def _fix(
     # The order of these requests is what makes the sums right while the relay runs.
     log_starts = await reader.starts([*raw_tps, *event_tps])
     feeds = {name: await _feed(reader, tps[name], since_ms) for name in raw_names}
-    enrich_commits = await reader.commits(group_id(topics.prefix, "enrich"))
+    enrich_commits = await reader.commits(group_id(topics.prefix, ENRICH), raw_tps)
     feeds |= {name: await _feed(reader, tps[name], early) for name in enriched}
-    commits = {v: await reader.commits(group_id(topics.prefix, v)) for v in vendors}
+    commits = {}
+    for v in vendors:
+        served = [tp for name in (topics.events(v), topics.redelivery(v)) for tp in tps[name]]
+        commits[v] = await reader.commits(group_id(topics.prefix, v), served)
     feeds |= {name: await _feed(reader, tps[name], early) for name in settled}
     later_ends = await reader.ends([*raw_tps, *event_tps])
 

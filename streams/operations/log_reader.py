@@ -16,6 +16,9 @@ from streams.settings import KafkaSettings
 STALL_SECONDS = 60.0
 """Reading gives up when nothing has come for so long."""
 
+COMMIT_TRIES, COMMIT_RETRY_SECONDS = 30, 0.5
+"""How long the coordinator of a group may take to be found."""
+
 Offsets = dict[TopicPartition, int]
 Tell = Callable[[str, int, int], None]
 """Called with (topic, offsets read, offsets to read) while it reads."""
@@ -62,10 +65,33 @@ class LogReader:
         """Return where each log ends for readers of committed transactions."""
         return dict(await self._consumer.end_offsets(tps)) if tps else {}
 
-    async def commits(self, group: str) -> dict[TopicPartition, Commit]:
-        """Return a group's committed offsets; empty for a group that never committed."""
-        found = await self._admin.list_consumer_group_offsets(group)
-        return {tp: Commit(c.offset, c.metadata) for tp, c in found.items() if c.offset >= 0}
+    async def commits(
+        self, group: str, tps: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, Commit]:
+        """Return what a group has committed; partitions without a commit are left out.
+
+        Raises SetupError where the brokers do not say: no answer is not the answer "nothing".
+        """
+        reason = "its coordinator does not answer"
+        for _ in range(COMMIT_TRIES):
+            try:
+                found = await self._admin.list_consumer_group_offsets(group, partitions=list(tps))
+            except KafkaError as error:
+                # A coordinator that is just starting; the first group ever asked for makes one.
+                reason = str(error)
+            else:
+                # On an error about the whole group aiokafka returns no partitions and says nothing.
+                if all(tp in found for tp in tps):
+                    return {
+                        tp: Commit(found[tp].offset, found[tp].metadata)
+                        for tp in tps
+                        if found[tp].offset >= 0
+                    }
+            await asyncio.sleep(COMMIT_RETRY_SECONDS)
+        raise SetupError(
+            f"The committed offsets of group {group} cannot be read ({reason}). Look at the "
+            "brokers and at what this user may read, then try again."
+        )
 
     async def read(
         self, starts: Offsets, ends: Offsets, tell: Tell
