@@ -1,0 +1,66 @@
+"""``streams sandbox``: the vendor stand-ins as a server."""
+
+from typing import Annotated
+
+import typer
+
+
+def sandbox(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8090,
+    host: Annotated[
+        str, typer.Option(help="Anything but loopback lets others read and change the ledger.")
+    ] = "127.0.0.1",
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[VENDOR:]KIND[,FIELD=VALUE…]",
+            help="Misbehave from the start; may be given several times.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the faults' rates.")] = 0,
+    max_body_bytes: Annotated[
+        int, typer.Option(min=1, help="Larger requests are answered with 413.")
+    ] = 16 * 1024 * 1024,
+) -> None:
+    """Run the vendor stand-ins as a server, until it is stopped.
+
+    They refuse what the vendors refuse, and keep a ledger of what they stored: GET /ledger
+    (?ids=1, ?records=1, ?payloads=1, ?since=N). Any API key will do, but one that starts with
+    sandbox-invalid, sandbox-publishable or sandbox-playground meets Miso's answer to such a key.
+
+    Faults are set by --fault or by POST /faults, and cleared by DELETE /faults. Kinds: down, slow
+    (seconds=), a status such as 429 or 503 (retry_after=, retry_after_form=date), html,
+    redirect, hang, drop_before_store, store_then_drop, refuse, refuse_unreadable, errors_true
+    (each with skus=A|B). Limits of any: times=N, after=N, rate=0.1, method=POST, path=TEXT.
+    Example: --fault miso:429,retry_after=2,times=5
+    """
+    import asyncio
+
+    asyncio.run(_serve(host, port, fault or [], seed, max_body_bytes))
+
+
+async def _serve(host: str, port: int, faults: list[str], seed: int, max_body_bytes: int) -> None:
+    import asyncio
+    import signal
+
+    from streams.sandbox import Sandbox
+
+    server = Sandbox(host, port, faults, seed=seed, max_body_bytes=max_body_bytes)
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    await server.start()
+    names = ", ".join(stand_in.name for stand_in in server.stand_ins.values())
+    typer.echo(f"The stand-ins for {names} listen on {server.url}. Point the workers at them:")
+    for line in server.example_environment():
+        typer.echo(f"  {line}")
+    typer.echo(f"What they stored: {server.url}/ledger   Faults: {server.url}/faults")
+    await stopped.wait()
+    await server.stop()
+    for key, ledger in server.ledgers.items():
+        endings = ", ".join(f"{word}: {n}" for word, n in sorted(ledger.answers.items()))
+        typer.echo(
+            f"{server.stand_ins[key].name}: {len(ledger)} records stored, "
+            f"{ledger.requests} requests ({endings or 'none'})"
+        )
