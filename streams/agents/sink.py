@@ -132,9 +132,6 @@ class SinkStage(Stage):
             tp.partition,
         )
 
-    async def close(self) -> None:
-        """Do nothing: the client belongs to whoever made it."""
-
     # -- records
 
     async def _run(self, stream: Any) -> None:

@@ -14,6 +14,7 @@ from mode import CrashingSupervisor
 
 from streams.engine.chunks import ChunkSchema
 from streams.engine.consumer import Consumer
+from streams.engine.failure import SERVICE_LOG
 from streams.engine.outputs import BATCH_OVERHEAD_BYTES, Outputs
 from streams.engine.tables import GlobalTopicTable, TopicTable
 
@@ -45,9 +46,6 @@ class Stage:
     def on_expired(self, tp: TP, records: int) -> None:
         """Take note of records that retention deleted before they were read."""
 
-    async def close(self) -> None:
-        """Let go of what is not Kafka's, at the end of the process."""
-
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
@@ -61,6 +59,8 @@ class EngineOptions:
     data_dir: Path
     web_host: str
     web_port: int
+    web_middlewares: tuple[Any, ...] = ()
+    """aiohttp's."""
     chunk_records: int = 500
     chunks_in_hand: int = 4
     """Unsettled chunks of one partition at most; more wait in the consumer."""
@@ -74,6 +74,8 @@ class EngineOptions:
 class Producer(driver.Producer):  # type: ignore[misc]
     """Faust's producer, idempotent."""
 
+    logger = SERVICE_LOG
+
     def _settings_extra(self) -> Mapping[str, Any]:
         return {"acks": "all", "enable_idempotence": True}
 
@@ -81,12 +83,16 @@ class Producer(driver.Producer):  # type: ignore[misc]
 class Transport(driver.Transport):  # type: ignore[misc]
     """Faust's aiokafka transport with our consumer and producer."""
 
+    logger = SERVICE_LOG
+
     Consumer = Consumer
     Producer = Producer
 
 
 class TableManager(faust.tables.TableManager):  # type: ignore[misc,name-defined]
     """Faust's table manager without its second of sleep at each start."""
+
+    logger = SERVICE_LOG
 
     async def on_start(self) -> None:
         """Register the tables' topics and start the recovery service."""
@@ -96,6 +102,8 @@ class TableManager(faust.tables.TableManager):  # type: ignore[misc,name-defined
 
 class StageApp(faust.App):  # type: ignore[misc]
     """One stage in one process."""
+
+    logger = SERVICE_LOG
 
     def __init__(self, options: EngineOptions, stage: Stage) -> None:
         self.stage = options.stage
@@ -143,6 +151,7 @@ class StageApp(faust.App):  # type: ignore[misc]
             web_bind=options.web_host,
             web_host=options.web_host,
             web_port=options.web_port,
+            web_application_options={"middlewares": list(options.web_middlewares)},
             web_tables_enabled=False,
             web_router_enabled=False,
             worker_redirect_stdouts=False,

@@ -24,7 +24,7 @@ from faust.types import TP
 from mode import Service
 
 from streams.engine.chunks import ChunkMessage
-from streams.engine.failure import DO_NOT_RESTART, FencedError, leave
+from streams.engine.failure import DO_NOT_RESTART, SERVICE_LOG, FencedError, leave
 from streams.engine.ledger import Ledger
 from streams.engine.tables import Recovery
 from streams.engine.thread import Committed, ConsumerThread
@@ -38,6 +38,8 @@ METADATA_REFRESH_SECONDS = 10.0
 class Consumer(driver.Consumer):  # type: ignore[misc]
     """Faust's consumer with chunk delivery, credit and ledger commits."""
 
+    logger = SERVICE_LOG
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.ledgers: dict[TP, Ledger] = {}
@@ -46,6 +48,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._next_offset: dict[TP, int] = {}
         self._committed: dict[TP, tuple[int, str]] = {}
         self._committed_at: dict[TP, float] = {}
+        self._started_at: dict[TP, int] = {}
         self._epoch = 0
         self._seeking = False
         self._fetching = False
@@ -243,7 +246,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
                 if offset < at.log_start:
                     self.app.on_expired(tp, at.log_start - offset)
                     offset = at.log_start
-                start_at[tp] = offset
+                start_at[tp] = self._started_at[tp] = offset
                 if at.offset is not None:
                     self._committed[tp] = (at.offset, at.metadata)
                 self._next_offset[tp] = offset
@@ -285,6 +288,31 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             self._next_offset.pop(tp, None)
             self._committed.pop(tp, None)
             self._committed_at.pop(tp, None)
+
+    # -- what is shown of it
+
+    def oldest_unsettled_ms(self) -> int | None:
+        """Return the Kafka time of the oldest record that was read and is not settled."""
+        oldest = None
+        for tp, ledger in self.ledgers.items():
+            record = ledger.oldest_open() or next(iter(self._stash.get(tp, ())), None)
+            if record is not None and (oldest is None or record.timestamp < oldest):
+                oldest = record.timestamp
+        return oldest
+
+    def lag(self) -> dict[TP, int]:
+        """Return, by source partition, how many offsets lie above what is settled."""
+        lag = {}
+        for tp, ledger in self.ledgers.items():
+            end = self.highwater(tp)
+            settled = ledger.committable()
+            if settled is None:
+                settled = self._committed[tp][0] if tp in self._committed else None
+            if settled is None:
+                settled = self._started_at.get(tp)
+            if end is not None and settled is not None:
+                lag[tp] = max(0, end - settled)
+        return lag
 
     # -- Faust's own checks, which chunks would only mislead
 

@@ -10,6 +10,8 @@ import sys
 from typing import NoReturn
 
 log = logging.getLogger("streams.engine")
+SERVICE_LOG = logging.getLogger("faust.service")
+"""Where Faust's services say that they start and stop: of no interest but in a hang."""
 
 RESTART = 70
 """Exit code: start me again."""

@@ -5,8 +5,8 @@ has taken out of the ledger can therefore commit nothing, and gaps in the log ne
 """
 
 from collections import deque
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
 
 
 class HandedOut(Protocol):
@@ -16,6 +16,8 @@ class HandedOut(Protocol):
     """The last record's."""
     acked: bool
     settled_below: int
+    value: Sequence[Any]
+    """Its records, each with an offset."""
 
 
 class Ledger:
@@ -54,6 +56,14 @@ class Ledger:
             if self._safe is None or head > self._safe:
                 return head
         return self._safe
+
+    def oldest_open(self) -> Any:
+        """Return the first record that is handed out and not settled, or None."""
+        self._advance()
+        if not self._chunks:
+            return None
+        head = self._chunks[0]
+        return next((r for r in head.value if r.offset >= head.settled_below), head.value[-1])
 
     def _advance(self) -> None:
         while self._chunks and self._chunks[0].acked:

@@ -36,9 +36,10 @@ class Outputs:
         partition: int,
         key: bytes | None,
         value: bytes | None,
-        headers: Sequence[Header] = (),
+        headers: list[Header] | None = None,
     ) -> None:
         """Add a record behind all earlier ones of its partition; a full batch starts the next."""
+        headers = headers or []
         to = (topic, partition)
         batches = self._batches.get(to)
         if batches is None:

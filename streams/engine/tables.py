@@ -15,6 +15,8 @@ import faust
 from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
+from streams.engine.failure import SERVICE_LOG
+
 log = logging.getLogger("streams.engine")
 
 MALFORMED = object()
@@ -29,6 +31,8 @@ Admit = Callable[[bytes], bytes]
 
 class TopicTable(faust.Table):  # type: ignore[misc]
     """A Faust table whose changelog is a topic that others write, read live after recovery."""
+
+    logger = SERVICE_LOG
 
     def __init__(self, app: Any, *, topic: str, admit: Admit, **options: Any) -> None:
         self._topic_name = topic
@@ -99,6 +103,8 @@ class TopicTable(faust.Table):  # type: ignore[misc]
 
 class GlobalTopicTable(TopicTable, faust.GlobalTable):  # type: ignore[misc]
     """A TopicTable of which every worker holds all partitions."""
+
+    logger = SERVICE_LOG
 
     def __init__(self, app: Any, **options: Any) -> None:
         super().__init__(app, is_global=True, **options)

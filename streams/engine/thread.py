@@ -9,7 +9,7 @@ from aiokafka.structs import ConsumerRecord, OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from streams.engine.failure import FencedError
+from streams.engine.failure import SERVICE_LOG, FencedError
 
 FETCH_MAX_WAIT_MS = 50
 """A busy partition waits for the idle ones' long poll; Faust's 1,500 ms halves the throughput."""
@@ -50,6 +50,8 @@ class Committed:
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """Faust's consumer thread with fetches by wanted partitions and commits with metadata."""
+
+    logger = SERVICE_LOG
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)

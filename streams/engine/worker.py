@@ -5,7 +5,7 @@ import contextlib
 import logging
 import os
 import signal
-from typing import Any
+from typing import Any, Protocol
 
 from streams.engine.app import StageApp
 from streams.engine.failure import RESTART
@@ -16,12 +16,22 @@ SETTLE_ON_STOP_SECONDS = 8.0
 STOP_SECONDS = 1.5
 
 
-def run_worker(app: StageApp) -> int:
+class Background(Protocol):
+    """What goes on beside the app."""
+
+    async def publish(self) -> None:
+        """Run for as long as the worker lives."""
+
+    async def say_goodbye(self) -> None:
+        """Do what is due before the producer stops."""
+
+
+def run_worker(app: StageApp, background: Background) -> int:
     """Run until a signal (exit code 0) or a fault (RESTART) ends it; return the code."""
-    return asyncio.run(_run(app))
+    return asyncio.run(_run(app, background))
 
 
-async def _run(app: StageApp) -> int:
+async def _run(app: StageApp, background: Background) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -30,17 +40,19 @@ async def _run(app: StageApp) -> int:
     app.in_worker = True
     starting = asyncio.ensure_future(app.start())
     stopping = asyncio.ensure_future(stop.wait())
+    publishing = asyncio.ensure_future(background.publish())
     crashed = asyncio.ensure_future(_wait_for_crash(app, starting))
     await asyncio.wait({stopping, crashed}, return_when=asyncio.FIRST_COMPLETED)
     if not stop.is_set():
         reason = app.crash_reason or (starting.done() and starting.exception())
         log.critical("the worker stopped by itself: %r", reason)
         return _exit_now(RESTART)
-    await _stop(app)
+    publishing.cancel()
+    await _stop(app, background)
     return _exit_now(0)
 
 
-async def _stop(app: StageApp) -> None:
+async def _stop(app: StageApp, background: Background) -> None:
     """Settle what answers in time, commit it, leave the rest uncommitted."""
     log.info("stopping: waiting up to %g s for what is under way", SETTLE_ON_STOP_SECONDS)
     consumer = app._consumer
@@ -52,7 +64,7 @@ async def _stop(app: StageApp) -> None:
         with contextlib.suppress(Exception):
             await asyncio.wait_for(consumer.commit(), 1.0)
     with contextlib.suppress(Exception):
-        await asyncio.wait_for(app.logic.close(), 0.5)
+        await asyncio.wait_for(background.say_goodbye(), 0.5)
     with contextlib.suppress(Exception):
         await asyncio.wait_for(app.stop(), STOP_SECONDS)
 

@@ -1,0 +1,174 @@
+"""The composition root: settings in, a running worker out; the only place that builds real things."""
+
+import asyncio
+import random
+import socket
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from streams.agents.enrich import EnrichStage
+from streams.agents.report import Reporter
+from streams.agents.sink import SinkStage
+from streams.core.enrich import Enricher
+from streams.core.errors import SetupError
+from streams.core.fields import FieldMap
+from streams.core.topics import Topics
+from streams.delivery.courier import Courier
+from streams.delivery.http import HttpClient
+from streams.engine.app import EngineOptions, StageApp
+from streams.engine.connection import client_options
+from streams.engine.failure import leave
+from streams.engine.groups import group_id
+from streams.engine.slots import take_slot
+from streams.engine.worker import run_worker
+from streams.operations.topics import partition_counts, verify_topics
+from streams.settings import ENRICH, Settings, SourceSettings
+from streams.vendors import VENDORS, plan_for
+from streams.web import health
+
+
+def run_stage(settings: Settings, stage: str, slot: int | None = None) -> int:
+    """Run one worker of a stage until a signal or a fault; return its exit code.
+
+    Raises:
+        SettingsError: this stage cannot run with these settings.
+        SetupError: broker, topics, port, slot or state folder are not as they must be.
+    """
+    settings.require_stage(stage)
+    held = take_slot(settings.state.dir, stage, slot)
+    needed = needed_topics(settings.topics, stage, settings.enabled_vendors())
+    counts = asyncio.run(_verify(settings, needed))
+    port = settings.web_port(stage, held.number)
+    _require_port(settings.web.host, port)
+    app, background = build(settings, stage, held.number, counts[settings.topics.products])
+    return run_worker(app, background)
+
+
+def needed_topics(topics: Topics, stage: str, vendors: Sequence[str]) -> list[str]:
+    """Return the topics without which a stage must not start."""
+    if stage == ENRICH:
+        names = [topics.clicks, topics.add_to_carts, topics.users, topics.products]
+        names.append(topics.enrich_dead_letters)
+        written = [topics.events, topics.receipts, topics.dead_letters]
+        names += [name(vendor) for vendor in vendors for name in written]
+    else:
+        of_vendor = (topics.events, topics.redelivery, topics.receipts, topics.dead_letters)
+        names = [topics.clicks, *(name(stage) for name in of_vendor), topics.products]
+    return [*names, topics.status, topics.control]
+
+
+async def _verify(settings: Settings, needed: Sequence[str]) -> dict[str, int]:
+    problems = await verify_topics(settings, needed)
+    if problems:
+        raise SetupError("\n".join(problems))
+    return await partition_counts(settings, needed)
+
+
+def _require_port(host: str, port: int) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise SetupError(
+                f"The web view cannot listen on {host}:{port} ({error.strerror}): stop what uses "
+                "this port, or set STREAMS_WEB_PORT to another one."
+            ) from error
+
+
+def build(
+    settings: Settings, stage: str, slot: int, product_partitions: int
+) -> tuple[StageApp, Reporter]:
+    """Return a stage's app and what it publishes of itself."""
+    make = _build_enrich if stage == ENRICH else _build_sink
+    return make(settings, stage, slot, product_partitions)
+
+
+def _build_enrich(
+    settings: Settings, stage: str, slot: int, product_partitions: int
+) -> tuple[StageApp, Reporter]:
+    vendors = settings.enabled_vendors()
+    plans = [plan_for(VENDORS[key], settings.vendors[key]) for key in vendors]
+    logic = EnrichStage(
+        settings.topics,
+        Enricher(plans, settings.consent.mode),
+        vendors,
+        click_fields=_field_map(settings.source_clicks, "source.clicks.fields"),
+        cart_fields=_field_map(settings.source_add_to_carts, "source.add-to-carts.fields"),
+        wall_ms=_wall_ms,
+    )
+    app = StageApp(_options(settings, stage, slot), logic)
+    keep_email = any(getattr(settings.vendors[key], "lookup_email", False) for key in vendors)
+    logic.bind(app, product_partitions=product_partitions, keep_email=keep_email)
+    return app, _reporter(settings, app, logic, None, slot)
+
+
+def _build_sink(
+    settings: Settings,
+    stage: str,
+    slot: int,
+    product_partitions: int,  # noqa: ARG001
+) -> tuple[StageApp, Reporter]:
+    vendor, section = VENDORS[stage], settings.vendors[stage]
+    logic = SinkStage(vendor, section, settings.topics, settings.secrets())
+    app = StageApp(_options(settings, stage, slot), logic)
+    courier = Courier(
+        vendor,
+        section,
+        HttpClient(section.base_url, concurrency=vendor.concurrency(section)),
+        logic,
+        clock=time.monotonic,
+        random=random.random,
+        on_defect=lambda error: leave(
+            f"delivering to {vendor.name} failed: {error!r}", cause=error
+        ),
+    )
+    logic.bind(app, courier)
+    return app, _reporter(settings, app, logic, courier, slot)
+
+
+def _options(settings: Settings, stage: str, slot: int) -> EngineOptions:
+    group = group_id(settings.kafka.topic_prefix, stage)
+    token = settings.web.token
+    return EngineOptions(
+        stage=stage,
+        group=group,
+        client_options=client_options(settings.kafka),
+        instance_id=f"{group}-{socket.gethostname()}-{slot}",
+        data_dir=Path(settings.state.dir) / f"{stage}-{slot}",
+        web_host=settings.web.host,
+        web_port=settings.web_port(stage, slot),
+        web_middlewares=(health.token_guard(token.get_secret_value() if token else None),),
+        chunk_records=settings.enrich.chunk_records,
+    )
+
+
+def _reporter(
+    settings: Settings,
+    app: StageApp,
+    logic: EnrichStage | SinkStage,
+    courier: Courier | None,
+    slot: int,
+) -> Reporter:
+    reporter = Reporter(
+        app,
+        logic.tally,
+        courier,
+        slot=slot,
+        status_topic=settings.topics.status,
+        wall_ms=_wall_ms,
+        clock=time.monotonic,
+    )
+    health.register(app, reporter)
+    return reporter
+
+
+def _field_map(source: SourceSettings, name: str) -> FieldMap | None:
+    if not source.fields and source.timestamp_format is None:
+        return None
+    return FieldMap(source.fields, source.timestamp_format, name=name)
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,1 @@
+"""What Faust's web view shows of a worker, and of the pipeline."""
