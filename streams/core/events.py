@@ -32,6 +32,7 @@ Uuid = Annotated[
 Price = Annotated[float, Meta(ge=0, le=1e13)]
 """Above the limit a double can no longer hold the cents."""
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")]
+Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Quantity = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 
 
@@ -69,7 +70,7 @@ class Event(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """``click`` or ``add_to_cart``."""
 
     anonymous_id: Id
-    timestamp: str | int
+    timestamp: str | Int64
     """As the shop wrote it; ``timestamp_ms`` is what counts."""
     product_id: Id
     event_id: EventId = ""
@@ -237,15 +238,13 @@ def _present(record: dict[str, Any], kind: type[msgspec.Struct]) -> dict[str, An
             parts = _PARTS.get(name)
             if parts is not None:
                 value = _present(value, parts)
-                if not value:
-                    continue
             else:
                 value = {key: item for key, item in value.items() if item not in _ABSENT}
         known[name] = value
     return known
 
 
-def _convert_parts(name: str, given: dict[str, Any], notes: list[str]) -> msgspec.Struct | None:
+def _convert_parts(name: str, given: dict[str, Any], notes: list[str]) -> msgspec.Struct:
     kind = _PARTS[name]
     parts: dict[str, Any] = {}
     for part, wanted in _FIELD_TYPES[kind].items():
@@ -254,7 +253,7 @@ def _convert_parts(name: str, given: dict[str, Any], notes: list[str]) -> msgspe
                 parts[part] = msgspec.convert(given[part], wanted)
             except msgspec.ValidationError:
                 notes.append(f"left_out:{name}.{part}")
-    return kind(**parts) if parts else None
+    return kind(**parts)
 
 
 def _moment(timestamp: str | int) -> int:

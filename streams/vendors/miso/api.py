@@ -130,9 +130,7 @@ def _detail(answer: HttpAnswer, body: Any) -> str:
 
 
 # Anchored at the line's start: a visitor's text within the value cannot name another record.
-_LINE = re.compile(
-    r"\s*data\.(\d{1,9})(?:\.(.+?))?\s+(?:\((.*)\)\s+)?is\s+invalid\.(.*)", re.DOTALL
-)
+_LINE = re.compile(r"\s*data\.(\d{1,9})(?:\.(.+?))?\s+(?:\(.*\)\s+)?is\s+invalid\.(.*)", re.DOTALL)
 
 
 def _refused(body: Mapping[str, Any], count: int) -> dict[int, str]:
@@ -145,14 +143,16 @@ def _refused(body: Mapping[str, Any], count: int) -> dict[int, str]:
 
 
 def _named_by_lines(lines: Any) -> list[tuple[int, str]]:
-    """``data.<index>[.<path>] [(<value>)] is invalid. <reason>``."""
+    """``data.<index>[.<path>] [(<value>)] is invalid. <reason>``.
+
+    The value is left out of the words: the record itself holds it.
+    """
     named = []
     for line in [lines] if type(lines) is str else lines if type(lines) is list else ():
         found = _LINE.fullmatch(line) if type(line) is str else None
         if found is not None:
-            index, path, value, reason = found.groups()
-            shown = "" if value is None else f" ({value})"
-            named.append((int(index), f"{path or 'record'}{shown} is invalid.{reason}"))
+            index, path, reason = found.groups()
+            named.append((int(index), f"{path or 'record'} is invalid.{reason}"))
     return named
 
 

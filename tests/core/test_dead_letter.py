@@ -1,0 +1,248 @@
+"""Dead letters: fingerprints, masks and the size of what is written."""
+
+import base64
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.core.dead_letter import (
+    build_dead_letter,
+    encode_dead_letter,
+    fingerprint,
+    mask_secrets,
+    masked_ip,
+    without_values,
+)
+from streams.core.fields import FieldMap
+from streams.core.records import DeadLetter, Origin
+
+SOURCE = Origin("shop.clicks", 3, 17, 1_795_168_800_000)
+
+
+def build(record: bytes | None, **more: Any) -> DeadLetter:
+    """Return an enrichment letter over the record."""
+    given: dict[str, Any] = {
+        "stage": "enrich",
+        "reason": "invalid_field",
+        "detail": "quantity: Expected `int`, got `str`",
+        "source": SOURCE,
+        "at": "2026-11-20T10:00:00.000Z",
+    }
+    return build_dead_letter(record=record, **(given | more))
+
+
+def test_letter_has_the_contracts_fields() -> None:
+    """Absent parts are not written."""
+    letter = build(b'{"event_id":"e-1", "quantity": "x"}', field="quantity")
+    assert msgspec.json.decode(encode_dead_letter(letter)) == {
+        "stage": "enrich",
+        "reason": "invalid_field",
+        "detail": "quantity: Expected `int`, got `str`",
+        "fingerprint": fingerprint("invalid_field", "quantity"),
+        "attempts": 0,
+        "at": "2026-11-20T10:00:00.000Z",
+        "source": {
+            "topic": "shop.clicks",
+            "partition": 3,
+            "offset": 17,
+            "timestamp": 1_795_168_800_000,
+        },
+        "record": '{"event_id":"e-1", "quantity": "x"}',
+        "record_bytes": 35,
+        "event_id": "e-1",
+    }
+
+
+def test_letter_of_a_delivery_holds_the_vendors_answer() -> None:
+    """Vendor, status, attempts and the answer with its secrets masked."""
+    letter = build(
+        b"{}",
+        stage="deliver",
+        reason="rejected",
+        vendor="miso",
+        event_id="e-2",
+        status=422,
+        attempts=3,
+        answer="key sk-live-123 refused " + "x" * 3000,
+        detail="422 for sk-live-123",
+        secrets=["sk-live-123", ""],
+    )
+    assert letter.vendor == "miso"
+    assert letter.event_id == "e-2"
+    assert letter.status == 422
+    assert letter.attempts == 3
+    assert letter.detail == "422 for ***"
+    assert letter.answer is not None
+    assert letter.answer.startswith("key *** refused xxx")
+    assert len(letter.answer) == 2000
+
+
+def test_secret_across_the_cut_is_masked_before_it() -> None:
+    """No beginning of a key remains at the end of an answer."""
+    letter = build(b"", answer="x" * 1995 + "sk-live-123", secrets=["sk-live-123"])
+    assert letter.answer == "x" * 1995 + "***"
+
+
+def test_longer_secret_is_masked_before_one_it_contains() -> None:
+    """Masking one key does not leave the rest of another."""
+    assert mask_secrets("abc-def abc", ["abc", "abc-def"]) == "*** ***"
+
+
+def test_fingerprint_is_short_and_typeable() -> None:
+    """Eight characters without those that look alike; equal for equal causes."""
+    seen = fingerprint("rejected", None, "product_ids is invalid.")
+    assert len(seen) == 8
+    assert set(seen) <= set("abcdefghjkmnpqrstuvwxyz23456789")
+    assert seen == fingerprint("rejected", None, "product_ids is invalid.")
+
+
+def test_fingerprint_differs_by_reason_field_and_message() -> None:
+    """Each part of a cause counts."""
+    causes = {
+        fingerprint("rejected"),
+        fingerprint("invalid_field"),
+        fingerprint("invalid_field", "quantity"),
+        fingerprint("invalid_field", "timestamp"),
+        fingerprint("rejected", None, "product_ids is invalid."),
+        fingerprint("rejected", None, "timestamp is invalid."),
+    }
+    assert len(causes) == 6
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("data.0.sku ('8S-1') is invalid.", "data.17.sku ('8S-2') is invalid."),
+        ('Unknown contact "a b"', 'Unknown contact "c"'),
+        ("id 3f0b6c1e-8f0a-4d6e-9b60-2f4f9d6f1a11 gone", "id 77 gone"),
+        ("Took  2.5s", "took 99ms"),
+    ],
+)
+def test_values_do_not_change_the_fingerprint(one: str, other: str) -> None:
+    """Quoted text, parentheses and words with digits are values."""
+    assert without_values(one) == without_values(other)
+    assert fingerprint("rejected", None, one) == fingerprint("rejected", None, other)
+
+
+def test_long_message_without_values_is_read_quickly() -> None:
+    """Only what a letter would show of a message is looked at."""
+    assert without_values('"' * 1_000_000).startswith("#")
+
+
+@pytest.mark.parametrize(
+    ("ip", "masked"),
+    [
+        ("203.0.113.77", "203.0.113.0"),
+        ("2001:db8::1", "::"),
+        ("::ffff:203.0.113.7", "::"),
+        ("203.0.113.7, 10.0.0.1", "***"),
+        (3405803783, "***"),
+        (["203.0.113.7"], "***"),
+    ],
+)
+def test_ip_is_masked_in_any_form(ip: Any, masked: str) -> None:
+    """IPv4 keeps what vendors may see; everything else keeps nothing."""
+    assert masked_ip(ip) == masked
+    record = json.dumps({"ip": ip, "deep": [{"ip": ip}], "sku": "Grüße"}).encode()
+    letter = build(record)
+    assert isinstance(letter.record, str)
+    assert json.loads(letter.record) == {
+        "ip": masked,
+        "deep": [{"ip": masked}],
+        "sku": "Grüße",
+    }
+    assert letter.record_bytes == len(record)
+
+
+def test_ip_behind_escapes_and_beside_big_integers_is_masked() -> None:
+    """Strange spelling does not get an address past the mask."""
+    record = b'{"\\u0069p":"203.0.113.\\u0037","n":123456789012345678901234567890}'
+    assert build(record).record == '{"ip":"203.0.113.0","n":123456789012345678901234567890}'
+
+
+def test_ip_of_a_field_map_is_masked_wherever_it_stands() -> None:
+    """The shop's own place of the address counts like ours."""
+    record = b'{"client":{"addr":"203.0.113.7"},"log":["203.0.113.7","203.0.113.8"]}'
+    assert build(record, fields=FieldMap({"ip": "client.addr"})).record == (
+        '{"client":{"addr":"203.0.113.0"},"log":["203.0.113.0","203.0.113.8"]}'
+    )
+
+
+def test_record_without_an_ip_is_kept_to_the_letter() -> None:
+    """Spaces and number forms of the shop remain."""
+    assert build(b'{ "price": 19.90,\n"ip": null }').record == '{ "price": 19.90,\n"ip": null }'
+
+
+def test_deeply_nested_record_with_an_ip_is_no_way_around() -> None:
+    """What cannot be written back with its mask is not kept."""
+    record = b'{"ip":"203.0.113.7","a":' + b"[" * 900 + b"]" * 900 + b"}"
+    kept = build(record).record
+    assert isinstance(kept, str)
+    assert "203.0.113.7" not in kept
+
+
+def test_record_without_value_is_empty_text() -> None:
+    """A tombstone has no bytes."""
+    letter = build(None, reason="empty")
+    assert (letter.record, letter.record_bytes, letter.event_id) == ("", 0, None)
+
+
+def test_bytes_that_are_no_text_are_kept_as_base64() -> None:
+    """Nothing is replaced or guessed."""
+    letter = build(b"\xff\x00abc")
+    assert letter.record == {"base64": "/wBhYmM="}
+
+
+@pytest.mark.parametrize("event_id", ["", "e" * 129, 5, None])
+def test_event_id_out_of_shape_is_not_taken_from_the_record(event_id: Any) -> None:
+    """A letter names an id only where it could be an event's."""
+    assert build(json.dumps({"event_id": event_id}).encode()).event_id is None
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        b"\x00" * 262_144,
+        b"\x00" * 2_000_000,
+        b"x" * 262_144,
+        b'"\\' * 300_000,
+        "ä".encode() * 200_000,
+        "😀".encode() * 100_000,
+        b"\xff" * 2_000_000,
+        b'{"ip":"203.0.113.7","a":"' + b"\\u0000" * 200_000 + b'"}',
+        b"[" * 2_000_000,
+    ],
+)
+def test_encoded_letter_keeps_to_256_kib_and_fills_it(record: bytes) -> None:
+    """The limit counts the letter as it is written, escapes included."""
+    letter = build(record, answer="\x00" * 5000, vendor="miso")
+    size = len(encode_dead_letter(letter))
+    assert 262_144 - 16 <= size <= 262_144
+    assert letter.record_bytes == len(record)
+
+
+def test_cut_record_is_a_beginning_of_the_whole() -> None:
+    """Text is cut between characters, base64 between groups."""
+    text = "ä\x00😀" * 60_000
+    kept = build(text.encode()).record
+    assert isinstance(kept, str)
+    assert text.startswith(kept)
+    raw = b"\xff\xfe\xfd\xfc" * 100_000
+    coded = build(raw).record
+    assert isinstance(coded, dict)
+    assert raw.startswith(base64.b64decode(coded["base64"], validate=True))
+
+
+@given(st.binary(max_size=300), st.text(max_size=50), st.text(max_size=3000))
+def test_any_record_makes_a_letter_that_can_be_read_back(
+    record: bytes, detail: str, answer: str
+) -> None:
+    """Whatever the bytes and words, the letter encodes, is small enough and decodes."""
+    letter = build(record, detail=detail, answer=answer)
+    encoded = encode_dead_letter(letter)
+    assert len(encoded) <= 262_144
+    assert msgspec.json.decode(encoded, type=DeadLetter) == letter

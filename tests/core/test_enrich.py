@@ -1,0 +1,200 @@
+"""Enrichment: one decision for each vendor, for the first reason in the contract's order."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from streams.core.consent import MALFORMED
+from streams.core.enrich import (
+    Addressed,
+    Decision,
+    EnrichedEvent,
+    Enricher,
+    Mapper,
+    Plan,
+    Refuse,
+    Send,
+    Skip,
+)
+from streams.core.errors import InvalidEvent
+from streams.core.events import Click
+from streams.core.outcome import SkipReason
+from streams.core.rows import Product, User
+
+NOW_MS = 1_795_168_800_000
+HOUR_MS = 3_600_000
+PRODUCT = Product("8S-1042", name="Shirt")
+YES = User(user_id="u-row", consent={"miso": True, "voyado": True})
+
+
+def click(**more: Any) -> Click:
+    """Return a click of two seconds ago."""
+    given: dict[str, Any] = {
+        "anonymous_id": "visitor-7",
+        "timestamp": "2026-11-20T09:59:58.120Z",
+        "product_id": "p-1042",
+        "event_id": "e-1",
+        "timestamp_ms": NOW_MS - 1_880,
+    }
+    return Click(**(given | more))
+
+
+def echo(enriched: EnrichedEvent) -> dict[str, Any]:
+    """Map an event to what enrichment knows of it."""
+    return {"sku": enriched.sku, "user": enriched.user_id}
+
+
+def decide(
+    event: Click | None = None,
+    user: Any = YES,
+    *,
+    plans: list[Plan] | None = None,
+    map_event: Mapper = echo,
+    mode: Any = "required",
+    forgotten_at_ms: int | None = None,
+    product: Product | None = PRODUCT,
+    kafka_ms: int = NOW_MS,
+) -> list[Decision]:
+    """Decide over one event, for Miso alone unless other plans are given."""
+    enricher = Enricher(plans or [Plan("miso", map_event)], mode)
+    return enricher.decide(event or click(), user, forgotten_at_ms, product, kafka_ms, NOW_MS)
+
+
+def test_sent_event_is_an_encoded_vendor_record_with_its_ground() -> None:
+    """The record has the contract's five fields, and the ground is what the yes rests on."""
+    (decision,) = decide()
+    assert isinstance(decision, Send)
+    assert decision.vendor == "miso"
+    assert decision.consent == "row"
+    assert msgspec.json.decode(decision.value) == {
+        "event_id": "e-1",
+        "event_type": "click",
+        "timestamp": "2026-11-20T09:59:58.120Z",
+        "anonymous_id": "visitor-7",
+        "payload": {"sku": "8S-1042", "user": "u-row"},
+    }
+
+
+def test_events_own_sku_and_user_win_over_the_tables() -> None:
+    """The tables fill in what the event does not say."""
+    (decision,) = decide(click(sku="8S-own", user_id="u-own"))
+    assert isinstance(decision, Send)
+    assert msgspec.json.decode(decision.value)["payload"] == {"sku": "8S-own", "user": "u-own"}
+
+
+def test_empty_user_id_of_a_row_is_none() -> None:
+    """An empty string counts as absent in rows too."""
+    (decision,) = decide(user=User(user_id="", consent={"miso": True}))
+    assert isinstance(decision, Send)
+    assert msgspec.json.decode(decision.value)["payload"] == {"sku": "8S-1042", "user": None}
+
+
+def test_unknown_product_is_skipped_unless_the_event_names_a_sku() -> None:
+    """Without a row, only the event's own sku can say what was clicked."""
+    assert decide(product=None) == [Skip("miso", SkipReason.UNKNOWN_PRODUCT)]
+    (decision,) = decide(click(sku="8S-own"), product=None)
+    assert isinstance(decision, Send)
+
+
+def test_no_consent_is_a_skip() -> None:
+    """Required means a yes must be there; assumed means only a no stops it."""
+    assert decide(user=None) == [Skip("miso", SkipReason.NO_CONSENT)]
+    (decision,) = decide(user=None, mode="assumed")
+    assert isinstance(decision, Send)
+    assert decision.consent == "assumed"
+
+
+def test_malformed_row_skips_every_vendor() -> None:
+    """A row out of shape says no, whatever event and mode say."""
+    plans = [Plan("voyado", echo), Plan("miso", echo)]
+    event = click(consent={"miso": True, "voyado": True})
+    assert decide(event, MALFORMED, plans=plans, mode="assumed") == [
+        Skip("voyado", SkipReason.NO_CONSENT),
+        Skip("miso", SkipReason.NO_CONSENT),
+    ]
+
+
+@pytest.mark.parametrize(("kafka_ms", "sent"), [(999, False), (1000, False), (1001, True)])
+def test_forgotten_visitors_older_events_are_never_sent(kafka_ms: int, sent: bool) -> None:
+    """Only a raw record newer than the tombstone is judged afresh."""
+    (decision,) = decide(
+        click(consent={"miso": True}), None, forgotten_at_ms=1000, kafka_ms=kafka_ms
+    )
+    assert isinstance(decision, Send) is sent
+    if not sent:
+        assert decision == Skip("miso", SkipReason.NO_CONSENT)
+
+
+def test_age_is_judged_per_vendor_by_the_events_own_time() -> None:
+    """Exactly as old as allowed is still young enough."""
+    plans = [Plan("voyado", echo, max_age_hours=0.5), Plan("miso", echo, max_age_hours=1)]
+    event = click(timestamp_ms=NOW_MS - HOUR_MS)
+    first, second = decide(event, plans=plans)
+    assert first == Skip("voyado", SkipReason.TOO_OLD)
+    assert isinstance(second, Send)
+
+
+def test_first_reason_in_the_contracts_order_is_given() -> None:
+    """Too old comes before no consent, that before unknown product, that before the mapping's."""
+
+    def outside(_: EnrichedEvent) -> SkipReason:
+        return SkipReason.OUTSIDE_CONTENT
+
+    old = [Plan("miso", outside, max_age_hours=1)]
+    event = click(timestamp_ms=NOW_MS - HOUR_MS - 1)
+    assert decide(event, None, plans=old, product=None) == [Skip("miso", SkipReason.TOO_OLD)]
+    assert decide(user=None, product=None) == [Skip("miso", SkipReason.NO_CONSENT)]
+    assert decide(product=None, map_event=outside) == [Skip("miso", SkipReason.UNKNOWN_PRODUCT)]
+    assert decide(map_event=outside) == [Skip("miso", SkipReason.OUTSIDE_CONTENT)]
+
+
+def test_misfit_refuses_one_vendor_only() -> None:
+    """What one vendor cannot take, the others still get."""
+    error = InvalidEvent("invalid_payload", "sku: too long", "sku")
+
+    def misfit(_: EnrichedEvent) -> Any:
+        raise error
+
+    refused, sent = decide(plans=[Plan("voyado", misfit), Plan("miso", echo)])
+    assert refused == Refuse("voyado", error)
+    assert isinstance(sent, Send)
+
+
+def test_failing_mapping_is_a_defect_of_one_vendor_only() -> None:
+    """Our own mistake over one event is a letter that keeps the cause, and stops nothing."""
+
+    def broken(_: EnrichedEvent) -> Any:
+        raise KeyError("secret value")
+
+    refused, sent = decide(plans=[Plan("voyado", broken), Plan("miso", echo)])
+    assert isinstance(refused, Refuse)
+    assert refused.error.reason == "defect"
+    assert refused.error.detail == "mapping for voyado failed: KeyError"
+    assert isinstance(refused.error.__cause__, KeyError)
+    assert isinstance(sent, Send)
+
+
+def test_record_over_the_limit_is_refused_by_its_encoded_size() -> None:
+    """256 KiB is the limit, counted as it would lie on the topic."""
+
+    def padded(size: int) -> Mapper:
+        return lambda _: "x" * size
+
+    (small,) = decide(map_event=padded(1))
+    assert isinstance(small, Send)
+    room = 256 * 1024 - len(small.value) + 1
+    (fits,) = decide(map_event=padded(room))
+    assert isinstance(fits, Send)
+    assert len(fits.value) == 262_144
+    (too_large,) = decide(map_event=padded(room + 1))
+    assert isinstance(too_large, Refuse)
+    assert too_large.error.reason == "too_large"
+
+
+def test_address_of_a_contact_lies_beside_the_payload() -> None:
+    """The sink looks the contact up before it sends."""
+    (decision,) = decide(map_event=lambda _: Addressed({"a": 1}, {"customKey": "k-1"}))
+    assert isinstance(decision, Send)
+    record = msgspec.json.decode(decision.value)
+    assert (record["payload"], record["contact"]) == ({"a": 1}, {"customKey": "k-1"})

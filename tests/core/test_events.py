@@ -1,0 +1,398 @@
+"""Raw events: contract §2, field by field."""
+
+import json
+from typing import Any
+
+import pytest
+
+from streams.core.errors import InvalidEvent
+from streams.core.events import AddToCart, Campaign, Click, Content, Event, EventParser, Page
+from streams.core.fields import FieldMap
+
+KAFKA_MS = 1_795_168_800_000
+"""2026-11-20T10:00:00Z."""
+CLICK: dict[str, Any] = {
+    "timestamp": "2026-11-20T09:59:58.120Z",
+    "anonymous_id": "visitor-7",
+    "product_id": "p-1042",
+}
+UUID = "3f0b6c1e-8f0a-4d6e-9b60-2f4f9d6f1a11"
+
+
+def parse(
+    record: Any,
+    *,
+    kind: Any = "click",
+    key: bytes | None = b"visitor-7",
+    fields: FieldMap | None = None,
+    kafka_ms: int = KAFKA_MS,
+) -> Event:
+    """Parse a record of partition 3, offset 17."""
+    topic = "shop.clicks" if kind == "click" else "shop.add-to-carts"
+    value = record if isinstance(record, bytes | None) else json.dumps(record).encode()
+    return EventParser(kind, topic, fields).parse(key, value, 3, 17, kafka_ms)
+
+
+def refused(record: Any, **more: Any) -> tuple[str, str | None]:
+    """Return reason and field of the record's refusal."""
+    with pytest.raises(InvalidEvent) as problem:
+        parse(record, **more)
+    assert problem.value.detail
+    return str(problem.value.reason), problem.value.field
+
+
+def test_smallest_click_gets_an_event_id_of_its_place() -> None:
+    """Three fields make a click; its id is topic, partition and offset."""
+    event = parse(CLICK)
+    assert event == Click(
+        anonymous_id="visitor-7",
+        timestamp="2026-11-20T09:59:58.120Z",
+        product_id="p-1042",
+        event_id="shop.clicks-3-17",
+        timestamp_ms=1_795_168_798_120,
+        notes=(),
+    )
+    assert event.event_type == "click"
+
+
+def test_every_field_of_an_add_to_cart_is_read() -> None:
+    """All optional fields arrive as they were sent."""
+    event = parse(
+        CLICK
+        | {
+            "event_id": "e-1",
+            "user_id": "u-77",
+            "sku": "8S-1042",
+            "quantity": 2,
+            "price": 19,
+            "currency": "EUR",
+            "page": {"url": "https://shop.example/p", "referrer": "https://r", "title": "Shirt"},
+            "user_agent": "Mozilla/5.0",
+            "locale": "de-DE",
+            "region": "DE-BY",
+            "ip": "203.0.113.77",
+            "campaign": {"name": "n", "source": "s", "medium": "m", "term": "t", "content": "c"},
+            "miso_id": UUID,
+            "content": {"type": "customSet", "id": "set-9"},
+            "eightselect_user_id": UUID.upper(),
+            "consent": {"miso": True, "voyado": False},
+        },
+        kind="add_to_cart",
+    )
+    assert event == AddToCart(
+        anonymous_id="visitor-7",
+        timestamp="2026-11-20T09:59:58.120Z",
+        product_id="p-1042",
+        event_id="e-1",
+        user_id="u-77",
+        sku="8S-1042",
+        quantity=2,
+        price=19.0,
+        currency="EUR",
+        page=Page("https://shop.example/p", "https://r", "Shirt"),
+        user_agent="Mozilla/5.0",
+        locale="de-DE",
+        region="DE-BY",
+        ip="203.0.113.77",
+        campaign=Campaign("n", "s", "m", "t", "c"),
+        miso_id=UUID,
+        content=Content("customSet", "set-9"),
+        eightselect_user_id=UUID.upper(),
+        consent={"miso": True, "voyado": False},
+        timestamp_ms=1_795_168_798_120,
+        notes=(),
+    )
+
+
+def test_quantity_is_one_where_none_is_given() -> None:
+    """An add-to-cart without a quantity puts one piece into the cart."""
+    event = parse(CLICK, kind="add_to_cart")
+    assert isinstance(event, AddToCart)
+    assert event.quantity == 1
+
+
+def test_quantity_of_a_click_is_an_unknown_field() -> None:
+    """A click has no quantity, so whatever stands there is ignored."""
+    assert parse(CLICK | {"quantity": "many"}).notes == ()
+
+
+@pytest.mark.parametrize("value", [None, b""])
+def test_record_without_value_is_empty(value: bytes | None) -> None:
+    """A tombstone in an event topic is a dead letter."""
+    assert refused(value) == ("empty", None)
+
+
+def test_size_limit_is_exact() -> None:
+    """256 KiB are an event, one byte more is none."""
+    record = json.dumps(CLICK).encode()
+    assert parse(record.ljust(256 * 1024)).event_id == "shop.clicks-3-17"
+    assert refused(record.ljust(256 * 1024 + 1)) == ("too_large", None)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"\x00" * 1000,
+        b"{",
+        b"nonsense",
+        b"[]",
+        b'"text"',
+        b"17",
+        b"null",
+        b"true",
+        b"\xef\xbb\xbf{}",
+        b'{"a":1} {"b":2}',
+        b'{"a":1,}',
+        b"{'a':1}",
+        b'{"a":NaN}',
+        b'{"a":Infinity}',
+        b'{"a":01}',
+        b'{"a":1e999}',
+        b'{"a":"\xff"}',
+        b'{"a":"\xed\xa0\x80"}',
+        b'{"\xff":1}',
+        b'{"a":"\\ud800"}',
+        b'{"a":"\\udc00\\ud800"}',
+        b'{"a":18446744073709551616}',
+        b'{"a":[-9223372036854775809]}',
+        b'{"a":"line\nbreak"}',
+        b"[" * 100_000,
+        b'{"a":' + b"[" * 128 + b"]" * 128 + b"}",
+    ],
+)
+def test_what_strict_json_refuses_is_a_dead_letter_even_in_unknown_fields(value: bytes) -> None:
+    """Whole record or unknown field: what RFC 8259 and the bounds refuse is invalid JSON."""
+    assert refused(value) == ("invalid_json", None)
+    if value.startswith(b'{"') and value.endswith(b"}") and b"{}" not in value:
+        inside = json.dumps(CLICK).encode()[:-1] + b"," + value[1:]
+        assert refused(inside) == ("invalid_json", None)
+
+
+def test_known_fields_are_held_to_strict_json_too() -> None:
+    """The typed decode refuses the same as the close look."""
+    start = json.dumps(CLICK).encode()[:-1]
+    for rest in (
+        b',"sku":"\xff"}',
+        b',"sku":"\\ud800"}',
+        b',"price":18446744073709551616}',
+        b',"price":1e999}',
+        b',"timestamp":18446744073709551616}',
+        b',"timestamp_ms":18446744073709551616}',
+    ):
+        assert refused(start + rest) == ("invalid_json", None)
+
+
+def test_128_levels_are_allowed() -> None:
+    """The object itself is the first level."""
+    nested = b'{"a":' + b"[" * 127 + b"]" * 127 + b"," + json.dumps(CLICK).encode()[1:]
+    assert parse(nested).product_id == "p-1042"
+
+
+@pytest.mark.parametrize("field", ["timestamp", "anonymous_id", "product_id"])
+@pytest.mark.parametrize("value", ["absent", None, "", 1.5, [], {}, True])
+def test_required_field_out_of_shape_is_named(field: str, value: Any) -> None:
+    """Missing, null, empty or of another type: a dead letter with the field's name."""
+    record = dict(CLICK)
+    if value == "absent":
+        del record[field]
+    else:
+        record[field] = value
+    assert refused(record) == ("invalid_field", field)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("anonymous_id", "v" * 513),
+        ("product_id", "p" * 513),
+        ("product_id", 1042),
+        ("event_id", "e" * 129),
+        ("event_id", 5),
+        ("quantity", 0),
+        ("quantity", -1),
+        ("quantity", 1.5),
+        ("quantity", "2"),
+        ("quantity", True),
+        ("consent", True),
+        ("consent", ["miso"]),
+        ("consent", {"miso": "yes"}),
+        ("consent", {"miso": 1}),
+        ("timestamp", "2026-11-20T10:00:00"),
+        ("timestamp", "1999-12-31T23:59:59.999Z"),
+        ("timestamp", 946_684_799_999),
+        ("timestamp", -1),
+        ("timestamp", "2026-02-30T10:00:00Z"),
+        ("timestamp", 1_795_168_798_120.0),
+    ],
+)
+def test_strict_field_out_of_shape_is_a_dead_letter_with_its_name(field: str, value: Any) -> None:
+    """Required fields, event_id, quantity and consent are never guessed at."""
+    assert refused(CLICK | {field: value}, kind="add_to_cart") == ("invalid_field", field)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("user_id", 77),
+        ("user_id", "u" * 513),
+        ("sku", ["8S-1"]),
+        ("price", -0.01),
+        ("price", "19.90"),
+        ("price", True),
+        ("currency", "eur"),
+        ("currency", "EURO"),
+        ("currency", "EUR\n"),
+        ("page", "https://shop.example"),
+        ("user_agent", "x" * 4097),
+        ("locale", 5),
+        ("region", {}),
+        ("ip", "203.0.113.256"),
+        ("ip", "203.0.113"),
+        ("ip", "localhost"),
+        ("ip", "203.0.113.7, 10.0.0.1"),
+        ("ip", 3405803783),
+        ("campaign", []),
+        ("miso_id", "no-uuid"),
+        ("miso_id", UUID.replace("-", "")),
+        ("miso_id", UUID + "\n"),
+        ("content", {"type": "other", "id": "1"}),
+        ("content", {"type": "customSet"}),
+        ("eightselect_user_id", "17"),
+    ],
+)
+def test_other_optional_field_out_of_shape_is_left_out_and_noted(field: str, value: Any) -> None:
+    """The event goes on without it, and the note tells which field it was."""
+    event = parse(CLICK | {"event_id": "e-1", field: value})
+    assert getattr(event, field) is None
+    assert event.notes == (f"left_out:{field}",)
+    assert event.event_id == "e-1"
+
+
+def test_one_part_of_a_page_out_of_shape_leaves_the_others() -> None:
+    """Page and campaign lose only the part that does not fit."""
+    event = parse(
+        CLICK | {"page": {"url": "https://u", "title": 5}, "campaign": {"name": "n" * 5000}}
+    )
+    assert event.page == Page(url="https://u")
+    assert event.campaign == Campaign()
+    assert event.notes == ("left_out:page.title", "left_out:campaign.name")
+
+
+@pytest.mark.parametrize("empty", ["", None])
+def test_empty_counts_as_absent(empty: str | None) -> None:
+    """An empty string, or null, says nothing: no note, and the default where there is one."""
+    optional = {
+        "event_id", "user_id", "sku", "quantity", "price", "currency", "page", "user_agent",
+        "locale", "region", "ip", "campaign", "miso_id", "content", "eightselect_user_id",
+        "consent",
+    }  # fmt: skip
+    event = parse(CLICK | dict.fromkeys(optional, empty), kind="add_to_cart")
+    assert event == parse(CLICK, kind="add_to_cart")
+    inner = parse(CLICK | {"page": {"url": empty, "title": "T"}, "consent": {"miso": empty}})
+    assert inner.page == Page(title="T")
+    assert inner.consent == {}
+    assert inner.notes == ()
+
+
+def test_unknown_fields_are_ignored_at_every_level() -> None:
+    """A shop may send more than we read, also within page, campaign and content."""
+    event = parse(
+        CLICK
+        | {
+            "weather": {"sky": ["blue", 1, None, 2.5]},
+            "page": {"url": "https://u", "lang": "de"},
+            "content": {"type": "similarProducts", "id": "8S-1", "slot": 3},
+            "notes": ["left_out:consent"],
+            "timestamp_ms": 5,
+        }
+    )
+    assert event.page == Page(url="https://u")
+    assert event.content == Content("similarProducts", "8S-1")
+    assert event.notes == ()
+    assert event.timestamp_ms == 1_795_168_798_120
+
+
+def test_limits_count_characters_not_bytes() -> None:
+    """512 umlauts are an id, 4,096 a user agent."""
+    event = parse(CLICK | {"sku": "ä" * 512, "user_agent": "ü" * 4096})
+    assert event.sku == "ä" * 512
+    assert event.notes == ()
+
+
+@pytest.mark.parametrize("ip", ["0.0.0.0", "255.255.255.255", "2001:db8::1", "::ffff:203.0.113.7"])
+def test_both_kinds_of_address_are_taken(ip: str) -> None:
+    """IPv4 and IPv6 are in shape."""
+    assert parse(CLICK | {"ip": ip}).ip == ip
+
+
+@pytest.mark.parametrize("key", [b"other", b"", b"visitor-7 ", b"\xff", None])
+def test_key_must_be_the_anonymous_id(key: bytes | None) -> None:
+    """A record that lies on another visitor's partition cannot be joined."""
+    assert refused(CLICK, key=key) == ("key_mismatch", "anonymous_id")
+
+
+def test_key_is_compared_as_utf_8() -> None:
+    """An id beyond ASCII has its UTF-8 bytes as key."""
+    assert parse(CLICK | {"anonymous_id": "Jürgen"}, key="Jürgen".encode()).anonymous_id == "Jürgen"
+
+
+@pytest.mark.parametrize("timestamp", [1_795_168_798_120, "2026-11-20T10:59:58.120999+01:00"])
+def test_timestamp_is_read_in_both_forms_and_cut(timestamp: Any) -> None:
+    """Integer ms and RFC 3339 with any offset mean the same moment."""
+    assert parse(CLICK | {"timestamp": timestamp}).timestamp_ms == 1_795_168_798_120
+
+
+def test_clock_ahead_by_five_minutes_is_believed() -> None:
+    """The tolerance is inclusive."""
+    event = parse(CLICK | {"timestamp": KAFKA_MS + 300_000})
+    assert (event.timestamp_ms, event.notes) == (KAFKA_MS + 300_000, ())
+
+
+@pytest.mark.parametrize("timestamp", [KAFKA_MS + 300_001, "2026-11-20T14:00:00Z", 2**63 - 1])
+def test_clock_further_ahead_is_replaced_by_kafka_time(timestamp: Any) -> None:
+    """A browser's wrong clock does not send events into the future."""
+    event = parse(CLICK | {"timestamp": timestamp})
+    assert (event.timestamp_ms, event.notes) == (KAFKA_MS, ("clock_ahead",))
+
+
+def test_without_a_kafka_time_the_events_own_is_believed_up_to_9999() -> None:
+    """Kafka writes -1 where a record has no time; what no text can hold is refused."""
+    assert parse(CLICK, kafka_ms=-1).timestamp_ms == 1_795_168_798_120
+    assert refused(CLICK | {"timestamp": 253_402_300_800_000}, kafka_ms=-1) == (
+        "invalid_field",
+        "timestamp",
+    )
+
+
+def test_mapped_record_is_read_by_its_field_map() -> None:
+    """Named fields come from their expressions, the others from their own names."""
+    fields = FieldMap(
+        {
+            "anonymous_id": "visitor.id",
+            "product_id": "to_string(article)",
+            "timestamp": "at",
+            "page.url": "href",
+            "sku": "missing.path",
+        },
+        "s",
+    )
+    record = {
+        "visitor": {"id": "visitor-7"},
+        "article": 1042,
+        "at": 1_795_168_798.12,
+        "href": "https://u",
+        "sku": "own-name-is-not-asked",
+        "locale": "de-DE",
+        "price": -1,
+    }
+    assert parse(record, fields=fields) == Click(
+        anonymous_id="visitor-7",
+        timestamp=1_795_168_798_120,
+        product_id="1042",
+        event_id="shop.clicks-3-17",
+        locale="de-DE",
+        page=Page(url="https://u"),
+        timestamp_ms=1_795_168_798_120,
+        notes=("left_out:price",),
+    )
+    assert refused({"at": 1}, fields=fields)[0] == "invalid_field"
