@@ -148,6 +148,32 @@ def test_a_secret_file_of_the_environment_wins_over_the_file(tmp_path: Path) -> 
     assert load_settings({"STREAMS_MISO_API_KEY_FILE": str(secret)}).secrets() == ("new",)
 
 
+def test_a_secret_of_the_environment_wins_over_a_secret_file_of_the_file(tmp_path: Path) -> None:
+    """The file's secret file is neither read now nor when secrets are read again."""
+    Path("streams.toml").write_text(f'[miso]\napi_key_file = "{tmp_path}/gone"\n')
+    settings = load_settings({"STREAMS_MISO_API_KEY": "new"})
+    assert settings.secret_files == {}
+    assert settings.with_current_secrets("miso") == settings.vendors["miso"]
+
+
+def test_a_secret_file_may_be_named_in_the_file(tmp_path: Path) -> None:
+    """As api_key_file, beside which api_key is one too many."""
+    (tmp_path / "key").write_text("k-1\r\n")
+    Path("streams.toml").write_text(f'[miso]\napi_key_file = "{tmp_path}/key"\n')
+    assert load_settings({}).secrets() == ("k-1",)
+    Path("streams.toml").write_text(f'[miso]\napi_key = "k"\napi_key_file = "{tmp_path}/key"\n')
+    (problem,) = problems()
+    assert problem == (
+        "STREAMS_MISO_API_KEY_FILE ([miso] api_key_file in streams.toml): "
+        "stands beside STREAMS_MISO_API_KEY; give one of them."
+    )
+
+
+def test_variables_of_the_test_suite_are_no_settings() -> None:
+    """A developer's shell does not keep the commands from starting."""
+    load_settings({"STREAMS_TEST_BROKER": "embedded"})
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [(None, "cannot read"), (b"\n", "is empty"), (b"\xff\xfe", "is not UTF-8 text")],
@@ -339,6 +365,9 @@ def test_a_field_map_that_cannot_be_read_is_named() -> None:
         "STREAMS_SOURCE_CLICKS_TIMESTAMP_FORMAT",
     ]
     assert "STREAMS_SOURCE_CLICKS_FIELDS: skus: events have no such field." in told
+    assert problems(STREAMS_SOURCE_CLICKS_FIELDS='{"sku": 5}') == [
+        'STREAMS_SOURCE_CLICKS_FIELDS: sku must be text, not "5".'
+    ]
 
 
 def test_settings_are_frozen_and_masked() -> None:

@@ -21,6 +21,8 @@ from streams.core.errors import SettingsError
 
 PREFIX = "STREAMS_"
 CONFIG = "STREAMS_CONFIG"
+TEST_PREFIX = "STREAMS_TEST_"
+"""Variables of the test suite, which are no settings."""
 
 
 def variable(section: str, name: str) -> str:
@@ -69,7 +71,11 @@ class Loader:
     def __init__(self, models: Mapping[str, type[BaseModel]], environ: Mapping[str, str]) -> None:
         self._models = models
         # An empty variable is an unset one.
-        self._environ = {k: v for k, v in environ.items() if k.startswith(PREFIX) and v}
+        self._environ = {
+            name: text
+            for name, text in environ.items()
+            if text and name.startswith(PREFIX) and not name.startswith(TEST_PREFIX)
+        }
         self._origin = Path("streams.toml")
         self._result = Loaded()
 
@@ -77,10 +83,15 @@ class Loader:
         """Everything there is; raises SettingsError only where the file itself cannot be read."""
         from_file = self._read_file()
         from_environment = self._read_environment()
-        for section in self._models:
-            # Secrets are resolved per source: the environment's setting or file wins as a whole.
-            filed = self._resolve_secrets(section, from_file.get(section, {}), in_file=True)
-            named = self._resolve_secrets(section, from_environment[section], in_file=False)
+        for section, model in self._models.items():
+            named, filed = from_environment[section], dict(from_file.get(section, {}))
+            for name in model.model_fields:
+                # The environment's secret wins as a whole, in whichever form it is given.
+                if name in named or f"{name}_file" in named:
+                    filed.pop(name, None)
+                    filed.pop(f"{name}_file", None)
+            filed = self._resolve_secrets(section, filed, in_file=True)
+            named = self._resolve_secrets(section, named, in_file=False)
             origins = {name: name in filed and name not in named for name in {*filed, *named}}
             self._validate(section, filed | named, origins)
         return self._result
@@ -175,7 +186,7 @@ class Loader:
         try:
             self._result.sections[section] = model.model_validate(values)
         except ValidationError as error:
-            for one in error.errors():
+            for one in _first_of_each(error):
                 name = str(one["loc"][0]) if one["loc"] else ""
                 shown = self._shown(section, name, origins.get(name, True))
                 if one["type"] == "extra_forbidden":
@@ -232,6 +243,14 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = types.MappingProxyTyp
 )
 
 
+def _first_of_each(error: ValidationError) -> list[Mapping[str, Any]]:
+    """One complaint per value: of a choice of types pydantic names each that does not fit."""
+    found: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+    for one in error.errors():
+        found.setdefault(one["loc"][:2], one)
+    return list(found.values())
+
+
 def _sentence(error: Mapping[str, Any], *, hidden: bool) -> str:
     """What pydantic found, in words for a person; a secret's value is never repeated."""
     kind, context = error["type"], error.get("ctx", {})
@@ -239,6 +258,8 @@ def _sentence(error: Mapping[str, Any], *, hidden: bool) -> str:
         return str(context["error"])
     words = _WORDS.get(kind)
     text = words(context) if words else error["msg"].replace("Input should be", "must be")
+    if len(error["loc"]) > 1:
+        text = f"{error['loc'][1]} {text}"
     if hidden or kind == "missing" or isinstance(error["input"], dict | list):
         return text
     return f'{text}, not "{error["input"]}"'
