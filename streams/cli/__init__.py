@@ -6,10 +6,13 @@ Mistakes of people end in sentences on stderr and exit codes (contract §8), nev
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Annotated
 
 import typer
+
+from streams.cli import audit, produce, reasons, sandbox, status, topics, worker
 
 app = typer.Typer(
     name="streams",
@@ -37,29 +40,16 @@ def _streams(
     """Relay a shop's clicks and add-to-carts from Kafka to 8SELECT, Voyado Engage and Miso."""
 
 
-def _register() -> None:
-    from importlib import import_module
-
-    for name in (
-        "demo",
-        "worker",
-        "status",
-        "audit",
-        "topics",
-        "produce",
-        "sandbox",
-        "reasons",
-    ):
-        if find_spec(f"streams.cli.{name}") is None:
-            continue
-        module = import_module(f"streams.cli.{name}")
-        if hasattr(module, "app"):
-            app.add_typer(module.app, name=name)
-        else:
-            app.command(name)(getattr(module, name))
-
-
-_register()
+# The demo is a command where its module is there.
+if find_spec("streams.cli.demo") is not None:
+    app.command("demo")(import_module("streams.cli.demo").demo)
+app.command("worker")(worker.worker)
+app.command("status")(status.status)
+app.command("audit")(audit.audit)
+app.add_typer(topics.app, name="topics")
+app.command("produce")(produce.produce)
+app.command("reasons")(reasons.reasons)
+app.command("sandbox")(sandbox.sandbox)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
