@@ -1,5 +1,6 @@
 """``streams audit``: exact sums from the topics themselves."""
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -7,9 +8,13 @@ import typer
 from streams.cli.terminal import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.progress import TaskID
     from rich.table import Table
 
     from streams.operations.audit import AuditReport, VendorBooks
+    from streams.operations.log_reader import Tell
 
 
 def audit(
@@ -33,7 +38,9 @@ def audit(
     from streams.settings import load_settings
 
     since_ms = None if since is None else _moment(since)
-    report = asyncio.run(run(load_settings(), since_ms))
+    settings = load_settings()
+    with _progress() as tell:
+        report = asyncio.run(run(settings, since_ms, tell=tell))
     if as_json:
         import json
 
@@ -47,6 +54,24 @@ def audit(
             console.print(line, markup=False, highlight=False, soft_wrap=True)
     if not report.balanced:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _progress() -> "Iterator[Tell]":
+    """Draw on a terminal's stderr how far the reading is; elsewhere nothing is drawn."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(topic: str, read: int, total: int) -> None:
+            if topic not in tasks:
+                tasks[topic] = bars.add_task(_shown(topic), total=total)
+            bars.update(tasks[topic], completed=read)
+
+        yield tell
 
 
 def audit_table(report: "AuditReport") -> "Table":
@@ -139,7 +164,7 @@ def _moment(text: str) -> int:
     if moment is None or moment.tzinfo is None:
         remedy = "give RFC 3339 with an offset, such as 2026-05-01T08:00:00Z, or ms since the epoch"
         raise SettingsError([f'--since: "{text}" is no time; {remedy}.'])
-    return int(moment.timestamp() * 1000)
+    return round(moment.timestamp() * 1000)
 
 
 def _shown(text: str) -> str:

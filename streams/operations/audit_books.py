@@ -45,8 +45,8 @@ class _Side:
     """By the index of the raw partition."""
     numbers: Counter[str] = field(default_factory=Counter)
     examples: list[Finding] = field(default_factory=list)
-    accepted_ids: dict[str, str] = field(default_factory=dict)
-    """Source → event id."""
+    accepted_ids: dict[tuple[str, str | None], str] = field(default_factory=dict)
+    """Source and run → event id: each run sends an event once more."""
 
     def found(self, kind: str, where: str, detail: str) -> None:
         self.numbers[kind] += 1
@@ -142,7 +142,7 @@ class Books:
             side.found("unexplained", where, str(error))
             return
         if bit == ACCEPTED and self._keep_ids:
-            side.accepted_ids[receipt.source] = receipt.event_id
+            side.accepted_ids[receipt.source, receipt.run_id] = receipt.event_id
         if place is None:
             return
         traces = side.traces[raw.index]

@@ -22,6 +22,7 @@ class ReceiptFacts(msgspec.Struct, frozen=True, gc=False):
     lane: str
     position: int | None
     reason: str | None = None
+    run_id: str | None = None
 
 
 class LetterOrigin(msgspec.Struct, frozen=True, gc=False):

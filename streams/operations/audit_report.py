@@ -1,8 +1,10 @@
 """What an audit says: the books of each vendor, and how they compare with a vendor's ledger."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import msgspec
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,9 @@ class AuditReport:
 
     def to_json(self) -> dict[str, Any]:
         """The report in JSON types, with the sums that are derived from it; without the ids."""
-        text = asdict(self)
+        text: dict[str, Any] = msgspec.json.decode(
+            msgspec.json.encode(replace(self, accepted_ids={}))
+        )
         del text["accepted_ids"]
         text["balanced"] = self.balanced
         for entry, books in zip(text["vendors"], self.vendors, strict=True):

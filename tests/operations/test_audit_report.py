@@ -50,6 +50,14 @@ def test_a_ledger_that_holds_each_accepted_event_once_agrees() -> None:
     assert (comparison.accepted, comparison.in_ledger) == (2, 2)
 
 
+def test_each_run_sends_an_event_once_more() -> None:
+    """A replay with --again is a second entry in the ledger, and no duplicate."""
+    logs = accepted_twice()
+    again = {"lane": "redelivery", "run_id": "r1", "event_id": "e-1"}
+    logs.receipts += [receipt(f"{CLICKS}/0/0", "accepted", 0, **again)] * 2
+    assert compare_with_ledger(logs.audit(), "miso", {"e-1": 2, "e-2": 1}).agrees
+
+
 def test_each_way_in_which_a_ledger_differs_is_named() -> None:
     """What it lacks, what no receipt knows, and what it holds twice are three things."""
     comparison = compare_with_ledger(accepted_twice().audit(), "miso", {"e-1": 3, "e-9": 2})
