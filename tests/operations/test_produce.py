@@ -6,8 +6,11 @@ from collections.abc import AsyncIterator
 import pytest
 from aiokafka import AIOKafkaConsumer
 
+from streams.core.errors import SetupError
 from streams.core.topics import Topics
-from streams.operations.produce import Outgoing, delay_seconds, parse_line, produce
+from streams.demo.records import event_records, stream, table_records
+from streams.demo.sample import load_sample
+from streams.operations.produce import Outgoing, delay_seconds, parse_line, produce, write_records
 from streams.operations.topics import create_topics
 from streams.settings import Settings, load_settings
 from tests.broker_fixtures import Broker
@@ -144,3 +147,25 @@ async def test_lines_reach_the_broker_and_bad_ones_are_numbered(
         await consumer.stop()
     assert {record.key for record in records} == {b"visitor-1"}
     assert len({record.partition for record in records}) == 1
+
+
+async def test_a_missing_topic_is_named_with_the_command(broker: Broker, prefix: str) -> None:
+    """Nothing is written, and no topic is made by asking for it."""
+    settings = _settings(broker, prefix)
+    with pytest.raises(SetupError) as caught:
+        await produce(settings, _given(b'{"anonymous_id": "v"}'))
+    assert str(caught.value).splitlines()[0] == (
+        f"Topic {prefix}shop.clicks does not exist: run `streams topics create`."
+    )
+
+
+async def test_the_whole_sample_is_written(broker: Broker, prefix: str) -> None:
+    """Every record of the demo, the broken ones byte for byte."""
+    settings = _settings(broker, prefix)
+    await create_topics(settings)
+    sample = load_sample(1_795_000_000_000)
+    rows = await write_records(settings, stream(table_records(sample, settings.topics)))
+    events = await write_records(settings, stream(event_records(sample, settings.topics)))
+    assert rows.bad == events.bad == []
+    assert rows.written.total() == len(sample.users) + len(sample.products)
+    assert events.written.total() == 852 + len(sample.broken)
