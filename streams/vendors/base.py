@@ -1,7 +1,7 @@
 """What a vendor is: a mapping, a request and a reading of answers, all pure."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -30,7 +30,8 @@ class HttpRequest:
 
     method: str
     path: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
+    """With the key, so never shown."""
     body: bytes
 
 

@@ -130,7 +130,8 @@ def _detail(answer: HttpAnswer, body: Any) -> str:
 
 
 # Anchored at the line's start: a visitor's text within the value cannot name another record.
-_LINE = re.compile(r"\s*data\.(\d{1,9})(?:\.(.+?))?\s+(?:\(.*\)\s+)?is\s+invalid\.(.*)", re.DOTALL)
+_LINE = re.compile(r"\s*data\.([0-9]{1,9})(?:\.(\S+))?\s+(.*)", re.DOTALL)
+_VERDICT = "is invalid."
 
 
 def _refused(body: Mapping[str, Any], count: int) -> dict[int, str]:
@@ -150,8 +151,13 @@ def _named_by_lines(lines: Any) -> list[tuple[int, str]]:
     named = []
     for line in [lines] if type(lines) is str else lines if type(lines) is list else ():
         found = _LINE.fullmatch(line) if type(line) is str else None
-        if found is not None:
-            index, path, reason = found.groups()
+        if found is None:
+            continue
+        index, path, rest = found.groups()
+        before, is_invalid, reason = (
+            rest.rpartition(f") {_VERDICT}") if rest[0:1] == "(" else rest.partition(_VERDICT)
+        )
+        if is_invalid and (not before or before[0] == "("):
             named.append((int(index), f"{path or 'record'} is invalid.{reason}"))
     return named
 

@@ -1,0 +1,337 @@
+"""Miso's requests and the reading of its answers."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.core.outcome import Fate, Verdict
+from streams.vendors.base import HttpAnswer
+from streams.vendors.miso import VENDOR, MisoSettings
+from streams.vendors.miso.api import build_probe, build_request, classify
+
+SETTINGS = MisoSettings.model_validate({"api_key": "miso-secret-key-0815"})
+
+
+def answer(status: int | None, body: Any = b"", **headers: str) -> HttpAnswer:
+    """Return an answer; header names with underscores for hyphens."""
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return HttpAnswer(status, {name.replace("_", "-"): text for name, text in headers.items()}, raw)
+
+
+def test_request_carries_exactly_the_payloads_in_order() -> None:
+    """The encoded records are joined, not encoded again."""
+    request = build_request([b'{"type":"click"}', b'{"type":"add_to_cart"}'], SETTINGS)
+    assert request.method == "POST"
+    assert request.path == "/v1/interactions"
+    assert request.headers == {
+        "Content-Type": "application/json",
+        "X-API-KEY": "miso-secret-key-0815",
+    }
+    assert request.body == b'{"data":[{"type":"click"},{"type":"add_to_cart"}]}'
+
+
+def test_payload_bytes_and_envelope_make_batch_bytes() -> None:
+    """A batch that fills its payload bytes makes a request of exactly batch_bytes."""
+    settings = MisoSettings(batch_bytes=2048)
+    room = VENDOR.max_batch_bytes(settings)
+    body = build_request([b"a" * 1000, b"b" * (room - 1001)], settings).body
+    assert len(body) == 2048
+
+
+def test_probe_is_a_dry_run_with_the_same_key() -> None:
+    """Key, address and schema are checked, and nothing is stored."""
+    probe = build_probe(SETTINGS)
+    assert (probe.method, probe.path) == ("POST", "/v1/interactions?dry_run=1")
+    assert probe.headers["X-API-KEY"] == "miso-secret-key-0815"
+    assert json.loads(probe.body) == {
+        "data": [
+            {
+                "type": "home_page_view",
+                "anonymous_id": "streams-probe",
+                "timestamp": "2026-01-01T00:00:00.000Z",
+            }
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"message": "success"},
+        {"message": "success", "took": 3, "errors": False, "data": []},
+        {},
+        b"",
+        b" \n",
+    ],
+)
+@pytest.mark.parametrize("status", [200, 202, 204])
+def test_success_is_accepted(status: int, body: Any) -> None:
+    """2xx, and nothing in the body that speaks against it."""
+    verdict = classify(answer(status, body), 3)
+    assert verdict.fate is Fate.ACCEPTED
+    assert verdict.refused == {}
+    assert verdict.status == status
+
+
+def test_success_with_errors_is_no_success() -> None:
+    """The vendor's own client takes ``errors: true`` as failure at any status."""
+    body = {"errors": True, "message": "oops", "data": ["data.2.type is invalid. Unknown."]}
+    assert classify(answer(200, body), 3) == Verdict(
+        Fate.REJECTED, "200 oops", 200, refused={2: "type is invalid. Unknown."}
+    )
+    assert classify(answer(201, {"errors": True}), 3) == Verdict(
+        Fate.REJECTED, '201 {"errors": true}', 201
+    )
+
+
+def test_success_page_of_a_proxy_is_a_wrong_address() -> None:
+    """A page for people is not Miso's answer: nothing is given up, the operator is told."""
+    page = b"<html><script>x()</script><h1>Log in to\nWiFi</h1></html>"
+    assert classify(answer(200, page), 1) == Verdict(
+        Fate.MISCONFIGURED,
+        "200, but the answer is not Miso's; check base_url: Log in to WiFi",
+        200,
+    )
+    assert classify(answer(200, [1]), 1).fate is Fate.MISCONFIGURED
+
+
+def test_success_cut_off_is_unclear() -> None:
+    """A broken body proves nothing either way."""
+    verdict = classify(answer(200, b'{"message":"succ'), 1)
+    assert verdict == Verdict(Fate.UNCLEAR, "200, but the answer is no JSON", 200)
+
+
+def test_422_lines_name_the_refused_events() -> None:
+    """Each readable line cuts out its record; several of one record are joined."""
+    body = {
+        "errors": True,
+        "message": "None of the records were inserted.",
+        "data": [
+            "data.0.product_ids is invalid. The attribute was expected to be of type array.",
+            "data.0.timestamp (yesterday) is invalid. Not a date-time.",
+            "  data.4 is invalid. Additional properties are not allowed.",
+            "data.2.context.page.url ({'a': 'x is invalid. y'}) is invalid. Not a string.",
+        ],
+    }
+    verdict = classify(answer(422, body), 5)
+    assert verdict == Verdict(
+        Fate.REJECTED,
+        "422 None of the records were inserted.",
+        422,
+        refused={
+            0: "product_ids is invalid. The attribute was expected to be of type array.; "
+            "timestamp is invalid. Not a date-time.",
+            2: "context.page.url is invalid. Not a string.",
+            4: "record is invalid. Additional properties are not allowed.",
+        },
+    )
+
+
+def test_422_line_as_one_string() -> None:
+    """A single line need not come in a list."""
+    body = {"errors": True, "data": "data.1.type is invalid. Unknown."}
+    assert classify(answer(422, body), 2).refused == {1: "type is invalid. Unknown."}
+
+
+def test_visitors_text_cannot_name_another_record() -> None:
+    """Only the beginning of a line names a record, whatever the value says."""
+    line = "data.0.user_id (x\ndata.1.type is invalid. y) is invalid. Too long."
+    assert classify(answer(422, {"errors": True, "data": [line]}), 2).refused == {
+        0: "user_id is invalid. Too long."
+    }
+
+
+def test_422_as_places() -> None:
+    """The other documented form: location, message, type."""
+    body = {
+        "detail": [
+            {"loc": ["body", "data", 1, "product_ids", 0], "msg": "str type expected", "type": "t"},
+            {"loc": ["body", "data", 0], "msg": "bad", "type": "t"},
+            {"loc": ["body", "data"], "msg": "of the whole", "type": "t"},
+            {"loc": ["query", "dry_run"], "msg": "of the whole", "type": "t"},
+        ]
+    }
+    verdict = classify(answer(422, body), 2)
+    assert verdict.fate is Fate.REJECTED
+    assert verdict.refused == {0: "record: bad", 1: "product_ids.0: str type expected"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>422</html>",
+        b'{"errors":true,"data":["data.0',
+        b'"text"',
+        b"[1]",
+        {"errors": True, "message": "bad"},
+        {"errors": True, "data": None},
+        {"errors": True, "data": [5, None, "something is wrong", "data.x.type is invalid. no"]},
+        {"errors": True, "data": ["data.3.type is invalid. There is no such record."]},
+        {"errors": True, "data": ["data.99999999999999999999.type is invalid. x"]},
+        {"errors": True, "data": {"0": "bad"}},
+        {"detail": "text"},
+        {"detail": [5, {}, {"loc": "data"}, {"loc": ["data"]}, {"loc": ["data", "0"]}]},
+        {"detail": [{"loc": ["data", -1]}, {"loc": ["data", True]}, {"loc": ["data", 7]}]},
+    ],
+)
+def test_unreadable_422_refuses_without_naming(body: Any) -> None:
+    """The courier then halves the request until it is found."""
+    verdict = classify(answer(422, body), 3)
+    assert (verdict.fate, verdict.refused) == (Fate.REJECTED, {})
+
+
+def test_400_is_read_before_it_is_judged() -> None:
+    """A playground key is the operator's matter, a timeout the vendor's, the rest the events'."""
+    playground = classify(answer(400, {"message": "Upload to the Playground is disabled."}), 1)
+    assert playground.fate is Fate.MISCONFIGURED
+    assert playground.detail == "400 Upload to the Playground is disabled."
+    assert classify(answer(400, {"message": "Request timeout."}), 1).fate is Fate.UNCLEAR
+    assert classify(answer(400, b"nonsense"), 1) == Verdict(Fate.REJECTED, "400 nonsense", 400)
+    assert classify(answer(400), 1) == Verdict(Fate.REJECTED, "400", 400)
+
+
+@pytest.mark.parametrize(
+    ("statuses", "fate"),
+    [
+        (range(100, 200), Fate.UNCLEAR),
+        (range(200, 300), Fate.ACCEPTED),
+        (range(300, 400), Fate.MISCONFIGURED),
+        ((401, 402, 403, 404, 405, 406, 407), Fate.MISCONFIGURED),
+        ((410, 411, 414, 415, 421, 426, 431, 451), Fate.MISCONFIGURED),
+        ((408, 425, 429), Fate.THROTTLED),
+        ((400, 409, 412, 413, 416, 417, 418, 422, 423, 424, 428, 444, 499), Fate.REJECTED),
+        ((500, 502, 503, 504, 505, 507, 511, 520, 522, 524, 599), Fate.UNAVAILABLE),
+        ((501,), Fate.MISCONFIGURED),
+        ((0, 99, 600, 999), Fate.UNCLEAR),
+    ],
+)
+def test_every_status_has_its_fate(statuses: Any, fate: Fate) -> None:
+    """Without a body the status decides."""
+    for status in statuses:
+        verdict = classify(answer(status), 2)
+        assert (verdict.fate, verdict.status, verdict.refused) == (fate, status, {})
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry_after": "7"}, 7.0),
+        ({"retry_after": " 1.5 "}, 1.5),
+        ({"retry_after": "0"}, 0.0),
+        ({"retry_after": "86400"}, 3600.0),
+        ({"retry_after": "soon"}, None),
+        ({"retry_after": "-5"}, None),
+        ({"retry_after": "1.2.3"}, None),
+        ({"retry_after": "²"}, None),
+        ({"retry_after": "Fri, 20 Nov 2026 10:00:30 GMT"}, None),
+        (
+            {
+                "retry_after": "Fri, 20 Nov 2026 10:00:30 GMT",
+                "date": "Fri, 20 Nov 2026 10:00:00 GMT",
+            },
+            30.0,
+        ),
+        (
+            {
+                "retry_after": "Fri, 20 Nov 2026 09:00:00 GMT",
+                "date": "Fri, 20 Nov 2026 10:00:00 GMT",
+            },
+            0.0,
+        ),
+        (
+            {
+                "retry_after": "Sat, 21 Nov 2026 10:00:00 GMT",
+                "date": "Fri, 20 Nov 2026 10:00:00 GMT",
+            },
+            3600.0,
+        ),
+        (
+            {
+                "retry_after": "Fri, 20 Nov 2026 10:00:30 -0000",
+                "date": "Fri, 20 Nov 2026 10:00:00 GMT",
+            },
+            None,
+        ),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_is_read_in_both_forms(
+    status: int, headers: dict[str, str], seconds: float | None
+) -> None:
+    """Seconds, or a date measured against the answer's own; at most an hour."""
+    assert classify(answer(status, **headers), 1).retry_after_seconds == seconds
+
+
+def test_retry_after_of_a_refusal_says_nothing() -> None:
+    """Only what will be tried again has a time for it."""
+    assert classify(answer(401, retry_after="7"), 1).retry_after_seconds is None
+
+
+def test_no_answer_is_unclear_only_if_the_request_went_out() -> None:
+    """What never left cannot have been stored."""
+    sent = HttpAnswer(None, {}, b"", "no answer within 30 s")
+    assert classify(sent, 2) == Verdict(Fate.UNCLEAR, "no answer within 30 s")
+    unsent = HttpAnswer(None, {}, b"", "connection refused", was_sent=False)
+    assert classify(unsent, 2) == Verdict(Fate.UNAVAILABLE, "connection refused")
+    assert classify(HttpAnswer(None, {}, b""), 2).detail == "no answer came"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "bad request to /v1/interactions?api_key=miso-secret-key-0815&dry_run=1",
+        "X-API-KEY: miso-secret-key-0815 is unknown",
+        '{"api_key": "miso-secret-key-0815"}',
+        "apikey='miso-secret-key-0815'",
+    ],
+)
+@pytest.mark.parametrize("status", [400, 401, 422, 500])
+def test_key_in_an_answer_is_masked(status: int, text: str) -> None:
+    """Details are shown and logged."""
+    for body in (text.encode(), {"message": text}):
+        detail = classify(answer(status, body), 1).detail
+        assert "***" in detail
+        assert "miso-secret-key-0815" not in detail
+
+
+def test_detail_is_one_line_of_bounded_length() -> None:
+    """No control character of an answer reaches a terminal or a log."""
+    detail = classify(answer(500, b"a\x1b[31m\r\nb\x00" + b"c" * 9000), 1).detail
+    assert detail.isprintable()
+    assert detail.startswith("500 a [31m b c")
+    assert len(detail) == 504
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 5) | st.text(max_size=5)
+    | st.sampled_from(["data.0.x is invalid. y", "data.1 is invalid. z", "data"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
+        st.sampled_from(["data", "detail", "errors", "message", "loc", "msg"]), inner, max_size=4
+    ),
+    max_leaves=10,
+)  # fmt: skip
+
+
+@given(
+    st.integers(100, 599) | st.none(),
+    st.binary(max_size=80) | json_values.map(lambda value: json.dumps(value).encode()),
+    st.dictionaries(
+        st.sampled_from(["retry-after", "date", "content-type"]), st.text(max_size=40), max_size=3
+    ),
+    st.integers(1, 4),
+)
+def test_any_answer_has_a_verdict(
+    status: int | None, body: bytes, headers: dict[str, str], count: int
+) -> None:
+    """Total over every answer; refused events are events of the request."""
+    verdict = classify(HttpAnswer(status, headers, body), count)
+    assert verdict.fate in Fate
+    assert set(verdict.refused) <= set(range(count))
+    assert not verdict.refused or verdict.fate is Fate.REJECTED
+    wait = verdict.retry_after_seconds
+    assert wait is None or 0 <= wait <= 3600

@@ -1,0 +1,155 @@
+"""Miso's mapping: what becomes of each field, and what a type may carry."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from pydantic import ValidationError
+
+from streams.core.enrich import EnrichedEvent
+from streams.core.errors import InvalidEvent
+from streams.core.events import AddToCart, Click, Event
+from streams.vendors.miso import MisoSettings
+from streams.vendors.miso.mapping import Interaction, mapper, truncated_ip
+from streams.vendors.miso.types import COMMON, PROPERTIES, click_type_problem
+
+
+def enriched(event: Event, **more: Any) -> EnrichedEvent:
+    """Return the event as enrichment would hand it over."""
+    given: dict[str, Any] = {
+        "event": event,
+        "event_id": "e-1",
+        "event_type": event.event_type,
+        "timestamp": "2026-11-20T09:59:58.120Z",
+        "anonymous_id": "visitor-7",
+        "product_id": "p-1042",
+        "sku": "8S-1042",
+        "user_id": None,
+        "user": None,
+        "product": None,
+    }
+    return EnrichedEvent(**(given | more))
+
+
+def click(**more: Any) -> Click:
+    """Return the smallest click."""
+    return Click("visitor-7", "2026-11-20T09:59:58.120Z", "p-1042", **more)
+
+
+def mapped(event: EnrichedEvent, **settings: Any) -> Any:
+    """Return the payload as Miso reads it."""
+    return msgspec.to_builtins(mapper(MisoSettings.model_validate(settings))(event))
+
+
+def test_smallest_click() -> None:
+    """Nothing is sent that is not known, above all no empty string."""
+    assert mapped(enriched(click())) == {
+        "type": "product_detail_page_view",
+        "anonymous_id": "visitor-7",
+        "timestamp": "2026-11-20T09:59:58.120Z",
+        "product_ids": ("8S-1042",),
+        "context": {"custom_context": {"uuid": "e-1"}},
+    }
+
+
+def test_smallest_add_to_cart_has_its_quantity() -> None:
+    """One quantity for the one product."""
+    event = AddToCart("visitor-7", "2026-11-20T09:59:58.120Z", "p-1042", quantity=3)
+    payload = mapped(enriched(event), click_type="click")
+    assert payload["type"] == "add_to_cart"
+    assert payload["quantities"] == (3,)
+
+
+@pytest.mark.parametrize(("setting", "sent"), [("sku", "8S-1042"), ("product_id", "p-1042")])
+def test_product_is_named_as_in_misos_catalogue(setting: str, sent: str) -> None:
+    """The shop knows which of its ids it gave to Miso."""
+    assert mapped(enriched(click()), product_id=setting)["product_ids"] == (sent,)
+
+
+def test_both_ids_go_to_miso() -> None:
+    """Miso links the visitor's past to the user."""
+    payload = mapped(enriched(click(), user_id="u-77"))
+    assert (payload["user_id"], payload["anonymous_id"]) == ("u-77", "visitor-7")
+
+
+@pytest.mark.parametrize(
+    ("field", "more"),
+    [
+        ("user_id", {"user_id": "u" * 513}),
+        ("anonymous_id", {"anonymous_id": "v" * 1025}),
+        ("product_ids", {"sku": "s" * 513}),
+    ],
+)
+def test_id_beyond_misos_limit_never_becomes_half_a_payload(
+    field: str, more: dict[str, str]
+) -> None:
+    """An id cannot be cut without meaning somebody else."""
+    with pytest.raises(InvalidEvent) as problem:
+        mapped(enriched(click(), **more))
+    assert (str(problem.value.reason), problem.value.field) == ("invalid_payload", field)
+
+
+def test_ids_at_misos_limit_are_sent() -> None:
+    """The limits are inclusive."""
+    payload = mapped(enriched(click(), user_id="u" * 512, anonymous_id="v" * 1024, sku="s" * 512))
+    assert len(payload["user_id"]) == 512
+
+
+@pytest.mark.parametrize(
+    ("ip", "sent"),
+    [
+        ("203.0.113.77", "203.0.113.0"),
+        ("8.8.8.8", "8.8.8.0"),
+        ("2001:db8::1", None),
+        ("::ffff:203.0.113.77", None),
+    ],
+)
+def test_no_address_goes_out_whole(ip: str, sent: str | None) -> None:
+    """IPv4 without its last octet, IPv6 not at all."""
+    assert truncated_ip(ip) == sent
+    assert mapped(enriched(click(ip=ip)))["context"].get("truncated_ip") == sent
+
+
+def test_payload_has_only_what_its_type_allows() -> None:
+    """One property too many would refuse the whole request."""
+    fields = set(Interaction.__struct_fields__)
+    assert fields - {"quantities"} <= COMMON | PROPERTIES["product_detail_page_view"]
+    assert fields <= COMMON | PROPERTIES["add_to_cart"]
+    for click_type, allowed in PROPERTIES.items():
+        if click_type_problem(click_type) is None:
+            assert fields - {"quantities"} <= COMMON | allowed
+
+
+def test_the_vendors_29_types_are_known() -> None:
+    """As many as its description lists."""
+    assert len(PROPERTIES) == 29
+
+
+@pytest.mark.parametrize(
+    ("click_type", "problem"),
+    [
+        ("view", "'view' is no interaction type of Miso; the types are add_to_cart, "),
+        ("search", "'search' cannot carry a product; use product_detail_page_view or click"),
+        ("category_page_view", "'category_page_view' cannot carry a product"),
+        ("home_page_view", "'home_page_view' cannot carry a product"),
+        ("feedback", "'feedback' cannot carry a product"),
+        ("custom", "'custom' needs custom_action_name, which a click does not have"),
+        ("rate", "'rate' needs a rating, which a click does not have"),
+        ("checkout", "'checkout' needs the revenue of an order, which a click does not have"),
+        ("add_to_cart", "'add_to_cart' is what an add-to-cart becomes; a click is none"),
+        ("", "'' is no interaction type of Miso"),
+    ],
+)
+def test_click_type_that_cannot_carry_a_click_is_a_settings_problem(
+    click_type: str, problem: str
+) -> None:
+    """It is found at start, not when the first request is refused."""
+    with pytest.raises(ValidationError) as refusal:
+        MisoSettings(click_type=click_type)
+    assert problem in str(refusal.value)
+
+
+@pytest.mark.parametrize("click_type", ["product_detail_page_view", "click", "impression", "read"])
+def test_click_becomes_the_type_of_the_settings(click_type: str) -> None:
+    """Any type that means a visitor and a product will do."""
+    assert mapped(enriched(click()), click_type=click_type)["type"] == click_type
