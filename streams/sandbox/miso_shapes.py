@@ -108,9 +108,12 @@ def usual_records(body: bytes) -> tuple[list[Any], list[Facts]] | None:
 
 def _usual_facts(record: Any) -> Facts | None:
     timestamp, context, products = record.timestamp, record.context, record.product_ids
-    if type(record) is _AddToCart and record.quantities is not UNSET:
-        if len(record.quantities) != len(products or record.product_group_ids):
-            return None
+    if (
+        type(record) is _AddToCart
+        and record.quantities is not UNSET
+        and len(record.quantities) != len(products or record.product_group_ids)
+    ):
+        return None
     if record.product_group_ids:
         products = products + record.product_group_ids
     ip, event_id = None, ""
