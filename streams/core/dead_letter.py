@@ -142,21 +142,22 @@ def _readable(raw: bytes, fields: FieldMap | None) -> tuple[str | None, str | No
         return None, None
     try:
         document = _decode(raw)
+        if type(document) is not dict:
+            return text, None
+        mapped = fields.ip_of(document) if fields is not None else None
+        if _mask_addresses(document, mapped if type(mapped) is str else None):
+            # The standard library's, since it writes integers of any size.
+            text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return text, None
-    if type(document) is not dict:
-        return text, None
+        # Damaged or nested too deep: what still looks like our field is masked as it stands.
+        return _IP_FIELD.sub(rf'\1"{MASK}"', text), None
     event_id = document.get("event_id")
     if type(event_id) is not str or not 0 < len(event_id) <= _MAX_EVENT_ID_CHARS:
         event_id = None
-    mapped = fields.ip_of(document) if fields is not None else None
-    if _mask_addresses(document, mapped if type(mapped) is str else None):
-        try:
-            # The standard library's, since it writes integers of any size.
-            text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-        except RecursionError:
-            text = MASK
     return text, event_id
+
+
+_IP_FIELD = re.compile(r'("ip"\s{0,9}:\s{0,9})"[^"]*"?')
 
 
 def _mask_addresses(document: Any, mapped: str | None) -> bool:

@@ -71,7 +71,7 @@ def one_line(text: str, limit: int = MAX_WORDS_CHARS) -> str:
 
 def text_of(answer: HttpAnswer) -> str:
     """Return what a body says to a person, on one line; tags of a page are left out."""
-    text = answer.body[:16_384].decode(errors="replace")
+    text = answer.body[:4096].decode(errors="replace")
     return one_line(_TAGS.sub(" ", text) if is_html(answer) else text)
 
 

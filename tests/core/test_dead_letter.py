@@ -177,12 +177,19 @@ def test_record_without_an_ip_is_kept_to_the_letter() -> None:
     assert build(b'{ "price": 19.90,\n"ip": null }').record == '{ "price": 19.90,\n"ip": null }'
 
 
-def test_deeply_nested_record_with_an_ip_is_no_way_around() -> None:
-    """What cannot be written back with its mask is not kept."""
-    record = b'{"ip":"203.0.113.7","a":' + b"[" * 900 + b"]" * 900 + b"}"
+@pytest.mark.parametrize("levels", [900, 5000])
+def test_deeply_nested_record_with_an_ip_is_no_way_around(levels: int) -> None:
+    """A record that is nested too deep to be read is masked as it stands."""
+    record = b'{"ip":"203.0.113.7","a":' + b"[" * levels + b"]" * levels + b"}"
     kept = build(record).record
     assert isinstance(kept, str)
+    assert kept.startswith('{"ip":"')
     assert "203.0.113.7" not in kept
+
+
+def test_damaged_json_is_masked_where_it_still_looks_like_our_field() -> None:
+    """A record that was cut off keeps no address either."""
+    assert build(b'{"sku":"8S-1","ip" : "203.0.113.7').record == '{"sku":"8S-1","ip" : "***"'
 
 
 def test_record_without_value_is_empty_text() -> None:
