@@ -96,8 +96,8 @@ class Container:
             "BROKER_HEARTBEAT_INTERVAL_MS": "500",
         }
         container = DockerContainer(f"apache/kafka:{version}")
-        # Loopback only: a test's broker is nobody else's business.
-        container.with_kwargs(ports={"9092/tcp": ("127.0.0.1", self._port)})
+        # Loopback only, which with_bind_ports cannot say.
+        container.ports["9092/tcp"] = ("127.0.0.1", self._port)
         for name, value in settings.items():
             container.with_env(f"KAFKA_{name}", value)
         self._container = container.start()

@@ -111,14 +111,14 @@ class EmbeddedKafka:
         if self.is_running:
             return self.bootstrap_servers
         jars = kafka_jars(self.version, self._on_progress)
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="streams-kafka-"))
-        self._folder.mkdir(parents=True, exist_ok=True)
         if self._port and not _is_free(self._port):
             raise SetupError(
                 f"Port {self._port} on 127.0.0.1 is in use: end the program that listens there "
                 "or choose another port for the embedded Kafka."
             )
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="streams-kafka-"))
+        self._folder.mkdir(parents=True, exist_ok=True)
         try:
             self._start_on_free_ports(self._folder, jars)
         except BaseException:

@@ -75,8 +75,8 @@ def _why_not(kafka: KafkaSettings, reasons: list[BaseException]) -> str:
         if isinstance(reason, _REFUSALS):
             return (
                 f"{where} refuses the credentials ({_words(reason)}): check "
-                "STREAMS_KAFKA_SASL_MECHANISM, STREAMS_KAFKA_SASL_USERNAME and "
-                "STREAMS_KAFKA_SASL_PASSWORD."
+                "STREAMS_KAFKA_SECURITY_PROTOCOL, STREAMS_KAFKA_SASL_MECHANISM, "
+                "STREAMS_KAFKA_SASL_USERNAME and STREAMS_KAFKA_SASL_PASSWORD."
             )
         if isinstance(reason, ssl.SSLError):
             return (
@@ -95,6 +95,8 @@ def _words(error: BaseException) -> str:
         return f"no answer within {CONNECT_SECONDS} s"
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"
+    if isinstance(error, ConnectionResetError):
+        return "it closed the connection"
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 

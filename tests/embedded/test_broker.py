@@ -96,7 +96,7 @@ def test_port_in_use_is_a_sentence() -> None:
         kafka = EmbeddedKafka(port=port)
         with pytest.raises(SetupError, match=rf"^Port {port} on 127\.0\.0\.1 is in use: "):
             kafka.start()
-    assert not kafka.is_running
+    assert (kafka.is_running, kafka.data_dir) == (False, None)
 
 
 def test_data_of_another_cluster_fails_with_the_brokers_own_words(tmp_path: Path) -> None:

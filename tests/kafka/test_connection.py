@@ -5,7 +5,9 @@ import logging
 import socket
 
 import pytest
-from aiokafka.errors import InvalidTopicError
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import InvalidTopicError, KafkaConnectionError, SaslAuthenticationFailed
+from pydantic import SecretStr
 
 from streams.core.errors import SetupError
 from streams.engine import connection
@@ -62,3 +64,30 @@ async def test_refused_request_inside_the_block_is_a_sentence(broker: Broker) ->
     with pytest.raises(SetupError, match="answered, but a request failed"):
         async with admin(KafkaSettings(bootstrap_servers=broker.bootstrap_servers)):
             raise InvalidTopicError("no such name")
+
+
+async def test_refused_credentials_name_their_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person needs the refusal, which aiokafka only logs, not that no broker was left."""
+
+    async def refused(_: AIOKafkaAdminClient) -> None:
+        reason = SaslAuthenticationFailed("Authentication failed: Invalid username or password")
+        logging.getLogger("aiokafka").error('Unable connect to "%s:%s": %s', "a", 9092, reason)
+        raise KafkaConnectionError("Unable to bootstrap from [('a', 9092)]")
+
+    monkeypatch.setattr(AIOKafkaAdminClient, "start", refused)
+    kafka = KafkaSettings(
+        bootstrap_servers="a:9092",
+        security_protocol="SASL_PLAINTEXT",
+        sasl_mechanism="PLAIN",
+        sasl_username="shop",
+        sasl_password=SecretStr("wr0ng-password"),
+    )
+    with pytest.raises(SetupError) as caught:
+        async with admin(kafka):
+            pass
+    assert str(caught.value) == (
+        "Kafka at a:9092 (STREAMS_KAFKA_BOOTSTRAP_SERVERS) refuses the credentials ([Error 58] "
+        "SaslAuthenticationFailed: Authentication failed: Invalid username or password): check "
+        "STREAMS_KAFKA_SECURITY_PROTOCOL, STREAMS_KAFKA_SASL_MECHANISM, "
+        "STREAMS_KAFKA_SASL_USERNAME and STREAMS_KAFKA_SASL_PASSWORD."
+    )
