@@ -17,7 +17,7 @@ _Guid = Annotated[
 _MaybeId = Annotated[str, Meta(max_length=512)]
 
 
-class InvalidRow(StreamsError):
+class InvalidRow(StreamsError, ValueError):
     """A table row out of shape: a user says no to every vendor, a product counts as absent."""
 
 
