@@ -24,14 +24,18 @@ def sandbox(
 ) -> None:
     """Run the vendor stand-ins as a server, until it is stopped.
 
-    They refuse what the vendors refuse, and keep a ledger of what they stored: GET /ledger
-    (?ids=1, ?records=1, ?payloads=1, ?since=N). Any API key will do, but one that starts with
-    sandbox-invalid, sandbox-publishable or sandbox-playground meets Miso's answer to such a key.
+    They refuse what the vendors refuse, and keep a ledger of what they stored:
+    GET /ledger (?ids=1, ?records=1, ?payloads=1, ?since=N), DELETE /ledger.
 
-    Faults are set by --fault or by POST /faults, and cleared by DELETE /faults. Kinds: down, slow
-    (seconds=), a status such as 429 or 503 (retry_after=, retry_after_form=date), html,
-    redirect, hang, drop_before_store, store_then_drop, refuse, refuse_unreadable, errors_true
-    (each with skus=A|B). Limits of any: times=N, after=N, rate=0.1, method=POST, path=TEXT.
+    Any API key will do, but one that starts with sandbox-invalid,
+    sandbox-publishable or sandbox-playground gets Miso's answer to such a key.
+
+    Faults are set by --fault or by POST /faults, and cleared by DELETE /faults.
+    Kinds: down, slow (seconds=), a status such as 429 or 503 (retry_after=,
+    retry_after_form=date, stored=true), html, redirect, hang,
+    drop_before_store, store_then_drop, refuse, refuse_unreadable, errors_true
+    (these three with skus=A|B). All take times=, after=, rate=, method=, path=.
+
     Example: --fault miso:429,retry_after=2,times=5
     """
     import asyncio

@@ -123,9 +123,8 @@ class Sandbox:
         except web.HTTPRequestEntityTooLarge:
             ledger.close_request(413)
             return _respond(html_page(413, "Request Entity Too Large"))
-        except (ConnectionError, asyncio.CancelledError, asyncio.IncompleteReadError):
-            ledger.close_request("client_left")
-            raise
+        except (ConnectionError, asyncio.IncompleteReadError):
+            return _cut(request, ledger, "client_left")
         if plan.delay_seconds:
             await asyncio.sleep(plan.delay_seconds)
         answer = None

@@ -121,6 +121,22 @@ async def test_a_hanging_request_gets_no_answer(
     assert dict(sandbox.ledgers["miso"].answers) == {"hung": 1}
 
 
+async def test_a_client_that_leaves_in_the_middle_is_counted(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Half a request stores nothing and is no error of the sandbox."""
+    port = int(sandbox.url.rpartition(":")[2])
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST /v1/interactions HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{")
+    await writer.drain()
+    while sandbox.ledgers["miso"].requests == 0:  # noqa: ASYNC110 - nobody announces it
+        await asyncio.sleep(0.005)
+    writer.close()
+    await settled(sandbox)
+    assert dict(sandbox.ledgers["miso"].answers) == {"client_left": 1}
+    assert caplog.records == []
+
+
 async def test_stopping_ends_hanging_requests() -> None:
     """A stop does not wait for clients that wait."""
     sandbox = Sandbox(faults=["hang"])
