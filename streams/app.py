@@ -1,4 +1,4 @@
-"""The composition root: settings in, a running worker out; the only place that builds real things."""
+"""The composition root: settings in, a running worker out; only here real things are built."""
 
 import asyncio
 import random

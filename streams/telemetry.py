@@ -19,6 +19,8 @@ QUIET = {
     "asyncio": logging.WARNING,
     "faust": logging.WARNING,
     "mode": logging.WARNING,
+    # A late timer says no more than the load does.
+    "mode.timers": logging.ERROR,
     # Their request lines print addresses, which can hold e-mails and keys.
     "httpcore": logging.WARNING,
     "httpx": logging.WARNING,

@@ -1,5 +1,7 @@
-"""Enrichment: raw chunks in, one batch of vendor records a vendor out, nothing settled before both
-the vendor records and what was skipped or given up on are acknowledged by the broker.
+"""Enrichment: raw chunks in, one batch of records a vendor out.
+
+A chunk is settled once the broker has acknowledged all that came of it: vendor records, receipts
+of skips, and dead letters.
 """
 
 import asyncio
@@ -103,11 +105,11 @@ class EnrichStage(Stage):
             admit=_admit_product,
         )
 
-        @app.chunk_agent(self._topics.clicks, name="enrich-clicks")  # type: ignore[untyped-decorator]
+        @app.chunk_agent(self._topics.clicks, name="enrich-clicks")
         async def enrich_clicks(stream: Any) -> None:
             await self._run(stream)
 
-        @app.chunk_agent(self._topics.add_to_carts, name="enrich-add-to-carts")  # type: ignore[untyped-decorator]
+        @app.chunk_agent(self._topics.add_to_carts, name="enrich-add-to-carts")
         async def enrich_add_to_carts(stream: Any) -> None:
             await self._run(stream)
 
@@ -116,7 +118,8 @@ class EnrichStage(Stage):
     def may_hand_out(self, tp: TP) -> bool:
         """Hold a partition back while its users' rows may be older than they may be."""
         users = TP(self._topics.users, tp.partition)
-        return self.app.consumer.recovery.delay_seconds(users) <= MAX_ROW_DELAY_SECONDS
+        delay: float = self.app.consumer.recovery.delay_seconds(users)
+        return delay <= MAX_ROW_DELAY_SECONDS
 
     def commit_metadata(self, tp: TP, offset: int) -> str:  # noqa: ARG002
         """Return in which raw offsets which vendors were on."""
@@ -159,7 +162,7 @@ class EnrichStage(Stage):
             async for event in stream.noack().events():
                 await self._room.acquire()
                 outputs = self.app.new_outputs()
-                self.enrich_chunk(event.value, outputs)
+                self.enrich_chunk(event.message.tp, event.value, outputs)
                 # Sent here, in the agent, one chunk after the other: this keeps the order.
                 delivery = await outputs.send()
                 task = asyncio.ensure_future(self._finish(delivery, event))
@@ -180,18 +183,17 @@ class EnrichStage(Stage):
         event.ack()
         self._room.release()
 
-    def enrich_chunk(self, records: Records, outputs: Outputs) -> None:
+    def enrich_chunk(self, tp: TP, records: Records, outputs: Outputs) -> None:
         """Append everything that these records of one partition give to the outputs."""
-        first = records[0]
-        parse = self._parsers[first.topic].parse
+        topic, partition = tp
+        parse = self._parsers[topic].parse
         decide = self._enricher.decide
         append = outputs.append
-        partition = first.partition
         users = self.users.rows.get(partition, {})
         forgotten = self.users.forgotten.get(partition, {})
         now_ms = self._wall_ms()
         at = utc_text(now_ms)
-        prefix = f"{first.topic}/{partition}/"
+        prefix = f"{topic}/{partition}/"
         tally = self.tally
         for record in records:
             key = record.key
@@ -199,6 +201,7 @@ class EnrichStage(Stage):
             kafka_ms = record.timestamp
             try:
                 event = parse(key, record.value, partition, record.offset, kafka_ms)
+                assert key is not None  # or it would not be an event
                 decisions = decide(
                     event,
                     self._user(users, key),
@@ -208,26 +211,27 @@ class EnrichStage(Stage):
                     now_ms,
                 )
             except InvalidEvent as error:
-                self._dead_letter(record, error, at, outputs)
+                self._dead_letter(tp, record, error, at, outputs)
                 continue
             except Exception as defect:
                 log.exception("our own code failed over %s", source)
-                error = InvalidEvent(DeadLetterReason.DEFECT, f"{type(defect).__name__}: {defect}")
-                self._dead_letter(record, error, at, outputs)
+                words = f"{type(defect).__name__}: {defect}"
+                letter = InvalidEvent(DeadLetterReason.DEFECT, words)
+                self._dead_letter(tp, record, letter, at, outputs)
                 continue
             if event.notes:
                 tally.notes.update(event.notes)
             for decision in decisions:
                 vendor = decision.vendor
-                if type(decision) is Send:
+                if isinstance(decision, Send):
                     headers = [
                         ("source", source.encode()),
                         ("consent", decision.consent.encode()),
                         ("source-time", b"%d" % kafka_ms),
                     ]
                     append(self._events[vendor], partition, key, decision.value, headers)
-                elif type(decision) is Refuse:
-                    self._refuse(record, event.event_id, source, decision, at, outputs)
+                elif isinstance(decision, Refuse):
+                    self._refuse(tp, record, event.event_id, decision, at, outputs)
                 else:
                     tally.skipped[decision.reason] += 1
                     receipt = skipped_in_enrichment(event.event_id, decision.reason, source, at)
@@ -263,27 +267,29 @@ class EnrichStage(Stage):
         self._decoded_products[key] = (row, product)
         return product
 
-    def _dead_letter(self, record: Any, error: InvalidEvent, at: str, outputs: Outputs) -> None:
+    def _dead_letter(
+        self, tp: TP, record: Any, error: InvalidEvent, at: str, outputs: Outputs
+    ) -> None:
         letter = build_dead_letter(
             stage="enrich",
             reason=error.reason,
             detail=error.detail,
             field=error.field,
-            source=_origin(record),
+            source=Origin(tp.topic, tp.partition, record.offset, record.timestamp),
             record=record.value,
             at=at,
-            fields=self._fields[record.topic],
+            fields=self._fields[tp.topic],
         )
         self.tally.dead_lettered[error.reason] += 1
         outputs.append(
             self._topics.enrich_dead_letters,
-            record.partition,
+            tp.partition,
             _short_key(record.key),
             encode_dead_letter(letter),
         )
 
     def _refuse(
-        self, record: Any, event_id: str, source: str, refusal: Refuse, at: str, outputs: Outputs
+        self, tp: TP, record: Any, event_id: str, refusal: Refuse, at: str, outputs: Outputs
     ) -> None:
         """Keep an event that one vendor cannot get, and say so in its receipt."""
         error = refusal.error
@@ -294,28 +300,28 @@ class EnrichStage(Stage):
             reason=error.reason,
             detail=error.detail,
             field=error.field,
-            source=_origin(record),
+            source=Origin(tp.topic, tp.partition, record.offset, record.timestamp),
             record=record.value,
             at=at,
-            fields=self._fields[record.topic],
+            fields=self._fields[tp.topic],
         )
         self.tally.dead_lettered[error.reason] += 1
         outputs.append(
-            self._letters[refusal.vendor], record.partition, record.key, encode_dead_letter(letter)
+            self._letters[refusal.vendor], tp.partition, record.key, encode_dead_letter(letter)
         )
         receipt = Receipt(
             event_id=event_id,
             outcome=Outcome.DEAD_LETTERED,
             at=at,
             attempts=0,
-            source=source,
+            source=f"{tp.topic}/{tp.partition}/{record.offset}",
             lane=LIVE,
             position=None,
             reason=error.reason,
         )
         outputs.append(
             self._receipts[refusal.vendor],
-            record.partition,
+            tp.partition,
             event_id.encode(),
             encode_receipt(receipt),
         )
@@ -327,10 +333,6 @@ MAX_KEY_BYTES = 64 * 1024
 def _short_key(key: bytes | None) -> bytes | None:
     """Return the record's own key, cut where a stranger's key would not fit a batch."""
     return key if key is None else key[:MAX_KEY_BYTES]
-
-
-def _origin(record: Any) -> Origin:
-    return Origin(record.topic, record.partition, record.offset, record.timestamp)
 
 
 def _admit_user(*, keep_email: bool) -> Callable[[bytes], bytes]:

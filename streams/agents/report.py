@@ -25,7 +25,7 @@ PUBLISH_SECONDS = 1.0
 class Reporter:
     """Builds and publishes one worker's snapshots."""
 
-    def __init__(  # noqa: PLR0913 - who and what it reports on
+    def __init__(
         self,
         app: StageApp,
         tally: Tally,
@@ -113,7 +113,7 @@ class Reporter:
                         key=self.worker.encode(),
                         value=encode_snapshot(self.snapshot()),
                     )
-                except Exception as error:  # noqa: BLE001 - status must never stop the work
+                except Exception as error:
                     log.warning("the status could not be written: %r", error)
             await asyncio.sleep(PUBLISH_SECONDS)
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from time import time
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from streams.delivery.progress import Admission, Metadata, Progress, Recalled, r
 from streams.delivery.receipts import LIVE, decode_receipt, encode_receipt
 from streams.delivery.strand import Item
 from streams.engine.app import Stage, StageApp
+from streams.engine.chunks import Records
 from streams.engine.failure import leave
 from streams.engine.tail import read_to_end, reader
 from streams.vendors.base import Vendor, VendorSettings
@@ -27,6 +29,8 @@ from streams.vendors.base import Vendor, VendorSettings
 log = logging.getLogger("streams.sink")
 
 HOUR_MS = 3_600_000
+AGES_OF_A_REQUEST = 20
+"""How many of a request's events are measured for the ages that are shown."""
 FLUSH_SECONDS = 2.0
 """What writing the last receipts may take when the worker stops or a partition goes."""
 
@@ -41,9 +45,9 @@ _decode_raw = msgspec.json.Decoder(RawVendorRecord).decode
 
 
 class Settlement(NamedTuple):
-    """An outcome that waits to be kept."""
+    """One outcome, of one or more events, that waits to be kept."""
 
-    item: Item
+    items: tuple[Item, ...]
     outcome: Outcome
     reason: str | None
     verdict: Verdict | None
@@ -82,7 +86,7 @@ class SinkStage(Stage):
         self.app = app
         self.courier = courier
 
-        @app.chunk_agent(self._events, name=f"sink-{self._vendor.key}")  # type: ignore[untyped-decorator]
+        @app.chunk_agent(self._events, name=f"sink-{self._vendor.key}")
         async def sink(stream: Any) -> None:
             await self._run(stream)
 
@@ -143,43 +147,46 @@ class SinkStage(Stage):
         except Exception as error:
             leave(f"the sink for {self._vendor.name} stopped: {error!r}", cause=error)
 
-    def _take(self, tp: TP, records: Any) -> None:
-        progress = self._progress.get(tp.partition)
+    def _take(self, tp: TP, records: Records) -> None:
+        partition = tp.partition
+        progress = self._progress.get(partition)
         if progress is None:
             return  # revoked meanwhile: the next owner starts from the commit
         now_ms = int(time() * 1000)
+        add, admit = self.courier.add, progress.admit
         strand_key = self._vendor.strand_key
         tally = self.tally
         for record in records:
+            position, value = record.offset, record.value
             headers = dict(record.headers)
-            source_text = headers.get("source", b"").decode(errors="replace")
             try:
-                source = Source.parse(source_text)
-                vendor_record = _decode_raw(record.value or b"")
-                happened_ms = to_ms(vendor_record.timestamp)
-            except (ValueError, msgspec.DecodeError) as error:
-                self._refuse_foreign(tp, record, str(error))
+                source = headers["source"].decode()
+                vendor_record = _decode_raw(value or b"")
+                admission = admit(position, source, record.timestamp)
+            except (KeyError, ValueError, msgspec.DecodeError) as error:
+                self._refuse_foreign(tp, record, repr(error))
                 continue
-            admission = progress.admit(record.offset, source, record.timestamp)
             if admission is not Admission.NEW:
                 tally.repeats += 1
                 continue
+            raw_ms = int(headers.get("source-time", record.timestamp))
             item = Item(
-                partition=tp.partition,
-                position=record.offset,
-                event_id=vendor_record.event_id,
-                source=source_text,
-                timestamp_ms=happened_ms,
-                record=record.value,
-                raw_ms=int(headers.get("source-time", record.timestamp)),
-                tag=progress,
+                partition,
+                position,
+                vendor_record.event_id,
+                source,
+                vendor_record.timestamp,
+                value or b"",
+                raw_ms,
+                progress,
             )
             tally.events += 1
-            if self._max_age_ms is not None and now_ms - happened_ms > self._max_age_ms:
-                self._settle(Settlement(item, Outcome.SKIPPED, SkipReason.TOO_OLD, None))
+            if self._max_age_ms is not None and now_ms - _ms(item) > self._max_age_ms:
+                self._settle(Settlement((item,), Outcome.SKIPPED, SkipReason.TOO_OLD, None))
                 continue
-            self.courier.add(item, bytes(vendor_record.payload), strand_key(vendor_record))
-        self._advance(tp.partition)
+            add(item, bytes(vendor_record.payload), strand_key(vendor_record))
+        self.courier.go()
+        self._advance(partition)
 
     def _refuse_foreign(self, tp: TP, record: Any, problem: str) -> None:
         """Keep a record that enrichment cannot have written as a dead letter of its own."""
@@ -188,7 +195,7 @@ class SinkStage(Stage):
             position=record.offset,
             event_id=f"{tp.topic}-{tp.partition}-{record.offset}",
             source=f"{tp.topic}/{tp.partition}/{record.offset}",
-            timestamp_ms=record.timestamp,
+            timestamp=utc_text(record.timestamp),
             record=record.value or b"",
             raw_ms=record.timestamp,
             tag=self._progress[tp.partition],
@@ -196,7 +203,7 @@ class SinkStage(Stage):
         self._progress[tp.partition].take_foreign(record.offset)
         words = f"no vendor record: {problem}"
         self._settle(
-            Settlement(item, Outcome.DEAD_LETTERED, DeadLetterReason.INVALID_JSON, None, words)
+            Settlement((item,), Outcome.DEAD_LETTERED, DeadLetterReason.INVALID_JSON, None, words)
         )
 
     # -- the courier's desk
@@ -204,16 +211,18 @@ class SinkStage(Stage):
     def accepted(self, items: tuple[Item, ...], verdict: Verdict) -> None:
         """Keep that the vendor took these events."""
         now_ms = time() * 1000
-        self.tally.note_ages([(now_ms - item.timestamp_ms) / 1000 for item in items])
-        for item in items:
-            self._outbox.append(Settlement(item, Outcome.ACCEPTED, None, verdict))
-        self._kept.clear()
-        self._keep.set()
+        sampled = items[:: 1 + len(items) // AGES_OF_A_REQUEST]
+        self.tally.note_ages([(now_ms - _ms(item)) / 1000 for item in sampled])
+        self._settle(Settlement(items, Outcome.ACCEPTED, None, verdict))
 
     def rejected(self, item: Item, words: str, verdict: Verdict) -> None:
         """Keep that the vendor refused this event, in its own words."""
         reason = DeadLetterReason.REJECTED
-        self._settle(Settlement(item, Outcome.DEAD_LETTERED, reason, verdict, words))
+        self._settle(Settlement((item,), Outcome.DEAD_LETTERED, reason, verdict, words))
+
+    def skipped(self, items: tuple[Item, ...], verdict: Verdict) -> None:
+        """Keep that these events are not sent, for the verdict's named reason."""
+        self._settle(Settlement(items, Outcome.SKIPPED, verdict.skip, verdict))
 
     def _settle(self, settlement: Settlement) -> None:
         self._outbox.append(settlement)
@@ -246,26 +255,26 @@ class SinkStage(Stage):
 
     async def _write(self, settlements: list[Settlement]) -> None:
         outputs = self.app.new_outputs()
+        append = outputs.append
         at = utc_text(int(time() * 1000))
-        by_partition: dict[int, list[Settlement]] = {}
+        by_partition: dict[int, list[Item]] = {}
         for settlement in settlements:
-            item = settlement.item
-            by_partition.setdefault(item.partition, []).append(settlement)
-            outputs.append(
-                self._receipts,
-                item.partition,
-                item.event_id.encode(),
-                encode_receipt(_receipt(settlement, at)),
-            )
-            if settlement.outcome is Outcome.DEAD_LETTERED:
-                outputs.append(self._letters, item.partition, None, self._letter(settlement, at))
+            for item in settlement.items:
+                partition = item.partition
+                by_partition.setdefault(partition, []).append(item)
+                receipt = encode_receipt(_receipt(item, settlement, at))
+                append(self._receipts, partition, item.event_id.encode(), receipt)
+                if settlement.outcome is Outcome.DEAD_LETTERED:
+                    letter = self._letter(item, settlement, at)
+                    append(self._letters, partition, _visitor_key(item), letter)
         written = await (await outputs.send()).acknowledged()
-        for partition, kept in by_partition.items():
-            offsets = (offset for batch in written[self._receipts, partition] for offset in batch)
-            for settlement, offset in zip(kept, offsets, strict=True):
-                settlement.item.tag.settle(settlement.item.position, offset)
-                self._count(settlement)
+        for partition, items in by_partition.items():
+            offsets = chain.from_iterable(written[self._receipts, partition])
+            for item, offset in zip(items, offsets, strict=True):
+                item.tag.settle(item.position, offset)
             self._advance(partition)
+        for settlement in settlements:
+            self._count(settlement)
 
     def _advance(self, partition: int) -> None:
         progress = self._progress.get(partition)
@@ -273,16 +282,17 @@ class SinkStage(Stage):
             self.app.consumer.settle_below(TP(self._events, partition), progress.safe_below())
 
     def _count(self, settlement: Settlement) -> None:
+        count = len(settlement.items)
         match settlement.outcome:
             case Outcome.ACCEPTED:
-                self.tally.accepted += 1
+                self.tally.accepted += count
             case Outcome.SKIPPED:
-                self.tally.skipped[str(settlement.reason)] += 1
+                self.tally.skipped[str(settlement.reason)] += count
             case _:
-                self.tally.dead_lettered[str(settlement.reason)] += 1
+                self.tally.dead_lettered[str(settlement.reason)] += count
 
-    def _letter(self, settlement: Settlement, at: str) -> bytes:
-        item, verdict = settlement.item, settlement.verdict
+    def _letter(self, item: Item, settlement: Settlement, at: str) -> bytes:
+        verdict = settlement.verdict
         source = Source.parse(item.source)
         letter = build_dead_letter(
             stage="deliver",
@@ -302,20 +312,35 @@ class SinkStage(Stage):
         return encode_dead_letter(letter)
 
 
-def _receipt(settlement: Settlement, at: str) -> Receipt:
-    item, verdict = settlement.item, settlement.verdict
+def _receipt(item: Item, settlement: Settlement, at: str) -> Receipt:
+    verdict = settlement.verdict
     return Receipt(
-        event_id=item.event_id,
-        outcome=settlement.outcome,
-        at=at,
-        attempts=item.attempts,
-        source=item.source,
-        lane=LIVE,
-        position=item.position,
-        reason=settlement.reason,
-        status=None if verdict is None else verdict.status,
-        vendor_ref=None if verdict is None else verdict.vendor_ref,
+        item.event_id,
+        settlement.outcome,
+        at,
+        item.attempts,
+        item.source,
+        LIVE,
+        item.position,
+        settlement.reason,
+        None if verdict is None else verdict.status,
+        None if verdict is None else verdict.vendor_ref,
     )
+
+
+def _ms(item: Item) -> int:
+    """Return when it happened; the raw record's Kafka time where a stranger wrote nonsense."""
+    try:
+        return to_ms(item.timestamp)
+    except ValueError:
+        return item.raw_ms
+
+
+def _visitor_key(item: Item) -> bytes | None:
+    try:
+        return _decode_raw(item.record).anonymous_id.encode()
+    except msgspec.DecodeError:
+        return None
 
 
 def _read(tp: TP, metadata: str) -> Metadata:

@@ -44,4 +44,4 @@ class SetupError(StreamsError):
 
 
 class EngineError(StreamsError):
-    """A guarantee can no longer be kept in this process; a fresh one starts from the last commit."""
+    """A guarantee can no longer be kept in this process; a fresh one goes on from the commit."""

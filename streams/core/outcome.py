@@ -58,7 +58,7 @@ DEAD_LETTER_MEANING: Mapping[DeadLetterReason, str] = {
     DeadLetterReason.INVALID_FIELD: "a required field, event_id, quantity or consent out of shape",
     DeadLetterReason.KEY_MISMATCH: "the record's key is not its anonymous_id: it cannot be joined",
     DeadLetterReason.TOO_LARGE: "more bytes than an event or a vendor record may have",
-    DeadLetterReason.INVALID_PAYLOAD: "what would be sent does not fit the vendor's documented shape",
+    DeadLetterReason.INVALID_PAYLOAD: "what would be sent does not fit the vendor's own rules",
     DeadLetterReason.REJECTED: "the vendor refused this very event",
     DeadLetterReason.UNKNOWN_CONTACT: "Voyado Engage does not know the contact id (Voyado only)",
     DeadLetterReason.DEFECT: "our own code failed over this record",
@@ -79,6 +79,8 @@ class Fate(StrEnum):
     """The request went out and no answer came: it may have been stored."""
     REJECTED = "rejected"
     """The vendor refuses these events; ``Verdict.refused`` says which, if the answer does."""
+    SKIPPED = "skipped"
+    """The events need not be sent, for the reason in ``Verdict.skip`` (Voyado only)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +97,5 @@ class Verdict:
     """REJECTED only: index → the vendor's words. Empty: the answer does not name them."""
     vendor_ref: str | None = None
     """ACCEPTED only: what the vendor calls what it stored."""
+    skip: SkipReason | None = None
+    """SKIPPED only."""

@@ -44,7 +44,7 @@ class Topics:
 
     @property
     def products(self) -> str:
-        """Product rows by ``product_id``; the global table ``products`` reads it as its changelog."""
+        """Product rows by ``product_id``; the table ``products`` reads it as its changelog."""
         return f"{self.prefix}shop.products"
 
     @property

@@ -15,7 +15,7 @@ from streams.core.outcome import Fate, Verdict
 from streams.delivery.gate import Gate
 from streams.delivery.retry import obeyed, wait_seconds
 from streams.delivery.strand import Item, Strand, strand_number
-from streams.vendors.base import HttpAnswer, HttpRequest, Vendor
+from streams.vendors.base import HttpAnswer, HttpRequest, Parcel, Vendor
 
 log = logging.getLogger("streams.delivery")
 
@@ -35,6 +35,9 @@ class Desk(Protocol):
 
     def rejected(self, item: Item, words: str, verdict: Verdict) -> None:
         """Keep that the vendor refused this event, in its own words."""
+
+    def skipped(self, items: tuple[Item, ...], verdict: Verdict) -> None:
+        """Keep that these events are not sent, for the verdict's named reason."""
 
 
 class Courier:
@@ -58,8 +61,8 @@ class Courier:
         self._clock = clock
         self._random = random
         self._on_defect = on_defect
-        self._envelope_bytes = len(vendor.build_request([], settings).body)
         self._strands: dict[int, dict[int, Strand]] = {}
+        self._touched: dict[Strand, None] = {}
         self._held: dict[Strand, None] = {}
         """Strands that could go and may not yet, in order."""
         self._timers: dict[Strand, asyncio.TimerHandle] = {}
@@ -69,6 +72,7 @@ class Courier:
         self._probing: asyncio.Task[None] | None = None
         self._quiet = False
         self._concurrency = vendor.concurrency(settings)
+        self._memory = vendor.new_memory()
         self.gate = Gate(vendor.name, clock())
         self.requests_by_status: Counter[str] = Counter()
         self.batch_causes: Counter[str] = Counter()
@@ -76,15 +80,24 @@ class Courier:
     # -- what the sink tells
 
     def add(self, item: Item, payload: bytes, key: str) -> None:
-        """Take an event; events of one key leave in the order in which they come."""
-        strands = self._strands.setdefault(item.partition, {})
+        """Take an event; events of one key leave in the order in which they come.
+
+        ``go`` must follow once all events at hand are added.
+        """
+        strands = self._strands.get(item.partition)
+        if strands is None:
+            strands = self._strands[item.partition] = {}
         number = strand_number(key, self._vendor.strands)
         strand = strands.get(number)
         if strand is None:
             strand = strands[number] = Strand(item.partition, self._new_batcher())
-        was_empty = not len(strand)
         strand.add(item, payload, self._clock())
-        if was_empty or not strand.under_way:
+        self._touched[strand] = None
+
+    def go(self) -> None:
+        """Begin what can begin with the events that were added."""
+        touched, self._touched = self._touched, {}
+        for strand in touched:
             self._consider(strand)
 
     async def close_partition(self, partition: int) -> None:
@@ -123,7 +136,6 @@ class Courier:
             vendor.max_batch_records(settings),
             vendor.max_batch_bytes(settings),
             vendor.linger_seconds(settings),
-            envelope_bytes=self._envelope_bytes,
         )
 
     def _consider(self, strand: Strand) -> None:
@@ -187,9 +199,7 @@ class Courier:
         self.batch_causes[batch.cause] += 1
         for item in batch.positions:
             item.attempts += 1
-        verdict = await self._ask(
-            self._vendor.build_request(batch.payloads, self._settings), len(batch)
-        )
+        verdict = await self._converse(batch)
         now = self._clock()
         before = self.gate.state
         self.gate.on_verdict(verdict, now)
@@ -201,7 +211,12 @@ class Courier:
             case Fate.REJECTED:
                 strand.answered()
                 self._sort_out(strand, batch, verdict)
+            case Fate.SKIPPED:
+                strand.answered()
+                self._desk.skipped(batch.positions, verdict)
             case _:
+                for item in batch.positions:
+                    item.unclear = item.unclear or verdict.fate is Fate.UNCLEAR
                 strand.again(batch, now + self._wait(strand, verdict))
 
     def _sort_out(self, strand: Strand, batch: MicroBatch[Item], verdict: Verdict) -> None:
@@ -216,11 +231,28 @@ class Courier:
             self._desk.rejected(batch.positions[index], words, verdict)
         strand.rest(batch, set(refused))
 
-    async def _ask(self, request: HttpRequest, events: int) -> Verdict:
+    async def _converse(self, batch: MicroBatch[Item]) -> Verdict:
+        """Lead the vendor's conversation over these events to its verdict."""
+        parcel = Parcel(
+            batch.payloads,
+            records=tuple(item.record for item in batch.positions),
+            unclear=any(item.unclear for item in batch.positions),
+            now=self._clock(),
+        )
+        talk = self._vendor.converse(parcel, self._settings, self._memory)
+        try:
+            request = next(talk)
+            while True:
+                request = talk.send(await self._ask(request))
+        except StopIteration as end:
+            verdict: Verdict = end.value
+            return verdict
+
+    async def _ask(self, request: HttpRequest) -> HttpAnswer:
         answer = await self._sender.send(request)
         status = "none" if answer.status is None else str(answer.status)
         self.requests_by_status[status] += 1
-        return self._vendor.classify(answer, events)
+        return answer
 
     def _wait(self, strand: Strand, verdict: Verdict) -> float:
         if verdict.retry_after_seconds is not None:
@@ -249,8 +281,8 @@ class Courier:
 
     async def _probe(self) -> None:
         try:
-            verdict = await self._ask(self._vendor.build_probe(self._settings), 0)
-            self.gate.on_probe(verdict, self._clock())
+            answer = await self._ask(self._vendor.build_probe(self._settings))
+            self.gate.on_probe(self._vendor.classify(answer, 0), self._clock())
         finally:
             self._probing = None
         self._consider_held()

@@ -58,7 +58,7 @@ class Gate:
         """Take a real request's verdict."""
         self._trial_under_way = False
         match verdict.fate:
-            case Fate.ACCEPTED | Fate.REJECTED:
+            case Fate.ACCEPTED | Fate.REJECTED | Fate.SKIPPED:
                 self._failing_since = None
                 self._trial = False
                 if now >= self._closed_until or self.state == "parked":

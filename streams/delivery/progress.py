@@ -17,8 +17,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from streams.core.records import Source
-
 MAX_METADATA_BYTES = 4_000
 """Kafka's default ``offset.metadata.max.bytes`` is 4,096."""
 
@@ -86,21 +84,24 @@ class Progress:
         self._settled: dict[int, int] = {}
         self._next = start
 
-    def admit(self, position: int, source: Source, written_ms: int) -> Admission:
-        """Take the next record of the log; its Kafka time tells old receipts from its own."""
+    def admit(self, position: int, source: str, written_ms: int) -> Admission:
+        """Take the next record of the log; its Kafka time tells old receipts from its own.
+
+        Raises ValueError, and takes nothing, where ``source`` is none.
+        """
+        topic, _, offset_text = source.rsplit("/", 2)
+        offset = int(offset_text)
         self._next = position + 1
-        known = self._recalled.pop(position, False)
-        settled = known is None or (
-            known and known.source == str(source) and known.at_ms >= written_ms
-        )
-        mark = self._marks_ahead.get(source.topic, -1)
-        repeat = source.offset <= mark
-        if not repeat:
-            self._marks_ahead[source.topic] = source.offset
-        self._order.append((position, source.topic, source.offset))
-        if repeat or settled:
+        self._order.append((position, topic, offset))
+        if offset <= self._marks_ahead.get(topic, -1):
             self._settled[position] = self._first_receipt
-            return Admission.SETTLED if settled and not repeat else Admission.REPEAT
+            return Admission.REPEAT
+        self._marks_ahead[topic] = offset
+        if self._recalled:
+            known = self._recalled.pop(position, False)
+            if known is None or (known and known.source == source and known.at_ms >= written_ms):
+                self._settled[position] = self._first_receipt
+                return Admission.SETTLED
         return Admission.NEW
 
     def take_foreign(self, position: int) -> None:

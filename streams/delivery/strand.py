@@ -19,8 +19,8 @@ class Item:
     position: int
     event_id: str
     source: str
-    timestamp_ms: int
-    """When it happened in the shop."""
+    timestamp: str
+    """When it happened in the shop: RFC 3339."""
     record: bytes
     """The vendor record as it lies on its topic, for a dead letter."""
     raw_ms: int
@@ -28,6 +28,8 @@ class Item:
     tag: Any = None
     """The sink's own: what the outcome is settled in."""
     attempts: int = 0
+    unclear: bool = False
+    """An earlier request with it may have been stored although no answer came."""
 
 
 class Strand:

@@ -71,7 +71,7 @@ class EngineOptions:
     session_seconds: float = 10.0
 
 
-class Producer(driver.Producer):  # type: ignore[misc]
+class Producer(driver.Producer):
     """Faust's producer, idempotent."""
 
     logger = SERVICE_LOG
@@ -80,7 +80,7 @@ class Producer(driver.Producer):  # type: ignore[misc]
         return {"acks": "all", "enable_idempotence": True}
 
 
-class Transport(driver.Transport):  # type: ignore[misc]
+class Transport(driver.Transport):
     """Faust's aiokafka transport with our consumer and producer."""
 
     logger = SERVICE_LOG
@@ -89,7 +89,7 @@ class Transport(driver.Transport):  # type: ignore[misc]
     Producer = Producer
 
 
-class TableManager(faust.tables.TableManager):  # type: ignore[misc,name-defined]
+class TableManager(faust.tables.TableManager):
     """Faust's table manager without its second of sleep at each start."""
 
     logger = SERVICE_LOG
@@ -100,7 +100,7 @@ class TableManager(faust.tables.TableManager):  # type: ignore[misc,name-defined
         await self.recovery.start()
 
 
-class StageApp(faust.App):  # type: ignore[misc]
+class StageApp(faust.App):
     """One stage in one process."""
 
     logger = SERVICE_LOG

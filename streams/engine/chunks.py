@@ -5,17 +5,29 @@ agents, groups and commits stay Faust's, and its share per record vanishes.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import faust
-from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
-Records = Sequence[ConsumerRecord]
+
+class Record(Protocol):
+    """A record as aiokafka's decoder makes it; its topic and partition are the chunk's."""
+
+    offset: int
+    timestamp: int
+    """Kafka time in ms."""
+    timestamp_type: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
 
 
-class ChunkMessage(ConsumerMessage):  # type: ignore[misc]
+Records = Sequence[Record]
+
+
+class ChunkMessage(ConsumerMessage):
     """The Faust message of one chunk; its offset is its last record's."""
 
     __slots__ = ("settled_below",)
@@ -41,7 +53,7 @@ class ChunkMessage(ConsumerMessage):  # type: ignore[misc]
         """Every record of this chunk below this offset is settled."""
 
 
-class ChunkSchema(faust.Schema):  # type: ignore[misc]
+class ChunkSchema(faust.Schema):
     """Hands a chunk's records to the agent untouched: decoding is the agent's pure code."""
 
     def compile(self, app: Any, **_: Any) -> Callable[..., Awaitable[Any]]:

@@ -12,9 +12,9 @@ from time import time
 from typing import Any
 
 import faust
-from aiokafka.structs import ConsumerRecord
 from faust.types import TP
 
+from streams.engine.chunks import Record
 from streams.engine.failure import SERVICE_LOG
 
 log = logging.getLogger("streams.engine")
@@ -29,7 +29,7 @@ Admit = Callable[[bytes], bytes]
 """Returns the row as it is to be kept; raises ValueError for a malformed one."""
 
 
-class TopicTable(faust.Table):  # type: ignore[misc]
+class TopicTable(faust.Table):
     """A Faust table whose changelog is a topic that others write, read live after recovery."""
 
     logger = SERVICE_LOG
@@ -61,7 +61,7 @@ class TopicTable(faust.Table):  # type: ignore[misc]
         """Start without declaring the topic: it is somebody else's."""
         await self.add_runtime_dependency(self.data)
 
-    def apply(self, partition: int, records: Iterable[ConsumerRecord]) -> None:
+    def apply(self, partition: int, records: Iterable[Record]) -> None:
         """Apply rows and tombstones of one partition in log order."""
         rows = self.rows.setdefault(partition, {})
         forgotten = self.forgotten.setdefault(partition, {})
@@ -101,7 +101,7 @@ class TopicTable(faust.Table):  # type: ignore[misc]
             )
 
 
-class GlobalTopicTable(TopicTable, faust.GlobalTable):  # type: ignore[misc]
+class GlobalTopicTable(TopicTable, faust.GlobalTable):
     """A TopicTable of which every worker holds all partitions."""
 
     logger = SERVICE_LOG
@@ -111,7 +111,7 @@ class GlobalTopicTable(TopicTable, faust.GlobalTable):  # type: ignore[misc]
         self.by_key: dict[bytes, Row] = {}
         """Key → row over all partitions."""
 
-    def apply(self, partition: int, records: Iterable[ConsumerRecord]) -> None:
+    def apply(self, partition: int, records: Iterable[Record]) -> None:
         """Apply rows of one partition; all partitions share one mapping."""
         self.rows.setdefault(partition, self.by_key)
         super().apply(partition, records)
@@ -132,9 +132,10 @@ class Recovery:
 
     def table_of(self, tp: TP) -> TopicTable | None:
         """Return the table that reads this partition, if one does."""
-        return self._app.tables._changelogs.get(tp.topic)
+        table: TopicTable | None = self._app.tables._changelogs.get(tp.topic)
+        return table
 
-    def apply(self, tp: TP, records: list[ConsumerRecord]) -> None:
+    def apply(self, tp: TP, records: list[Record]) -> None:
         """Apply fetched rows that have not been seen, and note how far the table has come."""
         recovery = self._app.tables.recovery
         if tp not in recovery.active_tps:

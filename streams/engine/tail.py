@@ -60,7 +60,7 @@ async def read_to_end(
         if batches:
             deadline = now + STALL_SECONDS
         elif now > deadline:
-            raise EngineError(f"reading {sorted(open_)[0]} to its end: the broker is silent")
+            raise EngineError(f"reading {min(open_)} to its end: the broker is silent")
         for tp, records in batches.items():
             found[tuple(tp)] += [record for record in records if record.offset < ends[tp]]
         for tp in tuple(open_):

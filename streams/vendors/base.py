@@ -1,6 +1,6 @@
 """What a vendor is: a mapping, a request and a reading of answers, all pure."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +50,24 @@ class HttpAnswer:
     """Status None only: whether the request may have reached the vendor."""
 
 
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One micro-batch as a conversation gets it."""
+
+    payloads: Sequence[bytes]
+    """Encoded, in order."""
+    records: Sequence[bytes]
+    """The vendor records of the same events, encoded."""
+    unclear: bool
+    """An earlier request with these events may have been stored although no answer came."""
+    now: float
+    """Seconds of a clock that only grows, for what the vendor's memory keeps."""
+
+
+Conversation = Generator[HttpRequest, HttpAnswer, Verdict]
+"""Yields requests, is sent their answers, and returns the verdict: no I/O of its own."""
+
+
 Payload = Any
 """A msgspec Struct or dict that encodes to what the vendor receives for one event."""
 
@@ -86,3 +104,17 @@ class Vendor:
     """What must stay in order; its hash is the strand."""
     retry_waits: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
     """Seconds before the next attempt, by failures in a row; the last one repeats."""
+    conversation: Callable[[Parcel, Any, Any], Conversation] | None = None
+    """(parcel, settings, memory) → a conversation of several requests; None: one request."""
+    new_memory: Callable[[], Any] = lambda: None
+    """What one worker's conversations remember between them: a cache of contacts, say."""
+
+    def converse(self, parcel: Parcel, settings: Any, memory: Any) -> Conversation:
+        """Return the conversation that delivers a parcel."""
+        if self.conversation is not None:
+            return self.conversation(parcel, settings, memory)
+        return self._one_request(parcel, settings)
+
+    def _one_request(self, parcel: Parcel, settings: Any) -> Conversation:
+        answer = yield self.build_request(parcel.payloads, settings)
+        return self.classify(answer, len(parcel.payloads))

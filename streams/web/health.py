@@ -16,11 +16,11 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 def register(app: Any, reporter: Reporter) -> None:
     """Add the pages to the app's web view."""
 
-    @app.page("/health/live")  # type: ignore[untyped-decorator]
+    @app.page("/health/live")
     async def live(view: Any, request: Any) -> Any:  # noqa: ARG001
         return view.json({"live": True})
 
-    @app.page("/health/ready")  # type: ignore[untyped-decorator]
+    @app.page("/health/ready")
     async def ready(view: Any, request: Any) -> Any:  # noqa: ARG001
         snapshot = reporter.snapshot()
         body = {
@@ -30,7 +30,7 @@ def register(app: Any, reporter: Reporter) -> None:
         }
         return view.json(body, status=200 if snapshot.ready else 503)
 
-    @app.page("/api/status")  # type: ignore[untyped-decorator]
+    @app.page("/api/status")
     async def status(view: Any, request: Any) -> Any:  # noqa: ARG001
         return view.json(msgspec.to_builtins(reporter.snapshot()))
 

@@ -89,7 +89,8 @@ def mapper(settings: MisoSettings) -> Callable[[EnrichedEvent], Interaction | Sk
                 None if event.ip is None else truncated_ip(event.ip),
                 event.locale,
                 event.region,
-                event.page,
+                # Miso wants an address wherever there is a page (xM1).
+                event.page if event.page is not None and event.page.url else None,
                 event.user_agent,
             ),
             user_id,
