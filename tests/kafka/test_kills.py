@@ -1,0 +1,118 @@
+"""Workers are killed again and again while events come in: nothing is lost, little is repeated."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.broker_fixtures import Broker
+from tests.kafka.pipeline import Pipeline, many, visitors
+
+pytestmark = pytest.mark.kafka
+
+KILLS = 10
+PARTITIONS = 3
+BATCH = 20
+EVENTS_BETWEEN_KILLS = 100
+RESTART_SECONDS = 40.0
+
+
+class Load:
+    """Events that come in all the time, and how many there were."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.sent = 0
+        self._pipeline = pipeline
+        self._stopped = False
+
+    async def run(self) -> None:
+        """Write until stopped: 20 events each 0.04 s at most."""
+        names = visitors(60)
+        for start in count(0, 20):
+            if self._stopped:
+                return
+            await self._pipeline.send(*many(20, names, start))
+            self.sent = start + 20
+            await asyncio.sleep(0.04)
+
+    def stop(self) -> None:
+        """Write no more."""
+        self._stopped = True
+
+
+@asynccontextmanager
+async def load(pipeline: Pipeline) -> AsyncIterator[Load]:
+    """Events come in for as long as the block lasts."""
+    made = Load(pipeline)
+    running = asyncio.ensure_future(made.run())
+    try:
+        yield made
+    finally:
+        made.stop()
+        await running
+
+
+def repeats_after(ids: list[str], kills: list[int]) -> list[int]:
+    """Return how many repeats were stored after each kill and before the next one."""
+    seen: set[str] = set()
+    repeats = [0] * (len(kills) + 1)
+    for position, event_id in enumerate(ids):
+        if event_id in seen:
+            repeats[sum(position >= kill for kill in kills)] += 1
+        seen.add(event_id)
+    assert repeats[0] == 0, "repeats before the first kill"
+    return repeats[1:]
+
+
+async def kill_often(pipeline: Pipeline, stage: str) -> tuple[int, list[int]]:
+    """Kill a stage's worker again and again under load; return the events and where it died."""
+    workers = dict(zip(("enrich", "miso"), await pipeline.both(), strict=True))
+    kills: list[int] = []
+    async with load(pipeline) as loading:
+        for number in range(KILLS):
+            stored = len(pipeline.ledger)
+            wanted = stored + EVENTS_BETWEEN_KILLS + 7 * number
+            await pipeline.until(
+                lambda wanted=wanted: len(pipeline.ledger) >= wanted,  # type: ignore[misc]
+                RESTART_SECONDS,
+                f"the events after kill {number}",
+            )
+            workers[stage].kill()
+            kills.append(len(pipeline.ledger))
+            workers[stage] = pipeline.start(stage)
+    await pipeline.ready(*workers.values())
+    return loading.sent, kills
+
+
+async def test_enrich_killed_ten_times_under_load_loses_and_repeats_nothing(
+    broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    """What enrichment writes again after a crash is recognised by the sink and not sent again."""
+    async with Pipeline(broker, prefix, tmp_path, partitions=PARTITIONS) as pipeline:
+        await pipeline.products("p1")
+        events, _ = await kill_often(pipeline, "enrich")
+        report = await pipeline.settled(events)
+        assert report.vendors[0].accepted == events
+        assert pipeline.ledger.duplicates() == {}
+        assert await pipeline.order_violations() == []
+        print("vendor records written again:", report.vendors[0].repeated_records)
+
+
+async def test_sink_killed_ten_times_under_load_repeats_only_what_was_in_flight(
+    broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    """A kill repeats at most one request a strand, and one more whose receipt was on its way."""
+    env = {"STREAMS_MISO_BATCH_RECORDS": str(BATCH), "STREAMS_MISO_LINGER_SECONDS": "0.05"}
+    async with Pipeline(broker, prefix, tmp_path, partitions=PARTITIONS, env=env) as pipeline:
+        await pipeline.products("p1")
+        pipeline.sandbox.faults.set("miso:slow,seconds=0.02")
+        events, kills = await kill_often(pipeline, "miso")
+        report = await pipeline.settled(events)
+        assert report.vendors[0].accepted == events
+        assert await pipeline.order_violations() == []
+        repeats = repeats_after(pipeline.stored(), kills)
+        print("repeats after each kill:", repeats)
+        assert max(repeats) <= 2 * PARTITIONS * BATCH, repeats
