@@ -94,6 +94,8 @@ class Consumer(driver.Consumer):
         if epoch != self._epoch:
             return  # the seek that came meanwhile brings these records back
         for tp, records in fetched.records.items():
+            if epoch != self._epoch:
+                return
             if not records:
                 continue
             if self._is_changelog_tp(tp):
