@@ -160,7 +160,8 @@ class SinkStage(Stage):
             position, value = record.offset, record.value
             headers = dict(record.headers)
             try:
-                source = headers["source"].decode()
+                source = (headers["source"] or b"").decode()
+                raw_ms = int(headers.get("source-time") or record.timestamp)
                 vendor_record = _decode_raw(value or b"")
                 admission = admit(position, source, record.timestamp)
             except (KeyError, ValueError, msgspec.DecodeError) as error:
@@ -169,7 +170,6 @@ class SinkStage(Stage):
             if admission is not Admission.NEW:
                 tally.repeats += 1
                 continue
-            raw_ms = int(headers.get("source-time", record.timestamp))
             item = Item(
                 partition,
                 position,

@@ -89,7 +89,9 @@ class Progress:
 
         Raises ValueError, and takes nothing, where ``source`` is none.
         """
-        topic, _, offset_text = source.rsplit("/", 2)
+        topic, partition, offset_text = source.rsplit("/", 2)
+        if not partition.isdecimal():
+            raise ValueError(f"no place of a record: {source!r}")
         offset = int(offset_text)
         self._next = position + 1
         self._order.append((position, topic, offset))
