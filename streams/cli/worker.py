@@ -16,8 +16,20 @@ def worker(
         int | None,
         typer.Option(min=0, max=9, help="Which worker of its stage this is on this machine."),
     ] = None,
+    supervised: Annotated[
+        bool, typer.Option("--supervised", hidden=True, help="End when stdin does.")
+    ] = False,
 ) -> None:
-    """Run workers until a signal ends them: one process a stage, watched and restarted."""
+    """Run workers until a signal ends them: one process a stage, watched and restarted.
+
+    A worker that ends is started again after 1 s, then 2, 4, up to 60 s; one that ends with exit
+    code 2 (settings, another worker in its place, a recreated topic) is not. SIGTERM and Ctrl-C
+    let each settle what answers within 8 s.
+    """
+    if supervised:
+        from streams.operations.life_line import end_with_parent
+
+        end_with_parent()
     from streams.settings import load_settings
     from streams.telemetry import setup_logging
 
