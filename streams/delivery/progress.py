@@ -19,6 +19,8 @@ import msgspec
 
 MAX_METADATA_BYTES = 4_000
 """Kafka's default ``offset.metadata.max.bytes`` is 4,096."""
+OTHER_BYTES = 60
+"""Of them at most, for names, brackets and the receipts' offset."""
 
 
 class Admission(Enum):
@@ -47,7 +49,10 @@ class Metadata(
     marks: dict[str, int] = {}
     """Raw topic → highest raw offset of it below the committed position."""
     settled: list[int] = []
-    """Settled positions above the commit as (distance from the last end, length) pairs."""
+    """Settled positions above the commit as (distance from the last end, length) pairs.
+
+    The first distance is from 0: what retention deletes below them must not move them.
+    """
     receipts: int = 0
     """Receipts from this offset on may speak of positions that are not listed above."""
 
@@ -75,7 +80,7 @@ class Progress:
         self._marks_below = dict(metadata.marks)
         self._marks_ahead = dict(metadata.marks)
         self._recalled = {
-            **dict.fromkeys(_expand(start, metadata.settled)),
+            **dict.fromkeys(_expand(metadata.settled)),
             **recalled,
         }
         self._first_receipt = metadata.receipts
@@ -127,9 +132,10 @@ class Progress:
 
     def metadata(self) -> str:
         """Return the metadata for a commit of ``safe_below()``."""
-        safe = self.safe_below()
+        self.safe_below()
         ahead = sorted(self._settled)
-        pairs, listed = _compress(safe, ahead, MAX_METADATA_BYTES - 400)
+        marks = len(msgspec.json.encode(self._marks_below))
+        pairs, listed = _compress(ahead, MAX_METADATA_BYTES - marks - OTHER_BYTES)
         unlisted = [self._settled[position] for position in ahead[listed:]]
         receipts = min([self._receipts_next, *unlisted])
         known = Metadata(marks=self._marks_below, settled=pairs, receipts=receipts)
@@ -141,9 +147,9 @@ class Progress:
         return len(self._order) - len(self._settled)
 
 
-def _expand(start: int, pairs: Iterable[int]) -> Iterable[int]:
+def _expand(pairs: Iterable[int]) -> Iterable[int]:
     numbers = iter(pairs)
-    at = start
+    at = 0
     for distance in numbers:
         length = next(numbers)
         at += distance
@@ -151,10 +157,10 @@ def _expand(start: int, pairs: Iterable[int]) -> Iterable[int]:
         at += length
 
 
-def _compress(start: int, positions: list[int], max_chars: int) -> tuple[list[int], int]:
+def _compress(positions: list[int], max_chars: int) -> tuple[list[int], int]:
     """Return pairs for as many of the sorted positions as fit, and how many these are."""
     pairs: list[int] = []
-    at, chars, listed = start, 0, 0
+    at, chars, listed = 0, 0, 0
     index = 0
     while index < len(positions):
         first = last = positions[index]
