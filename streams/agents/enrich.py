@@ -38,6 +38,8 @@ MAX_ROW_DELAY_SECONDS = 5.0
 """A user row acts on every event that is read later than this after it (contract §3)."""
 DELIVERIES_UNDER_WAY = 8
 CACHED_ROWS = 100_000
+MAX_RANGES_BYTES = 3_500
+"""Below Kafka's 4,096 for a commit's metadata, with room for offsets to grow."""
 
 
 class OnRanges(msgspec.Struct):
@@ -52,8 +54,16 @@ class OnRanges(msgspec.Struct):
             if not ranges or ranges[-1][1] is not None:
                 ranges.append([offset, None])
         for vendor, ranges in self.on.items():
-            if vendor not in enabled and ranges[-1][1] is None:
+            if vendor not in enabled and ranges and ranges[-1][1] is None:
                 ranges[-1][1] = offset
+            ranges[:] = [range_ for range_ in ranges if range_[0] != range_[1]]
+        self._forget_the_oldest()
+
+    def _forget_the_oldest(self) -> None:
+        """Keep what fits: a vendor switched so often has its oldest ranges far below retention."""
+        while len(msgspec.json.encode(self)) > MAX_RANGES_BYTES:
+            longest = max(self.on.values(), key=len)
+            del longest[0]
 
 
 class EnrichStage(Stage):
@@ -129,9 +139,7 @@ class EnrichStage(Stage):
     async def on_start_positions(self, positions: Mapping[TP, tuple[int, str]]) -> None:
         """Note from which raw offset on each vendor is on."""
         for tp, (offset, metadata) in positions.items():
-            ranges = OnRanges()
-            if metadata:
-                ranges = msgspec.json.decode(metadata, type=OnRanges)
+            ranges = _read_ranges(tp, metadata)
             ranges.switch(self._vendors, offset)
             self._ranges[tp] = ranges
 
@@ -325,6 +333,19 @@ class EnrichStage(Stage):
             event_id.encode(),
             encode_receipt(receipt),
         )
+
+
+def _read_ranges(tp: TP, metadata: str) -> OnRanges:
+    try:
+        return msgspec.json.decode(metadata, type=OnRanges) if metadata else OnRanges()
+    except msgspec.DecodeError:
+        log.warning(
+            "%s partition %d: commit metadata that is not ours: %.80r; in which offsets vendors "
+            "were on counts from here",
+            *tp,
+            metadata,
+        )
+        return OnRanges()
 
 
 MAX_KEY_BYTES = 64 * 1024
