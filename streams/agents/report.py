@@ -108,11 +108,12 @@ class Reporter:
             self._rate = self._tally.sample_rate(self._clock())
             if self._produces():
                 try:
-                    await self._app.kafka_producer.send(
+                    written = await self._app.kafka_producer.send(
                         self._status_topic,
                         key=self.worker.encode(),
                         value=encode_snapshot(self.snapshot()),
                     )
+                    written.add_done_callback(_forget)
                 except Exception as error:
                     log.warning("the status could not be written: %r", error)
             await asyncio.sleep(PUBLISH_SECONDS)
@@ -146,6 +147,12 @@ class Reporter:
         gate = self._courier.gate
         since = now_ms - int((self._clock() - gate.since) * 1000)
         return VendorStatus(gate.state, since, gate.reason, gate.advice)  # type: ignore[arg-type]
+
+
+def _forget(written: "asyncio.Future[Any]") -> None:
+    """Take note of a snapshot that was not written: the next one says it all again."""
+    if not written.cancelled() and written.exception() is not None:
+        log.warning("the status was not written: %r", written.exception())
 
 
 def _memory_bytes() -> int:

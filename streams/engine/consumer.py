@@ -117,6 +117,8 @@ class Consumer(driver.Consumer):
             await self._note_gap(tp, expected, records[0].offset)
             if epoch != self._epoch:
                 return
+        elif expected is not None and records[0].offset < expected:
+            self._leave_recreated(tp, expected, records[0].offset)
         self._next_offset[tp] = records[-1].offset + 1
         self._stash.setdefault(tp, deque()).extend(records)
 
@@ -268,7 +270,8 @@ class Consumer(driver.Consumer):
         self.app.flow_control.suspend()
         self.app.flow_control.clear()
         await self.app.settle(self.app.settle_on_revoke_seconds)
-        await self.commit()
+        # Not commit(): while the timer's is under way that one does nothing.
+        await self.force_commit()
         await super().on_partitions_revoked(revoked)
         self._epoch += 1
         self._clear(revoked)
@@ -304,7 +307,10 @@ class Consumer(driver.Consumer):
     def lag(self) -> dict[TP, int]:
         """Return, by source partition, how many offsets lie above what is settled."""
         lag = {}
+        assigned = self.assignment()
         for tp, ledger in self.ledgers.items():
+            if tp not in assigned:
+                continue
             end = self.highwater(tp)
             settled = ledger.committable()
             if settled is None:
@@ -329,8 +335,8 @@ class Consumer(driver.Consumer):
 
     def _leave_recreated(self, tp: TP, committed: int, log_end: int) -> None:
         leave(
-            f"{tp.topic} partition {tp.partition} ends at offset {log_end}, below this group's "
-            f"committed offset {committed}: the topic was recreated. Run "
+            f"{tp.topic} partition {tp.partition} has come to offset {log_end}, below offset "
+            f"{committed} up to which this group has read: the topic was recreated. Run "
             f"`streams offsets reset --stage {self.app.stage} --to earliest` and start again",
             code=DO_NOT_RESTART,
         )

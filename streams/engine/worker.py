@@ -74,7 +74,7 @@ async def _stop(app: StageApp, background: Background) -> None:
         app.flow_control.clear()
         await app.settle(SETTLE_ON_STOP_SECONDS)
         with contextlib.suppress(Exception):
-            await asyncio.wait_for(consumer.commit(), 1.0)
+            await asyncio.wait_for(consumer.force_commit(), 1.0)
     with contextlib.suppress(Exception):
         await asyncio.wait_for(background.say_goodbye(), 0.5)
     with contextlib.suppress(Exception):
