@@ -1,0 +1,199 @@
+"""What ``streams demo`` shows: steps, bars, the table, and what to try next."""
+
+import shlex
+import shutil
+import sys
+import time
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.status import Status
+from rich.text import Text
+
+from streams.cli.demo_table import books_table, verdict_lines
+from streams.cli.terminal import plain
+from streams.demo.books import Closing
+from streams.demo.feed import Feed
+from streams.demo.progress import Progress as Moment
+from streams.demo.rig import Rig
+from streams.operations.supervisor import Ending
+from streams.operations.supervisor_console import SharedConsole, ending_words, read_line
+from streams.vendors import VENDORS
+
+_PLAIN_SECONDS = 2.0
+"""Between two lines about the events where there is no terminal to draw bars on."""
+
+
+class DemoView:
+    """A terminal with spinners and bars, or a file with a line for each step."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._console = Console(file=stream or sys.stdout, highlight=False, emoji=False)
+        self._workers = SharedConsole(["enrich", *VENDORS], stream)
+        self._is_terminal = self._console.is_terminal
+        self._status: Status | None = None
+        self._bars: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._live = ExitStack()
+        self._step = ""
+        self._began_at = 0.0
+        self._said_at = 0.0
+        self._last_detail = ""
+        self._total = 0
+        self._is_stopping = False
+
+    def __enter__(self) -> Self:
+        title = Text("streams demo", style="bold")
+        title.append(
+            ": shop events through a real Kafka to the vendors' stand-ins", style="not bold"
+        )
+        self._print(title)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._live.close()
+
+    def began(self, step: str) -> None:
+        """Spin beside the step; elsewhere its end is enough."""
+        self._step, self._began_at = step, time.monotonic()
+        if self._is_terminal:
+            self._live.close()
+            self._status = self._live.enter_context(self._console.status(_text(f"{step} …")))
+
+    def detail(self, words: str) -> None:
+        """Show how far the step is: on the spinner, or once for each new sentence."""
+        if self._status is not None and self._is_terminal:
+            self._status.update(_text(f"{self._step}: {words} …"))
+        elif (sentence := words.rstrip(" 0123456789of")) != self._last_detail:
+            self._last_detail = sentence
+            self._print(_text(f"  … {sentence}"))
+
+    def done(self, step: str) -> None:
+        """Tick the step off with the time it took."""
+        self._live.close()
+        took = time.monotonic() - self._began_at if self._began_at else 0.0
+        line = Text("  ✓ ", style="green")
+        line.append(f"{plain(step):<72}", style="default")
+        line.append(f"{took:5.1f} s", style="dim")
+        self._print(line)
+        self._began_at = time.monotonic()
+
+    def playing(self, feed: Feed) -> None:
+        """Draw the bars."""
+        self._total = feed.event_count
+        self._print(_text(f"\n  {feed.event_count:,} events: {feed.name}"))
+        self._began_at = self._said_at = time.monotonic()
+        if not self._is_terminal:
+            return
+        self._bars = Progress(
+            TextColumn("  {task.description:<16}"),
+            BarColumn(bar_width=40),
+            MofNCompleteColumn(),
+            console=self._console,
+        )
+        self._live.enter_context(self._bars)
+        rows = {"written": "written", "enriched": "enriched"}
+        rows |= {key: f"{vendor.name} settled" for key, vendor in VENDORS.items()}
+        for name, title in rows.items():
+            self._tasks[name] = self._bars.add_task(title, total=self._total)
+
+    def progress(self, progress: Moment) -> None:
+        """Move the bars; elsewhere a line now and then."""
+        counts = {"written": progress.written, "enriched": progress.enriched, **progress.settled}
+        if self._bars is not None:
+            for name, count in counts.items():
+                self._bars.update(self._tasks[name], completed=count)
+            return
+        now = time.monotonic()
+        is_last = all(count >= self._total for count in counts.values())
+        if now - self._said_at >= _PLAIN_SECONDS or is_last:
+            self._said_at = now
+            settled = [f"{VENDORS[v].name} {n:,} settled" for v, n in progress.settled.items()]
+            told = ", ".join([f"{progress.enriched:,} enriched", *settled])
+            self._print(_text(f"    {progress.written:,} written, {told}"))
+
+    def played(self) -> None:
+        """Leave the bars as they are."""
+        self._live.close()
+        self._bars = None
+
+    def closed(self, closing: Closing) -> None:
+        """Print the table and the verdict."""
+        self._live.close()
+        self._print(Text())
+        self._console.print(books_table(closing))
+        self._print(Text())
+        for line in verdict_lines(closing):
+            self._print(line)
+
+    def staying(self, rig: Rig) -> None:
+        """Print the addresses and commands to try."""
+        settings, sandbox = rig.settings, rig.sandbox.url
+        command = "streams" if shutil.which("streams") else shlex.quote(sys.argv[0])
+        names = {key: vendor.name for key, vendor in VENDORS.items()}
+        pages = [(names.get(s, s), f"{rig.web_url(s)}/api/status") for s in settings.stages()]
+        pages += [
+            ("what the stand-ins stored", f"{sandbox}/ledger"),
+            ("how they misbehave", f"{sandbox}/faults"),
+            ("Kafka", settings.kafka.bootstrap_servers),
+        ]
+        self._print(Text("\nIt stays up until Ctrl-C.\n", style="bold"))
+        for title, address in pages:
+            self._print(_text(f"  {title:<28}{address}"))
+        event = '{"anonymous_id":"visitor-0","product_id":"643078","consent":{"miso":true},'
+        event += '"sku":"SKU-1","timestamp":\'$(date +%s000)\'}'
+        vendor = settings.enabled_vendors()[0]
+        fault = f"{vendor}:503,times=20"
+        tries = (
+            ("these settings, for another terminal", f". {rig.env_file}"),
+            ("the pipeline, live", f"{command} status --watch"),
+            ("one more event", f"echo '{event}' | {command} produce -"),
+            (
+                "the next 20 requests fail; nothing is lost",
+                f"curl -d '\"{fault}\"' {sandbox}/faults",
+            ),
+            ("a worker dies; it is started again", f"kill -9 {self._pid_of(rig, vendor)}"),
+            ("every event accounted for", f"{command} audit"),
+        )
+        self._print(Text("\nTry in another terminal:\n", style="bold"))
+        for why, what in tries:
+            self._print(Text(f"  # {why}", style="dim"))
+            self._print(_text(f"  {what}"))
+        self._print(Text())
+
+    def stopping(self) -> None:
+        """Say once that everything is being stopped."""
+        self._live.close()
+        if not self._is_stopping:
+            self._is_stopping = True
+            self._print(Text("Stopping workers, stand-ins and Kafka.", style="dim"))
+
+    def line(self, stage: str, text: str) -> None:
+        """Show a worker's line if it matters to a person."""
+        said = read_line(text)
+        if said.matters and not self._is_stopping:
+            self._print(self._workers.shown(stage, said))
+
+    def ended(self, ending: Ending) -> None:
+        """Show that a worker ended by itself."""
+        if not self._is_stopping:
+            self._print(Text(f"  {ending_words(ending)}", style="yellow"))
+
+    def _pid_of(self, rig: Rig, stage: str) -> Any:
+        return rig.supervisor.pids.get(stage, "PID") if rig.supervisor else "PID"
+
+    def _print(self, text: Text) -> None:
+        # Commands are there to be copied: rich must not break their lines.
+        self._console.print(text, soft_wrap=True)
+
+
+def _text(words: str) -> Text:
+    return Text(words)

@@ -1,0 +1,160 @@
+"""Closing the demo's books: from the topics and the stand-ins' ledgers, and from nothing else."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import aiohttp
+import msgspec
+
+from streams.core.errors import SetupError
+from streams.demo.ages import Ages, read_ages
+from streams.operations.audit import (
+    AuditReport,
+    Finding,
+    LedgerComparison,
+    VendorBooks,
+    compare_with_ledger,
+)
+from streams.settings import Settings
+
+LEDGERS_WITHOUT_IDS = ("eightselect",)
+"""Vendors that have no field for our event id: their ledger can be compared by its size only."""
+
+_NAMED_IDS = 3
+
+
+class LedgerFacts(msgspec.Struct, frozen=True):
+    """What a stand-in says it holds, read over HTTP."""
+
+    requests: int
+    answers: dict[str, int]
+    """Requests by HTTP status, or by a word where no answer was sent."""
+    ids: list[str]
+    """Event ids in the order of storing, repeats included."""
+
+
+_decode_ledgers = msgspec.json.Decoder(dict[str, LedgerFacts]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class VendorClosing:
+    """One vendor's side: our books, its ledger, and how they compare."""
+
+    books: VendorBooks
+    ledger: LedgerFacts
+    comparison: LedgerComparison | None
+    """None where the ledger has no ids: then only its size is compared."""
+    ages: Ages | None
+    """None where nothing was accepted."""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the ledger holds what our receipts call accepted, each event once."""
+        if self.comparison is None:
+            return len(self.ledger.ids) == self.books.accepted
+        return self.comparison.agrees
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """The demo's result."""
+
+    written: int
+    """Events that the broker acknowledged to the demo."""
+    report: AuditReport
+    vendors: tuple[VendorClosing, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0 only if every event is accounted for and every ledger agrees."""
+        return 1 if self.problems() else 0
+
+    def problems(self) -> list[str]:
+        """Return what is wrong, one sentence each; empty if the books balance."""
+        found = []
+        held = sum(self.report.raw.values())
+        if held != self.written:
+            found.append(f"{self.written:,} events were written, but the topics hold {held:,}.")
+        if self.report.unexplained or self.report.unreadable:
+            found.append(
+                f"enrich: {self.report.unexplained:,} dead letters about records that do not "
+                f"exist, {self.report.unreadable:,} unreadable{_first(self.report.examples)}."
+            )
+        for vendor in self.vendors:
+            found += _book_problems(vendor.books)
+            found += _ledger_problems(vendor)
+        return found
+
+
+def _book_problems(books: VendorBooks) -> Iterable[str]:
+    if books.waiting:
+        yield f"{books.vendor}: {books.waiting:,} events still wait for their last word."
+    if books.owed != books.explained:
+        yield (
+            f"{books.vendor}: {books.owed:,} events are to be accounted for, "
+            f"{books.explained:,} are."
+        )
+    for count, words in (
+        (books.missing, "events are missing: passed by, and without a trace"),
+        (books.contradicting, "events are dead letters of enrichment and went on all the same"),
+        (books.unexplained, "records speak of events that do not exist"),
+        (books.unreadable, "records cannot be read"),
+    ):
+        if count:
+            yield f"{books.vendor}: {count:,} {words}{_first(books.examples)}."
+
+
+def _ledger_problems(vendor: VendorClosing) -> Iterable[str]:
+    key, comparison = vendor.books.vendor, vendor.comparison
+    if comparison is None:
+        if not vendor.agrees:
+            yield (
+                f"{key}: {vendor.books.accepted:,} events are accepted by the receipts, "
+                f"{len(vendor.ledger.ids):,} are in the stand-in's ledger."
+            )
+        return
+    for ids, words in (
+        (comparison.lacking, "accepted by the receipts and not in the stand-in's ledger"),
+        (comparison.without_receipt, "in the stand-in's ledger without a receipt"),
+        (comparison.duplicates, "in the stand-in's ledger once more than accepted"),
+    ):
+        if ids:
+            shown = ", ".join(sorted(ids)[:_NAMED_IDS]) + ", …" * (len(ids) > _NAMED_IDS)
+            yield f"{key}: {sum(ids.values()):,} events are {words}: {shown}."
+
+
+def _first(examples: Sequence[Finding]) -> str:
+    return f" (such as {examples[0].where}: {examples[0].detail})" if examples else ""
+
+
+async def read_ledgers(sandbox_url: str) -> Mapping[str, LedgerFacts]:
+    """Return every stand-in's ledger as it tells it; raises SetupError where it does not."""
+    try:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{sandbox_url}/ledger", params={"ids": "1"}) as answer,
+        ):
+            return _decode_ledgers(await answer.read())
+    except (aiohttp.ClientError, msgspec.DecodeError) as error:
+        raise SetupError(f"The ledger at {sandbox_url}/ledger cannot be read: {error}") from error
+
+
+async def close_books(
+    settings: Settings, sandbox_url: str, report: AuditReport, written: int
+) -> Closing:
+    """Return an audit that kept the ids, held against what was written and the ledgers.
+
+    Raises SetupError where the broker or the sandbox does not answer.
+    """
+    vendors = [books.vendor for books in report.vendors]
+    ledgers = await read_ledgers(sandbox_url)
+    ages = await read_ages(settings, vendors)
+    closed = []
+    for books in report.vendors:
+        key, ledger = books.vendor, ledgers[books.vendor]
+        comparison = None
+        if key not in LEDGERS_WITHOUT_IDS:
+            comparison = compare_with_ledger(report, key, Counter(ledger.ids))
+        closed.append(VendorClosing(books, ledger, comparison, ages[key]))
+    return Closing(written, report, tuple(closed))
