@@ -1,0 +1,173 @@
+"""Delivery to Miso beside a stock Faust app: the same records to the same stand-in, by turns.
+
+Wanted: at most 1 CPU second for 100,000 events, receipts included. With ``--clients``: a table of
+HTTP clients alone instead.
+"""
+
+import json
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from clients import measure_clients
+from installation import Installation
+from kafka_side import broker, count_records, make_topics, write
+from shop import Record, Shop
+from table import CPU_NOTE, Row, Table, arguments, conditions
+from worker_process import Measure, Reading, Worker
+
+from streams.embedded.broker import free_port
+from streams.vendors import VENDORS, plan_for
+
+VENDOR = "miso"
+USERS, PRODUCTS = 20_000, 5_000
+RECEIPTS_NOTE = (
+    "streams writes a receipt for each event and was checked against the stand-in's ledger; "
+    "stock writes none, tries nothing again and commits what it has read."
+)
+
+
+class StandIn:
+    """The project's own stand-in for Miso in a process of its own; it judges every record."""
+
+    def __init__(self, url: str, process: Worker) -> None:
+        self.url = url
+        self._process = process
+
+    def clear(self) -> None:
+        """Forget what was stored."""
+        urllib.request.urlopen(
+            urllib.request.Request(f"{self.url}/ledger", method="DELETE"), timeout=30
+        ).close()
+
+    def ledger(self) -> dict[str, Any]:
+        """Return the sums of what was stored."""
+        with urllib.request.urlopen(f"{self.url}/ledger?vendor={VENDOR}", timeout=30) as answer:
+            sums: dict[str, Any] = json.load(answer)[VENDOR]
+        return sums
+
+    def cpu_seconds(self) -> float:
+        """Return what it has used so far."""
+        return self._process.cpu_seconds() or 0.0
+
+
+@contextmanager
+def stand_in(folder: Path) -> Iterator[StandIn]:
+    """Run the stand-in."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = ["-m", "streams", "sandbox", "--port", str(port)]
+    with Worker(
+        command, {}, folder, f"{url}/health", lambda body: Reading(body["status"] == "ok", 0, 0)
+    ) as process:
+        process.wait(lambda reading: reading.ready)
+        yield StandIn(url, process)
+
+
+def run_ours(here: Installation, vendor_side: StandIn, events: int) -> tuple[Measure, float]:
+    """Let our sink deliver everything; check ledger and receipts. Second: the stand-in's CPU."""
+    vendor_side.clear()
+    before = vendor_side.cpu_seconds()
+    with here.worker(VENDOR) as worker:
+        measure = worker.work_off(events)
+        sums = vendor_side.ledger()
+        if sums["distinct"] != events or sums["refused_records"]:
+            raise SystemExit(f"the stand-in's ledger does not hold {events} events: {sums}")
+        topic = here.settings.topics.receipts(VENDOR)
+        receipts = count_records(here.settings, [topic])[topic]
+        if receipts != events:
+            raise SystemExit(f"{receipts} receipts of {events} events")
+        worker.kill()
+    return measure, vendor_side.cpu_seconds() - before
+
+
+def run_stock(here: Installation, vendor_side: StandIn, events: int) -> Measure:
+    """Let the stock app deliver the first ``events``."""
+    vendor_side.clear()
+    with here.stock("stock_deliver.py") as worker:
+        measure = worker.work_off(events)
+        worker.kill()
+    return measure
+
+
+def main() -> int:
+    """Measure, print the table."""
+    parser = arguments(__doc__ or "", events=250_000)
+    parser.add_argument("--clients", action="store_true", help="HTTP clients alone, no broker")
+    options = parser.parse_args()
+    if options.quick:
+        options.rounds, options.events = 1, 50_000
+    if options.clients:
+        measure_clients(options.rounds, quick=options.quick, as_json=options.json)
+        return 0
+    stock_events = options.stock_events or options.events // 5
+    ours: list[Measure] = []
+    stock: list[Measure] = []
+    stand_in_cpu: list[float] = []
+    with (
+        broker() as (servers, words),
+        tempfile.TemporaryDirectory() as folder,
+        stand_in(Path(folder) / "stand-in") as vendor_side,
+    ):
+        base_url = {f"STREAMS_{VENDOR.upper()}_BASE_URL": vendor_side.url}
+        records: list[Record] = []
+        table = Table("Delivery: vendor records to Miso in micro-batches of 500, one worker", {})
+        for number in range(options.rounds):
+            here = Installation(servers, f"bench{number}.", Path(folder), base_url)
+            topics = here.settings.topics
+            if not records:
+                plan = plan_for(VENDORS[VENDOR], here.settings.vendors[VENDOR])
+                shop = Shop(USERS, PRODUCTS, here.vendors)
+                records = list(shop.vendor_records(topics, plan, options.events))
+                size = sum(len(record.value) for record in records) // len(records)
+                table.conditions = conditions(
+                    words,
+                    events=f"{options.events:,} of about {size} bytes for streams, of these the "
+                    f"first {stock_events:,} for stock, {options.rounds} rounds in turns",
+                    vendor="the project's sandbox, a process of its own on this machine",
+                )
+            make_topics(here.settings, {})
+            write(here.settings, {topics.events(VENDOR): records})
+            measure, used = run_ours(here, vendor_side, options.events)
+            ours.append(measure)
+            stand_in_cpu.append(used / options.events * 100_000)
+            stock.append(run_stock(here, vendor_side, stock_events))
+    table.rows = [
+        Row(
+            "CPU s per 100,000 events",
+            [m.cpu_per_100k for m in ours],
+            [m.cpu_per_100k for m in stock],
+            digits=2,
+            ratio="less",
+            wanted="streams <= 1",
+        ),
+        Row("events/s", [m.rate for m in ours], [m.rate for m in stock], ratio="more"),
+        Row(
+            "requests/s",
+            [m.requests / m.seconds for m in ours],
+            [m.requests / m.seconds for m in stock],
+            digits=1,
+        ),
+        Row(
+            "events in a request",
+            [m.events / m.requests for m in ours],
+            [m.events / m.requests for m in stock],
+        ),
+        Row(
+            "peak memory, MiB",
+            [m.peak_bytes / 2**20 for m in ours],
+            [m.peak_bytes / 2**20 for m in stock],
+        ),
+        Row("stand-in's CPU s per 100,000", stand_in_cpu, digits=2),
+    ]
+    table.notes = [CPU_NOTE, RECEIPTS_NOTE]
+    table.show(as_json=options.json)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,168 @@
+"""Enrichment beside a stock Faust app: the same raw events, the same tables, by turns.
+
+Wanted: CPU per event at most 1/15 of stock's, and 99 of 100 events through within 50 ms.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from installation import Installation
+from kafka_side import broker, commit_ends, count_records, make_topics, write
+from latency import Latency, measure_latency, percentile
+from shop import Record, Shop
+from table import CPU_NOTE, Row, Table, arguments, conditions
+from worker_process import Measure
+
+USERS, PRODUCTS = 50_000, 20_000
+COMPACT = {"cleanup.policy": "compact"}
+KEPT = {"cleanup.policy": "delete"}
+CHECKED_NOTE = (
+    "Every event of streams was checked to have its vendor record or its receipt; stock does not "
+    "wait for what it sends. Latency runs from sending to reading, producer and reader included."
+)
+
+
+class Round:
+    """One set of topics with its tables and raw events, which both sides read."""
+
+    def __init__(self, installation: Installation, shop: Shop, events: int) -> None:
+        self.installation = installation
+        self.shop = shop
+        self.events = events
+        self.stock_app = f"{installation.prefix}stock-enrich"
+
+    def prepare(self) -> None:
+        """Make and fill the topics, the stock app's changelogs with the very same rows."""
+        here, topics = self.installation, self.installation.settings.topics
+        stock = [f"{here.prefix}stock.dead-letters"]
+        for vendor in here.vendors:
+            stock += [f"{here.prefix}stock.{vendor}.{kind}" for kind in ("events", "receipts")]
+        changelogs = [f"{self.stock_app}-{table}-changelog" for table in ("users", "products")]
+        make_topics(here.settings, dict.fromkeys(stock, KEPT) | dict.fromkeys(changelogs, COMPACT))
+        raw: dict[str, list[Record]] = {topics.clicks: [], topics.add_to_carts: []}
+        for is_cart, record in self.shop.events(self.events):
+            raw[topics.add_to_carts if is_cart else topics.clicks].append(record)
+        users, products = list(self.shop.user_rows()), list(self.shop.product_rows())
+        rows = {topics.users: users, topics.products: products}
+        write(here.settings, {**rows, **dict(zip(changelogs, (users, products), strict=True))})
+        write(here.settings, raw)
+        # As in an app that runs for long: what its feeding agents read is in its changelogs.
+        commit_ends(here.settings, self.stock_app, [topics.users, topics.products])
+
+    def run_ours(self, latency_seconds: float) -> tuple[Measure, Latency | None]:
+        """Let our worker enrich everything; check that every event has its outcome everywhere."""
+        settings, vendors = self.installation.settings, self.installation.vendors
+        with self.installation.worker("enrich") as worker:
+            measure = worker.work_off(self.events)
+            topics = settings.topics
+            outcomes = [(topics.events(v), topics.receipts(v)) for v in vendors]
+            written = count_records(settings, [name for pair in outcomes for name in pair])
+            for events, receipts in outcomes:
+                kept = written[events] + written[receipts]
+                if kept != self.events:
+                    raise SystemExit(f"{kept} outcomes of {self.events} events in {events}")
+            late = self._latency(topics.events(vendors[0]), latency_seconds)
+        return measure, late
+
+    def run_stock(self, events: int, latency_seconds: float) -> tuple[Measure, Latency | None]:
+        """Let the stock app enrich the first ``events``, or all where latency is wanted, too."""
+        topic = f"{self.installation.prefix}stock.{self.installation.vendors[0]}.events"
+        with self.installation.stock("stock_enrich.py") as worker:
+            measure = worker.work_off(events)
+            late = None
+            if latency_seconds:
+                worker.wait(lambda reading: reading.events >= self.events)
+                late = self._latency(topic, latency_seconds)
+            worker.kill()
+        return measure, late
+
+    def _latency(self, topic: str, seconds: float) -> Latency | None:
+        if not seconds:
+            return None
+        settings = self.installation.settings
+        return measure_latency(
+            settings, self.shop, topic, first=10 * self.events, rate=100, seconds=seconds
+        )
+
+
+def main() -> int:
+    """Measure, print the table."""
+    options = arguments(__doc__ or "", events=200_000).parse_args()
+    if options.quick:
+        options.rounds, options.events = 1, 50_000
+    stock_events = options.stock_events or max(5_000, options.events // 8)
+    latency_seconds = 4.0 if options.quick else 10.0
+    ours: list[Measure] = []
+    stock: list[Measure] = []
+    our_latency: list[Latency] = []
+    stock_latency: list[Latency] = []
+    with broker() as (servers, words), tempfile.TemporaryDirectory() as folder:
+        table = Table("Enrichment: raw events to the vendors' topics, one worker", {})
+        for number in range(options.rounds):
+            here = Installation(servers, f"bench{number}.", Path(folder))
+            shop = Shop(USERS, PRODUCTS, here.vendors)
+            if not number:
+                table.conditions = conditions(
+                    words,
+                    events=f"{options.events:,} of about 430 bytes for streams, of these the first "
+                    f"{stock_events:,} for stock, by {options.rounds} rounds in turns",
+                    tables=f"{USERS:,} users, {PRODUCTS:,} products",
+                    vendors=", ".join(here.vendors),
+                )
+            this = Round(here, shop, options.events)
+            this.prepare()
+            measure, late = this.run_ours(latency_seconds)
+            ours.append(measure)
+            our_latency += [late] if late else []
+            measure, late = this.run_stock(stock_events, 0)
+            stock.append(measure)
+        # On few raw events, so that the stock app has soon worked them off.
+        last = Round(Installation(servers, "calm.", Path(folder)), shop, 1_000)
+        last.prepare()
+        late = last.run_stock(1_000, latency_seconds)[1]
+        stock_latency += [late] if late else []
+    table.rows = [
+        Row(
+            "CPU s per 100,000 events",
+            [m.cpu_per_100k for m in ours],
+            [m.cpu_per_100k for m in stock],
+            digits=2,
+            ratio="less",
+            wanted="15 times",
+        ),
+        Row("events/s", [m.rate for m in ours], [m.rate for m in stock], ratio="more"),
+        Row(
+            "peak memory, MiB",
+            [m.peak_bytes / 2**20 for m in ours],
+            [m.peak_bytes / 2**20 for m in stock],
+        ),
+        *(
+            Row(
+                f"latency p{percent} at 100 events/s, ms",
+                [percentile(late.enriched, percent) for late in our_latency],
+                [percentile(late.enriched, percent) for late in stock_latency],
+                digits=1,
+                wanted="p99 <= 50" if percent == 99 else "",
+            )
+            for percent in (50, 95, 99)
+        ),
+        Row(
+            "of this added by enrichment, p99, ms",
+            [percentile(late.added, 99) for late in our_latency],
+            [percentile(late.added, 99) for late in stock_latency],
+            digits=1,
+        ),
+        Row(
+            "events that never came",
+            [late.lost for late in our_latency],
+            [late.lost for late in stock_latency],
+        ),
+    ]
+    table.notes = [CPU_NOTE, CHECKED_NOTE]
+    table.show(as_json=options.json)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""One throw-away installation: settings of both sides, our worker and the stock one."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from kafka_side import SERVERS
+from pydantic import SecretStr
+from shop import PARTITIONS
+from worker_process import Reading, Worker
+
+from streams.embedded.broker import free_port
+from streams.settings import Settings, load_settings
+from streams.vendors import VENDORS
+
+HERE = Path(__file__).parent
+
+
+class Installation:
+    """A topic prefix of its own, so that nothing read or committed before has any effect."""
+
+    def __init__(
+        self, servers: str, prefix: str, folder: Path, more: Mapping[str, str] | None = None
+    ) -> None:
+        self._folder = folder / prefix
+        self.environ = {
+            SERVERS: servers,
+            "STREAMS_KAFKA_TOPIC_PREFIX": prefix,
+            "STREAMS_KAFKA_PARTITIONS": str(PARTITIONS),
+            "STREAMS_STATE_DIR": str(self._folder / "state"),
+            **_all_vendors_on(),
+            **_security(),
+            **(more or {}),
+        }
+        self.settings: Settings = load_settings(self.environ)
+        self.prefix = prefix
+        self._starts = 0
+
+    @property
+    def vendors(self) -> tuple[str, ...]:
+        """The vendors that are on."""
+        return self.settings.enabled_vendors()
+
+    def worker(self, stage: str) -> Worker:
+        """Return our worker of a stage, as ``streams worker`` runs it."""
+        environ = {**self.environ, "STREAMS_WEB_PORT": str(free_port())}
+        port = load_settings(environ).web_port(stage)
+        return Worker(
+            ["-m", "streams", "worker", stage],
+            environ,
+            self._next_folder(),
+            f"http://127.0.0.1:{port}/api/status",
+            _read_ours,
+        )
+
+    def stock(self, script: str) -> Worker:
+        """Return a stock Faust app, as Faust's own command line runs it."""
+        port = free_port()
+        folder = self._next_folder()
+        return Worker(
+            # At -l warn Faust's console switches debug logging on, which would slow it down.
+            [str(HERE / script), "worker", "-l", "info", "--web-port", str(port)],
+            {**self.environ, "STOCK_FOLDER": str(folder)},
+            folder,
+            f"http://127.0.0.1:{port}/progress/",
+            lambda body: Reading(body["ready"], body["events"], 0, body.get("requests", 0)),
+        )
+
+    def _next_folder(self) -> Path:
+        self._starts += 1
+        return self._folder / str(self._starts)
+
+
+def _read_ours(body: Any) -> Reading:
+    totals = body["totals"]
+    return Reading(
+        body["ready"], totals["events"], sum(body["lag"].values()), sum(totals["requests"].values())
+    )
+
+
+def _all_vendors_on() -> dict[str, str]:
+    """Enable every registered vendor, with any secret that its settings know."""
+    environ = {}
+    for key, vendor in VENDORS.items():
+        environ[f"STREAMS_{key.upper()}_ENABLED"] = "true"
+        for name, field in vendor.settings.model_fields.items():
+            if SecretStr in (field.annotation, *get_args(field.annotation)):
+                environ[f"STREAMS_{key.upper()}_{name.upper()}"] = "benchmark-secret"
+    return environ
+
+
+def _security() -> dict[str, str]:
+    """Pass on how the given broker wants to be spoken to."""
+    names = ("STREAMS_KAFKA_SECURITY", "STREAMS_KAFKA_SASL", "STREAMS_KAFKA_SSL")
+    return {name: value for name, value in os.environ.items() if name.startswith(names)}
