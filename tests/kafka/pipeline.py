@@ -28,6 +28,7 @@ from typing import Any, Self
 import aiohttp
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from streams.operations.audit import AuditReport, audit
 from streams.operations.topics import create_topics
@@ -233,6 +234,24 @@ class Pipeline:
         """Write a row for each product; its SKU is ``S-`` and the id."""
         await self.send(*(product(product_id) for product_id in product_ids))
 
+    async def allow_large_records(self, topic: str) -> None:
+        """Let this topic take records of 4 MiB, as a shop's own may."""
+        wanted = ConfigResource(
+            ConfigResourceType.TOPIC, topic, configs={"max.message.bytes": str(4 * 1024 * 1024)}
+        )
+        await self.admin.alter_configs([wanted])
+
+    async def fate(self, event_id: str) -> str:
+        """Wait for an event's receipt and return its outcome."""
+        found: list[str] = []
+
+        async def is_settled() -> bool:
+            found[:] = [r["outcome"] for r in await self.receipts() if r["event_id"] == event_id]
+            return bool(found)
+
+        await until(is_settled, UNTIL_SECONDS, f"the receipt of {event_id}")
+        return found[0]
+
     async def read(self, topic: str) -> list[ConsumerRecord]:
         """Return all committed records of a topic, each partition in log order."""
         consumer = AIOKafkaConsumer(
@@ -264,7 +283,9 @@ class Pipeline:
 
     async def receipts(self) -> list[dict[str, Any]]:
         """Return all receipts of Miso."""
-        return [json.loads(record.value) for record in await self.read(self.topics.receipts("miso"))]
+        return [
+            json.loads(record.value) for record in await self.read(self.topics.receipts("miso"))
+        ]
 
     async def outcomes(self) -> Counter[tuple[str, str | None]]:
         """Return how many receipts there are by outcome and reason."""
@@ -295,6 +316,26 @@ class Pipeline:
     ) -> None:
         """Wait until the condition holds."""
         await until(condition, seconds, what)
+
+    def record_requests(self) -> list[float]:
+        """Return a list that grows by the time of each request to the stand-in, probes too."""
+        times: list[float] = []
+        count = self.ledger.open_request
+
+        def note() -> int:
+            times.append(time.monotonic())
+            return count()
+
+        self.ledger.open_request = note  # type: ignore[method-assign]
+        return times
+
+    async def written(self, events: int) -> None:
+        """Wait until enrichment has written so many vendor records."""
+
+        async def are_there() -> bool:
+            return len(await self.read(self.topics.events("miso"))) >= events
+
+        await until(are_there, UNTIL_SECONDS, f"{events} vendor records")
 
     async def settled(self, events: int, seconds: float = UNTIL_SECONDS) -> AuditReport:
         """Wait until so many raw events have their outcomes; return the audit, which balances."""
@@ -335,9 +376,7 @@ class Pipeline:
         return wrong
 
 
-async def until(
-    condition: Callable[[], bool | Awaitable[bool]], seconds: float, what: str
-) -> None:
+async def until(condition: Callable[[], bool | Awaitable[bool]], seconds: float, what: str) -> None:
     """Poll until the condition holds; AssertionError when it does not in time."""
     deadline = time.monotonic() + seconds
     while True:
