@@ -68,6 +68,20 @@ Conversation = Generator[HttpRequest, HttpAnswer, Verdict]
 """Yields requests, is sent their answers, and returns the verdict: no I/O of its own."""
 
 
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """A question to the vendor that stores nothing; ``streams check`` asks it."""
+
+    about: str
+    """What is asked, as the start of a sentence: ``schema "click-1"``."""
+    request: HttpRequest
+    classify: Callable[[HttpAnswer, int], Verdict]
+    """(answer, number of events in the request, 0 where none) → verdict; REJECTED: the vendor
+    answered, and what it said is not as it must be."""
+    remedy: str = ""
+    """Where the verdict is REJECTED: what to do, one sentence."""
+
+
 Payload = Any
 """A msgspec Struct or dict that encodes to what the vendor receives for one event."""
 
@@ -108,6 +122,11 @@ class Vendor:
     """(parcel, settings, memory) → a conversation of several requests; None: one request."""
     new_memory: Callable[[], Any] = lambda: None
     """What one worker's conversations remember between them: a cache of contacts, say."""
+    inquiries: Callable[[Any], Sequence[Inquiry]] = lambda _: ()
+    """settings → what ``streams check`` asks beyond the probe: whether its schemas fit, say."""
+    validation: Callable[[Sequence[bytes], Any], Inquiry] | None = None
+    """(encoded payloads, settings) → the vendor's own check of these without storing them, at
+    most ``max_batch_records`` at a time; None: the vendor documents no such thing."""
 
     def converse(self, parcel: Parcel, settings: Any, memory: Any) -> Conversation:
         """Return the conversation that delivers a parcel."""

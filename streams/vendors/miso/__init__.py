@@ -18,4 +18,5 @@ VENDOR = Vendor(
     max_batch_records=lambda settings: settings.batch_records,
     max_batch_bytes=api.max_batch_bytes,
     linger_seconds=lambda settings: settings.linger_seconds,
+    validation=api.validation,
 )

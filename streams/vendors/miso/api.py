@@ -14,7 +14,7 @@ from streams.vendors.answers import (
     retry_after_seconds,
     text_of,
 )
-from streams.vendors.base import HttpAnswer, HttpRequest
+from streams.vendors.base import HttpAnswer, HttpRequest, Inquiry
 from streams.vendors.miso.settings import MisoSettings
 
 PATH = "/v1/interactions"
@@ -38,7 +38,16 @@ _PROBE = (
 
 def build_probe(settings: MisoSettings) -> HttpRequest:
     """Return a dry run of one record: key, address and schema are checked, nothing is stored."""
-    request = build_request([_PROBE], settings)
+    return _dry_run([_PROBE], settings)
+
+
+def validation(payloads: Sequence[bytes], settings: MisoSettings) -> Inquiry:
+    """Return the dry run of exactly these encoded records."""
+    return Inquiry("dry run", _dry_run(payloads, settings), classify)
+
+
+def _dry_run(payloads: Sequence[bytes], settings: MisoSettings) -> HttpRequest:
+    request = build_request(payloads, settings)
     return HttpRequest(request.method, f"{PATH}?dry_run=1", request.headers, request.body)
 
 
