@@ -95,7 +95,7 @@ class DemoView:
             return
         self._bars = Progress(
             TextColumn("  {task.description:<16}"),
-            BarColumn(bar_width=40),
+            BarColumn(bar_width=40, finished_style="green"),
             MofNCompleteColumn(),
             console=self._console,
         )
@@ -151,15 +151,15 @@ class DemoView:
         event = '{"anonymous_id":"visitor-0","product_id":"643078","consent":{"miso":true},'
         event += '"sku":"SKU-1","timestamp":\'$(date +%s000)\'}'
         vendor = settings.enabled_vendors()[0]
-        fault = f"{vendor}:503,times=20"
+        fault = f"{vendor}:503,times=3"
         tries = (
             ("these settings, for another terminal", f". {rig.env_file}"),
             ("the pipeline, live", f"{command} status --watch"),
-            ("one more event", f"echo '{event}' | {command} produce -"),
             (
                 "the next 20 requests fail; nothing is lost",
                 f"curl -d '\"{fault}\"' {sandbox}/faults",
             ),
+            ("one more event", f"echo '{event}' | {command} produce /dev/stdin"),
             ("a worker dies; it is started again", f"kill -9 {self._pid_of(rig, vendor)}"),
             ("every event accounted for", f"{command} audit"),
         )
