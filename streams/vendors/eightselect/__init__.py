@@ -1,0 +1,24 @@
+"""8SELECT: interactions with its product content, one event a request."""
+
+from streams.vendors.base import Vendor
+from streams.vendors.eightselect import api, mapping
+from streams.vendors.eightselect.settings import EightSelectSettings
+
+__all__ = ["VENDOR", "EightSelectSettings"]
+
+VENDOR = Vendor(
+    key="eightselect",
+    name="8SELECT",
+    settings=EightSelectSettings,
+    credentials=("api_id",),
+    mapper=mapping.mapper,
+    build_request=api.build_request,
+    build_probe=api.build_probe,
+    classify=api.classify,
+    max_batch_records=lambda _: 1,
+    max_batch_bytes=lambda _: api.MAX_BATCH_BYTES,
+    linger_seconds=lambda _: 0.0,
+    concurrency=lambda settings: settings.concurrency,
+    # Strands of visitors, so many that one partition can use the concurrency by itself.
+    strands=32,
+)

@@ -1,0 +1,186 @@
+"""8SELECT's analytics API: payload → request, answer → verdict."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from streams.core.enrich import MAX_VENDOR_RECORD_BYTES
+from streams.core.outcome import Fate, Verdict
+from streams.vendors.answers import (
+    fate_of_status,
+    is_html,
+    one_line,
+    read_json,
+    retry_after_seconds,
+    text_of,
+)
+from streams.vendors.base import HttpAnswer, HttpRequest
+from streams.vendors.eightselect.settings import EightSelectSettings
+
+PATH = "/analytics/v3/events"
+VALIDATE_PATH = f"{PATH}/validate"
+MAX_BATCH_BYTES = MAX_VENDOR_RECORD_BYTES
+"""8SELECT documents no limit; no payload is larger than its vendor record may be."""
+
+
+def build_request(payloads: Sequence[bytes], settings: EightSelectSettings) -> HttpRequest:
+    """Return the request that carries this one encoded event: there is no bulk form."""
+    (payload,) = payloads
+    return HttpRequest("POST", PATH, _headers(settings), payload)
+
+
+_SAMPLE = (
+    b'{"type":"interact","interact":{"type":"product","action":"click",'
+    b'"product":{"sku":"streams-probe"}},"context":[{"type":"user",'
+    b'"user":{"id":"6b1d3f60-9f1c-5b8e-8c55-2f0a5d6c7e01"}}]}'
+)
+
+
+def build_probe(settings: EightSelectSettings) -> HttpRequest:
+    """Return a call of the validation endpoint: the sample is judged, nothing is stored."""
+    return HttpRequest("POST", VALIDATE_PATH, _headers(settings), _SAMPLE)
+
+
+def _headers(settings: EightSelectSettings) -> Mapping[str, str]:
+    api_id = "" if settings.api_id is None else settings.api_id.get_secret_value()
+    return {"Content-Type": "application/json", "x-api-id": api_id}
+
+
+def classify(answer: HttpAnswer, count: int) -> Verdict:
+    """Return the verdict on a request of ``count`` events; total over every answer."""
+    if answer.status is None:
+        fate = Fate.UNCLEAR if answer.was_sent else Fate.UNAVAILABLE
+        return Verdict(fate, one_line(_masked(answer.failure)) or "no answer came")
+    fate = fate_of_status(answer.status)
+    body = read_json(answer.body)
+    # What any other status stands for, no body can change.
+    if fate in {Fate.ACCEPTED, Fate.REJECTED}:
+        for rule in _RULES:
+            verdict = rule(answer.status, answer, body, count)
+            if verdict is not None:
+                return verdict
+    return _verdict(fate, answer.status, answer, _words(answer, body))
+
+
+def _refused_key(status: int, answer: HttpAnswer, body: Any, _count: int) -> Verdict | None:
+    """Any form in which the account, not the event, is refused: the event is kept.
+
+    Only words that cannot come from a visitor are looked at: types, names of members, and the
+    beginning of the message.
+    """
+    if any(_is_about_key(problem) for problem in _problems(body)) or (
+        type(body) is dict and _ABOUT_KEY.match(_message(body)) is not None
+    ):
+        return _verdict(Fate.MISCONFIGURED, status, answer, _words(answer, body))
+    return None
+
+
+def _refused_event(status: int, answer: HttpAnswer, body: Any, count: int) -> Verdict | None:
+    """Ajv's list of errors, or an object with errors, whatever the status: nothing was stored."""
+    has_errors = type(body) is dict and bool(body.get("errors"))
+    words = "; ".join(dict.fromkeys(filter(None, map(_words_of, _problems(body)))))
+    if not words and not has_errors:
+        return None
+    words = one_line(_masked(words)) or _words(answer, body)
+    refused = {0: words} if count == 1 and words else {}
+    return Verdict(Fate.REJECTED, f"{status} {words}".strip(), status, refused=refused)
+
+
+def _foreign_success(status: int, answer: HttpAnswer, _body: Any, _count: int) -> Verdict | None:
+    """2xx with a page for people: a proxy answered. No other body is documented, so all count."""
+    if status not in range(200, 300) or not answer.body.strip() or not is_html(answer):
+        return None
+    words = f", but the answer is not 8SELECT's; check base_url: {_masked(text_of(answer))}"
+    return Verdict(Fate.MISCONFIGURED, f"{status}{words}", status)
+
+
+_RULES: tuple[Callable[[int, HttpAnswer, Any, int], Verdict | None], ...] = (
+    _refused_key,
+    _refused_event,
+    _foreign_success,
+)
+
+
+def _verdict(fate: Fate, status: int, answer: HttpAnswer, words: str) -> Verdict:
+    waits = fate in {Fate.THROTTLED, Fate.UNAVAILABLE}
+    return Verdict(
+        fate,
+        f"{status} {words}".strip(),
+        status,
+        retry_after_seconds=retry_after_seconds(answer.headers) if waits else None,
+    )
+
+
+# A quote may be escaped: that of a text within a text.
+_API_ID = re.compile(
+    r"""(api[\s_-]?id\b(?:\\?["'])?\s*(?:[=:]\s*(?:\\?["'])?|\\?["']))[^\s"'\\&,;}]+""",
+    re.IGNORECASE,
+)
+
+
+def _masked(text: str) -> str:
+    return _API_ID.sub(r"\1***", text)
+
+
+def _words(answer: HttpAnswer, body: Any) -> str:
+    message = _message(body) if type(body) is dict else ""
+    return one_line(_masked(message)) if message else _masked(text_of(answer))
+
+
+def _message(body: Mapping[str, Any]) -> str:
+    for name in ("message", "error"):
+        words = body.get(name)
+        if type(words) is str and words:
+            return words
+    return ""
+
+
+_MAX_PROBLEMS = 50
+"""The validation endpoint calls itself very verbose: several entries for one fault."""
+
+
+def _problems(body: Any) -> list[Mapping[str, Any]]:
+    """Return the entries of a list of errors: the body itself, or its ``errors``."""
+    listed = body.get("errors") if type(body) is dict else body
+    if type(listed) is not list:
+        return []
+    return [problem for problem in listed[:_MAX_PROBLEMS] if type(problem) is dict]
+
+
+_ABOUT_KEY = re.compile(
+    r"unauthori[sz]ed\b|forbidden\b"
+    r"|\W*(?:(?:missing|invalid|unknown|wrong|required|no|the|header)\W+){0,5}x-api-id\b",
+    re.IGNORECASE,
+)
+
+
+def _is_about_key(problem: Mapping[str, Any]) -> bool:
+    """The sister API's ``errorType``, or Ajv missing the header."""
+    kind = problem.get("errorType")
+    missing = _param(problem, "missingProperty")
+    return (type(kind) is str and kind.lower().startswith("unauthori")) or (
+        missing is not None and missing.lower() == "x-api-id"
+    )
+
+
+_INDEX = re.compile(r"/[0-9]+(?=/|$)")
+
+
+def _words_of(problem: Mapping[str, Any]) -> str:
+    """Return an Ajv error as ``<place> <message>``, its value left out; empty if it is none.
+
+    Indices become ``*``: the same fault is the same cause wherever in ``context`` it stands.
+    """
+    message = problem.get("message")
+    if type(message) is not str or not message:
+        return ""
+    place = problem.get("instancePath", problem.get("dataPath", ""))
+    place = _INDEX.sub("/*", place) if type(place) is str else ""
+    member = _param(problem, "missingProperty") or _param(problem, "additionalProperty")
+    return f"{place}{f'/{member}' if member else ''} {message}".strip()
+
+
+def _param(problem: Mapping[str, Any], name: str) -> str | None:
+    params = problem.get("params")
+    value = params.get(name) if type(params) is dict else None
+    return value if type(value) is str and value else None

@@ -1,0 +1,154 @@
+"""An enriched event → one 8SELECT ``interact`` event about a product.
+
+| 8SELECT | from |
+| --- | --- |
+| `type` | `interact` |
+| `interact.type` | `product`, the only one that counts |
+| `interact.action` | `click`; `addToCart` |
+| `interact.product.sku` | the event's sku, else the product row's |
+| `context[content]` | the event's `content`, where it has one |
+| `context[user].user.id` | `eightselect_user_id`, else made of `anonymous_id`; never of `user_id` |
+"""
+
+import hmac
+import re
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from streams.core.enrich import EnrichedEvent
+from streams.core.errors import SettingsError
+from streams.core.events import Event
+from streams.core.outcome import SkipReason
+from streams.vendors.eightselect.settings import EightSelectSettings
+
+ACTIONS: Mapping[str, str] = {"click": "click", "add_to_cart": "addToCart"}
+"""Our event type → ``interact.action``."""
+
+
+class Identified(msgspec.Struct, frozen=True, gc=False):
+    """What is named by its id alone: a user, a set."""
+
+    id: str
+
+
+class Product(msgspec.Struct, frozen=True, gc=False):
+    """The product that was clicked or put into the cart."""
+
+    sku: str
+
+
+class Interact(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="product"):
+    """The payload of an ``interact`` event."""
+
+    action: str
+    product: Product
+
+
+class CustomSet(
+    msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="customSet", rename="camel"
+):
+    """Content: a set made by hand, by its own id."""
+
+    custom_set: Identified
+
+
+class MatchingProductClusters(
+    msgspec.Struct,
+    frozen=True,
+    gc=False,
+    tag_field="type",
+    tag="matchingProductClusters",
+    rename="camel",
+):
+    """Content: what goes with a product, by the SKU it was asked for."""
+
+    matching_product_clusters: Identified
+
+
+class SimilarProducts(
+    msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="similarProducts", rename="camel"
+):
+    """Content: what is like a product, by the SKU it was asked for."""
+
+    similar_products: Identified
+
+
+ContentPayload = CustomSet | MatchingProductClusters | SimilarProducts
+_CONTENTS: Mapping[str, type[ContentPayload]] = {
+    "customSet": CustomSet,
+    "matchingProductClusters": MatchingProductClusters,
+    "similarProducts": SimilarProducts,
+}
+
+
+class ContentContext(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="content"):
+    """The content in which it happened."""
+
+    content: ContentPayload
+
+
+class UserContext(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="user"):
+    """Who it was; every event has one."""
+
+    user: Identified
+
+
+class InteractEvent(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="interact"):
+    """The body of one request."""
+
+    interact: Interact
+    context: tuple[ContentContext | UserContext, ...]
+
+
+def mapper(
+    settings: EightSelectSettings,
+) -> Callable[[EnrichedEvent], InteractEvent | SkipReason]:
+    """Return the mapping under these settings; raises SettingsError without user_id_secret."""
+    if settings.user_id_secret is None:
+        raise SettingsError(
+            ["STREAMS_EIGHTSELECT_USER_ID_SECRET: is missing; 8SELECT's user ids are made with it."]
+        )
+    secret = settings.user_id_secret.get_secret_value().encode()
+    require_content = settings.require_content
+
+    def map_event(enriched: EnrichedEvent) -> InteractEvent | SkipReason:
+        event = enriched.event
+        content = event.content
+        if content is None and require_content:
+            return SkipReason.OUTSIDE_CONTENT
+        user = UserContext(Identified(user_id_of(event, secret)))
+        return InteractEvent(
+            Interact(ACTIONS[enriched.event_type], Product(enriched.sku)),
+            (user,)
+            if content is None
+            else (ContentContext(_CONTENTS[content.type](Identified(content.id))), user),
+        )
+
+    return map_event
+
+
+_is_uuid = re.compile(
+    r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+).fullmatch
+
+
+def user_id_of(event: Event, secret: bytes) -> str:
+    """Return the UUID under which 8SELECT knows the visitor.
+
+    Never made of ``user_id``: that would make two users of one visitor at login.
+    """
+    if event.eightselect_user_id is not None:
+        return event.eightselect_user_id
+    anonymous_id = event.anonymous_id
+    return anonymous_id if _is_uuid(anonymous_id) else keyed_uuid(anonymous_id, secret)
+
+
+def keyed_uuid(anonymous_id: str, secret: bytes) -> str:
+    """Return the first 16 bytes of HMAC-SHA256(secret, id) in the shape of a UUID v5.
+
+    Keyed, since a plain UUID v5 of an id that can be guessed is undone by trying.
+    """
+    digits = hmac.digest(secret, anonymous_id.encode(), "sha256")[:16].hex()
+    variant = "89ab"[int(digits[16], 16) & 0b11]
+    return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"

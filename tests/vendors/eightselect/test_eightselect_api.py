@@ -1,0 +1,318 @@
+"""8SELECT's requests and the reading of its answers."""
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.core.dead_letter import fingerprint
+from streams.core.outcome import Fate, Verdict
+from streams.vendors.base import HttpAnswer
+from streams.vendors.eightselect import EightSelectSettings
+from streams.vendors.eightselect.api import build_probe, build_request, classify
+
+API_ID = "8select-api-id-0815"
+SETTINGS = EightSelectSettings.model_validate({"api_id": API_ID, "user_id_secret": "of-the-ids"})
+NO_SKU = {
+    "instancePath": "/interact/product",
+    "schemaPath": "#/definitions/InteractProduct/required",
+    "keyword": "required",
+    "params": {"missingProperty": "sku"},
+    "message": "must have required property 'sku'",
+}
+NO_UUID = {
+    "instancePath": "/context/1/user/id",
+    "schemaPath": "#/definitions/User/format",
+    "keyword": "format",
+    "params": {"format": "uuid"},
+    "message": 'must match format "uuid"',
+}
+UNKNOWN = {
+    "instancePath": "",
+    "schemaPath": "#/additionalProperties",
+    "keyword": "additionalProperties",
+    "params": {"additionalProperty": "uuid"},
+    "message": "must NOT have additional properties",
+}
+
+
+def answer(status: int | None, body: Any = b"", **headers: str) -> HttpAnswer:
+    """Return an answer; header names with underscores for hyphens."""
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return HttpAnswer(status, {name.replace("_", "-"): text for name, text in headers.items()}, raw)
+
+
+def test_request_carries_exactly_the_payload() -> None:
+    """The encoded event is the body, not encoded again."""
+    request = build_request([b'{"type":"interact"}'], SETTINGS)
+    assert (request.method, request.path) == ("POST", "/analytics/v3/events")
+    assert request.headers == {"Content-Type": "application/json", "x-api-id": API_ID}
+    assert request.body == b'{"type":"interact"}'
+
+
+@pytest.mark.parametrize("payloads", [[], [b"{}", b"{}"]])
+def test_there_is_no_bulk_form(payloads: list[bytes]) -> None:
+    """A second event would be lost: that is a defect, not a request."""
+    with pytest.raises(ValueError, match="unpack"):
+        build_request(payloads, SETTINGS)
+
+
+def test_probe_is_judged_and_not_stored() -> None:
+    """The validation endpoint gets a whole event of nobody, with the same headers."""
+    probe = build_probe(SETTINGS)
+    assert (probe.method, probe.path) == ("POST", "/analytics/v3/events/validate")
+    assert probe.headers == {"Content-Type": "application/json", "x-api-id": API_ID}
+    body = json.loads(probe.body)
+    assert uuid.UUID(body["context"][0]["user"].pop("id")).version == 5
+    assert body == {
+        "type": "interact",
+        "interact": {"type": "product", "action": "click", "product": {"sku": "streams-probe"}},
+        "context": [{"type": "user", "user": {}}],
+    }
+
+
+def test_settings_without_an_id_send_an_empty_one() -> None:
+    """8SELECT then says so; nothing is made up."""
+    assert build_probe(EightSelectSettings()).headers["x-api-id"] == ""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, b"", b" \n", b"OK", b'{"id": "cut o', [], {"errors": []}, {"errors": None}, [1], 5, None],
+)
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_success_is_accepted_whatever_it_says(status: int, body: Any) -> None:
+    """No body is documented, so none is asked for."""
+    verdict = classify(answer(status, body), 1)
+    assert (verdict.fate, verdict.status, verdict.refused) == (Fate.ACCEPTED, status, {})
+
+
+@pytest.mark.parametrize("status", [200, 202, 400, 409, 413, 422])
+@pytest.mark.parametrize("wrap", [lambda errors: errors, lambda errors: {"errors": errors}])
+def test_ajv_errors_refuse_the_event_in_their_own_words(status: int, wrap: Any) -> None:
+    """Place and message of each fault, once, without a value."""
+    verdict = classify(answer(status, wrap([NO_SKU, NO_UUID, NO_SKU, UNKNOWN])), 1)
+    words = (
+        "/interact/product/sku must have required property 'sku'; "
+        '/context/*/user/id must match format "uuid"; '
+        "/uuid must NOT have additional properties"
+    )
+    assert verdict == Verdict(Fate.REJECTED, f"{status} {words}", status, refused={0: words})
+
+
+def test_equal_faults_have_equal_words_wherever_they_stand() -> None:
+    """An index does not make another cause; another place does."""
+    first = classify(answer(400, [NO_UUID]), 1).refused[0]
+    moved = classify(answer(400, [NO_UUID | {"instancePath": "/context/0/user/id"}]), 1).refused[0]
+    other = classify(answer(400, [NO_UUID | {"instancePath": "/context/1/content"}]), 1).refused[0]
+    assert fingerprint("rejected", None, first) == fingerprint("rejected", None, moved)
+    assert fingerprint("rejected", None, first) != fingerprint("rejected", None, other)
+
+
+def test_older_ajv_names_its_places_otherwise() -> None:
+    """``dataPath`` was the name before version 8."""
+    body = [{"dataPath": "/interact", "message": "should be object"}]
+    assert classify(answer(400, body), 1).refused == {0: "/interact should be object"}
+
+
+def test_values_of_a_verbose_answer_are_left_out() -> None:
+    """Ajv can be set to repeat the data; the record itself holds it."""
+    body = [NO_UUID | {"data": "visitor@example.com", "parentSchema": {}}]
+    assert "visitor@" not in classify(answer(400, body), 1).detail
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "400"),
+        (b"nonsense", "400 nonsense"),
+        ({"message": "Invalid request body"}, "400 Invalid request body"),
+        ({"error": "Bad\nRequest"}, "400 Bad Request"),
+        ([], "400 []"),
+        ([1, None, "x", {}, {"message": 5}], '400 [1, null, "x", {}, {"message": 5}]'),
+        ({"errors": "text"}, '400 {"errors": "text"}'),
+        ({"message": "", "errors": True}, '400 {"message": "", "errors": true}'),
+        (b"<html><h1>Bad Request</h1></html>", "400 Bad Request"),
+    ],
+)
+def test_other_refusals_have_the_answers_words(body: Any, words: str) -> None:
+    """There is one event in a request, so it is the refused one."""
+    verdict = classify(answer(400, body), 1)
+    assert (verdict.fate, verdict.detail) == (Fate.REJECTED, words)
+
+
+def test_success_with_errors_is_no_success() -> None:
+    """The sister API answers 200 where it refuses."""
+    for body in ({"errors": True}, {"errors": [{"errorType": "MappingTemplate"}]}):
+        assert classify(answer(200, body), 1).fate is Fate.REJECTED
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"errors": [{"errorType": "Unauthorized", "message": "Not Authorized to access events"}]},
+        {"errors": [{"errorType": "UnauthorizedException"}]},
+        [{"instancePath": "", "params": {"missingProperty": "X-Api-Id"}, "message": "must have"}],
+        {"message": "Missing x-api-id header"},
+        {"message": "The required header 'x-api-id' is missing"},
+        {"error": "invalid X-API-ID"},
+        {"message": "Unauthorized"},
+        {"message": "Forbidden"},
+    ],
+)
+@pytest.mark.parametrize("status", [200, 400, 422])
+def test_refused_account_parks_and_gives_up_nothing(status: int, body: Any) -> None:
+    """Whatever its status, an answer about the id is not about the event."""
+    verdict = classify(answer(status, body), 1)
+    assert (verdict.fate, verdict.refused) == (Fate.MISCONFIGURED, {})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"message": "sku 'x-api-id' is unknown"},
+        {"message": "Unknown product: missing x-api-id"},
+        {"message": "bad", "data": "Unauthorized"},
+        [NO_UUID | {"data": "missing x-api-id", "message": "'Unauthorized' is no uuid"}],
+        [NO_UUID | {"params": {"missingProperty": 5, "errorType": "Unauthorized"}}],
+        [NO_UUID | {"errorType": ["Unauthorized"], "params": "x-api-id"}],
+    ],
+)
+def test_visitors_words_cannot_park_the_vendor(body: Any) -> None:
+    """What a stranger calls a product is no word about the account."""
+    assert classify(answer(400, body), 1).fate is Fate.REJECTED
+
+
+def test_page_instead_of_an_answer_is_a_wrong_address() -> None:
+    """A page for people is not 8SELECT's: nothing is given up, the operator is told."""
+    page = b"<html><script>x()</script><h1>Log in to\nWiFi</h1></html>"
+    assert classify(answer(200, page), 1) == Verdict(
+        Fate.MISCONFIGURED,
+        "200, but the answer is not 8SELECT's; check base_url: Log in to WiFi",
+        200,
+    )
+    assert classify(answer(200, b"Hi", content_type="text/HTML"), 1).fate is Fate.MISCONFIGURED
+
+
+@pytest.mark.parametrize(
+    ("statuses", "fate"),
+    [
+        (range(100, 200), Fate.UNCLEAR),
+        (range(200, 300), Fate.ACCEPTED),
+        (range(300, 400), Fate.MISCONFIGURED),
+        ((401, 402, 403, 404, 405, 406, 407), Fate.MISCONFIGURED),
+        ((410, 411, 414, 415, 421, 426, 431, 451), Fate.MISCONFIGURED),
+        ((408, 425, 429), Fate.THROTTLED),
+        ((400, 409, 412, 413, 416, 417, 418, 422, 423, 424, 428, 444, 499), Fate.REJECTED),
+        ((500, 502, 503, 504, 505, 507, 511, 520, 522, 524, 599), Fate.UNAVAILABLE),
+        ((501,), Fate.MISCONFIGURED),
+        ((0, 99, 600, 999), Fate.UNCLEAR),
+    ],
+)
+def test_every_status_has_its_fate(statuses: Any, fate: Fate) -> None:
+    """Without a body the status decides."""
+    for status in statuses:
+        verdict = classify(answer(status), 1)
+        assert (verdict.fate, verdict.status, verdict.refused) == (fate, status, {})
+
+
+@pytest.mark.parametrize("status", [301, 401, 404, 408, 429, 500, 503])
+def test_no_body_changes_what_other_statuses_say(status: int) -> None:
+    """An outage is none the less one for a list of errors."""
+    bare = classify(answer(status), 1).fate
+    assert classify(answer(status, [NO_SKU]), 1).fate is bare
+    assert classify(answer(status, {"errors": [{"errorType": "Unauthorized"}]}), 1).fate is bare
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_is_read_in_both_forms(status: int) -> None:
+    """Seconds, or a date measured against the answer's own; at most an hour."""
+    assert classify(answer(status, retry_after="7"), 1).retry_after_seconds == 7.0
+    assert classify(answer(status, retry_after="86400"), 1).retry_after_seconds == 3600.0
+    dated = answer(
+        status,
+        retry_after="Fri, 20 Nov 2026 10:00:30 GMT",
+        date="Fri, 20 Nov 2026 10:00:00 GMT",
+    )
+    assert classify(dated, 1).retry_after_seconds == 30.0
+    assert classify(answer(status), 1).retry_after_seconds is None
+    assert classify(answer(401, retry_after="7"), 1).retry_after_seconds is None
+
+
+def test_no_answer_is_unclear_only_if_the_request_went_out() -> None:
+    """What never left cannot have been stored."""
+    sent = HttpAnswer(None, {}, b"", "no answer within 30 s")
+    assert classify(sent, 1) == Verdict(Fate.UNCLEAR, "no answer within 30 s")
+    unsent = HttpAnswer(None, {}, b"", "connection refused", was_sent=False)
+    assert classify(unsent, 1) == Verdict(Fate.UNAVAILABLE, "connection refused")
+    assert classify(HttpAnswer(None, {}, b""), 1).detail == "no answer came"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"x-api-id: {API_ID} is unknown",
+        f"unknown x-api-id '{API_ID}'",
+        f'unknown API id "{API_ID}"',
+        f'{{"x-api-id": "{API_ID}"}}',
+        f"apiId={API_ID}&x=1",
+        f"bad request to /v3?api_key={API_ID}",
+    ],
+)
+@pytest.mark.parametrize("status", [200, 400, 401, 422, 500])
+def test_key_in_an_answer_is_masked(status: int, text: str) -> None:
+    """Details are shown and logged."""
+    for body in (text.encode(), {"message": text}, [{"message": text}], {"errors": [text]}):
+        verdict = classify(answer(status, body), 1)
+        assert "***" in verdict.detail
+        assert API_ID not in verdict.detail + "".join(verdict.refused.values())
+    assert API_ID not in classify(HttpAnswer(None, {}, b"", text), 1).detail
+
+
+def test_detail_is_one_line_of_bounded_length() -> None:
+    """No control character of an answer reaches a terminal or a log."""
+    detail = classify(answer(500, b"a\x1b[31m\r\nb\x00" + b"c" * 9000), 1).detail
+    assert detail.isprintable()
+    assert detail.startswith("500 a [31m b c")
+    assert len(detail) == 504
+    many = [NO_SKU | {"instancePath": f"/a\x1b{'b' * number}"} for number in range(400)]
+    detail = classify(answer(400, many), 1).detail
+    assert detail.isprintable()
+    assert len(detail) == 504
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 5) | st.text(max_size=5)
+    | st.sampled_from(["missing x-api-id", "Unauthorized", "/context/0/user", "sku"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
+        st.sampled_from([
+            "errors", "message", "error", "instancePath", "params", "errorType",
+            "missingProperty", "additionalProperty", "dataPath",
+        ]), inner, max_size=4
+    ),
+    max_leaves=10,
+)  # fmt: skip
+
+
+@given(
+    st.integers(100, 599) | st.none(),
+    st.binary(max_size=80) | json_values.map(lambda value: json.dumps(value).encode()),
+    st.dictionaries(
+        st.sampled_from(["retry-after", "date", "content-type"]), st.text(max_size=40), max_size=3
+    ),
+    st.integers(0, 3),
+)
+def test_any_answer_has_a_verdict(
+    status: int | None, body: bytes, headers: dict[str, str], count: int
+) -> None:
+    """Total over every answer; refused events are events of the request."""
+    verdict = classify(HttpAnswer(status, headers, body), count)
+    assert verdict.fate in Fate
+    assert set(verdict.refused) <= set(range(count))
+    assert all(verdict.refused.values())
+    assert not verdict.refused or verdict.fate is Fate.REJECTED
+    wait = verdict.retry_after_seconds
+    assert wait is None or 0 <= wait <= 3600
