@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from streams.cli import audit, produce, reasons, sandbox, status, topics, worker
+from streams.cli import audit, check, produce, reasons, sandbox, status, topics, worker
 
 app = typer.Typer(
     name="streams",
@@ -46,6 +46,7 @@ if find_spec("streams.cli.demo") is not None:
 app.command("worker")(worker.worker)
 app.command("status")(status.status)
 app.command("audit")(audit.audit)
+app.command("check")(check.check)
 app.add_typer(topics.app, name="topics")
 app.command("produce")(produce.produce)
 app.command("reasons")(reasons.reasons)

@@ -1,0 +1,158 @@
+"""``streams check``: what must be right before events flow, and what a mapping makes of them."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streams.cli.terminal import plain
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from streams.operations.check_findings import Finding
+    from streams.settings import Settings
+
+
+def check(
+    send_test: Annotated[
+        bool,
+        typer.Option(
+            "--send-test",
+            help="Let each vendor judge test events, by the means it documents for that.",
+        ),
+    ] = False,
+    mapping: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            allow_dash=True,
+            help="Show what each vendor would get for these JSON lines; - reads stdin.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
+) -> None:
+    """Look at settings, broker, topics and workers, then ask each vendor; nothing is stored.
+
+    Each finding is ok, a warning or a problem, with what to do about it. Ends with exit code 1
+    where there is a problem, 2 where it lies in the settings.
+
+    With --mapping, nothing is asked, not even a broker: FILE holds lines as `streams produce` takes
+    them, rows of users and products act on the events after them, and each event is shown as each
+    vendor would get it, or with the reason why not. What a vendor's own stage decides later
+    (contacts, thinning, duplicates) is not known here. Lines that cannot be read: exit code 1.
+    """
+    from streams.core.errors import SettingsError
+    from streams.settings import load_settings
+
+    if mapping is not None and send_test:
+        raise SettingsError(["--mapping and --send-test exclude each other."])
+    settings = load_settings()
+    code = (
+        _look(settings, send_test, as_json)
+        if mapping is None
+        else _preview(settings, mapping, as_json)
+    )
+    if code:
+        raise typer.Exit(code)
+
+
+def _look(settings: "Settings", send_test: bool, as_json: bool) -> int:
+    import asyncio
+    import sys
+
+    from streams.operations.check import check as run
+    from streams.operations.check import exit_code
+    from streams.telemetry import setup_logging
+
+    # Not above ERROR: why a broker cannot be reached is read from what aiokafka logs.
+    setup_logging(stream=sys.stderr, level="ERROR", secrets=settings.secrets())
+    findings: list[Finding] = []
+    console = _console()
+
+    async def all_of_them() -> None:
+        async for finding in run(settings, send_test=send_test, now_ms=_now_ms()):
+            findings.append(finding)
+            if not as_json:
+                _show(console, finding)
+
+    asyncio.run(all_of_them())
+    if as_json:
+        import json
+
+        typer.echo(json.dumps([f.to_json() for f in findings], indent=2, ensure_ascii=False))
+    return exit_code(findings)
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True)
+
+
+_STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
+
+
+def _show(console: "Console", finding: "Finding") -> None:
+    from rich.text import Text
+
+    line = Text()
+    line.append(f"{finding.level:<7}", _STYLES[finding.level])
+    line.append(f"  {finding.subject:<11}  ")
+    line.append(plain(f"{finding.text} {finding.remedy}".rstrip()))
+    console.print(line)
+
+
+def _preview(settings: "Settings", file: Path, as_json: bool) -> int:
+    from streams.operations.mapping_preview import UNREADABLE, Preview, previewed_vendors
+
+    vendors = previewed_vendors(settings)
+    preview = Preview(settings, vendors.plans, _now_ms())
+    rows = (
+        row
+        for number, line in enumerate(_lines(file), start=1)
+        if line.strip()
+        for row in preview.take(number, line)
+    )
+    if as_json:
+        for remark in vendors.remarks:
+            typer.echo(plain(remark), err=True)
+        return _write_json(rows, UNREADABLE)
+    from streams.cli.check_view import show_preview
+
+    outcomes = show_preview(_console(), rows, [plan.vendor for plan in vendors.plans])
+    for remark in (f"{preview.rows_taken:,} rows of users and products taken.", *vendors.remarks):
+        typer.echo(plain(remark))
+    return int(UNREADABLE in outcomes)
+
+
+def _write_json(rows: Iterable[object], unreadable: str) -> int:
+    """Write the array as it grows; a file may be long."""
+    import msgspec
+
+    code, separator = 0, "[\n"
+    for row in rows:
+        code |= getattr(row, "outcome", "") == unreadable
+        typer.echo(f"{separator}{msgspec.json.encode(row).decode()}", nl=False)
+        separator = ",\n"
+    typer.echo("[]" if separator == "[\n" else "\n]")
+    return int(code)
+
+
+def _lines(file: Path) -> Iterable[bytes]:
+    import sys
+
+    if str(file) == "-":
+        yield from sys.stdin.buffer
+        return
+    with file.open("rb") as opened:
+        yield from opened
+
+
+def _now_ms() -> int:
+    import time
+
+    return time.time_ns() // 1_000_000

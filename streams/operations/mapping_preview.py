@@ -1,0 +1,240 @@
+"""What each vendor would get for the lines of a file, and why not: no broker, network or clock.
+
+The same parser, rows, consent and mappings as enrichment; a row acts on the lines after it.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from streams.core.consent import MALFORMED, Ground, Malformed
+from streams.core.enrich import Decision, Enricher, Plan, Send, Skip
+from streams.core.errors import InvalidEvent, SettingsError
+from streams.core.events import Event, EventParser
+from streams.core.outcome import SKIP_MEANING, Outcome
+from streams.core.rows import InvalidRow, Product, User, decode_product, decode_user
+from streams.operations.produce import Outgoing, parse_line
+from streams.settings import Settings, variable
+from streams.vendors import VENDORS, plan_for
+
+SENT = "sent"
+"""The event goes to the vendor, as far as enrichment decides it."""
+UNREADABLE = "unreadable"
+"""The line is nothing that ``streams produce`` would write."""
+MALFORMED_ROW = "malformed_row"
+"""The row would be written and then counted as none (products) or as a no (users)."""
+
+
+class PreviewRow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What becomes of one line at one vendor, or of a line that no vendor hears of."""
+
+    line: int
+    """Counted from 1."""
+    outcome: str
+    """``sent``, ``skipped``, ``dead_lettered``, ``unreadable`` or ``malformed_row``."""
+    topic: str | None = None
+    """As the contract calls it, without a prefix."""
+    event_id: str | None = None
+    event_type: str | None = None
+    anonymous_id: str | None = None
+    vendor: str | None = None
+    """None: the line goes to no vendor at all."""
+    reason: str | None = None
+    """A word of ``streams reasons``."""
+    field: str | None = None
+    detail: str | None = None
+    """One clause or sentence for a person."""
+    consent: Ground | None = None
+    """What the yes rests on, where it is sent."""
+    payload: msgspec.Raw | None = None
+    """Exactly what the vendor receives for this event."""
+    contact: dict[str, str] | None = None
+    """What the sink looks the contact up by first; its id then joins the payload."""
+    notes: tuple[str, ...] = ()
+    """What enrichment put right: ``left_out:<field>``, ``clock_ahead``; ``made_event_id``."""
+
+
+class Previewed(NamedTuple):
+    """The vendors of a preview."""
+
+    plans: tuple[Plan, ...]
+    remarks: tuple[str, ...]
+    """Which vendors are not shown, or shown although they are off, one sentence each."""
+
+
+class _Sent(msgspec.Struct):
+    """The part of a vendor record that is shown."""
+
+    payload: msgspec.Raw
+    contact: dict[str, str] | None = None
+
+
+_decode_sent = msgspec.json.Decoder(_Sent).decode
+
+
+def previewed_vendors(settings: Settings) -> Previewed:
+    """Return every vendor but those switched off; a mapping needs no credentials."""
+    plans, remarks = [], []
+    on = settings.enabled_vendors()
+    for key, vendor in VENDORS.items():
+        section = settings.vendors[key]
+        if section.enabled is False:
+            switch = variable(key, "enabled")
+            remarks.append(f"{vendor.name} is switched off ({switch}=false) and not shown.")
+            continue
+        try:
+            plans.append(plan_for(vendor, section))
+        except SettingsError as error:
+            remarks.append(f"{vendor.name} is not shown: {' '.join(error.problems)}")
+            continue
+        if key not in on:
+            missing = " and ".join(
+                variable(key, name) for name in vendor.credentials if getattr(section, name) is None
+            )
+            remarks.append(
+                f"{vendor.name} is off until {missing} is given; it is shown all the same, "
+                "a mapping needs no credentials."
+            )
+    return Previewed(tuple(plans), tuple(remarks))
+
+
+class Preview:
+    """The tables and the decisions of one file; lines are given in order."""
+
+    def __init__(self, settings: Settings, plans: Iterable[Plan], now_ms: int) -> None:
+        """Start with empty tables; ``now_ms`` is taken for the Kafka time of every record."""
+        plans = tuple(plans)
+        self._now_ms = now_ms
+        self._topics = topics = settings.topics
+        self._enricher = Enricher(plans, settings.consent.mode)
+        self._keeps_email = any(
+            getattr(settings.vendors[plan.vendor], "lookup_email", False) for plan in plans
+        )
+        self._parsers = {
+            topics.clicks: EventParser(
+                "click", "shop.clicks", settings.source_clicks.field_map("source.clicks.fields")
+            ),
+            topics.add_to_carts: EventParser(
+                "add_to_cart",
+                "shop.add-to-carts",
+                settings.source_add_to_carts.field_map("source.add-to-carts.fields"),
+            ),
+        }
+        self._users: dict[bytes, User | Malformed] = {}
+        self._products: dict[bytes, Product] = {}
+        self._offsets: Counter[str] = Counter()
+        self.rows_taken = 0
+        """User and product rows, and tombstones, that now stand in the tables."""
+
+    def take(self, number: int, line: bytes) -> Iterator[PreviewRow]:
+        """Yield what becomes of a line: one row a vendor for an event, none for a good row."""
+        try:
+            outgoing = parse_line(line, self._topics)
+        except ValueError as problem:
+            yield PreviewRow(number, UNREADABLE, detail=str(problem))
+            return
+        if outgoing.topic in self._parsers:
+            yield from self._judge(number, outgoing)
+        else:
+            yield from self._fill(number, outgoing)
+
+    def _fill(self, number: int, outgoing: Outgoing) -> Iterator[PreviewRow]:
+        topic = self._topics.without_prefix(outgoing.topic)
+        key, value = outgoing.key, outgoing.value
+        if key is None:
+            yield PreviewRow(number, MALFORMED_ROW, topic, detail="the row has no key")
+            return
+        is_user = outgoing.topic == self._topics.users
+        try:
+            if is_user:
+                self._set_user(key, value)
+            else:
+                self._set_product(key, value)
+        except InvalidRow as problem:
+            if is_user:
+                self._users[key] = MALFORMED
+                effect = "it says no to every vendor until a good row or a tombstone comes"
+            else:
+                self._products.pop(key, None)
+                effect = "the product counts as absent"
+            yield PreviewRow(number, MALFORMED_ROW, topic, detail=f"{problem}; {effect}")
+        else:
+            self.rows_taken += 1
+
+    def _set_user(self, key: bytes, value: bytes | None) -> None:
+        # After a tombstone the visitor is a new one: the lines that follow are later than it.
+        if value is None:
+            self._users.pop(key, None)
+            return
+        user = decode_user(value)
+        self._users[key] = user if self._keeps_email else replace(user, email=None)
+
+    def _set_product(self, key: bytes, value: bytes | None) -> None:
+        if value is None:
+            self._products.pop(key, None)
+        else:
+            self._products[key] = decode_product(value)
+
+    def _judge(self, number: int, outgoing: Outgoing) -> Iterator[PreviewRow]:
+        topic = self._topics.without_prefix(outgoing.topic)
+        offset = self._offsets[topic]
+        self._offsets[topic] += 1
+        parser = self._parsers[outgoing.topic]
+        try:
+            event = parser.parse(outgoing.key, outgoing.value, 0, offset, self._now_ms)
+        except InvalidEvent as error:
+            yield PreviewRow(
+                number,
+                Outcome.DEAD_LETTERED,
+                topic,
+                reason=error.reason,
+                field=error.field,
+                detail=error.detail,
+            )
+            return
+        if event.event_id == f"{topic}-0-{offset}":
+            notes = (*event.notes, "made_event_id")
+        else:
+            notes = event.notes
+        decisions = self._enricher.decide(
+            event,
+            self._users.get(event.anonymous_id.encode()),
+            None,
+            self._products.get(event.product_id.encode()),
+            self._now_ms,
+            self._now_ms,
+        )
+        for decision in decisions:
+            yield _row(number, topic, event, notes, decision)
+
+
+def _row(
+    number: int, topic: str, event: Event, notes: tuple[str, ...], decision: Decision
+) -> PreviewRow:
+    row = PreviewRow(
+        number,
+        SENT,
+        topic,
+        event.event_id,
+        event.event_type,
+        event.anonymous_id,
+        decision.vendor,
+        notes=notes,
+    )
+    if isinstance(decision, Send):
+        sent = _decode_sent(decision.value)
+        return replace(row, consent=decision.consent, payload=sent.payload, contact=sent.contact)
+    if isinstance(decision, Skip):
+        reason = decision.reason
+        return replace(row, outcome=Outcome.SKIPPED, reason=reason, detail=SKIP_MEANING[reason])
+    error = decision.error
+    return replace(
+        row,
+        outcome=Outcome.DEAD_LETTERED,
+        reason=error.reason,
+        field=error.field,
+        detail=error.detail,
+    )
