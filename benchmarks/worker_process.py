@@ -179,5 +179,5 @@ def _children_cpu() -> float:
 
 def _bare_environment() -> dict[str, str]:
     """Keep what a Python process needs, and no setting of the person who measures."""
-    kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV")
+    kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH")
     return {name: os.environ[name] for name in kept if name in os.environ}
