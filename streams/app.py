@@ -117,7 +117,7 @@ def _build_sink(
         vendor,
         section,
         HttpClient(section.base_url, concurrency=vendor.concurrency(section)),
-        logic,
+        logic.keeper,
         clock=time.monotonic,
         random=random.random,
         on_defect=lambda error: leave(

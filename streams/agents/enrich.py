@@ -12,20 +12,20 @@ from typing import Any
 import msgspec
 from faust.types import TP
 
+from streams.agents.on_ranges import OnRanges, read_ranges
+from streams.agents.refusals import Refusals
 from streams.agents.tally import Tally
 from streams.core.consent import MALFORMED as NO_TO_ALL
 from streams.core.consent import Malformed
-from streams.core.dead_letter import build_dead_letter, encode_dead_letter
 from streams.core.enrich import Enricher, Refuse, Send
 from streams.core.errors import InvalidEvent
 from streams.core.events import EventParser
 from streams.core.fields import FieldMap
-from streams.core.outcome import DeadLetterReason, Outcome
-from streams.core.records import Origin, Receipt
+from streams.core.outcome import DeadLetterReason
 from streams.core.rows import Product, User, decode_product, decode_user, strip_email
 from streams.core.times import utc_text
 from streams.core.topics import Topics
-from streams.delivery.receipts import LIVE, encode_receipt, skipped_in_enrichment
+from streams.delivery.receipts import skipped_in_enrichment
 from streams.engine.app import Stage, StageApp
 from streams.engine.chunks import Records
 from streams.engine.failure import leave
@@ -38,32 +38,6 @@ MAX_ROW_DELAY_SECONDS = 5.0
 """A user row acts on every event that is read later than this after it (contract §3)."""
 DELIVERIES_UNDER_WAY = 8
 CACHED_ROWS = 100_000
-MAX_RANGES_BYTES = 3_500
-"""Below Kafka's 4,096 for a commit's metadata, with room for offsets to grow."""
-
-
-class OnRanges(msgspec.Struct):
-    """Raw offsets in which vendors were on: stored with each commit, for ``streams audit``."""
-
-    on: dict[str, list[list[int | None]]] = {}
-
-    def switch(self, enabled: Sequence[str], offset: int) -> None:
-        """Open a range at ``offset`` for each vendor that is on, close it for the others."""
-        for vendor in enabled:
-            ranges = self.on.setdefault(vendor, [])
-            if not ranges or ranges[-1][1] is not None:
-                ranges.append([offset, None])
-        for vendor, ranges in self.on.items():
-            if vendor not in enabled and ranges and ranges[-1][1] is None:
-                ranges[-1][1] = offset
-            ranges[:] = [range_ for range_ in ranges if range_[0] != range_[1]]
-        self._forget_the_oldest()
-
-    def _forget_the_oldest(self) -> None:
-        """Keep what fits: a vendor switched so often has its oldest ranges far below retention."""
-        while len(msgspec.json.encode(self)) > MAX_RANGES_BYTES:
-            longest = max(self.on.values(), key=len)
-            del longest[0]
 
 
 class EnrichStage(Stage):
@@ -88,14 +62,14 @@ class EnrichStage(Stage):
         self._enricher = enricher
         self._vendors = tuple(vendors)
         self._wall_ms = wall_ms
-        self._fields = {topics.clicks: click_fields, topics.add_to_carts: cart_fields}
+        fields = {topics.clicks: click_fields, topics.add_to_carts: cart_fields}
+        self._refusals = Refusals(topics, fields, self.tally.dead_lettered)
         self._parsers = {
             topics.clicks: EventParser("click", "shop.clicks", click_fields),
             topics.add_to_carts: EventParser("add_to_cart", "shop.add-to-carts", cart_fields),
         }
         self._events = {vendor: topics.events(vendor) for vendor in vendors}
         self._receipts = {vendor: topics.receipts(vendor) for vendor in vendors}
-        self._letters = {vendor: topics.dead_letters(vendor) for vendor in vendors}
         self._ranges: dict[TP, OnRanges] = {}
         self._under_way: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(DELIVERIES_UNDER_WAY)
@@ -139,7 +113,7 @@ class EnrichStage(Stage):
     async def on_start_positions(self, positions: Mapping[TP, tuple[int, str]]) -> None:
         """Note from which raw offset on each vendor is on."""
         for tp, (offset, metadata) in positions.items():
-            ranges = _read_ranges(tp, metadata)
+            ranges = read_ranges(tp, metadata)
             ranges.switch(self._vendors, offset)
             self._ranges[tp] = ranges
 
@@ -219,13 +193,13 @@ class EnrichStage(Stage):
                     now_ms,
                 )
             except InvalidEvent as error:
-                self._dead_letter(tp, record, error, at, outputs)
+                self._refusals.no_event(tp, record, error, at, outputs)
                 continue
             except Exception as defect:
                 log.exception("our own code failed over %s", source)
                 words = f"{type(defect).__name__}: {defect}"
                 letter = InvalidEvent(DeadLetterReason.DEFECT, words)
-                self._dead_letter(tp, record, letter, at, outputs)
+                self._refusals.no_event(tp, record, letter, at, outputs)
                 continue
             if event.notes:
                 tally.notes.update(event.notes)
@@ -239,7 +213,7 @@ class EnrichStage(Stage):
                     ]
                     append(self._events[vendor], partition, key, decision.value, headers)
                 elif isinstance(decision, Refuse):
-                    self._refuse(tp, record, event.event_id, decision, at, outputs)
+                    self._refusals.not_for_vendor(tp, record, event.event_id, decision, at, outputs)
                 else:
                     tally.skipped[decision.reason] += 1
                     receipt = skipped_in_enrichment(event.event_id, decision.reason, source, at)
@@ -274,86 +248,6 @@ class EnrichStage(Stage):
         product = decode_product(row)
         self._decoded_products[key] = (row, product)
         return product
-
-    def _dead_letter(
-        self, tp: TP, record: Any, error: InvalidEvent, at: str, outputs: Outputs
-    ) -> None:
-        letter = build_dead_letter(
-            stage="enrich",
-            reason=error.reason,
-            detail=error.detail,
-            field=error.field,
-            source=Origin(tp.topic, tp.partition, record.offset, record.timestamp),
-            record=record.value,
-            at=at,
-            fields=self._fields[tp.topic],
-        )
-        self.tally.dead_lettered[error.reason] += 1
-        outputs.append(
-            self._topics.enrich_dead_letters,
-            tp.partition,
-            _short_key(record.key),
-            encode_dead_letter(letter),
-        )
-
-    def _refuse(
-        self, tp: TP, record: Any, event_id: str, refusal: Refuse, at: str, outputs: Outputs
-    ) -> None:
-        """Keep an event that one vendor cannot get, and say so in its receipt."""
-        error = refusal.error
-        letter = build_dead_letter(
-            stage="enrich",
-            vendor=refusal.vendor,
-            event_id=event_id,
-            reason=error.reason,
-            detail=error.detail,
-            field=error.field,
-            source=Origin(tp.topic, tp.partition, record.offset, record.timestamp),
-            record=record.value,
-            at=at,
-            fields=self._fields[tp.topic],
-        )
-        self.tally.dead_lettered[error.reason] += 1
-        outputs.append(
-            self._letters[refusal.vendor], tp.partition, record.key, encode_dead_letter(letter)
-        )
-        receipt = Receipt(
-            event_id=event_id,
-            outcome=Outcome.DEAD_LETTERED,
-            at=at,
-            attempts=0,
-            source=f"{tp.topic}/{tp.partition}/{record.offset}",
-            lane=LIVE,
-            position=None,
-            reason=error.reason,
-        )
-        outputs.append(
-            self._receipts[refusal.vendor],
-            tp.partition,
-            event_id.encode(),
-            encode_receipt(receipt),
-        )
-
-
-def _read_ranges(tp: TP, metadata: str) -> OnRanges:
-    try:
-        return msgspec.json.decode(metadata, type=OnRanges) if metadata else OnRanges()
-    except msgspec.DecodeError:
-        log.warning(
-            "%s partition %d: commit metadata that is not ours: %.80r; in which offsets vendors "
-            "were on counts from here",
-            *tp,
-            metadata,
-        )
-        return OnRanges()
-
-
-MAX_KEY_BYTES = 64 * 1024
-
-
-def _short_key(key: bytes | None) -> bytes | None:
-    """Return the record's own key, cut where a stranger's key would not fit a batch."""
-    return key if key is None else key[:MAX_KEY_BYTES]
 
 
 def _admit_user(*, keep_email: bool) -> Callable[[bytes], bytes]:

@@ -16,6 +16,7 @@ from streams.agents.tally import Tally
 from streams.core.snapshot import Totals, VendorStatus, WorkerSnapshot, encode_snapshot
 from streams.delivery.courier import Courier
 from streams.engine.app import StageApp
+from streams.engine.backlog import lag, oldest_unsettled_ms
 
 log = logging.getLogger("streams.status")
 
@@ -69,14 +70,14 @@ class Reporter:
         app, tally, now_ms = self._app, self._tally, self._wall_ms()
         not_ready = self.not_ready()
         partitions: dict[str, list[int]] = {}
-        lag: Counter[str] = Counter()
+        lag_by_topic: Counter[str] = Counter()
         oldest_ms = None
         if app._consumer is not None and app._consumer._thread._consumer is not None:
             for tp in sorted(app._consumer.assignment()):
                 partitions.setdefault(tp.topic, []).append(tp.partition)
-            for tp, records in app._consumer.lag().items():
-                lag[tp.topic] += records
-            oldest_ms = app._consumer.oldest_unsettled_ms()
+            for tp, records in lag(app._consumer).items():
+                lag_by_topic[tp.topic] += records
+            oldest_ms = oldest_unsettled_ms(app._consumer)
         return WorkerSnapshot(
             worker=self.worker,
             stage=app.stage,
@@ -89,7 +90,7 @@ class Reporter:
             ready=not not_ready,
             not_ready=not_ready,
             partitions=partitions,
-            lag=dict(lag),
+            lag=dict(lag_by_topic),
             totals=self._totals(),
             rate=round(self._rate, 1),
             oldest_unsettled_seconds=(

@@ -3,36 +3,32 @@
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping
-from itertools import chain
 from time import time
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from faust.types import TP
 
+from streams.agents.keeper import Keeper, Settlement, happened_ms
 from streams.agents.tally import Tally
-from streams.core.dead_letter import build_dead_letter, encode_dead_letter
-from streams.core.outcome import DeadLetterReason, Outcome, SkipReason, Verdict
-from streams.core.records import Origin, Receipt, Source, VendorRecord
-from streams.core.times import to_ms, utc_text
+from streams.core.outcome import DeadLetterReason, Outcome, SkipReason
+from streams.core.records import VendorRecord
+from streams.core.times import utc_text
 from streams.core.topics import Topics
 from streams.delivery.courier import Courier
 from streams.delivery.progress import Admission, Metadata, Progress, Recalled, read_metadata
-from streams.delivery.receipts import LIVE, decode_receipt, encode_receipt
+from streams.delivery.receipts import LIVE, decode_receipt
 from streams.delivery.strand import Item
 from streams.engine.app import Stage, StageApp
 from streams.engine.chunks import Records
 from streams.engine.failure import leave
+from streams.engine.outputs import Outputs
 from streams.engine.tail import read_to_end, reader
 from streams.vendors.base import Vendor, VendorSettings
 
 log = logging.getLogger("streams.sink")
 
 HOUR_MS = 3_600_000
-AGES_OF_A_REQUEST = 20
-"""How many of a request's events are measured for the ages that are shown."""
-FLUSH_SECONDS = 2.0
-"""What writing the last receipts may take when the worker stops or a partition goes."""
 
 
 class RawVendorRecord(VendorRecord, frozen=True, gc=False):
@@ -42,16 +38,6 @@ class RawVendorRecord(VendorRecord, frozen=True, gc=False):
 
 
 _decode_raw = msgspec.json.Decoder(RawVendorRecord).decode
-
-
-class Settlement(NamedTuple):
-    """One outcome, of one or more events, that waits to be kept."""
-
-    items: tuple[Item, ...]
-    outcome: Outcome
-    reason: str | None
-    verdict: Verdict | None
-    words: str = ""
 
 
 class SinkStage(Stage):
@@ -65,21 +51,20 @@ class SinkStage(Stage):
     ) -> None:
         self.tally = Tally()
         self._vendor = vendor
-        self._settings = settings
-        self._secrets = secrets
-        self._topics = topics
         self._events = topics.events(vendor.key)
         self._receipts = topics.receipts(vendor.key)
-        self._letters = topics.dead_letters(vendor.key)
         self._progress: dict[int, Progress] = {}
         self._max_age_ms = (
             None if settings.max_age_hours is None else round(settings.max_age_hours * HOUR_MS)
         )
-        self._outbox: list[Settlement] = []
-        self._keep = asyncio.Event()
-        self._kept = asyncio.Event()
-        self._kept.set()
-        self._keeper: asyncio.Task[None] | None = None
+        self.keeper = Keeper(
+            vendor,
+            topics,
+            secrets,
+            self.tally,
+            new_outputs=self._new_outputs,
+            settled=self._advance,
+        )
 
     def bind(self, app: StageApp, courier: Courier) -> None:
         """Declare this stage's agent."""
@@ -101,7 +86,7 @@ class SinkStage(Stage):
         """Recall from metadata and receipts what was settled above each committed offset."""
         for tp in positions:
             await self.courier.close_partition(tp.partition)
-        await self._flushed()
+        await self.keeper.flushed()
         known = {tp.partition: _read(tp, metadata) for tp, (_, metadata) in positions.items()}
         starts = {(self._receipts, p): metadata.receipts for p, metadata in known.items()}
         async with reader(self.app.options.client_options) as consumer:
@@ -112,8 +97,7 @@ class SinkStage(Stage):
             self._progress[tp.partition] = Progress(
                 offset, known[tp.partition], recalled, ends.get(of_receipts, 0)
             )
-        if self._keeper is None:
-            self._keeper = asyncio.ensure_future(self._keep_outcomes())
+        self.keeper.start()
         self.courier.resume()
 
     def on_partitions_gone(self, tps: Iterable[TP]) -> None:
@@ -124,7 +108,7 @@ class SinkStage(Stage):
     async def settle(self, seconds: float) -> None:
         """Begin no request, take the answers that come in time, and keep them."""
         await self.courier.quiesce(seconds)
-        await self._flushed()
+        await self.keeper.flushed()
 
     def on_expired(self, tp: TP, records: int) -> None:
         """Count and say what retention deleted before it was read."""
@@ -178,11 +162,12 @@ class SinkStage(Stage):
                 vendor_record.timestamp,
                 value or b"",
                 raw_ms,
+                record.key,
                 progress,
             )
             tally.events += 1
-            if self._max_age_ms is not None and now_ms - _ms(item) > self._max_age_ms:
-                self._settle(Settlement((item,), Outcome.SKIPPED, SkipReason.TOO_OLD, None))
+            if self._max_age_ms is not None and now_ms - happened_ms(item) > self._max_age_ms:
+                self.keeper.keep(Settlement((item,), Outcome.SKIPPED, SkipReason.TOO_OLD, None))
                 continue
             add(item, bytes(vendor_record.payload), strand_key(vendor_record))
         self.courier.go()
@@ -198,149 +183,22 @@ class SinkStage(Stage):
             timestamp=utc_text(record.timestamp),
             record=record.value or b"",
             raw_ms=record.timestamp,
+            key=record.key,
             tag=self._progress[tp.partition],
         )
         self._progress[tp.partition].take_foreign(record.offset)
         words = f"no vendor record: {problem}"
-        self._settle(
+        self.keeper.keep(
             Settlement((item,), Outcome.DEAD_LETTERED, DeadLetterReason.INVALID_JSON, None, words)
         )
 
-    # -- the courier's desk
-
-    def accepted(self, items: tuple[Item, ...], verdict: Verdict) -> None:
-        """Keep that the vendor took these events."""
-        now_ms = time() * 1000
-        sampled = items[:: 1 + len(items) // AGES_OF_A_REQUEST]
-        self.tally.note_ages([(now_ms - _ms(item)) / 1000 for item in sampled])
-        self._settle(Settlement(items, Outcome.ACCEPTED, None, verdict))
-
-    def rejected(self, item: Item, words: str, verdict: Verdict) -> None:
-        """Keep that the vendor refused this event, in its own words."""
-        reason = DeadLetterReason.REJECTED
-        self._settle(Settlement((item,), Outcome.DEAD_LETTERED, reason, verdict, words))
-
-    def skipped(self, items: tuple[Item, ...], verdict: Verdict) -> None:
-        """Keep that these events are not sent, for the verdict's named reason."""
-        self._settle(Settlement(items, Outcome.SKIPPED, verdict.skip, verdict))
-
-    def _settle(self, settlement: Settlement) -> None:
-        self._outbox.append(settlement)
-        self._kept.clear()
-        self._keep.set()
-
-    # -- keeping outcomes
-
-    async def _flushed(self) -> None:
-        try:
-            await asyncio.wait_for(self._kept.wait(), FLUSH_SECONDS)
-        except TimeoutError:
-            log.warning("the last receipts were not acknowledged in time; they are written again")
-
-    async def _keep_outcomes(self) -> None:
-        """Write what waits, one round after the other: a slow broker only makes rounds bigger."""
-        try:
-            while True:
-                await self._keep.wait()
-                self._keep.clear()
-                settlements, self._outbox = self._outbox, []
-                if settlements:
-                    await self._write(settlements)
-                if not self._outbox:
-                    self._kept.set()
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:
-            leave(f"keeping outcomes failed: {error}", cause=error)
-
-    async def _write(self, settlements: list[Settlement]) -> None:
-        outputs = self.app.new_outputs()
-        append = outputs.append
-        at = utc_text(int(time() * 1000))
-        by_partition: dict[int, list[Item]] = {}
-        for settlement in settlements:
-            for item in settlement.items:
-                partition = item.partition
-                by_partition.setdefault(partition, []).append(item)
-                receipt = encode_receipt(_receipt(item, settlement, at))
-                append(self._receipts, partition, item.event_id.encode(), receipt)
-                if settlement.outcome is Outcome.DEAD_LETTERED:
-                    letter = self._letter(item, settlement, at)
-                    append(self._letters, partition, _visitor_key(item), letter)
-        written = await (await outputs.send()).acknowledged()
-        for partition, items in by_partition.items():
-            offsets = chain.from_iterable(written[self._receipts, partition])
-            for item, offset in zip(items, offsets, strict=True):
-                item.tag.settle(item.position, offset)
-            self._advance(partition)
-        for settlement in settlements:
-            self._count(settlement)
+    def _new_outputs(self) -> Outputs:
+        return self.app.new_outputs()
 
     def _advance(self, partition: int) -> None:
         progress = self._progress.get(partition)
         if progress is not None:
             self.app.consumer.settle_below(TP(self._events, partition), progress.safe_below())
-
-    def _count(self, settlement: Settlement) -> None:
-        count = len(settlement.items)
-        match settlement.outcome:
-            case Outcome.ACCEPTED:
-                self.tally.accepted += count
-            case Outcome.SKIPPED:
-                self.tally.skipped[str(settlement.reason)] += count
-            case _:
-                self.tally.dead_lettered[str(settlement.reason)] += count
-
-    def _letter(self, item: Item, settlement: Settlement, at: str) -> bytes:
-        verdict = settlement.verdict
-        source = Source.parse(item.source)
-        letter = build_dead_letter(
-            stage="deliver",
-            vendor=self._vendor.key,
-            event_id=item.event_id,
-            reason=str(settlement.reason),
-            detail=settlement.words,
-            vendor_message=settlement.words,
-            status=None if verdict is None else verdict.status,
-            answer=None if verdict is None else verdict.detail,
-            attempts=item.attempts,
-            at=at,
-            source=Origin(source.topic, source.partition, source.offset, item.raw_ms),
-            record=item.record,
-            secrets=self._secrets,
-        )
-        return encode_dead_letter(letter)
-
-
-def _receipt(item: Item, settlement: Settlement, at: str) -> Receipt:
-    verdict = settlement.verdict
-    return Receipt(
-        item.event_id,
-        settlement.outcome,
-        at,
-        item.attempts,
-        item.source,
-        LIVE,
-        item.position,
-        settlement.reason,
-        None if verdict is None else verdict.status,
-        None if verdict is None else verdict.vendor_ref,
-    )
-
-
-def _ms(item: Item) -> int:
-    """Return when it happened; the raw record's Kafka time where a stranger wrote nonsense."""
-    try:
-        return to_ms(item.timestamp)
-    except ValueError:
-        return item.raw_ms
-
-
-def _visitor_key(item: Item) -> bytes | None:
-    try:
-        return _decode_raw(item.record).anonymous_id.encode()
-    except msgspec.DecodeError:
-        return None
 
 
 def _read(tp: TP, metadata: str) -> Metadata:

@@ -25,6 +25,8 @@ class Item:
     """The vendor record as it lies on its topic, for a dead letter."""
     raw_ms: int
     """Kafka time of the raw record."""
+    key: bytes | None = None
+    """The vendor record's key."""
     tag: Any = None
     """The sink's own: what the outcome is settled in."""
     attempts: int = 0

@@ -8,6 +8,8 @@ Rules that keep it from losing records:
 - a partition has a bounded number of unsettled chunks, so that no agent's queue ever fills and
   blocks the others; what is fetched beyond that waits here, and beyond a second bound is not
   fetched at all.
+
+One module, though a long one: what keeps it safe is the order in which the loops touch one state.
 """
 
 import asyncio
@@ -23,7 +25,13 @@ from faust.types import TP
 from mode import Service
 
 from streams.engine.chunks import ChunkMessage, Record
-from streams.engine.failure import DO_NOT_RESTART, SERVICE_LOG, FencedError, leave
+from streams.engine.failure import (
+    SERVICE_LOG,
+    FencedError,
+    leave,
+    leave_fenced,
+    leave_recreated,
+)
 from streams.engine.ledger import Ledger
 from streams.engine.tables import Recovery
 from streams.engine.thread import Committed, ConsumerThread
@@ -75,7 +83,7 @@ class Consumer(driver.Consumer):
         except asyncio.CancelledError:
             raise
         except FencedError:
-            self._leave_fenced()
+            leave_fenced()
         except Exception as error:
             leave(f"fetching from Kafka failed: {error!r}", cause=error)
 
@@ -118,7 +126,7 @@ class Consumer(driver.Consumer):
             if epoch != self._epoch:
                 return
         elif expected is not None and records[0].offset < expected:
-            self._leave_recreated(tp, expected, records[0].offset)
+            leave_recreated(self.app.stage, tp, expected, records[0].offset)
         self._next_offset[tp] = records[-1].offset + 1
         self._stash.setdefault(tp, deque()).extend(records)
 
@@ -202,7 +210,7 @@ class Consumer(driver.Consumer):
         try:
             committed: bool = await self._thread.commit_with_metadata(due)
         except FencedError:
-            self._leave_fenced()
+            leave_fenced()
         except KafkaError as error:
             leave(f"committing to Kafka failed: {error!r}", cause=error)
         if committed:
@@ -245,7 +253,7 @@ class Consumer(driver.Consumer):
             for tp, at in found.items():
                 offset = at.log_start if at.offset is None else at.offset
                 if offset > at.log_end:
-                    self._leave_recreated(tp, offset, at.log_end)
+                    leave_recreated(self.app.stage, tp, offset, at.log_end)
                 if offset < at.log_start:
                     self.app.on_expired(tp, at.log_start - offset)
                     offset = at.log_start
@@ -260,7 +268,7 @@ class Consumer(driver.Consumer):
             )
             await self._thread.seek_all(start_at)
         except FencedError:
-            self._leave_fenced()
+            leave_fenced()
         finally:
             self._seeking = False
 
@@ -293,50 +301,12 @@ class Consumer(driver.Consumer):
             self._committed.pop(tp, None)
             self._committed_at.pop(tp, None)
 
-    # -- what is shown of it
-
-    def oldest_unsettled_ms(self) -> int | None:
-        """Return the Kafka time of the oldest record that was read and is not settled."""
-        oldest = None
-        for tp, ledger in self.ledgers.items():
-            record = ledger.oldest_open() or next(iter(self._stash.get(tp, ())), None)
-            if record is not None and (oldest is None or record.timestamp < oldest):
-                oldest = record.timestamp
-        return oldest
-
-    def lag(self) -> dict[TP, int]:
-        """Return, by source partition, how many offsets lie above what is settled."""
-        lag = {}
-        assigned = self.assignment()
-        for tp, ledger in self.ledgers.items():
-            if tp not in assigned:
-                continue
-            end = self.highwater(tp)
-            settled = ledger.committable()
-            if settled is None:
-                settled = self._committed[tp][0] if tp in self._committed else None
-            if settled is None:
-                settled = self._started_at.get(tp)
-            if end is not None and settled is not None:
-                lag[tp] = max(0, end - settled)
-        return lag
+    def settled_at_start(self, tp: TP) -> int | None:
+        """Return the offset up to which a partition was settled when this worker took it."""
+        known = self._committed.get(tp)
+        return known[0] if known else self._started_at.get(tp)
 
     # -- Faust's own checks, which chunks would only mislead
 
     async def verify_all_partitions_active(self) -> None:
         """Skip Faust's livelock log four times a second: it knows nothing of chunks."""
-
-    def _leave_fenced(self) -> None:
-        leave(
-            "another worker runs with the same stage, host and slot and has taken over; "
-            "stop one of them or start it with another --slot",
-            code=DO_NOT_RESTART,
-        )
-
-    def _leave_recreated(self, tp: TP, committed: int, log_end: int) -> None:
-        leave(
-            f"{tp.topic} partition {tp.partition} has come to offset {log_end}, below offset "
-            f"{committed} up to which this group has read: the topic was recreated. Run "
-            f"`streams offsets reset --stage {self.app.stage} --to earliest` and start again",
-            code=DO_NOT_RESTART,
-        )

@@ -30,3 +30,22 @@ def leave(message: str, *, code: int = RESTART, cause: BaseException | None = No
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def leave_fenced() -> NoReturn:
+    """End the process for good: another one has its name in the group."""
+    leave(
+        "another worker runs with the same stage, host and slot and has taken over; "
+        "stop one of them or start it with another --slot",
+        code=DO_NOT_RESTART,
+    )
+
+
+def leave_recreated(stage: str, tp: tuple[str, int], read: int, found: int) -> NoReturn:
+    """End the process for good: a topic's offsets begin anew, so old ones mean nothing."""
+    leave(
+        f"{tp[0]} partition {tp[1]} has come to offset {found}, below offset {read} up to which "
+        f"this group has read: the topic was recreated. Run `streams offsets reset --stage "
+        f"{stage} --to earliest` and start again",
+        code=DO_NOT_RESTART,
+    )

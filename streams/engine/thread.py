@@ -10,6 +10,7 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from streams.engine import coordinator as coordinator  # replaces aiokafka's
 from streams.engine.chunks import Record
 from streams.engine.failure import SERVICE_LOG, FencedError
 

@@ -1,0 +1,204 @@
+"""Keeps outcomes: dead letters and receipts are written before an event counts as settled."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from itertools import chain
+from time import time
+from typing import NamedTuple
+
+from streams.agents.tally import Tally
+from streams.core.dead_letter import build_dead_letter, encode_dead_letter
+from streams.core.outcome import DeadLetterReason, Outcome, Verdict
+from streams.core.records import Origin, Receipt, Source
+from streams.core.times import to_ms, utc_text
+from streams.core.topics import Topics
+from streams.delivery.receipts import LIVE, encode_receipt
+from streams.delivery.strand import Item
+from streams.engine.failure import leave
+from streams.engine.outputs import Outputs
+from streams.vendors.base import Vendor
+
+log = logging.getLogger("streams.sink")
+
+AGES_OF_A_REQUEST = 20
+"""How many of a request's events are measured for the ages that are shown."""
+FLUSH_SECONDS = 2.0
+"""What writing the last receipts may take when the worker stops or a partition goes."""
+
+
+class Settlement(NamedTuple):
+    """One outcome, of one or more events, that waits to be kept."""
+
+    items: tuple[Item, ...]
+    outcome: Outcome
+    reason: str | None
+    verdict: Verdict | None
+    words: str = ""
+
+
+class Keeper:
+    """The courier's desk: takes outcomes, writes them in rounds, then settles their events."""
+
+    def __init__(
+        self,
+        vendor: Vendor,
+        topics: Topics,
+        secrets: tuple[str, ...],
+        tally: Tally,
+        *,
+        new_outputs: Callable[[], Outputs],
+        settled: Callable[[int], None],
+    ) -> None:
+        self._vendor = vendor
+        self._receipts = topics.receipts(vendor.key)
+        self._letters = topics.dead_letters(vendor.key)
+        self._secrets = secrets
+        self._tally = tally
+        self._new_outputs = new_outputs
+        self._settled = settled
+        """Called with each partition of which events were settled."""
+        self._outbox: list[Settlement] = []
+        self._work = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to write, if it has not begun."""
+        if self._task is None:
+            self._task = asyncio.ensure_future(self._keep())
+
+    def keep(self, settlement: Settlement) -> None:
+        """Take an outcome."""
+        self._outbox.append(settlement)
+        self._idle.clear()
+        self._work.set()
+
+    async def flushed(self) -> None:
+        """Wait until all is kept, but not for long."""
+        try:
+            await asyncio.wait_for(self._idle.wait(), FLUSH_SECONDS)
+        except TimeoutError:
+            log.warning("the last receipts were not acknowledged in time; they are written again")
+
+    # -- the courier's desk
+
+    def accepted(self, items: tuple[Item, ...], verdict: Verdict) -> None:
+        """Keep that the vendor took these events."""
+        now_ms = time() * 1000
+        sampled = items[:: 1 + len(items) // AGES_OF_A_REQUEST]
+        self._tally.note_ages([(now_ms - happened_ms(item)) / 1000 for item in sampled])
+        self.keep(Settlement(items, Outcome.ACCEPTED, None, verdict))
+
+    def rejected(self, item: Item, words: str, verdict: Verdict) -> None:
+        """Keep that the vendor refused this event, in its own words."""
+        reason = DeadLetterReason.REJECTED
+        self.keep(Settlement((item,), Outcome.DEAD_LETTERED, reason, verdict, words))
+
+    def skipped(self, items: tuple[Item, ...], verdict: Verdict) -> None:
+        """Keep that these events are not sent, for the verdict's named reason."""
+        self.keep(Settlement(items, Outcome.SKIPPED, verdict.skip, verdict))
+
+    # -- rounds
+
+    async def _keep(self) -> None:
+        """Write what waits, one round after the other: a slow broker only makes rounds bigger."""
+        try:
+            while True:
+                await self._work.wait()
+                self._work.clear()
+                settlements, self._outbox = self._outbox, []
+                if settlements:
+                    await self._write(settlements)
+                if not self._outbox:
+                    self._idle.set()
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            leave(f"keeping outcomes failed: {error}", cause=error)
+
+    async def _write(self, settlements: list[Settlement]) -> None:
+        at = utc_text(int(time() * 1000))
+        await self._write_letters(settlements, at)
+        outputs = self._new_outputs()
+        append = outputs.append
+        by_partition: dict[int, list[Item]] = {}
+        for settlement in settlements:
+            for item in settlement.items:
+                by_partition.setdefault(item.partition, []).append(item)
+                receipt = encode_receipt(_receipt(item, settlement, at))
+                append(self._receipts, item.partition, item.event_id.encode(), receipt)
+        written = await (await outputs.send()).acknowledged()
+        for partition, items in by_partition.items():
+            offsets = chain.from_iterable(written[self._receipts, partition])
+            for item, offset in zip(items, offsets, strict=True):
+                item.tag.settle(item.position, offset)
+            self._settled(partition)
+        for settlement in settlements:
+            self._count(settlement)
+
+    async def _write_letters(self, settlements: list[Settlement], at: str) -> None:
+        """Write dead letters first: a receipt is what says that nothing more is to be done."""
+        outputs = self._new_outputs()
+        for settlement in settlements:
+            if settlement.outcome is Outcome.DEAD_LETTERED:
+                for item in settlement.items:
+                    letter = self._letter(item, settlement, at)
+                    outputs.append(self._letters, item.partition, item.key, letter)
+        if outputs:
+            await (await outputs.send()).acknowledged()
+
+    def _count(self, settlement: Settlement) -> None:
+        count = len(settlement.items)
+        match settlement.outcome:
+            case Outcome.ACCEPTED:
+                self._tally.accepted += count
+            case Outcome.SKIPPED:
+                self._tally.skipped[str(settlement.reason)] += count
+            case _:
+                self._tally.dead_lettered[str(settlement.reason)] += count
+
+    def _letter(self, item: Item, settlement: Settlement, at: str) -> bytes:
+        verdict = settlement.verdict
+        source = Source.parse(item.source)
+        letter = build_dead_letter(
+            stage="deliver",
+            vendor=self._vendor.key,
+            event_id=item.event_id,
+            reason=str(settlement.reason),
+            detail=settlement.words,
+            vendor_message=settlement.words,
+            status=None if verdict is None else verdict.status,
+            answer=None if verdict is None else verdict.detail,
+            attempts=item.attempts,
+            at=at,
+            source=Origin(source.topic, source.partition, source.offset, item.raw_ms),
+            record=item.record,
+            secrets=self._secrets,
+        )
+        return encode_dead_letter(letter)
+
+
+def happened_ms(item: Item) -> int:
+    """Return when it happened; the raw record's Kafka time where a stranger wrote nonsense."""
+    try:
+        return to_ms(item.timestamp)
+    except ValueError:
+        return item.raw_ms
+
+
+def _receipt(item: Item, settlement: Settlement, at: str) -> Receipt:
+    verdict = settlement.verdict
+    return Receipt(
+        item.event_id,
+        settlement.outcome,
+        at,
+        item.attempts,
+        item.source,
+        LIVE,
+        item.position,
+        settlement.reason,
+        None if verdict is None else verdict.status,
+        None if verdict is None else verdict.vendor_ref,
+    )

@@ -1,0 +1,84 @@
+"""Enrichment's refusals: raw records that become no event, or none for one vendor."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from faust.types import TP
+
+from streams.core.dead_letter import build_dead_letter, encode_dead_letter
+from streams.core.enrich import Refuse
+from streams.core.errors import InvalidEvent
+from streams.core.fields import FieldMap
+from streams.core.outcome import Outcome
+from streams.core.records import Origin, Receipt
+from streams.core.topics import Topics
+from streams.delivery.receipts import LIVE, encode_receipt
+from streams.engine.chunks import Record
+from streams.engine.outputs import Outputs
+
+MAX_KEY_BYTES = 64 * 1024
+"""A stranger's longer key is cut, so that it fits a batch."""
+
+
+class Refusals:
+    """Writes dead letters, and counts them by reason."""
+
+    def __init__(
+        self, topics: Topics, fields: Mapping[str, FieldMap | None], counts: Counter[str]
+    ) -> None:
+        self._topics = topics
+        self._fields = fields
+        self._counts = counts
+
+    def no_event(
+        self, tp: TP, record: Record, error: InvalidEvent, at: str, outputs: Outputs
+    ) -> None:
+        """Keep a record that can never become an event."""
+        key = record.key if record.key is None else record.key[:MAX_KEY_BYTES]
+        letter = self._letter(tp, record, error, at)
+        outputs.append(self._topics.enrich_dead_letters, tp.partition, key, letter)
+
+    def not_for_vendor(
+        self, tp: TP, record: Record, event_id: str, refusal: Refuse, at: str, outputs: Outputs
+    ) -> None:
+        """Keep an event that one vendor cannot get, and say so in its receipt."""
+        vendor, error = refusal
+        letter = self._letter(tp, record, error, at, vendor, event_id)
+        outputs.append(self._topics.dead_letters(vendor), tp.partition, record.key, letter)
+        receipt = Receipt(
+            event_id=event_id,
+            outcome=Outcome.DEAD_LETTERED,
+            at=at,
+            attempts=0,
+            source=f"{tp.topic}/{tp.partition}/{record.offset}",
+            lane=LIVE,
+            position=None,
+            reason=error.reason,
+        )
+        to = self._topics.receipts(vendor)
+        outputs.append(to, tp.partition, event_id.encode(), encode_receipt(receipt))
+
+    def _letter(
+        self,
+        tp: TP,
+        record: Record,
+        error: InvalidEvent,
+        at: str,
+        vendor: str | None = None,
+        event_id: str | None = None,
+    ) -> bytes:
+        self._counts[error.reason] += 1
+        return encode_dead_letter(
+            build_dead_letter(
+                stage="enrich",
+                vendor=vendor,
+                event_id=event_id,
+                reason=error.reason,
+                detail=error.detail,
+                field=error.field,
+                source=Origin(tp.topic, tp.partition, record.offset, record.timestamp),
+                record=record.value,
+                at=at,
+                fields=self._fields[tp.topic],
+            )
+        )
