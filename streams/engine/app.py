@@ -148,6 +148,10 @@ class StageApp(faust.App):
             value_serializer="raw",
             datadir=options.data_dir,
             cython_optimizations=True,
+            # Nobody routes by it. It must stay the same while the instance id does: the broker
+            # hands a restarted worker its old assignment, and Faust asserts that the URL in it is
+            # its own, which it is not after a change of the web port.
+            canonical_url=f"http://localhost/{options.instance_id}",
             web_bind=options.web_host,
             web_host=options.web_host,
             web_port=options.web_port,

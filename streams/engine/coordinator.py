@@ -8,7 +8,6 @@ of one slot would take the place from each other for ever.
 import logging
 from typing import Any
 
-import aiokafka.consumer.consumer
 import aiokafka.errors
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.protocol.admin import DescribeGroupsRequest
@@ -55,6 +54,3 @@ class Coordinator(GroupCoordinator):
         except Exception as error:
             # aiokafka would only log it, and this worker would never work again.
             leave(f"taking part in the group failed: {error}; starting again", cause=error)
-
-
-aiokafka.consumer.consumer.GroupCoordinator = Coordinator

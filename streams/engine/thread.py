@@ -4,14 +4,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import aiokafka.consumer.consumer
 import aiokafka.consumer.fetcher
 import aiokafka.errors
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from streams.engine import coordinator as coordinator  # replaces aiokafka's
 from streams.engine.chunks import Record
+from streams.engine.coordinator import Coordinator
 from streams.engine.failure import SERVICE_LOG, FencedError
 
 FETCH_MAX_WAIT_MS = 50
@@ -41,6 +42,7 @@ class PlainRecords(aiokafka.consumer.fetcher.PartitionRecords):
 
 
 aiokafka.consumer.fetcher.PartitionRecords = PlainRecords
+aiokafka.consumer.consumer.GroupCoordinator = Coordinator
 
 
 @dataclass(slots=True)
