@@ -1,0 +1,285 @@
+"""The documents say what is there: settings, topics, reasons, commands, pages, links, examples."""
+
+import re
+import shlex
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import pytest
+import typer
+
+from streams.cli import app
+from streams.core.outcome import DEAD_LETTER_MEANING, SKIP_MEANING
+from streams.core.snapshot import VendorState, WorkerSnapshot
+from streams.core.topics import Topics
+from streams.settings import ENRICH, load_settings, section_models, variable
+from streams.vendors import VENDORS
+from streams.web import health
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *DOCS]
+VENDOR_PAGES = sorted((ROOT / "streams").glob("**/README.md"))
+FOR_PEOPLE = [
+    *PAGES,
+    *VENDOR_PAGES,
+    *(ROOT / name for name in ("NOTICE", "Makefile", "constraints.txt", "pyproject.toml")),
+    *(ROOT / name for name in ("streams.example.toml", ".env.example", ".ci/run")),
+]
+ALL_WORDS = "\n".join(page.read_text("utf-8") for page in PAGES)
+EXAMPLE = (ROOT / "streams.example.toml").read_text("utf-8")
+
+COMMAND_LINE = typer.main.get_command(app)
+
+
+def names(pages: list[Path]) -> list[str]:
+    """The paths of pages as test ids."""
+    return [str(page.relative_to(ROOT)) for page in pages]
+
+
+def fenced(text: str, language: str) -> Iterator[str]:
+    """The fenced blocks of one language."""
+    yield from re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def commands_typed(text: str) -> Iterator[list[str]]:
+    """The command lines after a ``$`` in console blocks, as words."""
+    for block in fenced(text, "console"):
+        for line in block.splitlines():
+            if line.startswith("$ "):
+                words = shlex.split(line.removeprefix("$ "))
+                while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+                    words.pop(0)
+                yield words
+
+
+def commands_named(text: str) -> Iterator[list[str]]:
+    """The ``streams …`` and ``make …`` in inline code, as words."""
+    for code in re.findall(r"`((?:streams|make) [^`\n]+)`", text):
+        yield shlex.split(code)
+
+
+def problem_of(words: list[str]) -> str | None:
+    """Say why a ``streams`` command line would not be understood; None: it would."""
+    command: Any = COMMAND_LINE
+    for word in words[1:]:
+        subcommands = getattr(command, "commands", None)
+        if subcommands is not None:
+            if word not in subcommands and not word.startswith("-"):
+                return f"no command {word}"
+            command = subcommands.get(word, command)
+        elif word.startswith("--"):
+            options = {o for p in command.params for o in (*p.opts, *p.secondary_opts)}
+            if word.partition("=")[0] not in {*options, "--help"}:
+                return f"{command.name} has no option {word}"
+    return None
+
+
+def all_commands(command: Any = COMMAND_LINE, above: str = "streams") -> Iterator[str]:
+    """Every command, groups left out, as people type it."""
+    for name, sub in command.commands.items():
+        if hasattr(sub, "commands"):
+            yield from all_commands(sub, f"{above} {name}")
+        else:
+            yield f"{above} {name}"
+
+
+@pytest.mark.parametrize("section", section_models())
+def test_every_setting_stands_in_the_example_file(section: str) -> None:
+    """Under its section, commented out or not, with a comment before it."""
+    _, _, after = EXAMPLE.partition(f"\n[{section}]\n")
+    lines = after.partition("\n[")[0].splitlines()
+    for name in section_models()[section].model_fields:
+        if name == "fields":
+            assert f"[{section}.fields]" in EXAMPLE
+            continue
+        at = [i for i, line in enumerate(lines) if re.match(rf"(# )?{name} = ", line)]
+        assert len(at) == 1, f"[{section}] {name}"
+        assert re.match(r"# [A-Z]", lines[at[0] - 1]), f"[{section}] {name} is not explained"
+
+
+def test_every_variable_in_the_documents_is_a_setting() -> None:
+    """Nobody is told to set what is refused."""
+    known = {
+        variable(section, name) + suffix
+        for section, model in section_models().items()
+        for name in model.model_fields
+        for suffix in ("", "_FILE")
+    }
+    named = set(re.findall(r"STREAMS_[A-Z_]+", ALL_WORDS))
+    assert named - known == {"STREAMS_CONFIG", "STREAMS_TEST_BROKER"}
+
+
+def test_every_dotted_setting_in_the_documents_is_one() -> None:
+    """``miso.linger_seconds`` in inline code is the setting of that name."""
+    for section, model in section_models().items():
+        for name in re.findall(rf"`{re.escape(section)}\.([a-z_]+)`", ALL_WORDS):
+            assert name in model.model_fields, f"{section}.{name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
+def test_example_settings_are_valid(page: Path, tmp_path: Path) -> None:
+    """Every TOML block loads without a problem, once the secrets it names are there."""
+    for number, block in enumerate(fenced(page.read_text("utf-8"), "toml")):
+        secret = tmp_path / "secret"
+        secret.write_text("a-secret")
+        file = tmp_path / f"{number}.toml"
+        file.write_text(re.sub(r'(?m)^(\w+_file) = "[^"]*"', rf'\1 = "{secret}"', block))
+        assert tomllib.loads(block)
+        load_settings({"STREAMS_CONFIG": str(file)})
+
+
+def test_every_topic_has_an_entry() -> None:
+    """In the glossary, the vendors' under one name, with how long it is kept."""
+    glossary = (ROOT / "docs" / "glossary.md").read_text("utf-8")
+    for spec in Topics().specs(tuple(VENDORS), 6):
+        name = re.sub(rf"^vendor\.({'|'.join(VENDORS)})\.", "vendor.<v>.", spec.name)
+        rows = [line for line in glossary.splitlines() if line.startswith(f"| `{name}` |")]
+        assert len(rows) == 1, name
+        kept, partitions = (cell.strip() for cell in rows[0].split("|")[4:6])
+        days = int(spec.config.get("retention.ms", 0)) // 86_400_000
+        assert kept == (f"{days} days" if spec.cleanup == "delete" else "compacted"), name
+        assert partitions == {6: "N", 1: "1", None: "any"}[spec.partitions], name
+
+
+def test_every_topic_in_the_documents_exists() -> None:
+    """No topic is named that ``streams topics create`` does not make."""
+    made = {spec.name for spec in Topics().specs((*VENDORS, "<v>"), 6)}
+    named = re.findall(r"\b(?:shop|enrich|vendor)\.[a-z<>.-]+[a-z]", ALL_WORDS)
+    assert {name for name in named if "-" in name or name.startswith(("shop.", "vendor."))} <= made
+
+
+def test_every_reason_has_an_entry() -> None:
+    """In the glossary, in the order of the closed list."""
+    glossary = (ROOT / "docs" / "glossary.md").read_text("utf-8")
+    listed = re.findall(r"^\| `(\w+)` \| (skipped|dead-lettered) \|", glossary, re.MULTILINE)
+    assert listed == [
+        *((str(reason), "skipped") for reason in SKIP_MEANING),
+        *((str(reason), "dead-lettered") for reason in DEAD_LETTER_MEANING),
+    ]
+
+
+@pytest.mark.parametrize("command", list(all_commands()))
+def test_every_command_has_an_entry(command: str) -> None:
+    """In the README or the runbook."""
+    words = README.read_text("utf-8") + (ROOT / "docs" / "operations.md").read_text("utf-8")
+    shown_by = {"streams demo": "make demo"}.get(command, command)
+    assert re.search(rf"{shown_by}\b", words)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
+def test_every_command_in_the_documents_is_understood(page: Path) -> None:
+    """Commands, subcommands and options exist, and so do the targets of make."""
+    text = page.read_text("utf-8")
+    targets = set(re.findall(r"(?m)^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8")))
+    for words in (*commands_typed(text), *commands_named(text)):
+        if words[0] == "streams":
+            assert problem_of(words) is None, words
+        elif words[0] == "make":
+            assert words[1] in targets, words
+        else:
+            assert words[0] in ("pip", "kafka-console-consumer.sh"), words
+
+
+class Pages:
+    """Keeps the paths that are registered."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+
+    def page(self, path: str) -> Callable[[Any], Any]:
+        """Take a path as Faust's app does."""
+        self.paths.append(path)
+        return lambda view: view
+
+
+def test_every_page_of_the_web_view_has_an_entry() -> None:
+    """In the runbook's table."""
+    pages = Pages()
+    health.register(pages, reporter=None)  # type: ignore[arg-type]
+    runbook = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    assert pages.paths
+    assert [path for path in pages.paths if f"| `{path}` |" not in runbook] == []
+
+
+def test_the_ports_in_the_runbook_are_those_of_the_workers() -> None:
+    """Offsets of each stage from the first port."""
+    settings = load_settings({})
+    first = settings.web_port(ENRICH)
+    assert (first, settings.web_port("miso"), settings.web_port(ENRICH, 1)) == (6066, 6069, 6076)
+
+
+def test_every_state_of_a_vendor_has_an_entry() -> None:
+    """In the runbook's table."""
+    runbook = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    for state in get_args(VendorState):
+        assert re.search(rf"^\| `{state}`", runbook, re.MULTILINE), state
+
+
+def test_every_field_of_a_snapshot_has_an_entry() -> None:
+    """In the runbook."""
+    runbook = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    _, _, after = runbook.partition("## Status\n")
+    section = after.partition("\n## ")[0]
+    fields = WorkerSnapshot.__struct_fields__
+    assert [name for name in fields if f"`{name}`" not in section] == []
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of a page's headings."""
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+class Link(NamedTuple):
+    """A link as it stands in a page."""
+
+    words: str
+    target: str
+
+
+def links(page: Path) -> list[Link]:
+    """The links of a page that lead to no other site."""
+    found = re.findall(r"\[([^\]]+)\]\(([^)\s]+)\)", page.read_text("utf-8"))
+    return [Link(*one) for one in found if "://" not in one[1]]
+
+
+@pytest.mark.parametrize("page", PAGES + VENDOR_PAGES, ids=names(PAGES + VENDOR_PAGES))
+def test_relative_links_resolve(page: Path) -> None:
+    """To files that are there, and to headings in them."""
+    for link in links(page):
+        path, _, anchor = link.target.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target.read_text("utf-8")), link
+
+
+@pytest.mark.parametrize("page", DOCS, ids=names(DOCS))
+def test_names_of_code_in_the_documents_are_in_that_code(page: Path) -> None:
+    """A link with a name in code to a module leads to a module that defines this name."""
+    for link in links(page):
+        if link.target.endswith(".py") and link.words.startswith("`"):
+            code = (page.parent / link.target).resolve().read_text("utf-8")
+            for name in link.words.strip("`").split("."):
+                defined = rf"(?m)^\s*(?:(?:async )?def |class )?{name}\b"
+                assert re.search(defined, code), link
+
+
+def test_the_readme_is_read_in_one_go() -> None:
+    """Fewer than 150 lines."""
+    assert len(README.read_text("utf-8").splitlines()) < 150
+
+
+@pytest.mark.parametrize("page", FOR_PEOPLE, ids=names(FOR_PEOPLE))
+def test_nothing_of_one_machine_stands_in_the_project(page: Path) -> None:
+    """No paths of a machine, no addresses of package hosts, no options that name them."""
+    text = page.read_text("utf-8")
+    assert re.findall(r"(?<![\w.])/(?:home|root|Users|work|opt|mnt)/\S*", text) == []
+    assert re.findall(r"--(?:extra-)?index-url|--find-links|--trusted-host", text) == []
+    hosts = re.findall(r"https?://([^/\s)>\"'`]+)", text)
+    of_packages = re.compile(r"pypi|pythonhosted|maven|nexus|mirror")
+    assert [host for host in hosts if of_packages.search(host)] == []
