@@ -135,7 +135,8 @@ class Rig:
             async with asyncio.timeout(READY_SECONDS), aiohttp.ClientSession() as session:
                 while waiting:
                     for stage in list(waiting):
-                        reason = await _not_ready(session, self.web_url(stage))
+                        pid = self.supervisor.pids.get(stage)
+                        reason = await _not_ready(session, self.web_url(stage), pid)
                         if reason is None:
                             del waiting[stage]
                         else:
@@ -229,12 +230,15 @@ def _require_all(produced: Produced) -> None:
         raise SetupError(f"{len(produced.bad):,} records were not written: record {number} {why}.")
 
 
-async def _not_ready(session: aiohttp.ClientSession, url: str) -> str | None:
-    """Return why a worker is not ready, or None: it is."""
+async def _not_ready(session: aiohttp.ClientSession, url: str, pid: int | None) -> str | None:
+    """Return why the worker with this process id is not ready, or None: it is."""
     try:
-        async with session.get(f"{url}/health/ready") as answer:
-            if answer.status == 200:
-                return None
-            return " ".join((await answer.json())["reasons"])
+        async with session.get(f"{url}/api/status") as answer:
+            if answer.status != 200:
+                return f"{url}/api/status answers {answer.status}"
+            status = await answer.json()
     except aiohttp.ClientError:
         return "its web view does not answer yet"
+    if status.get("pid") != pid:
+        return f"another program answers at {url}"
+    return None if status["ready"] else " ".join(status["not_ready"])

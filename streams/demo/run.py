@@ -80,7 +80,8 @@ def run_demo(options: Options, view: View, environ: Mapping[str, str]) -> int:
         SetupError: something it needs cannot be had, or a worker failed.
         KeyboardInterrupt: it was ended before the books were closed.
     """
-    web_port = choose_web_port(options.port)
+    if options.port is not None:
+        _require_web_port(options.port)
     topics = Topics()
     feed = sample_feed(topics) if options.events is None else file_feed(options.events, topics)
     view.began(f"Starting Apache Kafka {DEFAULT_VERSION}")
@@ -91,6 +92,7 @@ def run_demo(options: Options, view: View, environ: Mapping[str, str]) -> int:
         # Inside the broker's own folder, which is deleted even when this process is killed.
         folder = kafka.data_dir / "streams"
         folder.mkdir(mode=0o700)
+        web_port = options.port or usual_web_port()
         try:
             return asyncio.run(
                 _run_beside(kafka.bootstrap_servers, folder, web_port, feed, options, view, environ)
@@ -163,21 +165,31 @@ async def _play(rig: Rig, feed: Feed, options: Options, view: View, result: Resu
     return result.closing.exit_code
 
 
-def choose_web_port(wanted: int | None) -> int:
-    """Return a first web port with the other stages' ports free; raises SetupError if none is."""
+def usual_web_port() -> int:
+    """Return the first web port of the settings' defaults, or of free ones where it is taken."""
     usual = WebSettings().port
-    for attempt in range(_PORT_TRIES):
-        first = wanted or (free_port() if attempt else usual)
-        ports = range(first, first + _WEB_PORTS)
-        taken = [port for port in ports if not _is_free(port)]
-        if not taken:
+    return free_web_port() if _taken(usual) else usual
+
+
+def free_web_port() -> int:
+    """Return a first web port with the other stages' ports free; raises SetupError if none is."""
+    for _ in range(_PORT_TRIES):
+        first = free_port()
+        if not _taken(first):
             return first
-        if wanted:
-            raise SetupError(
-                f"Port {taken[0]} on 127.0.0.1 is in use: stop what listens there, or give --port "
-                f"another one; it and the next {_WEB_PORTS - 1} must be free."
-            )
     raise SetupError("There are no free ports for the workers' web views: give one with --port.")
+
+
+def _require_web_port(first: int) -> None:
+    if taken := _taken(first):
+        raise SetupError(
+            f"Port {taken[0]} on 127.0.0.1 is in use: stop what listens there, or give --port "
+            f"another one; it and the next {_WEB_PORTS - 1} must be free."
+        )
+
+
+def _taken(first: int) -> list[int]:
+    return [port for port in range(first, first + _WEB_PORTS) if not _is_free(port)]
 
 
 def _is_free(port: int) -> bool:
