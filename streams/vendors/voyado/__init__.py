@@ -1,0 +1,32 @@
+"""Voyado Engage: interactions of known contacts, one a request, within a small quota."""
+
+from streams.vendors.base import Vendor
+from streams.vendors.voyado import api, conversation, inquiries, mapping, order
+from streams.vendors.voyado.memory import Memory
+from streams.vendors.voyado.settings import VoyadoSettings
+
+__all__ = ["VENDOR", "VoyadoSettings"]
+
+VENDOR = Vendor(
+    key="voyado",
+    name="Voyado Engage",
+    settings=VoyadoSettings,
+    credentials=("api_key",),
+    mapper=mapping.mapper,
+    build_request=api.build_request,
+    build_probe=api.build_probe,
+    classify=api.classify,
+    # There is no bulk endpoint for interactions.
+    max_batch_records=lambda _: 1,
+    max_batch_bytes=lambda _: 1024 * 1024,
+    linger_seconds=lambda _: 0.0,
+    # 10 strands on each of 6 partitions: at most 60 requests are open when a worker dies.
+    concurrency=lambda _: 60,
+    strands=10,
+    strand_key=order.strand_key,
+    # Growing waits as the vendor's retry policy names them.
+    retry_waits=(10.0, 30.0, 60.0, 300.0),
+    conversation=conversation.converse,
+    new_memory=Memory,
+    inquiries=inquiries.inquiries,
+)

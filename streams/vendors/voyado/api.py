@@ -1,0 +1,146 @@
+"""Voyado Engage's API: the requests that are made, and what each kind of answer says."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from streams.core.outcome import Fate, Verdict
+from streams.vendors.answers import (
+    UNREADABLE,
+    fate_of_status,
+    is_html,
+    one_line,
+    read_json,
+    retry_after_seconds,
+    text_of,
+)
+from streams.vendors.base import HttpAnswer, HttpRequest
+from streams.vendors.voyado.settings import VoyadoSettings
+
+INTERACTIONS = "/api/v3/interactions"
+SCHEMAS = "/api/v3/interactionschemas"
+CONTACT_ID = "/api/v3/contacts/id"
+
+SUCCESS = range(200, 300)
+NOT_FOUND = 404
+_SERVER_ERRORS = range(500, 600)
+
+
+class PrivateRequest(HttpRequest):
+    """A request whose address or body speaks of a person, so neither is shown."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.method} {self.path.partition('?')[0]})"
+
+
+def build_request(payloads: Sequence[bytes], settings: VoyadoSettings) -> HttpRequest:
+    """Return the request that stores exactly this interaction; there is no bulk form."""
+    (body,) = payloads
+    return PrivateRequest("POST", INTERACTIONS, headers(settings), body)
+
+
+def build_probe(settings: VoyadoSettings) -> HttpRequest:
+    """Return a look at the schema that is needed first: key, address and schema are checked."""
+    first = settings.add_to_cart_schema_id if settings.clicks == "off" else settings.click_schema_id
+    return get_schema(first, settings)
+
+
+def get_schema(schema_id: str, settings: VoyadoSettings) -> HttpRequest:
+    """Return the request for one schema as it is registered."""
+    return HttpRequest("GET", f"{SCHEMAS}/{quote(schema_id, safe='')}", headers(settings), b"")
+
+
+def get_contact_id(key: str, value: str, settings: VoyadoSettings) -> HttpRequest:
+    """Return the look-up of a contact by one named key.
+
+    Never by ``any``: it stops at the first kind that the value could be of.
+    """
+    return PrivateRequest("GET", f"{CONTACT_ID}?{urlencode({key: value})}", headers(settings), b"")
+
+
+def get_interactions(
+    contact_id: str, schema_id: str, continuation: str | None, settings: VoyadoSettings
+) -> HttpRequest:
+    """Return the request for one page of a contact's interactions of one schema."""
+    query = {"contactId": contact_id, "schemaId": schema_id}
+    if continuation is not None:
+        query["continuation"] = continuation
+    return PrivateRequest("GET", f"{INTERACTIONS}?{urlencode(query)}", headers(settings), b"")
+
+
+def headers(settings: VoyadoSettings) -> Mapping[str, str]:
+    """Return what every call needs; without the content type Voyado answers 500."""
+    key = "" if settings.api_key is None else settings.api_key.get_secret_value()
+    return {
+        "apikey": key,
+        "User-Agent": settings.user_agent,
+        "Content-Type": "application/json",
+    }
+
+
+def classify(answer: HttpAnswer, count: int) -> Verdict:  # noqa: ARG001
+    """Return the verdict on a POST, or on a probe; total over every answer.
+
+    A 5xx is unclear: the interaction may be stored, so it is looked for before it is sent again.
+    ``conversation`` knows more of a 404 and of a success that names no id.
+    """
+    verdict = judge(answer)
+    if verdict.fate is Fate.UNAVAILABLE and answer.status in _SERVER_ERRORS:
+        return Verdict(
+            Fate.UNCLEAR,
+            verdict.detail,
+            verdict.status,
+            retry_after_seconds=verdict.retry_after_seconds,
+        )
+    return verdict
+
+
+def judge(answer: HttpAnswer) -> Verdict:
+    """Return the verdict on any request by status and body alone."""
+    if answer.status is None:
+        fate = Fate.UNCLEAR if answer.was_sent else Fate.UNAVAILABLE
+        return Verdict(fate, one_line(answer.failure) or "no answer came")
+    body = read_json(answer.body)
+    if answer.status in SUCCESS:
+        return _success(answer, answer.status, body)
+    fate = fate_of_status(answer.status)
+    waits = fate in {Fate.THROTTLED, Fate.UNAVAILABLE}
+    return Verdict(
+        fate,
+        detail_of(answer, body),
+        answer.status,
+        retry_after_seconds=retry_after_seconds(answer.headers) if waits else None,
+    )
+
+
+def _success(answer: HttpAnswer, status: int, body: Any) -> Verdict:
+    if not answer.body.strip():
+        return Verdict(Fate.ACCEPTED, str(status), status)
+    if body is UNREADABLE and not is_html(answer):
+        return Verdict(Fate.UNCLEAR, f"{status}, but the answer is no JSON", status)
+    if type(body) is not dict:
+        return Verdict(
+            Fate.MISCONFIGURED,
+            f"{status}, but the answer is not Voyado's; check base_url: {text_of(answer)}",
+            status,
+        )
+    if body.get("errors"):
+        return Verdict(Fate.REJECTED, detail_of(answer, body), status)
+    reference = body.get("id")
+    return Verdict(
+        Fate.ACCEPTED,
+        str(status),
+        status,
+        vendor_ref=one_line(reference) if type(reference) is str and reference else None,
+    )
+
+
+def detail_of(answer: HttpAnswer, body: Any) -> str:
+    """Return the status and the vendor's own words on one line."""
+    words = ""
+    if type(body) is dict:
+        said = [body.get(name) for name in ("errorCode", "message", "Message", "title")]
+        words = one_line(" ".join(text for text in said if type(text) is str))
+    return f"{answer.status} {words or text_of(answer)}".strip()

@@ -1,0 +1,73 @@
+"""What ``streams check`` asks: whether the registered schemas take what will be sent."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from streams.core.outcome import Fate, Verdict
+from streams.vendors.base import HttpAnswer, Inquiry
+from streams.vendors.voyado.api import NOT_FOUND, get_schema, judge
+from streams.vendors.voyado.schema import Schema, read_schema
+from streams.vendors.voyado.settings import VoyadoSettings
+
+CLICK_TYPES: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(
+        ("eventId", "productSku", "productName", "category", "brand", "currency", "url"),
+        ("string",),
+    ),
+    "price": ("number",),
+}
+"""Property of a click → the types by which a schema may call it."""
+ADD_TO_CART_TYPES: Mapping[str, tuple[str, ...]] = {
+    **CLICK_TYPES,
+    "quantity": ("integer", "number"),
+}
+
+
+def inquiries(settings: VoyadoSettings) -> Sequence[Inquiry]:
+    """Return a question for each schema that is in use."""
+    used = [("add_to_cart_schema_id", settings.add_to_cart_schema_id, ADD_TO_CART_TYPES)]
+    if settings.clicks != "off":
+        used.insert(0, ("click_schema_id", settings.click_schema_id, CLICK_TYPES))
+    return [
+        Inquiry(
+            f'schema "{schema_id}"',
+            get_schema(schema_id, settings),
+            _reader(types),
+            f"Name a schema in [voyado] {setting} that has the properties of this relay: a "
+            "registered one cannot be changed, and deleting it deletes all its interactions.",
+        )
+        for setting, schema_id, types in used
+    ]
+
+
+def _reader(types: Mapping[str, tuple[str, ...]]) -> Callable[[HttpAnswer, int], Verdict]:
+    def read(answer: HttpAnswer, _count: int) -> Verdict:
+        verdict = judge(answer)
+        if answer.status == NOT_FOUND:
+            return replace(verdict, fate=Fate.REJECTED, detail="404, it is not registered")
+        if verdict.fate is not Fate.ACCEPTED:
+            return verdict
+        schema = read_schema(answer.body)
+        problems = _problems(schema, types)
+        if problems:
+            return replace(verdict, fate=Fate.REJECTED, detail="; ".join(problems))
+        lacking = [name for name in types if name not in (schema.properties or types)]
+        words = f"it has no {', '.join(lacking)}, which is left out" if lacking else ""
+        return replace(verdict, detail=words)
+
+    return read
+
+
+def _problems(schema: Schema, types: Mapping[str, tuple[str, ...]]) -> list[str]:
+    if schema.properties is None:
+        return []
+    found = [problem] if (problem := schema.problem()) else []
+    found += [
+        f"it requires {name}, which is never sent" for name in schema.required if name not in types
+    ]
+    found += [
+        f"it calls {name} {wanted}, which is sent as {types[name][0]}"
+        for name, wanted in schema.properties.items()
+        if wanted and name in types and wanted not in types[name]
+    ]
+    return found

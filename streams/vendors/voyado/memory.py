@@ -1,0 +1,95 @@
+"""What one worker's conversations remember: contacts, schemas, accepted clicks. All bounded."""
+
+from collections import OrderedDict
+from typing import Generic, NamedTuple, TypeVar
+
+from streams.vendors.voyado.schema import Schema
+
+MAX_CONTACTS = 100_000
+MAX_CLICKS = 200_000
+FOUND_SECONDS = 24 * 3600.0
+"""A contact's id does not change; Voyado asks integrations to keep it."""
+NOT_FOUND_SECONDS = 300.0
+"""Somebody may become a contact at any time."""
+SCHEMA_SECONDS = 3600.0
+"""A schema cannot be changed, only deleted and made anew; that it is gone, a 404 tells at once."""
+THINNING_MS = 30 * 60 * 1000
+
+V = TypeVar("V")
+
+
+class Contact(NamedTuple):
+    """The answer to a look-up."""
+
+    contact_id: str | None
+    """None: there is none, or not exactly one."""
+    status: int
+    words: str
+    """Status and code of the answer, nothing of its text."""
+
+
+class Expiring(Generic[V]):
+    """The newest ``size`` values by key, each until its time."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._values: OrderedDict[str, tuple[V, float]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def get(self, key: str, now: float) -> V | None:
+        """Return what is known and still holds."""
+        found = self._values.get(key)
+        if found is None:
+            return None
+        if now >= found[1]:
+            del self._values[key]
+            return None
+        return found[0]
+
+    def put(self, key: str, value: V, until: float) -> None:
+        """Remember a value; the one that was put longest ago makes room."""
+        self._values[key] = (value, until)
+        self._values.move_to_end(key)
+        if len(self._values) > self._size:
+            self._values.popitem(last=False)
+
+    def forget(self, key: str) -> None:
+        """Forget a value that turned out wrong."""
+        self._values.pop(key, None)
+
+
+class Clicks:
+    """When the last accepted click of a contact on a SKU happened, by the event's own time."""
+
+    def __init__(self, size: int = MAX_CLICKS) -> None:
+        self._size = size
+        self._last: OrderedDict[tuple[str, str], tuple[int, str]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._last)
+
+    def thin_out(self, contact_id: str, sku: str, at_ms: int, event_id: str) -> bool:
+        """Return whether another click within the 30 minutes before this one was accepted."""
+        last = self._last.get((contact_id, sku))
+        return last is not None and last[1] != event_id and 0 <= at_ms - last[0] < THINNING_MS
+
+    def accepted(self, contact_id: str, sku: str, at_ms: int, event_id: str) -> None:
+        """Note an accepted click."""
+        key = (contact_id, sku)
+        last = self._last.get(key)
+        if last is None or at_ms >= last[0]:
+            self._last[key] = (at_ms, event_id)
+        self._last.move_to_end(key)
+        if len(self._last) > self._size:
+            self._last.popitem(last=False)
+
+
+class Memory:
+    """One worker's memory: without it there are more requests, and a click too many may be sent."""
+
+    def __init__(self) -> None:
+        self.contacts: Expiring[Contact] = Expiring(MAX_CONTACTS)
+        self.schemas: Expiring[Schema] = Expiring(100)
+        self.clicks = Clicks()

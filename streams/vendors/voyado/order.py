@@ -1,0 +1,92 @@
+"""A vendor record read back: what the sink knows of an interaction before it is sent."""
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from streams.core.records import VendorRecord
+from streams.core.times import to_ms
+
+
+class Body(msgspec.Struct, frozen=True, gc=False, rename="camel", omit_defaults=True):
+    """The body of a POST; in the order of the mapping's."""
+
+    schema_id: str
+    created_date: str
+    payload: dict[str, Any]
+    contact_id: str | None = None
+
+
+class _Record(msgspec.Struct, frozen=True, gc=False):
+    event_id: str
+    event_type: str
+    timestamp: str
+    payload: Body
+    contact: dict[str, str] | None = None
+
+
+class _Addressee(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    contact_id: str
+
+
+class Order(NamedTuple):
+    """One interaction that is to be stored."""
+
+    event_id: str
+    is_click: bool
+    at_ms: int
+    body: Body
+    key: str
+    """``customKey`` or ``email``; empty where the contact id is known."""
+    value: str
+
+    @property
+    def sku(self) -> str:
+        """The SKU, by which clicks are thinned."""
+        return str(self.body.payload.get("productSku", ""))
+
+
+_decode = msgspec.json.Decoder(_Record).decode
+_decode_addressee = msgspec.json.Decoder(_Addressee).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def read_order(record: bytes) -> Order:
+    """Return what a vendor record asks for; raises ValueError where it is none of ours."""
+    try:
+        found = _decode(record)
+    except UnicodeDecodeError as error:
+        raise ValueError("no UTF-8") from error
+    key, value = next(iter((found.contact or {"": ""}).items()))
+    if not found.payload.contact_id and not (key and value):
+        raise ValueError("neither contactId nor a key to look it up by")
+    return Order(
+        found.event_id,
+        found.event_type == "click",
+        to_ms(found.timestamp),
+        found.payload,
+        "" if found.payload.contact_id else key,
+        "" if found.payload.contact_id else value,
+    )
+
+
+def encode_body(body: Body, contact_id: str, unlisted: list[str]) -> bytes:
+    """Return the body for this contact, without the properties that the schema does not have."""
+    payload = {name: value for name, value in body.payload.items() if name not in unlisted}
+    return _encode(Body(body.schema_id, body.created_date, payload, contact_id))
+
+
+def strand_key(record: VendorRecord) -> str:
+    """Return whom a vendor record is about: its contact's id, or the key to look it up by.
+
+    A record that names nobody is none of ours; its visitor stands in.
+    """
+    if record.contact:
+        key, value = next(iter(record.contact.items()))
+        return f"{key}:{value}"
+    payload = record.payload
+    try:
+        raw = payload if isinstance(payload, msgspec.Raw | bytes) else _encode(payload)
+        return _decode_addressee(raw).contact_id.lower()
+    except (msgspec.DecodeError, UnicodeDecodeError, TypeError):
+        return record.anonymous_id

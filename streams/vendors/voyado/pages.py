@@ -1,0 +1,70 @@
+"""Reading the list of a contact's interactions, in both forms that clients have seen."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+from streams.vendors.answers import read_json
+
+_TOKENS = ("continuation", "continuationToken", "nextContinuation")
+
+
+class Page(NamedTuple):
+    """Up to 50 interactions."""
+
+    items: Sequence[Any]
+    continuation: str | None
+    """What asks for the next page; None: this was the last."""
+
+
+def read_page(body: bytes) -> Page | None:
+    """Return the page that an answer holds; None where it holds none.
+
+    ``{"items": […], "links": [{"rel", "href", "method"}]}`` or ``{"data": […]}``, each with the
+    continuation as a field or within the link ``next``.
+    """
+    answer = read_json(body)
+    if type(answer) is list:
+        return Page(answer, None)
+    if type(answer) is not dict:
+        return None
+    items = next(
+        (answer[name] for name in ("items", "data") if type(answer.get(name)) is list), None
+    )
+    return None if items is None else Page(items, _continuation(answer))
+
+
+def reference_of(event_id: str, page: Page) -> str | None:
+    """Return Voyado's id of the interaction that carries our event id.
+
+    An empty text where it is there and has no id; None where it is not there.
+    """
+    for item in page.items:
+        if type(item) is not dict:
+            continue
+        payload = item.get("payload")
+        if type(payload) is str:
+            payload = read_json(payload.encode())
+        if type(payload) is dict and payload.get("eventId") == event_id:
+            reference = item.get("id")
+            return reference if type(reference) is str else ""
+    return None
+
+
+def _continuation(answer: dict[str, Any]) -> str | None:
+    for name in _TOKENS:
+        token = answer.get(name)
+        if type(token) is str and token:
+            return token
+    links = answer.get("links")
+    for link in links if type(links) is list else ():
+        if type(link) is not dict or link.get("rel") != "next" or type(link.get("href")) is not str:
+            continue
+        try:
+            query = parse_qs(urlsplit(link["href"]).query)
+        except ValueError:
+            continue
+        # Only the token is taken: requests go to base_url, whatever a link says.
+        if token := next(iter(query.get("continuation", ())), ""):
+            return token
+    return None
