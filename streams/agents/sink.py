@@ -147,7 +147,7 @@ class SinkStage(Stage):
                 source = (headers["source"] or b"").decode()
                 raw_ms = int(headers.get("source-time") or record.timestamp)
                 vendor_record = _decode_raw(value or b"")
-                admission = admit(position, source, record.timestamp)
+                admission = admit(position, source, record.timestamp, raw_ms)
             except (KeyError, ValueError, msgspec.DecodeError) as error:
                 self._refuse_foreign(tp, record, repr(error))
                 continue

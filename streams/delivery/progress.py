@@ -3,7 +3,8 @@
 Pure. Two kinds of repeats are told apart from new events:
 
 - enrichment wrote a raw record's event again after a crash: raw offsets only grow, in log order,
-  within one raw partition, so whatever is not above the mark is a repeat;
+  within one raw partition, so whatever is not above the mark is a repeat (offsets begin anew
+  when a raw topic is recreated: its records are newer than all before them);
 - this sink's former owner had an event settled above the commit: its receipt says so.
 
 Both are known to the next owner by the commit's metadata and by the receipts after it. Marks are
@@ -46,8 +47,8 @@ class Metadata(
 ):
     """What is stored with a commit."""
 
-    marks: dict[str, int] = {}
-    """Raw topic → highest raw offset of it below the committed position."""
+    marks: dict[str, tuple[int, int]] = {}
+    """Raw topic → its mark below the committed position: highest raw offset, newest Kafka time."""
     settled: list[int] = []
     """Settled positions above the commit as (distance from the last end, length) pairs.
 
@@ -70,6 +71,9 @@ def read_metadata(text: str) -> Metadata:
         raise ValueError(f"commit metadata that is not ours: {text[:80]!r}") from error
 
 
+_NO_MARK = (-1, -1)
+
+
 class Progress:
     """One partition's positions in log order, from its committed offset on."""
 
@@ -85,13 +89,16 @@ class Progress:
         }
         self._first_receipt = metadata.receipts
         self._receipts_next = receipts_end
-        self._order: deque[tuple[int, str, int]] = deque()
+        self._order: deque[tuple[int, str, tuple[int, int] | None]] = deque()
+        """Position, raw topic, and its mark from there on; None: the mark stays."""
         self._settled: dict[int, int] = {}
         self._next = start
 
-    def admit(self, position: int, source: str, written_ms: int) -> Admission:
+    def admit(self, position: int, source: str, written_ms: int, raw_ms: int) -> Admission:
         """Take the next record of the log; its Kafka time tells old receipts from its own.
 
+        The raw record's Kafka time tells a repeat, which cannot be newer than all that came
+        before, from the first records of a raw topic that was recreated.
         Raises ValueError, and takes nothing, where ``source`` is none.
         """
         topic, partition, offset_text = source.rsplit("/", 2)
@@ -99,11 +106,14 @@ class Progress:
             raise ValueError(f"no place of a record: {source!r}")
         offset = int(offset_text)
         self._next = position + 1
-        self._order.append((position, topic, offset))
-        if offset <= self._marks_ahead.get(topic, -1):
+        highest, newest_ms = self._marks_ahead.get(topic, _NO_MARK)
+        if offset <= highest and raw_ms <= newest_ms:
+            self._order.append((position, topic, None))
             self._settled[position] = self._first_receipt
             return Admission.REPEAT
-        self._marks_ahead[topic] = offset
+        mark = (offset, raw_ms if raw_ms > newest_ms else newest_ms)
+        self._marks_ahead[topic] = mark
+        self._order.append((position, topic, mark))
         if self._recalled:
             known = self._recalled.pop(position, False)
             if known is None or (known and known.source == source and known.at_ms >= written_ms):
@@ -114,7 +124,7 @@ class Progress:
     def take_foreign(self, position: int) -> None:
         """Take the next record of the log, which is no vendor record and has no source."""
         self._next = position + 1
-        self._order.append((position, "", -1))
+        self._order.append((position, "", None))
 
     def settle(self, position: int, receipt: int) -> None:
         """Note that a position has its outcome, with the offset of its receipt."""
@@ -124,10 +134,10 @@ class Progress:
     def safe_below(self) -> int:
         """Return the offset below which everything is settled."""
         while self._order and self._order[0][0] in self._settled:
-            position, topic, offset = self._order.popleft()
+            position, topic, mark = self._order.popleft()
             del self._settled[position]
-            if offset > self._marks_below.get(topic, -1) and topic:
-                self._marks_below[topic] = offset
+            if mark is not None:
+                self._marks_below[topic] = mark
         return self._order[0][0] if self._order else self._next
 
     def metadata(self) -> str:
