@@ -111,7 +111,7 @@ class Progress:
             self._order.append((position, topic, None))
             self._settled[position] = self._first_receipt
             return Admission.REPEAT
-        mark = (offset, raw_ms if raw_ms > newest_ms else newest_ms)
+        mark = (offset, max(newest_ms, raw_ms))
         self._marks_ahead[topic] = mark
         self._order.append((position, topic, mark))
         if self._recalled:

@@ -297,6 +297,20 @@ class Pipeline:
         found: dict[TopicPartition, Any] = await self.admin.list_consumer_group_offsets(group)
         return {TopicPartition(*tp): at for tp, at in found.items()}
 
+    async def commit(self, stage: str, tp: TopicPartition, offset: int) -> None:
+        """Commit for a stage of which no worker runs."""
+        consumer = AIOKafkaConsumer(
+            **self.settings.kafka.client_options(),
+            group_id=f"{self.settings.kafka.topic_prefix}streams-{stage}",
+            enable_auto_commit=False,
+        )
+        await consumer.start()
+        try:
+            consumer.assign([tp])
+            await consumer.commit({tp: offset})
+        finally:
+            await consumer.stop()
+
     # -- the stand-in
 
     @property
@@ -336,6 +350,18 @@ class Pipeline:
             return len(await self.read(self.topics.events("miso"))) >= events
 
         await until(are_there, UNTIL_SECONDS, f"{events} vendor records")
+
+    async def gone(self, topic: str) -> None:
+        """Wait until a deleted topic is no longer there."""
+
+        async def is_gone() -> bool:
+            return topic not in await self.admin.list_topics()
+
+        await until(is_gone, UNTIL_SECONDS, f"{topic} to be gone")
+
+    async def audit(self) -> AuditReport:
+        """Return the audit as of now."""
+        return await audit(self.settings, keep_ids=True)
 
     async def settled(self, events: int, seconds: float = UNTIL_SECONDS) -> AuditReport:
         """Wait until so many raw events have their outcomes; return the audit, which balances."""

@@ -1,0 +1,102 @@
+"""Retention and recreation change the log under the group: counted, or refused in plain words."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin.records_to_delete import RecordsToDelete
+
+from streams.operations.topics import create_topics
+from tests.broker_fixtures import Broker
+from tests.kafka.pipeline import Pipeline, click
+
+pytestmark = pytest.mark.kafka
+
+
+async def delete_below(pipeline: Pipeline, offsets: Mapping[TopicPartition, int]) -> None:
+    """Let retention have its way up to these offsets."""
+    wanted = {tp: RecordsToDelete(before_offset=offset) for tp, offset in offsets.items()}
+    await pipeline.admin.delete_records(wanted)
+
+
+async def test_raw_records_deleted_while_enrichment_was_away_are_counted_as_expired(
+    broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    """What is left is delivered; the loss stands in the status, the log and the audit."""
+    async with Pipeline(broker, prefix, tmp_path, partitions=1) as pipeline:
+        await pipeline.products("p1")
+        enrich, _ = await pipeline.both()
+        await pipeline.send(*(click("anna", event_id=f"e{n}") for n in range(10)))
+        await pipeline.settled(10)
+        enrich.terminate()
+        assert await enrich.ended(10) == 0
+        await pipeline.send(*(click("anna", event_id=f"e{n}") for n in range(10, 30)))
+        await delete_below(pipeline, {TopicPartition(pipeline.topics.clicks, 0): 25})
+        enrich = await pipeline.worker("enrich")
+        await pipeline.until(lambda: len(pipeline.ledger) == 15)
+        assert pipeline.stored() == [f"e{n}" for n in (*range(10), *range(25, 30))]
+        assert (await pipeline.status(enrich))["expired"] == {pipeline.topics.clicks: 15}
+        assert "15 records of" in enrich.output()
+
+
+async def test_vendor_records_deleted_while_the_sink_was_away_are_counted_as_expired(
+    broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    """Events above those that were settled out of order are neither lost nor taken for settled."""
+    async with Pipeline(broker, prefix, tmp_path, partitions=1) as pipeline:
+        await pipeline.products("p1")
+        _, miso = await pipeline.both()
+        await pipeline.send(*(click("anna", event_id=f"e{n}") for n in range(10)))
+        await pipeline.settled(10)
+        miso.terminate()
+        assert await miso.ended(10) == 0
+        await pipeline.send(*(click("anna", event_id=f"e{n}") for n in range(10, 30)))
+        await pipeline.written(30)
+        await delete_below(pipeline, {TopicPartition(pipeline.topics.events("miso"), 0): 25})
+        miso = await pipeline.worker("miso")
+        await pipeline.until(lambda: len(pipeline.ledger) == 15)
+        assert pipeline.stored() == [f"e{n}" for n in (*range(10), *range(25, 30))]
+        assert (await pipeline.status(miso))["expired"] == {pipeline.topics.events("miso"): 15}
+
+
+@pytest.mark.parametrize("stage", ["enrich", "miso"])
+async def test_a_recreated_topic_is_refused_with_the_command_that_helps(
+    broker: Broker, prefix: str, tmp_path: Path, stage: str
+) -> None:
+    """An end below the committed offset is no place to start from: exit 2, one sentence.
+
+    The broker forgets the offsets of a topic that is deleted while it runs; a restored broker or
+    another cluster behind the same address does not.
+    """
+    async with Pipeline(broker, prefix, tmp_path, partitions=1) as pipeline:
+        await pipeline.products("p1")
+        topic = pipeline.topics.clicks if stage == "enrich" else pipeline.topics.events("miso")
+        await pipeline.commit(stage, TopicPartition(topic, 0), 1_000)
+        worker = pipeline.start(stage)
+        assert await worker.ended(30) == 2
+        lines = [line for line in worker.output().splitlines() if "recreated" in line]
+        assert len(lines) == 1
+        assert f"`streams offsets reset --stage {stage} --to earliest`" in lines[0]
+        assert "Traceback" not in worker.output()
+
+
+async def test_events_of_a_recreated_raw_topic_are_not_taken_for_repeats(
+    broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    """The broker forgets the commits of a deleted topic: enrichment starts anew at offset 0."""
+    async with Pipeline(broker, prefix, tmp_path, partitions=1) as pipeline:
+        await pipeline.products("p1")
+        workers = await pipeline.both()
+        await pipeline.send(*(click("anna", event_id=f"old{n}") for n in range(30)))
+        await pipeline.settled(30)
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            assert await worker.ended(10) == 0
+        await pipeline.admin.delete_topics([pipeline.topics.clicks])
+        await pipeline.gone(pipeline.topics.clicks)
+        await create_topics(pipeline.settings)
+        await pipeline.send(*(click("anna", event_id=f"new{n}") for n in range(10)))
+        await pipeline.both()
+        await pipeline.until(lambda: pipeline.stored()[30:] == [f"new{n}" for n in range(10)])
