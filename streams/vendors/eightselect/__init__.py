@@ -19,6 +19,8 @@ VENDOR = Vendor(
     max_batch_bytes=lambda _: api.MAX_BATCH_BYTES,
     linger_seconds=lambda _: 0.0,
     concurrency=lambda settings: settings.concurrency,
-    # Strands of visitors, so many that one partition can use the concurrency by itself.
-    strands=32,
+    # So many that visitors at random fill the concurrency from one partition alone; a prime, so
+    # that ids which are alike spread too.
+    strands=67,
+    validation=api.validation,
 )

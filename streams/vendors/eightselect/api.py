@@ -14,7 +14,7 @@ from streams.vendors.answers import (
     retry_after_seconds,
     text_of,
 )
-from streams.vendors.base import HttpAnswer, HttpRequest
+from streams.vendors.base import HttpAnswer, HttpRequest, Inquiry
 from streams.vendors.eightselect.settings import EightSelectSettings
 
 PATH = "/analytics/v3/events"
@@ -38,7 +38,14 @@ _SAMPLE = (
 
 def build_probe(settings: EightSelectSettings) -> HttpRequest:
     """Return a call of the validation endpoint: the sample is judged, nothing is stored."""
-    return HttpRequest("POST", VALIDATE_PATH, _headers(settings), _SAMPLE)
+    return validation([_SAMPLE], settings).request
+
+
+def validation(payloads: Sequence[bytes], settings: EightSelectSettings) -> Inquiry:
+    """Return the question whether this one encoded event is in order; nothing is stored."""
+    (payload,) = payloads
+    request = HttpRequest("POST", VALIDATE_PATH, _headers(settings), payload)
+    return Inquiry("validation", request, classify)
 
 
 def _headers(settings: EightSelectSettings) -> Mapping[str, str]:

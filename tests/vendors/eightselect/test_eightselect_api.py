@@ -12,7 +12,7 @@ from streams.core.dead_letter import fingerprint
 from streams.core.outcome import Fate, Verdict
 from streams.vendors.base import HttpAnswer
 from streams.vendors.eightselect import EightSelectSettings
-from streams.vendors.eightselect.api import build_probe, build_request, classify
+from streams.vendors.eightselect.api import build_probe, build_request, classify, validation
 
 API_ID = "8select-api-id-0815"
 SETTINGS = EightSelectSettings.model_validate({"api_id": API_ID, "user_id_secret": "of-the-ids"})
@@ -72,6 +72,16 @@ def test_probe_is_judged_and_not_stored() -> None:
         "interact": {"type": "product", "action": "click", "product": {"sku": "streams-probe"}},
         "context": [{"type": "user", "user": {}}],
     }
+
+
+def test_an_event_can_be_judged_without_being_stored() -> None:
+    """The same body and headers as for delivery, to the validation endpoint."""
+    inquiry = validation([b'{"type":"interact"}'], SETTINGS)
+    sent = build_request([b'{"type":"interact"}'], SETTINGS)
+    assert inquiry.request.path == "/analytics/v3/events/validate"
+    assert (inquiry.request.headers, inquiry.request.body) == (sent.headers, sent.body)
+    assert inquiry.classify(answer(200, []), 1).fate is Fate.ACCEPTED
+    assert inquiry.classify(answer(200, [NO_SKU]), 1).fate is Fate.REJECTED
 
 
 def test_settings_without_an_id_send_an_empty_one() -> None:
