@@ -256,7 +256,9 @@ class Courier:
 
     def _wait(self, strand: Strand, verdict: Verdict) -> float:
         if verdict.retry_after_seconds is not None:
-            return obeyed(verdict.retry_after_seconds)
+            # "Retry-After: 0", or a date that has passed, must not become a hot loop.
+            shortest = wait_seconds(1, self._vendor.retry_waits, self._random)
+            return max(shortest, obeyed(verdict.retry_after_seconds))
         if verdict.fate is Fate.MISCONFIGURED:
             return 0.0  # the gate is closed until a probe is answered
         return wait_seconds(strand.failures + 1, self._vendor.retry_waits, self._random)
