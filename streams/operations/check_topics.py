@@ -88,8 +88,8 @@ def _retention(
         value = -1 if wanted == float("inf") else int(wanted)
         yield problem(
             SUBJECT,
-            f"Topic {receipts.topic} keeps receipts {_span(has)}, less than the {_span(wanted)} of "
-            f"{longest}: what is still there could no longer be accounted for.",
+            f"Topic {receipts.topic} keeps receipts {_span(has)}, but {longest} its records "
+            f"{_span(wanted)}: what is still there could no longer be accounted for.",
             f"Keep them longer: kafka-configs --alter --topic {receipts.topic} --add-config "
             f"retention.ms={value}.",
         )
@@ -144,8 +144,9 @@ def _kept_ms(report: TopicReport) -> float:
 def _span(milliseconds: float) -> str:
     if milliseconds == float("inf"):
         return "for ever"
-    days = milliseconds / DAY_MS
-    return f"{days:g} days" if days >= 1 else f"{milliseconds / 3_600_000:.3g} hours"
+    size, unit = (DAY_MS, "day") if milliseconds >= DAY_MS else (3_600_000, "hour")
+    count = f"{milliseconds / size:.3g}"
+    return f"{count} {unit}{'s'[: count != '1']}"
 
 
 def _named(names: Sequence[str]) -> str:

@@ -135,7 +135,9 @@ def inquiry_finding(
             vendor.key, f"{vendor.name}, {inquiry.about}: {_words(verdict)}.", inquiry.remedy
         )
     if verdict.fate is Fate.REJECTED:
-        refused = "; ".join(f"event {at}: {words}" for at, words in verdict.refused.items())
+        refused = "; ".join(
+            f"event {at}: {words.rstrip('.')}" for at, words in verdict.refused.items()
+        )
         return problem(
             vendor.key,
             f"{vendor.name}, {inquiry.about}: it refuses the events: {refused or _words(verdict)}.",

@@ -1,16 +1,18 @@
 """Which stages have workers now, and how much waits for them."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aiokafka.errors import for_code
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError, for_code
 
 from streams.core.errors import SetupError
 from streams.core.topics import Topics
 from streams.engine.connection import admin
 from streams.engine.groups import group_id
 from streams.operations.check_findings import Finding, ok, warning
-from streams.operations.log_reader import connect
+from streams.operations.log_reader import COMMIT_RETRY_SECONDS, COMMIT_TRIES, connect
 from streams.settings import ENRICH, Settings
 
 SUBJECT = "workers"
@@ -46,7 +48,7 @@ async def read_groups(settings: Settings) -> list[GroupState]:
     """
     groups = {stage: group_id(settings.kafka.topic_prefix, stage) for stage in settings.stages()}
     found = []
-    async with connect(settings.kafka) as reader:
+    async with connect(settings.kafka) as reader, admin(settings.kafka) as client:
         for stage, group in groups.items():
             partitions = await reader.partitions(topics_read(settings.topics, stage))
             tps = [tp for listed in partitions.values() for tp in listed]
@@ -57,21 +59,30 @@ async def read_groups(settings: Settings) -> list[GroupState]:
                 for tp, start in starts.items()
             }
             waiting = sum(max(0, ends[tp] - at[tp]) for tp in tps)
-            members, state = await _members(settings, group)
+            members, state = await _members(client, group)
             found.append(GroupState(stage, members, state, waiting, bool(commits)))
     return found
 
 
-async def _members(settings: Settings, group: str) -> tuple[int, str]:
-    async with admin(settings.kafka) as client:
-        (answer,) = await client.describe_consumer_groups([group])
-    ((code, _, state, _, _, members, *_),) = answer.groups
-    if code:
-        raise SetupError(
-            f"Kafka does not say who is in the group {group} ({for_code(code).__name__}): check "
-            "what this user may describe there."
-        )
-    return len(members), state
+async def _members(client: AIOKafkaAdminClient, group: str) -> tuple[int, str]:
+    """Return how many are in a group, and Kafka's word for its state."""
+    reason = "its coordinator does not answer"
+    for _ in range(COMMIT_TRIES):
+        try:
+            (answer,) = await client.describe_consumer_groups([group])
+        except KafkaError as error:
+            reason = str(error)
+        else:
+            ((code, _, state, _, _, members, *_),) = answer.groups
+            if not code:
+                return len(members), state
+            reason = for_code(code).__name__
+        # A coordinator that is just starting; the first group ever asked for makes one.
+        await asyncio.sleep(COMMIT_RETRY_SECONDS)
+    raise SetupError(
+        f"Kafka does not say who is in the group {group} ({reason}): look at the brokers and at "
+        "what this user may describe there, then check again."
+    )
 
 
 def worker_findings(groups: Sequence[GroupState]) -> list[Finding]:

@@ -111,7 +111,7 @@ class Preview:
         self._topics = topics = settings.topics
         self._enricher = Enricher(plans, settings.consent.mode)
         self._keeps_email = any(
-            getattr(settings.vendors[plan.vendor], "lookup_email", False) for plan in plans
+            getattr(settings.vendors.get(plan.vendor), "lookup_email", False) for plan in plans
         )
         self._parsers = {
             topics.clicks: EventParser(

@@ -1,0 +1,158 @@
+"""`streams check` on a real broker: topics, groups and lag as they are there."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import NewTopic
+
+from streams.engine.connection import admin, client_options
+from streams.engine.groups import group_id
+from streams.operations.check import check_kafka
+from streams.operations.check_findings import Finding, Level
+from streams.operations.check_workers import read_groups
+from streams.operations.topics import create_topics, until_visible
+from streams.settings import Settings, load_settings
+from tests.broker_fixtures import Broker
+
+
+@pytest.fixture
+def settings(broker: Broker, prefix: str) -> Settings:
+    """Miso is on; topics of this test's own, 3 partitions each."""
+    return load_settings(
+        {
+            "STREAMS_MISO_API_KEY": "k",
+            "STREAMS_KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
+            "STREAMS_KAFKA_TOPIC_PREFIX": prefix,
+            "STREAMS_KAFKA_PARTITIONS": "3",
+        }
+    )
+
+
+async def found(settings: Settings) -> list[Finding]:
+    """All that is found of the broker, the topics and the groups."""
+    return [finding async for finding in check_kafka(settings)]
+
+
+async def write(settings: Settings, topic: str, partition: int, records: int) -> None:
+    """Write records into one partition."""
+    producer = AIOKafkaProducer(**client_options(settings.kafka))
+    await producer.start()
+    try:
+        for _ in range(records):
+            await producer.send_and_wait(topic, b"{}", b"v-1", partition=partition)
+    finally:
+        await producer.stop()
+
+
+@asynccontextmanager
+async def member(settings: Settings, stage: str, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """Somebody in the stage's group, as a worker is."""
+    consumer = AIOKafkaConsumer(
+        topic,
+        **client_options(settings.kafka),
+        group_id=group_id(settings.kafka.topic_prefix, stage),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
+    await consumer.start()
+    try:
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+async def test_before_the_topics_are_made_they_are_the_problem(settings: Settings) -> None:
+    """One line names them and the command; nobody works yet."""
+    prefix = settings.kafka.topic_prefix
+    broker, topics, enrich, miso = await found(settings)
+    where = settings.kafka.bootstrap_servers
+    assert broker == Finding(Level.OK, "broker", f"Kafka at {where} answers, 1 broker.")
+    assert topics == Finding(
+        Level.PROBLEM,
+        "topics",
+        f"11 topics ({prefix}shop.clicks, {prefix}shop.add-to-carts, {prefix}shop.users, "
+        f"{prefix}shop.products and 7 more) are missing.",
+        "Run `streams topics create`.",
+    )
+    assert enrich == Finding(
+        Level.WARNING,
+        "workers",
+        "Stage enrich: no worker has run yet; 0 records wait.",
+        "Start one with `streams worker enrich`.",
+    )
+    assert miso.text == "Stage miso: no worker has run yet; 0 records wait."
+
+
+async def test_nothing_is_made_by_looking(settings: Settings) -> None:
+    """Asking for a topic by name could create it."""
+    await found(settings)
+    async with admin(settings.kafka) as client:
+        names = await client.list_topics()
+    assert [name for name in names if name.startswith(settings.kafka.topic_prefix)] == []
+
+
+async def test_topics_as_they_are_made_are_fine(settings: Settings) -> None:
+    """`streams topics create` leaves nothing to complain of."""
+    await create_topics(settings)
+    assert (await found(settings))[1] == Finding(
+        Level.OK,
+        "topics",
+        "All 11 topics are there, 3 partitions each where visitors' records meet.",
+    )
+
+
+async def test_what_is_wrong_with_topics_is_found(settings: Settings) -> None:
+    """More partitions in one, receipts that go before what they are about."""
+    topics = settings.topics
+    made = [
+        NewTopic(topics.clicks, 3, 1, topic_configs={"retention.ms": "604800000"}),
+        NewTopic(topics.users, 4, 1, topic_configs={"cleanup.policy": "compact"}),
+        NewTopic(topics.receipts("miso"), 3, 1, topic_configs={"retention.ms": "86400000"}),
+    ]
+    async with admin(settings.kafka) as client:
+        await client.create_topics(made)
+        await until_visible(client, {topic.name for topic in made})
+    findings = [finding for finding in await found(settings) if finding.subject == "topics"]
+    texts = [finding.text for finding in findings if finding.level is Level.PROBLEM]
+    assert (
+        f"Topic {topics.users} has 4 partitions and must have as many as {topics.clicks}, which "
+        "has 3."
+    ) in texts
+    assert (
+        f"Topic {topics.receipts('miso')} keeps receipts 1 day, but {topics.clicks} its records "
+        "7 days: what is still there could no longer be accounted for."
+    ) in texts
+
+
+async def test_members_and_lag_are_those_of_the_groups(settings: Settings) -> None:
+    """What was committed waits no longer; who left is not counted."""
+    await create_topics(settings)
+    events = settings.topics.events("miso")
+    await write(settings, settings.topics.clicks, 0, 2)
+    await write(settings, events, 1, 3)
+    async with member(settings, "miso", events) as consumer:
+        await consumer.getone()
+        await consumer.commit({TopicPartition(events, 1): 1})
+        enrich, miso = await read_groups(settings)
+    assert (enrich.stage, enrich.members, enrich.waiting, enrich.has_committed) == (
+        "enrich",
+        0,
+        2,
+        False,
+    )
+    assert (miso.stage, miso.members, miso.state, miso.waiting, miso.has_committed) == (
+        "miso",
+        1,
+        "Stable",
+        2,
+        True,
+    )
+    *_, gone = await found(settings)
+    assert gone == Finding(
+        Level.WARNING,
+        "workers",
+        "Stage miso: no worker runs; 2 records wait.",
+        "Start one with `streams worker miso`.",
+    )

@@ -1,0 +1,318 @@
+"""The mapping preview: tables, order, and each vendor's payload or the reason against it."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from streams.core.enrich import Addressed, EnrichedEvent, Plan
+from streams.core.errors import InvalidEvent, SettingsError
+from streams.core.outcome import DeadLetterReason, SkipReason
+from streams.operations import mapping_preview as module
+from streams.operations.mapping_preview import Preview, PreviewRow, previewed_vendors
+from streams.settings import Settings, load_settings
+from streams.vendors import VENDORS, plan_for
+
+NOW_MS = 1_795_168_800_000
+AT = "2026-11-20T09:59:58.120Z"
+YES = {"consent": {"miso": True}}
+
+
+def user(key: str, row: Any) -> dict[str, Any]:
+    """A line of shop.users."""
+    return {"topic": "users", "key": key, "value": row}
+
+
+def product(key: str, row: Any) -> dict[str, Any]:
+    """A line of shop.products."""
+    return {"topic": "products", "key": key, "value": row}
+
+
+def click(**more: Any) -> dict[str, Any]:
+    """A click by itself, as a line."""
+    return {"event_id": "e-1", "anonymous_id": "v-1", "product_id": "p-1", "timestamp": AT, **more}
+
+
+def previewed(
+    *lines: dict[str, Any] | bytes,
+    settings: Settings | None = None,
+    plans: tuple[Plan, ...] | None = None,
+) -> list[PreviewRow]:
+    """What becomes of these lines; at Miso alone unless plans are given."""
+    settings = settings or load_settings({})
+    if plans is None:
+        plans = (plan_for(VENDORS["miso"], settings.vendors["miso"]),)
+    preview = Preview(settings, plans, NOW_MS)
+    encoded = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines]
+    return [row for at, line in enumerate(encoded, start=1) for row in preview.take(at, line)]
+
+
+def shown(row: PreviewRow) -> Any:
+    """The row as ``--json`` writes it."""
+    return json.loads(msgspec.json.encode(row))
+
+
+def test_an_event_is_shown_as_the_vendor_gets_it() -> None:
+    """Joined with the rows before it, under the consent that they give."""
+    rows = previewed(
+        user("v-1", YES | {"user_id": "u-1"}),
+        product("p-1", {"sku": "8S-1"}),
+        click(ip="203.0.113.77"),
+    )
+    assert [shown(row) for row in rows] == [
+        {
+            "line": 3,
+            "outcome": "sent",
+            "topic": "shop.clicks",
+            "event_id": "e-1",
+            "event_type": "click",
+            "anonymous_id": "v-1",
+            "vendor": "miso",
+            "consent": "row",
+            "payload": {
+                "type": "product_detail_page_view",
+                "anonymous_id": "v-1",
+                "timestamp": "2026-11-20T09:59:58.120Z",
+                "product_ids": ["8S-1"],
+                "context": {
+                    "custom_context": {"uuid": "e-1"},
+                    "truncated_ip": "203.0.113.0",
+                },
+                "user_id": "u-1",
+            },
+        }
+    ]
+
+
+def test_rows_act_on_the_lines_after_them_only() -> None:
+    """A yes, a no, and a tombstone after which the visitor is a new one."""
+    rows = previewed(
+        click(event_id="a", sku="8S-1"),
+        user("v-1", YES),
+        click(event_id="b", sku="8S-1"),
+        user("v-1", {"consent": {"miso": False}}),
+        click(event_id="c", sku="8S-1", consent={"miso": True}),
+        user("v-1", None),
+        click(event_id="d", sku="8S-1", consent={"miso": True}),
+        click(event_id="e", sku="8S-1"),
+    )
+    assert [(row.line, row.event_id, row.outcome, row.reason, row.consent) for row in rows] == [
+        (1, "a", "skipped", "no_consent", None),
+        (3, "b", "sent", None, "row"),
+        (5, "c", "skipped", "no_consent", None),
+        (7, "d", "sent", None, "event"),
+        (8, "e", "skipped", "no_consent", None),
+    ]
+
+
+def test_products_are_taken_and_removed() -> None:
+    """Without a row and without its own sku an event goes nowhere."""
+    rows = previewed(
+        user("v-1", YES),
+        click(),
+        product("p-1", {"sku": "8S-1"}),
+        click(),
+        product("p-1", None),
+        click(),
+    )
+    assert [(row.line, row.outcome, row.reason) for row in rows] == [
+        (2, "skipped", "unknown_product"),
+        (4, "sent", None),
+        (6, "skipped", "unknown_product"),
+    ]
+
+
+def test_a_skip_says_what_its_reason_means() -> None:
+    """In the words of `streams reasons`."""
+    (row,) = previewed(click(sku="8S-1"))
+    assert row.detail == "the visitor did not say yes, said no, or was forgotten"
+
+
+def test_an_event_that_can_never_be_one_is_a_dead_letter_for_all() -> None:
+    """With the field that is out of shape."""
+    (row,) = previewed(click(timestamp="yesterday"))
+    assert shown(row) == {
+        "line": 1,
+        "outcome": "dead_lettered",
+        "topic": "shop.clicks",
+        "reason": "invalid_field",
+        "field": "timestamp",
+        "detail": "timestamp: neither RFC 3339 with an offset nor an integer of milliseconds",
+    }
+
+
+def test_a_key_that_is_not_the_visitor_is_a_dead_letter() -> None:
+    """Envelopes may bring a key along."""
+    (row,) = previewed({"topic": "clicks", "key": "v-2", "value": click()})
+    assert (row.outcome, row.reason, row.field) == (
+        "dead_lettered",
+        "key_mismatch",
+        "anonymous_id",
+    )
+
+
+def test_malformed_rows_are_shown_with_their_effect() -> None:
+    """A user's says no to all, a product's counts as none, one without a key is nobody's."""
+    rows = previewed(
+        user("v-1", YES),
+        user("v-1", {"consent": 5}),
+        product("p-1", {"sku": 5}),
+        user("v-2", YES) | {"key": None},
+        click(sku="8S-1", consent={"miso": True}),
+    )
+    assert [(row.line, row.outcome, row.topic) for row in rows] == [
+        (2, "malformed_row", "shop.users"),
+        (3, "malformed_row", "shop.products"),
+        (4, "malformed_row", "shop.users"),
+        (5, "skipped", "shop.clicks"),
+    ]
+    assert (rows[0].detail or "").endswith(
+        "it says no to every vendor until a good row or a tombstone comes"
+    )
+    assert (rows[1].detail or "").endswith("the product counts as absent")
+    assert rows[2].detail == "the row has no key"
+    assert rows[3].reason == "no_consent"
+
+
+def test_a_line_that_produce_would_not_write_is_unreadable() -> None:
+    """The others are judged all the same."""
+    rows = previewed(b"nonsense\n", click(sku="8S-1", consent={"miso": True}))
+    assert [(row.line, row.outcome) for row in rows] == [(1, "unreadable"), (2, "sent")]
+    assert rows[0].detail == "is no JSON: Expecting value: line 1 column 1 (char 0)"
+
+
+def test_what_was_put_right_is_noted() -> None:
+    """A field left out, a clock ahead, an id made of the place in Kafka."""
+    (row,) = previewed(
+        click(event_id="", ip="nonsense", timestamp="2027-01-01T00:00:00Z", sku="8S-1")
+    )
+    assert row.event_id == "shop.clicks-0-0"
+    assert row.notes == ("left_out:ip", "clock_ahead", "made_event_id")
+
+
+def test_field_maps_consent_mode_and_age_are_those_of_the_settings(tmp_path: Any) -> None:
+    """As enrichment itself would read and judge the line."""
+    (tmp_path / "streams.toml").write_text(
+        '[consent]\nmode = "assumed"\n[miso]\nmax_age_hours = 24\nproduct_id = "product_id"\n'
+        '[source.clicks.fields]\nproduct_id = "item.id"\nsku = "item.sku"\n'
+    )
+    settings = load_settings({"STREAMS_CONFIG": str(tmp_path / "streams.toml")})
+    line = {"anonymous_id": "v-1", "timestamp": AT, "item": {"id": "p-9", "sku": "8S-9"}}
+    old = line | {"timestamp": "2026-11-18T00:00:00Z"}
+    fresh, stale = previewed(line, old, settings=settings)
+    assert fresh.consent == "assumed"
+    assert shown(fresh)["payload"]["product_ids"] == ["p-9"]
+    assert (stale.outcome, stale.reason) == ("skipped", "too_old")
+
+
+def test_each_vendor_decides_for_itself() -> None:
+    """A payload with a contact to look up, a skip of the mapping, a misfit, a defect."""
+
+    def addressed(event: EnrichedEvent) -> Addressed:
+        return Addressed({"sku": event.sku}, {"customKey": "4711"})
+
+    def outside(_: EnrichedEvent) -> SkipReason:
+        return SkipReason.OUTSIDE_CONTENT
+
+    def misfit(_: EnrichedEvent) -> object:
+        raise InvalidEvent(DeadLetterReason.INVALID_PAYLOAD, "sku: too long", "sku")
+
+    def broken(_: EnrichedEvent) -> object:
+        raise ZeroDivisionError
+
+    settings = load_settings({"STREAMS_CONSENT_MODE": "assumed"})
+    plans = (
+        Plan("one", addressed),
+        Plan("two", outside),
+        Plan("three", misfit),
+        Plan("four", broken),
+    )
+    rows = [
+        {name: value for name, value in shown(row).items() if name not in _OF_THE_EVENT}
+        for row in previewed(click(sku="8S-1"), settings=settings, plans=plans)
+    ]
+    assert rows == [
+        {
+            "vendor": "one",
+            "outcome": "sent",
+            "consent": "assumed",
+            "payload": {"sku": "8S-1"},
+            "contact": {"customKey": "4711"},
+        },
+        {
+            "vendor": "two",
+            "outcome": "skipped",
+            "reason": "outside_content",
+            "detail": "did not happen inside 8SELECT content (8SELECT only)",
+        },
+        {
+            "vendor": "three",
+            "outcome": "dead_lettered",
+            "reason": "invalid_payload",
+            "field": "sku",
+            "detail": "sku: too long",
+        },
+        {
+            "vendor": "four",
+            "outcome": "dead_lettered",
+            "reason": "defect",
+            "detail": "mapping for four failed: ZeroDivisionError",
+        },
+    ]
+
+
+_OF_THE_EVENT = {"line", "topic", "event_id", "event_type", "anonymous_id"}
+
+
+def test_an_email_is_known_only_where_a_vendor_looks_contacts_up_by_it() -> None:
+    """As in enrichment's own table."""
+    seen = []
+
+    def note(event: EnrichedEvent) -> object:
+        assert event.user is not None
+        seen.append(event.user.email)
+        return {}
+
+    row = user("v-1", {"email": "a@b.example", "consent": {"miso": True}})
+    previewed(row, click(sku="8S-1"), plans=(Plan("miso", note),))
+    assert seen == [None]
+
+
+def test_vendors_without_credentials_are_shown_and_said_to_be_off() -> None:
+    """A mapping needs none."""
+    vendors = previewed_vendors(load_settings({}))
+    assert "miso" in [plan.vendor for plan in vendors.plans]
+    assert (
+        "Miso is off until STREAMS_MISO_API_KEY is given; it is shown all the same, a mapping "
+        "needs no credentials."
+    ) in vendors.remarks
+
+
+def test_a_vendor_that_is_on_needs_no_remark() -> None:
+    """Nor one that is on for enrichment alone."""
+    for environ in ({"STREAMS_MISO_API_KEY": "k"}, {"STREAMS_MISO_ENABLED": "true"}):
+        vendors = previewed_vendors(load_settings(environ))
+        assert "miso" in [plan.vendor for plan in vendors.plans]
+        assert not [remark for remark in vendors.remarks if "Miso" in remark]
+
+
+def test_a_vendor_that_is_switched_off_is_not_shown() -> None:
+    """It would get nothing."""
+    vendors = previewed_vendors(load_settings({"STREAMS_MISO_ENABLED": "false"}))
+    assert "miso" not in [plan.vendor for plan in vendors.plans]
+    assert "Miso is switched off (STREAMS_MISO_ENABLED=false) and not shown." in vendors.remarks
+
+
+def test_a_vendor_whose_mapping_lacks_a_setting_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The setting is named."""
+
+    def refuse(*_: object) -> Plan:
+        raise SettingsError(["STREAMS_MISO_SALT: is missing."])
+
+    monkeypatch.setattr(module, "plan_for", refuse)
+    vendors = previewed_vendors(load_settings({}))
+    assert vendors.plans == ()
+    assert "Miso is not shown: STREAMS_MISO_SALT: is missing." in vendors.remarks

@@ -1,0 +1,217 @@
+"""What is said of topics, and of the groups that read them."""
+
+from dataclasses import replace
+
+import pytest
+
+from streams.core.topics import DAY_MS, Topics
+from streams.operations.check_findings import Finding, Level
+from streams.operations.check_topics import topic_findings
+from streams.operations.check_workers import GroupState, topics_read, worker_findings
+from streams.operations.topics import TopicReport, TopicState
+
+TOPICS = Topics("x.")
+GOOD = {
+    spec.name: TopicReport(
+        spec.name,
+        TopicState.PRESENT,
+        partitions=spec.partitions or 6,
+        replication=3,
+        config={
+            "cleanup.policy": spec.cleanup,
+            "retention.ms": spec.config.get("retention.ms", str(7 * DAY_MS)),
+            "delete.retention.ms": spec.config.get("delete.retention.ms", str(DAY_MS)),
+        },
+    )
+    for spec in TOPICS.specs(["miso"], 6)
+}
+
+
+def found(
+    *changed: TopicReport, misfits: tuple[str, ...] = (), partitions: int = 6
+) -> list[Finding]:
+    """What is said where these topics differ from good ones."""
+    reports = GOOD | {report.topic: report for report in changed}
+    return topic_findings(
+        list(reports.values()), misfits, TOPICS, ["miso"], partitions=partitions, brokers=3
+    )
+
+
+def with_config(topic: str, **config: str) -> TopicReport:
+    """A good topic but for these settings."""
+    changes = {name.replace("_", "."): value for name, value in config.items()}
+    return replace(GOOD[topic], config={**GOOD[topic].config, **changes})
+
+
+def test_topics_as_they_must_be_are_one_line() -> None:
+    """With their number and partitions."""
+    assert found() == [
+        Finding(
+            Level.OK,
+            "topics",
+            "All 11 topics are there, 6 partitions each where visitors' records meet.",
+        )
+    ]
+
+
+def test_missing_topics_are_one_problem_with_the_command() -> None:
+    """The first ones by name, the rest counted."""
+    one = TopicReport("x.shop.users", TopicState.MISSING)
+    assert found(one) == [
+        Finding(
+            Level.PROBLEM,
+            "topics",
+            "Topic x.shop.users is missing.",
+            "Run `streams topics create`.",
+        )
+    ]
+    names = list(GOOD)[:6]
+    assert found(*(TopicReport(name, TopicState.MISSING) for name in names)) == [
+        Finding(
+            Level.PROBLEM,
+            "topics",
+            "6 topics (x.shop.clicks, x.shop.add-to-carts, x.shop.users, x.shop.products and 2 "
+            "more) are missing.",
+            "Run `streams topics create`.",
+        )
+    ]
+
+
+def test_unequal_partitions_keep_the_words_of_verify_topics() -> None:
+    """Sentence and remedy apart."""
+    misfit = (
+        "Topic x.shop.users has 2 partitions and must have as many as x.shop.clicks, which has 6: "
+        "delete the one that is wrong, then run `streams topics create`."
+    )
+    assert found(misfits=(misfit,)) == [
+        Finding(
+            Level.PROBLEM,
+            "topics",
+            "Topic x.shop.users has 2 partitions and must have as many as x.shop.clicks, which "
+            "has 6.",
+            "Delete the one that is wrong, then run `streams topics create`.",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("receipts", "raw", "words", "longer", "value"),
+    [
+        (str(DAY_MS), str(7 * DAY_MS), "receipts 1 day, but", "7 days", 7 * DAY_MS),
+        ("3600000", str(7 * DAY_MS), "receipts 1 hour, but", "7 days", 7 * DAY_MS),
+        (str(14 * DAY_MS), "-1", "receipts 14 days, but", "for ever", -1),
+    ],
+)
+def test_receipts_must_outlive_raw_records(
+    receipts: str, raw: str, words: str, longer: str, value: int
+) -> None:
+    """A shorter retention is a problem that names the longer one and the command."""
+    (finding,) = found(
+        with_config("x.vendor.miso.receipts", retention_ms=receipts),
+        with_config("x.shop.clicks", retention_ms=raw),
+    )
+    assert finding.level is Level.PROBLEM
+    assert finding.text == (
+        f"Topic x.vendor.miso.receipts keeps {words} x.shop.clicks its records {longer}: what is "
+        "still there could no longer be accounted for."
+    )
+    assert finding.remedy.endswith(f"--add-config retention.ms={value}.")
+
+
+def test_receipts_kept_for_ever_are_fine() -> None:
+    """-1 is Kafka's word for it."""
+    (finding,) = found(
+        with_config("x.vendor.miso.receipts", retention_ms="-1"),
+        with_config("x.shop.clicks", retention_ms="-1"),
+    )
+    assert finding.level is Level.OK
+
+
+def test_another_clean_up_is_a_problem() -> None:
+    """Compacted clicks would lose events, deleted users their consent."""
+    assert found(with_config("x.shop.users", cleanup_policy="delete")) == [
+        Finding(
+            Level.PROBLEM,
+            "topics",
+            "Topic x.shop.users has cleanup.policy delete, not compact.",
+            "Set it with Kafka's own tools: kafka-configs --alter --topic x.shop.users "
+            "--add-config cleanup.policy=compact.",
+        )
+    ]
+
+
+def test_tombstones_that_go_early_are_a_warning() -> None:
+    """A worker that was away would keep a visitor who is to be forgotten."""
+    (finding,) = found(with_config("x.shop.users", delete_retention_ms=str(DAY_MS)))
+    assert finding.level is Level.WARNING
+    assert finding.text == (
+        "Topic x.shop.users keeps tombstones 1 day, less than 30 days: a worker that was away "
+        "for longer would not hear that a visitor was forgotten."
+    )
+
+
+def test_another_number_than_the_setting_is_a_warning() -> None:
+    """It works until a topic is made anew."""
+    (finding,) = found(partitions=12)
+    assert (finding.level, finding.remedy) == (Level.WARNING, "Set STREAMS_KAFKA_PARTITIONS=6.")
+
+
+def test_few_copies_are_a_warning() -> None:
+    """Where there are brokers for more."""
+    (finding,) = found(replace(GOOD["x.shop.clicks"], replication=1))
+    assert finding.level is Level.WARNING
+    assert finding.text == (
+        "Topic x.shop.clicks is kept in fewer than 3 copies, though there are 3 brokers: the loss "
+        "of one could lose events."
+    )
+
+
+def test_stages_read_their_own_topics() -> None:
+    """Enrichment the raw ones, a sink its two lanes."""
+    assert topics_read(TOPICS, "enrich") == ["x.shop.clicks", "x.shop.add-to-carts"]
+    assert topics_read(TOPICS, "miso") == ["x.vendor.miso.events", "x.vendor.miso.redelivery"]
+
+
+@pytest.mark.parametrize(
+    ("group", "finding"),
+    [
+        (
+            GroupState("enrich", 2, "Stable", 0, has_committed=True),
+            Finding(Level.OK, "workers", "Stage enrich: 2 workers; 0 records wait."),
+        ),
+        (
+            GroupState("miso", 1, "Stable", 1, has_committed=True),
+            Finding(Level.OK, "workers", "Stage miso: 1 worker; 1 record waits."),
+        ),
+        (
+            GroupState("miso", 1, "PreparingRebalance", 1200, has_committed=True),
+            Finding(
+                Level.WARNING,
+                "workers",
+                "Stage miso: 1 worker, just sharing out partitions; 1,200 records wait.",
+                "Check again in some seconds; if it goes on, workers come and go: see their logs.",
+            ),
+        ),
+        (
+            GroupState("miso", 0, "Empty", 5, has_committed=True),
+            Finding(
+                Level.WARNING,
+                "workers",
+                "Stage miso: no worker runs; 5 records wait.",
+                "Start one with `streams worker miso`.",
+            ),
+        ),
+        (
+            GroupState("enrich", 0, "Dead", 0, has_committed=False),
+            Finding(
+                Level.WARNING,
+                "workers",
+                "Stage enrich: no worker has run yet; 0 records wait.",
+                "Start one with `streams worker enrich`.",
+            ),
+        ),
+    ],
+)
+def test_each_stage_is_one_line(group: GroupState, finding: Finding) -> None:
+    """How many workers, what waits, and how to start one."""
+    assert worker_findings([group]) == [finding]
