@@ -12,7 +12,8 @@ from streams.operations.check_topics import topic_findings
 from streams.operations.check_vendors import OpenClient, check_vendors, open_client
 from streams.operations.check_workers import read_groups, worker_findings
 from streams.operations.topics import TopicState, list_topics, verify_topics
-from streams.settings import ENRICH, Settings
+from streams.settings import ENRICH, Settings, variable
+from streams.vendors import VENDORS, plan_for
 
 SETTINGS = "settings"
 
@@ -28,7 +29,8 @@ async def check(
 
     ``send_test`` lets each vendor judge test events by its own documented means, where it has one.
     """
-    yield check_settings(settings)
+    for finding in check_settings(settings):
+        yield finding
     async for finding in check_kafka(settings):
         yield finding
     for finding in await check_vendors(
@@ -37,8 +39,8 @@ async def check(
         yield finding
 
 
-def check_settings(settings: Settings) -> Finding:
-    """Return whether a worker could start with these settings; pure.
+def check_settings(settings: Settings) -> list[Finding]:
+    """Return whether workers could start with these settings; pure.
 
     What one value or two say wrongly is found earlier: ``load_settings`` refuses it.
     """
@@ -47,8 +49,22 @@ def check_settings(settings: Settings) -> Finding:
     except SettingsError as error:
         ways = [line.rpartition(": set ")[2].rstrip(".") for line in error.problems]
         remedy = f"Set {', or '.join(ways)}."
-        return problem(SETTINGS, "No vendor is on, so no worker starts.", remedy)
-    return ok(SETTINGS, f"The settings fit together; stages: {', '.join(settings.stages())}.")
+        return [problem(SETTINGS, "No vendor is on, so no worker starts.", remedy)]
+    findings = []
+    for key in settings.enabled_vendors():
+        try:
+            plan_for(VENDORS[key], settings.vendors[key])
+        except SettingsError as error:
+            findings += [
+                problem(
+                    SETTINGS,
+                    f"Stage {ENRICH} cannot start: {line}",
+                    f"Set it, or {variable(key, 'enabled')}=false.",
+                )
+                for line in error.problems
+            ]
+    stages = ", ".join(settings.stages())
+    return findings or [ok(SETTINGS, f"The settings fit together; stages: {stages}.")]
 
 
 async def check_kafka(settings: Settings) -> AsyncIterator[Finding]:

@@ -5,10 +5,11 @@ The same parser, rows, consent and mappings as enrichment; a row acts on the lin
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import msgspec
 from msgspec.structs import replace
+from pydantic import SecretStr
 
 from streams.core.consent import MALFORMED, Ground, Malformed
 from streams.core.enrich import Decision, Enricher, Plan, Send, Skip
@@ -19,6 +20,7 @@ from streams.core.rows import InvalidRow, Product, User, decode_product, decode_
 from streams.operations.produce import Outgoing, parse_line
 from streams.settings import Settings, variable
 from streams.vendors import VENDORS, plan_for
+from streams.vendors.base import VendorSettings
 
 SENT = "sent"
 """The event goes to the vendor, as far as enrichment decides it."""
@@ -26,6 +28,8 @@ UNREADABLE = "unreadable"
 """The line is nothing that ``streams produce`` would write."""
 MALFORMED_ROW = "malformed_row"
 """The row would be written and then counted as none (products) or as a no (users)."""
+
+_MADE_UP = SecretStr("streams check --mapping")
 
 
 class PreviewRow(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -62,7 +66,7 @@ class Previewed(NamedTuple):
 
     plans: tuple[Plan, ...]
     remarks: tuple[str, ...]
-    """Which vendors are not shown, or shown although they are off, one sentence each."""
+    """Which vendors are not shown, or shown although something is missing, one sentence each."""
 
 
 class _Sent(msgspec.Struct):
@@ -88,8 +92,10 @@ def previewed_vendors(settings: Settings) -> Previewed:
         try:
             plans.append(plan_for(vendor, section))
         except SettingsError as error:
-            remarks.append(f"{vendor.name} is not shown: {' '.join(error.problems)}")
-            continue
+            remarks.append(
+                f"{vendor.name} is shown with secrets made up for this: {' '.join(error.problems)}"
+            )
+            plans.append(plan_for(vendor, _with_made_up_secrets(section)))
         if key not in on:
             missing = " and ".join(
                 variable(key, name) for name in vendor.credentials if getattr(section, name) is None
@@ -99,6 +105,16 @@ def previewed_vendors(settings: Settings) -> Previewed:
                 "a mapping needs no credentials."
             )
     return Previewed(tuple(plans), tuple(remarks))
+
+
+def _with_made_up_secrets(section: VendorSettings) -> VendorSettings:
+    """Return the section with a value for each secret it lacks: mappings may sign ids with one."""
+    missing = [
+        name
+        for name, field in type(section).model_fields.items()
+        if SecretStr in get_args(field.annotation) and getattr(section, name) is None
+    ]
+    return section.model_copy(update=dict.fromkeys(missing, _MADE_UP))
 
 
 class Preview:

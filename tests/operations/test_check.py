@@ -2,6 +2,8 @@
 
 import pytest
 
+from streams.core.errors import SettingsError
+from streams.operations import check as module
 from streams.operations.check import check, check_settings, exit_code
 from streams.operations.check_findings import Finding, Level
 from streams.settings import load_settings
@@ -9,20 +11,39 @@ from streams.settings import load_settings
 
 def test_settings_with_a_vendor_fit_together() -> None:
     """The stages that would run are named."""
-    assert check_settings(load_settings({"STREAMS_MISO_API_KEY": "k"})) == Finding(
-        Level.OK, "settings", "The settings fit together; stages: enrich, miso."
-    )
+    assert check_settings(load_settings({"STREAMS_MISO_API_KEY": "k"})) == [
+        Finding(Level.OK, "settings", "The settings fit together; stages: enrich, miso.")
+    ]
 
 
 def test_settings_without_a_vendor_are_a_problem() -> None:
     """With each way to switch one on."""
-    finding = check_settings(load_settings({}))
+    (finding,) = check_settings(load_settings({}))
     assert (finding.level, finding.text) == (
         Level.PROBLEM,
         "No vendor is on, so no worker starts.",
     )
     assert finding.remedy.startswith("Set STREAMS_")
     assert "STREAMS_MISO_API_KEY or STREAMS_MISO_ENABLED=true" in finding.remedy
+
+
+def test_what_a_mapping_lacks_is_a_problem_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Enrichment would refuse to start over it."""
+
+    def refuse(*_: object) -> None:
+        raise SettingsError(["STREAMS_MISO_SALT: is missing; ids are made with it."])
+
+    monkeypatch.setattr(module, "plan_for", refuse)
+    assert check_settings(load_settings({"STREAMS_MISO_API_KEY": "k"})) == [
+        Finding(
+            Level.PROBLEM,
+            "settings",
+            "Stage enrich cannot start: STREAMS_MISO_SALT: is missing; ids are made with it.",
+            "Set it, or STREAMS_MISO_ENABLED=false.",
+        )
+    ]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from streams.operations import mapping_preview as module
 from streams.operations.mapping_preview import Preview, PreviewRow, previewed_vendors
 from streams.settings import Settings, load_settings
 from streams.vendors import VENDORS, plan_for
+from streams.vendors.base import Vendor
+from streams.vendors.miso import MisoSettings
 
 NOW_MS = 1_795_168_800_000
 AT = "2026-11-20T09:59:58.120Z"
@@ -304,15 +306,24 @@ def test_a_vendor_that_is_switched_off_is_not_shown() -> None:
     assert "Miso is switched off (STREAMS_MISO_ENABLED=false) and not shown." in vendors.remarks
 
 
-def test_a_vendor_whose_mapping_lacks_a_setting_is_not_shown(
+def test_a_vendor_whose_mapping_lacks_a_secret_is_shown_with_a_made_up_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The setting is named."""
+    """The setting is named, and nothing of what is given is changed."""
+    seen = []
 
-    def refuse(*_: object) -> Plan:
-        raise SettingsError(["STREAMS_MISO_SALT: is missing."])
+    def plan(_: Vendor, section: MisoSettings) -> Plan:
+        if section.api_key is None:
+            raise SettingsError(["STREAMS_MISO_API_KEY: is missing; ids are made with it."])
+        seen.append((section.api_key.get_secret_value(), section.product_id))
+        return Plan("miso", lambda _: {})
 
-    monkeypatch.setattr(module, "plan_for", refuse)
-    vendors = previewed_vendors(load_settings({}))
-    assert vendors.plans == ()
-    assert "Miso is not shown: STREAMS_MISO_SALT: is missing." in vendors.remarks
+    monkeypatch.setattr(module, "plan_for", plan)
+    monkeypatch.setattr(module, "VENDORS", {"miso": VENDORS["miso"]})
+    vendors = previewed_vendors(load_settings({"STREAMS_MISO_PRODUCT_ID": "product_id"}))
+    assert [plan.vendor for plan in vendors.plans] == ["miso"]
+    assert seen == [("streams check --mapping", "product_id")]
+    assert vendors.remarks[0] == (
+        "Miso is shown with secrets made up for this: STREAMS_MISO_API_KEY: is missing; ids are "
+        "made with it."
+    )
