@@ -29,6 +29,7 @@ class Client(Protocol):
         """Close all connections."""
 
 
+_KEY_REFUSED = (401, 402, 403)
 OpenClient = Callable[[VendorSettings], Client]
 
 
@@ -130,7 +131,8 @@ def inquiry_finding(
     if verdict.fate is Fate.ACCEPTED:
         words = f" ({_words(verdict)})" if verdict.detail else ""
         return ok(vendor.key, f"{vendor.name}, {inquiry.about}: as it must be{words}.")
-    if verdict.fate in (Fate.REJECTED, Fate.MISCONFIGURED) and inquiry.remedy:
+    is_about_key = verdict.fate is Fate.MISCONFIGURED and verdict.status in _KEY_REFUSED
+    if verdict.fate in (Fate.REJECTED, Fate.MISCONFIGURED) and inquiry.remedy and not is_about_key:
         return problem(
             vendor.key, f"{vendor.name}, {inquiry.about}: {_words(verdict)}.", inquiry.remedy
         )
@@ -157,7 +159,7 @@ def _unanswered(vendor: Vendor, section: VendorSettings, verdict: Verdict) -> Fi
             f"{where} asks for fewer requests: {words}.",
             "Wait and check again; find out what else uses this key.",
         )
-    if verdict.fate is Fate.MISCONFIGURED and verdict.status in (401, 402, 403):
+    if verdict.fate is Fate.MISCONFIGURED and verdict.status in _KEY_REFUSED:
         names = " and ".join(variable(key, name) for name in vendor.credentials)
         return problem(
             key,
