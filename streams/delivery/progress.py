@@ -106,6 +106,7 @@ class Progress:
             raise ValueError(f"no place of a record: {source!r}")
         offset = int(offset_text)
         self._next = position + 1
+        known = self._recalled.pop(position, False) if self._recalled else False
         highest, newest_ms = self._marks_ahead.get(topic, _NO_MARK)
         if offset <= highest and raw_ms <= newest_ms:
             self._order.append((position, topic, None))
@@ -114,16 +115,15 @@ class Progress:
         mark = (offset, max(newest_ms, raw_ms))
         self._marks_ahead[topic] = mark
         self._order.append((position, topic, mark))
-        if self._recalled:
-            known = self._recalled.pop(position, False)
-            if known is None or (known and known.source == source and known.at_ms >= written_ms):
-                self._settled[position] = self._first_receipt
-                return Admission.SETTLED
+        if known is None or (known and known.source == source and known.at_ms >= written_ms):
+            self._settled[position] = self._first_receipt
+            return Admission.SETTLED
         return Admission.NEW
 
     def take_foreign(self, position: int) -> None:
         """Take the next record of the log, which is no vendor record and has no source."""
         self._next = position + 1
+        self._recalled.pop(position, None)
         self._order.append((position, "", None))
 
     def settle(self, position: int, receipt: int) -> None:
@@ -143,11 +143,14 @@ class Progress:
     def metadata(self) -> str:
         """Return the metadata for a commit of ``safe_below()``."""
         self.safe_below()
-        ahead = sorted(self._settled)
+        # What was recalled and not read again yet must be handed on like what is settled here.
+        unread = [position for position, known in self._recalled.items() if known is None]
+        ahead = sorted([*self._settled, *unread])
         marks = len(msgspec.json.encode(self._marks_below))
         pairs, listed = _compress(ahead, MAX_METADATA_BYTES - marks - OTHER_BYTES)
-        unlisted = [self._settled[position] for position in ahead[listed:]]
-        receipts = min([self._receipts_next, *unlisted])
+        first = self._first_receipt
+        unlisted = [self._settled.get(position, first) for position in ahead[listed:]]
+        receipts = min([first if self._recalled else self._receipts_next, *unlisted])
         known = Metadata(marks=self._marks_below, settled=pairs, receipts=receipts)
         return msgspec.json.encode(known).decode()
 
