@@ -1,0 +1,456 @@
+"""The courier with a vendor that is a function, in virtual time."""
+
+import asyncio
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.core.outcome import Fate, SkipReason, Verdict
+from streams.delivery.courier import Courier
+from streams.delivery.strand import Item
+from streams.vendors.base import HttpAnswer, HttpRequest, Vendor, VendorSettings
+from tests.delivery.virtual_time import run
+
+ACCEPTED = Verdict(Fate.ACCEPTED, "200", 200)
+REJECTED = Verdict(Fate.REJECTED, "422 no", 422)
+UNAVAILABLE = Verdict(Fate.UNAVAILABLE, "503", 503)
+MISCONFIGURED = Verdict(Fate.MISCONFIGURED, "401 bad key", 401)
+UNCLEAR = Verdict(Fate.UNCLEAR, "no answer came")
+STRANDS = 3
+
+
+@dataclass
+class Request:
+    """One request as the vendor saw it."""
+
+    at: float
+    ids: tuple[str, ...]
+    """Empty: a probe."""
+    ended: float | None = None
+
+
+@dataclass
+class FakeVendor:
+    """Judges by a function of the request; remembers all requests."""
+
+    judge: Callable[[Request, int], Verdict]
+    """(request, its number) → verdict."""
+    seconds: float = 0.01
+    requests: list[Request] = field(default_factory=list)
+    _verdicts: dict[str, Verdict] = field(default_factory=dict)
+
+    async def send(self, request: HttpRequest) -> HttpAnswer:
+        """Answer after a while."""
+        loop = asyncio.get_running_loop()
+        ids = tuple(request.body.decode().split(",")) if request.body else ()
+        seen = Request(loop.time(), ids)
+        number = len(self.requests)
+        self.requests.append(seen)
+        await asyncio.sleep(self.seconds)
+        self._verdicts[str(number)] = self.judge(seen, number)
+        seen.ended = loop.time()
+        return HttpAnswer(200, {"number": str(number)}, b"")
+
+    def classify(self, answer: HttpAnswer, count: int) -> Verdict:
+        """Return what the function said."""
+        return self._verdicts[answer.headers["number"]]
+
+    def deliveries(self) -> list[Request]:
+        """The requests that were no probes."""
+        return [request for request in self.requests if request.ids]
+
+
+class FakeDesk:
+    """Keeps what it is told, in order."""
+
+    def __init__(self) -> None:
+        self.accepted_ids: list[str] = []
+        self.rejected_ids: list[str] = []
+        self.skipped_ids: list[str] = []
+        self.words: dict[str, str] = {}
+
+    def accepted(self, items: tuple[Item, ...], verdict: Verdict) -> None:
+        self.accepted_ids += [item.event_id for item in items]
+
+    def rejected(self, item: Item, words: str, verdict: Verdict) -> None:
+        self.rejected_ids.append(item.event_id)
+        self.words[item.event_id] = words
+
+    def skipped(self, items: tuple[Item, ...], verdict: Verdict) -> None:
+        self.skipped_ids += [item.event_id for item in items]
+
+    def outcomes(self) -> Counter[str]:
+        """How many outcomes each event has."""
+        return Counter(self.accepted_ids + self.rejected_ids + self.skipped_ids)
+
+
+def vendor(fake: FakeVendor, *, batch: int = 3, concurrency: int = 4) -> Vendor:
+    """A vendor with small batches and three strands a partition."""
+    return Vendor(
+        key="test",
+        name="Test",
+        settings=VendorSettings,
+        credentials=(),
+        mapper=lambda _: lambda _: SkipReason.THINNED,
+        build_request=lambda payloads, _: HttpRequest("POST", "/", {}, b",".join(payloads)),
+        build_probe=lambda _: HttpRequest("POST", "/probe", {}, b""),
+        classify=fake.classify,
+        max_batch_records=lambda _: batch,
+        max_batch_bytes=lambda _: 10_000,
+        linger_seconds=lambda _: 0.2,
+        concurrency=lambda _: concurrency,
+        strands=STRANDS,
+    )
+
+
+def fail(error: BaseException) -> None:
+    """Let no defect pass."""
+    raise AssertionError from error
+
+
+def courier(fake: FakeVendor, desk: FakeDesk, **options: Any) -> Courier:
+    """A courier on the running loop's clock, without jitter."""
+    return Courier(
+        vendor(fake, **options),
+        None,
+        fake,
+        desk,
+        clock=asyncio.get_running_loop().time,
+        random=lambda: 1.0,
+        on_defect=fail,
+    )
+
+
+def add(made: Courier, *ids: str, partition: int = 0, key: str = "anna") -> None:
+    """Hand over events of one visitor."""
+    for event_id in ids:
+        item = Item(partition, 0, event_id, "t/0/0", "2026-01-01T00:00:00.000Z", b"", 0)
+        made.add(item, event_id.encode(), key)
+    made.go()
+
+
+async def until(condition: Callable[[], bool], seconds: float = 100_000.0) -> None:
+    """Wait in virtual time."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while not condition():
+        assert loop.time() < deadline, "it never came to that"
+        await asyncio.sleep(0.05)
+
+
+def play(
+    judge: Callable[[Request, int], Verdict], ids: Sequence[str], **options: Any
+) -> tuple[FakeVendor, FakeDesk, Courier]:
+    """Deliver these events of one visitor to their outcomes."""
+    fake, desk = FakeVendor(judge), FakeDesk()
+
+    async def main() -> Courier:
+        made = courier(fake, desk, **options)
+        add(made, *ids)
+        await until(lambda: len(desk.outcomes()) == len(ids))
+        return made
+
+    return fake, desk, run(main())
+
+
+IDS = [f"e{n}" for n in range(7)]
+
+
+def test_events_travel_in_full_batches_and_the_rest_after_its_linger() -> None:
+    """Seven events in batches of three; the last one waits 0.2 s for company."""
+    fake, desk, _ = play(lambda *_: ACCEPTED, IDS)
+    assert [r.ids for r in fake.requests] == [
+        ("e0", "e1", "e2"),
+        ("e3", "e4", "e5"),
+        ("e6",),
+    ]
+    assert desk.accepted_ids == IDS
+    assert fake.requests[2].at == pytest.approx(0.2)
+
+
+def test_named_refusals_are_cut_out_and_the_rest_goes_again_at_once() -> None:
+    """The second event is refused, the others are delivered in order."""
+
+    def judge(request: Request, _number: int) -> Verdict:
+        if "e1" in request.ids:
+            return Verdict(Fate.REJECTED, "422", 422, refused={request.ids.index("e1"): "no sku"})
+        return ACCEPTED
+
+    fake, desk, _ = play(judge, IDS)
+    assert [r.ids for r in fake.requests[:3]] == [("e0", "e1", "e2"), ("e0", "e2"), IDS_3_TO_5]
+    assert desk.rejected_ids == ["e1"]
+    assert desk.words == {"e1": "no sku"}
+    assert desk.accepted_ids == ["e0", "e2", "e3", "e4", "e5", "e6"]
+    assert fake.requests[1].at == fake.requests[0].ended
+
+
+IDS_3_TO_5 = ("e3", "e4", "e5")
+
+
+def test_unnamed_refusals_are_found_by_halving() -> None:
+    """Whatever holds the bad event is halved until it stands alone."""
+    fake, desk, _ = play(lambda r, _: REJECTED if "e1" in r.ids else ACCEPTED, IDS)
+    assert [r.ids for r in fake.requests[:5]] == [
+        ("e0", "e1", "e2"),
+        ("e0",),
+        ("e1", "e2"),
+        ("e1",),
+        ("e2",),
+    ]
+    assert desk.rejected_ids == ["e1"]
+    assert desk.words == {"e1": "422 no"}
+
+
+def test_pauses_between_failures_grow() -> None:
+    """0.5 s, 1, 2, 4, 8 and 16; after a minute of it the vendor would be parked."""
+    fake, _, made = play(lambda _, n: ACCEPTED if n > 5 else UNAVAILABLE, ["e0"])
+    gaps = [b.at - (a.ended or 0) for a, b in pairwise(fake.requests)]
+    assert gaps == pytest.approx([0.5, 1, 2, 4, 8, 16])
+    assert made.gate.state == "running"
+
+
+def test_a_vendor_that_fails_for_a_minute_is_asked_by_probes_only() -> None:
+    """With good probes one event goes after each of them, until it is accepted."""
+    fake, _, made = play(lambda r, _: ACCEPTED if not r.ids or r.at > 200 else UNAVAILABLE, ["e0"])
+    after = [request for request in fake.requests if 65 < request.at < 200]
+    assert all(bool(a.ids) != bool(b.ids) for a, b in pairwise(after))
+    assert 8 <= len(after) <= 26
+    assert made.gate.state == "running"
+
+
+def test_a_closed_strand_is_not_sent() -> None:
+    """A partition that was taken away waits for what is under way, and sends nothing more."""
+    fake, desk = FakeVendor(lambda *_: ACCEPTED), FakeDesk()
+
+    async def main() -> None:
+        made = courier(fake, desk)
+        add(made, *IDS)
+        add(made, "other", partition=1)
+        await asyncio.sleep(0)
+        assert made.under_way == 1
+        await made.close_partition(0)
+        assert made.under_way == 0
+        assert desk.accepted_ids == ["e0", "e1", "e2"]
+        await until(lambda: "other" in desk.accepted_ids)
+        await asyncio.sleep(60)
+
+    run(main())
+    assert desk.accepted_ids == ["e0", "e1", "e2", "other"]
+
+
+def test_a_closed_partition_drops_what_was_to_be_repeated() -> None:
+    """The next owner repeats it; here it would come too late."""
+    fake, desk = FakeVendor(lambda *_: UNAVAILABLE), FakeDesk()
+
+    async def main() -> None:
+        made = courier(fake, desk)
+        add(made, *IDS)
+        await until(lambda: len(fake.requests) == 3)
+        await made.close_partition(0)
+        asked = len(fake.requests)
+        await asyncio.sleep(600)
+        assert len(fake.requests) == asked
+        assert made.waiting() == 0
+
+    run(main())
+    assert not desk.outcomes()
+
+
+def test_quiesce_waits_for_answers_and_resume_goes_on() -> None:
+    """Nothing is begun in between."""
+    fake, desk = FakeVendor(lambda *_: ACCEPTED, seconds=1.0), FakeDesk()
+
+    async def main() -> None:
+        made = courier(fake, desk)
+        add(made, *IDS)
+        await asyncio.sleep(0.1)
+        await made.quiesce(8.0)
+        assert asyncio.get_running_loop().time() == pytest.approx(1.0)
+        assert desk.accepted_ids == ["e0", "e1", "e2"]
+        add(made, "e7")
+        await asyncio.sleep(30)
+        assert len(fake.requests) == 1
+        made.resume()
+        await until(lambda: len(desk.accepted_ids) == 8)
+
+    run(main())
+    assert desk.accepted_ids == [*IDS, "e7"]
+
+
+def test_quiesce_gives_a_hanging_vendor_up_in_time() -> None:
+    """Its requests stay under way."""
+    fake, desk = FakeVendor(lambda *_: ACCEPTED, seconds=60.0), FakeDesk()
+
+    async def main() -> None:
+        made = courier(fake, desk)
+        add(made, *IDS)
+        await made.quiesce(8.0)
+        assert asyncio.get_running_loop().time() == pytest.approx(8.0)
+        assert made.under_way == 1
+        await made.close_partition(0)
+
+    run(main())
+
+
+def test_a_parked_vendor_gets_probes_and_after_a_good_one_one_event_first() -> None:
+    """401 parks; probes every 10 s; then a single request; then all at once."""
+    repaired_at = 25.0
+
+    def judge(request: Request, _number: int) -> Verdict:
+        return ACCEPTED if request.at >= repaired_at else MISCONFIGURED
+
+    fake, desk = FakeVendor(judge, seconds=0.5), FakeDesk()
+
+    async def main() -> Courier:
+        made = courier(fake, desk)
+        for partition in range(4):
+            add(made, *(f"{partition}-{n}" for n in range(3)), partition=partition)
+        await until(lambda: made.gate.state == "parked")
+        await until(lambda: len(desk.accepted_ids) == 12)
+        return made
+
+    made = run(main())
+    assert made.gate.state == "running"
+    probes = [request.at for request in fake.requests if not request.ids]
+    assert len(probes) == 3
+    assert all(after - before >= 10 for before, after in pairwise(probes))
+    late = [request for request in fake.deliveries() if request.at > repaired_at]
+    assert len([r for r in fake.deliveries() if r.at < repaired_at]) == 4
+    assert late[0].ended is not None
+    assert all(request.at >= late[0].ended for request in late[1:])
+
+
+def test_throttling_holds_the_whole_vendor_for_as_long_as_it_asks() -> None:
+    """One 429 with Retry-After 40: no strand sends before."""
+    throttled = Verdict(Fate.THROTTLED, "429", 429, retry_after_seconds=40.0)
+    fake, desk = FakeVendor(lambda _, n: throttled if n == 0 else ACCEPTED), FakeDesk()
+
+    async def main() -> None:
+        made = courier(fake, desk)
+        add(made, "a1", "a2", "a3", partition=0)
+        await asyncio.sleep(0.1)
+        add(made, "b1", "b2", "b3", partition=1)
+        await until(lambda: len(desk.accepted_ids) == 6)
+
+    run(main())
+    assert all(request.at >= 40.0 for request in fake.requests[1:])
+
+
+@pytest.mark.parametrize("fate", [Fate.THROTTLED, Fate.UNAVAILABLE])
+def test_retry_after_0_is_no_hot_loop(fate: Fate) -> None:
+    """Half a second between two requests at least, whatever the vendor says."""
+    again = Verdict(fate, "later", 429, retry_after_seconds=0.0)
+    fake, _, _ = play(lambda _, n: ACCEPTED if n == 20 else again, ["e0"])
+    assert min(b.at - (a.ended or 0) for a, b in pairwise(fake.requests)) >= 0.49
+
+
+def test_no_more_requests_than_the_concurrency_are_under_way() -> None:
+    """Twelve strands, two requests at a time, all delivered."""
+    fake, desk = FakeVendor(lambda *_: ACCEPTED, seconds=1.0), FakeDesk()
+
+    async def main() -> None:
+        made = courier(fake, desk, concurrency=2)
+        for partition in range(12):
+            add(made, f"{partition}a", f"{partition}b", f"{partition}c", partition=partition)
+        await until(lambda: len(desk.accepted_ids) == 36)
+
+    run(main())
+    for request in fake.requests:
+        assert sum(r.at <= request.at < (r.ended or 0) for r in fake.requests) <= 2
+
+
+def test_an_exception_of_our_own_is_reported_as_a_defect() -> None:
+    """It must end the process: its events would otherwise wait for ever."""
+    fake, desk = FakeVendor(lambda *_: ACCEPTED), FakeDesk()
+    defects: list[BaseException] = []
+
+    async def main() -> None:
+        broken = vendor(fake)
+        made = Courier(
+            broken,
+            None,
+            fake,
+            desk,
+            clock=asyncio.get_running_loop().time,
+            random=lambda: 1.0,
+            on_defect=defects.append,
+        )
+        fake._verdicts = None  # type: ignore[assignment]
+        add(made, "e0")
+        await until(lambda: bool(defects))
+
+    run(main())
+    assert isinstance(defects[0], TypeError)
+
+
+FATES = st.sampled_from(
+    [
+        ACCEPTED,
+        REJECTED,
+        UNAVAILABLE,
+        MISCONFIGURED,
+        UNCLEAR,
+        Verdict(Fate.UNAVAILABLE, "503", 503, retry_after_seconds=7.0),
+        Verdict(Fate.THROTTLED, "429", 429),
+        Verdict(Fate.THROTTLED, "429", 429, retry_after_seconds=3.0),
+        Verdict(Fate.SKIPPED, "no contact", skip=SkipReason.NO_CONTACT),
+        Verdict(Fate.REJECTED, "422", 422, refused={0: "first"}),
+        Verdict(Fate.REJECTED, "422", 422, refused={1: "second", 2: "third"}),
+    ]
+)
+
+
+@given(
+    script=st.lists(FATES, max_size=40),
+    events=st.lists(
+        st.tuples(st.integers(0, 2), st.sampled_from("abcdefg"), st.sampled_from([0.0, 0.1, 5.0])),
+        max_size=30,
+    ),
+    pauses=st.lists(st.integers(0, 29), max_size=3),
+    seconds=st.sampled_from([0.0, 0.01, 3.0]),
+)
+@settings(max_examples=150, deadline=None)
+def test_each_event_has_one_outcome_and_each_strand_its_order_whatever_the_vendor_says(
+    script: list[Verdict], events: list[tuple[int, str, float]], pauses: list[int], seconds: float
+) -> None:
+    """Any sequence of verdicts, then good ones: exactly one outcome each, in order a strand."""
+    verdicts = iter(script)
+
+    def judge(request: Request, _number: int) -> Verdict:
+        verdict = next(verdicts, ACCEPTED)
+        if verdict.refused and max(verdict.refused) >= len(request.ids):
+            return UNAVAILABLE  # it can only name what was sent
+        return verdict
+
+    fake, desk = FakeVendor(judge, seconds=seconds), FakeDesk()
+    by_visitor: dict[tuple[int, str], list[str]] = defaultdict(list)
+
+    async def main() -> None:
+        made = courier(fake, desk)
+        for number, (partition, visitor, pause) in enumerate(events):
+            if number in pauses:
+                await made.quiesce(1.0)
+            add(made, f"e{number}", partition=partition, key=visitor)
+            by_visitor[partition, visitor].append(f"e{number}")
+            await asyncio.sleep(pause)
+            if number in pauses:
+                made.resume()
+        await until(lambda: len(desk.outcomes()) == len(events))
+        assert made.waiting() == 0
+        await until(lambda: made.under_way == 0)
+
+    run(main())
+    assert desk.outcomes() == Counter(f"e{n}" for n in range(len(events)))
+    place = {event_id: n for n, event_id in enumerate(desk.accepted_ids)}
+    for ids in by_visitor.values():
+        delivered = [place[event_id] for event_id in ids if event_id in place]
+        assert delivered == sorted(delivered)
+        for first, second in pairwise(r for r in fake.deliveries() if set(r.ids) & set(ids)):
+            assert first.ended is not None
+            assert second.at >= first.ended, "two requests of one strand at once"

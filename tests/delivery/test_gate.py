@@ -1,0 +1,133 @@
+"""The gate: which state a vendor is in, and when something may be sent."""
+
+from streams.core.outcome import Fate, Verdict
+from streams.delivery.gate import Gate
+
+ACCEPTED = Verdict(Fate.ACCEPTED, "200", 200)
+UNAVAILABLE = Verdict(Fate.UNAVAILABLE, "503 down", 503)
+MISCONFIGURED = Verdict(Fate.MISCONFIGURED, "401 bad key", 401)
+
+
+def throttled(seconds: float | None = None) -> Verdict:
+    """A 429."""
+    return Verdict(Fate.THROTTLED, "429 slow down", 429, retry_after_seconds=seconds)
+
+
+def gate() -> Gate:
+    """A gate at second 100."""
+    return Gate("Test", 100.0)
+
+
+def test_a_new_gate_is_open() -> None:
+    """Nothing is known against the vendor."""
+    new = gate()
+    assert (new.state, new.since, new.reason) == ("running", 100.0, "")
+    assert new.may_send(100.0)
+
+
+def test_a_failure_degrades_without_closing_and_a_success_repairs() -> None:
+    """Each strand waits by itself."""
+    seen = gate()
+    seen.on_verdict(UNAVAILABLE, 101.0)
+    assert (seen.state, seen.since, seen.reason) == ("degraded", 101.0, "503 down")
+    assert seen.may_send(101.0)
+    seen.on_verdict(ACCEPTED, 102.0)
+    assert (seen.state, seen.reason, seen.advice) == ("running", "", "")
+
+
+def test_a_minute_of_failures_parks() -> None:
+    """From then on one probe at a time replaces the retries."""
+    seen = gate()
+    seen.on_verdict(UNAVAILABLE, 101.0)
+    seen.on_verdict(UNAVAILABLE, 160.9)
+    assert seen.state == "degraded"
+    seen.on_verdict(UNAVAILABLE, 161.0)
+    assert seen.state == "parked"
+    assert not seen.may_send(10_000.0)
+
+
+def test_any_judgement_ends_the_minute() -> None:
+    """A refusal of an event shows that the vendor is there."""
+    seen = gate()
+    seen.on_verdict(UNAVAILABLE, 101.0)
+    seen.on_verdict(Verdict(Fate.REJECTED, "422", 422), 150.0)
+    seen.on_verdict(UNAVAILABLE, 165.0)
+    assert seen.state == "degraded"
+
+
+def test_throttling_closes_for_as_long_as_asked() -> None:
+    """By default 5 s; the longest of several counts."""
+    seen = gate()
+    seen.on_verdict(throttled(30.0), 100.0)
+    seen.on_verdict(throttled(), 101.0)
+    assert seen.state == "throttled"
+    assert not seen.may_send(129.9)
+    assert seen.opens_at() == 130.0
+    assert seen.may_send(130.0)
+
+
+def test_answers_to_requests_that_were_under_way_do_not_end_throttling() -> None:
+    """It is over when its time is."""
+    seen = gate()
+    seen.on_verdict(throttled(30.0), 100.0)
+    seen.on_verdict(ACCEPTED, 101.0)
+    assert seen.state == "throttled"
+    assert not seen.may_send(110.0)
+    seen.on_verdict(ACCEPTED, 131.0)
+    assert seen.state == "running"
+
+
+def test_a_refused_key_parks_at_once_with_advice() -> None:
+    """Nothing opens it but a good answer."""
+    seen = gate()
+    seen.on_verdict(MISCONFIGURED, 101.0)
+    assert (seen.state, seen.reason) == ("parked", "401 bad key")
+    assert "Check the key" in seen.advice
+    assert seen.opens_at() is None
+
+
+def test_a_parked_vendor_is_probed_every_10_seconds() -> None:
+    """The first probe comes after 10 s, too."""
+    seen = gate()
+    seen.on_verdict(MISCONFIGURED, 101.0)
+    assert not seen.probe_due(110.9)
+    assert seen.probe_due(111.0)
+    seen.on_probe(MISCONFIGURED, 112.0)
+    assert not seen.probe_due(121.9)
+    assert seen.probe_due(122.0)
+
+
+def test_after_a_good_probe_one_request_goes_first() -> None:
+    """Its answer decides for all others."""
+    seen = gate()
+    seen.on_verdict(MISCONFIGURED, 101.0)
+    seen.on_probe(ACCEPTED, 111.0)
+    assert seen.state == "parked"
+    assert seen.may_send(111.0)
+    seen.started()
+    assert not seen.may_send(111.0)
+    assert not seen.probe_due(500.0)
+    seen.on_verdict(ACCEPTED, 112.0)
+    assert seen.state == "running"
+    assert seen.may_send(112.0)
+
+
+def test_a_bad_trial_parks_again() -> None:
+    """And the next probe is due 10 s later."""
+    seen = gate()
+    seen.on_verdict(MISCONFIGURED, 101.0)
+    seen.on_probe(ACCEPTED, 111.0)
+    seen.started()
+    seen.on_verdict(UNAVAILABLE, 112.0)
+    assert seen.state == "parked"
+    assert not seen.may_send(113.0)
+    assert seen.probe_due(122.0)
+
+
+def test_a_probe_that_is_throttled_waits_as_long_as_asked() -> None:
+    """Also a probe is a request."""
+    seen = gate()
+    seen.on_verdict(MISCONFIGURED, 101.0)
+    seen.on_probe(throttled(60.0), 111.0)
+    assert not seen.probe_due(170.9)
+    assert seen.probe_due(171.0)

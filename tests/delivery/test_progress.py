@@ -1,0 +1,281 @@
+"""How far a partition of vendor records is settled, through crashes of both stages."""
+
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.delivery.progress import (
+    MAX_METADATA_BYTES,
+    Admission,
+    Metadata,
+    Progress,
+    Recalled,
+    read_metadata,
+)
+
+CLICKS, CARTS = "shop.clicks", "shop.add-to-carts"
+
+
+def fresh(start: int = 0) -> Progress:
+    """A partition of which nothing is known."""
+    return Progress(start, Metadata(), {}, 0)
+
+
+def admit(progress: Progress, position: int, offset: int, topic: str = CLICKS) -> Admission:
+    """Hand over a record whose raw record was written at its offset, in ms."""
+    return progress.admit(position, f"{topic}/0/{offset}", 1_000 + position, offset)
+
+
+def test_nothing_is_safe_before_it_is_settled() -> None:
+    """The first open position is the limit, whatever is settled above it."""
+    progress = fresh()
+    for position in range(3):
+        assert admit(progress, position, position) is Admission.NEW
+    progress.settle(1, 7)
+    progress.settle(2, 8)
+    assert progress.safe_below() == 0
+    assert progress.open_positions == 1
+    progress.settle(0, 9)
+    assert progress.safe_below() == 3
+
+
+def test_gaps_in_the_log_need_no_outcome() -> None:
+    """Offsets of markers and aborted records do not exist for anybody."""
+    progress = fresh(10)
+    admit(progress, 12, 0)
+    admit(progress, 20, 1)
+    progress.settle(12, 0)
+    assert progress.safe_below() == 20
+    progress.settle(20, 1)
+    assert progress.safe_below() == 21
+
+
+def test_what_enrichment_wrote_again_is_a_repeat() -> None:
+    """Raw offsets only grow within one raw topic; the other topic has its own mark."""
+    progress = fresh()
+    found = [
+        admit(progress, position, offset, topic)
+        for position, (topic, offset) in enumerate(
+            [(CLICKS, 5), (CLICKS, 6), (CARTS, 5), (CLICKS, 5), (CLICKS, 6), (CLICKS, 7)]
+        )
+    ]
+    new, repeat = Admission.NEW, Admission.REPEAT
+    assert found == [new, new, new, repeat, repeat, new]
+
+
+def test_a_repeat_is_settled_at_once_and_its_original_stays_open() -> None:
+    """So the commit stands still until the original has its outcome."""
+    progress = fresh()
+    admit(progress, 0, 5)
+    admit(progress, 1, 5)
+    assert progress.safe_below() == 0
+    progress.settle(0, 0)
+    assert progress.safe_below() == 2
+
+
+def test_the_first_events_of_a_recreated_raw_topic_are_new() -> None:
+    """Their offsets begin anew, but their records are newer than all before them."""
+    progress = fresh()
+    assert progress.admit(0, "shop.clicks/0/500", 1, 90_000) is Admission.NEW
+    assert progress.admit(1, "shop.clicks/0/0", 1, 90_001) is Admission.NEW
+    assert progress.admit(2, "shop.clicks/0/0", 1, 90_001) is Admission.REPEAT
+    assert progress.admit(3, "shop.clicks/0/1", 1, 89_000) is Admission.NEW
+    for position in (0, 1, 3):
+        progress.settle(position, position)
+    again = Progress(progress.safe_below(), read_metadata(progress.metadata()), {}, 4)
+    assert again.admit(4, "shop.clicks/0/1", 1, 89_000) is Admission.REPEAT
+    assert again.admit(5, "shop.clicks/0/2", 1, 89_000) is Admission.NEW
+
+
+@pytest.mark.parametrize("source", ["", "nowhere", "a/b", "a/b/1", "a/0/x", "a/-1/5"])
+def test_a_source_that_is_none_is_refused_and_nothing_is_taken(source: str) -> None:
+    """The position is still free for ``take_foreign``."""
+    progress = fresh()
+    with pytest.raises(ValueError, match=r".*"):
+        progress.admit(0, source, 1, 1)
+    progress.take_foreign(0)
+    assert progress.safe_below() == 0
+    progress.settle(0, 0)
+    assert progress.safe_below() == 1
+
+
+def test_the_next_owner_skips_what_was_settled_above_the_commit() -> None:
+    """From the metadata of the commit alone."""
+    progress = fresh()
+    for position in range(6):
+        admit(progress, position, position)
+    for position in (1, 2, 5):
+        progress.settle(position, position)
+    metadata = read_metadata(progress.metadata())
+    assert metadata.settled == [1, 2, 2, 1]
+    again = Progress(progress.safe_below(), metadata, {}, 6)
+    found = [admit(again, position, position) for position in range(6)]
+    new, settled = Admission.NEW, Admission.SETTLED
+    assert found == [new, settled, settled, new, new, settled]
+
+
+def test_settled_positions_stay_where_they_are_when_the_log_begins_later() -> None:
+    """Retention deleted beyond the commit: what is left is judged by its own position."""
+    progress = fresh()
+    for position in range(10):
+        admit(progress, position, position)
+    for position in (2, 3, 4, 8):
+        progress.settle(position, position)
+    again = Progress(6, read_metadata(progress.metadata()), {}, 10)
+    found = [admit(again, position, position) for position in range(6, 10)]
+    new, settled = Admission.NEW, Admission.SETTLED
+    assert found == [new, new, settled, new]
+
+
+def test_a_receipt_counts_only_for_the_record_it_was_written_for() -> None:
+    """Another source, or a receipt older than the record, is of a topic that is gone."""
+    recalled = {
+        0: Recalled("shop.clicks/0/0", 5_000),
+        1: Recalled("shop.clicks/0/99", 5_000),
+        2: Recalled("shop.clicks/0/2", 500),
+    }
+    progress = Progress(0, Metadata(), recalled, 3)
+    found = [admit(progress, position, position) for position in range(3)]
+    assert found == [Admission.SETTLED, Admission.NEW, Admission.NEW]
+
+
+def test_metadata_that_is_not_ours_is_refused() -> None:
+    """The caller then reads all receipts."""
+    for text in ("reset by hand", "[]", '{"m": 3}', '{"s": ["a"]}'):
+        with pytest.raises(ValueError, match="not ours"):
+            read_metadata(text)
+    assert read_metadata("") == Metadata()
+
+
+@given(
+    st.integers(0, 2**40),
+    st.sets(st.integers(1, 5_000), max_size=3_000),
+    st.text("abc.-_", min_size=0, max_size=200),
+)
+@settings(max_examples=60, deadline=None)
+def test_metadata_never_exceeds_what_the_broker_takes_and_forgets_nothing(
+    start: int, settled: set[int], prefix: str
+) -> None:
+    """What does not fit the list is found by the receipts from the metadata's offset on."""
+    progress = fresh(start)
+    count = max(settled, default=0) + 1
+    topics = (prefix + CLICKS, prefix + CARTS)
+    for place in range(count):
+        progress.admit(start + place, f"{topics[place % 2]}/0/{2**40 + place}", 1, 2**40)
+    for receipt, place in enumerate(settled):
+        progress.settle(start + place, receipt)
+    text = progress.metadata()
+    assert len(text.encode()) <= MAX_METADATA_BYTES
+    metadata = read_metadata(text)
+    listed = set()
+    at = 0
+    for distance, length in zip(metadata.settled[::2], metadata.settled[1::2], strict=True):
+        at += distance
+        listed |= set(range(at, at + length))
+        at += length
+    later = {start + p for receipt, p in enumerate(settled) if receipt >= metadata.receipts}
+    wanted = {start + place for place in settled}
+    assert listed <= wanted <= listed | later
+
+
+# -- both stages, the log and crashes, as a model
+
+
+@dataclass
+class World:
+    """One partition: its raw log, the vendor records and receipts, and what the vendor got."""
+
+    rng: random.Random
+    raw: int
+    """Raw records, half of them clicks, half add-to-carts, enriched in batches."""
+    vendor_log: list[tuple[str, int]] = field(default_factory=list)
+    """Source and raw time by position."""
+    receipts: list[tuple[int, str]] = field(default_factory=list)
+    """Position and source by receipt offset."""
+    got: list[str] = field(default_factory=list)
+    kept_before_send: list[str] = field(default_factory=list)
+    """Events that were sent although a receipt of theirs had been kept before."""
+    raw_committed: dict[str, int] = field(default_factory=lambda: {CLICKS: 0, CARTS: 0})
+    committed: int = 0
+    metadata: str = ""
+
+    def enrich(self) -> None:
+        """Write some batches of both topics in order; crash before the commit, or not."""
+        at = dict(self.raw_committed)
+        for _ in range(self.rng.randint(1, 4)):
+            topic = self.rng.choice((CLICKS, CARTS))
+            until = min(self.raw, at[topic] + self.rng.randint(1, 5))
+            for offset in range(at[topic], until):
+                if offset % 7 != 3:  # some are skipped for this vendor
+                    self.vendor_log.append((f"{topic}/0/{offset}", 10 * offset))
+            at[topic] = until
+            if self.rng.random() < 0.5:
+                self.raw_committed[topic] = until
+
+    def deliver(self) -> None:
+        """Start a sink from the commit, let it work for a while, and kill it at any point."""
+        rng = self.rng
+        metadata = read_metadata(self.metadata)
+        recalled = {
+            position: Recalled(source, 10**9)
+            for position, source in self.receipts[metadata.receipts :]
+            if position >= self.committed
+        }
+        progress = Progress(self.committed, metadata, recalled, len(self.receipts))
+        next_position = self.committed
+        waiting: list[int] = []
+        accepted: list[int] = []
+        kept: list[tuple[int, int]] = []
+        for _ in range(rng.randint(0, 40)):
+            step = rng.randrange(5)
+            if step == 0:  # read
+                for _ in range(rng.randint(1, 6)):
+                    if next_position < len(self.vendor_log):
+                        source, raw_ms = self.vendor_log[next_position]
+                        if progress.admit(next_position, source, 1, raw_ms) is Admission.NEW:
+                            waiting.append(next_position)
+                        next_position += 1
+            elif step == 1 and waiting:  # the vendor takes some, in any order over its strands
+                position = waiting.pop(rng.randrange(len(waiting)))
+                source = self.vendor_log[position][0]
+                if any(kept_source == source for _, kept_source in self.receipts):
+                    self.kept_before_send.append(source)
+                self.got.append(source)
+                accepted.append(position)
+            elif step == 2 and accepted:  # receipts reach the log; the broker's word may not
+                position = accepted.pop(0)
+                self.receipts.append((position, self.vendor_log[position][0]))
+                kept.append((position, len(self.receipts) - 1))
+            elif step == 3:
+                for position, receipt in kept:
+                    progress.settle(position, receipt)
+                kept.clear()
+            else:
+                self.committed, self.metadata = progress.safe_below(), progress.metadata()
+
+
+@given(st.integers(0, 2**32), st.integers(1, 40), st.integers(0, 25))
+@settings(max_examples=400, deadline=None)
+def test_no_sequence_of_crashes_loses_an_event_or_repeats_one_whose_receipt_was_kept(
+    seed: int, raw: int, crashes: int
+) -> None:
+    """Enrichment writes batches again, the sink dies anywhere; then both are left in peace."""
+    world = World(random.Random(seed), raw)
+    for _ in range(crashes):
+        world.enrich()
+        world.deliver()
+    for _ in range(1_000):
+        if world.raw_committed == {CLICKS: raw, CARTS: raw} and world.committed == len(
+            world.vendor_log
+        ):
+            break
+        world.enrich()
+        world.deliver()
+    wanted = {f"{topic}/0/{n}" for topic in (CLICKS, CARTS) for n in range(raw) if n % 7 != 3}
+    assert set(world.got) == wanted
+    assert world.kept_before_send == []
+    assert all(n >= 1 for n in Counter(world.got).values())

@@ -1,0 +1,104 @@
+"""Strands: what stays in order."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.core.batching import Batcher
+from streams.delivery.strand import Item, Strand, strand_number
+
+
+def item(event_id: str) -> Item:
+    """An event on its way."""
+    return Item(0, 0, event_id, "t/0/0", "2026-01-01T00:00:00.000Z", b"", 0)
+
+
+def strand(*ids: str) -> Strand:
+    """A strand in which these events wait, in batches of three that linger for a second."""
+    made = Strand(0, Batcher(3, 1_000, 1.0))
+    for event_id in ids:
+        made.add(item(event_id), b"x", 0.0)
+    return made
+
+
+def ids(batch: object) -> list[str]:
+    """The events of a batch."""
+    return [each.event_id for each in batch.positions]  # type: ignore[attr-defined]
+
+
+def test_only_one_request_is_unanswered() -> None:
+    """The next batch goes when the first is judged."""
+    made = strand("a", "b", "c", "d", "e", "f")
+    assert ids(made.next_batch(0.0)) == ["a", "b", "c"]
+    assert made.next_batch(100.0) is None
+    made.answered()
+    assert ids(made.next_batch(0.0)) == ["d", "e", "f"]
+
+
+def test_a_batch_that_is_not_full_waits_for_its_linger() -> None:
+    """``due_at`` says until when."""
+    made = strand("a")
+    assert made.next_batch(0.9) is None
+    assert made.due_at() == 1.0
+    assert ids(made.next_batch(1.0)) == ["a"]
+
+
+def test_a_failed_request_goes_again_before_all_others_and_not_too_early() -> None:
+    """With the same events, even if a larger batch would now be possible."""
+    made = strand("a")
+    batch = made.next_batch(1.0)
+    assert batch is not None
+    made.add(item("b"), b"x", 1.0)
+    made.again(batch, 5.0)
+    assert made.failures == 1
+    assert made.due_at() == 5.0
+    assert made.next_batch(4.9) is None
+    assert ids(made.next_batch(5.0)) == ["a"]
+    assert len(made) == 1
+
+
+def test_what_was_not_refused_goes_first() -> None:
+    """The rest of a batch stands before the events that came later."""
+    made = strand("a", "b", "c", "d")
+    batch = made.next_batch(0.0)
+    assert batch is not None
+    made.answered()
+    made.rest(batch, {0, 2})
+    assert ids(made.next_batch(0.0)) == ["b"]
+
+
+def test_halves_keep_their_order() -> None:
+    """Also when a half is halved again."""
+    made = strand("a", "b", "c")
+    batch = made.next_batch(0.0)
+    assert batch is not None
+    made.answered()
+    made.split(batch)
+    assert len(made) == 3
+    assert ids(made.next_batch(0.0)) == ["a"]
+    made.answered()
+    second = made.next_batch(0.0)
+    assert second is not None
+    made.answered()
+    made.split(second)
+    assert ids(made.next_batch(0.0)) == ["b"]
+    made.answered()
+    assert ids(made.next_batch(0.0)) == ["c"]
+
+
+def test_a_closed_strand_gives_nothing() -> None:
+    """Its partition belongs to somebody else."""
+    made = strand("a", "b", "c")
+    made.closed = True
+    assert made.next_batch(100.0) is None
+
+
+def test_the_strand_of_a_key_is_the_same_in_every_process() -> None:
+    """No seeded hash."""
+    assert [strand_number(key, 8) for key in ("anna", "bert", "", "é")] == [7, 4, 7, 5]
+
+
+@given(st.text(), st.integers(1, 64))
+def test_a_strand_number_lies_among_the_strands(key: str, strands: int) -> None:
+    """For any key that UTF-8 can carry."""
+    key = key.encode(errors="replace").decode()
+    assert 0 <= strand_number(key, strands) < strands
