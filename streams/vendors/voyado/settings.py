@@ -7,7 +7,7 @@ from pydantic import Field, SecretStr, field_validator
 from streams import __version__
 from streams.vendors.base import VendorSettings
 
-_SCHEMA_ID = r"^[A-Za-z0-9_-]{1,200}\Z"
+_SCHEMA_ID = r"^[A-Za-z0-9_-]{1,200}$"
 
 
 class VoyadoSettings(VendorSettings):

@@ -1,0 +1,379 @@
+"""Voyado's requests, the reading of its answers, schemas and lists."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.core.outcome import Fate, Verdict
+from streams.vendors.base import HttpAnswer
+from streams.vendors.voyado import VENDOR, VoyadoSettings
+from streams.vendors.voyado.api import (
+    build_probe,
+    build_request,
+    classify,
+    get_contact_id,
+    get_interactions,
+)
+from streams.vendors.voyado.pages import Page, read_page, reference_of
+from streams.vendors.voyado.schema import Schema, read_schema
+
+SETTINGS = VoyadoSettings.model_validate(
+    {
+        "base_url": "https://shop.voyado.com",
+        "api_key": "voyado-secret-key-0815",
+        "user_agent": "AcmeShop/1.5",
+    }
+)
+HEADERS = {
+    "apikey": "voyado-secret-key-0815",
+    "User-Agent": "AcmeShop/1.5",
+    "Content-Type": "application/json",
+}
+CONTACT = "5c0d7a52-6f0a-4f1c-8a3e-1d2c3b4a5f66"
+
+
+def answer(status: int | None, body: Any = b"", **headers: str) -> HttpAnswer:
+    """Return an answer; header names with underscores for hyphens."""
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return HttpAnswer(status, {name.replace("_", "-"): text for name, text in headers.items()}, raw)
+
+
+# -- requests
+
+
+def test_request_is_the_payload_as_it_is() -> None:
+    """Encoded once, in enrichment."""
+    request = build_request([b'{"contactId":"x"}'], SETTINGS)
+    assert (request.method, request.path) == ("POST", "/api/v3/interactions")
+    assert request.headers == HEADERS
+    assert request.body == b'{"contactId":"x"}'
+
+
+def test_every_request_has_the_three_headers() -> None:
+    """Without the content type Voyado answers 500, to a GET too."""
+    for request in (
+        build_probe(SETTINGS),
+        get_contact_id("customKey", "C7", SETTINGS),
+        get_interactions(CONTACT, "productClick", None, SETTINGS),
+        build_request([b"{}"], SETTINGS),
+    ):
+        assert request.headers == HEADERS
+
+
+def test_probe_looks_at_the_schema_that_is_needed() -> None:
+    """It stores nothing; where clicks are off, their schema may be missing."""
+    assert build_probe(SETTINGS).method == "GET"
+    assert build_probe(SETTINGS).path == "/api/v3/interactionschemas/productClick"
+    off = VoyadoSettings.model_validate({"clicks": "off"})
+    assert build_probe(off).path == "/api/v3/interactionschemas/addToCart"
+
+
+def test_values_of_a_query_are_escaped() -> None:
+    """A key of the shop's may hold anything."""
+    request = get_contact_id("email", "a+b&any=c@shop.example", SETTINGS)
+    assert request.path == "/api/v3/contacts/id?email=a%2Bb%26any%3Dc%40shop.example"
+    request = get_interactions(CONTACT, "productClick", "from:50/=", SETTINGS)
+    assert request.path == (
+        f"/api/v3/interactions?contactId={CONTACT}&schemaId=productClick"
+        "&continuation=from%3A50%2F%3D"
+    )
+
+
+def test_no_request_shows_whom_it_is_about() -> None:
+    """Neither key, e-mail, contact nor payload is printed."""
+    for request in (
+        get_contact_id("email", "jane@shop.example", SETTINGS),
+        get_interactions(CONTACT, "productClick", None, SETTINGS),
+        build_request([f'{{"contactId":"{CONTACT}"}}'.encode()], SETTINGS),
+    ):
+        for private in ("jane", "shop.example", CONTACT, "voyado-secret-key-0815"):
+            assert private not in repr(request)
+    shown = repr(get_contact_id("email", "jane@shop.example", SETTINGS))
+    assert shown == "PrivateRequest(GET /api/v3/contacts/id)"
+
+
+# -- answers
+
+
+@pytest.mark.parametrize("status", [200, 201, 202])
+def test_success_with_an_id_is_accepted(status: int) -> None:
+    """The exact code is not documented."""
+    verdict = classify(answer(status, {"id": "i-1", "self": {"href": "x"}}), 1)
+    assert verdict == Verdict(Fate.ACCEPTED, str(status), status, vendor_ref="i-1")
+
+
+@pytest.mark.parametrize("body", [b"", b" ", {}, {"id": None}, {"id": 5}, {"id": ""}])
+def test_success_without_an_id_names_no_reference(body: Any) -> None:
+    """The conversation then asks whether it was stored."""
+    assert classify(answer(200, body), 1) == Verdict(Fate.ACCEPTED, "200", 200)
+
+
+def test_success_with_errors_is_no_success() -> None:
+    """Whatever it says beside."""
+    verdict = classify(answer(200, {"id": "i-1", "errors": True, "message": "No."}), 1)
+    assert verdict == Verdict(Fate.REJECTED, "200 No.", 200)
+
+
+def test_foreign_success_is_a_wrong_address() -> None:
+    """A page, or JSON that is no object."""
+    page = classify(answer(200, b"<html><h1>Log in</h1></html>"), 1)
+    words = "200, but the answer is not Voyado's; check base_url: Log in"
+    assert page == Verdict(Fate.MISCONFIGURED, words, 200)
+    assert classify(answer(200, [1]), 1).fate is Fate.MISCONFIGURED
+
+
+def test_success_cut_off_is_unclear() -> None:
+    """It is looked for before it is sent again."""
+    assert classify(answer(200, b'{"id":"i-'), 1).fate is Fate.UNCLEAR
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 599])
+def test_server_error_is_unclear(status: int) -> None:
+    """What the vendor calls dangerous is a blind repeat."""
+    verdict = classify(answer(status, {"message": "An error has occurred"}, retry_after="7"), 1)
+    words = f"{status} An error has occurred"
+    assert verdict == Verdict(Fate.UNCLEAR, words, status, retry_after_seconds=7.0)
+
+
+def test_no_answer_is_unclear_only_if_the_request_went_out() -> None:
+    """A read timeout, and a connection that was refused."""
+    sent = HttpAnswer(None, {}, b"", "no answer within 60 s")
+    assert classify(sent, 1) == Verdict(Fate.UNCLEAR, "no answer within 60 s")
+    unsent = HttpAnswer(None, {}, b"", "connection refused", was_sent=False)
+    assert classify(unsent, 1) == Verdict(Fate.UNAVAILABLE, "connection refused")
+    assert classify(HttpAnswer(None, {}, b""), 1).detail == "no answer came"
+
+
+def test_code_and_message_are_the_vendors_words() -> None:
+    """And not the details, which may name people."""
+    body = {
+        "errorCode": "MultipleMatches",
+        "message": "Several contacts match.",
+        "messageDetails": {"multipleMatchesFound": [CONTACT]},
+    }
+    verdict = classify(answer(409, body), 1)
+    assert verdict == Verdict(Fate.REJECTED, "409 MultipleMatches Several contacts match.", 409)
+
+
+@given(
+    st.integers(100, 599) | st.none(),
+    st.binary(max_size=60)
+    | st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["id", "errors", "message", "errorCode"]), inner, max_size=3
+            )
+        ),
+        max_leaves=6,
+    ).map(lambda value: json.dumps(value).encode()),
+)
+def test_any_answer_has_a_verdict(status: int | None, body: bytes) -> None:
+    """Total over every answer."""
+    verdict = classify(HttpAnswer(status, {}, body), 1)
+    assert verdict.fate in Fate
+    assert verdict.detail.isprintable()
+    assert verdict.vendor_ref is None or verdict.fate is Fate.ACCEPTED
+
+
+# -- schemas
+
+PROPERTIES = {
+    "eventId": {"type": "string"},
+    "productSku": {"type": "string"},
+    "price": {"type": "number"},
+    "quantity": {"type": "integer"},
+    "sale": {"type": "boolean"},
+}
+JSON_SCHEMA = {"type": "object", "properties": PROPERTIES, "required": ["eventId", "productSku"]}
+SCHEMA = Schema(
+    {
+        "eventId": "string",
+        "productSku": "string",
+        "price": "number",
+        "quantity": "integer",
+        "sale": "boolean",
+    },
+    ("eventId", "productSku"),
+)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"id": "productClick", "displayName": "x", "jsonSchema": JSON_SCHEMA},
+        {"id": "productClick", "jsonSchema": json.dumps(JSON_SCHEMA)},
+        JSON_SCHEMA,
+    ],
+)
+def test_schema_is_read_in_every_form(body: Any) -> None:
+    """As an object, as text, or bare."""
+    assert read_schema(json.dumps(body).encode()) == SCHEMA
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"{}", b'{"jsonSchema":"{"}', b'{"jsonSchema":{"properties":[]}}']
+)
+def test_schema_that_is_not_shown_is_not_checked(body: bytes) -> None:
+    """It is there, and that is all that is known."""
+    schema = read_schema(body)
+    assert schema == Schema(None)
+    assert schema.problem() is None
+    assert schema.misfit({"anything": "goes"}) is None
+    assert schema.misfit({"nested": {}}) == "nested is not a single value"
+    assert schema.unlisted({"anything": "goes"}) == []
+
+
+def test_odd_rules_of_a_schema_are_passed_over() -> None:
+    """A property without a readable type takes anything."""
+    body = {
+        "jsonSchema": {"properties": {"eventId": 5, "a": {"type": ["string"]}}, "required": "a"}
+    }
+    schema = read_schema(json.dumps(body).encode())
+    assert schema == Schema({"eventId": "", "a": ""}, ())
+    assert schema.misfit({"eventId": 1, "a": True}) is None
+
+
+def test_schema_without_event_id_cannot_be_used() -> None:
+    """A repeat could not be recognised."""
+    schema = Schema({"productSku": "string"})
+    assert schema.problem() == "has no property eventId, by which a repeat is recognised"
+    assert SCHEMA.problem() is None
+
+
+@pytest.mark.parametrize(
+    ("payload", "misfit"),
+    [
+        ({}, None),
+        ({"price": 19, "quantity": 2.0, "sale": True}, None),
+        ({"unlisted": "x"}, None),
+        ({"price": "19"}, "price is no number, as the schema wants it"),
+        ({"price": True}, "price is no number, as the schema wants it"),
+        ({"quantity": 1.5}, "quantity is no integer, as the schema wants it"),
+        ({"quantity": "2"}, "quantity is no integer, as the schema wants it"),
+        ({"sale": 1}, "sale is no boolean, as the schema wants it"),
+        ({"eventId": 5}, "eventId is no string, as the schema wants it"),
+        ({"price": [19]}, "price is not a single value"),
+        ({"unlisted": None}, "unlisted is not a single value"),
+    ],
+)
+def test_misfit_is_found_before_it_is_ignored(payload: dict[str, Any], misfit: str | None) -> None:
+    """By type, and by what is required."""
+    assert SCHEMA.misfit({"eventId": "e-1", "productSku": "8S-1042"} | payload) == misfit
+
+
+def test_required_property_that_is_missing_is_a_misfit() -> None:
+    """Even if it is one that this relay does not know."""
+    assert SCHEMA.misfit({"eventId": "e-1"}) == "productSku is missing, which the schema requires"
+
+
+# -- lists
+
+ITEMS = [
+    {"id": "i-1", "payload": {"eventId": "e-1"}},
+    {"id": "i-2", "payload": '{"eventId":"e-2"}'},
+    {"payload": {"eventId": "e-3"}},
+    {"id": "i-4", "payload": "no JSON"},
+    {"id": "i-5"},
+    5,
+]
+
+
+@pytest.mark.parametrize(
+    ("answer_", "continuation"),
+    [
+        ({"items": ITEMS, "links": []}, None),
+        ({"items": ITEMS}, None),
+        (
+            {
+                "items": ITEMS,
+                "links": [
+                    5,
+                    {"rel": "self", "href": "/api/v3/interactions?continuation=no"},
+                    {"rel": "next", "href": "https://evil.example/x?continuation=a%2Bb&schemaId=s"},
+                ],
+            },
+            "a+b",
+        ),
+        ({"items": ITEMS, "links": [{"rel": "next", "href": "http://[/"}]}, None),
+        ({"items": ITEMS, "links": [{"rel": "next", "href": "/x?other=1"}]}, None),
+        ({"data": ITEMS}, None),
+        ({"data": ITEMS, "continuation": "t-2"}, "t-2"),
+        ({"data": ITEMS, "continuationToken": "t-2"}, "t-2"),
+        ({"data": ITEMS, "continuation": ""}, None),
+        (ITEMS, None),
+    ],
+)
+def test_list_is_read_in_every_form(answer_: Any, continuation: str | None) -> None:
+    """Items or data, the continuation as a field or within a link; never the link's host."""
+    assert read_page(json.dumps(answer_).encode()) == Page(ITEMS, continuation)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"{}", b"5", b'{"items":{}}', b"<html></html>"])
+def test_what_is_no_list_is_none(body: bytes) -> None:
+    """It must not be taken for an empty one."""
+    assert read_page(body) is None
+
+
+def test_interaction_is_found_by_our_event_id() -> None:
+    """Payloads may come as text, and an entry without an id is still there."""
+    page = Page(ITEMS, None)
+    found = [reference_of(f"e-{number}", page) for number in (1, 2, 3, 4)]
+    assert found == ["i-1", "i-2", "", None]
+
+
+# -- what streams check asks
+
+
+def asked(schema: Any, *, status: int = 200, cart: bool = False) -> tuple[Fate, str]:
+    """Return what the inquiry about a schema makes of this answer."""
+    inquiry = VENDOR.inquiries(SETTINGS)[1 if cart else 0]
+    verdict = inquiry.classify(answer(status, schema), 0)
+    return verdict.fate, verdict.detail
+
+
+def test_check_asks_for_each_schema_in_use() -> None:
+    """By its name, with a remedy."""
+    found = [(inquiry.about, inquiry.request.path) for inquiry in VENDOR.inquiries(SETTINGS)]
+    assert found == [
+        ('schema "productClick"', "/api/v3/interactionschemas/productClick"),
+        ('schema "addToCart"', "/api/v3/interactionschemas/addToCart"),
+    ]
+    off = VoyadoSettings.model_validate({"clicks": "off"})
+    assert [inquiry.about for inquiry in VENDOR.inquiries(off)] == ['schema "addToCart"']
+    assert "click_schema_id" in VENDOR.inquiries(SETTINGS)[0].remedy
+
+
+def test_check_compares_a_schema_with_what_is_sent() -> None:
+    """Wrong types and demands that cannot be met are problems, gaps are only said."""
+    text = {"type": "string"}
+    whole = dict.fromkeys(
+        ("eventId", "productSku", "productName", "category", "brand", "currency", "url"), text
+    ) | {"price": {"type": "number"}}
+    assert asked({"properties": whole}) == (Fate.ACCEPTED, "")
+    assert asked({"properties": {"eventId": text, "productSku": text}})[1] == (
+        "it has no productName, category, brand, currency, url, price, which is left out"
+    )
+    assert asked({"properties": whole}, cart=True)[1] == "it has no quantity, which is left out"
+    problems = {
+        "properties": {"productSku": {"type": "integer"}, "price": {"type": "integer"}},
+        "required": ["productSku", "colour"],
+    }
+    fate, words = asked(problems)
+    assert fate is Fate.REJECTED
+    assert words.split("; ") == [
+        "has no property eventId, by which a repeat is recognised",
+        "it requires colour, which is never sent",
+        "it calls productSku integer, which is sent as string",
+        "it calls price integer, which is sent as number",
+    ]
+    assert asked({}) == (Fate.ACCEPTED, "")
+    assert asked({"errorCode": "SchemaNotFound"}, status=404) == (
+        Fate.REJECTED,
+        "404, it is not registered",
+    )
+    assert asked({}, status=401)[0] is Fate.MISCONFIGURED
