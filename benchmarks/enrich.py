@@ -19,7 +19,8 @@ COMPACT = {"cleanup.policy": "compact"}
 KEPT = {"cleanup.policy": "delete"}
 CHECKED_NOTE = (
     "Every event of streams was checked to have its vendor record or its receipt; stock does not "
-    "wait for what it sends. Latency runs from sending to reading, producer and reader included."
+    "wait for what it sends. Latency runs from sending to reading, producer and reader "
+    "included, on both sides at once."
 )
 
 
@@ -50,40 +51,44 @@ class Round:
         # As in an app that runs for long: what its feeding agents read is in its changelogs.
         commit_ends(here.settings, self.stock_app, [topics.users, topics.products])
 
-    def run_ours(self, latency_seconds: float) -> tuple[Measure, Latency | None]:
+    def run_ours(self) -> Measure:
         """Let our worker enrich everything; check that every event has its outcome everywhere."""
-        settings, vendors = self.installation.settings, self.installation.vendors
+        settings = self.installation.settings
+        topics = settings.topics
         with self.installation.worker("enrich") as worker:
             measure = worker.work_off(self.events)
-            topics = settings.topics
-            outcomes = [(topics.events(v), topics.receipts(v)) for v in vendors]
+            outcomes = [(topics.events(v), topics.receipts(v)) for v in self.installation.vendors]
             written = count_records(settings, [name for pair in outcomes for name in pair])
             for events, receipts in outcomes:
                 kept = written[events] + written[receipts]
                 if kept != self.events:
                     raise SystemExit(f"{kept} outcomes of {self.events} events in {events}")
-            late = self._latency(topics.events(vendors[0]), latency_seconds)
-        return measure, late
+        return measure
 
-    def run_stock(self, events: int, latency_seconds: float) -> tuple[Measure, Latency | None]:
-        """Let the stock app enrich the first ``events``, or all where latency is wanted, too."""
-        topic = f"{self.installation.prefix}stock.{self.installation.vendors[0]}.events"
+    def run_stock(self, events: int) -> Measure:
+        """Let the stock app enrich the first ``events``."""
         with self.installation.stock("stock_enrich.py") as worker:
             measure = worker.work_off(events)
-            late = None
-            if latency_seconds:
-                worker.wait(lambda reading: reading.events >= self.events)
-                late = self._latency(topic, latency_seconds)
             worker.kill()
-        return measure, late
+        return measure
 
-    def _latency(self, topic: str, seconds: float) -> Latency | None:
-        if not seconds:
-            return None
-        settings = self.installation.settings
-        return measure_latency(
-            settings, self.shop, topic, first=10 * self.events, rate=100, seconds=seconds
-        )
+    def run_calmly(self, rounds: int, seconds: float) -> list[list[Latency]]:
+        """Let both enrich the same 100 events a second; return ours and stock's, by round."""
+        here, found = self.installation, []
+        vendor = here.vendors[-1]
+        written = [here.settings.topics.events(vendor), f"{here.prefix}stock.{vendor}.events"]
+        with here.worker("enrich") as ours, here.stock("stock_enrich.py") as stock:
+            for worker in (ours, stock):
+                worker.wait(lambda reading: reading.events >= self.events)
+            for number in range(rounds):
+                first = (number + 1) * 1_000_000
+                found.append(
+                    measure_latency(
+                        here.settings, self.shop, written, first=first, rate=100, seconds=seconds
+                    )
+                )
+            stock.kill()
+        return found
 
 
 def main() -> int:
@@ -92,36 +97,33 @@ def main() -> int:
     if options.quick:
         options.rounds, options.events = 1, 50_000
     stock_events = options.stock_events or max(5_000, options.events // 8)
-    latency_seconds = 4.0 if options.quick else 10.0
+    latency_seconds = 4.0 if options.quick else 8.0
     ours: list[Measure] = []
     stock: list[Measure] = []
-    our_latency: list[Latency] = []
-    stock_latency: list[Latency] = []
     with broker() as (servers, words), tempfile.TemporaryDirectory() as folder:
-        table = Table("Enrichment: raw events to the vendors' topics, one worker", {})
+        calm = Installation(servers, "calm.", Path(folder))
+        shop = Shop(USERS, PRODUCTS, calm.vendors)
+        table = Table(
+            "Enrichment: raw events to the vendors' topics, one worker",
+            conditions(
+                words,
+                events=f"{options.events:,} of about 430 bytes for streams, of these the first "
+                f"{stock_events:,} for stock, {options.rounds} rounds in turns",
+                tables=f"{USERS:,} users, {PRODUCTS:,} products",
+                vendors=", ".join(calm.vendors),
+            ),
+        )
         for number in range(options.rounds):
-            here = Installation(servers, f"bench{number}.", Path(folder))
-            shop = Shop(USERS, PRODUCTS, here.vendors)
-            if not number:
-                table.conditions = conditions(
-                    words,
-                    events=f"{options.events:,} of about 430 bytes for streams, of these the first "
-                    f"{stock_events:,} for stock, by {options.rounds} rounds in turns",
-                    tables=f"{USERS:,} users, {PRODUCTS:,} products",
-                    vendors=", ".join(here.vendors),
-                )
-            this = Round(here, shop, options.events)
+            this = Round(
+                Installation(servers, f"bench{number}.", Path(folder)), shop, options.events
+            )
             this.prepare()
-            measure, late = this.run_ours(latency_seconds)
-            ours.append(measure)
-            our_latency += [late] if late else []
-            measure, late = this.run_stock(stock_events, 0)
-            stock.append(measure)
-        # On few raw events, so that the stock app has soon worked them off.
-        last = Round(Installation(servers, "calm.", Path(folder)), shop, 1_000)
+            ours.append(this.run_ours())
+            stock.append(this.run_stock(stock_events))
+        last = Round(calm, shop, 1_000)
         last.prepare()
-        late = last.run_stock(1_000, latency_seconds)[1]
-        stock_latency += [late] if late else []
+        latencies = last.run_calmly(options.rounds, latency_seconds)
+    our_latency, stock_latency = zip(*latencies, strict=True)
     table.rows = [
         Row(
             "CPU s per 100,000 events",

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -30,8 +30,6 @@ class Latency:
 
     enriched: Sequence[float]
     """Read from the vendor's topic."""
-    raw: Sequence[float]
-    """The same events read from the raw topic: what Kafka and its clients take by themselves."""
     added: Sequence[float]
     """From the raw topic's reader to the vendor topic's reader, event by event."""
     lost: int
@@ -44,21 +42,35 @@ def percentile(ascending: Sequence[float], percent: float) -> float:
 
 
 def measure_latency(
-    settings: Settings, shop: Shop, vendor_topic: str, *, first: int, rate: int, seconds: float
-) -> Latency:
-    """Produce clicks at an even rate and read them again on both sides of a running worker."""
-    return asyncio.run(_measure(settings, shop, vendor_topic, first, rate, seconds))
+    settings: Settings,
+    shop: Shop,
+    vendor_topics: Sequence[str],
+    *,
+    first: int,
+    rate: int,
+    seconds: float,
+) -> list[Latency]:
+    """Produce clicks at an even rate and read them from the raw topic and from each of the others.
+
+    Returns one Latency for each vendor topic: its workers saw the same events at the same time.
+    """
+    return asyncio.run(_measure(settings, shop, vendor_topics, first, rate, seconds))
 
 
 async def _measure(
-    settings: Settings, shop: Shop, vendor_topic: str, first: int, rate: int, seconds: float
-) -> Latency:
+    settings: Settings,
+    shop: Shop,
+    vendor_topics: Sequence[str],
+    first: int,
+    rate: int,
+    seconds: float,
+) -> list[Latency]:
     options = settings.kafka.client_options()
     clicks = settings.topics.clicks
     warm_up = round(rate * WARM_UP_SECONDS)
     events = _that_are_sent(shop, warm_up + round(rate * seconds), first)
     sent: dict[str, float] = {}
-    seen: dict[str, dict[str, float]] = {clicks: {}, vendor_topic: {}}
+    seen: dict[str, dict[str, float]] = {topic: {} for topic in (clicks, *vendor_topics)}
     consumers = [await _at_end(options, topic) for topic in seen]
     readers = [
         asyncio.ensure_future(_read(consumer, seen[topic]))
@@ -73,7 +85,7 @@ async def _measure(
             sent[_event_id(record.value).event_id] = time.perf_counter()
             await producer.send(clicks, record.value, record.key, record.partition)
         deadline = time.perf_counter() + PATIENCE_SECONDS
-        while len(sent.keys() & seen[vendor_topic].keys()) < len(sent):
+        while any(sent.keys() - came.keys() for came in seen.values()):
             if time.perf_counter() > deadline:
                 break
             await asyncio.sleep(0.05)
@@ -84,12 +96,19 @@ async def _measure(
         for consumer in consumers:
             await consumer.stop()
     counted = list(sent)[warm_up:]
-    raw, enriched = seen[clicks], seen[vendor_topic]
-    came = [e for e in counted if e in enriched and e in raw]
+    return [_latency(counted, sent, seen[clicks], seen[topic]) for topic in vendor_topics]
+
+
+def _latency(
+    counted: Sequence[str],
+    sent: Mapping[str, float],
+    raw: Mapping[str, float],
+    enriched: Mapping[str, float],
+) -> Latency:
+    came = [event_id for event_id in counted if event_id in enriched and event_id in raw]
     return Latency(
-        sorted(1000 * (enriched[e] - sent[e]) for e in came),
-        sorted(1000 * (raw[e] - sent[e]) for e in came),
-        sorted(1000 * (enriched[e] - raw[e]) for e in came),
+        sorted(1000 * (enriched[event_id] - sent[event_id]) for event_id in came),
+        sorted(1000 * (enriched[event_id] - raw[event_id]) for event_id in came),
         len(counted) - len(came),
     )
 

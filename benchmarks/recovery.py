@@ -29,7 +29,7 @@ class Start:
             self.seconds = worker.seconds_since_start()
             self.cpu_seconds = worker.cpu_seconds() or 0.0
             self.peak_bytes = worker.peak_bytes()
-            worker.kill()
+            # Ended in order: a stock member that is killed keeps its successor waiting.
 
 
 class Side:
