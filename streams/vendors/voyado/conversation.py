@@ -232,7 +232,7 @@ class _Delivery:
                 return Verdict(fate, words, answer.status)
             reference = reference_of(self._order.event_id, page)
             if reference is not None:
-                words = f"{answer.status} it was stored by an earlier request"
+                words = f"{answer.status} found among the contact's interactions"
                 return Verdict(Fate.ACCEPTED, words, answer.status, vendor_ref=reference or None)
             if page.continuation is None:
                 return None

@@ -1,0 +1,692 @@
+"""The conversation with Voyado: which requests are made, in which order, and what comes of it."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.core.outcome import DeadLetterReason, Fate, SkipReason, Verdict
+from streams.vendors.base import HttpAnswer, HttpRequest, Parcel
+from streams.vendors.voyado import VENDOR, VoyadoSettings
+from streams.vendors.voyado.conversation import Refusal
+from streams.vendors.voyado.memory import Clicks, Expiring, Memory
+
+KEY = "voyado-secret-key-0815"
+SETTINGS = VoyadoSettings.model_validate({"api_key": KEY, "user_agent": "AcmeShop/1.5"})
+CONTACT = "5c0d7a52-6f0a-4f1c-8a3e-1d2c3b4a5f66"
+OTHER = "77777777-6f0a-4f1c-8a3e-1d2c3b4a5f66"
+STRING, NUMBER = {"type": "string"}, {"type": "number"}
+SCHEMA: dict[str, Any] = {
+    "id": "productClick",
+    "jsonSchema": {
+        "properties": {"eventId": STRING, "productSku": STRING, "brand": STRING, "price": NUMBER},
+        "required": ["eventId"],
+    },
+}
+MISSING = HttpAnswer(404, {}, b'{"errorCode":"NotFound"}')
+
+
+def ok(content: Any, status: int = 200) -> HttpAnswer:
+    """Return an answer with this content as JSON."""
+    return HttpAnswer(status, {"content-type": "application/json"}, json.dumps(content).encode())
+
+
+class Voyado:
+    """Voyado with a memory: answers by question, each of which a test may replace."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.posted: list[Any] = []
+        self.schema: HttpAnswer | list[HttpAnswer] = ok(SCHEMA)
+        self.contact: HttpAnswer | list[HttpAnswer] = ok(CONTACT)
+        self.pages: list[HttpAnswer] = [ok({"items": [], "links": []})]
+        self.post: HttpAnswer | list[HttpAnswer] = ok({"id": "i-1"})
+
+    def answer(self, request: HttpRequest) -> HttpAnswer:
+        """Return what a test wants to be answered, and remember the question."""
+        path = urlsplit(request.path)
+        if "interactionschemas" in path.path:
+            self.asked.append("schema")
+            return _next(self.schema)
+        if "contacts" in path.path:
+            self.asked.append(f"contact {path.query}")
+            return _next(self.contact)
+        if request.method == "GET":
+            token = parse_qs(path.query).get("continuation", [""])[0]
+            self.asked.append(f"list {token}".strip())
+            return _next(self.pages)
+        self.asked.append("post")
+        self.posted.append(json.loads(request.body))
+        return _next(self.post)
+
+
+def _next(answers: HttpAnswer | list[HttpAnswer]) -> HttpAnswer:
+    if isinstance(answers, HttpAnswer):
+        return answers
+    return answers.pop(0) if len(answers) > 1 else answers[0]
+
+
+def event(
+    event_id: str = "e-1",
+    kind: str = "click",
+    at: str = "2026-11-20T09:59:58.120Z",
+    contact: dict[str, str] | str = CONTACT,
+    **payload: Any,
+) -> dict[str, Any]:
+    """Return a vendor record of a contact id, or of the key to look it up by."""
+    body: dict[str, Any] = {
+        "schemaId": "productClick" if kind == "click" else "addToCart",
+        "createdDate": at,
+        "payload": {"eventId": event_id, "productSku": "8S-1042", "brand": "Acme"} | payload,
+    }
+    record: dict[str, Any] = {
+        "event_id": event_id,
+        "event_type": kind,
+        "timestamp": at,
+        "anonymous_id": "visitor-7",
+        "payload": body if isinstance(contact, dict) else {"contactId": contact} | body,
+    }
+    return record | ({"contact": contact} if isinstance(contact, dict) else {})
+
+
+def deliver(
+    voyado: Voyado,
+    record: Any,
+    memory: Memory,
+    *,
+    unclear: bool = False,
+    now: float = 1000.0,
+    **settings: Any,
+) -> Verdict:
+    """Lead one conversation to its end."""
+    encoded = record if isinstance(record, bytes) else json.dumps(record).encode()
+    try:
+        payload = bytes(msgspec.json.decode(encoded, type=dict[str, msgspec.Raw])["payload"])
+    except (msgspec.DecodeError, KeyError):
+        payload = b""
+    parcel = Parcel([payload], [encoded], unclear, now)
+    talk = VENDOR.converse(parcel, SETTINGS.model_copy(update=settings), memory)
+    try:
+        request = next(talk)
+        while True:
+            request = talk.send(voyado.answer(request))
+    except StopIteration as end:
+        verdict = end.value
+        assert isinstance(verdict, Verdict)
+        return verdict
+
+
+# -- the usual way
+
+
+def test_schema_is_asked_once_and_the_payload_posted_as_it_is() -> None:
+    """One look at the schema, then one request an event."""
+    voyado, memory = Voyado(), Memory()
+    for number in (1, 2):
+        verdict = deliver(voyado, event(f"e-{number}", productSku=f"s-{number}"), memory)
+        assert verdict == Verdict(Fate.ACCEPTED, "200", 200, vendor_ref="i-1")
+    assert voyado.asked == ["schema", "post", "post"]
+    assert voyado.posted[1] == event("e-2", productSku="s-2")["payload"]
+
+
+def test_schema_is_asked_again_after_an_hour() -> None:
+    """Somebody may have made it anew, with other properties."""
+    voyado, memory = Voyado(), Memory()
+    for now in (0.0, 3599.0, 3600.0):
+        deliver(voyado, event(f"e-{now}", "add_to_cart"), memory, now=now)
+    assert voyado.asked == ["schema", "post", "post", "schema", "post"]
+
+
+def test_contact_is_looked_up_and_put_into_the_body() -> None:
+    """Found is remembered for a day."""
+    voyado, memory = Voyado(), Memory()
+    for now in (0.0, 86_399.0, 86_400.0):
+        record = event(f"e-{now}", "add_to_cart", contact={"customKey": "C 7001"})
+        assert deliver(voyado, record, memory, now=now).fate is Fate.ACCEPTED
+    assert [asked for asked in voyado.asked if asked != "schema"] == [
+        "contact customKey=C+7001",
+        "post",
+        "post",
+        "contact customKey=C+7001",
+        "post",
+    ]
+    sent = event("e-0.0", "add_to_cart", contact={"customKey": "C 7001"})["payload"]
+    assert voyado.posted[0] == sent | {"contactId": CONTACT}
+
+
+def test_property_that_the_schema_lacks_is_left_out() -> None:
+    """Nothing else changes."""
+    voyado = Voyado()
+    deliver(voyado, event(url="https://shop.example", price=19.9), Memory())
+    assert voyado.posted == [event(price=19.9)["payload"]]
+
+
+# -- no contact
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "words"),
+    [
+        (404, "ContactNotFound", "404 ContactNotFound"),
+        (409, "MultipleMatches", "409 MultipleMatches"),
+        (400, "InvalidEmailAddress", "400 InvalidEmailAddress"),
+        (404, "Other", "404"),
+    ],
+)
+def test_visitor_without_a_contact_is_skipped(status: int, code: str, words: str) -> None:
+    """Only the code is kept: a 409 lists other people, a message may name them."""
+    voyado, memory = Voyado(), Memory()
+    details = {"multipleMatchesFound": [OTHER, "jane@shop.example"]}
+    body = {"errorCode": code, "message": "jane@shop.example?", "messageDetails": details}
+    voyado.contact = ok(body, status)
+    for now in (0.0, 299.0, 300.0):
+        record = event(contact={"email": "jane@shop.example"})
+        verdict = deliver(voyado, record, memory, now=now)
+        assert verdict == Verdict(Fate.SKIPPED, words, status, skip=SkipReason.NO_CONTACT)
+    assert len([asked for asked in voyado.asked if asked.startswith("contact")]) == 2
+    assert voyado.posted == []
+
+
+def test_look_up_by_a_page_of_a_proxy_is_a_wrong_address() -> None:
+    """Otherwise every visitor would count as no contact."""
+    voyado = Voyado()
+    voyado.contact = HttpAnswer(404, {"content-type": "text/html"}, b"<html>no</html>")
+    verdict = deliver(voyado, event(contact={"customKey": "C7001"}), Memory())
+    assert verdict.fate is Fate.MISCONFIGURED
+
+
+@pytest.mark.parametrize("body", [b"{}", b'"jane"', b"", b'{"id":"x"}', b"null"])
+def test_look_up_that_answers_no_id_is_a_wrong_address(body: bytes) -> None:
+    """A success that is not Voyado's."""
+    voyado = Voyado()
+    voyado.contact = HttpAnswer(200, {}, body)
+    verdict = deliver(voyado, event(contact={"customKey": "C7001"}), Memory())
+    words = "200, but the answer to the look-up is no contact id; check base_url"
+    assert verdict == Verdict(Fate.MISCONFIGURED, words, 200)
+    assert voyado.posted == []
+
+
+# -- questions that fail
+
+NO_ANSWER = HttpAnswer(None, {}, b"", "no answer within 60 s")
+
+
+@pytest.mark.parametrize("question", ["schema", "contact", "pages"])
+@pytest.mark.parametrize(
+    ("answer", "fate", "wait"),
+    [
+        (ok({"message": "An error has occurred"}, 500), Fate.UNAVAILABLE, None),
+        (NO_ANSWER, Fate.UNAVAILABLE, None),
+        (HttpAnswer(None, {}, b"", "refused", was_sent=False), Fate.UNAVAILABLE, None),
+        (HttpAnswer(429, {"retry-after": "9"}, b""), Fate.THROTTLED, 9.0),
+        (ok({}, 401), Fate.MISCONFIGURED, None),
+        (ok({}, 403), Fate.MISCONFIGURED, None),
+        (ok({}, 422), Fate.MISCONFIGURED, None),
+        (HttpAnswer(302, {}, b""), Fate.MISCONFIGURED, None),
+    ],
+)
+def test_question_that_fails_leaves_the_event_unsent(
+    question: str, answer: HttpAnswer, fate: Fate, wait: float | None
+) -> None:
+    """Nothing was stored by a GET: the event goes again as it is."""
+    voyado = Voyado()
+    setattr(voyado, question, [answer])
+    record = event(contact={"customKey": "C7001"})
+    verdict = deliver(voyado, record, Memory(), unclear=question == "pages")
+    assert (verdict.fate, verdict.retry_after_seconds) == (fate, wait)
+    assert voyado.posted == []
+
+
+def test_schema_that_is_missing_parks() -> None:
+    """The words name the schema and the setting."""
+    voyado = Voyado()
+    voyado.schema = MISSING
+    verdict = deliver(voyado, event(kind="add_to_cart"), Memory())
+    words = "404, there is no schema addToCart; create it or correct add_to_cart_schema_id"
+    assert verdict == Verdict(Fate.MISCONFIGURED, words, 404)
+
+
+def test_schema_without_event_id_parks() -> None:
+    """It would make a repeat unrecognisable."""
+    voyado, memory = Voyado(), Memory()
+    voyado.schema = ok({"jsonSchema": {"properties": {"productSku": STRING}}})
+    for _ in range(2):
+        verdict = deliver(voyado, event(), memory)
+        assert verdict == Verdict(
+            Fate.MISCONFIGURED,
+            "schema productClick has no property eventId, by which a repeat is recognised; "
+            "name another in click_schema_id",
+            200,
+        )
+    assert voyado.asked == ["schema", "schema"]
+
+
+def test_payload_that_would_be_ignored_is_a_dead_letter() -> None:
+    """Voyado would answer with success."""
+    voyado = Voyado()
+    verdict = deliver(voyado, event(price="19.90"), Memory())
+    words = "schema productClick: price is no number, as the schema wants it"
+    assert verdict == Refusal(Fate.REJECTED, words, letter=DeadLetterReason.INVALID_PAYLOAD)
+    assert voyado.posted == []
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff",
+        event() | {"payload": 5},
+        event() | {"payload": {}},
+        event() | {"timestamp": "yesterday"},
+        event(contact={}),
+        event(contact={"customKey": ""}),
+        event(contact=""),
+    ],
+)
+def test_foreign_record_is_a_dead_letter(record: Any) -> None:
+    """No request is made for it."""
+    voyado = Voyado()
+    verdict = deliver(voyado, record, Memory())
+    assert isinstance(verdict, Refusal)
+    assert verdict.letter is DeadLetterReason.INVALID_PAYLOAD
+    assert verdict.detail.startswith("this is no interaction: ")
+    assert voyado.asked == []
+
+
+# -- answers to the POST
+
+
+def test_404_with_the_schema_there_is_an_unknown_contact() -> None:
+    """The schema is asked for anew, whatever is remembered."""
+    voyado = Voyado()
+    voyado.post = ok({"errorCode": "ContactNotFound", "message": "Not found."}, 404)
+    verdict = deliver(voyado, event(), Memory())
+    assert verdict == Refusal(
+        Fate.REJECTED,
+        "404 ContactNotFound Not found.",
+        404,
+        letter=DeadLetterReason.UNKNOWN_CONTACT,
+    )
+    assert voyado.asked == ["schema", "post", "schema"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "fate"),
+    [
+        (MISSING, Fate.MISCONFIGURED),
+        (ok({}, 401), Fate.MISCONFIGURED),
+        (ok({}, 500), Fate.UNAVAILABLE),
+        (ok({}, 429), Fate.THROTTLED),
+    ],
+)
+def test_404_without_the_schema_is_no_ones_fault(answer: HttpAnswer, fate: Fate) -> None:
+    """The event stays as it is until the question is answered."""
+    voyado = Voyado()
+    voyado.schema = [ok(SCHEMA), answer]
+    voyado.post = MISSING
+    assert deliver(voyado, event(), Memory()).fate is fate
+
+
+def test_remembered_contact_that_is_unknown_is_looked_up_again() -> None:
+    """Contacts are merged: the event goes to whom the key names now."""
+    voyado, memory = Voyado(), Memory()
+    voyado.contact = [ok(CONTACT), ok(OTHER)]
+    voyado.post = [ok({"id": "i-1"}), MISSING, ok({"id": "i-2"})]
+    key = {"customKey": "C7001"}
+    deliver(voyado, event("e-1", "add_to_cart", contact=key), memory)
+    verdict = deliver(voyado, event("e-2", "add_to_cart", contact=key), memory)
+    assert (verdict.fate, verdict.vendor_ref) == (Fate.ACCEPTED, "i-2")
+    assert [body["contactId"] for body in voyado.posted] == [CONTACT, CONTACT, OTHER]
+
+
+@pytest.mark.parametrize(
+    ("again", "fate", "posts"),
+    [(ok(CONTACT), Fate.REJECTED, 2), (MISSING, Fate.SKIPPED, 2), (NO_ANSWER, Fate.UNAVAILABLE, 2)],
+)
+def test_look_up_again_may_find_the_same_or_nobody(
+    again: HttpAnswer, fate: Fate, posts: int
+) -> None:
+    """The same: unknown contact. Nobody: no contact."""
+    voyado, memory = Voyado(), Memory()
+    voyado.contact = [ok(CONTACT), again]
+    voyado.post = [ok({"id": "i-1"}), MISSING]
+    key = {"customKey": "C7001"}
+    deliver(voyado, event("e-1", "add_to_cart", contact=key), memory)
+    verdict = deliver(voyado, event("e-2", "add_to_cart", contact=key), memory)
+    assert (verdict.fate, len(voyado.posted)) == (fate, posts)
+    if fate is Fate.REJECTED:
+        assert isinstance(verdict, Refusal)
+        assert verdict.letter is DeadLetterReason.UNKNOWN_CONTACT
+
+
+def test_contact_just_found_is_not_looked_up_twice() -> None:
+    """An answer of this moment cannot be outdated."""
+    voyado = Voyado()
+    voyado.post = MISSING
+    verdict = deliver(voyado, event(contact={"customKey": "C7001"}), Memory())
+    assert isinstance(verdict, Refusal)
+    assert voyado.asked == ["schema", "contact customKey=C7001", "post", "schema"]
+
+
+def test_success_without_an_id_is_asked_about() -> None:
+    """Stored: accepted with its id. Not stored: it was ignored."""
+    stored = ok({"data": [{"id": "i-9", "payload": {"eventId": "e-1"}}]})
+    found = "200 found among the contact's interactions"
+    gone = "200 without an id, and the interaction was not stored"
+    for page, verdict in (
+        (stored, Verdict(Fate.ACCEPTED, found, 200, vendor_ref="i-9")),
+        (ok([]), Verdict(Fate.REJECTED, gone, 200)),
+    ):
+        voyado = Voyado()
+        voyado.post, voyado.pages = ok({}), [page]
+        assert deliver(voyado, event(), Memory()) == verdict
+        assert voyado.asked == ["schema", "post", "list"]
+
+
+@pytest.mark.parametrize("answer", [ok({}, 500), ok({}, 429), ok({}, 401), NO_ANSWER])
+def test_success_without_an_id_that_cannot_be_asked_about_is_unclear(answer: HttpAnswer) -> None:
+    """It is looked for before it is sent again."""
+    voyado = Voyado()
+    voyado.post, voyado.pages = ok({}), [answer]
+    assert deliver(voyado, event(), Memory()).fate is Fate.UNCLEAR
+
+
+@pytest.mark.parametrize(
+    ("answer", "fate"),
+    [
+        (ok({"message": "An error has occurred"}, 500), Fate.UNCLEAR),
+        (NO_ANSWER, Fate.UNCLEAR),
+        (HttpAnswer(None, {}, b"", "refused", was_sent=False), Fate.UNAVAILABLE),
+        (ok({}, 429), Fate.THROTTLED),
+        (ok({}, 401), Fate.MISCONFIGURED),
+        (ok({"message": "No."}, 400), Fate.REJECTED),
+    ],
+)
+def test_other_answers_to_a_post(answer: HttpAnswer, fate: Fate) -> None:
+    """As they are classified."""
+    voyado = Voyado()
+    voyado.post = answer
+    assert deliver(voyado, event(), Memory()).fate is fate
+
+
+# -- look before repeating
+
+
+def test_unclear_event_is_looked_for_and_not_sent_again() -> None:
+    """Accepted, with the id that Voyado gave it."""
+    voyado = Voyado()
+    voyado.pages = [ok({"items": [{"id": "i-7", "payload": {"eventId": "e-1"}}]})]
+    verdict = deliver(voyado, event(), Memory(), unclear=True)
+    words = "200 found among the contact's interactions"
+    assert verdict == Verdict(Fate.ACCEPTED, words, 200, vendor_ref="i-7")
+    assert voyado.asked == ["schema", "list"]
+
+
+@pytest.mark.parametrize("page", [ok({"items": []}), ok([]), MISSING])
+def test_unclear_event_that_is_not_there_is_sent(page: HttpAnswer) -> None:
+    """Nobody there to have it is as good as an empty list: the POST says what is missing."""
+    voyado = Voyado()
+    voyado.pages = [page]
+    assert deliver(voyado, event(), Memory(), unclear=True).vendor_ref == "i-1"
+    assert voyado.asked == ["schema", "list", "post"]
+
+
+def page_of(*event_ids: str, token: str = "", form: str = "items") -> HttpAnswer:
+    """Return a page with these events and a continuation."""
+    content: dict[str, Any] = {
+        form: [{"id": f"i-{id_}", "payload": {"eventId": id_}} for id_ in event_ids]
+    }
+    if token and form == "data":
+        content["continuation"] = token
+    elif token:
+        content["links"] = [{"rel": "next", "href": f"/x?continuation={token}", "method": "GET"}]
+    return ok(content)
+
+
+@pytest.mark.parametrize("form", ["items", "data"])
+def test_list_is_read_to_its_end(form: str) -> None:
+    """Page by page, until it is found."""
+    voyado = Voyado()
+    voyado.pages = [
+        page_of("e-8", token="t1", form=form),
+        page_of("e-9", token="t2", form=form),
+        page_of("e-1", token="t3", form=form),
+    ]
+    assert deliver(voyado, event(), Memory(), unclear=True).vendor_ref == "i-e-1"
+    assert voyado.asked == ["schema", "list", "list t1", "list t2"]
+
+
+def test_list_that_goes_in_circles_is_no_answer() -> None:
+    """Neither found nor not found: it is tried again later, and not sent."""
+    voyado = Voyado()
+    voyado.pages = [page_of("e-8", token="t1"), page_of("e-9", token="t1")]
+    verdict = deliver(voyado, event(), Memory(), unclear=True)
+    assert verdict == Verdict(Fate.UNAVAILABLE, "the list of interactions goes in circles")
+    assert voyado.posted == []
+
+
+@pytest.mark.parametrize(
+    ("body", "fate"),
+    [
+        (b'{"items":[', Fate.UNAVAILABLE),
+        (b"{}", Fate.MISCONFIGURED),
+        (b"<html>Log in</html>", Fate.MISCONFIGURED),
+    ],
+)
+def test_answer_that_is_no_list_is_not_taken_for_an_empty_one(body: bytes, fate: Fate) -> None:
+    """Sending then could be a blind repeat."""
+    voyado = Voyado()
+    voyado.pages = [HttpAnswer(200, {}, body)]
+    assert deliver(voyado, event(), Memory(), unclear=True).fate is fate
+    assert voyado.posted == []
+
+
+# -- thinning
+
+
+@pytest.mark.parametrize(
+    ("at", "more", "sent"),
+    [
+        ("2026-11-20T10:00:00.000Z", {}, False),
+        ("2026-11-20T10:29:59.999Z", {}, False),
+        ("2026-11-20T10:30:00.000Z", {}, True),
+        ("2026-11-20T09:59:59.999Z", {}, True),
+        ("2026-11-20T10:01:00.000Z", {"productSku": "8S-2"}, True),
+        ("2026-11-20T10:01:00.000Z", {"contact": OTHER}, True),
+        ("2026-11-20T10:01:00.000Z", {"contact": CONTACT.upper()}, False),
+        ("2026-11-20T10:01:00.000Z", {"kind": "add_to_cart"}, True),
+    ],
+)
+def test_click_after_an_accepted_one_is_thinned(at: str, more: dict[str, Any], sent: bool) -> None:
+    """Of the same contact and SKU, within 30 minutes before it, by the events' own times."""
+    voyado, memory = Voyado(), Memory()
+    deliver(voyado, event("e-1", at="2026-11-20T10:00:00.000Z"), memory)
+    verdict = deliver(voyado, event("e-2", at=at, **more), memory)
+    if sent:
+        assert verdict.fate is Fate.ACCEPTED
+    else:
+        words = "a click within 30 minutes was accepted"
+        assert verdict == Verdict(Fate.SKIPPED, words, skip=SkipReason.THINNED)
+    assert len(voyado.posted) == 1 + sent
+
+
+def test_thinned_click_does_not_thin_the_next() -> None:
+    """What counts is the last accepted one: after 30 minutes one goes out again."""
+    voyado, memory = Voyado(), Memory()
+    fates = [
+        deliver(voyado, event(f"e-{minute}", at=f"2026-11-20T10:{minute}:00.000Z"), memory).fate
+        for minute in (10, 25, 39, 40, 55)
+    ]
+    accepted, skipped = Fate.ACCEPTED, Fate.SKIPPED
+    assert fates == [accepted, skipped, skipped, accepted, skipped]
+
+
+@pytest.mark.parametrize(
+    "answer", [ok({}, 400), ok({}, 429), ok({}, 500), MISSING, ok({"errors": True})]
+)
+def test_click_that_was_not_accepted_thins_nothing(answer: HttpAnswer) -> None:
+    """Otherwise both would be lost."""
+    voyado, memory = Voyado(), Memory()
+    voyado.post = [answer, ok({"id": "i-2"})]
+    deliver(voyado, event("e-1"), memory)
+    assert deliver(voyado, event("e-2"), memory).fate is Fate.ACCEPTED
+
+
+def test_add_to_cart_thins_no_click() -> None:
+    """Add-to-carts neither count nor are thinned."""
+    voyado, memory = Voyado(), Memory()
+    for number in range(2):
+        deliver(voyado, event(f"c-{number}", "add_to_cart"), memory)
+    assert deliver(voyado, event("e-1"), memory).fate is Fate.ACCEPTED
+    assert len(voyado.posted) == 3
+
+
+def test_click_that_comes_again_is_not_thinned_by_itself() -> None:
+    """It was accepted before its partition moved away and back, and its receipt was lost."""
+    voyado, memory = Voyado(), Memory()
+    deliver(voyado, event("e-1"), memory)
+    voyado.pages = [page_of("e-1")]
+    assert deliver(voyado, event("e-1"), memory, unclear=True).fate is Fate.ACCEPTED
+    assert len(voyado.posted) == 1
+
+
+def test_click_found_by_looking_thins_as_well() -> None:
+    """It was accepted, however that became known."""
+    voyado, memory = Voyado(), Memory()
+    voyado.pages = [page_of("e-1")]
+    deliver(voyado, event("e-1"), memory, unclear=True)
+    assert deliver(voyado, event("e-2"), memory).skip is SkipReason.THINNED
+
+
+def test_unclear_click_is_looked_for_before_it_is_thinned() -> None:
+    """If it is stored, it is accepted, not skipped."""
+    voyado, memory = Voyado(), Memory()
+    deliver(voyado, event("e-1"), memory)
+    voyado.pages = [page_of("e-2")]
+    assert deliver(voyado, event("e-2"), memory, unclear=True).vendor_ref == "i-e-2"
+    voyado.pages = [page_of("e-2")]
+    assert deliver(voyado, event("e-3"), memory, unclear=True).skip is SkipReason.THINNED
+
+
+def test_all_clicks_are_sent_if_the_shop_wants_it() -> None:
+    """``clicks = "all"``."""
+    voyado, memory = Voyado(), Memory()
+    for number in range(3):
+        verdict = deliver(voyado, event(f"e-{number}"), memory, clicks="all")
+        assert verdict.fate is Fate.ACCEPTED
+
+
+def test_clicks_switched_off_meanwhile_are_not_sent() -> None:
+    """Records of clicks may still wait; one that may be stored is looked for."""
+    voyado, memory = Voyado(), Memory()
+    verdict = deliver(voyado, event(), memory, clicks="off")
+    assert verdict == Verdict(Fate.SKIPPED, "clicks are off", skip=SkipReason.THINNED)
+    assert voyado.asked == []
+    assert deliver(voyado, event(), memory, unclear=True, clicks="off").fate is Fate.SKIPPED
+    voyado.pages = [page_of("e-1")]
+    assert deliver(voyado, event(), memory, unclear=True, clicks="off").fate is Fate.ACCEPTED
+    assert deliver(voyado, event(kind="add_to_cart"), memory, clicks="off").vendor_ref == "i-1"
+    assert len(voyado.posted) == 1
+
+
+# -- memory
+
+
+def test_memory_is_bounded() -> None:
+    """The oldest make room."""
+    values: Expiring[int] = Expiring(3)
+    for number in range(5):
+        values.put(str(number), number, until=10.0)
+    assert [values.get(str(number), 0.0) for number in range(5)] == [None, None, 2, 3, 4]
+    assert values.get("4", 10.0) is None
+    assert len(values) == 2
+    clicks = Clicks(3)
+    for number in range(5):
+        clicks.accepted("c", f"s-{number}", 0, "e")
+    assert [clicks.thin_out("c", f"s-{number}", 1, "x") for number in range(5)] == [
+        *(False, False),
+        *(True, True, True),
+    ]
+    assert len(clicks) == 3
+
+
+def test_late_click_does_not_move_the_window_back() -> None:
+    """The newest accepted click counts."""
+    clicks = Clicks()
+    clicks.accepted("c", "s", 3_600_000, "e-1")
+    clicks.accepted("c", "s", 1_000, "e-2")
+    assert clicks.thin_out("c", "s", 3_600_001, "e-3")
+
+
+# -- nothing private
+
+
+@pytest.mark.parametrize("question", ["schema", "contact", "pages", "post"])
+@pytest.mark.parametrize(
+    "make", [lambda text: ok({"message": text}, 500), lambda text: HttpAnswer(None, {}, b"", text)]
+)
+def test_no_verdict_speaks_of_a_person_or_the_key(
+    question: str, make: Callable[[str], HttpAnswer]
+) -> None:
+    """Details are logged and shown: neither key, e-mail nor whom an answer names."""
+    voyado = Voyado()
+    text = f"{KEY} ann+x@shop.example ann%2Bx%40shop.example bob@other.example apikey=abc123"
+    setattr(voyado, question, [make(text)])
+    record = event(contact={"email": "ann+x@shop.example"})
+    detail = deliver(voyado, record, Memory(), unclear=question == "pages").detail
+    assert "***" in detail
+    for private in (KEY, "ann", "bob", "abc123", "other.example"):
+        assert private not in detail
+
+
+def test_contact_id_is_masked_too() -> None:
+    """A vendor's words may repeat it."""
+    voyado = Voyado()
+    voyado.post = ok({"message": f"Contact {CONTACT} is locked."}, 400)
+    assert deliver(voyado, event(), Memory()).detail == "400 Contact *** is locked."
+
+
+ANSWERS = st.builds(
+    HttpAnswer,
+    st.sampled_from([None, 200, 204, 302, 400, 401, 404, 409, 422, 429, 500, 503]),
+    st.just({}),
+    st.binary(max_size=30)
+    | st.sampled_from(
+        [
+            b'{"items":[],"links":[]}',
+            b'{"data":[{"id":"i","payload":{"eventId":"e-1"}}],"continuation":"t"}',
+            b'{"items":[],"continuation":"t"}',
+            b'{"id":"i-1"}',
+            f'"{CONTACT}"'.encode(),
+            json.dumps(SCHEMA).encode(),
+            b"{}",
+        ]
+    ),
+)
+
+
+@given(st.lists(ANSWERS, min_size=1, max_size=12), st.booleans(), st.booleans())
+def test_every_conversation_ends(answers: list[HttpAnswer], unclear: bool, by_key: bool) -> None:
+    """Whatever is answered: within few requests, with a verdict that fits."""
+    left = list(answers)
+    asked = 0
+
+    class Odd(Voyado):
+        def answer(self, request: HttpRequest) -> HttpAnswer:  # noqa: ARG002
+            nonlocal asked
+            asked += 1
+            return left.pop(0) if len(left) > 1 else left[0]
+
+    record = event(contact={"customKey": "C7001"} if by_key else CONTACT)
+    verdict = deliver(Odd(), record, Memory(), unclear=unclear)
+    assert asked <= 12
+    assert (verdict.fate is Fate.SKIPPED) is (verdict.skip is not None)
+    assert verdict.vendor_ref is None or verdict.fate is Fate.ACCEPTED
+    assert verdict.refused == {}
