@@ -72,6 +72,7 @@ def read_metadata(text: str) -> Metadata:
 
 
 _NO_MARK = (-1, -1)
+_UNKNOWN = Recalled("", -1)
 
 
 class Progress:
@@ -106,7 +107,7 @@ class Progress:
             raise ValueError(f"no place of a record: {source!r}")
         offset = int(offset_text)
         self._next = position + 1
-        known = self._recalled.pop(position, False) if self._recalled else False
+        known = self._recalled.pop(position, _UNKNOWN) if self._recalled else _UNKNOWN
         highest, newest_ms = self._marks_ahead.get(topic, _NO_MARK)
         if offset <= highest and raw_ms <= newest_ms:
             self._order.append((position, topic, None))
@@ -115,7 +116,7 @@ class Progress:
         mark = (offset, max(newest_ms, raw_ms))
         self._marks_ahead[topic] = mark
         self._order.append((position, topic, mark))
-        if known is None or (known and known.source == source and known.at_ms >= written_ms):
+        if known is None or (known.source == source and known.at_ms >= written_ms):
             self._settled[position] = self._first_receipt
             return Admission.SETTLED
         return Admission.NEW

@@ -57,7 +57,7 @@ class FakeVendor:
         seen.ended = loop.time()
         return HttpAnswer(200, {"number": str(number)}, b"")
 
-    def classify(self, answer: HttpAnswer, count: int) -> Verdict:
+    def classify(self, answer: HttpAnswer, _count: int) -> Verdict:
         """Return what the function said."""
         return self._verdicts[answer.headers["number"]]
 
@@ -75,14 +75,17 @@ class FakeDesk:
         self.skipped_ids: list[str] = []
         self.words: dict[str, str] = {}
 
-    def accepted(self, items: tuple[Item, ...], verdict: Verdict) -> None:
+    def accepted(self, items: tuple[Item, ...], _verdict: Verdict, /) -> None:
+        """Note what was taken."""
         self.accepted_ids += [item.event_id for item in items]
 
-    def rejected(self, item: Item, words: str, verdict: Verdict) -> None:
+    def rejected(self, item: Item, words: str, _verdict: Verdict, /) -> None:
+        """Note what was refused, and why."""
         self.rejected_ids.append(item.event_id)
         self.words[item.event_id] = words
 
-    def skipped(self, items: tuple[Item, ...], verdict: Verdict) -> None:
+    def skipped(self, items: tuple[Item, ...], _verdict: Verdict, /) -> None:
+        """Note what need not be sent."""
         self.skipped_ids += [item.event_id for item in items]
 
     def outcomes(self) -> Counter[str]:

@@ -226,36 +226,58 @@ class World:
             if position >= self.committed
         }
         progress = Progress(self.committed, metadata, recalled, len(self.receipts))
-        next_position = self.committed
-        waiting: list[int] = []
-        accepted: list[int] = []
-        kept: list[tuple[int, int]] = []
+        sink = _Sink(self, progress, self.committed)
         for _ in range(rng.randint(0, 40)):
-            step = rng.randrange(5)
-            if step == 0:  # read
-                for _ in range(rng.randint(1, 6)):
-                    if next_position < len(self.vendor_log):
-                        source, raw_ms = self.vendor_log[next_position]
-                        if progress.admit(next_position, source, 1, raw_ms) is Admission.NEW:
-                            waiting.append(next_position)
-                        next_position += 1
-            elif step == 1 and waiting:  # the vendor takes some, in any order over its strands
-                position = waiting.pop(rng.randrange(len(waiting)))
-                source = self.vendor_log[position][0]
-                if any(kept_source == source for _, kept_source in self.receipts):
-                    self.kept_before_send.append(source)
-                self.got.append(source)
-                accepted.append(position)
-            elif step == 2 and accepted:  # receipts reach the log; the broker's word may not
-                position = accepted.pop(0)
-                self.receipts.append((position, self.vendor_log[position][0]))
-                kept.append((position, len(self.receipts) - 1))
-            elif step == 3:
-                for position, receipt in kept:
-                    progress.settle(position, receipt)
-                kept.clear()
-            else:
-                self.committed, self.metadata = progress.safe_below(), progress.metadata()
+            rng.choice((sink.read, sink.send, sink.write_receipt, sink.settle, sink.commit))()
+
+
+class _Sink:
+    """One life of the sink, step by step."""
+
+    def __init__(self, world: World, progress: Progress, start: int) -> None:
+        self._world, self._progress, self._next = world, progress, start
+        self._waiting: list[int] = []
+        self._accepted: list[int] = []
+        self._written: list[tuple[int, int]] = []
+
+    def read(self) -> None:
+        """Take some records of the log."""
+        log = self._world.vendor_log
+        until = min(len(log), self._next + self._world.rng.randint(1, 6))
+        for position in range(self._next, until):
+            source, raw_ms = log[position]
+            if self._progress.admit(position, source, 1, raw_ms) is Admission.NEW:
+                self._waiting.append(position)
+        self._next = until
+
+    def send(self) -> None:
+        """Have the vendor accept an event, of any strand."""
+        if self._waiting:
+            world = self._world
+            position = self._waiting.pop(world.rng.randrange(len(self._waiting)))
+            source = world.vendor_log[position][0]
+            if any(kept == source for _, kept in world.receipts):
+                world.kept_before_send.append(source)
+            world.got.append(source)
+            self._accepted.append(position)
+
+    def write_receipt(self) -> None:
+        """Let a receipt reach the log; the broker's word may not come."""
+        if self._accepted:
+            position = self._accepted.pop(0)
+            self._world.receipts.append((position, self._world.vendor_log[position][0]))
+            self._written.append((position, len(self._world.receipts) - 1))
+
+    def settle(self) -> None:
+        """Let the broker's word come."""
+        for position, receipt in self._written:
+            self._progress.settle(position, receipt)
+        self._written.clear()
+
+    def commit(self) -> None:
+        """Commit what is settled."""
+        world = self._world
+        world.committed, world.metadata = self._progress.safe_below(), self._progress.metadata()
 
 
 @given(st.integers(0, 2**32), st.integers(1, 40), st.integers(0, 25))

@@ -30,6 +30,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         super().__init__(self._waits)
 
     def time(self) -> float:
+        """Return the seconds that were waited for so far."""
         return self._waits.waited
 
 
