@@ -8,7 +8,7 @@ CANDIDATES := python3 python3.12 python3.11 python3.13
 NEW_ENOUGH := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-kafka lint format types imports check bench clean
+.PHONY: help install demo test test-kafka test-docker lint format types imports check bench clean
 
 help: ## list these verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
@@ -36,6 +36,9 @@ test: $(STAMP) ## run every test that needs no Docker
 
 test-kafka: $(STAMP) ## run only the tests on a real broker
 	$(BIN)/pytest -m kafka $(ARGS)
+
+test-docker: $(STAMP) ## run only the tests of docker-compose.yml; fails where Docker does not answer
+	$(BIN)/pytest -m docker tests/docker $(ARGS)
 
 lint: $(STAMP) ## check style and formatting, change nothing
 	$(BIN)/ruff check

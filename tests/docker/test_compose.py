@@ -1,0 +1,168 @@
+"""``docker-compose.yml`` for real: the sample, scaling under load, kills, stops, refusals.
+
+One project for all tests here; each builds on what the one before has left.
+"""
+
+import json
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+
+from tests.docker.compose import (
+    PROFILES,
+    STAGES,
+    UP_SECONDS,
+    Compose,
+    docker,
+    require_docker,
+    states,
+    until,
+)
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
+
+IMAGE = "clickstream-relay"
+SAMPLE_EVENTS = 862
+LOAD_EVENTS = 20_000
+LOAD_RATE = 1_000
+
+
+@pytest.fixture(scope="module")
+def relay() -> Iterator[Compose]:
+    """The relay with stand-ins and sample, as ``up`` leaves it."""
+    require_docker()
+    compose = Compose()
+    try:
+        compose.run("up", "--detach", "--build", seconds=UP_SECONDS)
+        yield compose
+    finally:
+        compose.remove()
+
+
+def test_the_sample_is_accounted_for_at_every_stand_in(relay: Compose) -> None:
+    """``up`` with both profiles works like the demo: the books balance, and the ledgers agree."""
+    (sample,) = relay.containers("sample")
+    assert docker("wait", sample) == "0"
+    said = relay.run("logs", "--no-log-prefix", "sample").stdout
+    assert "The books balance: every event is accounted for." in said
+    report = relay.audit()
+    assert report["balanced"]
+    assert [books["raw"] for books in report["vendors"]] == [SAMPLE_EVENTS] * (len(STAGES) - 1)
+    ledgers = relay.ledgers()
+    for books in report["vendors"]:
+        assert ledgers[books["vendor"]]["records"] == books["accepted"] > 0
+
+
+def test_the_image_runs_as_nobody_in_particular_and_holds_no_build_tools(relay: Compose) -> None:
+    """The workers are no root, own nothing but their state, and the image is small."""
+    (enrich,) = relay.containers("enrich")
+    assert docker("exec", enrich, "id", "-un") == "streams"
+    tools = "command -v gcc make git; ls /opt/streams/bin/pip; true"
+    assert docker("exec", enrich, "sh", "-c", tools) == ""
+    assert docker("exec", enrich, "stat", "-c", "%a %U", "/var/lib/streams") == "700 streams"
+    assert int(docker("image", "inspect", "-f", "{{.Size}}", IMAGE)) < 300_000_000
+
+
+def test_more_workers_of_a_stage_share_its_partitions_and_lose_nothing(relay: Compose) -> None:
+    """Under load miso grows to three and one is killed: each event is accepted all the same."""
+    (enrich,) = relay.containers("enrich")
+    now = int(time.time() * 1000)
+    lines = (
+        json.dumps(
+            {
+                "event_id": f"load-{number}",
+                "timestamp": now,
+                "anonymous_id": f"v-{number % 997}",
+                "product_id": "p",
+                "sku": "SKU-1",
+                "consent": {"miso": True},
+            }
+        )
+        for number in range(LOAD_EVENTS)
+    )
+    docker("exec", "-i", enrich, "sh", "-c", "cat >/tmp/load.jsonl", stdin="\n".join(lines))
+    command = ["docker", "exec", enrich, "streams", "produce", "/tmp/load.jsonl"]
+    command += ["--rate", str(LOAD_RATE)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as load:
+        relay.run("up", "--detach", "--no-recreate", "--scale", "miso=3", "miso", seconds=120)
+
+        def spread() -> bool | None:
+            found = relay.workers("miso")
+            owned = [one["partitions"].get("vendor.miso.events", []) for one in found]
+            slots = [one["slot"] for one in found]
+            return (slots == [0, 1, 2] and [len(each) for each in owned] == [2, 2, 2]) or None
+
+        until(spread, 60, "three workers have not taken two partitions each")
+        killed = relay.containers("miso")[-1]
+        assert load.poll() is None, "the load was over before a worker was killed"
+        docker("kill", "--signal", "KILL", killed)
+        assert load.wait(timeout=120) == 0
+    report = relay.audit()
+    (books,) = (each for each in report["vendors"] if each["vendor"] == "miso")
+    assert report["balanced"]
+    assert books["raw"] == SAMPLE_EVENTS + LOAD_EVENTS
+    stored = Counter(relay.ledgers()["miso"]["ids"])
+    missing = {f"load-{number}" for number in range(LOAD_EVENTS)} - stored.keys()
+    assert missing == set()
+    # What was in flight when the worker was killed may have come twice, and nothing else.
+    assert max(stored.values()) <= 2
+    assert stored.total() - len(stored) <= 3 * 500
+
+
+def test_a_worker_made_anew_takes_the_free_slot(relay: Compose) -> None:
+    """The killed container's place, name and partitions go to the next one."""
+    relay.run("up", "--detach", "--no-recreate", "--scale", "miso=3", "miso", seconds=120)
+    until(
+        lambda: (
+            [one["worker"] for one in relay.workers("miso")]
+            == ["miso-relay-0", "miso-relay-1", "miso-relay-2"]
+            or None
+        ),
+        60,
+        "the third worker is not back",
+    )
+
+
+def test_stop_ends_every_worker_with_0_within_10_seconds(relay: Compose) -> None:
+    """SIGTERM reaches each worker, which settles, commits and leaves."""
+    running = [one for stage in STAGES for one in relay.containers(stage)]
+    before = time.time()
+    relay.run("stop", *STAGES)
+    for state in states(running):
+        ended = datetime.fromisoformat(state["FinishedAt"][:19] + "+00:00").timestamp()
+        assert state["ExitCode"] == 0
+        assert ended - before < 10
+
+
+def test_keys_are_refused_on_volumes_that_belong_to_the_stand_ins(relay: Compose) -> None:
+    """Made-up events that wait never go to a vendor because somebody has set a key."""
+    done = relay.run("run", "--rm", "--no-deps", "topics", fails=True, STREAMS_MISO_API_KEY="key")
+    assert "These volumes hold what went to the stand-ins." in done.stderr + done.stdout
+    done = relay.run(
+        "run", "--rm", "--no-deps", "sample-rows", fails=True, STREAMS_MISO_API_KEY="key"
+    )
+    assert "The sample's events are made up, but Miso is at https://api.askmiso.com" in (
+        done.stderr + done.stdout
+    )
+
+
+def test_neither_keys_nor_stand_ins_is_said_before_anything_starts(relay: Compose) -> None:
+    """``docker compose up`` without keys ends with what to do."""
+    relay.run("stop", "sandbox")
+    done = relay.run("run", "--rm", "--no-deps", "topics", fails=True)
+    assert "No vendor's key is given: put yours into .env" in done.stderr + done.stdout
+
+
+def test_the_sample_alone_is_no_project() -> None:
+    """``--profile sample`` without the stand-ins is refused by compose itself."""
+    require_docker()
+    compose = Compose()
+    command = ["docker", "compose", "--profile", "sample", "--project-name", compose.name, "config"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode != 0
+    assert "sandbox" in done.stderr
+    assert PROFILES == ("--profile", "sandbox", "--profile", "sample")

@@ -1,0 +1,30 @@
+"""What the files for containers must say, checked without Docker."""
+
+from streams.settings import load_settings
+from streams.vendors import VENDORS
+from tests.docker.compose import ROOT, STAGES
+
+FOLDER = ROOT / "deploy" / "compose"
+
+
+def test_the_stand_ins_settings_switch_every_vendor_on() -> None:
+    """Each registered vendor has a section with a key and the door's address."""
+    settings = load_settings({"STREAMS_CONFIG": str(FOLDER / "sandbox" / "streams.toml")})
+    assert settings.enabled_vendors() == tuple(VENDORS)
+    addresses = {settings.vendors[key].base_url for key in VENDORS}
+    assert addresses == {"http://127.0.0.1:8090"}
+
+
+def test_your_settings_begin_empty() -> None:
+    """The file for an operator's own settings changes nothing as it is delivered."""
+    settings = load_settings({"STREAMS_CONFIG": str(FOLDER / "vendors" / "streams.toml")})
+    assert settings == load_settings({"STREAMS_CONFIG": str(ROOT / "streams.example.toml")})
+
+
+def test_every_stage_is_a_service_that_the_sample_waits_for() -> None:
+    """A new vendor cannot be forgotten in docker-compose.yml."""
+    text = (ROOT / "docker-compose.yml").read_text("utf-8")
+    for stage in STAGES:
+        assert f"\n  {stage}:\n    <<: *stage\n    command: [{stage}]\n" in text
+        assert f"\n    profiles: [{stage}]\n" not in text
+        assert f"\n      {stage}: {{condition: service_healthy}}\n" in text
