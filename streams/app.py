@@ -4,7 +4,7 @@ import asyncio
 import random
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from streams.agents.enrich import EnrichStage
@@ -41,7 +41,7 @@ def run_stage(settings: Settings, stage: str, slot: int | None = None) -> int:
     counts = asyncio.run(_verify(settings, needed))
     port = settings.web_port(stage, held.number)
     _require_port(settings.web.host, port)
-    app, background = build(settings, stage, held.number, counts[settings.topics.products])
+    app, background = build(settings, stage, held.number, counts)
     return run_worker(app, background)
 
 
@@ -54,7 +54,7 @@ def needed_topics(topics: Topics, stage: str, vendors: Sequence[str]) -> list[st
         names += [name(vendor) for vendor in vendors for name in written]
     else:
         of_vendor = (topics.events, topics.redelivery, topics.receipts, topics.dead_letters)
-        names = [topics.clicks, *(name(stage) for name in of_vendor), topics.products]
+        names = [topics.clicks, *(name(stage) for name in of_vendor)]
     return [*names, topics.status, topics.control]
 
 
@@ -78,15 +78,15 @@ def _require_port(host: str, port: int) -> None:
 
 
 def build(
-    settings: Settings, stage: str, slot: int, product_partitions: int
+    settings: Settings, stage: str, slot: int, partitions: Mapping[str, int]
 ) -> tuple[StageApp, Reporter]:
     """Return a stage's app and what it publishes of itself."""
     make = _build_enrich if stage == ENRICH else _build_sink
-    return make(settings, stage, slot, product_partitions)
+    return make(settings, stage, slot, partitions)
 
 
 def _build_enrich(
-    settings: Settings, stage: str, slot: int, product_partitions: int
+    settings: Settings, stage: str, slot: int, partitions: Mapping[str, int]
 ) -> tuple[StageApp, Reporter]:
     vendors = settings.enabled_vendors()
     plans = [plan_for(VENDORS[key], settings.vendors[key]) for key in vendors]
@@ -100,7 +100,7 @@ def _build_enrich(
     )
     app = StageApp(_options(settings, stage, slot), logic)
     keep_email = any(getattr(settings.vendors[key], "lookup_email", False) for key in vendors)
-    logic.bind(app, product_partitions=product_partitions, keep_email=keep_email)
+    logic.bind(app, product_partitions=partitions[settings.topics.products], keep_email=keep_email)
     return app, _reporter(settings, app, logic, None, slot)
 
 
@@ -108,7 +108,7 @@ def _build_sink(
     settings: Settings,
     stage: str,
     slot: int,
-    product_partitions: int,  # noqa: ARG001
+    partitions: Mapping[str, int],
 ) -> tuple[StageApp, Reporter]:
     vendor, section = VENDORS[stage], settings.vendors[stage]
     logic = SinkStage(vendor, section, settings.topics, settings.secrets())
@@ -124,7 +124,7 @@ def _build_sink(
             f"delivering to {vendor.name} failed: {error!r}", cause=error
         ),
     )
-    logic.bind(app, courier)
+    logic.bind(app, courier, partitions=partitions[settings.topics.events(stage)])
     return app, _reporter(settings, app, logic, courier, slot)
 
 

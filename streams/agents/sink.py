@@ -66,8 +66,9 @@ class SinkStage(Stage):
             settled=self._advance,
         )
 
-    def bind(self, app: StageApp, courier: Courier) -> None:
-        """Declare this stage's agent."""
+    def bind(self, app: StageApp, courier: Courier, *, partitions: int) -> None:
+        """Declare this stage's agent; ``partitions``: how many the vendor's topic has."""
+        self._partitions = partitions
         self.app = app
         self.courier = courier
 
@@ -80,7 +81,9 @@ class SinkStage(Stage):
     def commit_metadata(self, tp: TP, offset: int) -> str:  # noqa: ARG002
         """Return what the next owner of this partition must know."""
         progress = self._progress.get(tp.partition)
-        return progress.metadata() if progress is not None else ""
+        if progress is None:
+            return ""
+        return progress.metadata(clean=self.courier.is_clean(tp.partition))
 
     async def on_start_positions(self, positions: Mapping[TP, tuple[int, str]]) -> None:
         """Recall from metadata and receipts what was settled above each committed offset."""
@@ -94,10 +97,13 @@ class SinkStage(Stage):
         for tp, (offset, _) in positions.items():
             of_receipts = (self._receipts, tp.partition)
             recalled = _recall(found.get(of_receipts, []), offset)
+            had_owner, clean = bool(positions[tp][1]), known[tp.partition].clean
+            self.courier.open_partition(tp.partition, left_open=had_owner and not clean)
             self._progress[tp.partition] = Progress(
                 offset, known[tp.partition], recalled, ends.get(of_receipts, 0)
             )
         self.keeper.start()
+        self.courier.set_share(len(positions) / self._partitions)
         self.courier.resume()
 
     def on_partitions_gone(self, tps: Iterable[TP]) -> None:

@@ -13,11 +13,15 @@ from typing import Any, Protocol
 from streams.core.batching import Batcher, MicroBatch
 from streams.core.outcome import Fate, Verdict
 from streams.delivery.gate import Gate
+from streams.delivery.quota import Quota
 from streams.delivery.retry import obeyed, wait_seconds
 from streams.delivery.strand import Item, Strand, strand_number
 from streams.vendors.base import HttpAnswer, HttpRequest, Parcel, Vendor
 
 log = logging.getLogger("streams.delivery")
+
+ANSWERED_BY_THEN_SECONDS = 30.0
+"""After this long a vendor has finished a request that a dead worker left behind."""
 
 
 class Sender(Protocol):
@@ -73,6 +77,9 @@ class Courier:
         self._quiet = False
         self._concurrency = vendor.concurrency(settings)
         self._memory = vendor.new_memory()
+        self._left_open: set[int] = set()
+        limit = vendor.requests_per_second(settings)
+        self.quota = None if limit is None else Quota(limit, clock())
         self.gate = Gate(vendor.name, clock())
         self.requests_by_status: Counter[str] = Counter()
         self.batch_causes: Counter[str] = Counter()
@@ -91,6 +98,10 @@ class Courier:
         strand = strands.get(number)
         if strand is None:
             strand = strands[number] = Strand(item.partition, self._new_batcher())
+            if item.partition in self._left_open:
+                # The former owner's unanswered request, if there was one, was about this event.
+                item.unclear = True
+                strand.not_before = self._clock() + ANSWERED_BY_THEN_SECONDS
         strand.add(item, payload, self._clock())
         self._touched[strand] = None
 
@@ -99,6 +110,21 @@ class Courier:
         touched, self._touched = self._touched, {}
         for strand in touched:
             self._consider(strand)
+
+    def open_partition(self, partition: int, *, left_open: bool) -> None:
+        """Take a partition; ``left_open``: its former owner may have left unanswered requests."""
+        self._left_open.discard(partition)
+        if left_open and self._vendor.looks_before_repeat:
+            self._left_open.add(partition)
+
+    def is_clean(self, partition: int) -> bool:
+        """Whether no request about this partition is unanswered, and none will begin."""
+        return self._quiet and not self._by_partition.get(partition)
+
+    def set_share(self, share: float) -> None:
+        """Take this part of the vendor's quota: this worker's partitions of all."""
+        if self.quota is not None:
+            self.quota.set_share(share, self._clock())
 
     async def close_partition(self, partition: int) -> None:
         """Forget a partition's waiting events and wait for the requests that are under way."""
@@ -203,6 +229,8 @@ class Courier:
         now = self._clock()
         before = self.gate.state
         self.gate.on_verdict(verdict, now)
+        if verdict.fate is Fate.THROTTLED and self.quota is not None:
+            self.quota.throttled(now)
         self._say_change(before)
         match verdict.fate:
             case Fate.ACCEPTED:
@@ -249,6 +277,8 @@ class Courier:
             return verdict
 
     async def _ask(self, request: HttpRequest) -> HttpAnswer:
+        if self.quota is not None and (wait := self.quota.reserve(self._clock())) > 0:
+            await asyncio.sleep(wait)
         answer = await self._sender.send(request)
         status = "none" if answer.status is None else str(answer.status)
         self.requests_by_status[status] += 1

@@ -43,7 +43,9 @@ class Recalled(NamedTuple):
 
 
 class Metadata(
-    msgspec.Struct, omit_defaults=True, rename={"marks": "m", "settled": "s", "receipts": "r"}
+    msgspec.Struct,
+    omit_defaults=True,
+    rename={"marks": "m", "settled": "s", "receipts": "r", "clean": "c"},
 ):
     """What is stored with a commit."""
 
@@ -54,6 +56,8 @@ class Metadata(
 
     The first distance is from 0: what retention deletes below them must not move them.
     """
+    clean: bool = False
+    """The owner left no request without an answer."""
     receipts: int = 0
     """Receipts from this offset on may speak of positions that are not listed above."""
 
@@ -141,8 +145,11 @@ class Progress:
                 self._marks_below[topic] = mark
         return self._order[0][0] if self._order else self._next
 
-    def metadata(self) -> str:
-        """Return the metadata for a commit of ``safe_below()``."""
+    def metadata(self, *, clean: bool = False) -> str:
+        """Return the metadata for a commit of ``safe_below()``.
+
+        ``clean`` says that no request is without an answer.
+        """
         self.safe_below()
         # What was recalled and not read again yet must be handed on like what is settled here.
         unread = [position for position, known in self._recalled.items() if known is None]
@@ -152,7 +159,7 @@ class Progress:
         first = self._first_receipt
         unlisted = [self._settled.get(position, first) for position in ahead[listed:]]
         receipts = min([first if self._recalled else self._receipts_next, *unlisted])
-        known = Metadata(marks=self._marks_below, settled=pairs, receipts=receipts)
+        known = Metadata(self._marks_below, pairs, clean, receipts)
         return msgspec.json.encode(known).decode()
 
     @property

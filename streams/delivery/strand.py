@@ -5,8 +5,8 @@ Pure: time comes in as an argument.
 
 from collections import deque
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
+from zlib import crc32
 
 from streams.core.batching import Batcher, MicroBatch, halves, without
 
@@ -100,6 +100,4 @@ class Strand:
 
 def strand_number(key: str, strands: int) -> int:
     """Return which of a partition's strands a key belongs to, the same in every process."""
-    if strands == 1:
-        return 0
-    return reduce(lambda hashed, byte: (hashed * 31 + byte) & 0xFFFFFFFF, key.encode(), 7) % strands
+    return 0 if strands == 1 else crc32(key.encode()) % strands

@@ -267,10 +267,18 @@ class Consumer(driver.Consumer):
                 {tp: (start_at[tp], found[tp].metadata) for tp in start_at}
             )
             await self._thread.seek_all(start_at)
+            await self._commit_start(start_at)
         except FencedError:
             leave_fenced()
         finally:
             self._seeking = False
+
+    async def _commit_start(self, start_at: Mapping[TP, int]) -> None:
+        """Commit where each partition starts, so that the next owner knows that it had one."""
+        points = {tp: (at, self.app.commit_metadata(tp, at)) for tp, at in start_at.items()}
+        due = {tp: point for tp, point in points.items() if point != self._committed.get(tp)}
+        if due and await self._thread.commit_with_metadata(due):
+            self._committed.update(due)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Settle and commit what is in flight while this worker still owns the partitions."""

@@ -116,6 +116,11 @@ class Vendor:
     """Strands of one partition: events of one strand stay in order, one request at a time."""
     strand_key: Callable[[VendorRecord], str] = lambda record: record.anonymous_id
     """What must stay in order; its hash is the strand."""
+    requests_per_second: Callable[[Any], float | None] = lambda _: None
+    """settings → what all workers together may ask of the vendor; None: it counts nothing."""
+    looks_before_repeat: bool = False
+    """Whether its conversation can tell what the vendor has already: then the first event of each
+    strand is looked for where a former owner may have left a request without an answer."""
     retry_waits: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
     """Seconds before the next attempt, by failures in a row; the last one repeats."""
     conversation: Callable[[Parcel, Any, Any], Conversation] | None = None

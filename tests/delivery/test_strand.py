@@ -94,7 +94,7 @@ def test_a_closed_strand_gives_nothing() -> None:
 
 def test_the_strand_of_a_key_is_the_same_in_every_process() -> None:
     """No seeded hash."""
-    assert [strand_number(key, 8) for key in ("anna", "bert", "", "é")] == [7, 4, 7, 5]
+    assert [strand_number(key, 8) for key in ("anna", "bert", "", "é")] == [7, 6, 0, 6]
 
 
 @given(st.text(), st.integers(1, 64))
