@@ -156,7 +156,7 @@ class DemoView:
             ("these settings, for another terminal", f". {rig.env_file}"),
             ("the pipeline, live", f"{command} status --watch"),
             (
-                "the next 20 requests fail; nothing is lost",
+                "three requests fail; the next event waits, and arrives",
                 f"curl -d '\"{fault}\"' {sandbox}/faults",
             ),
             ("one more event", f"echo '{event}' | {command} produce /dev/stdin"),

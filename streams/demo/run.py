@@ -86,6 +86,8 @@ def run_demo(options: Options, view: View, environ: Mapping[str, str]) -> int:
     feed = sample_feed(topics) if options.events is None else file_feed(options.events, topics)
     view.began(f"Starting Apache Kafka {DEFAULT_VERSION}")
     kafka = EmbeddedKafka(on_progress=lambda download: view.detail(_words(download)))
+    # Until the event loop takes the signals: SIGTERM ends it as Ctrl-C does, in order.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with kafka:
         view.done(f"Apache Kafka {kafka.version} on {kafka.bootstrap_servers}")
         assert kafka.data_dir is not None
