@@ -1,6 +1,7 @@
 """Voyado Engage's API: the requests that are made, and what each kind of answer says."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -15,6 +16,7 @@ from streams.vendors.answers import (
     text_of,
 )
 from streams.vendors.base import HttpAnswer, HttpRequest
+from streams.vendors.voyado.schema import read_schema
 from streams.vendors.voyado.settings import VoyadoSettings
 
 INTERACTIONS = "/api/v3/interactions"
@@ -86,15 +88,27 @@ def classify(answer: HttpAnswer, count: int) -> Verdict:  # noqa: ARG001
     A 5xx is unclear: the interaction may be stored, so it is looked for before it is sent again.
     ``conversation`` knows more of a 404 and of a success that names no id.
     """
+    status = answer.status
+    if status in SUCCESS and answer.body.strip() and not is_html(answer):
+        body = read_json(answer.body)
+        if type(body) is dict and "jsonSchema" in body:
+            return _registered(status, answer)
+        if type(body) is not dict and body is not UNREADABLE:
+            # The form of the id is not documented: it may come bare, as that of a contact does.
+            reference = one_line(body) if type(body) is str else None
+            return Verdict(Fate.ACCEPTED, str(status), status, vendor_ref=reference or None)
     verdict = judge(answer)
-    if verdict.fate is Fate.UNAVAILABLE and answer.status in _SERVER_ERRORS:
-        return Verdict(
-            Fate.UNCLEAR,
-            verdict.detail,
-            verdict.status,
-            retry_after_seconds=verdict.retry_after_seconds,
-        )
+    if verdict.fate is Fate.UNAVAILABLE and status in _SERVER_ERRORS:
+        return replace(verdict, fate=Fate.UNCLEAR)
     return verdict
+
+
+def _registered(status: int | None, answer: HttpAnswer) -> Verdict:
+    """The answer to a probe: the schema as it is registered."""
+    problem = read_schema(answer.body).problem()
+    if problem is not None:
+        return Verdict(Fate.MISCONFIGURED, f"{status}, but the schema {problem}", status)
+    return Verdict(Fate.ACCEPTED, str(status), status)
 
 
 def judge(answer: HttpAnswer) -> Verdict:

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from unicodedata import category
 
 import pytest
 from hypothesis import given
@@ -105,7 +106,12 @@ def test_success_with_an_id_is_accepted(status: int) -> None:
     assert verdict == Verdict(Fate.ACCEPTED, str(status), status, vendor_ref="i-1")
 
 
-@pytest.mark.parametrize("body", [b"", b" ", {}, {"id": None}, {"id": 5}, {"id": ""}])
+def test_bare_id_is_a_reference_too() -> None:
+    """The answer's form is not documented, and a contact's id comes so."""
+    assert classify(answer(200, "i-1"), 1).vendor_ref == "i-1"
+
+
+@pytest.mark.parametrize("body", [b"", b" ", {}, {"id": None}, {"id": 5}, {"id": ""}, [1], 5, ""])
 def test_success_without_an_id_names_no_reference(body: Any) -> None:
     """The conversation then asks whether it was stored."""
     assert classify(answer(200, body), 1) == Verdict(Fate.ACCEPTED, "200", 200)
@@ -118,11 +124,22 @@ def test_success_with_errors_is_no_success() -> None:
 
 
 def test_foreign_success_is_a_wrong_address() -> None:
-    """A page, or JSON that is no object."""
+    """A page for people."""
     page = classify(answer(200, b"<html><h1>Log in</h1></html>"), 1)
     words = "200, but the answer is not Voyado's; check base_url: Log in"
     assert page == Verdict(Fate.MISCONFIGURED, words, 200)
-    assert classify(answer(200, [1]), 1).fate is Fate.MISCONFIGURED
+
+
+def test_probe_is_good_if_the_schema_can_be_used() -> None:
+    """A parked vendor stays parked, with the reason, while its schema is wrong."""
+    good = {"id": "productClick", "jsonSchema": {"properties": {"eventId": {"type": "string"}}}}
+    assert classify(answer(200, good), 0) == Verdict(Fate.ACCEPTED, "200", 200)
+    bad = {"id": "productClick", "jsonSchema": {"properties": {}}}
+    assert classify(answer(200, bad), 0) == Verdict(
+        Fate.MISCONFIGURED,
+        "200, but the schema has no property eventId, by which a repeat is recognised",
+        200,
+    )
 
 
 def test_success_cut_off_is_unclear() -> None:
@@ -176,7 +193,7 @@ def test_any_answer_has_a_verdict(status: int | None, body: bytes) -> None:
     """Total over every answer."""
     verdict = classify(HttpAnswer(status, {}, body), 1)
     assert verdict.fate in Fate
-    assert verdict.detail.isprintable()
+    assert all(category(character) != "Cc" for character in verdict.detail)
     assert verdict.vendor_ref is None or verdict.fate is Fate.ACCEPTED
 
 
