@@ -94,22 +94,21 @@ class DemoView:
         if not self._is_terminal:
             return
         self._bars = Progress(
-            TextColumn("  {task.description:<16}"),
+            TextColumn("  {task.description:<22}"),
             BarColumn(bar_width=40, finished_style="green"),
             MofNCompleteColumn(),
             console=self._console,
         )
         self._live.enter_context(self._bars)
-        rows = {"written": "written", "enriched": "enriched"}
-        rows |= {key: f"{vendor.name} settled" for key, vendor in VENDORS.items()}
-        for name, title in rows.items():
-            self._tasks[name] = self._bars.add_task(title, total=self._total)
 
     def progress(self, progress: Moment) -> None:
         """Move the bars; elsewhere a line now and then."""
         counts = {"written": progress.written, "enriched": progress.enriched, **progress.settled}
         if self._bars is not None:
             for name, count in counts.items():
+                if name not in self._tasks:
+                    title = f"{VENDORS[name].name} settled" if name in VENDORS else name
+                    self._tasks[name] = self._bars.add_task(title, total=self._total)
                 self._bars.update(self._tasks[name], completed=count)
             return
         now = time.monotonic()
