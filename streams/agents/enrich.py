@@ -1,13 +1,13 @@
 """Enrichment: raw chunks in, one batch of records a vendor out.
 
-A chunk is settled once the broker has acknowledged all that came of it: vendor records, receipts
-of skips, and dead letters.
+A chunk is settled once the broker has acknowledged all that came of it: first receipts of skips
+and dead letters, then vendor records.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from faust.types import TP
@@ -38,6 +38,20 @@ MAX_ROW_DELAY_SECONDS = 5.0
 """A user row acts on every event that is read later than this after it (contract §3)."""
 DELIVERIES_UNDER_WAY = 8
 CACHED_ROWS = 100_000
+
+
+class EnrichedChunk(NamedTuple):
+    """What came of one chunk, in the two parts in which it is written.
+
+    A later record of the chunk moves the sinks' mark past an earlier one. Were that one skipped
+    and its receipt lost in a crash, and its visitor's row changed meanwhile, then it would be sent
+    after all, and taken for a repeat. So what closes an event is acknowledged first.
+    """
+
+    closing: Outputs
+    """Receipts of skips, and dead letters."""
+    passing: Outputs
+    """Vendor records."""
 
 
 class EnrichStage(Stage):
@@ -72,6 +86,8 @@ class EnrichStage(Stage):
         self._receipts = {vendor: topics.receipts(vendor) for vendor in vendors}
         self._ranges: dict[TP, OnRanges] = {}
         self._under_way: set[asyncio.Task[None]] = set()
+        self._passed: dict[TP, asyncio.Event] = {}
+        """By source partition: set once its newest chunk's vendor records are queued."""
         self._room = asyncio.Semaphore(DELIVERIES_UNDER_WAY)
         self._decoded_products: dict[bytes, tuple[Any, Product | None]] = {}
         self._decoded_users: dict[bytes, tuple[Any, User | Malformed | None]] = {}
@@ -143,11 +159,13 @@ class EnrichStage(Stage):
         try:
             async for event in stream.noack().events():
                 await self._room.acquire()
-                outputs = self.app.new_outputs()
-                self.enrich_chunk(event.message.tp, event.value, outputs)
-                # Sent here, in the agent, one chunk after the other: this keeps the order.
-                delivery = await outputs.send()
-                task = asyncio.ensure_future(self._finish(delivery, event))
+                tp = event.message.tp
+                chunk = EnrichedChunk(self.app.new_outputs(), self.app.new_outputs())
+                self.enrich_chunk(tp, event.value, chunk)
+                closed = await chunk.closing.send()
+                before, passed = self._passed.get(tp), asyncio.Event()
+                self._passed[tp] = passed
+                task = asyncio.ensure_future(self._finish(event, closed, chunk, before, passed))
                 self._under_way.add(task)
                 task.add_done_callback(self._under_way.discard)
         except asyncio.CancelledError:
@@ -155,8 +173,21 @@ class EnrichStage(Stage):
         except Exception as error:
             leave(f"enriching stopped: {error!r}", cause=error)
 
-    async def _finish(self, delivery: Delivery, event: Any) -> None:
+    async def _finish(
+        self,
+        event: Any,
+        closed: Delivery,
+        chunk: "EnrichedChunk",
+        before: asyncio.Event | None,
+        passed: asyncio.Event,
+    ) -> None:
+        """Write the vendor records behind those of the chunk before, and settle the chunk."""
         try:
+            await closed.acknowledged()
+            if before is not None:
+                await before.wait()
+            delivery = await chunk.passing.send()
+            passed.set()
             await delivery.acknowledged()
         except asyncio.CancelledError:
             raise
@@ -165,12 +196,13 @@ class EnrichStage(Stage):
         event.ack()
         self._room.release()
 
-    def enrich_chunk(self, tp: TP, records: Records, outputs: Outputs) -> None:
-        """Append everything that these records of one partition give to the outputs."""
+    def enrich_chunk(self, tp: TP, records: Records, chunk: "EnrichedChunk") -> None:
+        """Append everything that these records of one partition give."""
         topic, partition = tp
         parse = self._parsers[topic].parse
         decide = self._enricher.decide
-        append = outputs.append
+        outputs = chunk.closing
+        append, close = chunk.passing.append, outputs.append
         users = self.users.rows.get(partition, {})
         forgotten = self.users.forgotten.get(partition, {})
         now_ms = self._wall_ms()
@@ -217,7 +249,7 @@ class EnrichStage(Stage):
                 else:
                     tally.skipped[decision.reason] += 1
                     receipt = skipped_in_enrichment(event.event_id, decision.reason, source, at)
-                    append(self._receipts[vendor], partition, event.event_id.encode(), receipt)
+                    close(self._receipts[vendor], partition, event.event_id.encode(), receipt)
         tally.events += len(records)
 
     def _user(self, users: Mapping[bytes, Any], key: bytes) -> User | Malformed | None:

@@ -1,18 +1,17 @@
 """The consumer thread: aiokafka's consumer with our fetch, commit and group settings."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiokafka.consumer.consumer
-import aiokafka.consumer.fetcher
 import aiokafka.errors
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from streams.engine.chunks import Record
-from streams.engine.coordinator import Coordinator
 from streams.engine.failure import SERVICE_LOG, FencedError
 
 FETCH_MAX_WAIT_MS = 50
@@ -31,18 +30,23 @@ class FencedInstanceIdError(aiokafka.errors.BrokerResponseError):
 aiokafka.errors.kafka_errors[82] = FencedInstanceIdError
 
 
-class PlainRecords(aiokafka.consumer.fetcher.PartitionRecords):
-    """Hands out the decoder's own record objects: topic and partition are the chunk's.
+def _as_decoded(tp: Any, record: Any) -> Any:  # noqa: ARG001 - aiokafka's signature
+    """Hand out the decoder's own record object: topic and partition are the chunk's.
 
     aiokafka wraps each in a dataclass of eleven fields, which costs about 2 µs a record.
     """
-
-    def _consumer_record(self, tp: Any, record: Any) -> Any:  # noqa: ARG002
-        return record
+    return record
 
 
-aiokafka.consumer.fetcher.PartitionRecords = PlainRecords
-aiokafka.consumer.consumer.GroupCoordinator = Coordinator
+async def _has_news(fetcher: Any, seconds: float) -> bool:
+    """Wait at most so long for something to be fetched; raises what aiokafka has to say to us."""
+    waiter = fetcher._create_fetch_waiter()
+    done, _ = await asyncio.wait([waiter], timeout=seconds)
+    if not done:
+        waiter.cancel()
+        return False
+    waiter.result()
+    return True
 
 
 @dataclass(slots=True)
@@ -91,9 +95,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             return Fetched({})
         try:
             with fetcher._subscriptions.fetch_context():
-                records = await fetcher.fetched_records(
-                    wanted, timeout=seconds, max_records=consumer._max_poll_records
-                )
+                records = await self._drain(fetcher, wanted)
+                if not records and await _has_news(fetcher, seconds):
+                    records = await self._drain(fetcher, wanted)
         except aiokafka.errors.KafkaError as error:
             raise_if_fenced(error)
             raise
@@ -108,6 +112,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 if state.position >= state.lso:
                     fetched.current_at[tp] = state.timestamp / 1000
         return fetched
+
+    async def _drain(self, fetcher: Any, wanted: set[TP]) -> Mapping[Any, list[Record]]:
+        for result in fetcher._records.values():
+            if getattr(result, "_partition_records", None) is not None:
+                result._partition_records._consumer_record = _as_decoded
+        most = self._ensure_consumer()._max_poll_records
+        drained: Mapping[Any, list[Record]] = await fetcher.fetched_records(
+            wanted, timeout=0, max_records=most
+        )
+        return drained
 
     async def committed(self, tps: Iterable[TP]) -> dict[TP, Committed]:
         """Return the group's offset and metadata, and the log's start and end, by partition."""
