@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 from time import time
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from faust.types import TP
@@ -29,11 +29,16 @@ from streams.vendors.base import Vendor, VendorSettings
 log = logging.getLogger("streams.sink")
 
 HOUR_MS = 3_600_000
+MAX_ID_CHARS = 512
+"""A stranger's longer one might make a receipt that fits no batch."""
+MAX_TIME_DIGITS = 15
+MAX_KEY_BYTES = 64 * 1024
 
 
 class RawVendorRecord(VendorRecord, frozen=True, gc=False):
     """A vendor record whose payload is passed on as it is."""
 
+    event_id: Annotated[str, msgspec.Meta(max_length=MAX_ID_CHARS)]
     payload: msgspec.Raw
 
 
@@ -151,7 +156,9 @@ class SinkStage(Stage):
             headers = dict(record.headers)
             try:
                 source = (headers["source"] or b"").decode()
-                raw_ms = int(headers.get("source-time") or record.timestamp)
+                raw_ms = int(
+                    (headers.get("source-time") or b"")[:MAX_TIME_DIGITS] or record.timestamp
+                )
                 vendor_record = _decode_raw(value or b"")
                 admission = admit(position, source, record.timestamp, raw_ms)
             except (KeyError, ValueError, msgspec.DecodeError) as error:
@@ -189,7 +196,7 @@ class SinkStage(Stage):
             timestamp=utc_text(record.timestamp),
             record=record.value or b"",
             raw_ms=record.timestamp,
-            key=record.key,
+            key=None if record.key is None else record.key[:MAX_KEY_BYTES],
             tag=self._progress[tp.partition],
         )
         self._progress[tp.partition].take_foreign(record.offset)

@@ -20,6 +20,10 @@ import msgspec
 
 MAX_METADATA_BYTES = 4_000
 """Kafka's default ``offset.metadata.max.bytes`` is 4,096."""
+MAX_TOPICS = 4
+"""Raw topics whose marks are kept; there are two, and strangers may have invented some."""
+MAX_TOPIC_CHARS = 249
+MAX_OFFSET_DIGITS = 18
 OTHER_BYTES = 60
 """Of them at most, for names, brackets and the receipts' offset."""
 
@@ -107,8 +111,10 @@ class Progress:
         Raises ValueError, and takes nothing, where ``source`` is none.
         """
         topic, partition, offset_text = source.rsplit("/", 2)
-        if not partition.isdecimal():
-            raise ValueError(f"no place of a record: {source!r}")
+        if not partition.isdecimal() or len(offset_text) > MAX_OFFSET_DIGITS:
+            raise ValueError(f"no place of a record: {source[:100]!r}")
+        if topic not in self._marks_ahead and not self._has_room_for(topic):
+            raise ValueError(f"no raw topic: {topic[:100]!r}")
         offset = int(offset_text)
         self._next = position + 1
         known = self._recalled.pop(position, _UNKNOWN) if self._recalled else _UNKNOWN
@@ -124,6 +130,10 @@ class Progress:
             self._settled[position] = self._first_receipt
             return Admission.SETTLED
         return Admission.NEW
+
+    def _has_room_for(self, topic: str) -> bool:
+        """Return whether another topic's mark still fits the metadata, beside those there are."""
+        return len(topic) <= MAX_TOPIC_CHARS and len(self._marks_ahead) < MAX_TOPICS
 
     def take_foreign(self, position: int) -> None:
         """Take the next record of the log, which is no vendor record and has no source."""
