@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.terminal import plain
+from streams.cli.terminal import file_or_stdin, plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,9 +27,7 @@ def check(
         Path | None,
         typer.Option(
             metavar="FILE",
-            exists=True,
-            dir_okay=False,
-            allow_dash=True,
+            callback=file_or_stdin,
             help="Show what each vendor would get for these JSON lines; - reads stdin.",
         ),
     ] = None,

@@ -6,15 +6,15 @@ from typing import Annotated
 
 import typer
 
+from streams.cli.terminal import file_or_stdin
+
 _SHOWN = 20
 
 
 def produce(
     file: Annotated[
         Path,
-        typer.Argument(
-            metavar="FILE", exists=True, dir_okay=False, allow_dash=True, help="- reads stdin."
-        ),
+        typer.Argument(metavar="FILE", callback=file_or_stdin, help="- reads stdin."),
     ],
     rate: Annotated[
         float | None,
