@@ -12,6 +12,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from streams.engine.chunks import Record
+from streams.engine.coordinator import Coordinator
 from streams.engine.failure import SERVICE_LOG, FencedError
 
 FETCH_MAX_WAIT_MS = 50
@@ -28,6 +29,8 @@ class FencedInstanceIdError(aiokafka.errors.BrokerResponseError):
 
 # Otherwise aiokafka reports it as UnknownError, which says nothing of what to do.
 aiokafka.errors.kafka_errors[82] = FencedInstanceIdError
+# Made by each consumer with a group when it starts; of these, a worker has one.
+aiokafka.consumer.consumer.GroupCoordinator = Coordinator
 
 
 def _as_decoded(tp: Any, record: Any) -> Any:  # noqa: ARG001 - aiokafka's signature
