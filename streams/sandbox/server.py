@@ -11,12 +11,13 @@ from aiohttp import web
 
 from streams.core.errors import SetupError
 from streams.sandbox.control import Control
+from streams.sandbox.eightselect import EightSelectStandIn
 from streams.sandbox.exchange import NO_REFUSALS, Answer, Call, StandIn, html_page
 from streams.sandbox.faults import Fault, FaultKind, Faults, Plan
 from streams.sandbox.ledger import Ledger
 from streams.sandbox.miso import MisoStandIn
 
-STAND_INS: tuple[Callable[[], StandIn], ...] = (MisoStandIn,)
+STAND_INS: tuple[Callable[[], StandIn], ...] = (EightSelectStandIn, MisoStandIn)
 DEFAULT_MAX_BODY_BYTES = 16 * 1024 * 1024
 _NO_FAULT = Plan()
 

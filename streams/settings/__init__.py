@@ -3,7 +3,7 @@
 ``load_settings`` is called once, by the command line; everything else gets what it needs handed in.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -118,6 +118,8 @@ class Settings:
             raise SettingsError([f'"{stage}" is no stage; there are: {known}.'])
         if stage != ENRICH:
             self._require_vendor(stage)
+        if stage == ENRICH:
+            self.require_mappings(self.enabled_vendors())
         if not self.enabled_vendors():
             raise SettingsError(
                 [
@@ -125,6 +127,18 @@ class Settings:
                     for key in self.vendors
                 ]
             )
+
+    def require_mappings(self, vendors: Iterable[str]) -> None:
+        """Raise SettingsError where events cannot be mapped for one of these vendors."""
+        problems = [
+            f"{variable(key, name)}: is missing; events cannot be mapped for "
+            f"{VENDORS[key].name} without it."
+            for key in vendors
+            for name in VENDORS[key].mapping_secrets
+            if getattr(self.vendors[key], name) is None
+        ]
+        if problems:
+            raise SettingsError(problems)
 
     def web_port(self, stage: str, slot: int = 0) -> int:
         """The port of one worker's web view; raises SettingsError where there is none left."""

@@ -70,7 +70,11 @@ def vendor_problems(
 ) -> Problems:
     """What does not fit together in a vendor's section; ``variable`` names other settings."""
     secrets = {name: getattr(settings, name) for name in type(settings).model_fields}
-    secrets = {name: value for name, value in secrets.items() if isinstance(value, SecretStr)}
+    secrets = {
+        name: value
+        for name, value in secrets.items()
+        if isinstance(value, SecretStr) and name not in vendor.mapping_secrets
+    }
     yield from _header_problems(secrets)
     if settings.max_age_hours is not None and not 0 < settings.max_age_hours < float("inf"):
         yield "max_age_hours", "must be more than 0"

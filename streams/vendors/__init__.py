@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from streams.core.enrich import Plan
-from streams.vendors import miso
+from streams.vendors import eightselect, miso
 from streams.vendors.base import Vendor, VendorSettings
 
 VENDORS: Mapping[str, Vendor] = MappingProxyType(
     {
         vendor.key: vendor
         for vendor in (
-            # eightselect and voyado stand here, in this order, once they are built.
+            eightselect.VENDOR,
             miso.VENDOR,
         )
     }

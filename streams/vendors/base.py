@@ -110,6 +110,9 @@ class Vendor:
     max_batch_bytes: Callable[[Any], int]
     linger_seconds: Callable[[Any], float]
     """settings → how long an event may wait for others to share its request."""
+    mapping_secrets: tuple[str, ...] = ()
+    """The settings without which nothing can be mapped: what enrichment needs, and the vendor's
+    own stage does not."""
     concurrency: Callable[[Any], int] = lambda _: 16
     """settings → requests under way at once at most, in one worker."""
     strands: int = 1
