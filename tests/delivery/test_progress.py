@@ -91,7 +91,10 @@ def test_the_first_events_of_a_recreated_raw_topic_are_new() -> None:
     assert again.admit(5, "shop.clicks/0/2", 1, 89_000) is Admission.NEW
 
 
-@pytest.mark.parametrize("source", ["", "nowhere", "a/b", "a/b/1", "a/0/x", "a/-1/5"])
+@pytest.mark.parametrize(
+    "source",
+    ["", "nowhere", "a/b", "a/b/1", "a/0/x", "a/-1/5", "a/0/" + "9" * 19, "t" * 250 + "/0/1"],
+)
 def test_a_source_that_is_none_is_refused_and_nothing_is_taken(source: str) -> None:
     """The position is still free for ``take_foreign``."""
     progress = fresh()
@@ -101,6 +104,16 @@ def test_a_source_that_is_none_is_refused_and_nothing_is_taken(source: str) -> N
     assert progress.safe_below() == 0
     progress.settle(0, 0)
     assert progress.safe_below() == 1
+
+
+def test_strangers_cannot_fill_the_metadata_with_topics() -> None:
+    """Two raw topics are all there are."""
+    progress = fresh()
+    for position in range(4):
+        admit(progress, position, 0, f"topic{position}")
+    with pytest.raises(ValueError, match="no raw topic: 'topic4'"):
+        admit(progress, 4, 0, "topic4")
+    assert admit(progress, 5, 1, "topic3") is Admission.NEW
 
 
 def test_the_next_owner_skips_what_was_settled_above_the_commit() -> None:

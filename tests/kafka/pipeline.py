@@ -64,7 +64,7 @@ class Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                preexec_fn=_end_with_parent,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - the tests have no other threads
             )
 
     @property
@@ -383,8 +383,9 @@ class Pipeline:
         return report
 
     async def order_violations(self) -> list[str]:
-        """Return the visitors whose events the stand-in first stored in another order than the
-        raw topics have them; clicks and add-to-carts are two orders.
+        """Return whose events the stand-in first stored in another order than a raw topic has.
+
+        Clicks and add-to-carts are two orders.
         """
         first: dict[str, int] = {}
         for position, event_id in enumerate(self.stored()):

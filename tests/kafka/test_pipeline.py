@@ -187,7 +187,7 @@ async def test_a_changed_user_row_acts_on_events_that_come_5_seconds_after_it(
                 await pipeline.send(click("anna", event_id=f"e{events}", consent=None))
                 fate = await pipeline.fate(f"e{events}")
                 events += 1
-                assert fate == wanted or asked_at < must_act_at, f"{row} did not act"
+                assert fate == wanted or asked_at < must_act_at, f"{row!r} did not act"
         await pipeline.settled(events)
         users = dict.fromkeys(payload.get("user_id") for payload in pipeline.ledger.payloads())
         assert list(users) == ["u1", "u2", "u3"]
@@ -230,7 +230,7 @@ async def test_a_shops_own_records_are_read_by_its_field_map(
 async def test_records_of_aborted_transactions_are_neither_events_nor_rows(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:
-    """Tables whose tail holds only markers are read to their end, and gaps in a log stop nothing."""
+    """Tables whose tail holds only markers are read to their end, and gaps stop nothing."""
     async with Pipeline(broker, prefix, tmp_path) as pipeline:
         transactional = AIOKafkaProducer(
             **pipeline.settings.kafka.client_options(), transactional_id=f"{prefix}t"
@@ -306,6 +306,9 @@ async def test_a_foreign_record_on_a_vendor_topic_is_a_dead_letter_of_its_own(
         (good, [("source", b"a/b/1")]),
         (good, [("source", b"\xff/0/1")]),
         (good, [("source", b"elsewhere/0/1"), ("source-time", b"noon")]),
+        (good, [("source", b"elsewhere/0/" + b"9" * 4_000)]),
+        (good, [("source", b"t" * 400_000 + b"/0/1")]),
+        (good.replace(b"e1", b"e" * 400_000), [("source", b"elsewhere/0/1")]),
     ]
     async with Pipeline(broker, prefix, tmp_path, partitions=1) as pipeline:
         await pipeline.products("p1")
@@ -344,7 +347,7 @@ async def test_commit_metadata_stays_within_what_the_broker_takes(
 async def test_the_event_that_is_slow_to_come_holds_up_no_other_partition(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:
-    """A hundred events, one at a time and far apart, arrive in seconds, not in lingering batches."""
+    """Forty events, one at a time and far apart, arrive in seconds, not in lingering batches."""
     async with Pipeline(broker, prefix, tmp_path) as pipeline:
         await pipeline.products("p1")
         await pipeline.both()

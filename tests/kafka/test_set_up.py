@@ -82,9 +82,7 @@ async def test_settings_that_cannot_work_are_all_named_at_once(
 ) -> None:
     """Exit code 2, one line for each variable."""
     async with Pipeline(broker, prefix, tmp_path) as pipeline:
-        worker = pipeline.start(
-            "miso", STREAMS_MISO_API_KEY="", STREAMS_MISO_ENABLED="true"
-        )
+        worker = pipeline.start("miso", STREAMS_MISO_API_KEY="", STREAMS_MISO_ENABLED="true")
         line = await sentence(worker, 2)
         assert "STREAMS_MISO_API_KEY" in line
 
@@ -103,14 +101,12 @@ async def test_a_slot_that_is_taken_here_is_said_at_once(
 async def test_of_two_workers_with_the_same_slot_one_is_fenced_and_says_so(
     broker: Broker, prefix: str, tmp_path: Path, stage: str
 ) -> None:
-    """Two state folders cannot know of each other; the broker does: exit 2, and the work goes on."""
+    """Two state folders cannot know of each other, the broker does: one exits 2, one works."""
     async with Pipeline(broker, prefix, tmp_path, partitions=2) as pipeline:
         await pipeline.products("p1")
         await pipeline.both()
         port = pipeline.settings.web.port + 20
-        pipeline.start(
-            stage, STREAMS_STATE_DIR=str(tmp_path / "other"), STREAMS_WEB_PORT=str(port)
-        )
+        pipeline.start(stage, STREAMS_STATE_DIR=str(tmp_path / "other"), STREAMS_WEB_PORT=str(port))
         same = [worker for worker in pipeline.workers if worker.stage == stage]
         await pipeline.send(*many(40, visitors(6)))
         await pipeline.until(lambda: any(worker.code is not None for worker in same))

@@ -98,7 +98,7 @@ async def test_partitions_spread_over_two_workers_and_come_back_when_one_leaves(
                 return [len(each.get(prefix + source, [])) for each in found] == [2, 2]
 
             await pipeline.until(are_spread, what=f"{stage} to share its partitions")
-            assert sorted(sum((each[prefix + source] for each in found), [])) == [0, 1, 2, 3]
+            assert sorted(p for each in found for p in each[prefix + source]) == [0, 1, 2, 3]
             if stage == "enrich":
                 for each in found:
                     clicks = each[prefix + "shop.clicks"]

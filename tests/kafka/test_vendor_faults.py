@@ -126,7 +126,7 @@ async def test_429_waits_for_retry_after(
     """No request of any partition goes out before the time that the vendor named."""
     async with Pipeline(broker, prefix, tmp_path) as pipeline:
         await pipeline.products("p1")
-        _, miso = await pipeline.both()
+        await pipeline.both()
         pipeline.sandbox.faults.set(f"miso:429,retry_after=3,times=1,retry_after_form={form}")
         times = pipeline.record_requests()
         await pipeline.send(*many(30, visitors(20)))

@@ -1,0 +1,156 @@
+"""Tables that are their topics: what rows, tombstones and malformed rows leave behind."""
+
+import logging
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import pytest
+from faust.types import TP
+
+from streams.engine.tables import MALFORMED, GlobalTopicTable, Recovery, TopicTable
+
+
+class Row(NamedTuple):
+    """A record of a table's topic."""
+
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    timestamp: int = 1_000
+
+
+def admit(value: bytes) -> bytes:
+    """Take any row but a bad one."""
+    if value == b"bad":
+        raise ValueError("bad")
+    return value
+
+
+def table(kind: type[TopicTable]) -> Any:
+    """A table without its app."""
+    made: Any = object.__new__(kind)
+    made._topic_name, made._admit = "shop.users", admit
+    made.rows, made.forgotten, made.malformed_keys, made.rows_applied = {}, {}, set(), 0
+    if kind is GlobalTopicTable:
+        made.by_key = {}
+    return made
+
+
+def test_the_last_row_of_a_key_counts_and_a_tombstone_removes_it() -> None:
+    """Its time is kept: nothing older may be sent."""
+    users = table(TopicTable)
+    users.apply(3, [Row(0, b"a", b"1"), Row(1, b"a", b"2"), Row(2, b"b", b"1")])
+    users.apply(3, [Row(3, b"b", None, 5_000), Row(4, None, b"1")])
+    assert users.rows == {3: {b"a": b"2"}}
+    assert users.forgotten == {3: {b"b": 5_000}}
+    assert len(users) == 1
+
+
+def test_a_malformed_row_stands_until_a_good_one_or_a_tombstone_comes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is said once for each key."""
+    users = table(TopicTable)
+    with caplog.at_level(logging.WARNING, "streams.engine"):
+        users.apply(0, [Row(n, b"a", b"bad") for n in range(5)])
+    assert users.rows[0][b"a"] is MALFORMED
+    assert len(caplog.records) == 1
+    users.apply(0, [Row(5, b"a", b"good")])
+    assert users.rows[0][b"a"] == b"good"
+
+
+def test_partitions_that_are_lost_leave_nothing() -> None:
+    """Another worker has them now."""
+    users = table(TopicTable)
+    users.apply(0, [Row(0, b"a", b"1"), Row(1, b"b", None)])
+    users.apply(1, [Row(0, b"c", b"1")])
+    users.drop(0)
+    assert users.rows == {1: {b"c": b"1"}}
+    assert users.forgotten == {1: {}}
+
+
+def test_a_global_table_has_one_mapping_over_all_partitions_and_keeps_it() -> None:
+    """It belongs to every worker."""
+    products = table(GlobalTopicTable)
+    products.apply(0, [Row(0, b"p1", b"1")])
+    products.apply(1, [Row(0, b"p2", b"1")])
+    products.drop(0)
+    assert products.by_key == {b"p1": b"1", b"p2": b"1"}
+    assert len(products) == 2
+
+
+class FakeRecovery:
+    """Faust's recovery service, as far as ours drives it."""
+
+    def __init__(self, made: Any, offsets: dict[TP, int], ends: dict[TP, int]) -> None:
+        self.active_tps = set(offsets)
+        self.active_offsets = offsets
+        self.active_highwaters = ends
+        self.tp_to_table = dict.fromkeys(offsets, made)
+        self.in_recovery = True
+        self.ended = 0
+        self.signal_recovery_end = SimpleNamespace(set=self._end)
+
+    def _end(self) -> None:
+        self.ended += 1
+
+    def need_recovery(self) -> bool:
+        """Whether any table has something to read."""
+        return any(self.active_offsets[tp] < end for tp, end in self.active_highwaters.items())
+
+
+TABLE = TP("shop.users", 0)
+
+
+def recovering(end: int) -> tuple[Any, FakeRecovery, Recovery]:
+    """A table of which nothing is read, whose last offset is ``end``."""
+    users = table(TopicTable)
+    fake = FakeRecovery(users, {TABLE: -1}, {TABLE: end})
+    app = SimpleNamespace(tables=SimpleNamespace(recovery=fake, _recovery=fake))
+    return users, fake, Recovery(app)
+
+
+def test_rows_that_were_seen_are_not_applied_again() -> None:
+    """A seek may bring them back; an older row must not win over a newer one."""
+    users, _, recovery = recovering(9)
+    recovery.apply(TABLE, [Row(0, b"a", b"1"), Row(1, b"a", b"2")])  # type: ignore[list-item]
+    recovery.apply(TABLE, [Row(0, b"a", b"1"), Row(1, b"a", b"2"), Row(2, b"b", b"1")])  # type: ignore[list-item]
+    assert users.rows_applied == 3
+    recovery.apply(TABLE, [Row(1, b"a", b"1")])  # type: ignore[list-item]
+    assert users.rows[0] == {b"a": b"2", b"b": b"1"}
+
+
+def test_rows_of_a_partition_that_is_not_ours_are_left() -> None:
+    """A late fetch of a lost partition."""
+    users, fake, recovery = recovering(9)
+    fake.active_tps = set()
+    recovery.apply(TABLE, [Row(0, b"a", b"1")])  # type: ignore[list-item]
+    assert users.rows == {}
+
+
+def test_recovery_ends_with_the_last_row() -> None:
+    """Not before it is applied."""
+    _, fake, recovery = recovering(1)
+    recovery.apply(TABLE, [Row(0, b"a", b"1")])  # type: ignore[list-item]
+    recovery.maybe_end({TABLE: 1})
+    assert fake.ended == 0
+    recovery.apply(TABLE, [Row(1, b"a", b"2")])  # type: ignore[list-item]
+    recovery.maybe_end({TABLE: 2})
+    assert fake.ended == 1
+
+
+def test_recovery_ends_behind_a_tail_that_holds_no_rows() -> None:
+    """Markers and what was compacted away: the position tells that it is read."""
+    _, fake, recovery = recovering(5)
+    recovery.apply(TABLE, [Row(0, b"a", b"1")])  # type: ignore[list-item]
+    recovery.maybe_end({TABLE: 5})
+    assert fake.ended == 0
+    recovery.maybe_end({TABLE: 6})
+    assert fake.ended == 1
+
+
+def test_a_position_says_nothing_while_fetched_rows_are_not_applied() -> None:
+    """Such partitions are left out of what the fetch returns."""
+    _, fake, recovery = recovering(5)
+    recovery.maybe_end({})
+    assert fake.ended == 0

@@ -1,0 +1,336 @@
+"""The private parts of Faust, mode and aiokafka on which the engine stands.
+
+The three are pinned exactly. An upgrade that moves, renames or reshapes one of these parts fails
+here first; each entry says in one sentence what to look at again before the pin is changed.
+"""
+
+import inspect
+from importlib.metadata import version
+from typing import Any
+
+import aiokafka.consumer.consumer
+import aiokafka.consumer.fetcher
+import aiokafka.errors
+import faust
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.consumer.subscription_state import Assignment, SubscriptionState, TopicPartitionState
+from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator
+from aiokafka.producer.sender import SendProduceReqHandler
+from aiokafka.protocol.admin import DescribeGroupsRequest, DescribeGroupsResponse_v2
+from aiokafka.protocol.group import HeartbeatRequest
+from faust.app.base import App
+from faust.assignor.partition_assignor import PartitionAssignor
+from faust.tables.manager import TableManager
+from faust.tables.recovery import Recovery
+from faust.transport import consumer as faust_consumer
+from faust.transport.consumer import ThreadDelegateConsumer
+from faust.transport.drivers import aiokafka as driver
+from faust.types.tuples import ConsumerMessage
+from mode.utils.queues import FlowControlEvent
+
+import streams.engine.app
+import streams.engine.consumer
+import streams.engine.coordinator
+import streams.engine.thread
+
+Fetcher = aiokafka.consumer.fetcher.Fetcher
+FetchResult = aiokafka.consumer.fetcher.FetchResult
+PartitionRecords = aiokafka.consumer.fetcher.PartitionRecords
+
+CONSUMER_MESSAGE = (
+    "self, topic, partition, offset, timestamp, timestamp_type, headers, key, value, checksum, "
+    "serialized_key_size, serialized_value_size, tp, time_in, time_out, time_total, generation_id"
+)
+
+PARTS: list[tuple[Any, str, str, str]] = [
+    # -- Faust's consumer
+    (
+        driver.Consumer,
+        "_new_consumer_thread",
+        "self",
+        "Whether it still makes the consumer thread.",
+    ),
+    (
+        driver.Consumer,
+        "_drain_messages",
+        "self, fetcher",
+        "Whether Faust's fetcher still runs it until it stops, and nothing else reads.",
+    ),
+    (
+        driver.Consumer,
+        "_get_active_partitions",
+        "self",
+        "Whether it still leaves out paused partitions.",
+    ),
+    (driver.Consumer, "_is_changelog_tp", "self, tp", "How tables' partitions are told apart."),
+    (
+        driver.Consumer,
+        "force_commit",
+        "self, topics, start_new_transaction",
+        "Whether commit() and the commit timer still end in it.",
+    ),
+    (
+        driver.Consumer,
+        "perform_seek",
+        "self",
+        "Whether each assignment still calls it before the flow resumes.",
+    ),
+    (
+        driver.Consumer,
+        "on_partitions_revoked",
+        "self, revoked",
+        "What it does after our last commit, and that it awaits nothing that waits for us.",
+    ),
+    (
+        driver.Consumer,
+        "on_partitions_assigned",
+        "self, assigned, generation_id",
+        "Whether it is still given the whole assignment, tables included.",
+    ),
+    (driver.Consumer, "ack", "self, message", "Whether event.ack() still ends in it."),
+    (
+        driver.Consumer,
+        "verify_all_partitions_active",
+        "self",
+        "Whether Faust's livelock check, which knows no chunks, is still switched off by it.",
+    ),
+    (driver.Consumer, "earliest_offsets", "self, *partitions", "Whether it returns TP → offset."),
+    (driver.Consumer, "stop_flow", "self", "Whether it stops the fetching at once."),
+    (
+        driver.Consumer,
+        "wait_first",
+        "self, *coros, timeout",
+        "Whether it cancels what came second.",
+    ),
+    (
+        driver.AIOKafkaConsumerThread,
+        "_create_worker_consumer",
+        "self, transport",
+        "Whether the consumer is made but not started there: isolation and waits are set on it.",
+    ),
+    (
+        driver.AIOKafkaConsumerThread,
+        "call_thread",
+        "self, fun, *args, **kwargs",
+        "Whether calls still run one after the other on the consumer's loop.",
+    ),
+    (driver.AIOKafkaConsumerThread, "_ensure_consumer", "self", "Whether it returns aiokafka's."),
+    (driver.Producer, "_settings_extra", "self", "Whether idempotence still reaches aiokafka."),
+    (driver.Producer, "_ensure_producer", "self", "Whether it returns aiokafka's producer."),
+    # -- Faust's app and tables
+    (App, "_new_transport", "self", "Whether our consumer is still made by it."),
+    (App, "_new_producer_transport", "self", "Whether our producer is still made by it."),
+    (TableManager, "_update_channels", "self", "Whether on_start still needs nothing else."),
+    (Recovery, "need_recovery", "self", "Whether it still compares offsets with highwaters."),
+    (Recovery, "active_remaining_total", "self", "Whether it still counts rows to be read."),
+    (faust.Table, "_changelog_topic_name", "self", "Whether the topic's name still comes from it."),
+    (
+        faust.Table,
+        "on_start",
+        "self",
+        "What else but declaring the topic a table does at its start.",
+    ),
+    (
+        faust.Schema,
+        "compile",
+        "self, app, on_key_decode_error, on_value_decode_error, default_propagate",
+        "Whether streams still decode by what it returns.",
+    ),
+    (
+        ConsumerMessage,
+        "__init__",
+        CONSUMER_MESSAGE,
+        "What a chunk's message is made of.",
+    ),
+    (FlowControlEvent, "suspend", "self", "Whether agents' queues stand still after it."),
+    (FlowControlEvent, "clear", "self", "Whether it empties agents' queues: chunks of old epochs."),
+    (
+        PartitionAssignor,
+        "on_assignment",
+        "self, assignment",
+        "Whether it still asserts its own URL: canonical_url must not change with the web port.",
+    ),
+    # -- aiokafka's consumer
+    (
+        PartitionRecords,
+        "_consumer_record",
+        "self, tp, record",
+        "What the decoder's record has: offset, timestamp, key, value, headers.",
+    ),
+    (
+        Fetcher,
+        "fetched_records",
+        "self, partitions, timeout, max_records",
+        "Whether it drops what was fetched before a seek.",
+    ),
+    (
+        SubscriptionState,
+        "fetch_context",
+        "self",
+        "Whether it still keeps max_poll_interval at bay.",
+    ),
+    (Assignment, "state_value", "self, tp", "Whether position and last stable offset stand there."),
+    (
+        GroupCoordinator,
+        "fetch_committed_offsets",
+        "self, partitions",
+        "Whether metadata comes with the offsets, and absent commits are left out.",
+    ),
+    (GroupCoordinator, "reset_generation", "self", "Whether losing one's membership ends in it."),
+    (
+        GroupCoordinator,
+        "ensure_active_group",
+        "self, subscription, prev_assignment",
+        "Whether joining again still begins with it.",
+    ),
+    (GroupCoordinator, "_send_req", "self, request", "Whether it asks the group's coordinator."),
+    (
+        GroupCoordinator,
+        "_coordination_routine",
+        "self",
+        "Whether an unexpected error still ends it without telling anybody.",
+    ),
+    (
+        HeartbeatRequest,
+        "__init__",
+        "self, group, generation_id, member_id",
+        "If it takes an instance id now, a replaced worker is told so and needs no asking.",
+    ),
+    (
+        DescribeGroupsRequest,
+        "__init__",
+        "self, groups, include_authorized_operations",
+        "See above.",
+    ),
+    # -- aiokafka's producer
+    (
+        AIOKafkaProducer,
+        "create_batch",
+        "self",
+        "Whether a batch may be filled outside the producer.",
+    ),
+    (
+        AIOKafkaProducer,
+        "send_batch",
+        "self, batch, topic, partition",
+        "Whether batches of one partition are sent in the order of the calls.",
+    ),
+    (
+        BatchBuilder,
+        "append",
+        "self, timestamp, key, value, headers",
+        "Whether it still returns None for a record that no longer fits.",
+    ),
+    (BatchBuilder, "close", "self", "Whether a closed batch goes without waiting for linger."),
+    (BatchBuilder, "record_count", "self", "Whether offsets can be counted from it."),
+    (
+        MessageAccumulator,
+        "add_batch",
+        "self, builder, tp, timeout",
+        "Whether it waits until the partition's earlier batch has left.",
+    ),
+    (
+        SendProduceReqHandler,
+        "_can_retry",
+        "self, error, batch",
+        "Whether idempotent batches are never given up while later ones go on.",
+    ),
+]
+
+ATTRIBUTES: list[tuple[Any, str, str]] = [
+    (faust_consumer.Consumer, "_unacked_messages", "Faust adds each message that goes out."),
+    (faust_consumer.Consumer, "_read_offset", "Faust's own positions, set by our seek."),
+    (faust_consumer.Consumer, "_committed_offset", "Faust's own commits, for its monitor."),
+    (faust_consumer.Consumer, "suspend_flow", "Set while nothing may be handed out."),
+    (faust_consumer.Consumer, "flow_active", "False while nothing may be fetched."),
+    (ThreadDelegateConsumer, "_thread", "The consumer thread."),
+    (TableManager, "_recovery", "None until the tables' first recovery."),
+    (TableManager, "_changelogs", "Topic → table."),
+    (Recovery, "active_tps", "The partitions whose rows are applied."),
+    (Recovery, "active_offsets", "How far each table's partition is applied."),
+    (Recovery, "active_highwaters", "The last offset of each at the start of recovery."),
+    (Recovery, "tp_to_table", "Whose rows they are."),
+    (Recovery, "in_recovery", "Whether a recovery is going on."),
+    (AIOKafkaConsumer, "_fetch_max_wait_ms", "Set before the consumer starts."),
+    (AIOKafkaConsumer, "_isolation_level", "Set before the consumer starts."),
+    (AIOKafkaConsumer, "_max_poll_records", "Read at each fetch."),
+    (AIOKafkaConsumer, "_fetcher", "Asked for records directly."),
+    (AIOKafkaConsumer, "_coordinator", "Asked for committed offsets directly."),
+    (AIOKafkaConsumer, "_subscription", "Holds the assignment and its positions."),
+    (AIOKafkaConsumer, "_closed", "Read before each fetch."),
+    (Fetcher, "_records", "Partitions of which something fetched is not handed over yet."),
+    (Fetcher, "_closed", "Read before each fetch."),
+    (FetchResult, "_partition_records", "Where its decoder of records is given ours."),
+    (Fetcher, "_subscriptions", "Gives the fetch context."),
+    (TopicPartitionState, "lso", "The log's end for readers of committed records."),
+    (TopicPartitionState, "timestamp", "When the broker last answered for it, in ms."),
+    (GroupCoordinator, "_group_instance_id", "What the broker makes our member id of."),
+    (GroupCoordinator, "member_id", "Empty once the broker does not know us."),
+]
+
+
+def _id(part: tuple[Any, ...]) -> str:
+    return f"{part[0].__name__}.{part[1]}"
+
+
+def parameters(function: Any) -> str:
+    """Return the names of a function's parameters as they are written."""
+    names = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        stars = (parameter.kind is parameter.VAR_POSITIONAL) + 2 * (
+            parameter.kind is parameter.VAR_KEYWORD
+        )
+        names.append("*" * stars + name)
+    return ", ".join(names)
+
+
+@pytest.mark.parametrize(("owner", "name", "wanted", "check"), PARTS, ids=map(_id, PARTS))
+def test_a_part_that_the_engine_calls_or_overrides_has_kept_its_shape(
+    owner: Any, name: str, wanted: str, check: str
+) -> None:
+    """It exists, with these parameters."""
+    assert hasattr(owner, name), f"{owner.__name__}.{name} is gone. {check}"
+    assert parameters(getattr(owner, name)) == wanted, check
+
+
+@pytest.mark.parametrize(("owner", "name", "check"), ATTRIBUTES, ids=map(_id, ATTRIBUTES))
+def test_an_attribute_that_the_engine_touches_is_still_there(
+    owner: Any, name: str, check: str
+) -> None:
+    """On the class, or set by its own code."""
+    code = "".join(inspect.getsource(c) for c in owner.__mro__ if c.__module__ == owner.__module__)
+    assert hasattr(owner, name) or f"self.{name}" in code, f"{owner.__name__}.{name}: {check}"
+
+
+@pytest.mark.parametrize(
+    ("package", "pinned"),
+    [("faust-streaming", "0.15.3"), ("mode-streaming", "0.7.1"), ("aiokafka", "0.14.0")],
+)
+def test_the_versions_are_those_that_were_checked(package: str, pinned: str) -> None:
+    """All sentences of this module were looked at for these."""
+    assert version(package) == pinned
+
+
+def test_the_engines_own_parts_are_in_place() -> None:
+    """Aiokafka looks them up when a consumer starts and when an answer has an error."""
+    assert aiokafka.consumer.consumer.GroupCoordinator is streams.engine.coordinator.Coordinator
+    assert aiokafka.errors.for_code(82) is streams.engine.thread.FencedInstanceIdError
+    assert streams.engine.app.Transport.Consumer is streams.engine.consumer.Consumer
+
+
+def test_a_described_group_has_its_members_where_the_coordinator_looks() -> None:
+    """Each member begins with its member id."""
+    groups = DescribeGroupsResponse_v2.SCHEMA.fields[1]
+    names = groups.array_of.names
+    assert names[streams.engine.coordinator._MEMBERS] == "members"
+    assert groups.array_of.fields[5].array_of.names[0] == "member_id"
+
+
+def test_a_memory_store_must_be_written_with_a_host() -> None:
+    """The table's own store would be ignored: the short form counts as false."""
+    from yarl import URL
+
+    assert not URL("memory://")
+    assert URL("memory://local")
