@@ -1,0 +1,195 @@
+"""Outcomes are written, in the right order, before their events count as settled."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from streams.agents.keeper import Keeper, Settlement
+from streams.agents.tally import Tally
+from streams.core.outcome import Fate, Outcome, SkipReason, Verdict
+from streams.core.topics import Topics
+from streams.delivery.strand import Item
+from streams.vendors import VENDORS
+
+ACCEPTED = Verdict(Fate.ACCEPTED, "200", 200, vendor_ref="r1")
+REJECTED = Verdict(Fate.REJECTED, "422 no", 422)
+
+
+class FakeOutputs:
+    """Outputs that write into one log when the broker is let."""
+
+    def __init__(self, log: "Log") -> None:
+        self._log = log
+        self._records: list[tuple[str, int, bytes | None, dict[str, Any]]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._records)
+
+    def append(self, topic: str, partition: int, key: bytes | None, value: bytes) -> None:
+        """Take a record."""
+        self._records.append((topic, partition, key, json.loads(value)))
+
+    async def send(self) -> "FakeOutputs":
+        """Return itself to wait for."""
+        return self
+
+    async def acknowledged(self) -> dict[tuple[str, int], list[range]]:
+        """Append to the log once the broker answers; return the offsets."""
+        await self._log.answers.wait()
+        written: dict[tuple[str, int], list[range]] = {}
+        for topic, partition, key, value in self._records:
+            offset = self._log.end(topic, partition)
+            self._log.records.append((topic, partition, key, value))
+            written.setdefault((topic, partition), []).append(range(offset, offset + 1))
+        self._log.rounds += 1
+        return written
+
+
+class Log:
+    """What was written, in order."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[str, int, bytes | None, dict[str, Any]]] = []
+        self.answers = asyncio.Event()
+        self.answers.set()
+        self.rounds = 0
+
+    def end(self, topic: str, partition: int) -> int:
+        """The next offset of a partition."""
+        return sum(record[:2] == (topic, partition) for record in self.records)
+
+    def of(self, topic: str) -> list[dict[str, Any]]:
+        """The values of a topic."""
+        return [value for name, _, _, value in self.records if name == topic]
+
+
+class FakeProgress:
+    """Notes what is settled, and how much the log had by then."""
+
+    def __init__(self, log: Log) -> None:
+        self.settled: dict[int, int] = {}
+        self._log = log
+
+    def settle(self, position: int, receipt: int) -> None:
+        """Note it; its receipt must be there."""
+        assert self._log.of("vendor.miso.receipts")[receipt]["position"] == position
+        self.settled[position] = receipt
+
+
+class Desk:
+    """A keeper with what is around it."""
+
+    def __init__(self) -> None:
+        self.log, self.tally = Log(), Tally()
+        self.progress = FakeProgress(self.log)
+        self.moved: list[int] = []
+        self.keeper = Keeper(
+            VENDORS["miso"],
+            Topics(),
+            ("secret-key",),
+            self.tally,
+            new_outputs=lambda: FakeOutputs(self.log),  # type: ignore[arg-type, return-value]
+            settled=self.moved.append,
+        )
+
+    def item(self, position: int) -> Item:
+        """An event of partition 0."""
+        return Item(
+            0,
+            position,
+            f"e{position}",
+            f"shop.clicks/0/{position + 100}",
+            "2026-01-01T00:00:00.000Z",
+            b'{"event_id": "x"}',
+            1_000,
+            b"anna",
+            self.progress,
+            attempts=2,
+        )
+
+
+@pytest.fixture
+async def desk() -> AsyncIterator[Desk]:
+    """A desk that works."""
+    made = Desk()
+    made.keeper.start()
+    yield made
+    assert made.keeper._task is not None
+    made.keeper._task.cancel()
+
+
+async def test_accepted_events_have_receipts_and_are_settled(desk: Desk) -> None:
+    """Each with its place and the vendor's reference."""
+    desk.keeper.accepted((desk.item(0), desk.item(1)), ACCEPTED)
+    await desk.keeper.flushed()
+    first, second = desk.log.of("vendor.miso.receipts")
+    first.pop("at")
+    assert first == {
+        "event_id": "e0",
+        "outcome": "accepted",
+        "attempts": 2,
+        "source": "shop.clicks/0/100",
+        "lane": "live",
+        "position": 0,
+        "status": 200,
+        "vendor_ref": "r1",
+    }
+    assert second["event_id"] == "e1"
+    assert desk.progress.settled == {0: 0, 1: 1}
+    assert desk.moved == [0]
+    assert desk.tally.accepted == 2
+
+
+async def test_a_refused_event_has_its_letter_before_its_receipt(desk: Desk) -> None:
+    """A receipt without its letter would close an event that nobody could find."""
+    desk.keeper.rejected(desk.item(3), "no such product; key secret-key", REJECTED)
+    await desk.keeper.flushed()
+    assert [(topic, key) for topic, _, key, _ in desk.log.records] == [
+        ("vendor.miso.dead-letters", b"anna"),
+        ("vendor.miso.receipts", b"e3"),
+    ]
+    (letter,) = desk.log.of("vendor.miso.dead-letters")
+    assert letter["reason"] == "rejected"
+    assert letter["source"]["offset"] == 103
+    assert "secret-key" not in json.dumps(letter)
+    assert desk.tally.dead_lettered == {"rejected": 1}
+
+
+async def test_nothing_is_settled_before_the_broker_has_answered(desk: Desk) -> None:
+    """What comes meanwhile is one round behind it."""
+    desk.log.answers.clear()
+    desk.keeper.accepted((desk.item(0),), ACCEPTED)
+    await asyncio.sleep(0)
+    for position in (1, 2, 3):
+        desk.keeper.accepted((desk.item(position),), ACCEPTED)
+    await asyncio.sleep(0)
+    assert desk.progress.settled == {}
+    assert desk.tally.accepted == 0
+    desk.log.answers.set()
+    await desk.keeper.flushed()
+    assert desk.progress.settled == {0: 0, 1: 1, 2: 2, 3: 3}
+    assert desk.log.rounds == 2
+
+
+async def test_a_skip_is_a_receipt_with_its_reason(desk: Desk) -> None:
+    """And no letter."""
+    desk.keeper.keep(Settlement((desk.item(0),), Outcome.SKIPPED, SkipReason.TOO_OLD, None))
+    await desk.keeper.flushed()
+    (receipt,) = desk.log.of("vendor.miso.receipts")
+    assert (receipt["outcome"], receipt["reason"]) == ("skipped", "too_old")
+    assert len(desk.log.records) == 1
+    assert desk.tally.skipped == {"too_old": 1}
+
+
+async def test_flushing_does_not_wait_for_a_broker_for_ever(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The worker has to stop; receipts that are missing are written again."""
+    monkeypatch.setattr("streams.agents.keeper.FLUSH_SECONDS", 0.01)
+    desk.log.answers.clear()
+    desk.keeper.accepted((desk.item(0),), ACCEPTED)
+    await desk.keeper.flushed()
+    assert "not acknowledged in time" in caplog.text

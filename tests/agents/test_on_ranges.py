@@ -1,0 +1,64 @@
+"""In which raw offsets vendors were on, as stored with commits."""
+
+import logging
+
+import msgspec
+import pytest
+from faust.types import TP
+
+from streams.agents.on_ranges import MAX_RANGES_BYTES, OnRanges, read_ranges
+
+CLICKS = TP("shop.clicks", 0)
+
+
+def test_a_range_is_open_while_its_vendor_is_on() -> None:
+    """Starting again with the same vendors changes nothing."""
+    ranges = OnRanges()
+    ranges.switch(["miso"], 5)
+    ranges.switch(["miso"], 9)
+    assert ranges.on == {"miso": [[5, None]]}
+
+
+def test_switching_closes_and_opens() -> None:
+    """Each vendor for itself."""
+    ranges = OnRanges()
+    ranges.switch(["miso"], 5)
+    ranges.switch(["voyado"], 9)
+    ranges.switch(["miso", "voyado"], 12)
+    assert ranges.on == {"miso": [[5, 9], [12, None]], "voyado": [[9, None]]}
+
+
+def test_a_range_without_records_is_forgotten() -> None:
+    """On and off again before anything was read."""
+    ranges = OnRanges()
+    ranges.switch(["miso", "voyado"], 5)
+    ranges.switch(["miso"], 5)
+    assert ranges.on == {"miso": [[5, None]], "voyado": []}
+    ranges.switch(["miso"], 6)
+    ranges.switch(["voyado", "miso"], 7)
+    assert ranges.on["voyado"] == [[7, None]]
+
+
+def test_a_vendor_that_is_switched_for_ever_still_fits_a_commit() -> None:
+    """The oldest ranges go; those that are open stay."""
+    ranges = OnRanges()
+    for number in range(2_000):
+        ranges.switch(["miso", "voyado"] if number % 2 else ["miso"], 10**9 + number)
+    assert len(msgspec.json.encode(ranges)) <= MAX_RANGES_BYTES
+    assert ranges.on["miso"] == [[10**9, None]]
+    assert ranges.on["voyado"][-1] == [10**9 + 1_999, None]
+
+
+def test_it_reads_what_it_wrote() -> None:
+    """And nothing where there is nothing."""
+    ranges = OnRanges()
+    ranges.switch(["miso"], 5)
+    assert read_ranges(CLICKS, msgspec.json.encode(ranges).decode()) == ranges
+    assert read_ranges(CLICKS, "") == OnRanges()
+
+
+def test_foreign_metadata_is_said_and_passed_over(caplog: pytest.LogCaptureFixture) -> None:
+    """Somebody else's tool may have set the offset."""
+    with caplog.at_level(logging.WARNING):
+        assert read_ranges(CLICKS, "reset by hand") == OnRanges()
+    assert "shop.clicks partition 0: commit metadata that is not ours" in caplog.text
