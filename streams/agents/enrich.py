@@ -30,6 +30,7 @@ from streams.engine.app import Stage, StageApp
 from streams.engine.chunks import Records
 from streams.engine.failure import leave
 from streams.engine.outputs import Delivery, Outputs
+from streams.engine.positions import StartPosition
 from streams.engine.tables import MALFORMED, GlobalTopicTable, TopicTable
 
 log = logging.getLogger("streams.enrich")
@@ -126,11 +127,11 @@ class EnrichStage(Stage):
         ranges = self._ranges.get(tp)
         return msgspec.json.encode(ranges).decode() if ranges is not None else ""
 
-    async def on_start_positions(self, positions: Mapping[TP, tuple[int, str]]) -> None:
+    async def on_start_positions(self, positions: Mapping[TP, StartPosition]) -> None:
         """Note from which raw offset on each vendor is on."""
-        for tp, (offset, metadata) in positions.items():
-            ranges = read_ranges(tp, metadata)
-            ranges.switch(self._vendors, offset)
+        for tp, start in positions.items():
+            ranges = read_ranges(tp, start.metadata)
+            ranges.switch(self._vendors, start.offset)
             self._ranges[tp] = ranges
 
     def on_partitions_gone(self, tps: Iterable[TP]) -> None:

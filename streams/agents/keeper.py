@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from streams.agents.tally import Tally
 from streams.core.dead_letter import build_dead_letter, encode_dead_letter
-from streams.core.outcome import DeadLetterReason, Outcome, Verdict
+from streams.core.outcome import Outcome, Verdict
 from streams.core.records import Origin, Receipt, Source
 from streams.core.times import to_ms, utc_text
 from streams.core.topics import Topics
@@ -93,8 +93,7 @@ class Keeper:
 
     def rejected(self, item: Item, words: str, verdict: Verdict) -> None:
         """Keep that the vendor refused this event, in its own words."""
-        reason = DeadLetterReason.REJECTED
-        self.keep(Settlement((item,), Outcome.DEAD_LETTERED, reason, verdict, words))
+        self.keep(Settlement((item,), Outcome.DEAD_LETTERED, verdict.letter, verdict, words))
 
     def skipped(self, items: tuple[Item, ...], verdict: Verdict) -> None:
         """Keep that these events are not sent, for the verdict's named reason."""

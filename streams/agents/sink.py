@@ -23,6 +23,7 @@ from streams.engine.app import Stage, StageApp
 from streams.engine.chunks import Records
 from streams.engine.failure import leave
 from streams.engine.outputs import Outputs
+from streams.engine.positions import StartPosition
 from streams.engine.tail import read_to_end, reader
 from streams.vendors.base import Vendor, VendorSettings
 
@@ -90,22 +91,26 @@ class SinkStage(Stage):
             return ""
         return progress.metadata(clean=self.courier.is_clean(tp.partition))
 
-    async def on_start_positions(self, positions: Mapping[TP, tuple[int, str]]) -> None:
+    async def on_start_positions(self, positions: Mapping[TP, StartPosition]) -> None:
         """Recall from metadata and receipts what was settled above each committed offset."""
         for tp in positions:
             await self.courier.close_partition(tp.partition)
         await self.keeper.flushed()
-        known = {tp.partition: _read(tp, metadata) for tp, (_, metadata) in positions.items()}
+        known = {tp.partition: _read(tp, start.metadata) for tp, start in positions.items()}
         starts = {(self._receipts, p): metadata.receipts for p, metadata in known.items()}
         async with reader(self.app.options.client_options) as consumer:
             found, ends = await read_to_end(consumer, starts)
-        for tp, (offset, _) in positions.items():
+        for tp, start in positions.items():
             of_receipts = (self._receipts, tp.partition)
-            recalled = _recall(found.get(of_receipts, []), offset)
-            had_owner, clean = bool(positions[tp][1]), known[tp.partition].clean
-            self.courier.open_partition(tp.partition, left_open=had_owner and not clean)
+            metadata = known[tp.partition]
+            # Without any metadata it never had an owner who could have left something open.
+            is_clean = metadata.clean or not start.metadata
+            self.courier.open_partition(tp.partition, 0 if is_clean else start.log_end)
             self._progress[tp.partition] = Progress(
-                offset, known[tp.partition], recalled, ends.get(of_receipts, 0)
+                start.offset,
+                metadata,
+                _recall(found.get(of_receipts, []), start.offset),
+                ends.get(of_receipts, 0),
             )
         self.keeper.start()
         self.courier.set_share(len(positions) / self._partitions)

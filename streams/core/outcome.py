@@ -99,3 +99,5 @@ class Verdict:
     """ACCEPTED only: what the vendor calls what it stored."""
     skip: SkipReason | None = None
     """SKIPPED only."""
+    letter: DeadLetterReason = DeadLetterReason.REJECTED
+    """REJECTED only: what the dead letter says."""

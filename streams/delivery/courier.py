@@ -77,7 +77,7 @@ class Courier:
         self._quiet = False
         self._concurrency = vendor.concurrency(settings)
         self._memory = vendor.new_memory()
-        self._left_open: set[int] = set()
+        self._left_open: dict[int, int] = {}
         limit = vendor.requests_per_second(settings)
         self.quota = None if limit is None else Quota(limit, clock())
         self.gate = Gate(vendor.name, clock())
@@ -98,7 +98,7 @@ class Courier:
         strand = strands.get(number)
         if strand is None:
             strand = strands[number] = Strand(item.partition, self._new_batcher())
-            if item.partition in self._left_open:
+            if item.position < self._left_open.get(item.partition, 0):
                 # The former owner's unanswered request, if there was one, was about this event.
                 item.unclear = True
                 strand.not_before = self._clock() + ANSWERED_BY_THEN_SECONDS
@@ -111,11 +111,13 @@ class Courier:
         for strand in touched:
             self._consider(strand)
 
-    def open_partition(self, partition: int, *, left_open: bool) -> None:
-        """Take a partition; ``left_open``: its former owner may have left unanswered requests."""
-        self._left_open.discard(partition)
-        if left_open and self._vendor.looks_before_repeat:
-            self._left_open.add(partition)
+    def open_partition(self, partition: int, left_open_below: int) -> None:
+        """Take a partition whose former owner may have left requests without an answer.
+
+        They were about positions below ``left_open_below``; 0: there are none.
+        """
+        self._memory.forget_partition(partition)
+        self._left_open[partition] = left_open_below if self._vendor.looks_before_repeat else 0
 
     def is_clean(self, partition: int) -> bool:
         """Whether no request about this partition is unanswered, and none will begin."""
@@ -223,15 +225,19 @@ class Courier:
 
     async def _deliver(self, strand: Strand, batch: MicroBatch[Item]) -> None:
         self.batch_causes[batch.cause] += 1
+        verdict, sent = await self._converse(batch)
         for item in batch.positions:
-            item.attempts += 1
-        verdict = await self._converse(batch)
+            item.attempts += sent
+        if not sent:
+            self.gate.nothing_sent()
+        if verdict is None:
+            for item in batch.positions:
+                item.unclear = item.unclear or bool(sent)
+            strand.put_back(batch)
+            return
         now = self._clock()
-        before = self.gate.state
-        self.gate.on_verdict(verdict, now)
-        if verdict.fate is Fate.THROTTLED and self.quota is not None:
-            self.quota.throttled(now)
-        self._say_change(before)
+        if sent:
+            self._tell_gate(verdict, now)
         match verdict.fate:
             case Fate.ACCEPTED:
                 strand.answered()
@@ -247,6 +253,13 @@ class Courier:
                     item.unclear = item.unclear or verdict.fate is Fate.UNCLEAR
                 strand.again(batch, now + self._wait(strand, verdict))
 
+    def _tell_gate(self, verdict: Verdict, now: float) -> None:
+        before = self.gate.state
+        self.gate.on_verdict(verdict, now)
+        if verdict.fate is Fate.THROTTLED and self.quota is not None:
+            self.quota.throttled(now)
+        self._say_change(before)
+
     def _sort_out(self, strand: Strand, batch: MicroBatch[Item], verdict: Verdict) -> None:
         """Give up exactly the refused events; the rest goes again at once."""
         refused: Mapping[int, str] = verdict.refused
@@ -259,26 +272,37 @@ class Courier:
             self._desk.rejected(batch.positions[index], words, verdict)
         strand.rest(batch, set(refused))
 
-    async def _converse(self, batch: MicroBatch[Item]) -> Verdict:
-        """Lead the vendor's conversation over these events to its verdict."""
+    async def _converse(self, batch: MicroBatch[Item]) -> tuple[Verdict | None, int]:
+        """Lead the vendor's conversation over these events.
+
+        Return its verdict, or None where it had to stop, and how many requests were made.
+        """
         parcel = Parcel(
             batch.payloads,
             records=tuple(item.record for item in batch.positions),
             unclear=any(item.unclear for item in batch.positions),
+            partition=batch.positions[0].partition,
             now=self._clock(),
         )
         talk = self._vendor.converse(parcel, self._settings, self._memory)
+        sent = 0
         try:
             request = next(talk)
-            while True:
+            while await self._may_ask():
+                sent += 1
                 request = talk.send(await self._ask(request))
         except StopIteration as end:
-            verdict: Verdict = end.value
-            return verdict
+            return end.value, sent
+        talk.close()
+        return None, sent
 
-    async def _ask(self, request: HttpRequest) -> HttpAnswer:
+    async def _may_ask(self) -> bool:
+        """Wait for this request's turn in the quota; return whether it may still be made."""
         if self.quota is not None and (wait := self.quota.reserve(self._clock())) > 0:
             await asyncio.sleep(wait)
+        return not (self._quiet or self.gate.is_shut(self._clock()))
+
+    async def _ask(self, request: HttpRequest) -> HttpAnswer:
         answer = await self._sender.send(request)
         status = "none" if answer.status is None else str(answer.status)
         self.requests_by_status[status] += 1
@@ -315,9 +339,21 @@ class Courier:
         try:
             answer = await self._ask(self._vendor.build_probe(self._settings))
             self.gate.on_probe(self._vendor.classify(answer, 0), self._clock())
+            self._hurry_retries()
         finally:
             self._probing = None
         self._consider_held()
+
+    def _hurry_retries(self) -> None:
+        """After a good probe no strand has to sit out the wait of its last failure."""
+        if not self.gate.may_send(self._clock()):
+            return
+        for strands in self._strands.values():
+            for strand in strands.values():
+                if strand.failures and not strand.under_way:
+                    strand.not_before = 0.0
+                    self._cancel_timer(strand)
+                    self._held[strand] = None
 
     def _say_change(self, before: str) -> None:
         gate = self.gate

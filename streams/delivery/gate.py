@@ -41,6 +41,16 @@ class Gate:
             return self._trial and not self._trial_under_way
         return now >= self._closed_until
 
+    def is_shut(self, now: float) -> bool:
+        """Return whether a request that was about to go must stay after all."""
+        if self.state == "parked":
+            return not self._trial
+        return now < self._closed_until
+
+    def nothing_sent(self) -> None:
+        """Note that what was started made no request: it has tried nothing."""
+        self._trial_under_way = False
+
     def started(self) -> None:
         """Note that a request goes out."""
         if self._trial:

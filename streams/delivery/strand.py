@@ -86,6 +86,11 @@ class Strand:
         self.not_before = not_before
         self._again.appendleft(batch)
 
+    def put_back(self, batch: MicroBatch[Item]) -> None:
+        """Put a request that was not made, or not to its end, back to the front."""
+        self.under_way = False
+        self._again.appendleft(batch)
+
     def rest(self, batch: MicroBatch[Item], refused: set[int]) -> None:
         """Put what was not refused back to the front, to go at once."""
         left = without(batch, refused)

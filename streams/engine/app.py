@@ -16,6 +16,7 @@ from streams.engine.chunks import ChunkSchema
 from streams.engine.consumer import Consumer
 from streams.engine.failure import SERVICE_LOG
 from streams.engine.outputs import BATCH_OVERHEAD_BYTES, Outputs
+from streams.engine.positions import StartPosition
 from streams.engine.tables import GlobalTopicTable, TopicTable
 
 MAX_BATCH_BYTES = 1_000_000
@@ -34,8 +35,8 @@ class Stage:
         """Return what is stored with a commit of this offset; at most 4,096 bytes."""
         return ""
 
-    async def on_start_positions(self, positions: Mapping[TP, tuple[int, str]]) -> None:
-        """Take the position and the commit metadata of each partition about to be read."""
+    async def on_start_positions(self, positions: Mapping[TP, StartPosition]) -> None:
+        """Take where each partition is about to be read from."""
 
     def on_partitions_gone(self, tps: Iterable[TP]) -> None:
         """Forget what is known of partitions that were revoked."""
@@ -172,7 +173,7 @@ class StageApp(faust.App):
         """See ``Stage``."""
         return self.logic.commit_metadata(tp, offset)
 
-    async def on_start_positions(self, positions: Mapping[TP, tuple[int, str]]) -> None:
+    async def on_start_positions(self, positions: Mapping[TP, StartPosition]) -> None:
         """See ``Stage``."""
         await self.logic.on_start_positions(positions)
 

@@ -33,6 +33,7 @@ from streams.engine.failure import (
     leave_recreated,
 )
 from streams.engine.ledger import Ledger
+from streams.engine.positions import StartPosition
 from streams.engine.tables import Recovery
 from streams.engine.thread import Committed, ConsumerThread
 
@@ -264,7 +265,10 @@ class Consumer(driver.Consumer):
                 self._read_offset[tp] = offset
                 self.ledgers[tp] = Ledger()
             await self.app.on_start_positions(
-                {tp: (start_at[tp], found[tp].metadata) for tp in start_at}
+                {
+                    tp: StartPosition(start_at[tp], at.metadata, at.log_end)
+                    for tp, at in found.items()
+                }
             )
             await self._thread.seek_all(start_at)
             await self._commit_start(start_at)

@@ -16,8 +16,9 @@ from streams.sandbox.exchange import NO_REFUSALS, Answer, Call, StandIn, html_pa
 from streams.sandbox.faults import Fault, FaultKind, Faults, Plan
 from streams.sandbox.ledger import Ledger
 from streams.sandbox.miso import MisoStandIn
+from streams.sandbox.voyado import VoyadoStandIn
 
-STAND_INS: tuple[Callable[[], StandIn], ...] = (EightSelectStandIn, MisoStandIn)
+STAND_INS: tuple[Callable[[], StandIn], ...] = (EightSelectStandIn, VoyadoStandIn, MisoStandIn)
 DEFAULT_MAX_BODY_BYTES = 16 * 1024 * 1024
 _NO_FAULT = Plan()
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from streams.core.enrich import Plan
-from streams.vendors import eightselect, miso
+from streams.vendors import eightselect, miso, voyado
 from streams.vendors.base import Vendor, VendorSettings
 
 VENDORS: Mapping[str, Vendor] = MappingProxyType(
@@ -12,6 +12,7 @@ VENDORS: Mapping[str, Vendor] = MappingProxyType(
         vendor.key: vendor
         for vendor in (
             eightselect.VENDOR,
+            voyado.VENDOR,
             miso.VENDOR,
         )
     }

@@ -20,6 +20,8 @@ _TAGS = re.compile(
     r"<(?:script|style)\b.*?</(?:script|style)\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\s]+")
+_FORMAT = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+"""Invisible, or turning the direction in which the rest is read."""
 _KEY = re.compile(r"""((?:api|access)[_-]?key["']?\s*[=:]\s*["']?)[^\s"'&,;}]+""", re.IGNORECASE)
 
 
@@ -65,7 +67,7 @@ def is_html(answer: HttpAnswer) -> bool:
 
 def one_line(text: str, limit: int = MAX_WORDS_CHARS) -> str:
     """Return the text without control characters and keys, cut to ``limit`` characters."""
-    text = _KEY.sub(r"\1***", _CONTROL.sub(" ", text).strip())
+    text = _KEY.sub(r"\1***", _CONTROL.sub(" ", _FORMAT.sub("", text)).strip())
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -60,8 +60,24 @@ class Parcel:
     """The vendor records of the same events, encoded."""
     unclear: bool
     """An earlier request with these events may have been stored although no answer came."""
+    partition: int
+    """Of the vendor's topic: all events of a micro-batch lie on one."""
     now: float
     """Seconds of a clock that only grows, for what the vendor's memory keeps."""
+
+
+class Memory(Protocol):
+    """What a vendor's conversations remember; the type beyond this is the vendor's own."""
+
+    def forget_partition(self, partition: int) -> None:
+        """Forget what belongs to a partition that is taken anew or gone."""
+
+
+class NoMemory:
+    """The memory of vendors whose requests have nothing to do with each other."""
+
+    def forget_partition(self, partition: int) -> None:
+        """Do nothing."""
 
 
 Conversation = Generator[HttpRequest, HttpAnswer, Verdict]
@@ -128,7 +144,7 @@ class Vendor:
     """Seconds before the next attempt, by failures in a row; the last one repeats."""
     conversation: Callable[[Parcel, Any, Any], Conversation] | None = None
     """(parcel, settings, memory) → a conversation of several requests; None: one request."""
-    new_memory: Callable[[], Any] = lambda: None
+    new_memory: Callable[[], Memory] = NoMemory
     """What one worker's conversations remember between them: a cache of contacts, say."""
     inquiries: Callable[[Any], Sequence[Inquiry]] = lambda _: ()
     """settings → what ``streams check`` asks beyond the probe: whether its schemas fit, say."""

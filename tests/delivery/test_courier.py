@@ -293,6 +293,7 @@ def test_quiesce_gives_a_hanging_vendor_up_in_time() -> None:
     async def main() -> None:
         made = courier(fake, desk)
         add(made, *IDS)
+        await asyncio.sleep(0)
         await made.quiesce(8.0)
         assert asyncio.get_running_loop().time() == pytest.approx(8.0)
         assert made.under_way == 1

@@ -97,7 +97,8 @@ async def test_a_crashed_worker_is_started_again_with_growing_pauses() -> None:
     scripts = {"enrich": LONG_LIVED, "miso": "import sys; print('crash'); sys.exit(70)"}
 
     def third_crash(stage: str, _text: str) -> None:
-        if len([one for one, _ in heard.lines if one == "miso"]) == 4:
+        crashes = len([one for one, _ in heard.lines if one == "miso"])
+        if crashes >= 4 and ("enrich", "up") in heard.lines:
             stop.set()
 
     heard.on_line = third_crash

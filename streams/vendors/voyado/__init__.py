@@ -25,6 +25,8 @@ VENDOR = Vendor(
     strands=10,
     strand_key=order.strand_key,
     # Growing waits as the vendor's retry policy names them.
+    requests_per_second=lambda settings: settings.requests_per_second,
+    looks_before_repeat=True,
     retry_waits=(10.0, 30.0, 60.0, 300.0),
     conversation=conversation.converse,
     new_memory=Memory,

@@ -6,7 +6,7 @@ that may be stored already looked for, a click too many left out; then the inter
 
 import re
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 from urllib.parse import quote, quote_plus
 
@@ -41,13 +41,6 @@ Step = Generator[HttpRequest, HttpAnswer, T]
 """A part of the conversation: the answer to one question, or the verdict that ends it all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal(Verdict):
-    """A rejection that names its dead letter itself."""
-
-    letter: DeadLetterReason = DeadLetterReason.REJECTED
-
-
 def converse(parcel: Parcel, settings: VoyadoSettings, memory: Memory) -> Conversation:
     """Return the conversation that delivers one interaction; see ``Vendor.conversation``."""
     try:
@@ -71,6 +64,7 @@ class _Delivery:
         self._payload = parcel.payloads[0]
         self._is_unclear = parcel.unclear
         self._now = parcel.now
+        self._partition = parcel.partition
         self._settings = settings
         self._memory = memory
 
@@ -88,7 +82,7 @@ class _Delivery:
         if contact.contact_id is None:
             return _skipped(SkipReason.NO_CONTACT, contact.words, contact.status)
         verdict = yield from self._send_once(contact.contact_id, schema)
-        if _letter_of(verdict) is DeadLetterReason.UNKNOWN_CONTACT and order.key:
+        if verdict.letter is DeadLetterReason.UNKNOWN_CONTACT and order.key:
             self._memory.contacts.forget(self._contact_key)
             if was_known:  # contacts are merged and deleted: what was remembered may be outdated
                 again = yield from self._contact()
@@ -102,7 +96,8 @@ class _Delivery:
 
     def _send_once(self, contact_id: str, schema: Schema) -> Step[Verdict]:
         """Look for the interaction if it may be there, else send it if it is to be sent."""
-        order, clicks = self._order, self._memory.clicks
+        order = self._order
+        clicks = self._memory.clicks_of(self._partition)
         sku, at_ms, event_id = order.sku, order.at_ms, order.event_id
         person = contact_id.lower()
         verdict: Verdict | None = None
@@ -269,11 +264,7 @@ def _of_question(answer: HttpAnswer) -> Verdict:
 
 
 def _refused(letter: DeadLetterReason, words: str, status: int | None = None) -> Verdict:
-    return Refusal(Fate.REJECTED, words, status, letter=letter)
-
-
-def _letter_of(verdict: Verdict) -> DeadLetterReason | None:
-    return verdict.letter if isinstance(verdict, Refusal) else None
+    return Verdict(Fate.REJECTED, words, status, letter=letter)
 
 
 def _skipped(reason: SkipReason, words: str, status: int | None = None) -> Verdict:

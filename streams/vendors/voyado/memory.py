@@ -92,4 +92,12 @@ class Memory:
     def __init__(self) -> None:
         self.contacts: Expiring[Contact] = Expiring(MAX_CONTACTS)
         self.schemas: Expiring[Schema] = Expiring(100)
-        self.clicks = Clicks()
+        self._clicks: dict[int, Clicks] = {}
+
+    def clicks_of(self, partition: int) -> Clicks:
+        """Return the accepted clicks of one partition: what thinning knows (contract §4)."""
+        return self._clicks.setdefault(partition, Clicks())
+
+    def forget_partition(self, partition: int) -> None:
+        """Forget what belongs to a partition that is taken anew or gone."""
+        self._clicks.pop(partition, None)
