@@ -113,11 +113,14 @@ def main() -> int:
         tempfile.TemporaryDirectory() as folder,
         stand_in(Path(folder) / "stand-in") as vendor_side,
     ):
-        base_url = {f"STREAMS_{VENDOR.upper()}_BASE_URL": vendor_side.url}
+        access = {
+            f"STREAMS_{VENDOR.upper()}_BASE_URL": vendor_side.url,
+            f"STREAMS_{VENDOR.upper()}_API_KEY": "benchmark-secret",
+        }
         records: list[Record] = []
         table = Table("Delivery: vendor records to Miso in micro-batches of 500, one worker", {})
         for number in range(options.rounds):
-            here = Installation(servers, f"bench{number}.", Path(folder), base_url)
+            here = Installation(servers, f"bench{number}.", Path(folder), access)
             topics = here.settings.topics
             if not records:
                 plan = plan_for(VENDORS[VENDOR], here.settings.vendors[VENDOR])

@@ -80,12 +80,13 @@ def _read_ours(body: Any) -> Reading:
 
 
 def _all_vendors_on() -> dict[str, str]:
-    """Enable every registered vendor, with any secret that its settings know."""
+    """Enable every registered vendor, with the secrets that its mapping needs."""
     environ = {}
     for key, vendor in VENDORS.items():
         environ[f"STREAMS_{key.upper()}_ENABLED"] = "true"
         for name, field in vendor.settings.model_fields.items():
-            if SecretStr in (field.annotation, *get_args(field.annotation)):
+            is_secret = SecretStr in (field.annotation, *get_args(field.annotation))
+            if is_secret and name not in vendor.credentials:
                 environ[f"STREAMS_{key.upper()}_{name.upper()}"] = "benchmark-secret"
     return environ
 

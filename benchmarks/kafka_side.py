@@ -59,6 +59,9 @@ async def _write(settings: Settings, batches: Mapping[str, Iterable[Record]]) ->
     )
     await producer.start()
     try:
+        # Otherwise aiokafka forgets the leaders of topics that it knew at its start as soon as it
+        # asks for one that has just been made, and what waits for them is stuck until it expires.
+        await producer.client.set_topics(batches)
         waiting = []
         for topic, records in batches.items():
             builders: dict[int, Any] = {}
