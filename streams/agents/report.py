@@ -133,7 +133,7 @@ class Reporter:
 
     def _totals(self) -> Totals:
         tally = self._tally
-        requests: Any = {} if self._courier is None else self._courier.requests_by_status
+        requests: Any = {} if self._courier is None else self._courier.line.requests_by_status
         return Totals(
             events=tally.events,
             accepted=tally.accepted,
@@ -145,7 +145,7 @@ class Reporter:
     def _vendor(self, now_ms: int) -> VendorStatus | None:
         if self._courier is None:
             return None
-        gate = self._courier.gate
+        gate = self._courier.line.gate
         since = now_ms - int((self._clock() - gate.since) * 1000)
         return VendorStatus(gate.state, since, gate.reason, gate.advice)  # type: ignore[arg-type]
 

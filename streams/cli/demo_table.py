@@ -10,13 +10,14 @@ from streams.cli.terminal import plain
 from streams.demo.books import Closing, VendorClosing
 from streams.vendors import VENDORS
 
-_INDENT = "    "
+_INDENT = "  "
 
 
 def books_table(closing: Closing) -> Table:
     """Return the books: events in = accepted + skipped + dead-lettered; ledger, requests, ages."""
-    table = Table(box=None, padding=(0, 2), header_style="bold")
-    table.add_column("")
+    table = Table(box=None, padding=(0, 1), header_style="bold")
+    # 80 columns hold the words and three vendors.
+    table.add_column("", no_wrap=True)
     for vendor in closing.vendors:
         table.add_column(VENDORS[vendor.books.vendor].name, justify="right")
     _add_events(table, closing)
@@ -38,7 +39,7 @@ def _add_events(table: Table, closing: Closing) -> None:
     dead = [b.enrich_dead_lettered + sum(b.dead_lettered.values()) for b in books]
     _add(table, "+ dead-lettered", dead)
     for reason, count in given_up.items():
-        _add(table, f"{_INDENT}{reason}, before any vendor", [count] * len(books), "dim")
+        _add(table, f"{_INDENT}{reason}, of no vendor", [count] * len(books), "dim")
     _add_each(table, [b.dead_lettered for b in books])
     for title, counts in (
         ("+ read while the vendor was off", [b.off for b in books]),
@@ -53,10 +54,10 @@ def _add_ledgers(table: Table, vendors: Iterable[VendorClosing]) -> None:
     vendors = list(vendors)
     _add(table, "requests at the stand-in", [v.ledger.requests for v in vendors])
     _add_each(table, [v.ledger.answers for v in vendors])
-    _add(table, "events in the stand-in's ledger", [len(v.ledger.ids) for v in vendors])
+    _add(table, "in the stand-in's own ledger", [len(v.ledger.ids) for v in vendors])
     table.add_row(f"{_INDENT}against our receipts", *map(_agreement, vendors), style="bold")
-    table.add_row("from raw record to accepted, p50", *(_seconds(v, 50) for v in vendors))
-    table.add_row(f"{'p95':>32}", *(_seconds(v, 95) for v in vendors))
+    table.add_row("raw record to accepted, p50", *(_seconds(v, 50) for v in vendors))
+    table.add_row(f"{'p95':>27}", *(_seconds(v, 95) for v in vendors))
 
 
 def _add(table: Table, title: str, counts: Iterable[int], style: str = "") -> None:
@@ -92,7 +93,7 @@ def _difference(vendor: VendorClosing) -> str:
 def _agreement(vendor: VendorClosing) -> str:
     comparison = vendor.comparison
     if vendor.agrees:
-        return "✓ the same ids, each once" if comparison else "✓ as many"
+        return "✓ same ids, once" if comparison else "✓ as many"
     if comparison is None:
         return f"{len(vendor.ledger.ids) - vendor.books.accepted:+,}"
     parts = (

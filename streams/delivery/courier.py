@@ -12,23 +12,15 @@ from typing import Any, Protocol
 
 from streams.core.batching import Batcher, MicroBatch
 from streams.core.outcome import Fate, Verdict
-from streams.delivery.gate import Gate
-from streams.delivery.quota import Quota
+from streams.delivery.line import Line, Sender
 from streams.delivery.retry import obeyed, wait_seconds
 from streams.delivery.strand import Item, Strand, strand_number
-from streams.vendors.base import HttpAnswer, HttpRequest, Parcel, Vendor
+from streams.vendors.base import Vendor
 
 log = logging.getLogger("streams.delivery")
 
 ANSWERED_BY_THEN_SECONDS = 30.0
 """After this long a vendor has finished a request that a dead worker left behind."""
-
-
-class Sender(Protocol):
-    """What carries a request: ``HttpClient``, or a test's own."""
-
-    async def send(self, request: HttpRequest) -> HttpAnswer:
-        """Return the answer; a failure is an answer without status."""
 
 
 class Desk(Protocol):
@@ -60,7 +52,6 @@ class Courier:
     ) -> None:
         self._vendor = vendor
         self._settings = settings
-        self._sender = sender
         self._desk = desk
         self._clock = clock
         self._random = random
@@ -74,14 +65,9 @@ class Courier:
         self._by_partition: dict[int, set[asyncio.Task[None]]] = {}
         self._gate_timer: asyncio.TimerHandle | None = None
         self._probing: asyncio.Task[None] | None = None
-        self._quiet = False
         self._concurrency = vendor.concurrency(settings)
-        self._memory = vendor.new_memory()
         self._left_open: dict[int, int] = {}
-        limit = vendor.requests_per_second(settings)
-        self.quota = None if limit is None else Quota(limit, clock())
-        self.gate = Gate(vendor.name, clock())
-        self.requests_by_status: Counter[str] = Counter()
+        self.line = Line(vendor, settings, sender, clock)
         self.batch_causes: Counter[str] = Counter()
 
     # -- what the sink tells
@@ -116,17 +102,17 @@ class Courier:
 
         They were about positions below ``left_open_below``; 0: there are none.
         """
-        self._memory.forget_partition(partition)
+        self.line.memory.forget_partition(partition)
         self._left_open[partition] = left_open_below if self._vendor.looks_before_repeat else 0
 
     def is_clean(self, partition: int) -> bool:
         """Whether no request about this partition is unanswered, and none will begin."""
-        return self._quiet and not self._by_partition.get(partition)
+        return self.line.is_quiet and not self._by_partition.get(partition)
 
     def set_share(self, share: float) -> None:
         """Take this part of the vendor's quota: this worker's partitions of all."""
-        if self.quota is not None:
-            self.quota.set_share(share, self._clock())
+        if self.line.quota is not None:
+            self.line.quota.set_share(share, self._clock())
 
     async def close_partition(self, partition: int) -> None:
         """Forget a partition's waiting events and wait for the requests that are under way."""
@@ -138,13 +124,13 @@ class Courier:
 
     async def quiesce(self, seconds: float) -> None:
         """Begin no request and wait at most this long for the answers of those under way."""
-        self._quiet = True
+        self.line.is_quiet = True
         if self._requests:
             await asyncio.wait(set(self._requests), timeout=seconds)
 
     def resume(self) -> None:
         """Begin requests again after ``quiesce``."""
-        self._quiet = False
+        self.line.is_quiet = False
         self._consider_held()
 
     def waiting(self) -> int:
@@ -171,7 +157,11 @@ class Courier:
         if strand.closed or strand.under_way:
             return
         now = self._clock()
-        if self._quiet or not self.gate.may_send(now) or len(self._requests) >= self._concurrency:
+        if (
+            self.line.is_quiet
+            or not self.line.gate.may_send(now)
+            or len(self._requests) >= self._concurrency
+        ):
             self._held[strand] = None
             self._watch_gate(now)
             return
@@ -180,7 +170,7 @@ class Courier:
             self._set_timer(strand, now)
             return
         self._cancel_timer(strand)
-        self.gate.started()
+        self.line.gate.started()
         task = asyncio.ensure_future(self._deliver(strand, batch))
         self._requests.add(task)
         self._by_partition.setdefault(strand.partition, set()).add(task)
@@ -198,12 +188,18 @@ class Courier:
 
     def _consider_held(self) -> None:
         for strand in tuple(self._held):
-            if self._quiet or not self.gate.may_send(self._clock()):
-                break
-            if len(self._requests) >= self._concurrency:
+            if not self._may_begin(self._clock()):
                 break
             del self._held[strand]
             self._consider(strand)
+
+    def _may_begin(self, now: float) -> bool:
+        line = self.line
+        return (
+            not line.is_quiet
+            and line.gate.may_send(now)
+            and len(self._requests) < self._concurrency
+        )
 
     def _set_timer(self, strand: Strand, now: float) -> None:
         due = strand.due_at()
@@ -225,19 +221,14 @@ class Courier:
 
     async def _deliver(self, strand: Strand, batch: MicroBatch[Item]) -> None:
         self.batch_causes[batch.cause] += 1
-        verdict, sent = await self._converse(batch)
+        verdict, sent = await self.line.converse(batch)
         for item in batch.positions:
             item.attempts += sent
-        if not sent:
-            self.gate.nothing_sent()
         if verdict is None:
             for item in batch.positions:
                 item.unclear = item.unclear or bool(sent)
             strand.put_back(batch)
             return
-        now = self._clock()
-        if sent:
-            self._tell_gate(verdict, now)
         match verdict.fate:
             case Fate.ACCEPTED:
                 strand.answered()
@@ -251,14 +242,7 @@ class Courier:
             case _:
                 for item in batch.positions:
                     item.unclear = item.unclear or verdict.fate is Fate.UNCLEAR
-                strand.again(batch, now + self._wait(strand, verdict))
-
-    def _tell_gate(self, verdict: Verdict, now: float) -> None:
-        before = self.gate.state
-        self.gate.on_verdict(verdict, now)
-        if verdict.fate is Fate.THROTTLED and self.quota is not None:
-            self.quota.throttled(now)
-        self._say_change(before)
+                strand.again(batch, self._clock() + self._wait(strand, verdict))
 
     def _sort_out(self, strand: Strand, batch: MicroBatch[Item], verdict: Verdict) -> None:
         """Give up exactly the refused events; the rest goes again at once."""
@@ -272,42 +256,6 @@ class Courier:
             self._desk.rejected(batch.positions[index], words, verdict)
         strand.rest(batch, set(refused))
 
-    async def _converse(self, batch: MicroBatch[Item]) -> tuple[Verdict | None, int]:
-        """Lead the vendor's conversation over these events.
-
-        Return its verdict, or None where it had to stop, and how many requests were made.
-        """
-        parcel = Parcel(
-            batch.payloads,
-            records=tuple(item.record for item in batch.positions),
-            unclear=any(item.unclear for item in batch.positions),
-            partition=batch.positions[0].partition,
-            now=self._clock(),
-        )
-        talk = self._vendor.converse(parcel, self._settings, self._memory)
-        sent = 0
-        try:
-            request = next(talk)
-            while await self._may_ask():
-                sent += 1
-                request = talk.send(await self._ask(request))
-        except StopIteration as end:
-            return end.value, sent
-        talk.close()
-        return None, sent
-
-    async def _may_ask(self) -> bool:
-        """Wait for this request's turn in the quota; return whether it may still be made."""
-        if self.quota is not None and (wait := self.quota.reserve(self._clock())) > 0:
-            await asyncio.sleep(wait)
-        return not (self._quiet or self.gate.is_shut(self._clock()))
-
-    async def _ask(self, request: HttpRequest) -> HttpAnswer:
-        answer = await self._sender.send(request)
-        status = "none" if answer.status is None else str(answer.status)
-        self.requests_by_status[status] += 1
-        return answer
-
     def _wait(self, strand: Strand, verdict: Verdict) -> float:
         if verdict.retry_after_seconds is not None:
             # "Retry-After: 0", or a date that has passed, must not become a hot loop.
@@ -320,16 +268,16 @@ class Courier:
     # -- a closed gate
 
     def _watch_gate(self, now: float) -> None:
-        if self._gate_timer is not None or self.gate.may_send(now):
+        if self._gate_timer is not None or self.line.gate.may_send(now):
             return
-        opens_at = self.gate.opens_at()
+        opens_at = self.line.gate.opens_at()
         wait = 0.5 if opens_at is None else max(0.01, opens_at - now)
         self._gate_timer = asyncio.get_running_loop().call_later(wait, self._look_at_gate)
 
     def _look_at_gate(self) -> None:
         self._gate_timer = None
         now = self._clock()
-        if self.gate.probe_due(now) and not self._quiet and self._probing is None:
+        if self.line.gate.probe_due(now) and not self.line.is_quiet and self._probing is None:
             self._probing = asyncio.ensure_future(self._probe())
         self._consider_held()
         if self._held:
@@ -337,8 +285,7 @@ class Courier:
 
     async def _probe(self) -> None:
         try:
-            answer = await self._ask(self._vendor.build_probe(self._settings))
-            self.gate.on_probe(self._vendor.classify(answer, 0), self._clock())
+            await self.line.probe()
             self._hurry_retries()
         finally:
             self._probing = None
@@ -346,7 +293,7 @@ class Courier:
 
     def _hurry_retries(self) -> None:
         """After a good probe no strand has to sit out the wait of its last failure."""
-        if not self.gate.may_send(self._clock()):
+        if not self.line.gate.may_send(self._clock()):
             return
         for strands in self._strands.values():
             for strand in strands.values():
@@ -354,11 +301,3 @@ class Courier:
                     strand.not_before = 0.0
                     self._cancel_timer(strand)
                     self._held[strand] = None
-
-    def _say_change(self, before: str) -> None:
-        gate = self.gate
-        if gate.state == before:
-            return
-        words = " ".join(filter(None, (gate.reason, gate.advice)))
-        level = logging.INFO if gate.state == "running" else logging.WARNING
-        log.log(level, "%s is %s%s", gate.name, gate.state, f": {words}" if words else "")

@@ -215,7 +215,7 @@ def test_pauses_between_failures_grow() -> None:
     fake, _, made = play(lambda _, n: ACCEPTED if n > 5 else UNAVAILABLE, ["e0"])
     gaps = [b.at - (a.ended or 0) for a, b in pairwise(fake.requests)]
     assert gaps == pytest.approx([0.5, 1, 2, 4, 8, 16])
-    assert made.gate.state == "running"
+    assert made.line.gate.state == "running"
 
 
 def test_a_vendor_that_fails_for_a_minute_is_asked_by_probes_only() -> None:
@@ -224,7 +224,7 @@ def test_a_vendor_that_fails_for_a_minute_is_asked_by_probes_only() -> None:
     after = [request for request in fake.requests if 65 < request.at < 200]
     assert all(bool(a.ids) != bool(b.ids) for a, b in pairwise(after))
     assert 8 <= len(after) <= 26
-    assert made.gate.state == "running"
+    assert made.line.gate.state == "running"
 
 
 def test_a_closed_strand_is_not_sent() -> None:
@@ -315,12 +315,12 @@ def test_a_parked_vendor_gets_probes_and_after_a_good_one_one_event_first() -> N
         made = courier(fake, desk)
         for partition in range(4):
             add(made, *(f"{partition}-{n}" for n in range(3)), partition=partition)
-        await until(lambda: made.gate.state == "parked")
+        await until(lambda: made.line.gate.state == "parked")
         await until(lambda: len(desk.accepted_ids) == 12)
         return made
 
     made = run(main())
-    assert made.gate.state == "running"
+    assert made.line.gate.state == "running"
     probes = [request.at for request in fake.requests if not request.ids]
     assert len(probes) == 3
     assert all(after - before >= 10 for before, after in pairwise(probes))
