@@ -14,6 +14,7 @@ from typing import Any
 from streams import __version__
 from streams.agents.tally import Tally
 from streams.core.snapshot import Totals, VendorStatus, WorkerSnapshot, encode_snapshot
+from streams.delivery.congestion import Flow
 from streams.delivery.courier import Courier
 from streams.engine.app import StageApp
 from streams.engine.backlog import lag, oldest_unsettled_ms
@@ -46,6 +47,7 @@ class Reporter:
         self._clock = clock
         self._started_at = wall_ms()
         self._rate = 0.0
+        self._flow = Flow()
         self._host = socket.gethostname()
         self.worker = f"{app.stage}-{self._host}-{slot}"
 
@@ -70,13 +72,10 @@ class Reporter:
         app, tally, now_ms = self._app, self._tally, self._wall_ms()
         not_ready = self.not_ready()
         partitions: dict[str, list[int]] = {}
-        lag_by_topic: Counter[str] = Counter()
         oldest_ms = None
         if app._consumer is not None and app._consumer._thread._consumer is not None:
             for tp in sorted(app._consumer.assignment()):
                 partitions.setdefault(tp.topic, []).append(tp.partition)
-            for tp, records in lag(app._consumer).items():
-                lag_by_topic[tp.topic] += records
             oldest_ms = oldest_unsettled_ms(app._consumer)
         return WorkerSnapshot(
             worker=self.worker,
@@ -90,7 +89,7 @@ class Reporter:
             ready=not not_ready,
             not_ready=not_ready,
             partitions=partitions,
-            lag=dict(lag_by_topic),
+            lag=dict(self._lag()),
             totals=self._totals(),
             rate=round(self._rate, 1),
             oldest_unsettled_seconds=(
@@ -106,7 +105,9 @@ class Reporter:
     async def publish(self) -> None:
         """Write a snapshot about once a second, for as long as the worker lives."""
         while True:
-            self._rate = self._tally.sample_rate(self._clock())
+            now = self._clock()
+            self._rate = self._tally.sample_rate(now)
+            self._flow.sample(now, self._tally.settled, sum(self._lag().values()))
             if self._produces():
                 try:
                     written = await self._app.kafka_producer.send(
@@ -142,12 +143,23 @@ class Reporter:
             requests=dict(requests),
         )
 
+    def _lag(self) -> Counter[str]:
+        by_topic: Counter[str] = Counter()
+        consumer = self._app._consumer
+        if consumer is not None and consumer._thread._consumer is not None:
+            for tp, records in lag(consumer).items():
+                by_topic[tp.topic] += records
+        return by_topic
+
     def _vendor(self, now_ms: int) -> VendorStatus | None:
         if self._courier is None:
             return None
-        gate = self._courier.line.gate
-        since = now_ms - int((self._clock() - gate.since) * 1000)
-        return VendorStatus(gate.state, since, gate.reason, gate.advice)  # type: ignore[arg-type]
+        now, line = self._clock(), self._courier.line
+        gate, reason = line.gate, line.gate.reason
+        if line.quota is not None and not reason:
+            reason = self._flow.sentence(line.quota.per_second(now))
+        since = now_ms - int((now - gate.since) * 1000)
+        return VendorStatus(gate.state, since, reason, gate.advice)  # type: ignore[arg-type]
 
 
 def _forget(written: "asyncio.Future[Any]") -> None:

@@ -24,6 +24,11 @@ class Tally:
         self._ages: deque[float] = deque(maxlen=AGE_SAMPLES)
         self._rate: deque[tuple[float, int]] = deque(maxlen=RATE_SECONDS + 1)
 
+    @property
+    def settled(self) -> int:
+        """Events that have their outcome."""
+        return self.accepted + self.skipped.total() + self.dead_lettered.total()
+
     def note_ages(self, seconds: Sequence[float]) -> None:
         """Take how old events were when they were accepted."""
         self._ages.extend(seconds)
