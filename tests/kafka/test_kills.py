@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.broker_fixtures import Broker
+from streams.engine.failure import RESTART
+from tests.broker_fixtures import Broker, OwnBroker
 from tests.kafka.pipeline import Pipeline, many, visitors
 
 pytestmark = pytest.mark.kafka
@@ -116,3 +117,31 @@ async def test_sink_killed_ten_times_under_load_repeats_only_what_was_in_flight(
         repeats = repeats_after(pipeline.stored(), kills)
         print("repeats after each kill:", repeats)
         assert max(repeats) <= 2 * PARTITIONS * BATCH, repeats
+
+
+async def test_a_broker_that_dies_and_comes_back_delays_and_loses_nothing(
+    own_broker: OwnBroker, prefix: str, tmp_path: Path
+) -> None:
+    """Workers go on by themselves, or leave to be started again."""
+    async with Pipeline(own_broker, prefix, tmp_path, partitions=PARTITIONS) as pipeline:
+        await pipeline.products("p1")
+        stages = dict(zip(("enrich", "miso"), await pipeline.both(), strict=True))
+        names = visitors(30)
+        await pipeline.send(*many(600, names))
+        await pipeline.until(lambda: len(pipeline.ledger) >= 50)
+        own_broker.kill()
+        await asyncio.to_thread(own_broker.restart)
+        await pipeline.send(*many(600, names, 600))
+
+        async def all_stored() -> bool:
+            for stage, worker in stages.items():
+                assert worker.code in (None, RESTART), worker.output()
+                if worker.code == RESTART:
+                    stages[stage] = pipeline.start(stage)
+            return len(set(pipeline.stored())) == 1200
+
+        await pipeline.until(all_stored, 90)
+        report = await pipeline.settled(1200)
+        assert report.vendors[0].accepted == 1200
+        assert await pipeline.order_violations() == []
+        print("repeats:", len(pipeline.ledger) - 1200)
