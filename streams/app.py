@@ -137,6 +137,7 @@ def _options(settings: Settings, stage: str, slot: int) -> EngineOptions:
         client_options=client_options(settings.kafka),
         instance_id=f"{group}-{socket.gethostname()}-{slot}",
         data_dir=Path(settings.state.dir) / f"{stage}-{slot}",
+        topics=tuple(needed_topics(settings.topics, stage, settings.enabled_vendors())),
         web_host=settings.web.host,
         web_port=settings.web_port(stage, slot),
         web_middlewares=(health.token_guard(token.get_secret_value() if token else None),),

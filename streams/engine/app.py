@@ -60,6 +60,8 @@ class EngineOptions:
     data_dir: Path
     web_host: str
     web_port: int
+    topics: tuple[str, ...] = ()
+    """All that this stage reads and writes."""
     web_middlewares: tuple[Any, ...] = ()
     """aiohttp's."""
     chunk_records: int = 500
@@ -79,6 +81,14 @@ class Producer(driver.Producer):
 
     def _settings_extra(self) -> Mapping[str, Any]:
         return {"acks": "all", "enable_idempotence": True}
+
+    async def on_start(self) -> None:
+        """Start, and name the topics: the first unnamed one would push out all others.
+
+        aiokafka then asks for its leader alone, and batches for the others wait in a hot loop.
+        """
+        await super().on_start()
+        await self._ensure_producer().client.set_topics(self.app.options.topics)
 
 
 class Transport(driver.Transport):

@@ -179,6 +179,8 @@ class _Writer:
             linger_ms=5,
         )
         await self._producer.start()
+        # Else the first topic that is new to aiokafka pushes out what it knows of the others.
+        await self._producer.client.set_topics(tuple(raw_topics(self._settings.topics).values()))
         self._started = asyncio.get_running_loop().time()
         return self
 
