@@ -1,11 +1,14 @@
 """Closing the demo's books: from the topics and the stand-ins' ledgers, and from nothing else."""
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import aiohttp
 import msgspec
+from aiokafka import ConsumerRecord
 
 from streams.core.errors import SetupError
 from streams.demo.ages import Ages, read_ages
@@ -16,10 +19,11 @@ from streams.operations.audit import (
     VendorBooks,
     compare_with_ledger,
 )
+from streams.operations.log_reader import LogReader, connect
 from streams.settings import Settings
 
-LEDGERS_WITHOUT_IDS = ("eightselect",)
-"""Vendors that have no field for our event id: their ledger can be compared by its size only."""
+LEDGERS_OF_DIGESTS = ("eightselect",)
+"""Vendors that have no field for our event id: their ledger tells an event by its ``digest``."""
 
 _NAMED_IDS = 3
 
@@ -31,9 +35,18 @@ class LedgerFacts(msgspec.Struct, frozen=True):
     answers: dict[str, int]
     """Requests by HTTP status, or by a word where no answer was sent."""
     ids: list[str]
-    """Event ids in the order of storing, repeats included."""
+    """Event ids, or digests, in the order of storing, repeats included."""
 
 
+class _Receipt(msgspec.Struct, frozen=True, gc=False):
+    outcome: str
+    source: str
+    lane: str
+    position: int | None
+    run_id: str | None = None
+
+
+_decode_receipt = msgspec.json.Decoder(_Receipt).decode
 _decode_ledgers = msgspec.json.Decoder(dict[str, LedgerFacts]).decode
 
 
@@ -43,16 +56,14 @@ class VendorClosing:
 
     books: VendorBooks
     ledger: LedgerFacts
-    comparison: LedgerComparison | None
-    """None where the ledger has no ids: then only its size is compared."""
+    comparison: LedgerComparison
+    """By event ids; by digests for ``LEDGERS_OF_DIGESTS``."""
     ages: Ages | None
     """None where nothing was accepted."""
 
     @property
     def agrees(self) -> bool:
         """Whether the ledger holds what our receipts call accepted, each event once."""
-        if self.comparison is None:
-            return len(self.ledger.ids) == self.books.accepted
         return self.comparison.agrees
 
 
@@ -107,13 +118,6 @@ def _book_problems(books: VendorBooks) -> Iterable[str]:
 
 def _ledger_problems(vendor: VendorClosing) -> Iterable[str]:
     key, comparison = vendor.books.vendor, vendor.comparison
-    if comparison is None:
-        if not vendor.agrees:
-            yield (
-                f"{key}: {vendor.books.accepted:,} events are accepted by the receipts, "
-                f"{len(vendor.ledger.ids):,} are in the stand-in's ledger."
-            )
-        return
     for ids, words in (
         (comparison.lacking, "accepted by the receipts and not in the stand-in's ledger"),
         (comparison.without_receipt, "in the stand-in's ledger without a receipt"),
@@ -140,6 +144,65 @@ async def read_ledgers(sandbox_url: str) -> Mapping[str, LedgerFacts]:
         raise SetupError(f"The ledger at {sandbox_url}/ledger cannot be read: {error}") from error
 
 
+def digest(payload: object) -> str:
+    """Return what a payload is told by: 32 hex digits of SHA-256 over its JSON, members sorted."""
+    text = json.dumps(payload, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+async def accepted_digests(settings: Settings, vendor: str) -> Counter[str]:
+    """Return how often each digest was accepted: of the vendor records, by their receipts.
+
+    A receipt without a vendor record counts under the place where that should lie, which no
+    ledger holds. Raises SetupError where the broker does not answer.
+    """
+    topics = settings.topics
+    lanes = {"live": topics.events(vendor), "redelivery": topics.redelivery(vendor)}
+    async with connect(settings.kafka) as reader:
+        places = accepted_places(await _records(reader, topics.receipts(vendor)), lanes)
+        digests = {
+            _place(record.topic, record.partition, record.offset): _digest_of(record)
+            for topic in lanes.values()
+            for record in await _records(reader, topic)
+        }
+    return Counter(digests.get(place) or place for place in places)
+
+
+def accepted_places(receipts: Sequence[ConsumerRecord], lanes: Mapping[str, str]) -> list[str]:
+    """Return where the accepted vendor records lie; each event once a run."""
+    places: dict[tuple[str, str | None], str] = {}
+    for record in receipts:
+        try:
+            receipt = _decode_receipt(record.value or b"")
+        except msgspec.DecodeError:
+            continue  # the audit names it
+        if receipt.outcome == "accepted":
+            topic = lanes.get(receipt.lane, receipt.lane)
+            place = _place(topic, record.partition, receipt.position)
+            places.setdefault((receipt.source, receipt.run_id), place)
+    return list(places.values())
+
+
+def _digest_of(record: ConsumerRecord) -> str | None:
+    try:
+        return digest(json.loads(record.value or b"")["payload"])
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _place(topic: str, partition: int, offset: int | None) -> str:
+    return f"{topic}/{partition}/{offset}"
+
+
+async def _records(reader: LogReader, topic: str) -> list[ConsumerRecord]:
+    tps = (await reader.partitions([topic]))[topic]
+    starts, ends = await reader.starts(tps), await reader.ends(tps)
+    found: list[ConsumerRecord] = []
+    async for _, records in reader.read(starts, ends, lambda _topic, _read, _total: None):
+        found += records
+    return found
+
+
 async def close_books(
     settings: Settings, sandbox_url: str, report: AuditReport, written: int
 ) -> Closing:
@@ -153,8 +216,9 @@ async def close_books(
     closed = []
     for books in report.vendors:
         key, ledger = books.vendor, ledgers[books.vendor]
-        comparison = None
-        if key not in LEDGERS_WITHOUT_IDS:
-            comparison = compare_with_ledger(report, key, Counter(ledger.ids))
+        ours = report
+        if key in LEDGERS_OF_DIGESTS:
+            ours = replace(report, accepted_ids={key: await accepted_digests(settings, key)})
+        comparison = compare_with_ledger(ours, key, Counter(ledger.ids))
         closed.append(VendorClosing(books, ledger, comparison, ages[key]))
     return Closing(written, report, tuple(closed))
