@@ -109,7 +109,7 @@ async def test_sink_killed_ten_times_under_load_repeats_only_what_was_in_flight(
     env = {"STREAMS_MISO_BATCH_RECORDS": str(BATCH), "STREAMS_MISO_LINGER_SECONDS": "0.05"}
     async with Pipeline(broker, prefix, tmp_path, partitions=PARTITIONS, env=env) as pipeline:
         await pipeline.products("p1")
-        pipeline.sandbox.faults.set("miso:slow,seconds=0.02")
+        pipeline.sandbox.faults.set("miso:slow,seconds=0.1")
         events, kills = await kill_often(pipeline, "miso")
         report = await pipeline.settled(events)
         assert report.vendors[0].accepted == events
