@@ -1,0 +1,307 @@
+"""``streams voyado-schemas list|plan|apply|export``: Voyado's interaction schemas from files."""
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from streams.cli.terminal import plain
+
+if TYPE_CHECKING:
+    from streams.operations.voyado_schemas_definition import Definition
+    from streams.operations.voyado_schemas_plan import PlanRow
+    from streams.settings import Settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Keep Voyado's interaction schemas in files: compare, create, export.",
+)
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON array.")]
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        "--dir",
+        metavar="DIR",
+        help="Folder with one *.json a schema. Without it: the two that the relay sends, as "
+        "shipped, under the ids of the settings.",
+    ),
+]
+
+
+@app.command("list")
+def list_(as_json: JsonFlag = False) -> None:
+    """Show what Voyado has: id, names, and properties; the mail editor writes ids in lower case."""
+    from streams.settings import load_settings
+
+    there = asyncio.run(_registered(load_settings()))
+    if as_json:
+        _echo_json(map(_list_row, there))
+        return
+    for definition in there:
+        _echo(
+            f"{definition.id}  {definition.display_name}  "
+            f"(mail editor: {definition.mail_editor_name})"
+        )
+        for line in _property_lines(definition):
+            _echo(f"  {line}")
+    if not there:
+        typer.echo("Voyado has no interaction schemas.")
+
+
+@app.command("plan")
+def plan(
+    folder: Folder = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit code 1 where a schema is missing or different.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Compare files with what Voyado has; nothing is changed.
+
+    Files that break a rule of Voyado or of the relay: exit code 2, before any request.
+    """
+    from streams.operations.voyado_schemas_plan import State, room_problem
+    from streams.settings import load_settings
+
+    rows = asyncio.run(_plan(load_settings(), folder))
+    if as_json:
+        _echo_json(row.to_json() for row in rows)
+    else:
+        _show_plan(rows)
+    problem = room_problem(rows)
+    if problem is not None:
+        typer.echo(problem, err=True)
+    if check and any(row.state in (State.MISSING, State.DIFFERENT) for row in rows):
+        raise typer.Exit(1)
+
+
+@app.command("apply")
+def apply(
+    folder: Folder = None,
+    replace: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID",
+            help="Delete this one schema with ALL its interactions, and make it anew.",
+        ),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="With --replace: do not ask for the id to be typed.")
+    ] = False,
+) -> None:
+    """Create the schemas that Voyado lacks; those that differ are named and left (exit code 1).
+
+    Voyado cannot change a schema. --replace ID deletes one, and all its interactions of all
+    contacts with it, and makes it anew from its file: that is explained first, refused where the
+    new one is not backward compatible, and done only after the id was typed (or with --yes).
+    """
+    from streams.settings import load_settings
+
+    settings = load_settings()
+    if replace is None:
+        code = asyncio.run(_create(settings, folder))
+    else:
+        code = _replace(settings, folder, replace, yes)
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command("export")
+def export(
+    folder: Annotated[
+        Path, typer.Option("--dir", metavar="DIR", help="Folder for one <id>.json a schema.")
+    ] = Path("voyado-schemas"),
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that have other content.")
+    ] = False,
+) -> None:
+    """Write what Voyado has into files, as plan and apply read them."""
+    from streams.operations.voyado_schemas_files import write_definitions
+    from streams.settings import load_settings
+
+    there = asyncio.run(_registered(load_settings()))
+    for path, was_written in write_definitions(folder, there, overwrite=overwrite):
+        _echo(f"{path}  {'written' if was_written else 'as it was'}")
+    if not there:
+        typer.echo("Voyado has no interaction schemas: nothing was written.")
+
+
+async def _registered(settings: "Settings") -> "list[Definition]":
+    from streams.operations.voyado_schemas import connect
+
+    async with connect(settings) as endpoint:
+        return await endpoint.all()
+
+
+async def _plan(settings: "Settings", folder: Path | None) -> "list[PlanRow]":
+    from streams.operations import voyado_schemas as operations
+    from streams.operations.voyado_schemas_files import load_definitions
+    from streams.operations.voyado_schemas_plan import plan
+
+    files = load_definitions(folder, operations.voyado_settings(settings))
+    return plan(files, await _registered(settings))
+
+
+async def _create(settings: "Settings", folder: Path | None) -> int:
+    from streams.operations.voyado_schemas import connect, create_missing
+    from streams.operations.voyado_schemas_plan import State
+
+    rows = await _plan(settings, folder)
+    async with connect(settings) as endpoint:
+        async for id_ in create_missing(endpoint, rows):
+            typer.echo(f"{id_}  created")
+    for row in rows:
+        if row.state is State.EQUAL:
+            typer.echo(f"{row.id}  equal")
+    differing = [row for row in rows if row.state is State.DIFFERENT]
+    for row in differing:
+        typer.echo(f"{row.id}  different, left as it is")
+        for line in _plan_lines(row):
+            _echo(f"  {line}", err=True)
+    if differing:
+        typer.echo(
+            "Voyado cannot change a schema: give the new one another id, or see what "
+            f"`{_replace_command(folder, differing[0].id)}` would delete.",
+            err=True,
+        )
+    return int(bool(differing))
+
+
+def _replace(settings: "Settings", folder: Path | None, id_: str, yes: bool) -> int:
+    from streams.core.errors import SettingsError
+    from streams.operations import voyado_schemas as operations
+    from streams.operations.voyado_schemas_files import sent_by_relay
+    from streams.operations.voyado_schemas_plan import State
+
+    section = operations.voyado_settings(settings)
+    rows = [row for row in asyncio.run(_plan(settings, folder)) if row.state is not State.NO_FILE]
+    row = next((row for row in rows if row.id == id_), None)
+    if row is None:
+        known = ", ".join(row.id for row in rows)
+        raise SettingsError([f"--replace: no file defines {plain(id_)}; there are: {known}."])
+    if row.state is State.EQUAL:
+        typer.echo(f"{id_} is at Voyado as its file says: nothing was deleted.")
+        return 0
+    if row.state is State.MISSING:
+        typer.echo(f"{id_}: Voyado has none, so there is nothing to delete.")
+        asyncio.run(_create_one(settings, row))
+        return 0
+    judged = operations.judge_replacement(row)
+    is_sent = id_ in sent_by_relay(section)
+    for line in operations.explanation(row, judged, is_sent=is_sent, now_ms=_now_ms()):
+        _echo(line)
+    if not (yes or _is_typed(folder, id_)):
+        typer.echo("That is not the id: nothing was changed.", err=True)
+        return 1
+    deleted_ms = _now_ms()
+    asyncio.run(_replace_one(settings, row))
+    typer.echo(f"{id_}  replaced, its interactions are deleted")
+    if is_sent:
+        typer.echo(f"To be sent again, as said above: {operations.replay_command(deleted_ms)}")
+    return 0
+
+
+def _is_typed(folder: Path | None, id_: str) -> bool:
+    """Ask for the id; raises SettingsError where nobody can answer."""
+    import sys
+
+    from streams.core.errors import SettingsError
+
+    if not sys.stdin.isatty():
+        words = f"Nobody is here to type {id_}, which is asked before it is deleted"
+        command = f"{_replace_command(folder, id_)} --yes"
+        raise SettingsError([f"{words}. Nothing was changed; `{command}` does not ask."])
+    typed = typer.prompt(f"Type {id_} to delete it with all its interactions", default="")
+    return bool(typed.strip() == id_)
+
+
+def _replace_command(folder: Path | None, id_: str) -> str:
+    import shlex
+
+    of_folder = "" if folder is None else f" --dir {shlex.quote(plain(str(folder)))}"
+    return f"streams voyado-schemas apply{of_folder} --replace {id_}"
+
+
+def _now_ms() -> int:
+    import time
+
+    return time.time_ns() // 1_000_000
+
+
+async def _create_one(settings: "Settings", row: "PlanRow") -> None:
+    from streams.operations.voyado_schemas import connect, create_missing
+
+    async with connect(settings) as endpoint:
+        async for id_ in create_missing(endpoint, [row]):
+            typer.echo(f"{id_}  created")
+
+
+async def _replace_one(settings: "Settings", row: "PlanRow") -> None:
+    from streams.operations.voyado_schemas import connect, replace
+
+    assert row.there is not None
+    async with connect(settings) as endpoint:
+        await replace(endpoint, row.there, row.definition)
+
+
+def _show_plan(rows: "list[PlanRow]") -> None:
+    width = max((len(row.id) for row in rows), default=0)
+    for row in rows:
+        _echo(f"{row.id:<{width}}  {row.state:<9}  {row.definition.display_name}".rstrip())
+        for line in _plan_lines(row):
+            _echo(f"{'':<{width}}    {line}")
+    states = [row.state for row in rows]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+    typer.echo(f"{counts}.")
+
+
+def _plan_lines(row: "PlanRow") -> list[str]:
+    return [*map(str, row.differences), *filter(None, [row.remark])]
+
+
+def _property_lines(definition: "Definition") -> Iterable[str]:
+    if not definition.is_readable:
+        yield "Voyado's answer does not show its properties."
+        return
+    width = max(map(len, definition.properties), default=0)
+    for name, rules in definition.properties.items():
+        words = [str(rules.get("type", "")), *filter(None, [rules.get("format")])]
+        words += ["required"] if name in definition.required else []
+        words += ["segmentable"] if rules.get("addToSegmentation") == "true" else []
+        yield f"{name:<{width}}  {' '.join(words):<18}  {rules.get('displayName', '')}".rstrip()
+
+
+def _list_row(definition: "Definition") -> dict[str, Any]:
+    return {
+        "id": definition.id,
+        "display_name": definition.display_name,
+        "mail_editor_name": definition.mail_editor_name,
+        "properties": [
+            {
+                "name": name,
+                "type": rules.get("type"),
+                "format": rules.get("format"),
+                "display_name": rules.get("displayName"),
+                "show_in_contact_card": rules.get("showInContactCard"),
+                "add_to_segmentation": rules.get("addToSegmentation", "false"),
+                "sort_order": rules.get("sortOrder"),
+                "required": name in definition.required,
+            }
+            for name, rules in definition.properties.items()
+        ]
+        if definition.is_readable
+        else None,
+    }
+
+
+def _echo(line: str, *, err: bool = False) -> None:
+    typer.echo(plain(line), err=err)
+
+
+def _echo_json(rows: Iterable[dict[str, Any]]) -> None:
+    import json
+
+    typer.echo(json.dumps(list(rows), indent=2, ensure_ascii=False))
