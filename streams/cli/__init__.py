@@ -12,7 +12,18 @@ from typing import Annotated
 
 import typer
 
-from streams.cli import audit, check, produce, reasons, sandbox, status, topics, worker
+from streams.cli import (
+    audit,
+    check,
+    dead_letters,
+    produce,
+    reasons,
+    sandbox,
+    status,
+    topics,
+    voyado_schemas,
+    worker,
+)
 
 app = typer.Typer(
     name="streams",
@@ -47,9 +58,11 @@ app.command("worker")(worker.worker)
 app.command("status")(status.status)
 app.command("audit")(audit.audit)
 app.command("check")(check.check)
+app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(topics.app, name="topics")
 app.command("produce")(produce.produce)
 app.command("reasons")(reasons.reasons)
+app.add_typer(voyado_schemas.app, name="voyado-schemas")
 app.command("sandbox")(sandbox.sandbox)
 
 

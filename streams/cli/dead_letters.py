@@ -1,0 +1,276 @@
+"""``streams dead-letters list``, ``show`` and ``drop``."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from streams.cli.audit import _moment, _progress
+from streams.cli.terminal import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from streams.operations.dead_letters import Found
+    from streams.operations.dead_letters_book import Group, Letter
+    from streams.settings import Settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="List, show and drop what was given up on, by cause. Sending it again comes with replay.",
+)
+
+Vendor = Annotated[
+    str | None,
+    typer.Option(metavar="V|enrich", help="Only this vendor's; enrich: what was no event at all."),
+]
+Fingerprint = Annotated[str | None, typer.Option(metavar="F", help="Only those of this cause.")]
+EventId = Annotated[str | None, typer.Option(metavar="E", help="Only those of this event.")]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        metavar="T", help="Only those written at T or later: RFC 3339 with offset, or ms."
+    ),
+]
+JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON array.")]
+
+_DETAIL_CHARS = 300
+_CUT_MARGIN_BYTES = 64
+"""A cut letter may be so much smaller than the largest: a character is kept whole."""
+
+
+@app.command("list")
+def list_(
+    vendor: Vendor = None,
+    fingerprint: Fingerprint = None,
+    event_id: EventId = None,
+    since: Since = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """List the open dead letters by cause: how many, since when, an example, the likely fix.
+
+    The letters of equal causes have equal fingerprints. A letter that was dropped or sent again
+    is not open; what failed once more is open again.
+    """
+    from streams.operations.dead_letters_book import group
+
+    _, found = _find(vendor, fingerprint, event_id, since)
+    groups = group(found.open)
+    if as_json:
+        _print_json([one.to_json() for one in groups])
+        return
+    for one in groups:
+        typer.echo("\n".join(group_lines(one)) + "\n")
+    typer.echo(_sum(found, groups))
+
+
+@app.command("show")
+def show(
+    vendor: Vendor = None,
+    fingerprint: Fingerprint = None,
+    event_id: EventId = None,
+    since: Since = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="The newest N (10; with --json all)."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show whole open letters: the vendor's words and the record, keys and addresses masked."""
+    import asyncio
+    import heapq
+    import sys
+
+    from streams.operations.dead_letters import read_whole
+
+    settings, found = _find(vendor, fingerprint, event_id, since)
+    letters = found.open
+    if limit is None and not as_json:
+        limit = 10
+    if limit is not None:
+        letters = heapq.nlargest(limit, letters, key=lambda one: (one.last_ms, one.position))
+    if as_json:
+        printed = 0
+
+        def print_element(letter: "Letter", value: bytes) -> None:
+            nonlocal printed
+            sys.stdout.write(("[\n" if printed == 0 else ",\n") + _json_text(_row(letter, value)))
+            printed += 1
+
+        gone = asyncio.run(read_whole(settings, letters, print_element))
+        typer.echo("\n]" if printed else "[]")
+    else:
+
+        def print_lines(letter: "Letter", value: bytes) -> None:
+            typer.echo("\n".join(letter_lines(letter, value)) + "\n")
+
+        gone = asyncio.run(read_whole(settings, letters, print_lines))
+        typer.echo(_sum(found))
+    if len(letters) < len(found.open):
+        typer.echo(f"These are the newest {len(letters):,}; --limit shows more.", err=True)
+    _tell_gone(gone)
+
+
+@app.command("drop")
+def drop(
+    vendor: Vendor = None,
+    fingerprint: Fingerprint = None,
+    event_id: EventId = None,
+    since: Since = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Close open letters for good: a note of it is appended, nothing is deleted.
+
+    They are listed no more. They stay on their topic until its retention ends, and in the sums of
+    `streams audit` as dead-lettered. A cause that comes again makes new letters.
+    """
+    import asyncio
+    import sys
+    import time
+    from collections import Counter
+
+    from streams.core.errors import SettingsError
+    from streams.core.times import utc_text
+    from streams.operations.dead_letters import drop_letters
+    from streams.operations.dead_letters_book import group
+
+    if not yes and not sys.stdin.isatty():
+        raise SettingsError(["Dropping asks first, and there is no terminal: give --yes to drop."])
+    settings, found = _find(vendor, fingerprint, event_id, since)
+    groups = group(found.open)
+    for one in groups:
+        typer.echo(f"{_heading(one)}: {plain(_cut(one.example.detail))}", err=True)
+    if not found.open:
+        typer.echo(_sum(found), err=True)
+    else:
+        typer.echo(
+            f"{_letters(len(found.open))} will be closed for good: listed no more and never sent. "
+            "They stay on their topics until retention deletes them.",
+            err=True,
+        )
+        if not yes and not typer.confirm("Drop?", err=True):
+            typer.echo("Nothing was dropped.", err=True)
+            raise typer.Exit(1)
+    now = utc_text(time.time_ns() // 1_000_000)
+    done = asyncio.run(drop_letters(settings, found.open, at=now)) if found.open else None
+    dropped = [] if done is None else done.letters
+    if as_json:
+        counts = Counter((one.owner, one.fingerprint, one.reason) for one in dropped)
+        names = ("vendor", "fingerprint", "reason")
+        rows = [dict(zip(names, key, strict=True)) | {"dropped": n} for key, n in counts.items()]
+        _print_json(rows)
+    elif done is not None:
+        typer.echo(f"{_letters(len(dropped))} dropped.")
+    if done is not None:
+        _tell_gone(done.gone)
+
+
+def _find(
+    vendor: str | None, fingerprint: str | None, event_id: str | None, since: str | None
+) -> "tuple[Settings, Found]":
+    import asyncio
+
+    from streams.operations.dead_letters import find_letters
+    from streams.operations.dead_letters_book import Selection
+    from streams.settings import load_settings
+
+    since_ms = None if since is None else _moment(since)
+    settings = load_settings()
+    selection = Selection(vendor, fingerprint, event_id, since_ms)
+    with _progress() as tell:
+        found = asyncio.run(find_letters(settings, selection, tell=tell))
+    for topic, count in found.unreadable.items():
+        words = f"{topic}: {count:,} records are no dead letters, such as {found.examples[topic]}."
+        typer.echo(plain(words), err=True)
+    return settings, found
+
+
+def group_lines(group: "Group") -> list[str]:
+    """Return what ``list`` says of one cause; no control character is left in it."""
+    example = group.example
+    lines = [
+        _heading(group),
+        f"  seen     {group.first_seen} to {group.last_seen}",
+        f"  example  {example.event_id}: {_cut(example.detail)}",
+        f"  fix      {example.fix}",
+    ]
+    return [plain(line) for line in lines]
+
+
+def letter_lines(letter: "Letter", value: bytes) -> list[str]:
+    """Return what ``show`` says of one letter; no control character is left in it."""
+    import msgspec
+
+    from streams.core.dead_letter import MAX_LETTER_BYTES
+
+    whole: dict[str, Any] = msgspec.json.decode(value)
+    given_up = (f"{name} {whole[name]}" for name in ("at", "stage", "attempts") if name in whole)
+    facts: list[tuple[str, Any]] = [
+        ("vendor", letter.owner),
+        ("reason", letter.reason),
+        ("fingerprint", letter.fingerprint),
+        ("event id", letter.event_id),
+        ("source", letter.source),
+        ("given up", ", ".join(given_up)),
+        ("copies", letter.copies if letter.copies > 1 else None),
+        ("status", letter.status),
+        ("detail", letter.detail),
+        ("answer", whole.get("answer")),
+        ("fix", letter.fix),
+    ]
+    lines = [str(letter.position)]
+    lines += [f"  {name:<12} {shown}" for name, shown in facts if shown is not None]
+    cut = len(value) >= MAX_LETTER_BYTES - _CUT_MARGIN_BYTES
+    record, size = whole.get("record"), whole.get("record_bytes")
+    encoded = record.get("base64") if isinstance(record, dict) else None
+    kind = " in base64" if encoded is not None else ""
+    of_bytes = f", {size:,} bytes" if type(size) is int else ""
+    lines.append(f"  record{kind}{of_bytes}{', cut' if cut else ''}:")
+    lines.append(f"    {record if encoded is None else encoded}")
+    return [plain(line) for line in lines]
+
+
+def _row(letter: "Letter", value: bytes) -> dict[str, Any]:
+    """Return a letter as ``show --json`` has it: its own members, and what is known around it."""
+    import msgspec
+
+    row: dict[str, Any] = msgspec.json.decode(value)
+    return row | {"position": str(letter.position), "copies": letter.copies, "fix": letter.fix}
+
+
+def _heading(group: "Group") -> str:
+    count = f"{len(group.letters):,} open"
+    return plain(f"{group.owner}  {group.reason}  {group.fingerprint}  {count}")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _DETAIL_CHARS else f"{text[: _DETAIL_CHARS - 1]}…"
+
+
+def _sum(found: "Found", groups: "Sequence[Group] | None" = None) -> str:
+    resolved = ", ".join(f"{n:,} {plain(action)}" for action, n in found.resolved.most_common())
+    also = f" Closed: {resolved}." if resolved else ""
+    if not found.open:
+        return f"No dead letter is open here.{also}"
+    causes = "" if groups is None else f" of {len(groups):,} cause{'s' if len(groups) > 1 else ''}"
+    return f"{_letters(len(found.open))}{causes} open.{also}"
+
+
+def _letters(count: int) -> str:
+    return f"{count:,} dead letter{'' if count == 1 else 's'}"
+
+
+def _tell_gone(gone: int) -> None:
+    if gone:
+        typer.echo(f"{_letters(gone)} deleted by retention meanwhile.", err=True)
+
+
+def _print_json(rows: list[dict[str, Any]]) -> None:
+    typer.echo(_json_text(rows))
+
+
+def _json_text(value: Any) -> str:
+    """Return JSON in ASCII, which no terminal obeys; a deleting 127 is spelled out, too."""
+    import json
+
+    return json.dumps(value, indent=2).replace("\x7f", "\\u007f")

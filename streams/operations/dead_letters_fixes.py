@@ -1,0 +1,308 @@
+"""The sentence that names what most likely helps, by the words of a dead letter (pure).
+
+No sentence repeats anything of a letter but the names of fields that stand here. The table is
+long because it is one: a cause a row.
+"""
+
+import re
+from typing import NamedTuple
+
+
+class _Rule(NamedTuple):
+    """The first rule that fits a letter gives its sentence."""
+
+    reason: str
+    fix: str
+    words: str = ""
+    """A pattern that the letter's detail must contain."""
+    owner: str = ""
+    """A vendor's key, or ``enrich``; empty: any."""
+    status: int = 0
+    """HTTP status; 0: any, or none."""
+
+
+_PRODUCER = "The producer must send"
+_STRANGER = (
+    "Something other than enrichment writes to this vendor's events topic: find that producer and "
+    "stop it, for only this relay may write there."
+)
+_REPORT = "please report it with what `streams dead-letters show` prints for it"
+_MISO_SCHEMA = "compare the record with Miso's interaction schema"
+_COMPARE_SCHEMA = "`streams voyado-schemas plan` compares the registered schema with what is sent"
+
+_RULES: tuple[_Rule, ...] = (
+    _Rule(
+        "empty",
+        "The producer writes records without a value to a topic of events; only shop.users and "
+        "shop.products take tombstones.",
+    ),
+    _Rule(
+        "invalid_json",
+        _STRANGER,
+        "^no vendor record",
+    ),
+    _Rule("invalid_json", f"{_PRODUCER} its JSON encoded as UTF-8.", "UTF-8"),
+    _Rule(
+        "invalid_json",
+        f"{_PRODUCER} one JSON object a record, not a list or a bare value.",
+        "not an object",
+    ),
+    _Rule(
+        "invalid_json",
+        f"{_PRODUCER} integers of at most 64 bits and finite numbers; longer ids as strings.",
+        "64 bits|not finite|out of range",
+    ),
+    _Rule("invalid_json", f"{_PRODUCER} less deeply nested JSON.", "nested deeper"),
+    _Rule(
+        "invalid_json",
+        f"{_PRODUCER} strict JSON (RFC 8259): look at the record for a text that was cut off, "
+        "single quotes, comments, or a schema registry's leading bytes.",
+    ),
+    _Rule(
+        "invalid_field",
+        f"{_PRODUCER} `timestamp` in milliseconds; if it sends seconds, set timestamp_format = "
+        '"s" in [source.clicks] or [source.add-to-carts].',
+        "^timestamp: .*(before the year 2000|after the year 9999)",
+    ),
+    _Rule(
+        "invalid_field",
+        f"{_PRODUCER} `timestamp` as RFC 3339 with an offset, such as 2026-05-01T08:00:00Z, or as "
+        "integer milliseconds since the epoch; for another form set timestamp_format in "
+        "[source.clicks] or [source.add-to-carts].",
+        "^timestamp:",
+    ),
+    *(
+        _Rule(
+            "invalid_field",
+            f"{_PRODUCER} `{field}`; where the shop's records call it otherwise, map it in "
+            "[source.clicks.fields] or [source.add-to-carts.fields].",
+            f"^{field}: it is required",
+        )
+        for field in ("anonymous_id", "product_id")
+    ),
+    _Rule(
+        "invalid_field",
+        f"{_PRODUCER} `anonymous_id` as a string of 1 to 512 characters.",
+        "^anonymous_id:",
+    ),
+    _Rule(
+        "invalid_field",
+        f"{_PRODUCER} `product_id` as a string of 1 to 512 characters, not as a number.",
+        "^product_id:",
+    ),
+    _Rule(
+        "invalid_field",
+        f"{_PRODUCER} `event_id` as a string of at most 128 characters, or leave it out.",
+        "^event_id:",
+    ),
+    _Rule(
+        "invalid_field",
+        f"{_PRODUCER} `quantity` as an integer of at least 1, or leave it out.",
+        "^quantity:",
+    ),
+    _Rule(
+        "invalid_field",
+        f"{_PRODUCER} `consent` as an object of vendor keys with true or false, such as "
+        '{"miso": true}, or leave it out.',
+        "^consent",
+    ),
+    _Rule(
+        "invalid_field",
+        f"{_PRODUCER} the field that the detail names in the shape that raw events have, or a "
+        "field map must name another.",
+    ),
+    _Rule(
+        "key_mismatch",
+        "The producer must use `anonymous_id` as the record's key, with the partitioner murmur2 "
+        "(librdkafka: murmur2_random), so that an event meets its visitor's row.",
+    ),
+    _Rule(
+        "too_large",
+        f"{_PRODUCER} events of at most 256 KiB: look for pages, titles or payloads copied into "
+        "the event whole.",
+        owner="enrich",
+    ),
+    _Rule(
+        "too_large",
+        f"{_PRODUCER} shorter texts (page, campaign, user_agent, category, name): mapped for this "
+        "vendor, the event is over 256 KiB.",
+    ),
+    _Rule(
+        "invalid_payload",
+        "Shorten that id at its source: Miso takes user_id up to 512, anonymous_id up to 1,024 "
+        "and product_ids up to 512 characters.",
+        "takes at most",
+        "miso",
+    ),
+    _Rule(
+        "invalid_payload",
+        f"{_COMPARE_SCHEMA}; then correct the schema, or the setting [voyado] click_schema_id or "
+        "add_to_cart_schema_id that names it.",
+        "^schema ",
+        "voyado",
+    ),
+    _Rule(
+        "invalid_payload",
+        _STRANGER,
+        "no interaction",
+        "voyado",
+    ),
+    _Rule(
+        "invalid_payload",
+        f"What would be sent breaks the vendor's own rules: correct the field that the detail "
+        f"names at its source; if it looks right there, {_REPORT}.",
+    ),
+    _Rule(
+        "unknown_contact",
+        "Voyado Engage has no contact of this id (deleted or merged): correct `contact_id` in the "
+        "visitor's row of shop.users, or leave it out so that custom_key is looked up.",
+    ),
+    _Rule("defect", f"A fault of this relay, not of the event: {_REPORT}."),
+    _Rule(
+        "rejected",
+        "The request was too large for the vendor: set [miso] batch_bytes lower; an event that is "
+        "refused by itself must become smaller at its source.",
+        owner="miso",
+        status=413,
+    ),
+    _Rule(
+        "rejected",
+        "The event is too large for the vendor: shorten its texts at their source.",
+        status=413,
+    ),
+    _Rule(
+        "rejected",
+        "The id is not in Miso's catalogue: upload the product there, or choose by [miso] "
+        "product_id (sku or product_id) which of the shop's ids the catalogue knows.",
+        "product_ids|product_group_ids",
+        "miso",
+    ),
+    _Rule(
+        "rejected",
+        "Miso refuses the time of the event: look at what the producer sends as `timestamp` "
+        "(far past or future), or set [miso] max_age_hours.",
+        r"\btimestamp\b",
+        "miso",
+    ),
+    _Rule(
+        "rejected",
+        f"Miso refuses an id of the visitor: {_MISO_SCHEMA}; correct it in the event or in the "
+        "visitor's row of shop.users.",
+        r"\b(user_id|anonymous_id)\b",
+        "miso",
+    ),
+    _Rule(
+        "rejected",
+        "The producer must send `miso_id` as the UUID that Miso's answer gave, or leave it out.",
+        r"\bmiso_id\b",
+        "miso",
+    ),
+    _Rule(
+        "rejected",
+        "The producer must send `quantity` as an integer of at least 1.",
+        r"\bquantities\b",
+        "miso",
+    ),
+    _Rule(
+        "rejected",
+        "Miso refuses the kind of event: correct [miso] click_type.",
+        r"(^|\W)type (is invalid|was|must|:)",
+        "miso",
+    ),
+    _Rule(
+        "rejected",
+        "Miso refuses what surrounds the event: correct the member of `page`, `campaign`, "
+        "`locale` or `region` that the detail names at its source.",
+        r"\bcontext\b",
+        "miso",
+    ),
+    _Rule(
+        "rejected",
+        f"Miso refuses this record: {_MISO_SCHEMA}; correct the producer, or, if the record looks "
+        f"right, {_REPORT}.",
+        owner="miso",
+    ),
+    _Rule(
+        "rejected",
+        "8SELECT refuses the sku: correct `sku` in shop.products or in the event, and see that "
+        "8SELECT's product feed has it.",
+        r"\bsku\b",
+        "eightselect",
+    ),
+    _Rule(
+        "rejected",
+        "8SELECT refuses the visitor's id: `eightselect_user_id` must be the UUID in the cookie "
+        "_8s_cid, or be left out.",
+        r"/user\b|\buser[ ._]?id\b",
+        "eightselect",
+    ),
+    _Rule(
+        "rejected",
+        "8SELECT refuses the content: the producer must send `content` with a type of customSet, "
+        "matchingProductClusters or similarProducts and the id that 8SELECT gave.",
+        r"\bcontent\b|customSet|matchingProductClusters|similarProducts",
+        "eightselect",
+    ),
+    _Rule(
+        "rejected",
+        "8SELECT refuses price, currency or quantity: send prices from 0 on, ISO 4217 currencies "
+        "and whole quantities from 1 on, in the event or in shop.products.",
+        "price|currency|quantity|amount",
+        "eightselect",
+    ),
+    _Rule(
+        "rejected",
+        "8SELECT refuses this event: look at the place that the detail names; correct the "
+        f"producer, or, if the event looks right, {_REPORT}.",
+        owner="eightselect",
+    ),
+    _Rule(
+        "rejected",
+        f"Voyado said yes and stored nothing: {_COMPARE_SCHEMA}.",
+        "was not stored",
+        "voyado",
+    ),
+    _Rule(
+        "rejected",
+        "Voyado refuses the contact's id: `contact_id` in shop.users must be the long GUID of a "
+        "contact, not the short form of links in mails.",
+        "contact",
+        "voyado",
+    ),
+    _Rule(
+        "rejected",
+        "Voyado refuses the time of the event: look at what the producer sends as `timestamp`.",
+        "created.?date",
+        "voyado",
+    ),
+    _Rule(
+        "rejected",
+        f"Voyado refuses the interaction: {_COMPARE_SCHEMA}; if they agree, ask Voyado's support "
+        "with the words of the detail.",
+        owner="voyado",
+    ),
+    _Rule(
+        "rejected",
+        "The vendor refuses this very event: correct what the detail names at its source.",
+    ),
+)
+_COMPILED = tuple((rule, re.compile(rule.words, re.IGNORECASE)) for rule in _RULES)
+
+_MAX_WORDS = 1_000
+UNKNOWN = (
+    "Nothing is known of this reason here: look at the letter with `streams dead-letters show`."
+)
+
+
+def likely_fix(owner: str, reason: str, detail: str, status: int | None = None) -> str:
+    """Return the sentence for a letter, whatever its words; ``owner``: a vendor or ``enrich``."""
+    words = detail[:_MAX_WORDS]
+    for rule, pattern in _COMPILED:
+        if (
+            rule.reason == reason
+            and rule.owner in {"", owner}
+            and rule.status in {0, status}
+            and pattern.search(words)
+        ):
+            return rule.fix
+    return UNKNOWN
