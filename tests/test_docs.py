@@ -149,7 +149,7 @@ def test_every_topic_has_an_entry() -> None:
 def test_every_topic_in_the_documents_exists() -> None:
     """No topic is named that ``streams topics create`` does not make."""
     made = {spec.name for spec in Topics().specs((*VENDORS, "<v>"), 6)}
-    named = re.findall(r"\b(?:shop|enrich|vendor)\.[a-z<>.-]+[a-z]", ALL_WORDS)
+    named = re.findall(r"(?<![\w-])(?:shop|enrich|vendor)\.[a-z<>.-]+[a-z]", ALL_WORDS)
     assert {name for name in named if "-" in name or name.startswith(("shop.", "vendor."))} <= made
 
 
@@ -182,7 +182,7 @@ def test_every_command_in_the_documents_is_understood(page: Path) -> None:
         elif words[0] == "make":
             assert words[1] in targets, words
         else:
-            known = ("pip", "kafka-console-consumer.sh", "kafka-consumer-groups.sh")
+            known = ("pip", "docker", "kafka-consumer-groups.sh")
             assert words[0] in known, words
 
 
@@ -222,7 +222,8 @@ def test_the_ports_in_the_runbook_are_those_of_the_workers() -> None:
     """Offsets of each stage from the first port."""
     settings = load_settings({})
     first = settings.web_port(ENRICH)
-    assert (first, settings.web_port("miso"), settings.web_port(ENRICH, 1)) == (6066, 6069, 6076)
+    others = [settings.web_port(stage) for stage in ("eightselect", "voyado", "miso")]
+    assert (first, others, settings.web_port(ENRICH, 1)) == (6066, [6067, 6068, 6069], 6076)
 
 
 def test_every_state_of_a_vendor_has_an_entry() -> None:
@@ -280,6 +281,36 @@ def test_names_of_code_in_the_documents_are_in_that_code(page: Path) -> None:
             for name in link.words.strip("`").split("."):
                 defined = rf"(?m)^\s*(?:(?:async )?def |class )?{name}\b"
                 assert re.search(defined, code), link
+
+
+def test_quoted_code_stands_in_the_file_that_is_linked_before_it() -> None:
+    """Word for word, in the page on adding a vendor."""
+    page = ROOT / "docs" / "adding-a-vendor.md"
+    parts = re.split(r"(?m)^```python\n(.*?)^```$", page.read_text("utf-8"), flags=re.DOTALL)
+    file = page
+    quoted = []
+    for number, part in enumerate(parts):
+        if number % 2:
+            assert part in file.read_text("utf-8"), f"{file}:\n{part}"
+            quoted.append(file.name)
+            continue
+        for target in re.findall(r"\]\(([^)\s]+/fourth_vendor/[^)\s]+\.py)\)", part):
+            file = (page.parent / target).resolve()
+    assert quoted == ["settings.py", "mapping.py", "mapping.py", "api.py", "api.py", "__init__.py"]
+
+
+def test_services_and_profiles_in_the_documents_are_those_of_compose() -> None:
+    """``--profile`` and ``--scale`` name what docker-compose.yml has; ``RELAY_…`` it reads."""
+    compose = (ROOT / "docker-compose.yml").read_text("utf-8")
+    profiles = set(re.findall(r"--profile (\S+)", ALL_WORDS)) | set(
+        re.findall(r"[Pp]rofile `(\w+)`", ALL_WORDS)
+    )
+    assert profiles == {"sandbox", "sample"}
+    assert all(f"profiles: [{profile}]" in compose for profile in profiles)
+    for service in re.findall(r"--scale (\w+)=", ALL_WORDS):
+        assert f"\n  {service}:\n" in compose
+    for name in re.findall(r"RELAY_\w+", ALL_WORDS):
+        assert f"${{{name}:-" in compose, name
 
 
 def test_the_readme_is_read_in_one_go() -> None:

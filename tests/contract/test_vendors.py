@@ -1,9 +1,10 @@
-"""What every vendor promises, asked of each one in the registry.
+"""What every vendor promises, asked of each one in the registry, and of one that is made up.
 
 A newcomer supplies ``tests/vendors/<key>/examples.py`` and inherits all of this.
 """
 
 import importlib.util
+import inspect
 import re
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,7 @@ from streams.core.outcome import DeadLetterReason, Fate, SkipReason
 from streams.core.rows import Product, User
 from streams.vendors import VENDORS, plan_for
 from streams.vendors.base import HttpAnswer, Vendor
+from tests.contract.fourth_vendor.example import VENDOR as EXAMPLE
 
 KAFKA_MS = 1_795_168_800_000
 CLICK = {
@@ -55,7 +57,7 @@ SMALLEST = {
 USER = User(
     user_id="u-row",
     contact_id="5c0d7a52-6f0a-4f1c-8a3e-1d2c3b4a5f66",
-    consent=dict.fromkeys(VENDORS, True),
+    consent=dict.fromkeys([*VENDORS, EXAMPLE.key], True),
 )
 PRODUCT = Product("8S-row", "8S-10", "Shirt", "Acme", ["Men", "Shirts"], 24.9, "EUR")
 PRIVATE = ("203.0.113.77", "2001:db8::1")
@@ -65,6 +67,8 @@ PRIVATE = ("203.0.113.77", "2001:db8::1")
 def examples(key: str) -> ModuleType:
     """Return the vendor's examples."""
     path = Path(__file__).parents[1] / "vendors" / key / "examples.py"
+    if key == EXAMPLE.key:
+        path = Path(__file__).parent / "fourth_vendor" / "examples.py"
     spec = importlib.util.spec_from_file_location(f"examples_of_{key}", path)
     assert spec is not None
     assert spec.loader is not None
@@ -73,9 +77,9 @@ def examples(key: str) -> ModuleType:
     return module
 
 
-@pytest.fixture(params=VENDORS.values(), ids=lambda vendor: vendor.key)
+@pytest.fixture(params=[*VENDORS.values(), EXAMPLE], ids=lambda vendor: vendor.key)
 def vendor(request: pytest.FixtureRequest) -> Vendor:
-    """Each registered vendor in turn."""
+    """Each registered vendor in turn, then the made-up one."""
     chosen = request.param
     assert isinstance(chosen, Vendor)
     return chosen
@@ -263,7 +267,9 @@ def test_retry_after_is_obeyed_up_to_an_hour(vendor: Vendor) -> None:
 
 def test_facts_are_written_down_with_their_date(vendor: Vendor) -> None:
     """The README names each property that is sent, and when the facts were checked."""
-    text = (Path(vendors.__file__).parent / vendor.key / "README.md").read_text(encoding="utf-8")
+    folder = Path(inspect.getfile(vendor.settings)).parent
+    assert folder.name == vendor.key
+    text = (folder / "README.md").read_text(encoding="utf-8")
     assert re.search(r"20\d\d-\d\d-\d\d", text)
     for name in {*examples(vendor.key).CLICK_PAYLOAD, *examples(vendor.key).ADD_TO_CART_PAYLOAD}:
         assert f"`{name}`" in text, name

@@ -1,0 +1,73 @@
+"""Example's events API: payloads → request, answer → verdict."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from streams.core.outcome import Fate, Verdict
+from streams.vendors.answers import (
+    fate_of_status,
+    is_html,
+    one_line,
+    read_json,
+    retry_after_seconds,
+    text_of,
+)
+from streams.vendors.base import HttpAnswer, HttpRequest
+
+from .settings import ExampleSettings
+
+PATH = "/v2/events"
+MAX_EVENTS = 100
+"""[D]: "no more than 100 events a request"."""
+MAX_BODY_BYTES = 64 * 1024
+"""[D]: "requests above 64 KiB are refused"."""
+
+_HEAD = b'{"events":['
+_TAIL = b"]}"
+MAX_PAYLOAD_BYTES = MAX_BODY_BYTES - len(_HEAD) - len(_TAIL)
+"""What is left for payloads and the commas between them."""
+
+
+def build_request(payloads: Sequence[bytes], settings: ExampleSettings) -> HttpRequest:
+    """Return the request that carries exactly these encoded events, in order."""
+    body = b"".join((_HEAD, b",".join(payloads), _TAIL))
+    return HttpRequest("POST", PATH, _headers(settings), body)
+
+
+def build_probe(settings: ExampleSettings) -> HttpRequest:
+    """Return a request without events: key and address are checked, nothing is stored [D]."""
+    return build_request((), settings)
+
+
+def _headers(settings: ExampleSettings) -> Mapping[str, str]:
+    key = "" if settings.api_key is None else settings.api_key.get_secret_value()
+    return {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
+
+
+def classify(answer: HttpAnswer, count: int) -> Verdict:
+    """Return the verdict on a request of ``count`` events; total over every answer."""
+    if answer.status is None:
+        fate = Fate.UNCLEAR if answer.was_sent else Fate.UNAVAILABLE
+        return Verdict(fate, one_line(answer.failure) or "no answer came")
+    fate = fate_of_status(answer.status)
+    if fate is Fate.ACCEPTED and is_html(answer):
+        fate = Fate.MISCONFIGURED  # a proxy answered, not Example
+    waits = fate in {Fate.THROTTLED, Fate.UNAVAILABLE}
+    return Verdict(
+        fate,
+        f"{answer.status} {text_of(answer)}".strip(),
+        answer.status,
+        retry_after_seconds=retry_after_seconds(answer.headers) if waits else None,
+        refused=_refused(read_json(answer.body), count) if fate is Fate.REJECTED else {},
+    )
+
+
+def _refused(body: Any, count: int) -> dict[int, str]:
+    """Return index → words for each event that ``errors`` names; a body of another form, none."""
+    errors = body.get("errors") if type(body) is dict else None
+    named: dict[int, str] = {}
+    for error in errors if type(errors) is list else ():
+        index = error.get("index") if type(error) is dict else None
+        if type(index) is int and 0 <= index < count:
+            named[index] = one_line(str(error.get("reason"))) or "refused"
+    return named
