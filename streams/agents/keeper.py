@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from itertools import chain
 from time import time
 from typing import NamedTuple
@@ -23,7 +23,7 @@ log = logging.getLogger("streams.sink")
 
 AGES_OF_A_REQUEST = 20
 """How many of a request's events are measured for the ages that are shown."""
-FLUSH_SECONDS = 2.0
+FLUSH_SECONDS = 1.0
 """What writing the last receipts may take when the worker stops or a partition goes."""
 
 
@@ -35,6 +35,8 @@ class Settlement(NamedTuple):
     reason: str | None
     verdict: Verdict | None
     words: str = ""
+    kept: asyncio.Future[None] | None = None
+    """Done once the outcome is kept."""
 
 
 class Keeper:
@@ -84,12 +86,14 @@ class Keeper:
 
     # -- the courier's desk
 
-    def accepted(self, items: tuple[Item, ...], verdict: Verdict) -> None:
-        """Keep that the vendor took these events."""
+    def accepted(self, items: tuple[Item, ...], verdict: Verdict) -> Awaitable[None]:
+        """Keep that the vendor took these events; return what is done once that is kept."""
+        kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         now_ms = time() * 1000
         sampled = items[:: 1 + len(items) // AGES_OF_A_REQUEST]
         self._tally.note_ages([(now_ms - happened_ms(item)) / 1000 for item in sampled])
-        self.keep(Settlement(items, Outcome.ACCEPTED, None, verdict))
+        self.keep(Settlement(items, Outcome.ACCEPTED, None, verdict, kept=kept))
+        return kept
 
     def rejected(self, item: Item, words: str, verdict: Verdict) -> None:
         """Keep that the vendor refused this event, in its own words."""
@@ -136,6 +140,8 @@ class Keeper:
             self._settled(partition)
         for settlement in settlements:
             self._count(settlement)
+            if settlement.kept is not None and not settlement.kept.done():
+                settlement.kept.set_result(None)
 
     async def _write_letters(self, settlements: list[Settlement], at: str) -> None:
         """Write dead letters first: a receipt is what says that nothing more is to be done."""

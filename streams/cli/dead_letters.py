@@ -133,10 +133,13 @@ def drop(
     from streams.core.times import utc_text
     from streams.operations.dead_letters import drop_letters
     from streams.operations.dead_letters_book import group
+    from streams.telemetry import setup_logging
 
     if not yes and not sys.stdin.isatty():
         raise SettingsError(["Dropping asks first, and there is no terminal: give --yes to drop."])
     settings, found = _find(vendor, fingerprint, event_id, since)
+    # What goes wrong ends in a sentence; a producer's retries are not news.
+    setup_logging(stream=sys.stderr, level="ERROR", secrets=settings.secrets())
     groups = group(found.open)
     for one in groups:
         typer.echo(f"{_heading(one)}: {plain(_cut(one.example.detail))}", err=True)
@@ -152,17 +155,15 @@ def drop(
             typer.echo("Nothing was dropped.", err=True)
             raise typer.Exit(1)
     now = utc_text(time.time_ns() // 1_000_000)
-    done = asyncio.run(drop_letters(settings, found.open, at=now)) if found.open else None
-    dropped = [] if done is None else done.letters
+    done = asyncio.run(drop_letters(settings, found.open, at=now))
     if as_json:
-        counts = Counter((one.owner, one.fingerprint, one.reason) for one in dropped)
+        counts = Counter((one.owner, one.fingerprint, one.reason) for one in done.letters)
         names = ("vendor", "fingerprint", "reason")
         rows = [dict(zip(names, key, strict=True)) | {"dropped": n} for key, n in counts.items()]
         _print_json(rows)
-    elif done is not None:
-        typer.echo(f"{_letters(len(dropped))} dropped.")
-    if done is not None:
-        _tell_gone(done.gone)
+    elif found.open:
+        typer.echo(f"{_letters(len(done.letters))} dropped.")
+    _tell_gone(done.gone)
 
 
 def _find(

@@ -1,9 +1,8 @@
 """``streams voyado-schemas list|plan|apply|export``: Voyado's interaction schemas from files."""
 
 import asyncio
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -34,21 +33,14 @@ Folder = Annotated[
 @app.command("list")
 def list_(as_json: JsonFlag = False) -> None:
     """Show what Voyado has: id, names, and properties; the mail editor writes ids in lower case."""
+    from streams.cli.voyado_schemas_view import echo_json, list_row, show_list
     from streams.settings import load_settings
 
     there = asyncio.run(_registered(load_settings()))
     if as_json:
-        _echo_json(map(_list_row, there))
-        return
-    for definition in there:
-        _echo(
-            f"{definition.id}  {definition.display_name}  "
-            f"(mail editor: {definition.mail_editor_name})"
-        )
-        for line in _property_lines(definition):
-            _echo(f"  {line}")
-    if not there:
-        typer.echo("Voyado has no interaction schemas.")
+        echo_json(map(list_row, there))
+    else:
+        show_list(there)
 
 
 @app.command("plan")
@@ -63,14 +55,15 @@ def plan(
 
     Files that break a rule of Voyado or of the relay: exit code 2, before any request.
     """
+    from streams.cli.voyado_schemas_view import echo_json, show_plan
     from streams.operations.voyado_schemas_plan import State, room_problem
     from streams.settings import load_settings
 
     rows = asyncio.run(_plan(load_settings(), folder))
     if as_json:
-        _echo_json(row.to_json() for row in rows)
+        echo_json(row.to_json() for row in rows)
     else:
-        _show_plan(rows)
+        show_plan(rows)
     problem = room_problem(rows)
     if problem is not None:
         typer.echo(problem, err=True)
@@ -119,12 +112,13 @@ def export(
     ] = False,
 ) -> None:
     """Write what Voyado has into files, as plan and apply read them."""
+    from streams.cli.voyado_schemas_view import echo
     from streams.operations.voyado_schemas_files import write_definitions
     from streams.settings import load_settings
 
     there = asyncio.run(_registered(load_settings()))
     for path, was_written in write_definitions(folder, there, overwrite=overwrite):
-        _echo(f"{path}  {'written' if was_written else 'as it was'}")
+        echo(f"{path}  {'written' if was_written else 'as it was'}")
     if not there:
         typer.echo("Voyado has no interaction schemas: nothing was written.")
 
@@ -146,6 +140,7 @@ async def _plan(settings: "Settings", folder: Path | None) -> "list[PlanRow]":
 
 
 async def _create(settings: "Settings", folder: Path | None) -> int:
+    from streams.cli.voyado_schemas_view import echo, plan_lines
     from streams.operations.voyado_schemas import connect, create_missing
     from streams.operations.voyado_schemas_plan import State
 
@@ -159,8 +154,8 @@ async def _create(settings: "Settings", folder: Path | None) -> int:
     differing = [row for row in rows if row.state is State.DIFFERENT]
     for row in differing:
         typer.echo(f"{row.id}  different, left as it is")
-        for line in _plan_lines(row):
-            _echo(f"  {line}", err=True)
+        for line in plan_lines(row):
+            echo(f"  {line}", err=True)
     if differing:
         typer.echo(
             "Voyado cannot change a schema: give the new one another id, or see what "
@@ -171,6 +166,7 @@ async def _create(settings: "Settings", folder: Path | None) -> int:
 
 
 def _replace(settings: "Settings", folder: Path | None, id_: str, yes: bool) -> int:
+    from streams.cli.voyado_schemas_view import echo
     from streams.core.errors import SettingsError
     from streams.operations import voyado_schemas as operations
     from streams.operations.voyado_schemas_files import sent_by_relay
@@ -192,7 +188,7 @@ def _replace(settings: "Settings", folder: Path | None, id_: str, yes: bool) -> 
     judged = operations.judge_replacement(row)
     is_sent = id_ in sent_by_relay(section)
     for line in operations.explanation(row, judged, is_sent=is_sent, now_ms=_now_ms()):
-        _echo(line)
+        echo(line)
     if not (yes or _is_typed(folder, id_)):
         typer.echo("That is not the id: nothing was changed.", err=True)
         return 1
@@ -245,63 +241,3 @@ async def _replace_one(settings: "Settings", row: "PlanRow") -> None:
     assert row.there is not None
     async with connect(settings) as endpoint:
         await replace(endpoint, row.there, row.definition)
-
-
-def _show_plan(rows: "list[PlanRow]") -> None:
-    width = max((len(row.id) for row in rows), default=0)
-    for row in rows:
-        _echo(f"{row.id:<{width}}  {row.state:<9}  {row.definition.display_name}".rstrip())
-        for line in _plan_lines(row):
-            _echo(f"{'':<{width}}    {line}")
-    states = [row.state for row in rows]
-    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-    typer.echo(f"{counts}.")
-
-
-def _plan_lines(row: "PlanRow") -> list[str]:
-    return [*map(str, row.differences), *filter(None, [row.remark])]
-
-
-def _property_lines(definition: "Definition") -> Iterable[str]:
-    if not definition.is_readable:
-        yield "Voyado's answer does not show its properties."
-        return
-    width = max(map(len, definition.properties), default=0)
-    for name, rules in definition.properties.items():
-        words = [str(rules.get("type", "")), *filter(None, [rules.get("format")])]
-        words += ["required"] if name in definition.required else []
-        words += ["segmentable"] if rules.get("addToSegmentation") == "true" else []
-        yield f"{name:<{width}}  {' '.join(words):<18}  {rules.get('displayName', '')}".rstrip()
-
-
-def _list_row(definition: "Definition") -> dict[str, Any]:
-    return {
-        "id": definition.id,
-        "display_name": definition.display_name,
-        "mail_editor_name": definition.mail_editor_name,
-        "properties": [
-            {
-                "name": name,
-                "type": rules.get("type"),
-                "format": rules.get("format"),
-                "display_name": rules.get("displayName"),
-                "show_in_contact_card": rules.get("showInContactCard"),
-                "add_to_segmentation": rules.get("addToSegmentation", "false"),
-                "sort_order": rules.get("sortOrder"),
-                "required": name in definition.required,
-            }
-            for name, rules in definition.properties.items()
-        ]
-        if definition.is_readable
-        else None,
-    }
-
-
-def _echo(line: str, *, err: bool = False) -> None:
-    typer.echo(plain(line), err=err)
-
-
-def _echo_json(rows: Iterable[dict[str, Any]]) -> None:
-    import json
-
-    typer.echo(json.dumps(list(rows), indent=2, ensure_ascii=False))

@@ -7,7 +7,7 @@ good. What the vendor has not judged goes again, however long that takes; nothin
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from streams.core.batching import Batcher, MicroBatch
@@ -19,6 +19,8 @@ from streams.vendors.base import Vendor
 
 log = logging.getLogger("streams.delivery")
 
+CLOSE_SECONDS = 30.0
+"""So long a rebalance waits for a vendor that hangs; then the request counts as unanswered."""
 ANSWERED_BY_THEN_SECONDS = 30.0
 """After this long a vendor has finished a request that a dead worker left behind."""
 
@@ -26,8 +28,12 @@ ANSWERED_BY_THEN_SECONDS = 30.0
 class Desk(Protocol):
     """Who keeps the outcomes: writes receipts and dead letters, then settles."""
 
-    def accepted(self, items: tuple[Item, ...], verdict: Verdict) -> None:
-        """Keep that the vendor took these events."""
+    def accepted(self, items: tuple[Item, ...], verdict: Verdict) -> Awaitable[None] | None:
+        """Keep that the vendor took these events.
+
+        Return what to wait for before their strand goes on: a request that begins before the last
+        one's receipts are kept is one more that a crash could repeat.
+        """
 
     def rejected(self, item: Item, words: str, verdict: Verdict) -> None:
         """Keep that the vendor refused this event, in its own words."""
@@ -66,6 +72,8 @@ class Courier:
         self._gate_timer: asyncio.TimerHandle | None = None
         self._probing: asyncio.Task[None] | None = None
         self._concurrency = vendor.concurrency(settings)
+        self._asking = 0
+        """Conversations under way; requests whose receipts are being kept no longer count."""
         self._left_open: dict[int, int] = {}
         self.line = Line(vendor, settings, sender, clock)
         self.batch_causes: Counter[str] = Counter()
@@ -120,7 +128,11 @@ class Courier:
             strand.closed = True
             self._cancel_timer(strand)
         if requests := self._by_partition.get(partition):
-            await asyncio.wait(set(requests))
+            _, hanging = await asyncio.wait(set(requests), timeout=CLOSE_SECONDS)
+            for request in hanging:
+                request.cancel()
+            if hanging:
+                await asyncio.wait(hanging)
 
     async def quiesce(self, seconds: float) -> None:
         """Begin no request and wait at most this long for the answers of those under way."""
@@ -171,6 +183,7 @@ class Courier:
             return
         self._cancel_timer(strand)
         self.line.gate.started()
+        self._asking += 1
         task = asyncio.ensure_future(self._deliver(strand, batch))
         self._requests.add(task)
         self._by_partition.setdefault(strand.partition, set()).add(task)
@@ -195,11 +208,7 @@ class Courier:
 
     def _may_begin(self, now: float) -> bool:
         line = self.line
-        return (
-            not line.is_quiet
-            and line.gate.may_send(now)
-            and len(self._requests) < self._concurrency
-        )
+        return not line.is_quiet and line.gate.may_send(now) and self._asking < self._concurrency
 
     def _set_timer(self, strand: Strand, now: float) -> None:
         due = strand.due_at()
@@ -221,7 +230,11 @@ class Courier:
 
     async def _deliver(self, strand: Strand, batch: MicroBatch[Item]) -> None:
         self.batch_causes[batch.cause] += 1
-        verdict, sent = await self.line.converse(batch)
+        try:
+            verdict, sent = await self.line.converse(batch)
+        finally:
+            self._asking -= 1
+        self._consider_held()
         for item in batch.positions:
             item.attempts += sent
         if verdict is None:
@@ -231,8 +244,10 @@ class Courier:
             return
         match verdict.fate:
             case Fate.ACCEPTED:
+                kept = self._desk.accepted(batch.positions, verdict)
+                if kept is not None:
+                    await kept
                 strand.answered()
-                self._desk.accepted(batch.positions, verdict)
             case Fate.REJECTED:
                 strand.answered()
                 self._sort_out(strand, batch, verdict)

@@ -24,6 +24,8 @@ MAX_TOPICS = 4
 """Raw topics whose marks are kept; there are two, and strangers may have invented some."""
 MAX_TOPIC_CHARS = 249
 MAX_OFFSET_DIGITS = 18
+CLOCK_SKEW_MS = 5 * 60 * 1000
+"""A receipt's Kafka time is its sink's clock, the vendor record's is that of enrichment's host."""
 OTHER_BYTES = 60
 """Of them at most, for names, brackets and the receipts' offset."""
 
@@ -126,7 +128,7 @@ class Progress:
         mark = (offset, max(newest_ms, raw_ms))
         self._marks_ahead[topic] = mark
         self._order.append((position, topic, mark))
-        if known is None or (known.source == source and known.at_ms >= written_ms):
+        if known is None or (known.source == source and known.at_ms >= written_ms - CLOCK_SKEW_MS):
             self._settled[position] = self._first_receipt
             return Admission.SETTLED
         return Admission.NEW

@@ -95,12 +95,14 @@ async def find_letters(
     return found
 
 
-async def read_whole(settings: Settings, letters: Iterable[Letter], take: Take) -> int:
+async def read_whole(settings: Settings, letters: Sequence[Letter], take: Take) -> int:
     """Read these letters again and hand over each, by topic, partition and offset.
 
     Returns how many of them retention has deleted meanwhile.
     """
     gone = 0
+    if not letters:
+        return gone
     async with (
         connect(settings.kafka) as reader,
         aclosing(_newest_copies(reader, letters)) as copies,
@@ -121,6 +123,8 @@ async def drop_letters(settings: Settings, letters: Sequence[Letter], *, at: str
     """
     dropped: list[Letter] = []
     gone = 0
+    if not letters:
+        return Dropped(dropped, gone)
     producer = AIOKafkaProducer(
         **client_options(settings.kafka),
         client_id="streams-dead-letters",

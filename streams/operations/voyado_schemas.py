@@ -136,15 +136,16 @@ def explanation(row: PlanRow, judged: Compatibility, *, is_sent: bool, now_ms: i
                 "them where they come from before you go on."
             ),
         ]
-    return [
-        *lines,
-        f"Only what the raw topics still hold ({RAW_DAYS} days, unless they were made with "
-        "another --raw-days) can be sent again, and nothing does so by itself. The command for "
-        "it, which comes with replay and is not part of this version:",
-        f"  {replay_command(now_ms)}",
+    again = (
+        f"Only what the raw topics still hold ({RAW_DAYS} days, unless they were made with another "
+        "--raw-days) can be sent again, and nothing does so by itself. The command for it, which "
+        "comes with replay and is not part of this version:"
+    )
+    restart = (
         "Workers of stage voyado keep the old schema in mind for up to an hour: restart them "
-        "afterwards.",
-    ]
+        "afterwards."
+    )
+    return [*lines, again, f"  {replay_command(now_ms)}", restart]
 
 
 def replay_command(now_ms: int) -> str:
@@ -231,6 +232,6 @@ async def _put_back(endpoint: SchemaEndpoint, old: Definition, error: VoyadoAnsw
 def _left_open(old: Definition) -> str:
     return (
         f"The schema {old.id} was deleted with its interactions, and is not made anew: run "
-        "`streams voyado-schemas apply`, with the same --dir, as soon as Voyado answers. Until then the workers of stage "
-        f"voyado wait. It had been: {old.text()}"
+        "`streams voyado-schemas apply`, with the same --dir, as soon as Voyado answers. Until "
+        f"then the workers of stage voyado wait. It had been: {old.text()}"
     )

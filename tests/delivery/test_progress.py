@@ -145,15 +145,20 @@ def test_settled_positions_stay_where_they_are_when_the_log_begins_later() -> No
 
 
 def test_a_receipt_counts_only_for_the_record_it_was_written_for() -> None:
-    """Another source, or a receipt older than the record, is of a topic that is gone."""
+    """Another source, or a receipt much older than the record, is of a topic that is gone.
+
+    Five minutes are allowed for clocks of two hosts that differ.
+    """
     recalled = {
         0: Recalled("shop.clicks/0/0", 5_000),
         1: Recalled("shop.clicks/0/99", 5_000),
-        2: Recalled("shop.clicks/0/2", 500),
+        2: Recalled("shop.clicks/0/2", -298_999),
+        3: Recalled("shop.clicks/0/3", -298_997),
     }
-    progress = Progress(0, Metadata(), recalled, 3)
-    found = [admit(progress, position, position) for position in range(3)]
-    assert found == [Admission.SETTLED, Admission.NEW, Admission.NEW]
+    progress = Progress(0, Metadata(), recalled, 4)
+    found = [admit(progress, position, position) for position in range(4)]
+    new, settled = Admission.NEW, Admission.SETTLED
+    assert found == [settled, new, new, settled]
 
 
 def test_metadata_that_is_not_ours_is_refused() -> None:
