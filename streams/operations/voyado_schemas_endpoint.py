@@ -103,11 +103,11 @@ class SchemaEndpoint:
         body = definition.text().encode()
         request = HttpRequest("POST", SCHEMAS, headers(self._settings), body)
         doing = f"creating the schema {definition.id}"
-        answer = await self._send(request, doing)
+        answer = await self._send(request, doing, changes=True)
         if answer.body.strip() and type(read_json(answer.body)) is not str:
             verdict = judge(answer)
             if verdict.fate is not Fate.ACCEPTED:
-                raise self._failed(doing, answer)
+                raise self._failed(doing, answer, changes=True)
 
     async def delete(self, id_: str) -> None:
         """Delete a schema with all its interactions; one that is gone is no mistake.
@@ -116,10 +116,16 @@ class SchemaEndpoint:
         """
         path = get_schema(id_, self._settings).path
         request = HttpRequest("DELETE", path, headers(self._settings), b"")
-        await self._send(request, f"deleting the schema {id_}", and_also=NOT_FOUND)
+        doing = f"deleting the schema {id_}"
+        await self._send(request, doing, changes=True, and_also=NOT_FOUND)
 
     async def _send(
-        self, request: HttpRequest, doing: str, *, and_also: int | None = None
+        self,
+        request: HttpRequest,
+        doing: str,
+        *,
+        changes: bool = False,
+        and_also: int | None = None,
     ) -> HttpAnswer:
         wait = self._quota.reserve(self._clock())
         if wait > 0:
@@ -127,20 +133,24 @@ class SchemaEndpoint:
         answer = await self._client.send(request)
         if answer.status in SUCCESS or (and_also is not None and answer.status == and_also):
             return answer
-        raise self._failed(doing, answer)
+        raise self._failed(doing, answer, changes=changes)
 
-    def _failed(self, doing: str, answer: HttpAnswer) -> VoyadoAnswerError:
+    def _failed(
+        self, doing: str, answer: HttpAnswer, *, changes: bool = False
+    ) -> VoyadoAnswerError:
         verdict = judge(answer)
         if answer.status in SUCCESS and verdict.fate is Fate.ACCEPTED:
             words = f"{answer.status}, but the answer is not Voyado's: {text_of(answer)}"
             verdict = Verdict(Fate.MISCONFIGURED, one_line(words), answer.status)
         words = (one_line(verdict.detail) or f"status {verdict.status}").rstrip(".")
         where = f"Voyado Engage at {self._settings.base_url}"
-        sentence = f"{doing[0].upper()}{doing[1:]}: {where} {_meaning(verdict, words)}"
+        sentence = (
+            f"{doing[0].upper()}{doing[1:]}: {where} {_meaning(verdict, words, changes=changes)}"
+        )
         return VoyadoAnswerError(mask_secrets(sentence, self._secrets), verdict)
 
 
-def _meaning(verdict: Verdict, words: str) -> str:
+def _meaning(verdict: Verdict, words: str, *, changes: bool) -> str:
     """Return what an answer means and what to do, to follow the vendor's name."""
     key, address = variable("voyado", "api_key"), variable("voyado", "base_url")
     if verdict.status in KEY_REFUSED:
@@ -164,12 +174,15 @@ def _meaning(verdict: Verdict, words: str) -> str:
         return f"refuses that: {words}. Read what it says; nothing was changed by it."
     if verdict.fate is Fate.MISCONFIGURED:
         return f"is not where this belongs: {words}. Correct {address}: scheme, host and port only."
+    again = (
+        "Look with `streams voyado-schemas plan` whether it was done."
+        if changes
+        else "Nothing was changed; try again later."
+    )
     if verdict.status is not None:
-        return f"fails: {words}. Look with `streams voyado-schemas plan` whether it was done."
+        return f"fails: {words}. {again}"
     if verdict.fate is Fate.UNCLEAR:
-        return (
-            f"gave no answer: {words}. Look with `streams voyado-schemas plan` whether it was done."
-        )
+        return f"gave no answer: {words}. {again}"
     return (
         f"cannot be reached: {words}. Check {address}, and that this machine may reach it: name, "
         "firewall, proxy, TLS."

@@ -1,0 +1,103 @@
+"""What tests of Voyado's schemas share: short schemas, and the stand-in without a network."""
+
+import json
+from typing import Any
+
+from streams.operations import voyado_schemas as operations
+from streams.operations.voyado_schemas_definition import Definition, read_definition
+from streams.operations.voyado_schemas_endpoint import SchemaEndpoint
+from streams.sandbox.exchange import Call
+from streams.sandbox.voyado import VoyadoStandIn
+from streams.settings import load_settings
+from streams.vendors.base import HttpAnswer, HttpRequest
+from streams.vendors.voyado import VoyadoSettings
+
+KEY = "voyado-secret-0815"
+URL = "https://shop.voyado.com"
+ENVIRON = {"STREAMS_VOYADO_BASE_URL": URL, "STREAMS_VOYADO_API_KEY": KEY}
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+JSON = {"content-type": "application/json"}
+
+
+def section_of(**environ: str) -> VoyadoSettings:
+    """Voyado's settings."""
+    return operations.voyado_settings(load_settings({**ENVIRON, **environ}))
+
+
+def rules(type_: str = "string", **more: Any) -> dict[str, Any]:
+    """One property, as short as Voyado allows."""
+    return {"type": type_, "displayName": "Shown", "showInContactCard": "true", **more}
+
+
+def document(id_: str = "wishlist", /, *required: str, **properties: Any) -> dict[str, Any]:
+    """A schema as a file has it."""
+    json_schema = {"$schema": DIALECT, "type": "object", "properties": properties}
+    if required:
+        json_schema["required"] = list(required)
+    return {"id": id_, "displayName": "Wishlist", "jsonSchema": json_schema}
+
+
+def schema(id_: str = "wishlist", *required: str, **properties: Any) -> Definition:
+    """A schema read from a file."""
+    return read_definition(json.dumps(document(id_, *required, **properties)).encode())
+
+
+class InProcess:
+    """Carries requests to the stand-in without a network; keeps them, and may lose some."""
+
+    def __init__(self, voyado: VoyadoStandIn | None = None) -> None:
+        self.voyado = voyado or VoyadoStandIn()
+        self.requests: list[HttpRequest] = []
+        self.instead: dict[tuple[str, int], HttpAnswer] = {}
+        """(method, number of this method's requests before) → an answer; the stand-in sees none."""
+        self.lost: set[tuple[str, int]] = set()
+        """Those that the stand-in answers, and whose answer never comes."""
+        self.is_closed = False
+
+    def asked(self, method: str) -> int:
+        """How many requests of a method came."""
+        return sum(request.method == method for request in self.requests)
+
+    async def send(self, request: HttpRequest) -> HttpAnswer:
+        """Keep the request and let the stand-in answer it."""
+        key = request.method, self.asked(request.method)
+        self.requests.append(request)
+        if key in self.instead:
+            return self.instead[key]
+        number = self.voyado.ledger.open_request()
+        call = Call(request.method, request.path, {}, request.headers, request.body, number, 0.0)
+        answer = self.voyado.answer(call)
+        if key in self.lost:
+            return HttpAnswer(None, {}, b"", failure="no answer within 60 s", was_sent=True)
+        return HttpAnswer(answer.status, JSON, answer.body)
+
+    async def close(self) -> None:
+        """Note that it is over."""
+        self.is_closed = True
+
+
+class Clock:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        """Move on."""
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def endpoint_of(
+    client: InProcess, clock: Clock | None = None, section: VoyadoSettings | None = None
+) -> SchemaEndpoint:
+    """The endpoint over this client."""
+    clock = clock or Clock()
+    return SchemaEndpoint(
+        section or section_of(), client, secrets=(KEY,), clock=clock, sleep=clock.sleep
+    )
