@@ -1,6 +1,7 @@
 """A server that takes any POST and says yes: for measuring clients, so it does as little as it can.
 
-Prints its port; ends with its standard input.
+Its argument: the milliseconds it takes for an answer (0). Prints its port; answers each line of
+its standard input with the number of requests so far, and ends with it.
 """
 
 import asyncio
@@ -16,6 +17,10 @@ _LENGTH = b"content-length:"
 
 class Acceptor(asyncio.Protocol):
     """One connection; requests one after the other, each with a Content-Length."""
+
+    delay_seconds = 0.0
+    requests = 0
+    """Of all connections."""
 
     def __init__(self) -> None:
         self._head = b""
@@ -44,16 +49,30 @@ class Acceptor(asyncio.Protocol):
             data = data[taken:]
             if self._missing == 0:
                 self._missing = -1
-                self._transport.write(ANSWER)
+                self._answer()
+
+    def _answer(self) -> None:
+        Acceptor.requests += 1
+        if self.delay_seconds:
+            loop = asyncio.get_running_loop()
+            loop.call_later(self.delay_seconds, self._transport.write, ANSWER)
+        else:
+            self._transport.write(ANSWER)
+
+
+def _tell_requests() -> None:
+    for _ in sys.stdin:
+        print(Acceptor.requests, flush=True)
 
 
 async def main() -> None:
     """Serve until nobody holds the standard input any more."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Acceptor, "127.0.0.1", 0)
+    server = await loop.create_server(Acceptor, "127.0.0.1", 0, backlog=1_000)
     print(server.sockets[0].getsockname()[1], flush=True)
-    await loop.run_in_executor(None, sys.stdin.read)
+    await loop.run_in_executor(None, _tell_requests)
 
 
 if __name__ == "__main__":
+    Acceptor.delay_seconds = float(sys.argv[1]) / 1000 if len(sys.argv) > 1 else 0.0
     asyncio.run(main())

@@ -15,6 +15,7 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 from table import conditions, render
+from worker_process import cpu_seconds
 
 from streams.delivery.http import HttpClient
 from streams.vendors.base import HttpRequest
@@ -89,12 +90,12 @@ def measure_clients(rounds: int, *, quick: bool, as_json: bool) -> None:
     found: dict[tuple[str, str], list[float]] = {}
     facts = conditions("none", requests=", ".join(f"{load.requests:,}" for load in LOADS))
     facts["rounds"] = rounds
-    with acceptor() as url:
+    with acceptor() as server:
         for _ in range(rounds):
             for load in LOADS:
                 requests = load.requests // 5 if quick else load.requests
                 for name, make in CLIENTS.items():
-                    used = asyncio.run(_cpu_seconds(make, url, load, requests))
+                    used = asyncio.run(_cpu_seconds(make, server.url, load, requests))
                     found.setdefault((name, load.name), []).append(used / requests * 1e6)
     title = "HTTP clients: CPU µs of the client for one POST, median"
     if as_json:
@@ -132,13 +133,36 @@ async def _cpu_seconds(make: Any, url: str, load: Load, requests: int) -> float:
     return used
 
 
+class Server:
+    """A server process that says yes to everything."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._pid = process.pid
+        self._in, self._out = process.stdin, process.stdout
+        self.url = f"http://127.0.0.1:{int(self._out.readline())}"
+
+    def requests(self) -> int:
+        """Return how many it has had so far."""
+        self._in.write("\n")
+        self._in.flush()
+        return int(self._out.readline())
+
+    def cpu_seconds(self) -> float:
+        """Return what it has used so far; 0 where no /proc tells."""
+        return cpu_seconds(self._pid) or 0.0
+
+
 @contextmanager
-def acceptor() -> Iterator[str]:
-    """Give the address of a server process that says yes to everything."""
+def acceptor(answer_ms: float = 0) -> Iterator[Server]:
+    """Run the server, which answers after so many milliseconds."""
     script = str(Path(__file__).with_name("acceptor.py"))
     with subprocess.Popen(
-        [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, script, str(answer_ms)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as process:
-        assert process.stdout is not None
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        yield Server(process)
         process.terminate()

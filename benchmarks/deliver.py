@@ -1,7 +1,8 @@
-"""Delivery to Miso beside a stock Faust app: the same records to the same stand-in, by turns.
+"""Delivery beside a stock Faust app: the same records to the same server, by turns.
 
-Wanted: at most 1 CPU second for 100,000 events, receipts included. With ``--clients``: a table of
-HTTP clients alone instead.
+To Miso, 500 events a request; wanted: at most 1 CPU second for 100,000 events, receipts included.
+To 8SELECT, one event a request (``one_event.py``); ``--one-event``: only that. With ``--clients``:
+a table of HTTP clients alone instead.
 """
 
 import json
@@ -16,6 +17,7 @@ from typing import Any
 from clients import measure_clients
 from installation import Installation
 from kafka_side import broker, count_records, make_topics, write
+from one_event import measure_one_event
 from shop import Record, Shop
 from table import CPU_NOTE, Row, Table, arguments, conditions
 from worker_process import Measure, Reading, Worker
@@ -94,50 +96,39 @@ def run_stock(here: Installation, vendor_side: StandIn, events: int) -> Measure:
     return measure
 
 
-def main() -> int:
-    """Measure, print the table."""
-    parser = arguments(__doc__ or "", events=250_000)
-    parser.add_argument("--clients", action="store_true", help="HTTP clients alone, no broker")
-    options = parser.parse_args()
-    if options.quick:
-        options.rounds, options.events = 1, 50_000
-    if options.clients:
-        measure_clients(options.rounds, quick=options.quick, as_json=options.json)
-        return 0
-    stock_events = options.stock_events or options.events // 5
+def measure_batches(
+    servers: str, words: str, folder: Path, *, events: int, stock_events: int, rounds: int
+) -> Table:
+    """Measure micro-batches for Miso, each round on topics of its own."""
     ours: list[Measure] = []
     stock: list[Measure] = []
     stand_in_cpu: list[float] = []
-    with (
-        broker() as (servers, words),
-        tempfile.TemporaryDirectory() as folder,
-        stand_in(Path(folder) / "stand-in") as vendor_side,
-    ):
+    table = Table("Delivery: vendor records to Miso in micro-batches of 500, one worker", {})
+    with stand_in(folder / "stand-in") as vendor_side:
         access = {
             f"STREAMS_{VENDOR.upper()}_BASE_URL": vendor_side.url,
             f"STREAMS_{VENDOR.upper()}_API_KEY": "benchmark-secret",
         }
         records: list[Record] = []
-        table = Table("Delivery: vendor records to Miso in micro-batches of 500, one worker", {})
-        for number in range(options.rounds):
-            here = Installation(servers, f"bench{number}.", Path(folder), access)
+        for number in range(rounds):
+            here = Installation(servers, f"bench{number}.", folder, access)
             topics = here.settings.topics
             if not records:
                 plan = plan_for(VENDORS[VENDOR], here.settings.vendors[VENDOR])
                 shop = Shop(USERS, PRODUCTS, here.vendors)
-                records = list(shop.vendor_records(topics, plan, options.events))
+                records = list(shop.vendor_records(topics, plan, events))
                 size = sum(len(record.value) for record in records) // len(records)
                 table.conditions = conditions(
                     words,
-                    events=f"{options.events:,} of about {size} bytes for streams, of these the "
-                    f"first {stock_events:,} for stock, {options.rounds} rounds in turns",
+                    events=f"{events:,} of about {size} bytes for streams, of these the "
+                    f"first {stock_events:,} for stock, {rounds} rounds in turns",
                     vendor="the project's sandbox, a process of its own on this machine",
                 )
             make_topics(here.settings, {})
             write(here.settings, {topics.events(VENDOR): records})
-            measure, used = run_ours(here, vendor_side, options.events)
+            measure, used = run_ours(here, vendor_side, events)
             ours.append(measure)
-            stand_in_cpu.append(used / options.events * 100_000)
+            stand_in_cpu.append(used / events * 100_000)
             stock.append(run_stock(here, vendor_side, stock_events))
     table.rows = [
         Row(
@@ -168,7 +159,41 @@ def main() -> int:
         Row("stand-in's CPU s per 100,000", stand_in_cpu, digits=2),
     ]
     table.notes = [CPU_NOTE, RECEIPTS_NOTE]
-    table.show(as_json=options.json)
+    return table
+
+
+def main() -> int:
+    """Measure, print the tables."""
+    parser = arguments(__doc__ or "", events=250_000)
+    alone = parser.add_mutually_exclusive_group()
+    alone.add_argument("--clients", action="store_true", help="HTTP clients alone, no broker")
+    alone.add_argument("--one-event", action="store_true", help="8SELECT alone")
+    options = parser.parse_args()
+    if options.quick:
+        options.rounds, options.events = 1, 50_000
+    if options.clients:
+        measure_clients(options.rounds, quick=options.quick, as_json=options.json)
+        return 0
+    stock_events = options.stock_events or options.events // 5
+    with broker() as (servers, words), tempfile.TemporaryDirectory() as folder:
+        if not options.one_event:
+            measure_batches(
+                servers,
+                words,
+                Path(folder),
+                events=options.events,
+                stock_events=stock_events,
+                rounds=options.rounds,
+            ).show(as_json=options.json)
+            print(flush=True)
+        measure_one_event(
+            servers,
+            words,
+            Path(folder),
+            events=options.events // 25,
+            stock_events=stock_events // 50,
+            rounds=options.rounds if options.one_event else 1,
+        ).show(as_json=options.json)
     return 0
 
 

@@ -1,7 +1,8 @@
 """One throw-away installation: settings of both sides, our worker and the stock one."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -42,8 +43,8 @@ class Installation:
         """The vendors that are on."""
         return self.settings.enabled_vendors()
 
-    def worker(self, stage: str) -> Worker:
-        """Return our worker of a stage, as ``streams worker`` runs it."""
+    def worker(self, stage: str, read: Callable[[Any], Reading] | None = None) -> Worker:
+        """Return our worker of a stage, as ``streams worker`` runs it; ``read``: its status."""
         environ = {**self.environ, "STREAMS_WEB_PORT": str(free_port())}
         port = load_settings(environ).web_port(stage)
         return Worker(
@@ -51,7 +52,7 @@ class Installation:
             environ,
             self._next_folder(),
             f"http://127.0.0.1:{port}/api/status",
-            _read_ours,
+            read or read_events,
         )
 
     def stock(self, script: str) -> Worker:
@@ -72,11 +73,18 @@ class Installation:
         return self._folder / str(self._starts)
 
 
-def _read_ours(body: Any) -> Reading:
+def read_events(body: Any) -> Reading:
+    """Read our worker's status; events count from when they are taken up."""
     totals = body["totals"]
     return Reading(
         body["ready"], totals["events"], sum(body["lag"].values()), sum(totals["requests"].values())
     )
+
+
+def read_requests(body: Any) -> Reading:
+    """Read our worker's status where each request carries one event; it counts when answered."""
+    reading = read_events(body)
+    return replace(reading, events=reading.requests)
 
 
 def _all_vendors_on() -> dict[str, str]:

@@ -41,6 +41,8 @@ class Shop:
     users: int
     products: int
     vendors: Sequence[str]
+    in_content: bool = False
+    """Whether its events happen in 8SELECT's content, without which 8SELECT gets none."""
 
     def user_rows(self) -> Iterator[Record]:
         """Every visitor's row, 70 to 130 bytes."""
@@ -85,6 +87,8 @@ class Shop:
                 "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101",
                 "locale": "de-DE",
             }
+            if self.in_content:
+                event["content"] = {"type": "customSet", "id": f"set-{number % 100}"}
             is_cart = number % 10 == 0
             if is_cart:
                 event["quantity"] = 1 + number % 3

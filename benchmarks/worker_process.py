@@ -152,12 +152,7 @@ class Worker:
 
     def cpu_seconds(self) -> float | None:
         """Return user and system time of all its threads so far; None where no /proc tells."""
-        try:
-            stat = Path(f"/proc/{self._process.pid}/stat").read_text()
-        except OSError:
-            return None
-        fields = stat.rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return cpu_seconds(self._process.pid)
 
     def peak_bytes(self) -> int:
         """Return the most memory it had in use; where no /proc tells, the greatest of all ended."""
@@ -170,6 +165,16 @@ class Worker:
 
     def _lifetime_cpu(self) -> float:
         return _children_cpu() - self._children_before
+
+
+def cpu_seconds(pid: int) -> float | None:
+    """Return user and system time of all threads of a process; None where no /proc tells."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = stat.rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def _children_cpu() -> float:
