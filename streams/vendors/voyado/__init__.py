@@ -1,7 +1,7 @@
 """Voyado Engage: interactions of known contacts, one a request, within a small quota."""
 
 from streams.vendors.base import Vendor
-from streams.vendors.voyado import api, conversation, inquiries, mapping, order
+from streams.vendors.voyado import api, conversation, inquiries, mapping
 from streams.vendors.voyado.memory import Memory
 from streams.vendors.voyado.settings import VoyadoSettings
 
@@ -23,7 +23,6 @@ VENDOR = Vendor(
     # 10 strands on each of 6 partitions: at most 60 requests are open when a worker dies.
     concurrency=lambda _: 60,
     strands=10,
-    strand_key=order.strand_key,
     # Growing waits as the vendor's retry policy names them.
     requests_per_second=lambda settings: settings.requests_per_second,
     looks_before_repeat=True,

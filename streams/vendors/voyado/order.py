@@ -4,7 +4,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from streams.core.records import VendorRecord
 from streams.core.times import to_ms
 
 
@@ -25,10 +24,6 @@ class _Record(msgspec.Struct, frozen=True, gc=False):
     contact: dict[str, str] | None = None
 
 
-class _Addressee(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    contact_id: str
-
-
 class Order(NamedTuple):
     """One interaction that is to be stored."""
 
@@ -47,7 +42,6 @@ class Order(NamedTuple):
 
 
 _decode = msgspec.json.Decoder(_Record).decode
-_decode_addressee = msgspec.json.Decoder(_Addressee).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -74,19 +68,3 @@ def encode_body(body: Body, contact_id: str, unlisted: list[str]) -> bytes:
     """Return the body for this contact, without the properties that the schema does not have."""
     payload = {name: value for name, value in body.payload.items() if name not in unlisted}
     return _encode(Body(body.schema_id, body.created_date, payload, contact_id))
-
-
-def strand_key(record: VendorRecord) -> str:
-    """Return whom a vendor record is about: its contact's id, or the key to look it up by.
-
-    A record that names nobody is none of ours; its visitor stands in.
-    """
-    if record.contact:
-        key, value = next(iter(record.contact.items()))
-        return f"{key}:{value}"
-    payload = record.payload
-    try:
-        raw = payload if isinstance(payload, msgspec.Raw | bytes) else _encode(payload)
-        return _decode_addressee(raw).contact_id.lower()
-    except (msgspec.DecodeError, UnicodeDecodeError, TypeError):
-        return record.anonymous_id
