@@ -1,20 +1,15 @@
 """``streams audit``: exact sums from the topics themselves."""
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.terminal import plain
+from streams.cli.terminal import moment_ms, plain, reading_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rich.progress import TaskID
     from rich.table import Table
 
     from streams.operations.audit import AuditReport, VendorBooks
-    from streams.operations.log_reader import Tell
 
 
 def audit(
@@ -37,9 +32,9 @@ def audit(
     from streams.operations.audit import audit as run
     from streams.settings import load_settings
 
-    since_ms = None if since is None else _moment(since)
+    since_ms = None if since is None else moment_ms(since)
     settings = load_settings()
-    with _progress() as tell:
+    with reading_progress() as tell:
         report = asyncio.run(run(settings, since_ms, tell=tell))
     if as_json:
         import json
@@ -54,24 +49,6 @@ def audit(
             console.print(line, markup=False, highlight=False, soft_wrap=True)
     if not report.balanced:
         raise typer.Exit(1)
-
-
-@contextmanager
-def _progress() -> "Iterator[Tell]":
-    """Draw on a terminal's stderr how far the reading is; elsewhere nothing is drawn."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def tell(topic: str, read: int, total: int) -> None:
-            if topic not in tasks:
-                tasks[topic] = bars.add_task(_shown(topic), total=total)
-            bars.update(tasks[topic], completed=read)
-
-        yield tell
 
 
 def audit_table(report: "AuditReport") -> "Table":
@@ -147,24 +124,6 @@ def _troubles(books: "VendorBooks") -> list[str]:
         f"{books.vendor}: {sums}: a difference of {difference:,}.",
         *(f"  {example.where}: {example.detail}" for example in books.examples),
     ]
-
-
-def _moment(text: str) -> int:
-    """Return ms since the epoch; raises SettingsError for what is no time."""
-    from datetime import datetime
-
-    from streams.core.errors import SettingsError
-
-    if text.isascii() and text.isdigit():
-        return int(text)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        remedy = "give RFC 3339 with an offset, such as 2026-05-01T08:00:00Z, or ms since the epoch"
-        raise SettingsError([f'--since: "{text}" is no time; {remedy}.'])
-    return round(moment.timestamp() * 1000)
 
 
 def _shown(text: str) -> str:

@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.cli.audit import _moment, _progress
-from streams.cli.terminal import plain
+from streams.cli.terminal import moment_ms, plain, reading_progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -175,10 +174,10 @@ def _find(
     from streams.operations.dead_letters_book import Selection
     from streams.settings import load_settings
 
-    since_ms = None if since is None else _moment(since)
+    since_ms = None if since is None else moment_ms(since)
     settings = load_settings()
     selection = Selection(vendor, fingerprint, event_id, since_ms)
-    with _progress() as tell:
+    with reading_progress() as tell:
         found = asyncio.run(find_letters(settings, selection, tell=tell))
     for topic, count in found.unreadable.items():
         words = f"{topic}: {count:,} records are no dead letters, such as {found.examples[topic]}."

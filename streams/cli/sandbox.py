@@ -28,7 +28,11 @@ def sandbox(
     GET /ledger (?ids=1, ?records=1, ?payloads=1, ?since=N), DELETE /ledger.
 
     Any API key will do, but one that starts with sandbox-invalid,
-    sandbox-publishable or sandbox-playground gets Miso's answer to such a key.
+    sandbox-publishable or sandbox-playground gets Miso's answer to such a key;
+    8SELECT and Voyado know sandbox-invalid, Voyado sandbox-forbidden, too.
+
+    Voyado's stand-in knows every contact, except custom keys that start with
+    sandbox-unknown (404) or sandbox-twice (409).
 
     Faults are set by --fault or by POST /faults, and cleared by DELETE /faults.
     Kinds: down, slow (seconds=), a status such as 429 or 503 (retry_after=,

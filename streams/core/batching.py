@@ -18,7 +18,6 @@ class Cause(StrEnum):
     COUNT = "count"
     BYTES = "bytes"
     AGE = "age"
-    SHUTDOWN = "shutdown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +104,6 @@ class Batcher(Generic[P]):
         self._bytes -= size + 1
         self.causes[cause] += 1
         return MicroBatch(tuple(positions), tuple(payloads), cause)
-
-    def clear(self) -> None:
-        """Forget all that waits, for a partition that was given up."""
-        self._waiting.clear()
-        self._bytes = 0
 
 
 def halves(batch: MicroBatch[P]) -> tuple[MicroBatch[P], MicroBatch[P]]:

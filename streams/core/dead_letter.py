@@ -17,6 +17,7 @@ MAX_LETTER_BYTES = 256 * 1024
 MAX_ANSWER_CHARS = 2_000
 MAX_DETAIL_CHARS = 1_000
 MASK = "***"
+MIN_SECRET_CHARS = 4
 
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 """No letter or digit that is easily taken for another."""
@@ -55,8 +56,12 @@ def without_values(message: str) -> str:
 
 
 def mask_secrets(text: str, secrets: Sequence[str]) -> str:
-    """Return the text with each of the secret values replaced by ``***``."""
-    for secret in sorted((secret for secret in secrets if secret), key=len, reverse=True):
+    """Return the text with each of the secret values replaced by ``***``.
+
+    What is shorter than a key can be is left: masking it would only garble the words.
+    """
+    keys = (secret for secret in secrets if len(secret) >= MIN_SECRET_CHARS)
+    for secret in sorted(keys, key=len, reverse=True):
         text = text.replace(secret, MASK)
     return text
 

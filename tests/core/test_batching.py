@@ -69,17 +69,7 @@ def test_payload_beyond_the_limit_travels_alone() -> None:
 def test_taking_from_an_empty_batcher_is_an_error() -> None:
     """A courier asks before it takes."""
     with pytest.raises(IndexError):
-        batcher().take(Cause.SHUTDOWN)
-
-
-def test_clear_forgets_what_waits() -> None:
-    """A partition that was given up belongs to somebody else."""
-    waiting = batcher(size=4)
-    waiting.add(1, b"aaaa", 0.0)
-    waiting.clear()
-    assert waiting.ready(1e9) is None
-    waiting.add(2, b"a", 0.0)
-    assert waiting.ready(0.0) is None
+        batcher().take(Cause.AGE)
 
 
 def test_one_event_cannot_be_halved() -> None:
@@ -104,7 +94,7 @@ def test_nothing_is_lost_order_is_kept_and_limits_are_respected(
             assert cause is not None
             batches.append(waiting.take(cause))
     while len(waiting):
-        batches.append(waiting.take(Cause.SHUTDOWN))
+        batches.append(waiting.take(Cause.AGE))
     assert [p for batch in batches for p in batch.positions] == list(range(len(given_payloads)))
     assert [p for batch in batches for p in batch.payloads] == given_payloads
     for batch in batches:

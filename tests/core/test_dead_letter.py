@@ -89,7 +89,12 @@ def test_secret_across_the_cut_is_masked_before_it() -> None:
 
 def test_longer_secret_is_masked_before_one_it_contains() -> None:
     """Masking one key does not leave the rest of another."""
-    assert mask_secrets("abc-def abc", ["abc", "abc-def"]) == "*** ***"
+    assert mask_secrets("abcd-ef abcd", ["abcd", "abcd-ef"]) == "*** ***"
+
+
+def test_what_is_shorter_than_a_key_is_not_masked() -> None:
+    """A key of one letter in a trial would make every sentence unreadable."""
+    assert mask_secrets("an answer", ["a", "an"]) == "an answer"
 
 
 def test_fingerprint_is_short_and_typeable() -> None:

@@ -5,7 +5,8 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from streams.cli.audit import _moment, audit_lines, audit_table
+from streams.cli.audit import audit_lines, audit_table
+from streams.cli.terminal import moment_ms
 from streams.core.errors import SettingsError
 from streams.operations.audit import compare_with_ledger
 from streams.operations.audit_decode import (
@@ -117,12 +118,12 @@ def test_reasons_from_records_are_shown_and_not_obeyed() -> None:
 
 def test_since_takes_ms_and_rfc_3339_with_an_offset() -> None:
     """Both name the same moment; a time without an offset is refused with the remedy."""
-    assert _moment("1777622400000") == 1_777_622_400_000
-    assert _moment("2026-05-01T08:00:00Z") == 1_777_622_400_000
-    assert _moment("2026-05-01T10:00:00+02:00") == 1_777_622_400_000
+    assert moment_ms("1777622400000") == 1_777_622_400_000
+    assert moment_ms("2026-05-01T08:00:00Z") == 1_777_622_400_000
+    assert moment_ms("2026-05-01T10:00:00+02:00") == 1_777_622_400_000
     for text in ("2026-05-01T08:00:00", "yesterday", ""):
         with pytest.raises(SettingsError, match="--since"):
-            _moment(text)
+            moment_ms(text)
 
 
 @pytest.mark.parametrize(
