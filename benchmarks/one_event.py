@@ -4,7 +4,7 @@ Wanted: at most 400 µs of CPU a request, receipts included, the same from 8 to 
 least 2,500 requests/s in one process against a server that is not the limit.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,16 +49,21 @@ class Cell(NamedTuple):
         return f"answered after {self.answer_ms} ms, {self.in_flight} under way"
 
 
-CELLS = tuple(Cell(ms, number) for ms in ANSWER_MS for number in CONCURRENCY)
-
-
 def measure_one_event(
-    servers: str, words: str, folder: Path, *, events: int, stock_events: int, rounds: int
+    servers: str,
+    words: str,
+    folder: Path,
+    *,
+    events: int,
+    stock_events: int,
+    rounds: int,
+    answer_ms: Sequence[int] = ANSWER_MS,
 ) -> Table:
-    """Measure all cells by turns, each round on topics of its own."""
-    ours: dict[Cell, list[Measure]] = {cell: [] for cell in CELLS}
-    stock: dict[Cell, list[Measure]] = {cell: [] for cell in CELLS}
-    server_cpu: dict[Cell, list[float]] = {cell: [] for cell in CELLS}
+    """Measure all cells by turns, each run of both sides on topics of its own."""
+    cells = [Cell(ms, number) for ms in answer_ms for number in CONCURRENCY]
+    ours: dict[Cell, list[Measure]] = {cell: [] for cell in cells}
+    stock: dict[Cell, list[Measure]] = {cell: [] for cell in cells}
+    server_cpu: list[float] = []
     records: list[Record] = []
     table = Table(
         "One event a request: vendor records to 8SELECT, one worker",
@@ -71,7 +76,7 @@ def measure_one_event(
         ),
     )
     for number in range(rounds):
-        for cell in CELLS:
+        for cell in cells:
             with acceptor(cell.answer_ms) as server:
                 here = Installation(
                     servers,
@@ -89,13 +94,11 @@ def measure_one_event(
                 write(here.settings, {here.settings.topics.events(VENDOR): records[:wanted]})
                 before = server.cpu_seconds()
                 ours[cell].append(_run_ours(here, server, wanted))
-                server_cpu[cell].append((server.cpu_seconds() - before) / wanted * 1e6)
-                stock[cell].append(_run_stock(here, min(wanted, cell.events(stock_events))))
-    table.rows = [_cpu(cell, ours[cell], stock[cell]) for cell in CELLS]
-    table.rows += [_rate(cell, ours[cell], stock[cell]) for cell in CELLS]
-    table.rows.append(
-        Row("the server's own CPU µs per request", [v for cpu in server_cpu.values() for v in cpu])
-    )
+                server_cpu.append((server.cpu_seconds() - before) / wanted * 1e6)
+                stock[cell].append(_run_stock(here, min(wanted, stock_events)))
+    table.rows = [_cpu(cell, ours[cell], stock[cell]) for cell in cells]
+    table.rows += [_rate(cell, ours[cell], stock[cell]) for cell in cells]
+    table.rows.append(Row("the server's own CPU µs per request", server_cpu))
     table.notes = [CPU_NOTE, NOTE]
     return table
 

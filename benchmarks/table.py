@@ -154,5 +154,5 @@ def arguments(description: str, *, events: int, unit: str = "events") -> argpars
     parser.add_argument(f"--stock-{unit}", type=int, help="for the stock app (default: fewer)")
     parser.add_argument("--rounds", type=int, default=3, help="of each side, by turns (3)")
     parser.add_argument("--quick", action="store_true", help="one small round, to see it work")
-    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument("--json", action="store_true", help="one JSON object a table")
     return parser
