@@ -7,6 +7,9 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pydantic import SecretStr
+
+from streams import telemetry
 from streams.agents.enrich import EnrichStage
 from streams.agents.report import Reporter
 from streams.agents.sink import SinkStage
@@ -25,6 +28,7 @@ from streams.engine.worker import run_worker
 from streams.operations.topics import partition_counts, verify_topics
 from streams.settings import ENRICH, Settings, SourceSettings
 from streams.vendors import VENDORS, plan_for
+from streams.vendors.base import VendorSettings
 from streams.web import health
 
 
@@ -120,12 +124,22 @@ def _build_sink(
         logic.keeper,
         clock=time.monotonic,
         random=random.random,
+        current_settings=lambda: _with_current_secrets(settings, stage, logic),
         on_defect=lambda error: leave(
             f"delivering to {vendor.name} failed: {error!r}", cause=error
         ),
     )
     logic.bind(app, courier, partitions=partitions[settings.topics.events(stage)])
     return app, _reporter(settings, app, logic, courier, slot)
+
+
+def _with_current_secrets(settings: Settings, stage: str, logic: SinkStage) -> VendorSettings:
+    """Return the vendor's section with its secret files read again; none of them is ever shown."""
+    section = settings.with_current_secrets(stage)
+    secrets = [value.get_secret_value() for _, value in section if isinstance(value, SecretStr)]
+    telemetry.hide(secrets)
+    logic.keeper.hide(secrets)
+    return section
 
 
 def _options(settings: Settings, stage: str, slot: int) -> EngineOptions:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from itertools import chain
 from time import time
 from typing import NamedTuple
@@ -70,6 +70,10 @@ class Keeper:
         """Begin to write, if it has not begun."""
         if self._task is None:
             self._task = asyncio.ensure_future(self._keep())
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Mask these in dead letters, too."""
+        self._secrets = tuple(dict.fromkeys([*self._secrets, *secrets]))
 
     def keep(self, settlement: Settlement) -> None:
         """Take an outcome."""

@@ -2,6 +2,8 @@
 
 Every event that is handed to it is reported exactly once to its ``Desk``: accepted or refused for
 good. What the vendor has not judged goes again, however long that takes; nothing is given up on.
+
+One module, though a long one: which strand goes next depends on everything that it keeps.
 """
 
 import asyncio
@@ -55,7 +57,9 @@ class Courier:
         clock: Callable[[], float],
         random: Callable[[], float],
         on_defect: Callable[[BaseException], None],
+        current_settings: Callable[[], Any] | None = None,
     ) -> None:
+        """Take the seams; ``current_settings`` reads secrets in files again, at each probe."""
         self._vendor = vendor
         self._settings = settings
         self._desk = desk
@@ -75,7 +79,7 @@ class Courier:
         self._asking = 0
         """Conversations under way; requests whose receipts are being kept no longer count."""
         self._left_open: dict[int, int] = {}
-        self.line = Line(vendor, settings, sender, clock)
+        self.line = Line(vendor, settings, sender, clock, current_settings)
         self.batch_causes: Counter[str] = Counter()
 
     # -- what the sink tells
@@ -244,6 +248,7 @@ class Courier:
             return
         match verdict.fate:
             case Fate.ACCEPTED:
+                self.line.note_outcomes(accepted=len(batch), refused=0)
                 kept = self._desk.accepted(batch.positions, verdict)
                 if kept is not None:
                     await kept
@@ -267,6 +272,7 @@ class Courier:
                 strand.split(batch)
                 return
             refused = {0: verdict.detail}
+        self.line.note_outcomes(accepted=0, refused=len(refused))
         for index, words in refused.items():
             self._desk.rejected(batch.positions[index], words, verdict)
         strand.rest(batch, set(refused))

@@ -3,6 +3,7 @@
 Pure: time comes in as an argument, in seconds of a clock that only grows.
 """
 
+from collections import deque
 from dataclasses import dataclass, field
 
 from streams.core.outcome import Fate, Verdict
@@ -11,6 +12,9 @@ from streams.delivery.retry import obeyed
 PROBE_SECONDS = 10.0
 PARK_AFTER_SECONDS = 60.0
 """So long without any answer, and one probe at a time replaces the retries of all strands."""
+LAST_ANSWERS = 200
+"""Of so many events with an answer, newest last, more than half refused is a broken mapping."""
+LEAST_ANSWERS = 20
 THROTTLE_SECONDS = 5.0
 """Where a vendor says "slow down" without saying how long."""
 
@@ -31,6 +35,9 @@ class Gate:
     _probe_at: float = 0.0
     _trial: bool = False
     _trial_under_way: bool = False
+    _refused: deque[bool] = field(default_factory=lambda: deque(maxlen=LAST_ANSWERS))
+    _for_good: bool = False
+    """Parked until somebody acts: no probe can tell that the mapping is right again."""
 
     def __post_init__(self) -> None:
         self.since = self.now
@@ -62,11 +69,28 @@ class Gate:
 
     def probe_due(self, now: float) -> bool:
         """Return whether a parked vendor should be asked whether it answers again."""
+        if self._for_good:
+            return False
         return self.state == "parked" and not self._trial and now >= self._probe_at
+
+    def on_outcomes(self, *, accepted: int, refused: int, now: float) -> None:
+        """Count events by the vendor's last word on them; park where it refuses most of them."""
+        self._refused.extend([False] * accepted + [True] * refused)
+        answers, bad = len(self._refused), sum(self._refused)
+        if refused and answers >= LEAST_ANSWERS and 2 * bad > answers and not self._for_good:
+            self._for_good, self._trial = True, False
+            reason = f"{self.name} refused {bad} of the last {answers} events."
+            advice = (
+                "Look at `streams dead-letters list`: that many point to the mapping, the product "
+                "ids or a schema; put it right and restart the worker. Events wait."
+            )
+            self._become("parked", reason, advice, now)
 
     def on_verdict(self, verdict: Verdict, now: float) -> None:
         """Take a real request's verdict."""
         self._trial_under_way = False
+        if self._for_good:
+            return
         match verdict.fate:
             case Fate.ACCEPTED | Fate.REJECTED | Fate.SKIPPED:
                 self._failing_since = None
@@ -113,8 +137,8 @@ class Gate:
     def _advice(self, fate: Fate) -> str:
         if fate is Fate.MISCONFIGURED:
             return (
-                f"Check the key and the address of {self.name} in the settings and restart the "
-                f"worker; nothing is lost, events wait."
+                f"Check the key and the address of {self.name} in the settings. A key in a file is "
+                f"read again at each probe, anything else at a restart; events wait."
             )
         return f"Nothing: {self.name} is asked every {PROBE_SECONDS:g} s, events wait."
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from streams.core.batching import MicroBatch
+from streams.core.errors import SettingsError
 from streams.core.outcome import Fate, Verdict
 from streams.delivery.gate import Gate
 from streams.delivery.quota import Quota
@@ -27,10 +28,16 @@ class Line:
     """One vendor's gate, quota and memory in one worker, and the requests that pass them."""
 
     def __init__(
-        self, vendor: Vendor, settings: Any, sender: Sender, clock: Callable[[], float]
+        self,
+        vendor: Vendor,
+        settings: Any,
+        sender: Sender,
+        clock: Callable[[], float],
+        current_settings: Callable[[], Any] | None = None,
     ) -> None:
         self._vendor = vendor
         self._settings = settings
+        self._current_settings = current_settings or (lambda: settings)
         self._sender = sender
         self._clock = clock
         limit = vendor.requests_per_second(settings)
@@ -71,9 +78,19 @@ class Line:
         return verdict, sent
 
     async def probe(self) -> None:
-        """Ask a parked vendor whether it answers again, storing nothing."""
+        """Ask a parked vendor whether it answers again, storing nothing, with the newest key."""
+        try:
+            self._settings = self._current_settings()
+        except SettingsError as error:
+            log.warning("the settings were not read again: %s", error)
         answer = await self._ask(self._vendor.build_probe(self._settings))
         self.gate.on_probe(self._vendor.classify(answer, 0), self._clock())
+
+    def note_outcomes(self, *, accepted: int, refused: int) -> None:
+        """Count the vendor's last word on events."""
+        before = self.gate.state
+        self.gate.on_outcomes(accepted=accepted, refused=refused, now=self._clock())
+        self._say_change(before)
 
     async def _may_ask(self) -> bool:
         """Wait for this request's turn in the quota; return whether it may still be made."""
@@ -93,6 +110,10 @@ class Line:
         gate.on_verdict(verdict, now)
         if verdict.fate is Fate.THROTTLED and self.quota is not None:
             self.quota.throttled(now)
+        self._say_change(before)
+
+    def _say_change(self, before: str) -> None:
+        gate = self.gate
         if gate.state != before:
             words = " ".join(filter(None, (gate.reason, gate.advice)))
             level = logging.INFO if gate.state == "running" else logging.WARNING

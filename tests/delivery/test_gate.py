@@ -131,3 +131,30 @@ def test_a_probe_that_is_throttled_waits_as_long_as_asked() -> None:
     seen.on_probe(throttled(60.0), 111.0)
     assert not seen.probe_due(170.9)
     assert seen.probe_due(171.0)
+
+
+def test_most_of_the_events_refused_parks_until_somebody_acts() -> None:
+    """A broken mapping must not turn a day's events into dead letters; no probe can tell it."""
+    gate = Gate("Miso", 0.0)
+    gate.on_outcomes(accepted=9, refused=10, now=1.0)
+    assert gate.state == "running"
+    gate.on_outcomes(accepted=0, refused=1, now=2.0)
+    assert (gate.state, gate.since) == ("parked", 2.0)
+    assert gate.reason == "Miso refused 11 of the last 20 events."
+    gate.on_verdict(Verdict(Fate.ACCEPTED, "200", 200), 3.0)
+    assert not gate.may_send(1e9)
+    assert gate.is_shut(1e9)
+    assert not gate.probe_due(1e9)
+    assert gate.state == "parked"
+
+
+def test_half_of_the_events_refused_is_not_most() -> None:
+    """Nor are refusals that lie further back than the last 200."""
+    gate = Gate("Miso", 0.0)
+    gate.on_outcomes(accepted=10, refused=10, now=1.0)
+    gate.on_outcomes(accepted=200, refused=0, now=2.0)
+    gate.on_outcomes(accepted=0, refused=100, now=3.0)
+    assert gate.state == "running"
+    gate.on_outcomes(accepted=0, refused=1, now=4.0)
+    assert gate.state == "parked"
+    assert gate.reason == "Miso refused 101 of the last 200 events."
