@@ -76,8 +76,6 @@ class Courier:
         self._gate_timer: asyncio.TimerHandle | None = None
         self._probing: asyncio.Task[None] | None = None
         self._concurrency = vendor.concurrency(settings)
-        self._asking = 0
-        """Conversations under way; requests whose receipts are being kept no longer count."""
         self._left_open: dict[int, int] = {}
         self.line = Line(vendor, settings, sender, clock, current_settings)
         self.batch_causes: Counter[str] = Counter()
@@ -173,11 +171,7 @@ class Courier:
         if strand.closed or strand.under_way:
             return
         now = self._clock()
-        if (
-            self.line.is_quiet
-            or not self.line.gate.may_send(now)
-            or len(self._requests) >= self._concurrency
-        ):
+        if not self._may_begin(now):
             self._held[strand] = None
             self._watch_gate(now)
             return
@@ -187,7 +181,6 @@ class Courier:
             return
         self._cancel_timer(strand)
         self.line.gate.started()
-        self._asking += 1
         task = asyncio.ensure_future(self._deliver(strand, batch))
         self._requests.add(task)
         self._by_partition.setdefault(strand.partition, set()).add(task)
@@ -204,15 +197,15 @@ class Courier:
         self._consider_held()
 
     def _consider_held(self) -> None:
-        for strand in tuple(self._held):
-            if not self._may_begin(self._clock()):
-                break
+        while self._held and self._may_begin(self._clock()):
+            strand = next(iter(self._held))
             del self._held[strand]
             self._consider(strand)
 
     def _may_begin(self, now: float) -> bool:
-        line = self.line
-        return not line.is_quiet and line.gate.may_send(now) and self._asking < self._concurrency
+        # A request counts until its receipts are kept: so many a crash can repeat, and no more.
+        has_room = len(self._requests) < self._concurrency
+        return has_room and not self.line.is_quiet and self.line.gate.may_send(now)
 
     def _set_timer(self, strand: Strand, now: float) -> None:
         due = strand.due_at()
@@ -234,11 +227,7 @@ class Courier:
 
     async def _deliver(self, strand: Strand, batch: MicroBatch[Item]) -> None:
         self.batch_causes[batch.cause] += 1
-        try:
-            verdict, sent = await self.line.converse(batch)
-        finally:
-            self._asking -= 1
-        self._consider_held()
+        verdict, sent = await self.line.converse(batch)
         for item in batch.positions:
             item.attempts += sent
         if verdict is None:
