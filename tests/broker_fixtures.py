@@ -82,9 +82,16 @@ class Container:
             "PROCESS_ROLES": "broker,controller",
             "CONTROLLER_QUORUM_VOTERS": "1@localhost:9093",
             "CONTROLLER_LISTENER_NAMES": "CONTROLLER",
-            "LISTENER_SECURITY_PROTOCOL_MAP": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-            "LISTENERS": "PLAINTEXT://:9092,CONTROLLER://:9093",
-            "ADVERTISED_LISTENERS": f"PLAINTEXT://{self.bootstrap_servers}",
+            # The port of the host is not there inside, where the broker writes transaction markers
+            # to itself.
+            "INTER_BROKER_LISTENER_NAME": "INTERNAL",
+            "LISTENER_SECURITY_PROTOCOL_MAP": (
+                "CONTROLLER:PLAINTEXT,INTERNAL:PLAINTEXT,EXTERNAL:PLAINTEXT"
+            ),
+            "LISTENERS": "EXTERNAL://:9092,INTERNAL://:29092,CONTROLLER://:9093",
+            "ADVERTISED_LISTENERS": (
+                f"EXTERNAL://{self.bootstrap_servers},INTERNAL://localhost:29092"
+            ),
             "AUTO_CREATE_TOPICS_ENABLE": "false",
             "OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
             "OFFSETS_TOPIC_NUM_PARTITIONS": "4",
