@@ -135,11 +135,12 @@ def _obtain(version: str, settings: Any, on_progress: OnProgress | None) -> list
 
 
 def _download(version: str, settings: Any, report: OnProgress) -> list[Path]:
+    from jgo.constants import MAVEN_CENTRAL_URL
     from jgo.maven import MavenContext
 
     context = MavenContext(
         repo_cache=settings.repo_cache,
-        remote_repos={"central": "https://repo.maven.apache.org/maven2", **settings.repositories},
+        remote_repos={"central": MAVEN_CENTRAL_URL, **settings.repositories},
         timeout=30,
     )
     report(Progress(f"Apache Kafka {version}: looking up what it needs", 0, 0))

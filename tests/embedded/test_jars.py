@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 import requests
+from jgo.constants import MAVEN_CENTRAL_URL
 
 from streams.core.errors import SetupError
 from streams.embedded import Progress
 from streams.embedded.jars import kafka_jars
 
-CENTRAL = "https://repo.maven.apache.org/maven2/"
+CENTRAL = f"{MAVEN_CENTRAL_URL}/"
 
 
 def pom(group: str, name: str, version: str, *needs: str) -> bytes:
@@ -28,7 +29,7 @@ def pom(group: str, name: str, version: str, *needs: str) -> bytes:
             f"<version>{v}</version><scope>compile</scope></dependency>"
         )
     return (
-        '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
+        "<project><modelVersion>4.0.0</modelVersion>"
         f"<groupId>{group}</groupId><artifactId>{name}</artifactId><version>{version}</version>"
         f"<dependencies>{dependencies}</dependencies></project>"
     ).encode()
