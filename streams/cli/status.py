@@ -93,10 +93,9 @@ def status_view(board: "StatusBoard", now_ms: int) -> "Group":
 
     table = Table(show_edge=False, pad_edge=False)
     table.add_column("stage")
-    for title in ("workers", "partitions", "events/s", "lag", "oldest unsettled"):
+    for title in ("workers", "partitions", "events/s", "lag", "oldest"):
         table.add_column(title, justify="right")
-    table.add_column("vendor")
-    table.add_column("why", overflow="fold")
+    table.add_column("state")
     lines = []
     for line in stages(board.workers(now_ms)):
         oldest = line.oldest_unsettled_seconds
@@ -109,8 +108,9 @@ def status_view(board: "StatusBoard", now_ms: int) -> "Group":
             f"{line.lag:,}",
             "-" if oldest is None else f"{oldest:,.1f} s",
             Text(line.state, style=_STYLES.get(line.state, "")),
-            Text(plain(line.reason)),
         )
+        if line.reason:
+            lines.append(Text(f"{plain(line.stage)}: {plain(line.reason)}"))
     if not board.snapshots:
         lines.append(Text("No worker has spoken yet. Start them with: streams worker"))
     if board.unreadable:

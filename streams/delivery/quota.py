@@ -4,7 +4,7 @@ Pure: time comes in as an argument, in seconds of a clock that only grows. Reque
 evenly, never sent in bursts: the vendor counts what all workers send within any one second.
 """
 
-HEADROOM = 0.975
+HEADROOM = 0.95
 """Timers ring late by some milliseconds, which draws the next request closer to the late one."""
 HALVE_AGAIN_SECONDS = 5.0
 """Requests already on their way are answered 429, too: that is one warning, not many."""
