@@ -25,7 +25,7 @@ from streams.engine.failure import leave
 from streams.engine.groups import group_id
 from streams.engine.slots import take_slot
 from streams.engine.worker import run_worker
-from streams.operations.topics import partition_counts, verify_topics
+from streams.operations.topics import required_topics
 from streams.settings import ENRICH, Settings, SourceSettings
 from streams.vendors import VENDORS, plan_for
 from streams.vendors.base import VendorSettings
@@ -42,7 +42,7 @@ def run_stage(settings: Settings, stage: str, slot: int | None = None) -> int:
     settings.require_stage(stage)
     held = take_slot(settings.state.dir, stage, slot)
     needed = needed_topics(settings.topics, stage, settings.enabled_vendors())
-    counts = asyncio.run(_verify(settings, needed))
+    counts = asyncio.run(required_topics(settings, needed))
     port = settings.web_port(stage, held.number)
     _require_port(settings.web.host, port)
     app, background = build(settings, stage, held.number, counts)
@@ -60,13 +60,6 @@ def needed_topics(topics: Topics, stage: str, vendors: Sequence[str]) -> list[st
         of_vendor = (topics.events, topics.redelivery, topics.receipts, topics.dead_letters)
         names = [topics.clicks, *(name(stage) for name in of_vendor)]
     return [*names, topics.status, topics.control]
-
-
-async def _verify(settings: Settings, needed: Sequence[str]) -> dict[str, int]:
-    problems = await verify_topics(settings, needed)
-    if problems:
-        raise SetupError("\n".join(problems))
-    return await partition_counts(settings, needed)
 
 
 def _require_port(host: str, port: int) -> None:
@@ -102,7 +95,7 @@ def _build_enrich(
         cart_fields=_field_map(settings.source_add_to_carts, "source.add-to-carts.fields"),
         wall_ms=_wall_ms,
     )
-    app = StageApp(_options(settings, stage, slot), logic)
+    app = StageApp(_options(settings, stage, slot, partitions), logic)
     keep_email = any(getattr(settings.vendors[key], "lookup_email", False) for key in vendors)
     logic.bind(app, product_partitions=partitions[settings.topics.products], keep_email=keep_email)
     return app, _reporter(settings, app, logic, None, slot)
@@ -116,7 +109,7 @@ def _build_sink(
 ) -> tuple[StageApp, Reporter]:
     vendor, section = VENDORS[stage], settings.vendors[stage]
     logic = SinkStage(vendor, section, settings.topics, settings.secrets())
-    app = StageApp(_options(settings, stage, slot), logic)
+    app = StageApp(_options(settings, stage, slot, partitions), logic)
     courier = Courier(
         vendor,
         section,
@@ -142,7 +135,9 @@ def _with_current_secrets(settings: Settings, stage: str, logic: SinkStage) -> V
     return section
 
 
-def _options(settings: Settings, stage: str, slot: int) -> EngineOptions:
+def _options(
+    settings: Settings, stage: str, slot: int, partitions: Mapping[str, int]
+) -> EngineOptions:
     group = group_id(settings.kafka.topic_prefix, stage)
     token = settings.web.token
     return EngineOptions(
@@ -151,7 +146,7 @@ def _options(settings: Settings, stage: str, slot: int) -> EngineOptions:
         client_options=client_options(settings.kafka),
         instance_id=f"{group}-{socket.gethostname()}-{slot}",
         data_dir=Path(settings.state.dir) / f"{stage}-{slot}",
-        topics=tuple(needed_topics(settings.topics, stage, settings.enabled_vendors())),
+        topics=tuple(partitions),
         web_host=settings.web.host,
         web_port=settings.web_port(stage, slot),
         web_middlewares=(health.token_guard(token.get_secret_value() if token else None),),

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from faust.types import TP
 
-from streams.core.dead_letter import build_dead_letter, encode_dead_letter
+from streams.core.dead_letter import build_dead_letter, encode_dead_letter, letter_key
 from streams.core.enrich import Refuse
 from streams.core.errors import InvalidEvent
 from streams.core.fields import FieldMap
@@ -15,9 +15,6 @@ from streams.core.topics import Topics
 from streams.delivery.receipts import LIVE, encode_receipt
 from streams.engine.chunks import Record
 from streams.engine.outputs import Outputs
-
-MAX_KEY_BYTES = 64 * 1024
-"""A stranger's longer key is cut, so that it fits a batch."""
 
 
 class Refusals:
@@ -34,9 +31,10 @@ class Refusals:
         self, tp: TP, record: Record, error: InvalidEvent, at: str, outputs: Outputs
     ) -> None:
         """Keep a record that can never become an event."""
-        key = record.key if record.key is None else record.key[:MAX_KEY_BYTES]
         letter = self._letter(tp, record, error, at)
-        outputs.append(self._topics.enrich_dead_letters, tp.partition, key, letter)
+        outputs.append(
+            self._topics.enrich_dead_letters, tp.partition, letter_key(record.key), letter
+        )
 
     def not_for_vendor(
         self, tp: TP, record: Record, event_id: str, refusal: Refuse, at: str, outputs: Outputs

@@ -11,6 +11,7 @@ from faust.types import TP
 
 from streams.agents.keeper import Keeper, Settlement, happened_ms
 from streams.agents.tally import Tally
+from streams.core.dead_letter import letter_key
 from streams.core.outcome import DeadLetterReason, Outcome, SkipReason
 from streams.core.records import VendorRecord
 from streams.core.times import utc_text
@@ -33,7 +34,6 @@ HOUR_MS = 3_600_000
 MAX_ID_CHARS = 512
 """A stranger's longer one might make a receipt that fits no batch."""
 MAX_TIME_DIGITS = 15
-MAX_KEY_BYTES = 64 * 1024
 
 
 class RawVendorRecord(VendorRecord, frozen=True, gc=False):
@@ -201,7 +201,7 @@ class SinkStage(Stage):
             timestamp=utc_text(record.timestamp),
             record=record.value or b"",
             raw_ms=record.timestamp,
-            key=None if record.key is None else record.key[:MAX_KEY_BYTES],
+            key=letter_key(record.key),
             tag=self._progress[tp.partition],
         )
         self._progress[tp.partition].take_foreign(record.offset)

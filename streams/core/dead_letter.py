@@ -16,6 +16,7 @@ from streams.core.records import DeadLetter, Origin
 MAX_LETTER_BYTES = 256 * 1024
 MAX_ANSWER_CHARS = 2_000
 MAX_DETAIL_CHARS = 1_000
+MAX_KEY_BYTES = 64 * 1024
 MASK = "***"
 MIN_SECRET_CHARS = 4
 
@@ -114,6 +115,11 @@ def build_dead_letter(
     else:
         kept = _cut(text, room)
     return msgspec.structs.replace(letter, record=kept)
+
+
+def letter_key(key: bytes | None) -> bytes | None:
+    """Return the key of a letter: the record's own, cut where a stranger's would fit no batch."""
+    return None if key is None else key[:MAX_KEY_BYTES]
 
 
 def encode_dead_letter(letter: DeadLetter) -> bytes:

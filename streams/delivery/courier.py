@@ -8,7 +8,6 @@ One module, though a long one: which strand goes next depends on everything that
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
@@ -78,7 +77,6 @@ class Courier:
         self._concurrency = vendor.concurrency(settings)
         self._left_open: dict[int, int] = {}
         self.line = Line(vendor, settings, sender, clock, current_settings)
-        self.batch_causes: Counter[str] = Counter()
 
     # -- what the sink tells
 
@@ -226,7 +224,6 @@ class Courier:
     # -- one request
 
     async def _deliver(self, strand: Strand, batch: MicroBatch[Item]) -> None:
-        self.batch_causes[batch.cause] += 1
         verdict, sent = await self.line.converse(batch)
         for item in batch.positions:
             item.attempts += sent

@@ -91,7 +91,6 @@ class Progress:
     def __init__(
         self, start: int, metadata: Metadata, recalled: Mapping[int, Recalled], receipts_end: int
     ) -> None:
-        self._start = start
         self._marks_below = dict(metadata.marks)
         self._marks_ahead = dict(metadata.marks)
         self._recalled = {

@@ -15,13 +15,12 @@ from mode import CrashingSupervisor
 from streams.engine.chunks import ChunkSchema
 from streams.engine.consumer import Consumer
 from streams.engine.failure import SERVICE_LOG
-from streams.engine.outputs import BATCH_OVERHEAD_BYTES, Outputs
+from streams.engine.outputs import Outputs
 from streams.engine.positions import StartPosition
 from streams.engine.tables import GlobalTopicTable, TopicTable
 
 MAX_BATCH_BYTES = 1_000_000
 """Below the broker's default ``max.message.bytes`` of 1,048,588."""
-MAX_RECORD_BYTES = MAX_BATCH_BYTES - BATCH_OVERHEAD_BYTES
 
 
 class Stage:

@@ -19,9 +19,6 @@ from streams.core.errors import EngineError
 Header = tuple[str, bytes]
 TopicPartition = tuple[str, int]
 
-BATCH_OVERHEAD_BYTES = 512
-"""What Kafka's batch and record framing adds at most to one record with our headers."""
-
 
 class Outputs:
     """Batches under construction; not shared between tasks."""

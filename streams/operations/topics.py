@@ -106,10 +106,28 @@ async def verify_topics(settings: Settings, names: Iterable[str]) -> list[str]:
     Raises:
         SetupError: the broker cannot be reached.
     """
-    topics = settings.topics
-    specs = {spec.name: spec for spec in _specs(settings, {})}
     async with admin(settings.kafka) as client:
         found = await _found(client)
+    return _problems(settings, found, names)
+
+
+async def required_topics(settings: Settings, names: Sequence[str]) -> dict[str, int]:
+    """How many partitions these topics have, all of which are as a worker needs them.
+
+    Raises:
+        SetupError: the broker cannot be reached, or what ``verify_topics`` says of these topics.
+    """
+    async with admin(settings.kafka) as client:
+        found = await _found(client)
+    problems = _problems(settings, found, names)
+    if problems:
+        raise SetupError("\n".join(problems))
+    return {name: found[name].partitions for name in names}
+
+
+def _problems(settings: Settings, found: Mapping[str, _Found], names: Iterable[str]) -> list[str]:
+    topics = settings.topics
+    specs = {spec.name: spec for spec in _specs(settings, {})}
     raw = (topics.clicks, topics.add_to_carts, topics.users)
     reference = next((name for name in raw if name in found), None)
     problems = []
@@ -270,14 +288,3 @@ def report_rows(reports: Sequence[TopicReport]) -> list[dict[str, Any]]:
         }
         for report in reports
     ]
-
-
-async def partition_counts(settings: Settings, names: Iterable[str]) -> dict[str, int]:
-    """How many partitions these topics have; topics that do not exist are left out.
-
-    Raises:
-        SetupError: the broker cannot be reached.
-    """
-    async with admin(settings.kafka) as client:
-        found = await _found(client)
-    return {name: found[name].partitions for name in names if name in found}
