@@ -96,7 +96,7 @@ class Reporter:
                 None if oldest_ms is None else max(0.0, (now_ms - oldest_ms) / 1000)
             ),
             vendor=self._vendor(now_ms),
-            notes=dict(tally.notes),
+            notes=dict(tally.notes) | self._malformed_rows(),
             expired=dict(tally.expired),
             memory_bytes=_memory_bytes(),
             age_seconds=tally.ages(),
@@ -150,6 +150,12 @@ class Reporter:
             for tp, records in lag(consumer).items():
                 by_topic[tp.topic] += records
         return by_topic
+
+    def _malformed_rows(self) -> dict[str, int]:
+        """Return, by table, how many keys have had a row that could not be read."""
+        tables = self._app.tables.values()
+        counts = {f"malformed_rows:{table.name}": len(table.malformed_keys) for table in tables}
+        return {name: count for name, count in counts.items() if count}
 
     def _vendor(self, now_ms: int) -> VendorStatus | None:
         if self._courier is None:

@@ -85,7 +85,7 @@ async def test_each_bad_record_is_a_dead_letter_or_a_named_skip_and_its_partitio
             ("shop.products", b"p2", b"no row"),
             ("shop.users", b"\xff\xfe", b"no row"),
         )
-        await pipeline.both()
+        enrich, _ = await pipeline.both()
         wanted = Counter(reason for reason, _ in BAD_RECORDS)
         for number, (_, record) in enumerate(BAD_RECORDS):
             await pipeline.send(click("anna", event_id=f"good{number}"), record)
@@ -105,6 +105,9 @@ async def test_each_bad_record_is_a_dead_letter_or_a_named_skip_and_its_partitio
         assert Counter(letter["reason"] for letter in letters) == wanted
         assert max(len(json.dumps(letter)) for letter in letters) < 300_000
         sent = {p["context"]["custom_context"]["uuid"]: p for p in pipeline.ledger.payloads()}
+        notes = (await pipeline.status(enrich))["notes"]
+        assert (notes["malformed_rows:users"], notes["malformed_rows:products"]) == (1, 1)
+        assert notes["clock_ahead"] == 1
         assert sent["ahead"]["timestamp"] < utc_text(ahead - 4 * 3_600_000)
 
 
