@@ -1,0 +1,34 @@
+"""The operator's will on its topic."""
+
+import pytest
+
+from streams.core.control import Will, decode_will, encode_will
+
+
+def test_a_will_survives_its_way_through_the_topic() -> None:
+    """Whatever was said is read back."""
+    will = Will(
+        paused=True,
+        at="2026-11-21T10:00:00.000Z",
+        resumed_at="2026-11-20T09:00:00.000Z",
+        stopped_runs=("r-20261121-101500-ab12",),
+    )
+    assert encode_will(will) == (
+        b'{"paused":true,"at":"2026-11-21T10:00:00.000Z",'
+        b'"resumed_at":"2026-11-20T09:00:00.000Z","stopped_runs":["r-20261121-101500-ab12"]}'
+    )
+    assert decode_will(encode_will(will)) == will
+
+
+def test_where_nobody_has_said_anything_the_vendor_runs() -> None:
+    """A tombstone, an empty object, and fields of a newer version."""
+    assert decode_will(None) == Will()
+    assert decode_will(b"{}") == Will()
+    assert decode_will(b'{"paused":false,"later":1}') == Will()
+
+
+@pytest.mark.parametrize("value", [b"", b"[]", b'{"paused":"yes"}', b"\xff"])
+def test_what_is_no_will_is_refused(value: bytes) -> None:
+    """The reader decides what to do then; nothing is guessed."""
+    with pytest.raises(ValueError, match=r".+"):
+        decode_will(value)
