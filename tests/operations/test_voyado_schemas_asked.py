@@ -74,7 +74,7 @@ async def test_every_request_carries_the_headers_and_keeps_to_the_rate() -> None
     endpoint = endpoint_of(client, clock, section_of(STREAMS_VOYADO_REQUESTS_PER_SECOND="2"))
     for _ in range(3):
         await endpoint.all()
-    assert [round(seconds, 3) for seconds in clock.slept] == [0.513, 0.513]
+    assert [round(seconds, 3) for seconds in clock.slept] == [0.526, 0.526]
     assert client.requests[0].headers == {
         "apikey": KEY,
         "User-Agent": section_of().user_agent,
