@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-import random
 import os
+import random
 import signal
 import socket
 import subprocess
