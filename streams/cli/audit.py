@@ -17,7 +17,7 @@ def audit(
         str | None,
         typer.Option(
             metavar="T",
-            help="Only raw records of this Kafka time or later: RFC 3339 with offset, or ms.",
+            help="Only raw records of this Kafka time or later: 2h ago, 2026-11-20 14:00, …",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,

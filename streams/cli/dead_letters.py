@@ -27,7 +27,7 @@ EventId = Annotated[str | None, typer.Option(metavar="E", help="Only those of th
 Since = Annotated[
     str | None,
     typer.Option(
-        metavar="T", help="Only those written at T or later: RFC 3339 with offset, or ms."
+        metavar="T", help="Only those written at T or later: 2h ago, 2026-11-20 14:00, …"
     ),
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON array.")]

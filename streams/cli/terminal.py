@@ -8,6 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import tzinfo
 
     from rich.progress import TaskID
 
@@ -26,22 +27,47 @@ def file_or_stdin(path: Path | None) -> Path | None:
     return path
 
 
-def moment_ms(text: str) -> int:
-    """Return ms since the epoch; raises SettingsError for what is no time."""
-    from datetime import datetime
+def moment_ms(text: str, option: str = "--since") -> int:
+    """Return ms since the epoch of a moment as people write it, read in this machine's zone.
+
+    Raises SettingsError, led by the option's name, for what is no time.
+    """
+    import time
 
     from streams.core.errors import SettingsError
+    from streams.core.moments import read_moment
 
-    if text.isascii() and text.isdigit():
-        return int(text)
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        remedy = "give RFC 3339 with an offset, such as 2026-05-01T08:00:00Z, or ms since the epoch"
-        raise SettingsError([f'--since: "{text}" is no time; {remedy}.'])
-    return round(moment.timestamp() * 1000)
+        return read_moment(text, time.time_ns() // 1_000_000, local_zone())
+    except ValueError as problem:
+        raise SettingsError([f"{option}: {problem}."]) from None
+
+
+def local_zone() -> "tzinfo":
+    """Return the zone of this machine, or of the variable ``TZ``, with its clock changes."""
+    from datetime import UTC, datetime, timedelta, tzinfo
+
+    class LocalZone(tzinfo):
+        """Asks the system; a moment shown twice is its first without ``fold``."""
+
+        def utcoffset(self, moment: datetime | None) -> timedelta:
+            return _here(moment).utcoffset() or timedelta()
+
+        def dst(self, _moment: datetime | None) -> timedelta | None:
+            return None
+
+        def tzname(self, moment: datetime | None) -> str:
+            return _here(moment).tzname() or ""
+
+        def fromutc(self, moment: datetime) -> datetime:
+            there = moment.replace(tzinfo=UTC).astimezone()
+            found = there.replace(tzinfo=self)
+            return found if found.utcoffset() == there.utcoffset() else found.replace(fold=1)
+
+    def _here(moment: datetime | None) -> datetime:
+        return (moment or datetime.now(UTC)).replace(tzinfo=None).astimezone()
+
+    return LocalZone()
 
 
 @contextmanager

@@ -62,6 +62,11 @@ class Topics:
         """The operator's will, by vendor."""
         return f"{self.prefix}streams.control"
 
+    @property
+    def replays(self) -> str:
+        """The runs of replays and resends, by run id."""
+        return f"{self.prefix}streams.replays"
+
     def events(self, vendor: str) -> str:
         """Enriched events on their way to a vendor."""
         return f"{self.prefix}vendor.{vendor}.events"
@@ -114,4 +119,5 @@ class Topics:
                 kept(self.receipts(vendor), receipt_days, **{"compression.type": "zstd"}),
                 kept(self.dead_letters(vendor), dead_letter_days),
             ]
-        return [*specs, TopicSpec(self.status, 1, compact), TopicSpec(self.control, 1, compact)]
+        of_operators = (self.status, self.control, self.replays)
+        return [*specs, *(TopicSpec(name, 1, compact) for name in of_operators)]

@@ -136,7 +136,7 @@ def _problems(settings: Settings, found: Mapping[str, _Found], names: Iterable[s
             problems.append(f"Topic {name} does not exist: run `streams topics create`.")
             continue
         has = found[name].partitions
-        if name in (topics.status, topics.control):
+        if name in (topics.status, topics.control, topics.replays):
             must, why = 1, "must have 1"
         elif name in specs and specs[name].partitions is not None and reference is not None:
             must = found[reference].partitions

@@ -120,7 +120,7 @@ def test_a_letter_of_a_stranger_is_shown_with_what_it_has() -> None:
         (["drop"], "give --yes to drop"),
         (["drop", "--fingerprint", "k7m2pq9x"], "give --yes to drop"),
         (["list", "--vendor", "mis\x1bo"], r"--vendor: there is no mis\x1bo; name one of enrich,"),
-        (["show", "--since", "yesterday"], '--since: "yesterday" is no time'),
+        (["show", "--since", "soon"], '--since: "soon" is no time'),
         (["show", "--limit", "0"], "--limit"),
         (["resend"], "No such command"),
     ],

@@ -22,6 +22,7 @@ def test_topics_of_one_vendor_in_the_contracts_order() -> None:
         ("eu.vendor.miso.dead-letters", 6, "delete", str(30 * day)),
         ("eu.streams.status", 1, "compact", None),
         ("eu.streams.control", 1, "compact", None),
+        ("eu.streams.replays", 1, "compact", None),
     ]
 
 

@@ -79,6 +79,7 @@ async def test_create_makes_every_topic_as_the_contract_says(settings: Settings)
         "vendor.miso.dead-letters": (present, 3, 1, "delete", 30, 1),
         "streams.status": (present, 1, 1, "compact", 7, 1),
         "streams.control": (present, 1, 1, "compact", 7, 1),
+        "streams.replays": (present, 1, 1, "compact", 7, 1),
     }
     assert {name: found[name] for name in expected} == expected
 

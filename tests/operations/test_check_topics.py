@@ -49,7 +49,7 @@ def test_topics_as_they_must_be_are_one_line() -> None:
         Finding(
             Level.OK,
             "topics",
-            "All 11 topics are there, 6 partitions each where visitors' records meet.",
+            "All 12 topics are there, 6 partitions each where visitors' records meet.",
         )
     ]
 
