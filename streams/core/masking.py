@@ -1,0 +1,109 @@
+"""What people are shown of requests and records: enough to see what is wrong, and nobody's data.
+
+Pure. Keys and personal data are left out by what a field is called and by what a text looks like;
+a field that nobody listed shows the beginning of its value only.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from streams.core.dead_letter import MASK, mask_secrets, masked_ip
+
+MAX_TEXT_CHARS = 200
+_MAX_SHOWN_OF_ID = 4
+
+SHOWN = frozenset(
+    {
+        *("action", "type", "event_type", "status", "method", "code", "error", "errors", "reason"),
+        *("sku", "skus", "product_id", "product_ids", "product_group_ids", "productSku"),
+        *("productName", "category", "brand", "price", "currency", "quantity", "quantities"),
+        *("timestamp", "createdDate", "schemaId", "locale", "region", "title"),
+        *("event_id", "eventId", "uuid", "consent", "stage", "detail", "field", "msg", "loc"),
+        *("message", "errorCode", "errorMessage", "data", "context", "interact", "payload"),
+        *("source", "medium", "term", "content", "name", "product", "page", "campaign"),
+    }
+)
+"""Fields whose text is shown, e-mail addresses and IP addresses in it excepted."""
+_ADDRESSES = frozenset({"url", "referrer", "referer"})
+_IPS = frozenset({"ip", "truncated_ip"})
+
+_EMAIL = re.compile(r"[^\s@\"'<>,;:()/?&=]{1,64}(?:@|%40)[^\s@\"'<>,;()/?&=]{1,255}", re.IGNORECASE)
+_IPV4 = re.compile(r"(?<![\d.])(\d{1,3}\.\d{1,3}\.\d{1,3}\.)\d{1,3}(?![\d.]*\d)")
+_IPV6 = re.compile(r"(?<![\w:])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![\w:])", re.IGNORECASE)
+_CLOCK = re.compile(r"\d{1,2}:\d\d:\d\d")
+
+
+def masked_id(text: str) -> str:
+    """Return the beginning of an id, a quarter of it and at most four characters."""
+    return text[: min(_MAX_SHOWN_OF_ID, len(text) // 4)] + "…"
+
+
+def masked_text(text: str, secrets: Sequence[str] = ()) -> str:
+    """Return text without secrets, e-mail addresses and the last part of IP addresses, cut."""
+    text = mask_secrets(text[: 4 * MAX_TEXT_CHARS], secrets)
+    text = _EMAIL.sub(MASK, text)
+    text = _IPV4.sub(r"\g<1>0", text)
+    text = _IPV6.sub(lambda found: found[0] if _CLOCK.fullmatch(found[0]) else "::", text)
+    return text if len(text) <= MAX_TEXT_CHARS else text[: MAX_TEXT_CHARS - 1] + "…"
+
+
+def masked_url(text: str) -> str:
+    """Return scheme, host and path; what follows can hold anything."""
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname or ""
+    except ValueError:
+        return MASK
+    shown = f"{parts.scheme}://{host}{parts.path}" if host else parts.path
+    return masked_text(shown) + ("?…" if parts.query or parts.fragment else "")
+
+
+def masked_json(value: Any, secrets: Sequence[str] = (), field: str = "") -> Any:
+    """Return a JSON value fit to be shown; of a list only the first few."""
+    if type(value) is dict:
+        # Names of fields can be a stranger's, too.
+        return {
+            masked_text(str(name), secrets): masked_json(item, secrets, str(name))
+            for name, item in value.items()
+        }
+    if type(value) is list:
+        shown = [masked_json(item, secrets, field) for item in value[:5]]
+        return [*shown, f"… {len(value) - 5:,} more"] if len(value) > 5 else shown
+    if type(value) is not str:
+        return (
+            value if field in SHOWN or type(value) in {bool, type(None)} else _masked_number(value)
+        )
+    if field in _IPS:
+        return masked_ip(value)
+    if field in _ADDRESSES:
+        return masked_url(value)
+    return masked_text(value, secrets) if field in SHOWN else masked_id(value)
+
+
+def masked_body(body: bytes, secrets: Sequence[str], limit: int) -> str:
+    """Return a request's or an answer's body as text of at most ``limit`` characters."""
+    if not body:
+        return ""
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        text = masked_text(body[: 4 * limit].decode("utf-8", "replace"), secrets)
+    else:
+        text = msgspec.json.encode(masked_json(first_of_batch(value), secrets)).decode()
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def first_of_batch(value: Any) -> Any:
+    """Return a request that carries many events with the first of them only, and their number."""
+    if type(value) is dict and type(value.get("data")) is list and len(value["data"]) > 1:
+        more = len(value["data"]) - 1
+        return value | {"data": [value["data"][0], f"… {more:,} more"]}
+    return value
+
+
+def _masked_number(value: Any) -> Any:
+    return MASK if type(value) in {int, float} and abs(value) >= 1000 else value

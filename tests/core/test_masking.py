@@ -1,0 +1,90 @@
+"""What is shown of requests and records holds nobody's data."""
+
+import json
+
+import pytest
+
+from streams.core.masking import masked_body, masked_id, masked_json, masked_text, masked_url
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("anna-4711-abcdef-0815", "anna…"),
+        ("anna", "a…"),
+        ("abc", "…"),
+        ("", "…"),
+    ],
+)
+def test_an_id_shows_at_most_a_quarter_of_itself(text: str, shown: str) -> None:
+    """Short ids show next to nothing, long ones four characters."""
+    assert masked_id(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("write to anna@example.com please", "write to *** please"),
+        ("anna%40example.com", "***"),
+        ("from 192.168.17.42", "from 192.168.17.0"),
+        ("from 2001:db8::17", "from ::"),
+        ("at 10:02:17 it failed", "at 10:02:17 it failed"),
+        ("version 1.2.3", "version 1.2.3"),
+        ("key sk-123456 is wrong", "key *** is wrong"),
+    ],
+)
+def test_text_loses_addresses_and_keys(text: str, shown: str) -> None:
+    """E-mail and IP addresses and known secrets go, what only looks a little like them stays."""
+    assert masked_text(text, ["sk-123456"]) == shown
+
+
+def test_an_address_loses_its_query() -> None:
+    """What shops put behind the question mark is not shown."""
+    assert masked_url("https://shop.example/p/1?mail=a@b.de#x") == "https://shop.example/p/1?…"
+    assert masked_url("https://anna:secret@shop.example/p") == "https://shop.example/p"
+    assert masked_url("http://[broken") == "***"
+
+
+def test_a_payload_shows_products_and_no_people() -> None:
+    """Fields that nobody listed are cut to their beginning, whatever they are called."""
+    payload = {
+        "type": "add_to_cart",
+        "anonymous_id": "visitor-0123456789",
+        "user_id": "customer-77",
+        "product_ids": ["SKU-1"],
+        "quantities": [2],
+        "phone": 491701234567,
+        "something_new": "Anna Example, Main Street",
+        "context": {
+            "truncated_ip": "192.168.17.42",
+            "page": {"url": "https://s.example/p?e=a@b.de", "title": "Mail anna@example.com"},
+            "user_agent": "Mozilla/5.0 (X11)",
+        },
+    }
+    assert masked_json(payload) == {
+        "type": "add_to_cart",
+        "anonymous_id": "visi…",
+        "user_id": "cu…",
+        "product_ids": ["SKU-1"],
+        "quantities": [2],
+        "phone": "***",
+        "something_new": "Anna…",
+        "context": {
+            "truncated_ip": "192.168.17.0",
+            "page": {"url": "https://s.example/p?…", "title": "Mail ***"},
+            "user_agent": "Mozi…",
+        },
+    }
+
+
+def test_of_a_batch_the_first_event_is_shown_and_how_many_there_are() -> None:
+    """A request of five hundred events stays readable."""
+    body = json.dumps({"data": [{"sku": f"S-{n}"} for n in range(500)]}).encode()
+    assert masked_body(body, (), 200) == '{"data":[{"sku":"S-0"},"… 499 more"]}'
+
+
+def test_what_is_no_json_is_shown_as_masked_text() -> None:
+    """An HTML page from a proxy is cut and masked, too."""
+    assert masked_body(b"<h1>anna@example.com</h1>\xff", (), 50) == "<h1>***</h1>\ufffd"
+    assert masked_body(b"", (), 50) == ""
+    assert len(masked_body(b"x" * 5000, (), 50)) == 50
