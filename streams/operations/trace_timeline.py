@@ -24,8 +24,8 @@ StepKind = Literal[
     "unknown",
 ]
 """What a step says; each has its own mark in the page. ``raw`` is the record of the shop itself,
-``enriched`` and ``redelivered`` are vendor records on their two lanes, ``resolved`` is what somebody
-did about a dead letter."""
+``enriched`` and ``redelivered`` are vendor records on their two lanes, ``resolved`` is what
+somebody did about a dead letter."""
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
