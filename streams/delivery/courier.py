@@ -9,6 +9,7 @@ One module, though a long one: which strand goes next depends on everything that
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from streams.core.batching import Batcher, MicroBatch
@@ -238,13 +239,15 @@ class Courier:
                 kept = self._desk.accepted(batch.positions, verdict)
                 if kept is not None:
                     await kept
-                strand.answered()
+                if (found := strand.accepted()) is not None:
+                    self._give_up(*found)
             case Fate.REJECTED:
                 strand.answered()
                 self._sort_out(strand, batch, verdict)
             case Fate.SKIPPED:
                 strand.answered()
                 self._desk.skipped(batch.positions, verdict)
+                strand.rest(batch, set(range(len(batch))))
             case _:
                 for item in batch.positions:
                     item.unclear = item.unclear or verdict.fate is Fate.UNCLEAR
@@ -255,13 +258,21 @@ class Courier:
         refused: Mapping[int, str] = verdict.refused
         if not refused:
             if len(batch) > 1:
-                strand.split(batch)
+                if verdict.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+                    strand.split(batch)  # no single event is to blame
+                else:
+                    strand.narrow(batch, verdict)
                 return
             refused = {0: verdict.detail}
         self.line.note_outcomes(accepted=0, refused=len(refused))
         for index, words in refused.items():
             self._desk.rejected(batch.positions[index], words, verdict)
         strand.rest(batch, set(refused))
+
+    def _give_up(self, item: Item, verdict: Verdict) -> None:
+        """Give up an event that is left over of a refused request."""
+        self.line.note_outcomes(accepted=0, refused=1)
+        self._desk.rejected(item, verdict.detail, verdict)
 
     def _wait(self, strand: Strand, verdict: Verdict) -> float:
         if verdict.retry_after_seconds is not None:

@@ -9,6 +9,8 @@ from typing import Any
 from zlib import crc32
 
 from streams.core.batching import Batcher, MicroBatch, halves, without
+from streams.core.outcome import Verdict
+from streams.delivery.halving import Halving, joined
 
 
 @dataclass(slots=True, eq=False)
@@ -44,10 +46,16 @@ class Strand:
         self.failures = 0
         self.not_before = 0.0
         self._batcher = batcher
+        self._search: Halving[Item] | None = None
+        """For an event that an answer refused without naming it; it stands before all others."""
         self._again: deque[MicroBatch[Item]] = deque()
 
     def __len__(self) -> int:
-        return len(self._batcher) + sum(map(len, self._again))
+        searched = 0
+        if self._search is not None:
+            under_way = len(self._search.next_batch()) if self.under_way else 0
+            searched = len(self._search) - under_way
+        return searched + len(self._batcher) + sum(map(len, self._again))
 
     def add(self, item: Item, payload: bytes, now: float) -> None:
         """Append an event behind all others."""
@@ -55,7 +63,7 @@ class Strand:
 
     def due_at(self) -> float | None:
         """Return when the strand may have a request to make; None: when something is added."""
-        if self._again:
+        if self._search is not None or self._again:
             return self.not_before
         due = self._batcher.due_at()
         return None if due is None else max(due, self.not_before)
@@ -64,6 +72,9 @@ class Strand:
         """Return the next request's events and mark the strand as under way, if it is time."""
         if self.under_way or self.closed or now < self.not_before:
             return None
+        if self._search is not None:
+            self.under_way = True
+            return self._search.next_batch()
         if self._again:
             self.under_way = True
             return self._again.popleft()
@@ -79,28 +90,64 @@ class Strand:
         self.failures = 0
         self.not_before = 0.0
 
+    def accepted(self) -> tuple[Item, Verdict] | None:
+        """Note that the vendor took the request: the next one may go.
+
+        Return the event that is now known to be the refused one of an earlier request, if there is
+        one, with the answer that refused it.
+        """
+        self.answered()
+        search = self._search
+        if search is None:
+            return None
+        found = search.accepted()
+        if search.is_over:
+            self._search = None
+            self._put_first(search.left())
+        return None if found is None else (found, search.verdict)
+
     def again(self, batch: MicroBatch[Item], not_before: float) -> None:
         """Put the same request back to the front, to go no earlier than this."""
         self.under_way = False
         self.failures += 1
         self.not_before = not_before
-        self._again.appendleft(batch)
+        self._put_back(batch)
 
     def put_back(self, batch: MicroBatch[Item]) -> None:
         """Put a request that was not made, or not to its end, back to the front."""
         self.under_way = False
-        self._again.appendleft(batch)
+        self._put_back(batch)
 
-    def rest(self, batch: MicroBatch[Item], refused: set[int]) -> None:
-        """Put what was not refused back to the front, to go at once."""
-        left = without(batch, refused)
-        if len(left):
-            self._again.appendleft(left)
+    def rest(self, batch: MicroBatch[Item], judged: set[int]) -> None:
+        """Put what has no outcome yet back to the front, to go at once."""
+        left = without(batch, judged)
+        if self._search is not None:
+            left = joined(left, self._search.left_behind_next())
+            self._search = None
+        self._put_first(left)
+
+    def narrow(self, batch: MicroBatch[Item], verdict: Verdict) -> None:
+        """Look for the event for which this request was refused, without a word which it is."""
+        if self._search is None:
+            self._search = Halving(batch, verdict)
+        else:
+            self._search.refused(verdict)
 
     def split(self, batch: MicroBatch[Item]) -> None:
-        """Put a request whose refused events are not named back to the front, halved."""
+        """Put a request that was too large back to the front, halved."""
+        if self._search is not None:
+            self._put_first(self._search.left_behind_next())
+            self._search = None
         first, second = halves(batch)
         self._again.extendleft((second, first))
+
+    def _put_back(self, batch: MicroBatch[Item]) -> None:
+        if self._search is None:
+            self._again.appendleft(batch)
+
+    def _put_first(self, batch: MicroBatch[Item]) -> None:
+        if len(batch):
+            self._again.appendleft(batch)
 
 
 def strand_number(key: str, strands: int) -> int:

@@ -197,17 +197,41 @@ IDS_3_TO_5 = ("e3", "e4", "e5")
 
 
 def test_unnamed_refusals_are_found_by_halving() -> None:
-    """Whatever holds the bad event is halved until it stands alone."""
-    fake, desk, _ = play(lambda r, _: REJECTED if "e1" in r.ids else ACCEPTED, IDS)
-    assert [r.ids for r in fake.requests[:5]] == [
+    """The front half goes first; the event that is left over is asked about alone."""
+    fake, desk, _ = play(lambda r, _: REJECTED if "e2" in r.ids else ACCEPTED, IDS)
+    assert [r.ids for r in fake.requests] == [
         ("e0", "e1", "e2"),
         ("e0",),
-        ("e1", "e2"),
         ("e1",),
         ("e2",),
+        IDS_3_TO_5,
+        ("e6",),
+    ]
+    assert desk.rejected_ids == ["e2"]
+    assert desk.words == {"e2": "422 no"}
+
+
+def test_the_last_event_of_a_range_that_was_refused_twice_is_not_asked_about_alone() -> None:
+    """The others of the smaller range were accepted, so it is the one; the rest is one batch."""
+    fake, desk, _ = play(lambda r, _: REJECTED if "e1" in r.ids else ACCEPTED, IDS[:4], batch=4)
+    assert [r.ids for r in fake.requests] == [
+        ("e0", "e1", "e2", "e3"),
+        ("e0", "e1"),
+        ("e0",),
+        ("e2", "e3"),
     ]
     assert desk.rejected_ids == ["e1"]
     assert desk.words == {"e1": "422 no"}
+    assert desk.accepted_ids == ["e0", "e2", "e3"]
+
+
+def test_a_request_that_is_too_large_is_halved_and_no_event_is_blamed() -> None:
+    """413 where more than one event is sent: each goes in a smaller request."""
+    too_large = Verdict(Fate.REJECTED, "413", 413)
+    fake, desk, _ = play(lambda r, _: ACCEPTED if len(r.ids) < 3 else too_large, IDS, batch=7)
+    assert desk.accepted_ids == IDS
+    assert desk.rejected_ids == []
+    assert [len(r.ids) for r in fake.requests] == [7, 3, 1, 2, 4, 2, 2]
 
 
 def test_pauses_between_failures_grow() -> None:
@@ -404,6 +428,7 @@ FATES = st.sampled_from(
         Verdict(Fate.THROTTLED, "429", 429),
         Verdict(Fate.THROTTLED, "429", 429, retry_after_seconds=3.0),
         Verdict(Fate.SKIPPED, "no contact", skip=SkipReason.NO_CONTACT),
+        Verdict(Fate.REJECTED, "413", 413),
         Verdict(Fate.REJECTED, "422", 422, refused={0: "first"}),
         Verdict(Fate.REJECTED, "422", 422, refused={1: "second", 2: "third"}),
     ]

@@ -4,7 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.batching import Batcher
+from streams.core.outcome import Fate, Verdict
 from streams.delivery.strand import Item, Strand, strand_number
+
+REFUSED = Verdict(Fate.REJECTED, "400", 400)
 
 
 def item(event_id: str) -> Item:
@@ -66,8 +69,8 @@ def test_what_was_not_refused_goes_first() -> None:
     assert ids(made.next_batch(0.0)) == ["b"]
 
 
-def test_halves_keep_their_order() -> None:
-    """Also when a half is halved again."""
+def test_what_is_too_large_goes_again_in_halves() -> None:
+    """In order, also when a half is halved again: no event of it is to blame."""
     made = strand("a", "b", "c")
     batch = made.next_batch(0.0)
     assert batch is not None
@@ -83,6 +86,45 @@ def test_halves_keep_their_order() -> None:
     assert ids(made.next_batch(0.0)) == ["b"]
     made.answered()
     assert ids(made.next_batch(0.0)) == ["c"]
+
+
+def test_a_failed_request_of_a_search_goes_again_as_it_was() -> None:
+    """A timeout says nothing of what is refused."""
+    made = strand("a", "b", "c")
+    batch = made.next_batch(0.0)
+    assert batch is not None
+    made.answered()
+    made.narrow(batch, REFUSED)
+    front = made.next_batch(0.0)
+    assert front is not None
+    assert ids(front) == ["a"]
+    assert len(made) == 2
+    made.again(front, 5.0)
+    assert len(made) == 3
+    assert made.next_batch(4.9) is None
+    assert ids(made.next_batch(5.0)) == ["a"]
+    assert made.accepted() is None
+    assert ids(made.next_batch(5.0)) == ["b"]
+
+
+def test_too_large_in_the_middle_of_a_search_ends_it() -> None:
+    """What is accepted of it says nothing of the rest, which goes again in order."""
+    made = Strand(0, Batcher(8, 1_000, 1.0))
+    for event_id in "abcdefgh":
+        made.add(item(event_id), b"x", 0.0)
+    batch = made.next_batch(0.0)
+    assert batch is not None
+    made.answered()
+    made.narrow(batch, REFUSED)
+    front = made.next_batch(0.0)
+    assert front is not None
+    made.answered()
+    made.split(front)
+    sent = []
+    while (batch := made.next_batch(0.0)) is not None:
+        sent.append("".join(ids(batch)))
+        assert made.accepted() is None
+    assert sent == ["ab", "cd", "efgh"]
 
 
 def test_a_closed_strand_gives_nothing() -> None:
