@@ -30,6 +30,7 @@ from streams.engine.app import Stage, StageApp
 from streams.engine.chunks import Records
 from streams.engine.failure import leave
 from streams.engine.outputs import Delivery, Outputs
+from streams.engine.expired import ALL, Expired, total_by_topic
 from streams.engine.positions import StartPosition
 from streams.engine.tables import MALFORMED, GlobalTopicTable, TopicTable
 
@@ -89,6 +90,7 @@ class EnrichStage(Stage):
         self._under_way: set[asyncio.Task[None]] = set()
         self._passed: dict[TP, asyncio.Event] = {}
         """By source partition: set once its newest chunk's vendor records are queued."""
+        self._expired: dict[TP, Expired] = {}
         self._room = asyncio.Semaphore(DELIVERIES_UNDER_WAY)
         self._decoded_products: dict[bytes, tuple[Any, Product | None]] = {}
         self._decoded_users: dict[bytes, tuple[Any, User | Malformed | None]] = {}
@@ -122,10 +124,13 @@ class EnrichStage(Stage):
         delay: float = self.app.consumer.recovery.delay_seconds(users)
         return delay <= MAX_ROW_DELAY_SECONDS
 
-    def commit_metadata(self, tp: TP, offset: int) -> str:  # noqa: ARG002
-        """Return in which raw offsets which vendors were on."""
+    def commit_metadata(self, tp: TP, offset: int) -> str:
+        """Return in which raw offsets which vendors were on, and what expired."""
         ranges = self._ranges.get(tp)
-        return msgspec.json.encode(ranges).decode() if ranges is not None else ""
+        if ranges is None:
+            return ""
+        ranges.expired = self._expired[tp].below(offset)
+        return msgspec.json.encode(ranges).decode()
 
     async def on_start_positions(self, positions: Mapping[TP, StartPosition]) -> None:
         """Note from which raw offset on each vendor is on."""
@@ -136,19 +141,27 @@ class EnrichStage(Stage):
 
     def on_partitions_gone(self, tps: Iterable[TP]) -> None:
         """Forget the ranges of partitions that another worker has now."""
+            self._expired[tp] = Expired(ranges.expired)
         for tp in tps:
             self._ranges.pop(tp, None)
 
     async def settle(self, seconds: float) -> None:
         """Wait for the broker's word on what was written."""
+            self._expired.pop(tp, None)
         if self._under_way:
             await asyncio.wait(set(self._under_way), timeout=seconds)
 
-    def on_expired(self, tp: TP, records: int) -> None:
+    def expired(self) -> Mapping[str, int]:
+        """Return how many raw records retention ever deleted unread, by topic."""
+        return total_by_topic(self._expired)
+
+    def on_expired(self, tp: TP, first: int, end: int) -> None:
         """Count and say what retention deleted before it was read."""
         self.tally.expired[tp.topic] += records
         log.error(
             "%d records of %s partition %d were deleted by retention before they were read",
+        records = end - first
+        self._expired[tp].note(end, dict.fromkeys((ALL, *self._vendors), records))
             records,
             tp.topic,
             tp.partition,

@@ -1,4 +1,7 @@
-"""In which raw offsets vendors were on: stored with enrichment's commits, for ``streams audit``."""
+"""What enrichment's commits say for ``streams audit``: in which raw offsets vendors were on.
+
+And how many records expired: deleted by retention before they were read.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -16,6 +19,8 @@ class OnRanges(msgspec.Struct):
     """Vendor → ranges of raw offsets ``[from, to]``; the last is open while the vendor is on."""
 
     on: dict[str, list[list[int | None]]] = {}
+    expired: dict[str, int] = {}
+    """``*`` → records of this partition that expired below the commit; vendor → while it was on."""
 
     def switch(self, enabled: Sequence[str], offset: int) -> None:
         """Open a range at ``offset`` for each vendor that is on, close it for the others."""

@@ -97,7 +97,7 @@ class Reporter:
             ),
             vendor=self._vendor(now_ms),
             notes=dict(tally.notes) | self._malformed_rows(),
-            expired=dict(tally.expired),
+            expired=dict(app.logic.expired()),
             memory_bytes=_memory_bytes(),
             age_seconds=tally.ages(),
         )

@@ -25,6 +25,7 @@ from streams.engine.chunks import Records
 from streams.engine.failure import leave
 from streams.engine.outputs import Outputs
 from streams.engine.positions import StartPosition
+from streams.engine.expired import ALL, Expired, total_by_topic
 from streams.engine.tail import read_to_end, reader
 from streams.vendors.base import Vendor, VendorSettings
 
@@ -70,6 +71,7 @@ class SinkStage(Stage):
             self.tally,
             new_outputs=self._new_outputs,
             settled=self._advance,
+        self._expired: dict[TP, Expired] = {}
         )
 
     def bind(self, app: StageApp, courier: Courier, *, partitions: int) -> None:
@@ -84,12 +86,13 @@ class SinkStage(Stage):
 
     # -- what the engine asks
 
-    def commit_metadata(self, tp: TP, offset: int) -> str:  # noqa: ARG002
+    def commit_metadata(self, tp: TP, offset: int) -> str:
         """Return what the next owner of this partition must know."""
         progress = self._progress.get(tp.partition)
         if progress is None:
             return ""
-        return progress.metadata(clean=self.courier.is_clean(tp.partition))
+        expired = self._expired[tp].below(offset).get(ALL, 0)
+        return progress.metadata(clean=self.courier.is_clean(tp.partition), expired=expired)
 
     async def on_start_positions(self, positions: Mapping[TP, StartPosition]) -> None:
         """Recall from metadata and receipts what was settled above each committed offset."""
@@ -109,7 +112,7 @@ class SinkStage(Stage):
             self._progress[tp.partition] = Progress(
                 start.offset,
                 metadata,
-                _recall(found.get(of_receipts, []), start.offset),
+                _recall(found.get(of_receipts, []), start.committed),
                 ends.get(of_receipts, 0),
             )
         self.keeper.start()
@@ -126,9 +129,14 @@ class SinkStage(Stage):
         await self.courier.quiesce(seconds)
         await self.keeper.flushed()
 
-    def on_expired(self, tp: TP, records: int) -> None:
+    def expired(self) -> Mapping[str, int]:
+        """Return how many vendor records retention ever deleted unread, by topic."""
+        return total_by_topic(self._expired)
+
+    def on_expired(self, tp: TP, first: int, end: int) -> None:
         """Count and say what retention deleted before it was read."""
         self.tally.expired[tp.topic] += records
+            self._expired[tp] = Expired({ALL: metadata.expired})
         log.error(
             "%d events for %s (partition %d) were deleted by retention before they were sent",
             records,
@@ -143,6 +151,7 @@ class SinkStage(Stage):
             async for event in stream.noack().events():
                 self._take(event.message.tp, event.value)
         except asyncio.CancelledError:
+            self._expired.pop(tp, None)
             raise
         except Exception as error:
             leave(f"the sink for {self._vendor.name} stopped: {error!r}", cause=error)
@@ -151,6 +160,9 @@ class SinkStage(Stage):
         partition = tp.partition
         progress = self._progress.get(partition)
         if progress is None:
+        progress = self._progress.get(tp.partition)
+        records = end - first if progress is None else progress.forget_deleted(first, end)
+        self._expired[tp].note(end, {ALL: records})
             return  # revoked meanwhile: the next owner starts from the commit
         now_ms = int(time() * 1000)
         add, admit = self.courier.add, progress.admit

@@ -26,7 +26,7 @@ MAX_TOPIC_CHARS = 249
 MAX_OFFSET_DIGITS = 18
 CLOCK_SKEW_MS = 5 * 60 * 1000
 """A receipt's Kafka time is its sink's clock, the vendor record's is that of enrichment's host."""
-OTHER_BYTES = 60
+OTHER_BYTES = 80
 """Of them at most, for names, brackets and the receipts' offset."""
 
 
@@ -51,7 +51,7 @@ class Recalled(NamedTuple):
 class Metadata(
     msgspec.Struct,
     omit_defaults=True,
-    rename={"marks": "m", "settled": "s", "receipts": "r", "clean": "c"},
+    rename={"marks": "m", "settled": "s", "receipts": "r", "clean": "c", "expired": "x"},
 ):
     """What is stored with a commit."""
 
@@ -66,6 +66,8 @@ class Metadata(
     """The owner left no request without an answer."""
     receipts: int = 0
     """Receipts from this offset on may speak of positions that are not listed above."""
+    expired: int = 0
+    """Positions below the commit that retention deleted before they were read or settled."""
 
 
 def read_metadata(text: str) -> Metadata:
@@ -156,10 +158,20 @@ class Progress:
                 self._marks_below[topic] = mark
         return self._order[0][0] if self._order else self._next
 
-    def metadata(self, *, clean: bool = False) -> str:
+    def forget_deleted(self, first: int, end: int) -> int:
+        """Take that retention deleted the positions from ``first`` to ``end`` - 1 unread.
+
+        Return how many of them no former owner had settled.
+        """
+        settled = [position for position in self._recalled if first <= position < end]
+        for position in settled:
+            del self._recalled[position]
+        return end - first - len(settled)
+
+    def metadata(self, *, clean: bool = False, expired: int = 0) -> str:
         """Return the metadata for a commit of ``safe_below()``.
 
-        ``clean`` says that no request is without an answer.
+        ``clean`` says that no request is without an answer; ``expired`` is carried along.
         """
         self.safe_below()
         # What was recalled and not read again yet must be handed on like what is settled here.
@@ -170,7 +182,7 @@ class Progress:
         first = self._first_receipt
         unlisted = [self._settled.get(position, first) for position in ahead[listed:]]
         receipts = min([first if self._recalled else self._receipts_next, *unlisted])
-        known = Metadata(self._marks_below, pairs, clean, receipts)
+        known = Metadata(self._marks_below, pairs, clean, receipts, expired)
         return msgspec.json.encode(known).decode()
 
     @property

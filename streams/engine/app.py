@@ -43,8 +43,12 @@ class Stage:
     async def settle(self, seconds: float) -> None:
         """Begin nothing new and wait at most this long for what is under way."""
 
-    def on_expired(self, tp: TP, records: int) -> None:
-        """Take note of records that retention deleted before they were read."""
+    def on_expired(self, tp: TP, first: int, end: int) -> None:
+        """Take note that retention deleted the offsets from ``first`` to ``end`` - 1 unread."""
+
+    def expired(self) -> Mapping[str, int]:
+        """Return, by topic, how much retention ever deleted unread of this worker's partitions."""
+        return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,9 +198,9 @@ class StageApp(faust.App):
         """See ``Stage``."""
         await self.logic.settle(seconds)
 
-    def on_expired(self, tp: TP, records: int) -> None:
+    def on_expired(self, tp: TP, first: int, end: int) -> None:
         """See ``Stage``."""
-        self.logic.on_expired(tp, records)
+        self.logic.on_expired(tp, first, end)
 
     # -- what a stage builds on
 

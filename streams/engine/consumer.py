@@ -135,7 +135,7 @@ class Consumer(driver.Consumer):
         """Tell retention's deletions from compaction and transaction markers, which are no loss."""
         start = (await self.earliest_offsets(tp))[tp]
         if start is not None and start > expected:
-            self.app.on_expired(tp, min(start, found) - expected)
+            self.app.on_expired(tp, expected, min(start, found))
 
     # -- handing out
 
@@ -250,13 +250,14 @@ class Consumer(driver.Consumer):
             self._clear(self.assignment())
             tps = [tp for tp in self.assignment() if not self._is_changelog_tp(tp)]
             found: Mapping[TP, Committed] = await self._thread.committed(tps)
-            start_at = {}
+            start_at: dict[TP, int] = {}
+            deleted: dict[TP, int] = {}
             for tp, at in found.items():
                 offset = at.log_start if at.offset is None else at.offset
                 if offset > at.log_end:
                     leave_recreated(self.app.stage, tp, offset, at.log_end)
                 if offset < at.log_start:
-                    self.app.on_expired(tp, at.log_start - offset)
+                    deleted[tp] = offset
                     offset = at.log_start
                 start_at[tp] = self._started_at[tp] = offset
                 if at.offset is not None:
@@ -266,10 +267,14 @@ class Consumer(driver.Consumer):
                 self.ledgers[tp] = Ledger()
             await self.app.on_start_positions(
                 {
-                    tp: StartPosition(start_at[tp], at.metadata, at.log_end)
+                    tp: StartPosition(
+                        start_at[tp], deleted.get(tp, start_at[tp]), at.metadata, at.log_end
+                    )
                     for tp, at in found.items()
                 }
             )
+            for tp, first in deleted.items():
+                self.app.on_expired(tp, first, start_at[tp])
             await self._thread.seek_all(start_at)
             await self._commit_start(start_at)
         except FencedError:
