@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from zlib import crc32
 
 from pydantic import SecretStr
 
@@ -51,15 +52,21 @@ def run_stage(settings: Settings, stage: str, slot: int | None = None) -> int:
 
 def needed_topics(topics: Topics, stage: str, vendors: Sequence[str]) -> list[str]:
     """Return the topics without which a stage must not start."""
+    names = list(read_topics(topics, stage))
     if stage == ENRICH:
-        names = [topics.clicks, topics.add_to_carts, topics.users, topics.products]
         names.append(topics.enrich_dead_letters)
         written = [topics.events, topics.receipts, topics.dead_letters]
         names += [name(vendor) for vendor in vendors for name in written]
     else:
-        of_vendor = (topics.events, topics.redelivery, topics.receipts, topics.dead_letters)
-        names = [topics.clicks, *(name(stage) for name in of_vendor)]
-    return [*names, topics.status, topics.control]
+        names += [topics.clicks, topics.receipts(stage), topics.dead_letters(stage)]
+    return list(dict.fromkeys([*names, topics.status, topics.control]))
+
+
+def read_topics(topics: Topics, stage: str) -> tuple[str, ...]:
+    """Return the topics that a stage is assigned partitions of."""
+    if stage == ENRICH:
+        return topics.clicks, topics.add_to_carts, topics.users, topics.products
+    return topics.events(stage), topics.redelivery(stage), topics.users, topics.control
 
 
 def _require_port(host: str, port: int) -> None:
@@ -135,16 +142,26 @@ def _with_current_secrets(settings: Settings, stage: str, logic: SinkStage) -> V
     return section
 
 
+def _digest(reads: Sequence[str]) -> str:
+    """Return what tells members apart that read other topics.
+
+    A broker hands a static member that comes back its old partitions, whatever it subscribes to
+    now: after an upgrade that reads more it must come as another one.
+    """
+    return f"{crc32(','.join(sorted(reads)).encode()):08x}"
+
+
 def _options(
     settings: Settings, stage: str, slot: int, partitions: Mapping[str, int]
 ) -> EngineOptions:
     group = group_id(settings.kafka.topic_prefix, stage)
+    reads = read_topics(settings.topics, stage)
     token = settings.web.token
     return EngineOptions(
         stage=stage,
         group=group,
         client_options=client_options(settings.kafka),
-        instance_id=f"{group}-{socket.gethostname()}-{slot}",
+        instance_id=f"{group}-{socket.gethostname()}-{slot}-{_digest(reads)}",
         data_dir=Path(settings.state.dir) / f"{stage}-{slot}",
         topics=tuple(partitions),
         web_host=settings.web.host,
@@ -169,6 +186,8 @@ def _reporter(
         status_topic=settings.topics.status,
         wall_ms=_wall_ms,
         clock=time.monotonic,
+        joins=logic.joins if isinstance(logic, EnrichStage) else None,
+        secrets=lambda: logic.keeper.secrets if isinstance(logic, SinkStage) else (),
     )
     health.register(app, reporter)
     return reporter

@@ -11,9 +11,12 @@ from faust.types import TP
 
 from streams.agents.keeper import Keeper, Settlement, happened_ms
 from streams.agents.tally import Tally
+from streams.core.consent import word_for
+from streams.core.control import Will, decode_will
 from streams.core.dead_letter import letter_key
 from streams.core.outcome import DeadLetterReason, Outcome, SkipReason
 from streams.core.records import VendorRecord
+from streams.core.rows import decode_user
 from streams.core.times import utc_text
 from streams.core.topics import Topics
 from streams.delivery.courier import Courier
@@ -22,10 +25,11 @@ from streams.delivery.receipts import LIVE, decode_receipt
 from streams.delivery.strand import Item
 from streams.engine.app import Stage, StageApp
 from streams.engine.chunks import Records
+from streams.engine.expired import ALL, Expired, total_by_topic
 from streams.engine.failure import leave
 from streams.engine.outputs import Outputs
 from streams.engine.positions import StartPosition
-from streams.engine.expired import ALL, Expired, total_by_topic
+from streams.engine.tables import MALFORMED, GlobalTopicTable, TopicTable
 from streams.engine.tail import read_to_end, reader
 from streams.vendors.base import Vendor, VendorSettings
 
@@ -52,15 +56,22 @@ class SinkStage(Stage):
 
     app: StageApp
     courier: Courier
+    users: TopicTable
+    """The visitors of this worker's partitions: of each row only what it says about the vendor."""
+    control: GlobalTopicTable
+    """The operator's will, by vendor."""
 
     def __init__(
         self, vendor: Vendor, settings: VendorSettings, topics: Topics, secrets: tuple[str, ...]
     ) -> None:
         self.tally = Tally()
         self._vendor = vendor
+        self._topics = topics
+        self._will = Will()
         self._events = topics.events(vendor.key)
         self._receipts = topics.receipts(vendor.key)
         self._progress: dict[int, Progress] = {}
+        self._expired: dict[TP, Expired] = {}
         self._max_age_ms = (
             None if settings.max_age_hours is None else round(settings.max_age_hours * HOUR_MS)
         )
@@ -71,14 +82,26 @@ class SinkStage(Stage):
             self.tally,
             new_outputs=self._new_outputs,
             settled=self._advance,
-        self._expired: dict[TP, Expired] = {}
         )
 
     def bind(self, app: StageApp, courier: Courier, *, partitions: int) -> None:
-        """Declare this stage's agent; ``partitions``: how many the vendor's topic has."""
+        """Declare this stage's tables and agent; ``partitions``: how many its topics have."""
         self._partitions = partitions
         self.app = app
         self.courier = courier
+        key = self._vendor.key
+        self.users = app.topic_table(
+            "users",
+            topic=self._topics.users,
+            admit=lambda value: word_for(key, decode_user(value)),
+        )
+        self.control = app.global_topic_table(
+            "control",
+            topic=self._topics.control,
+            partitions=1,
+            admit=decode_will,
+            on_change=self._look_at_control,
+        )
 
         @app.chunk_agent(self._events, name=f"sink-{self._vendor.key}")
         async def sink(stream: Any) -> None:
@@ -109,6 +132,7 @@ class SinkStage(Stage):
             # Without any metadata it never had an owner who could have left something open.
             is_clean = metadata.clean or not start.metadata
             self.courier.open_partition(tp.partition, 0 if is_clean else start.log_end)
+            self._expired[tp] = Expired({ALL: metadata.expired})
             self._progress[tp.partition] = Progress(
                 start.offset,
                 metadata,
@@ -123,6 +147,7 @@ class SinkStage(Stage):
         """Forget partitions that may belong to another worker now."""
         for tp in tps:
             self._progress.pop(tp.partition, None)
+            self._expired.pop(tp, None)
 
     async def settle(self, seconds: float) -> None:
         """Begin no request, take the answers that come in time, and keep them."""
@@ -135,14 +160,27 @@ class SinkStage(Stage):
 
     def on_expired(self, tp: TP, first: int, end: int) -> None:
         """Count and say what retention deleted before it was read."""
+        progress = self._progress.get(tp.partition)
+        records = end - first if progress is None else progress.forget_deleted(first, end)
+        self._expired[tp].note(end, {ALL: records})
         self.tally.expired[tp.topic] += records
-            self._expired[tp] = Expired({ALL: metadata.expired})
         log.error(
             "%d events for %s (partition %d) were deleted by retention before they were sent",
             records,
             self._vendor.name,
             tp.partition,
         )
+
+    # -- the operator's will
+
+    def _look_at_control(self) -> None:
+        will = self.control.by_key.get(self._vendor.key.encode(), Will())
+        if will is not MALFORMED and will != self._will:
+            self._will = will
+            self.on_will(will)
+
+    def on_will(self, will: Will) -> None:
+        """Obey an operator, as soon as it is read: at start before anything is sent."""
 
     # -- records
 
@@ -151,7 +189,6 @@ class SinkStage(Stage):
             async for event in stream.noack().events():
                 self._take(event.message.tp, event.value)
         except asyncio.CancelledError:
-            self._expired.pop(tp, None)
             raise
         except Exception as error:
             leave(f"the sink for {self._vendor.name} stopped: {error!r}", cause=error)
@@ -160,9 +197,6 @@ class SinkStage(Stage):
         partition = tp.partition
         progress = self._progress.get(partition)
         if progress is None:
-        progress = self._progress.get(tp.partition)
-        records = end - first if progress is None else progress.forget_deleted(first, end)
-        self._expired[tp].note(end, {ALL: records})
             return  # revoked meanwhile: the next owner starts from the commit
         now_ms = int(time() * 1000)
         add, admit = self.courier.add, progress.admit

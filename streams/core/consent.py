@@ -1,4 +1,7 @@
-"""Consent: whether a visitor's event may go to a vendor, and on what ground."""
+"""Consent: whether a visitor's event may go to a vendor, and on what ground.
+
+Judged when enrichment reads the event, and again before each request with what is known by then.
+"""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -42,3 +45,34 @@ def ground_for(
     if of_row:
         return "row"
     return "assumed" if mode == "assumed" else None
+
+
+class Word(Enum):
+    """What a visitor's current user row says about one vendor; without a row there is none."""
+
+    YES = "yes"
+    NO = "no"
+    SILENT = "silent"
+
+
+def word_for(vendor: str, user: User) -> Word:
+    """Return what the row says about the vendor."""
+    said = user.consent.get(vendor) if user.consent else None
+    if said is None:
+        return Word.SILENT
+    return Word.YES if said else Word.NO
+
+
+def still_allows(
+    ground: Ground, word: Word | None, forgotten_at_ms: int | None, raw_ms: int
+) -> bool:
+    """Return whether an event that was allowed on this ground may still be sent.
+
+    ``word`` is what the current row says; None: there is no row. A row out of shape says NO.
+    ``forgotten_at_ms`` is the Kafka time of the visitor's newest tombstone: what is not newer
+    (``raw_ms``, of the raw record) is never sent. A yes of the row holds only as long as the row
+    says it; any other ground holds until the row says no.
+    """
+    if forgotten_at_ms is not None and raw_ms <= forgotten_at_ms:
+        return False
+    return word is Word.YES or (word is not Word.NO and ground != "row")

@@ -3,7 +3,8 @@
 Faust plans a table's recovery (which partitions, from where, up to which end) and counts it as
 assigned state; the rows themselves are applied here in bulk as they are fetched, because Faust's
 own path costs about 300 µs a row. Agents never write: no second copy, and no late write of a
-dying worker can undo a withdrawal of consent. Rows stay encoded; whoever looks one up decodes it.
+dying worker can undo a withdrawal of consent. Rows stay as their table's ``admit`` returns them:
+encoded, so that whoever looks one up decodes it, or the little of it that somebody needs.
 """
 
 import logging
@@ -23,9 +24,9 @@ MALFORMED = object()
 """Stands in a table for a row that could not be read."""
 
 Row = Any
-"""Encoded bytes, or MALFORMED."""
+"""What ``admit`` made of the encoded row, or MALFORMED."""
 
-Admit = Callable[[bytes], bytes]
+Admit = Callable[[bytes], Row]
 """Returns the row as it is to be kept; raises ValueError for a malformed one."""
 
 
@@ -106,15 +107,21 @@ class GlobalTopicTable(TopicTable, faust.GlobalTable):
 
     logger = SERVICE_LOG
 
-    def __init__(self, app: Any, **options: Any) -> None:
+    def __init__(
+        self, app: Any, *, on_change: Callable[[], None] | None = None, **options: Any
+    ) -> None:
         super().__init__(app, is_global=True, **options)
         self.by_key: dict[bytes, Row] = {}
         """Key → row over all partitions."""
+        self._on_change = on_change
+        """Called whenever rows were applied, at start too."""
 
     def apply(self, partition: int, records: Iterable[Record]) -> None:
         """Apply rows of one partition; all partitions share one mapping."""
         self.rows.setdefault(partition, self.by_key)
         super().apply(partition, records)
+        if self._on_change is not None:
+            self._on_change()
 
     def drop(self, partition: int) -> None:
         """Keep everything: a global table loses no partition to another worker."""

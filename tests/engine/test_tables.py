@@ -32,7 +32,7 @@ def table(kind: type[TopicTable]) -> Any:
     made._topic_name, made._admit = "shop.users", admit
     made.rows, made.forgotten, made.malformed_keys, made.rows_applied = {}, {}, set(), 0
     if kind is GlobalTopicTable:
-        made.by_key = {}
+        made.by_key, made._on_change = {}, None
     return made
 
 
