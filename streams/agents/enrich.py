@@ -28,9 +28,9 @@ from streams.core.topics import Topics
 from streams.delivery.receipts import skipped_in_enrichment
 from streams.engine.app import Stage, StageApp
 from streams.engine.chunks import Records
+from streams.engine.expired import ALL, Expired, total_by_topic
 from streams.engine.failure import leave
 from streams.engine.outputs import Delivery, Outputs
-from streams.engine.expired import ALL, Expired, total_by_topic
 from streams.engine.positions import StartPosition
 from streams.engine.tables import MALFORMED, GlobalTopicTable, TopicTable
 
@@ -87,10 +87,10 @@ class EnrichStage(Stage):
         self._events = {vendor: topics.events(vendor) for vendor in vendors}
         self._receipts = {vendor: topics.receipts(vendor) for vendor in vendors}
         self._ranges: dict[TP, OnRanges] = {}
+        self._expired: dict[TP, Expired] = {}
         self._under_way: set[asyncio.Task[None]] = set()
         self._passed: dict[TP, asyncio.Event] = {}
         """By source partition: set once its newest chunk's vendor records are queued."""
-        self._expired: dict[TP, Expired] = {}
         self._room = asyncio.Semaphore(DELIVERIES_UNDER_WAY)
         self._decoded_products: dict[bytes, tuple[Any, Product | None]] = {}
         self._decoded_users: dict[bytes, tuple[Any, User | Malformed | None]] = {}
@@ -138,16 +138,16 @@ class EnrichStage(Stage):
             ranges = read_ranges(tp, start.metadata)
             ranges.switch(self._vendors, start.offset)
             self._ranges[tp] = ranges
+            self._expired[tp] = Expired(ranges.expired)
 
     def on_partitions_gone(self, tps: Iterable[TP]) -> None:
         """Forget the ranges of partitions that another worker has now."""
-            self._expired[tp] = Expired(ranges.expired)
         for tp in tps:
             self._ranges.pop(tp, None)
+            self._expired.pop(tp, None)
 
     async def settle(self, seconds: float) -> None:
         """Wait for the broker's word on what was written."""
-            self._expired.pop(tp, None)
         if self._under_way:
             await asyncio.wait(set(self._under_way), timeout=seconds)
 
@@ -157,11 +157,11 @@ class EnrichStage(Stage):
 
     def on_expired(self, tp: TP, first: int, end: int) -> None:
         """Count and say what retention deleted before it was read."""
+        records = end - first
+        self._expired[tp].note(end, dict.fromkeys((ALL, *self._vendors), records))
         self.tally.expired[tp.topic] += records
         log.error(
             "%d records of %s partition %d were deleted by retention before they were read",
-        records = end - first
-        self._expired[tp].note(end, dict.fromkeys((ALL, *self._vendors), records))
             records,
             tp.topic,
             tp.partition,
