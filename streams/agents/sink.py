@@ -11,9 +11,12 @@ from faust.types import TP
 
 from streams.agents.keeper import Keeper, Settlement, happened_ms
 from streams.agents.tally import Tally
+from streams.core.consent import word_for
+from streams.core.control import Will, decode_will
 from streams.core.dead_letter import letter_key
 from streams.core.outcome import DeadLetterReason, Outcome, SkipReason
 from streams.core.records import VendorRecord
+from streams.core.rows import decode_user
 from streams.core.times import utc_text
 from streams.core.topics import Topics
 from streams.delivery.courier import Courier
@@ -26,6 +29,7 @@ from streams.engine.expired import ALL, Expired, total_by_topic
 from streams.engine.failure import leave
 from streams.engine.outputs import Outputs
 from streams.engine.positions import StartPosition
+from streams.engine.tables import MALFORMED, GlobalTopicTable, TopicTable
 from streams.engine.tail import read_to_end, reader
 from streams.vendors.base import Vendor, VendorSettings
 
@@ -52,12 +56,18 @@ class SinkStage(Stage):
 
     app: StageApp
     courier: Courier
+    users: TopicTable
+    """The visitors of this worker's partitions: of each row only what it says about the vendor."""
+    control: GlobalTopicTable
+    """The operator's will, by vendor."""
 
     def __init__(
         self, vendor: Vendor, settings: VendorSettings, topics: Topics, secrets: tuple[str, ...]
     ) -> None:
         self.tally = Tally()
         self._vendor = vendor
+        self._topics = topics
+        self._will = Will()
         self._events = topics.events(vendor.key)
         self._receipts = topics.receipts(vendor.key)
         self._progress: dict[int, Progress] = {}
@@ -75,10 +85,23 @@ class SinkStage(Stage):
         )
 
     def bind(self, app: StageApp, courier: Courier, *, partitions: int) -> None:
-        """Declare this stage's agent; ``partitions``: how many the vendor's topic has."""
+        """Declare this stage's tables and agent; ``partitions``: how many its topics have."""
         self._partitions = partitions
         self.app = app
         self.courier = courier
+        key = self._vendor.key
+        self.users = app.topic_table(
+            "users",
+            topic=self._topics.users,
+            admit=lambda value: word_for(key, decode_user(value)),
+        )
+        self.control = app.global_topic_table(
+            "control",
+            topic=self._topics.control,
+            partitions=1,
+            admit=decode_will,
+            on_change=self._look_at_control,
+        )
 
         @app.chunk_agent(self._events, name=f"sink-{self._vendor.key}")
         async def sink(stream: Any) -> None:
@@ -147,6 +170,17 @@ class SinkStage(Stage):
             self._vendor.name,
             tp.partition,
         )
+
+    # -- the operator's will
+
+    def _look_at_control(self) -> None:
+        will = self.control.by_key.get(self._vendor.key.encode(), Will())
+        if will is not MALFORMED and will != self._will:
+            self._will = will
+            self.on_will(will)
+
+    def on_will(self, will: Will) -> None:
+        """Obey an operator, as soon as it is read: at start before anything is sent."""
 
     # -- records
 
