@@ -1,12 +1,18 @@
 """The vendor's gate: whether requests may go out, why not, and what somebody should do.
 
+What the vendor's answers make of the state lies below what an operator wants: while paused the
+gate is shut whatever the vendor says, and on resume the state underneath comes back.
+
 Pure: time comes in as an argument, in seconds of a clock that only grows.
 """
 
 from collections import deque
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
+from streams.core.control import Will
 from streams.core.outcome import Fate, Verdict
+from streams.core.times import to_ms
 from streams.delivery.retry import obeyed
 
 PROBE_SECONDS = 10.0
@@ -19,6 +25,17 @@ THROTTLE_SECONDS = 5.0
 """Where a vendor says "slow down" without saying how long."""
 
 
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What is shown of a gate."""
+
+    state: str
+    since: float
+    """Seconds of the gate's clock."""
+    reason: str = ""
+    advice: str = ""
+
+
 @dataclass
 class Gate:
     """One vendor's state as this worker sees it."""
@@ -26,10 +43,13 @@ class Gate:
     name: str
     """The vendor's display name."""
     now: float
-    state: str = "running"
-    since: float = field(init=False)
-    reason: str = ""
-    advice: str = ""
+    key: str = ""
+    """The vendor key, for the commands that the advice names."""
+    _own: Condition = field(init=False)
+    """What the vendor's answers have made of it."""
+    _pause: Condition | None = None
+    """What an operator wants of it; None: nothing."""
+    _resumed_at: str | None = None
     _failing_since: float | None = None
     _closed_until: float = 0.0
     _probe_at: float = 0.0
@@ -40,22 +60,73 @@ class Gate:
     """Parked until somebody acts: no probe can tell that the mapping is right again."""
 
     def __post_init__(self) -> None:
-        self.since = self.now
+        self._own = Condition("running", self.now)
+
+    @property
+    def condition(self) -> Condition:
+        """What is to be shown: paused wins over whatever the vendor's answers say."""
+        return self._pause or self._own
+
+    @property
+    def state(self) -> str:
+        """One of ``core.snapshot.VendorState``."""
+        return self.condition.state
+
+    @property
+    def since(self) -> float:
+        """When this state began, in seconds of the gate's clock."""
+        return self.condition.since
+
+    @property
+    def reason(self) -> str:
+        """Why, in one sentence; empty while running."""
+        return self.condition.reason
+
+    @property
+    def advice(self) -> str:
+        """What to do about it; empty where nothing is to be done."""
+        return self.condition.advice
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether an operator has stopped the vendor."""
+        return self._pause is not None
+
+    def obey(self, will: Will, now: float, wall_ms: int) -> None:
+        """Do what the operator wants; the same will twice changes nothing.
+
+        A resume that is newer than the last one also ends a parking that no probe can end, and
+        has a parked vendor asked at once; one real request then goes first.
+        """
+        if will.paused and self._pause is None:
+            self._pause = self._paused(will, now, wall_ms)
+        elif not will.paused and self._pause is not None:
+            self._pause = None
+            # Nobody asked the vendor meanwhile: the silence of before says nothing any more.
+            self._failing_since = None
+        if will.resumed_at != self._resumed_at:
+            self._resumed_at = will.resumed_at
+            if not will.paused and self._own.state == "parked":
+                self._reopen(now)
 
     def may_send(self, now: float) -> bool:
         """Return whether a request may go out now."""
-        if self.state == "parked":
+        if self._pause is not None:
+            return False
+        if self._own.state == "parked":
             return self._trial and not self._trial_under_way
         return now >= self._closed_until
 
     def is_shut(self, now: float) -> bool:
         """Return whether a request that was about to go must stay after all."""
-        if self.state == "parked":
+        if self._pause is not None:
+            return True
+        if self._own.state == "parked":
             return not self._trial
         return now < self._closed_until
 
     def nothing_sent(self) -> None:
-        """Note that what was started made no request: it has tried nothing."""
+        """Note that what was started came to no verdict: it has tried nothing."""
         self._trial_under_way = False
 
     def started(self) -> None:
@@ -64,14 +135,14 @@ class Gate:
             self._trial_under_way = True
 
     def opens_at(self) -> float | None:
-        """Return when the gate opens by itself; None where only an answer opens it."""
-        return None if self.state == "parked" else self._closed_until
+        """Return when the gate opens by itself; None where only an answer or an operator does."""
+        return None if self.state in ("parked", "paused") else self._closed_until
 
     def probe_due(self, now: float) -> bool:
         """Return whether a parked vendor should be asked whether it answers again."""
-        if self._for_good:
+        if self._for_good or self._pause is not None:
             return False
-        return self.state == "parked" and not self._trial and now >= self._probe_at
+        return self._own.state == "parked" and not self._trial and now >= self._probe_at
 
     def on_outcomes(self, *, accepted: int, refused: int, now: float) -> None:
         """Count events by the vendor's last word on them; park where it refuses most of them."""
@@ -82,7 +153,7 @@ class Gate:
             reason = f"{self.name} refused {bad} of the last {answers} events."
             advice = (
                 "Look at `streams dead-letters list`: that many point to the mapping, the product "
-                "ids or a schema; put it right and restart the worker. Events wait."
+                f"ids or a schema; put it right, then `streams resume {self.key}`. Events wait."
             )
             self._become("parked", reason, advice, now)
 
@@ -95,7 +166,7 @@ class Gate:
             case Fate.ACCEPTED | Fate.REJECTED | Fate.SKIPPED:
                 self._failing_since = None
                 self._trial = False
-                if now >= self._closed_until or self.state == "parked":
+                if now >= self._closed_until or self._own.state == "parked":
                     self._become("running", "", "", now)
             case Fate.THROTTLED:
                 seconds = verdict.retry_after_seconds
@@ -115,18 +186,18 @@ class Gate:
             self._probe_at = now + max(PROBE_SECONDS, obeyed(verdict.retry_after_seconds))
         if verdict.fate in (Fate.ACCEPTED, Fate.REJECTED):
             self._trial = True
-        elif self.state == "parked":
-            self.reason = verdict.detail or self.reason
-            self.advice = self._advice(verdict.fate)
+        elif self._own.state == "parked":
+            reason = verdict.detail or self._own.reason
+            self._own = replace(self._own, reason=reason, advice=self._advice(verdict.fate))
 
     def _note_silence(self, verdict: Verdict, now: float) -> None:
         if verdict.retry_after_seconds is not None:
             self._closed_until = max(self._closed_until, now + obeyed(verdict.retry_after_seconds))
         if self._failing_since is None:
             self._failing_since = now
-        if self.state == "parked" or now - self._failing_since >= PARK_AFTER_SECONDS:
+        if self._own.state == "parked" or now - self._failing_since >= PARK_AFTER_SECONDS:
             self._park(verdict.detail, now, Fate.UNAVAILABLE)
-        elif self.state != "throttled" or now >= self._closed_until:
+        elif self._own.state != "throttled" or now >= self._closed_until:
             self._become("degraded", verdict.detail, "Nothing: it is tried again by itself.", now)
 
     def _park(self, reason: str, now: float, fate: Fate = Fate.MISCONFIGURED) -> None:
@@ -143,6 +214,25 @@ class Gate:
         return f"Nothing: {self.name} is asked every {PROBE_SECONDS:g} s, events wait."
 
     def _become(self, state: str, reason: str, advice: str, now: float) -> None:
-        if state != self.state:
-            self.state, self.since = state, now
-        self.reason, self.advice = reason, advice
+        since = self._own.since if state == self._own.state else now
+        self._own = Condition(state, since, reason, advice)
+
+    def _reopen(self, now: float) -> None:
+        if self._for_good:
+            self._for_good, self._trial = False, True
+            self._refused.clear()
+            reason = "Resumed by an operator: one event goes first, and its answer decides."
+            self._own = replace(self._own, reason=reason, advice="")
+        self._probe_at = now
+
+    def _paused(self, will: Will, now: float, wall_ms: int) -> Condition:
+        at_ms, when = wall_ms, "a time that nobody noted"
+        with suppress(ValueError):
+            at_ms = to_ms(will.at)
+            when = f"{will.at[:10]} {will.at[11:16]} UTC"
+        return Condition(
+            "paused",
+            now - max(0, wall_ms - at_ms) / 1000,
+            f"Paused by an operator since {when}; events wait, nothing is lost.",
+            f"Resume with `streams resume {self.key}`.",
+        )

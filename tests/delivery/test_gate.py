@@ -1,5 +1,6 @@
 """The gate: which state a vendor is in, and when something may be sent."""
 
+from streams.core.control import Will
 from streams.core.outcome import Fate, Verdict
 from streams.delivery.gate import Gate
 
@@ -13,9 +14,15 @@ def throttled(seconds: float | None = None) -> Verdict:
     return Verdict(Fate.THROTTLED, "429 slow down", 429, retry_after_seconds=seconds)
 
 
+PAUSED = Will(paused=True, at="2026-11-21T10:02:30.000Z")
+RESUMED = Will(at="2026-11-21T10:30:00.000Z", resumed_at="2026-11-21T10:30:00.000Z")
+AT_10_02_40 = 1_795_255_360_000
+"""2026-11-21T10:02:40Z in ms since the epoch."""
+
+
 def gate() -> Gate:
     """A gate at second 100."""
-    return Gate("Test", 100.0)
+    return Gate("Test", 100.0, "test")
 
 
 def test_a_new_gate_is_open() -> None:
@@ -158,3 +165,116 @@ def test_half_of_the_events_refused_is_not_most() -> None:
     gate.on_outcomes(accepted=0, refused=1, now=4.0)
     assert gate.state == "parked"
     assert gate.reason == "Miso refused 101 of the last 200 events."
+
+
+def test_a_paused_gate_sends_nothing_and_says_since_when_and_what_to_do() -> None:
+    """Neither requests nor probes; no clock opens it."""
+    seen = gate()
+    seen.obey(PAUSED, 105.0, AT_10_02_40)
+    assert (seen.state, seen.since) == ("paused", 95.0)
+    assert seen.reason == (
+        "Paused by an operator since 2026-11-21 10:02 UTC; events wait, nothing is lost."
+    )
+    assert seen.advice == "Resume with `streams resume test`."
+    assert not seen.may_send(1e9)
+    assert seen.is_shut(1e9)
+    assert not seen.probe_due(1e9)
+    assert seen.opens_at() is None
+
+
+def test_on_resume_the_state_underneath_comes_back() -> None:
+    """Answers to what was under way still count while paused; paused wins until the resume."""
+    seen = gate()
+    seen.obey(PAUSED, 105.0, AT_10_02_40)
+    seen.on_verdict(throttled(60.0), 110.0)
+    seen.on_verdict(UNAVAILABLE, 111.0)
+    assert seen.state == "paused"
+    seen.obey(RESUMED, 120.0, AT_10_02_40 + 15_000)
+    assert (seen.state, seen.since, seen.reason) == ("throttled", 110.0, "429 slow down")
+    assert not seen.may_send(169.9)
+    assert seen.may_send(170.0)
+
+
+def test_a_vendor_that_was_parked_before_the_pause_is_asked_at_once_after_it() -> None:
+    """Whoever resumes wants to know now; a single real request still goes first."""
+    seen = gate()
+    seen.on_verdict(MISCONFIGURED, 101.0)
+    seen.obey(PAUSED, 105.0, AT_10_02_40)
+    assert not seen.probe_due(112.0)
+    seen.obey(RESUMED, 106.0, AT_10_02_40)
+    assert (seen.state, seen.since, seen.reason) == ("parked", 101.0, "401 bad key")
+    assert seen.probe_due(106.0)
+    assert not seen.may_send(106.0)
+    seen.on_probe(ACCEPTED, 107.0)
+    assert seen.may_send(107.0)
+    seen.started()
+    assert not seen.may_send(107.0)
+
+
+def test_silence_before_a_pause_does_not_count_after_it() -> None:
+    """An hour in which nobody asked is not an hour without an answer."""
+    seen = gate()
+    seen.on_verdict(UNAVAILABLE, 101.0)
+    seen.obey(PAUSED, 105.0, AT_10_02_40)
+    seen.obey(RESUMED, 3705.0, AT_10_02_40)
+    seen.on_verdict(UNAVAILABLE, 3706.0)
+    assert seen.state == "degraded"
+
+
+def parked_for_good() -> Gate:
+    """A gate that was parked since 11 of 20 events were refused."""
+    seen = gate()
+    seen.on_outcomes(accepted=9, refused=11, now=101.0)
+    assert (seen.state, seen.probe_due(1e9)) == ("parked", False)
+    assert "then `streams resume test`" in seen.advice
+    return seen
+
+
+def test_a_resume_ends_parking_for_good_and_one_event_goes_first() -> None:
+    """With an empty window: what was refused before says nothing about what was put right."""
+    seen = parked_for_good()
+    seen.obey(RESUMED, 110.0, AT_10_02_40)
+    assert seen.state == "parked"
+    assert seen.reason == "Resumed by an operator: one event goes first, and its answer decides."
+    assert seen.may_send(110.0)
+    seen.started()
+    assert not seen.may_send(110.0)
+    seen.on_verdict(ACCEPTED, 111.0)
+    seen.on_outcomes(accepted=1, refused=0, now=111.0)
+    assert (seen.state, seen.since) == ("running", 111.0)
+    seen.on_outcomes(accepted=0, refused=18, now=112.0)
+    assert seen.state == "running"
+    seen.on_outcomes(accepted=0, refused=1, now=113.0)
+    assert (seen.state, seen.reason) == ("parked", "Test refused 19 of the last 20 events.")
+
+
+def test_the_same_resume_counts_once() -> None:
+    """A will that is read again, or that stops a run only, does not open the gate again."""
+    seen = gate()
+    seen.obey(RESUMED, 100.5, AT_10_02_40)
+    seen.on_outcomes(accepted=0, refused=20, now=101.0)
+    seen.obey(Will(resumed_at=RESUMED.resumed_at, stopped_runs=("r-1",)), 110.0, AT_10_02_40)
+    assert not seen.may_send(1e9)
+    assert not seen.probe_due(1e9)
+
+
+def test_a_pause_after_a_resume_keeps_what_the_resume_has_not_opened() -> None:
+    """Where both were read at once, as by a worker that was away, nothing is opened."""
+    seen = parked_for_good()
+    seen.obey(Will(paused=True, at="", resumed_at=RESUMED.resumed_at), 110.0, AT_10_02_40)
+    assert (seen.state, seen.since) == ("paused", 110.0)
+    assert "since a time that nobody noted" in seen.reason
+    assert not seen.may_send(1e9)
+
+
+def test_a_trial_that_was_cut_off_by_a_pause_may_begin_again() -> None:
+    """It has come to no verdict, so it has tried nothing."""
+    seen = gate()
+    seen.on_verdict(MISCONFIGURED, 101.0)
+    seen.on_probe(ACCEPTED, 111.0)
+    seen.started()
+    seen.obey(PAUSED, 112.0, AT_10_02_40)
+    assert seen.is_shut(112.0)
+    seen.nothing_sent()
+    seen.obey(Will(), 113.0, AT_10_02_40)
+    assert seen.may_send(113.0)
