@@ -6,12 +6,14 @@ and dead letters, then vendor records.
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 from faust.types import TP
 
+from streams.agents.joins import Joins
 from streams.agents.on_ranges import OnRanges, read_ranges
 from streams.agents.refusals import Refusals
 from streams.agents.tally import Tally
@@ -74,12 +76,13 @@ class EnrichStage(Stage):
         wall_ms: Callable[[], int],
     ) -> None:
         self.tally = Tally()
+        self.joins = Joins()
         self._topics = topics
         self._enricher = enricher
         self._vendors = tuple(vendors)
         self._wall_ms = wall_ms
         fields = {topics.clicks: click_fields, topics.add_to_carts: cart_fields}
-        self._refusals = Refusals(topics, fields, self.tally.dead_lettered)
+        self._refusals = Refusals(topics, fields, self.tally)
         self._parsers = {
             topics.clicks: EventParser("click", "shop.clicks", click_fields),
             topics.add_to_carts: EventParser("add_to_cart", "shop.add-to-carts", cart_fields),
@@ -222,7 +225,8 @@ class EnrichStage(Stage):
         now_ms = self._wall_ms()
         at = utc_text(now_ms)
         prefix = f"{topic}/{partition}/"
-        tally = self.tally
+        tally, joins = self.tally, self.joins
+        skips: Counter[tuple[str, str]] = Counter()
         for record in records:
             key = record.key
             source = prefix + str(record.offset)
@@ -230,11 +234,16 @@ class EnrichStage(Stage):
             try:
                 event = parse(key, record.value, partition, record.offset, kafka_ms)
                 assert key is not None  # or it would not be an event
+                user = self._user(users, key)
+                product = self._product(event.product_id)
+                if product is None or event.user_id is None:
+                    joins.miss(event, user, has_product=product is not None)
+                joins.events += 1
                 decisions = decide(
                     event,
-                    self._user(users, key),
+                    user,
                     forgotten.get(key) if forgotten else None,
-                    self._product(event.product_id),
+                    product,
                     kafka_ms,
                     now_ms,
                 )
@@ -261,10 +270,11 @@ class EnrichStage(Stage):
                 elif isinstance(decision, Refuse):
                     self._refusals.not_for_vendor(tp, record, event.event_id, decision, at, outputs)
                 else:
-                    tally.skipped[decision.reason] += 1
+                    skips[vendor, decision.reason] += 1
                     receipt = skipped_in_enrichment(event.event_id, decision.reason, source, at)
                     close(self._receipts[vendor], partition, event.event_id.encode(), receipt)
         tally.events += len(records)
+        tally.take_skips(skips)
 
     def _user(self, users: Mapping[bytes, Any], key: bytes) -> User | Malformed | None:
         row = users.get(key)

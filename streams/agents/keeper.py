@@ -75,6 +75,11 @@ class Keeper:
         """Mask these in dead letters, too."""
         self._secrets = tuple(dict.fromkeys([*self._secrets, *secrets]))
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be shown."""
+        return self._secrets
+
     def keep(self, settlement: Settlement) -> None:
         """Take an outcome."""
         self._outbox.append(settlement)
@@ -186,6 +191,7 @@ class Keeper:
             record=item.record,
             secrets=self._secrets,
         )
+        self._tally.note_cause(letter)
         return encode_dead_letter(letter)
 
 

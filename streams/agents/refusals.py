@@ -1,10 +1,10 @@
 """Enrichment's refusals: raw records that become no event, or none for one vendor."""
 
-from collections import Counter
 from collections.abc import Mapping
 
 from faust.types import TP
 
+from streams.agents.tally import Tally
 from streams.core.dead_letter import build_dead_letter, encode_dead_letter, letter_key
 from streams.core.enrich import Refuse
 from streams.core.errors import InvalidEvent
@@ -18,14 +18,14 @@ from streams.engine.outputs import Outputs
 
 
 class Refusals:
-    """Writes dead letters, and counts them by reason."""
+    """Writes dead letters, and counts them by cause."""
 
     def __init__(
-        self, topics: Topics, fields: Mapping[str, FieldMap | None], counts: Counter[str]
+        self, topics: Topics, fields: Mapping[str, FieldMap | None], tally: Tally
     ) -> None:
         self._topics = topics
         self._fields = fields
-        self._counts = counts
+        self._tally = tally
 
     def no_event(
         self, tp: TP, record: Record, error: InvalidEvent, at: str, outputs: Outputs
@@ -65,18 +65,18 @@ class Refusals:
         vendor: str | None = None,
         event_id: str | None = None,
     ) -> bytes:
-        self._counts[error.reason] += 1
-        return encode_dead_letter(
-            build_dead_letter(
-                stage="enrich",
-                vendor=vendor,
-                event_id=event_id,
-                reason=error.reason,
-                detail=error.detail,
-                field=error.field,
-                source=Origin(tp.topic, tp.partition, record.offset, record.timestamp),
-                record=record.value,
-                at=at,
-                fields=self._fields[tp.topic],
-            )
+        letter = build_dead_letter(
+            stage="enrich",
+            vendor=vendor,
+            event_id=event_id,
+            reason=error.reason,
+            detail=error.detail,
+            field=error.field,
+            source=Origin(tp.topic, tp.partition, record.offset, record.timestamp),
+            record=record.value,
+            at=at,
+            fields=self._fields[tp.topic],
         )
+        self._tally.dead_lettered[error.reason] += 1
+        self._tally.note_cause(letter)
+        return encode_dead_letter(letter)

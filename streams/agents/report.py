@@ -6,22 +6,40 @@ import logging
 import os
 import resource
 import socket
+import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from streams import __version__
-from streams.agents.tally import Tally
-from streams.core.snapshot import Totals, VendorStatus, WorkerSnapshot, encode_snapshot
+from streams.agents.joins import Joins
+from streams.agents.requests import LastRequests
+from streams.agents.tally import Rate, Tally
+from streams.core.snapshot import (
+    QuotaUse,
+    Totals,
+    VendorStatus,
+    Waiting,
+    WorkerSnapshot,
+    encode_snapshot,
+)
 from streams.delivery.congestion import Flow
 from streams.delivery.courier import Courier
 from streams.engine.app import StageApp
-from streams.engine.backlog import lag, oldest_unsettled_ms
+from streams.engine.backlog import lag, oldest_open
+from streams.engine.chunks import Record
 
 log = logging.getLogger("streams.status")
 
 PUBLISH_SECONDS = 1.0
+SHOWN_CAUSES = 10
+VERSIONS = {
+    "clickstream-relay": __version__,
+    "python": sys.version.split()[0],
+    **{name: version(name) for name in ("faust-streaming", "aiokafka")},
+}
 
 
 class Reporter:
@@ -37,7 +55,10 @@ class Reporter:
         status_topic: str,
         wall_ms: Callable[[], int],
         clock: Callable[[], float],
+        joins: Joins | None = None,
+        secrets: Callable[[], Sequence[str]] = tuple,
     ) -> None:
+        """Take the seams; ``secrets`` returns what must never be shown."""
         self._app = app
         self._tally = tally
         self._courier = courier
@@ -46,7 +67,11 @@ class Reporter:
         self._wall_ms = wall_ms
         self._clock = clock
         self._started_at = wall_ms()
+        self._joins = joins
+        self._secrets = secrets
         self._rate = 0.0
+        self._accepted, self._settled, self._turns = Rate(), Rate(), Rate()
+        self._requests = LastRequests()
         self._flow = Flow()
         self._host = socket.gethostname()
         self.worker = f"{app.stage}-{self._host}-{slot}"
@@ -57,26 +82,39 @@ class Reporter:
         consumer = app._consumer
         if consumer is None or consumer._thread._consumer is None or not self._produces():
             return ["The broker is not reached yet."]
+        if (rows := self.recovering_rows()) is not None:
+            return [f"Tables are being read: {rows:,} rows remain."]
         recovery = app.tables._recovery
-        if recovery is not None and recovery.in_recovery and consumer.assignment():
-            rows = consumer.recovery.remaining_rows()
-            return [f"Tables are being read: {rows} rows remain."]
         if recovery is None or not recovery.completed.is_set():
             return ["No partitions are assigned yet."]
         if app.rebalancing:
             return ["The group is rebalancing."]
         return []
 
+    def recovering_rows(self) -> int | None:
+        """Return how many rows of tables are still to be read; None where none are being read."""
+        consumer, recovery = self._app._consumer, self._app.tables._recovery
+        if consumer is None or consumer._thread._consumer is None or recovery is None:
+            return None
+        if not recovery.in_recovery or not consumer.assignment():
+            return None
+        return int(consumer.recovery.remaining_rows())
+
     def snapshot(self) -> WorkerSnapshot:
         """Return the worker's state as it is now."""
         app, tally, now_ms = self._app, self._tally, self._wall_ms()
         not_ready = self.not_ready()
         partitions: dict[str, list[int]] = {}
+        lags, waiting = self._lag(), {}
         oldest_ms = None
         if app._consumer is not None and app._consumer._thread._consumer is not None:
             for tp in sorted(app._consumer.assignment()):
                 partitions.setdefault(tp.topic, []).append(tp.partition)
-            oldest_ms = oldest_unsettled_ms(app._consumer)
+            oldest = oldest_open(app._consumer)
+            oldest_ms = min((record.timestamp for record in oldest.values()), default=None)
+            waiting = {
+                topic: _waiting(records, oldest.get(topic)) for topic, records in lags.items()
+            }
         return WorkerSnapshot(
             worker=self.worker,
             stage=app.stage,
@@ -89,7 +127,7 @@ class Reporter:
             ready=not not_ready,
             not_ready=not_ready,
             partitions=partitions,
-            lag=dict(self._lag()),
+            lag=dict(lags),
             totals=self._totals(),
             rate=round(self._rate, 1),
             oldest_unsettled_seconds=(
@@ -100,14 +138,22 @@ class Reporter:
             expired=dict(app.logic.expired()),
             memory_bytes=_memory_bytes(),
             age_seconds=tally.ages(),
+            accepted_rate=round(self._accepted.per_second, 2),
+            settled_rate=round(self._settled.per_second, 2),
+            waiting=waiting,
+            quota=self._quota(),
+            skipped_by_vendor={v: dict(counts) for v, counts in tally.skipped_by_vendor.items()},
+            causes=tally.most_causes(SHOWN_CAUSES),
+            last_requests=self._requests.newest_first(),
+            join=None if self._joins is None else self._joins.health(),
+            recovering_rows=self.recovering_rows(),
+            versions=VERSIONS,
         )
 
     async def publish(self) -> None:
         """Write a snapshot about once a second, for as long as the worker lives."""
         while True:
-            now = self._clock()
-            self._rate = self._tally.sample_rate(now)
-            self._flow.sample(now, self._tally.settled, sum(self._lag().values()))
+            self._sample()
             if self._produces():
                 try:
                     written = await self._app.kafka_producer.send(
@@ -119,6 +165,20 @@ class Reporter:
                 except Exception as error:
                     log.warning("the status could not be written: %r", error)
             await asyncio.sleep(PUBLISH_SECONDS)
+
+    def _sample(self) -> None:
+        """Look once at what only its change over time says."""
+        now, tally, courier = self._clock(), self._tally, self._courier
+        self._rate = tally.sample_rate(now)
+        self._accepted.sample(now, tally.accepted)
+        self._settled.sample(now, tally.settled)
+        self._flow.sample(now, tally.settled, sum(self._lag().values()))
+        if courier is None:
+            return
+        if courier.line.quota is not None:
+            self._turns.sample(now, courier.line.quota.taken)
+        taken = courier.line.exchanges.take()
+        self._requests.take(taken, self._secrets(), now, self._wall_ms())
 
     async def say_goodbye(self) -> None:
         """Take this worker out of the status topic, as far as the broker answers in time."""
@@ -151,6 +211,13 @@ class Reporter:
                 by_topic[tp.topic] += records
         return by_topic
 
+    def _quota(self) -> QuotaUse | None:
+        quota = None if self._courier is None else self._courier.line.quota
+        if quota is None:
+            return None
+        share = quota.per_second(self._clock())
+        return QuotaUse(round(self._turns.per_second, 2), round(share, 2), quota.limit)
+
     def _malformed_rows(self) -> dict[str, int]:
         """Return, by table, how many keys have had a row that could not be read."""
         tables = self._app.tables.values()
@@ -166,6 +233,19 @@ class Reporter:
             reason = self._flow.sentence(line.quota.per_second(now))
         since = now_ms - int((now - gate.since) * 1000)
         return VendorStatus(gate.state, since, reason, gate.advice)  # type: ignore[arg-type]
+
+
+_TYPES = {b'"event_type":"click"': "click", b'"event_type":"add_to_cart"': "add_to_cart"}
+_LOOKED_AT_BYTES = 2_000
+"""Enrichment writes the type near the beginning of a vendor record."""
+
+
+def _waiting(records: int, oldest: Record | None) -> Waiting:
+    if oldest is None:
+        return Waiting(records)
+    beginning = (oldest.value or b"")[:_LOOKED_AT_BYTES]
+    kind = next((word for text, word in _TYPES.items() if text in beginning), "")
+    return Waiting(records, oldest.timestamp, kind)
 
 
 def _forget(written: "asyncio.Future[Any]") -> None:

@@ -1,10 +1,33 @@
 """What a worker counts, once per event and per batch rather than per call."""
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from streams.core.dead_letter import without_values
+from streams.core.masking import masked_text
+from streams.core.records import DeadLetter
+from streams.core.snapshot import Cause
 
 AGE_SAMPLES = 2_000
 RATE_SECONDS = 10
+MAX_CAUSES = 50
+OTHER_CAUSE = "other"
+"""The fingerprint under which further causes are counted together."""
+
+
+class Rate:
+    """How fast a count grows, over the last 10 s."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, int]] = deque(maxlen=RATE_SECONDS + 1)
+        self.per_second = 0.0
+
+    def sample(self, now: float, count: int) -> float:
+        """Note the count now (about once a second); return its growth per second lately."""
+        self._samples.append((now, count))
+        (first, before), (last, after) = self._samples[0], self._samples[-1]
+        self.per_second = (after - before) / (last - first) if last > first else 0.0
+        return self.per_second
 
 
 class Tally:
@@ -19,10 +42,15 @@ class Tally:
         """What was left out or corrected in events, by its name."""
         self.expired: Counter[str] = Counter()
         """Records that retention deleted before they were read, by topic."""
+        self.skipped_by_vendor: dict[str, Counter[str]] = {}
+        """Enrichment's skips, by vendor and reason."""
+        self.causes: Counter[tuple[str | None, str, str]] = Counter()
+        """Dead letters by vendor, reason and fingerprint."""
+        self._examples: dict[tuple[str | None, str, str], str] = {}
         self.repeats = 0
         """Vendor records that were recognised as repeats and not sent."""
         self._ages: deque[float] = deque(maxlen=AGE_SAMPLES)
-        self._rate: deque[tuple[float, int]] = deque(maxlen=RATE_SECONDS + 1)
+        self._rate = Rate()
 
     @property
     def settled(self) -> int:
@@ -43,6 +71,26 @@ class Tally:
 
     def sample_rate(self, now: float) -> float:
         """Note the number of events now (about once a second); return events/s lately."""
-        self._rate.append((now, self.events))
-        (first, before), (last, after) = self._rate[0], self._rate[-1]
-        return (after - before) / (last - first) if last > first else 0.0
+        return self._rate.sample(now, self.events)
+
+    def take_skips(self, skips: Mapping[tuple[str, str], int]) -> None:
+        """Count a chunk's skips, by vendor and reason."""
+        for (vendor, reason), count in skips.items():
+            self.skipped[reason] += count
+            self.skipped_by_vendor.setdefault(vendor, Counter())[reason] += count
+
+    def note_cause(self, letter: DeadLetter) -> None:
+        """Count a dead letter under its cause."""
+        cause = (letter.vendor, letter.reason, letter.fingerprint)
+        if cause not in self.causes and len(self.causes) >= MAX_CAUSES:
+            cause = (letter.vendor, letter.reason, OTHER_CAUSE)
+        self.causes[cause] += 1
+        if cause not in self._examples:
+            self._examples[cause] = masked_text(without_values(letter.detail))
+
+    def most_causes(self, limit: int) -> list[Cause]:
+        """Return the most frequent causes of dead letters."""
+        return [
+            Cause(*cause, count, self._examples.get(cause, ""))
+            for cause, count in self.causes.most_common(limit)
+        ]

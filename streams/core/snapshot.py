@@ -32,6 +32,69 @@ class Totals(msgspec.Struct, frozen=True):
     """Requests to the vendor by HTTP status; ``none`` where no answer came."""
 
 
+class Waiting(msgspec.Struct, frozen=True):
+    """What waits on one topic before this worker."""
+
+    records: int
+    oldest_ms: int | None = None
+    """Kafka time of the oldest that is read and not settled; None where none is read yet."""
+    oldest_type: str = ""
+    """``click`` or ``add_to_cart``, as far as known."""
+
+
+class QuotaUse(msgspec.Struct, frozen=True):
+    """Requests a second, where the vendor counts them."""
+
+    used: float
+    """By this worker, over the last 10 s."""
+    share: float
+    """What this worker may make now."""
+    limit: float
+    """Of all workers together."""
+
+
+class Cause(msgspec.Struct, frozen=True):
+    """Dead letters of one cause since the worker started."""
+
+    vendor: str | None
+    """None: enrichment's own, about no vendor."""
+    reason: str
+    fingerprint: str
+    count: int
+    example: str = ""
+    """The words of one of them without the values in them."""
+
+
+class LastRequest(msgspec.Struct, frozen=True):
+    """One request and its answer, masked and cut."""
+
+    at: int
+    """In ms since the epoch."""
+    method: str
+    path: str
+    status: int | None
+    """None where no answer came."""
+    seconds: float
+    sent: str
+    """The body."""
+    answer: str
+    """The answer's body, or why there was none."""
+
+
+class JoinHealth(msgspec.Struct, frozen=True):
+    """How many events found their rows, since the worker started."""
+
+    events: int = 0
+    without_user: int = 0
+    """Neither the event nor a user row says who it was."""
+    without_product: int = 0
+    """No product row; the event's own SKU may help out."""
+    without_sku: int = 0
+    """No SKU at all: such events go to no vendor."""
+    examples: dict[str, list[str]] = {}
+    """By ``user``, ``product``, ``sku``: the newest few that missed, masked."""
+
+
 class WorkerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """One worker's state at one moment; fields that a reader does not know are ignored."""
 
@@ -68,6 +131,26 @@ class WorkerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int = 0
     age_seconds: dict[str, float] = {}
     """Event to settled, by ``p50``, ``p95``."""
+    accepted_rate: float = 0.0
+    """Events accepted per second over the last 10 s."""
+    settled_rate: float = 0.0
+    """Events that got any outcome, per second over the last 10 s."""
+    waiting: dict[str, Waiting] = {}
+    """By topic: each is a lane of its own."""
+    quota: QuotaUse | None = None
+    """None where the vendor counts no requests."""
+    skipped_by_vendor: dict[str, dict[str, int]] = {}
+    """By vendor and reason; what a sink skips is its own vendor's."""
+    causes: list[Cause] = []
+    """The most frequent ones."""
+    last_requests: list[LastRequest] = []
+    """Newest first, failures among them."""
+    join: JoinHealth | None = None
+    """Enrichment only."""
+    recovering_rows: int | None = None
+    """Rows of tables that are still to be read before work begins; None: it has begun."""
+    versions: dict[str, str] = {}
+    """Of what this runs on, by name."""
 
 
 def encode_snapshot(snapshot: WorkerSnapshot) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from streams.core.batching import MicroBatch
 from streams.core.errors import SettingsError
 from streams.core.outcome import Fate, Verdict
+from streams.delivery.exchanges import Exchanges
 from streams.delivery.gate import Gate
 from streams.delivery.quota import Quota
 from streams.delivery.strand import Item
@@ -47,6 +48,7 @@ class Line:
         self.is_quiet = False
         """No request is begun: the worker settles what is under way."""
         self.requests_by_status: Counter[str] = Counter()
+        self.exchanges = Exchanges()
 
     async def converse(self, batch: MicroBatch[Item]) -> tuple[Verdict | None, int]:
         """Lead the vendor's conversation over these events, and tell the gate what came of it.
@@ -99,7 +101,9 @@ class Line:
         return not (self.is_quiet or self.gate.is_shut(self._clock()))
 
     async def _ask(self, request: HttpRequest) -> HttpAnswer:
+        began = self._clock()
         answer = await self._sender.send(request)
+        self.exchanges.note(request, answer, began, self._clock())
         status = "none" if answer.status is None else str(answer.status)
         self.requests_by_status[status] += 1
         return answer

@@ -2,16 +2,20 @@
 
 from faust.types import TP
 
+from streams.engine.chunks import Record
 from streams.engine.consumer import Consumer
 
 
-def oldest_unsettled_ms(consumer: Consumer) -> int | None:
-    """Return the Kafka time of the oldest record that was read and is not settled."""
-    oldest: int | None = None
+def oldest_open(consumer: Consumer) -> dict[str, Record]:
+    """Return, by topic, the oldest record that was read and is not settled."""
+    oldest: dict[str, Record] = {}
     for tp, ledger in consumer.ledgers.items():
         record = ledger.oldest_open() or next(iter(consumer._stash.get(tp, ())), None)
-        if record is not None and (oldest is None or record.timestamp < oldest):
-            oldest = record.timestamp
+        if record is None:
+            continue
+        known = oldest.get(tp.topic)
+        if known is None or record.timestamp < known.timestamp:
+            oldest[tp.topic] = record
     return oldest
 
 
