@@ -1,0 +1,86 @@
+"""8SELECT's answers and their verdicts, written out."""
+
+import pytest
+
+from streams.core.outcome import Fate
+from streams.vendors.base import HttpAnswer
+from streams.vendors.eightselect.api import classify
+from tests.vendors.verdict_tables import CUT, HTML, NEVER_SENT, NO_ANSWER, answer, check_statuses
+
+BY_STATUS = """
+    100-199  unclear        no final answer
+    200-299  accepted       no body is documented, so none is asked for
+    300-399  misconfigured  a redirect is another address: the id stays here
+    400      rejected       there is one event in a request
+    401-407  misconfigured  id, contract, address, method, proxy
+    408      throttled
+    409      rejected
+    410-411  misconfigured
+    412-413  rejected
+    414-415  misconfigured
+    416-420  rejected
+    421      misconfigured
+    422-424  rejected
+    425      throttled
+    426      misconfigured
+    427-428  rejected
+    429      throttled
+    430      rejected
+    431      misconfigured
+    432-450  rejected
+    451      misconfigured
+    452-499  rejected
+    500      unavailable
+    501      misconfigured  not implemented: repeating does not help
+    502-599  unavailable
+"""
+AJV = [{"instancePath": "/interact/product", "message": "must have required property 'sku'"}]
+NO_SKU = {0: "/interact/product must have required property 'sku'"}
+NO_ID = {"message": "Missing x-api-id header"}
+
+ANSWERS: dict[str, tuple[HttpAnswer, Fate, dict[int, str]]] = {
+    # said by                       the answer                              is        and refuses
+    "success": (answer(200, {}), Fate.ACCEPTED, {}),
+    "success without a body": (answer(204), Fate.ACCEPTED, {}),
+    "success, no errors": (answer(200, []), Fate.ACCEPTED, {}),
+    "success, text": (answer(200, b"OK"), Fate.ACCEPTED, {}),
+    "success, broken JSON": (answer(200, b'{"id": "cut o'), Fate.ACCEPTED, {}),
+    "success, huge body": (answer(200, CUT), Fate.ACCEPTED, {}),
+    "success that says no": (answer(200, AJV), Fate.REJECTED, NO_SKU),
+    "success that says no, in errors": (answer(200, {"errors": AJV}), Fate.REJECTED, NO_SKU),
+    "success about the id": (answer(200, NO_ID), Fate.MISCONFIGURED, {}),
+    "success, HTML": (answer(200, HTML), Fate.MISCONFIGURED, {}),
+    "redirect": (answer(301, location="https://evil.example/"), Fate.MISCONFIGURED, {}),
+    "redirect, errors": (answer(307, AJV, location="/x"), Fate.MISCONFIGURED, {}),
+    "400 of Ajv": (answer(400, AJV), Fate.REJECTED, NO_SKU),
+    "400 about the id": (answer(400, NO_ID), Fate.MISCONFIGURED, {}),
+    "400 without a body": (answer(400), Fate.REJECTED, {}),
+    "400, broken JSON": (answer(400, b'[{"instancePa'), Fate.REJECTED, {}),
+    "400, HTML": (answer(400, HTML), Fate.REJECTED, {}),
+    "400, huge body": (answer(400, CUT), Fate.REJECTED, {}),
+    "401": (answer(401, {"message": "Unauthorized"}), Fate.MISCONFIGURED, {}),
+    "403, HTML": (answer(403, HTML), Fate.MISCONFIGURED, {}),
+    "404": (answer(404), Fate.MISCONFIGURED, {}),
+    "422 of Ajv": (answer(422, {"errors": AJV}), Fate.REJECTED, NO_SKU),
+    "429 with errors": (answer(429, AJV), Fate.THROTTLED, {}),
+    "500 with errors": (answer(500, AJV), Fate.UNAVAILABLE, {}),
+    "502, HTML": (answer(502, HTML), Fate.UNAVAILABLE, {}),
+    "503, huge body": (answer(503, CUT), Fate.UNAVAILABLE, {}),
+    "connection refused": (NEVER_SENT, Fate.UNAVAILABLE, {}),
+    "read timeout": (NO_ANSWER, Fate.UNCLEAR, {}),
+}
+
+
+def test_every_status_has_its_fate() -> None:
+    """Without a body the status decides."""
+    check_statuses(BY_STATUS, classify)
+
+
+@pytest.mark.parametrize(("said", "fate", "refused"), ANSWERS.values(), ids=ANSWERS)
+def test_every_kind_of_answer_has_its_verdict(
+    said: HttpAnswer, fate: Fate, refused: dict[int, str]
+) -> None:
+    """A refusal that names nothing is about the one event of the request."""
+    verdict = classify(said, 1)
+    assert (verdict.fate, verdict.refused, verdict.status) == (fate, refused, said.status)
+    assert len(verdict.detail) <= 600

@@ -1,0 +1,99 @@
+"""Miso's answers and their verdicts, written out."""
+
+from typing import Any
+
+import pytest
+
+from streams.core.outcome import Fate
+from streams.vendors.base import HttpAnswer
+from streams.vendors.miso.api import classify
+from tests.vendors.verdict_tables import CUT, HTML, NEVER_SENT, NO_ANSWER, answer, check_statuses
+
+BY_STATUS = """
+    100-199  unclear        no final answer
+    200-299  accepted       an empty body speaks for nothing else
+    300-399  misconfigured  a redirect is another address: the key stays here
+    400      rejected       names no record: searched for by halving
+    401-407  misconfigured  key, contract, address, method, proxy
+    408      throttled
+    409      rejected
+    410-411  misconfigured
+    412-413  rejected       413: goes again in halves
+    414-415  misconfigured
+    416-420  rejected
+    421      misconfigured
+    422-424  rejected       422: the lines of its body name the records
+    425      throttled
+    426      misconfigured
+    427-428  rejected
+    429      throttled
+    430      rejected
+    431      misconfigured
+    432-450  rejected
+    451      misconfigured
+    452-499  rejected
+    500      unavailable
+    501      misconfigured  not implemented: repeating does not help
+    502-599  unavailable
+"""
+A, B = "data.0.type is invalid. Unknown.", "data.2.sku (5) is invalid. No string."
+BOTH = {0: "type is invalid. Unknown.", 2: "sku is invalid. No string."}
+PLACES = [{"loc": ["body", "data", 1, "type"], "msg": "bad"}]
+
+ANSWERS: dict[str, tuple[HttpAnswer, Fate, dict[int, str]]] = {
+    # said by                       the answer                              is        and refuses
+    "success": (answer(200, {"message": "success"}), Fate.ACCEPTED, {}),
+    "success, errors: false": (answer(200, {"errors": False, "data": []}), Fate.ACCEPTED, {}),
+    "success without a body": (answer(204), Fate.ACCEPTED, {}),
+    "success that says no": (answer(200, {"errors": True, "data": [A, B]}), Fate.REJECTED, BOTH),
+    "success that says no, unnamed": (answer(200, {"errors": True}), Fate.REJECTED, {}),
+    "success, broken JSON": (answer(200, b'{"message": "succ'), Fate.UNCLEAR, {}),
+    "success, huge body": (answer(200, CUT), Fate.UNCLEAR, {}),
+    "success, HTML": (answer(200, HTML), Fate.MISCONFIGURED, {}),
+    "success, other JSON": (answer(200, [1, 2]), Fate.MISCONFIGURED, {}),
+    "redirect": (answer(302, location="https://evil.example/"), Fate.MISCONFIGURED, {}),
+    "redirect, HTML": (answer(308, HTML, location="/x"), Fate.MISCONFIGURED, {}),
+    "422 lines": (answer(422, {"errors": True, "data": [A, B]}), Fate.REJECTED, BOTH),
+    "422 places": (answer(422, {"detail": PLACES}), Fate.REJECTED, {1: "type: bad"}),
+    "422 without a body": (answer(422), Fate.REJECTED, {}),
+    "422, broken JSON": (answer(422, b'{"errors": true, "da'), Fate.REJECTED, {}),
+    "422, HTML": (answer(422, HTML), Fate.REJECTED, {}),
+    "422, huge body": (answer(422, CUT), Fate.REJECTED, {}),
+    "422 naming no record of ours": (
+        answer(422, {"data": ["data.7.type is invalid. x"]}),
+        Fate.REJECTED,
+        {},
+    ),
+    "400": (answer(400, {"message": "Bad request."}), Fate.REJECTED, {}),
+    "400 playground": (
+        answer(400, {"message": "Upload to the Playground is disabled."}),
+        Fate.MISCONFIGURED,
+        {},
+    ),
+    "400 timeout": (answer(400, {"message": "Request timeout."}), Fate.UNCLEAR, {}),
+    "401": (answer(401, {"message": "Unauthorized"}), Fate.MISCONFIGURED, {}),
+    "403, HTML": (answer(403, HTML), Fate.MISCONFIGURED, {}),
+    "404, HTML": (answer(404, HTML), Fate.MISCONFIGURED, {}),
+    "413, HTML": (answer(413, HTML), Fate.REJECTED, {}),
+    "429": (answer(429, {"errors": True}), Fate.THROTTLED, {}),
+    "500 that names records": (answer(500, {"errors": True, "data": [A]}), Fate.UNAVAILABLE, {}),
+    "502, HTML": (answer(502, HTML), Fate.UNAVAILABLE, {}),
+    "503, huge body": (answer(503, CUT), Fate.UNAVAILABLE, {}),
+    "connection refused": (NEVER_SENT, Fate.UNAVAILABLE, {}),
+    "read timeout": (NO_ANSWER, Fate.UNCLEAR, {}),
+}
+
+
+def test_every_status_has_its_fate() -> None:
+    """Without a body the status decides."""
+    check_statuses(BY_STATUS, classify)
+
+
+@pytest.mark.parametrize(("said", "fate", "refused"), ANSWERS.values(), ids=ANSWERS)
+def test_every_kind_of_answer_has_its_verdict(
+    said: HttpAnswer, fate: Fate, refused: dict[int, Any]
+) -> None:
+    """About a request of three records."""
+    verdict = classify(said, 3)
+    assert (verdict.fate, verdict.refused, verdict.status) == (fate, refused, said.status)
+    assert len(verdict.detail) <= 600

@@ -1,0 +1,88 @@
+"""Voyado's answers to a POST and their verdicts, written out.
+
+The tables are of one answer alone. Where it leads to a question first (404: is the schema there;
+a success without an id: is it stored), ``test_voyado_conversation.py`` has the rest.
+"""
+
+import pytest
+
+from streams.core.outcome import Fate
+from streams.vendors.base import HttpAnswer
+from streams.vendors.voyado.api import classify
+from tests.vendors.verdict_tables import CUT, HTML, NEVER_SENT, NO_ANSWER, answer, check_statuses
+
+BY_STATUS = """
+    100-199  unclear        no final answer
+    200-299  accepted       without an id: asked for before it counts
+    300-399  misconfigured  a redirect is another address: the key stays here
+    400      rejected
+    401-407  misconfigured  404: the schema is asked for first
+    408      throttled
+    409      rejected
+    410-411  misconfigured
+    412-413  rejected
+    414-415  misconfigured
+    416-420  rejected
+    421      misconfigured
+    422-424  rejected
+    425      throttled
+    426      misconfigured
+    427-428  rejected
+    429      throttled
+    430      rejected
+    431      misconfigured
+    432-450  rejected
+    451      misconfigured
+    452-499  rejected
+    500      unclear        may be stored: looked for before it is sent again
+    501      misconfigured  not implemented: repeating does not help
+    502-599  unclear
+"""
+NO = {"errorCode": "InvalidPayload", "message": "No."}
+
+ANSWERS: dict[str, tuple[HttpAnswer, Fate, str | None]] = {
+    # said by                       the answer                              is        stored as
+    "success": (answer(201, {"id": "i-1"}), Fate.ACCEPTED, "i-1"),
+    "success, bare id": (answer(200, "i-1"), Fate.ACCEPTED, "i-1"),
+    "success without an id": (answer(200, {}), Fate.ACCEPTED, None),
+    "success without a body": (answer(202), Fate.ACCEPTED, None),
+    "success that says no": (answer(200, {"id": "i", "errors": True}), Fate.REJECTED, None),
+    "success, broken JSON": (answer(200, b'{"id":"i-'), Fate.UNCLEAR, None),
+    "success, huge body": (answer(200, CUT), Fate.UNCLEAR, None),
+    "success, HTML": (answer(200, HTML), Fate.MISCONFIGURED, None),
+    "redirect": (answer(302, location="https://evil.example/"), Fate.MISCONFIGURED, None),
+    "redirect with an id": (answer(307, {"id": "i-1"}, location="/x"), Fate.MISCONFIGURED, None),
+    "400": (answer(400, NO), Fate.REJECTED, None),
+    "400 without a body": (answer(400), Fate.REJECTED, None),
+    "400, broken JSON": (answer(400, b'{"errorCo'), Fate.REJECTED, None),
+    "400, HTML": (answer(400, HTML), Fate.REJECTED, None),
+    "400, huge body": (answer(400, CUT), Fate.REJECTED, None),
+    "401": (answer(401, {"message": "Unauthorized"}), Fate.MISCONFIGURED, None),
+    "403, HTML": (answer(403, HTML), Fate.MISCONFIGURED, None),
+    "404": (answer(404, {"errorCode": "NotFound"}), Fate.MISCONFIGURED, None),
+    "409": (answer(409, {"errorCode": "MultipleMatches"}), Fate.REJECTED, None),
+    "422": (answer(422, NO), Fate.REJECTED, None),
+    "429": (answer(429, NO), Fate.THROTTLED, None),
+    "500": (answer(500, {"message": "An error has occurred"}), Fate.UNCLEAR, None),
+    "500 with an id": (answer(500, {"id": "i-1"}), Fate.UNCLEAR, None),
+    "502, HTML": (answer(502, HTML), Fate.UNCLEAR, None),
+    "503, huge body": (answer(503, CUT), Fate.UNCLEAR, None),
+    "connection refused": (NEVER_SENT, Fate.UNAVAILABLE, None),
+    "read timeout": (NO_ANSWER, Fate.UNCLEAR, None),
+}
+
+
+def test_every_status_has_its_fate() -> None:
+    """Without a body the status decides."""
+    check_statuses(BY_STATUS, classify)
+
+
+@pytest.mark.parametrize(("said", "fate", "reference"), ANSWERS.values(), ids=ANSWERS)
+def test_every_kind_of_answer_has_its_verdict(
+    said: HttpAnswer, fate: Fate, reference: str | None
+) -> None:
+    """A refusal names nothing: there is one interaction in a request."""
+    verdict = classify(said, 1)
+    assert (verdict.fate, verdict.vendor_ref, verdict.status) == (fate, reference, said.status)
+    assert verdict.refused == {}
+    assert len(verdict.detail) <= 600
