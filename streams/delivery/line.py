@@ -42,7 +42,7 @@ class Line:
         self._sender = sender
         self._clock = clock
         limit = vendor.requests_per_second(settings)
-        self.gate = Gate(vendor.name, clock())
+        self.gate = Gate(vendor.name, clock(), vendor.key)
         self.quota = None if limit is None else Quota(limit, clock())
         self.memory = vendor.new_memory()
         self.is_quiet = False
@@ -73,9 +73,9 @@ class Line:
             talk.close()
         except StopIteration as end:
             verdict = end.value
-        if not sent:
+        if not sent or verdict is None:
             self.gate.nothing_sent()
-        elif verdict is not None:
+        else:
             self._tell_gate(verdict)
         return verdict, sent
 
