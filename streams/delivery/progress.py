@@ -9,6 +9,10 @@ Pure. Two kinds of repeats are told apart from new events:
 
 Both are known to the next owner by the commit's metadata and by the receipts after it. Marks are
 always those of the committed position, never the newest: these would hide what is still open.
+
+Redeliveries have a mark of their own for each run and raw topic, so that a replay is neither
+silenced by live marks nor moves them. It asks of a run what enrichment does by itself: its records
+of one raw partition are written in the order of their raw offsets.
 """
 
 from collections import deque
@@ -22,6 +26,8 @@ MAX_METADATA_BYTES = 4_000
 """Kafka's default ``offset.metadata.max.bytes`` is 4,096."""
 MAX_TOPICS = 4
 """Raw topics whose marks are kept; there are two, and strangers may have invented some."""
+MAX_RUN_MARKS = 8
+"""Runs go one after the other; the mark that was moved longest ago makes room."""
 MAX_TOPIC_CHARS = 249
 MAX_OFFSET_DIGITS = 18
 CLOCK_SKEW_MS = 5 * 60 * 1000
@@ -41,7 +47,7 @@ class Admission(Enum):
 
 
 class Recalled(NamedTuple):
-    """A receipt of the live lane, read back."""
+    """A receipt of this lane, read back."""
 
     source: str
     at_ms: int
@@ -56,7 +62,10 @@ class Metadata(
     """What is stored with a commit."""
 
     marks: dict[str, tuple[int, int]] = {}
-    """Raw topic → its mark below the committed position: highest raw offset, newest Kafka time."""
+    """Raw topic → its mark below the committed position: highest raw offset, newest Kafka time.
+
+    In the lane of redeliveries: run id, a space, and the raw topic.
+    """
     settled: list[int] = []
     """Settled positions above the commit as (distance from the last end, length) pairs.
 
@@ -91,8 +100,19 @@ class Progress:
     """One partition's positions in log order, from its committed offset on."""
 
     def __init__(
-        self, start: int, metadata: Metadata, recalled: Mapping[int, Recalled], receipts_end: int
+        self,
+        start: int,
+        metadata: Metadata,
+        recalled: Mapping[int, Recalled],
+        receipts_end: int,
+        *,
+        of_runs: bool = False,
     ) -> None:
+        """Go on from what the last commit said; all receipts below ``receipts_end`` are known.
+
+        ``of_runs``: the lane of redeliveries, whose marks are kept by run.
+        """
+        self._of_runs = of_runs
         self._marks_below = dict(metadata.marks)
         self._marks_ahead = dict(metadata.marks)
         self._recalled = {
@@ -106,18 +126,23 @@ class Progress:
         self._settled: dict[int, int] = {}
         self._next = start
 
-    def admit(self, position: int, source: str, written_ms: int, raw_ms: int) -> Admission:
+    def admit(
+        self, position: int, source: str, written_ms: int, raw_ms: int, run: str = ""
+    ) -> Admission:
         """Take the next record of the log; its Kafka time tells old receipts from its own.
 
         The raw record's Kafka time tells a repeat, which cannot be newer than all that came
-        before, from the first records of a raw topic that was recreated.
+        before, from the first records of a raw topic that was recreated. ``run`` is the run id of
+        a redelivery.
         Raises ValueError, and takes nothing, where ``source`` is none.
         """
         topic, partition, offset_text = source.rsplit("/", 2)
         if not partition.isdecimal() or len(offset_text) > MAX_OFFSET_DIGITS:
             raise ValueError(f"no place of a record: {source[:100]!r}")
-        if topic not in self._marks_ahead and not self._has_room_for(topic):
+        if not self._has_room_for(topic):
             raise ValueError(f"no raw topic: {topic[:100]!r}")
+        if self._of_runs:
+            topic = f"{run} {topic}"
         offset = int(offset_text)
         self._next = position + 1
         known = self._recalled.pop(position, _UNKNOWN) if self._recalled else _UNKNOWN
@@ -127,7 +152,7 @@ class Progress:
             self._settled[position] = self._first_receipt
             return Admission.REPEAT
         mark = (offset, max(newest_ms, raw_ms))
-        self._marks_ahead[topic] = mark
+        self._move(self._marks_ahead, topic, mark)
         self._order.append((position, topic, mark))
         if known is None or (known.source == source and known.at_ms >= written_ms - CLOCK_SKEW_MS):
             self._settled[position] = self._first_receipt
@@ -135,8 +160,18 @@ class Progress:
         return Admission.NEW
 
     def _has_room_for(self, topic: str) -> bool:
-        """Return whether another topic's mark still fits the metadata, beside those there are."""
-        return len(topic) <= MAX_TOPIC_CHARS and len(self._marks_ahead) < MAX_TOPICS
+        """Return whether this topic's mark fits the metadata, beside those there are."""
+        marks = self._marks_ahead
+        has_room = self._of_runs or topic in marks or len(marks) < MAX_TOPICS
+        return has_room and len(topic) <= MAX_TOPIC_CHARS
+
+    def _move(self, marks: dict[str, tuple[int, int]], topic: str, mark: tuple[int, int]) -> None:
+        """Set a mark; of runs only those are kept that were moved last."""
+        if self._of_runs:
+            marks.pop(topic, None)
+            if len(marks) >= MAX_RUN_MARKS:
+                del marks[next(iter(marks))]
+        marks[topic] = mark
 
     def take_foreign(self, position: int) -> None:
         """Take the next record of the log, which is no vendor record and has no source."""
@@ -149,13 +184,26 @@ class Progress:
         self._settled[position] = receipt
         self._receipts_next = max(self._receipts_next, receipt + 1)
 
+    def pass_over(self, position: int) -> None:
+        """Note that nothing is to become of a position, not even a receipt."""
+        self._settled[position] = self._receipts_next
+
+    def note_receipts(self, end: int) -> None:
+        """Note that what receipts below this offset say of this lane is settled here."""
+        self._receipts_next = max(self._receipts_next, end)
+
+    @property
+    def receipts_end(self) -> int:
+        """The offset below which all receipts are known."""
+        return self._receipts_next
+
     def safe_below(self) -> int:
         """Return the offset below which everything is settled."""
         while self._order and self._order[0][0] in self._settled:
             position, topic, mark = self._order.popleft()
             del self._settled[position]
             if mark is not None:
-                self._marks_below[topic] = mark
+                self._move(self._marks_below, topic, mark)
         return self._order[0][0] if self._order else self._next
 
     def forget_deleted(self, first: int, end: int) -> int:
