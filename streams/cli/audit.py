@@ -68,6 +68,7 @@ def audit_table(report: "AuditReport") -> "Table":
 
     vendors = report.vendors
     row("raw events", [v.raw for v in vendors])
+    row("  expired and gone", [v.gone for v in vendors], "dim", always=False)
     row("- enrichment's dead letters", [v.enrich_dead_lettered for v in vendors])
     row("- read while the vendor was off", [v.off for v in vendors], always=False)
     row("= to be accounted for", [v.owed for v in vendors], style="bold")

@@ -197,9 +197,7 @@ class Books:
         expired = Counter({r.topic: 0 for r in self._raw})
         for part in self._raw:
             raw[part.topic] += sum(n for f, n in Counter(part.flags).items() if f & PRESENT)
-            # Without a commit nothing was owed yet: a new relay on an old topic lost nothing.
-            if part.log.committed is not None:
-                expired[part.topic] += max(0, part.log.log_start - part.log.committed)
+            expired[part.topic] += part.log.expired()
         return AuditReport(
             since_ms=self._since_ms,
             raw=dict(raw),
@@ -219,12 +217,17 @@ class Books:
 
     def _close(self, vendor: str, side: _Side, raw_count: int) -> VendorBooks:
         parts = list(zip(self._raw, side.traces, strict=True))
-        expired = {p: part.log.expired for p, part in side.parts.items()}
+        expired = {p: part.expired for p, part in side.parts.items()}
         sums, deleted_unsent = tally(vendor, parts, expired)
+        unread = unsent_and_gone = 0
+        # A window knows nothing of when the deleted records came: it leaves them out.
+        if self._since_ms is None:
+            unread = sum(raw.log.expired(vendor) for raw in self._raw)
+            unsent_and_gone = sum(expired.values()) - deleted_unsent
         fates = sums.fates
         skipped = {self._reasons[number]: n for number, n in sums.skipped.items()}
-        if deleted_unsent:
-            skipped["expired"] = skipped.get("expired", 0) + deleted_unsent
+        if lost := unread + unsent_and_gone + deleted_unsent:
+            skipped["expired"] = skipped.get("expired", 0) + lost
         examples = list(side.examples)
         missing = fates[Fate.NO_TRACE] + fates[Fate.NO_RECEIPT] + fates[Fate.NO_LETTER]
         if missing + fates[Fate.CONTRADICTING]:
@@ -232,7 +235,8 @@ class Books:
             examples += [Finding(where, TROUBLES[fate]) for where, fate in found]
         return VendorBooks(
             vendor=vendor,
-            raw=raw_count,
+            raw=raw_count + unread + unsent_and_gone,
+            gone=unread + unsent_and_gone,
             enrich_dead_lettered=fates[Fate.GIVEN_UP] + fates[Fate.CONTRADICTING],
             off=fates[Fate.OFF],
             accepted=fates[Fate.ACCEPTED],
@@ -281,6 +285,7 @@ def _check_position(part: VendorPart, code: int, receipt: ReceiptFacts) -> None:
     """Raise NoSuchRecordError unless a live receipt points to a vendor record of its source."""
     if receipt.position is not None:
         part.check(receipt.position, code)
+        part.settled(receipt.position)
     elif receipt.outcome == "accepted":
         raise NoSuchRecordError("accepted without a vendor record")
 

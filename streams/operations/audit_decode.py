@@ -47,12 +47,21 @@ class _Resolution(msgspec.Struct, frozen=True):
 
 class _CommitMetadata(msgspec.Struct, frozen=True):
     on: dict[str, list[tuple[int, int | None]]] | None = None
+    expired: dict[str, int] = {}
+
+
+class _SinkCommitMetadata(msgspec.Struct, frozen=True):
+    x: int = 0
 
 
 _RECEIPT = msgspec.json.Decoder(ReceiptFacts)
 _LETTER = msgspec.json.Decoder(LetterFacts)
 _RESOLUTION = msgspec.json.Decoder(_Resolution)
 _COMMIT = msgspec.json.Decoder(_CommitMetadata)
+_SINK_COMMIT = msgspec.json.Decoder(_SinkCommitMetadata)
+
+ALL = "*"
+"""In what enrichment's commits say of expired records: all of them, whichever vendor was on."""
 
 
 def read_receipt(value: bytes | None) -> ReceiptFacts:
@@ -85,16 +94,31 @@ def read_source(headers: Iterable[tuple[str, bytes | None]]) -> str:
     raise UnreadableError("a vendor record without the header source")
 
 
-def read_on_ranges(metadata: str | None) -> OnRanges | None:
-    """Return when each vendor was on, from an enrich commit; None: always.
+def read_enrich_commit(metadata: str | None) -> tuple[OnRanges | None, Mapping[str, int]]:
+    """Return when each vendor was on (None: always) and how many raw records expired below it.
 
-    Raises UnreadableError for metadata that is there and cannot be read.
+    Those by vendor, as far as it was on, and all of them under ``ALL``. Raises UnreadableError for
+    metadata that is there and cannot be read.
     """
     if not metadata:
-        return None
+        return None, {}
     try:
-        return _COMMIT.decode(metadata).on
+        commit = _COMMIT.decode(metadata)
     except msgspec.MsgspecError as error:
         raise UnreadableError(
             f"commit metadata that is no JSON object with ranges: {error}"
         ) from None
+    return commit.on, commit.expired
+
+
+def read_sink_commit(metadata: str | None) -> int:
+    """Return how many vendor records a sink's commit says to have expired below it.
+
+    Raises UnreadableError for metadata that is there and cannot be read.
+    """
+    if not metadata:
+        return 0
+    try:
+        return _SINK_COMMIT.decode(metadata).x
+    except msgspec.MsgspecError as error:
+        raise UnreadableError(f"commit metadata that is no JSON object: {error}") from None

@@ -4,9 +4,10 @@ So that five million raw records fit into memory, a record is a place in arrays,
 """
 
 from array import array
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from streams.operations.audit_decode import OnRanges
+from streams.operations.audit_decode import ALL, OnRanges
 
 # What is known of a raw record itself.
 PRESENT, OUTSIDE_WINDOW, GIVEN_UP = 1, 2, 4
@@ -38,6 +39,21 @@ class RawLog:
     """Enrichment's committed offset."""
     on: OnRanges | None = None
     """When each vendor was on; None: always."""
+    told: Mapping[str, int] = field(default_factory=dict)
+    """Records that expired below the commit, as it says itself: by vendor, and ``ALL``."""
+
+    def expired(self, name: str = ALL) -> int:
+        """Return how many offsets retention deleted before enrichment read them.
+
+        ``name``: a vendor, for those that it would have got; counted by offsets, of which
+        transactions and compaction may have left some without a record.
+        """
+        # Without a commit nothing was owed yet: a new relay on an old topic lost nothing.
+        unread = 0 if self.committed is None else max(0, self.log_start - self.committed)
+        if name != ALL and self.on is not None:
+            ranges = self.on.get(name) or [(0, 0)]
+            unread = unread if ranges[-1][1] is None else 0
+        return self.told.get(name, 0) + unread
 
 
 @dataclass(slots=True)
@@ -54,11 +70,8 @@ class VendorLog:
     """The sink's committed offset."""
     redelivery_committed: int | None = None
     """The same on the redelivery topic's partition."""
-
-    @property
-    def expired(self) -> int:
-        """Positions that retention deleted before the sink had passed them."""
-        return max(0, self.log_start - (self.committed or 0))
+    told: int = 0
+    """Positions that expired below the commit, as it says itself."""
 
 
 class RawPart:
@@ -113,7 +126,19 @@ class VendorPart:
 
     def __init__(self, log: VendorLog) -> None:
         self.log = log
+        self._settled_ahead: set[int] = set()
         self._codes = array("q", [_NOTHING]) * max(0, log.end - log.start)
+
+    def settled(self, position: int) -> None:
+        """Note that there is a receipt of this position."""
+        if (self.log.committed or 0) <= position < self.log.log_start:
+            self._settled_ahead.add(position)
+
+    @property
+    def expired(self) -> int:
+        """Positions that retention deleted before they had an outcome."""
+        passed_over = max(0, self.log.log_start - (self.log.committed or 0))
+        return self.log.told + passed_over - len(self._settled_ahead)
 
     def hold(self, position: int, code: int) -> None:
         """Note what the record at a position is about."""

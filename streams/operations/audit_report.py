@@ -22,7 +22,9 @@ class VendorBooks:
 
     vendor: str
     raw: int
-    """Raw records read."""
+    """Raw records read, and those that are gone."""
+    gone: int
+    """Of these, deleted by retention before they were read, or unsent: counted by offsets."""
     enrich_dead_lettered: int
     """Of these, given up on before any vendor was concerned."""
     off: int
@@ -31,7 +33,8 @@ class VendorBooks:
     dead_lettered: Mapping[str, int]
     """By reason."""
     skipped: Mapping[str, int]
-    """By reason; ``expired`` are vendor records that retention deleted before they were sent."""
+    """By reason; ``expired``: raw records that retention deleted before they were read, and vendor
+    records that it deleted before they were sent, ever, as far as no window is asked for."""
     waiting_for_enrichment: int
     """At or above enrichment's committed offset, without a trace."""
     waiting_for_vendor: int
@@ -92,7 +95,7 @@ class AuditReport:
     raw: Mapping[str, int]
     """Raw records by topic."""
     expired: Mapping[str, int]
-    """By raw topic: offsets that retention deleted before enrichment read them."""
+    """By raw topic: offsets that retention ever deleted before enrichment read them."""
     enrich_dead_letters: Mapping[str, int]
     """By reason, each raw record once."""
     enrich_letters: int

@@ -16,9 +16,10 @@ from streams.operations.audit_books import Books
 from streams.operations.audit_decode import (
     OnRanges,
     UnreadableError,
+    read_enrich_commit,
     read_letter,
-    read_on_ranges,
     read_receipt,
+    read_sink_commit,
     read_source,
 )
 from streams.operations.audit_logs import RawLog, VendorLog
@@ -111,13 +112,15 @@ async def _fix(
     unreadable: list[tuple[str, str]] = []
     raw = {}
     for tp in raw_tps:
+        on, told = _enrich_commit(tp, enrich_commits, unreadable)
         raw[tp.topic, tp.partition] = RawLog(
             log_start=log_starts[tp],
             start=feeds[tp.topic].starts[tp],
             end=feeds[tp.topic].ends[tp],
             later_end=later_ends[tp],
             committed=_offset(enrich_commits, tp),
-            on=_on_ranges(tp, enrich_commits, unreadable),
+            on=on,
+            told=told,
         )
     logs: dict[str, dict[int, VendorLog]] = {v: {} for v in vendors}
     for v in vendors:
@@ -130,6 +133,7 @@ async def _fix(
                 later_end=later_ends[tp],
                 committed=_offset(commits[v], tp),
                 redelivery_committed=_offset(commits[v], redelivery),
+                told=_expired(tp, commits[v], unreadable),
             )
     return _Moment(raw, logs, feeds, unreadable)
 
@@ -185,16 +189,28 @@ async def _read_letters(
                     books.dead_letter(vendor, tp.partition, record.offset, letter)
 
 
-def _on_ranges(
+def _enrich_commit(
     tp: TopicPartition,
     commits: Mapping[TopicPartition, Commit],
     unreadable: list[tuple[str, str]],
-) -> OnRanges | None:
+) -> tuple[OnRanges | None, Mapping[str, int]]:
     try:
-        return read_on_ranges(commits[tp].metadata) if tp in commits else None
+        return read_enrich_commit(commits[tp].metadata) if tp in commits else (None, {})
     except UnreadableError as error:
         unreadable.append((f"enrichment's commit of {tp.topic}/{tp.partition}", str(error)))
-        return None
+        return None, {}
+
+
+def _expired(
+    tp: TopicPartition,
+    commits: Mapping[TopicPartition, Commit],
+    unreadable: list[tuple[str, str]],
+) -> int:
+    try:
+        return read_sink_commit(commits[tp].metadata) if tp in commits else 0
+    except UnreadableError as error:
+        unreadable.append((f"the sink's commit of {tp.topic}/{tp.partition}", str(error)))
+        return 0
 
 
 def _offset(commits: Mapping[TopicPartition, Commit], tp: TopicPartition) -> int | None:

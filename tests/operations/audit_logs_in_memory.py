@@ -54,6 +54,9 @@ class Logs:
     later_end: dict[str, int] = field(default_factory=dict)
     enrich_committed: dict[str, int | None] = field(default_factory=dict)
     on: OnRanges | None = None
+    told: dict[str, int] = field(default_factory=dict)
+    """What enrichment's commit of the first topic says of expired records."""
+    sink_told: int = 0
     records: dict[int, str] = field(default_factory=dict)
     """Position → source."""
     records_start: int = 0
@@ -77,10 +80,19 @@ class Logs:
                 later_end=self.later_end.get(topic, end),
                 committed=self.enrich_committed.get(topic),
                 on=self.on,
+                told=self.told if topic == CLICKS else {},
             )
         end = max(self.records, default=self.records_start - 1) + 1
         end = end if self.events_end is None else self.events_end
-        vendor = VendorLog(self.records_start, self.records_start, end, end, self.sink_committed, 5)
+        vendor = VendorLog(
+            log_start=self.records_start,
+            start=self.records_start,
+            end=end,
+            later_end=end,
+            committed=self.sink_committed,
+            redelivery_committed=5,
+            told=self.sink_told,
+        )
         books = Books(raw, {"miso": {0: vendor}}, since_ms=self.since_ms, keep_ids=True)
         for topic, log in self.raw.items():
             for offset, timestamp in sorted(log.items()):

@@ -253,9 +253,75 @@ def test_what_retention_deleted_is_not_unexplained() -> None:
 
 
 def test_raw_records_deleted_before_they_were_read_are_expired() -> None:
-    """A log start above enrichment's commit is counted by offsets."""
+    """A log start above enrichment's commit is counted by offsets, on both sides of the sum."""
     logs = Logs(raw={CLICKS: {7: 1, 8: 1}, CARTS: {}}, raw_start=7, enrich_committed={CLICKS: 4})
-    assert logs.audit().expired == {CLICKS: 3, CARTS: 0}
+    report = logs.audit()
+    assert report.balanced
+    assert report.expired == {CLICKS: 3, CARTS: 0}
+    (books,) = report.vendors
+    assert (books.raw, books.gone, books.waiting) == (5, 3, 2)
+    assert books.skipped == {"expired": 3}
+
+
+def test_what_expired_below_the_commits_is_still_counted() -> None:
+    """By what the commits say; a vendor that was off is owed nothing of it."""
+    logs = settled()
+    logs.told = {"*": 9, "miso": 4}
+    report = logs.audit()
+    assert report.balanced
+    assert report.expired == {CLICKS: 9, CARTS: 0}
+    before = settled().audit().vendors[0]
+    books = report.vendors[0]
+    assert (books.raw - before.raw, books.skipped["expired"]) == (4, 4)
+    logs.since_ms = 1
+    assert "expired" not in logs.audit().vendors[0].skipped
+
+
+def test_what_a_vendor_that_is_off_did_not_get_has_not_expired_for_it() -> None:
+    """The deleted records above the commit would have been read while it is off."""
+    logs = Logs(raw={CLICKS: {7: 1, 8: 1}, CARTS: {}}, raw_start=7, enrich_committed={CLICKS: 4})
+    logs.on = {"miso": [(0, 2)]}
+    report = logs.audit()
+    assert report.balanced
+    assert (report.expired[CLICKS], report.vendors[0].skipped) == (3, {})
+
+
+def test_vendor_records_that_expired_are_counted_after_their_raw_records_are_gone() -> None:
+    """A sink has passed the gap, both logs start behind it, and nothing changes any more."""
+    logs = Logs(
+        raw={CLICKS: {5: 1}, CARTS: {}},
+        raw_start=5,
+        enrich_committed={CLICKS: 6},
+        records={5: f"{CLICKS}/0/5"},
+        records_start=5,
+        sink_committed=6,
+        sink_told=3,
+        receipts=[receipt(f"{CLICKS}/0/5", "accepted", 5)],
+    )
+    report = logs.audit()
+    assert report.balanced
+    (books,) = report.vendors
+    assert (books.raw, books.gone, books.accepted) == (4, 3, 1)
+    assert books.skipped == {"expired": 3}
+
+
+def test_a_deleted_vendor_record_that_was_settled_out_of_order_has_not_expired() -> None:
+    """Its receipt tells, although the sink's commit lies below it."""
+    logs = Logs(
+        raw={CLICKS: dict.fromkeys(range(4), 1), CARTS: {}},
+        enrich_committed={CLICKS: 4},
+        records={3: f"{CLICKS}/0/3"},
+        records_start=3,
+        sink_committed=1,
+        receipts=[
+            receipt(f"{CLICKS}/0/0", "accepted", 0),
+            receipt(f"{CLICKS}/0/2", "accepted", 2),
+        ],
+    )
+    report = logs.audit()
+    assert report.balanced
+    (books,) = report.vendors
+    assert (books.accepted, books.skipped, books.waiting) == (2, {"expired": 1}, 1)
 
 
 def test_vendor_records_deleted_before_they_were_sent_are_expired() -> None:

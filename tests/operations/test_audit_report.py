@@ -11,8 +11,8 @@ from streams.core.errors import SettingsError
 from streams.operations.audit import compare_with_ledger
 from streams.operations.audit_decode import (
     UnreadableError,
+    read_enrich_commit,
     read_letter,
-    read_on_ranges,
     read_receipt,
     read_source,
 )
@@ -152,10 +152,13 @@ def test_a_vendor_record_without_source_is_unreadable() -> None:
 
 def test_commit_metadata_is_ranges_or_nothing() -> None:
     """Empty metadata means always on; text that is no ranges is an error, never a guess."""
-    assert read_on_ranges("") is None
-    assert read_on_ranges(None) is None
-    assert read_on_ranges('{"other": 1}') is None
-    assert read_on_ranges('{"on": {"miso": [[0, 5], [9, null]]}}') == {"miso": [(0, 5), (9, None)]}
+    assert read_enrich_commit("") == (None, {})
+    assert read_enrich_commit(None) == (None, {})
+    assert read_enrich_commit('{"other": 1}') == (None, {})
+    assert read_enrich_commit('{"on": {"miso": [[0, 5], [9, null]]}, "expired": {"*": 3}}') == (
+        {"miso": [(0, 5), (9, None)]},
+        {"*": 3},
+    )
     for text in ("x", '{"on": [1]}', '{"on": {"miso": [[0]]}}'):
         with pytest.raises(UnreadableError):
-            read_on_ranges(text)
+            read_enrich_commit(text)
