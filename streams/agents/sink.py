@@ -181,6 +181,7 @@ class SinkStage(Stage):
 
     def on_will(self, will: Will) -> None:
         """Obey an operator, as soon as it is read: at start before anything is sent."""
+        self.courier.obey(will, int(time() * 1000))
 
     # -- records
 

@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Any, Protocol
 
 from streams.core.batching import Batcher, MicroBatch
+from streams.core.control import Will
 from streams.core.outcome import Fate, Verdict
 from streams.delivery.line import Line, Sender
 from streams.delivery.retry import obeyed, wait_seconds
@@ -145,6 +146,13 @@ class Courier:
         """Begin requests again after ``quiesce``."""
         self.line.is_quiet = False
         self._consider_held()
+
+    def obey(self, will: Will, wall_ms: int) -> None:
+        """Do at once what an operator wants; ``wall_ms``: the time of day in ms since the epoch."""
+        self.line.obey(will, wall_ms)
+        self._consider_held()
+        if self._held:
+            self._watch_gate(self._clock())
 
     def waiting(self) -> int:
         """Return how many events have no verdict yet, those under way left out."""

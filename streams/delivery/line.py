@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from streams.core.batching import MicroBatch
+from streams.core.control import Will
 from streams.core.errors import SettingsError
 from streams.core.outcome import Fate, Verdict
 from streams.delivery.exchanges import Exchanges
@@ -87,6 +88,12 @@ class Line:
             log.warning("the settings were not read again: %s", error)
         answer = await self._ask(self._vendor.build_probe(self._settings))
         self.gate.on_probe(self._vendor.classify(answer, 0), self._clock())
+
+    def obey(self, will: Will, wall_ms: int) -> None:
+        """Do what an operator wants; ``wall_ms``: the time of day in ms since the epoch."""
+        before = self.gate.state
+        self.gate.obey(will, self._clock(), wall_ms)
+        self._say_change(before)
 
     def note_outcomes(self, *, accepted: int, refused: int) -> None:
         """Count the vendor's last word on events."""
