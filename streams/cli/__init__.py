@@ -15,6 +15,7 @@ import typer
 from streams.cli import (
     audit,
     check,
+    control,
     dead_letters,
     produce,
     reasons,
@@ -58,6 +59,8 @@ app.command("worker")(worker.worker)
 app.command("status")(status.status)
 app.command("audit")(audit.audit)
 app.command("check")(check.check)
+app.command("pause")(control.pause)
+app.command("resume")(control.resume)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(topics.app, name="topics")
 app.command("produce")(produce.produce)

@@ -1,0 +1,61 @@
+"""``streams pause`` and ``streams resume``: for all workers of a vendor, whenever they start."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from streams.core.control import Will
+
+Vendor = Annotated[str, typer.Argument(metavar="VENDOR", help="eightselect, voyado or miso.")]
+
+
+def pause(vendor: Vendor) -> None:
+    """Begin no request to a vendor any more; what is under way ends, events wait.
+
+    For all its workers, those included that start later, until `streams resume`. Events wait on
+    their topic for as long as its retention lasts. Pausing twice changes nothing.
+    """
+    will = _set(vendor, paused=True)
+    name = _name(vendor)
+    if not will.paused:
+        typer.echo(f"{name} was resumed by somebody else meanwhile, at {will.at}.", err=True)
+        raise typer.Exit(1)
+    typer.echo(
+        f"{name} is paused since {will.at}: no request begins, and events wait on their topic as "
+        f"long as its retention lasts. Resume with: streams resume {vendor}"
+    )
+
+
+def resume(vendor: Vendor) -> None:
+    """Send to a vendor again what waits for it.
+
+    This also ends a parking because most events were refused, which no probe can end: one event
+    then goes first, and its answer decides. Resuming what runs does no harm.
+    """
+    will = _set(vendor, paused=False)
+    name = _name(vendor)
+    if will.paused:
+        typer.echo(f"{name} was paused by somebody else meanwhile, at {will.at}.", err=True)
+        raise typer.Exit(1)
+    typer.echo(f"{name} is resumed: what waits is sent. Watch it with: streams status")
+
+
+def _set(vendor: str, *, paused: bool) -> "Will":
+    import asyncio
+    import sys
+
+    from streams.operations.control import set_paused
+    from streams.settings import load_settings
+    from streams.telemetry import setup_logging
+
+    settings = load_settings()
+    # What goes wrong ends in a sentence; a producer's retries are not news.
+    setup_logging(stream=sys.stderr, level="ERROR", secrets=settings.secrets())
+    return asyncio.run(set_paused(settings, vendor, paused))
+
+
+def _name(vendor: str) -> str:
+    from streams.vendors import VENDORS
+
+    return VENDORS[vendor].name
