@@ -319,3 +319,12 @@ def test_no_sequence_of_crashes_loses_an_event_or_repeats_one_whose_receipt_was_
     assert set(world.got) == wanted
     assert world.kept_before_send == []
     assert all(n >= 1 for n in Counter(world.got).values())
+
+
+def test_of_deleted_positions_those_that_were_settled_have_not_expired() -> None:
+    """Neither those that the metadata list, nor those with a receipt; nothing is kept of them."""
+    metadata = Metadata(settled=[12, 2], receipts=3)
+    recalled = {n: Recalled(f"shop.clicks/0/{n}", 1) for n in (15, 21)}
+    progress = Progress(20, metadata, recalled, 9)
+    assert progress.forget_deleted(10, 20) == 7
+    assert read_metadata(progress.metadata(expired=7)) == Metadata(receipts=3, expired=7)

@@ -7,9 +7,10 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
+from streams.operations.audit import AuditReport
 from streams.operations.topics import create_topics
 from tests.broker_fixtures import Broker
-from tests.kafka.pipeline import Pipeline, click
+from tests.kafka.pipeline import Pipeline, Worker, click
 
 pytestmark = pytest.mark.kafka
 
@@ -18,6 +19,24 @@ async def delete_below(pipeline: Pipeline, offsets: Mapping[TopicPartition, int]
     """Let retention have its way up to these offsets."""
     wanted = {tp: RecordsToDelete(before_offset=offset) for tp, offset in offsets.items()}
     await pipeline.admin.delete_records(wanted)
+
+
+async def expired_and_settled(
+    pipeline: Pipeline, worker: Worker, topic: str, *, left: int = 5
+) -> None:
+    """Wait for books with 15 expired and ``left`` accepted events; the status says the same."""
+    last: list[AuditReport] = []
+
+    async def is_settled() -> bool:
+        last[:] = [await pipeline.audit()]
+        return last[0].vendors[0].waiting == 0
+
+    await pipeline.until(is_settled)
+    (books,) = last[0].vendors
+    assert last[0].balanced, last
+    assert books.skipped == {"expired": 15}
+    assert (books.raw, books.accepted) == (15 + left, left)
+    assert (await pipeline.status(worker))["expired"] == {topic: 15}
 
 
 async def test_raw_records_deleted_while_enrichment_was_away_are_counted_as_expired(
@@ -36,8 +55,13 @@ async def test_raw_records_deleted_while_enrichment_was_away_are_counted_as_expi
         enrich = await pipeline.worker("enrich")
         await pipeline.until(lambda: len(pipeline.ledger) == 15)
         assert pipeline.stored() == [f"e{n}" for n in (*range(10), *range(25, 30))]
-        assert (await pipeline.status(enrich))["expired"] == {pipeline.topics.clicks: 15}
         assert "15 records of" in enrich.output()
+        await expired_and_settled(pipeline, enrich, pipeline.topics.clicks)
+        # Long afterwards, by another worker, and with all that was delivered gone too.
+        enrich.kill()
+        await delete_below(pipeline, {TopicPartition(pipeline.topics.clicks, 0): 30})
+        enrich = await pipeline.worker("enrich")
+        await expired_and_settled(pipeline, enrich, pipeline.topics.clicks, left=0)
 
 
 async def test_vendor_records_deleted_while_the_sink_was_away_are_counted_as_expired(
@@ -57,7 +81,12 @@ async def test_vendor_records_deleted_while_the_sink_was_away_are_counted_as_exp
         miso = await pipeline.worker("miso")
         await pipeline.until(lambda: len(pipeline.ledger) == 15)
         assert pipeline.stored() == [f"e{n}" for n in (*range(10), *range(25, 30))]
-        assert (await pipeline.status(miso))["expired"] == {pipeline.topics.events("miso"): 15}
+        await expired_and_settled(pipeline, miso, pipeline.topics.events("miso"), left=15)
+        miso.kill()
+        # The raw records of those that expired are deleted later than they: nothing changes.
+        await delete_below(pipeline, {TopicPartition(pipeline.topics.clicks, 0): 20})
+        miso = await pipeline.worker("miso")
+        await expired_and_settled(pipeline, miso, pipeline.topics.events("miso"), left=5)
 
 
 @pytest.mark.parametrize("stage", ["enrich", "miso"])
