@@ -6,7 +6,15 @@ fast as reading, because unpacking a batch and finding bytes in it are one call 
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from struct import Struct
@@ -112,11 +120,18 @@ class LogSearch:
         """Offsets that were looked through in all."""
 
     async def find(
-        self, starts: Offsets, ends: Offsets, needle: Needle, tell: Tell, step: str = ""
-    ) -> AsyncIterator[list[FoundRecord]]:
+        self,
+        starts: Offsets,
+        ends: Offsets,
+        needle: Needle,
+        tell: Tell,
+        step: str = "",
+        partition_bytes: int = PARTITION_BYTES,
+    ) -> AsyncGenerator[list[FoundRecord], None]:
         """Yield all records, of each partition in order, of the batches that have the needle.
 
-        ``step`` names the search for ``tell``. Raises SetupError where nothing comes for long.
+        ``step`` names the search for ``tell``; ``partition_bytes`` of a partition are fetched at a
+        time, but always a whole batch. Raises SetupError where nothing comes for long.
         """
         at = {tp: starts[tp] for tp in ends if starts[tp] < ends[tp]}
         total = sum(ends[tp] - at[tp] for tp in at)
@@ -126,7 +141,7 @@ class LogSearch:
         progress_at = loop.time()
         try:
             while at or searching:
-                fetched = await self._fetch(at) if at else {}
+                fetched = await self._fetch(at, partition_bytes) if at else {}
                 for tp, blob in fetched.items():
                     position = max(at[tp], _end_of(blob, at[tp]))
                     if position > at[tp]:
@@ -155,7 +170,25 @@ class LogSearch:
             for task in searching:
                 task.cancel()
 
-    async def _fetch(self, at: Offsets) -> dict[TopicPartition, bytes]:
+    async def read(
+        self, wanted: Mapping[TopicPartition, Iterable[int]], tell: Tell, step: str = ""
+    ) -> list[FoundRecord]:
+        """Return the records at these offsets, as far as they are there, each partition in order.
+
+        Meant for a few far apart: each costs one request.
+        """
+        queues = {tp: sorted(set(offsets)) for tp, offsets in wanted.items()}
+        found: list[FoundRecord] = []
+        while queues := {tp: queue for tp, queue in queues.items() if queue}:
+            starts = {tp: queue[0] for tp, queue in queues.items()}
+            ends = {tp: offset + 1 for tp, offset in starts.items()}
+            async for records in self.find(starts, ends, Everything(), tell, step, 1):
+                found += records
+            for queue in queues.values():
+                queue.pop(0)
+        return found
+
+    async def _fetch(self, at: Offsets, limit: int) -> dict[TopicPartition, bytes]:
         """Return what the leaders of these partitions have from there on; maybe not of all."""
         by_node: dict[int, list[TopicPartition]] = {}
         for tp in at:
@@ -165,18 +198,20 @@ class LogSearch:
         if not by_node:
             await self._look_again()
             return {}
-        answers = await asyncio.gather(*(self._ask(node, tps, at) for node, tps in by_node.items()))
+        answers = await asyncio.gather(
+            *(self._ask(node, tps, at, limit) for node, tps in by_node.items())
+        )
         blobs: dict[TopicPartition, bytes] = {}
         for answer in answers:
             blobs |= answer
         return blobs
 
     async def _ask(
-        self, node: int, tps: Sequence[TopicPartition], at: Offsets
+        self, node: int, tps: Sequence[TopicPartition], at: Offsets, limit: int
     ) -> dict[TopicPartition, bytes]:
         by_topic: dict[str, list[tuple[int, int, int]]] = {}
         for tp in tps:
-            by_topic.setdefault(tp.topic, []).append((tp.partition, at[tp], PARTITION_BYTES))
+            by_topic.setdefault(tp.topic, []).append((tp.partition, at[tp], limit))
         request = FetchRequest(MAX_WAIT_MS, 1, FETCH_BYTES, 0, list(by_topic.items()))
         try:
             response = await self._client.send(node, request)

@@ -1,13 +1,16 @@
 """What the topics say of one raw record: read from the records that mention it. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from streams.core.records import DeadLetter, Receipt, Source, VendorRecord
 from streams.operations.log_search import FoundRecord
+
+OnRanges = Mapping[str, Sequence[Sequence[int | None]]]
+"""Vendor → raw offset ranges [from, to]; the last is open while the vendor is on."""
 
 
 class RawRecord(NamedTuple):
@@ -113,6 +116,11 @@ class _Resolution(msgspec.Struct, frozen=True):
     run_id: str | None = None
 
 
+class _Commit(msgspec.Struct, frozen=True):
+    on: dict[str, list[list[int | None]]] | None = None
+
+
+_decode_commit = msgspec.json.Decoder(_Commit).decode
 _decode_record = msgspec.json.Decoder(VendorRecord).decode
 _decode_receipt = msgspec.json.Decoder(Receipt).decode
 _decode_letter = msgspec.json.Decoder(DeadLetter).decode
@@ -173,11 +181,19 @@ def resolution_of(place: Source) -> str:
     return f"{place.topic}-{place.partition}-{place.offset}"
 
 
-def was_on(ranges: Any, vendor: str, offset: int) -> bool:
-    """Return whether a vendor was on at a raw offset, by an enrich commit; None: always."""
+def read_on_ranges(metadata: str) -> OnRanges | None:
+    """Return in which raw offsets each vendor was on, by enrichment's commit; None: unknown."""
+    try:
+        return _decode_commit(metadata).on if metadata else None
+    except _NOT_OURS:
+        return None
+
+
+def was_on(ranges: OnRanges | None, vendor: str, offset: int) -> bool:
+    """Return whether a vendor was on at a raw offset; where nothing is known, it was."""
     if ranges is None:
         return True
-    spans: Iterable[Sequence[int | None]] = ranges.get(vendor, ())
+    spans = ranges.get(vendor, ())
     return any((first or 0) <= offset and (end is None or offset < end) for first, end in spans)
 
 
