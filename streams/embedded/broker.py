@@ -10,6 +10,7 @@ import tempfile
 import time
 import uuid
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -51,6 +52,7 @@ class EmbeddedKafka:
         data_dir: Path | None = None,
         port: int | None = None,
         on_progress: OnProgress | None = None,
+        properties: Mapping[str, str] | None = None,
     ) -> None:
         """Describe a broker; nothing happens before ``start``.
 
@@ -59,7 +61,9 @@ class EmbeddedKafka:
             data_dir: where its data lie and stay; None: a temporary folder, deleted in the end.
             port: for clients, on 127.0.0.1; None: a free one.
             on_progress: told about the first download; None draws a bar on stderr.
+            properties: the broker's own, beside those that it has; listeners are added.
         """
+        self._properties = dict(properties or {})
         self.version = version
         self._asked_port = port
         self._port = port or 0
@@ -167,9 +171,8 @@ class EmbeddedKafka:
         logs, data = folder / "logs", folder / "data"
         logs.mkdir(exist_ok=True)
         config = folder / "server.properties"
-        config.write_text(
-            server_properties(data, self._port, self._controller_port), encoding="utf-8"
-        )
+        properties = server_properties(data, self._port, self._controller_port, self._properties)
+        config.write_text(properties, encoding="utf-8")
         log_option = write_log_config(folder, logs / "server.log", self.version)
         classpath = ":".join(str(jar) for jar in jars)
         java = [str(java_home() / "bin" / "java"), *JVM_OPTIONS, log_option, "-cp", classpath]

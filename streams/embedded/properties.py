@@ -1,5 +1,6 @@
 """The broker's configuration files, as text."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 BROKER = {
@@ -56,15 +57,27 @@ log4j.appender.file.layout.ConversionPattern=%d %p %c: %m%n
 """
 
 
-def server_properties(data: Path, port: int, controller_port: int) -> str:
-    """``server.properties`` of a node that serves clients on loopback ``port``."""
+LISTS = ("listeners", "advertised.listeners", "listener.security.protocol.map")
+"""What is given of these is added to what the node has, not put in its place."""
+
+
+def server_properties(
+    data: Path, port: int, controller_port: int, more: Mapping[str, str] | None = None
+) -> str:
+    """``server.properties`` of a node that serves clients on loopback ``port``.
+
+    ``more``: the broker's own properties by name; those in ``LISTS`` are appended.
+    """
     own = {
         "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
         "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
         "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
         "log.dirs": str(data),
     }
-    return "".join(f"{name}={value}\n" for name, value in {**BROKER, **own}.items())
+    whole = {**BROKER, **own}
+    for name, value in (more or {}).items():
+        whole[name] = f"{whole[name]},{value}" if name in LISTS else value
+    return "".join(f"{name}={value}\n" for name, value in whole.items())
 
 
 def write_log_config(folder: Path, log: Path, version: str) -> str:
