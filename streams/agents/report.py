@@ -148,6 +148,7 @@ class Reporter:
             join=None if self._joins is None else self._joins.health(),
             recovering_rows=self.recovering_rows(),
             versions=VERSIONS,
+            warnings=app.retention.sentences(),
         )
 
     async def publish(self) -> None:

@@ -151,6 +151,8 @@ class WorkerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of tables that are still to be read before work begins; None: it has begun."""
     versions: dict[str, str] = {}
     """Of what this runs on, by name."""
+    warnings: list[str] = []
+    """What threatens, and what to do about it, in whole sentences; nothing has stopped."""
 
 
 def encode_snapshot(snapshot: WorkerSnapshot) -> bytes:

@@ -17,6 +17,7 @@ from streams.engine.consumer import Consumer
 from streams.engine.failure import SERVICE_LOG
 from streams.engine.outputs import Outputs
 from streams.engine.positions import StartPosition
+from streams.engine.retention import RetentionWatch
 from streams.engine.tables import GlobalTopicTable, TopicTable
 
 MAX_BATCH_BYTES = 1_000_000
@@ -127,6 +128,7 @@ class StageApp(faust.App):
         self.chunks_in_hand = options.chunks_in_hand
         self.stash_records = options.stash_records
         self.settle_on_revoke_seconds = options.settle_on_revoke_seconds
+        self.retention = RetentionWatch(self)
         servers = options.client_options["bootstrap_servers"]
         super().__init__(
             options.group,

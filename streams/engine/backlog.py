@@ -6,13 +6,20 @@ from streams.engine.chunks import Record
 from streams.engine.consumer import Consumer
 
 
+def oldest_by_partition(consumer: Consumer) -> dict[TP, Record]:
+    """Return, by source partition, the oldest record that was read and is not settled."""
+    oldest = {}
+    for tp, ledger in consumer.ledgers.items():
+        record = ledger.oldest_open() or next(iter(consumer._stash.get(tp, ())), None)
+        if record is not None:
+            oldest[tp] = record
+    return oldest
+
+
 def oldest_open(consumer: Consumer) -> dict[str, Record]:
     """Return, by topic, the oldest record that was read and is not settled."""
     oldest: dict[str, Record] = {}
-    for tp, ledger in consumer.ledgers.items():
-        record = ledger.oldest_open() or next(iter(consumer._stash.get(tp, ())), None)
-        if record is None:
-            continue
+    for tp, record in oldest_by_partition(consumer).items():
         known = oldest.get(tp.topic)
         if known is None or record.timestamp < known.timestamp:
             oldest[tp.topic] = record

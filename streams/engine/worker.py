@@ -6,10 +6,11 @@ import gc
 import logging
 import os
 import signal
+from collections.abc import Coroutine
 from typing import Any, Protocol
 
 from streams.engine.app import StageApp
-from streams.engine.failure import RESTART
+from streams.engine.failure import RESTART, leave
 
 log = logging.getLogger("streams.engine")
 
@@ -55,6 +56,7 @@ async def _run(app: StageApp, background: Background) -> int:
     starting = asyncio.ensure_future(app.start())
     stopping = asyncio.ensure_future(stop.wait())
     publishing = asyncio.ensure_future(background.publish())
+    _beside(app.retention.run(), "looking at the retention")
     crashed = asyncio.ensure_future(_wait_for_crash(app, starting))
     await asyncio.wait({stopping, crashed}, return_when=asyncio.FIRST_COMPLETED)
     if not stop.is_set():
@@ -82,6 +84,18 @@ async def _stop(app: StageApp, background: Background) -> None:
             await asyncio.wait_for(consumer.force_commit(), COMMIT_SECONDS)
     with contextlib.suppress(Exception):
         await asyncio.wait_for(background.say_goodbye(), GOODBYE_SECONDS)
+
+
+def _beside(work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
+    """Start what goes on for the process's life; its failure is a defect and ends the process."""
+
+    def ended(task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            leave(f"{name} failed: {error!r}", cause=error)
+
+    task = asyncio.ensure_future(work)
+    task.add_done_callback(ended)
+    return task
 
 
 async def _wait_for_crash(app: StageApp, starting: "asyncio.Future[Any]") -> None:

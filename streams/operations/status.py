@@ -100,6 +100,7 @@ def _stage(stage: str, members: list[WorkerStatus]) -> StageStatus:
         reasons += [
             f"{s.worker} is not ready: {'; '.join(s.not_ready)}" for s in alive if not s.ready
         ]
+        reasons += [warning for s in alive for warning in s.warnings]
     return StageStatus(
         stage=stage,
         workers=len(alive),

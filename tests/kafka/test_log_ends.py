@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from streams.operations.audit import AuditReport
@@ -37,6 +38,28 @@ async def expired_and_settled(
     assert books.skipped == {"expired": 15}
     assert (books.raw, books.accepted) == (15 + left, left)
     assert (await pipeline.status(worker))["expired"] == {topic: 15}
+
+
+async def retention_is_announced(pipeline: Pipeline) -> None:
+    """Start a sink whose vendor is down, with events that are about to be deleted; stop it."""
+    topic = pipeline.topics.events("miso")
+    short = {"retention.ms": "4000"}
+    await pipeline.admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, short)])
+    pipeline.sandbox.faults.set("miso:down")
+    miso = await pipeline.worker("miso")
+    warnings: list[str] = []
+
+    async def are_there() -> bool:
+        warnings[:] = (await pipeline.status(miso))["warnings"]
+        return bool(warnings)
+
+    await pipeline.until(are_there)
+    assert f"{topic} partition 0: the oldest record that is not settled is" in warnings[0]
+    assert "retention may delete it" in warnings[0]
+    assert "retention.ms of 4000 (4 s)" in warnings[0]
+    await pipeline.until(lambda: "retention may delete it" in miso.output())
+    miso.kill()
+    pipeline.sandbox.faults.clear()
 
 
 async def test_raw_records_deleted_while_enrichment_was_away_are_counted_as_expired(
@@ -77,6 +100,7 @@ async def test_vendor_records_deleted_while_the_sink_was_away_are_counted_as_exp
         assert await miso.ended(10) == 0
         await pipeline.send(*(click("anna", event_id=f"e{n}") for n in range(10, 30)))
         await pipeline.written(30)
+        await retention_is_announced(pipeline)
         await delete_below(pipeline, {TopicPartition(pipeline.topics.events("miso"), 0): 25})
         miso = await pipeline.worker("miso")
         await pipeline.until(lambda: len(pipeline.ledger) == 15)

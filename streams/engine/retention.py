@@ -1,0 +1,155 @@
+"""Says in time that retention is about to delete what is not settled, with what can be done."""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from time import monotonic, time
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, for_code
+from faust.types import TP
+
+from streams.engine.backlog import oldest_by_partition
+
+log = logging.getLogger("streams.engine")
+
+ANNOUNCED_FROM = 0.8
+"""Of a topic's ``retention.ms``."""
+READ_SECONDS = 60.0
+LOOK_SECONDS = 1.0
+LOG_SECONDS = 3_600.0
+ANSWER_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """A topic of which something unsettled may soon be deleted; of its partitions the worst."""
+
+    topic: str
+    partition: int
+    age_ms: int
+    """Of its oldest record that is not settled."""
+    retention_ms: int
+    partitions: int
+    """How many of this worker's partitions of the topic are as late."""
+
+    def sentence(self) -> str:
+        """Return what is going to happen, when, and what to do."""
+        left = self.retention_ms - self.age_ms
+        when = f"in {_time(left)}" if left > 0 else "at any moment"
+        others = f" ({self.partitions} partitions are as late)" if self.partitions > 1 else ""
+        return (
+            f"{self.topic} partition {self.partition}{others}: the oldest record that is not "
+            f"settled is {_time(self.age_ms)} old, and retention may delete it {when}. Remove what "
+            f"it waits for, or give the topic more time than its retention.ms of "
+            f"{self.retention_ms} ({_time(self.retention_ms)}) with Kafka's own tools."
+        )
+
+
+def closing(
+    oldest_ms: Mapping[TP, int], retention_ms: Mapping[str, int], now_ms: int
+) -> list[Closing]:
+    """Return the topics whose oldest record has used up most of its time, by name.
+
+    ``oldest_ms``: by partition, the Kafka time of the oldest record that is not settled.
+    ``retention_ms``: by topic; topics that keep everything are not in it.
+    """
+    late: dict[str, list[tuple[int, int]]] = {}
+    for tp, written_ms in oldest_ms.items():
+        age = now_ms - written_ms
+        if tp.topic in retention_ms and age >= ANNOUNCED_FROM * retention_ms[tp.topic]:
+            late.setdefault(tp.topic, []).append((age, tp.partition))
+    return [
+        Closing(topic, max(found)[1], max(found)[0], retention_ms[topic], len(found))
+        for topic, found in sorted(late.items())
+    ]
+
+
+class RetentionWatch:
+    """What retention threatens in one worker."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._retention_ms: dict[str, int] = {}
+        self._known: set[str] = set()
+        self._logged_at: dict[str, float] = {}
+
+    def sentences(self) -> list[str]:
+        """Return what is to be announced now, a sentence a topic."""
+        return [found.sentence() for found in self._closing()]
+
+    async def run(self) -> None:
+        """Read the topics' retention again and again, and log what it threatens once an hour."""
+        read_at = -READ_SECONDS
+        while True:
+            consumer = self._app._consumer
+            topics = set() if consumer is None else {tp.topic for tp in consumer.ledgers}
+            now = monotonic()
+            if topics and (now - read_at >= READ_SECONDS or topics - self._known):
+                read_at = now
+                await self._read(topics)
+            for found in self._closing():
+                if now - self._logged_at.get(found.topic, -LOG_SECONDS) >= LOG_SECONDS:
+                    self._logged_at[found.topic] = now
+                    log.warning(found.sentence())
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _closing(self) -> list[Closing]:
+        consumer = self._app._consumer
+        if consumer is None or not self._retention_ms:
+            return []
+        oldest = {tp: record.timestamp for tp, record in oldest_by_partition(consumer).items()}
+        return closing(oldest, self._retention_ms, int(time() * 1000))
+
+    async def _read(self, topics: set[str]) -> None:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                found = await read_retention(self._app.options.client_options, topics)
+        except (KafkaError, OSError, TimeoutError) as error:
+            if not topics <= self._known:
+                log.warning(
+                    "the retention of %s cannot be read, so what it is about to delete is not "
+                    "announced: %r",
+                    ", ".join(sorted(topics)),
+                    error,
+                )
+            self._known |= topics
+            return
+        self._known |= topics
+        self._retention_ms = found
+
+
+async def read_retention(
+    client_options: Mapping[str, Any], topics: Iterable[str]
+) -> dict[str, int]:
+    """Return ``retention.ms`` of those of these topics that do not keep everything.
+
+    Raises KafkaError where the broker does not say.
+    """
+    client = AIOKafkaAdminClient(**client_options, client_id="streams-retention")
+    try:
+        await client.start()
+        wanted = [
+            ConfigResource(ConfigResourceType.TOPIC, topic, {"retention.ms": ""})
+            for topic in topics
+        ]
+        found = {}
+        for response in await client.describe_configs(wanted):
+            for code, message, _, name, entries in response.resources:
+                if code:
+                    raise for_code(code)(message)
+                found[name] = int(dict(entry[:2] for entry in entries)["retention.ms"])
+        return {topic: keep for topic, keep in found.items() if keep > 0}
+    finally:
+        await client.close()
+
+
+def _time(ms: int) -> str:
+    """Return a span of time as people say it, of two digits or more."""
+    for unit, size in (("days", 86_400_000), ("h", 3_600_000), ("min", 60_000)):
+        if ms >= 2 * size:
+            return f"{ms / size:.1f} {unit}"
+    return f"{ms / 1000:.0f} s"
