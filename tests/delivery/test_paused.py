@@ -1,0 +1,115 @@
+"""The courier under an operator's will, in virtual time."""
+
+import asyncio
+
+from streams.core.control import Will
+from streams.core.outcome import Fate, Verdict
+from tests.delivery.test_courier import (
+    ACCEPTED,
+    MISCONFIGURED,
+    FakeDesk,
+    FakeVendor,
+    add,
+    courier,
+    until,
+)
+from tests.delivery.virtual_time import run
+
+PAUSE = Will(paused=True, at="2026-11-21T10:02:30.000Z")
+RESUME = Will(at="2026-11-21T11:00:00.000Z", resumed_at="2026-11-21T11:00:00.000Z")
+NOW_MS = 1_795_255_360_000
+
+
+def test_what_is_under_way_ends_and_nothing_begins_until_the_resume() -> None:
+    """The answer to the open request counts; an hour later the rest leaves at once, in order."""
+    fake, desk = FakeVendor(lambda *_: ACCEPTED), FakeDesk()
+
+    async def main() -> float:
+        made, loop = courier(fake, desk), asyncio.get_running_loop()
+        add(made, "e0", "e1", "e2", "e3", "e4")
+        await asyncio.sleep(0.001)
+        made.obey(PAUSE, NOW_MS)
+        add(made, "e5", "e6")
+        await asyncio.sleep(3600)
+        assert desk.accepted_ids == ["e0", "e1", "e2"]
+        resumed_at = loop.time()
+        made.obey(RESUME, NOW_MS)
+        await until(lambda: len(desk.outcomes()) == 7)
+        return resumed_at
+
+    resumed_at = run(main())
+    assert [request.ids for request in fake.requests] == [
+        ("e0", "e1", "e2"),
+        ("e3", "e4", "e5"),
+        ("e6",),
+    ]
+    assert fake.requests[1].at == resumed_at
+
+
+def test_a_pause_that_was_read_before_the_first_event_lets_none_out() -> None:
+    """As at the start of a worker; what comes meanwhile waits."""
+    fake, desk = FakeVendor(lambda *_: ACCEPTED), FakeDesk()
+
+    async def main() -> None:
+        made = courier(fake, desk)
+        made.obey(PAUSE, NOW_MS)
+        add(made, "e0", "e1", "e2", "e3")
+        add(made, "b0", key="bert")
+        await asyncio.sleep(600)
+        assert made.waiting() == 5
+
+    run(main())
+    assert fake.requests == []
+
+
+def test_a_paused_vendor_is_not_probed_and_after_it_probe_then_one_event_then_all() -> None:
+    """A wrong key that is put right during the pause is found out at once after it."""
+    wrong = [True]
+    fake, desk = FakeVendor(lambda *_: MISCONFIGURED if wrong[0] else ACCEPTED), FakeDesk()
+
+    async def main() -> float:
+        made, loop = courier(fake, desk), asyncio.get_running_loop()
+        add(made, "a0")
+        add(made, "b0", key="bert")
+        add(made, "c0", key="carl", partition=1)
+        await asyncio.sleep(5)
+        assert made.line.gate.state == "parked"
+        made.obey(PAUSE, NOW_MS)
+        before = len(fake.requests)
+        await asyncio.sleep(3600)
+        assert len(fake.requests) == before
+        wrong[0] = False
+        resumed_at = loop.time()
+        made.obey(RESUME, NOW_MS)
+        await until(lambda: len(desk.outcomes()) == 3)
+        after = fake.requests[before:]
+        assert [bool(request.ids) for request in after] == [False, True, True, True]
+        probe, first, *rest = after
+        assert probe.at - resumed_at < 1.0
+        assert first.ended is not None
+        assert all(request.at >= first.ended for request in rest)
+        return resumed_at
+
+    run(main())
+
+
+def test_a_resume_after_most_were_refused_lets_one_event_decide() -> None:
+    """The mapping is right again: the first answer opens for all others, without a probe."""
+    bad = [True]
+    refused = Verdict(Fate.REJECTED, "422 no", 422)
+    fake, desk = FakeVendor(lambda *_: refused if bad[0] else ACCEPTED), FakeDesk()
+
+    async def main() -> None:
+        made = courier(fake, desk, batch=1, concurrency=1)
+        add(made, *(f"e{n}" for n in range(30)))
+        await asyncio.sleep(600)
+        assert made.line.gate.state == "parked"
+        assert len(fake.requests) == 20
+        bad[0] = False
+        made.obey(RESUME, NOW_MS)
+        await until(lambda: len(desk.outcomes()) == 30)
+        assert made.line.gate.state == "running"
+
+    run(main())
+    assert len(desk.rejected_ids) == 20
+    assert all(request.ids for request in fake.requests)

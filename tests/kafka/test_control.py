@@ -1,0 +1,169 @@
+"""``streams pause`` and ``streams resume`` on a real broker."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from aiokafka import AIOKafkaProducer
+from pydantic import SecretStr
+
+from streams.cli import main
+from streams.core.control import Will, encode_will
+from streams.core.errors import SettingsError, SetupError
+from streams.operations import control
+from streams.operations.control import publish_will, read_wills, set_paused, stop_run
+from streams.operations.status import read_status, stages
+from streams.operations.topics import create_topics
+from streams.settings import KafkaSettings, Settings
+from streams.vendors.miso import MisoSettings
+from tests.broker_fixtures import Broker
+from tests.kafka.pipeline import Pipeline, many, now_ms, visitors
+
+pytestmark = pytest.mark.kafka
+
+RUN = "r-20261121-101500-ab12"
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """A command that sets up logging leaves the process's as it found it."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = before
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def settings(broker: Broker, prefix: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings for this test's own topics, which do not exist yet; in the environment, too."""
+    kafka = KafkaSettings(
+        bootstrap_servers=broker.bootstrap_servers, topic_prefix=prefix, partitions=1
+    )
+    monkeypatch.setenv("STREAMS_KAFKA_BOOTSTRAP_SERVERS", kafka.bootstrap_servers)
+    monkeypatch.setenv("STREAMS_KAFKA_TOPIC_PREFIX", prefix)
+    return Settings(kafka=kafka, vendors={"miso": MisoSettings(api_key=SecretStr("key"))})
+
+
+async def test_a_will_is_changed_in_part_and_nobody_elses_word_is_lost(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Pausing keeps what runs were stopped; a will written in between is taken up, or wins."""
+    with pytest.raises(SettingsError, match="There is no vendor misso; name one of eightselect"):
+        await set_paused(settings, "misso", paused=True)
+    with pytest.raises(
+        SetupError, match=r"control does not exist\. Create it with: streams topics"
+    ):
+        await set_paused(settings, "miso", paused=True)
+    await create_topics(settings)
+    assert await read_wills(settings) == {}
+
+    paused = await set_paused(settings, "miso", paused=True)
+    assert (paused.paused, paused.resumed_at) == (True, None)
+    assert await set_paused(settings, "miso", paused=True) == paused
+    stopped = await stop_run(settings, "miso", RUN)
+    assert stopped == Will(paused=True, at=paused.at, stopped_runs=(RUN,))
+    assert await stop_run(settings, "miso", RUN) == stopped
+    await set_paused(settings, "voyado", paused=True)
+    resumed = await set_paused(settings, "miso", paused=False)
+    assert resumed == Will(at=resumed.at, resumed_at=resumed.at, stopped_runs=(RUN,))
+    wills = await read_wills(settings)
+    assert (wills["miso"], wills["voyado"].paused) == (resumed, True)
+
+    # A worker stops a run between our reading and our writing; then somebody resumes after it.
+    ours = publish_will
+    between = Will(stopped_runs=(RUN, "r-2"))
+
+    async def disturbed(producer: AIOKafkaProducer, topic: str, vendor: str, will: Will) -> int:
+        monkeypatch.setattr(control, "publish_will", ours)
+        await producer.send_and_wait(topic, b"no will", b"miso")
+        await ours(producer, topic, vendor, between)
+        return await ours(producer, topic, vendor, will)
+
+    monkeypatch.setattr(control, "publish_will", disturbed)
+    merged = await set_paused(settings, "miso", paused=True)
+    assert merged == Will(paused=True, at=merged.at, stopped_runs=(RUN, "r-2"))
+    assert (await read_wills(settings))["miso"] == merged
+
+    other = Will(at="2026-11-21T10:00:00.000Z", resumed_at="2026-11-21T10:00:00.000Z")
+
+    async def overtaken(producer: AIOKafkaProducer, topic: str, vendor: str, will: Will) -> int:
+        offset = await ours(producer, topic, vendor, will)
+        await producer.send_and_wait(topic, encode_will(other), vendor.encode())
+        return offset
+
+    await set_paused(settings, "miso", paused=False)
+    monkeypatch.setattr(control, "publish_will", overtaken)
+    code = await asyncio.to_thread(main, ["pause", "miso"])
+    assert code == 1
+    assert capsys.readouterr().err == (
+        "Miso was resumed by somebody else meanwhile, at 2026-11-21T10:00:00.000Z.\n"
+    )
+
+
+async def stage_state(pipeline: Pipeline) -> tuple[int, str, str]:
+    """Return Miso's live workers, its state, and why, as ``streams status`` shows them."""
+    board = await read_status(pipeline.settings)
+    found = [s for s in stages(board.workers(now_ms())) if s.stage == "miso"]
+    return (found[0].workers, found[0].state, found[0].reason) if found else (0, "", "")
+
+
+async def test_a_paused_vendor_gets_nothing_from_any_worker_until_it_is_resumed(
+    broker: Broker, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """Not from one that joins, not after a kill and a restart; then every event arrives once."""
+    async with Pipeline(broker, prefix, tmp_path) as pipeline:
+        monkeypatch.setenv("STREAMS_KAFKA_BOOTSTRAP_SERVERS", broker.bootstrap_servers)
+        monkeypatch.setenv("STREAMS_KAFKA_TOPIC_PREFIX", prefix)
+        await pipeline.products("p1")
+        _, first = await pipeline.both()
+        await pipeline.send(*many(30, visitors(10)))
+        await pipeline.settled(30)
+        assert await asyncio.to_thread(main, ["pause", "miso"]) == 0
+        assert capsys.readouterr().out.startswith("Miso is paused since ")
+
+        async def is_paused() -> bool:
+            return bool((await pipeline.status(first))["vendor"]["state"] == "paused")
+
+        await pipeline.until(is_paused)
+        requests = pipeline.record_requests()
+        await pipeline.send(*many(60, visitors(10), start=30))
+        await pipeline.written(90)
+        second = await pipeline.worker("miso", "--slot", "1")
+        first.kill()
+        first = await pipeline.worker("miso", "--slot", "0")
+
+        async def both_say_so() -> bool:
+            vendors = [(await pipeline.status(w))["vendor"] for w in (first, second)]
+            return [v["state"] for v in vendors] == ["paused", "paused"]
+
+        await pipeline.until(both_say_so)
+
+        async def lag_is_shown() -> bool:
+            found = [await pipeline.status(w) for w in (first, second)]
+            events = pipeline.topics.events("miso")
+            return bool(sum(status["lag"].get(events, 0) for status in found) == 60)
+
+        await pipeline.until(lag_is_shown)
+        assert (requests, len(pipeline.stored())) == ([], 30)
+        workers, state, reason = await stage_state(pipeline)
+        assert (workers, state) == (2, "paused")
+        assert reason.startswith("Paused by an operator since 2")
+        assert "events wait, nothing is lost. Resume with `streams resume miso`." in reason
+
+        assert await asyncio.to_thread(main, ["resume", "miso"]) == 0
+        report = await pipeline.settled(90)
+        assert report.vendors[0].accepted == 90
+        assert sorted(pipeline.stored()) == sorted(f"e{n}" for n in range(90))
+        assert await pipeline.order_violations() == []
+
+        async def runs() -> bool:
+            return (await stage_state(pipeline))[1] == "running"
+
+        await pipeline.until(runs)
