@@ -4,7 +4,7 @@ Pure: time comes in as an argument, so a batch of any age can be tested without 
 """
 
 from collections import Counter, deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -104,6 +104,15 @@ class Batcher(Generic[P]):
         self._bytes -= size + 1
         self.causes[cause] += 1
         return MicroBatch(tuple(positions), tuple(payloads), cause)
+
+    def drop(self, is_unwanted: Callable[[P], bool]) -> list[P]:
+        """Remove and return the waiting events of which this is true."""
+        dropped = [position for position, _, _ in self._waiting if is_unwanted(position)]
+        if dropped:
+            kept = [waiting for waiting in self._waiting if not is_unwanted(waiting[0])]
+            self._waiting = deque(kept)
+            self._bytes = sum(len(payload) + 1 for _, payload, _ in kept)
+        return dropped
 
 
 def halves(batch: MicroBatch[P]) -> tuple[MicroBatch[P], MicroBatch[P]]:

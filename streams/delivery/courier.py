@@ -8,15 +8,19 @@ One module, though a long one: which strand goes next depends on everything that
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Protocol
 
 from streams.core.batching import Batcher, MicroBatch
 from streams.core.control import Will
-from streams.core.outcome import Fate, Verdict
-from streams.delivery.line import Line, Sender
+from streams.core.outcome import Fate, SkipReason, Verdict
+from streams.delivery.held import Held
+from streams.delivery.lanes import Lane
+from streams.delivery.line import Guard, LetAll, Line, Sender, Talk
 from streams.delivery.retry import obeyed, wait_seconds
+from streams.delivery.runs import Runs
 from streams.delivery.strand import Item, Strand, strand_number
 from streams.vendors.base import Vendor
 
@@ -26,6 +30,8 @@ CLOSE_SECONDS = 30.0
 """So long a rebalance waits for a vendor that hangs; then the request counts as unanswered."""
 ANSWERED_BY_THEN_SECONDS = 30.0
 """After this long a vendor has finished a request that a dead worker left behind."""
+LOOK_AGAIN_SECONDS = 0.1
+"""How soon events are looked at again whose visitors' rows are not recent enough."""
 
 
 class Desk(Protocol):
@@ -45,6 +51,10 @@ class Desk(Protocol):
         """Keep that these events are not sent, for the verdict's named reason."""
 
 
+def _ignore(run: str, why: str) -> None:
+    """Let a run go on whatever the vendor says of it."""
+
+
 class Courier:
     """One vendor's deliveries in one worker."""
 
@@ -59,26 +69,37 @@ class Courier:
         random: Callable[[], float],
         on_defect: Callable[[BaseException], None],
         current_settings: Callable[[], Any] | None = None,
+        guard: Guard | None = None,
+        on_bad_run: Callable[[str, str], None] = _ignore,
     ) -> None:
-        """Take the seams; ``current_settings`` reads secrets in files again, at each probe."""
+        """Take the seams; ``current_settings`` reads secrets in files again, at each probe.
+
+        ``on_bad_run`` is told (run id, why) of each run that the vendor mostly refuses.
+        """
         self._vendor = vendor
         self._settings = settings
         self._desk = desk
         self._clock = clock
         self._random = random
         self._on_defect = on_defect
-        self._strands: dict[int, dict[int, Strand]] = {}
+        self._guard = guard or LetAll()
+        self._on_bad_run = on_bad_run
+        self._runs = Runs()
+        self._strands: dict[int, dict[tuple[bool, int], Strand]] = {}
+        """By partition, then by whether it is of redeliveries and by number."""
         self._touched: dict[Strand, None] = {}
-        self._held: dict[Strand, None] = {}
-        """Strands that could go and may not yet, in order."""
+        self._held = Held()
         self._timers: dict[Strand, asyncio.TimerHandle] = {}
         self._requests: set[asyncio.Task[None]] = set()
         self._by_partition: dict[int, set[asyncio.Task[None]]] = {}
         self._gate_timer: asyncio.TimerHandle | None = None
         self._probing: asyncio.Task[None] | None = None
         self._concurrency = vendor.concurrency(settings)
-        self._left_open: dict[int, int] = {}
-        self.line = Line(vendor, settings, sender, clock, current_settings)
+        # Live events must find a free slot however long the vendor takes over redeliveries.
+        self._redelivery_slots = max(1, self._concurrency // 2)
+        self._redeliveries_under_way = 0
+        self._left_open: dict[tuple[bool, int], int] = {}
+        self.line = Line(vendor, settings, sender, clock, current_settings, self._guard)
 
     # -- what the sink tells
 
@@ -90,11 +111,14 @@ class Courier:
         strands = self._strands.get(item.partition)
         if strands is None:
             strands = self._strands[item.partition] = {}
-        number = strand_number(key, self._vendor.strands)
+        is_redelivery = item.run_id is not None
+        number = is_redelivery, strand_number(key, self._vendor.strands)
         strand = strands.get(number)
         if strand is None:
-            strand = strands[number] = Strand(item.partition, self._new_batcher())
-            if item.position < self._left_open.get(item.partition, 0):
+            strand = strands[number] = Strand(
+                item.partition, self._new_batcher(), is_redelivery=is_redelivery
+            )
+            if item.position < self._left_open.get((is_redelivery, item.partition), 0):
                 # The former owner's unanswered request, if there was one, was about this event.
                 item.unclear = True
                 strand.not_before = self._clock() + ANSWERED_BY_THEN_SECONDS
@@ -107,13 +131,23 @@ class Courier:
         for strand in touched:
             self._consider(strand)
 
-    def open_partition(self, partition: int, left_open_below: int) -> None:
+    def open_partition(
+        self, partition: int, left_open_below: int, *, is_redelivery: bool = False
+    ) -> None:
         """Take a partition whose former owner may have left requests without an answer.
 
-        They were about positions below ``left_open_below``; 0: there are none.
+        They were about positions below ``left_open_below`` of this lane; 0: there are none.
         """
         self.line.memory.forget_partition(partition)
-        self._left_open[partition] = left_open_below if self._vendor.looks_before_repeat else 0
+        below = left_open_below if self._vendor.looks_before_repeat else 0
+        self._left_open[is_redelivery, partition] = below
+
+    def drop_redeliveries(self, is_unwanted: Callable[[Item], bool]) -> None:
+        """Give up waiting redeliveries, those under way left out, without a word."""
+        for strands in self._strands.values():
+            for strand in strands.values():
+                if strand.is_redelivery and (dropped := strand.drop(is_unwanted)):
+                    self._guard.pass_over(dropped)
 
     def is_clean(self, partition: int) -> bool:
         """Whether no request about this partition is unanswered, and none will begin."""
@@ -138,7 +172,7 @@ class Courier:
 
     async def quiesce(self, seconds: float) -> None:
         """Begin no request and wait at most this long for the answers of those under way."""
-        self.line.is_quiet = True
+        self.line.hush()
         if self._requests:
             await asyncio.wait(set(self._requests), timeout=seconds)
 
@@ -173,45 +207,57 @@ class Courier:
             vendor.linger_seconds(settings),
         )
 
-    def _consider(self, strand: Strand) -> None:
-        """Begin the strand's next request, or see to it that it is looked at again in time."""
+    def _consider(self, strand: Strand) -> bool:
+        """Begin the strand's next request, or see to it that it is looked at again in time.
+
+        Return whether a request was begun.
+        """
         if strand.closed or strand.under_way:
-            return
+            return False
         now = self._clock()
-        if not self._may_begin(now):
-            self._held[strand] = None
+        if not self._may_begin(now, strand.lane):
+            self._held.add(strand)
             self._watch_gate(now)
-            return
+            return False
         batch = strand.next_batch(now)
         if batch is None:
             self._set_timer(strand, now)
-            return
+            return False
         self._cancel_timer(strand)
         self.line.gate.started()
+        self._redeliveries_under_way += strand.is_redelivery
         task = asyncio.ensure_future(self._deliver(strand, batch))
         self._requests.add(task)
         self._by_partition.setdefault(strand.partition, set()).add(task)
         task.add_done_callback(lambda done: self._ended(done, strand))
+        return True
 
     def _ended(self, task: asyncio.Task[None], strand: Strand) -> None:
         self._requests.discard(task)
         self._by_partition[strand.partition].discard(task)
+        self._redeliveries_under_way -= strand.is_redelivery
         if not task.cancelled() and (error := task.exception()) is not None:
             self._on_defect(error)
             return
         if len(strand):
-            self._consider(strand)
+            if self._held:
+                self._held.add(strand)  # the slot that it leaves is for whoever waits for it
+            else:
+                self._consider(strand)
         self._consider_held()
 
     def _consider_held(self) -> None:
-        while self._held and self._may_begin(self._clock()):
-            strand = next(iter(self._held))
-            del self._held[strand]
-            self._consider(strand)
+        now = self._clock()
+        while lanes := [lane for lane in self._held.lanes() if self._may_begin(now, lane)]:
+            strand = self._held.take(lanes)
+            if self._consider(strand):
+                self._held.began(strand, lanes)
 
-    def _may_begin(self, now: float) -> bool:
+    def _may_begin(self, now: float, lane: Lane) -> bool:
         # A request counts until its receipts are kept: so many a crash can repeat, and no more.
         has_room = len(self._requests) < self._concurrency
+        if lane is Lane.REDELIVERY and self._redeliveries_under_way >= self._redelivery_slots:
+            return False
         return has_room and not self.line.is_quiet and self.line.gate.may_send(now)
 
     def _set_timer(self, strand: Strand, now: float) -> None:
@@ -233,17 +279,18 @@ class Courier:
     # -- one request
 
     async def _deliver(self, strand: Strand, batch: MicroBatch[Item]) -> None:
-        verdict, sent = await self.line.converse(batch)
+        verdict, sent, stopped = await self._talk(strand, batch)
         for item in batch.positions:
             item.attempts += sent
         if verdict is None:
             for item in batch.positions:
                 item.unclear = item.unclear or bool(sent)
-            strand.put_back(batch)
+            self._stop(batch, stopped)
+            strand.cut(batch, set(stopped))
             return
         match verdict.fate:
             case Fate.ACCEPTED:
-                self.line.note_outcomes(accepted=len(batch), refused=0)
+                self._note_outcomes(batch.positions, ())
                 kept = self._desk.accepted(batch.positions, verdict)
                 if kept is not None:
                     await kept
@@ -261,6 +308,15 @@ class Courier:
                     item.unclear = item.unclear or verdict.fate is Fate.UNCLEAR
                 strand.again(batch, self._clock() + self._wait(strand, verdict))
 
+    async def _talk(self, strand: Strand, batch: MicroBatch[Item]) -> Talk:
+        """Lead the conversation, as soon as the guard knows what it judges by."""
+        while not self._guard.is_current(strand.partition):
+            if strand.closed or self.line.is_quiet:
+                self.line.gate.nothing_sent()
+                return Talk(None, 0)
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        return await self.line.converse(batch, strand.lane)
+
     def _sort_out(self, strand: Strand, batch: MicroBatch[Item], verdict: Verdict) -> None:
         """Give up exactly the refused events; the rest goes again at once."""
         refused: Mapping[int, str] = verdict.refused
@@ -272,15 +328,36 @@ class Courier:
                     strand.narrow(batch, verdict)
                 return
             refused = {0: verdict.detail}
-        self.line.note_outcomes(accepted=0, refused=len(refused))
+        self._note_outcomes((), [batch.positions[index] for index in refused])
         for index, words in refused.items():
             self._desk.rejected(batch.positions[index], words, verdict)
         strand.rest(batch, set(refused))
 
     def _give_up(self, item: Item, verdict: Verdict) -> None:
         """Give up an event that is left over of a refused request."""
-        self.line.note_outcomes(accepted=0, refused=1)
+        self._note_outcomes((), (item,))
         self._desk.rejected(item, verdict.detail, verdict)
+
+    def _stop(self, batch: MicroBatch[Item], stopped: Mapping[int, SkipReason | None]) -> None:
+        """Give those their outcome that must not be sent any more."""
+        for reason in dict.fromkeys(stopped.values()):
+            of_reason = tuple(batch.positions[n] for n, each in stopped.items() if each is reason)
+            if reason is None:
+                self._guard.pass_over(of_reason)
+            else:
+                self._desk.skipped(of_reason, Verdict(Fate.SKIPPED, skip=reason))
+
+    def _note_outcomes(self, accepted: Sequence[Item], refused: Sequence[Item]) -> None:
+        """Count the vendor's last word on events; the gate looks at live ones only."""
+        first = (*accepted, *refused)[0] if accepted or refused else None
+        if first is None or first.run_id is None:
+            self.line.note_outcomes(accepted=len(accepted), refused=len(refused))
+            return
+        took = Counter(item.run_id for item in accepted)
+        refusals = Counter(item.run_id for item in refused)
+        for run in dict.fromkeys((*took, *refusals)):
+            if run and (why := self._runs.note(run, accepted=took[run], refused=refusals[run])):
+                self._on_bad_run(run, why)
 
     def _wait(self, strand: Strand, verdict: Verdict) -> float:
         if verdict.retry_after_seconds is not None:
@@ -326,4 +403,4 @@ class Courier:
                 if strand.failures and not strand.under_way:
                     strand.not_before = 0.0
                     self._cancel_timer(strand)
-                    self._held[strand] = None
+                    self._held.add(strand)

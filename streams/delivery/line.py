@@ -1,19 +1,20 @@
 """The line to a vendor: requests one by one, each in its turn, none behind a closed gate."""
 
-import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from streams.core.batching import MicroBatch
 from streams.core.control import Will
 from streams.core.errors import SettingsError
-from streams.core.outcome import Fate, Verdict
+from streams.core.outcome import Fate, SkipReason, Verdict
 from streams.delivery.exchanges import Exchanges
 from streams.delivery.gate import Gate
+from streams.delivery.lanes import Lane
 from streams.delivery.quota import Quota
 from streams.delivery.strand import Item
+from streams.delivery.turnstile import Turnstile
 from streams.vendors.base import HttpAnswer, HttpRequest, Parcel, Vendor
 
 log = logging.getLogger("streams.delivery")
@@ -26,6 +27,47 @@ class Sender(Protocol):
         """Return the answer; a failure is an answer without status."""
 
 
+class Guard(Protocol):
+    """Who says, right before each request, what may not be sent any more."""
+
+    def is_current(self, partition: int) -> bool:
+        """Return whether what it judges by is recent enough for this partition's events."""
+
+    def stopped(self, items: Sequence[Item]) -> Mapping[int, SkipReason | None]:
+        """Return by index which of these must not be sent, and why.
+
+        None: they belong to a stopped run, and nothing is to become of them.
+        """
+
+    def pass_over(self, items: Sequence[Item]) -> None:
+        """Settle redeliveries of which nothing is to become."""
+
+
+class LetAll:
+    """A guard that stops nothing."""
+
+    def is_current(self, partition: int) -> bool:  # noqa: ARG002
+        """Always."""
+        return True
+
+    def stopped(self, items: Sequence[Item]) -> Mapping[int, SkipReason | None]:  # noqa: ARG002
+        """None of them."""
+        return {}
+
+    def pass_over(self, items: Sequence[Item]) -> None:
+        """Nothing is ever passed over."""
+
+
+class Talk(NamedTuple):
+    """What came of a conversation."""
+
+    verdict: Verdict | None
+    """None: it was broken off."""
+    requests: int
+    stopped: Mapping[int, SkipReason | None] = {}
+    """It was broken off because the guard stopped these."""
+
+
 class Line:
     """One vendor's gate, quota and memory in one worker, and the requests that pass them."""
 
@@ -36,31 +78,37 @@ class Line:
         sender: Sender,
         clock: Callable[[], float],
         current_settings: Callable[[], Any] | None = None,
+        guard: Guard | None = None,
     ) -> None:
         self._vendor = vendor
         self._settings = settings
         self._current_settings = current_settings or (lambda: settings)
         self._sender = sender
         self._clock = clock
+        self._guard = guard or LetAll()
         limit = vendor.requests_per_second(settings)
         self.gate = Gate(vendor.name, clock(), vendor.key)
         self.quota = None if limit is None else Quota(limit, clock())
+        self._turnstile = (
+            None if self.quota is None else Turnstile(self.quota, clock, self._is_open)
+        )
         self.memory = vendor.new_memory()
         self.is_quiet = False
         """No request is begun: the worker settles what is under way."""
         self.requests_by_status: Counter[str] = Counter()
         self.exchanges = Exchanges()
 
-    async def converse(self, batch: MicroBatch[Item]) -> tuple[Verdict | None, int]:
-        """Lead the vendor's conversation over these events, and tell the gate what came of it.
-
-        Return the verdict, or None where it had to stop, and how many requests were made.
-        """
+    async def converse(self, batch: MicroBatch[Item], lane: Lane) -> Talk:
+        """Lead the vendor's conversation over these events, and tell the gate what came of it."""
+        items = batch.positions
+        if stopped := self._guard.stopped(items):
+            self.gate.nothing_sent()
+            return Talk(None, 0, stopped)
         parcel = Parcel(
             batch.payloads,
-            records=tuple(item.record for item in batch.positions),
-            unclear=any(item.unclear for item in batch.positions),
-            partition=batch.positions[0].partition,
+            records=tuple(item.record for item in items),
+            unclear=any(item.unclear for item in items),
+            partition=items[0].partition,
             now=self._clock(),
         )
         talk = self._vendor.converse(parcel, self._settings, self.memory)
@@ -68,7 +116,11 @@ class Line:
         verdict: Verdict | None = None
         try:
             request = next(talk)
-            while await self._may_ask():
+            while await self._may_ask(lane):
+                # Between two requests, and while waiting for a turn, anything may have changed.
+                may_differ = sent or self._turnstile is not None
+                if may_differ and (stopped := self._guard.stopped(items)):
+                    break
                 sent += 1
                 request = talk.send(await self._ask(request))
             talk.close()
@@ -78,7 +130,13 @@ class Line:
             self.gate.nothing_sent()
         else:
             self._tell_gate(verdict)
-        return verdict, sent
+        return Talk(verdict, sent, stopped)
+
+    def hush(self) -> None:
+        """Begin no request from now on, until ``is_quiet`` is taken back."""
+        self.is_quiet = True
+        if self._turnstile is not None:
+            self._turnstile.release()
 
     async def probe(self) -> None:
         """Ask a parked vendor whether it answers again, storing nothing, with the newest key."""
@@ -101,10 +159,13 @@ class Line:
         self.gate.on_outcomes(accepted=accepted, refused=refused, now=self._clock())
         self._say_change(before)
 
-    async def _may_ask(self) -> bool:
+    async def _may_ask(self, lane: Lane) -> bool:
         """Wait for this request's turn in the quota; return whether it may still be made."""
-        if self.quota is not None and (wait := self.quota.reserve(self._clock())) > 0:
-            await asyncio.sleep(wait)
+        if self._turnstile is not None and not await self._turnstile.turn(lane):
+            return False
+        return self._is_open()
+
+    def _is_open(self) -> bool:
         return not (self.is_quiet or self.gate.is_shut(self._clock()))
 
     async def _ask(self, request: HttpRequest) -> HttpAnswer:

@@ -4,13 +4,16 @@ Pure: time comes in as an argument.
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
 from streams.core.batching import Batcher, MicroBatch, halves, without
+from streams.core.consent import Ground
 from streams.core.outcome import Verdict
 from streams.delivery.halving import Halving, joined
+from streams.delivery.lanes import Lane
 
 
 @dataclass(slots=True, eq=False)
@@ -31,6 +34,10 @@ class Item:
     """The vendor record's key."""
     tag: Any = None
     """The sink's own: what the outcome is settled in."""
+    run_id: str | None = None
+    """Of a redelivery; None: a live event."""
+    ground: Ground = "row"
+    """What the yes of the visitor rests on."""
     attempts: int = 0
     unclear: bool = False
     """An earlier request with it may have been stored although no answer came."""
@@ -39,8 +46,11 @@ class Item:
 class Strand:
     """What waits, what goes again first, and since when it may."""
 
-    def __init__(self, partition: int, batcher: Batcher[Item]) -> None:
+    def __init__(
+        self, partition: int, batcher: Batcher[Item], *, is_redelivery: bool = False
+    ) -> None:
         self.partition = partition
+        self.is_redelivery = is_redelivery
         self.under_way = False
         self.closed = False
         self.failures = 0
@@ -56,6 +66,13 @@ class Strand:
             under_way = len(self._search.next_batch()) if self.under_way else 0
             searched = len(self._search) - under_way
         return searched + len(self._batcher) + sum(map(len, self._again))
+
+    @property
+    def lane(self) -> Lane:
+        """The lane of its next request."""
+        if self.is_redelivery:
+            return Lane.REDELIVERY
+        return Lane.RETRY if self.failures else Lane.LIVE
 
     def add(self, item: Item, payload: bytes, now: float) -> None:
         """Append an event behind all others."""
@@ -113,11 +130,6 @@ class Strand:
         self.not_before = not_before
         self._put_back(batch)
 
-    def put_back(self, batch: MicroBatch[Item]) -> None:
-        """Put a request that was not made, or not to its end, back to the front."""
-        self.under_way = False
-        self._put_back(batch)
-
     def rest(self, batch: MicroBatch[Item], judged: set[int]) -> None:
         """Put what has no outcome yet back to the front, to go at once."""
         left = without(batch, judged)
@@ -125,6 +137,31 @@ class Strand:
             left = joined(left, self._search.left_behind_next())
             self._search = None
         self._put_first(left)
+
+    def cut(self, batch: MicroBatch[Item], stopped: set[int]) -> None:
+        """Put a request that came to no verdict back to the front, without what was stopped."""
+        self.under_way = False
+        if stopped:
+            self.rest(batch, stopped)
+        else:
+            self._put_back(batch)
+
+    def drop(self, is_unwanted: Callable[[Item], bool]) -> list[Item]:
+        """Take out what waits and is not wanted any more, requests under way left out."""
+        if self._search is not None:
+            if self.under_way:
+                return []
+            self._put_first(self._search.left())
+            self._search = None
+        dropped: list[Item] = []
+        again, self._again = self._again, deque()
+        for batch in again:
+            unwanted = {n for n, item in enumerate(batch.positions) if is_unwanted(item)}
+            dropped += [batch.positions[n] for n in sorted(unwanted)]
+            left = without(batch, unwanted)
+            if len(left):
+                self._again.append(left)
+        return dropped + self._batcher.drop(is_unwanted)
 
     def narrow(self, batch: MicroBatch[Item], verdict: Verdict) -> None:
         """Look for the event for which this request was refused, without a word which it is."""
