@@ -22,6 +22,7 @@ from streams.cli import (
     sandbox,
     status,
     topics,
+    trace,
     voyado_schemas,
     worker,
 )
@@ -58,6 +59,7 @@ if find_spec("streams.cli.demo") is not None:
 app.command("worker")(worker.worker)
 app.command("status")(status.status)
 app.command("audit")(audit.audit)
+app.command("trace")(trace.trace)
 app.command("check")(check.check)
 app.command("pause")(control.pause)
 app.command("resume")(control.resume)

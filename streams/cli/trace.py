@@ -1,0 +1,192 @@
+"""``streams trace``: the answer to "where is my event?", in the terminal."""
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streams.cli.terminal import moment_ms, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+    from streams.operations.log_reader import Tell
+    from streams.operations.trace import Kind
+    from streams.operations.trace_timeline import Step, Trace, TracedEvent, VendorTrace
+
+STYLES = {
+    "accepted": "green",
+    "skipped": "dim",
+    "off": "dim",
+    "dead_lettered": "red",
+    "waiting": "yellow",
+    "unknown": "magenta",
+}
+
+
+def trace(
+    event_id: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[EVENT_ID]",
+            help="The event's own id, or the place of its raw record: shop.clicks-3-1042.",
+            show_default=False,
+        ),
+    ] = None,
+    visitor: Annotated[
+        str | None, typer.Option(metavar="A", help="Events of this anonymous_id.")
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="U", help="Events of this user_id, by event or row.")
+    ] = None,
+    sku: Annotated[
+        str | None, typer.Option(metavar="S", help="Events with this SKU, by event or row.")
+    ] = None,
+    since: Annotated[
+        str,
+        typer.Option(
+            metavar="T",
+            help="Look at what was written at T or later: 2h ago, 2026-11-20 14:00, …",
+        ),
+    ] = "1h ago",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
+) -> None:
+    """Show what became of an event at each vendor, from the topics alone.
+
+    Ids and addresses are masked, but for what you type. Ends with exit code 1 where nothing is
+    found. Ctrl-C ends the search.
+    """
+    import asyncio
+    import time
+
+    from streams.operations.trace import trace as run
+    from streams.settings import load_settings
+
+    kind, text = _asked(event_id, visitor, user, sku)
+    since_ms = moment_ms(since)
+    settings = load_settings()
+    now_ms = time.time_ns() // 1_000_000
+    with _progress() as tell:
+        found = asyncio.run(run(settings, kind, text, now_ms=now_ms, since_ms=since_ms, tell=tell))
+    if as_json:
+        import json
+
+        import msgspec
+
+        typer.echo(json.dumps([msgspec.to_builtins(found)], indent=2, ensure_ascii=True))
+    else:
+        from rich.console import Console
+
+        show(Console(highlight=False), found)
+    if not found.events:
+        raise typer.Exit(1)
+
+
+def _asked(
+    event_id: str | None, visitor: str | None, user: str | None, sku: str | None
+) -> "tuple[Kind, str]":
+    from streams.core.errors import SettingsError
+
+    given: list[tuple[Kind, str | None]] = [
+        ("event", event_id),
+        ("visitor", visitor),
+        ("user", user),
+        ("sku", sku),
+    ]
+    found = [(kind, text) for kind, text in given if text]
+    if len(found) != 1:
+        raise SettingsError(
+            ["Say what to look for: an event id, or one of --visitor, --user and --sku."]
+        )
+    return found[0]
+
+
+@contextmanager
+def _progress() -> "Iterator[Tell]":
+    """Say on a terminal's stderr what is looked through; elsewhere nothing is said."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _step, _read, _total: None
+        return
+    with console.status("Connecting …") as status:
+
+        def tell(step: str, read: int, total: int) -> None:
+            status.update(f"{escape(plain(step))}: {read:,} of {total:,} records")
+
+        yield tell
+
+
+def show(console: "Console", found: "Trace") -> None:
+    """Print a trace; strangers' text in it is shown, never obeyed."""
+    for event in found.events:
+        _show_event(console, event, whole=len(found.events) == 1)
+        _line(console, "")
+    for note in found.notes:
+        _line(console, note)
+    _line(
+        console,
+        f"{_counted(len(found.events), 'event')}, {found.records:,} records looked through in "
+        f"{found.seconds:.1f} s.",
+        style="dim",
+    )
+
+
+def _show_event(console: "Console", event: "TracedEvent", *, whole: bool) -> None:
+    import json
+
+    title = [event.event_id or "no event id", event.event_type or "", event.happened_at or ""]
+    _line(console, "  ".join(filter(None, title)), style="bold")
+    _line(console, event.text)
+    who = [
+        ("visitor", event.visitor),
+        ("user", event.user),
+        ("product", event.product_id),
+        ("sku", event.sku),
+    ]
+    _line(console, "  ".join(f"{name} {value}" for name, value in who if value), style="dim")
+    if whole and event.raw is not None:
+        _line(console, f"raw {json.dumps(event.raw, ensure_ascii=False)}", style="dim")
+    for step in event.steps:
+        _show_step(console, step, whole=whole)
+    for vendor in event.vendors:
+        _show_vendor(console, vendor, whole=whole)
+
+
+def _show_vendor(console: "Console", vendor: "VendorTrace", *, whole: bool) -> None:
+    style = STYLES.get(vendor.outcome, "")
+    _line(console, f"{vendor.name}: {vendor.outcome.replace('_', '-')}", style=f"bold {style}")
+    if not whole:
+        _line(console, f"  {vendor.text}")
+        return
+    for step in vendor.steps:
+        _show_step(console, step, whole=True)
+
+
+def _show_step(console: "Console", step: "Step", *, whole: bool) -> None:
+    import json
+
+    at = step.at[:23].replace("T", " ") if step.at else "now"
+    _line(console, f"  {at:<23}  {step.text}")
+    if whole:
+        beneath = [step.place or "", f"run {step.run_id}" if step.run_id else ""]
+        if step.answer:
+            beneath.append(f"answer: {step.answer}")
+        if step.payload is not None:
+            beneath.append(json.dumps(step.payload, ensure_ascii=False))
+        for text in filter(None, beneath):
+            _line(console, f"  {'':<23}  {text}", style="dim")
+
+
+def _line(console: "Console", text: str, style: str = "") -> None:
+    from rich.text import Text
+
+    console.print(Text(plain(text), style=style), soft_wrap=True)
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"

@@ -1,0 +1,87 @@
+"""Where is my event? A timeline from the topics alone; reads what it must and writes nothing.
+
+It runs as long as somebody waits for it: cancelling the task ends it at once.
+"""
+
+import time
+from typing import Literal
+
+from streams.core.times import utc_text
+from streams.operations.log_reader import Tell
+from streams.operations.trace_follow import follow
+from streams.operations.trace_locate import locate
+from streams.operations.trace_logs import open_logs
+from streams.operations.trace_looks import Located, Query
+from streams.operations.trace_story import story_of
+from streams.operations.trace_timeline import Trace
+from streams.settings import Settings
+from streams.vendors import VENDORS
+
+DEFAULT_WINDOW_MS = 60 * 60_000
+MAX_EVENTS = 50
+MAX_ASKED_CHARS = 512
+
+Kind = Literal["event", "visitor", "user", "sku"]
+
+
+async def trace(
+    settings: Settings,
+    kind: Kind,
+    text: str,
+    *,
+    now_ms: int,
+    since_ms: int | None = None,
+    limit: int = MAX_EVENTS,
+    tell: Tell | None = None,
+) -> Trace:
+    """Return the newest events that are asked for, from ``since_ms`` on, by default an hour ago.
+
+    An id that is made of a place is found however old it is. ``tell`` is called with what is read,
+    how many offsets of how many. Raises SetupError for a broker that does not answer or a topic
+    that is missing.
+    """
+    began = time.monotonic()
+    if since_ms is None:
+        since_ms = now_ms - DEFAULT_WINDOW_MS
+    query = Query(kind, text, max(0, since_ms), limit)
+    async with open_logs(settings, now_ms, tell or _silent) as logs:
+        located = await locate(logs, query)
+        facts = await follow(logs, located.raw, query.since_ms)
+        names = {key: vendor.name for key, vendor in VENDORS.items()}
+        events = [story_of(facts[source], logs.parse, names, text) for source in located.raw]
+        records = logs.search.records
+    return Trace(
+        asked={kind: text},
+        since=utc_text(query.since_ms),
+        until=utc_text(now_ms),
+        events=events,
+        more=located.more,
+        notes=_notes(query, located),
+        records=records,
+        seconds=round(time.monotonic() - began, 3),
+    )
+
+
+def _notes(query: Query, located: Located) -> list[str]:
+    notes = list(located.notes)
+    since = utc_text(query.since_ms)[:19] + "Z"
+    if not located.raw:
+        what = {
+            "event": "No event with this id",
+            "visitor": "No event of this visitor",
+            "user": "No event of this user",
+            "sku": "No event with this SKU",
+        }[query.kind]
+        notes.append(
+            f"{what} was written since {since}. Look further back with --since, "
+            'such as --since "1d ago"; raw events are kept for 7 days unless set otherwise.'
+        )
+    if located.more:
+        notes.append(
+            f"There are more: the newest {query.limit} are shown. Narrow the time with --since."
+        )
+    return notes
+
+
+def _silent(_step: str, _read: int, _total: int) -> None:
+    """Nobody watches."""
