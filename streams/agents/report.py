@@ -17,6 +17,7 @@ from streams import __version__
 from streams.agents.joins import Joins
 from streams.agents.requests import LastRequests
 from streams.agents.tally import Rate, Tally
+from streams.core.masking import masked_text
 from streams.core.snapshot import (
     QuotaUse,
     Totals,
@@ -35,6 +36,8 @@ log = logging.getLogger("streams.status")
 
 PUBLISH_SECONDS = 1.0
 SHOWN_CAUSES = 10
+MAX_REASON_CHARS = 600
+"""A vendor's own words may stand in it."""
 VERSIONS = {
     "clickstream-relay": __version__,
     "python": sys.version.split()[0],
@@ -233,6 +236,7 @@ class Reporter:
         if line.quota is not None and not reason:
             reason = self._flow.sentence(line.quota.per_second(now))
         since = now_ms - int((now - gate.since) * 1000)
+        reason = masked_text(reason, self._secrets(), MAX_REASON_CHARS)
         return VendorStatus(gate.state, since, reason, gate.advice)  # type: ignore[arg-type]
 
 

@@ -42,13 +42,13 @@ def masked_id(text: str) -> str:
     return text[: min(_MAX_SHOWN_OF_ID, len(text) // 4)] + "…"
 
 
-def masked_text(text: str, secrets: Sequence[str] = ()) -> str:
+def masked_text(text: str, secrets: Sequence[str] = (), limit: int = MAX_TEXT_CHARS) -> str:
     """Return text without secrets, e-mail addresses and the last part of IP addresses, cut."""
-    text = mask_secrets(text[: 4 * MAX_TEXT_CHARS], secrets)
+    text = mask_secrets(text[: 4 * limit], secrets)
     text = _EMAIL.sub(MASK, text)
     text = _IPV4.sub(r"\g<1>0", text)
     text = _IPV6.sub(lambda found: found[0] if _CLOCK.fullmatch(found[0]) else "::", text)
-    return text if len(text) <= MAX_TEXT_CHARS else text[: MAX_TEXT_CHARS - 1] + "…"
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def masked_url(text: str) -> str:
@@ -91,7 +91,7 @@ def masked_body(body: bytes, secrets: Sequence[str], limit: int) -> str:
     try:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        text = masked_text(body[: 4 * limit].decode("utf-8", "replace"), secrets)
+        text = masked_text(body[: 4 * limit].decode("utf-8", "replace"), secrets, limit)
     else:
         text = msgspec.json.encode(masked_json(first_of_batch(value), secrets)).decode()
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -8,7 +8,7 @@ import msgspec
 from aiokafka import ConsumerRecord
 
 from streams.core.errors import SetupError
-from streams.core.snapshot import WorkerSnapshot, decode_snapshot
+from streams.core.snapshot import VendorStatus, WorkerSnapshot, decode_snapshot
 from streams.operations.log_reader import connect
 from streams.settings import ENRICH, Settings
 
@@ -78,6 +78,11 @@ class StageStatus:
 _GRAVITY = ("running", "degraded", "throttled", "paused", "parked")
 
 
+def gravest(vendors: Iterable[VendorStatus]) -> VendorStatus | None:
+    """Return the state that somebody must know of first, that of the longest standing; or None."""
+    return max(vendors, key=lambda v: (_GRAVITY.index(v.state), -v.since), default=None)
+
+
 def stages(workers: Iterable[WorkerStatus]) -> list[StageStatus]:
     """Return one line a stage, in the order of the workers."""
     by_stage: dict[str, list[WorkerStatus]] = {}
@@ -90,13 +95,13 @@ def _stage(stage: str, members: list[WorkerStatus]) -> StageStatus:
     alive = [m.snapshot for m in members if not m.is_stale]
     oldest = [s.oldest_unsettled_seconds for s in alive if s.oldest_unsettled_seconds is not None]
     vendors = [s.vendor for s in alive if s.vendor is not None]
-    gravest = max(vendors, key=lambda v: _GRAVITY.index(v.state), default=None)
+    worst = gravest(vendors)
     if not alive:
         silent = min(m.silent_seconds for m in members)
         state, reasons = "gone", [f"no worker has spoken for {silent:.0f} s"]
     else:
-        state = "running" if gravest is None else gravest.state
-        reasons = [] if gravest is None else [f"{gravest.reason} {gravest.advice}".strip()]
+        state = "running" if worst is None else worst.state
+        reasons = [] if worst is None else [f"{worst.reason} {worst.advice}".strip()]
         reasons += [
             f"{s.worker} is not ready: {'; '.join(s.not_ready)}" for s in alive if not s.ready
         ]
