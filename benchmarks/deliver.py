@@ -22,7 +22,7 @@ from shop import Record, Shop
 from table import CPU_NOTE, Row, Table, arguments, conditions
 from worker_process import Measure, Reading, Worker
 
-from streams.embedded.broker import free_port
+from streams.embedded.ports import free_port
 from streams.vendors import VENDORS, plan_for
 
 VENDOR = "miso"

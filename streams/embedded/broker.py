@@ -1,6 +1,5 @@
 """The embedded broker as an object: start, stop, kill, start again."""
 
-import random
 import shutil
 import socket
 import struct
@@ -18,16 +17,13 @@ from typing import Self
 from streams.core.errors import SetupError
 from streams.embedded import watcher
 from streams.embedded.jars import DEFAULT_VERSION, java_home, kafka_jars
+from streams.embedded.ports import free_port, is_free
 from streams.embedded.progress import OnProgress
 from streams.embedded.properties import server_properties, write_log_config
 
 READY_SECONDS = 90
 STOP_SECONDS = 20
 PORT_ATTEMPTS = 3
-
-# Below the range from which systems take the ports of outgoing connections: a client that
-# reconnects while the broker is away cannot take the broker's own port.
-PORTS = range(20_000, 32_000)
 
 JVM_OPTIONS = (
     "-Xmx512m",
@@ -53,6 +49,8 @@ class EmbeddedKafka:
         port: int | None = None,
         on_progress: OnProgress | None = None,
         properties: Mapping[str, str] | None = None,
+        controller_port: int | None = None,
+        cluster_id: str | None = None,
     ) -> None:
         """Describe a broker; nothing happens before ``start``.
 
@@ -62,12 +60,15 @@ class EmbeddedKafka:
             port: for clients, on 127.0.0.1; None: a free one.
             on_progress: told about the first download; None draws a bar on stderr.
             properties: the broker's own, beside those that it has; listeners are added.
+            controller_port: where it meets the other nodes of a cluster; None: a free one.
+            cluster_id: what all nodes of a cluster share; None: a new one.
         """
         self._properties = dict(properties or {})
         self.version = version
         self._asked_port = port
         self._port = port or 0
-        self._controller_port = 0
+        self._controller_port = controller_port or 0
+        self._cluster_id = cluster_id or new_cluster_id()
         self._is_temporary = data_dir is None
         self._folder = data_dir.absolute() if data_dir else None
         self._on_progress = on_progress
@@ -115,7 +116,7 @@ class EmbeddedKafka:
         if self.is_running:
             return self.bootstrap_servers
         jars = kafka_jars(self.version, self._on_progress)
-        if self._port and not _is_free(self._port):
+        if self._port and not is_free(self._port):
             raise SetupError(
                 f"Port {self._port} on 127.0.0.1 is in use: end the program that listens there "
                 "or choose another port for the embedded Kafka."
@@ -154,7 +155,7 @@ class EmbeddedKafka:
             chosen_now = self._port == 0
             if chosen_now:
                 self._port = free_port()
-            if self._controller_port == 0 or not _is_free(self._controller_port):
+            if self._controller_port == 0 or not is_free(self._controller_port):
                 self._controller_port = free_port(without=self._port)
             problem = self._launch(folder, jars)
             if problem is None:
@@ -178,8 +179,8 @@ class EmbeddedKafka:
         java = [str(java_home() / "bin" / "java"), *JVM_OPTIONS, log_option, "-cp", classpath]
         console = logs / "console.log"
         if not (data / "meta.properties").exists():
-            cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode().replace("-", "_")
-            storage = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config)]
+            cluster = ["-t", self._cluster_id, "-c", str(config)]
+            storage = ["kafka.tools.StorageTool", "format", *cluster]
             formatted = subprocess.run(  # noqa: S603
                 [*java, *storage], capture_output=True, text=True, check=False
             )
@@ -244,26 +245,9 @@ class EmbeddedKafka:
             self._folder = None
 
 
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
-
-
-def free_port(without: int = 0) -> int:
-    """A port of 127.0.0.1 that nobody listens on and no outgoing connection will be given.
-
-    Raises:
-        SetupError: none was found.
-    """
-    for port in random.sample(PORTS, 200):
-        if port != without and _is_free(port):
-            return port
-    raise SetupError(f"No free port between {PORTS.start} and {PORTS.stop} on 127.0.0.1.")
+def new_cluster_id() -> str:
+    """A cluster id as Kafka writes them."""
+    return urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode().replace("-", "_")
 
 
 def serves(port: int) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from streams.embedded.broker import free_port
+from streams.embedded.ports import free_port
 from streams.vendors import VENDORS
 
 T = TypeVar("T")

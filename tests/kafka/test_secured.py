@@ -1,8 +1,8 @@
 """A broker that asks for TLS and a password: every client of ours gets in, nobody else does."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import trustme
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from streams.core.errors import SetupError
 from streams.embedded import EmbeddedKafka
-from streams.embedded.broker import free_port
+from streams.embedded.ports import free_port
 from streams.operations.topics import create_topics
 from streams.settings import load_settings
 from tests.kafka.pipeline import Pipeline, click
@@ -23,7 +23,8 @@ from tests.kafka.pipeline import Pipeline, click
 USER, PASSWORD = "relay", "a secret of the test"
 
 
-class Secured(NamedTuple):
+@dataclass
+class Secured:
     """A broker whose second listener speaks SASL_SSL."""
 
     kind: str

@@ -1,0 +1,90 @@
+"""Three brokers: topics have three copies, and losing the one that leads loses nothing."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from streams.embedded import EmbeddedKafka
+from streams.embedded.broker import new_cluster_id
+from streams.embedded.ports import free_port
+from tests.kafka.pipeline import Pipeline, click
+
+NODES = (1, 2, 3)
+COPIES = {
+    "offsets.topic.replication.factor": "3",
+    "transaction.state.log.replication.factor": "3",
+    "transaction.state.log.min.isr": "2",
+    "default.replication.factor": "3",
+}
+
+
+class Cluster:
+    """Three embedded brokers that are controllers, too."""
+
+    kind = "three embedded brokers"
+
+    def __init__(self) -> None:
+        cluster_id = new_cluster_id()
+        ports: dict[int, int] = {}
+        for node in NODES:
+            ports[node] = next(port for port in iter(free_port, 0) if port not in ports.values())
+        voters = ",".join(f"{node}@127.0.0.1:{port}" for node, port in ports.items())
+        self.nodes = {
+            node: EmbeddedKafka(
+                properties={**COPIES, "node.id": str(node), "controller.quorum.voters": voters},
+                controller_port=ports[node],
+                cluster_id=cluster_id,
+            )
+            for node in NODES
+        }
+        with ThreadPoolExecutor() as threads:  # the first one waits for a second to answer
+            servers = list(threads.map(EmbeddedKafka.start, self.nodes.values()))
+        self.bootstrap_servers = ",".join(servers)
+
+    def stop(self) -> None:
+        """End all three."""
+        for node in self.nodes.values():
+            node.kill()
+            node.stop()
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    """Three brokers of this test's own."""
+    started = Cluster()
+    try:
+        yield started
+    finally:
+        started.stop()
+
+
+async def test_a_broker_that_dies_under_load_takes_nothing_with_it(
+    cluster: Cluster, prefix: str, tmp_path: Path
+) -> None:
+    """The one that leads the first partition is killed while events pass; each arrives once."""
+    async with Pipeline(cluster, prefix, tmp_path) as pipeline:
+        events = pipeline.topics.events("miso")
+        described = await pipeline.admin.describe_topics([events])
+        partitions = described[0]["partitions"]
+        assert [len(one["replicas"]) for one in partitions] == [3, 3, 3]
+        asked = [ConfigResource(ConfigResourceType.TOPIC, events)]
+        answer = (await pipeline.admin.describe_configs(asked))[0].resources[0]
+        assert {name: value for name, value, *_ in answer[4]}["min.insync.replicas"] == "2"
+
+        await pipeline.products("p1")
+        workers = await pipeline.both()
+        first = [f"e{n}" for n in range(300)]
+        await pipeline.send(*(click(f"v{n % 40}", event_id=id_) for n, id_ in enumerate(first)))
+        await pipeline.until(lambda: len(pipeline.stored()) >= 100)
+        leader = next(one["leader"] for one in partitions if one["partition"] == 0)
+        cluster.nodes[leader].kill()
+        later = [f"e{n}" for n in range(300, 600)]
+        await pipeline.send(*(click(f"v{n % 40}", event_id=id_) for n, id_ in enumerate(later)))
+        await pipeline.until(lambda: set(pipeline.stored()) == {*first, *later}, 90)
+        assert sorted(pipeline.stored()) == sorted([*first, *later])
+        assert [worker.code for worker in workers] == [None, None]
+        report = await pipeline.settled(600)
+        assert report.vendors[0].accepted == 600
