@@ -1,0 +1,72 @@
+"""The command: ``python -m tests.chaos --rounds N --seed S``."""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import random
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.chaos.report import as_json, markdown, table
+from tests.chaos.run import Run
+from tests.chaos.schedule import Lengths, schedule, short_schedule
+
+RATE = 40.0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.chaos",
+        description="Break the pipeline again and again and check its books; exit 1 if a bound "
+        "does not hold. The same seed makes the same faults.",
+    )
+    parser.add_argument("--rounds", type=int, default=40, help="of faults (40)")
+    parser.add_argument("--seed", type=int, help="of the schedule (default: any)")
+    parser.add_argument("--short", action="store_true", help="what CI runs: below 3 minutes")
+    parser.add_argument("--rate", type=float, default=RATE, help=f"events a second ({RATE:g})")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write every figure there")
+    parser.add_argument("--plan", action="store_true", help="show the schedule and do nothing")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run, print the table, return the exit code."""
+    options = _arguments()
+    seed = random.randrange(10_000) if options.seed is None else options.seed
+    rounds = short_schedule(seed) if options.short else schedule(options.rounds, seed, Lengths())
+    if options.plan:
+        for number, plans in enumerate(rounds, start=1):
+            print(f"{number:3} {' | '.join(plan.words for plan in plans)}")
+        return 0
+    # What clients say of a broker that is killed again and again says nothing here.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    print(f"chaos: {len(rounds)} rounds, seed {seed}, {options.rate:g} events/s", flush=True)
+    with tempfile.TemporaryDirectory(prefix="streams-chaos-") as folder:
+        run = Run(
+            rounds, rate=options.rate, folder=Path(folder), say=lambda line: print(line, flush=True)
+        )
+        result = asyncio.run(run.go())
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    about = {"seed": seed, "rate": options.rate, "load_average": load, "cores": os.cpu_count()}
+    figures = as_json(result, **about)
+    if options.json is not None:
+        options.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    print()
+    print(markdown(table(result)))
+    print()
+    print(
+        f"{figures['events']:,} events in {figures['seconds']:.0f} s, {figures['kills']} kills, "
+        f"{len(result.endings)} workers ended by themselves; load average {load} on "
+        f"{os.cpu_count()} cores; seed {seed}"
+    )
+    for line in result.broken:
+        print(f"BROKEN: {line}")
+    print("a bound is broken" if result.broken else "all bounds hold")
+    return 1 if result.broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

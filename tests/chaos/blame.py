@@ -1,0 +1,93 @@
+"""Which fault repeated a request, how many it may repeat, and when work went on after it. Pure."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tests.chaos.books import Repeat, in_flight, repeats
+from tests.chaos.faults import Happened
+from tests.chaos.ledgers import BUFFERED_SECONDS, Door
+from tests.chaos.logs import Logs
+from tests.chaos.schedule import BROKER_FAULTS, SECOND_TERM, TERM
+from tests.chaos.shop import VENDORS
+
+MOST_REQUESTS: Mapping[str, int] = {"eightselect": 32, "voyado": 60, "miso": 16}
+"""How many requests one worker has under way at most (docs/architecture.md)."""
+NEVER_TWICE = ("voyado",)
+"""Vendors that can be asked what they have."""
+
+
+@dataclass(slots=True)
+class Blame:
+    """What one fault did to one vendor."""
+
+    repeated_events: int = 0
+    repeated_requests: set[int] = field(default_factory=set)
+    """The requests that stored these events first."""
+    allowed_requests: int = 0
+
+
+def blame(
+    happened: Sequence[Happened], doors: Mapping[str, Door], logs: Logs
+) -> tuple[list[dict[str, Blame]], list[Repeat]]:
+    """Return for each fault what it repeated at each vendor, and the repeats that none explains."""
+    by_fault: list[dict[str, Blame]] = [defaultdict(Blame) for _ in happened]
+    unexplained = []
+    for vendor, door in doors.items():
+        for index, fault in enumerate(happened):
+            if vendor in fault.vendors:
+                by_fault[index][vendor].allowed_requests = _allowed(fault, vendor, door, logs)
+        for repeat in repeats(door):
+            culprit = _culprit(repeat, happened)
+            if culprit is None:
+                unexplained.append(repeat)
+                continue
+            entry = by_fault[culprit][vendor]
+            entry.repeated_events += 1
+            entry.repeated_requests.add(repeat.first_request)
+    return by_fault, unexplained
+
+
+def _culprit(repeat: Repeat, happened: Sequence[Happened]) -> int | None:
+    """Return the first fault at this vendor between the first storing's request and the second.
+
+    Of several that began together the one that is allowed to repeat.
+    """
+    for index, fault in enumerate(happened):
+        if repeat.vendor not in fault.vendors:
+            continue
+        if fault.began <= repeat.again_at and repeat.first_at <= fault.mended + BUFFERED_SECONDS:
+            return index
+    return None
+
+
+def _allowed(fault: Happened, vendor: str, door: Door, logs: Logs) -> int:
+    kind = fault.plan.kind
+    if vendor in NEVER_TWICE or kind in (TERM, SECOND_TERM) or fault.plan.target == "enrich":
+        return 0
+    if vendor in fault.stored_unanswered:
+        return fault.stored_unanswered[vendor]
+    if vendor in fault.receipts:
+        moment = fault.mended if fault.plan.target else fault.began
+        return len(in_flight(door, logs.receipts[vendor], moment, fault.receipts[vendor]))
+    return MOST_REQUESTS[vendor] if kind in BROKER_FAULTS else 0
+
+
+def watched(fault: Happened) -> tuple[str, ...]:
+    """Return the vendors by which is told whether work goes on.
+
+    Voyado only where it is meant: what a worker of it left open waits 30 s by the contract.
+    """
+    if fault.plan.target in VENDORS:
+        return (fault.plan.target,)
+    return tuple(vendor for vendor in VENDORS if vendor not in NEVER_TWICE)
+
+
+def back_after(fault: Happened, door: Door, sent_at: Sequence[float], first: int) -> float | None:
+    """Return the seconds until a vendor took the first event that was sent after the mending.
+
+    ``first``: the number of the first event sent after it. None where none has come yet.
+    """
+    came = (door.first_at.get(number) for number in range(first, len(sent_at)))
+    soonest = min((at for at in came if at is not None), default=None)
+    return None if soonest is None else soonest - fault.mended

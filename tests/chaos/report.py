@@ -1,0 +1,114 @@
+"""What a run prints and keeps: a Markdown table, and the same in JSON with every fault."""
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+from tests.chaos.run import Result
+from tests.chaos.schedule import KILL, ORDER, TERM
+from tests.chaos.shop import NAMES, VENDORS
+
+HEAD = (
+    *("fault", "times", "missing", "out of order"),
+    *(f"again at {NAMES[vendor]}" for vendor in VENDORS),
+    *("back, median", "back, worst"),
+)
+
+
+def row_of(plan_kind: str, target: str) -> str:
+    """Return the table's row to which a fault belongs: kills by stage, others by kind."""
+    if plan_kind in (KILL, TERM):
+        return f"{plan_kind}: {target}"
+    return plan_kind
+
+
+def table(result: Result) -> list[list[str]]:
+    """Return the rows of a run, the sums last."""
+    names = [row_of(fault.plan.kind, fault.plan.target) for fault in result.happened]
+    order = sorted(set(names), key=lambda name: (_place(name), name))
+    rows = []
+    for name in order:
+        chosen = [at for at, each in enumerate(names) if each == name]
+        rows.append(_row(name, result, chosen, missing="0", overtaken="0"))
+    findings = result.findings
+    rows.append(
+        _row(
+            "all",
+            result,
+            range(len(names)),
+            missing=str(findings.count_missing),
+            overtaken=str(findings.count_overtaken),
+        )
+    )
+    return rows
+
+
+def _row(
+    name: str, result: Result, chosen: Sequence[int], *, missing: str, overtaken: str
+) -> list[str]:
+    back = [max(result.back[at].values()) for at in chosen if result.back[at]]
+    cells = [name, str(len(chosen)), missing, overtaken]
+    for vendor in VENDORS:
+        entries = [result.by_fault[at].get(vendor) for at in chosen]
+        events = sum(entry.repeated_events for entry in entries if entry)
+        requests = sum(len(entry.repeated_requests) for entry in entries if entry)
+        allowed = sum(entry.allowed_requests for entry in entries if entry)
+        shown = f"{events}"
+        if requests or allowed:
+            shown += f" ({requests} of {allowed} requests)"
+        cells.append(shown)
+    cells += [f"{median(back):.1f} s", f"{max(back):.1f} s"] if back else ["", ""]
+    return cells
+
+
+def _place(name: str) -> int:
+    return next(at for at, kind in enumerate(ORDER) if name.startswith(kind))
+
+
+def markdown(rows: Sequence[Sequence[str]], head: Sequence[str] = HEAD) -> str:
+    """Return a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def as_json(result: Result, **about: Any) -> dict[str, Any]:
+    """Return everything, ready for JSON."""
+    faults = [
+        {
+            "round": fault.round,
+            "kind": fault.plan.kind,
+            "target": fault.plan.target,
+            "seconds": round(fault.mended - fault.began, 2),
+            "kills": fault.kills,
+            "open": fault.open,
+            "exit_codes": fault.codes,
+            "back_seconds": {vendor: round(value, 2) for vendor, value in back.items()},
+            "repeated": {
+                vendor: {
+                    "events": one.repeated_events,
+                    "requests": len(one.repeated_requests),
+                    "in_flight": one.allowed_requests,
+                }
+                for vendor, one in entry.items()
+            },
+        }
+        for fault, back, entry in zip(result.happened, result.back, result.by_fault, strict=True)
+    ]
+    findings = result.findings
+    return {
+        **about,
+        "seconds": round(result.seconds, 1),
+        "events": result.events,
+        "kills": sum(fault.kills for fault in result.happened),
+        "to_accept": result.accepted,
+        "stored": result.stored,
+        "missing": findings.count_missing,
+        "out_of_order": findings.count_overtaken,
+        "broken": result.broken,
+        "producer_renewals": result.producer_renewals,
+        "endings": [
+            {"worker": e.worker, "code": e.code, "words": e.words[-400:]} for e in result.endings
+        ],
+        "audit": None if result.audit is None else result.audit.to_json(),
+        "faults": faults,
+    }

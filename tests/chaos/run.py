@@ -1,0 +1,276 @@
+"""A chaos run from its first event to the last check of its books."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aiokafka.errors import KafkaError
+
+from streams.embedded import EmbeddedKafka
+from streams.operations.audit import AuditReport, audit
+from streams.operations.topics import create_topics
+from streams.sandbox import Sandbox
+from streams.settings import Settings, load_settings
+from tests.chaos.blame import Blame, back_after, blame, watched
+from tests.chaos.books import Findings, Repeat, check, expected, waiting
+from tests.chaos.faults import Happened, Site, carry_out
+from tests.chaos.fleet import Ending, Fleet
+from tests.chaos.ledgers import Door
+from tests.chaos.logs import Logs
+from tests.chaos.producer import Producer
+from tests.chaos.schedule import STAGES, Plan, Round
+from tests.chaos.shop import VENDORS
+from tests.chaos.waiting import TooLateError, until
+
+PARTITIONS = 6
+BACK_SECONDS = 120.0
+"""Work that has not gone on by then does not go on."""
+DRAIN_SECONDS = 420.0
+"""Voyado's own schedule has waits of up to five minutes."""
+VOYADO_BACKLOG = 60
+VOYADO_SECONDS = 90.0
+
+
+@dataclass(slots=True)
+class Result:
+    """What a run came to."""
+
+    happened: list[Happened] = field(default_factory=list)
+    back: list[dict[str, float]] = field(default_factory=list)
+    """By fault: watched vendor → seconds until it took an event again."""
+    by_fault: list[dict[str, Blame]] = field(default_factory=list)
+    unexplained: list[Repeat] = field(default_factory=list)
+    findings: Findings = field(default_factory=Findings)
+    broken: list[str] = field(default_factory=list)
+    """Bounds that did not hold, one sentence each."""
+    endings: list[Ending] = field(default_factory=list)
+    events: int = 0
+    accepted: dict[str, int] = field(default_factory=dict)
+    stored: dict[str, int] = field(default_factory=dict)
+    audit: AuditReport | None = None
+    seconds: float = 0.0
+    producer_renewals: int = 0
+
+
+class Run:
+    """One run; ``go`` returns when it is over and nothing of it is left."""
+
+    def __init__(
+        self, rounds: Sequence[Round], *, rate: float, folder: Path, say: Callable[[str], None]
+    ) -> None:
+        self._rounds = rounds
+        self._rate = rate
+        self._folder = folder
+        self._say = say
+        self._began = 0.0
+        self._site: Site
+        self._settings: Settings
+        self.result = Result()
+
+    async def go(self) -> Result:
+        """Break everything in turn; the result says whether it held."""
+        began = self._began = time.monotonic()
+        async with AsyncExitStack() as stack:
+            await self._set_up(stack)
+            try:
+                for number, plans in enumerate(self._rounds, start=1):
+                    await self._round(number, plans)
+                await self._drain()
+            except TooLateError as error:
+                self.result.broken.append(f"{error}; the run ended there")
+                for worker in self._site.fleet.workers.values():
+                    self._say(f"--- {worker.name}\n{worker.words()}")
+            await self._close()
+        self.result.seconds = time.monotonic() - began
+        return self.result
+
+    async def _set_up(self, stack: AsyncExitStack) -> None:
+        kafka = EmbeddedKafka()
+        servers = await asyncio.to_thread(kafka.start)
+        stack.push_async_callback(asyncio.to_thread, kafka.stop)
+        sandbox = Sandbox()
+        doors = {vendor: Door(vendor, sandbox.ledgers[vendor]) for vendor in VENDORS}
+        await sandbox.start()
+        stack.push_async_callback(sandbox.stop)
+        environ = {
+            "STREAMS_KAFKA_BOOTSTRAP_SERVERS": servers,
+            "STREAMS_KAFKA_PARTITIONS": str(PARTITIONS),
+            **dict(line.split("=", 1) for line in sandbox.example_environment()),
+        }
+        self._settings = load_settings(environ)
+        await create_topics(self._settings)
+        producer = Producer(servers, self._rate)
+        await producer.start()
+        stack.push_async_callback(producer.stop)
+        fleet = Fleet(environ, self._folder)
+        stack.push_async_callback(fleet.stop)
+        self._site = Site(kafka, sandbox, doors, fleet, producer, Logs(servers, PARTITIONS))
+        self._site.slow_answers()
+        workers = [fleet.worker(stage) for stage in STAGES]
+        for worker in workers:
+            worker.start()
+        await fleet.ready(*workers)
+        fleet.watch()
+        producer.begin()
+        for vendor, door in doors.items():
+            await until(lambda door=door: len(door.stored) >= 20, 30, f"{vendor}'s first events")  # type: ignore[misc]
+
+    # -- a round
+
+    async def _round(self, number: int, plans: Round) -> None:
+        if any(plan.target == "voyado" for plan in plans):
+            await self._voyado_has_caught_up()
+        done = await asyncio.gather(*(carry_out(self._site, number, plan) for plan in plans))
+        for fault in done:
+            await self._is_back(fault)
+            self.result.happened.append(fault)
+        await self._take_more(plans[0])
+        findings, report = await self._look()
+        self._tell(number, done, findings, report)
+        self.result.broken += [f"round {number}: {line}" for line in findings.sentences()]
+        if not report.balanced:
+            self.result.broken.append(f"round {number}: the audit does not balance: {report}")
+
+    async def _voyado_has_caught_up(self) -> None:
+        """A kill makes Voyado's open events wait 30 s; the next one must not begin that anew."""
+        producer, door = self._site.producer, self._site.doors["voyado"]
+        deadline = time.monotonic() + VOYADO_SECONDS
+
+        def is_there() -> bool:
+            due = expected(range(len(producer.sent_at)), "voyado") - len(door.first_at)
+            return due < VOYADO_BACKLOG or time.monotonic() > deadline
+
+        await until(is_there, VOYADO_SECONDS + 5, "Voyado to catch up")
+
+    async def _is_back(self, fault: Happened) -> None:
+        producer = self._site.producer
+        first = producer.last_sent_before(fault.mended)
+        back = {}
+        for vendor in watched(fault):
+            door = self._site.doors[vendor]
+
+            def has_come(door: Door = door) -> bool:
+                return back_after(fault, door, producer.sent_at, first) is not None
+
+            await until(has_come, BACK_SECONDS, f"{vendor} to go on after {fault.plan.words}")
+            seconds = back_after(fault, door, producer.sent_at, first)
+            assert seconds is not None
+            back[vendor] = seconds
+        self.result.back.append(back)
+
+    async def _take_more(self, plan: Plan) -> None:
+        """Let each vendor but Voyado take some events in peace."""
+        for vendor in ("eightselect", "miso"):
+            door = self._site.doors[vendor]
+            wanted = len(door.first_at) + plan.pause_events
+            await until(
+                lambda door=door, wanted=wanted: len(door.first_at) >= wanted,  # type: ignore[misc]
+                BACK_SECONDS,
+                f"{vendor} to take {plan.pause_events} events more",
+            )
+
+    async def _look(self) -> tuple[Findings, AuditReport]:
+        """Read the topics and check all books; a broker that has just come back gets some tries."""
+        for attempt in range(5):
+            try:
+                await self._site.logs.read()
+                report = await audit(self._settings)
+                break
+            except KafkaError:
+                if attempt == 4:
+                    raise
+                await asyncio.sleep(1.0)
+        return check(self._site.logs, self._site.doors, is_final=False), report
+
+    def _tell(
+        self, number: int, done: Sequence[Happened], findings: Findings, report: AuditReport
+    ) -> None:
+        logs, doors = self._site.logs, self._site.doors
+        by_fault, _ = blame(self.result.happened, doors, logs)
+        first = len(self.result.happened) - len(done)
+        shown = []
+        for fault, entry, back in zip(
+            done, by_fault[first:], self.result.back[first:], strict=True
+        ):
+            again = ", ".join(
+                f"{vendor} {len(one.repeated_requests)} of {one.allowed_requests} requests"
+                f" ({one.repeated_events} events)"
+                for vendor, one in entry.items()
+                if one.repeated_events or one.allowed_requests
+            )
+            seconds = max(back.values())
+            open_ = f", open {sum(fault.open.values())}" if fault.open else ""
+            shown.append(f"{fault.plan.words}{open_}, back {seconds:.1f} s, repeated: {again or 0}")
+        waits = " ".join(f"{books.vendor} {books.waiting}" for books in report.vendors)
+        missing = findings.count_missing + sum(books.missing for books in report.vendors)
+        self._say(
+            f"{number:3}/{len(self._rounds)} at {time.monotonic() - self._began:.0f} s: "
+            f"{' | '.join(shown)}; missing {missing}, "
+            f"overtaken {findings.count_overtaken}, waiting: {waits}"
+        )
+
+    # -- the end
+
+    async def _drain(self) -> None:
+        """Stop producing and wait until nothing waits any more."""
+        site = self._site
+        self._say(f"draining at {time.monotonic() - self._began:.0f} s")
+        site.slow_answers()
+        await site.producer.stop()
+
+        async def is_drained() -> bool:
+            await site.logs.read()
+            rest = {vendor: waiting(site.logs, vendor) for vendor in VENDORS}
+            if any(rest.values()):
+                await asyncio.sleep(1.0)
+            return not any(rest.values())
+
+        await until(is_drained, DRAIN_SECONDS, "the last events to be settled")
+
+    async def _close(self) -> None:
+        site, result = self._site, self.result
+        _, report = await self._look()
+        is_drained = not any(waiting(site.logs, vendor) for vendor in VENDORS)
+        acknowledged = site.producer.acknowledged
+        result.findings = check(site.logs, site.doors, acknowledged, is_final=is_drained)
+        result.broken += result.findings.sentences()
+        result.audit = report
+        if not report.balanced:
+            result.broken.append(f"the audit does not balance: {report}")
+        result.by_fault, result.unexplained = blame(result.happened, site.doors, site.logs)
+        result.broken += _broken(result)
+        result.endings = list(site.fleet.endings)
+        result.events = len(site.logs.partition_of)
+        result.accepted = {v: expected(site.logs.partition_of, v) for v in VENDORS}
+        result.stored = {v: len(site.doors[v].stored) for v in VENDORS}
+        result.producer_renewals = site.producer.renewals
+        for ending in result.endings:
+            if ending.code == 2:
+                result.broken.append(f"{ending.worker} gave up for good: {ending.words[-300:]}")
+
+
+def _broken(result: Result) -> list[str]:
+    found = []
+    for fault, entry in zip(result.happened, result.by_fault, strict=True):
+        for vendor, one in entry.items():
+            if len(one.repeated_requests) > one.allowed_requests:
+                found.append(
+                    f"round {fault.round}, {fault.plan.words}: {vendor} got "
+                    f"{len(one.repeated_requests)} requests again, {one.allowed_requests} at most "
+                    "were in flight"
+                )
+        found += [
+            f"round {fault.round}, {fault.plan.words}: exit code {code} instead of 0"
+            for code in fault.codes
+            if code != 0
+        ]
+    if result.unexplained:
+        repeat = result.unexplained[0]
+        found.append(
+            f"{len(result.unexplained)} repeats belong to no fault, "
+            f"such as event {repeat.number} at {repeat.vendor}"
+        )
+    return found
