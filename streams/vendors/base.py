@@ -98,6 +98,44 @@ class Inquiry:
     """Where the verdict is REJECTED: what to do, one sentence."""
 
 
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """What is known of a visitor who is to be forgotten, as far as one vendor is concerned."""
+
+    visitor: str
+    """The ``anonymous_id``."""
+    user_ids: tuple[str, ...] = ()
+    """Of the visitor's rows in ``shop.users``."""
+    subjects: tuple[str, ...] = ()
+    """By what the vendor records of the visitor name the person to the vendor."""
+    references: tuple[str, ...] = ()
+    """What the vendor calls the events that it took (``Verdict.vendor_ref``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """How a visitor's data leaves a vendor."""
+
+    requests: tuple[HttpRequest, ...] = ()
+    """Each may be made again: what is gone already counts as deleted."""
+    what: str = ""
+    """What these delete, to follow a verb; empty where there are none."""
+    by_hand: str = ""
+    """What the vendor offers no request for, and what to do about it, in whole sentences."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forgetting:
+    """What a vendor documents for the deletion of one person's data."""
+
+    subjects: Callable[[VendorRecord], Sequence[str]]
+    """(vendor record, payload decoded) → the ids by which it names the person to the vendor."""
+    plan: Callable[[Trail, Any], Erasure]
+    """(trail, settings) → what is to be done; settings may lack credentials."""
+    classify: Callable[[HttpAnswer], Verdict]
+    """Answer to one of the requests → verdict; ACCEPTED: deleted, or was not there."""
+
+
 Payload = Any
 """A msgspec Struct or dict that encodes to what the vendor receives for one event."""
 
@@ -151,6 +189,9 @@ class Vendor:
     validation: Callable[[Sequence[bytes], Any], Inquiry] | None = None
     """(encoded payloads, settings) → the vendor's own check of these without storing them, at
     most ``max_batch_records`` at a time; None: the vendor documents no such thing."""
+
+    forgetting: Forgetting | None = None
+    """How a visitor is forgotten there; None: the vendor documents nothing."""
 
     def converse(self, parcel: Parcel, settings: Any, memory: Any) -> Conversation:
         """Return the conversation that delivers a parcel."""

@@ -1,7 +1,7 @@
 """8SELECT: interactions with its product content, one event a request."""
 
 from streams.vendors.base import Vendor
-from streams.vendors.eightselect import api, mapping
+from streams.vendors.eightselect import api, forget, mapping
 from streams.vendors.eightselect.settings import EightSelectSettings
 
 __all__ = ["VENDOR", "EightSelectSettings"]
@@ -24,4 +24,5 @@ VENDOR = Vendor(
     # that ids which are alike spread too.
     strands=67,
     validation=api.validation,
+    forgetting=forget.FORGETTING,
 )

@@ -128,7 +128,7 @@ def mapper(
     return map_event
 
 
-_is_uuid = re.compile(
+is_uuid = re.compile(
     r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 ).fullmatch
 
@@ -141,7 +141,7 @@ def user_id_of(event: Event, secret: bytes) -> str:
     if event.eightselect_user_id is not None:
         return event.eightselect_user_id
     anonymous_id = event.anonymous_id
-    return anonymous_id if _is_uuid(anonymous_id) else keyed_uuid(anonymous_id, secret)
+    return anonymous_id if is_uuid(anonymous_id) else keyed_uuid(anonymous_id, secret)
 
 
 def keyed_uuid(anonymous_id: str, secret: bytes) -> str:

@@ -1,7 +1,7 @@
 """Miso: interactions that train recommendations, some hundreds a request."""
 
 from streams.vendors.base import Vendor
-from streams.vendors.miso import api, mapping
+from streams.vendors.miso import api, forget, mapping
 from streams.vendors.miso.settings import MisoSettings
 
 __all__ = ["VENDOR", "MisoSettings"]
@@ -19,4 +19,5 @@ VENDOR = Vendor(
     max_batch_bytes=api.max_batch_bytes,
     linger_seconds=lambda settings: settings.linger_seconds,
     validation=api.validation,
+    forgetting=forget.FORGETTING,
 )

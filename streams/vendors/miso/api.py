@@ -27,7 +27,7 @@ ENVELOPE_BYTES = len(_HEAD) + len(_TAIL)
 def build_request(payloads: Sequence[bytes], settings: MisoSettings) -> HttpRequest:
     """Return the upload of exactly these encoded records, in order."""
     body = b"".join((_HEAD, b",".join(payloads), _TAIL))
-    return HttpRequest("POST", PATH, _headers(settings), body)
+    return HttpRequest("POST", PATH, headers(settings), body)
 
 
 _PROBE = (
@@ -56,7 +56,8 @@ def max_batch_bytes(settings: MisoSettings) -> int:
     return settings.batch_bytes - ENVELOPE_BYTES
 
 
-def _headers(settings: MisoSettings) -> Mapping[str, str]:
+def headers(settings: MisoSettings) -> Mapping[str, str]:
+    """Return what every call needs."""
     # In the header, not as ?api_key=: addresses end up in logs.
     key = "" if settings.api_key is None else settings.api_key.get_secret_value()
     return {"Content-Type": "application/json", "X-API-KEY": key}

@@ -1,7 +1,7 @@
 """Voyado Engage: interactions of known contacts, one a request, within a small quota."""
 
 from streams.vendors.base import Vendor
-from streams.vendors.voyado import api, conversation, inquiries, mapping
+from streams.vendors.voyado import api, conversation, forget, inquiries, mapping
 from streams.vendors.voyado.memory import Memory
 from streams.vendors.voyado.settings import VoyadoSettings
 
@@ -30,4 +30,5 @@ VENDOR = Vendor(
     conversation=conversation.converse,
     new_memory=Memory,
     inquiries=inquiries.inquiries,
+    forgetting=forget.FORGETTING,
 )

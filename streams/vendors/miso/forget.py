@@ -1,0 +1,42 @@
+"""Forgetting a visitor at Miso: what its Interaction Delete API takes, by user id."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from streams.core.outcome import Verdict
+from streams.core.records import VendorRecord
+from streams.vendors.base import Erasure, Forgetting, HttpAnswer, HttpRequest, Trail
+from streams.vendors.miso.api import PATH, classify, headers
+from streams.vendors.miso.settings import MisoSettings
+
+
+def subjects(record: VendorRecord) -> Sequence[str]:
+    """Return the user id under which the event was sent, if it had one."""
+    user_id = record.payload.get("user_id") if type(record.payload) is dict else None
+    return (user_id,) if type(user_id) is str and user_id else ()
+
+
+def plan(trail: Trail, settings: MisoSettings) -> Erasure:
+    """Return one request for the visitor and the users it was seen as.
+
+    Miso documents user ids alone; the visitor's own id is sent with them in case it takes that.
+    """
+    users = tuple(dict.fromkeys((*trail.user_ids, *trail.subjects)))
+    body = msgspec.json.encode({"user_ids": [*users, trail.visitor]})
+    request = HttpRequest("DELETE", PATH, headers(settings), body)
+    named = f" and of the user{'s' if len(users) > 1 else ''} {', '.join(users)}" if users else ""
+    return Erasure(
+        (request,),
+        f"all interactions of the visitor{named}",
+        "Miso documents deletion by user id only: ask Miso in writing about what it holds under "
+        "the visitor's id without a user's, and about interactions that it was still processing.",
+    )
+
+
+def judge(answer: HttpAnswer) -> Verdict:
+    """Return the verdict on the deletion."""
+    return classify(answer, 0)
+
+
+FORGETTING = Forgetting(subjects, plan, judge)
