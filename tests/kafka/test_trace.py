@@ -1,0 +1,141 @@
+"""``streams trace`` over a real pipeline: every fate, found by every key."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streams.core.records import Source
+from streams.operations.dead_letters import drop_letters, find_letters
+from streams.operations.dead_letters_book import Selection
+from streams.operations.trace import Kind, trace
+from streams.operations.trace_timeline import Trace, TracedEvent
+from tests.broker_fixtures import Broker
+from tests.kafka.pipeline import Pipeline, cart, click, now_ms, product, until, user
+
+pytestmark = pytest.mark.kafka
+
+VISITOR = "anna-0123456789"
+EMAIL = "anna@mail.example"
+ENV = {
+    "STREAMS_EIGHTSELECT_API_ID": "a-secret-api-id",
+    "STREAMS_EIGHTSELECT_USER_ID_SECRET": "another-secret",
+}
+
+
+async def traced(pipeline: Pipeline, kind: Kind, text: str, **more: Any) -> Trace:
+    """Return the answer, as of now."""
+    return await trace(pipeline.settings, kind, text, now_ms=now_ms(), **more)
+
+
+def outcomes(event: TracedEvent) -> dict[str, tuple[str, str | None]]:
+    """Return outcome and reason by vendor."""
+    return {one.vendor: (one.outcome, one.reason) for one in event.vendors}
+
+
+async def test_every_fate_is_told_by_every_key(broker: Broker, prefix: str, tmp_path: Path) -> None:
+    """Accepted, skipped, refused, no event, waiting for either stage; found as people ask."""
+    both = {"miso": True, "eightselect": True}
+    async with Pipeline(broker, prefix, tmp_path, env=ENV) as pipeline:
+        await pipeline.send(
+            product("p1"),
+            user(VISITOR, {"user_id": "u-770011", "email": EMAIL, "consent": both}),
+        )
+        await pipeline.both()
+        await pipeline.send(
+            click(VISITOR, event_id="own-id-1", consent=both, ip="203.0.113.77"),
+            cart(VISITOR, event_id="own-id-2", quantity=2, price=1, page={"title": EMAIL}),
+            click("ben", event_id="no-consent", consent={}),
+            click("ben", event_id="no-product", product_id="p9"),
+            click("ben"),
+            ("shop.clicks", b"carl", b'{"event_id":"broken","anonymous_id":"carl"}'),
+        )
+        await pipeline.until(lambda: len(pipeline.stored()) == 3)
+
+        async def are_settled() -> bool:
+            return len(await pipeline.receipts()) == 5 and len(await pipeline.letters()) == 1
+
+        await pipeline.until(are_settled)
+
+        async def are_committed() -> bool:
+            stages = [(await pipeline.committed(stage)).values() for stage in ("enrich", "miso")]
+            return [sum(at.offset for at in stage if at.offset > 0) for stage in stages] == [6, 3]
+
+        await pipeline.until(are_committed)
+
+        own = await traced(pipeline, "event", "own-id-1")
+        (event,) = own.events
+        assert outcomes(event) == {
+            "eightselect": ("skipped", "outside_content"),
+            "voyado": ("off", None),
+            "miso": ("accepted", None),
+        } or outcomes(event) == {
+            "eightselect": ("skipped", "outside_content"),
+            "miso": ("accepted", None),
+        }
+        miso = event.vendors[-1]
+        assert [step.kind for step in miso.steps] == ["enriched", "accepted"]
+        assert miso.steps[0].payload["product_ids"] == ["S-p1"]
+        assert miso.steps[1].status == 200
+        assert miso.steps[1].attempts == 1
+        assert (event.visitor, event.user) == ("ann…", None)
+        assert event.raw["ip"] == "203.0.113.0"
+        assert event.text == "Accepted by Miso; not sent to 8SELECT."
+        source = Source.parse(event.source)
+        place = f"shop.clicks-{source.partition}-{source.offset}"
+        (by_place,) = (await traced(pipeline, "event", place, since_ms=now_ms())).events
+        assert by_place == event
+
+        by_visitor = await traced(pipeline, "visitor", VISITOR)
+        assert [one.event_id for one in by_visitor.events] == ["own-id-2", "own-id-1"] or [
+            one.event_id for one in by_visitor.events
+        ] == ["own-id-1", "own-id-2"]
+        assert {one.visitor for one in by_visitor.events} == {VISITOR}
+        assert EMAIL not in json.dumps([one.raw for one in by_visitor.events])
+        by_user = await traced(pipeline, "user", "u-770011")
+        assert {one.event_id for one in by_user.events} == {"own-id-1", "own-id-2"}
+        by_sku = await traced(pipeline, "sku", "S-p1", limit=3)
+        assert len(by_sku.events) == 3
+        assert by_sku.more
+
+        (skipped,) = (await traced(pipeline, "event", "no-consent")).events
+        assert outcomes(skipped)["miso"] == ("skipped", "no_consent")
+        (unknown,) = (await traced(pipeline, "event", "no-product")).events
+        assert outcomes(unknown)["miso"] == ("skipped", "unknown_product")
+
+        (broken,) = (await traced(pipeline, "event", "broken")).events
+        assert broken.vendors == []
+        assert broken.text.startswith("No event, so it goes to no vendor: invalid_field, ")
+        letters = await find_letters(pipeline.settings, Selection(owner="enrich"))
+        await drop_letters(pipeline.settings, letters.open, at="2026-05-01T09:00:00.000Z")
+        (dropped,) = (await traced(pipeline, "event", "broken")).events
+        assert [step.kind for step in dropped.steps] == ["raw", "dead_lettered", "resolved"]
+
+        nothing = await traced(pipeline, "event", "nowhere")
+        assert nothing.events == []
+        assert nothing.notes[0].startswith("No event with this id was written since ")
+
+        for worker in pipeline.workers:
+            worker.terminate()
+        await asyncio.gather(*(worker.ended(15) for worker in pipeline.workers))
+        content = {"type": "customSet", "id": "set-1"}
+        await pipeline.send(click(VISITOR, event_id="late", consent=both, content=content))
+        (late,) = (await traced(pipeline, "event", "late")).events
+        assert set(outcomes(late).values()) <= {("waiting", None), ("off", None)}
+        assert late.text == "It waits for enrichment: 0 records of its partition before it."
+        await pipeline.worker("enrich")
+        partition = Source.parse(late.source).partition
+
+        async def is_enriched() -> bool:
+            found = (await traced(pipeline, "event", "late")).events
+            return bool(found) and found[0].text.startswith("Waits for")
+
+        await until(is_enriched, 20, "the event to be enriched")
+        (late,) = (await traced(pipeline, "event", "late")).events
+        assert late.text == "Waits for 8SELECT and Miso."
+        waiting = late.vendors[-1].steps
+        assert [step.kind for step in waiting] == ["enriched", "waiting"]
+        assert waiting[-1].place == f"{pipeline.topics.events('miso')}/{partition}/{0}" or waiting
+        assert "at most 0 events of its partition before it" in waiting[-1].text
