@@ -139,6 +139,7 @@ class Reporter:
             vendor=self._vendor(now_ms),
             notes=dict(tally.notes) | self._malformed_rows(),
             expired=dict(app.logic.expired()),
+            users_read=self._users_read(),
             memory_bytes=_memory_bytes(),
             age_seconds=tally.ages(),
             accepted_rate=round(self._accepted.per_second, 2),
@@ -221,6 +222,15 @@ class Reporter:
             return None
         share = quota.per_second(self._clock())
         return QuotaUse(round(self._turns.per_second, 2), round(share, 2), quota.limit)
+
+    def _users_read(self) -> dict[int, int]:
+        """Return, by partition, up to which offset this worker obeys what users want."""
+        recovery = self._app.tables._recovery
+        if recovery is None or "users" not in self._app.tables:
+            return {}
+        topic = self._app.tables["users"]._topic_name
+        read = recovery.active_offsets.items()
+        return {tp.partition: at for tp, at in read if tp.topic == topic and at is not None}
 
     def _malformed_rows(self) -> dict[str, int]:
         """Return, by table, how many keys have had a row that could not be read."""

@@ -128,6 +128,8 @@ class WorkerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Oddities that stop nothing, by name: fields left out, clocks that ran ahead."""
     expired: dict[str, int] = {}
     """By topic: records that retention deleted before they were read."""
+    users_read: dict[int, int] = {}
+    """By partition of ``shop.users``: the offset of the newest row or tombstone that is obeyed."""
     memory_bytes: int = 0
     age_seconds: dict[str, float] = {}
     """Event to settled, by ``p50``, ``p95``."""
