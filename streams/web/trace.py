@@ -1,0 +1,119 @@
+"""``/api/trace``: where is my event, line by line: how far the search is, then the answer.
+
+Each line is one JSON object: ``{"progress": {"step", "read", "total"}}`` about twice a second, and
+at the end ``{"trace": …}`` (``operations/trace_timeline.py``) or ``{"error": sentence}``.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC
+from typing import Any, get_args
+
+import msgspec
+from aiohttp import web
+
+from streams.core.errors import StreamsError
+from streams.core.moments import read_moment
+from streams.operations.trace import DEFAULT_WINDOW_MS, MAX_ASKED_CHARS, Kind, trace
+from streams.operations.trace_timeline import Trace
+from streams.settings import Settings
+
+log = logging.getLogger("streams.web")
+
+PROGRESS_SECONDS = 0.5
+MAX_SECONDS = 300.0
+"""A search that nobody could wait for any longer."""
+EVENTS = 50
+
+Tracer = Callable[..., Awaitable[Trace]]
+
+
+class Traces:
+    """The handler; one search at a time in a worker, since each reads a lot."""
+
+    def __init__(
+        self, settings: Settings, wall_ms: Callable[[], int], tracer: Tracer = trace
+    ) -> None:
+        self._settings = settings
+        self._wall_ms = wall_ms
+        self._trace = tracer
+        self._is_busy = False
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Search for what the query names, for as long as the client listens."""
+        asked = [(kind, request.query[kind]) for kind in get_args(Kind) if request.query.get(kind)]
+        now_ms = self._wall_ms()
+        if len(asked) != 1 or len(asked[0][1]) > MAX_ASKED_CHARS:
+            return _refusal(400, "Name one of event, visitor, user and sku, and since if you like.")
+        try:
+            since = request.query.get("since")
+            # Without an offset, times are read as UTC: whose clock is meant nobody can tell here.
+            since_ms = read_moment(since, now_ms, UTC) if since else now_ms - DEFAULT_WINDOW_MS
+        except ValueError as problem:
+            return _refusal(400, f"since: {problem}.")
+        if self._is_busy:
+            return _refusal(429, "This worker is searching for something else: try again soon.")
+        self._is_busy = True
+        try:
+            return await self._search(request, asked[0], now_ms, since_ms)
+        finally:
+            self._is_busy = False
+
+    async def _search(
+        self, request: web.Request, asked: tuple[Any, str], now_ms: int, since_ms: int
+    ) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        await response.prepare(request)
+        told: dict[str, Any] = {"step": "connecting", "read": 0, "total": 0}
+
+        def tell(step: str, read: int, total: int) -> None:
+            told.update(step=step, read=read, total=total)
+
+        kind, text = asked
+        search = asyncio.ensure_future(
+            self._trace(
+                self._settings,
+                kind,
+                text,
+                now_ms=now_ms,
+                since_ms=since_ms,
+                limit=EVENTS,
+                tell=tell,
+            )
+        )
+        try:
+            async with asyncio.timeout(MAX_SECONDS):
+                while not search.done():
+                    # Writing is what tells that the client has gone.
+                    await _write(response, {"progress": told})
+                    await asyncio.wait([search], timeout=PROGRESS_SECONDS)
+            await _write(response, _said(search))
+        except TimeoutError:
+            await _write(response, {"error": f"The search took more than {MAX_SECONDS:.0f} s."})
+        except ConnectionError:
+            pass  # nobody listens any more, so nobody is to be told
+        finally:
+            search.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await search
+        return response
+
+
+def _said(search: "asyncio.Future[Trace]") -> dict[str, Any]:
+    error = search.exception()
+    if error is None:
+        return {"trace": search.result()}
+    if isinstance(error, StreamsError):
+        return {"error": str(error)}
+    log.error("a trace failed", exc_info=error)
+    return {"error": "The search failed by a fault of ours; the worker's log says more."}
+
+
+async def _write(response: web.StreamResponse, line: dict[str, Any]) -> None:
+    await response.write(msgspec.json.encode(line) + b"\n")
+
+
+def _refusal(status: int, sentence: str) -> web.Response:
+    return web.json_response({"error": sentence}, status=status)
