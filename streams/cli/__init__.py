@@ -17,6 +17,7 @@ from streams.cli import (
     check,
     control,
     dead_letters,
+    forget,
     produce,
     reasons,
     sandbox,
@@ -63,6 +64,7 @@ app.command("trace")(trace.trace)
 app.command("check")(check.check)
 app.command("pause")(control.pause)
 app.command("resume")(control.resume)
+app.command("forget")(forget.forget)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(topics.app, name="topics")
 app.command("produce")(produce.produce)

@@ -105,7 +105,7 @@ class VendorWord:
     problem: str = ""
     """FAILED only: why, and what to do."""
     by_hand: str = ""
-    """What no request can do, and whom to ask."""
+    """What no request can do, and whom to ask; empty where the vendor is off and got nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ async def erase(
             erasure.what if done is Done.DELETED else "",
             requests,
             mask_secrets(problem, secrets),
-            erasure.by_hand,
+            erasure.by_hand if has_credentials or there.accepted else "",
         )
 
     if vendor.forgetting is None:

@@ -1,0 +1,136 @@
+"""``streams forget VISITOR``: the tombstone, what waits is stopped, deletion at the vendors."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streams.cli.terminal import plain, reading_progress
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from streams.operations.forget_report import Report, VendorWord
+    from streams.operations.forget_survey import Survey
+    from streams.settings import Settings
+
+
+def forget(
+    visitor: Annotated[str, typer.Argument(metavar="VISITOR", help="The anonymous_id.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The report as one JSON object.")] = False,
+) -> None:
+    """Forget a visitor: nothing older is sent any more, and vendors are asked to delete.
+
+    Writes the visitor's tombstone to shop.users, waits until the running workers have read it, and
+    asks those vendors to delete that offer it. Says what was done, what has to be done by hand,
+    and what stays on the topics until when. It cannot be undone; it can be repeated. What comes
+    later, with a consent of its own, is sent anew. Exit code 1: something is left to do by
+    running it again.
+    """
+    import asyncio
+    import sys
+
+    from streams.core.errors import SettingsError
+    from streams.operations.forget import forget as carry_out
+    from streams.operations.forget_survey import survey
+    from streams.settings import load_settings
+    from streams.telemetry import setup_logging
+
+    if not yes and not sys.stdin.isatty():
+        raise SettingsError(
+            ["Forgetting asks first, and there is no terminal: give --yes to forget."]
+        )
+    settings = load_settings()
+    # What goes wrong ends in a sentence; a client's retries are not news.
+    setup_logging(stream=sys.stderr, level="ERROR", secrets=settings.secrets())
+    with reading_progress() as tell:
+        found = asyncio.run(survey(settings, visitor, tell=tell))
+    for line in survey_lines(settings, found):
+        typer.echo(line, err=True)
+    if not yes and not typer.confirm("Forget?", err=True):
+        typer.echo("Nothing was changed.", err=True)
+        raise typer.Exit(1)
+
+    def say(words: str) -> None:
+        typer.echo(f"… {words}", err=True)
+
+    with reading_progress() as tell:
+        report = asyncio.run(carry_out(settings, found, tell=tell, say=say))
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(report.to_json(), indent=2).replace("\x7f", "\\u007f"))
+    else:
+        typer.echo("\n".join(report_lines(report)))
+    if not report.complete:
+        raise typer.Exit(1)
+
+
+def survey_lines(settings: "Settings", found: "Survey") -> list[str]:
+    """Return what is known of the visitor and what will be done; no control character is left."""
+    from streams.vendors import VENDORS
+
+    traces = found.traces
+    records = sum(held.records for held in traces.held.values())
+    if records:
+        topics = _count(len(traces.held), "topic")
+        lines = [f"Visitor {traces.visitor}: {_count(records, 'record')} on {topics}."]
+    else:
+        lines = [f"Nothing of the visitor {traces.visitor} lies on the topics: is the id right?"]
+    for key in found.vendors:
+        there, vendor = traces.at_vendor[key], VENDORS[key]
+        line = f"  {vendor.name}: {_count(len(there.accepted), 'event')} accepted"
+        if there.open:
+            line += f", {len(there.open):,} waiting, which will not be sent"
+        if vendor.forgetting is not None and settings.has_credentials(key):
+            erasure = vendor.forgetting.plan(traces.trail(key), settings.vendors[key])
+            line += f"; to be deleted: {erasure.what}" if erasure.what else ""
+        lines.append(f"{line}.")
+    lines.append("This cannot be undone.")
+    return [plain(line) for line in lines]
+
+
+def report_lines(report: "Report") -> list[str]:
+    """Return the report for a person; no control character is left in it."""
+    from streams.core.times import utc_text
+
+    lines = [f"Visitor {report.visitor}: tombstone written, {report.tombstone}.", "", "Workers"]
+    lines += [f"  {word.stage:<12} {word.sentence}" for word in report.stages]
+    lines += ["", "Vendors"]
+    for vendor in report.vendors:
+        lines += [f"  {vendor.name:<14} {sentence}" for sentence in vendor_sentences(vendor)]
+    lines += ["", "Still on the topics, which only retention deletes"]
+    for held in report.held:
+        until = held.note or f"gone by {utc_text(held.gone_by_ms or 0)[:16]}Z at the latest"
+        lines.append(f"  {held.topic}: {_count(held.records, 'record')}, {until}")
+    if not report.held:
+        lines.append("  nothing but the tombstone")
+    done = "Everything that could be done is done."
+    left = "Something is left to do: see above, then run this again."
+    return [plain(line) for line in [*lines, "", done if report.complete else left]]
+
+
+def vendor_sentences(word: "VendorWord") -> "Sequence[str]":
+    """Return what became of the visitor at one vendor."""
+    from streams.operations.forget_report import Done
+
+    known = _count(word.accepted, "event")
+    match word.done:
+        case Done.DELETED:
+            said = [f"deleted {word.deleted} ({known} of the relay known there)."]
+        case Done.FAILED:
+            said = [f"NOT deleted. {word.problem}"]
+        case _:
+            said = [f"nothing to delete by a request ({known} of the relay known there)."]
+    if word.waiting:
+        said.append(
+            f"{_count(word.waiting, 'event')} without an outcome: stopped when the turn comes. Run "
+            "this again then, in case a request was just under way."
+        )
+    if word.by_hand:
+        said.append(f"by hand: {word.by_hand}")
+    return said
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
