@@ -7,6 +7,7 @@ from streams.core.dead_letter import without_values
 from streams.core.masking import masked_text
 from streams.core.records import DeadLetter
 from streams.core.snapshot import Cause
+from streams.metrics import AGE_SECONDS, Histogram
 
 AGE_SAMPLES = 2_000
 RATE_SECONDS = 10
@@ -49,6 +50,8 @@ class Tally:
         self._examples: dict[tuple[str | None, str, str], str] = {}
         self.repeats = 0
         """Vendor records that were recognised as repeats and not sent."""
+        self.age_seconds = Histogram(AGE_SECONDS)
+        """From an event to its acceptance."""
         self._ages: deque[float] = deque(maxlen=AGE_SAMPLES)
         self._rate = Rate()
 
@@ -57,9 +60,10 @@ class Tally:
         """Events that have their outcome."""
         return self.accepted + self.skipped.total() + self.dead_lettered.total()
 
-    def note_ages(self, seconds: Sequence[float]) -> None:
-        """Take how old events were when they were accepted."""
+    def note_ages(self, seconds: Sequence[float], of: int | None = None) -> None:
+        """Take how old events were when they were accepted; ``of`` so many these are a sample."""
         self._ages.extend(seconds)
+        self.age_seconds.observe_sample(seconds, len(seconds) if of is None else of)
 
     def ages(self) -> dict[str, float]:
         """Return p50 and p95 in seconds of the newest accepted events; empty without any."""

@@ -15,6 +15,7 @@ from streams.delivery.lanes import Lane
 from streams.delivery.quota import Quota
 from streams.delivery.strand import Item
 from streams.delivery.turnstile import Turnstile
+from streams.metrics import REQUEST_SECONDS, Histogram
 from streams.vendors.base import HttpAnswer, HttpRequest, Parcel, Vendor
 
 log = logging.getLogger("streams.delivery")
@@ -96,6 +97,7 @@ class Line:
         self.is_quiet = False
         """No request is begun: the worker settles what is under way."""
         self.requests_by_status: Counter[str] = Counter()
+        self.request_seconds = Histogram(REQUEST_SECONDS)
         self.exchanges = Exchanges()
 
     async def converse(self, batch: MicroBatch[Item], lane: Lane) -> Talk:
@@ -171,7 +173,9 @@ class Line:
     async def _ask(self, request: HttpRequest) -> HttpAnswer:
         began = self._clock()
         answer = await self._sender.send(request)
-        self.exchanges.note(request, answer, began, self._clock())
+        ended = self._clock()
+        self.exchanges.note(request, answer, began, ended)
+        self.request_seconds.observe(ended - began)
         status = "none" if answer.status is None else str(answer.status)
         self.requests_by_status[status] += 1
         return answer

@@ -81,6 +81,19 @@ class RetentionWatch:
         """Return what is to be announced now, a sentence a topic."""
         return [found.sentence() for found in self._closing()]
 
+    def used(self) -> dict[str, float]:
+        """Return, by topic, how old its oldest unsettled record is, as a part of its retention."""
+        consumer = self._app._consumer
+        found = dict.fromkeys(self._retention_ms, 0.0)
+        if consumer is None:
+            return found
+        now_ms = int(time() * 1000)
+        for tp, record in oldest_by_partition(consumer).items():
+            if tp.topic in found:
+                part = (now_ms - record.timestamp) / max(1, self._retention_ms[tp.topic])
+                found[tp.topic] = max(found[tp.topic], part)
+        return found
+
     async def run(self) -> None:
         """Read the topics' retention again and again, and log what it threatens once an hour."""
         read_at = -READ_SECONDS
