@@ -14,6 +14,7 @@ from streams.core.errors import SettingsError, SetupError
 from streams.core.topics import Topics
 from streams.engine.connection import client_options
 from streams.operations.dead_letters_book import (
+    DROPPED,
     ENRICH,
     Letter,
     LetterBook,
@@ -28,7 +29,6 @@ from streams.vendors import VENDORS
 OWNERS = (ENRICH, *VENDORS)
 """Whose letters there are, in the order in which they are read."""
 
-DROPPED = "dropped"
 _WRITTEN_AT_ONCE = 1_000
 
 
@@ -37,6 +37,8 @@ class Found:
     """What a selection of letters came to."""
 
     open: list[Letter] = field(default_factory=list)
+    of_run: list[Letter] = field(default_factory=list)
+    """Those that the named run has closed."""
     resolved: Counter[str] = field(default_factory=Counter)
     """Selected letters that are closed, by what was done about them."""
     unreadable: Counter[str] = field(default_factory=Counter)
@@ -65,10 +67,15 @@ def topic_of(owner: str, topics: Topics) -> str:
 
 
 async def find_letters(
-    settings: Settings, selection: Selection, *, tell: Tell | None = None
+    settings: Settings,
+    selection: Selection,
+    *,
+    closed_by: str | None = None,
+    tell: Tell | None = None,
 ) -> Found:
     """Read the topics that the selection is about and return which letters are open.
 
+    ``closed_by``: a run whose letters are wanted, too, although they are closed.
     Raises SettingsError for an owner that there is none of, SetupError for a broker that does not
     answer or a topic that is missing (one of a vendor that is off may be missing unless named).
     """
@@ -92,6 +99,8 @@ async def find_letters(
                     found.open.append(letter)
                 else:
                     found.resolved[letter.closed] += 1
+                    if closed_by is not None and letter.closed_by == closed_by:
+                        found.of_run.append(letter)
     return found
 
 
@@ -105,7 +114,7 @@ async def read_whole(settings: Settings, letters: Sequence[Letter], take: Take) 
         return gone
     async with (
         connect(settings.kafka) as reader,
-        aclosing(_newest_copies(reader, letters)) as copies,
+        aclosing(newest_copies(reader, letters)) as copies,
     ):
         async for letter, record in copies:
             if record is None:
@@ -134,7 +143,7 @@ async def drop_letters(settings: Settings, letters: Sequence[Letter], *, at: str
     )
     async with (
         connect(settings.kafka) as reader,
-        aclosing(_newest_copies(reader, letters)) as copies,
+        aclosing(newest_copies(reader, letters)) as copies,
     ):
         try:
             await producer.start()
@@ -199,7 +208,7 @@ async def _read(
                 found.examples.setdefault(tp.topic, f"{where}: {error}")
 
 
-async def _newest_copies(
+async def newest_copies(
     reader: LogReader, letters: Iterable[Letter]
 ) -> AsyncGenerator[tuple[Letter, ConsumerRecord | None], None]:
     """Yield each letter with the record of its newest copy; None where retention has deleted it."""

@@ -14,6 +14,9 @@ from streams.core.times import MAX_MS, utc_text
 from streams.core.topics import Topics
 from streams.operations.dead_letters_fixes import likely_fix
 
+RESENT, DROPPED = "resent", "dropped"
+"""What resolutions say was done."""
+
 ENRICH = "enrich"
 """Whose letters lie on ``enrich.dead-letters``: they are about no vendor."""
 
@@ -100,6 +103,10 @@ class Letter:
     status: int | None
     closed: str | None = None
     """The action that resolved it; None: it is open."""
+    closed_by: str | None = None
+    """The run that resolved it, if it was one."""
+    newest: _Facts | None = None
+    """What the newest of several copies says, with its Kafka time in ``last_ms``."""
 
     @property
     def fix(self) -> str:
@@ -116,7 +123,7 @@ class LetterBook:
         self._topics = topics
         self._open: dict[LetterSource, Letter] = {}
         self._at: dict[tuple[int, int], Letter] = {}
-        self._resolved_ahead: dict[tuple[int, int], str] = {}
+        self._resolved_ahead: dict[tuple[int, int], tuple[str, str | None]] = {}
         self.letters: list[Letter] = []
         """Open and closed, in the order in which they were first seen."""
 
@@ -149,10 +156,11 @@ class LetterBook:
             letter.position = position
             letter.copies += 1
             letter.last_ms = max(letter.last_ms, kafka_ms)
+            letter.newest = facts
         self._at[partition, offset] = letter
-        action = self._resolved_ahead.pop((partition, offset), None)
-        if action is not None:
-            self._close(letter, action)
+        ahead = self._resolved_ahead.pop((partition, offset), None)
+        if ahead is not None:
+            self._close(letter, position, *ahead)
 
     def _enter(
         self, position: Position, source: LetterSource, kafka_ms: int, facts: _Facts
@@ -185,18 +193,33 @@ class LetterBook:
             raise UnreadableLetterError("a resolution of a letter of another topic")
         said = resolution.get("action")
         action = said if type(said) is str else "resolved"
+        run = resolution.get("run_id")
+        run_id = run if type(run) is str else None
         letter = self._at.get((position.partition, position.offset))
         if letter is not None:
-            self._close(letter, action)
+            self._close(letter, position, action, run_id)
         elif position.partition != partition:
             # Written by another tool to another partition, which may be read first.
-            self._resolved_ahead[position.partition, position.offset] = action
+            self._resolved_ahead[position.partition, position.offset] = action, run_id
         # Otherwise retention has deleted the letter, or it lies before what is read.
 
-    def _close(self, letter: Letter, action: str) -> None:
-        if letter.closed is None:
-            letter.closed = action
-            del self._open[letter.source]
+    def _close(self, letter: Letter, position: Position, action: str, run_id: str | None) -> None:
+        """Close a letter with all its copies; one that was sent again, up to this position.
+
+        A later copy may be that of an event that failed again before the note was written: it is
+        a letter of its own, and open.
+        """
+        if letter.closed is not None:
+            return
+        newest, facts, last_ms = letter.position, letter.newest, letter.last_ms
+        letter.closed, letter.closed_by = action, run_id
+        del self._open[letter.source]
+        is_later = newest.partition == position.partition and newest.offset > position.offset
+        if action == RESENT and is_later and facts is not None:
+            letter.position, letter.copies = position, letter.copies - 1
+            self._at[newest.partition, newest.offset] = self._enter(
+                newest, letter.source, last_ms, facts
+            )
 
 
 @dataclass(frozen=True, slots=True)
