@@ -16,11 +16,8 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from streams.agents.report import Reporter
-from streams.agents.tally import Tally
 from streams.core.outcome import Outcome
 from streams.core.snapshot import WorkerSnapshot
-from streams.delivery.courier import Courier
-from streams.engine.app import StageApp
 from streams.metrics import CATALOGUE, ENRICH, STATES, Histogram
 
 Values = Mapping[tuple[str, ...], float]
@@ -30,12 +27,7 @@ Values = Mapping[tuple[str, ...], float]
 class WorkerCollector(Collector):
     """One worker's share of the catalogue; a metric without values is left out."""
 
-    def __init__(
-        self, app: StageApp, tally: Tally, courier: Courier | None, reporter: Reporter
-    ) -> None:
-        self._app = app
-        self._tally = tally
-        self._courier = courier
+    def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
 
     def describe(self) -> Iterable[Metric]:
@@ -53,13 +45,14 @@ class WorkerCollector(Collector):
         for name in CATALOGUE:
             if values := found.get(name):
                 yield _family(name, values)
-        if self._courier is not None:
-            stage = self._app.stage
-            yield _histogram("streams_request_seconds", stage, self._courier.line.request_seconds)
-            yield _histogram("streams_event_age_seconds", stage, self._tally.age_seconds)
+        courier, ages = self._reporter.courier, self._reporter.tally.age_seconds
+        if courier is not None:
+            vendor = snapshot.stage
+            yield _histogram("streams_request_seconds", vendor, courier.line.request_seconds)
+            yield _histogram("streams_event_age_seconds", vendor, ages)
 
     def _outcomes(self, snapshot: WorkerSnapshot) -> dict[str, Values]:
-        tally, stage = self._tally, snapshot.stage
+        tally, stage = self._reporter.tally, snapshot.stage
         events: dict[tuple[str, ...], float] = {}
         letters: dict[tuple[str, ...], float] = {}
         for (vendor, reason, _), count in tally.causes.items():
@@ -83,20 +76,21 @@ class WorkerCollector(Collector):
         return {"streams_events_total": events, "streams_dead_letters_total": letters}
 
     def _of_objects(self, snapshot: WorkerSnapshot) -> dict[str, Values]:
-        tables = self._app.tables.values()
+        app, courier = self._reporter.app, self._reporter.courier
+        tables = app.tables.values()
         found: dict[str, Values] = {
             "streams_table_rows": {(table.name,): len(table) for table in tables},
             "streams_malformed_rows": {
                 (table.name,): len(table.malformed_keys) for table in tables
             },
             "streams_retention_used_ratio": {
-                (topic,): ratio for topic, ratio in self._app.retention.used().items()
+                (topic,): ratio for topic, ratio in app.retention.used().items()
             },
         }
-        if self._courier is not None:
+        if courier is not None:
             vendor = snapshot.stage
-            found["streams_requests_under_way"] = {(vendor,): self._courier.under_way}
-            found["streams_repeats_total"] = {(vendor,): self._tally.repeats}
+            found["streams_requests_under_way"] = {(vendor,): courier.under_way}
+            found["streams_repeats_total"] = {(vendor,): self._reporter.tally.repeats}
         return found
 
 

@@ -62,9 +62,9 @@ class Reporter:
         secrets: Callable[[], Sequence[str]] = tuple,
     ) -> None:
         """Take the seams; ``secrets`` returns what must never be shown."""
-        self._app = app
-        self._tally = tally
-        self._courier = courier
+        self.app = app
+        self.tally = tally
+        self.courier = courier
         self._slot = slot
         self._status_topic = status_topic
         self._wall_ms = wall_ms
@@ -81,7 +81,7 @@ class Reporter:
 
     def not_ready(self) -> list[str]:
         """Return why this worker does not process events yet, one sentence each."""
-        app = self._app
+        app = self.app
         consumer = app._consumer
         if consumer is None or consumer._thread._consumer is None or not self._produces():
             return ["The broker is not reached yet."]
@@ -96,7 +96,7 @@ class Reporter:
 
     def recovering_rows(self) -> int | None:
         """Return how many rows of tables are still to be read; None where none are being read."""
-        consumer, recovery = self._app._consumer, self._app.tables._recovery
+        consumer, recovery = self.app._consumer, self.app.tables._recovery
         if consumer is None or consumer._thread._consumer is None or recovery is None:
             return None
         if not recovery.in_recovery or not consumer.assignment():
@@ -105,7 +105,7 @@ class Reporter:
 
     def snapshot(self) -> WorkerSnapshot:
         """Return the worker's state as it is now."""
-        app, tally, now_ms = self._app, self._tally, self._wall_ms()
+        app, tally, now_ms = self.app, self.tally, self._wall_ms()
         not_ready = self.not_ready()
         partitions: dict[str, list[int]] = {}
         lags, waiting = self._lag(), {}
@@ -161,7 +161,7 @@ class Reporter:
             self._sample()
             if self._produces():
                 try:
-                    written = await self._app.kafka_producer.send(
+                    written = await self.app.kafka_producer.send(
                         self._status_topic,
                         key=self.worker.encode(),
                         value=encode_snapshot(self.snapshot()),
@@ -173,7 +173,7 @@ class Reporter:
 
     def _sample(self) -> None:
         """Look once at what only its change over time says."""
-        now, tally, courier = self._clock(), self._tally, self._courier
+        now, tally, courier = self._clock(), self.tally, self.courier
         self._rate = tally.sample_rate(now)
         self._accepted.sample(now, tally.accepted)
         self._settled.sample(now, tally.settled)
@@ -189,17 +189,17 @@ class Reporter:
         """Take this worker out of the status topic, as far as the broker answers in time."""
         if self._produces():
             with contextlib.suppress(Exception):
-                await self._app.kafka_producer.send_and_wait(
+                await self.app.kafka_producer.send_and_wait(
                     self._status_topic, key=self.worker.encode(), value=None
                 )
 
     def _produces(self) -> bool:
-        producer = self._app._producer
+        producer = self.app._producer
         return producer is not None and producer._producer is not None
 
     def _totals(self) -> Totals:
-        tally = self._tally
-        requests: Any = {} if self._courier is None else self._courier.line.requests_by_status
+        tally = self.tally
+        requests: Any = {} if self.courier is None else self.courier.line.requests_by_status
         return Totals(
             events=tally.events,
             accepted=tally.accepted,
@@ -210,14 +210,14 @@ class Reporter:
 
     def _lag(self) -> Counter[str]:
         by_topic: Counter[str] = Counter()
-        consumer = self._app._consumer
+        consumer = self.app._consumer
         if consumer is not None and consumer._thread._consumer is not None:
             for tp, records in lag(consumer).items():
                 by_topic[tp.topic] += records
         return by_topic
 
     def _quota(self) -> QuotaUse | None:
-        quota = None if self._courier is None else self._courier.line.quota
+        quota = None if self.courier is None else self.courier.line.quota
         if quota is None:
             return None
         share = quota.per_second(self._clock())
@@ -225,23 +225,23 @@ class Reporter:
 
     def _users_read(self) -> dict[int, int]:
         """Return, by partition, up to which offset this worker obeys what users want."""
-        recovery = self._app.tables._recovery
-        if recovery is None or "users" not in self._app.tables:
+        recovery = self.app.tables._recovery
+        if recovery is None or "users" not in self.app.tables:
             return {}
-        topic = self._app.tables["users"]._topic_name
+        topic = self.app.tables["users"]._topic_name
         read = recovery.active_offsets.items()
         return {tp.partition: at for tp, at in read if tp.topic == topic and at is not None}
 
     def _malformed_rows(self) -> dict[str, int]:
         """Return, by table, how many keys have had a row that could not be read."""
-        tables = self._app.tables.values()
+        tables = self.app.tables.values()
         counts = {f"malformed_rows:{table.name}": len(table.malformed_keys) for table in tables}
         return {name: count for name, count in counts.items() if count}
 
     def _vendor(self, now_ms: int) -> VendorStatus | None:
-        if self._courier is None:
+        if self.courier is None:
             return None
-        now, line = self._clock(), self._courier.line
+        now, line = self._clock(), self.courier.line
         gate, reason = line.gate, line.gate.reason
         if line.quota is not None and not reason:
             reason = self._flow.sentence(line.quota.per_second(now))
