@@ -30,7 +30,7 @@ from streams.operations.topics import required_topics
 from streams.settings import ENRICH, Settings, SourceSettings
 from streams.vendors import VENDORS, plan_for
 from streams.vendors.base import VendorSettings
-from streams.web import health
+from streams.web.build import open_site
 
 
 def run_stage(settings: Settings, stage: str, slot: int | None = None) -> int:
@@ -156,7 +156,6 @@ def _options(
 ) -> EngineOptions:
     group = group_id(settings.kafka.topic_prefix, stage)
     reads = read_topics(settings.topics, stage)
-    token = settings.web.token
     return EngineOptions(
         stage=stage,
         group=group,
@@ -166,7 +165,6 @@ def _options(
         topics=tuple(partitions),
         web_host=settings.web.host,
         web_port=settings.web_port(stage, slot),
-        web_middlewares=(health.token_guard(token.get_secret_value() if token else None),),
         chunk_records=settings.enrich.chunk_records,
     )
 
@@ -189,7 +187,7 @@ def _reporter(
         joins=logic.joins if isinstance(logic, EnrichStage) else None,
         secrets=lambda: logic.keeper.secrets if isinstance(logic, SinkStage) else (),
     )
-    health.register(app, reporter)
+    open_site(app, settings, reporter, wall_ms=_wall_ms, clock=time.monotonic)
     return reporter
 
 

@@ -1,0 +1,110 @@
+"""Puts the web view together for one worker: settings in, pages on the app's server."""
+
+from collections.abc import Callable
+from typing import Any
+
+from faust.web.base import BlueprintManager
+from pydantic import SecretStr
+
+from streams.agents.metrics import WorkerCollector, registry_of
+from streams.agents.report import Reporter
+from streams.operations.control import set_paused
+from streams.operations.status_tail import StatusTail
+from streams.settings import Settings, variable
+from streams.vendors import VENDORS
+from streams.web import health
+from streams.web.dashboard import Dashboard
+from streams.web.guard import Guard
+from streams.web.letters import Letters
+from streams.web.metrics import MetricsPage
+from streams.web.site import Page, Site
+from streams.web.trace import Traces
+from streams.web.view import Frame
+
+
+def open_site(
+    app: Any,
+    settings: Settings,
+    reporter: Reporter,
+    *,
+    wall_ms: Callable[[], int],
+    clock: Callable[[], float],
+) -> None:
+    """Put every page on the app's web view, in place of Faust's own, behind the guard."""
+    app.web.blueprints = BlueprintManager()
+    health.register(app, reporter)
+    build_site(settings, reporter, wall_ms=wall_ms, clock=clock).install(app.web.web_app)
+
+
+def build_site(
+    settings: Settings,
+    reporter: Reporter,
+    *,
+    wall_ms: Callable[[], int],
+    clock: Callable[[], float],
+) -> Site:
+    """Return the pages of a worker with these settings."""
+    token = settings.web.token
+    tail = StatusTail(settings.kafka, settings.topics.status, wall_ms)
+    dashboard = Dashboard(
+        frame_of(settings),
+        tail.board,
+        own=reporter.snapshot,
+        refresh=tail.refresh,
+        silent_seconds=tail.silent_seconds,
+        wall_ms=wall_ms,
+        clock=clock,
+    )
+    secrets = settings.secrets()
+    letters = Letters(settings, wall_ms, lambda: secrets)
+
+    async def pause(vendor: str, paused: bool) -> str:
+        will = await set_paused(settings, vendor, paused)
+        name = VENDORS[vendor].name
+        if will.paused != paused:
+            return f"Somebody else has just said otherwise: {name} is as they want it."
+        return f"{name} is {'paused' if paused else 'resumed'}, for all its workers."
+
+    return Site(
+        dashboard,
+        Guard(
+            token.get_secret_value() if token else None,
+            settings.web.host,
+            lambda: wall_ms() / 1000,
+        ),
+        pause,
+        (
+            Page("GET", "/api/dead-letters", letters.groups),
+            Page("GET", "/api/dead-letters/example", letters.example),
+            Page("POST", "/api/dead-letters/drop", letters.drop),
+            Page("GET", "/api/trace", Traces(settings, wall_ms).answer),
+            Page("GET", "/metrics", MetricsPage(registry_of(WorkerCollector(reporter))).answer),
+        ),
+    )
+
+
+def frame_of(settings: Settings) -> Frame:
+    """Return what the dashboard has to know of the installation."""
+    return Frame(
+        vendors={key: VENDORS[key].name for key in settings.enabled_vendors()},
+        names={key: vendor.name for key, vendor in VENDORS.items()},
+        key_places={key: _key_place(settings, key) for key in settings.vendors},
+        prefix=settings.kafka.topic_prefix,
+        may_change=settings.web.token is not None,
+    )
+
+
+def _key_place(settings: Settings, vendor: str) -> str:
+    """Return where the vendor's key is set, as the end of a sentence."""
+    fields = type(settings.vendors[vendor]).model_fields
+    for name in VENDORS[vendor].credentials:
+        file = settings.secret_files.get(f"{vendor}.{name}")
+        if file is not None:
+            return f"{file}: the next probe reads it, within 10 s"
+        if name in fields and SecretStr in _types(fields[name].annotation):
+            return f"{variable(vendor, name)} and restart its workers"
+    return ""
+
+
+def _types(annotation: Any) -> tuple[Any, ...]:
+    return (annotation, *getattr(annotation, "__args__", ()))

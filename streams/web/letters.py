@@ -1,0 +1,141 @@
+"""Dead letters in the page: groups, one as an example, and dropping a group."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from streams.core.errors import SettingsError
+from streams.core.masking import masked_json, masked_text
+from streams.core.times import utc_text
+from streams.operations.dead_letters import drop_letters, find_letters, read_whole
+from streams.operations.dead_letters_book import Group, Letter, Selection, group
+from streams.settings import Settings
+from streams.web.guard import refusal
+
+DEFAULT_HOURS = 7 * 24
+MAX_HOURS = 90 * 24
+SHOWN_GROUPS = 100
+_HOUR_MS = 3_600_000
+
+
+class Letters:
+    """The handlers; one search at a time, since each reads whole topics."""
+
+    def __init__(
+        self, settings: Settings, wall_ms: Callable[[], int], secrets: Callable[[], tuple[str, ...]]
+    ) -> None:
+        self._settings = settings
+        self._wall_ms = wall_ms
+        self._secrets = secrets
+        self._one_at_a_time = asyncio.Lock()
+
+    async def groups(self, request: web.Request) -> web.StreamResponse:
+        """Return the open letters of the last ``hours`` by cause; ``vendor`` narrows it."""
+        hours = _hours(request.query.get("hours"))
+        selection = Selection(
+            owner=request.query.get("vendor") or None,
+            since_ms=self._wall_ms() - int(hours * _HOUR_MS),
+        )
+        found = await self._find(selection)
+        if found is None:
+            return _busy()
+        groups = group(found)
+        return web.json_response(
+            {
+                "since": selection.since_ms,
+                "groups": [self._shown(one) for one in groups[:SHOWN_GROUPS]],
+                "more_groups": max(0, len(groups) - SHOWN_GROUPS),
+            }
+        )
+
+    async def example(self, request: web.Request) -> web.StreamResponse:
+        """Return the newest letter of a group, masked."""
+        selection = _selection(request.query.get("vendor"), request.query.get("fingerprint"))
+        found = await self._find(selection)
+        if found is None:
+            return _busy()
+        shown: list[Any] = []
+
+        def take(_letter: Letter, value: bytes) -> None:
+            letter = msgspec.json.decode(value)
+            letter["record"] = _readable(letter.get("record"))
+            letter.pop("answer" if letter.get("answer") == letter.get("detail") else "", None)
+            shown.append(masked_json(letter, self._secrets()))
+
+        await read_whole(self._settings, [one.example for one in group(found)[:1]], take)
+        if not shown:
+            return refusal(404, "There is no open dead letter of this cause any more.")
+        return web.json_response({"letter": shown[0]})
+
+    async def drop(self, request: web.Request) -> web.StreamResponse:
+        """Drop the letters of a group that are not newer than the page has shown."""
+        asked = await _body(request)
+        selection = _selection(asked.get("vendor"), asked.get("fingerprint"))
+        until = asked.get("until")
+        if type(until) is not int:
+            raise SettingsError(["until: is missing; it says up to when letters were shown."])
+        found = await self._find(selection)
+        if found is None:
+            return _busy()
+        at = utc_text(self._wall_ms())
+        dropped = await drop_letters(
+            self._settings, [letter for letter in found if letter.last_ms <= until], at=at
+        )
+        return web.json_response({"dropped": len(dropped.letters), "gone": dropped.gone})
+
+    async def _find(self, selection: Selection) -> list[Letter] | None:
+        """Return the open letters; None while another search is under way."""
+        if self._one_at_a_time.locked():
+            return None
+        async with self._one_at_a_time:
+            return (await find_letters(self._settings, selection)).open
+
+    def _shown(self, one: Group) -> dict[str, Any]:
+        shown = one.to_json()
+        example = shown["example"]
+        example["detail"] = masked_text(example["detail"], self._secrets())
+        example["event_id"] = masked_text(example["event_id"], self._secrets())
+        return shown | {"until": one.example.last_ms, "open": f"{shown['open']:,}"}
+
+
+def _readable(record: object) -> object:
+    """Return a letter's record as JSON where it is some, so that its fields can be masked."""
+    if type(record) is not str:
+        return record
+    try:
+        return msgspec.json.decode(record)
+    except (msgspec.DecodeError, RecursionError):
+        return record[:1] and "(no JSON: use `streams dead-letters show`)"
+
+
+def _selection(owner: object, fingerprint: object) -> Selection:
+    if not isinstance(owner, str) or not isinstance(fingerprint, str) or not owner:
+        raise SettingsError(["vendor and fingerprint: both are needed."])
+    return Selection(owner=owner, fingerprint=fingerprint)
+
+
+async def _body(request: web.Request) -> dict[str, Any]:
+    try:
+        body = msgspec.json.decode(await request.read())
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        body = None
+    if type(body) is not dict:
+        raise SettingsError(["The body is to be a JSON object."])
+    return body
+
+
+def _hours(text: str | None) -> float:
+    try:
+        hours = float(text or DEFAULT_HOURS)
+    except ValueError:
+        hours = -1.0
+    if not 0 < hours <= MAX_HOURS:
+        raise SettingsError([f"hours: is to be a number up to {MAX_HOURS}."])
+    return hours
+
+
+def _busy() -> web.Response:
+    return refusal(429, "Another search of the dead letters is under way: try again in a moment.")

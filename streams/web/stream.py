@@ -1,0 +1,48 @@
+"""The page's data: one view, or a view a second as server-sent events."""
+
+from typing import Final
+
+from aiohttp import web
+
+from streams.web.dashboard import Dashboard
+from streams.web.guard import refusal
+
+MAX_VIEWERS = 50
+RECONNECT_MS = 2_000
+MAX_PULSES: Final = 900
+"""A stream ends after a quarter of an hour; the browser comes back and shows its cookie again."""
+
+
+class Stream:
+    """The handlers of ``/api/pipeline`` and ``/api/stream``."""
+
+    def __init__(self, dashboard: Dashboard) -> None:
+        self._dashboard = dashboard
+
+    async def pipeline(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002
+        """Return the view as of now, as JSON."""
+        return web.json_response(self._dashboard.current())
+
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        """Send the curves and a view at once, then views as they are made."""
+        dashboard = self._dashboard
+        if dashboard.viewers >= MAX_VIEWERS:
+            return refusal(503, f"{MAX_VIEWERS} pages are open here already.")
+        response = web.StreamResponse(
+            headers={"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
+        )
+        await response.prepare(request)
+        seen, samples = dashboard.pulse, -1
+        with dashboard.watching():
+            await response.write(b"retry: %d\n\n" % RECONNECT_MS)
+            try:
+                for _ in range(MAX_PULSES):
+                    seen, body = await dashboard.next_view(seen)
+                    taken, curves = dashboard.history()
+                    if taken != samples:
+                        samples = taken
+                        await response.write(b"event: history\ndata: " + curves + b"\n\n")
+                    await response.write(b"event: view\ndata: " + body + b"\n\n")
+            except ConnectionError:
+                pass  # whoever looked has gone
+        return response

@@ -1,0 +1,263 @@
+"""Snapshots of a pipeline in every mood, and a web view that shows them without any broker."""
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from msgspec.structs import replace
+
+from streams.core.snapshot import (
+    Cause,
+    JoinHealth,
+    LastRequest,
+    QuotaUse,
+    Totals,
+    VendorStatus,
+    Waiting,
+    WorkerSnapshot,
+)
+from streams.operations.status import StatusBoard
+from streams.web.dashboard import Dashboard
+from streams.web.guard import Guard
+from streams.web.history import SAMPLES, STEP_SECONDS
+from streams.web.site import Page, Site
+from streams.web.view import Frame, summaries
+
+NAMES = {"eightselect": "8SELECT", "voyado": "Voyado Engage", "miso": "Miso"}
+TOKEN = "a-token-for-tests"
+
+
+def now_ms() -> int:
+    """The present, in ms since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def enrich(now: int, /, **changes: Any) -> WorkerSnapshot:
+    """A worker of enrichment that reads 52 events a second."""
+    snapshot = WorkerSnapshot(
+        worker="enrich-shop-1-0",
+        stage="enrich",
+        slot=0,
+        host="shop-1",
+        pid=4711,
+        version="0.1.0",
+        at=now,
+        started_at=now - 5 * 3_600_000,
+        ready=True,
+        partitions={
+            "shop.clicks": [0, 1, 2, 3, 4, 5],
+            "shop.add-to-carts": [0, 1, 2, 3, 4, 5],
+            "shop.users": [0, 1, 2, 3, 4, 5],
+        },
+        lag={"shop.clicks": 3, "shop.add-to-carts": 0},
+        totals=Totals(events=941_203),
+        rate=52.3,
+        memory_bytes=412_000_000,
+        skipped_by_vendor={
+            "eightselect": {"outside_content": 610_288, "no_consent": 31_077},
+            "voyado": {"no_contact": 702_441, "no_consent": 31_077, "thinned": 0},
+            "miso": {"no_consent": 31_077, "unknown_product": 1_204},
+        },
+        causes=[Cause(None, "invalid_json", "m4qk7wzd", 12, "not json at position #")],
+        join=JoinHealth(
+            941_203,
+            702_441,
+            4_408,
+            1_204,
+            {
+                "user": ["product 10442 of visitor 7f3a… (e-41c2)"],
+                "product": ["product P-20931 of visitor 90ab… (e-9ad1)"],
+                "sku": ["product P-20931 of visitor 90ab… (e-9ad1)"],
+            },
+        ),
+        notes={"clock_ahead": 41, "left_out:price": 7},
+        versions={"clickstream-relay": "0.1.0", "python": "3.11.9", "aiokafka": "0.14.0"},
+    )
+    return replace(snapshot, **changes)
+
+
+def sink(now: int, vendor: str, /, **changes: Any) -> WorkerSnapshot:
+    """A vendor's worker that takes what comes."""
+    topic = f"vendor.{vendor}.events"
+    redelivery = f"vendor.{vendor}.redelivery"
+    rates = {"eightselect": 6.4, "voyado": 9.1, "miso": 49.8}
+    requests = [
+        LastRequest(
+            now - 900 * n,
+            "POST",
+            "/v1/interactions",
+            200,
+            0.083,
+            '{"data":[{"type":"add_to_cart","anonymous_id":"7f3a…","product_ids":["SKU-10442"],'
+            '"quantities":[2],"context":{"truncated_ip":"192.0.2.0"}},"… 24 more"]}',
+            '{"message":"success"}',
+        )
+        for n in range(3)
+    ]
+    snapshot = WorkerSnapshot(
+        worker=f"{vendor}-shop-1-0",
+        stage=vendor,
+        slot=0,
+        host="shop-1",
+        pid=4712 + len(vendor),
+        version="0.1.0",
+        at=now,
+        started_at=now - 5 * 3_600_000,
+        ready=True,
+        partitions={topic: [0, 1, 2, 3, 4, 5], redelivery: [0, 1, 2, 3, 4, 5]},
+        lag={topic: 4, redelivery: 0},
+        totals=Totals(events=212_000, accepted=211_377, requests={"200": 48_002, "503": 3}),
+        rate=rates.get(vendor, 1.0),
+        accepted_rate=rates.get(vendor, 1.0),
+        settled_rate=rates.get(vendor, 1.0),
+        vendor=VendorStatus("running", now - 5 * 3_600_000),
+        memory_bytes=151_000_000,
+        age_seconds={"p50": 0.31, "p95": 0.74},
+        waiting={topic: Waiting(4, now - 210, "click"), redelivery: Waiting(0)},
+        quota=QuotaUse(9.6, 38.0, 40.0) if vendor == "voyado" else None,
+        causes=[
+            Cause(vendor, "rejected", "h7k2mnpq", 14, "product_ids: # is not in the catalogue"),
+            Cause(vendor, "invalid_payload", "b3x9fwrt", 2, "user_id: miso takes at most # chars"),
+        ]
+        if vendor == "miso"
+        else [],
+        last_requests=requests,
+        versions={"clickstream-relay": "0.1.0", "python": "3.11.9", "aiokafka": "0.14.0"},
+    )
+    return replace(snapshot, **changes)
+
+
+def calm(now: int) -> list[WorkerSnapshot]:
+    """All is well."""
+    return [enrich(now), *(sink(now, vendor) for vendor in NAMES)]
+
+
+def in_state(now: int, vendor: str, status: VendorStatus, waiting: int) -> list[WorkerSnapshot]:
+    """One vendor in some state, with so many events before it."""
+    topic = f"vendor.{vendor}.events"
+    stuck = sink(
+        now,
+        vendor,
+        vendor=status,
+        lag={topic: waiting},
+        waiting={topic: Waiting(waiting, status.since - 41 * 60_000, "add_to_cart")},
+        rate=0.0,
+        accepted_rate=0.0,
+        settled_rate=0.0,
+        last_requests=[
+            LastRequest(
+                now - 4_000,
+                "POST",
+                "/v1/interactions?dry_run",
+                401,
+                0.041,
+                '{"data":[]}',
+                '{"detail":"Invalid api key ***"}',
+            )
+        ],
+    )
+    return [enrich(now), *(stuck if key == vendor else sink(now, key) for key in NAMES)]
+
+
+def refused_key(now: int) -> list[WorkerSnapshot]:
+    """Miso refuses the key since 41 minutes."""
+    status = VendorStatus(
+        "parked",
+        now - 41 * 60_000,
+        '401: {"detail":"Invalid api key"}',
+        "Check the key and the address of Miso in the settings.",
+    )
+    return in_state(now, "miso", status, 18_204)
+
+
+@dataclass(slots=True)
+class Scene:
+    """A web view over a board that tests write."""
+
+    site: Site
+    board: StatusBoard
+    server: TestServer
+    paused: list[tuple[str, bool]] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        """Where it is served."""
+        return f"http://127.0.0.1:{self.server.port}"
+
+    def show(self, snapshots: Sequence[WorkerSnapshot]) -> None:
+        """Put these on the board in place of all others."""
+        self.board.snapshots.clear()
+        self.board.snapshots.update({one.worker: one for one in snapshots})
+
+
+def frame(*, may_change: bool = False) -> Frame:
+    """An installation with all three vendors on."""
+    return Frame(
+        vendors=NAMES,
+        names=NAMES,
+        key_places={"miso": "STREAMS_MISO_API_KEY and restart its workers"},
+        may_change=may_change,
+    )
+
+
+def past_hour(dashboard: Dashboard, snapshots: Sequence[WorkerSnapshot], now: int) -> None:
+    """Fill the curves as if these workers had been looked at for an hour."""
+    board = StatusBoard({one.worker: one for one in snapshots})
+    vendors = summaries(dashboard.frame, board.workers(now))
+    for step in range(SAMPLES):
+        wave = 1 + 0.25 * ((step * 37) % 11 - 5) / 5 * (0.5 + step / SAMPLES)
+        for vendor in vendors:
+            vendor.accepted_rate = {"eightselect": 6.4, "voyado": 9.1, "miso": 49.8}[
+                vendor.key
+            ] * wave
+        at = now - (SAMPLES - step) * STEP_SECONDS * 1000
+        dashboard._history.sample(at, 52.0 * wave, vendors)
+
+
+@asynccontextmanager
+async def scene(
+    snapshots: Sequence[WorkerSnapshot],
+    *,
+    token: str | None = None,
+    pages: Sequence[Page] = (),
+    port: int | None = None,
+    with_past: bool = False,
+) -> AsyncIterator[Scene]:
+    """Serve the web view over these snapshots on loopback."""
+    board = StatusBoard()
+
+    async def nothing_new() -> None:
+        """The board is written by the test."""
+
+    dashboard = Dashboard(
+        frame(may_change=token is not None),
+        board,
+        own=lambda: None,
+        refresh=nothing_new,
+        silent_seconds=lambda: 0.0,
+        wall_ms=now_ms,
+        clock=time.monotonic,
+    )
+    if with_past:
+        past_hour(dashboard, snapshots, now_ms())
+    paused: list[tuple[str, bool]] = []
+
+    async def pause(vendor: str, wanted: bool) -> str:
+        paused.append((vendor, wanted))
+        return f"{NAMES[vendor]} is {'paused' if wanted else 'resumed'}, for all its workers."
+
+    site = Site(dashboard, Guard(token, "127.0.0.1", time.time), pause, tuple(pages))
+    app = web.Application()
+    site.install(app)
+    server = TestServer(app, port=port) if port else TestServer(app)
+    await server.start_server(shutdown_timeout=0.1)
+    found = Scene(site, board, server, paused)
+    found.show(snapshots)
+    try:
+        yield found
+    finally:
+        await server.close()
