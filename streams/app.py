@@ -5,6 +5,7 @@ import random
 import socket
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from zlib import crc32
 
@@ -26,6 +27,7 @@ from streams.engine.failure import leave
 from streams.engine.groups import group_id
 from streams.engine.slots import take_slot
 from streams.engine.worker import run_worker
+from streams.operations.control import stop_run
 from streams.operations.topics import required_topics
 from streams.settings import ENRICH, Settings, SourceSettings
 from streams.vendors import VENDORS, plan_for
@@ -115,7 +117,13 @@ def _build_sink(
     partitions: Mapping[str, int],
 ) -> tuple[StageApp, Reporter]:
     vendor, section = VENDORS[stage], settings.vendors[stage]
-    logic = SinkStage(vendor, section, settings.topics, settings.secrets())
+    logic = SinkStage(
+        vendor,
+        section,
+        settings.topics,
+        settings.secrets(),
+        write_stop=partial(stop_run, settings, stage),
+    )
     app = StageApp(_options(settings, stage, slot, partitions), logic)
     courier = Courier(
         vendor,
@@ -128,6 +136,8 @@ def _build_sink(
         on_defect=lambda error: leave(
             f"delivering to {vendor.name} failed: {error!r}", cause=error
         ),
+        guard=logic.guard,
+        on_bad_run=logic.stop_run,
     )
     logic.bind(app, courier, partitions=partitions[settings.topics.events(stage)])
     return app, _reporter(settings, app, logic, courier, slot)

@@ -13,7 +13,7 @@ from streams.core.outcome import Outcome, Verdict
 from streams.core.records import Origin, Receipt, Source
 from streams.core.times import to_ms, utc_text
 from streams.core.topics import Topics
-from streams.delivery.receipts import LIVE, encode_receipt
+from streams.delivery.receipts import LIVE, REDELIVERY, encode_receipt
 from streams.delivery.strand import Item
 from streams.engine.failure import leave
 from streams.engine.outputs import Outputs
@@ -99,8 +99,10 @@ class Keeper:
         """Keep that the vendor took these events; return what is done once that is kept."""
         kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         now_ms = time() * 1000
-        sampled = items[:: 1 + len(items) // AGES_OF_A_REQUEST]
-        self._tally.note_ages([(now_ms - happened_ms(item)) / 1000 for item in sampled])
+        if items[0].run_id is None:  # redeliveries are old on purpose
+            sampled = items[:: 1 + len(items) // AGES_OF_A_REQUEST]
+            ages = [(now_ms - happened_ms(item)) / 1000 for item in sampled]
+            self._tally.note_ages(ages, len(items))
         self.keep(Settlement(items, Outcome.ACCEPTED, None, verdict, kept=kept))
         return kept
 
@@ -211,9 +213,10 @@ def _receipt(item: Item, settlement: Settlement, at: str) -> Receipt:
         at,
         item.attempts,
         item.source,
-        LIVE,
+        LIVE if item.run_id is None else REDELIVERY,
         item.position,
         settlement.reason,
         None if verdict is None else verdict.status,
         None if verdict is None else verdict.vendor_ref,
+        item.run_id or None,
     )

@@ -2,26 +2,23 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
-from time import time
-from typing import Annotated, Any
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from time import time_ns
+from typing import Any
 
-import msgspec
 from faust.types import TP
 
-from streams.agents.keeper import Keeper, Settlement, happened_ms
+from streams.agents.guard import SinkGuard, admit_word
+from streams.agents.intake import Intake
+from streams.agents.keeper import Keeper
+from streams.agents.run_stops import RunStops, WriteStop
 from streams.agents.tally import Tally
-from streams.core.consent import word_for
 from streams.core.control import Will, decode_will
-from streams.core.dead_letter import letter_key
-from streams.core.outcome import DeadLetterReason, Outcome, SkipReason
-from streams.core.records import VendorRecord
-from streams.core.rows import decode_user
-from streams.core.times import utc_text
 from streams.core.topics import Topics
 from streams.delivery.courier import Courier
-from streams.delivery.progress import Admission, Metadata, Progress, Recalled, read_metadata
-from streams.delivery.receipts import LIVE, decode_receipt
+from streams.delivery.progress import Metadata, Progress, Recalled, read_metadata
+from streams.delivery.receipts import LIVE, REDELIVERY, decode_receipt
 from streams.delivery.strand import Item
 from streams.engine.app import Stage, StageApp
 from streams.engine.chunks import Records
@@ -35,21 +32,6 @@ from streams.vendors.base import Vendor, VendorSettings
 
 log = logging.getLogger("streams.sink")
 
-HOUR_MS = 3_600_000
-MAX_ID_CHARS = 512
-"""A stranger's longer one might make a receipt that fits no batch."""
-MAX_TIME_DIGITS = 15
-
-
-class RawVendorRecord(VendorRecord, frozen=True, gc=False):
-    """A vendor record whose payload is passed on as it is."""
-
-    event_id: Annotated[str, msgspec.Meta(max_length=MAX_ID_CHARS)]
-    payload: msgspec.Raw
-
-
-_decode_raw = msgspec.json.Decoder(RawVendorRecord).decode
-
 
 class SinkStage(Stage):
     """One vendor's stage in one process; ``bind`` connects it to its app."""
@@ -62,18 +44,29 @@ class SinkStage(Stage):
     """The operator's will, by vendor."""
 
     def __init__(
-        self, vendor: Vendor, settings: VendorSettings, topics: Topics, secrets: tuple[str, ...]
+        self,
+        vendor: Vendor,
+        settings: VendorSettings,
+        topics: Topics,
+        secrets: tuple[str, ...],
+        *,
+        write_stop: WriteStop,
     ) -> None:
         self.tally = Tally()
         self._vendor = vendor
         self._topics = topics
         self._will = Will()
         self._events = topics.events(vendor.key)
+        self._redelivery = topics.redelivery(vendor.key)
         self._receipts = topics.receipts(vendor.key)
-        self._progress: dict[int, Progress] = {}
+        self._progress: dict[TP, Progress] = {}
         self._expired: dict[TP, Expired] = {}
-        self._max_age_ms = (
-            None if settings.max_age_hours is None else round(settings.max_age_hours * HOUR_MS)
+        self._runs = RunStops(vendor.name, write_stop)
+        self.guard = SinkGuard(
+            topics.users,
+            settings.max_age_hours,
+            wall_ms=_wall_ms,
+            passed_over=self._settle_passed_over,
         )
         self.keeper = Keeper(
             vendor,
@@ -83,18 +76,18 @@ class SinkStage(Stage):
             new_outputs=self._new_outputs,
             settled=self._advance,
         )
+        self._intake = Intake(vendor, self.keeper, self.tally, self.guard)
 
     def bind(self, app: StageApp, courier: Courier, *, partitions: int) -> None:
         """Declare this stage's tables and agent; ``partitions``: how many its topics have."""
         self._partitions = partitions
         self.app = app
         self.courier = courier
-        key = self._vendor.key
         self.users = app.topic_table(
-            "users",
-            topic=self._topics.users,
-            admit=lambda value: word_for(key, decode_user(value)),
+            "users", topic=self._topics.users, admit=admit_word(self._vendor.key)
         )
+        self.guard.users = self.users
+        self.guard.delay_seconds = self._users_delay
         self.control = app.global_topic_table(
             "control",
             topic=self._topics.control,
@@ -103,15 +96,21 @@ class SinkStage(Stage):
             on_change=self._look_at_control,
         )
 
-        @app.chunk_agent(self._events, name=f"sink-{self._vendor.key}")
+        topics = (self._events, self._redelivery)
+
+        @app.chunk_agent(*topics, name=f"sink-{self._vendor.key}")
         async def sink(stream: Any) -> None:
             await self._run(stream)
 
     # -- what the engine asks
 
+    def may_hand_out(self, tp: TP) -> bool:
+        """Hold a partition back while its users' rows may be older than they may be."""
+        return self.guard.is_current(tp.partition)
+
     def commit_metadata(self, tp: TP, offset: int) -> str:
         """Return what the next owner of this partition must know."""
-        progress = self._progress.get(tp.partition)
+        progress = self._progress.get(tp)
         if progress is None:
             return ""
         expired = self._expired[tp].below(offset).get(ALL, 0)
@@ -119,35 +118,57 @@ class SinkStage(Stage):
 
     async def on_start_positions(self, positions: Mapping[TP, StartPosition]) -> None:
         """Recall from metadata and receipts what was settled above each committed offset."""
-        for tp in positions:
-            await self.courier.close_partition(tp.partition)
+        for partition in {tp.partition for tp in positions}:
+            await self.courier.close_partition(partition)
         await self.keeper.flushed()
-        known = {tp.partition: _read(tp, start.metadata) for tp, start in positions.items()}
-        starts = {(self._receipts, p): metadata.receipts for p, metadata in known.items()}
+        known = {tp: _read(tp, start.metadata) for tp, start in positions.items()}
         async with reader(self.app.options.client_options) as consumer:
-            found, ends = await read_to_end(consumer, starts)
+            found, ends = await read_to_end(consumer, self._receipts_from(positions, known))
         for tp, start in positions.items():
             of_receipts = (self._receipts, tp.partition)
-            metadata = known[tp.partition]
+            metadata, is_redelivery = known[tp], tp.topic == self._redelivery
+            receipts_end = ends.get(of_receipts, 0)
+            if is_redelivery and not start.metadata:
+                metadata = Metadata(receipts=receipts_end)
             # Without any metadata it never had an owner who could have left something open.
-            is_clean = metadata.clean or not start.metadata
-            self.courier.open_partition(tp.partition, 0 if is_clean else start.log_end)
+            left_open_below = 0 if metadata.clean or not start.metadata else start.log_end
+            self.courier.open_partition(tp.partition, left_open_below, is_redelivery=is_redelivery)
             self._expired[tp] = Expired({ALL: metadata.expired})
-            self._progress[tp.partition] = Progress(
+            lane = REDELIVERY if is_redelivery else LIVE
+            self._progress[tp] = Progress(
                 start.offset,
                 metadata,
-                _recall(found.get(of_receipts, []), start.committed),
-                ends.get(of_receipts, 0),
+                _recall(found.get(of_receipts, []), lane, start.committed),
+                receipts_end,
+                of_runs=is_redelivery,
             )
         self.keeper.start()
-        self.courier.set_share(len(positions) / self._partitions)
+        live = sum(tp.topic == self._events for tp in positions)
+        self.courier.set_share(live / self._partitions)
         self.courier.resume()
+
+    def _receipts_from(
+        self, positions: Mapping[TP, StartPosition], known: Mapping[TP, Metadata]
+    ) -> dict[tuple[str, int], int]:
+        """Return from which receipt on the partitions' receipts speak of what is open."""
+        starts: dict[tuple[str, int], int] = {}
+        for tp, start in positions.items():
+            of_receipts = (self._receipts, tp.partition)
+            is_new = tp.topic == self._redelivery and not start.metadata
+            # An upgrade must not read through all receipts for a lane that nobody owned before.
+            first = sys.maxsize if is_new else known[tp].receipts
+            starts[of_receipts] = min(first, starts.get(of_receipts, first))
+        return starts
 
     def on_partitions_gone(self, tps: Iterable[TP]) -> None:
         """Forget partitions that may belong to another worker now."""
         for tp in tps:
-            self._progress.pop(tp.partition, None)
+            self._progress.pop(tp, None)
             self._expired.pop(tp, None)
+
+    def may_be_silent(self, tp: TP) -> bool:
+        """Return whether the courier knows why nothing of this partition is settled."""
+        return self.courier.may_be_silent(tp.partition)
 
     async def settle(self, seconds: float) -> None:
         """Begin no request, take the answers that come in time, and keep them."""
@@ -160,7 +181,7 @@ class SinkStage(Stage):
 
     def on_expired(self, tp: TP, first: int, end: int) -> None:
         """Count and say what retention deleted before it was read."""
-        progress = self._progress.get(tp.partition)
+        progress = self._progress.get(tp)
         records = end - first if progress is None else progress.forget_deleted(first, end)
         self._expired[tp].note(end, {ALL: records})
         self.tally.expired[tp.topic] += records
@@ -181,7 +202,31 @@ class SinkStage(Stage):
 
     def on_will(self, will: Will) -> None:
         """Obey an operator, as soon as it is read: at start before anything is sent."""
-        self.courier.obey(will, int(time() * 1000))
+        if stopped := self._runs.obey(will.stopped_runs):
+            self._pass_over_stopped(stopped)
+        self.guard.stopped_runs = self._runs.stopped
+        self.courier.obey(will, _wall_ms())
+
+    def stop_run(self, run: str, why: str) -> None:
+        """Stop a run whose events the vendor mostly refuses; live events go on."""
+        if self._runs.stop(run, why):
+            self.tally.notes[f"run_stopped:{run}"] = 1
+            self._pass_over_stopped({run})
+
+    def _pass_over_stopped(self, runs: Collection[str]) -> None:
+        self.guard.stopped_runs = self._runs.stopped
+        for tp, progress in self._progress.items():
+            if tp.topic == self._redelivery:
+                for run in runs:
+                    progress.forget_run(run)
+        self.courier.drop_redeliveries(lambda item: item.run_id in runs)
+
+    def _settle_passed_over(self, items: Sequence[Item]) -> None:
+        for item in items:
+            item.tag.pass_over(item.position)
+        self.tally.notes["passed_over"] += len(items)
+        for partition in {item.partition for item in items}:
+            self._advance(partition)
 
     # -- records
 
@@ -195,75 +240,30 @@ class SinkStage(Stage):
             leave(f"the sink for {self._vendor.name} stopped: {error!r}", cause=error)
 
     def _take(self, tp: TP, records: Records) -> None:
-        partition = tp.partition
-        progress = self._progress.get(partition)
+        progress = self._progress.get(tp)
         if progress is None:
             return  # revoked meanwhile: the next owner starts from the commit
-        now_ms = int(time() * 1000)
-        add, admit = self.courier.add, progress.admit
-        strand_key = self._vendor.strand_key
-        tally = self.tally
-        for record in records:
-            position, value = record.offset, record.value
-            headers = dict(record.headers)
-            try:
-                source = (headers["source"] or b"").decode()
-                raw_ms = int(
-                    (headers.get("source-time") or b"")[:MAX_TIME_DIGITS] or record.timestamp
-                )
-                vendor_record = _decode_raw(value or b"")
-                admission = admit(position, source, record.timestamp, raw_ms)
-            except (KeyError, ValueError, msgspec.DecodeError) as error:
-                self._refuse_foreign(tp, record, repr(error))
-                continue
-            if admission is not Admission.NEW:
-                tally.repeats += 1
-                continue
-            item = Item(
-                partition,
-                position,
-                vendor_record.event_id,
-                source,
-                vendor_record.timestamp,
-                value or b"",
-                raw_ms,
-                record.key,
-                progress,
-            )
-            tally.events += 1
-            if self._max_age_ms is not None and now_ms - happened_ms(item) > self._max_age_ms:
-                self.keeper.keep(Settlement((item,), Outcome.SKIPPED, SkipReason.TOO_OLD, None))
-                continue
-            add(item, bytes(vendor_record.payload), strand_key(vendor_record))
+        is_redelivery = tp.topic == self._redelivery
+        self._intake.take(tp, records, progress, self.courier, is_redelivery=is_redelivery)
         self.courier.go()
-        self._advance(partition)
+        self._advance(tp.partition)
 
-    def _refuse_foreign(self, tp: TP, record: Any, problem: str) -> None:
-        """Keep a record that enrichment cannot have written as a dead letter of its own."""
-        item = Item(
-            partition=tp.partition,
-            position=record.offset,
-            event_id=f"{tp.topic}-{tp.partition}-{record.offset}",
-            source=f"{tp.topic}/{tp.partition}/{record.offset}",
-            timestamp=utc_text(record.timestamp),
-            record=record.value or b"",
-            raw_ms=record.timestamp,
-            key=letter_key(record.key),
-            tag=self._progress[tp.partition],
-        )
-        self._progress[tp.partition].take_foreign(record.offset)
-        words = f"no vendor record: {problem}"
-        self.keeper.keep(
-            Settlement((item,), Outcome.DEAD_LETTERED, DeadLetterReason.INVALID_JSON, None, words)
-        )
+    def _users_delay(self, tp: TP) -> float:
+        delay: float = self.app.consumer.recovery.delay_seconds(tp)
+        return delay
 
     def _new_outputs(self) -> Outputs:
         return self.app.new_outputs()
 
     def _advance(self, partition: int) -> None:
-        progress = self._progress.get(partition)
-        if progress is not None:
-            self.app.consumer.settle_below(TP(self._events, partition), progress.safe_below())
+        """Tell the engine how far a partition of either lane is settled."""
+        lanes = [TP(topic, partition) for topic in (self._events, self._redelivery)]
+        here = {tp: self._progress[tp] for tp in lanes if tp in self._progress}
+        # Both lanes' receipts lie on one partition: what is known of one is known of the other.
+        receipts_end = max((progress.receipts_end for progress in here.values()), default=0)
+        for tp, progress in here.items():
+            progress.note_receipts(receipts_end)
+            self.app.consumer.settle_below(tp, progress.safe_below())
 
 
 def _read(tp: TP, metadata: str) -> Metadata:
@@ -274,14 +274,18 @@ def _read(tp: TP, metadata: str) -> Metadata:
         return Metadata()
 
 
-def _recall(records: Iterable[Any], committed: int) -> dict[int, Recalled]:
-    """Return the live lane's receipts for positions from the committed offset on."""
+def _recall(records: Iterable[Any], lane: str, committed: int) -> dict[int, Recalled]:
+    """Return one lane's receipts for positions from the committed offset on."""
     recalled = {}
     for record in records:
         try:
             receipt = decode_receipt(record.value)
         except ValueError:
             continue  # not ours: it can only be an event's that is then sent again
-        if receipt.lane == LIVE and receipt.position is not None and receipt.position >= committed:
+        if receipt.lane == lane and receipt.position is not None and receipt.position >= committed:
             recalled[receipt.position] = Recalled(receipt.source, record.timestamp)
     return recalled
+
+
+def _wall_ms() -> int:
+    return time_ns() // 1_000_000

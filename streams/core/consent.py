@@ -20,6 +20,8 @@ class Malformed(Enum):
     MALFORMED = "malformed"
 
 
+MAX_ROW_DELAY_SECONDS = 5.0
+"""A user row acts on every event that is read later than this after it (contract §3)."""
 MALFORMED: Final = Malformed.MALFORMED
 """A visitor whose user row is out of shape: no to every vendor until a good row comes."""
 

@@ -30,6 +30,8 @@ CLOSE_SECONDS = 30.0
 """So long a rebalance waits for a vendor that hangs; then the request counts as unanswered."""
 ANSWERED_BY_THEN_SECONDS = 30.0
 """After this long a vendor has finished a request that a dead worker left behind."""
+LONGEST_REQUEST_SECONDS = 900.0
+"""With its turn in the quota and all its questions; what takes longer never ends."""
 LOOK_AGAIN_SECONDS = 0.1
 """How soon events are looked at again whose visitors' rows are not recent enough."""
 
@@ -92,6 +94,8 @@ class Courier:
         self._timers: dict[Strand, asyncio.TimerHandle] = {}
         self._requests: set[asyncio.Task[None]] = set()
         self._by_partition: dict[int, set[asyncio.Task[None]]] = {}
+        self._begun_at: dict[int, float] = {}
+        """By partition: when its newest request began."""
         self._gate_timer: asyncio.TimerHandle | None = None
         self._probing: asyncio.Task[None] | None = None
         self._concurrency = vendor.concurrency(settings)
@@ -192,6 +196,19 @@ class Courier:
         """Return how many events have no verdict yet, those under way left out."""
         return sum(len(strand) for strands in self._strands.values() for strand in strands.values())
 
+    def may_be_silent(self, partition: int) -> bool:
+        """Return whether what waits of this partition has a reason to, that will end.
+
+        The vendor's gate or an operator, a request, a strand's own wait, or a free slot.
+        """
+        if self.line.is_quiet or self.line.gate.state != "running":
+            return True
+        if self._by_partition.get(partition):
+            return self._clock() - self._begun_at[partition] < LONGEST_REQUEST_SECONDS
+        if len(self._requests) >= self._redelivery_slots:
+            return True
+        return any(strand in self._timers for strand in self._strands.get(partition, {}).values())
+
     @property
     def under_way(self) -> int:
         """How many requests are unanswered."""
@@ -229,6 +246,7 @@ class Courier:
         task = asyncio.ensure_future(self._deliver(strand, batch))
         self._requests.add(task)
         self._by_partition.setdefault(strand.partition, set()).add(task)
+        self._begun_at[strand.partition] = now
         task.add_done_callback(lambda done: self._ended(done, strand))
         return True
 

@@ -188,6 +188,17 @@ class Progress:
         """Note that nothing is to become of a position, not even a receipt."""
         self._settled[position] = self._receipts_next
 
+    def forget_run(self, run: str) -> None:
+        """Forget a stopped run's marks: what is passed over of it may be written once more."""
+        prefix = f"{run} "
+        for marks in (self._marks_below, self._marks_ahead):
+            for topic in [topic for topic in marks if topic.startswith(prefix)]:
+                del marks[topic]
+        self._order = deque(
+            (position, topic, None if topic.startswith(prefix) else mark)
+            for position, topic, mark in self._order
+        )
+
     def note_receipts(self, end: int) -> None:
         """Note that what receipts below this offset say of this lane is settled here."""
         self._receipts_next = max(self._receipts_next, end)

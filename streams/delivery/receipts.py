@@ -6,6 +6,7 @@ from streams.core.outcome import Outcome
 from streams.core.records import Receipt
 
 LIVE = "live"
+REDELIVERY = "redelivery"
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Receipt).decode
