@@ -20,6 +20,7 @@ from streams.cli import (
     forget,
     produce,
     reasons,
+    replay,
     sandbox,
     status,
     topics,
@@ -68,6 +69,7 @@ app.command("forget")(forget.forget)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(topics.app, name="topics")
 app.command("produce")(produce.produce)
+app.add_typer(replay.app, name="replay")
 app.command("reasons")(reasons.reasons)
 app.add_typer(voyado_schemas.app, name="voyado-schemas")
 app.command("sandbox")(sandbox.sandbox)

@@ -1,0 +1,308 @@
+"""``streams replay``: raw events of a window once more, with a preview and a receipt."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from streams.cli.terminal import local_zone, moment_ms, plain, reading_progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from streams.core.runs import Run
+    from streams.operations.log_reader import Tell
+    from streams.operations.replay_run import Watch
+    from streams.settings import Settings
+
+app = typer.Typer(
+    invoke_without_command=True,
+    help="Send raw events of a window again: previewed first, through today's rows and mappings.",
+)
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON array.")]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="As `streams replay list` names it.")]
+
+
+@app.callback()
+def replay(
+    context: typer.Context,
+    vendor: Annotated[
+        str | None, typer.Option(metavar="V|all", help="To this vendor, or to all that are on.")
+    ] = None,
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="T",
+            help="2h ago, yesterday 14:00, 2026-11-20 14:00, with offset, ms.",
+        ),
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="T", help="The first moment not meant any more.")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHAT",
+            help="dead_lettered, skipped, missing (no receipt), accepted, skipped:no_contact, …; "
+            "click, add_to_cart. Several by commas.",
+        ),
+    ] = None,
+    visitor: Annotated[
+        str | None, typer.Option(metavar="A", help="Only events of this anonymous_id.")
+    ] = None,
+    sku: Annotated[str | None, typer.Option(metavar="SKU", help="Only of this SKU.")] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0.001, metavar="N", help="Events a second at most, for each vendor."),
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Also what the vendor has accepted already.")
+    ] = False,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Only show what would be sent.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Send raw records of a window of Kafka time (from ≤ t < to) to vendors once more.
+
+    First it is shown what would be sent, and what not and why; then it asks. They are served after
+    live traffic, and everything stays live meanwhile. What a vendor has accepted is left out.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    import sys
+    import time
+
+    from streams.core.errors import SettingsError
+    from streams.core.runs import Asked
+    from streams.operations.replay_only import parse_only
+    from streams.operations.replay_preview import replayed_vendors
+    from streams.settings import load_settings
+
+    missing = [
+        f"{name}: is missing; `streams replay --help` explains it."
+        for name, value in (("--vendor", vendor), ("--from", from_), ("--to", to))
+        if value is None
+    ]
+    if vendor is None or from_ is None or to is None:
+        raise SettingsError(missing)
+    if not yes and not preview and not sys.stdin.isatty():
+        raise SettingsError(
+            ["Replaying asks first, and there is no terminal: give --yes to send, or --preview."]
+        )
+    now_ms = time.time_ns() // 1_000_000
+    from_ms, to_ms = moment_ms(from_, "--from"), min(moment_ms(to, "--to"), now_ms)
+    if from_ms > to_ms:
+        raise SettingsError(["--from: lies behind --to, or in the future."])
+    settings = load_settings()
+    asked = Asked(
+        "replay",
+        from_ms,
+        to_ms,
+        only=parse_only(only or ()).words,
+        visitor=visitor,
+        sku=sku,
+        again=again,
+        rate=rate,
+    )
+    vendors = replayed_vendors(settings, vendor)
+    _preview_and_run(settings, vendors, asked, only_preview=preview, yes=yes, as_json=as_json)
+
+
+def _preview_and_run(
+    settings: "Settings",
+    vendors: tuple[str, ...],
+    asked: Any,
+    *,
+    only_preview: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    import asyncio
+    import time
+
+    from streams.cli.replay_view import counts_table, preview_lines
+    from streams.operations.replay import ReplayJob, start_run
+    from streams.operations.replay_counts import warnings_for
+    from streams.operations.replay_preview import preview
+
+    quiet_logs(settings)
+    with reading_progress() as tell:
+        now_ms = time.time_ns() // 1_000_000
+        seen = asyncio.run(preview(settings, vendors, asked, tell=tell, now_ms=now_ms))
+    if only_preview and as_json:
+        print_json(seen.to_json(settings))
+        return
+    shown = [*preview_lines(seen, local_zone())]
+    warnings = [words for counts in seen.vendors for words in warnings_for(counts)]
+    show_preview(
+        shown, counts_table(settings, seen.vendors, asked.rate), warnings, not only_preview
+    )
+    if only_preview:
+        return
+    if not seen.would_send:
+        typer.echo("Nothing would be sent.", err=True)
+        if as_json:
+            print_json([])
+        return
+    about = "about " if seen.sampled else ""
+    if not yes and not typer.confirm(f"Send {about}{seen.would_send:,} events?", err=True):
+        typer.echo("Nothing was sent.", err=True)
+        raise typer.Exit(1)
+
+    def begin(tell: "Tell", watch: "Watch") -> "Coroutine[Any, Any, Run]":
+        return start_run(settings, vendors, asked, ReplayJob(), tell=tell, watch=watch)
+
+    run_and_show(begin, as_json)
+
+
+@app.command("list")
+def list_(as_json: JsonFlag = False) -> None:
+    """List the runs that are kept, the newest first: state, vendors, what became of the events."""
+    import asyncio
+    import time
+
+    from streams.cli.replay_view import run_json, run_line
+    from streams.operations.replay import refreshed_runs
+    from streams.operations.replay_store import has_process
+    from streams.settings import load_settings
+
+    settings = load_settings()
+    quiet_logs(settings)
+    runs = asyncio.run(refreshed_runs(settings))
+    now_ms = time.time_ns() // 1_000_000
+    if as_json:
+        print_json([run_json(run, has_process=has_process(run, now_ms)) for run in runs])
+        return
+    for run in runs:
+        typer.echo(run_line(run, has_process=has_process(run, now_ms)))
+    if not runs:
+        typer.echo("There has been no run yet.")
+
+
+@app.command("show")
+def show(run_id: RunId, as_json: JsonFlag = False) -> None:
+    """Show one run: what it was asked, how far it is, and its receipt, whose sum balances."""
+    import asyncio
+
+    from streams.operations.replay import show_run
+    from streams.settings import load_settings
+
+    settings = load_settings()
+    quiet_logs(settings)
+    show_receipt(asyncio.run(show_run(settings, run_id)), as_json)
+
+
+@app.command("stop")
+def stop(run_id: RunId, as_json: JsonFlag = False) -> None:
+    """Stop a run for good: nothing more is written, what waits is passed over, receipts stay."""
+    import asyncio
+
+    from streams.operations.replay import stop_runs
+    from streams.settings import load_settings
+
+    settings = load_settings()
+    quiet_logs(settings)
+    show_receipt(asyncio.run(stop_runs(settings, run_id)), as_json)
+
+
+@app.command("resume")
+def resume(run_id: RunId, as_json: JsonFlag = False) -> None:
+    """Go on with a run whose process was interrupted, where it was; nothing is sent twice."""
+    from streams.operations.replay import resume_run
+    from streams.settings import load_settings
+
+    settings = load_settings()
+    quiet_logs(settings)
+
+    def begin(tell: "Tell", watch: "Watch") -> "Coroutine[Any, Any, Run]":
+        return resume_run(settings, run_id, tell=tell, watch=watch)
+
+    run_and_show(begin, as_json)
+
+
+def run_and_show(begin: "Callable[[Tell, Watch], Coroutine[Any, Any, Run]]", as_json: bool) -> None:
+    """Go on with a run to its end and show its receipt; exit code 1 where it was stopped.
+
+    Interrupted, it says how to go on.
+    """
+    import asyncio
+    import sys
+
+    from streams.cli.replay_view import Watching
+
+    watched = sys.stderr.isatty()
+
+    def write(text: str) -> None:
+        # Without a terminal the run's id alone, on a line of its own.
+        if watched or text.endswith("\n"):
+            typer.echo(text, nl=False, err=True)
+
+    watch = Watching(write)
+    try:
+        run = asyncio.run(begin(_silent, watch))
+    except KeyboardInterrupt:
+        if watch.run is not None:
+            run_id = watch.run.run_id
+            typer.echo(
+                f"\nRun {run_id} is interrupted. Go on with it: streams replay resume {run_id}; "
+                f"or end it: streams replay stop {run_id}",
+                err=True,
+            )
+        raise
+    if watched:
+        typer.echo("\r\x1b[K", nl=False, err=True)
+    show_receipt(run, as_json)
+    if run.state != "done":
+        raise typer.Exit(1)
+
+
+def show_receipt(run: "Run", as_json: bool) -> None:
+    """Print a run with its receipt."""
+    import time
+
+    from streams.cli.replay_view import receipt_table, run_json, run_lines
+    from streams.operations.replay_store import has_process
+
+    alive = has_process(run, time.time_ns() // 1_000_000)
+    if as_json:
+        print_json([run_json(run, has_process=alive)])
+        return
+    from rich.console import Console
+
+    typer.echo("\n".join(run_lines(run, local_zone(), has_process=alive)))
+    Console().print(receipt_table(run.parts))
+
+
+def show_preview(lines: list[str], table: Any, warnings: list[str], asks: bool) -> None:
+    """Print a preview; on stderr where a receipt follows on stdout."""
+    from rich.console import Console
+
+    console = Console(stderr=asks)
+    for line in lines:
+        typer.echo(line, err=asks)
+    console.print(table)
+    for words in warnings:
+        typer.echo(plain(words), err=asks)
+
+
+def quiet_logs(settings: "Settings") -> None:
+    """What goes wrong ends in a sentence; a client's retries are not news."""
+    import sys
+
+    from streams.telemetry import setup_logging
+
+    setup_logging(stream=sys.stderr, level="ERROR", secrets=settings.secrets())
+
+
+def print_json(rows: list[dict[str, Any]]) -> None:
+    """Print a JSON array in ASCII, which no terminal obeys."""
+    import json
+
+    typer.echo(json.dumps(rows, indent=2).replace("\x7f", "\\u007f"))
+
+
+def _silent(_topic: str, _read: int, _total: int) -> None:
+    pass

@@ -1,0 +1,258 @@
+"""What ``replay`` and ``dead-letters resend`` show: previews, progress, receipts, runs."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import tzinfo
+from typing import TYPE_CHECKING, Any
+
+from streams.cli.terminal import plain
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from streams.core.runs import Asked, Part, Run
+    from streams.operations.replay_counts import Counts
+    from streams.operations.replay_preview import Preview
+    from streams.settings import Settings
+
+LEFT_WORDS = {
+    "already_accepted": "already accepted",
+    "waiting": "still on the way",
+    "duplicate": "duplicates of others",
+    "gone": "kept nowhere any more",
+}
+SKIP_WORDS = {
+    "no_consent": "consent is now refused or missing",
+    "too_old": "too old now",
+    "unknown_product": "product is now unknown",
+}
+NOT_SAID = "-"
+
+
+def preview_lines(preview: "Preview", zone: tzinfo) -> list[str]:
+    """Return what stands above a preview's table: the window, what is kept of it, the sample."""
+    from streams.core.moments import shown_moment
+
+    asked = preview.asked
+    lines = [f"{asked_words(asked, zone)}: {preview.records:,} records"]
+    if preview.sampled:
+        lines = [
+            f"{asked_words(asked, zone)}: about {preview.records:,} records.",
+            f"SAMPLE: {preview.looked_at:,} of them were looked at; the figures below are scaled.",
+        ]
+    if preview.kept_from_ms is not None:
+        kept = shown_moment(preview.kept_from_ms, zone)
+        lines.append(f"Raw records are kept from {kept} on.")
+    if preview.is_cut:
+        lines.append("Retention has deleted records from the beginning of this window.")
+    if preview.late_ms is not None:
+        hours = preview.late_ms // 3_600_000
+        lines.append(f"Records of it that were written more than {hours} h late are not looked at.")
+    return [plain(line) for line in lines]
+
+
+def counts_table(settings: "Settings", vendors: Sequence["Counts"], rate: float | None) -> "Table":
+    """Return the figures of a preview, one column a vendor; all text in it is escaped."""
+    from streams.core.moments import shown_span
+    from streams.operations.replay_counts import effort
+
+    table = _Table([counts.vendor for counts in vendors])
+    table.numbers("events", [c.selected for c in vendors])
+    for word in _words(c.left for c in vendors):
+        table.numbers(f"- {LEFT_WORDS.get(word, word)}", [c.left[word] for c in vendors])
+    for word in _words(c.skipped for c in vendors):
+        shown = f"- {SKIP_WORDS[word]}" if word in SKIP_WORDS else f"- skipped: {word}"
+        table.numbers(shown, [c.skipped[word] for c in vendors])
+    for word in _words(c.refused for c in vendors):
+        table.numbers(f"- do not fit: {word}", [c.refused[word] for c in vendors])
+    table.numbers("= would be sent", [c.sent for c in vendors], style="bold")
+    if any(c.dead_letters for c in vendors):
+        table.numbers("  dead letters until now", [c.dead_letters for c in vendors], style="dim")
+    efforts = [effort(settings, counts, rate) for counts in vendors]
+    table.numbers("requests, about", [one.requests for one in efforts])
+    table.words(
+        "at the quota",
+        [
+            NOT_SAID if one.requests_per_second is None else f"{one.requests_per_second:g}/s"
+            for one in efforts
+        ],
+    )
+    table.words(
+        "takes at least",
+        [NOT_SAID if one.seconds is None else shown_span(one.seconds) for one in efforts],
+    )
+    return table.table
+
+
+def receipt_table(parts: Sequence["Part"]) -> "Table":
+    """Return what became of a run's events, one column a vendor; all text in it is escaped."""
+    from streams.core.runs import Receipt
+
+    receipts = [part.receipt or Receipt() for part in parts]
+    table = _Table([part.vendor for part in parts])
+    table.words("state", [part.state for part in parts])
+    table.numbers("selected", [r.selected for r in receipts], style="bold")
+    table.numbers("sent", [r.sent for r in receipts], style="dim")
+    table.numbers("accepted", [r.accepted for r in receipts])
+    for title, name in (("refused", "refused"), ("skipped", "skipped"), ("left", "left")):
+        found: list[Mapping[str, int]] = [getattr(r, name) for r in receipts]
+        for word in _words(found):
+            shown = LEFT_WORDS.get(word, word) if name == "left" else word
+            label = f"not sent: {shown}" if name == "left" else f"{title}: {shown}"
+            table.numbers(label, [counts.get(word, 0) for counts in found])
+    for label, name in (("passed over", "passed_over"), ("waiting", "waiting")):
+        if any(getattr(r, name) for r in receipts):
+            table.numbers(label, [getattr(r, name) for r in receipts])
+    if any(r.unread for r in receipts):
+        table.numbers("records not looked at", [r.unread for r in receipts], style="dim")
+    return table.table
+
+
+def run_lines(run: "Run", zone: tzinfo, *, has_process: bool) -> list[str]:
+    """Return the heading of a run: its id, what it was asked, since when, and what to do."""
+    lines = [f"{run.run_id}  {state_word(run, has_process=has_process)}"]
+    lines.append(f"  {asked_words(run.asked, zone)}")
+    ended = "" if run.ended_at is None else f", ended {run.ended_at}"
+    lines.append(f"  started {run.started_at}{ended}")
+    if run.state == "running" and not has_process:
+        if all(part.all_written for part in run.parts):
+            lines.append("  All of it is written; the sinks go on by themselves.")
+        else:
+            lines.append(f"  No process is at it: `streams replay resume {run.run_id}`.")
+    if run.problem:
+        lines.append(f"  {run.problem}")
+    return [plain(line) for line in lines]
+
+
+def run_line(run: "Run", *, has_process: bool) -> str:
+    """Return one line about a run, for the list."""
+    from streams.core.runs import Receipt
+
+    receipts = [part.receipt or Receipt() for part in run.parts]
+    sums = {
+        name: sum(getattr(r, name) for r in receipts)
+        for name in ("selected", "sent", "accepted", "waiting", "passed_over")
+    }
+    refused = sum(sum(r.refused.values()) for r in receipts)
+    skipped = sum(sum(r.skipped.values()) for r in receipts)
+    words = [f"{sums['selected']:,} selected", f"{sums['sent']:,} sent"]
+    words.append(f"{sums['accepted']:,} accepted")
+    extra = {"refused": refused, "skipped": skipped, "waiting": sums["waiting"]}
+    extra["passed over"] = sums["passed_over"]
+    words += [f"{count:,} {word}" for word, count in extra.items() if count]
+    state = state_word(run, has_process=has_process)
+    return plain(f"{run.run_id}  {state:<11}  {','.join(run.vendors)}  {', '.join(words)}")
+
+
+def state_word(run: "Run", *, has_process: bool) -> str:
+    """Return the run's state; ``interrupted`` where nobody is at one that is not all written."""
+    if run.state != "running" or has_process:
+        return run.state
+    return "delivering" if all(part.all_written for part in run.parts) else "interrupted"
+
+
+def asked_words(asked: "Asked", zone: tzinfo) -> str:
+    """Return in words what was asked, times as clocks of the zone show them."""
+    from streams.core.moments import shown_moment
+
+    words = []
+    if asked.from_ms is not None and asked.to_ms is not None:
+        window = f"{shown_moment(asked.from_ms, zone)} to {shown_moment(asked.to_ms, zone)}"
+        words.append(f"from {window}")
+    else:
+        words.append("dead letters" + (f" of {asked.owner}" if asked.owner else ""))
+    if asked.only:
+        words.append(f"only {', '.join(asked.only)}")
+    named = (
+        ("visitor", asked.visitor),
+        ("SKU", asked.sku),
+        ("fingerprint", asked.fingerprint),
+        ("event", asked.event_id),
+    )
+    words += [f"{name} {value}" for name, value in named if value is not None]
+    if asked.since_ms is not None:
+        words.append(f"since {shown_moment(asked.since_ms, zone)}")
+    if asked.rate is not None:
+        words.append(f"{asked.rate:g} events a second")
+    if asked.again:
+        words.append("also what was accepted")
+    return plain(", ".join(words))
+
+
+def run_json(run: "Run", *, has_process: bool) -> dict[str, Any]:
+    """Return a run as ``--json`` shows it."""
+    import msgspec
+
+    from streams.core.runs import Receipt
+    from streams.core.times import utc_text
+
+    asked = msgspec.to_builtins(run.asked)
+    for name, shown in (("from_ms", "from"), ("to_ms", "to"), ("since_ms", "since")):
+        if name in asked:
+            asked[shown] = utc_text(asked.pop(name))
+    vendors = []
+    for part in run.parts:
+        receipt = part.receipt or Receipt()
+        fields = {name: getattr(receipt, name) for name in Receipt.__struct_fields__}
+        balanced = receipt.balanced
+        vendors.append(
+            {"vendor": part.vendor, "state": part.state} | fields | {"balanced": balanced}
+        )
+    return {
+        "run_id": run.run_id,
+        "state": state_word(run, has_process=has_process),
+        "asked": asked,
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+        "vendors": vendors,
+    }
+
+
+class Watching:
+    """Draws on a terminal, once a second, how far a run is."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+        self.run: Run | None = None
+
+    def __call__(self, run: "Run") -> None:
+        """Show a run that was just kept."""
+        from streams.core.runs import Receipt
+
+        if self.run is None:
+            self._write(f"Run {run.run_id}\n")
+        self.run = run
+        words = []
+        for part in run.parts:
+            receipt = part.receipt or Receipt()
+            settled = part.sent - receipt.waiting - receipt.passed_over
+            unread = f", {receipt.unread:,} records to look at" if receipt.unread else ""
+            words.append(f"{part.vendor}: {part.sent:,} written, {settled:,} settled{unread}")
+        self._write(f"\r\x1b[K{'; '.join(words)}")
+
+
+class _Table:
+    """A table whose columns are vendors."""
+
+    def __init__(self, vendors: Sequence[str]) -> None:
+        from rich.table import Table
+
+        self.table = Table(title=None, show_edge=False, pad_edge=False)
+        self.table.add_column("")
+        for vendor in vendors:
+            self.table.add_column(_shown(vendor), justify="right")
+
+    def numbers(self, name: str, values: Sequence[int], style: str = "") -> None:
+        self.words(name, [f"{value:,}" for value in values], style)
+
+    def words(self, name: str, values: Sequence[str], style: str = "") -> None:
+        self.table.add_row(_shown(name), *map(_shown, values), style=style)
+
+
+def _words(counters: Iterable[Mapping[str, int]]) -> list[str]:
+    return sorted({word for counts in counters for word, count in counts.items() if count})
+
+
+def _shown(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(plain(text))
