@@ -8,7 +8,7 @@ CANDIDATES := python3 python3.12 python3.11 python3.13
 NEW_ENOUGH := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-kafka test-docker lint format types imports check bench clean
+.PHONY: help install demo test test-kafka test-docker lint format types imports check bench chaos clean
 
 help: ## list these verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
@@ -58,6 +58,9 @@ check: lint types imports ## style, types and imports
 
 bench: $(STAMP) ## measure beside a stock Faust app; prints one table each
 	@for each in enrich deliver recovery; do $(BIN)/python benchmarks/$$each.py $(ARGS) || exit; done
+
+chaos: $(STAMP) ## kill and break everything again and again, check the books; ARGS="--rounds 100 --seed 1"
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 clean: ## remove .venv and what tools have kept
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

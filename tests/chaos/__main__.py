@@ -8,8 +8,11 @@ import os
 import random
 import sys
 import tempfile
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
+from tests.chaos.compare import HEAD, compare
 from tests.chaos.report import as_json, markdown, table
 from tests.chaos.run import Run
 from tests.chaos.schedule import Lengths, schedule, short_schedule
@@ -28,6 +31,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--short", action="store_true", help="what CI runs: below 3 minutes")
     parser.add_argument("--rate", type=float, default=RATE, help=f"events a second ({RATE:g})")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every figure there")
+    parser.add_argument(
+        "--compare", action="store_true", help="kills of a stock Faust app and a plain loop instead"
+    )
+    parser.add_argument("--kills", type=int, default=10, help="of each, for --compare (10)")
     parser.add_argument("--plan", action="store_true", help="show the schedule and do nothing")
     return parser.parse_args()
 
@@ -43,6 +50,8 @@ def main() -> int:
         return 0
     # What clients say of a broker that is killed again and again says nothing here.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    if options.compare:
+        return _compare(options, seed)
     print(f"chaos: {len(rounds)} rounds, seed {seed}, {options.rate:g} events/s", flush=True)
     with tempfile.TemporaryDirectory(prefix="streams-chaos-") as folder:
         run = Run(
@@ -66,6 +75,23 @@ def main() -> int:
         print(f"BROKEN: {line}")
     print("a bound is broken" if result.broken else "all bounds hold")
     return 1 if result.broken else 0
+
+
+def _compare(options: argparse.Namespace, seed: int) -> int:
+    """Measure the rivals and print their table; nothing is asserted."""
+    with tempfile.TemporaryDirectory(prefix="streams-chaos-") as folder:
+        measured = asyncio.run(
+            compare(options.kills, seed, options.rate, Path(folder), partial(print, flush=True))
+        )
+    print()
+    print(markdown([one.row() for one in measured], HEAD))
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    print(
+        f"\n{options.rate:g} events/s; load average {load} on {os.cpu_count()} cores; seed {seed}"
+    )
+    if options.json is not None:
+        options.json.write_text(json.dumps([asdict(one) for one in measured], indent=1))
+    return 0
 
 
 if __name__ == "__main__":

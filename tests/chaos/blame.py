@@ -91,3 +91,19 @@ def back_after(fault: Happened, door: Door, sent_at: Sequence[float], first: int
     came = (door.first_at.get(number) for number in range(first, len(sent_at)))
     soonest = min((at for at in came if at is not None), default=None)
     return None if soonest is None else soonest - fault.mended
+
+
+def back_everywhere(
+    fault: Happened, door: Door, partition_of: Mapping[int, int], sent: range, partitions: int
+) -> float | None:
+    """Return the seconds until a vendor took an event sent after the mending on every partition.
+
+    ``sent``: the numbers of these events. None where a partition has had none.
+    """
+    soonest: dict[int, float] = {}
+    for number in sent:
+        at = door.first_at.get(number)
+        if at is not None:
+            partition = partition_of[number]
+            soonest[partition] = min(at, soonest.get(partition, at))
+    return max(soonest.values()) - fault.mended if len(soonest) == partitions else None

@@ -103,7 +103,7 @@ class Fleet:
     def __init__(self, environ: Mapping[str, str], folder: Path) -> None:
         self._folder = folder
         self._port = free_ports()
-        self._environ = {
+        self._environ: dict[str, str] = {
             **{n: v for n, v in os.environ.items() if not n.startswith("STREAMS_")},
             **environ,
             "STREAMS_WEB_PORT": str(self._port),
@@ -129,6 +129,11 @@ class Fleet:
                 self._folder,
                 f"http://127.0.0.1:{port}/health/ready",
             )
+        return self.workers[name]
+
+    def add(self, name: str, command: Sequence[str], environ: Mapping[str, str]) -> Worker:
+        """Return a process that is no worker of ours; it is not started."""
+        self.workers[name] = Worker(name, command, {**self._environ, **environ}, self._folder, "")
         return self.workers[name]
 
     def watch(self) -> None:

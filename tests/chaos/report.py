@@ -11,7 +11,7 @@ from tests.chaos.shop import NAMES, VENDORS
 HEAD = (
     *("fault", "times", "missing", "out of order"),
     *(f"again at {NAMES[vendor]}" for vendor in VENDORS),
-    *("back, median", "back, worst"),
+    *("back, median", "back, worst", "every partition, worst"),
 )
 
 
@@ -58,6 +58,8 @@ def _row(
             shown += f" ({requests} of {allowed} requests)"
         cells.append(shown)
     cells += [f"{median(back):.1f} s", f"{max(back):.1f} s"] if back else ["", ""]
+    everywhere = [seconds for at in chosen if (seconds := result.everywhere[at]) is not None]
+    cells.append(f"{max(everywhere):.1f} s" if everywhere else "")
     return cells
 
 
@@ -83,6 +85,7 @@ def as_json(result: Result, **about: Any) -> dict[str, Any]:
             "open": fault.open,
             "exit_codes": fault.codes,
             "back_seconds": {vendor: round(value, 2) for vendor, value in back.items()},
+            "every_partition_seconds": None if everywhere is None else round(everywhere, 2),
             "repeated": {
                 vendor: {
                     "events": one.repeated_events,
@@ -92,7 +95,9 @@ def as_json(result: Result, **about: Any) -> dict[str, Any]:
                 for vendor, one in entry.items()
             },
         }
-        for fault, back, entry in zip(result.happened, result.back, result.by_fault, strict=True)
+        for fault, back, everywhere, entry in zip(
+            result.happened, result.back, result.everywhere, result.by_fault, strict=True
+        )
     ]
     findings = result.findings
     return {

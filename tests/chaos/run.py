@@ -14,7 +14,7 @@ from streams.operations.audit import AuditReport, audit
 from streams.operations.topics import create_topics
 from streams.sandbox import Sandbox
 from streams.settings import Settings, load_settings
-from tests.chaos.blame import Blame, back_after, blame, watched
+from tests.chaos.blame import Blame, back_after, back_everywhere, blame, watched
 from tests.chaos.books import Findings, Repeat, check, expected, waiting
 from tests.chaos.faults import Happened, Site, carry_out
 from tests.chaos.fleet import Ending, Fleet
@@ -30,6 +30,8 @@ BACK_SECONDS = 120.0
 """Work that has not gone on by then does not go on."""
 DRAIN_SECONDS = 420.0
 """Voyado's own schedule has waits of up to five minutes."""
+LOOK_AHEAD = 10_000
+"""Events after a fault among which each partition has some."""
 VOYADO_BACKLOG = 60
 VOYADO_SECONDS = 90.0
 
@@ -41,6 +43,8 @@ class Result:
     happened: list[Happened] = field(default_factory=list)
     back: list[dict[str, float]] = field(default_factory=list)
     """By fault: watched vendor → seconds until it took an event again."""
+    everywhere: list[float | None] = field(default_factory=list)
+    """By fault: seconds until the slowest watched vendor took events of every partition again."""
     by_fault: list[dict[str, Blame]] = field(default_factory=list)
     unexplained: list[Repeat] = field(default_factory=list)
     findings: Findings = field(default_factory=Findings)
@@ -241,6 +245,7 @@ class Run:
         if not report.balanced:
             result.broken.append(f"the audit does not balance: {report}")
         result.by_fault, result.unexplained = blame(result.happened, site.doors, site.logs)
+        result.everywhere = [self._everywhere(fault) for fault in result.happened]
         result.broken += _broken(result)
         result.endings = list(site.fleet.endings)
         result.events = len(site.logs.partition_of)
@@ -250,6 +255,17 @@ class Run:
         for ending in result.endings:
             if ending.code == 2:
                 result.broken.append(f"{ending.worker} gave up for good: {ending.words[-300:]}")
+
+    def _everywhere(self, fault: Happened) -> float | None:
+        producer, known = self._site.producer, self._site.logs.partition_of
+        first = producer.last_sent_before(fault.mended)
+        sent = range(first, min(first + LOOK_AHEAD, len(producer.sent_at)))
+        found = []
+        for vendor in watched(fault):
+            door = self._site.doors[vendor]
+            found.append(back_everywhere(fault, door, known, sent, PARTITIONS))
+        times = [seconds for seconds in found if seconds is not None]
+        return max(times) if len(times) == len(found) else None
 
 
 def _broken(result: Result) -> list[str]:
