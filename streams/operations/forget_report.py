@@ -1,7 +1,7 @@
 """What ``streams forget`` did, what it could not do, and why; pure."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -119,8 +119,6 @@ class Report:
     stages: list[StageWord]
     vendors: list[VendorWord]
     held: list[StillHeld]
-    notes: list[str] = field(default_factory=list)
-    """What else somebody should know, one sentence each."""
 
     @property
     def complete(self) -> bool:

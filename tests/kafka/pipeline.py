@@ -36,6 +36,11 @@ from streams.sandbox import Ledger, Sandbox
 from streams.settings import Settings, load_settings
 from tests.broker_fixtures import Broker
 
+CREDENTIALS = {
+    "EIGHTSELECT": "STREAMS_EIGHTSELECT_API_ID",
+    "VOYADO": "STREAMS_VOYADO_API_KEY",
+    "MISO": "STREAMS_MISO_API_KEY",
+}
 READY_SECONDS = 40.0
 UNTIL_SECONDS = 40.0
 SHOWN_LOG_CHARS = 6_000
@@ -134,7 +139,9 @@ class Pipeline:
 
     async def __aenter__(self) -> Self:
         await self.sandbox.start()
-        self._env.setdefault("STREAMS_MISO_BASE_URL", self.sandbox.url)
+        for vendor, credential in CREDENTIALS.items():
+            if credential in self._env:
+                self._env.setdefault(f"STREAMS_{vendor}_BASE_URL", self.sandbox.url)
         self.settings = load_settings(self._env)
         self.topics = self.settings.topics
         await create_topics(self.settings)
@@ -183,6 +190,11 @@ class Pipeline:
         worker = self.start(stage, *arguments, **env)
         await self.ready(worker)
         return worker
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The settings of its workers, for commands beside them."""
+        return dict(self._env)
 
     async def both(self) -> tuple[Worker, Worker]:
         """Start ``enrich`` and ``miso`` and wait until both are ready."""

@@ -1,0 +1,157 @@
+"""``streams forget`` over a real pipeline of all three vendors."""
+
+import asyncio
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from streams.cli import main
+from streams.operations.control import set_paused
+from streams.sandbox import Fault, FaultKind
+from tests.broker_fixtures import Broker
+from tests.kafka.pipeline import Pipeline, Record, cart, click, product, user
+
+pytestmark = pytest.mark.kafka
+
+ENV = {
+    "STREAMS_VOYADO_API_KEY": "sandbox-secret",
+    "STREAMS_VOYADO_USER_AGENT": "TestShop/1.0",
+    "STREAMS_EIGHTSELECT_API_ID": "sandbox-id",
+    "STREAMS_EIGHTSELECT_USER_ID_SECRET": "a-secret-of-this-test",
+}
+YES = {"miso": True, "voyado": True, "eightselect": True}
+CONTENT = {"type": "customSet", "id": "set-1"}
+ANNA, BERT = "0b2c6f0e-9a8e-4c57-8a39-1f0c4d2e7b11", "bert"
+CONTACTS = {
+    ANNA: "5f9d2a4e-6a6b-4b5e-8d3f-2f1c7a9b0c3d",
+    BERT: "6a9d2a4e-6a6b-4b5e-8d3f-2f1c7a9b0c3e",
+}
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """A command that sets up logging leaves the process's as it found it."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = before
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
+
+
+def pair(visitor: str, name: str) -> list[Record]:
+    """A click and an add-to-cart that all three vendors get."""
+    return [
+        kind(visitor, event_id=f"{name}-{number}", consent=YES, content=CONTENT)
+        for number, kind in enumerate((click, cart))
+    ]
+
+
+def by_user(pipeline: Pipeline, vendor: str) -> Counter[tuple[str, bool]]:
+    """What a stand-in stored, by the event's visitor and whether it was erased since."""
+    return Counter(
+        (row["event_id"].partition("-")[0], row["erased"])
+        for row in pipeline.sandbox.ledgers[vendor].rows()
+    )
+
+
+async def outcomes(pipeline: Pipeline, vendor: str) -> Counter[tuple[str, str, str | None]]:
+    """The receipts of a vendor, by the event's visitor, outcome and reason."""
+    found = await pipeline.read(pipeline.topics.receipts(vendor))
+    receipts = [json.loads(record.value) for record in found]
+    return Counter(
+        (r["event_id"].partition("-")[0], r["outcome"], r.get("reason")) for r in receipts
+    )
+
+
+async def test_a_visitor_is_forgotten_here_and_at_the_vendors_and_nobody_else_is(
+    broker: Broker, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """What two vendors took is deleted, what waits for the third is stopped; later, all anew."""
+    async with Pipeline(broker, prefix, tmp_path, partitions=2, env=ENV) as pipeline:
+        for name, value in pipeline.environment.items():
+            monkeypatch.setenv(name, value)
+        pipeline.sandbox.faults.set(Fault(kind=FaultKind.STATUS, vendor="eightselect", status=403))
+        await pipeline.send(
+            product("p1"),
+            *(
+                user(visitor, {"user_id": f"u-{visitor[:4]}", "contact_id": contact})
+                for visitor, contact in CONTACTS.items()
+            ),
+        )
+        workers = {
+            stage: pipeline.start(stage) for stage in ("enrich", "eightselect", "voyado", "miso")
+        }
+        await pipeline.ready(*workers.values())
+        await pipeline.send(*pair(ANNA, "anna"), *pair(BERT, "bert"))
+        both = Counter({("anna", False): 2, ("bert", False): 2})
+        await pipeline.until(lambda: by_user(pipeline, "miso") == both)
+        await pipeline.until(lambda: by_user(pipeline, "voyado") == both)
+
+        async def eightselect_is(state: str) -> bool:
+            status = await pipeline.status(workers["eightselect"])
+            return bool(status["vendor"]["state"] == state)
+
+        await pipeline.until(lambda: eightselect_is("parked"))
+
+        assert await asyncio.to_thread(main, ["forget", "--yes", "--json", ANNA]) == 0
+        said = capsys.readouterr()
+        assert f"Visitor {ANNA}: " in said.err
+        assert "Voyado Engage: 2 events accepted; to be deleted: 2 interactions." in said.err
+        assert "8SELECT: 0 events accepted, 2 waiting, which will not be sent." in said.err
+        report = json.loads(said.out)
+        assert report["complete"]
+        assert {s["stage"]: s["obeys"] for s in report["stages"]} == dict.fromkeys(workers, "yes")
+        words = {vendor["vendor"]: vendor for vendor in report["vendors"]}
+        assert [words[v]["done"] for v in ("miso", "voyado", "eightselect")] == [
+            "deleted",
+            "deleted",
+            "nothing",
+        ]
+        assert words["eightselect"]["waiting"] == 2
+        assert f"name the user id {ANNA}." in words["eightselect"]["by_hand"]
+        held = {topic["topic"].removeprefix(prefix) for topic in report["held"]}
+        assert {"shop.users", "shop.clicks", "vendor.miso.events"} <= held
+        gone = Counter({("anna", True): 2, ("bert", False): 2})
+        assert by_user(pipeline, "miso") == gone
+        assert by_user(pipeline, "voyado") == gone
+
+        # 8SELECT answers again: bert's events go out, the visitor's are skipped.
+        pipeline.sandbox.faults.clear()
+        await set_paused(pipeline.settings, "eightselect", paused=False)
+
+        async def all_settled() -> bool:
+            return (await outcomes(pipeline, "eightselect")).total() == 4
+
+        await pipeline.until(all_settled)
+        assert await outcomes(pipeline, "eightselect") == Counter(
+            {("bert", "accepted", None): 2, ("anna", "skipped", "no_consent"): 2}
+        )
+        assert len(pipeline.sandbox.ledgers["eightselect"]) == 2
+
+        # Again: nothing is left to delete, and nothing goes wrong.
+        assert await asyncio.to_thread(main, ["forget", "--yes", ANNA]) == 0
+        assert "Everything that could be done is done." in capsys.readouterr().out
+
+        # The browser comes back with a consent of its own, and without a row.
+        await pipeline.send(*pair(ANNA, "later"))
+
+        def is_sent_anew() -> bool:
+            sent = by_user(pipeline, "miso")[("later", False)]
+            return sent == 2 and len(pipeline.sandbox.ledgers["eightselect"]) == 4
+
+        await pipeline.until(is_sent_anew)
+        assert await outcomes(pipeline, "voyado") == Counter(
+            {
+                ("anna", "accepted", None): 2,
+                ("bert", "accepted", None): 2,
+                ("later", "skipped", "no_contact"): 2,
+            }
+        )
