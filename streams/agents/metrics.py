@@ -16,7 +16,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from streams.agents.report import Reporter
-from streams.core.outcome import Outcome
+from streams.core.outcome import DeadLetterReason, Outcome
 from streams.core.snapshot import WorkerSnapshot
 from streams.metrics import CATALOGUE, ENRICH, STATES, Histogram
 
@@ -54,7 +54,10 @@ class WorkerCollector(Collector):
     def _outcomes(self, snapshot: WorkerSnapshot) -> dict[str, Values]:
         tally, stage = self._reporter.tally, snapshot.stage
         events: dict[tuple[str, ...], float] = {}
-        letters: dict[tuple[str, ...], float] = {}
+        # From 0 on, so that the first of a kind is a rise, too.
+        letters: dict[tuple[str, ...], float] = {
+            (stage, str(reason)): 0 for reason in DeadLetterReason
+        }
         for (vendor, reason, _), count in tally.causes.items():
             key = (vendor or ENRICH, str(reason))
             letters[key] = letters.get(key, 0) + count
@@ -78,7 +81,10 @@ class WorkerCollector(Collector):
     def _of_objects(self, snapshot: WorkerSnapshot) -> dict[str, Values]:
         app, courier = self._reporter.app, self._reporter.courier
         tables = app.tables.values()
+        # Of this process alone: what is known of partitions moves with them, and a counter must not.
+        expired = dict.fromkeys(snapshot.lag, 0) | self._reporter.tally.expired
         found: dict[str, Values] = {
+            "streams_expired_records_total": _labelled(expired),
             "streams_table_rows": {(table.name,): len(table) for table in tables},
             "streams_malformed_rows": {
                 (table.name,): len(table.malformed_keys) for table in tables
@@ -104,7 +110,6 @@ def _of_snapshot(snapshot: WorkerSnapshot) -> dict[str, Values]:
         "streams_lag_records": _labelled(snapshot.lag),
         "streams_oldest_unsettled_seconds": {(stage,): oldest},
         "streams_ready": {(stage,): int(snapshot.ready)},
-        "streams_expired_records_total": _labelled(snapshot.expired),
         "streams_corrections_total": _labelled(notes),
         "streams_recovery_remaining_rows": {(stage,): snapshot.recovering_rows or 0},
         "streams_memory_bytes": {(stage,): snapshot.memory_bytes},
