@@ -81,7 +81,7 @@ class WorkerCollector(Collector):
     def _of_objects(self, snapshot: WorkerSnapshot) -> dict[str, Values]:
         app, courier = self._reporter.app, self._reporter.courier
         tables = app.tables.values()
-        # Of this process alone: what is known of partitions moves with them, and a counter must not.
+        # Of this process alone: a counter must not move with partitions as the snapshot's does.
         expired = dict.fromkeys(snapshot.lag, 0) | self._reporter.tally.expired
         found: dict[str, Values] = {
             "streams_expired_records_total": _labelled(expired),
