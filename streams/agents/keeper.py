@@ -10,13 +10,13 @@ from typing import NamedTuple
 from streams.agents.tally import Tally
 from streams.core.dead_letter import build_dead_letter, encode_dead_letter
 from streams.core.outcome import Outcome, Verdict
-from streams.core.records import Origin, Receipt, Source
+from streams.core.records import VISITOR, Origin, Receipt, Source
 from streams.core.times import to_ms, utc_text
 from streams.core.topics import Topics
 from streams.delivery.receipts import LIVE, REDELIVERY, encode_receipt
 from streams.delivery.strand import Item
 from streams.engine.failure import leave
-from streams.engine.outputs import Outputs
+from streams.engine.outputs import Header, Outputs
 from streams.vendors.base import Vendor
 
 log = logging.getLogger("streams.sink")
@@ -142,7 +142,8 @@ class Keeper:
             for item in settlement.items:
                 by_partition.setdefault(item.partition, []).append(item)
                 receipt = encode_receipt(_receipt(item, settlement, at))
-                append(self._receipts, item.partition, item.event_id.encode(), receipt)
+                key, headers = item.event_id.encode(), _headers(item, settlement)
+                append(self._receipts, item.partition, key, receipt, headers)
         written = await (await outputs.send()).acknowledged()
         for partition, items in by_partition.items():
             offsets = chain.from_iterable(written[self._receipts, partition])
@@ -220,3 +221,14 @@ def _receipt(item: Item, settlement: Settlement, at: str) -> Receipt:
         None if verdict is None else verdict.vendor_ref,
         item.run_id or None,
     )
+
+
+def _headers(item: Item, settlement: Settlement) -> list[Header] | None:
+    """Return whose event it was where the vendor named what it stored: for its deletion.
+
+    Receipts outlive the records that say so.
+    """
+    verdict = settlement.verdict
+    if verdict is None or verdict.vendor_ref is None or item.key is None:
+        return None
+    return [(VISITOR, item.key)]

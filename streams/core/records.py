@@ -37,6 +37,10 @@ class VendorRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Voyado only: the key to look the contact up by."""
 
 
+VISITOR = "visitor"
+"""Header of a receipt with a ``vendor_ref``: the visitor's id, for ``streams forget``."""
+
+
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The fate of one event at one vendor."""
 

@@ -1,7 +1,7 @@
 """What the topics hold of one visitor, gathered record by record; pure.
 
-Everything of a visitor lies on one partition, under the visitor's id as key; only receipts have
-another key and are found by the raw record that they are about.
+Everything of a visitor lies on one partition, under the visitor's id as key. Receipts have another
+key: they name the visitor in a header, or are found by the raw record that they are about.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from streams.core.outcome import Outcome
-from streams.core.records import Receipt, VendorRecord
+from streams.core.records import VISITOR, Receipt, VendorRecord
 from streams.core.rows import InvalidRow, decode_user
 from streams.core.topics import Topics
 from streams.vendors.base import Trail, Vendor
@@ -94,7 +94,7 @@ class Traces:
         """Take the next records of a topic, in log order."""
         if (vendor := self._receipts.get(topic)) is not None:
             for record in records:
-                self._take_receipt(vendor, record)
+                self._take_receipt(topic, vendor, record)
             return
         look: Callable[[LogRecord], None] | None = None
         if topic == self._users:
@@ -102,9 +102,7 @@ class Traces:
         for record in records:
             if record.key != self._key:
                 continue
-            held = self.held.setdefault(topic, Held())
-            held.records += 1
-            held.newest_ms = max(held.newest_ms, record.time_ms)
+            self._hold(topic, record)
             if look is not None:
                 look(record)
             elif topic in self._events:
@@ -116,6 +114,11 @@ class Traces:
         return Trail(
             self.visitor, tuple(self.user_ids), tuple(there.subjects), tuple(there.references)
         )
+
+    def _hold(self, topic: str, record: LogRecord) -> None:
+        held = self.held.setdefault(topic, Held())
+        held.records += 1
+        held.newest_ms = max(held.newest_ms, record.time_ms)
 
     def _take_row(self, record: LogRecord) -> None:
         if record.value is None:
@@ -142,15 +145,18 @@ class Traces:
             return  # not ours: the sink made a dead letter of it
         there.subjects.update(dict.fromkeys(forgetting.subjects(vendor_record)))
 
-    def _take_receipt(self, vendor: str, record: LogRecord) -> None:
+    def _take_receipt(self, topic: str, vendor: str, record: LogRecord) -> None:
         there = self.at_vendor[vendor]
-        if not there._sources or record.value is None:
+        names_visitor = dict(record.headers).get(VISITOR) == self._key
+        if names_visitor:
+            self._hold(topic, record)
+        if record.value is None or not (names_visitor or there._sources):
             return
         try:
             receipt = _decode_receipt(record.value)
         except _PROBLEMS:
             return
-        if receipt.source not in there._sources:
+        if not names_visitor and receipt.source not in there._sources:
             return
         if receipt.position is not None and (vendor, receipt.lane) in self._lanes:
             there.open.pop((self._lanes[vendor, receipt.lane], receipt.position), None)

@@ -28,8 +28,16 @@ class FakeOutputs:
     def __bool__(self) -> bool:
         return bool(self._records)
 
-    def append(self, topic: str, partition: int, key: bytes | None, value: bytes) -> None:
+    def append(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes,
+        headers: list[tuple[str, bytes]] | None = None,
+    ) -> None:
         """Take a record."""
+        self._log.headers.append(headers)
         self._records.append((topic, partition, key, json.loads(value)))
 
     async def send(self) -> "FakeOutputs":
@@ -53,6 +61,7 @@ class Log:
 
     def __init__(self) -> None:
         self.records: list[tuple[str, int, bytes | None, dict[str, Any]]] = []
+        self.headers: list[list[tuple[str, bytes]] | None] = []
         self.answers = asyncio.Event()
         self.answers.set()
         self.rounds = 0
@@ -138,6 +147,7 @@ async def test_accepted_events_have_receipts_and_are_settled(desk: Desk) -> None
         "vendor_ref": "r1",
     }
     assert second["event_id"] == "e1"
+    assert desk.log.headers == [[("visitor", b"anna")]] * 2
     assert desk.progress.settled == {0: 0, 1: 1}
     assert desk.moved == [0]
     assert desk.tally.accepted == 2
@@ -181,6 +191,7 @@ async def test_a_skip_is_a_receipt_with_its_reason(desk: Desk) -> None:
     (receipt,) = desk.log.of("vendor.miso.receipts")
     assert (receipt["outcome"], receipt["reason"]) == ("skipped", "too_old")
     assert len(desk.log.records) == 1
+    assert desk.log.headers == [None]
     assert desk.tally.skipped == {"too_old": 1}
 
 

@@ -117,6 +117,23 @@ def test_receipts_are_joined_by_the_raw_record() -> None:
     assert found.trail("miso") == Trail("anna")
 
 
+def test_a_receipt_that_names_the_visitor_needs_no_other_record() -> None:
+    """Those outlive raw and vendor records; other visitors' are passed over."""
+    found = traces()
+    old = receipt("p.shop.clicks/0/1", "accepted", 10, vendor_ref="i-1")
+    other = receipt("p.shop.clicks/0/2", "accepted", 11, vendor_ref="i-2")
+    found.take(
+        "p.vendor.voyado.receipts",
+        [
+            old._replace(headers=[("visitor", b"anna")], time_ms=7),
+            other._replace(headers=[("visitor", b"bert")]),
+            other._replace(headers=[]),
+        ],
+    )
+    assert found.trail("voyado") == Trail("anna", references=("i-1",))
+    assert found.held == {"p.vendor.voyado.receipts": Held(1, 7)}
+
+
 def test_a_lane_has_its_own_positions() -> None:
     """What was sent again waits by itself; a commit closes what lies below it."""
     found = traces()
