@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from math import sin
 from typing import Any
 
 from aiohttp import web
@@ -25,6 +26,7 @@ from streams.web.dashboard import Dashboard
 from streams.web.guard import Guard
 from streams.web.history import SAMPLES, STEP_SECONDS
 from streams.web.site import Page, Site
+from streams.web.vendors import LIVE, Lane
 from streams.web.view import Frame, summaries
 
 NAMES = {"eightselect": "8SELECT", "voyado": "Voyado Engage", "miso": "Miso"}
@@ -144,7 +146,7 @@ def in_state(now: int, vendor: str, status: VendorStatus, waiting: int) -> list[
         vendor,
         vendor=status,
         lag={topic: waiting},
-        waiting={topic: Waiting(waiting, status.since - 41 * 60_000, "add_to_cart")},
+        waiting={topic: Waiting(waiting, status.since - 2_000, "add_to_cart")},
         rate=0.0,
         accepted_rate=0.0,
         settled_rate=0.0,
@@ -164,10 +166,10 @@ def in_state(now: int, vendor: str, status: VendorStatus, waiting: int) -> list[
 
 
 def refused_key(now: int) -> list[WorkerSnapshot]:
-    """Miso refuses the key since 41 minutes."""
+    """Miso has refused the key for six minutes."""
     status = VendorStatus(
         "parked",
-        now - 41 * 60_000,
+        now - 399_000,
         '401: {"detail":"Invalid api key"}',
         "Check the key and the address of Miso in the settings.",
     )
@@ -208,14 +210,17 @@ def past_hour(dashboard: Dashboard, snapshots: Sequence[WorkerSnapshot], now: in
     """Fill the curves as if these workers had been looked at for an hour."""
     board = StatusBoard({one.worker: one for one in snapshots})
     vendors = summaries(dashboard.frame, board.workers(now))
+    shares = {"eightselect": 0.12, "voyado": 0.17, "miso": 0.95}
+    stopped = {v.key: v.status.since for v in vendors if v.status and v.state != "running"}
     for step in range(SAMPLES):
-        wave = 1 + 0.25 * ((step * 37) % 11 - 5) / 5 * (0.5 + step / SAMPLES)
-        for vendor in vendors:
-            vendor.accepted_rate = {"eightselect": 6.4, "voyado": 9.1, "miso": 49.8}[
-                vendor.key
-            ] * wave
         at = now - (SAMPLES - step) * STEP_SECONDS * 1000
-        dashboard._history.sample(at, 52.0 * wave, vendors)
+        raw = 46 + 7 * sin(step / 23) + 3 * sin(step / 5.3) + (step * 37 % 11 - 5) / 4
+        for vendor in vendors:
+            since = stopped.get(vendor.key, now)
+            vendor.accepted_rate = shares[vendor.key] * raw if at < since else 0.0
+            late = 4 if at < since else round((at - since) / 1000 * shares[vendor.key] * 48)
+            vendor.lanes[LIVE] = Lane(late)
+        dashboard._history.sample(at, raw, vendors)
 
 
 @asynccontextmanager

@@ -89,11 +89,18 @@ function show() {
     level = verdict.level;
     document.title = `${{ good: "", look: "(!) ", bad: "(!!) " }[level]}Clickstream relay`;
   }
+  redraw(at("verdict-go"), [verdict.vendor, last.vendors.map((one) => one.name)], () => {
+    const first = last.vendors.find((one) => one.key === verdict.vendor);
+    at("verdict-go").hidden = !first;
+    at("verdict-go").firstChild.href = `#vendor-${verdict.vendor}`;
+    setText(at("verdict-go").firstChild, first ? `What to do about ${first.name}` : "");
+  });
   redraw(at("warnings"), last.warnings, () => {
     at("warnings").hidden = !last.warnings.length;
     at("warnings").replaceChildren(...last.warnings.map((text) => el("li", {}, text)));
   });
   at("logout").hidden = !last.may_change;
+  at("reading-said").hidden = last.may_change;
   flow(at("flow"), last.flow);
   setText(at("flow-words"), flowWords(last.flow));
   keep(at("vendors"), last.vendors, (vendor) => vendor.key, vendorCard, updateVendor);
@@ -112,7 +119,7 @@ function vendorCard(vendor) {
   const more = (name) => part(name, el("details", {}, el("summary"), el("div")));
   return el(
     "article",
-    { id: `vendor-${vendor.key}`, "aria-label": vendor.name },
+    { id: `vendor-${vendor.key}`, "aria-label": vendor.name, tabindex: -1 },
     el("div", { class: "head" }, el("h2", {}, vendor.name), part("pill", el("span", { class: "pill" })), part("act", el("button", { type: "button", class: "quiet" }))),
     part("said", el("p", { class: "said" })),
     part("facts", el("dl", { class: "facts" })),
@@ -135,7 +142,7 @@ function updateVendor(card, vendor) {
   part("quota").hidden = vendor.quota_share === null;
   part("quota").firstChild.style.width = `${100 * (vendor.quota_share ?? 0)}%`;
   updateAction(part("act"), vendor);
-  for (const name of ["accepted", "waiting"]) updateCurve(part(name), hour?.vendors[vendor.key]?.[name]);
+  for (const name of ["accepted", "waiting"]) updateCurve(part(name), hour?.vendors[vendor.key]?.[name], name === "waiting" ? 50 : 0);
   fold(part("skips"), "Skipped", sum(vendor.skips), vendor.skips, (skips) =>
     el("ul", { class: "list" }, ...skips.map((skip) => el("li", {}, el("span", {}, el("code", {}, skip.reason)), el("b", {}, skip.count), el("span", { class: "why" }, skip.meaning)))),
   );
@@ -167,10 +174,10 @@ function fold(node, title, number, values, draw) {
   });
 }
 
-function updateCurve(node, points) {
+function updateCurve(node, points, least) {
   if (!points) return;
   redraw(node, points, () => {
-    const most = curve(node.lastChild, points, hour.samples);
+    const most = curve(node.lastChild, points, hour.samples, least);
     setText(node.firstChild.lastChild, `max ${most.toLocaleString("en-US", { maximumFractionDigits: most < 10 ? 1 : 0 })}`);
   });
 }

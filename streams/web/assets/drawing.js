@@ -89,13 +89,14 @@ export function plain(words) {
   return words.map((word) => (typeof word === "object" ? timeText(word.at) : word)).join("");
 }
 
-// A curve of an hour; gaps where nothing was known.
-export function curve(node, points, samples) {
+// A curve of an hour, gaps where nothing was known; what is below `least` looks as small as it is.
+export function curve(node, points, samples, least) {
   const width = 300;
   const height = 36;
   const most = Math.max(...points.filter((point) => point !== null), 0);
   const x = (index) => (width * (samples - points.length + index)) / Math.max(1, samples - 1);
-  const y = (value) => height - 2 - (most > 0 ? (value / most) * (height - 5) : 0);
+  const top = Math.max(most, least);
+  const y = (value) => height - 2 - (top > 0 ? (value / top) * (height - 5) : 0);
   const lines = [];
   let open = [];
   points.forEach((point, index) => {
@@ -132,10 +133,10 @@ function edge(d, rate, flows, tone) {
 
 function rawBox(x, y, width, data) {
   return [
-    svg("rect", { class: "node", x, y, width, height: 76, rx: 6 }),
+    svg("rect", { class: "node", x, y, width, height: 88, rx: 6 }),
     ...data.raw.flatMap((topic, index) => [
-      svg("text", { class: "strong", x: x + 14, y: y + 23 + index * 34 }, topic.name),
-      svg("text", { class: "small", x: x + 14, y: y + 39 + index * 34 }, `${topic.waiting} waiting`),
+      svg("text", { class: "strong", x: x + 14, y: y + 22 + index * 38 }, topic.name),
+      svg("text", { class: "small", x: x + 14, y: y + 38 + index * 38 }, `${topic.waiting} waiting`),
     ]),
   ];
 }
@@ -170,7 +171,7 @@ function wide(data) {
   drawing.append(
     edge(`M210 ${middle} H 330`, data.enrich.rate, data.enrich.flows, "is-running"),
     svg("text", { class: "strong", x: 270, y: middle - 10, "text-anchor": "middle" }, `${data.enrich.rate} /s`),
-    ...rawBox(0, middle - 38, 210, data),
+    ...rawBox(0, middle - 44, 210, data),
     ...enrichBox(330, middle - 28, 180, data),
   );
   data.vendors.forEach((vendor, index) => {
@@ -185,17 +186,17 @@ function wide(data) {
 }
 
 function tall(data) {
-  const drawing = svg("svg", { viewBox: `0 0 330 ${216 + data.vendors.length * 64}`, "aria-hidden": "true" });
+  const drawing = svg("svg", { viewBox: `0 0 330 ${224 + data.vendors.length * 64}`, "aria-hidden": "true" });
   drawing.append(
-    edge("M40 76 V 124", data.enrich.rate, data.enrich.flows, "is-running"),
-    svg("text", { class: "strong", x: 54, y: 106 }, `${data.enrich.rate} /s`),
+    edge("M40 88 V 132", data.enrich.rate, data.enrich.flows, "is-running"),
+    svg("text", { class: "strong", x: 54, y: 115 }, `${data.enrich.rate} /s`),
     ...rawBox(0, 0, 330, data),
-    ...enrichBox(0, 124, 330, data),
+    ...enrichBox(0, 132, 330, data),
   );
   data.vendors.forEach((vendor, index) => {
-    const y = 216 + index * 64 + 26;
+    const y = 224 + index * 64 + 26;
     drawing.append(
-      edge(`M12 180 V ${y} H 84`, vendor.rate, vendor.flows, `is-${vendor.state}`),
+      edge(`M12 188 V ${y} H 84`, vendor.rate, vendor.flows, `is-${vendor.state}`),
       svg("text", { class: "strong", x: 48, y: y - 8, "text-anchor": "middle" }, `${vendor.rate} /s`),
       vendorBox(84, y - 26, 246, vendor),
     );
