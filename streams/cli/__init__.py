@@ -18,9 +18,11 @@ from streams.cli import (
     control,
     dead_letters,
     forget,
+    offsets,
     produce,
     reasons,
     replay,
+    resend,
     sandbox,
     status,
     topics,
@@ -66,10 +68,12 @@ app.command("check")(check.check)
 app.command("pause")(control.pause)
 app.command("resume")(control.resume)
 app.command("forget")(forget.forget)
+dead_letters.app.command("resend")(resend.resend)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(topics.app, name="topics")
 app.command("produce")(produce.produce)
 app.add_typer(replay.app, name="replay")
+app.add_typer(offsets.app, name="offsets")
 app.command("reasons")(reasons.reasons)
 app.add_typer(voyado_schemas.app, name="voyado-schemas")
 app.command("sandbox")(sandbox.sandbox)

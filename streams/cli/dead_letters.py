@@ -1,4 +1,4 @@
-"""``streams dead-letters list``, ``show`` and ``drop``."""
+"""``streams dead-letters list``, ``show`` and ``drop``; ``resend`` has a module of its own."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="List, show and drop what was given up on, by cause. Sending it again comes with replay.",
+    help="List, show, send again and drop what was given up on, by cause.",
 )
 
 Vendor = Annotated[

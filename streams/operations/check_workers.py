@@ -59,12 +59,12 @@ async def read_groups(settings: Settings) -> list[GroupState]:
                 for tp, start in starts.items()
             }
             waiting = sum(max(0, ends[tp] - at[tp]) for tp in tps)
-            members, state = await _members(client, group)
+            members, state = await members_of(client, group)
             found.append(GroupState(stage, members, state, waiting, bool(commits)))
     return found
 
 
-async def _members(client: AIOKafkaAdminClient, group: str) -> tuple[int, str]:
+async def members_of(client: AIOKafkaAdminClient, group: str) -> tuple[int, str]:
     """Return how many are in a group, and Kafka's word for its state."""
     reason = "its coordinator does not answer"
     for _ in range(COMMIT_TRIES):

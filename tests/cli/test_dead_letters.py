@@ -122,7 +122,7 @@ def test_a_letter_of_a_stranger_is_shown_with_what_it_has() -> None:
         (["list", "--vendor", "mis\x1bo"], r"--vendor: there is no mis\x1bo; name one of enrich,"),
         (["show", "--since", "soon"], '--since: "soon" is no time'),
         (["show", "--limit", "0"], "--limit"),
-        (["resend"], "No such command"),
+        (["resend"], "give --yes to send, or --preview"),
     ],
 )
 def test_wrong_use_is_exit_2_before_anything_is_read(
@@ -133,9 +133,3 @@ def test_wrong_use_is_exit_2_before_anything_is_read(
     out, err = capsys.readouterr()
     assert out == ""
     assert words in err
-
-
-def test_the_help_says_when_letters_can_be_sent_again(capsys: pytest.CaptureFixture[str]) -> None:
-    """Nobody looks for a command that is not there."""
-    assert main(["dead-letters", "--help"]) == 0
-    assert "Sending it again comes" in capsys.readouterr().out

@@ -1,0 +1,144 @@
+"""``streams offsets show`` and ``reset``: where a stage reads, for the rare whole-stage rewind."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streams.cli.terminal import local_zone, moment_ms, plain
+
+if TYPE_CHECKING:
+    from streams.operations.offsets import Place, Reset, To
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Show where stages read, or set a stopped stage to another moment: it then reads all "
+    "from there once more. For a window of events, replay is the better tool.",
+)
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON array.")]
+
+
+@app.command("show")
+def show(
+    stage: Annotated[
+        str | None, typer.Option(metavar="STAGE", help="enrich or a vendor; default: all.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show for each partition what is committed, where the log begins and ends, what waits."""
+    import asyncio
+
+    from streams.operations.offsets import read_places, stage_topics
+    from streams.settings import load_settings
+
+    settings = load_settings()
+    stages = settings.stages() if stage is None else (stage,)
+    for one in stages:
+        stage_topics(settings, one)
+    found = {one: asyncio.run(read_places(settings, one)) for one in stages}
+    if as_json:
+        import json
+
+        rows = [_row(one, place) for one, places in found.items() for place in places]
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_edge=False, pad_edge=False)
+    for name in ("stage", "topic", "partition", "committed", "log start", "log end", "waiting"):
+        table.add_column(name, justify="left" if name in ("stage", "topic") else "right")
+    for one, places in found.items():
+        for place in places:
+            numbers = (place.committed, place.log_start, place.log_end, place.waiting)
+            shown = ["-" if number is None else f"{number:,}" for number in numbers]
+            if place.is_recreated:
+                shown[-1] = "recreated"
+            table.add_row(one, place.tp.topic, str(place.tp.partition), *shown)
+    Console().print(table)
+
+
+@app.command("reset")
+def reset(
+    stage: Annotated[str, typer.Option(metavar="STAGE", help="enrich or a vendor.")],
+    to: Annotated[
+        str,
+        typer.Option(metavar="T", help="earliest, latest, 2h ago, 2026-11-20 14:00, ms, …"),
+    ],
+    topic: Annotated[
+        str | None, typer.Option(metavar="TOPIC", help="Only this one of the topics it reads.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Set a stage whose workers are all stopped to a moment of Kafka time.
+
+    What it reads once more is sent once more, also what vendors have accepted; `streams replay`
+    leaves that out and needs nothing stopped. Where a topic was recreated, only that is set.
+    """
+    import asyncio
+    import sys
+
+    from streams.core.errors import SettingsError
+    from streams.operations.offsets import apply_reset, plan_reset
+    from streams.settings import load_settings
+
+    if not yes and not sys.stdin.isatty():
+        raise SettingsError(["A reset asks first, and there is no terminal: give --yes to reset."])
+    moment: To = to if to in ("earliest", "latest") else moment_ms(to, "--to")  # type: ignore[assignment]
+    settings = load_settings()
+    planned = asyncio.run(plan_reset(settings, stage, moment, topic))
+    for line in reset_lines(planned, moment):
+        typer.echo(line, err=True)
+    if not yes and not typer.confirm("Reset?", err=True):
+        typer.echo("Nothing was changed.", err=True)
+        raise typer.Exit(1)
+    asyncio.run(apply_reset(settings, planned))
+    if as_json:
+        import json
+
+        rows = [_row(stage, place) | {"new": at} for place, at in planned.changes]
+        typer.echo(json.dumps(rows, indent=2))
+    else:
+        typer.echo(f"Stage {stage} is reset; start its workers again.")
+
+
+def reset_lines(planned: "Reset", to: "To") -> list[str]:
+    """Return what a reset will do, for the question."""
+    from streams.core.moments import shown_moment
+
+    moment = to if isinstance(to, str) else shown_moment(to, local_zone())
+    lines = [f"Stage {planned.stage} to {moment}:"]
+    for place, at in planned.changes:
+        was = "nothing committed" if place.committed is None else f"{place.committed:,}"
+        anew = " (recreated)" if place.is_recreated else ""
+        lines.append(f"  {place.tp.topic} partition {place.tp.partition}: {was} -> {at:,}{anew}")
+    if planned.repeated:
+        lines.append(
+            f"{planned.repeated:,} records are read once more, and what comes of them is sent once "
+            "more, also what was accepted: vendors may count it twice."
+        )
+    if planned.left_out:
+        lines.append(
+            f"{planned.left_out:,} records will never be read: the audit will call them missing."
+        )
+    others = sorted(set(planned.commits) - {planned.stage})
+    if others:
+        lines.append(
+            f"The marks by which {', '.join(others)} recognise repeats are lowered, so that they "
+            "take what is enriched again."
+        )
+    return [plain(line) for line in lines]
+
+
+def _row(stage: str, place: "Place") -> dict[str, object]:
+    return {
+        "stage": stage,
+        "topic": place.tp.topic,
+        "partition": place.tp.partition,
+        "committed": place.committed,
+        "log_start": place.log_start,
+        "log_end": place.log_end,
+        "waiting": place.waiting,
+        "recreated": place.is_recreated,
+    }

@@ -1,0 +1,110 @@
+"""``streams dead-letters resend``: what failed, once more, only to the vendor that failed."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from streams.cli.dead_letters import EventId, Fingerprint, JsonFlag, Since, Vendor
+from streams.cli.replay import print_json, quiet_logs, run_and_show, show_preview
+from streams.cli.terminal import local_zone, moment_ms, plain, reading_progress
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from streams.core.runs import Run
+    from streams.operations.log_reader import Tell
+    from streams.operations.replay_run import Watch
+    from streams.operations.resend import ResendPreview
+
+
+def resend(
+    vendor: Vendor = None,
+    fingerprint: Fingerprint = None,
+    event_id: EventId = None,
+    since: Since = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0.001, metavar="N", help="Events a second at most, for each vendor."),
+    ] = None,
+    only_preview: Annotated[
+        bool, typer.Option("--preview", help="Only show what would be sent.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Send open letters again, each only to the vendor that failed; those of enrich to all.
+
+    Each is mapped anew from its raw record where that still exists, else what was kept is sent. A
+    letter that is sent is closed; an event that fails again makes a new one.
+    """
+    import asyncio
+    import sys
+    import time
+
+    from streams.cli.replay_view import counts_table
+    from streams.core.errors import SettingsError
+    from streams.core.runs import Asked
+    from streams.operations.replay import start_run
+    from streams.operations.replay_counts import counts_json, warnings_for
+    from streams.operations.resend import ResendJob, preview_resend
+    from streams.settings import load_settings
+
+    if not yes and not only_preview and not sys.stdin.isatty():
+        words = "Sending again asks first, and there is no terminal: give --yes to send"
+        raise SettingsError([f"{words}, or --preview."])
+    since_ms = None if since is None else moment_ms(since)
+    settings = load_settings()
+    asked = Asked(
+        "resend",
+        owner=vendor,
+        fingerprint=fingerprint,
+        event_id=event_id,
+        since_ms=since_ms,
+        rate=rate,
+    )
+    quiet_logs(settings)
+    with reading_progress() as tell:
+        now_ms = time.time_ns() // 1_000_000
+        seen = asyncio.run(preview_resend(settings, asked, tell=tell, now_ms=now_ms))
+    if only_preview and as_json:
+        print_json([counts_json(settings, counts, rate) for counts in seen.vendors])
+        return
+    if seen.vendors:
+        warnings = [words for counts in seen.vendors for words in warnings_for(counts)]
+        table = counts_table(settings, seen.vendors, rate)
+        show_preview(_lines(seen), table, warnings, not only_preview)
+    else:
+        typer.echo("\n".join(_lines(seen)), err=not only_preview)
+    if only_preview:
+        return
+    if not any(counts.selected for counts in seen.vendors):
+        if as_json:
+            print_json([])
+        return
+    if not yes and not typer.confirm(f"Send {seen.would_send:,} events?", err=True):
+        typer.echo("Nothing was sent.", err=True)
+        raise typer.Exit(1)
+    vendors = [counts.vendor for counts in seen.vendors]
+
+    def begin(tell: "Tell", watch: "Watch") -> "Coroutine[Any, Any, Run]":
+        return start_run(settings, vendors, asked, ResendJob(), tell=tell, watch=watch)
+
+    run_and_show(begin, as_json)
+
+
+def _lines(seen: "ResendPreview") -> list[str]:
+    """Return what stands above the figures: what was asked, and what is left out."""
+    from streams.cli.replay_view import asked_words
+
+    count = f"{len(seen.letters):,} open" if seen.letters else "none is open"
+    lines = [f"{asked_words(seen.asked, local_zone())}: {count}"]
+    if seen.foreign:
+        lines.append(
+            f"{seen.foreign:,} are about records that strangers wrote on this project's own "
+            "topics; these are never sent."
+        )
+    lines += [
+        f"{count:,} are of {vendor}, which is off; they stay open."
+        for vendor, count in sorted(seen.off.items())
+    ]
+    return [plain(line) for line in lines]
