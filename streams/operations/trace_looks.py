@@ -56,7 +56,7 @@ async def newest_first(
         return
     step = ", ".join(sorted({tp.topic for tp in tps}))
     ends = {tp: logs.ends[tp] for tp in tps}
-    for ms in _slices(logs.now_ms, since_ms):
+    for ms in slices(logs.now_ms, since_ms):
         begins = await logs.at(tps, ms)
         if starts is not None:
             begins = {tp: max(offset, starts[tp]) for tp, offset in begins.items()}
@@ -70,7 +70,7 @@ async def newest_first(
             return
 
 
-def _slices(now_ms: int, since_ms: int) -> list[int]:
+def slices(now_ms: int, since_ms: int) -> list[int]:
     """Return where each slice begins, newest first; the last is ``since_ms``."""
     begins = [now_ms - minutes * MINUTE_MS for minutes in SLICES_MINUTES]
     day = 24 * 60 * MINUTE_MS
