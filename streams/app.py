@@ -166,6 +166,7 @@ def _options(
 ) -> EngineOptions:
     group = group_id(settings.kafka.topic_prefix, stage)
     reads = read_topics(settings.topics, stage)
+    megabytes = settings.watchdog.memory_mb
     return EngineOptions(
         stage=stage,
         group=group,
@@ -176,6 +177,8 @@ def _options(
         web_host=settings.web.host,
         web_port=settings.web_port(stage, slot),
         chunk_records=settings.enrich.chunk_records,
+        stall_seconds=settings.watchdog.stall_seconds,
+        memory_limit=None if megabytes is None else megabytes * 2**20,
     )
 
 

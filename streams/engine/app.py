@@ -19,6 +19,7 @@ from streams.engine.outputs import Outputs
 from streams.engine.positions import StartPosition
 from streams.engine.retention import RetentionWatch
 from streams.engine.tables import GlobalTopicTable, TopicTable
+from streams.engine.watchdog import Watchdog
 
 MAX_BATCH_BYTES = 1_000_000
 """Below the broker's default ``max.message.bytes`` of 1,048,588."""
@@ -37,6 +38,13 @@ class Stage:
 
     async def on_start_positions(self, positions: Mapping[TP, StartPosition]) -> None:
         """Take where each partition is about to be read from."""
+
+    def may_be_silent(self, tp: TP) -> bool:  # noqa: ARG002
+        """Return whether what was handed out of this partition has a reason to wait.
+
+        A good reason ends by itself, or by somebody outside who knows of it: a closed vendor.
+        """
+        return False
 
     def on_partitions_gone(self, tps: Iterable[TP]) -> None:
         """Forget what is known of partitions that were revoked."""
@@ -76,6 +84,10 @@ class EngineOptions:
     settle_on_revoke_seconds: float = 3.0
     compression: str | None = None
     session_seconds: float = 10.0
+    stall_seconds: float = 120.0
+    """After standing still for so long a worker ends: see ``Watchdog``."""
+    memory_limit: int | None = None
+    """In bytes; None: that of the container, if it has one."""
 
 
 class Producer(driver.Producer):
@@ -129,6 +141,9 @@ class StageApp(faust.App):
         self.stash_records = options.stash_records
         self.settle_on_revoke_seconds = options.settle_on_revoke_seconds
         self.retention = RetentionWatch(self)
+        self.watchdog = Watchdog(
+            self, stall_seconds=options.stall_seconds, memory_limit=options.memory_limit
+        )
         servers = options.client_options["bootstrap_servers"]
         super().__init__(
             options.group,
@@ -183,6 +198,10 @@ class StageApp(faust.App):
     def may_hand_out(self, tp: TP) -> bool:
         """See ``Stage``."""
         return self.logic.may_hand_out(tp)
+
+    def may_be_silent(self, tp: TP) -> bool:
+        """See ``Stage``."""
+        return self.logic.may_be_silent(tp)
 
     def commit_metadata(self, tp: TP, offset: int) -> str:
         """See ``Stage``."""

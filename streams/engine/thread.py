@@ -73,6 +73,18 @@ class Committed:
     log_end: int
 
 
+@dataclass(frozen=True, slots=True)
+class FetchState:
+    """How far one partition is fetched."""
+
+    position: int | None
+    """None: not known yet."""
+    answered_at: int
+    """When the broker last answered for it, in ms since the epoch; 0: it has not."""
+    is_buffered: bool
+    """Something of it is fetched and not handed over yet."""
+
+
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """Faust's consumer thread with fetches by wanted partitions and commits with metadata."""
 
@@ -125,6 +137,24 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             wanted, timeout=0, max_records=most
         )
         return drained
+
+    def is_member(self) -> bool:
+        """Return whether this consumer belongs to its group now."""
+        coordinator = None if self._consumer is None else self._consumer._coordinator
+        return coordinator is not None and bool(coordinator.member_id)
+
+    def fetch_state(self, tp: TP) -> FetchState | None:
+        """Return how far a partition is fetched, None where it is not assigned; waits for nobody.
+
+        Read across threads: each of the values for itself is right.
+        """
+        consumer = self._ensure_consumer()
+        subscription = consumer._subscription.subscription
+        assignment = None if subscription is None else subscription.assignment
+        state = None if assignment is None else assignment.state_value(tp)
+        if state is None:
+            return None
+        return FetchState(state._position, state.timestamp or 0, tp in consumer._fetcher._records)
 
     async def committed(self, tps: Iterable[TP]) -> dict[TP, Committed]:
         """Return the group's offset and metadata, and the log's start and end, by partition."""

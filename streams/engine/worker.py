@@ -7,12 +7,14 @@ import logging
 import os
 import signal
 from collections.abc import Coroutine
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from streams.engine.app import StageApp
 from streams.engine.failure import RESTART, leave
+from streams.engine.heartbeat import Heartbeat
 
 log = logging.getLogger("streams.engine")
+T = TypeVar("T")
 
 SETTLE_ON_STOP_SECONDS = 8.0
 COMMIT_SECONDS = 0.5
@@ -57,15 +59,19 @@ async def _run(app: StageApp, background: Background) -> int:
     stopping = asyncio.ensure_future(stop.wait())
     publishing = asyncio.ensure_future(background.publish())
     _beside(app.retention.run(), "looking at the retention")
+    grown = _beside(app.watchdog.run(), "the watchdog")
+    Heartbeat(app.options.stall_seconds / 2).start()
     crashed = asyncio.ensure_future(_wait_for_crash(app, starting))
-    await asyncio.wait({stopping, crashed}, return_when=asyncio.FIRST_COMPLETED)
-    if not stop.is_set():
+    await asyncio.wait({stopping, crashed, grown}, return_when=asyncio.FIRST_COMPLETED)
+    if not stop.is_set() and not grown.done():
         reason = app.crash_reason or (starting.done() and starting.exception())
         log.critical("the worker stopped by itself: %r", reason)
         return _exit_now(RESTART)
+    if not stop.is_set():
+        log.critical(grown.result())
     publishing.cancel()
     await _stop(app, background)
-    return _exit_now(0)
+    return _exit_now(0 if stop.is_set() else RESTART)
 
 
 async def _stop(app: StageApp, background: Background) -> None:
@@ -86,10 +92,10 @@ async def _stop(app: StageApp, background: Background) -> None:
         await asyncio.wait_for(background.say_goodbye(), GOODBYE_SECONDS)
 
 
-def _beside(work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
+def _beside(work: Coroutine[Any, Any, T], name: str) -> "asyncio.Task[T]":
     """Start what goes on for the process's life; its failure is a defect and ends the process."""
 
-    def ended(task: "asyncio.Task[None]") -> None:
+    def ended(task: "asyncio.Task[T]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             leave(f"{name} failed: {error!r}", cause=error)
 

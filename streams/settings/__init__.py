@@ -20,6 +20,7 @@ from streams.settings.models import (
     KafkaSettings,
     SourceSettings,
     StateSettings,
+    WatchdogSettings,
     WebSettings,
 )
 from streams.settings.rules import (
@@ -40,6 +41,7 @@ __all__ = [
     "Settings",
     "SourceSettings",
     "StateSettings",
+    "WatchdogSettings",
     "WebSettings",
     "is_loopback",
     "load_settings",
@@ -65,6 +67,7 @@ def section_models() -> dict[str, type[BaseModel]]:
         **{key: vendor.settings for key, vendor in VENDORS.items()},
         "web": WebSettings,
         "state": StateSettings,
+        "watchdog": WatchdogSettings,
     }
 
 
@@ -81,6 +84,7 @@ class Settings:
     """Every registered vendor's section, also of those that are off."""
     web: WebSettings = field(default_factory=WebSettings)
     state: StateSettings = field(default_factory=StateSettings)
+    watchdog: WatchdogSettings = field(default_factory=WatchdogSettings)
     secret_files: Mapping[str, Path] = field(default_factory=dict)
     """``section.name`` → the file that holds this secret."""
 

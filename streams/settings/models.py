@@ -150,6 +150,15 @@ class WebSettings(Section):
     """None: pages are readable on loopback only, and nothing can be changed."""
 
 
+class WatchdogSettings(Section):
+    """Section ``[watchdog]``: when a worker ends itself, to be started again."""
+
+    stall_seconds: float = Field(120, ge=5, le=24 * 3600)
+    """So long something may stand still that has no reason to."""
+    memory_mb: int | None = Field(None, ge=100)
+    """MiB that a worker may use; None: 90 % of its container's limit, if that has one."""
+
+
 class StateSettings(Section):
     """Section ``[state]``."""
 

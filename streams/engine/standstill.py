@@ -1,0 +1,108 @@
+"""What of a worker may stand still for long only if something is wrong with it.
+
+Each is named, with the state that must change. What has a good reason to wait is not named: a
+partition without anything to do, one whose records wait for rows, one of a vendor that is closed.
+"""
+
+from collections.abc import Hashable, Iterator
+from typing import Any, NamedTuple
+
+from faust.types import TP
+
+from streams.engine.consumer import Consumer
+
+
+class Standing(NamedTuple):
+    """One thing that must move."""
+
+    what: tuple[str, TP | None]
+    state: Hashable
+    words: str
+    """What stands still, as the end of a sentence about it."""
+
+
+def standings(app: Any) -> Iterator[Standing]:
+    """Yield what must move in a worker as it is now."""
+    consumer = app._consumer
+    if consumer is None or consumer._thread is None or consumer._thread._consumer is None:
+        yield Standing(("start", None), 0, "its start")
+        return
+    if not consumer._thread.is_member():
+        yield Standing(("group", None), 0, "its way into the consumer group")
+        return
+    if not consumer.assignment():
+        return
+    if (taking_up := _taking_up(app, consumer)) is not None:
+        yield taking_up
+        return
+    for tp in sorted(consumer.assignment()):
+        yield from _fetching(consumer, tp)
+        if not consumer._is_changelog_tp(tp):
+            yield from _working(app, consumer, tp)
+
+
+def _taking_up(app: Any, consumer: Consumer) -> Standing | None:
+    """Return the taking up of partitions, as long as it goes on: seeking, and reading tables."""
+    recovery = app.tables._recovery
+    if (
+        consumer.flow_active
+        and not consumer._seeking
+        and not app.rebalancing
+        and recovery is not None
+        and recovery.completed.is_set()
+        and not recovery.in_recovery
+    ):
+        return None
+    rows = sum(table.rows_applied for table in app.tables.values())
+    remaining = consumer.recovery.remaining_rows()
+    return Standing(
+        ("take up", None),
+        (consumer._epoch, rows, remaining),
+        f"the taking up of its partitions ({remaining:,} rows of tables remain)",
+    )
+
+
+def _fetching(consumer: Consumer, tp: TP) -> Iterator[Standing]:
+    is_table = consumer._is_changelog_tp(tp)
+    if tp not in consumer._get_active_partitions():
+        yield Standing(("fetch", tp), "paused", f"the fetching of {_name(tp)}, which is paused")
+        return
+    if not is_table and not consumer._has_room(tp):
+        return
+    fetched = consumer._thread.fetch_state(tp)
+    if fetched is None:
+        yield Standing(("fetch", tp), "unknown", f"the fetching of {_name(tp)}")
+        return
+    # Where there is nothing to read, nothing moves but the broker's own word that there is not.
+    state = (fetched.position, 0 if fetched.is_buffered else fetched.answered_at)
+    yield Standing(
+        ("fetch", tp), state, f"the fetching of {_name(tp)} at offset {fetched.position}"
+    )
+
+
+def _working(app: Any, consumer: Consumer, tp: TP) -> Iterator[Standing]:
+    ledger, stash = consumer.ledgers.get(tp), consumer._stash.get(tp)
+    if stash and consumer._has_credit(tp) and app.may_hand_out(tp):
+        yield Standing(
+            ("hand out", tp),
+            stash[0].offset,
+            f"the handing out of {_name(tp)} at offset {stash[0].offset}",
+        )
+    if ledger is None:
+        return
+    settled = ledger.committable()
+    if (record := ledger.oldest_open()) is not None and not app.may_be_silent(tp):
+        yield Standing(
+            ("settle", tp),
+            settled,
+            f"the work on {_name(tp)} at offset {record.offset}, of which nothing is under way",
+        )
+    committed = consumer.settled_at_start(tp)
+    if settled is not None and committed is not None and settled > committed:
+        yield Standing(
+            ("commit", tp), committed, f"the committing of {_name(tp)} at offset {committed}"
+        )
+
+
+def _name(tp: TP) -> str:
+    return f"{tp.topic} partition {tp.partition}"
