@@ -1,4 +1,4 @@
-"""Browser tests run where they are asked for by ``-m browser``, and are skipped without Chromium."""
+"""Browser tests run where ``-m browser`` asks for them, and are skipped without Chromium."""
 
 import pytest
 
