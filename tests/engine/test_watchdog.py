@@ -1,0 +1,256 @@
+"""The watchdog, over each way in which Faust workers are known to stop, and over good reasons.
+
+The hangs are those that people report of Faust: a commit behind a hole, an agent that died, a
+consumer that slowly dies, a group that was left, a rebalance or a recovery that never ends.
+"""
+
+import pytest
+
+from streams.engine.standstill import Standing
+from streams.engine.thread import FetchState
+from streams.engine.watchdog import Patience, Watchdog
+from tests.engine.worker_in_memory import CLICKS, USERS, Hang, Worker
+
+SECONDS = 100.0
+
+
+class Left(Exception):
+    """The worker has ended."""
+
+
+class Kennel:
+    """A watchdog over a worker in memory, with a clock of its own."""
+
+    def __init__(self, worker: Worker, *, memory_limit: int | None = None) -> None:
+        self.worker = worker
+        self.now = 1_000.0
+        self.brokers_are_there = True
+        self.asked = 0
+        self.memory = 0
+        self.dog = Watchdog(
+            worker,
+            stall_seconds=SECONDS,
+            memory_limit=memory_limit,
+            brokers_answer=self._answer,
+            leave=self._leave,
+            memory=lambda: self.memory,
+        )
+
+    async def pass_time(self, seconds: float, *, brokers_speak: bool = True) -> str | None:
+        """Let it look once a second; return with what words the worker ended, if it did."""
+        consumer = self.worker.consumer
+        for _ in range(round(seconds)):
+            self.now += 1
+            if brokers_speak:
+                for tp, known in consumer.fetched.items():
+                    if not known.is_buffered:
+                        consumer.fetched[tp] = FetchState(
+                            known.position, known.answered_at + 1_000, is_buffered=False
+                        )
+            try:
+                await self.dog.look(self.now)
+            except Left as left:
+                return str(left)
+        return None
+
+    async def _answer(self) -> bool:
+        self.asked += 1
+        return self.brokers_are_there
+
+    def _leave(self, message: str) -> None:
+        raise Left(message)
+
+
+def _a_hole(worker: Worker) -> None:
+    worker.consumer.hand_out(10, 12)
+    worker.consumer.hand_out(13, 14).acked = True
+
+
+def _a_dead_agent(worker: Worker) -> None:
+    worker.consumer.hand_out(10, 12).settled_below = worker.consumer.committed = 11
+
+
+def _not_handed_out(worker: Worker) -> None:
+    worker.consumer.stash(10)
+
+
+def _commit_without_answer(worker: Worker) -> None:
+    worker.consumer.hand_out(10, 12).acked = True
+
+
+def _never_drained(worker: Worker) -> None:
+    worker.consumer.fetched[CLICKS] = FetchState(10, 1_000, is_buffered=True)
+
+
+def _never_resumed(worker: Worker) -> None:
+    worker.consumer.active.discard(CLICKS)
+
+
+def _table_never_resumed(worker: Worker) -> None:
+    worker.consumer.active.discard(USERS)
+
+
+def _out_of_the_group(worker: Worker) -> None:
+    worker.consumer.member = False
+
+
+def _endless_rebalance(worker: Worker) -> None:
+    worker.consumer.flow_active = False
+
+
+def _endless_seek(worker: Worker) -> None:
+    worker.consumer._seeking = True
+
+
+def _endless_recovery(worker: Worker) -> None:
+    worker.recovering.in_recovery = True
+    worker.consumer.remaining = 1
+
+
+def _recovery_that_died(worker: Worker) -> None:
+    worker.completed = False
+
+
+def _endless_start(worker: Worker) -> None:
+    worker.consumer._thread._consumer = None
+
+
+HANGS: list[tuple[Hang, str]] = [
+    (_a_hole, "the work on shop.clicks partition 0 at offset 10, of which nothing is under way"),
+    (_a_dead_agent, "the work on shop.clicks partition 0 at offset 11"),
+    (_not_handed_out, "the handing out of shop.clicks partition 0 at offset 10"),
+    (_commit_without_answer, "the committing of shop.clicks partition 0 at offset 10"),
+    (_never_drained, "the fetching of shop.clicks partition 0 at offset 10"),
+    (_never_resumed, "the fetching of shop.clicks partition 0, which is paused"),
+    (_table_never_resumed, "the fetching of shop.users partition 0, which is paused"),
+    (_out_of_the_group, "its way into the consumer group"),
+    (_endless_rebalance, "the taking up of its partitions (0 rows of tables remain)"),
+    (_endless_seek, "the taking up of its partitions"),
+    (_endless_recovery, "the taking up of its partitions (1 rows of tables remain)"),
+    (_recovery_that_died, "the taking up of its partitions"),
+    (_endless_start, "its start"),
+]
+
+
+@pytest.mark.parametrize(("hang", "words"), HANGS, ids=[hang.__name__ for hang, _ in HANGS])
+async def test_a_worker_that_hangs_ends_and_says_where(hang: Hang, words: str) -> None:
+    """After the set time and a quarter more, with brokers that answered twice; not earlier."""
+    worker = Worker()
+    kennel = Kennel(worker)
+    assert await kennel.pass_time(2 * SECONDS) is None
+    hang(worker)
+    assert await kennel.pass_time(SECONDS) is None
+    assert kennel.asked == 0
+    ended = await kennel.pass_time(SECONDS)
+    assert ended is not None
+    assert ended.startswith(words)
+    assert ended.endswith(" s, and the brokers answer; starting again")
+    assert kennel.asked == 2
+    assert kennel.now <= 1_000 + 2 * SECONDS + 1.25 * SECONDS + 2
+
+
+async def test_a_fetcher_that_gets_no_answers_while_the_brokers_give_them_is_stuck() -> None:
+    """Its partitions' answers grow old; a connection of the watchdog's own is answered."""
+    kennel = Kennel(Worker())
+    ended = await kennel.pass_time(2 * SECONDS, brokers_speak=False)
+    assert ended is not None
+    assert ended.startswith("the fetching of shop.")
+
+
+def _parked(worker: Worker) -> None:
+    worker.consumer.hand_out(10, 12)
+    worker.has_an_excuse = True
+
+
+def _rows_too_old(worker: Worker) -> None:
+    worker.consumer.stash(10)
+    worker.is_held_back = True
+
+
+def _no_credit(worker: Worker) -> None:
+    _parked(worker)
+    worker.consumer.stash(13)
+    worker.consumer.credit = worker.consumer.room = False
+
+
+def _no_partitions(worker: Worker) -> None:
+    worker.consumer.assigned = set()
+    worker.consumer.flow_active = False
+
+
+REASONS: list[Hang] = [_parked, _rows_too_old, _no_credit, _no_partitions]
+
+
+@pytest.mark.parametrize("reason", REASONS, ids=lambda reason: reason.__name__)
+async def test_who_waits_for_a_good_reason_may_do_so_for_ever(reason: Hang) -> None:
+    """A closed vendor, rows that are late, more than there is credit for, no partitions at all."""
+    worker = Worker()
+    kennel = Kennel(worker)
+    reason(worker)
+    assert await kennel.pass_time(20 * SECONDS) is None
+    assert kennel.asked == 0
+
+
+async def test_work_that_goes_on_slowly_is_no_standstill() -> None:
+    """One record settled in nearly the set time is enough, and one row of a table."""
+    worker = Worker()
+    kennel = Kennel(worker)
+    chunk = worker.consumer.hand_out(10, 12)
+    for offset in (11, 12):
+        assert await kennel.pass_time(SECONDS - 2) is None
+        chunk.settled_below = offset
+    chunk.acked = True
+    worker.consumer.committed = 13
+    worker.recovering.in_recovery = True
+    for remaining in (3, 2, 1):
+        worker.consumer.remaining = remaining
+        assert await kennel.pass_time(SECONDS - 2) is None
+    assert kennel.asked == 0
+
+
+async def test_while_the_brokers_are_away_nobody_leaves() -> None:
+    """Nor at once when they are back: a second look follows."""
+    worker = Worker()
+    kennel = Kennel(worker)
+    _a_dead_agent(worker)
+    kennel.brokers_are_there = False
+    assert await kennel.pass_time(10 * SECONDS) is None
+    assert kennel.asked > 5
+    kennel.brokers_are_there = True
+    assert await kennel.pass_time(0.24 * SECONDS) is None
+    assert await kennel.pass_time(2 * SECONDS) is not None
+
+
+async def test_who_goes_on_after_the_warning_stays() -> None:
+    """The second look finds that it has moved."""
+    worker = Worker()
+    kennel = Kennel(worker)
+    chunk = worker.consumer.hand_out(10, 12)
+    assert await kennel.pass_time(1.1 * SECONDS) is None
+    assert kennel.asked == 1
+    chunk.settled_below = 11
+    assert await kennel.pass_time(SECONDS - 1) is None
+    assert kennel.asked == 1
+
+
+def test_a_pause_of_the_whole_process_is_followed_by_a_second_look() -> None:
+    """A clock that has jumped makes everything look old at once; that alone ends nothing."""
+    patience = Patience(SECONDS)
+    standing = Standing(("work", CLICKS), 1, "the work")
+    assert patience.look([standing], 0.0) == []
+    (found,) = patience.look([standing], 10_000.0)
+    assert not found.for_good
+    patience.warned(found.what, 10_000.0)
+    assert patience.look([Standing(("work", CLICKS), 2, "the work")], 10_001.0) == []
+
+
+def test_memory_beyond_the_limit_is_said_with_the_setting() -> None:
+    """Both figures stand there."""
+    kennel = Kennel(Worker(), memory_limit=2**30)
+    kennel.memory = 2**30
+    assert kennel.dog.too_large() is None
+    kennel.memory = 3 * 2**30
+    words = kennel.dog.too_large()
+    assert words is not None
+    assert words.startswith("3,072 MiB of memory are in use, more than the 1,024 MiB")
+    assert "STREAMS_WATCHDOG_MEMORY_MB" in words

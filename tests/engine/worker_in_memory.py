@@ -1,0 +1,113 @@
+"""A worker as the watchdog sees it: what it looks at of app and consumer, as plain data."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from faust.types import TP
+
+from streams.engine.ledger import Ledger
+from streams.engine.thread import FetchState
+
+CLICKS = TP("shop.clicks", 0)
+USERS = TP("shop.users", 0)
+
+
+class Chunk:
+    """A chunk of records with offsets and nothing else."""
+
+    def __init__(self, first: int, last: int) -> None:
+        self.offset = last
+        self.acked = False
+        self.settled_below = first
+        self.value: Sequence[Any] = [
+            SimpleNamespace(offset=offset) for offset in range(first, last + 1)
+        ]
+
+
+class Consumer:
+    """One partition of events and one of a table, both read to offset 10 and idle."""
+
+    def __init__(self) -> None:
+        self.member = True
+        self.assigned = {CLICKS, USERS}
+        self.active = {CLICKS, USERS}
+        self.fetched = {tp: FetchState(10, 1_000, is_buffered=False) for tp in (CLICKS, USERS)}
+        self.remaining = 0
+        self.room = self.credit = True
+        self.committed = 10
+        self.flow_active = True
+        self.ledgers = {CLICKS: Ledger()}
+        self.recovery = SimpleNamespace(remaining_rows=lambda: self.remaining)
+        self._thread = SimpleNamespace(
+            _consumer=object(),
+            is_member=lambda: self.member,
+            fetch_state=self.fetched.get,
+        )
+        self._seeking = False
+        self._epoch = 1
+        self._stash: dict[TP, deque[Any]] = {}
+
+    def assignment(self) -> set[TP]:
+        """What this worker has been given."""
+        return self.assigned
+
+    def hand_out(self, first: int, last: int) -> Chunk:
+        """Give out a chunk."""
+        chunk = Chunk(first, last)
+        self.ledgers[CLICKS].hand_out(chunk)
+        return chunk
+
+    def stash(self, offset: int) -> None:
+        """Hold a record back."""
+        self._stash.setdefault(CLICKS, deque()).append(SimpleNamespace(offset=offset))
+
+    def settled_at_start(self, tp: TP) -> int:  # noqa: ARG002
+        """The newest commit."""
+        return self.committed
+
+    def _is_changelog_tp(self, tp: TP) -> bool:
+        return bool(tp == USERS)
+
+    def _get_active_partitions(self) -> set[TP]:
+        return self.active
+
+    def _has_room(self, tp: TP) -> bool:  # noqa: ARG002
+        return self.room
+
+    def _has_credit(self, tp: TP) -> bool:  # noqa: ARG002
+        return self.credit
+
+
+class Worker:
+    """The app around it."""
+
+    def __init__(self) -> None:
+        self.consumer = Consumer()
+        self.rebalancing = False
+        self.is_held_back = self.has_an_excuse = False
+        self.rows = 0
+        self.completed = True
+        self.sender_ended = False
+        recovery = SimpleNamespace(
+            in_recovery=False, completed=SimpleNamespace(is_set=lambda: self.completed)
+        )
+        table = SimpleNamespace(rows_applied=0)
+        self.recovering: Any = recovery
+        self.tables = SimpleNamespace(_recovery=recovery, values=lambda: [table])
+
+    @property
+    def _consumer(self) -> Consumer:
+        return self.consumer
+
+    def may_hand_out(self, tp: TP) -> bool:  # noqa: ARG002
+        """Whether the users' rows are recent enough."""
+        return not self.is_held_back
+
+    def may_be_silent(self, tp: TP) -> bool:  # noqa: ARG002
+        """Whether the stage knows why nothing is settled."""
+        return self.has_an_excuse
+
+
+Hang = Callable[[Worker], object]
