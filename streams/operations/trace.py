@@ -6,6 +6,7 @@ It runs as long as somebody waits for it: cancelling the task ends it at once.
 import time
 from typing import Literal
 
+from streams.core.errors import SettingsError
 from streams.core.times import utc_text
 from streams.operations.log_reader import Tell
 from streams.operations.trace_follow import follow
@@ -38,9 +39,13 @@ async def trace(
 
     An id that is made of a place is found however old it is. ``tell`` is called with what is read,
     how many offsets of how many. Raises SetupError for a broker that does not answer or a topic
-    that is missing.
+    that is missing, SettingsError for what is no text.
     """
     began = time.monotonic()
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise SettingsError(["What you look for is no text in UTF-8: type it anew."]) from None
     if since_ms is None:
         since_ms = now_ms - DEFAULT_WINDOW_MS
     query = Query(kind, text, max(0, since_ms), limit)

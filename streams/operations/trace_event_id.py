@@ -52,11 +52,14 @@ class EventIdSearch:
         if not found:
             letters = [topics.enrich_dead_letters]
             found = await self._look(letters, by_value, self._of_letter)
-        for vendor in others:
+        found = found or await self._look(raw, in_raw, self._of_raw)
+        # Where retention has deleted raw records, receipts that outlive them are all that is left.
+        has_lost = any(logs.starts[tp] > 0 for topic in raw for tp in logs.tps[topic])
+        for vendor in others if has_lost else ():
             if not found:
                 receipts = [topics.receipts(vendor)]
                 found = await self._look(receipts, by_key, self._of_receipt)
-        return found or await self._look(raw, in_raw, self._of_raw)
+        return found
 
     async def _look(
         self,

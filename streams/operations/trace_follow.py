@@ -40,7 +40,7 @@ async def follow(logs: TraceLogs, raw: Mapping[Source, RawRecord | None], since_
         ranges = logs.on_ranges(tp)
         for vendor in logs.vendors:
             is_on = was_on(ranges, vendor, source.offset)
-            if not one.is_enriched:
+            if ranges is None:
                 is_on = vendor in logs.settings.enabled_vendors()
             events = TopicPartition(logs.topics.events(vendor), source.partition)
             redelivery = TopicPartition(logs.topics.redelivery(vendor), source.partition)
