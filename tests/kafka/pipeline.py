@@ -171,6 +171,11 @@ class Pipeline:
 
     # -- workers
 
+    @property
+    def env(self) -> dict[str, str]:
+        """The variables under which commands find this pipeline."""
+        return dict(self._env)
+
     def start(self, stage: str, *arguments: str, **env: str) -> Worker:
         """Start a worker; ``arguments`` and environment beside those of the pipeline."""
         whole = {

@@ -1,0 +1,264 @@
+"""Replays and resends on a real broker: windows, runs that are killed, live traffic, the books."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin.records_to_delete import RecordsToDelete
+
+from streams.core.errors import SettingsError, SetupError
+from streams.core.runs import Asked, Run
+from streams.operations.dead_letters import find_letters
+from streams.operations.dead_letters_book import Selection
+from streams.operations.offsets import apply_reset, plan_reset
+from streams.operations.replay import ReplayJob, resume_run, show_run, start_run, stop_runs
+from streams.operations.replay_counts import Counts
+from streams.operations.replay_preview import Preview, preview
+from streams.operations.replay_store import list_runs
+from streams.operations.resend import ResendJob, preview_resend
+from streams.sandbox import Fault, FaultKind
+from tests.broker_fixtures import Broker
+from tests.kafka.pipeline import Pipeline, click, event, many, now_ms, visitors
+
+pytestmark = pytest.mark.kafka
+
+HOUR_MS = 3_600_000
+
+
+def silent(_topic: str, _read: int, _total: int) -> None:
+    """No progress is drawn."""
+
+
+def asked(from_ms: int, to_ms: int, **more: object) -> Asked:
+    """A replay of a window."""
+    return Asked("replay", from_ms, to_ms, **more)  # type: ignore[arg-type]
+
+
+async def previewed(pipeline: Pipeline, wanted: Asked) -> tuple[Preview, Counts]:
+    """Return the preview for Miso."""
+    found = await preview(pipeline.settings, ["miso"], wanted, tell=silent, now_ms=now_ms())
+    (counts,) = found.vendors
+    return found, counts
+
+
+async def replayed(pipeline: Pipeline, wanted: Asked) -> Run:
+    """Run a replay to Miso to its end."""
+    return await start_run(
+        pipeline.settings, ["miso"], wanted, ReplayJob(), tell=silent, watch=lambda _: None
+    )
+
+
+def command(pipeline: Pipeline, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start a command of its own process."""
+    others = {name: v for name, v in os.environ.items() if not name.startswith("STREAMS_")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "streams", *arguments],
+        env=others | pipeline.env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+async def send_at(pipeline: Pipeline, kafka_ms: int, event_id: str, visitor: str = "anna") -> None:
+    """Write a click on a product that is unknown, with this Kafka time."""
+    value = json.dumps(event(visitor, event_id=event_id, product_id="p9", timestamp=kafka_ms))
+    await pipeline.producer.send_and_wait(
+        pipeline.topics.clicks, value.encode(), visitor.encode(), timestamp_ms=kafka_ms
+    )
+
+
+async def test_a_window_is_replayed_to_the_millisecond_beside_live_traffic_and_through_kills(
+    broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    """Skipped events become accepted, each once, and the books balance."""
+    from_ms = now_ms() - HOUR_MS
+    to_ms = from_ms + 60_000
+    inside = {"first": from_ms, "last": to_ms - 1, "late": from_ms + 5}
+    async with Pipeline(broker, prefix, tmp_path, partitions=2) as pipeline:
+        settings = pipeline.settings
+        await pipeline.products("p1")
+        for event_id, at in (
+            ("before", from_ms - 1),
+            ("first", from_ms),
+            ("after", to_ms),
+            ("last", to_ms - 1),
+            ("much-later", from_ms + HOUR_MS // 2),
+            ("late", from_ms + 5),
+        ):
+            await send_at(pipeline, at, event_id)
+        await pipeline.both()
+        names = visitors(12)
+        await pipeline.send(*many(600, names, product_id="p9"))
+        report = await pipeline.settled(606)
+        assert report.vendors[0].skipped == {"unknown_product": 606}
+        await pipeline.products("p9")
+
+        # The window: borders, out of order, empty.
+        seen, counts = await previewed(pipeline, asked(from_ms, to_ms))
+        assert (seen.records, counts.selected, counts.sent) == (3, 3, 3)
+        assert (seen.sampled, seen.is_cut, seen.late_ms) == (False, False, None)
+        assert counts.before == {"skipped": 3}
+        for empty in (asked(from_ms + 100, from_ms + 200), asked(from_ms, from_ms)):
+            _, counts = await previewed(pipeline, empty)
+            assert (counts.selected, counts.sent) == (0, 0)
+        _, counts = await previewed(pipeline, asked(from_ms, to_ms, only=("accepted",)))
+        assert counts.selected == 0
+        run = await replayed(pipeline, asked(from_ms, to_ms))
+        assert run.state == "done"
+        assert sorted(pipeline.stored()) == sorted(inside)
+
+        # Killed, twice, and gone on with, while live events come.
+        whole = asked(from_ms - HOUR_MS, now_ms())
+        window = ("--from", str(whole.from_ms), "--to", str(whole.to_ms))
+        looking = command(pipeline, "replay", "--vendor", "miso", *window, "--preview")
+        killed = command(pipeline, "replay", "--vendor", "miso", *window, "--yes", "--rate", "150")
+        looking.send_signal(signal.SIGKILL)
+        looking.wait()
+        live = asyncio.create_task(pipeline.send(*many(200, names, 600)))
+
+        async def begun() -> bool:
+            runs = await list_runs(settings)
+            return len(runs) == 2 and 100 < runs[0].parts[0].sent
+
+        await pipeline.until(begun)
+        killed.send_signal(signal.SIGKILL)
+        killed.wait()
+        interrupted, _ = await list_runs(settings)
+        assert interrupted.state == "running"
+        with pytest.raises(SettingsError, match=f"go on with it by .*{interrupted.run_id}"):
+            await replayed(pipeline, asked(from_ms, to_ms))
+        resumed = await resume_run(
+            settings, interrupted.run_id, tell=silent, watch=lambda _: None
+        )
+        await live
+        (part,) = resumed.parts
+        assert part.receipt is not None
+        assert (part.state, part.receipt.selected, part.receipt.sent) == ("done", 606, 603)
+        assert part.receipt.accepted == 603
+        assert part.receipt.left == {"already_accepted": 3}
+        assert part.receipt.balanced
+
+        # Once more: nothing is left to do. All are there once, whatever was killed.
+        again = await replayed(pipeline, whole)
+        assert (again.parts[0].sent, again.parts[0].left) == (0, {"already_accepted": 606})
+        report = await pipeline.settled(806)
+        assert report.vendors[0].accepted == 806
+        assert Counter(Counter(pipeline.stored()).values()) == {1: 806}
+
+        # The beginning of the window is deleted.
+        (first,) = [r for r in await pipeline.read(pipeline.topics.clicks) if b'"first"' in r.value]
+        tp = TopicPartition(first.topic, first.partition)
+        await pipeline.admin.delete_records({tp: RecordsToDelete(before_offset=first.offset + 1)})
+        seen, counts = await previewed(pipeline, asked(from_ms, to_ms))
+        assert (seen.is_cut, counts.selected) == (True, 2)
+
+
+async def test_dead_letters_are_sent_again_and_what_fails_again_is_a_new_letter(
+    broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    """From raw records, from what letters kept, and for what was no event; a stop opens letters."""
+    async with Pipeline(broker, prefix, tmp_path, partitions=2) as pipeline:
+        settings = pipeline.settings
+        await pipeline.products("p1", "p2", "p3")
+        _, miso = await pipeline.both()
+        pipeline.sandbox.faults.set(Fault(kind=FaultKind.REFUSE, skus=("S-p2", "S-p3")))
+        await pipeline.send(*(click(f"v{n}", event_id=f"good{n}") for n in range(40)))
+        await pipeline.send(*(click(f"v{n}", event_id=f"bad{n}", product_id="p2") for n in range(4)))
+        await pipeline.send(click("v1", event_id="worse", product_id="p3"))
+        await pipeline.send(("shop.clicks", b"v1", b"no json"))
+        report = await pipeline.settled(46)
+        assert report.vendors[0].dead_lettered == {"rejected": 5}
+        pipeline.sandbox.faults.clear()
+        pipeline.sandbox.faults.set(Fault(kind=FaultKind.REFUSE, skus=("S-p3",)))
+
+        async def resent(**more: str) -> Run:
+            wanted = Asked("resend", **more)
+            return await start_run(
+                settings, ["miso"], wanted, ResendJob(), tell=silent, watch=lambda _: None
+            )
+
+        seen = await preview_resend(settings, Asked("resend"), tell=silent, now_ms=now_ms())
+        (counts,) = seen.vendors
+        assert (counts.selected, counts.sent) == (6, 5)
+        assert counts.refused == {"invalid_json": 1}
+        run = await resent()
+        (part,) = run.parts
+        assert part.receipt is not None
+        assert part.receipt.accepted == 4
+        assert part.receipt.refused == {"invalid_json": 1, "rejected": 1}
+        assert part.receipt.balanced
+        found = await find_letters(settings, Selection())
+        assert [letter.reason for letter in found.open] == ["invalid_json", "rejected"]
+        assert found.resolved == {"resent": 6}
+        assert Counter(Counter(pipeline.stored()).values()) == {1: 44}
+
+        # The raw record is gone: what the letter kept is sent, if today's row says yes.
+        raw = pipeline.topics.clicks
+        for number in await pipeline.producer.partitions_for(raw):
+            tp = TopicPartition(raw, number)
+            await pipeline.admin.delete_records({tp: RecordsToDelete(before_offset=-1)})
+        pipeline.sandbox.faults.clear()
+        run = await resent(owner="miso")
+        assert run.parts[0].skipped == {"no_consent": 1}
+        row = json.dumps({"consent": {"miso": True}}).encode()
+        await pipeline.send(("shop.users", b"v1", row))
+
+        # Stopped before a worker took it: the letter is open again.
+        miso.kill()
+        going_on = asyncio.create_task(resent(owner="miso"))
+
+        async def is_written() -> bool:
+            runs = await list_runs(settings)
+            return runs[0].state == "running" and runs[0].parts[0].sent == 1
+
+        await pipeline.until(is_written)
+        (stopped, *_) = await list_runs(settings)
+        await stop_runs(settings, stopped.run_id)
+        assert (await going_on).state == "stopped"
+        found = await find_letters(settings, Selection(owner="miso"))
+        assert [letter.event_id for letter in found.open] == ["worse"]
+        await pipeline.worker("miso")
+        run = await resent(owner="miso")
+        assert run.parts[0].receipt is not None
+        assert run.parts[0].receipt.accepted == 1
+        assert (await show_run(settings, stopped.run_id)).parts[0].receipt is not None
+        assert Counter(pipeline.stored())["worse"] == 1
+        assert (await find_letters(settings, Selection(owner="miso"))).open == []
+
+
+async def test_a_stage_is_set_back_only_without_workers_and_sends_all_once_more(
+    broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    """The sink from its own log, then enrichment, whose repeats the sink's marks let pass."""
+    async with Pipeline(broker, prefix, tmp_path, partitions=1) as pipeline:
+        settings = pipeline.settings
+        await pipeline.products("p1")
+        enrich, miso = await pipeline.both()
+        await pipeline.send(*many(20, visitors(3)))
+        await pipeline.settled(20)
+        with pytest.raises(SetupError, match="has 1 worker in its group"):
+            await plan_reset(settings, "miso", "earliest")
+        for worker in (enrich, miso):
+            worker.terminate()
+            assert await worker.ended(15) == 0
+        planned = await plan_reset(settings, "miso", "earliest")
+        assert (planned.repeated, planned.left_out) == (20, 0)
+        await apply_reset(settings, planned)
+        miso = await pipeline.worker("miso")
+        await pipeline.until(lambda: len(pipeline.stored()) == 40)
+        miso.terminate()
+        assert await miso.ended(15) == 0
+        await apply_reset(settings, await plan_reset(settings, "enrich", "earliest"))
+        await pipeline.both()
+        await pipeline.until(lambda: len(pipeline.stored()) == 60)
+        assert Counter(Counter(pipeline.stored()).values()) == {3: 20}
+        report = await pipeline.settled(20)
+        assert report.vendors[0].accepted == 20
