@@ -198,7 +198,9 @@ def _reporter(
         wall_ms=_wall_ms,
         clock=time.monotonic,
         joins=logic.joins if isinstance(logic, EnrichStage) else None,
-        secrets=lambda: logic.keeper.secrets if isinstance(logic, SinkStage) else (),
+        secrets=lambda: (
+            logic.keeper.secrets if isinstance(logic, SinkStage) else settings.secrets()
+        ),
     )
     open_site(app, settings, reporter, wall_ms=_wall_ms, clock=time.monotonic)
     return reporter

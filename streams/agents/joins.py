@@ -1,6 +1,7 @@
 """How many events find their user, product and SKU: what nobody notices until sales ask."""
 
 from collections import Counter, deque
+from collections.abc import Sequence
 
 from streams.core.events import Event
 from streams.core.masking import masked_id, masked_text
@@ -33,11 +34,11 @@ class Joins:
                 self._missed["sku"] += 1
                 self._newest["sku"] = event
 
-    def health(self) -> JoinHealth:
-        """Return the counts with their examples."""
+    def health(self, secrets: Sequence[str] = ()) -> JoinHealth:
+        """Return the counts with their examples, in which no secret is shown."""
         newest, self._newest = self._newest, {}
         for what, event in newest.items():
-            words = _words(event)
+            words = _words(event, secrets)
             if words not in self._examples[what]:
                 self._examples[what].append(words)
         return JoinHealth(
@@ -49,8 +50,8 @@ class Joins:
         )
 
 
-def _words(event: Event) -> str:
+def _words(event: Event, secrets: Sequence[str]) -> str:
     return (
-        f"product {masked_text(event.product_id)} of visitor {masked_id(event.anonymous_id)} "
-        f"({masked_text(event.event_id)})"
+        f"product {masked_text(event.product_id, secrets)} of visitor "
+        f"{masked_id(event.anonymous_id)} ({masked_text(event.event_id, secrets)})"
     )

@@ -149,7 +149,7 @@ class Reporter:
             skipped_by_vendor={v: dict(counts) for v, counts in tally.skipped_by_vendor.items()},
             causes=tally.most_causes(SHOWN_CAUSES),
             last_requests=self._requests.newest_first(),
-            join=None if self._joins is None else self._joins.health(),
+            join=None if self._joins is None else self._joins.health(self._secrets()),
             recovering_rows=self.recovering_rows(),
             versions=VERSIONS,
             warnings=app.retention.sentences(),

@@ -17,6 +17,7 @@ from streams.web.dashboard import Dashboard
 from streams.web.guard import Guard
 from streams.web.letters import Letters
 from streams.web.metrics import MetricsPage
+from streams.web.replays import Replays
 from streams.web.site import Page, Site
 from streams.web.trace import Traces
 from streams.web.view import Frame
@@ -77,6 +78,7 @@ def build_site(
             Page("GET", "/api/dead-letters", letters.groups),
             Page("GET", "/api/dead-letters/example", letters.example),
             Page("POST", "/api/dead-letters/drop", letters.drop),
+            Page("GET", "/api/replays", Replays(settings, wall_ms).runs),
             Page("GET", "/api/trace", Traces(settings, wall_ms).answer),
             Page("GET", "/metrics", MetricsPage(registry_of(WorkerCollector(reporter))).answer),
         ),

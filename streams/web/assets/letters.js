@@ -1,5 +1,5 @@
 // Dead letters by cause, one as an example, dropping; and the runs of replays and resends.
-import { el, setText, timeNode } from "./drawing.js";
+import { el, say, setText, timeNode } from "./drawing.js";
 import { ask, confirmed } from "./dashboard.js";
 
 const at = (id) => document.getElementById(id);
@@ -75,16 +75,13 @@ const showRuns = () =>
     at("replays-found").replaceChildren(...runs.map(run));
   });
 
-const run = (one) =>
-  el(
-    "div",
-    { class: "group" },
-    el("h3", {}, one.run_id, " ", el("span", { class: "soft" }, one.what)),
-    el("p", {}, one.sentence),
-    ...one.parts.map((part) =>
-      el("div", { class: "progress" }, el("p", { class: "soft" }, `${part.name}: ${part.sentence}`), bar(part.done)),
-    ),
-  );
+function run(one) {
+  const [what, sentence] = [el("span", { class: "soft" }), el("p")];
+  say(what, one.what);
+  say(sentence, one.sentence);
+  const parts = one.parts.map((part) => el("div", { class: "progress" }, el("p", { class: "soft" }, `${part.name}: ${part.sentence}`), bar(part.done)));
+  return el("div", { class: "group" }, el("h3", {}, one.run_id, " ", what), sentence, ...parts);
+}
 
 function bar(share) {
   const inner = el("div");

@@ -1,0 +1,117 @@
+"""Replays and resends in the page: what runs, how far it is, what became of it."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from streams.core.masking import masked_id
+from streams.core.runs import Asked, Part, Receipt, Run
+from streams.core.times import to_ms
+from streams.operations.replay import refreshed_runs
+from streams.operations.replay_store import has_process, list_runs
+from streams.settings import Settings
+from streams.vendors import VENDORS
+from streams.web import words
+from streams.web.guard import refusal
+
+SHOWN_RUNS = 20
+
+
+class Replays:
+    """The handler; one look at a time, since each reads receipts."""
+
+    def __init__(self, settings: Settings, wall_ms: Callable[[], int]) -> None:
+        self._settings = settings
+        self._wall_ms = wall_ms
+        self._one_at_a_time = asyncio.Lock()
+
+    async def runs(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002
+        """Return the newest runs, each vendor's share in words."""
+        if self._one_at_a_time.locked():
+            return refusal(429, "Somebody else is looking at the runs: try again in a moment.")
+        async with self._one_at_a_time:
+            # Bringing receipts up to date writes them down: without a token nothing is written.
+            look = refreshed_runs if self._settings.web.token else list_runs
+            found = await look(self._settings)
+        newest = sorted(found, key=lambda run: run.run_id, reverse=True)[:SHOWN_RUNS]
+        now_ms = self._wall_ms()
+        return web.json_response(
+            {"runs": [shown(run, alive=has_process(run, now_ms)) for run in newest]}
+        )
+
+
+def shown(run: Run, *, alive: bool) -> dict[str, Any]:
+    """Return a run as the page draws it."""
+    return {
+        "run_id": run.run_id,
+        "what": _asked(run.asked),
+        "sentence": _sentence(run, alive=alive),
+        "parts": [_part(part) for part in run.parts],
+    }
+
+
+def _asked(asked: Asked) -> words.Words:
+    said: words.Words = [asked.command.replace("_", " ")]
+    if asked.from_ms is not None and asked.to_ms is not None:
+        said += [" from ", words.at(asked.from_ms), " to ", words.at(asked.to_ms)]
+    if asked.owner:
+        said.append(f" of {asked.owner}")
+    if asked.only:
+        said.append(f", only {', '.join(asked.only)}")
+    if asked.visitor is not None:
+        said.append(f", visitor {masked_id(asked.visitor)}")
+    if asked.sku is not None:
+        said.append(f", SKU {asked.sku}")
+    if asked.fingerprint is not None:
+        said.append(f", fingerprint {asked.fingerprint}")
+    return said
+
+
+def _sentence(run: Run, *, alive: bool) -> words.Words:
+    begun = [" since ", words.at(to_ms(run.started_at)), "."]
+    if run.state == "running":
+        if alive:
+            return ["Running", *begun, f" End it with `streams replay stop {run.run_id}`."]
+        if all(part.all_written for part in run.parts):
+            return ["Written; the sinks go on by themselves", *begun]
+        return ["Interrupted", *begun, f" Go on with `streams replay resume {run.run_id}`."]
+    ended = "" if run.ended_at is None else ", ended "
+    end = [words.at(to_ms(run.ended_at))] if run.ended_at is not None else []
+    problem = f" {run.problem}" if run.problem else ""
+    return [f"{run.state.capitalize()}{ended}", *end, f".{problem}"]
+
+
+def _part(part: Part) -> dict[str, Any]:
+    receipt = part.receipt or Receipt(selected=part.selected, sent=part.sent, waiting=part.sent)
+    said = [
+        f"{words.count(receipt.selected)} selected",
+        f"{words.count(receipt.accepted)} accepted",
+    ]
+    for word, counts in (("refused", receipt.refused), ("skipped", receipt.skipped)):
+        said += [f"{words.count(number)} {word} ({reason})" for reason, number in counts.items()]
+    said += [f"{words.count(number)} {_LEFT.get(why, why)}" for why, number in receipt.left.items()]
+    for name in ("passed_over", "waiting", "unread"):
+        if number := getattr(receipt, name):
+            said.append(f"{words.count(number)} {_LEFT[name]}")
+    name = VENDORS[part.vendor].name if part.vendor in VENDORS else part.vendor
+    return {"name": name, "sentence": f"{', '.join(said)}.", "done": _done(part, receipt)}
+
+
+_LEFT: Mapping[str, str] = {
+    "already_accepted": "were accepted already",
+    "waiting": "still on the way",
+    "duplicate": "duplicates",
+    "gone": "kept nowhere any more",
+    "passed_over": "passed over, the run was stopped",
+    "unread": "raw records not looked at yet",
+}
+
+
+def _done(part: Part, receipt: Receipt) -> float:
+    """Return how much of its share has an outcome, from 0 to 1."""
+    whole = receipt.selected + receipt.unread
+    if part.state == "done" or not whole:
+        return 1.0 if part.state != "running" else 0.0
+    return round((receipt.selected - receipt.waiting) / whole, 3)
