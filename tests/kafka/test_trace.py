@@ -134,6 +134,29 @@ async def test_every_fate_is_told_by_every_key(broker: Broker, prefix: str, tmp_
         assert nothing.events == []
         assert nothing.notes[0].startswith("No event with this id was written since ")
 
+        vendor_records = await pipeline.read(pipeline.topics.events("miso"))
+        again = next(record for record in vendor_records if b'"own-id-1"' in record.value)
+        await pipeline.producer.send(
+            pipeline.topics.redelivery("miso"),
+            value=again.value,
+            key=again.key,
+            partition=again.partition,
+            headers=[*again.headers, ("run-id", b"r-1")],
+        )
+
+        async def is_sent_again() -> bool:
+            return any(one.get("run_id") == "r-1" for one in await pipeline.receipts())
+
+        await pipeline.until(is_sent_again)
+        (twice,) = (await traced(pipeline, "event", "own-id-1")).events
+        assert [(step.kind, step.lane, step.run_id) for step in twice.vendors[-1].steps] == [
+            ("enriched", "live", None),
+            ("accepted", "live", None),
+            ("redelivered", "redelivery", "r-1"),
+            ("accepted", "redelivery", "r-1"),
+        ]
+        assert not [step for step in twice.vendors[-1].steps if step.is_repeat]
+
         for worker in pipeline.workers:
             worker.terminate()
         await asyncio.gather(*(worker.ended(15) for worker in pipeline.workers))
