@@ -12,9 +12,11 @@ import faust
 from streams.core.enrich import Enricher, Send, Skip
 from streams.core.errors import InvalidEvent
 from streams.core.events import EventParser
+from streams.core.outcome import Outcome
+from streams.core.records import Receipt
 from streams.core.rows import decode_product, decode_user
 from streams.core.times import utc_text
-from streams.delivery.receipts import skipped_in_enrichment
+from streams.delivery.receipts import LIVE, encode_receipt
 from streams.settings import load_settings
 from streams.vendors import VENDORS, plan_for
 
@@ -113,8 +115,17 @@ async def enrich(event: Any, parser: EventParser) -> None:
         elif isinstance(decision, Skip):
             await receipts[decision.vendor].send(
                 key=parsed.event_id.encode(),
-                value=skipped_in_enrichment(
-                    parsed.event_id, decision.reason, source, utc_text(now_ms)
+                value=encode_receipt(
+                    Receipt(
+                        event_id=parsed.event_id,
+                        outcome=Outcome.SKIPPED,
+                        at=utc_text(now_ms),
+                        attempts=0,
+                        source=source,
+                        lane=LIVE,
+                        position=None,
+                        reason=decision.reason,
+                    )
                 ),
                 partition=partition,
             )

@@ -103,6 +103,7 @@ def _build_enrich(
         click_fields=_field_map(settings.source_clicks, "source.clicks.fields"),
         cart_fields=_field_map(settings.source_add_to_carts, "source.add-to-carts.fields"),
         wall_ms=_wall_ms,
+        duplicate_ms=round(settings.enrich.duplicate_minutes * 60_000),
     )
     app = StageApp(_options(settings, stage, slot, partitions), logic)
     keep_email = any(getattr(settings.vendors[key], "lookup_email", False) for key in vendors)

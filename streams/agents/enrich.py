@@ -13,35 +13,35 @@ from typing import Any, NamedTuple
 import msgspec
 from faust.types import TP
 
+from streams.agents.joined_rows import JoinedRows, admit_product, admit_user
 from streams.agents.joins import Joins
 from streams.agents.on_ranges import OnRanges, read_ranges
+from streams.agents.recent import Recent
 from streams.agents.refusals import Refusals
 from streams.agents.tally import Tally
-from streams.core.consent import MALFORMED as NO_TO_ALL
-from streams.core.consent import Malformed
-from streams.core.enrich import Enricher, Refuse, Send
+from streams.core.duplicates import bits, identity
+from streams.core.enrich import Enricher, Refuse, Send, Skip
 from streams.core.errors import InvalidEvent
 from streams.core.events import EventParser
 from streams.core.fields import FieldMap
 from streams.core.outcome import DeadLetterReason
-from streams.core.rows import Product, User, decode_product, decode_user, strip_email
 from streams.core.times import utc_text
 from streams.core.topics import Topics
-from streams.delivery.receipts import skipped_in_enrichment
+from streams.delivery.receipts import SkipReceipts
 from streams.engine.app import Stage, StageApp
 from streams.engine.chunks import Records
 from streams.engine.expired import ALL, Expired, total_by_topic
 from streams.engine.failure import leave
 from streams.engine.outputs import Delivery, Outputs
 from streams.engine.positions import StartPosition
-from streams.engine.tables import MALFORMED, GlobalTopicTable, TopicTable
+from streams.engine.tables import GlobalTopicTable, TopicTable
 
 log = logging.getLogger("streams.enrich")
 
 MAX_ROW_DELAY_SECONDS = 5.0
 """A user row acts on every event that is read later than this after it (contract §3)."""
 DELIVERIES_UNDER_WAY = 8
-CACHED_ROWS = 100_000
+_OF_CONSENT = {ground: ("consent", ground.encode()) for ground in ("event", "row", "assumed")}
 
 
 class EnrichedChunk(NamedTuple):
@@ -74,7 +74,9 @@ class EnrichStage(Stage):
         click_fields: FieldMap | None,
         cart_fields: FieldMap | None,
         wall_ms: Callable[[], int],
+        duplicate_ms: int = 0,
     ) -> None:
+        """Take the seams; ``duplicate_ms``: how long what was passed on is remembered; 0: not."""
         self.tally = Tally()
         self.joins = Joins()
         self._topics = topics
@@ -95,20 +97,22 @@ class EnrichStage(Stage):
         self._passed: dict[TP, asyncio.Event] = {}
         """By source partition: set once its newest chunk's vendor records are queued."""
         self._room = asyncio.Semaphore(DELIVERIES_UNDER_WAY)
-        self._decoded_products: dict[bytes, tuple[Any, Product | None]] = {}
-        self._decoded_users: dict[bytes, tuple[Any, User | Malformed | None]] = {}
+        self._rows = JoinedRows()
+        self._bits = bits(vendors)
+        derived = {topic: parser.topic for topic, parser in self._parsers.items()}
+        self._recent = Recent(topics, vendors, duplicate_ms, derived, self.tally.notes)
 
     def bind(self, app: StageApp, *, product_partitions: int, keep_email: bool) -> None:
         """Declare the tables and the agents of this stage."""
         self.app = app
         self.users = app.topic_table(
-            "users", topic=self._topics.users, admit=_admit_user(keep_email=keep_email)
+            "users", topic=self._topics.users, admit=admit_user(keep_email=keep_email)
         )
         self.products = app.global_topic_table(
             "products",
             topic=self._topics.products,
             partitions=product_partitions,
-            admit=_admit_product,
+            admit=admit_product,
         )
 
         @app.chunk_agent(self._topics.clicks, name="enrich-clicks")
@@ -136,7 +140,10 @@ class EnrichStage(Stage):
         return msgspec.json.encode(ranges).decode()
 
     async def on_start_positions(self, positions: Mapping[TP, StartPosition]) -> None:
-        """Note from which raw offset on each vendor is on."""
+        """Note from which raw offset on each vendor is on, and what was passed on lately."""
+        await self._recent.start(
+            positions, lambda: self.app.options.client_options, self._wall_ms()
+        )
         for tp, start in positions.items():
             ranges = read_ranges(tp, start.metadata)
             ranges.switch(self._vendors, start.offset)
@@ -213,109 +220,83 @@ class EnrichStage(Stage):
         event.ack()
         self._room.release()
 
-    def enrich_chunk(self, tp: TP, records: Records, chunk: "EnrichedChunk") -> None:
+    # One loop, though a long one: whatever is called in it costs every event.
+    def enrich_chunk(  # noqa: C901
+        self, tp: TP, records: Records, chunk: "EnrichedChunk"
+    ) -> None:
         """Append everything that these records of one partition give."""
         topic, partition = tp
-        parse = self._parsers[topic].parse
-        decide = self._enricher.decide
-        outputs = chunk.closing
-        append, close = chunk.passing.append, outputs.append
+        parser = self._parsers[topic]
+        parse, decide = parser.parse, self._enricher.decide
+        closing = chunk.closing
+        append, close = chunk.passing.append, closing.append
+        rows, products = self._rows, self.products.by_key
         users = self.users.rows.get(partition, {})
         forgotten = self.users.forgotten.get(partition, {})
         now_ms = self._wall_ms()
         at = utc_text(now_ms)
-        prefix = f"{topic}/{partition}/"
+        sources = f"{topic}/{partition}/".encode()
+        derived = f"{parser.topic}-{partition}-"
+        receipts = SkipReceipts(at)
+        recent = self._recent.of(tp, records, now_ms)
         tally, joins = self.tally, self.joins
         skips: Counter[tuple[str, str]] = Counter()
         for record in records:
             key = record.key
-            source = prefix + str(record.offset)
+            offset = record.offset
             kafka_ms = record.timestamp
+            who: bytes | None = None
+            passed_to: Sequence[str] = ()
             try:
-                event = parse(key, record.value, partition, record.offset, kafka_ms)
+                event = parse(key, record.value, partition, offset, kafka_ms)
                 assert key is not None  # or it would not be an event
-                user = self._user(users, key)
-                product = self._product(event.product_id)
+                event_id = event.event_id
+                forgotten_ms = forgotten.get(key) if forgotten else None
+                if recent is not None and not (
+                    event_id.startswith(derived) and event_id == f"{derived}{offset}"
+                ):
+                    who = identity(key, event_id)
+                    passed_to = recent.vendors_of(who, offset, kafka_ms, forgotten_ms)
+                user = rows.user(users, key)
+                product = rows.product(products, event.product_id)
                 if product is None or event.user_id is None:
                     joins.miss(event, user, has_product=product is not None)
-                joins.events += 1
-                decisions = decide(
-                    event,
-                    user,
-                    forgotten.get(key) if forgotten else None,
-                    product,
-                    kafka_ms,
-                    now_ms,
-                )
+                decisions = decide(event, user, forgotten_ms, product, kafka_ms, now_ms, passed_to)
             except InvalidEvent as error:
-                self._refusals.no_event(tp, record, error, at, outputs)
+                self._refusals.no_event(tp, record, error, at, closing)
                 continue
             except Exception as defect:
-                log.exception("our own code failed over %s", source)
+                log.exception("our own code failed over %s/%d/%d", *tp, offset)
                 words = f"{type(defect).__name__}: {defect}"
                 letter = InvalidEvent(DeadLetterReason.DEFECT, words)
-                self._refusals.no_event(tp, record, letter, at, outputs)
+                self._refusals.no_event(tp, record, letter, at, closing)
                 continue
+            joins.events += 1
             if event.notes:
                 tally.notes.update(event.notes)
+            source = b"%b%d" % (sources, offset)
+            to_close = b""
+            vendors = 0
             for decision in decisions:
                 vendor = decision.vendor
-                if isinstance(decision, Send):
-                    headers = [
-                        ("source", source.encode()),
-                        ("consent", decision.consent.encode()),
-                        ("source-time", b"%d" % kafka_ms),
-                    ]
+                if type(decision) is Send:
+                    if not vendors:
+                        of_source = ("source", source)
+                        of_time = ("source-time", b"%d" % kafka_ms)
+                    vendors |= self._bits[vendor]
+                    headers = [of_source, _OF_CONSENT[decision.consent], of_time]
                     append(self._events[vendor], partition, key, decision.value, headers)
-                elif isinstance(decision, Refuse):
-                    self._refusals.not_for_vendor(tp, record, event.event_id, decision, at, outputs)
-                else:
+                elif type(decision) is Skip:
+                    if not to_close:
+                        to_close, id_ = receipts.begin(event_id, source), event_id.encode()
                     skips[vendor, decision.reason] += 1
-                    receipt = skipped_in_enrichment(event.event_id, decision.reason, source, at)
-                    close(self._receipts[vendor], partition, event.event_id.encode(), receipt)
+                    receipt = to_close + receipts.end[decision.reason]
+                    close(self._receipts[vendor], partition, id_, receipt)
+                else:
+                    assert type(decision) is Refuse
+                    self._refusals.not_for_vendor(tp, record, event_id, decision, at, closing)
+            if who is not None and vendors:
+                assert recent is not None
+                recent.add(who, offset, kafka_ms, vendors)
         tally.events += len(records)
         tally.take_skips(skips)
-
-    def _user(self, users: Mapping[bytes, Any], key: bytes) -> User | Malformed | None:
-        row = users.get(key)
-        if row is None:
-            return None
-        if row is MALFORMED:
-            return NO_TO_ALL
-        known = self._decoded_users.get(key)
-        if known is not None and known[0] is row:
-            return known[1]
-        if len(self._decoded_users) >= CACHED_ROWS:
-            self._decoded_users.clear()
-        user = decode_user(row)
-        self._decoded_users[key] = (row, user)
-        return user
-
-    def _product(self, product_id: str) -> Product | None:
-        key = product_id.encode()
-        row = self.products.by_key.get(key)
-        if row is None or row is MALFORMED:
-            return None
-        known = self._decoded_products.get(key)
-        if known is not None and known[0] is row:
-            return known[1]
-        if len(self._decoded_products) >= CACHED_ROWS:
-            self._decoded_products.clear()
-        product = decode_product(row)
-        self._decoded_products[key] = (row, product)
-        return product
-
-
-def _admit_user(*, keep_email: bool) -> Callable[[bytes], bytes]:
-    def admit(value: bytes) -> bytes:
-        decode_user(value)
-        if keep_email:
-            return value
-        return strip_email(value) if b"email" in value else value
-
-    return admit
-
-
-def _admit_product(value: bytes) -> bytes:
-    decode_product(value)
-    return value

@@ -1,6 +1,6 @@
 """Enrichment: an event joined with its rows, and what each vendor is to get of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -108,12 +108,14 @@ class Enricher:
         product: Product | None,
         kafka_ms: int,
         now_ms: int,
+        passed_to: Collection[str] = (),
     ) -> list[Decision]:
         """Return one decision for each vendor, in the order of the plans.
 
         ``forgotten_at_ms`` is the Kafka time of the visitor's newest tombstone, ``kafka_ms`` that
         of the raw record: an event that is not newer than the tombstone is never sent. ``product``
-        is None where the table has no row or one out of shape.
+        is None where the table has no row or one out of shape. ``passed_to`` are the vendors to
+        which the same event was passed on from another record.
         """
         forgotten = forgotten_at_ms is not None and kafka_ms <= forgotten_at_ms
         age_ms = now_ms - event.timestamp_ms
@@ -123,6 +125,9 @@ class Enricher:
         for vendor, map_event, max_age_ms in self._plans:
             if max_age_ms is not None and age_ms > max_age_ms:
                 decisions.append(Skip(vendor, SkipReason.TOO_OLD))
+                continue
+            if passed_to and vendor in passed_to:
+                decisions.append(Skip(vendor, SkipReason.DUPLICATE))
                 continue
             ground = None if forgotten else ground_for(vendor, event.consent, user, self._mode)
             if ground is None or user is MALFORMED:

@@ -141,7 +141,7 @@ class EventParser:
     ) -> None:
         self._type = EVENT_TYPES[kind]
         self._decode = msgspec.json.Decoder(self._type).decode
-        self._topic = topic_without_prefix
+        self.topic = topic_without_prefix
         self._fields = fields
 
     def parse(
@@ -186,7 +186,7 @@ class EventParser:
         _set(event, "timestamp_ms", moment)
         _set(event, "notes", notes)
         if not event.event_id:
-            _set(event, "event_id", f"{self._topic}-{partition}-{offset}")
+            _set(event, "event_id", f"{self.topic}-{partition}-{offset}")
         return event
 
     def _parse_closely(self, value: bytes) -> tuple[Event, tuple[str, ...]]:

@@ -40,19 +40,29 @@ async def read_to_end(
     """
     if not starts:
         return {}, {}
-    partitions = [TopicPartition(*tp) for tp in starts]
-    consumer.assign(partitions)
-    ends = await consumer.end_offsets(partitions)
-    begins = await consumer.beginning_offsets(partitions)
-    found: dict[tuple[str, int], list[ConsumerRecord]] = {tuple(tp): [] for tp in partitions}
-    open_ = set()
-    for tp in partitions:
-        start = max(starts[tuple(tp)], begins[tp])
-        if start < ends[tp]:
-            consumer.seek(tp, start)
-            open_.add(tp)
-        else:
-            consumer.pause(tp)
+    ends = await consumer.end_offsets([TopicPartition(*tp) for tp in starts])
+    found: dict[tuple[str, int], list[ConsumerRecord]] = {tp: [] for tp in starts}
+    async for tp, records in _records(consumer, starts, ends):
+        found[tp] += records
+    return found, {tp: ends[TopicPartition(*tp)] for tp in starts}
+
+
+async def records_to_end(
+    consumer: AIOKafkaConsumer, starts: Mapping[tuple[str, int], int]
+) -> AsyncIterator[tuple[tuple[str, int], list[ConsumerRecord]]]:
+    """Yield the same records as they are fetched, for what need not be kept."""
+    if starts:
+        ends = await consumer.end_offsets([TopicPartition(*tp) for tp in starts])
+        async for fetched in _records(consumer, starts, ends):
+            yield fetched
+
+
+async def _records(
+    consumer: AIOKafkaConsumer,
+    starts: Mapping[tuple[str, int], int],
+    ends: Mapping[TopicPartition, int],
+) -> AsyncIterator[tuple[tuple[str, int], list[ConsumerRecord]]]:
+    open_ = await _seek(consumer, starts, ends)
     deadline = asyncio.get_running_loop().time() + STALL_SECONDS
     while open_:
         batches = await consumer.getmany(*open_, timeout_ms=200, max_records=10_000)
@@ -62,9 +72,54 @@ async def read_to_end(
         elif now > deadline:
             raise EngineError(f"reading {min(open_)} to its end: the broker is silent")
         for tp, records in batches.items():
-            found[tuple(tp)] += [record for record in records if record.offset < ends[tp]]
+            yield tuple(tp), [record for record in records if record.offset < ends[tp]]
         for tp in tuple(open_):
             if await consumer.position(tp) >= ends[tp]:
                 open_.discard(tp)
                 consumer.pause(tp)
-    return found, {tuple(tp): ends[tp] for tp in partitions}
+
+
+async def first_times(
+    consumer: AIOKafkaConsumer, offsets: Mapping[tuple[str, int], int]
+) -> dict[tuple[str, int], int]:
+    """Return the Kafka time (ms) of the first record from each offset on, where there is one.
+
+    Raises EngineError when the broker delivers nothing for a minute.
+    """
+    if not offsets:
+        return {}
+    ends = await consumer.end_offsets([TopicPartition(*tp) for tp in offsets])
+    open_ = await _seek(consumer, offsets, ends)
+    found: dict[tuple[str, int], int] = {}
+    deadline = asyncio.get_running_loop().time() + STALL_SECONDS
+    while open_:
+        batches = await consumer.getmany(*open_, timeout_ms=200, max_records=len(open_))
+        if asyncio.get_running_loop().time() > deadline:
+            raise EngineError(f"reading {min(open_)} at one offset: the broker is silent")
+        for tp, records in batches.items():
+            found[tuple(tp)] = records[0].timestamp
+        for tp in tuple(open_):
+            if tuple(tp) in found or await consumer.position(tp) >= ends[tp]:
+                open_.discard(tp)
+                consumer.pause(tp)
+    return found
+
+
+async def _seek(
+    consumer: AIOKafkaConsumer,
+    starts: Mapping[tuple[str, int], int],
+    ends: Mapping[TopicPartition, int],
+) -> set[TopicPartition]:
+    """Take these partitions from these offsets on; return those that have something there."""
+    partitions = [TopicPartition(*tp) for tp in starts]
+    consumer.assign(partitions)
+    begins = await consumer.beginning_offsets(partitions)
+    open_ = set()
+    for tp in partitions:
+        start = max(starts[tuple(tp)], begins[tp])
+        if start < ends[tp]:
+            consumer.seek(tp, start)
+            open_.add(tp)
+        else:
+            consumer.pause(tp)
+    return open_

@@ -45,7 +45,7 @@ class FakeOutputs:
         self.records.append((topic, partition, key, json.loads(value), dict(headers or [])))
 
 
-def stage() -> Any:
+def stage(*, minutes: int = 10) -> Any:
     """The stage with a product and three users, and no app."""
     made: Any = EnrichStage(
         Topics(),
@@ -54,6 +54,7 @@ def stage() -> Any:
         click_fields=None,
         cart_fields=None,
         wall_ms=lambda: NOW_MS,
+        duplicate_ms=minutes * 60_000,
     )
     rows = {b"anna": b'{"consent": {"miso": true}}', b"mal": MALFORMED}
     made.users = SimpleNamespace(rows={2: rows, 3: {b"eve": rows[b"anna"]}}, forgotten={})
@@ -155,3 +156,103 @@ def test_a_changed_row_is_seen_although_rows_are_remembered_decoded() -> None:
     made.users.rows[2][b"anna"] = b'{"consent": {"miso": true}}'
     (record,) = enriched(made, click(2))[1].records
     assert record[3]["payload"]["product_ids"] == ["S-9"]
+
+
+def fates(made: Any, *records: Raw, tp: TP = CLICKS) -> list[str]:
+    """Return the fate of each record, in their order: ``sent`` or the reason."""
+    found = {}
+    closing, passing = FakeOutputs(), FakeOutputs()
+    made.enrich_chunk(tp, records, EnrichedChunk(closing, passing))  # type: ignore[arg-type]
+    for record in passing.records:
+        found[record[4]["source"].decode()] = "sent"
+    for _, _, _, value, _ in closing.records:
+        source = value["source"]
+        if isinstance(source, dict):
+            source = f"{source['topic']}/{source['partition']}/{source['offset']}"
+        found[source] = value["reason"]
+    return [found[f"{tp.topic}/{tp.partition}/{record.offset}"] for record in records]
+
+
+def test_a_producers_repeat_is_skipped_as_a_duplicate() -> None:
+    """In the same chunk and in a later one; of this visitor only, and of this topic only."""
+    made = stage()
+    twice = {"event_id": "same"}
+    assert fates(made, click(0, **twice), click(1, **twice)) == ["sent", "duplicate"]
+    assert fates(made, click(2, **twice), click(3)) == ["duplicate", "sent"]
+    consent = {"consent": {"miso": True}}
+    assert fates(made, click(4, "bert", **twice, **consent)) == ["sent"]
+    assert fates(made, click(0, **twice), tp=TP("shop.add-to-carts", 2)) == ["sent"]
+    assert made.tally.skipped == {"duplicate": 2}
+
+
+def test_after_the_window_the_same_id_is_a_new_event() -> None:
+    """By the records' own Kafka times."""
+    made = stage()
+    at = [NOW_MS - 1_300_000, NOW_MS - 700_000, NOW_MS - 699_999, NOW_MS - 99_998]
+    records = [
+        click(offset, event_id="same")._replace(timestamp=ms) for offset, ms in enumerate(at)
+    ]
+    assert fates(made, *records) == ["sent", "duplicate", "sent", "sent"]
+
+
+def test_what_was_not_passed_on_makes_no_duplicate() -> None:
+    """A dead letter, a skip, and a defect of our own."""
+    made = stage()
+    assert fates(
+        made,
+        click(0, event_id="a", timestamp="yesterday"),
+        click(1, event_id="a"),
+        click(2, event_id="b", product_id="p2"),
+        click(3, event_id="b"),
+        click(4, event_id="c", consent={"miso": False}),
+        click(5, event_id="c"),
+        click(6, event_id="c"),
+    ) == [
+        "invalid_field",
+        "sent",
+        "unknown_product",
+        "sent",
+        "no_consent",
+        "sent",
+        "duplicate",
+    ]
+
+
+def test_a_record_that_is_read_again_is_passed_on_again() -> None:
+    """After a rebalance the same offsets come once more; the sink knows them."""
+    made = stage()
+    chunk = [click(0, event_id="a"), click(1, event_id="a"), click(2)]
+    assert fates(made, *chunk) == ["sent", "duplicate", "sent"]
+    assert fates(made, *chunk) == ["sent", "duplicate", "sent"]
+
+
+def test_an_event_without_an_id_of_its_own_is_never_a_duplicate() -> None:
+    """Its id is its place; one that only looks like it is an id as any other."""
+    made = stage()
+    without = click(0, event_id="")
+    like = {"event_id": "shop.clicks-2-0"}
+    assert fates(made, without, click(1, **like), click(2, **like)) == [
+        "sent",
+        "sent",
+        "duplicate",
+    ]
+    assert len(made._recent._passed_on[CLICKS]) == 1
+
+
+def test_a_forgotten_visitors_events_are_judged_afresh() -> None:
+    """What was passed on before the tombstone does not count."""
+    made = stage()
+    first = click(0, event_id="same")._replace(timestamp=NOW_MS - 5000)
+    again = click(1, event_id="same", consent={"miso": True})
+    assert fates(made, first) == ["sent"]
+    made.users.forgotten[2] = {b"anna": NOW_MS - 1000}
+    assert fates(made, again) == ["sent"]
+    assert fates(made, again._replace(offset=2)) == ["duplicate"]
+
+
+def test_with_0_minutes_nothing_is_a_duplicate() -> None:
+    """And nothing is remembered."""
+    made = stage(minutes=0)
+    twice = {"event_id": "same"}
+    assert fates(made, click(0, **twice), click(1, **twice)) == ["sent", "sent"]
+    assert made._recent._passed_on == {}

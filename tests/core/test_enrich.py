@@ -1,5 +1,6 @@
 """Enrichment: one decision for each vendor, for the first reason in the contract's order."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -55,10 +56,13 @@ def decide(
     forgotten_at_ms: int | None = None,
     product: Product | None = PRODUCT,
     kafka_ms: int = NOW_MS,
+    passed_to: Sequence[str] = (),
 ) -> list[Decision]:
     """Decide over one event, for Miso alone unless other plans are given."""
     enricher = Enricher(plans or [Plan("miso", map_event)], mode)
-    return enricher.decide(event or click(), user, forgotten_at_ms, product, kafka_ms, NOW_MS)
+    return enricher.decide(
+        event or click(), user, forgotten_at_ms, product, kafka_ms, NOW_MS, passed_to
+    )
 
 
 def test_sent_event_is_an_encoded_vendor_record_with_its_ground() -> None:
@@ -147,6 +151,17 @@ def test_first_reason_in_the_contracts_order_is_given() -> None:
     assert decide(user=None, product=None) == [Skip("miso", SkipReason.NO_CONSENT)]
     assert decide(product=None, map_event=outside) == [Skip("miso", SkipReason.UNKNOWN_PRODUCT)]
     assert decide(map_event=outside) == [Skip("miso", SkipReason.OUTSIDE_CONTENT)]
+
+
+def test_a_duplicate_is_one_for_the_vendors_that_got_the_first() -> None:
+    """Whatever its consent; only being too old comes before it."""
+    plans = [Plan("miso", echo), Plan("voyado", echo), Plan("old", echo, max_age_hours=0.0001)]
+    of_miso, of_voyado, of_old = decide(plans=plans, passed_to=("miso", "old"))
+    assert of_miso == Skip("miso", SkipReason.DUPLICATE)
+    assert isinstance(of_voyado, Send)
+    assert of_old == Skip("old", SkipReason.TOO_OLD)
+    no_consent = decide(user=None, product=None, passed_to=("miso",))
+    assert no_consent == [Skip("miso", SkipReason.DUPLICATE)]
 
 
 def test_misfit_refuses_one_vendor_only() -> None:

@@ -1,0 +1,68 @@
+"""The rows that events are joined with, decoded once while they stay the same."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from streams.core.consent import MALFORMED as NO_TO_ALL
+from streams.core.consent import Malformed
+from streams.core.rows import Product, User, decode_product, decode_user, strip_email
+from streams.engine.tables import MALFORMED
+
+CACHED_ROWS = 100_000
+
+
+class JoinedRows:
+    """Decoded rows of both tables, at most ``CACHED_ROWS`` of each."""
+
+    def __init__(self) -> None:
+        self._products: dict[bytes, tuple[Any, Product | None]] = {}
+        self._users: dict[bytes, tuple[Any, User | Malformed | None]] = {}
+
+    def user(self, rows: Mapping[bytes, Any], key: bytes) -> User | Malformed | None:
+        """Return the visitor's row; None: there is none."""
+        row = rows.get(key)
+        if row is None:
+            return None
+        if row is MALFORMED:
+            return NO_TO_ALL
+        known = self._users.get(key)
+        if known is not None and known[0] is row:
+            return known[1]
+        if len(self._users) >= CACHED_ROWS:
+            self._users.clear()
+        user = decode_user(row)
+        self._users[key] = (row, user)
+        return user
+
+    def product(self, rows: Mapping[bytes, Any], product_id: str) -> Product | None:
+        """Return the product's row; None: there is none, or it is out of shape."""
+        key = product_id.encode()
+        row = rows.get(key)
+        if row is None or row is MALFORMED:
+            return None
+        known = self._products.get(key)
+        if known is not None and known[0] is row:
+            return known[1]
+        if len(self._products) >= CACHED_ROWS:
+            self._products.clear()
+        product = decode_product(row)
+        self._products[key] = (row, product)
+        return product
+
+
+def admit_user(*, keep_email: bool) -> Callable[[bytes], bytes]:
+    """Return what ``users`` keeps of a row; it raises InvalidEvent for one out of shape."""
+
+    def admit(value: bytes) -> bytes:
+        decode_user(value)
+        if keep_email:
+            return value
+        return strip_email(value) if b"email" in value else value
+
+    return admit
+
+
+def admit_product(value: bytes) -> bytes:
+    """Return what ``products`` keeps of a row; raises InvalidEvent for one out of shape."""
+    decode_product(value)
+    return value
