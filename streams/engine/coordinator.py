@@ -5,6 +5,7 @@ member, as it calls one whose session ran out. aiokafka joins again in both case
 of one slot would take the place from each other for ever.
 """
 
+import asyncio
 import logging
 from typing import Any
 
@@ -16,6 +17,8 @@ from streams.engine.failure import leave, leave_fenced
 
 log = logging.getLogger("streams.engine")
 
+OLDER_MEMBERS_SECONDS = 1.0
+"""How soon to try again to join a group whose members divide partitions in another way."""
 _MEMBERS = 5
 """Where the members stand in a described group; each begins with its member id."""
 
@@ -34,7 +37,17 @@ class Coordinator(GroupCoordinator):
         """Join the group, unless another worker has this one's place."""
         if self._lost_member_id and await self._is_replaced():
             leave_fenced()
-        return await super().ensure_active_group(subscription, prev_assignment)
+        try:
+            return await super().ensure_active_group(subscription, prev_assignment)
+        except aiokafka.errors.InconsistentGroupProtocolError:
+            # aiokafka would wait for ever, for somebody to ask it for records.
+            log.warning(
+                "members of an older version are still in the group %s: waiting until the last of "
+                "them is stopped, and its session of some seconds has ended",
+                self.group_id,
+            )
+            await asyncio.sleep(OLDER_MEMBERS_SECONDS)
+            return None
 
     async def _is_replaced(self) -> bool:
         lost, self._lost_member_id = self._lost_member_id, ""

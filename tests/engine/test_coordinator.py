@@ -5,7 +5,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.errors import GroupCoordinatorNotAvailableError
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.errors import GroupCoordinatorNotAvailableError, InconsistentGroupProtocolError
 
 from streams.engine.coordinator import Coordinator
 
@@ -50,3 +51,28 @@ async def test_a_broker_that_does_not_answer_says_nothing(caplog: pytest.LogCapt
     with caplog.at_level(logging.WARNING):
         assert await made._is_replaced() is False
     assert "could not be asked" in caplog.text
+
+
+async def test_members_that_divide_partitions_in_another_way_are_waited_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After an upgrade: the older version's sessions end; aiokafka itself would hang for ever."""
+    answers: list[Any] = [
+        InconsistentGroupProtocolError(),
+        InconsistentGroupProtocolError(),
+        "mine",
+    ]
+
+    async def join(_self: Any, _subscription: Any, _assignment: Any) -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(GroupCoordinator, "ensure_active_group", join)
+    monkeypatch.setattr("streams.engine.coordinator.OLDER_MEMBERS_SECONDS", 0.0)
+    made = coordinator()
+    made._lost_member_id = ""
+    found = [await made.ensure_active_group(None, None) for _ in range(3)]
+    assert found == [None, None, "mine"]
+    assert "members of an older version are still in the group g" in caplog.text
