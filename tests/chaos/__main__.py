@@ -11,9 +11,10 @@ import tempfile
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 from tests.chaos.compare import HEAD, compare
-from tests.chaos.report import as_json, markdown, table
+from tests.chaos.report import as_json, markdown, restarts, table
 from tests.chaos.run import Run
 from tests.chaos.schedule import Lengths, schedule, short_schedule
 
@@ -71,6 +72,11 @@ def main() -> int:
         f"{len(result.endings)} workers ended by themselves; load average {load} on "
         f"{os.cpu_count()} cores; seed {seed}"
     )
+    if back := restarts(result):
+        print(
+            f"back at work after {len(back)} restarts: median {median(back):.1f} s (wanted: <= 5), "
+            f"worst {max(back):.1f} s"
+        )
     for line in result.broken:
         print(f"BROKEN: {line}")
     print("a bound is broken" if result.broken else "all bounds hold")

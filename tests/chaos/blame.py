@@ -73,6 +73,18 @@ def _allowed(fault: Happened, vendor: str, door: Door, logs: Logs) -> int:
     return MOST_REQUESTS[vendor] if kind in BROKER_FAULTS else 0
 
 
+def next_fault(moment: float, vendor: str, happened: Sequence[Happened]) -> int | None:
+    """Return the first fault at this vendor that was not over by then: what a loss is laid to."""
+    concerned = (at for at, fault in enumerate(happened) if vendor in fault.vendors)
+    return next((at for at in concerned if happened[at].mended >= moment), None)
+
+
+def last_fault(moment: float, vendor: str, happened: Sequence[Happened]) -> int | None:
+    """Return the last fault at this vendor that had begun by then: what disorder is laid to."""
+    concerned = (at for at, fault in enumerate(happened) if vendor in fault.vendors)
+    return max((at for at in concerned if happened[at].began <= moment), default=None)
+
+
 def watched(fault: Happened) -> tuple[str, ...]:
     """Return the vendors by which is told whether work goes on.
 

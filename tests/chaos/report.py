@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from tests.chaos.run import Result
-from tests.chaos.schedule import KILL, ORDER, TERM
+from tests.chaos.result import Result
+from tests.chaos.schedule import KILL, ORDER, TERM, WIPE
 from tests.chaos.shop import NAMES, VENDORS
 
 HEAD = (
@@ -29,7 +29,9 @@ def table(result: Result) -> list[list[str]]:
     rows = []
     for name in order:
         chosen = [at for at, each in enumerate(names) if each == name]
-        rows.append(_row(name, result, chosen, missing="0", overtaken="0"))
+        missing = sum(result.missing_by[at] for at in chosen)
+        late = sum(result.overtaken_by[at] for at in chosen)
+        rows.append(_row(name, result, chosen, missing=str(missing), overtaken=str(late)))
     findings = result.findings
     rows.append(
         _row(
@@ -61,6 +63,16 @@ def _row(
     everywhere = [seconds for at in chosen if (seconds := result.everywhere[at]) is not None]
     cells.append(f"{max(everywhere):.1f} s" if everywhere else "")
     return cells
+
+
+def restarts(result: Result) -> list[float]:
+    """Return the seconds until work went on after each restart of a stage's only worker."""
+    kinds = (KILL, TERM, WIPE)
+    return [
+        max(back.values())
+        for fault, back in zip(result.happened, result.back, strict=False)
+        if fault.plan.kind in kinds
+    ]
 
 
 def _place(name: str) -> int:
@@ -104,6 +116,7 @@ def as_json(result: Result, **about: Any) -> dict[str, Any]:
         **about,
         "seconds": round(result.seconds, 1),
         "events": result.events,
+        "restarts": _summary(restarts(result)),
         "kills": sum(fault.kills for fault in result.happened),
         "to_accept": result.accepted,
         "stored": result.stored,
@@ -116,4 +129,14 @@ def as_json(result: Result, **about: Any) -> dict[str, Any]:
         ],
         "audit": None if result.audit is None else result.audit.to_json(),
         "faults": faults,
+    }
+
+
+def _summary(seconds: Sequence[float]) -> dict[str, float]:
+    if not seconds:
+        return {"count": 0}
+    return {
+        "count": len(seconds),
+        "median_seconds": round(median(seconds), 2),
+        "worst_seconds": round(max(seconds), 2),
     }

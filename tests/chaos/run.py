@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiokafka.errors import KafkaError
@@ -14,13 +13,21 @@ from streams.operations.audit import AuditReport, audit
 from streams.operations.topics import create_topics
 from streams.sandbox import Sandbox
 from streams.settings import Settings, load_settings
-from tests.chaos.blame import Blame, back_after, back_everywhere, blame, watched
-from tests.chaos.books import Findings, Repeat, check, expected, waiting
+from tests.chaos.blame import (
+    back_after,
+    back_everywhere,
+    blame,
+    last_fault,
+    next_fault,
+    watched,
+)
+from tests.chaos.books import Findings, check, expected, waiting
 from tests.chaos.faults import Happened, Site, carry_out
-from tests.chaos.fleet import Ending, Fleet
+from tests.chaos.fleet import Fleet
 from tests.chaos.ledgers import Door
 from tests.chaos.logs import Logs
 from tests.chaos.producer import Producer
+from tests.chaos.result import Result, broken_bounds
 from tests.chaos.schedule import STAGES, Plan, Round
 from tests.chaos.shop import VENDORS
 from tests.chaos.waiting import TooLateError, until
@@ -34,29 +41,6 @@ LOOK_AHEAD = 10_000
 """Events after a fault among which each partition has some."""
 VOYADO_BACKLOG = 60
 VOYADO_SECONDS = 90.0
-
-
-@dataclass(slots=True)
-class Result:
-    """What a run came to."""
-
-    happened: list[Happened] = field(default_factory=list)
-    back: list[dict[str, float]] = field(default_factory=list)
-    """By fault: watched vendor → seconds until it took an event again."""
-    everywhere: list[float | None] = field(default_factory=list)
-    """By fault: seconds until the slowest watched vendor took events of every partition again."""
-    by_fault: list[dict[str, Blame]] = field(default_factory=list)
-    unexplained: list[Repeat] = field(default_factory=list)
-    findings: Findings = field(default_factory=Findings)
-    broken: list[str] = field(default_factory=list)
-    """Bounds that did not hold, one sentence each."""
-    endings: list[Ending] = field(default_factory=list)
-    events: int = 0
-    accepted: dict[str, int] = field(default_factory=dict)
-    stored: dict[str, int] = field(default_factory=dict)
-    audit: AuditReport | None = None
-    seconds: float = 0.0
-    producer_renewals: int = 0
 
 
 class Run:
@@ -246,7 +230,8 @@ class Run:
             result.broken.append(f"the audit does not balance: {report}")
         result.by_fault, result.unexplained = blame(result.happened, site.doors, site.logs)
         result.everywhere = [self._everywhere(fault) for fault in result.happened]
-        result.broken += _broken(result)
+        self._lay_findings()
+        result.broken += broken_bounds(result)
         result.endings = list(site.fleet.endings)
         result.events = len(site.logs.partition_of)
         result.accepted = {v: expected(site.logs.partition_of, v) for v in VENDORS}
@@ -255,6 +240,17 @@ class Run:
         for ending in result.endings:
             if ending.code == 2:
                 result.broken.append(f"{ending.worker} gave up for good: {ending.words[-300:]}")
+
+    def _lay_findings(self) -> None:
+        result, sent_at = self.result, self._site.producer.sent_at
+        for vendor, missing in result.findings.missing.items():
+            for number in missing:
+                fault = next_fault(sent_at[number], vendor, result.happened)
+                result.missing_by[fault] += 1
+        for vendor, overtaken in result.findings.overtaken.items():
+            for number, _ in overtaken:
+                came = self._site.doors[vendor].first_at[number]
+                result.overtaken_by[last_fault(came, vendor, result.happened)] += 1
 
     def _everywhere(self, fault: Happened) -> float | None:
         producer, known = self._site.producer, self._site.logs.partition_of
@@ -266,27 +262,3 @@ class Run:
             found.append(back_everywhere(fault, door, known, sent, PARTITIONS))
         times = [seconds for seconds in found if seconds is not None]
         return max(times) if len(times) == len(found) else None
-
-
-def _broken(result: Result) -> list[str]:
-    found = []
-    for fault, entry in zip(result.happened, result.by_fault, strict=True):
-        for vendor, one in entry.items():
-            if len(one.repeated_requests) > one.allowed_requests:
-                found.append(
-                    f"round {fault.round}, {fault.plan.words}: {vendor} got "
-                    f"{len(one.repeated_requests)} requests again, {one.allowed_requests} at most "
-                    "were in flight"
-                )
-        found += [
-            f"round {fault.round}, {fault.plan.words}: exit code {code} instead of 0"
-            for code in fault.codes
-            if code != 0
-        ]
-    if result.unexplained:
-        repeat = result.unexplained[0]
-        found.append(
-            f"{len(result.unexplained)} repeats belong to no fault, "
-            f"such as event {repeat.number} at {repeat.vendor}"
-        )
-    return found

@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 from streams.sandbox import Ledger
-from tests.chaos.blame import back_after, back_everywhere, blame
+from tests.chaos.blame import back_after, back_everywhere, blame, last_fault, next_fault
 from tests.chaos.books import check, in_flight, overtaken, repeats, waiting
 from tests.chaos.faults import Happened
 from tests.chaos.ledgers import Door
@@ -143,3 +143,17 @@ def test_the_shop_gives_each_vendor_a_fate_for_each_event() -> None:
         "voyado": {"accepted", "skipped no_consent", "dead letter of enrichment"},
         "miso": {"accepted", "dead letter of enrichment"},
     }
+
+
+def test_losses_are_laid_to_the_next_fault_and_disorder_to_the_last_one() -> None:
+    """Of faults at the vendor that is meant."""
+    happened = [
+        Happened(1, Plan(KILL, "miso"), 10.0, 10.0),
+        Happened(2, Plan(KILL, "voyado"), 20.0, 20.0),
+        Happened(3, Plan(KILL, "enrich"), 30.0, 30.0),
+    ]
+    assert next_fault(9.0, "miso", happened) == 0
+    assert next_fault(15.0, "miso", happened) == 2
+    assert next_fault(31.0, "miso", happened) is None
+    assert last_fault(25.0, "miso", happened) == 0
+    assert last_fault(5.0, "miso", happened) is None

@@ -1,0 +1,61 @@
+"""What a run has come to, and which bounds did not hold."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from streams.operations.audit import AuditReport
+from tests.chaos.blame import Blame
+from tests.chaos.books import Findings, Repeat
+from tests.chaos.faults import Happened
+from tests.chaos.fleet import Ending
+
+
+@dataclass(slots=True)
+class Result:
+    """What a run came to."""
+
+    happened: list[Happened] = field(default_factory=list)
+    back: list[dict[str, float]] = field(default_factory=list)
+    """By fault: watched vendor → seconds until it took an event again."""
+    everywhere: list[float | None] = field(default_factory=list)
+    """By fault: seconds until the slowest watched vendor took events of every partition again."""
+    by_fault: list[dict[str, Blame]] = field(default_factory=list)
+    unexplained: list[Repeat] = field(default_factory=list)
+    findings: Findings = field(default_factory=Findings)
+    missing_by: Counter[int | None] = field(default_factory=Counter)
+    """Missing events by the fault to which they are laid; None: to none."""
+    overtaken_by: Counter[int | None] = field(default_factory=Counter)
+    broken: list[str] = field(default_factory=list)
+    """Bounds that did not hold, one sentence each."""
+    endings: list[Ending] = field(default_factory=list)
+    events: int = 0
+    accepted: dict[str, int] = field(default_factory=dict)
+    stored: dict[str, int] = field(default_factory=dict)
+    audit: AuditReport | None = None
+    seconds: float = 0.0
+    producer_renewals: int = 0
+
+
+def broken_bounds(result: Result) -> list[str]:
+    """Return which faults repeated more than they may, or left an exit code, one sentence each."""
+    found = []
+    for fault, entry in zip(result.happened, result.by_fault, strict=True):
+        for vendor, one in entry.items():
+            if len(one.repeated_requests) > one.allowed_requests:
+                found.append(
+                    f"round {fault.round}, {fault.plan.words}: {vendor} got "
+                    f"{len(one.repeated_requests)} requests again, {one.allowed_requests} at most "
+                    "were in flight"
+                )
+        found += [
+            f"round {fault.round}, {fault.plan.words}: exit code {code} instead of 0"
+            for code in fault.codes
+            if code != 0
+        ]
+    if result.unexplained:
+        repeat = result.unexplained[0]
+        found.append(
+            f"{len(result.unexplained)} repeats belong to no fault, "
+            f"such as event {repeat.number} at {repeat.vendor}"
+        )
+    return found
