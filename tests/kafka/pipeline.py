@@ -55,7 +55,13 @@ class Worker:
     """One worker process, what it wrote, and the port of its web view."""
 
     def __init__(
-        self, stage: str, arguments: Sequence[str], env: Mapping[str, str], folder: Path, port: int
+        self,
+        stage: str,
+        arguments: Sequence[str],
+        env: Mapping[str, str],
+        folder: Path,
+        port: int,
+        program: Sequence[str] = ("-m", "streams"),
     ) -> None:
         self.stage = stage
         self.port = port
@@ -63,7 +69,7 @@ class Worker:
         self._log = folder / f"{stage}-{time.monotonic_ns()}.log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "streams", *arguments],
+                [sys.executable, *program, *arguments],
                 env=dict(env),
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
@@ -176,8 +182,17 @@ class Pipeline:
         """The variables under which commands find this pipeline."""
         return dict(self._env)
 
-    def start(self, stage: str, *arguments: str, **env: str) -> Worker:
-        """Start a worker; ``arguments`` and environment beside those of the pipeline."""
+    def start(
+        self,
+        stage: str,
+        *arguments: str,
+        program: Sequence[str] = ("-m", "streams"),
+        **env: str,
+    ) -> Worker:
+        """Start a worker; ``arguments`` and environment beside those of the pipeline.
+
+        ``program``: what Python runs, if not the package itself.
+        """
         whole = {
             name: value for name, value in os.environ.items() if not name.startswith("STREAMS_")
         }
@@ -186,7 +201,8 @@ class Pipeline:
         port = load_settings({n: v for n, v in whole.items() if n.startswith("STREAMS_")}).web_port(
             stage, slot
         )
-        worker = Worker(stage, ("worker", stage, *arguments), whole, self.folder / "logs", port)
+        command = ("worker", stage, *arguments)
+        worker = Worker(stage, command, whole, self.folder / "logs", port, program)
         self.workers.append(worker)
         return worker
 
@@ -314,7 +330,7 @@ class Pipeline:
         found: dict[TopicPartition, Any] = await self.admin.list_consumer_group_offsets(group)
         return {TopicPartition(*tp): at for tp, at in found.items()}
 
-    async def commit(self, stage: str, tp: TopicPartition, offset: int) -> None:
+    async def commit(self, stage: str, tp: TopicPartition, offset: int, metadata: str = "") -> None:
         """Commit for a stage of which no worker runs."""
         consumer = AIOKafkaConsumer(
             **self.settings.kafka.client_options(),
@@ -324,7 +340,7 @@ class Pipeline:
         await consumer.start()
         try:
             consumer.assign([tp])
-            await consumer.commit({tp: offset})
+            await consumer.commit({tp: (offset, metadata)})
         finally:
             await consumer.stop()
 
