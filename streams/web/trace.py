@@ -26,6 +26,8 @@ PROGRESS_SECONDS = 0.5
 MAX_SECONDS = 300.0
 """A search that nobody could wait for any longer."""
 EVENTS = 50
+PATIENCE_SECONDS = 2.0
+"""So long a new search waits for the one before it to end."""
 
 Tracer = Callable[..., Awaitable[Trace]]
 
@@ -34,12 +36,17 @@ class Traces:
     """The handler; one search at a time in a worker, since each reads a lot."""
 
     def __init__(
-        self, settings: Settings, wall_ms: Callable[[], int], tracer: Tracer = trace
+        self,
+        settings: Settings,
+        wall_ms: Callable[[], int],
+        tracer: Tracer = trace,
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         self._settings = settings
         self._wall_ms = wall_ms
         self._trace = tracer
-        self._is_busy = False
+        self._patience_seconds = patience_seconds
+        self._one_at_a_time = asyncio.Lock()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Search for what the query names, for as long as the client listens."""
@@ -53,13 +60,15 @@ class Traces:
             since_ms = read_moment(since, now_ms, UTC) if since else now_ms - DEFAULT_WINDOW_MS
         except ValueError as problem:
             return _refusal(400, f"since: {problem}.")
-        if self._is_busy:
+        try:
+            # Who stops a search and asks for something else must not be told to wait.
+            await asyncio.wait_for(self._one_at_a_time.acquire(), self._patience_seconds)
+        except TimeoutError:
             return _refusal(429, "This worker is searching for something else: try again soon.")
-        self._is_busy = True
         try:
             return await self._search(request, asked[0], now_ms, since_ms)
         finally:
-            self._is_busy = False
+            self._one_at_a_time.release()
 
     async def _search(
         self, request: web.Request, asked: tuple[Any, str], now_ms: int, since_ms: int

@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
+from aiokafka import AIOKafkaProducer
 
 from streams.core.records import Source
 from streams.operations.dead_letters import drop_letters, find_letters
@@ -38,6 +39,21 @@ async def asked_of(worker: Worker, path: str) -> str:
     async with aiohttp.ClientSession() as session, session.get(address) as answer:
         assert answer.status == 200
         return await answer.text()
+
+
+async def in_transactions(pipeline: Pipeline, transactional_id: str) -> None:
+    """Write the click ``aborted`` in a transaction that is aborted, and ``committed``."""
+    options = pipeline.settings.kafka.client_options()
+    producer = AIOKafkaProducer(
+        **options, transactional_id=transactional_id, compression_type="gzip"
+    )
+    await producer.start()
+    for event_id in ("aborted", "committed"):
+        topic, key, value = click("dora", event_id=event_id)
+        await producer.begin_transaction()
+        await producer.send_and_wait(pipeline.settings.kafka.topic_prefix + topic, value, key)
+        await getattr(producer, f"{'abort' if event_id == 'aborted' else 'commit'}_transaction")()
+    await producer.stop()
 
 
 def outcomes(event: TracedEvent) -> dict[str, tuple[str, str | None]]:
@@ -165,6 +181,9 @@ async def test_every_fate_is_told_by_every_key(broker: Broker, prefix: str, tmp_
         (late,) = (await traced(pipeline, "event", "late")).events
         assert set(outcomes(late).values()) == {("waiting", None)}
         assert late.text == "It waits for enrichment: 0 records of its partition before it."
+        await in_transactions(pipeline, f"{prefix}t")
+        assert (await traced(pipeline, "event", "aborted")).events == []
+        assert len((await traced(pipeline, "event", "committed")).events) == 1
         await pipeline.worker("enrich")
 
         async def is_enriched() -> bool:

@@ -54,7 +54,7 @@ def searches() -> Searches:
 async def page(searches: Searches) -> AsyncIterator[str]:
     """The address of the page, served on loopback."""
     app = web.Application()
-    app.router.add_get("/api/trace", Traces(load_settings({}), lambda: NOW, searches).answer)
+    app.router.add_get("/api/trace", Traces(load_settings({}), lambda: NOW, searches, 0.2).answer)
     runner = web.AppRunner(app, shutdown_timeout=1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
