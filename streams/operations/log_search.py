@@ -5,7 +5,6 @@ fast as reading, because unpacking a batch and finding bytes in it are one call 
 """
 
 import asyncio
-import re
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
@@ -18,7 +17,7 @@ from collections.abc import (
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from struct import Struct
-from typing import Any, Protocol
+from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
@@ -29,6 +28,7 @@ from aiokafka.record.memory_records import MemoryRecords
 
 from streams.core.errors import SetupError
 from streams.engine.connection import client_options
+from streams.operations.log_needles import Everything, Needle
 from streams.operations.log_reader import STALL_SECONDS, Offsets, Tell
 from streams.settings import KafkaSettings
 
@@ -52,50 +52,6 @@ _UNPACK: Mapping[int, Callable[[bytes], bytes]] = {
 _OFFSET_OUT_OF_RANGE = 1
 
 
-class Needle(Protocol):
-    """What is looked for."""
-
-    def is_in(self, buffer: bytes, start: int, end: int) -> bool:
-        """Return whether it may be in this part of the buffer; what only seems so costs time."""
-
-
-class AnyOf:
-    """Any of a few strings of bytes."""
-
-    def __init__(self, needles: Iterable[bytes]) -> None:
-        self._needles = tuple(needles)
-
-    def is_in(self, buffer: bytes, start: int, end: int) -> bool:
-        """Return whether one of them is there."""
-        return any(buffer.find(needle, start, end) >= 0 for needle in self._needles)
-
-
-class Everything:
-    """Every batch: for what cannot be recognised by its bytes."""
-
-    def is_in(self, buffer: bytes, start: int, end: int) -> bool:  # noqa: ARG002
-        """Return True."""
-        return True
-
-
-class Places:
-    """Any mention of one of many raw records, in a header, a receipt or a dead letter."""
-
-    _MENTION = re.compile(rb'/(\d{1,9})/(\d{1,18})|"partition":(\d{1,9}),"offset":(\d{1,18})')
-
-    def __init__(self, places: Iterable[tuple[int, int]]) -> None:
-        """Take partitions and offsets."""
-        self._places = {(b"%d" % partition, b"%d" % offset) for partition, offset in places}
-
-    def is_in(self, buffer: bytes, start: int, end: int) -> bool:
-        """Return whether one of them is mentioned."""
-        for mention in self._MENTION.finditer(buffer, start, end):
-            one, two, three, four = mention.groups()
-            if ((one, two) if one is not None else (three, four)) in self._places:
-                return True
-        return False
-
-
 @dataclass(frozen=True, slots=True)
 class FoundRecord:
     """A record of a batch in which something was found."""
@@ -109,6 +65,9 @@ class FoundRecord:
     headers: Sequence[tuple[str, bytes | None]]
     is_transactional: bool
     """Only a reader of committed transactions can say whether it counts."""
+
+
+Keep = Callable[[FoundRecord], bool]
 
 
 class LogSearch:
@@ -126,12 +85,14 @@ class LogSearch:
         needle: Needle,
         tell: Tell,
         step: str = "",
+        keep: Keep | None = None,
         partition_bytes: int = PARTITION_BYTES,
     ) -> AsyncGenerator[list[FoundRecord], None]:
-        """Yield all records, of each partition in order, of the batches that have the needle.
+        """Yield the records, of each partition in order, of the batches that have the needle.
 
-        ``step`` names the search for ``tell``; ``partition_bytes`` of a partition are fetched at a
-        time, but always a whole batch. Raises SetupError where nothing comes for long.
+        ``step`` names the search for ``tell``; ``keep``, which runs in threads, says which of these
+        records are wanted; ``partition_bytes`` of a partition are fetched at a time, but always a
+        whole batch. Raises SetupError where nothing comes for long.
         """
         at = {tp: starts[tp] for tp in ends if starts[tp] < ends[tp]}
         total = sum(ends[tp] - at[tp] for tp in at)
@@ -150,7 +111,7 @@ class LogSearch:
                     read += upto - at[tp]
                     self.records += upto - at[tp]
                     bounds = at[tp], ends[tp]
-                    search = asyncio.to_thread(_search, tp, blob, bounds, needle)
+                    search = asyncio.to_thread(_search, tp, blob, bounds, needle, keep)
                     searching.append(asyncio.ensure_future(search))
                     # The broker fills its answer in this order: who was served goes to the back.
                     del at[tp]
@@ -182,7 +143,7 @@ class LogSearch:
         while queues := {tp: queue for tp, queue in queues.items() if queue}:
             starts = {tp: queue[0] for tp, queue in queues.items()}
             ends = {tp: offset + 1 for tp, offset in starts.items()}
-            async for records in self.find(starts, ends, Everything(), tell, step, 1):
+            async for records in self.find(starts, ends, Everything(), tell, step, None, 1):
                 found += records
             for queue in queues.values():
                 queue.pop(0)
@@ -260,7 +221,11 @@ def _end_of(blob: bytes, start: int) -> int:
 
 
 def _search(
-    tp: TopicPartition, blob: bytes, bounds: tuple[int, int], needle: Needle
+    tp: TopicPartition,
+    blob: bytes,
+    bounds: tuple[int, int],
+    needle: Needle,
+    keep: Keep | None,
 ) -> list[FoundRecord]:
     found: list[FoundRecord] = []
     start, end = bounds
@@ -274,7 +239,8 @@ def _search(
             unpacked = bytes(_UNPACK[codec](blob[begins + _HEADER.size : ends]))
             is_there = needle.is_in(unpacked, 0, len(unpacked))
         if is_there:
-            found += _records(tp, blob[begins:ends], attributes, bounds)
+            records = _records(tp, blob[begins:ends], attributes, bounds)
+            found += records if keep is None else filter(keep, records)
     return found
 
 

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from aiokafka import TopicPartition
 
 from streams.core.records import Source
+from streams.operations.log_needles import AnyOf, Needle
 from streams.operations.log_reader import Offsets
-from streams.operations.log_search import AnyOf, FoundRecord, Needle
+from streams.operations.log_search import FoundRecord
 from streams.operations.trace_facts import place_of, read_letter, read_receipt, read_sent
 from streams.operations.trace_logs import TraceLogs
 from streams.operations.trace_looks import in_json, names_event, newest_first, raw_needle
@@ -70,9 +71,12 @@ class EventIdSearch:
     ) -> list[Source]:
         logs = self._logs
         tps = [tp for topic in topics for tp in logs.tps[topic]]
-        async for records in newest_first(logs, tps, needle, self._since_ms, starts):
-            kept = [record for record in records if read(record) is not None]
-            sources = map(read, await logs.committed(kept))
+
+        def is_its(record: FoundRecord) -> bool:
+            return read(record) is not None
+
+        async for records in newest_first(logs, tps, needle, self._since_ms, is_its, starts):
+            sources = map(read, await logs.committed(records))
             found = [one for one in sources if one is not None and one.topic in logs.raw_topics]
             if found:
                 return found

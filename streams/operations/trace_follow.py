@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from aiokafka import TopicPartition
 
 from streams.core.records import Source
+from streams.operations.log_needles import AnyOf, Needle, Places
 from streams.operations.log_reader import Offsets
-from streams.operations.log_search import AnyOf, FoundRecord, Needle, Places
+from streams.operations.log_search import FoundRecord
 from streams.operations.trace_facts import (
     EventFacts,
     RawRecord,

@@ -4,14 +4,15 @@ An id made of a place is that place. A visitor's events lie on one partition.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from aiokafka import TopicPartition
 from aiokafka.partitioner import murmur2
 
 from streams.core.records import Source
 from streams.core.rows import InvalidRow, decode_product, decode_user
-from streams.operations.log_search import AnyOf, FoundRecord, Needle
+from streams.operations.log_needles import AnyOf, Needle
+from streams.operations.log_search import FoundRecord, Keep
 from streams.operations.trace_event_id import EventIdSearch
 from streams.operations.trace_facts import (
     RawRecord,
@@ -162,16 +163,18 @@ async def _collect(
     found: Located,
     tps: Sequence[TopicPartition],
     needle: Needle,
-    is_wanted: Callable[[FoundRecord], bool],
+    is_wanted: Keep,
 ) -> None:
     """Add the raw records that are wanted, until there are more than may be listed."""
-    async for records in newest_first(logs, tps, needle, query.since_ms):
-        wanted = [record for record in records if is_wanted(record)]
-        for record in await logs.committed(wanted):
-            found.raw[place_of(record)] = RawRecord(record.timestamp, record.key, record.value)
-        if len(found.raw) > query.limit:
-            found.more = True
-            return
+    async for records in newest_first(logs, tps, needle, query.since_ms, is_wanted):
+        # Those of a transaction are looked at one by one, so no more than are to be shown.
+        for first in range(0, len(records), query.limit + 1):
+            some = records[first : first + query.limit + 1]
+            for record in await logs.committed(some):
+                found.raw[place_of(record)] = RawRecord(record.timestamp, record.key, record.value)
+            if len(found.raw) > query.limit:
+                found.more = True
+                return
 
 
 # -- raw records

@@ -11,13 +11,16 @@ from aiokafka import TopicPartition
 from streams.core.errors import InvalidEvent
 from streams.core.events import Event
 from streams.core.records import Source
+from streams.operations.log_needles import AnyOf, Everything, Needle
 from streams.operations.log_reader import Offsets
-from streams.operations.log_search import AnyOf, Everything, FoundRecord, Needle
+from streams.operations.log_search import FoundRecord, Keep
 from streams.operations.trace_facts import RawRecord, place_of
 from streams.operations.trace_logs import TraceLogs
 
 SLICES_MINUTES = (2, 10, 30, 60, 180, 720)
 """How far back each look goes, newest first; then whole days."""
+MAX_OF_A_SLICE = 1_000
+"""Records of one slice that are kept: more than anybody is shown."""
 MINUTE_MS = 60_000
 
 
@@ -49,9 +52,13 @@ async def newest_first(
     tps: Sequence[TopicPartition],
     needle: Needle,
     since_ms: int,
+    keep: Keep,
     starts: Offsets | None = None,
 ) -> AsyncIterator[list[FoundRecord]]:
-    """Yield, slice of time by slice of time, what the needle may be in; ``starts`` are bounds."""
+    """Yield, slice of time by slice of time, the newest records that are to be kept, newest first.
+
+    ``starts`` are bounds: nothing before them is read.
+    """
     if not tps:
         return
     step = ", ".join(sorted({tp.topic for tp in tps}))
@@ -62,12 +69,19 @@ async def newest_first(
             begins = {tp: max(offset, starts[tp]) for tp, offset in begins.items()}
         if any(begins[tp] < ends[tp] for tp in tps):
             found: list[FoundRecord] = []
-            async for records in logs.search.find(begins, ends, needle, logs.tell, step):
+            search = logs.search.find(begins, ends, needle, logs.tell, step, keep)
+            async for records in search:
                 found += records
-            yield found
+                if len(found) > 2 * MAX_OF_A_SLICE:
+                    found = _newest(found)
+            yield _newest(found)
         ends = {tp: min(begins[tp], ends[tp]) for tp in tps}
         if starts is not None and all(ends[tp] <= starts[tp] for tp in tps):
             return
+
+
+def _newest(records: list[FoundRecord]) -> list[FoundRecord]:
+    return sorted(records, key=lambda record: -record.timestamp)[:MAX_OF_A_SLICE]
 
 
 def slices(now_ms: int, since_ms: int) -> list[int]:

@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.operations.log_search import AnyOf
+from streams.operations.log_needles import AnyOf
 from streams.operations.trace_looks import in_json, slices
 
 MINUTE = 60_000
