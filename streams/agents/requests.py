@@ -3,7 +3,9 @@
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-from streams.core.masking import masked_body, masked_text, masked_url
+import msgspec
+
+from streams.core.masking import masked_body, masked_text, masked_url, names_in
 from streams.core.snapshot import LastRequest
 from streams.delivery.exchanges import Exchange, is_success
 
@@ -11,6 +13,8 @@ KEPT_OF_EACH = 3
 """Successes, and failures: these must not be pushed out by what goes well."""
 MAX_SENT_CHARS = 600
 MAX_ANSWER_CHARS = 300
+MAX_CURT_BYTES = 100
+"""A success that says no more than this quotes nobody."""
 
 
 class LastRequests:
@@ -35,11 +39,12 @@ class LastRequests:
 
 def _shown(exchange: Exchange, secrets: Sequence[str], at_ms: int) -> LastRequest:
     request, answer = exchange.request, exchange.answer
-    said = (
-        masked_text(answer.failure, secrets)
-        if answer.status is None
-        else masked_body(answer.body, secrets, MAX_ANSWER_CHARS)
-    )
+    if answer.status is None:
+        said = masked_text(answer.failure, secrets)
+    else:
+        quotes = not is_success(answer) or len(answer.body) > MAX_CURT_BYTES
+        hidden = [*secrets, *_names(request.body)] if quotes else secrets
+        said = masked_body(answer.body, hidden, MAX_ANSWER_CHARS)
     return LastRequest(
         at=at_ms,
         method=request.method,
@@ -49,3 +54,11 @@ def _shown(exchange: Exchange, secrets: Sequence[str], at_ms: int) -> LastReques
         sent=masked_body(request.body, secrets, MAX_SENT_CHARS),
         answer=said,
     )
+
+
+def _names(body: bytes) -> list[str]:
+    """Return what of the request its answer must not repeat."""
+    try:
+        return names_in(msgspec.json.decode(body))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return []

@@ -14,6 +14,9 @@ import msgspec
 from streams.core.dead_letter import MASK, mask_secrets, masked_ip
 
 MAX_TEXT_CHARS = 200
+MAX_NAMES = 5_000
+MIN_NAME_CHARS = 6
+"""Masking what is shorter would only garble the words."""
 _MAX_SHOWN_OF_ID = 4
 
 SHOWN = frozenset(
@@ -24,7 +27,7 @@ SHOWN = frozenset(
         *("timestamp", "createdDate", "schemaId", "locale", "region", "title"),
         *("event_id", "eventId", "uuid", "consent", "stage", "detail", "field", "msg", "loc"),
         *("message", "errorCode", "errorMessage", "data", "context", "interact", "payload"),
-        *("source", "medium", "term", "content", "name", "product", "page", "campaign"),
+        *("source", "medium", "term", "content", "product", "page", "campaign"),
     }
 )
 """Fields whose text is shown, e-mail addresses and IP addresses in it excepted."""
@@ -95,6 +98,29 @@ def masked_body(body: bytes, secrets: Sequence[str], limit: int) -> str:
     else:
         text = msgspec.json.encode(masked_json(first_of_batch(value), secrets)).decode()
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def names_in(value: Any) -> list[str]:
+    """Return what a request says of people: texts of fields that are not to be shown.
+
+    An answer that repeats them is masked by them.
+    """
+    found: list[str] = []
+    _collect_names(value, "", found)
+    return found
+
+
+def _collect_names(value: Any, field: str, found: list[str]) -> None:
+    if len(found) >= MAX_NAMES:
+        return
+    if type(value) is dict:
+        for name, item in value.items():
+            _collect_names(item, str(name), found)
+    elif type(value) is list:
+        for item in value:
+            _collect_names(item, field, found)
+    elif type(value) is str and field not in SHOWN and len(value) >= MIN_NAME_CHARS:
+        found.append(value)
 
 
 def first_of_batch(value: Any) -> Any:

@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from streams.core.errors import SettingsError
-from streams.core.masking import masked_json, masked_text
+from streams.core.masking import masked_json, masked_text, names_in
 from streams.core.times import utc_text
 from streams.operations.dead_letters import drop_letters, find_letters, read_whole
 from streams.operations.dead_letters_book import Group, Letter, Selection, group
@@ -60,10 +60,7 @@ class Letters:
         shown: list[Any] = []
 
         def take(_letter: Letter, value: bytes) -> None:
-            letter = msgspec.json.decode(value)
-            letter["record"] = _readable(letter.get("record"))
-            letter.pop("answer" if letter.get("answer") == letter.get("detail") else "", None)
-            shown.append(masked_json(letter, self._secrets()))
+            shown.append(_masked(msgspec.json.decode(value), self._secrets()))
 
         await read_whole(self._settings, [one.example for one in group(found)[:1]], take)
         if not shown:
@@ -99,6 +96,17 @@ class Letters:
         example["detail"] = masked_text(example["detail"], self._secrets())
         example["event_id"] = masked_text(example["event_id"], self._secrets())
         return shown | {"until": one.example.last_ms, "open": f"{shown['open']:,}"}
+
+
+def _masked(letter: dict[str, Any], secrets: tuple[str, ...]) -> dict[str, Any]:
+    """Return a letter fit to be shown: its own words stay, what they say of people goes."""
+    record = _readable(letter.get("record"))
+    hidden = [*secrets, *names_in(record)]
+    shown = {
+        name: masked_text(value, hidden) if type(value) is str else value
+        for name, value in letter.items()
+    }
+    return shown | {"record": masked_json(record, secrets)}
 
 
 def _readable(record: object) -> object:

@@ -4,7 +4,14 @@ import json
 
 import pytest
 
-from streams.core.masking import masked_body, masked_id, masked_json, masked_text, masked_url
+from streams.core.masking import (
+    masked_body,
+    masked_id,
+    masked_json,
+    masked_text,
+    masked_url,
+    names_in,
+)
 
 
 @pytest.mark.parametrize(
@@ -88,3 +95,12 @@ def test_what_is_no_json_is_shown_as_masked_text() -> None:
     assert masked_body(b"<h1>anna@example.com</h1>\xff", (), 50) == "<h1>***</h1>\ufffd"
     assert masked_body(b"", (), 50) == ""
     assert len(masked_body(b"x" * 5000, (), 50)) == 50
+
+
+def test_an_answer_does_not_repeat_whom_the_request_named() -> None:
+    """Vendors quote what they refuse."""
+    request = {"data": [{"anonymous_id": "visitor-77", "sku": "SKU-1"}, {"user_id": "anna-4711"}]}
+    names = names_in(request)
+    assert names == ["visitor-77", "anna-4711"]
+    answer = b'{"detail": "visitor-77 and anna-4711 are unknown to SKU-1"}'
+    assert masked_body(answer, names, 100) == '{"detail":"*** and *** are unknown to SKU-1"}'
