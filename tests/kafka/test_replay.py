@@ -9,15 +9,21 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from streams.core.errors import SettingsError, SetupError
+from streams.core.records import Receipt, VendorRecord
 from streams.core.runs import Asked, Run
+from streams.core.times import utc_text
+from streams.delivery.progress import Metadata
+from streams.delivery.receipts import encode_receipt
+from streams.operations import offsets, replay_run
 from streams.operations.dead_letters import find_letters
 from streams.operations.dead_letters_book import Selection
-from streams.operations.offsets import apply_reset, plan_reset
+from streams.operations.offsets import apply_reset, plan_reset, read_places
 from streams.operations.replay import ReplayJob, resume_run, show_run, start_run, stop_runs
 from streams.operations.replay_counts import Counts
 from streams.operations.replay_preview import Preview, preview
@@ -126,7 +132,7 @@ async def test_a_window_is_replayed_to_the_millisecond_beside_live_traffic_and_t
 
         async def begun() -> bool:
             runs = await list_runs(settings)
-            return len(runs) == 2 and 100 < runs[0].parts[0].sent
+            return len(runs) == 2 and runs[0].parts[0].sent > 100
 
         await pipeline.until(begun)
         killed.send_signal(signal.SIGKILL)
@@ -135,9 +141,7 @@ async def test_a_window_is_replayed_to_the_millisecond_beside_live_traffic_and_t
         assert interrupted.state == "running"
         with pytest.raises(SettingsError, match=f"go on with it by .*{interrupted.run_id}"):
             await replayed(pipeline, asked(from_ms, to_ms))
-        resumed = await resume_run(
-            settings, interrupted.run_id, tell=silent, watch=lambda _: None
-        )
+        resumed = await resume_run(settings, interrupted.run_id, tell=silent, watch=lambda _: None)
         await live
         (part,) = resumed.parts
         assert part.receipt is not None
@@ -162,16 +166,19 @@ async def test_a_window_is_replayed_to_the_millisecond_beside_live_traffic_and_t
 
 
 async def test_dead_letters_are_sent_again_and_what_fails_again_is_a_new_letter(
-    broker: Broker, prefix: str, tmp_path: Path
+    broker: Broker, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From raw records, from what letters kept, and for what was no event; a stop opens letters."""
+    monkeypatch.setattr(replay_run, "PASS_OVER_SECONDS", 0.5)
     async with Pipeline(broker, prefix, tmp_path, partitions=2) as pipeline:
         settings = pipeline.settings
         await pipeline.products("p1", "p2", "p3")
         _, miso = await pipeline.both()
         pipeline.sandbox.faults.set(Fault(kind=FaultKind.REFUSE, skus=("S-p2", "S-p3")))
         await pipeline.send(*(click(f"v{n}", event_id=f"good{n}") for n in range(40)))
-        await pipeline.send(*(click(f"v{n}", event_id=f"bad{n}", product_id="p2") for n in range(4)))
+        await pipeline.send(
+            *(click(f"v{n}", event_id=f"bad{n}", product_id="p2") for n in range(4))
+        )
         await pipeline.send(click("v1", event_id="worse", product_id="p3"))
         await pipeline.send(("shop.clicks", b"v1", b"no json"))
         report = await pipeline.settled(46)
@@ -179,8 +186,8 @@ async def test_dead_letters_are_sent_again_and_what_fails_again_is_a_new_letter(
         pipeline.sandbox.faults.clear()
         pipeline.sandbox.faults.set(Fault(kind=FaultKind.REFUSE, skus=("S-p3",)))
 
-        async def resent(**more: str) -> Run:
-            wanted = Asked("resend", **more)
+        async def resent(owner: str | None = None) -> Run:
+            wanted = Asked("resend", owner=owner)
             return await start_run(
                 settings, ["miso"], wanted, ResendJob(), tell=silent, watch=lambda _: None
             )
@@ -234,31 +241,67 @@ async def test_dead_letters_are_sent_again_and_what_fails_again_is_a_new_letter(
         assert (await find_letters(settings, Selection(owner="miso"))).open == []
 
 
-async def test_a_stage_is_set_back_only_without_workers_and_sends_all_once_more(
+async def delivered(pipeline: Pipeline, count: int) -> None:
+    """Leave the topics as stages leave them that delivered so many events and ended."""
+    topics, at = pipeline.topics, now_ms()
+    await pipeline.products("p1")
+    for number in range(count):
+        value = json.dumps(event("anna", event_id=f"e{number}")).encode()
+        await pipeline.producer.send_and_wait(topics.clicks, value, b"anna", timestamp_ms=at)
+        payload = {"type": "click", "context": {"custom_context": {"uuid": f"e{number}"}}}
+        record = VendorRecord(f"e{number}", "click", utc_text(at), "anna", payload)
+        source = f"{topics.clicks}/0/{number}"
+        headers = {"source": source, "consent": "event", "source-time": str(at)}
+        await pipeline.producer.send_and_wait(
+            topics.events("miso"),
+            msgspec.json.encode(record),
+            b"anna",
+            headers=[(name, text.encode()) for name, text in headers.items()],
+        )
+        accepted = Receipt(f"e{number}", "accepted", utc_text(at), 1, source, "live", number)
+        await pipeline.producer.send_and_wait(topics.receipts("miso"), encode_receipt(accepted))
+    marks = {topics.clicks: (count - 1, at)}
+    of_sink = msgspec.json.encode(Metadata(marks=marks, clean=True)).decode()
+    of_enrich = json.dumps({"on": {"miso": [[0, None]]}})
+    for stage, topic, metadata in (
+        ("miso", topics.events("miso"), of_sink),
+        ("enrich", topics.clicks, of_enrich),
+    ):
+        await pipeline.commit(stage, TopicPartition(topic, 0), count, metadata)
+
+
+async def test_a_sink_is_set_back_only_without_workers_and_sends_what_it_had_settled(
+    broker: Broker, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither its marks nor its receipts hide what lies behind the new place."""
+    async with Pipeline(broker, prefix, tmp_path, partitions=1) as pipeline:
+        await delivered(pipeline, 10)
+        (place,) = [
+            place
+            for place in await read_places(pipeline.settings, "miso")
+            if place.tp.topic == pipeline.topics.events("miso")
+        ]
+        assert (place.committed, place.log_end, place.waiting) == (10, 10, 0)
+        planned = await plan_reset(pipeline.settings, "miso", "earliest")
+        assert (planned.repeated, planned.left_out) == (10, 0)
+        await apply_reset(pipeline.settings, planned)
+        await pipeline.worker("miso")
+        await pipeline.until(lambda: pipeline.ledger.requests > 0 and len(pipeline.stored()) == 10)
+        monkeypatch.setattr(offsets, "EMPTY_SECONDS", 0.0)
+        with pytest.raises(SetupError, match="has 1 worker in its group"):
+            await plan_reset(pipeline.settings, "miso", "earliest")
+
+
+async def test_enrichment_is_set_back_with_the_marks_of_its_sinks(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:
-    """The sink from its own log, then enrichment, whose repeats the sink's marks let pass."""
+    """What is enriched once more passes the sinks; what lies before the new place does not."""
     async with Pipeline(broker, prefix, tmp_path, partitions=1) as pipeline:
-        settings = pipeline.settings
-        await pipeline.products("p1")
-        enrich, miso = await pipeline.both()
-        await pipeline.send(*many(20, visitors(3)))
-        await pipeline.settled(20)
-        with pytest.raises(SetupError, match="has 1 worker in its group"):
-            await plan_reset(settings, "miso", "earliest")
-        for worker in (enrich, miso):
-            worker.terminate()
-            assert await worker.ended(15) == 0
-        planned = await plan_reset(settings, "miso", "earliest")
-        assert (planned.repeated, planned.left_out) == (20, 0)
-        await apply_reset(settings, planned)
-        miso = await pipeline.worker("miso")
-        await pipeline.until(lambda: len(pipeline.stored()) == 40)
-        miso.terminate()
-        assert await miso.ended(15) == 0
-        await apply_reset(settings, await plan_reset(settings, "enrich", "earliest"))
+        await delivered(pipeline, 10)
+        planned = await plan_reset(pipeline.settings, "enrich", "earliest", "shop.clicks")
+        assert set(planned.commits) == {"enrich", "miso"}
+        await apply_reset(pipeline.settings, planned)
         await pipeline.both()
-        await pipeline.until(lambda: len(pipeline.stored()) == 60)
-        assert Counter(Counter(pipeline.stored()).values()) == {3: 20}
-        report = await pipeline.settled(20)
-        assert report.vendors[0].accepted == 20
+        report = await pipeline.settled(10)
+        await pipeline.until(lambda: len(pipeline.stored()) == 10)
+        assert report.vendors[0].accepted == 10
