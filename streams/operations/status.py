@@ -1,5 +1,6 @@
 """The pipeline as its workers describe it: the newest snapshot of each in ``streams.status``."""
 
+import time
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -14,6 +15,10 @@ from streams.settings import ENRICH, Settings
 
 STALE_MS = 15_000
 """A worker that has said nothing for so long is gone or stuck: it speaks about once a second."""
+
+
+LOOK_BACK_MS = 10 * 60 * 1000
+"""Older news is not read: until compaction comes round the topic holds every second's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +132,7 @@ def _events_of(snapshot: WorkerSnapshot) -> Mapping[str, list[int]]:
 
 
 async def read_status(settings: Settings) -> StatusBoard:
-    """Return the board with all that the topic holds now.
+    """Return the board with what was said in the last ten minutes.
 
     Raises SetupError where the brokers do not answer or the topic does not exist.
     """
@@ -145,7 +150,7 @@ async def follow_status(settings: Settings) -> AsyncGenerator[StatusBoard, None]
             raise SetupError(
                 f"The topic {topic} does not exist. Create it with: streams topics create"
             )
-        starts = await reader.starts(tps)
+        starts = await reader.starts(tps, time.time_ns() // 1_000_000 - LOOK_BACK_MS)
         while True:
             ends = await reader.ends(tps)
             async for _, records in reader.read(starts, ends, _tell_nobody):
@@ -155,7 +160,8 @@ async def follow_status(settings: Settings) -> AsyncGenerator[StatusBoard, None]
 
 
 def _take_all(board: StatusBoard, records: Iterable[ConsumerRecord]) -> None:
-    for record in records:
+    """Take of each worker only the newest word: there is one a second."""
+    for record in {record.key: record for record in records}.values():
         board.take(record.key, record.value)
 
 

@@ -7,13 +7,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.engine.connection import client_options
-from streams.operations.status import StatusBoard
+from streams.operations.status import LOOK_BACK_MS, StatusBoard
 from streams.settings import KafkaSettings
 
 log = logging.getLogger("streams.status")
 
-LOOK_BACK_MS = 10 * 60 * 1000
-"""A worker that was silent for longer before this one started is not heard of."""
 _READINGS = 20
 """A bound on how often one refresh asks for more."""
 
