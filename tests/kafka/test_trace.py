@@ -143,6 +143,20 @@ async def test_every_fate_is_told_by_every_key(broker: Broker, prefix: str, tmp_
         ):
             assert line in metrics.splitlines(), line
         assert VISITOR not in metrics
+        enrich_worker = next(one for one in pipeline.workers if one.stage == "enrich")
+        metrics = await asked_of(enrich_worker, "/metrics")
+        skipped = (
+            'streams_events_total{outcome="skipped",reason="%s",stage="enrich",vendor="%s"} %s'
+        )
+        for line in (
+            skipped % ("no_consent", "miso", "1.0"),
+            skipped % ("unknown_product", "miso", "1.0"),
+            skipped % ("outside_content", "eightselect", "2.0"),
+            'streams_dead_letters_total{reason="invalid_field",vendor="enrich"} 1.0',
+            'streams_records_read_total{stage="enrich"} 6.0',
+            'streams_table_rows{table="users"} 1.0',
+        ):
+            assert line in metrics.splitlines(), line
         *_, last = (await asked_of(miso_worker, "/api/trace?event=own-id-1")).splitlines()
         assert json.loads(last)["trace"]["events"] == [msgspec.to_builtins(event)]
 
