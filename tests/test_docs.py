@@ -204,9 +204,15 @@ class Pages:
         print(path)
         return lambda view: view
 
+from types import SimpleNamespace
+from streams.settings import load_settings
 from streams.web import health
+from streams.web.build import build_site
 
 health.register(Pages(), reporter=None)
+worker = SimpleNamespace(snapshot=None)
+site = build_site(load_settings({}), worker, wall_ms=int, clock=float)
+print(*(page.path for page in site.all_pages() if not page.path.startswith("/assets/")))
 """
 
 
