@@ -31,6 +31,7 @@ from streams.delivery.courier import Courier
 from streams.engine.app import StageApp
 from streams.engine.backlog import lag, oldest_open
 from streams.engine.chunks import Record
+from streams.engine.outputs import leave_if_unusable
 
 log = logging.getLogger("streams.status")
 
@@ -267,6 +268,7 @@ def _forget(written: "asyncio.Future[Any]") -> None:
     """Take note of a snapshot that was not written: the next one says it all again."""
     if not written.cancelled() and written.exception() is not None:
         log.warning("the status was not written: %r", written.exception())
+        leave_if_unusable(written.exception())
 
 
 def _memory_bytes() -> int:

@@ -1,20 +1,38 @@
 """Outputs in order: one batch a partition, sent by the idempotent producer, acknowledged by all.
 
 Batches of one partition are sent one after the other, and each partition's records keep the order
-of their source. When a batch fails, the idempotent producer's sequence makes the broker refuse
-whatever was queued behind it, so a hole can never be followed by newer records; the process ends
-and the next one starts from the last commit.
+of their source. When a batch is given up the process ends, and the next one starts from the last
+commit. It ends before anything queued behind that batch can leave: newer records behind a hole
+would pass for all that there is. (The broker refuses them too, since a given-up batch keeps its
+sequence number; but only where it remembers this producer: not behind a partition's first batch.)
 """
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    InvalidProducerIdMapping,
+    KafkaError,
+    OutOfOrderSequenceNumber,
+    ProducerFenced,
+    UnknownProducerId,
+)
 
 from streams.core.errors import EngineError
+from streams.engine.failure import leave
+
+_UNUSABLE = (
+    InvalidProducerEpoch,
+    InvalidProducerIdMapping,
+    OutOfOrderSequenceNumber,
+    ProducerFenced,
+    UnknownProducerId,
+)
 
 Header = tuple[str, bytes]
 TopicPartition = tuple[str, int]
@@ -23,8 +41,12 @@ TopicPartition = tuple[str, int]
 class Outputs:
     """Batches under construction; not shared between tasks."""
 
-    def __init__(self, producer: AIOKafkaProducer) -> None:
+    def __init__(
+        self, producer: AIOKafkaProducer, on_failure: Callable[[str], object] = leave
+    ) -> None:
+        """``on_failure`` is called at once with what to say of a batch that was given up."""
         self._producer = producer
+        self._on_failure = on_failure
         self._batches: dict[TopicPartition, list[Any]] = {}
 
     def append(
@@ -59,8 +81,14 @@ class Outputs:
                 builder.close()
                 count = builder.record_count()
                 future = await self._producer.send_batch(builder, topic, partition=partition)
+                future.add_done_callback(partial(self._look_at, (topic, partition)))
                 futures.append(((topic, partition), count, future))
         return Delivery(futures)
+
+    def _look_at(self, to: TopicPartition, sent: "asyncio.Future[Any]") -> None:
+        if not sent.cancelled() and (error := sent.exception()) is not None:
+            words = f"writing to {to[0]}/{to[1]} failed: {error!r}"
+            self._on_failure(f"{words}; starting again from the last commit")
 
 
 class Delivery:
@@ -84,3 +112,13 @@ class Delivery:
                 raise EngineError(f"writing to {to[0]}/{to[1]} failed: {error!r}") from error
             written[to].append(range(metadata.offset, metadata.offset + count))
         return written
+
+
+def leave_if_unusable(error: BaseException | None) -> None:
+    """End the process where the broker's answer means that this producer can never write again.
+
+    A batch that was given up while its partition had no leader is the usual cause: aiokafka never
+    recovers from the sequence number that is missing then.
+    """
+    if isinstance(error, _UNUSABLE):
+        leave(f"the Kafka producer cannot write any more: {error!r}; starting again", cause=error)

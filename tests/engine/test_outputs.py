@@ -49,7 +49,11 @@ class FakeProducer:
 
 def outputs(producer: Any) -> Outputs:
     """New outputs of this producer."""
-    return Outputs(producer)
+    return Outputs(producer, on_failure=said.append)
+
+
+said: list[str] = []
+"""What was said of batches that were given up, ends of the process left out."""
 
 
 async def test_each_partition_has_its_batches_and_offsets_in_order() -> None:
@@ -104,5 +108,10 @@ async def test_one_refused_batch_is_an_error_of_the_whole_delivery() -> None:
     made = outputs(producer)
     for _ in range(3):
         made.append("t", 0, None, b"x" * 90)
+    said.clear()
     with pytest.raises(EngineError, match=r"writing to t/0 failed: .*MessageSizeTooLarge"):
         await (await made.send()).acknowledged()
+    await asyncio.sleep(0)
+    assert len(said) == 2  # the second batch and the third
+    assert said[0].startswith("writing to t/0 failed: MessageSizeTooLargeError(")
+    assert said[0].endswith("; starting again from the last commit")

@@ -5,6 +5,9 @@ import sys
 import time
 from typing import Any
 
+from aiokafka.cluster import ClusterMetadata
+from aiokafka.producer.message_accumulator import MessageBatch
+
 from streams.cli import main
 from streams.delivery.courier import Courier
 from streams.engine.outputs import Delivery
@@ -26,6 +29,15 @@ def hang() -> None:
     Delivery.acknowledged = _wait_for_ever  # type: ignore[assignment,method-assign]
 
 
+def lead_nobody() -> None:
+    """Nobody leads the vendor's topic, and what waits for it is given up."""
+    leader = ClusterMetadata.leader_for_partition
+    ClusterMetadata.leader_for_partition = lambda metadata, tp: (
+        None if tp.topic.endswith("vendor.miso.events") else leader(metadata, tp)
+    )
+    MessageBatch.expired = lambda _: True
+
+
 def block() -> None:
     """Taking an event never returns, and nothing else goes on in the process."""
     Courier.add = _block_for_ever  # type: ignore[assignment,method-assign]
@@ -37,5 +49,5 @@ def grow() -> None:
 
 
 if __name__ == "__main__":
-    {"hang": hang, "block": block, "grow": grow}[sys.argv[1]]()
+    {"hang": hang, "lead_nobody": lead_nobody, "block": block, "grow": grow}[sys.argv[1]]()
     sys.exit(main(sys.argv[2:]))

@@ -21,13 +21,15 @@ def _faulty(pipeline: Pipeline, stage: str, fault: str) -> Worker:
 async def test_a_faulty_worker_ends_with_70_and_its_successor_delivers(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:
-    """Hung, grown, blocked: each says so in one line, and no event is lost."""
+    """Hung, grown, given up on its output, blocked: each says so in one line, nothing is lost."""
     async with Pipeline(broker, prefix, tmp_path, partitions=1) as pipeline:
         await pipeline.products("p1")
         await pipeline.send(*(click("anna", event_id=f"e{n}") for n in range(3)))
         hung, grown = _faulty(pipeline, "enrich", "hang"), _faulty(pipeline, "miso", "grow")
         assert await hung.ended(40) == 70
         assert await grown.ended(40) == 70
+        refused = _faulty(pipeline, "enrich", "lead_nobody")
+        assert await refused.ended(40) == 70
         blocked = _faulty(pipeline, "miso", "block")
         await pipeline.worker("enrich")
         assert await blocked.ended(40) == 70
@@ -36,6 +38,8 @@ async def test_a_faulty_worker_ends_with_70_and_its_successor_delivers(
         assert pipeline.stored() == ["e0", "e1", "e2"]
         head = f"the work on {prefix}shop.clicks partition 0 at offset 0, of which nothing is under"
         assert head in _last_word(hung)
+        lost = f"writing to {prefix}vendor.miso.events/0 failed: NotLeaderForPartitionError"
+        assert lost in _last_word(refused)
         assert "more than the 280 MiB that a worker may take" in _last_word(grown)
         assert "the event loop has not come round for " in _last_word(blocked)
         assert "it stands in _block_for_ever (" in _last_word(blocked)
