@@ -131,7 +131,7 @@ def show(console: "Console", found: "Trace") -> None:
     _line(
         console,
         f"{_counted(len(found.events), 'event')}, {found.records:,} records looked through in "
-        f"{found.seconds:.1f} s.",
+        f"{found.seconds:.1f} s. Times are UTC.",
         style="dim",
     )
 

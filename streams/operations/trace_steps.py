@@ -149,7 +149,7 @@ def letter_step(lettered: Lettered, name: str | None, *, is_repeat: bool) -> Ste
     """Return the step of a dead letter; without a name it is enrichment's, about no vendor."""
     letter = lettered.letter
     whose = "no event" if name is None else f"given up for {name}"
-    words = f"{letter_words(letter.reason)}: {masked_text(letter.detail)}"
+    words = f"{letter_words(letter.reason)}: {masked_text(letter.detail).rstrip('.')}."
     return Step(
         kind="dead_lettered",
         text=f"Kept as a dead letter, {whose}: {words}",
@@ -158,7 +158,7 @@ def letter_step(lettered: Lettered, name: str | None, *, is_repeat: bool) -> Ste
         attempts=letter.attempts or None,
         status=letter.status,
         reason=letter.reason,
-        answer=_answer(lettered),
+        answer=_answer(lettered) if letter.answer not in (None, letter.detail) else None,
         fingerprint=letter.fingerprint,
         is_repeat=is_repeat,
     )
