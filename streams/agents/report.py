@@ -4,13 +4,11 @@ import asyncio
 import contextlib
 import logging
 import os
-import resource
 import socket
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from streams import __version__
@@ -31,6 +29,7 @@ from streams.delivery.courier import Courier
 from streams.engine.app import StageApp
 from streams.engine.backlog import lag, oldest_open
 from streams.engine.chunks import Record
+from streams.engine.memory import memory_bytes
 from streams.engine.outputs import leave_if_unusable
 
 log = logging.getLogger("streams.status")
@@ -141,7 +140,7 @@ class Reporter:
             notes=dict(tally.notes) | self._malformed_rows(),
             expired=dict(app.logic.expired()),
             users_read=self._users_read(),
-            memory_bytes=_memory_bytes(),
+            memory_bytes=memory_bytes(),
             age_seconds=tally.ages(),
             accepted_rate=round(self._accepted.per_second, 2),
             settled_rate=round(self._settled.per_second, 2),
@@ -269,11 +268,3 @@ def _forget(written: "asyncio.Future[Any]") -> None:
     if not written.cancelled() and written.exception() is not None:
         log.warning("the status was not written: %r", written.exception())
         leave_if_unusable(written.exception())
-
-
-def _memory_bytes() -> int:
-    """Return the memory this process has in use; its peak where the system tells only that."""
-    statm = Path("/proc/self/statm")
-    if statm.exists():
-        return int(statm.read_text().split()[1]) * resource.getpagesize()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
