@@ -4,18 +4,20 @@ It runs as long as somebody waits for it: cancelling the task ends it at once.
 """
 
 import time
+from collections.abc import Iterator
 from typing import Literal
 
 from streams.core.errors import SettingsError
 from streams.core.times import utc_text
 from streams.operations.log_reader import Tell
-from streams.operations.trace_follow import follow
+from streams.operations.status import StageStatus, StatusBoard, read_status, stages
+from streams.operations.trace_follow import Facts, follow
 from streams.operations.trace_locate import locate
 from streams.operations.trace_logs import open_logs
 from streams.operations.trace_looks import Located, Query
 from streams.operations.trace_story import story_of
-from streams.operations.trace_timeline import Trace
-from streams.settings import Settings
+from streams.operations.trace_timeline import Step, Trace, TracedEvent
+from streams.settings import ENRICH, Settings
 from streams.vendors import VENDORS
 
 DEFAULT_WINDOW_MS = 60 * 60_000
@@ -53,8 +55,14 @@ async def trace(
         located = await locate(logs, query)
         facts = await follow(logs, located.raw, query.since_ms)
         names = {key: vendor.name for key, vendor in VENDORS.items()}
-        events = [story_of(facts[source], logs.parse, names, text) for source in located.raw]
-        records = logs.search.records
+
+        def told() -> list[TracedEvent]:
+            return [story_of(facts[source], logs.parse, names, text) for source in located.raw]
+
+        events, records = told(), logs.search.records
+        if any(step.kind == "waiting" for event in events for step in _steps(event)):
+            _say_how_stages_are(facts, await read_status(settings), now_ms)
+            events = told()
     return Trace(
         asked={kind: text},
         since=utc_text(query.since_ms),
@@ -65,6 +73,30 @@ async def trace(
         records=records,
         seconds=round(time.monotonic() - began, 3),
     )
+
+
+def _steps(event: TracedEvent) -> Iterator[Step]:
+    yield from event.steps
+    for vendor in event.vendors:
+        yield from vendor.steps
+
+
+def _say_how_stages_are(facts: Facts, board: StatusBoard, now_ms: int) -> None:
+    """Let what waits say why, as the workers themselves do."""
+    found = {stage.stage: stage for stage in stages(board.workers(now_ms))}
+    for one in facts.values():
+        one.enrich.says = _how_it_is("enrichment", found.get(ENRICH))
+        for vendor, told in one.vendors.items():
+            says = _how_it_is(VENDORS[vendor].name, found.get(vendor))
+            told.live.says = told.redelivery.says = says
+
+
+def _how_it_is(name: str, stage: StageStatus | None) -> str:
+    if stage is None or stage.state == "gone":
+        return f"No worker of {name} is running."
+    if stage.reason:
+        return f"The worker is {stage.state}: {stage.reason}"
+    return f"The worker is {stage.state}."
 
 
 def _notes(query: Query, located: Located) -> list[str]:

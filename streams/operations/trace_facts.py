@@ -70,6 +70,8 @@ class Lane:
     committed: int | None = None
     """None: nothing is committed yet."""
     end: int = 0
+    says: str = ""
+    """How the stage is, in a sentence; empty where nobody has looked."""
 
 
 @dataclass(slots=True)

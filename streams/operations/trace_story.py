@@ -146,8 +146,10 @@ def _before_vendors(facts: EventFacts, problem: str) -> list[Step]:
 def _waits_for_enrichment(facts: EventFacts) -> str:
     before = facts.source.offset - (facts.enrich.committed or 0)
     if facts.enrich.committed is None:
-        return "It waits for enrichment, which has not begun: is a worker of enrich running?"
-    return f"It waits for enrichment: {counted(before, 'record')} of its partition before it."
+        text = "It waits for enrichment, which has read nothing yet."
+    else:
+        text = f"It waits for enrichment: {counted(before, 'record')} of its partition before it."
+    return f"{text} {facts.enrich.says}".strip()
 
 
 def _vendor(
@@ -214,12 +216,12 @@ def _is_ahead(lane: Lane, position: int) -> bool:
 def _waits(name: str, place: Source, lane: Lane, word: str, run_id: str | None = None) -> Step:
     before = place.offset - (lane.committed or 0)
     if lane.committed is None:
-        text = f"It waits for {name}, whose worker has not begun: is one running?"
+        text = f"It waits for {name}, which has had nothing yet. {lane.says}".strip()
     else:
         text = (
             f"It waits for {name}: at most {counted(before, 'event')} of its partition before it; "
-            "nothing is lost. `streams status` says how the vendor is."
-        )
+            f"nothing is lost. {lane.says}"
+        ).strip()
     if word == "redelivery":
         text = text.replace("It waits", "Sent again, it waits", 1)
     return Step(

@@ -149,9 +149,9 @@ async def test_every_fate_is_told_by_every_key(broker: Broker, prefix: str, tmp_
             'streams_events_total{outcome="skipped",reason="%s",stage="enrich",vendor="%s"} %s'
         )
         for line in (
-            skipped % ("no_consent", "miso", "1.0"),
-            skipped % ("unknown_product", "miso", "1.0"),
-            skipped % ("outside_content", "eightselect", "2.0"),
+            skips % ("no_consent", "miso", "1.0"),
+            skips % ("unknown_product", "miso", "1.0"),
+            skips % ("outside_content", "eightselect", "2.0"),
             'streams_dead_letters_total{reason="invalid_field",vendor="enrich"} 1.0',
             'streams_records_read_total{stage="enrich"} 6.0',
             'streams_table_rows{table="users"} 1.0',
@@ -194,7 +194,10 @@ async def test_every_fate_is_told_by_every_key(broker: Broker, prefix: str, tmp_
         await pipeline.send(click(VISITOR, event_id="late", consent=both, content=content))
         (late,) = (await traced(pipeline, "event", "late")).events
         assert set(outcomes(late).values()) == {("waiting", None)}
-        assert late.text == "It waits for enrichment: 0 records of its partition before it."
+        assert late.text == (
+            "It waits for enrichment: 0 records of its partition before it. "
+            "No worker of enrichment is running."
+        )
         await in_transactions(pipeline, f"{prefix}t")
         assert (await traced(pipeline, "event", "aborted")).events == []
         assert len((await traced(pipeline, "event", "committed")).events) == 1
@@ -210,4 +213,7 @@ async def test_every_fate_is_told_by_every_key(broker: Broker, prefix: str, tmp_
         waiting = late.vendors[-1].steps
         assert [step.kind for step in waiting] == ["enriched", "waiting"]
         assert waiting[-1].place == waiting[0].place
-        assert "at most 0 events of its partition before it" in waiting[-1].text
+        assert waiting[-1].text == (
+            "It waits for Miso: at most 0 events of its partition before it; nothing is lost. "
+            "No worker of Miso is running."
+        )

@@ -199,16 +199,16 @@ def test_what_was_written_twice_after_a_crash_is_told_and_counts_once() -> None:
 
 def test_an_event_that_waits_for_its_vendor_says_behind_how_many() -> None:
     """By its position and what the sink has committed."""
-    event = told(sent=[sent(12)])
+    event = told(sent=[sent(12)], live=Lane(8, 20, "The worker is parked: Miso refuses the key."))
     assert miso_of(event).outcome == "waiting"
     assert event.text == "Waits for Miso."
     assert miso_of(event).steps[-1].text == (
         "It waits for Miso: at most 4 events of its partition before it; nothing is lost. "
-        "`streams status` says how the vendor is."
+        "The worker is parked: Miso refuses the key."
     )
-    nobody = told(sent=[sent(12)], live=Lane(None, 20))
+    nobody = told(sent=[sent(12)], live=Lane(None, 20, "No worker of Miso is running."))
     assert miso_of(nobody).text == (
-        "It waits for Miso, whose worker has not begun: is one running?"
+        "It waits for Miso, which has had nothing yet. No worker of Miso is running."
     )
 
 
@@ -231,9 +231,7 @@ def test_an_event_that_enrichment_has_not_read_waits_there() -> None:
     event = told(committed=60)
     assert event.text == "It waits for enrichment: 40 records of its partition before it."
     assert miso_of(event).outcome == "waiting"
-    assert told(committed=None).text == (
-        "It waits for enrichment, which has not begun: is a worker of enrich running?"
-    )
+    assert told(committed=None).text == ("It waits for enrichment, which has read nothing yet.")
 
 
 def test_a_vendor_that_was_off_owes_nothing_and_silence_is_called_unknown() -> None:
