@@ -13,6 +13,8 @@ from typing import Any, TextIO
 
 import structlog
 
+from streams.core.addresses import without_emails
+
 QUIET = {
     "aiohttp.access": logging.ERROR,
     "aiokafka": logging.WARNING,
@@ -65,7 +67,7 @@ class RateLimit(logging.Filter):
 
 
 class Masked(logging.Formatter):
-    """Another formatter's lines with every known secret replaced."""
+    """Another formatter's lines without known secrets and e-mail addresses."""
 
     def __init__(self, inner: logging.Formatter, secrets: Iterable[str]) -> None:
         super().__init__()
@@ -84,7 +86,8 @@ class Masked(logging.Formatter):
         line = self._inner.format(record)
         for secret in self._secrets:
             line = line.replace(secret, "***")
-        return line
+        # A vendor's words can quote a visitor.
+        return without_emails(line)
 
 
 def setup_logging(

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from streams.core.addresses import MASK, without_addresses
 from streams.core.fields import FieldMap
 from streams.core.records import DeadLetter, Origin
 
@@ -17,7 +18,6 @@ MAX_LETTER_BYTES = 256 * 1024
 MAX_ANSWER_CHARS = 2_000
 MAX_DETAIL_CHARS = 1_000
 MAX_KEY_BYTES = 64 * 1024
-MASK = "***"
 MIN_SECRET_CHARS = 4
 
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
@@ -96,7 +96,7 @@ def build_dead_letter(
     letter = DeadLetter(
         stage=stage,
         reason=str(reason),
-        detail=mask_secrets(detail, secrets)[:MAX_DETAIL_CHARS],
+        detail=_readers_text(detail, secrets)[:MAX_DETAIL_CHARS],
         fingerprint=fingerprint(reason, field, vendor_message or answer),
         attempts=attempts,
         at=at,
@@ -106,7 +106,7 @@ def build_dead_letter(
         event_id=event_id or found_id,
         vendor=vendor,
         status=status,
-        answer=None if answer is None else mask_secrets(answer, secrets)[:MAX_ANSWER_CHARS],
+        answer=None if answer is None else _readers_text(answer, secrets)[:MAX_ANSWER_CHARS],
     )
     room = MAX_LETTER_BYTES - len(_encode(letter))
     kept: str | dict[str, str]
@@ -115,6 +115,10 @@ def build_dead_letter(
     else:
         kept = _cut(text, room)
     return msgspec.structs.replace(letter, record=kept)
+
+
+def _readers_text(text: str, secrets: Sequence[str]) -> str:
+    return without_addresses(mask_secrets(text, secrets))
 
 
 def letter_key(key: bytes | None) -> bytes | None:

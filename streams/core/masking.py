@@ -4,14 +4,14 @@ Pure. Keys and personal data are left out by what a field is called and by what 
 a field that nobody listed shows the beginning of its value only.
 """
 
-import re
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
-from streams.core.dead_letter import MASK, mask_secrets, masked_ip
+from streams.core.addresses import MASK, without_addresses
+from streams.core.dead_letter import mask_secrets, masked_ip
 
 MAX_TEXT_CHARS = 200
 MAX_NAMES = 5_000
@@ -34,11 +34,6 @@ SHOWN = frozenset(
 _ADDRESSES = frozenset({"url", "referrer", "referer"})
 _IPS = frozenset({"ip", "truncated_ip"})
 
-_EMAIL = re.compile(r"[^\s@\"'<>,;:()/?&=]{1,64}(?:@|%40)[^\s@\"'<>,;()/?&=]{1,255}", re.IGNORECASE)
-_IPV4 = re.compile(r"(?<![\d.])(\d{1,3}\.\d{1,3}\.\d{1,3}\.)\d{1,3}(?![\d.]*\d)")
-_IPV6 = re.compile(r"(?<![\w:])(?:[0-9a-f]{0,4}:){2,7}[0-9a-f]{0,4}(?![\w:])", re.IGNORECASE)
-_CLOCK = re.compile(r"\d{1,2}:\d\d:\d\d")
-
 
 def masked_id(text: str) -> str:
     """Return the beginning of an id, a quarter of it and at most four characters."""
@@ -47,10 +42,7 @@ def masked_id(text: str) -> str:
 
 def masked_text(text: str, secrets: Sequence[str] = (), limit: int = MAX_TEXT_CHARS) -> str:
     """Return text without secrets, e-mail addresses and the last part of IP addresses, cut."""
-    text = mask_secrets(text[: 4 * limit], secrets)
-    text = _EMAIL.sub(MASK, text)
-    text = _IPV4.sub(r"\g<1>0", text)
-    text = _IPV6.sub(lambda found: found[0] if _CLOCK.fullmatch(found[0]) else "::", text)
+    text = without_addresses(mask_secrets(text[: 4 * limit], secrets))
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
