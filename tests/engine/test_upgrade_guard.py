@@ -4,8 +4,12 @@ The three are pinned exactly. An upgrade that moves, renames or reshapes one of 
 here first; each entry says in one sentence what to look at again before the pin is changed.
 """
 
+import ast
+import importlib
 import inspect
+import pkgutil
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import aiokafka.consumer.consumer
@@ -17,7 +21,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import Assignment, SubscriptionState, TopicPartitionState
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator
-from aiokafka.producer.sender import SendProduceReqHandler
+from aiokafka.producer.sender import Sender, SendProduceReqHandler
 from aiokafka.protocol.admin import DescribeGroupsRequest, DescribeGroupsResponse_v2
 from aiokafka.protocol.group import HeartbeatRequest
 from faust.app.base import App
@@ -28,8 +32,10 @@ from faust.transport import consumer as faust_consumer
 from faust.transport.consumer import ThreadDelegateConsumer
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import ConsumerMessage
+from mode import Service
 from mode.utils.queues import FlowControlEvent
 
+import streams
 import streams.engine.app
 import streams.engine.consumer
 import streams.engine.coordinator
@@ -166,6 +172,12 @@ PARTS: list[tuple[Any, str, str, str]] = [
         "Whether it drops what was fetched before a seek.",
     ),
     (
+        Fetcher,
+        "_create_fetch_waiter",
+        "self",
+        "Whether it ends once something is fetched, or with what aiokafka has to say to us.",
+    ),
+    (
         SubscriptionState,
         "fetch_context",
         "self",
@@ -246,6 +258,11 @@ ATTRIBUTES: list[tuple[Any, str, str]] = [
     (faust_consumer.Consumer, "suspend_flow", "Set while nothing may be handed out."),
     (faust_consumer.Consumer, "flow_active", "False while nothing may be fetched."),
     (ThreadDelegateConsumer, "_thread", "The consumer thread."),
+    (Service, "_stopped", "Set once Faust's fetcher or consumer is told to end."),
+    (App, "_consumer", "None until Faust has made it."),
+    (App, "_producer", "None until Faust has made it."),
+    (driver.AIOKafkaConsumerThread, "_consumer", "Aiokafka's; None until its thread has begun."),
+    (driver.Producer, "_producer", "Aiokafka's; None until it has begun."),
     (TableManager, "_recovery", "None until the tables' first recovery."),
     (TableManager, "_changelogs", "Topic → table."),
     (Recovery, "active_tps", "The partitions whose rows are applied."),
@@ -256,6 +273,7 @@ ATTRIBUTES: list[tuple[Any, str, str]] = [
     (AIOKafkaConsumer, "_fetch_max_wait_ms", "Set before the consumer starts."),
     (AIOKafkaConsumer, "_isolation_level", "Set before the consumer starts."),
     (AIOKafkaConsumer, "_max_poll_records", "Read at each fetch."),
+    (AIOKafkaConsumer, "_client", "Told all topics at once; it would ask for one after the other."),
     (AIOKafkaConsumer, "_fetcher", "Asked for records directly."),
     (AIOKafkaConsumer, "_coordinator", "Asked for committed offsets directly."),
     (AIOKafkaConsumer, "_subscription", "Holds the assignment and its positions."),
@@ -265,10 +283,71 @@ ATTRIBUTES: list[tuple[Any, str, str]] = [
     (FetchResult, "_partition_records", "Where its decoder of records is given ours."),
     (Fetcher, "_subscriptions", "Gives the fetch context."),
     (TopicPartitionState, "lso", "The log's end for readers of committed records."),
+    (TopicPartitionState, "_position", "None until it is known; read from another thread."),
+    (AIOKafkaProducer, "_sender", "What sends batches, and ends without a word when it cannot."),
+    (Sender, "sender_task", "Whether it has ended."),
     (TopicPartitionState, "timestamp", "When the broker last answered for it, in ms."),
     (GroupCoordinator, "_group_instance_id", "What the broker makes our member id of."),
     (GroupCoordinator, "member_id", "Empty once the broker does not know us."),
 ]
+
+
+STANDARD_LIBRARY = {"_asdict", "_replace", "_exit", "_current_frames"}
+DATA = {"Consumer", "Producer", "logger", "description", "_abc_impl"}
+"""Overrides that are values: their names are looked up where a test below looks, or nowhere."""
+READ_ONLY = {"_can_retry"}
+"""Neither called nor overridden: what we rely on is how it behaves."""
+OURS = {"_epoch", "_has_credit", "_has_room", "_seeking", "_sources", "_stash", "_topic_name"}
+"""Private to one of our modules, and touched by another one that belongs to it."""
+PACKAGE = Path(streams.__file__).parent
+FOREIGN = ("faust", "mode", "aiokafka")
+
+
+def _private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+def _is_self(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id in {"self", "cls"}
+
+
+def private_uses() -> dict[str, str]:
+    """Return the private names that our code takes from objects of others, with one place each.
+
+    From ``self`` only those that no module of ours defines: inherited ones.
+    """
+    on_others: dict[str, str] = {}
+    on_self: dict[str, str] = {}
+    own: set[str] = set()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                own.add(node.name)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                own.add(node.id)
+            elif isinstance(node, ast.Attribute) and _private(node.attr):
+                if not _is_self(node.value):
+                    on_others[node.attr] = f"{path.name}:{node.lineno}"
+                elif isinstance(node.ctx, ast.Store):
+                    own.add(node.attr)
+                else:
+                    on_self[node.attr] = f"{path.name}:{node.lineno}"
+    return on_others | {name: place for name, place in on_self.items() if name not in own}
+
+
+def overrides() -> dict[str, str]:
+    """Return what our classes override of a class of Faust, mode or aiokafka, by name."""
+    found = {}
+    for info in pkgutil.walk_packages(streams.engine.__path__, "streams.engine."):
+        module = importlib.import_module(info.name)
+        for cls in vars(module).values():
+            if not isinstance(cls, type) or cls.__module__ != module.__name__:
+                continue
+            above = [base for base in cls.__mro__ if base.__module__.split(".")[0] in FOREIGN]
+            for name in vars(cls):
+                if not name.startswith("__") and any(name in vars(base) for base in above):
+                    found[name] = f"{cls.__module__}.{cls.__name__}"
+    return found
 
 
 def _id(part: tuple[Any, ...]) -> str:
@@ -334,3 +413,22 @@ def test_a_memory_store_must_be_written_with_a_host() -> None:
 
     assert not URL("memory://")
     assert URL("memory://local")
+
+
+def test_every_private_part_that_is_used_stands_in_these_lists() -> None:
+    """A new one is looked at again at each upgrade, or is not used."""
+    known = {part[1] for part in (*PARTS, *ATTRIBUTES)} | STANDARD_LIBRARY | OURS
+    assert {name: at for name, at in private_uses().items() if name not in known} == {}
+
+
+def test_every_override_stands_in_these_lists() -> None:
+    """Public ones, too: what they replace may change."""
+    known = {part[1] for part in PARTS} | DATA
+    assert {name: at for name, at in overrides().items() if name not in known} == {}
+
+
+def test_no_entry_is_left_of_a_part_that_is_not_used_any_more() -> None:
+    """Among the private ones, which can be told."""
+    used = {*private_uses(), *overrides()}
+    listed = {part[1] for part in (*PARTS, *ATTRIBUTES) if _private(part[1])}
+    assert listed - used - READ_ONLY == set()
