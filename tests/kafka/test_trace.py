@@ -145,9 +145,7 @@ async def test_every_fate_is_told_by_every_key(broker: Broker, prefix: str, tmp_
         assert VISITOR not in metrics
         enrich_worker = next(one for one in pipeline.workers if one.stage == "enrich")
         metrics = await asked_of(enrich_worker, "/metrics")
-        skipped = (
-            'streams_events_total{outcome="skipped",reason="%s",stage="enrich",vendor="%s"} %s'
-        )
+        skips = 'streams_events_total{outcome="skipped",reason="%s",stage="enrich",vendor="%s"} %s'
         for line in (
             skips % ("no_consent", "miso", "1.0"),
             skips % ("unknown_product", "miso", "1.0"),
