@@ -4,7 +4,7 @@ import asyncio
 import random
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from zlib import crc32
@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from streams import telemetry
 from streams.agents.enrich import EnrichStage
+from streams.agents.late_identity import LateIdentity, TableRows
 from streams.agents.report import Reporter
 from streams.agents.sink import SinkStage
 from streams.core.enrich import Enricher
@@ -28,6 +29,7 @@ from streams.engine.groups import group_id
 from streams.engine.slots import take_slot
 from streams.engine.worker import run_worker
 from streams.operations.control import stop_run
+from streams.operations.late_identity import late_identity_ms, send_late
 from streams.operations.topics import required_topics
 from streams.settings import ENRICH, Settings, SourceSettings
 from streams.vendors import VENDORS, plan_for
@@ -108,7 +110,19 @@ def _build_enrich(
     app = StageApp(_options(settings, stage, slot, partitions), logic)
     keep_email = any(getattr(settings.vendors[key], "lookup_email", False) for key in vendors)
     logic.bind(app, product_partitions=partitions[settings.topics.products], keep_email=keep_email)
+    for vendor, window_ms in late_identity_ms(settings).items():
+        logic.users.on_row = _late_identity(settings, logic, vendor, window_ms).note
     return app, _reporter(settings, app, logic, None, slot)
+
+
+def _late_identity(
+    settings: Settings, logic: EnrichStage, vendor: str, window_ms: int
+) -> LateIdentity:
+    def replay(partition: int, visitors: Mapping[bytes, int]) -> Awaitable[Collection[bytes]]:
+        rows = TableRows(logic.users, logic.products, partition)
+        return send_late(settings, vendor, window_ms, rows, partition, visitors)
+
+    return LateIdentity(logic.users, window_ms, replay, wall_ms=_wall_ms)
 
 
 def _build_sink(

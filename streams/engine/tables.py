@@ -29,6 +29,9 @@ Row = Any
 Admit = Callable[[bytes], Row]
 """Returns the row as it is to be kept; raises ValueError for a malformed one."""
 
+OnRow = Callable[[int, bytes, Row | None, Row, int], None]
+"""Called with partition, key, the row until now, the new row, and its Kafka time in ms."""
+
 
 class TopicTable(faust.Table):
     """A Faust table whose changelog is a topic that others write, read live after recovery."""
@@ -44,6 +47,8 @@ class TopicTable(faust.Table):
         """Partition → key → Kafka time in ms of its newest tombstone."""
         self.malformed_keys: set[bytes] = set()
         self.rows_applied = 0
+        self.on_row: OnRow | None = None
+        """Told of each good row as it is taken, at start, too."""
         super().__init__(
             app,
             # Faust resumes a changelog after recovery only at this buffer size.
@@ -77,10 +82,14 @@ class TopicTable(faust.Table):
                 forgotten[key] = record.timestamp
                 continue
             try:
-                rows[key] = admit(record.value)
+                row = admit(record.value)
             except ValueError as error:
                 rows[key] = MALFORMED
                 self._note_malformed(key, partition, error)
+                continue
+            if self.on_row is not None:
+                self.on_row(partition, key, rows.get(key), row, record.timestamp)
+            rows[key] = row
 
     def drop(self, partition: int) -> None:
         """Forget a partition that now belongs to another worker."""

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from streams.core.errors import SettingsError, SetupError
 from streams.core.runs import DONE, RUNNING, STOPPED, Asked, Part, Receipt, Run, new_run_id
 from streams.core.times import utc_text
-from streams.operations.control import stop_run
+from streams.operations.control import stop_run, stopped_runs
 from streams.operations.log_reader import LogReader, Tell, connect
 from streams.operations.replay_judge import Judge
 from streams.operations.replay_past import Past, read_past
@@ -63,7 +63,10 @@ class ReplayJob:
         self._rows = new_rows(settings, vendors, run.asked)
         self._numbers = {tp.partition for tp in window.stops}
         await self._rows.follow(reader, tell, self._numbers)
-        self._past = await read_past(reader, settings.topics, vendors, window, tell)
+        stopped = await stopped_runs(settings)
+        self._past = await read_past(
+            reader, settings.topics, vendors, window, tell, passed_over=stopped | {run.run_id}
+        )
 
     async def work(self, part: Part, reader: LogReader) -> Work:
         """Return one vendor's share of the window."""

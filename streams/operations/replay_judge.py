@@ -1,19 +1,20 @@
 """What a replay does with a raw record, for each vendor: the one judgement of preview and run."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from aiokafka import ConsumerRecord, TopicPartition
 
-from streams.core.consent import Ground
+from streams.core.consent import Ground, Malformed
+from streams.core.duplicates import PassedOn, bits, identity
 from streams.core.enrich import Enricher, Plan, Refuse, Send
 from streams.core.errors import InvalidEvent
 from streams.core.events import Event, EventParser
 from streams.core.outcome import DeadLetterReason, Outcome
+from streams.core.rows import Product, User
 from streams.core.runs import ALREADY_ACCEPTED, DUPLICATE, WAITING, Asked
 from streams.operations.replay_only import MISSING, parse_only
 from streams.operations.replay_past import Past
-from streams.operations.replay_rows import Rows
 from streams.settings import Settings
 
 
@@ -50,10 +51,23 @@ class Refused(NamedTuple):
 Judgement = Sent | Left | Skipped | Refused
 
 
+class RowLookup(Protocol):
+    """The tables as they are now."""
+
+    def user(self, key: bytes) -> User | Malformed | None:
+        """Return the visitor's row; MALFORMED for one out of shape, None where there is none."""
+
+    def forgotten_ms(self, key: bytes) -> int | None:
+        """Return the Kafka time of the visitor's newest tombstone."""
+
+    def product(self, product_id: str) -> Product | None:
+        """Return the product's row; None where there is none or one out of shape."""
+
+
 class Mapper:
     """Raw records and today's rows in, decisions out: enrichment's own parser and judgement."""
 
-    def __init__(self, settings: Settings, plans: Sequence[Plan], rows: Rows) -> None:
+    def __init__(self, settings: Settings, plans: Sequence[Plan], rows: RowLookup) -> None:
         topics = settings.topics
         self.rows = rows
         self._enricher = Enricher(plans, settings.consent.mode)
@@ -119,13 +133,16 @@ class Judge:
         self,
         settings: Settings,
         plans: Sequence[Plan],
-        rows: Rows,
+        rows: RowLookup,
         past: Past,
         asked: Asked,
     ) -> None:
         topics = settings.topics
         self._mapper = Mapper(settings, plans, rows)
+        self._duplicate_ms = round(settings.enrich.duplicate_minutes * 60_000)
+        self._seen: dict[TopicPartition, PassedOn] = {}
         self._vendors = tuple(plan.vendor for plan in plans)
+        self._bits = bits(self._vendors)
         self._past = past
         self._only = parse_only(asked.only)
         self._types = {topics.clicks: "click", topics.add_to_carts: "add_to_cart"}
@@ -159,8 +176,36 @@ class Judge:
             return []
         if open_:
             decisions = self._mapper.decide(event, record.timestamp, now_ms)
-            settled += [(vendor, made) for vendor, made in decisions if vendor in open_]
+            wanted = [(vendor, made) for vendor, made in decisions if vendor in open_]
+            settled += self._without_duplicates(tp, record, event, wanted)
         return settled
+
+    def _without_duplicates(
+        self,
+        tp: TopicPartition,
+        record: ConsumerRecord,
+        event: Event,
+        decisions: list[tuple[str, Judgement]],
+    ) -> list[tuple[str, Judgement]]:
+        """Leave what this judge itself has sent from another record, as enrichment would."""
+        if not self._duplicate_ms:
+            return decisions
+        who = identity(record.key or b"", event.event_id)
+        seen = self._seen.get(tp)
+        if seen is None:
+            seen = self._seen[tp] = PassedOn(self._duplicate_ms, self._vendors)
+        offset, kafka_ms = record.offset, record.timestamp
+        seen.advance(kafka_ms, kafka_ms)
+        known = seen.vendors_of(who, offset, kafka_ms, None)
+        judged: list[tuple[str, Judgement]] = []
+        for vendor, made in decisions:
+            if isinstance(made, Sent) and vendor in known:
+                judged.append((vendor, Left(DUPLICATE)))
+                continue
+            if isinstance(made, Sent):
+                seen.add(who, offset, kafka_ms, self._bits[vendor])
+            judged.append((vendor, made))
+        return judged
 
     def _by_past(
         self, tp: TopicPartition, offset: int

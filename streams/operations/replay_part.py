@@ -148,12 +148,7 @@ class PartRunner:
                 known[word] = known.get(word, 0) + count
 
     def _send(self, tp: TopicPartition, task: Task, sent: Sent, outputs: Outputs) -> None:
-        headers = [
-            ("source", f"{tp.topic}/{tp.partition}/{task.offset}".encode()),
-            ("consent", sent.consent.encode()),
-            ("source-time", b"%d" % task.kafka_ms),
-            ("run-id", self.run.run_id.encode()),
-        ]
+        headers = redelivery_headers(tp, task.offset, task.kafka_ms, sent, self.run.run_id)
         outputs.append(self._events, tp.partition, task.key, sent.value, headers)
 
     def _refuse(
@@ -217,3 +212,15 @@ class PartRunner:
         now = asyncio.get_running_loop().time()
         self._next_at = max(self._next_at, now) + events / rate
         await asyncio.sleep(max(0.0, self._next_at - events / rate - now))
+
+
+def redelivery_headers(
+    tp: TopicPartition, offset: int, kafka_ms: int, sent: Sent, run_id: str
+) -> list[tuple[str, bytes]]:
+    """Return the headers of a redelivery: its raw record's place and time, consent, the run."""
+    return [
+        ("source", f"{tp.topic}/{tp.partition}/{offset}".encode()),
+        ("consent", sent.consent.encode()),
+        ("source-time", b"%d" % kafka_ms),
+        ("run-id", run_id.encode()),
+    ]

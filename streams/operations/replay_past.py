@@ -3,7 +3,7 @@
 A record is a place in arrays, not an object, so that a million of them take a few megabytes.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -27,6 +27,7 @@ class _Facts(msgspec.Struct, frozen=True, gc=False):
     outcome: str
     source: str
     reason: str | None = None
+    run_id: str | None = None
 
 
 _decode = msgspec.json.Decoder(_Facts).decode
@@ -57,6 +58,8 @@ class Past:
         self._reason = {v: {tp: bytearray(size) for tp, size in sizes.items()} for v in vendors}
         self._reasons: list[str | None] = [None]
         self._enriched_to: dict[TopicPartition, int] = {}
+        self._redelivered: dict[str, dict[str, set[str]]] = {vendor: {} for vendor in vendors}
+        """Vendor → source → the runs by which it waits on the redelivery topic."""
         self.receipts = 0
         """Read so far."""
         self.unreadable = 0
@@ -64,6 +67,7 @@ class Past:
     def take(self, vendor: str, values: Iterable[bytes | None]) -> None:
         """Enter receipts of a vendor, in any order."""
         bits_of, reason_of, starts = self._bits[vendor], self._reason[vendor], self._starts
+        redelivered = self._redelivered[vendor]
         for value in values:
             self.receipts += 1
             try:
@@ -77,6 +81,9 @@ class Past:
             except (ValueError, KeyError):
                 self.unreadable += 1
                 continue
+            if facts.run_id is not None:
+                # It settles its own run's record; one that waits in the live lane has none yet.
+                redelivered.get(facts.source, set()).discard(facts.run_id)
             bits = bits_of[tp]
             if not 0 <= place < len(bits):
                 continue
@@ -97,13 +104,20 @@ class Past:
         if 0 <= place < len(bits):
             bits[place] |= _WAITING
 
+    def wait_again(self, vendor: str, source: str, run_id: str) -> None:
+        """Note that a run's event waits on the redelivery topic, unless its receipt comes."""
+        self._redelivered[vendor].setdefault(source, set()).add(run_id)
+
     def enriched_to(self, tp: TopicPartition, committed: int) -> None:
         """Note up to where enrichment has read: what lies beyond waits for every vendor."""
         self._enriched_to[tp] = committed
 
     def is_waiting(self, vendor: str, tp: TopicPartition, offset: int) -> bool:
-        """Return whether the event is still on its way in the live lane."""
+        """Return whether the event is still on its way, live or by a run."""
         if offset >= self._enriched_to.get(tp, offset + 1):
+            return True
+        runs = self._redelivered[vendor]
+        if runs and runs.get(f"{tp.topic}/{tp.partition}/{offset}"):
             return True
         return bool(self._bits[vendor][tp][offset - self._starts[tp]] & _WAITING)
 
@@ -145,10 +159,12 @@ async def read_past(
     tell: Tell,
     *,
     receipts_to_ms: int | None = None,
+    passed_over: Collection[str] = (),
 ) -> Past:
     """Read what enrichment and the sinks have left about a window's records.
 
-    With ``receipts_to_ms`` no receipt of that Kafka time or later is looked for.
+    With ``receipts_to_ms`` no receipt of that Kafka time or later is looked for. ``passed_over``
+    are runs of which nothing waits: those that were stopped, and the one that asks.
 
     The window's stops were taken before; the order of the requests here is what makes it right
     while the relay runs: whatever a commit has passed, its traces lie below an end taken later.
@@ -160,15 +176,18 @@ async def read_past(
     for tp in tps:
         past.enriched_to(tp, enriched[tp].offset if tp in enriched else 0)
     for vendor in vendors:
-        found = await reader.partitions([topics.events(vendor), topics.receipts(vendor)])
-        events = [tp for tp in found[topics.events(vendor)] if tp.partition in numbers]
-        receipts = [tp for tp in found[topics.receipts(vendor)] if tp.partition in numbers]
-        commits = await reader.commits(group_id(topics.prefix, vendor), events)
-        ends = await reader.ends(events)
-        begins = await reader.starts(events)
+        names = (topics.events(vendor), topics.redelivery(vendor), topics.receipts(vendor))
+        found = await reader.partitions(names)
+        events, again, receipts = (
+            [tp for tp in found[name] if tp.partition in numbers] for name in names
+        )
+        served = [*events, *again]
+        commits = await reader.commits(group_id(topics.prefix, vendor), served)
+        ends = await reader.ends(served)
+        begins = await reader.starts(served)
         open_from = {
             tp: min(ends[tp], max(begins[tp], commits[tp].offset if tp in commits else 0))
-            for tp in events
+            for tp in served
         }
         receipt_ends = await reader.ends(receipts)
         if receipts_to_ms is not None:
@@ -176,10 +195,15 @@ async def read_past(
             receipt_ends = {tp: min(late[tp], end) for tp, end in receipt_ends.items()}
         early = await reader.starts(receipts, window.from_ms - SKEW_MS)
         starts = {tp: min(early[tp], receipt_ends[tp]) for tp in receipts}
-        async for _, records in reader.read(open_from, ends, tell):
+        async for tp, records in reader.read(open_from, ends, tell):
             for record in records:
-                source = next((v for k, v in record.headers if k == "source"), None)
-                past.wait(vendor, (source or b"").decode("utf-8", "replace"))
+                headers = dict(record.headers)
+                source = (headers.get("source") or b"").decode("utf-8", "replace")
+                run_id = (headers.get("run-id") or b"").decode("utf-8", "replace")
+                if tp.topic != names[1]:
+                    past.wait(vendor, source)
+                elif run_id not in passed_over:
+                    past.wait_again(vendor, source, run_id)
         async for _, records in reader.read(starts, receipt_ends, tell):
             past.take(vendor, [record.value for record in records])
     return past

@@ -4,7 +4,7 @@ Of up to a million records every one is looked at; of more, a sample that is sai
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from aiokafka.partitioner import murmur2
 from streams.core.errors import SettingsError, SetupError
 from streams.core.runs import Asked
 from streams.core.times import utc_text
+from streams.operations.control import stopped_runs
 from streams.operations.log_reader import LogReader, Tell, connect
 from streams.operations.replay_counts import Counts, counts_json
 from streams.operations.replay_judge import Judge
@@ -102,6 +103,7 @@ async def preview(
     Raises SetupError where the brokers do not answer or a topic is missing.
     """
     begun = time.monotonic()
+    stopped = await stopped_runs(settings)
     found = Preview(asked, [Counts(vendor) for vendor in vendors])
     async with connect(settings.kafka) as reader:
         window = await window_of(reader, settings, asked)
@@ -110,10 +112,10 @@ async def preview(
         if window.usual_records <= EXACT_RECORDS:
             rows = new_rows(settings, vendors, asked)
             await rows.follow(reader, tell, {tp.partition for tp in window.starts})
-            await _look(reader, settings, found, window, rows, tell, now_ms)
+            await _look(reader, settings, found, window, rows, tell, now_ms, stopped)
             found.records = found.looked_at
         else:
-            await _sample(reader, settings, found, window, tell, now_ms, begun)
+            await _sample(reader, settings, found, window, tell, now_ms, begun, stopped)
     found.seconds = time.monotonic() - begun
     return found
 
@@ -155,6 +157,7 @@ async def _look(
     rows: Rows,
     tell: Tell,
     now_ms: int,
+    stopped: Collection[str],
     receipts_to_ms: int | None = None,
 ) -> None:
     """Count every record of the window."""
@@ -162,7 +165,13 @@ async def _look(
     by_vendor = {counts.vendor: counts for counts in found.vendors}
     vendors = list(by_vendor)
     past = await read_past(
-        reader, settings.topics, vendors, window, tell, receipts_to_ms=receipts_to_ms
+        reader,
+        settings.topics,
+        vendors,
+        window,
+        tell,
+        receipts_to_ms=receipts_to_ms,
+        passed_over=stopped,
     )
     plans = [plan_for(VENDORS[v], settings.vendors[v]) for v in vendors]
     judge = Judge(settings, plans, rows, past, asked)
@@ -213,6 +222,7 @@ async def _sample(
     tell: Tell,
     now_ms: int,
     begun: float,
+    stopped: Collection[str],
 ) -> None:
     found.sampled = True
     found.records = window.usual_records
@@ -225,7 +235,7 @@ async def _sample(
         part = await _block_window(reader, window, block)
         if part is not None:
             until = part.to_ms + SETTLED_WITHIN_MS
-            await _look(reader, settings, found, part, rows, _silent, now_ms, until)
+            await _look(reader, settings, found, part, rows, _silent, now_ms, stopped, until)
             found.records = max(found.records, found.looked_at)
     factor = found.records / found.looked_at if found.looked_at else 0.0
     found.vendors = [counts.scaled(factor) for counts in found.vendors]

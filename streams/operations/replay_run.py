@@ -71,7 +71,7 @@ async def execute(
     """
     async with AsyncExitStack() as stack:
         reader = await stack.enter_async_context(connect(settings.kafka))
-        producer = await stack.enter_async_context(_producer(settings))
+        producer = await stack.enter_async_context(new_producer(settings))
         try:
             await _begin(settings, run, job, reader, tell)
             await store.write(run)
@@ -299,7 +299,8 @@ def field_maps(settings: Settings) -> Mapping[str, FieldMap | None]:
 
 
 @asynccontextmanager
-async def _producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
+async def new_producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
+    """Yield a started producer; raises SetupError where a broker refuses."""
     producer = AIOKafkaProducer(
         **client_options(settings.kafka),
         client_id="streams-replay",

@@ -11,6 +11,7 @@ from streams.core.errors import EngineError, SettingsError
 from streams.core.runs import ALREADY_ACCEPTED, RUNNING, Asked, Part, Run
 from streams.core.times import utc_text
 from streams.engine.connection import client_options
+from streams.operations.control import stopped_runs
 from streams.operations.dead_letters import find_letters, newest_copies
 from streams.operations.dead_letters_book import (
     ENRICH,
@@ -108,12 +109,15 @@ class ResendJob:
         self._gone: set[tuple[TopicPartition, int]] = set()
         """Sources of letters about no vendor of which nothing could be judged."""
         self._unwritten: set[str] = set()
+        self._own: frozenset[str] = frozenset()
+        """The run's id, once there is one."""
 
     async def begin(self, settings: Settings, run: Run, reader: LogReader, tell: Tell) -> None:
         """Find the letters; a run that is resumed looks at all of them anew.
 
         What it wrote before is known from the redelivery topics, from where the run began.
         """
+        self._own = frozenset({run.run_id})
         found = await find_letters(
             settings, selection_of(run.asked), closed_by=run.run_id, tell=tell
         )
@@ -145,7 +149,10 @@ class ResendJob:
         self._numbers = {tp.partition for tp in self._partitions}
         self._rows: Rows = new_rows(settings, vendors, asked)
         await self._rows.follow(reader, tell, self._numbers)
-        self._past: Past = await read_past(reader, settings.topics, vendors, window, tell)
+        stopped = await stopped_runs(settings)
+        self._past: Past = await read_past(
+            reader, settings.topics, vendors, window, tell, passed_over=stopped | self._own
+        )
 
     async def work(self, part: Part, reader: LogReader) -> Work:
         """Return the letters that go to one vendor."""

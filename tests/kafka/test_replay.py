@@ -31,7 +31,7 @@ from streams.operations.replay_store import list_runs
 from streams.operations.resend import ResendJob, preview_resend
 from streams.sandbox import Fault, FaultKind
 from tests.broker_fixtures import Broker
-from tests.kafka.pipeline import Pipeline, click, event, many, now_ms, visitors
+from tests.kafka.pipeline import Pipeline, click, event, many, now_ms, user, visitors
 
 pytestmark = pytest.mark.kafka
 
@@ -305,3 +305,42 @@ async def test_enrichment_is_set_back_with_the_marks_of_its_sinks(
         report = await pipeline.settled(10)
         await pipeline.until(lambda: len(pipeline.stored()) == 10)
         assert report.vendors[0].accepted == 10
+
+
+async def test_who_becomes_known_is_sent_what_came_before_once(
+    broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    """Of the minutes that the setting names; a row that says the same again sends nothing."""
+    env = {
+        "STREAMS_MISO_ENABLED": "false",
+        "STREAMS_VOYADO_API_KEY": "sandbox-secret",
+        "STREAMS_VOYADO_USER_AGENT": "TestShop/1.0",
+        "STREAMS_VOYADO_CLICKS": "all",
+        "STREAMS_VOYADO_LATE_IDENTITY_MINUTES": "30",
+    }
+    yes = {"consent": {"voyado": True}}
+    async with Pipeline(broker, prefix, tmp_path, partitions=1, env=env) as pipeline:
+        await pipeline.products("p1")
+        old = json.dumps(event("anna", event_id="old", **yes)).encode()
+        an_hour_ago = now_ms() - HOUR_MS
+        await pipeline.producer.send_and_wait(
+            pipeline.topics.clicks, old, b"anna", timestamp_ms=an_hour_ago
+        )
+        workers = pipeline.start("enrich"), pipeline.start("voyado")
+        await pipeline.send(*(click("anna", event_id=f"a{n}", **yes) for n in range(3)))
+        await pipeline.send(click("bert", event_id="b0", **yes))
+        await pipeline.ready(*workers)
+        report = await pipeline.settled(5)
+        assert report.vendors[0].skipped == {"no_contact": 5}
+        row = user("anna", {"custom_key": "k-anna"})
+        await pipeline.send(row)
+        ledger = pipeline.sandbox.ledgers["voyado"]
+        await pipeline.until(lambda: len(ledger.event_ids()) == 3)
+        await pipeline.send(row, click("anna", event_id="a3", **yes))
+        await pipeline.until(lambda: len(ledger.event_ids()) == 4)
+        await pipeline.send(user("bert", {"custom_key": "k-bert"}))
+        await pipeline.until(lambda: len(ledger.event_ids()) == 5)
+        assert sorted(ledger.event_ids()) == ["a0", "a1", "a2", "a3", "b0"]
+        report = await pipeline.settled(6)
+        assert report.vendors[0].accepted == 5
+        assert report.vendors[0].skipped == {"no_contact": 1}

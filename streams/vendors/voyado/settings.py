@@ -24,6 +24,8 @@ class VoyadoSettings(VendorSettings):
     """``thinned``: one per contact, SKU and 30 minutes."""
     requests_per_second: float = Field(40, gt=0, le=200)
     """Over all workers, look-ups included; Voyado asks to stay below 50 and refuses above 200."""
+    late_identity_minutes: float = Field(0, ge=0, le=7 * 24 * 60)
+    """How far back a visitor's events are sent once the contact is known; 0: not at all."""
     lookup_email: bool = False
     """Whether a contact may be looked up by e-mail where the row has no other key."""
 
