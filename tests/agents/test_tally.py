@@ -1,6 +1,7 @@
 """What a worker counts."""
 
-from streams.agents.tally import Tally
+from streams.agents.tally import MAX_CAUSES, OTHER_CAUSE, Tally
+from streams.core.records import DeadLetter, Origin
 
 
 def test_ages_are_percentiles_of_the_newest() -> None:
@@ -21,3 +22,42 @@ def test_the_rate_is_that_of_the_last_ten_seconds() -> None:
         tally.events += 50 if second > 10 else 0
         rate = tally.sample_rate(100.0 + second)
     assert rate == 50.0
+
+
+def letter(fingerprint: str, detail: str = "") -> DeadLetter:
+    """A dead letter of Miso."""
+    return DeadLetter(
+        stage="deliver",
+        reason="rejected",
+        detail=detail,
+        fingerprint=fingerprint,
+        attempts=1,
+        at="2026-11-21T10:00:00.000Z",
+        source=Origin("shop.clicks", 0, 7, 1),
+        record="{}",
+        record_bytes=2,
+        vendor="miso",
+    )
+
+
+def test_causes_are_counted_and_bounded() -> None:
+    """The most frequent are shown, with words in which no values are; very many become one."""
+    tally = Tally()
+    tally.note_cause(letter("aaaa", 'sku "S-1" of anna@mail.example is unknown'))
+    for number in range(3 * MAX_CAUSES):
+        tally.note_cause(letter(f"f{number}"))
+    tally.note_cause(letter("aaaa"))
+    assert len(tally.causes) == MAX_CAUSES + 1
+    most = tally.most_causes(2)
+    assert (most[0].fingerprint, most[0].count) == (OTHER_CAUSE, 2 * MAX_CAUSES + 1)
+    assert (most[1].fingerprint, most[1].count) == ("aaaa", 2)
+    assert most[1].example == "sku # of *** is unknown"
+
+
+def test_skips_are_counted_by_vendor_and_together() -> None:
+    """Enrichment skips an event for each vendor by itself."""
+    tally = Tally()
+    tally.take_skips({("miso", "no_consent"): 3, ("voyado", "no_consent"): 2})
+    tally.take_skips({("miso", "no_consent"): 1})
+    assert tally.skipped == {"no_consent": 6}
+    assert tally.skipped_by_vendor == {"miso": {"no_consent": 4}, "voyado": {"no_consent": 2}}

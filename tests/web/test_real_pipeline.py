@@ -172,10 +172,12 @@ async def test_what_strangers_planted_is_shown_nowhere_and_the_view_works(
             assert [text for text in NEVER_ON_PAGES if text in logs] == []
             assert [text for text in NEVER_ON_PAGES if text in status] == []
             kept = await _all_of(pipeline, pipeline.topics.enrich_dead_letters)
-            kept += await _all_of(pipeline, pipeline.topics.dead_letters("miso"))
-            # A letter's record is the event itself, so what its visitor typed stays; addresses go.
-            assert [text for text in (IPV4, IPV6) if f'"ip":"{text}' in kept] == []
-            assert IPV4 not in kept.split('"broken', 1)[0][-200:]
+            kept += "\n" + await _all_of(pipeline, pipeline.topics.dead_letters("miso"))
+            # A letter's record is the event itself, so what its visitor typed stays; the ip goes.
+            assert [text for text in NEVER_SHOWN if text in _around_records(kept)] == []
+            assert [
+                ip for ip in (IPV4, IPV6) if f'"ip": "{ip}' in kept or f'"ip":"{ip}' in kept
+            ] == []
 
             await _letters_are_dropped(view, letters)
             await _a_pause_holds(pipeline, view)
@@ -214,6 +216,12 @@ async def _knows_all(view: View) -> bool:
 async def _all_of(pipeline: Pipeline, topic: str) -> str:
     records = await pipeline.read(topic)
     return "\n".join((record.value or b"").decode("utf-8", "replace") for record in records)
+
+
+def _around_records(letters: str) -> str:
+    """Return dead letters without the records in them."""
+    documents = [json.loads(line) for line in letters.splitlines() if line]
+    return json.dumps([{k: v for k, v in d.items() if k != "record"} for d in documents])
 
 
 async def _letters_are_dropped(view: View, letters: list[dict[str, Any]]) -> None:
