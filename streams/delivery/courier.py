@@ -189,8 +189,6 @@ class Courier:
         """Do at once what an operator wants; ``wall_ms``: the time of day in ms since the epoch."""
         self.line.obey(will, wall_ms)
         self._consider_held()
-        if self._held:
-            self._watch_gate(self._clock())
 
     def waiting(self) -> int:
         """Return how many events have no verdict yet, those under way left out."""
@@ -236,7 +234,7 @@ class Courier:
             self._held.add(strand)
             self._watch_gate(now)
             return False
-        batch = strand.next_batch(now)
+        batch = strand.next_batch(now, alone=self.line.gate.is_trying)
         if batch is None:
             self._set_timer(strand, now)
             return False
@@ -270,6 +268,9 @@ class Courier:
             strand = self._held.take(lanes)
             if self._consider(strand):
                 self._held.began(strand, lanes)
+        if self._held:
+            # They may have waited for a slot only, and the gate may have closed since.
+            self._watch_gate(self._clock())
 
     def _may_begin(self, now: float, lane: Lane) -> bool:
         # A request counts until its receipts are kept: so many a crash can repeat, and no more.
@@ -401,8 +402,6 @@ class Courier:
         if self.line.gate.probe_due(now) and not self.line.is_quiet and self._probing is None:
             self._probing = asyncio.ensure_future(self._probe())
         self._consider_held()
-        if self._held:
-            self._watch_gate(now)
 
     async def _probe(self) -> None:
         try:

@@ -92,6 +92,11 @@ class Gate:
         """Whether an operator has stopped the vendor."""
         return self._pause is not None
 
+    @property
+    def is_trying(self) -> bool:
+        """Whether one real event goes first, and its answer decides for all others."""
+        return self._own.state == "parked" and self._trial
+
     def obey(self, will: Will, now: float, wall_ms: int) -> None:
         """Do what the operator wants; the same will twice changes nothing.
 

@@ -85,21 +85,30 @@ class Strand:
         due = self._batcher.due_at()
         return None if due is None else max(due, self.not_before)
 
-    def next_batch(self, now: float) -> MicroBatch[Item] | None:
-        """Return the next request's events and mark the strand as under way, if it is time."""
+    def next_batch(self, now: float, *, alone: bool = False) -> MicroBatch[Item] | None:
+        """Return the next request's events and mark the strand as under way, if it is time.
+
+        ``alone``: only the first of them; the others stay at the front.
+        """
         if self.under_way or self.closed or now < self.not_before:
             return None
+        if alone and self._search is not None:
+            self._put_first(self._search.left())
+            self._search = None
+        batch = self._next_batch(now)
+        self.under_way = batch is not None
+        if batch is not None and alone and len(batch) > 1:
+            self._put_first(without(batch, {0}))
+            return without(batch, range(1, len(batch)))
+        return batch
+
+    def _next_batch(self, now: float) -> MicroBatch[Item] | None:
         if self._search is not None:
-            self.under_way = True
             return self._search.next_batch()
         if self._again:
-            self.under_way = True
             return self._again.popleft()
         cause = self._batcher.ready(now)
-        if cause is None:
-            return None
-        self.under_way = True
-        return self._batcher.take(cause)
+        return None if cause is None else self._batcher.take(cause)
 
     def answered(self) -> None:
         """Note that the vendor has judged the request: the next one may go."""
