@@ -62,3 +62,10 @@ def test_foreign_metadata_is_said_and_passed_over(caplog: pytest.LogCaptureFixtu
     with caplog.at_level(logging.WARNING):
         assert read_ranges(CLICKS, "reset by hand") == OnRanges()
     assert "shop.clicks partition 0: commit metadata that is not ours" in caplog.text
+
+
+def test_what_expired_travels_with_the_ranges() -> None:
+    """A commit without it is one of an older version."""
+    ranges = OnRanges({"miso": [[5, None]]}, {"*": 3, "miso": 2})
+    assert read_ranges(CLICKS, msgspec.json.encode(ranges).decode()) == ranges
+    assert read_ranges(CLICKS, '{"on": {"miso": [[5, null]]}}').expired == {}

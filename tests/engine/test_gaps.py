@@ -1,0 +1,60 @@
+"""Offsets that are missing from a log while it is read: deleted by retention, or never records."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.types import TP
+
+from streams.engine.consumer import Consumer
+
+CLICKS = TP("shop.clicks", 0)
+
+
+class Reader:
+    """As much of a consumer as takes fetched records of one partition, read up to offset 10."""
+
+    def __init__(self, log_start: int) -> None:
+        self.expired: list[tuple[TP, int, int]] = []
+        self.app = SimpleNamespace(stage="enrich", on_expired=self._on_expired)
+        self._log_start = log_start
+        self._next_offset = {CLICKS: 10}
+        self._stash: dict[TP, Any] = {}
+        self._epoch = 1
+
+    async def take(self, *offsets: int) -> list[int]:
+        """Take fetched records; return the offsets that wait to be handed out."""
+        records: Any = [SimpleNamespace(offset=offset) for offset in offsets]
+        await Consumer._stash_records(self, CLICKS, records)  # type: ignore[arg-type]
+        return [record.offset for record in self._stash[CLICKS]]
+
+    async def earliest_offsets(self, tp: TP) -> dict[TP, int]:
+        """Where the log starts now."""
+        return {tp: self._log_start}
+
+    async def _note_gap(self, tp: TP, expected: int, found: int) -> None:
+        await Consumer._note_gap(self, tp, expected, found)  # type: ignore[arg-type]
+
+    def _on_expired(self, tp: TP, first: int, end: int) -> None:
+        self.expired.append((tp, first, end))
+
+
+@pytest.mark.parametrize(
+    ("log_start", "expired"),
+    [
+        (0, []),  # compaction, or the markers of transactions
+        (10, []),
+        (13, [(CLICKS, 10, 13)]),  # and from 13 to 14 something that is no record
+        (15, [(CLICKS, 10, 15)]),
+        (17, [(CLICKS, 10, 15)]),  # deleted meanwhile, and yet in our hands
+    ],
+)
+async def test_only_what_lies_below_the_start_of_the_log_has_expired(
+    log_start: int, expired: list[tuple[TP, int, int]]
+) -> None:
+    """Whatever has come is handed out, in any case."""
+    reader = Reader(log_start)
+    assert await reader.take(15, 16) == [15, 16]
+    assert reader.expired == expired
+    assert await reader.take(17) == [15, 16, 17]
+    assert reader.expired == expired
