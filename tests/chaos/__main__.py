@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import random
+import signal
 import sys
 import tempfile
 from dataclasses import asdict
@@ -15,6 +16,7 @@ from statistics import median
 
 from tests.chaos.compare import HEAD, compare
 from tests.chaos.report import as_json, markdown, restarts, table
+from tests.chaos.result import Result
 from tests.chaos.run import Run
 from tests.chaos.schedule import Lengths, schedule, short_schedule
 
@@ -58,7 +60,7 @@ def main() -> int:
         run = Run(
             rounds, rate=options.rate, folder=Path(folder), say=lambda line: print(line, flush=True)
         )
-        result = asyncio.run(run.go())
+        result = asyncio.run(_go(run))
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     about = {"seed": seed, "rate": options.rate, "load_average": load, "cores": os.cpu_count()}
     figures = as_json(result, **about)
@@ -81,6 +83,13 @@ def main() -> int:
         print(f"BROKEN: {line}")
     print("a bound is broken" if result.broken else "all bounds hold")
     return 1 if result.broken else 0
+
+
+async def _go(run: Run) -> Result:
+    """Run; Ctrl-C and SIGTERM end it after the round that is under way, with the books closed."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, run.enough)
+    return await run.go()
 
 
 def _compare(options: argparse.Namespace, seed: int) -> int:

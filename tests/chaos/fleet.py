@@ -103,13 +103,14 @@ class Fleet:
     def __init__(self, environ: Mapping[str, str], folder: Path) -> None:
         self._folder = folder
         self._port = free_ports()
-        self._environ: dict[str, str] = {
+        self.environ: dict[str, str] = {
             **{n: v for n, v in os.environ.items() if not n.startswith("STREAMS_")},
             **environ,
             "STREAMS_WEB_PORT": str(self._port),
             "STREAMS_STATE_DIR": str(folder / "state"),
             "PYTHONPATH": str(PACKAGE),
         }
+        """What all of them get: the settings of this run."""
         self.workers: dict[str, Worker] = {}
         self.endings: list[Ending] = []
         self._stages = ("enrich", "eightselect", "voyado", "miso")
@@ -125,7 +126,7 @@ class Fleet:
             self.workers[name] = Worker(
                 name,
                 [*command, "--supervised"],
-                self._environ,
+                self.environ,
                 self._folder,
                 f"http://127.0.0.1:{port}/health/ready",
             )
@@ -133,7 +134,7 @@ class Fleet:
 
     def add(self, name: str, command: Sequence[str], environ: Mapping[str, str]) -> Worker:
         """Return a process that is no worker of ours; it is not started."""
-        self.workers[name] = Worker(name, command, {**self._environ, **environ}, self._folder, "")
+        self.workers[name] = Worker(name, command, {**self.environ, **environ}, self._folder, "")
         return self.workers[name]
 
     def watch(self) -> None:

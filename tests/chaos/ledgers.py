@@ -63,10 +63,11 @@ class Door:
         def note_stored(**record: Any) -> None:
             number = number_of(self.vendor, record["event_id"], record["payload"])
             now = time.monotonic()
-            self.stored.append(number)
+            self.first_at.setdefault(number, now)
             self.stored_at.append(now)
             self.requests.append(record["request"])
-            self.first_at.setdefault(number, now)
+            # Last, for the thread that checks the books meanwhile.
+            self.stored.append(number)
             store(**record)
 
         ledger.open_request = note_open  # type: ignore[method-assign]

@@ -127,7 +127,7 @@ def as_json(result: Result, **about: Any) -> dict[str, Any]:
         "endings": [
             {"worker": e.worker, "code": e.code, "words": e.words[-400:]} for e in result.endings
         ],
-        "audit": None if result.audit is None else result.audit.to_json(),
+        "audit": result.audit,
         "faults": faults,
     }
 

@@ -2,8 +2,8 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
-from streams.operations.audit import AuditReport
 from tests.chaos.blame import Blame
 from tests.chaos.books import Findings, Repeat
 from tests.chaos.faults import Happened
@@ -31,7 +31,8 @@ class Result:
     events: int = 0
     accepted: dict[str, int] = field(default_factory=dict)
     stored: dict[str, int] = field(default_factory=dict)
-    audit: AuditReport | None = None
+    audit: dict[str, Any] = field(default_factory=dict)
+    """What ``streams audit --json`` says in the end."""
     seconds: float = 0.0
     producer_renewals: int = 0
 

@@ -118,7 +118,7 @@ def _each_once(lengths: Lengths) -> list[Round]:
 
 def _any(choose: random.Random, lengths: Lengths) -> Round:
     kind = choose.choices(
-        (KILL, TERM, WIPE, SECOND_KILL, BROKER_KILL, "vendors"), (68, 10, 5, 5, 5, 7)
+        (KILL, TERM, WIPE, SECOND_KILL, BROKER_KILL, "vendors"), (74, 8, 6, 4, 4, 4)
     )[0]
     if kind == "vendors":
         kinds = choose.sample((THROTTLED, ERRORS, DROPS, HANGS), 3)
