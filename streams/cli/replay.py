@@ -231,14 +231,14 @@ def run_and_show(begin: "Callable[[Tell, Watch], Coroutine[Any, Any, Run]]", as_
     import asyncio
     import sys
 
-    from streams.cli.replay_view import Watching
+    from streams.cli.replay_view import CLEAR, Watching
 
     watched = sys.stderr.isatty()
 
     def write(text: str) -> None:
-        # Without a terminal the run's id alone, on a line of its own.
+        # Without a terminal only whole lines: the run's id, and what is wrong.
         if watched or text.endswith("\n"):
-            typer.echo(text, nl=False, err=True)
+            typer.echo(text if watched else text.removeprefix(CLEAR), nl=False, err=True)
 
     watch = Watching(write)
     try:
@@ -253,7 +253,7 @@ def run_and_show(begin: "Callable[[Tell, Watch], Coroutine[Any, Any, Run]]", as_
             )
         raise
     if watched:
-        typer.echo("\r\x1b[K", nl=False, err=True)
+        typer.echo(CLEAR, nl=False, err=True)
     show_receipt(run, as_json)
     if run.state != "done":
         raise typer.Exit(1)

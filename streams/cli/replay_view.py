@@ -26,6 +26,10 @@ SKIP_WORDS = {
     "unknown_product": "product is now unknown",
 }
 NOT_SAID = "-"
+CLEAR = "\r\x1b[K"
+"""Back to the start of the line, which is emptied."""
+SILENT_SECONDS = 15
+"""After so long without a sign of a sink it is said."""
 
 
 def preview_lines(preview: "Preview", zone: tzinfo) -> list[str]:
@@ -118,8 +122,12 @@ def run_lines(run: "Run", zone: tzinfo, *, has_process: bool) -> list[str]:
             lines.append("  All of it is written; the sinks go on by themselves.")
         else:
             lines.append(f"  No process is at it: `streams replay resume {run.run_id}`.")
-    if run.problem:
-        lines.append(f"  {run.problem}")
+    for part in run.parts:
+        refused = 0 if part.receipt is None else sum(part.receipt.refused.values())
+        if part.state == "stopped" and part.receipt is not None and refused > part.receipt.accepted:
+            lines.append(
+                f"  {part.vendor} refused most of it: `streams dead-letters list` says why."
+            )
     return [plain(line) for line in lines]
 
 
@@ -153,6 +161,7 @@ def state_word(run: "Run", *, has_process: bool) -> str:
 def asked_words(asked: "Asked", zone: tzinfo) -> str:
     """Return in words what was asked, times as clocks of the zone show them."""
     from streams.core.moments import shown_moment
+    from streams.core.runs import ONE_VISITOR
 
     words = []
     if asked.from_ms is not None and asked.to_ms is not None:
@@ -169,6 +178,7 @@ def asked_words(asked: "Asked", zone: tzinfo) -> str:
         ("event", asked.event_id),
     )
     words += [f"{name} {value}" for name, value in named if value is not None]
+    words = ["one visitor" if word == f"visitor {ONE_VISITOR}" else word for word in words]
     if asked.since_ms is not None:
         words.append(f"since {shown_moment(asked.since_ms, zone)}")
     if asked.rate is not None:
@@ -212,6 +222,8 @@ class Watching:
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
+        self._settled: dict[str, tuple[int, float]] = {}
+        """By vendor, how much was settled, and when that last changed."""
         self.run: Run | None = None
 
     def __call__(self, run: "Run") -> None:
@@ -227,7 +239,22 @@ class Watching:
             settled = part.sent - receipt.waiting - receipt.passed_over
             unread = f", {receipt.unread:,} records to look at" if receipt.unread else ""
             words.append(f"{part.vendor}: {part.sent:,} written, {settled:,} settled{unread}")
-        self._write(f"\r\x1b[K{'; '.join(words)}")
+            self._note_silence(part.vendor, settled, receipt.waiting)
+        self._write(f"{CLEAR}{'; '.join(words)}")
+
+    def _note_silence(self, vendor: str, settled: int, waiting: int) -> None:
+        """Say once when a sink has taken nothing for a while."""
+        from time import monotonic
+
+        known, since = self._settled.get(vendor, (-1, 0.0))
+        if settled != known or not waiting:
+            self._settled[vendor] = settled, monotonic()
+        elif monotonic() - since > SILENT_SECONDS:
+            self._settled[vendor] = settled, float("inf")
+            self._write(
+                f"{CLEAR}{vendor} has taken nothing for {SILENT_SECONDS} s: does its worker run, is "
+                "it paused or parked? `streams status` says so. This goes on waiting.\n"
+            )
 
 
 class _Table:

@@ -29,6 +29,10 @@ SILENT_MS = 30_000
 """A run whose process has said nothing for so long has none any more."""
 
 
+ONE_VISITOR = "-"
+"""What stays of the visitor's id once a run has ended: nothing keeps it for ever."""
+
+
 class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the run was asked to send: a window of raw records, or dead letters."""
 
@@ -115,8 +119,6 @@ class Run(msgspec.Struct, omit_defaults=True):
     host: str | None = None
     pid: int | None = None
     """Of the process that runs it; None: none does."""
-    problem: str | None = None
-    """Why it failed, one sentence."""
 
     @property
     def state(self) -> State:
@@ -124,6 +126,12 @@ class Run(msgspec.Struct, omit_defaults=True):
         states = [part.state for part in self.parts]
         order: tuple[State, ...] = (RUNNING, FAILED, STOPPED)
         return next((state for state in order if state in states), DONE)
+
+    def end(self, at: str) -> None:
+        """Note that it has ended; the visitor it was about is not named any more."""
+        self.ended_at = self.ended_at or at
+        if self.asked.visitor is not None:
+            self.asked = msgspec.structs.replace(self.asked, visitor=ONE_VISITOR)
 
     @property
     def vendors(self) -> tuple[str, ...]:

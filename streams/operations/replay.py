@@ -175,7 +175,8 @@ async def stop_runs(settings: Settings, run_id: str) -> Run:
             if run.state != RUNNING:
                 return run
         run.pid = run.host = None
-        run.ended_at = run.at = utc_text(_now_ms())
+        run.at = utc_text(_now_ms())
+        run.end(run.at)
         for part in run.parts:
             if part.state == RUNNING:
                 part.state = STOPPED
@@ -213,7 +214,7 @@ async def _refresh(settings: Settings, store: RunStore, runs: Sequence[Run]) -> 
             for part in run.parts:
                 await _refresh_part(settings, reader, run, part)
             if run.state != RUNNING and run.ended_at is None:
-                run.ended_at = utc_text(now_ms)
+                run.end(utc_text(now_ms))
             await store.write(run)
 
 

@@ -218,7 +218,7 @@ class _Clerk:
                 await self._job.follow(self._reader)
                 self._followed_at = time.monotonic()
             await asyncio.sleep(LOOK_SECONDS)
-        self._run.ended_at = _now()
+        self._run.end(_now())
         await self._keep_record()
 
     async def _look(self) -> None:
