@@ -122,12 +122,8 @@ def run_lines(run: "Run", zone: tzinfo, *, has_process: bool) -> list[str]:
             lines.append("  All of it is written; the sinks go on by themselves.")
         else:
             lines.append(f"  No process is at it: `streams replay resume {run.run_id}`.")
-    for part in run.parts:
-        refused = 0 if part.receipt is None else sum(part.receipt.refused.values())
-        if part.state == "stopped" and part.receipt is not None and refused > part.receipt.accepted:
-            lines.append(
-                f"  {part.vendor} refused most of it: `streams dead-letters list` says why."
-            )
+    if run.problem:
+        lines.append(f"  {run.problem}")
     return [plain(line) for line in lines]
 
 
@@ -252,8 +248,8 @@ class Watching:
         elif monotonic() - since > SILENT_SECONDS:
             self._settled[vendor] = settled, float("inf")
             self._write(
-                f"{CLEAR}{vendor} has taken nothing for {SILENT_SECONDS} s: does its worker run, is "
-                "it paused or parked? `streams status` says so. This goes on waiting.\n"
+                f"{CLEAR}{vendor} has taken nothing for {SILENT_SECONDS} s: does its worker run, "
+                "is it paused or parked? `streams status` says so. This goes on waiting.\n"
             )
 
 

@@ -119,6 +119,8 @@ class Run(msgspec.Struct, omit_defaults=True):
     host: str | None = None
     pid: int | None = None
     """Of the process that runs it; None: none does."""
+    problem: str | None = None
+    """Why it was stopped, where that is known; one sentence."""
 
     @property
     def state(self) -> State:

@@ -244,9 +244,13 @@ class _Clerk:
     async def _close(self, runner: PartRunner, is_over: bool) -> None:
         settled = self._settled[runner.part.vendor]
         await settled.follow(self._reader, _silent)
-        runner.part.receipt = settled.receipt(
-            runner.part, is_over=is_over, unread=runner.work.unread()
-        )
+        part = runner.part
+        part.receipt = settled.receipt(part, is_over=is_over, unread=runner.work.unread())
+        refused = sum(part.receipt.refused.values())
+        if part.state == STOPPED and refused > part.receipt.accepted:
+            self._run.problem = (
+                f"{part.vendor} refused most of what came: `streams dead-letters list` says why."
+            )
 
     async def _obey(self) -> None:
         """Stop the parts that an operator, or the sink over too many refusals, has stopped."""
