@@ -102,9 +102,9 @@ def _key_place(settings: Settings, vendor: str) -> str:
     for name in VENDORS[vendor].credentials:
         file = settings.secret_files.get(f"{vendor}.{name}")
         if file is not None:
-            return f"{file}: the next probe reads it, within 10 s"
+            return f"`{file}`: the next probe reads it, within 10 s"
         if name in fields and SecretStr in _types(fields[name].annotation):
-            return f"{variable(vendor, name)} and restart its workers"
+            return f"`{variable(vendor, name)}` and restart its workers"
     return ""
 
 

@@ -119,9 +119,9 @@ def _vendor(vendor: VendorSummary, frame: Frame) -> dict[str, Any]:
     known = vendor.workers > 0
     facts = [
         ("accepted", f"{words.rate(vendor.accepted_rate)} /s" if known else "-", ""),
+        ("waiting", words.count(live.events) if known else "-", ""),
         ("age p50", _span(vendor.p50), "half of the events are accepted within it"),
         ("age p95", _span(vendor.p95), "95 of 100 events are accepted within it"),
-        ("waiting", words.count(live.events) if known else "-", ""),
         ("done in", drained if known else "-", "at the speed of the last minute"),
     ]
     if redelivery.events:

@@ -201,7 +201,7 @@ def frame(*, may_change: bool = False) -> Frame:
     return Frame(
         vendors=NAMES,
         names=NAMES,
-        key_places={"miso": "STREAMS_MISO_API_KEY and restart its workers"},
+        key_places={"miso": "`STREAMS_MISO_API_KEY` and restart its workers"},
         may_change=may_change,
     )
 

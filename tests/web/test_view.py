@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ from msgspec.structs import replace
 
 from streams.core.snapshot import VendorStatus, Waiting, WorkerSnapshot
 from streams.operations.status import StatusBoard
+from streams.settings import load_settings
+from streams.web.build import frame_of
 from streams.web.history import SAMPLES, History
 from streams.web.vendors import summarize
 from streams.web.view import summaries, view
@@ -68,7 +71,7 @@ def test_a_refused_key_is_said_with_what_waits_and_what_to_do() -> None:
     }
     assert plain(vendor(made, "miso")["sentence"]) == (
         "Parked since 06:00 UTC: Miso refuses the key (401). 18,204 events wait, the oldest "
-        "add-to-cart since 05:59 UTC. Nothing is lost. Put the new key into STREAMS_MISO_API_KEY "
+        "add-to-cart since 05:59 UTC. Nothing is lost. Put the new key into `STREAMS_MISO_API_KEY` "
         "and restart its workers."
     )
     assert fact(made, "miso", "done in") == "not while parked"
@@ -220,3 +223,15 @@ def test_the_hour_keeps_an_hour() -> None:
     fresh.sample(NOW, 52.0, vendors[:2])
     fresh.sample(NOW + 1, 52.0, vendors)
     assert fresh.to_json()["vendors"]["miso"]["accepted"] == [None, 49.8]
+
+
+def test_where_a_key_is_put_is_said_as_it_is_set(tmp_path: Path) -> None:
+    """By its variable, or by its file, which needs no restart."""
+    by_variable = frame_of(load_settings({"STREAMS_MISO_API_KEY": "key-4711"}))
+    assert by_variable.key_places["miso"] == "`STREAMS_MISO_API_KEY` and restart its workers"
+    assert by_variable.vendors == {"miso": "Miso"}
+    assert not by_variable.may_change
+    file = tmp_path / "miso"
+    file.write_text("key-4711")
+    by_file = frame_of(load_settings({"STREAMS_MISO_API_KEY_FILE": str(file)}))
+    assert by_file.key_places["miso"] == f"`{file}`: the next probe reads it, within 10 s"

@@ -164,6 +164,9 @@ function vendorBox(x, y, width, vendor) {
   );
 }
 
+// What flows is drawn over what does not.
+const dryFirst = (vendors) => vendors.map((vendor, index) => [vendor, index]).sort(([a], [b]) => a.flows - b.flows);
+
 function wide(data) {
   const height = Math.max(120, data.vendors.length * 68 + 4);
   const middle = height / 2;
@@ -174,7 +177,7 @@ function wide(data) {
     ...rawBox(0, middle - 44, 210, data),
     ...enrichBox(330, middle - 28, 180, data),
   );
-  data.vendors.forEach((vendor, index) => {
+  dryFirst(data.vendors).forEach(([vendor, index]) => {
     const y = (height - data.vendors.length * 68) / 2 + index * 68 + 34;
     drawing.append(
       edge(`M510 ${middle} C 590 ${middle} 570 ${y} 650 ${y} H 800`, vendor.rate, vendor.flows, `is-${vendor.state}`),
@@ -193,7 +196,7 @@ function tall(data) {
     ...rawBox(0, 0, 330, data),
     ...enrichBox(0, 132, 330, data),
   );
-  data.vendors.forEach((vendor, index) => {
+  dryFirst(data.vendors).forEach(([vendor, index]) => {
     const y = 224 + index * 64 + 26;
     drawing.append(
       edge(`M12 188 V ${y} H 84`, vendor.rate, vendor.flows, `is-${vendor.state}`),

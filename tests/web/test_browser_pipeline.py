@@ -1,0 +1,62 @@
+"""A real pipeline in a real browser: log in, look, search, pause, resume, and a restart."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.broker_fixtures import Broker
+from tests.kafka.pipeline import Pipeline, cart, click
+from tests.web.browser import browser, needs_browser, tab
+
+pytestmark = [pytest.mark.browser, pytest.mark.kafka, needs_browser]
+
+TOKEN = "token-for-the-browser"
+
+
+async def test_a_real_pipeline_is_looked_at_searched_paused_and_restarted(
+    broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    """What an operator does on a day, in one go."""
+    env = {"STREAMS_WEB_TOKEN": TOKEN}
+    async with (
+        Pipeline(broker, prefix, tmp_path, env=env) as pipeline,
+        browser() as chrome,
+        tab(chrome) as found,
+    ):
+        await pipeline.products("p1")
+        await pipeline.send(click("anna", event_id="e-1"), cart("anna", event_id="e-2"))
+        enrich, _ = await pipeline.both()
+        await pipeline.until(lambda: sorted(pipeline.stored()) == ["e-1", "e-2"], what="both")
+        page = found.page
+        page.set_default_timeout(30_000)
+        await page.goto(f"http://127.0.0.1:{enrich.port}/")
+        await page.fill("#token", TOKEN)
+        await page.keyboard.press("Enter")
+        await found.shows("#vendor-miso .pill", "running")
+        await found.shows("#verdict", "All is well.")
+
+        await page.fill("#search-text", "e-2")
+        await page.keyboard.press("Enter")
+        await found.shows("#search-found .found h3", "e-2")
+        await found.shows("#search-found .line .pill", "accepted")
+        assert "anna" not in await found.text("#search-found")
+
+        await page.get_by_role("button", name="Pause Miso").click()
+        await page.get_by_role("button", name="Pause", exact=True).click()
+        await found.shows("#vendor-miso .pill", "paused")
+        await pipeline.send(click("anna", event_id="e-3"))
+        await found.shows("#vendor-miso .said", "1 event waits")
+        await page.get_by_role("button", name="Resume Miso").click()
+        await page.get_by_role("button", name="Resume", exact=True).click()
+        await found.shows("#vendor-miso .pill", "running")
+        await pipeline.until(lambda: "e-3" in pipeline.stored(), what="the event that waited")
+
+        enrich.terminate()
+        await enrich.ended(15)
+        await found.shows("#link", "not connected since")
+        again = pipeline.start("enrich")
+        await pipeline.ready(again)
+        await found.shows("#link", "live")
+        await found.shows("#verdict", "All is well.")
+        assert await found.text("#vendor-miso .pill") == "running"
+        assert found.hosts == {f"127.0.0.1:{enrich.port}"}
