@@ -196,7 +196,7 @@ class Outage:
                 topics.clicks: [event(n) for n in numbers if n % CART_EVERY],
                 topics.add_to_carts: [event(n) for n in numbers if n % CART_EVERY == 0],
             }
-            self._phase = f"filled {100 * (start - first) // events} %"
+            self._phase = f"filled {10 * (10 * (start - first) // events)} %"
             await asyncio.to_thread(write, self._here.settings, batches)
             # The next piece once this one is enriched: a backlog before enrichment is not meant.
             await self._until(lambda: self._waits("enrich") < PIECE, "enrichment")
