@@ -33,6 +33,7 @@ class Survey:
     async def read_on(self, settings: Settings, reader: LogReader, tell: Tell) -> None:
         """Read what is new, and what the stages have done meanwhile."""
         receipts = {settings.topics.receipts(vendor) for vendor in self.vendors}
+        key = self.traces.visitor.encode()
         ends = await reader.ends(list(self.next))
         # Receipts last: they are known by the vendor records that they are about.
         for are_receipts in (False, True):
@@ -42,7 +43,8 @@ class Survey:
                 if (tp.topic in receipts) is are_receipts
             }
             async for tp, records in reader.read(starts, {tp: ends[tp] for tp in starts}, tell):
-                self.traces.take(tp.topic, [_as_read(record) for record in records])
+                found = records if are_receipts else [r for r in records if r.key == key]
+                self.traces.take(tp.topic, [_as_read(record) for record in found])
             self.next |= {tp: max(start, ends[tp]) for tp, start in starts.items()}
         for vendor in self.vendors:
             names = (settings.topics.events(vendor), settings.topics.redelivery(vendor))

@@ -1,6 +1,7 @@
 """``streams forget`` over a real pipeline of all three vendors."""
 
 import asyncio
+import io
 import json
 import logging
 from collections import Counter
@@ -46,6 +47,14 @@ def _logging_as_it_was() -> Iterator[None]:
     structlog.reset_defaults()
 
 
+class Terminal(io.StringIO):
+    """Somebody at a keyboard."""
+
+    def isatty(self) -> bool:
+        """Say that it is one."""
+        return True
+
+
 def pair(visitor: str, name: str) -> list[Record]:
     """A click and an add-to-cart that all three vendors get."""
     return [
@@ -86,6 +95,13 @@ async def test_a_visitor_is_forgotten_here_and_at_the_vendors_and_nobody_else_is
                 for visitor, contact in CONTACTS.items()
             ),
         )
+        monkeypatch.setattr("sys.stdin", Terminal("n\n"))
+        assert await asyncio.to_thread(main, ["forget", ANNA]) == 1
+        said = capsys.readouterr()
+        assert f"Visitor {ANNA}: 1 record on 1 topic." in said.err
+        assert "of the visitor and of the user u-0b2c." in said.err
+        assert said.err.endswith("Nothing was changed.\n")
+        assert all(row.value for row in await pipeline.read(pipeline.topics.users))
         workers = {
             stage: pipeline.start(stage) for stage in ("enrich", "eightselect", "voyado", "miso")
         }
