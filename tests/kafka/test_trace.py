@@ -161,6 +161,11 @@ async def test_every_fate_is_told_by_every_key(broker: Broker, prefix: str, tmp_
         nothing = await traced(pipeline, "event", "nowhere")
         assert nothing.events == []
         assert nothing.notes[0].startswith("No event with this id was written since ")
+        stopped: asyncio.Future[Trace] = asyncio.ensure_future(
+            traced(pipeline, "event", "nowhere", tell=lambda *_: stopped.cancel())
+        )
+        with pytest.raises(asyncio.CancelledError):
+            await stopped
 
         vendor_records = await pipeline.read(pipeline.topics.events("miso"))
         again = next(record for record in vendor_records if b'"own-id-1"' in record.value)
