@@ -22,6 +22,7 @@ SETTLE_SECONDS = 2.0
 AGAIN_SECONDS = 3.0
 TRIES = 5
 FAILED_SECONDS = 10.0
+LOOK_SECONDS = 0.5
 
 Replay = Callable[[int, Mapping[bytes, int]], Awaitable[Collection[bytes]]]
 """(partition, visitor → Kafka time of the row) → visitors of whom something is still on the way."""
@@ -100,7 +101,7 @@ class LateIdentity:
                     continue
                 await self._look(partition, loop.time())
             if self._noted:
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(LOOK_SECONDS)
 
     async def _look(self, partition: int, now: float) -> None:
         noted = self._noted[partition]

@@ -261,3 +261,17 @@ def test_open_is_what_was_written_after_its_last_resolution(steps: list[tuple[st
             book.take(0, offset, AT_MS, resolution(number))
             open_copies = {s: copies for s, copies in open_copies.items() if number not in copies}
     assert sorted(open_sources(book)) == sorted(f"shop.clicks/0/{s}" for s in open_copies)
+
+
+def test_what_failed_again_before_its_resend_was_noted_is_a_letter_of_its_own() -> None:
+    """A note that a copy was sent again closes it and older copies, never a newer one."""
+    note = encode_resolution(
+        Position(TOPIC, 0, 1), "resent", "2026-05-01T09:00:00.000Z", "r-20260501-080000-ab12"
+    )
+    book = book_of(letter(7), letter(7), letter(7, reason="invalid_payload"), note)
+    first, second = book.letters
+    assert (first.closed, first.closed_by, first.copies) == ("resent", "r-20260501-080000-ab12", 2)
+    assert (second.closed, second.copies, second.reason) == (None, 1, "invalid_payload")
+    assert second.position == Position(TOPIC, 0, 2)
+    book.take(0, 4, AT_MS, resolution(2))
+    assert open_sources(book) == []
