@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from streams.delivery.progress import (
     MAX_METADATA_BYTES,
+    MAX_RUN_MARKS,
     Admission,
     Metadata,
     Progress,
@@ -328,3 +329,78 @@ def test_of_deleted_positions_those_that_were_settled_have_not_expired() -> None
     progress = Progress(20, metadata, recalled, 9)
     assert progress.forget_deleted(10, 20) == 7
     assert read_metadata(progress.metadata(expired=7)) == Metadata(receipts=3, expired=7)
+
+
+# -- redeliveries
+
+
+def of_runs(start: int = 0, metadata: str = "", receipts_end: int = 0) -> Progress:
+    """A partition of redeliveries."""
+    return Progress(start, read_metadata(metadata), {}, receipts_end, of_runs=True)
+
+
+def admit_of(progress: Progress, run: str, position: int, offset: int) -> Admission:
+    """Hand over a redelivery of a click."""
+    return progress.admit(position, f"{CLICKS}/0/{offset}", 1_000, offset, run)
+
+
+def test_each_run_has_marks_of_its_own() -> None:
+    """A second run of the same records is no repeat of the first; what a run wrote twice is."""
+    progress = of_runs()
+    new, repeat = Admission.NEW, Admission.REPEAT
+    assert [admit_of(progress, "r-1", n, n) for n in range(3)] == [new] * 3
+    assert [admit_of(progress, "r-2", 3 + n, n) for n in range(3)] == [new] * 3
+    assert [admit_of(progress, "r-1", 6 + n, n) for n in range(2, 5)] == [repeat, new, new]
+
+
+def test_marks_of_runs_are_handed_on_with_the_commit() -> None:
+    """The next owner knows the repeats of a run that goes on."""
+    progress = of_runs()
+    for position in range(3):
+        admit_of(progress, "r-1", position, 10 + position)
+        progress.settle(position, position)
+    again = of_runs(progress.safe_below(), progress.metadata(), 3)
+    assert admit_of(again, "r-1", 3, 12) is Admission.REPEAT
+    assert admit_of(again, "r-1", 4, 13) is Admission.NEW
+
+
+def test_of_many_runs_the_marks_that_moved_last_are_kept_and_fit() -> None:
+    """A long run keeps its mark however many short ones come and go."""
+    progress = of_runs()
+    position = 0
+    for number in range(60):
+        for run in (f"r-20261121-101500-{number:04d}", "r-long"):
+            admit_of(progress, run, position, number)
+            progress.settle(position, position)
+            position += 1
+    text = progress.metadata()
+    assert len(text) <= MAX_METADATA_BYTES
+    assert len(read_metadata(text).marks) == MAX_RUN_MARKS
+    again = of_runs(progress.safe_below(), text, position)
+    assert admit_of(again, "r-long", position, 59) is Admission.REPEAT
+
+
+def test_what_is_passed_over_is_settled_and_its_run_may_write_it_once_more() -> None:
+    """A stopped run leaves no mark behind, neither here nor with the next owner."""
+    progress = of_runs()
+    for position in range(4):
+        admit_of(progress, "r-1", position, position)
+    progress.settle(0, 0)
+    progress.forget_run("r-1")
+    for position in (1, 2, 3):
+        progress.pass_over(position)
+    progress.take_foreign(4)
+    progress.pass_over(4)
+    assert progress.safe_below() == 5
+    assert read_metadata(progress.metadata()).marks == {}
+    assert admit_of(progress, "r-1", 5, 1) is Admission.NEW
+
+
+def test_an_idle_lane_does_not_make_the_next_owner_read_all_receipts_of_the_other() -> None:
+    """Receipts of both lanes lie on one partition: what one has seen, the other need not read."""
+    progress = of_runs(receipts_end=7)
+    assert progress.receipts_end == 7
+    progress.note_receipts(5_000)
+    assert read_metadata(progress.metadata()).receipts == 5_000
+    progress.note_receipts(4_000)
+    assert progress.receipts_end == 5_000
