@@ -289,6 +289,18 @@ def test_a_redelivery_that_goes_again_and_again_holds_up_no_live_event_of_its_vi
     assert world.sent("live") == [1.0]
 
 
+def _meanwhile(world: World, what: str, victim: str, runs: Mapping[str, str | None]) -> None:
+    """Let something happen beside the requests."""
+    if what == "no consent":
+        world.guard.stops.setdefault(victim, NO_CONSENT)
+    elif what == "stop r-1":
+        stopped = [name for name, of_run in runs.items() if of_run == "r-1"]
+        world.guard.stops.update(dict.fromkeys(stopped))
+        world.courier.drop_redeliveries(lambda item: item.run_id == "r-1")
+    elif what:
+        world.guard.current = what == "current"
+
+
 STEPS = st.tuples(
     st.integers(0, 2),
     st.sampled_from("abcde"),
@@ -328,22 +340,14 @@ def test_each_event_ends_once_and_each_strand_in_order_whatever_happens(
 
     async def main() -> World:
         world = World(judge, batch=batch, concurrency=concurrency, per_second=per_second)
-        clock = asyncio.get_running_loop().time
         for number, (partition, visitor, run_id, pause, also) in enumerate(steps):
             name = f"e{number}"
             runs[name] = run_id
             by_strand[partition, visitor, run_id is not None].append(name)
             world.add(name, run_id=run_id, partition=partition, key=visitor)
             if also == "no consent":
-                victim = f"e{number // 2}"
-                world.guard.stops.setdefault(victim, NO_CONSENT)
-                withdrawn_at.setdefault(victim, clock())
-            elif also == "stop r-1":
-                stopped = [each for each, of in runs.items() if of == "r-1"]
-                world.guard.stops.update(dict.fromkeys(stopped))
-                world.courier.drop_redeliveries(lambda item: item.run_id == "r-1")
-            elif also:
-                world.guard.current = also == "current"
+                withdrawn_at.setdefault(f"e{number // 2}", asyncio.get_running_loop().time())
+            _meanwhile(world, also, f"e{number // 2}", runs)
             await asyncio.sleep(pause)
         world.guard.current = True
         for hour in range(40):
