@@ -125,8 +125,15 @@ def _any(choose: random.Random, lengths: Lengths) -> Round:
         return _vendor_round(kinds, VENDORS, lengths)
     if kind in (WIPE, BROKER_KILL):
         return (Plan(kind),)
-    # After a kill Voyado's open events wait 30 s: it gets fewer.
-    return (Plan(kind, choose.choices(STAGES, (30, 30, 12, 28))[0]),)
+    if kind != KILL:
+        return (Plan(kind, choose.choice(STAGES)),)
+    # Sinks have nothing to do with each other, so several kills fit into a round. After a kill
+    # Voyado's open events wait 30 s: it gets fewer.
+    targets = (
+        *(("enrich",), ("eightselect",), ("miso",), ("voyado",)),
+        *(("eightselect", "miso"), VENDORS),
+    )
+    return tuple(Plan(KILL, one) for one in choose.choices(targets, (26, 8, 10, 4, 46, 6))[0])
 
 
 def _broker(kind: str, lengths: Lengths) -> Plan:
