@@ -87,8 +87,15 @@ async def test_redeliveries_have_their_own_marks_and_receipts_and_a_bad_run_stop
         await pipeline.written(60)
         miso.kill()
         pipeline.sandbox.faults.clear()
-        miso = await pipeline.worker("miso")
+        sinks = pipeline.start("miso"), pipeline.start("miso", "--slot", "1")
+        await pipeline.ready(*sinks)
         await has("r-3", 40)
+        for sink in sinks:
+            assigned = (await pipeline.status(sink))["partitions"]
+            topics = pipeline.topics
+            of_events = assigned[topics.events("miso")]
+            assert assigned[topics.redelivery("miso")] == assigned[topics.users] == of_events
+            assert len(of_events) == 1
         await pipeline.settled(60)
         assert Counter(Counter(pipeline.stored()).values()) == {4: 40, 1: 20}
 
@@ -112,10 +119,10 @@ async def test_redeliveries_have_their_own_marks_and_receipts_and_a_bad_run_stop
         assert report.vendors[0].accepted == 190
         assert len(await of_run(pipeline, "r-4")) == 30
         assert {r["outcome"] for r in await of_run(pipeline, "r-4")} == {"dead_lettered"}
-        status = await pipeline.status(miso)
-        assert status["vendor"]["state"] == "running"
-        assert status["notes"]["run_stopped:r-4"] == 1
-        assert status["notes"]["passed_over"] == 90
+        found = [await pipeline.status(sink) for sink in sinks]
+        assert {status["vendor"]["state"] for status in found} == {"running"}
+        notes = sum((Counter(status["notes"]) for status in found), Counter())
+        assert (notes["run_stopped:r-4"], notes["passed_over"]) == (1, 90)
         letters = await pipeline.letters(pipeline.topics.dead_letters("miso"))
         assert len(letters) == 30
         committed = await pipeline.committed("miso")
