@@ -2,8 +2,11 @@
 
 import io
 import json
+import logging
+from collections.abc import Iterator
 
 import pytest
+import structlog
 
 from streams.cli import main
 from streams.cli.forget import report_lines, survey_lines
@@ -19,6 +22,18 @@ from streams.vendors import VENDORS
 NOW = 1_777_000_000_000
 USERS = "shop.users"
 HOSTILE = "\x1b[2J[red]\u202e\r\nDone"
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """A command that sets up logging leaves the process's as it found it."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = before
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
 
 
 def worker(name: str, stage: str, *, stale: bool = False, **more: object) -> WorkerStatus:
