@@ -95,6 +95,11 @@ class Worker:
                 self._process.kill()
                 self._process.wait()
 
+    @property
+    def url(self) -> str:
+        """Where its status is."""
+        return self._url
+
     def seconds_since_start(self) -> float:
         """Return how long ago its process was started."""
         return time.monotonic() - self.started_at
