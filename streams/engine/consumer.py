@@ -279,6 +279,12 @@ class Consumer(driver.Consumer):
             await self._commit_start(start_at)
         except FencedError:
             leave_fenced()
+        except asyncio.CancelledError as error:
+            # Faust would take one that nobody asked for for its own end, and wait for ever.
+            task = asyncio.current_task()
+            if task is not None and not task.cancelling():
+                leave(f"taking up partitions was cancelled from within: {error!r}", cause=error)
+            raise
         finally:
             self._seeking = False
 

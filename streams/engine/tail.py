@@ -25,6 +25,8 @@ async def reader(client_options: Mapping[str, Any]) -> AsyncIterator[AIOKafkaCon
         fetch_max_wait_ms=50,
     )
     await consumer.start()
+    # Stopping it before its own tasks have begun raises CancelledError.
+    await asyncio.sleep(0)
     try:
         yield consumer
     finally:

@@ -36,6 +36,8 @@ async def test_a_faulty_worker_ends_with_70_and_its_successor_delivers(
         await pipeline.worker("miso")
         await pipeline.settled(3)
         assert pipeline.stored() == ["e0", "e1", "e2"]
+        # One to whom no partition of events is left is ready, too.
+        await pipeline.worker("miso", "--slot", "1")
         head = f"the work on {prefix}shop.clicks partition 0 at offset 0, of which nothing is under"
         assert head in _last_word(hung)
         lost = f"writing to {prefix}vendor.miso.events/0 failed: NotLeaderForPartitionError"
