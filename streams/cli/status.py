@@ -7,8 +7,11 @@ import typer
 from streams.cli.terminal import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Group
 
+    from streams.core.control import Will
     from streams.operations.status import StatusBoard
     from streams.settings import Settings
 
@@ -40,16 +43,20 @@ async def _show(settings: "Settings", watch: bool, as_json: bool) -> bool:
     """Print the board; return whether any worker runs."""
     from rich.console import Console
 
+    from streams.operations.control import read_wills
     from streams.operations.status import read_status
 
     if watch:
         return await _follow(settings)
     board = await read_status(settings)
+    wills = await read_wills(settings)
     now_ms = _now_ms()
     if as_json:
-        typer.echo(status_json(board, now_ms))
+        typer.echo(status_json(board, now_ms, wills))
     else:
         Console().print(status_view(board, now_ms))
+        for line in asleep(board, now_ms, wills):
+            typer.echo(line)
     return any(not worker.is_stale for worker in board.workers(now_ms))
 
 
@@ -71,16 +78,45 @@ async def _follow(settings: "Settings") -> bool:
     return True
 
 
-def status_json(board: "StatusBoard", now_ms: int) -> str:
-    """Return the workers as a JSON array: their snapshots, and whether they are stale."""
+def status_json(
+    board: "StatusBoard", now_ms: int, wills: "Mapping[str, Will] | None" = None
+) -> str:
+    """Return the workers as a JSON array: their snapshots, and whether they are stale.
+
+    ``control`` is what operators last said about a worker's vendor; null in enrichment.
+    """
     import msgspec
 
-    rows = [
-        msgspec.to_builtins(worker.snapshot)
-        | {"stale": worker.is_stale, "silent_seconds": worker.silent_seconds}
-        for worker in board.workers(now_ms)
-    ]
+    from streams.core.control import Will
+
+    rows = []
+    for worker in board.workers(now_ms):
+        said = None
+        if worker.snapshot.vendor is not None:
+            will = (wills or {}).get(worker.snapshot.stage, Will())
+            said = {name: getattr(will, name) for name in Will.__struct_fields__}
+        rows.append(
+            msgspec.to_builtins(worker.snapshot)
+            | {
+                "stale": worker.is_stale,
+                "silent_seconds": worker.silent_seconds,
+                "control": said,
+            }
+        )
     return msgspec.json.format(msgspec.json.encode(rows)).decode()
+
+
+def asleep(board: "StatusBoard", now_ms: int, wills: "Mapping[str, Will]") -> list[str]:
+    """Return a sentence for each paused vendor of which no worker is there to say so."""
+    awake = {w.snapshot.stage for w in board.workers(now_ms) if not w.is_stale}
+    return [
+        plain(
+            f"{vendor}: paused since {will.at}, and no worker of it runs. Resume with: "
+            f"streams resume {vendor}"
+        )
+        for vendor, will in sorted(wills.items())
+        if will.paused and vendor not in awake
+    ]
 
 
 def status_view(board: "StatusBoard", now_ms: int) -> "Group":

@@ -164,6 +164,12 @@ async def test_a_visitor_is_forgotten_here_and_at_the_vendors_and_nobody_else_is
             return sent == 2 and len(pipeline.sandbox.ledgers["eightselect"]) == 4
 
         await pipeline.until(is_sent_anew)
+
+        async def books_balance() -> bool:
+            audited = await pipeline.audit()
+            return audited.balanced and all(books.waiting == 0 for books in audited.vendors)
+
+        await pipeline.until(books_balance)
         assert await outcomes(pipeline, "voyado") == Counter(
             {
                 ("anna", "accepted", None): 2,
