@@ -118,7 +118,9 @@ def _build_enrich(
 def _late_identity(
     settings: Settings, logic: EnrichStage, vendor: str, window_ms: int
 ) -> LateIdentity:
-    def replay(partition: int, visitors: Mapping[bytes, int]) -> Awaitable[Collection[bytes]]:
+    def replay(
+        partition: int, visitors: Mapping[bytes, int]
+    ) -> Awaitable[Collection[bytes] | None]:
         rows = TableRows(logic.users, logic.products, partition)
         return send_late(settings, vendor, window_ms, rows, partition, visitors)
 

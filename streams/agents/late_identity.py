@@ -24,8 +24,11 @@ TRIES = 5
 FAILED_SECONDS = 10.0
 LOOK_SECONDS = 0.5
 
-Replay = Callable[[int, Mapping[bytes, int]], Awaitable[Collection[bytes]]]
-"""(partition, visitor → Kafka time of the row) → visitors of whom something is still on the way."""
+Replay = Callable[[int, Mapping[bytes, int]], Awaitable[Collection[bytes] | None]]
+"""(partition, visitor → Kafka time of the row) → visitors of whom something is still on the way.
+
+None: not now.
+"""
 
 
 class _Noted(NamedTuple):
@@ -112,6 +115,8 @@ class LateIdentity:
             again = await self._replay(partition, {key: one.row_ms for key, one in due.items()})
         except StreamsError as error:
             log.warning("events of visitors who became known are not sent yet: %s", error)
+            again = None
+        if again is None:
             for key, one in due.items():
                 noted[key] = one._replace(due_at=now + FAILED_SECONDS)
             return

@@ -9,7 +9,7 @@ import time
 from collections.abc import Collection, Mapping
 
 from streams.core.outcome import Outcome, SkipReason
-from streams.core.runs import Asked, new_run_id
+from streams.core.runs import RUNNING, Asked, new_run_id
 from streams.core.times import utc_text
 from streams.engine.outputs import Outputs
 from streams.operations.control import stopped_runs
@@ -18,6 +18,7 @@ from streams.operations.replay_judge import Judge, RowLookup, Sent
 from streams.operations.replay_part import redelivery_headers
 from streams.operations.replay_past import read_past
 from streams.operations.replay_run import new_producer
+from streams.operations.replay_store import has_process, list_runs
 from streams.operations.replay_window import find_window
 from streams.settings import Settings
 from streams.vendors import VENDORS, plan_for
@@ -42,16 +43,22 @@ async def send_late(
     rows: RowLookup,
     partition: int,
     visitors: Mapping[bytes, int],
-) -> Collection[bytes]:
+) -> Collection[bytes] | None:
     """Send these visitors' events of one partition that had no contact when they were read.
 
     ``visitors``: the Kafka time of the row by which each became known. Returns those of whom
-    something from before the row is still on its way, and is to be looked at once more. Raises
-    SetupError or EngineError where a broker does not answer; what was written is known next time.
+    something from before the row is still on its way, and is to be looked at once more; None: not
+    now, since a run is sending to this vendor and may be about to send the same. Raises SetupError
+    or EngineError where a broker does not answer; what was written is known next time.
     """
     topics, now_ms = settings.topics, _now_ms()
     from_ms = max(0, min(visitors.values()) - window_ms)
     asked = Asked("late_identity", from_ms, now_ms, only=(ONLY,))
+    runs = await list_runs(settings)
+    if any(
+        vendor in run.vendors and run.state == RUNNING for run in runs if has_process(run, now_ms)
+    ):
+        return None
     run_id = new_run_id(utc_text(now_ms), os.urandom(4))
     stopped = await stopped_runs(settings)
     again: set[bytes] = set()

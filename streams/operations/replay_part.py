@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -17,7 +16,8 @@ from streams.core.times import utc_text
 from streams.core.topics import Topics
 from streams.delivery.receipts import encode_receipt
 from streams.engine.outputs import Outputs
-from streams.operations.replay_judge import Left, Refused, Sent, Skipped
+from streams.operations.replay_counts import Counts
+from streams.operations.replay_judge import Refused, Sent, Skipped
 from streams.operations.replay_work import PAGE_RECORDS, Page, Task, Work
 
 log = logging.getLogger("streams.replay")
@@ -98,52 +98,59 @@ class PartRunner:
     async def _write(
         self, page: Page, at: str, page_written: Callable[[Page], Awaitable[None]]
     ) -> None:
-        counts = Counter[str]()
-        left, skipped, refused = Counter[str](), Counter[str](), Counter[str]()
-        outputs = Outputs(self._producer)
-        place, number = f"{page.tp.topic}/{page.tp.partition}", page.tp.partition
-        written = self._written.get(place, set())
-        for task in page.tasks:
-            counts["selected"] += 1
-            judgement = task.judgement
-            if task.offset in written:
-                counts["sent"] += 1
-            elif isinstance(judgement, Sent):
-                counts["sent"] += 1
-                self._send(page.tp, task, judgement, outputs)
-            elif isinstance(judgement, Left):
-                left[judgement.why] += 1
-            elif isinstance(judgement, Skipped):
-                skipped[judgement.reason] += 1
-                self._settle(
-                    page.tp,
-                    task,
-                    judgement.event_id,
-                    Outcome.SKIPPED,
-                    judgement.reason,
-                    at,
-                    outputs,
-                )
-            else:
-                refused[judgement.error.reason] += 1
-                self._refuse(page.tp, task, judgement, at, outputs)
-        await self._pace(counts["sent"])
+        # A receipt is what says that nothing more is to be done: letters are there before it.
+        letters, outputs = Outputs(self._producer), Outputs(self._producer)
+        counts = self._fill(page, at, letters, outputs)
+        await self._pace(counts.sent)
+        if letters:
+            await (await letters.send()).acknowledged()
         acknowledged = await (await outputs.send()).acknowledged() if outputs else {}
-        part = self.part
         await page_written(page)
+        number = page.tp.partition
         ranges = acknowledged.get((self._events, number))
         if ranges:
             self._ends[number] = ranges[-1].stop
+        self._count(page, counts)
+
+    def _fill(self, page: Page, at: str, letters: Outputs, outputs: Outputs) -> Counts:
+        """Append all that comes of a page; what an earlier process wrote is only counted."""
+        counts = Counts(self.part.vendor)
+        written = self._written.get(f"{page.tp.topic}/{page.tp.partition}", ())
+        for task in page.tasks:
+            judgement = task.judgement
+            if task.offset in written:
+                counts.selected += 1
+                counts.sent += 1
+                continue
+            counts.take(judgement, None)
+            if isinstance(judgement, Sent):
+                self._send(page.tp, task, judgement, outputs)
+            elif isinstance(judgement, Skipped):
+                event_id, reason = judgement.event_id, judgement.reason
+                self._settle(page.tp, task, event_id, Outcome.SKIPPED, reason, at, outputs)
+            elif isinstance(judgement, Refused):
+                self._refuse(page.tp, task, judgement, at, letters, outputs)
+        return counts
+
+    def _count(self, page: Page, counts: Counts) -> None:
+        """Take over what the broker has acknowledged, all at once."""
+        part, number = self.part, page.tp.partition
+        place = f"{page.tp.topic}/{number}"
+        written = self._written.get(place, set())
         written -= {offset for offset in written if offset < page.upto}
-        uncounted = [name for name, left in self._written.items() if left]
+        uncounted = [name for name, offsets in self._written.items() if offsets]
         # A resend that is resumed begins anew, so that it must find all that it ever wrote.
         is_resend = self.run.asked.command == "resend"
         if not is_resend and not any(name.endswith(f"/{number}") for name in uncounted):
             part.written_to[str(number)] = self._ends[number]
         part.positions[place] = page.upto
-        part.selected += counts["selected"]
-        part.sent += counts["sent"]
-        for known, new in ((part.left, left), (part.skipped, skipped), (part.refused, refused)):
+        part.selected += counts.selected
+        part.sent += counts.sent
+        for known, new in (
+            (part.left, counts.left),
+            (part.skipped, counts.skipped),
+            (part.refused, counts.refused),
+        ):
             for word, count in new.items():
                 known[word] = known.get(word, 0) + count
 
@@ -152,7 +159,13 @@ class PartRunner:
         outputs.append(self._events, tp.partition, task.key, sent.value, headers)
 
     def _refuse(
-        self, tp: TopicPartition, task: Task, refused: Refused, at: str, outputs: Outputs
+        self,
+        tp: TopicPartition,
+        task: Task,
+        refused: Refused,
+        at: str,
+        letters: Outputs,
+        outputs: Outputs,
     ) -> None:
         """Keep what today's mapping refuses as a dead letter, as enrichment does."""
         is_event = refused.event_id is not None
@@ -173,7 +186,7 @@ class PartRunner:
         )
         topics = self._topics
         to = topics.dead_letters(self.part.vendor) if is_event else topics.enrich_dead_letters
-        outputs.append(to, tp.partition, letter_key(task.key), encode_dead_letter(letter))
+        letters.append(to, tp.partition, letter_key(task.key), encode_dead_letter(letter))
         if refused.event_id is not None:
             self._settle(
                 tp, task, refused.event_id, Outcome.DEAD_LETTERED, error.reason, at, outputs

@@ -35,9 +35,11 @@ class Replays:
 
     def __init__(self) -> None:
         self.asked: list[tuple[int, dict[bytes, int]]] = []
-        self.again: list[Collection[bytes] | SetupError] = []
+        self.again: list[Collection[bytes] | SetupError | None] = []
 
-    async def __call__(self, partition: int, visitors: Mapping[bytes, int]) -> Collection[bytes]:
+    async def __call__(
+        self, partition: int, visitors: Mapping[bytes, int]
+    ) -> Collection[bytes] | None:
         """Note the call."""
         self.asked.append((partition, dict(visitors)))
         answer = self.again.pop(0) if self.again else ()
@@ -122,8 +124,8 @@ async def test_what_is_still_on_its_way_is_looked_for_once_more_and_not_for_ever
 
 
 async def test_a_broker_that_does_not_answer_is_asked_again(replays: Replays) -> None:
-    """Nobody is forgotten over it, and the worker goes on."""
-    replays.again = [SetupError("the broker is away")] * 7
+    """Nobody is forgotten over it, nor over a run that has the vendor; the worker goes on."""
+    replays.again = [SetupError("the broker is away")] * 4 + [None] * 3
     identity = late(replays)
     identity.note(0, b"anna", None, KNOWN, NOW)
     await settled(identity)
