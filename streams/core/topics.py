@@ -103,8 +103,12 @@ class Topics:
             return TopicSpec(name, partitions, config)
 
         compact = {"cleanup.policy": "compact"}
-        # A forgotten visitor's tombstone must outlive any worker that is away.
-        forgetful = compact | {"delete.retention.ms": str(30 * DAY_MS)}
+        # A forgotten visitor's tombstone must outlive any worker that is away; and, under a newer
+        # row, every event that is older than it: these must never be judged by that row alone.
+        forgetful = compact | {
+            "delete.retention.ms": str(30 * DAY_MS),
+            "min.compaction.lag.ms": str(raw_days * DAY_MS),
+        }
         specs = [
             kept(self.clicks, raw_days),
             kept(self.add_to_carts, raw_days),

@@ -30,6 +30,7 @@ def test_users_remember_tombstones_for_30_days_and_receipts_are_compressed() -> 
     """A forgotten visitor stays forgotten for a worker that was away."""
     specs = {spec.name: spec.config for spec in Topics().specs(["miso"], 3)}
     assert specs["shop.users"]["delete.retention.ms"] == "2592000000"
+    assert specs["shop.users"]["min.compaction.lag.ms"] == "604800000"
     assert specs["vendor.miso.receipts"]["compression.type"] == "zstd"
 
 
