@@ -3,6 +3,7 @@
 To Miso, 500 events a request; wanted: at most 1 CPU second for 100,000 events, receipts included.
 To 8SELECT, one event a request, as ``one_event.py`` says; ``--one-event``: that alone, and against
 a server that takes 20 ms, too. With ``--clients``: a table of HTTP clients alone instead.
+With ``--care``: what receipts, marks, lanes and consent cost, our sink beside itself without them.
 """
 
 import json
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from care import measure_care
 from clients import measure_clients
 from installation import Installation
 from kafka_side import broker, count_records, make_topics, write
@@ -110,6 +112,7 @@ def measure_batches(
             f"STREAMS_{VENDOR.upper()}_API_KEY": "benchmark-secret",
         }
         records: list[Record] = []
+        users: list[Record] = []
         for number in range(rounds):
             here = Installation(servers, f"bench{number}.", folder, access)
             topics = here.settings.topics
@@ -117,6 +120,7 @@ def measure_batches(
                 plan = plan_for(VENDORS[VENDOR], here.settings.vendors[VENDOR])
                 shop = Shop(USERS, PRODUCTS, here.vendors)
                 records = list(shop.vendor_records(topics, plan, events))
+                users = list(shop.user_rows())
                 size = sum(len(record.value) for record in records) // len(records)
                 table.conditions = conditions(
                     words,
@@ -125,7 +129,7 @@ def measure_batches(
                     vendor="the project's sandbox, a process of its own on this machine",
                 )
             make_topics(here.settings, {})
-            write(here.settings, {topics.events(VENDOR): records})
+            write(here.settings, {topics.users: users, topics.events(VENDOR): records})
             measure, used = run_ours(here, vendor_side, events)
             ours.append(measure)
             stand_in_cpu.append(used / events * 100_000)
@@ -168,6 +172,7 @@ def main() -> int:
     alone = parser.add_mutually_exclusive_group()
     alone.add_argument("--clients", action="store_true", help="HTTP clients alone, no broker")
     alone.add_argument("--one-event", action="store_true", help="8SELECT alone")
+    alone.add_argument("--care", action="store_true", help="our sink without parts of itself")
     parser.set_defaults(rounds=None)
     options = parser.parse_args()
     if options.quick:
@@ -177,6 +182,17 @@ def main() -> int:
         return 0
     stock_events = options.stock_events or options.events // 5
     with broker() as (servers, words), tempfile.TemporaryDirectory() as folder:
+        if options.care:
+            print(
+                measure_care(
+                    servers,
+                    words,
+                    Path(folder),
+                    events=options.events // 5 if not options.quick else 20_000,
+                    rounds=options.rounds or 5,
+                )
+            )
+            return 0
         if not options.one_event:
             measure_batches(
                 servers,

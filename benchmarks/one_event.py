@@ -91,7 +91,8 @@ def measure_one_event(
                 records = records or list(_records(here, events))
                 wanted = cell.events(events)
                 make_topics(here.settings, {})
-                write(here.settings, {here.settings.topics.events(VENDOR): records[:wanted]})
+                topics, users = here.settings.topics, _shop(here).user_rows()
+                write(here.settings, {topics.users: users, topics.events(VENDOR): records[:wanted]})
                 before = server.cpu_seconds()
                 ours[cell].append(_run_ours(here, server, wanted))
                 server_cpu.append((server.cpu_seconds() - before) / wanted * 1e6)
@@ -103,11 +104,14 @@ def measure_one_event(
     return table
 
 
+def _shop(here: Installation) -> Shop:
+    return Shop(USERS, PRODUCTS, here.vendors, in_content=True)
+
+
 def _records(here: Installation, events: int) -> Iterator[Record]:
     """Return what enrichment writes; raises SystemExit for what 8SELECT's schema refuses."""
     plan = plan_for(VENDORS[VENDOR], here.settings.vendors[VENDOR])
-    shop = Shop(USERS, PRODUCTS, here.vendors, in_content=True)
-    for record in shop.vendor_records(here.settings.topics, plan, events):
+    for record in _shop(here).vendor_records(here.settings.topics, plan, events):
         if errors := event_errors(msgspec.json.decode(record.value)["payload"]):
             raise SystemExit(f"8SELECT would refuse {record.value!r}: {errors}")
         yield record

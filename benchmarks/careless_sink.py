@@ -1,0 +1,82 @@
+"""Our sink without parts of what it does for the truth about each event; only to be measured.
+
+A test double for ``care.py``: it starts ``streams worker`` after replacing what CARELESS names,
+comma-separated: ``guard`` (consent, age, stopped runs), ``lanes`` (who goes first), ``marks``
+(repeats), ``receipts``. What it delivers could be wrong in as many ways.
+"""
+
+import os
+import sys
+from typing import Any
+
+from streams.agents.guard import SinkGuard
+from streams.agents.keeper import Keeper
+from streams.cli import main
+from streams.delivery.held import Held
+from streams.delivery.progress import Admission, Progress
+
+
+def without_guard() -> None:
+    """Send everything, whoever it is about."""
+    SinkGuard.stopped = lambda *_: {}  # type: ignore[method-assign]
+    SinkGuard.is_current = lambda *_: True  # type: ignore[method-assign]
+
+
+def without_lanes() -> None:
+    """Let strands go in the order in which they came."""
+
+    def add(self: Any, strand: Any) -> None:
+        self.plain[strand] = None
+
+    def take(self: Any, _lanes: Any) -> Any:
+        strand = next(iter(self.plain))
+        del self.plain[strand]
+        return strand
+
+    Held.__init__ = lambda self: setattr(self, "plain", {})  # type: ignore[method-assign]
+    Held.__bool__ = lambda self: bool(self.plain)  # type: ignore[method-assign, attr-defined]
+    Held.lanes = lambda self: [0] if self.plain else []  # type: ignore[method-assign, return-value]
+    Held.add, Held.take = add, take  # type: ignore[method-assign]
+    Held.began = lambda *_: None  # type: ignore[method-assign]
+
+
+def without_marks() -> None:
+    """Take every record for a new one."""
+
+    def admit(self: Any, position: int, *_: Any) -> Admission:
+        self._next = position + 1
+        self._order.append((position, "", None))
+        return Admission.NEW
+
+    Progress.admit = admit  # type: ignore[method-assign]
+
+
+def without_receipts() -> None:
+    """Settle without a word."""
+
+    async def write(self: Any, settlements: list[Any]) -> None:
+        partitions = set()
+        for settlement in settlements:
+            for item in settlement.items:
+                item.tag.settle(item.position, 0)
+                partitions.add(item.partition)
+            self._count(settlement)
+            if settlement.kept is not None and not settlement.kept.done():
+                settlement.kept.set_result(None)
+        for partition in partitions:
+            self._settled(partition)
+
+    Keeper._write = write  # type: ignore[method-assign]
+
+
+PARTS = {
+    "guard": without_guard,
+    "lanes": without_lanes,
+    "marks": without_marks,
+    "receipts": without_receipts,
+}
+
+if __name__ == "__main__":
+    for part in filter(None, os.environ.get("CARELESS", "").split(",")):
+        PARTS[part]()
+    sys.exit(main())
