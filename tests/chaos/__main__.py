@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -56,11 +57,13 @@ def main() -> int:
     if options.compare:
         return _compare(options, seed)
     print(f"chaos: {len(rounds)} rounds, seed {seed}, {options.rate:g} events/s", flush=True)
-    with tempfile.TemporaryDirectory(prefix="streams-chaos-") as folder:
-        run = Run(
-            rounds, rate=options.rate, folder=Path(folder), say=lambda line: print(line, flush=True)
-        )
-        result = asyncio.run(_go(run))
+    folder = Path(tempfile.mkdtemp(prefix="streams-chaos-"))
+    run = Run(rounds, rate=options.rate, folder=folder, say=partial(print, flush=True))
+    result = asyncio.run(_go(run))
+    if result.broken:
+        print(f"\nWhat the workers wrote is kept in {folder}")
+    else:
+        shutil.rmtree(folder)
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     about = {"seed": seed, "rate": options.rate, "load_average": load, "cores": os.cpu_count()}
     figures = as_json(result, **about)

@@ -56,7 +56,8 @@ def _culprit(repeat: Repeat, happened: Sequence[Happened]) -> int | None:
     for index, fault in enumerate(happened):
         if repeat.vendor not in fault.vendors:
             continue
-        if fault.began <= repeat.again_at and repeat.first_at <= fault.mended + BUFFERED_SECONDS:
+        over = max(fault.mended, fault.released) + BUFFERED_SECONDS
+        if fault.began <= repeat.again_at and repeat.first_at <= over:
             return index
     return None
 
@@ -68,8 +69,7 @@ def _allowed(fault: Happened, vendor: str, door: Door, logs: Logs) -> int:
     if vendor in fault.stored_unanswered:
         return fault.stored_unanswered[vendor]
     if vendor in fault.receipts:
-        moment = fault.mended if fault.plan.target else fault.began
-        return len(in_flight(door, logs.receipts[vendor], moment, fault.receipts[vendor]))
+        return len(in_flight(door, logs.receipts[vendor], fault.released, fault.receipts[vendor]))
     return MOST_REQUESTS[vendor] if kind in BROKER_FAULTS else 0
 
 

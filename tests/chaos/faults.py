@@ -49,6 +49,8 @@ class Happened:
     began: float
     mended: float = 0.0
     """From when on work can go on: of a kill its own moment, of an outage its end."""
+    released: float = 0.0
+    """When this process could read again what a killed worker had sent."""
     kills: int = 0
     """Processes that were killed (-9)."""
     open: dict[str, int] = field(default_factory=dict)
@@ -87,7 +89,7 @@ class Site:
 async def carry_out(site: Site, number: int, plan: Plan) -> Happened:
     """Do it, and return when the way is free again."""
     happened = Happened(number, plan, time.monotonic())
-    happened.mended = happened.began
+    happened.mended = happened.released = happened.began
     if plan.kind in BROKER_FAULTS:
         await _break_broker(site, plan, happened)
     elif plan.kind in _OF_VENDORS:
@@ -115,6 +117,7 @@ async def _kill(site: Site, happened: Happened, workers: list[Worker]) -> None:
         site.fleet.wipe_state()
     for worker in workers:
         worker.start()
+    happened.released = time.monotonic()
     # A new worker writes nothing before it has started, which takes longer than this.
     await _note_receipts(site, happened)
 
@@ -139,6 +142,7 @@ async def _second_worker(site: Site, plan: Plan, happened: Happened) -> None:
         return
     happened.open[vendor] = door.open
     second.kill()
+    happened.released = time.monotonic()
     happened.kills += 1
     await _note_receipts(site, happened)
 

@@ -92,6 +92,7 @@ def as_json(result: Result, **about: Any) -> dict[str, Any]:
             "round": fault.round,
             "kind": fault.plan.kind,
             "target": fault.plan.target,
+            "at": round(fault.began - result.began, 2),
             "seconds": round(fault.mended - fault.began, 2),
             "kills": fault.kills,
             "open": fault.open,
@@ -123,9 +124,24 @@ def as_json(result: Result, **about: Any) -> dict[str, Any]:
         "missing": findings.count_missing,
         "out_of_order": findings.count_overtaken,
         "broken": result.broken,
+        "unexplained": [
+            {
+                "vendor": one.vendor,
+                "event": one.number,
+                "first_request_at": round(one.first_at - result.began, 2),
+                "again_at": round(one.again_at - result.began, 2),
+            }
+            for one in result.unexplained
+        ],
         "producer_renewals": result.producer_renewals,
         "endings": [
-            {"worker": e.worker, "code": e.code, "words": e.words[-400:]} for e in result.endings
+            {
+                "worker": one.worker,
+                "at": round(one.at - result.began, 2),
+                "code": one.code,
+                "words": one.words[-400:],
+            }
+            for one in result.endings
         ],
         "audit": result.audit,
         "faults": faults,

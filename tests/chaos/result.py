@@ -14,6 +14,8 @@ from tests.chaos.fleet import Ending
 class Result:
     """What a run came to."""
 
+    began: float = 0.0
+    """On the clock of all other moments."""
     happened: list[Happened] = field(default_factory=list)
     back: list[dict[str, float]] = field(default_factory=list)
     """By fault: watched vendor → seconds until it took an event again."""

@@ -61,7 +61,6 @@ class Run:
         self._rate = rate
         self._folder = folder
         self._say = say
-        self._began = 0.0
         self._is_enough = False
         self._audit_took = 0.0
         self._site: Site
@@ -75,7 +74,7 @@ class Run:
 
     async def go(self) -> Result:
         """Break everything in turn; the result says whether it held."""
-        began = self._began = time.monotonic()
+        began = self.result.began = time.monotonic()
         async with AsyncExitStack() as stack:
             await self._set_up(stack)
             try:
@@ -234,7 +233,7 @@ class Run:
             missing += sum(one["missing"] for one in report["vendors"])
             waits += ", audited"
         self._say(
-            f"{number:3}/{len(self._rounds)} at {time.monotonic() - self._began:.0f} s: "
+            f"{number:3}/{len(self._rounds)} at {time.monotonic() - self.result.began:.0f} s: "
             f"{' | '.join(shown)}; missing {missing}, "
             f"overtaken {findings.count_overtaken}, waiting: {waits}"
         )
@@ -244,7 +243,7 @@ class Run:
     async def _drain(self) -> None:
         """Stop producing and wait until nothing waits any more."""
         site = self._site
-        self._say(f"draining at {time.monotonic() - self._began:.0f} s")
+        self._say(f"draining at {time.monotonic() - self.result.began:.0f} s")
         site.slow_answers()
         await site.producer.stop()
 

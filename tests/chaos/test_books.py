@@ -104,7 +104,7 @@ def test_a_repeat_is_laid_to_the_fault_that_came_between_and_held_against_what_w
     at_door = door((0, 1, 5.0), (2, 2, 10.05), (2, 3, 12.0), (0, 4, 13.0))
     assert [(one.number, one.first_request) for one in repeats(at_door)] == [(2, 2), (0, 1)]
     topics = logs(0, 2, accepted=(0, 2))
-    kill = Happened(1, Plan(KILL, "miso"), 10.0, 10.0, receipts={"miso": {0: 1}})
+    kill = Happened(1, Plan(KILL, "miso"), 10.0, 10.0, 10.0, receipts={"miso": {0: 1}})
     by_fault, unexplained = blame([kill], {"miso": at_door}, topics)
     assert by_fault[0]["miso"].allowed_requests == 1
     assert by_fault[0]["miso"].repeated_requests == {1, 2}
