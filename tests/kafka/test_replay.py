@@ -14,13 +14,14 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
+from streams.cli import main
 from streams.core.errors import SettingsError, SetupError
 from streams.core.records import Receipt, VendorRecord
 from streams.core.runs import Asked, Run
 from streams.core.times import utc_text
 from streams.delivery.progress import Metadata
 from streams.delivery.receipts import encode_receipt
-from streams.operations import offsets, replay_run
+from streams.operations import offsets, replay_preview, replay_run
 from streams.operations.dead_letters import find_letters
 from streams.operations.dead_letters_book import Selection
 from streams.operations.offsets import apply_reset, plan_reset, read_places
@@ -82,7 +83,7 @@ async def send_at(pipeline: Pipeline, kafka_ms: int, event_id: str, visitor: str
 
 
 async def test_a_window_is_replayed_to_the_millisecond_beside_live_traffic_and_through_kills(
-    broker: Broker, prefix: str, tmp_path: Path
+    broker: Broker, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Skipped events become accepted, each once, and the books balance."""
     from_ms = now_ms() - HOUR_MS
@@ -117,6 +118,14 @@ async def test_a_window_is_replayed_to_the_millisecond_beside_live_traffic_and_t
             assert (counts.selected, counts.sent) == (0, 0)
         _, counts = await previewed(pipeline, asked(from_ms, to_ms, only=("accepted",)))
         assert counts.selected == 0
+        with monkeypatch.context() as patch:
+            patch.setattr(replay_preview, "EXACT_RECORDS", 100)
+            patch.setattr(replay_preview, "SAMPLE_BLOCK", 10)
+            seen, counts = await previewed(pipeline, asked(from_ms - HOUR_MS, now_ms()))
+        assert seen.sampled
+        assert seen.looked_at < 606 == seen.records
+        assert counts.selected == counts.sent
+        assert 550 < counts.sent < 660
         run = await replayed(pipeline, asked(from_ms, to_ms))
         assert run.state == "done"
         assert sorted(pipeline.stored()) == sorted(inside)
@@ -166,7 +175,11 @@ async def test_a_window_is_replayed_to_the_millisecond_beside_live_traffic_and_t
 
 
 async def test_dead_letters_are_sent_again_and_what_fails_again_is_a_new_letter(
-    broker: Broker, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    broker: Broker,
+    prefix: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """From raw records, from what letters kept, and for what was no event; a stop opens letters."""
     monkeypatch.setattr(replay_run, "PASS_OVER_SECONDS", 0.5)
@@ -196,7 +209,14 @@ async def test_dead_letters_are_sent_again_and_what_fails_again_is_a_new_letter(
         (counts,) = seen.vendors
         assert (counts.selected, counts.sent) == (6, 5)
         assert counts.refused == {"invalid_json": 1}
-        run = await resent()
+        for name, value in pipeline.env.items():
+            monkeypatch.setenv(name, value)
+        capsys.readouterr()
+        resend = ["dead-letters", "resend", "--yes", "--json"]
+        assert await asyncio.to_thread(main, resend) == 0
+        (shown,) = json.loads(capsys.readouterr().out)
+        assert (shown["state"], shown["vendors"][0]["balanced"]) == ("done", True)
+        run = await show_run(settings, shown["run_id"])
         (part,) = run.parts
         assert part.receipt is not None
         assert part.receipt.accepted == 4
