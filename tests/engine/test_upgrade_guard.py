@@ -216,6 +216,12 @@ PARTS: list[tuple[Any, str, str, str]] = [
         "self, groups, include_authorized_operations",
         "See above.",
     ),
+    (
+        AIOKafkaConsumer,
+        "stop",
+        "self",
+        "Whether it still fails with CancelledError before its own tasks have begun.",
+    ),
     # -- aiokafka's producer
     (
         AIOKafkaProducer,
@@ -242,6 +248,12 @@ PARTS: list[tuple[Any, str, str, str]] = [
         "add_batch",
         "self, builder, tp, timeout",
         "Whether it waits until the partition's earlier batch has left.",
+    ),
+    (
+        MessageAccumulator,
+        "_pop_batch",
+        "self, tp",
+        "Whether a batch that is given up still keeps its sequence number.",
     ),
     (
         SendProduceReqHandler,
@@ -295,7 +307,7 @@ ATTRIBUTES: list[tuple[Any, str, str]] = [
 STANDARD_LIBRARY = {"_asdict", "_replace", "_exit", "_current_frames"}
 DATA = {"Consumer", "Producer", "logger", "description", "_abc_impl"}
 """Overrides that are values: their names are looked up where a test below looks, or nowhere."""
-READ_ONLY = {"_can_retry"}
+READ_ONLY = {"_can_retry", "_pop_batch"}
 """Neither called nor overridden: what we rely on is how it behaves."""
 OURS = {"_epoch", "_has_credit", "_has_room", "_seeking", "_sources", "_stash", "_topic_name"}
 """Private to one of our modules, and touched by another one that belongs to it."""
