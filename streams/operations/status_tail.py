@@ -12,6 +12,8 @@ from streams.settings import KafkaSettings
 
 log = logging.getLogger("streams.status")
 
+QUIET_MS = 150
+"""Nothing for so long, and the end of the topic is reached: a backlog comes without a wait."""
 _READINGS = 20
 """A bound on how often one refresh asks for more."""
 
@@ -36,7 +38,7 @@ class StatusTail:
         try:
             consumer = await self._connected()
             for _ in range(_READINGS):
-                batches = await consumer.getmany(self._tp, timeout_ms=50, max_records=5_000)
+                batches = await consumer.getmany(self._tp, timeout_ms=QUIET_MS, max_records=5_000)
                 records = batches.get(self._tp, ())
                 if not records:
                     return
@@ -63,9 +65,6 @@ class StatusTail:
             enable_auto_commit=False,
             auto_offset_reset="latest",
             isolation_level="read_committed",
-            # The broker gathers what several workers say: one answer instead of one a word.
-            fetch_min_bytes=32 * 1024,
-            fetch_max_wait_ms=400,
             client_id="streams-status",
         )
         try:
