@@ -29,6 +29,8 @@ MAX_TOPICS = 4
 MAX_RUN_MARKS = 8
 """Runs go one after the other; the mark that was moved longest ago makes room."""
 MAX_TOPIC_CHARS = 249
+MAX_PLACES = 64
+"""Raw partitions whose text form is remembered; there are two, strangers may invent others."""
 MAX_OFFSET_DIGITS = 18
 CLOCK_SKEW_MS = 5 * 60 * 1000
 """A receipt's Kafka time is its sink's clock, the vendor record's is that of enrichment's host."""
@@ -113,6 +115,8 @@ class Progress:
         ``of_runs``: the lane of redeliveries, whose marks are kept by run.
         """
         self._of_runs = of_runs
+        self._topics: dict[str, str] = {}
+        """By the text form of a raw partition, as far as it was seen."""
         self._marks_below = dict(metadata.marks)
         self._marks_ahead = dict(metadata.marks)
         self._recalled = {
@@ -136,42 +140,46 @@ class Progress:
         a redelivery.
         Raises ValueError, and takes nothing, where ``source`` is none.
         """
-        topic, partition, offset_text = source.rsplit("/", 2)
-        if not partition.isdecimal() or len(offset_text) > MAX_OFFSET_DIGITS:
+        place, _, offset_text = source.rpartition("/")
+        topic = self._topics.get(place) or self._topic_of(place)
+        if len(offset_text) > MAX_OFFSET_DIGITS:
             raise ValueError(f"no place of a record: {source[:100]!r}")
-        if not self._has_room_for(topic):
-            raise ValueError(f"no raw topic: {topic[:100]!r}")
+        marks = self._marks_ahead
         if self._of_runs:
             topic = f"{run} {topic}"
+        elif topic not in marks and len(marks) >= MAX_TOPICS:
+            raise ValueError(f"no raw topic: {topic[:100]!r}")
         offset = int(offset_text)
         self._next = position + 1
         known = self._recalled.pop(position, _UNKNOWN) if self._recalled else _UNKNOWN
-        highest, newest_ms = self._marks_ahead.get(topic, _NO_MARK)
+        highest, newest_ms = marks.get(topic, _NO_MARK)
         if offset <= highest and raw_ms <= newest_ms:
             self._order.append((position, topic, None))
             self._settled[position] = self._first_receipt
             return Admission.REPEAT
         mark = (offset, max(newest_ms, raw_ms))
-        self._move(self._marks_ahead, topic, mark)
+        if self._of_runs:
+            _move_last(marks, topic, mark)
+        else:
+            marks[topic] = mark
         self._order.append((position, topic, mark))
         if known is None or (known.source == source and known.at_ms >= written_ms - CLOCK_SKEW_MS):
             self._settled[position] = self._first_receipt
             return Admission.SETTLED
         return Admission.NEW
 
-    def _has_room_for(self, topic: str) -> bool:
-        """Return whether this topic's mark fits the metadata, beside those there are."""
-        marks = self._marks_ahead
-        has_room = self._of_runs or topic in marks or len(marks) < MAX_TOPICS
-        return has_room and len(topic) <= MAX_TOPIC_CHARS
+    def _topic_of(self, place: str) -> str:
+        """Return the raw topic of a partition's text form, and remember it.
 
-    def _move(self, marks: dict[str, tuple[int, int]], topic: str, mark: tuple[int, int]) -> None:
-        """Set a mark; of runs only those are kept that were moved last."""
-        if self._of_runs:
-            marks.pop(topic, None)
-            if len(marks) >= MAX_RUN_MARKS:
-                del marks[next(iter(marks))]
-        marks[topic] = mark
+        Raises ValueError where it is none.
+        """
+        topic, _, partition = place.rpartition("/")
+        if not partition.isdecimal() or not 0 < len(topic) <= MAX_TOPIC_CHARS:
+            raise ValueError(f"no place of a record: {place[:100]!r}")
+        if len(self._topics) >= MAX_PLACES:
+            self._topics.clear()
+        self._topics[place] = topic
+        return topic
 
     def take_foreign(self, position: int) -> None:
         """Take the next record of the log, which is no vendor record and has no source."""
@@ -214,7 +222,10 @@ class Progress:
             position, topic, mark = self._order.popleft()
             del self._settled[position]
             if mark is not None:
-                self._move(self._marks_below, topic, mark)
+                if self._of_runs:
+                    _move_last(self._marks_below, topic, mark)
+                else:
+                    self._marks_below[topic] = mark
         return self._order[0][0] if self._order else self._next
 
     def forget_deleted(self, first: int, end: int) -> int:
@@ -248,6 +259,14 @@ class Progress:
     def open_positions(self) -> int:
         """How many records are handed out and not settled."""
         return len(self._order) - len(self._settled)
+
+
+def _move_last(marks: dict[str, tuple[int, int]], topic: str, mark: tuple[int, int]) -> None:
+    """Set a run's mark; only those are kept that were moved last."""
+    marks.pop(topic, None)
+    if len(marks) >= MAX_RUN_MARKS:
+        del marks[next(iter(marks))]
+    marks[topic] = mark
 
 
 def _expand(pairs: Iterable[int]) -> Iterable[int]:
