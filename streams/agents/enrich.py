@@ -38,8 +38,6 @@ from streams.engine.tables import GlobalTopicTable, TopicTable
 
 log = logging.getLogger("streams.enrich")
 
-MAX_ROW_DELAY_SECONDS = 5.0
-"""A user row acts on every event that is read later than this after it (contract §3)."""
 DELIVERIES_UNDER_WAY = 8
 _OF_CONSENT = {ground: ("consent", ground.encode()) for ground in ("event", "row", "assumed")}
 
