@@ -19,8 +19,8 @@ from streams.agents.on_ranges import OnRanges, read_ranges
 from streams.agents.recent import Recent
 from streams.agents.refusals import Refusals
 from streams.agents.tally import Tally
-from streams.core.duplicates import bits, identity
 from streams.core.consent import MAX_ROW_DELAY_SECONDS
+from streams.core.duplicates import bits, identity
 from streams.core.enrich import Enricher, Refuse, Send, Skip
 from streams.core.errors import InvalidEvent
 from streams.core.events import EventParser
