@@ -63,6 +63,16 @@ class LogReader:
             for tp, start in starts.items()
         }
 
+    async def at(self, tps: Sequence[TopicPartition], ms: int) -> dict[TopicPartition, int | None]:
+        """Return the first offset of each log that may be as late as ``ms``; None: there is none.
+
+        One request a leader; ``starts`` knows about logs' beginnings besides.
+        """
+        if not tps:
+            return {}
+        found = await self._consumer.offsets_for_times(dict.fromkeys(tps, max(0, ms)))
+        return {tp: None if found.get(tp) is None else found[tp].offset for tp in tps}
+
     async def ends(self, tps: Sequence[TopicPartition]) -> Offsets:
         """Return where each log ends for readers of committed transactions."""
         return dict(await self._consumer.end_offsets(tps)) if tps else {}

@@ -1,5 +1,6 @@
 """Following raw records through the topics of the vendors: what was written about each."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
 from aiokafka import TopicPartition
@@ -26,6 +27,9 @@ SKEW_MS = 5 * 60_000
 """Clocks of hosts differ: downstream is read from so much earlier than the raw record."""
 SLICES_MS = (10 * 60_000, 60 * 60_000, 6 * 60 * 60_000)
 """How far after the raw record is looked before it is looked to the end."""
+NEAR_BEFORE_MS, NEAR_AFTER_MS = 2_000, 20_000
+"""Of many events, receipts are first looked for so near to each."""
+SEARCHES_AT_ONCE = 8
 FEW = 3
 """So many places are looked for one by one; more cost less by their pattern."""
 
@@ -54,7 +58,7 @@ async def follow(logs: TraceLogs, raw: Mapping[Source, RawRecord | None], since_
         since = _earliest(facts, since_ms)
         await _read_rare(logs, facts, since)
         await _read_resolutions(logs, facts, since)
-        await _read_receipts(logs, facts, since)
+        await _read_receipts(logs, facts, since_ms)
         await _read_settled_records(logs, facts)
         await _read_open_records(logs, facts, since)
     return facts
@@ -113,36 +117,75 @@ async def _read_resolutions(logs: TraceLogs, facts: Facts, since: Mapping[int, i
                 wanted[resolved.resolves][0].append(resolved)
 
 
-async def _read_receipts(logs: TraceLogs, facts: Facts, since: Mapping[int, int]) -> None:
-    """Read receipts slice by slice, of each partition until all is settled there."""
+async def _read_receipts(logs: TraceLogs, facts: Facts, since_ms: int) -> None:
+    """Read receipts slice by slice, of each partition until all is settled there.
+
+    Of many events only what was written soon after each, as far as that is enough: a receipt that
+    was written again minutes later is left to the search for that one event.
+    """
+    wanted = facts
+    if len(facts) > FEW:
+        room = asyncio.Semaphore(SEARCHES_AT_ONCE)
+        await asyncio.gather(*(_read_near(logs, facts, one, room) for one in facts.values()))
+        wanted = {
+            source: one
+            for source, one in facts.items()
+            if one.is_enriched and any(map(_may_get_more, one.vendors.values()))
+        }
     by_topic = _by_topic(logs, logs.topics.receipts)
+    since = _earliest(wanted, since_ms)
     open_ = _tps(logs, by_topic, since)
     begins = await _at(logs, open_, since)
     for distance in (*SLICES_MS, None):
+        if not open_:
+            return
         ends = await _upto(logs, open_, since, distance)
-        found = logs.search.find(begins, ends, _needle(facts), logs.tell, "receipts")
+        found = logs.search.find(begins, ends, _needle(wanted), logs.tell, "receipts")
         async for records in found:
-            for record in records:
-                received = read_receipt(record)
-                if received is not None and received.source in facts:
-                    vendor = by_topic[record.tp.topic]
-                    facts[received.source].vendors[vendor].receipts.append(received)
+            _take_receipts(facts, records, by_topic)
         open_ = [
             tp
             for tp in open_
             if any(
-                _may_get_more(one, by_topic[tp.topic])
-                for source, one in facts.items()
+                one.is_enriched and _may_get_more(one.vendors[by_topic[tp.topic]])
+                for source, one in wanted.items()
                 if source.partition == tp.partition
             )
         ]
         begins = {tp: max(begins[tp], ends[tp]) for tp in open_}
 
 
-def _may_get_more(one: EventFacts, vendor: str) -> bool:
-    found = one.vendors[vendor]
+async def _read_near(
+    logs: TraceLogs, facts: Facts, one: EventFacts, room: asyncio.Semaphore
+) -> None:
+    """Read what was written within seconds of one raw record."""
+    if one.raw is None or not one.is_enriched:
+        return
+    by_topic = _by_topic(logs, logs.topics.receipts)
+    at = {one.source.partition: one.raw.at_ms}
+    tps = _tps(logs, by_topic, at)
+    async with room:
+        starts = await _at(logs, tps, at, -NEAR_BEFORE_MS)
+        ends = await _at(logs, tps, at, NEAR_AFTER_MS)
+        needle = _needle({one.source: one})
+        async for records in logs.search.find(starts, ends, needle, logs.tell, "receipts"):
+            _take_receipts(facts, records, by_topic)
+
+
+def _take_receipts(
+    facts: Facts, records: Iterable[FoundRecord], by_topic: Mapping[str, str]
+) -> None:
+    for record in records:
+        received = read_receipt(record)
+        if received is not None and received.source in facts:
+            kept = facts[received.source].vendors[by_topic[record.tp.topic]].receipts
+            if received.place not in [other.place for other in kept]:
+                kept.append(received)
+
+
+def _may_get_more(found: VendorFacts) -> bool:
     redelivered = any(sent.is_redelivery for sent in found.sent)
-    return redelivered or (one.is_enriched and found.was_on and not found.is_settled)
+    return redelivered or (found.was_on and not found.is_settled)
 
 
 async def _read_settled_records(logs: TraceLogs, facts: Facts) -> None:

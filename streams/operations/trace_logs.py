@@ -66,8 +66,11 @@ class TraceLogs:
         """Return the first offset that may be as late as this, never beyond the end."""
         if ms >= self.now_ms:
             return {tp: self.ends[tp] for tp in tps}
-        found = await self.reader.starts(tps, ms)
-        return {tp: min(offset, self.ends[tp]) for tp, offset in found.items()}
+        found = await self.reader.at(tps, ms)
+        return {
+            tp: self.ends[tp] if offset is None else min(offset, self.ends[tp])
+            for tp, offset in found.items()
+        }
 
     async def committed(self, records: Iterable[FoundRecord]) -> list[FoundRecord]:
         """Return those that count for readers of committed transactions."""
