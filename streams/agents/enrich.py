@@ -26,6 +26,7 @@ from streams.core.errors import InvalidEvent
 from streams.core.events import EventParser
 from streams.core.fields import FieldMap
 from streams.core.outcome import DeadLetterReason
+from streams.core.rows import User
 from streams.core.times import utc_text
 from streams.core.topics import Topics
 from streams.delivery.receipts import SkipReceipts
@@ -239,7 +240,7 @@ class EnrichStage(Stage):
         receipts = SkipReceipts(at)
         recent = self._recent.of(tp, records, now_ms)
         tally, joins = self.tally, self.joins
-        skips: Counter[tuple[str, str]] = Counter()
+        skips: list[Skip] = []
         for record in records:
             key = record.key
             offset = record.offset
@@ -258,7 +259,7 @@ class EnrichStage(Stage):
                     passed_to = recent.vendors_of(who, offset, kafka_ms, forgotten_ms)
                 user = rows.user(users, key)
                 product = rows.product(products, event.product_id)
-                if product is None or event.user_id is None:
+                if product is None or not (event.user_id or (type(user) is User and user.user_id)):
                     joins.miss(event, user, has_product=product is not None)
                 decisions = decide(event, user, forgotten_ms, product, kafka_ms, now_ms, passed_to)
             except InvalidEvent as error:
@@ -288,7 +289,7 @@ class EnrichStage(Stage):
                 elif type(decision) is Skip:
                     if not to_close:
                         to_close, id_ = receipts.begin(event_id, source), event_id.encode()
-                    skips[vendor, decision.reason] += 1
+                    skips.append(decision)
                     receipt = to_close + receipts.end[decision.reason]
                     close(self._receipts[vendor], partition, id_, receipt)
                 else:
@@ -298,4 +299,4 @@ class EnrichStage(Stage):
                 assert recent is not None
                 recent.add(who, offset, kafka_ms, vendors)
         tally.events += len(records)
-        tally.take_skips(skips)
+        tally.take_skips(Counter(skips))

@@ -50,13 +50,11 @@ class PassedOn:
         self._span_ms = max(1, window_ms // 2)
         self._vendors = tuple(vendors)
         self._shift = len(self._vendors)
-        self._generations = [_Generation(0)]
-        """The newest one first; at most five, or more where there are many ids."""
-        self._newest = self._generations[0].places
+        self._take([_Generation(0)])
 
     def __len__(self) -> int:
         """How many are remembered; what two generations hold counts twice."""
-        return sum(len(generation.places) for generation in self._generations)
+        return sum(map(len, self._all_places))
 
     def advance(self, kafka_ms: int, last_ms: int) -> None:
         """Note from when to when the next records are; forget what is too old for the first."""
@@ -79,8 +77,8 @@ class PassedOn:
         By a record whose Kafka time lies within the window of this one's, and is later than
         ``later_than_ms``, if that is given.
         """
-        for generation in self._generations:
-            if who in generation.places:
+        for places in self._all_places:
+            if who in places:
                 return self._find(who, offset, kafka_ms, later_than_ms)
         return ()
 
@@ -116,15 +114,17 @@ class PassedOn:
         return self._generations[-1].newest_ms
 
     def _take(self, generations: list[_Generation]) -> None:
+        """The newest one first; at most five, or more where there are many ids."""
         self._generations = generations
-        self._newest = generations[0].places
+        self._all_places = [generation.places for generation in generations]
+        self._newest = self._all_places[0]
 
     def _find(
         self, who: bytes, offset: int, kafka_ms: int, later_than_ms: int | None
     ) -> Sequence[str]:
         found = 0
-        for generation in self._generations:
-            for place, passed_ms, vendors in self._places(generation.places.get(who, ())):
+        for places in self._all_places:
+            for place, passed_ms, vendors in self._places(places.get(who, ())):
                 if (
                     place != offset
                     and abs(kafka_ms - passed_ms) <= self._window_ms

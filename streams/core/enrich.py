@@ -1,6 +1,6 @@
 """Enrichment: an event joined with its rows, and what each vendor is to get of it."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -95,6 +95,8 @@ class Enricher:
                 plan.vendor,
                 plan.map_event,
                 None if plan.max_age_hours is None else round(plan.max_age_hours * _HOUR_MS),
+                # Made once, since most decisions are one of these.
+                {reason: Skip(plan.vendor, reason) for reason in SkipReason},
             )
             for plan in plans
         ]
@@ -122,19 +124,19 @@ class Enricher:
         sku = event.sku or (product.sku if product is not None else None)
         enriched: EnrichedEvent | None = None
         decisions: list[Decision] = []
-        for vendor, map_event, max_age_ms in self._plans:
+        for vendor, map_event, max_age_ms, skip in self._plans:
             if max_age_ms is not None and age_ms > max_age_ms:
-                decisions.append(Skip(vendor, SkipReason.TOO_OLD))
+                decisions.append(skip[SkipReason.TOO_OLD])
                 continue
             if passed_to and vendor in passed_to:
-                decisions.append(Skip(vendor, SkipReason.DUPLICATE))
+                decisions.append(skip[SkipReason.DUPLICATE])
                 continue
             ground = None if forgotten else ground_for(vendor, event.consent, user, self._mode)
             if ground is None or user is MALFORMED:
-                decisions.append(Skip(vendor, SkipReason.NO_CONSENT))
+                decisions.append(skip[SkipReason.NO_CONSENT])
                 continue
             if sku is None:
-                decisions.append(Skip(vendor, SkipReason.UNKNOWN_PRODUCT))
+                decisions.append(skip[SkipReason.UNKNOWN_PRODUCT])
                 continue
             if enriched is None:
                 enriched = EnrichedEvent(
@@ -149,11 +151,17 @@ class Enricher:
                     user,
                     product,
                 )
-            decisions.append(_map(vendor, map_event, enriched, ground))
+            decisions.append(_map(vendor, map_event, skip, enriched, ground))
         return decisions
 
 
-def _map(vendor: str, map_event: Mapper, enriched: EnrichedEvent, ground: Ground) -> Decision:
+def _map(
+    vendor: str,
+    map_event: Mapper,
+    skip: Mapping[SkipReason, Skip],
+    enriched: EnrichedEvent,
+    ground: Ground,
+) -> Decision:
     try:
         payload = map_event(enriched)
     except InvalidEvent as error:
@@ -166,7 +174,7 @@ def _map(vendor: str, map_event: Mapper, enriched: EnrichedEvent, ground: Ground
         letter.__cause__ = defect
         return Refuse(vendor, letter)
     if isinstance(payload, SkipReason):
-        return Skip(vendor, payload)
+        return skip[payload]
     contact: dict[str, str] | None = None
     if type(payload) is Addressed:
         payload, contact = payload
