@@ -21,6 +21,7 @@ from streams.demo.progress import Progress as Moment
 from streams.demo.rig import Rig
 from streams.operations.supervisor import Ending
 from streams.operations.supervisor_console import SharedConsole, ending_words, read_line
+from streams.settings import ENRICH
 from streams.vendors import VENDORS
 
 _PLAIN_SECONDS = 2.0
@@ -32,7 +33,7 @@ class DemoView:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._console = Console(file=stream or sys.stdout, highlight=False, emoji=False)
-        self._workers = SharedConsole(["enrich", *VENDORS], stream)
+        self._workers = SharedConsole([ENRICH, *VENDORS], stream)
         self._is_terminal = self._console.is_terminal
         self._status: Status | None = None
         self._bars: Progress | None = None
@@ -137,9 +138,8 @@ class DemoView:
         """Print the addresses and commands to try."""
         settings, sandbox = rig.settings, rig.sandbox.url
         command = "streams" if shutil.which("streams") else shlex.quote(sys.argv[0])
-        names = {key: vendor.name for key, vendor in VENDORS.items()}
-        pages = [(names.get(s, s), f"{rig.web_url(s)}/api/status") for s in settings.stages()]
-        pages += [
+        pages = [
+            ("the dashboard", f"{rig.web_url(ENRICH)}/"),
             ("what the stand-ins stored", f"{sandbox}/ledger"),
             ("how they misbehave", f"{sandbox}/faults"),
             ("Kafka", settings.kafka.bootstrap_servers),

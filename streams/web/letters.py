@@ -1,7 +1,7 @@
 """Dead letters in the page: groups, one as an example, and dropping a group."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ from streams.web.guard import refusal
 DEFAULT_HOURS = 7 * 24
 MAX_HOURS = 90 * 24
 SHOWN_GROUPS = 100
+NO_JSON = "no JSON, so nothing of it is shown here; `streams dead-letters show` prints it"
 _HOUR_MS = 3_600_000
 
 
@@ -101,22 +102,27 @@ class Letters:
 def _masked(letter: dict[str, Any], secrets: tuple[str, ...]) -> dict[str, Any]:
     """Return a letter fit to be shown: its own words stay, what they say of people goes."""
     record = _readable(letter.get("record"))
+    if record is None:
+        return _words(letter, secrets) | {"record": NO_JSON}
     hidden = [*secrets, *names_in(record)]
-    shown = {
+    return _words(letter, hidden) | {"record": masked_json(record, secrets)}
+
+
+def _words(letter: dict[str, Any], hidden: Sequence[str]) -> dict[str, Any]:
+    return {
         name: masked_text(value, hidden) if type(value) is str else value
         for name, value in letter.items()
     }
-    return shown | {"record": masked_json(record, secrets)}
 
 
 def _readable(record: object) -> object:
-    """Return a letter's record as JSON where it is some, so that its fields can be masked."""
+    """Return a letter's record as JSON, so that its fields can be masked; None: it is none."""
     if type(record) is not str:
-        return record
+        return None
     try:
         return msgspec.json.decode(record)
     except (msgspec.DecodeError, RecursionError):
-        return record[:1] and "(no JSON: use `streams dead-letters show`)"
+        return None
 
 
 def _selection(owner: object, fingerprint: object) -> Selection:

@@ -140,7 +140,7 @@ def drained(waiting_events: int, settled_rate: float, shrinking_rate: float | No
     they grow; None: not known yet.
     """
     if waiting_events <= 0:
-        return "nothing waits"
+        return "0 s"
     if settled_rate > 0 and waiting_events <= 2 * settled_rate:
         return "a moment"
     if settled_rate <= 0:

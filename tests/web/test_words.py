@@ -105,7 +105,7 @@ def test_what_waits_is_said_with_its_oldest() -> None:
 @pytest.mark.parametrize(
     ("waiting", "settled", "shrinking", "said"),
     [
-        (0, 0.0, None, "nothing waits"),
+        (0, 0.0, None, "0 s"),
         (10, 50.0, None, "a moment"),
         (18_204, 0.0, None, "never at this rate"),
         (18_204, 50.0, -3.0, "never at this rate"),

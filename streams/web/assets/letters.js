@@ -37,12 +37,14 @@ function group(one) {
   const drop = el("button", { type: "button", class: "danger", on: { click: () => dropGroup(one, drop, node) } }, "Drop…");
   drop.disabled = !current()?.may_change;
   if (drop.disabled) drop.title = "Set STREAMS_WEB_TOKEN to change anything from here";
+  const fix = el("p", { class: "soft" });
+  say(fix, [one.fix]);
   const node = el(
     "div",
     { class: "group" },
     el("div", { class: "row" }, el("h3", {}, `${one.open} × ${one.reason} `, el("span", { class: "soft" }, `${one.vendor}, ${one.fingerprint}`)), el("div", { class: "row" }, example, drop)),
     el("p", {}, one.example.detail),
-    el("p", { class: "soft" }, one.fix),
+    fix,
     el("p", { class: "soft" }, "First ", timeNode(one.first_seen), ", last ", timeNode(one.last_seen), `. Newest: event ${one.example.event_id} from ${one.example.source}.`),
     shown,
   );

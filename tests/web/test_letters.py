@@ -1,0 +1,35 @@
+"""Dead letters as the page shows them."""
+
+from streams.web.letters import NO_JSON, _masked
+
+KEY = "key-4711-secret"
+
+
+def test_a_letters_own_words_stay_and_people_in_them_go() -> None:
+    """Reason, place and fix are what one looks for; the record's names are masked everywhere."""
+    letter = {
+        "stage": "deliver",
+        "vendor": "miso",
+        "reason": "rejected",
+        "fingerprint": "h7k2mnpq",
+        "detail": f"customer-77 with {KEY} is unknown",
+        "answer": "422: customer-77, anna@mail.example",
+        "attempts": 2,
+        "source": {"topic": "shop.clicks", "partition": 0, "offset": 7, "timestamp": 1},
+        "record": '{"user_id": "customer-77", "product_id": "p1", "ip": "203.0.113.77"}',
+        "record_bytes": 69,
+    }
+    assert _masked(letter, (KEY,)) == letter | {
+        "detail": "*** with *** is unknown",
+        "answer": "422: ***, ***",
+        "record": {"user_id": "cu…", "product_id": "p1", "ip": "203.0.113.0"},
+    }
+
+
+def test_what_is_no_json_is_not_shown() -> None:
+    """Nobody can tell what in it is whose; the terminal shows it to who may read the topic."""
+    for record in ('{"ip": "203.0.113.77", broken', {"base64": "AAAA"}):
+        assert _masked({"reason": "invalid_json", "record": record}, ()) == {
+            "reason": "invalid_json",
+            "record": NO_JSON,
+        }
