@@ -7,24 +7,17 @@ One module, though a long one: which strand goes next depends on everything that
 """
 
 import asyncio
-import logging
-from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from http import HTTPStatus
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
-from streams.core.batching import Batcher, MicroBatch
+from streams.core.batching import Batcher
 from streams.core.control import Will
-from streams.core.outcome import Fate, SkipReason, Verdict
+from streams.delivery.attempts import Attempts, Desk, ignore
 from streams.delivery.held import Held
 from streams.delivery.lanes import Lane
-from streams.delivery.line import Guard, LetAll, Line, Sender, Talk
-from streams.delivery.retry import obeyed, wait_seconds
-from streams.delivery.runs import Runs
+from streams.delivery.line import Guard, LetAll, Line, Sender
 from streams.delivery.strand import Item, Strand, strand_number
 from streams.vendors.base import Vendor
-
-log = logging.getLogger("streams.delivery")
 
 CLOSE_SECONDS = 30.0
 """So long a rebalance waits for a vendor that hangs; then the request counts as unanswered."""
@@ -32,29 +25,6 @@ ANSWERED_BY_THEN_SECONDS = 30.0
 """After this long a vendor has finished a request that a dead worker left behind."""
 LONGEST_REQUEST_SECONDS = 900.0
 """With its turn in the quota and all its questions; what takes longer never ends."""
-LOOK_AGAIN_SECONDS = 0.1
-"""How soon events are looked at again whose visitors' rows are not recent enough."""
-
-
-class Desk(Protocol):
-    """Who keeps the outcomes: writes receipts and dead letters, then settles."""
-
-    def accepted(self, items: tuple[Item, ...], verdict: Verdict) -> Awaitable[None] | None:
-        """Keep that the vendor took these events.
-
-        Return what to wait for before their strand goes on: a request that begins before the last
-        one's receipts are kept is one more that a crash could repeat.
-        """
-
-    def rejected(self, item: Item, words: str, verdict: Verdict) -> None:
-        """Keep that the vendor refused this event, in its own words."""
-
-    def skipped(self, items: tuple[Item, ...], verdict: Verdict) -> None:
-        """Keep that these events are not sent, for the verdict's named reason."""
-
-
-def _ignore(run: str, why: str) -> None:
-    """Let a run go on whatever the vendor says of it."""
 
 
 class Courier:
@@ -72,7 +42,7 @@ class Courier:
         on_defect: Callable[[BaseException], None],
         current_settings: Callable[[], Any] | None = None,
         guard: Guard | None = None,
-        on_bad_run: Callable[[str, str], None] = _ignore,
+        on_bad_run: Callable[[str, str], None] = ignore,
     ) -> None:
         """Take the seams; ``current_settings`` reads secrets in files again, at each probe.
 
@@ -80,13 +50,9 @@ class Courier:
         """
         self._vendor = vendor
         self._settings = settings
-        self._desk = desk
         self._clock = clock
-        self._random = random
         self._on_defect = on_defect
         self._guard = guard or LetAll()
-        self._on_bad_run = on_bad_run
-        self._runs = Runs()
         self._strands: dict[int, dict[tuple[bool, int], Strand]] = {}
         """By partition, then by whether it is of redeliveries and by number."""
         self._touched: dict[Strand, None] = {}
@@ -104,6 +70,15 @@ class Courier:
         self._redeliveries_under_way = 0
         self._left_open: dict[tuple[bool, int], int] = {}
         self.line = Line(vendor, settings, sender, clock, current_settings, self._guard)
+        self._attempts = Attempts(
+            vendor,
+            self.line,
+            desk,
+            self._guard,
+            clock=clock,
+            random=random,
+            on_bad_run=on_bad_run,
+        )
 
     # -- what the sink tells
 
@@ -241,7 +216,7 @@ class Courier:
         self._cancel_timer(strand)
         self.line.gate.started()
         self._redeliveries_under_way += strand.is_redelivery
-        task = asyncio.ensure_future(self._deliver(strand, batch))
+        task = asyncio.ensure_future(self._attempts.make(strand, batch))
         self._requests.add(task)
         self._by_partition.setdefault(strand.partition, set()).add(task)
         self._begun_at[strand.partition] = now
@@ -294,98 +269,6 @@ class Courier:
         timer = self._timers.pop(strand, None)
         if timer is not None:
             timer.cancel()
-
-    # -- one request
-
-    async def _deliver(self, strand: Strand, batch: MicroBatch[Item]) -> None:
-        verdict, sent, stopped = await self._talk(strand, batch)
-        for item in batch.positions:
-            item.attempts += sent
-        if verdict is None:
-            for item in batch.positions:
-                item.unclear = item.unclear or bool(sent)
-            self._stop(batch, stopped)
-            strand.cut(batch, set(stopped))
-            return
-        match verdict.fate:
-            case Fate.ACCEPTED:
-                self._note_outcomes(batch.positions, ())
-                kept = self._desk.accepted(batch.positions, verdict)
-                if kept is not None:
-                    await kept
-                if (found := strand.accepted()) is not None:
-                    self._give_up(*found)
-            case Fate.REJECTED:
-                strand.answered()
-                self._sort_out(strand, batch, verdict)
-            case Fate.SKIPPED:
-                strand.answered()
-                self._desk.skipped(batch.positions, verdict)
-                strand.rest(batch, set(range(len(batch))))
-            case _:
-                for item in batch.positions:
-                    item.unclear = item.unclear or verdict.fate is Fate.UNCLEAR
-                strand.again(batch, self._clock() + self._wait(strand, verdict))
-
-    async def _talk(self, strand: Strand, batch: MicroBatch[Item]) -> Talk:
-        """Lead the conversation, as soon as the guard knows what it judges by."""
-        while not self._guard.is_current(strand.partition):
-            if strand.closed or self.line.is_quiet:
-                self.line.gate.nothing_sent()
-                return Talk(None, 0)
-            await asyncio.sleep(LOOK_AGAIN_SECONDS)
-        return await self.line.converse(batch, strand.lane)
-
-    def _sort_out(self, strand: Strand, batch: MicroBatch[Item], verdict: Verdict) -> None:
-        """Give up exactly the refused events; the rest goes again at once."""
-        refused: Mapping[int, str] = verdict.refused
-        if not refused:
-            if len(batch) > 1:
-                if verdict.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-                    strand.split(batch)  # no single event is to blame
-                else:
-                    strand.narrow(batch, verdict)
-                return
-            refused = {0: verdict.detail}
-        self._note_outcomes((), [batch.positions[index] for index in refused])
-        for index, words in refused.items():
-            self._desk.rejected(batch.positions[index], words, verdict)
-        strand.rest(batch, set(refused))
-
-    def _give_up(self, item: Item, verdict: Verdict) -> None:
-        """Give up an event that is left over of a refused request."""
-        self._note_outcomes((), (item,))
-        self._desk.rejected(item, verdict.detail, verdict)
-
-    def _stop(self, batch: MicroBatch[Item], stopped: Mapping[int, SkipReason | None]) -> None:
-        """Give those their outcome that must not be sent any more."""
-        for reason in dict.fromkeys(stopped.values()):
-            of_reason = tuple(batch.positions[n] for n, each in stopped.items() if each is reason)
-            if reason is None:
-                self._guard.pass_over(of_reason)
-            else:
-                self._desk.skipped(of_reason, Verdict(Fate.SKIPPED, skip=reason))
-
-    def _note_outcomes(self, accepted: Sequence[Item], refused: Sequence[Item]) -> None:
-        """Count the vendor's last word on events; the gate looks at live ones only."""
-        first = (*accepted, *refused)[0] if accepted or refused else None
-        if first is None or first.run_id is None:
-            self.line.note_outcomes(accepted=len(accepted), refused=len(refused))
-            return
-        took = Counter(item.run_id for item in accepted)
-        refusals = Counter(item.run_id for item in refused)
-        for run in dict.fromkeys((*took, *refusals)):
-            if run and (why := self._runs.note(run, accepted=took[run], refused=refusals[run])):
-                self._on_bad_run(run, why)
-
-    def _wait(self, strand: Strand, verdict: Verdict) -> float:
-        if verdict.retry_after_seconds is not None:
-            # "Retry-After: 0", or a date that has passed, must not become a hot loop.
-            shortest = wait_seconds(1, self._vendor.retry_waits, self._random)
-            return max(shortest, obeyed(verdict.retry_after_seconds))
-        if verdict.fate is Fate.MISCONFIGURED:
-            return 0.0  # the gate is closed until a probe is answered
-        return wait_seconds(strand.failures + 1, self._vendor.retry_waits, self._random)
 
     # -- a closed gate
 
