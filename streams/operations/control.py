@@ -39,10 +39,10 @@ async def read_wills(settings: Settings) -> dict[str, Will]:
         return dict(said.wills)
 
 
-async def stopped_runs(settings: Settings) -> frozenset[str]:
-    """Return the runs that are stopped; raises SetupError where it cannot be read."""
+async def stopped_runs(settings: Settings) -> frozenset[tuple[str, str]]:
+    """Return vendor and run id of what is stopped; raises SetupError where it cannot be read."""
     wills = await read_wills(settings)
-    return frozenset(run for will in wills.values() for run in will.stopped_runs)
+    return frozenset((vendor, run) for vendor, will in wills.items() for run in will.stopped_runs)
 
 
 async def set_paused(settings: Settings, vendor: str, paused: bool) -> Will:

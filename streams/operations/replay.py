@@ -63,9 +63,9 @@ class ReplayJob:
         self._rows = new_rows(settings, vendors, run.asked)
         self._numbers = {tp.partition for tp in window.stops}
         await self._rows.follow(reader, tell, self._numbers)
-        stopped = await stopped_runs(settings)
+        passed_over = await stopped_runs(settings) | {(vendor, run.run_id) for vendor in vendors}
         self._past = await read_past(
-            reader, settings.topics, vendors, window, tell, passed_over=stopped | {run.run_id}
+            reader, settings.topics, vendors, window, tell, passed_over=passed_over
         )
 
     async def work(self, part: Part, reader: LogReader) -> Work:
@@ -209,9 +209,12 @@ async def _refresh(settings: Settings, store: RunStore, runs: Sequence[Run]) -> 
     old = [run for run in runs if not has_process(run, now_ms) and _is_open(run)]
     if not old:
         return
+    stopped = await stopped_runs(settings)
     async with connect(settings.kafka) as reader:
         for run in old:
             for part in run.parts:
+                if part.state == RUNNING and (part.vendor, run.run_id) in stopped:
+                    part.state = STOPPED
                 await _refresh_part(settings, reader, run, part)
             if run.state != RUNNING and run.ended_at is None:
                 run.end(utc_text(now_ms))

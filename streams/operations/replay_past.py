@@ -159,12 +159,12 @@ async def read_past(
     tell: Tell,
     *,
     receipts_to_ms: int | None = None,
-    passed_over: Collection[str] = (),
+    passed_over: Collection[tuple[str, str]] = (),
 ) -> Past:
     """Read what enrichment and the sinks have left about a window's records.
 
     With ``receipts_to_ms`` no receipt of that Kafka time or later is looked for. ``passed_over``
-    are runs of which nothing waits: those that were stopped, and the one that asks.
+    are vendors and runs of which nothing waits: those that were stopped, and the one that asks.
 
     The window's stops were taken before; the order of the requests here is what makes it right
     while the relay runs: whatever a commit has passed, its traces lie below an end taken later.
@@ -202,7 +202,7 @@ async def read_past(
                 run_id = (headers.get("run-id") or b"").decode("utf-8", "replace")
                 if tp.topic != names[1]:
                     past.wait(vendor, source)
-                elif run_id not in passed_over:
+                elif (vendor, run_id) not in passed_over:
                     past.wait_again(vendor, source, run_id)
         async for _, records in reader.read(starts, receipt_ends, tell):
             past.take(vendor, [record.value for record in records])

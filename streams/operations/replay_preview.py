@@ -157,7 +157,7 @@ async def _look(
     rows: Rows,
     tell: Tell,
     now_ms: int,
-    stopped: Collection[str],
+    stopped: Collection[tuple[str, str]],
     receipts_to_ms: int | None = None,
 ) -> None:
     """Count every record of the window."""
@@ -222,7 +222,7 @@ async def _sample(
     tell: Tell,
     now_ms: int,
     begun: float,
-    stopped: Collection[str],
+    stopped: Collection[tuple[str, str]],
 ) -> None:
     found.sampled = True
     found.records = window.usual_records

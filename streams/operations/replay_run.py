@@ -34,7 +34,7 @@ KEEP_SECONDS = 1.0
 FOLLOW_SECONDS = 5.0
 """How often the tables are brought up to date: they are as old as an event may find them."""
 PASS_OVER_SECONDS = 10.0
-"""How long a stopped run waits for the sinks to pass over what it wrote."""
+"""How long a run waits for a sink to pass over what it stopped, or to say that it did."""
 
 Watch = Callable[[Run], None]
 """Called with the run whenever its record was kept."""
@@ -231,15 +231,20 @@ class _Clerk:
             runner.changed.set()
             is_passed = runner.is_passed()
             if runner.is_stopped:
-                limit = self._give_up_at.setdefault(
-                    part.vendor, time.monotonic() + PASS_OVER_SECONDS
-                )
-                if is_passed or time.monotonic() > limit:
+                if is_passed or self._has_waited(f"stop {part.vendor}"):
                     part.state = STOPPED
                     await self._close(runner, is_passed)
             elif part.all_written and is_passed:
-                part.state = DONE
-                await self._close(runner, True)
+                settled = self._settled[part.vendor]
+                await settled.follow(self._reader, _silent)
+                # A sink that stops a run by itself passes over the rest before it can say so.
+                if settled.events >= part.sent or self._has_waited(f"word {part.vendor}"):
+                    part.state = DONE
+                    await self._close(runner, True)
+
+    def _has_waited(self, what: str) -> bool:
+        limit = self._give_up_at.setdefault(what, time.monotonic() + PASS_OVER_SECONDS)
+        return time.monotonic() > limit
 
     async def _close(self, runner: PartRunner, is_over: bool) -> None:
         settled = self._settled[runner.part.vendor]

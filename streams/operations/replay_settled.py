@@ -72,6 +72,11 @@ class Settled:
         """Return whether the event of this raw record (``topic/partition``, offset) is settled."""
         return offset in self._known.get(place, ())
 
+    @property
+    def events(self) -> int:
+        """How many events of the run the sink has settled."""
+        return sum(self._counts.values())
+
     def receipt(self, part: Part, *, is_over: bool, unread: int = 0) -> Receipt:
         """Return what became of the run's events until now.
 
@@ -86,7 +91,7 @@ class Settled:
                 refused[reason] += count
             else:
                 skipped[reason] += count
-        open_ = part.sent - sum(self._counts.values())
+        open_ = part.sent - self.events
         if is_over and part.state != STOPPED and open_ > 0:
             # Passed, and without a receipt: deleted by retention before the sink read it.
             skipped["expired"] += open_

@@ -109,7 +109,7 @@ class ResendJob:
         self._gone: set[tuple[TopicPartition, int]] = set()
         """Sources of letters about no vendor of which nothing could be judged."""
         self._unwritten: set[str] = set()
-        self._own: frozenset[str] = frozenset()
+        self._own = ""
         """The run's id, once there is one."""
 
     async def begin(self, settings: Settings, run: Run, reader: LogReader, tell: Tell) -> None:
@@ -117,7 +117,7 @@ class ResendJob:
 
         What it wrote before is known from the redelivery topics, from where the run began.
         """
-        self._own = frozenset({run.run_id})
+        self._own = run.run_id
         found = await find_letters(
             settings, selection_of(run.asked), closed_by=run.run_id, tell=tell
         )
@@ -149,9 +149,9 @@ class ResendJob:
         self._numbers = {tp.partition for tp in self._partitions}
         self._rows: Rows = new_rows(settings, vendors, asked)
         await self._rows.follow(reader, tell, self._numbers)
-        stopped = await stopped_runs(settings)
+        passed_over = await stopped_runs(settings) | {(vendor, self._own) for vendor in vendors}
         self._past: Past = await read_past(
-            reader, settings.topics, vendors, window, tell, passed_over=stopped | self._own
+            reader, settings.topics, vendors, window, tell, passed_over=passed_over
         )
 
     async def work(self, part: Part, reader: LogReader) -> Work:

@@ -166,6 +166,18 @@ async def test_a_window_is_replayed_to_the_millisecond_beside_live_traffic_and_t
         assert report.vendors[0].accepted == 806
         assert Counter(Counter(pipeline.stored()).values()) == {1: 806}
 
+        # What the vendor refuses stops its own run; what was accepted stays accepted.
+        pipeline.sandbox.faults.set(Fault(kind=FaultKind.REFUSE))
+        bad = await replayed(pipeline, asked(whole.from_ms or 0, whole.to_ms or 0, again=True))
+        (part,) = bad.parts
+        assert part.receipt is not None
+        assert (part.state, part.receipt.accepted, part.receipt.balanced) == ("stopped", 0, True)
+        assert part.receipt.passed_over > 0
+        assert sum(part.receipt.refused.values()) >= 20
+        assert "miso refused most of what came" in (bad.problem or "")
+        assert (await pipeline.settled(806)).vendors[0].accepted == 806
+        pipeline.sandbox.faults.clear()
+
         # The beginning of the window is deleted.
         (first,) = [r for r in await pipeline.read(pipeline.topics.clicks) if b'"first"' in r.value]
         tp = TopicPartition(first.topic, first.partition)
