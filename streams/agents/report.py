@@ -86,13 +86,17 @@ class Reporter:
         if consumer is None or consumer._thread._consumer is None or not self._produces():
             return ["The broker is not reached yet."]
         if (rows := self.recovering_rows()) is not None:
-            return [f"Tables are being read: {rows:,} rows remain."]
+            return [f"Tables are being read: {rows:,} rows remain{self._recovery_ends()}."]
         recovery = app.tables._recovery
         if recovery is None or not recovery.completed.is_set():
             return ["No partitions are assigned yet."]
         if app.rebalancing:
             return ["The group is rebalancing."]
         return []
+
+    def _recovery_ends(self) -> str:
+        seconds = self.app.consumer.recovery.remaining_seconds(self._clock())
+        return "" if seconds is None else f", about {max(1.0, seconds):,.0f} s"
 
     def recovering_rows(self) -> int | None:
         """Return how many rows of tables are still to be read; None where none are being read."""

@@ -145,6 +145,8 @@ class Recovery:
     def __init__(self, app: Any) -> None:
         self._app = app
         self._current_at: dict[TP, float] = {}
+        self._first_look: tuple[float, int] | None = None
+        """When (s) somebody first asked what remains of this recovery, and what did then."""
 
     def table_of(self, tp: TP) -> TopicTable | None:
         """Return the table that reads this partition, if one does."""
@@ -194,3 +196,17 @@ class Recovery:
         if recovery is None or not recovery.in_recovery:
             return 0
         return max(0, int(recovery.active_remaining_total()))
+
+    def remaining_seconds(self, now: float) -> float | None:
+        """Return how long recovery goes on at the pace so far; None where that is not known yet.
+
+        ``now`` in seconds of a clock that only grows.
+        """
+        rows = self.remaining_rows()
+        if not rows:
+            self._first_look = None
+            return None
+        if self._first_look is None or rows > self._first_look[1]:
+            self._first_look = now, rows
+        since, before = self._first_look
+        return rows * (now - since) / (before - rows) if before > rows else None

@@ -31,6 +31,7 @@ def table(kind: type[TopicTable]) -> Any:
     made: Any = object.__new__(kind)
     made._topic_name, made._admit = "shop.users", admit
     made.rows, made.forgotten, made.malformed_keys, made.rows_applied = {}, {}, set(), 0
+    made.on_row = None
     if kind is GlobalTopicTable:
         made.by_key, made._on_change = {}, None
     return made
@@ -98,6 +99,10 @@ class FakeRecovery:
         """Whether any table has something to read."""
         return any(self.active_offsets[tp] < end for tp, end in self.active_highwaters.items())
 
+    def active_remaining_total(self) -> int:
+        """How many offsets are still to be read."""
+        return sum(end - self.active_offsets[tp] for tp, end in self.active_highwaters.items())
+
 
 TABLE = TP("shop.users", 0)
 
@@ -154,3 +159,17 @@ def test_a_position_says_nothing_while_fetched_rows_are_not_applied() -> None:
     _, fake, recovery = recovering(5)
     recovery.maybe_end({})
     assert fake.ended == 0
+
+
+def test_the_remaining_time_is_that_of_the_pace_so_far() -> None:
+    """Unknown at the first look, and over with the recovery; the next one is timed anew."""
+    _, fake, recovery = recovering(999)
+    assert recovery.remaining_seconds(10.0) is None
+    fake.active_offsets[TABLE] = 249
+    assert recovery.remaining_seconds(15.0) == 15.0
+    fake.active_offsets[TABLE] = 999
+    assert recovery.remaining_seconds(30.0) is None
+    fake.active_offsets[TABLE] = 499
+    assert recovery.remaining_seconds(40.0) is None
+    fake.active_offsets[TABLE] = 749
+    assert recovery.remaining_seconds(44.0) == 4.0
