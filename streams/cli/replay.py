@@ -127,6 +127,7 @@ def _preview_and_run(
     from streams.operations.replay import ReplayJob, start_run
     from streams.operations.replay_counts import warnings_for
     from streams.operations.replay_preview import preview
+    from streams.operations.replay_sinks import sink_remarks
 
     quiet_logs(settings)
     with reading_progress() as tell:
@@ -137,6 +138,8 @@ def _preview_and_run(
         return
     shown = [*preview_lines(seen, local_zone())]
     warnings = [words for counts in seen.vendors for words in warnings_for(counts)]
+    if seen.would_send:
+        warnings += asyncio.run(sink_remarks(settings, vendors))
     show_preview(
         shown, counts_table(settings, seen.vendors, asked.rate), warnings, not only_preview
     )

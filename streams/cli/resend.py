@@ -46,6 +46,7 @@ def resend(
     from streams.core.runs import Asked
     from streams.operations.replay import start_run
     from streams.operations.replay_counts import counts_json, warnings_for
+    from streams.operations.replay_sinks import sink_remarks
     from streams.operations.resend import ResendJob, preview_resend
     from streams.settings import load_settings
 
@@ -71,6 +72,9 @@ def resend(
         return
     if seen.vendors:
         warnings = [words for counts in seen.vendors for words in warnings_for(counts)]
+        if seen.would_send:
+            sending = [counts.vendor for counts in seen.vendors if counts.sent]
+            warnings += asyncio.run(sink_remarks(settings, sending))
         table = counts_table(settings, seen.vendors, rate)
         show_preview(_lines(seen), table, warnings, not only_preview)
     else:

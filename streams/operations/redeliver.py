@@ -64,6 +64,7 @@ def window_around(
     times = [letter.first_ms for offsets in letters.values() for letter in offsets.values()]
     return Window(
         from_ms=min(times, default=0),
+        earliest_ms=min(times, default=0),
         to_ms=2**62,
         starts={tp: min(offsets) for tp, offsets in letters.items()},
         stops={tp: max(offsets) + 1 for tp, offsets in letters.items()},

@@ -193,7 +193,7 @@ async def read_past(
         if receipts_to_ms is not None:
             late = await reader.starts(receipts, receipts_to_ms)
             receipt_ends = {tp: min(late[tp], end) for tp, end in receipt_ends.items()}
-        early = await reader.starts(receipts, window.from_ms - SKEW_MS)
+        early = await reader.starts(receipts, max(0, window.earliest_ms - SKEW_MS))
         starts = {tp: min(early[tp], receipt_ends[tp]) for tp in receipts}
         async for tp, records in reader.read(open_from, ends, tell):
             for record in records:

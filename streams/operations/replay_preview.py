@@ -252,6 +252,7 @@ async def _block_window(reader: LogReader, window: Window, block: Block) -> Wind
     return Window(
         from_ms=min(times),
         to_ms=max(times) + 1,
+        earliest_ms=min(times),
         starts={tp: block.start},
         stops={tp: block.end},
         usual_ends={tp: block.end},

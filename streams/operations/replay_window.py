@@ -14,6 +14,8 @@ from streams.operations.log_reader import LogReader, Offsets
 
 LOOKED_AT_BEYOND = 2_000_000
 """Records after the window that are looked at for late ones of it, over all partitions."""
+NEIGHBOURS = 200
+"""Records at a partition's beginning of the window whose times are compared."""
 LATE_MS = 24 * 60 * 60 * 1000
 """Where there are more of them: how late a record of the window may have been written."""
 
@@ -30,6 +32,8 @@ class Window:
     usual_ends: Offsets = field(default_factory=dict)
     """Where the first record that is not earlier than the window's end lies."""
     log_starts: Offsets = field(default_factory=dict)
+    earliest_ms: int = 0
+    """About when the first of these records was written: receipts about them are no older."""
     late_ms: int | None = None
     """How late a record may lie to be found; None: however late."""
     cut: list[TopicPartition] = field(default_factory=list)
@@ -48,6 +52,28 @@ class Window:
     def read_records(self) -> int:
         """How many offsets are looked at."""
         return sum(self.stops[tp] - start for tp, start in self.starts.items())
+
+
+async def _earliest_ms(reader: LogReader, window: Window) -> int:
+    """Return the earliest Kafka time at the window's beginning.
+
+    The record with which it begins may be one of a producer whose clock is hours ahead; those
+    that follow it in the log were written later, and say when.
+    """
+    ends = {
+        tp: min(start + NEIGHBOURS, window.stops[tp])
+        for tp, start in window.starts.items()
+        if start < window.stops[tp]
+    }
+    starts = {tp: window.starts[tp] for tp in ends}
+    earliest = window.from_ms
+    async for _, records in reader.read(starts, ends, _silent):
+        earliest = min([earliest, *(record.timestamp for record in records)])
+    return max(0, earliest)
+
+
+def _silent(_topic: str, _read: int, _total: int) -> None:
+    pass
 
 
 async def find_window(
@@ -82,6 +108,7 @@ async def find_window(
         window.late_ms = LATE_MS
         late = await reader.starts(tps, to_ms + LATE_MS)
         window.stops = {tp: max(window.usual_ends[tp], min(late[tp], ends[tp])) for tp in tps}
+    window.earliest_ms = await _earliest_ms(reader, window)
     # Retention deletes the oldest: where it has, and the log now begins inside the window, there
     # may have been more.
     window.cut = [
