@@ -11,7 +11,7 @@ from aiohttp import web
 from streams.core.errors import SettingsError, SetupError
 from streams.settings import is_loopback
 from streams.web.login import STYLE_HASH, login_page
-from streams.web.session import COOKIE, SESSION_SECONDS, Patience, Sessions
+from streams.web.session import SESSION_SECONDS, Patience, Sessions
 
 log = logging.getLogger("streams.web")
 
@@ -73,7 +73,7 @@ class Guard:
             return _form("That is not the token.")
         response = web.Response(status=303, headers={"Location": "/"})
         response.set_cookie(
-            COOKIE,
+            self._sessions.cookie,
             self._sessions.begin(self._wall()),
             max_age=SESSION_SECONDS,
             path="/",
@@ -85,10 +85,11 @@ class Guard:
 
     async def logout(self, request: web.Request) -> web.StreamResponse:
         """End the session."""
-        if self._sessions is not None:
-            self._sessions.end(request.cookies.get(COOKIE, ""))
         response = web.Response(status=303, headers={"Location": "/"})
-        response.del_cookie(COOKIE, path="/", httponly=True, samesite="Strict")
+        if self._sessions is not None:
+            name = self._sessions.cookie
+            self._sessions.end(request.cookies.get(name, ""))
+            response.del_cookie(name, path="/", httponly=True, samesite="Strict")
         return response
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -134,7 +135,7 @@ class Guard:
                 return refusal(403, "Set STREAMS_WEB_TOKEN to change anything from here.")
             return None
         now, address = self._wall(), _address(request)
-        if self._sessions.holds(request.cookies.get(COOKIE, ""), now):
+        if self._sessions.holds(request.cookies.get(self._sessions.cookie, ""), now):
             if (
                 changes
                 and request.path.startswith("/api/")

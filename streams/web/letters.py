@@ -13,6 +13,7 @@ from streams.core.times import utc_text
 from streams.operations.dead_letters import drop_letters, find_letters, read_whole
 from streams.operations.dead_letters_book import Group, Letter, Selection, group
 from streams.settings import Settings
+from streams.web.apart import apart
 from streams.web.guard import refusal
 
 DEFAULT_HOURS = 7 * 24
@@ -63,7 +64,8 @@ class Letters:
         def take(_letter: Letter, value: bytes) -> None:
             shown.append(_masked(msgspec.json.decode(value), self._secrets()))
 
-        await read_whole(self._settings, [one.example for one in group(found)[:1]], take)
+        newest = [one.example for one in group(found)[:1]]
+        await apart(lambda: read_whole(self._settings, newest, take))
         if not shown:
             return refusal(404, "There is no open dead letter of this cause any more.")
         return web.json_response({"letter": shown[0]})
@@ -79,9 +81,8 @@ class Letters:
         if found is None:
             return _busy()
         at = utc_text(self._wall_ms())
-        dropped = await drop_letters(
-            self._settings, [letter for letter in found if letter.last_ms <= until], at=at
-        )
+        seen = [letter for letter in found if letter.last_ms <= until]
+        dropped = await apart(lambda: drop_letters(self._settings, seen, at=at))
         return web.json_response({"dropped": len(dropped.letters), "gone": dropped.gone})
 
     async def _find(self, selection: Selection) -> list[Letter] | None:
@@ -89,7 +90,7 @@ class Letters:
         if self._one_at_a_time.locked():
             return None
         async with self._one_at_a_time:
-            return (await find_letters(self._settings, selection)).open
+            return (await apart(lambda: find_letters(self._settings, selection))).open
 
     def _shown(self, one: Group) -> dict[str, Any]:
         shown = one.to_json()

@@ -14,6 +14,7 @@ from streams.operations.replay_store import has_process, list_runs
 from streams.settings import Settings
 from streams.vendors import VENDORS
 from streams.web import words
+from streams.web.apart import apart
 from streams.web.guard import refusal
 
 SHOWN_RUNS = 20
@@ -34,7 +35,7 @@ class Replays:
         async with self._one_at_a_time:
             # Bringing receipts up to date writes them down: without a token nothing is written.
             look = refreshed_runs if self._settings.web.token else list_runs
-            found = await look(self._settings)
+            found = await apart(lambda: look(self._settings))
         newest = sorted(found, key=lambda run: run.run_id, reverse=True)[:SHOWN_RUNS]
         now_ms = self._wall_ms()
         return web.json_response(

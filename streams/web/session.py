@@ -9,7 +9,6 @@ import secrets
 from collections import OrderedDict
 
 SESSION_SECONDS = 12 * 60 * 60
-COOKIE = "streams_session"
 
 TRIES = 5
 """Wrong tries from one address before it has to wait."""
@@ -25,6 +24,9 @@ class Sessions:
         self._token = token.encode()
         self._key = hmac.digest(self._token, b"streams web session", "sha256")
         self._ended: OrderedDict[str, None] = OrderedDict()
+        # Ports share their host's cookies: two installations on one must not end each other's.
+        self.cookie = f"streams_session_{hmac.digest(self._key, b'cookie', 'sha256').hex()[:8]}"
+        """The cookie's name."""
 
     def is_token(self, given: str) -> bool:
         """Return whether this is the token, taking the same time whatever it is."""

@@ -195,9 +195,14 @@ def _enrich(alive: Sequence[WorkerSnapshot]) -> dict[str, Any]:
 
 
 _JOINS = (
-    ("user", "without_user", "without a user id", "no user row, and the event names no user"),
-    ("product", "without_product", "without a product row", "shop.products has none for it"),
-    ("sku", "without_sku", "without any SKU", "these go to no vendor"),
+    ("user", "without_user", "without a user id", "No user row, and the event names no user"),
+    (
+        "product",
+        "without_product",
+        "without a product row",
+        "shop.products has none for their product",
+    ),
+    ("sku", "without_sku", "without any SKU", "These go to no vendor"),
 )
 
 

@@ -209,7 +209,7 @@ async function act(button, vendor) {
 
 function showJoin(join, enrich) {
   setText(at("join-said"), `Of ${join.events} events that enrichment read since it started:`);
-  keep(at("join"), join.rows, (row) => row.title, (row) => el("div", { title: row.hint }, el("p", { class: "top" }, el("span", {}, row.title), el("b")), el("div", { class: "bar" }, el("div")), el("ul")), (node, row) => {
+  keep(at("join"), join.rows, (row) => row.title, (row) => el("div", {}, el("p", { class: "top" }, el("span", {}, row.title), el("b")), el("div", { class: "bar" }, el("div")), el("p", { class: "notes" }, `${row.hint}.`), el("ul")), (node, row) => {
     setText(node.querySelector("b"), `${row.share} (${row.count})`);
     node.querySelector(".bar > div").style.width = `${100 * row.part}%`;
     redraw(node.querySelector("ul"), row.examples, () => node.querySelector("ul").replaceChildren(...row.examples.map((text) => el("li", {}, text))));
@@ -228,18 +228,28 @@ const NUMBERS = new Set([2, 3, 4, 5]);
 const workerRow = () => el("tr", {}, ...COLUMNS.map((title, index) => el("td", { "data-label": title, class: NUMBERS.has(index) ? "n" : null })));
 
 function updateWorker(row, worker) {
-  redraw(row, worker, () => {
-    const [name, state, partitions, rate, waiting, memory, since, version] = row.children;
-    name.replaceChildren(el("b", {}, worker.stage), ` slot ${worker.slot}`, el("div", { class: "soft" }, `${worker.host}, pid ${worker.pid}`));
-    state.replaceChildren(el("span", { class: `tone is-${worker.state}` }, worker.state === "ready" ? "ready" : worker.doing));
-    partitions.replaceChildren(el("span", { title: worker.partition_list }, worker.partitions));
-    setText(rate, worker.rate);
-    setText(waiting, worker.waiting);
-    setText(memory, worker.memory);
-    since.replaceChildren(timeNode(worker.started));
-    version.replaceChildren(el("span", { title: worker.versions }, worker.version));
+  const [name, state, partitions, rate, waiting, memory, since, version] = row.children;
+  redraw(name, [worker.host, worker.pid, worker.partition_list, worker.versions], () => {
+    const isOpen = name.querySelector("details")?.open;
+    name.replaceChildren(el("b", {}, worker.stage), ` slot ${worker.slot}`, more(worker, isOpen));
   });
+  redraw(state, [worker.state, worker.doing], () => state.replaceChildren(el("span", { class: `tone is-${worker.state}` }, worker.doing)));
+  redraw(since, worker.started, () => since.replaceChildren(timeNode(worker.started)));
+  setText(partitions, worker.partitions);
+  setText(rate, worker.rate);
+  setText(waiting, worker.waiting);
+  setText(memory, worker.memory);
+  setText(version, worker.version);
 }
+
+const more = (worker, isOpen) =>
+  el(
+    "details",
+    { class: "more", open: isOpen },
+    el("summary", {}, `${worker.host}, pid ${worker.pid}`),
+    el("p", { class: "soft" }, worker.partition_list || "no partitions"),
+    el("p", { class: "soft" }, worker.versions),
+  );
 
 document.addEventListener("redraw", () => last && show());
 document.addEventListener("keydown", (event) => {
