@@ -162,6 +162,7 @@ class Reporter:
     async def publish(self) -> None:
         """Write a snapshot about once a second, for as long as the worker lives."""
         while True:
+            await self._look_at_ends()
             self._sample()
             if self._produces():
                 try:
@@ -174,6 +175,16 @@ class Reporter:
                 except Exception as error:
                     log.warning("the status could not be written: %r", error)
             await asyncio.sleep(PUBLISH_SECONDS)
+
+    async def _look_at_ends(self) -> None:
+        """Learn how much waits where nothing is fetched; what was known before stays meanwhile."""
+        consumer = self.app._consumer
+        if consumer is None or consumer._thread._consumer is None:
+            return
+        try:
+            await consumer.look_at_ends()
+        except Exception as error:
+            log.warning("how much waits could not be read: %r", error)
 
     def _sample(self) -> None:
         """Look once at what only its change over time says."""

@@ -33,7 +33,11 @@ def lag(consumer: Consumer) -> dict[TP, int]:
     for tp, ledger in consumer.ledgers.items():
         if tp not in assigned:
             continue
-        end = consumer.highwater(tp)
+        # What a fetch told grows old where nothing is fetched: behind a vendor that is down.
+        known = [
+            at for at in (consumer.highwater(tp), consumer.known_ends.get(tp)) if at is not None
+        ]
+        end = max(known, default=None)
         settled = ledger.committable()
         if settled is None:
             settled = consumer.settled_at_start(tp)

@@ -52,6 +52,8 @@ class Consumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self.ledgers: dict[TP, Ledger] = {}
         self.recovery = Recovery(self.app)
+        self.known_ends: dict[TP, int] = {}
+        """Where logs ended that are not fetched for want of room, when somebody last looked."""
         self._stash: dict[TP, deque[Record]] = {}
         self._next_offset: dict[TP, int] = {}
         self._committed: dict[TP, tuple[int, str]] = {}
@@ -118,6 +120,14 @@ class Consumer(driver.Consumer):
     def _has_room(self, tp: TP) -> bool:
         stash = self._stash.get(tp)
         return stash is None or len(stash) < self.app.stash_records
+
+    async def look_at_ends(self) -> None:
+        """Learn how long the logs are of which nothing is fetched now: fetches tell of no others.
+
+        Raises KafkaError or TimeoutError for a broker that is away.
+        """
+        full = [tp for tp in self._stash if not self._has_room(tp)]
+        self.known_ends = await self._thread.log_ends(full) if full else {}
 
     async def _stash_records(self, tp: TP, records: list[Record]) -> None:
         expected = self._next_offset.get(tp)

@@ -18,6 +18,9 @@ from streams.engine.failure import SERVICE_LOG, FencedError
 FETCH_MAX_WAIT_MS = 50
 """A busy partition waits for the idle ones' long poll; Faust's 1,500 ms halves the throughput."""
 
+ENDS_SECONDS = 2.0
+"""What a look at the logs' ends may take: it is for people only."""
+
 
 class FencedInstanceIdError(aiokafka.errors.BrokerResponseError):
     """Another consumer joined with the same instance id (aiokafka does not know this code)."""
@@ -176,6 +179,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 log_end=ends[key],
             )
         return found
+
+    async def log_ends(self, tps: Iterable[TP]) -> dict[TP, int]:
+        """Return where these logs end; KafkaError or TimeoutError where the broker is away."""
+        return await self.call_thread(self._log_ends, tuple(tps))  # type: ignore[no-any-return]
+
+    async def _log_ends(self, tps: tuple[TP, ...]) -> dict[TP, int]:
+        # In time: whoever waits here takes one of the thread's two turns.
+        asked = self._ensure_consumer().end_offsets([TopicPartition(*tp) for tp in tps])
+        ends = await asyncio.wait_for(asked, ENDS_SECONDS)
+        return {TP(*tp): end for tp, end in ends.items()}
 
     async def seek_all(self, offsets: Mapping[TP, int]) -> None:
         """Set the positions; what was fetched ahead is thrown away."""
