@@ -142,6 +142,8 @@ class Outage:
         self._phase = "settling"
         await self._until(lambda: all(self._state(v) == "parked" for v in DOWN), "parking")
         self.outcome.waiting.append({vendor: self._waits(vendor) for vendor in DOWN})
+        if min(self.outcome.waiting[-1].values()) < self._options.events:
+            raise SystemExit(f"more waits than the workers say: {self.outcome.waiting[-1]}")
         self.outcome.states.append({vendor: self._state(vendor) for vendor in STAGES[1:]})
         say(f"round {number}: {self.outcome.waiting[-1]} wait, {self.outcome.states[-1]}")
         await self._measured("waiting", window)
