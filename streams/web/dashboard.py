@@ -123,8 +123,15 @@ class Dashboard:
     ) -> None:
         self._sampled_at = now
         self._samples += 1
-        rates = [w.snapshot.rate for w in workers if w.snapshot.stage == ENRICH and not w.is_stale]
-        self._history.sample(self._wall_ms(), sum(rates), vendors)
+        enrich = [w.snapshot for w in workers if w.snapshot.stage == ENRICH and not w.is_stale]
+        self._history.sample(self._wall_ms(), sum(one.rate for one in enrich), vendors)
+        # What was deleted is known once partitions are assigned: not of a worker that starts.
+        if enrich and all(one.ready for one in enrich):
+            total = sum(number for one in enrich for number in one.expired.values())
+            self._history.note_expired(ENRICH, total)
+        for vendor in vendors:
+            if vendor.workers and not vendor.not_ready:
+                self._history.note_expired(vendor.key, vendor.expired)
         self._curves = _encode(self._history.to_json())
 
     def _workers(self) -> list[WorkerStatus]:

@@ -21,6 +21,7 @@ class History:
         self._raw: deque[float] = deque(maxlen=SAMPLES)
         self._vendors: dict[str, dict[str, deque[float | None]]] = {}
         self._recent: dict[str, deque[tuple[float, int]]] = {}
+        self._expired: dict[str, deque[int]] = {}
 
     def note_waiting(self, now: float, vendor: str, waiting: int) -> None:
         """Take how many events wait now, about once a second, for the trend."""
@@ -39,6 +40,19 @@ class History:
             return None
         (first, before), (last, after) = recent[0], recent[-1]
         return (before - after) / (last - first)
+
+    def note_expired(self, stage: str, total: int) -> None:
+        """Take, with each sample, how many records retention has ever deleted unread.
+
+        The total may dip while partitions move between workers; that takes nothing back.
+        """
+        points = self._expired.setdefault(stage, deque(maxlen=SAMPLES))
+        points.append(max(total, points[-1] if points else 0))
+
+    def expired_lately(self, stage: str) -> int:
+        """Return how many were deleted within the hour, as far as it was looked at."""
+        points = self._expired.get(stage)
+        return points[-1] - points[0] if points else 0
 
     def sample(self, now_ms: int, raw_rate: float, vendors: Iterable[VendorSummary]) -> None:
         """Take a point of each curve."""

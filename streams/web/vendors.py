@@ -61,7 +61,9 @@ class VendorSummary:
     causes: list[Cause] = field(default_factory=list)
     requests: list[LastRequest] = field(default_factory=list)
     expired: int = 0
-    notes: list[str] = field(default_factory=list)
+    """Events that retention ever deleted before they were read."""
+    expired_lately: int = 0
+    """Of these, within the hour."""
     shrinking_rate: float | None = None
     """By how many events a second what waits has become less over the last minute."""
 
@@ -189,7 +191,7 @@ def sentence(vendor: VendorSummary, key_place: str) -> Words:
         said.append(f" {words.count(redelivery.events, 'redelivery', 'redeliveries')} wait behind.")
     if vendor.expired:
         said.append(
-            f" Retention deleted {words.count(vendor.expired, 'event')} before they were read."
+            f" Retention has deleted {words.count(vendor.expired, 'event')} unread until now."
         )
     if vendor.gone:
         said.append(f" {words.count(vendor.gone, 'worker')} stopped speaking.")
@@ -208,7 +210,7 @@ def _running(vendor: VendorSummary) -> str:
 
 
 def _nothing_lost(vendor: VendorSummary) -> str:
-    return "" if vendor.expired else " Nothing is lost."
+    return "" if vendor.expired_lately else " Nothing is lost."
 
 
 def _advice(status: VendorStatus, why: str, key_place: str) -> str:

@@ -13,13 +13,24 @@ GOOD, LOOK, BAD = "good", "look", "bad"
 
 
 def verdict(
-    vendors: Sequence[VendorSummary], enrich: Sequence[WorkerStatus], *, enrich_rate: float
+    vendors: Sequence[VendorSummary],
+    enrich: Sequence[WorkerStatus],
+    *,
+    enrich_rate: float,
+    raw_expired: int = 0,
 ) -> dict[str, Any]:
-    """Return the level, the sentence, and the key of the vendor to look at first (or None)."""
+    """Return the level, the sentence, and the key of the vendor to look at first (or None).
+
+    ``raw_expired``: raw events that retention deleted unread within the hour.
+    """
     said: list[tuple[str, Words, str | None]] = []
     if not [worker for worker in enrich if not worker.is_stale]:
         start = "No enrichment worker runs: nothing new reaches any vendor. "
         said.append((BAD, [start, "Start one with `streams worker enrich`."], None))
+    if raw_expired:
+        gone = words.count(raw_expired, "raw event")
+        words_of_loss = f"Within the hour retention deleted {gone} before enrichment read them."
+        said.append((BAD, [words_of_loss], None))
     for level, of_level in ((BAD, _bad), (LOOK, _look)):
         found = [(vendor, text) for vendor in vendors if (text := of_level(vendor))]
         said += [(level, text, vendor.key) for vendor, text in found]
@@ -50,7 +61,7 @@ def _bad(vendor: VendorSummary) -> Words | None:
         return [f"No worker runs for {vendor.name}: its events wait."]
     if vendor.state == "parked" and vendor.status is not None:
         why = words.cause(vendor.name, vendor.status.reason)
-        lost = "" if vendor.expired else " Nothing is lost."
+        lost = "" if vendor.expired_lately else " Nothing is lost."
         waits = words.count(vendor.waiting, "event")
         verb = "waits" if vendor.waiting == 1 else "wait"
         return [
@@ -58,9 +69,11 @@ def _bad(vendor: VendorSummary) -> Words | None:
             words.at(vendor.status.since),
             f": {why} {waits} {verb}.{lost}",
         ]
-    if vendor.expired:
-        gone = words.count(vendor.expired, "event")
-        return [f"{gone} for {vendor.name} were deleted by retention before they were read."]
+    if vendor.expired_lately:
+        gone = words.count(vendor.expired_lately, "event")
+        return [
+            f"Within the hour retention deleted {gone} for {vendor.name} before they were read."
+        ]
     return None
 
 

@@ -65,7 +65,8 @@ def view(
     raw_rate = sum(s.rate for s in alive)
     for vendor in vendors:
         vendor.shrinking_rate = history.shrinking_rate(vendor.key)
-    top = verdict(vendors, enrich, enrich_rate=raw_rate)
+        vendor.expired_lately = history.expired_lately(vendor.key)
+    top = verdict(vendors, enrich, enrich_rate=raw_rate, raw_expired=history.expired_lately(ENRICH))
     if broker_silent_seconds is not None:
         top = silent_broker(broker_silent_seconds)
     return {

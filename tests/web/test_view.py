@@ -22,11 +22,13 @@ NOW = 1_800_000_000_000
 """2027-01-15T08:00Z."""
 
 
-def shown(snapshots: Sequence[WorkerSnapshot], **more: Any) -> dict[str, Any]:
+def shown(
+    snapshots: Sequence[WorkerSnapshot], history: History | None = None, **more: Any
+) -> dict[str, Any]:
     """The view of these workers."""
     workers = StatusBoard({one.worker: one for one in snapshots}).workers(NOW)
     frame = scenes.frame()
-    made = view(frame, workers, summaries(frame, workers), History(), NOW, **more)
+    made = view(frame, workers, summaries(frame, workers), history or History(), NOW, **more)
     json.dumps(made)
     return made
 
@@ -99,14 +101,29 @@ def test_every_state_is_said_in_words(state: Any, level: str, begins: str) -> No
     assert vendor(made, "miso")["can"] == ("resume" if state == "paused" else "pause")
 
 
-def test_what_retention_deleted_is_never_called_safe() -> None:
-    """The sentence says how many are gone instead."""
+def test_what_retention_deletes_is_never_called_safe() -> None:
+    """For an hour it is the news; afterwards it stays a fact about the vendor."""
     status = VendorStatus("parked", NOW, "503", "")
     workers = scenes.in_state(NOW, "miso", status, 5)
     workers = [replace(w, expired={"t": 1_200}) if w.stage == "miso" else w for w in workers]
-    said = plain(vendor(shown(workers), "miso")["sentence"])
+    history = History()
+    for total in (0, 700, 500, 1_200):
+        history.note_expired("miso", total)
+    said = plain(vendor(shown(workers, history), "miso")["sentence"])
     assert "Nothing is lost" not in said
-    assert "Retention deleted 1,200 events before they were read." in said
+    assert "Retention has deleted 1,200 events unread until now." in said
+    calm = [replace(w, expired={"t": 1_200}) if w.stage == "miso" else w for w in scenes.calm(NOW)]
+    assert plain(shown(calm, history)["verdict"]["text"]) == (
+        "Within the hour retention deleted 1,200 events for Miso before they were read."
+    )
+    for _ in range(SAMPLES):
+        history.note_expired("miso", 1_200)
+    assert shown(calm, history)["verdict"]["level"] == "good"
+    history.note_expired("enrich", 0)
+    history.note_expired("enrich", 9)
+    assert plain(shown(calm, history)["verdict"]["text"]) == (
+        "Within the hour retention deleted 9 raw events before enrichment read them."
+    )
 
 
 def test_a_vendor_without_workers_is_missed() -> None:
