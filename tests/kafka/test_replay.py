@@ -31,6 +31,7 @@ from streams.operations.replay_preview import Preview, preview
 from streams.operations.replay_store import list_runs
 from streams.operations.resend import ResendJob, preview_resend
 from streams.sandbox import Fault, FaultKind
+from streams.settings import load_settings
 from tests.broker_fixtures import Broker
 from tests.kafka.pipeline import Pipeline, click, event, many, now_ms, user, visitors
 
@@ -238,6 +239,30 @@ async def test_dead_letters_are_sent_again_and_what_fails_again_is_a_new_letter(
         assert [letter.reason for letter in found.open] == ["invalid_json", "rejected"]
         assert found.resolved == {"resent": 6}
         assert Counter(Counter(pipeline.stored()).values()) == {1: 44}
+
+        # A mended field map makes an event of what was none.
+        theirs = event("v2", event_id="theirs", article="p1", product_id=None)
+        await pipeline.send(("shop.clicks", b"v2", json.dumps(theirs).encode()))
+
+        async def is_given_up() -> bool:
+            return len((await find_letters(settings, Selection(owner="enrich"))).open) == 2
+
+        await pipeline.until(is_given_up)
+        config = tmp_path / "streams.toml"
+        config.write_text('[source.clicks.fields]\nproduct_id = "article"\n')
+        mended = load_settings(pipeline.env | {"STREAMS_CONFIG": str(config)})
+        wanted = Asked("resend", owner="enrich")
+        run = await start_run(
+            mended, ["miso"], wanted, ResendJob(), tell=silent, watch=lambda _: None
+        )
+        assert run.parts[0].receipt is not None
+        assert run.parts[0].receipt.accepted == 1
+        assert run.parts[0].receipt.refused == {"invalid_json": 1}
+        found = await find_letters(settings, Selection(owner="enrich"))
+        assert [letter.reason for letter in found.open] == ["invalid_json"]
+        report = await pipeline.settled(47)
+        assert report.vendors[0].accepted == 45
+        assert report.enrich_dead_letters == {"invalid_field": 1, "invalid_json": 1}
 
         # The raw record is gone: what the letter kept is sent, if today's row says yes.
         raw = pipeline.topics.clicks
