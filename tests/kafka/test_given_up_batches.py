@@ -19,7 +19,7 @@ from tests.kafka.pipeline import until
 
 pytestmark = pytest.mark.kafka
 
-GIVEN_UP_AFTER_MS = 1_000
+GIVEN_UP_AFTER_MS = 600
 
 
 class Leaderless:
