@@ -70,6 +70,7 @@ class Mapper:
     def __init__(self, settings: Settings, plans: Sequence[Plan], rows: RowLookup) -> None:
         topics = settings.topics
         self.rows = rows
+        self._vendors = tuple(plan.vendor for plan in plans)
         self._enricher = Enricher(plans, settings.consent.mode)
         self._parsers = {
             topics.clicks: EventParser(
@@ -109,14 +110,22 @@ class Mapper:
     def decide(self, event: Event, kafka_ms: int, now_ms: int) -> Iterator[tuple[str, Judgement]]:
         """Yield what today's rows, consent and mapping make of it, by vendor."""
         key = event.anonymous_id.encode()
-        decisions = self._enricher.decide(
-            event,
-            self.rows.user(key),
-            self.rows.forgotten_ms(key),
-            self.rows.product(event.product_id),
-            kafka_ms,
-            now_ms,
-        )
+        try:
+            decisions = self._enricher.decide(
+                event,
+                self.rows.user(key),
+                self.rows.forgotten_ms(key),
+                self.rows.product(event.product_id),
+                kafka_ms,
+                now_ms,
+            )
+        # One record over which our own code fails must not end the run.
+        except Exception as defect:
+            words = f"{type(defect).__name__}: {defect}"
+            letter = InvalidEvent(DeadLetterReason.DEFECT, words)
+            letter.__cause__ = defect
+            yield from ((vendor, Refused(letter, event.event_id)) for vendor in self._vendors)
+            return
         for decision in decisions:
             if isinstance(decision, Send):
                 yield decision.vendor, Sent(decision.value, decision.consent)

@@ -31,6 +31,8 @@ LOOK_SECONDS = 0.25
 """How often it is looked how far the sinks are."""
 KEEP_SECONDS = 1.0
 """How often the run's record is written."""
+BEAT_SECONDS = 5.0
+"""How often a run says that it lives before it has begun to write."""
 FOLLOW_SECONDS = 5.0
 """How often the tables are brought up to date: they are as old as an event may find them."""
 PASS_OVER_SECONDS = 10.0
@@ -73,7 +75,7 @@ async def execute(
         reader = await stack.enter_async_context(connect(settings.kafka))
         producer = await stack.enter_async_context(new_producer(settings))
         try:
-            await _begin(settings, run, job, reader, tell)
+            await _begin_alive(settings, store, run, job, reader, tell)
             await store.write(run)
             runners = [
                 await _runner(settings, run, part, job, reader, producer, stack)
@@ -92,6 +94,24 @@ async def execute(
             run.at = _now()
             await asyncio.shield(store.write(run))
     return run
+
+
+async def _begin_alive(
+    settings: Settings, store: RunStore, run: Run, job: Job, reader: LogReader, tell: Tell
+) -> None:
+    """Begin, and say meanwhile that this process lives: much may have to be read first."""
+
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            run.at = _now()
+            await store.write(run)
+
+    beating = asyncio.create_task(beat())
+    try:
+        await _begin(settings, run, job, reader, tell)
+    finally:
+        beating.cancel()
 
 
 async def _begin(settings: Settings, run: Run, job: Job, reader: LogReader, tell: Tell) -> None:
@@ -150,7 +170,8 @@ async def _written(
             if headers.get("run-id") == run_id.encode():
                 source = (headers.get("source") or b"").decode("utf-8", "replace")
                 place, _, offset = source.rpartition("/")
-                written.setdefault(place, set()).add(int(offset))
+                if offset.isdecimal():
+                    written.setdefault(place, set()).add(int(offset))
     return written, {tp.partition: max(ends[tp], at) for tp, at in starts.items()}
 
 

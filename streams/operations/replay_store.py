@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -16,22 +17,36 @@ from streams.engine.connection import client_options
 from streams.operations.log_reader import LogReader, connect
 from streams.settings import Settings
 
+REUSED_MS = 5_000
+"""A process that began so much later than the run spoke has only its id in common with it."""
+
 
 def has_process(run: Run, now_ms: int) -> bool:
     """Return whether some process goes on with the run now."""
     if run.pid is None:
         return False
-    if run.host == socket.gethostname():
-        try:
-            os.kill(run.pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            return True
     try:
-        return now_ms - to_ms(run.at) < SILENT_MS
+        spoke_ms = to_ms(run.at)
     except ValueError:
         return False
+    if run.host == socket.gethostname():
+        return _is_alive(run.pid, spoke_ms)
+    return now_ms - spoke_ms < SILENT_MS
+
+
+def _is_alive(pid: int, spoke_ms: int) -> bool:
+    """Return whether a process of this host lives, and lived already when it spoke."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    try:
+        began_ms = Path(f"/proc/{pid}").stat().st_ctime * 1000
+    except OSError:
+        return True  # no /proc: ids are seldom given anew
+    return began_ms < spoke_ms + REUSED_MS
 
 
 class RunStore:
