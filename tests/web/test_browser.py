@@ -277,6 +277,32 @@ class TestDashboard:
             assert "onerror" in await found.text("#search-found")
             assert await found.page.title() == "(!) Clickstream relay"
 
+    async def test_many_found_events_are_a_list_to_open(self, chrome: Any) -> None:
+        """Each with its sentence; opened, it has its timeline."""
+        events = [
+            {"event_id": f"e-{n}", "source": f"shop.clicks/0/{n}", "text": "Accepted by Miso."}
+            | {"steps": [{"kind": "raw", "text": "The shop wrote it."}], "vendors": []}
+            for n in range(12)
+        ]
+        found_all = {"events": events, "more": True, "notes": [], "records": 40_000, "seconds": 0.4}
+
+        async def trace(request: web.Request) -> web.StreamResponse:
+            return web.Response(text=json.dumps({"trace": found_all}) + "\n")
+
+        async with (
+            scene(calm(now_ms()), pages=[Page("GET", "/api/trace", trace)]) as shown,
+            tab(chrome) as found,
+        ):
+            await found.open(shown.url)
+            await found.page.fill("#search-text", "x")
+            await found.page.keyboard.press("Enter")
+            await found.shows("#search-said", "12 events, and there are more: narrow the time.")
+            rows = found.page.locator("#search-found > details")
+            assert await rows.count() == 12
+            assert "The shop wrote it." not in await found.text("#search-found")
+            await rows.nth(7).locator("summary").first.click()
+            await found.shows("#search-found > details[open]", "The shop wrote it.")
+
     async def test_dead_letters_are_looked_at_and_dropped(self, chrome: Any) -> None:
         """By cause, with an example and the likely fix; dropping asks first."""
         dropped: list[Any] = []

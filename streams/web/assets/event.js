@@ -5,6 +5,8 @@ const at = (id) => document.getElementById(id);
 const HINTS = { event: "Event id", visitor: "anonymous_id", user: "user_id", sku: "SKU" };
 const OUTCOMES = { accepted: "running", dead_lettered: "parked", skipped: "paused", waiting: "degraded", off: "paused", unknown: "paused" };
 
+const FOLDED = 3; // more events than these are listed, to be opened one by one
+
 let running = null;
 
 export function startSearch() {
@@ -65,8 +67,10 @@ function show(trace) {
   const what = found ? `${found} ${found === 1 ? "event" : "events"}${trace.more ? ", and there are more: narrow the time" : ""}` : "Nothing found";
   const took = `${trace.records.toLocaleString("en-US")} records looked through in ${trace.seconds.toFixed(1)} s`;
   setText(at("search-said"), `${what}. ${took}. ${trace.notes.join(" ")}`);
-  at("search-found").replaceChildren(...trace.events.map(event));
+  at("search-found").replaceChildren(...trace.events.map((one) => (found > FOLDED ? folded(one) : event(one))));
 }
+
+const folded = (one) => el("details", { class: "found" }, el("summary", {}, el("span", {}, el("b", {}, one.event_id || one.source), " ", one.text)), event(one));
 
 function event(one) {
   const facts = [one.event_type?.replaceAll("_", "-"), one.sku && `SKU ${one.sku}`, one.product_id && `product ${one.product_id}`, one.visitor && `visitor ${one.visitor}`, one.user && `user ${one.user}`];
