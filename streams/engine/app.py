@@ -116,10 +116,31 @@ class Transport(driver.Transport):
     Producer = Producer
 
 
-class TableManager(faust.tables.TableManager):
-    """Faust's table manager without its second of sleep at each start."""
+class TableRecovery(faust.tables.recovery.Recovery):
+    """Faust's recovery, each of whose steps may take as long as it takes.
+
+    After a step's timeout Faust thinks that it is being stopped, and the worker never works again.
+    Steps that stand still are the watchdog's.
+    """
 
     logger = SERVICE_LOG
+
+    async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ARG002, ASYNC109
+        await super()._wait(coro)
+
+
+class TableManager(faust.tables.TableManager):
+    """Faust's table manager without its second of sleep at each start, and with our recovery."""
+
+    logger = SERVICE_LOG
+    _recovery: TableRecovery | None
+
+    @property
+    def recovery(self) -> TableRecovery:
+        """The recovery service, made when it is first asked for."""
+        if self._recovery is None:
+            self._recovery = TableRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery
 
     async def on_start(self) -> None:
         """Register the tables' topics and start the recovery service."""

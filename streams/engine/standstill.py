@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from faust.types import TP
 
 from streams.engine.consumer import Consumer
+from streams.engine.tail import read_so_far
 
 
 class Standing(NamedTuple):
@@ -57,7 +58,7 @@ def _taking_up(app: Any, consumer: Consumer) -> Standing | None:
     remaining = consumer.recovery.remaining_rows()
     return Standing(
         ("take up", None),
-        (consumer._epoch, rows, remaining),
+        (consumer._epoch, rows, remaining, read_so_far.records),
         f"the taking up of its partitions ({remaining:,} rows of tables remain)",
     )
 

@@ -13,6 +13,15 @@ from streams.core.errors import EngineError
 STALL_SECONDS = 60.0
 
 
+class _Read:
+    """What was read in this process, so that the watchdog sees that it goes on."""
+
+    records = 0
+
+
+read_so_far = _Read()
+
+
 @asynccontextmanager
 async def reader(client_options: Mapping[str, Any]) -> AsyncIterator[AIOKafkaConsumer]:
     """Yield a started consumer without a group, for ``read_to_end``."""
@@ -74,6 +83,7 @@ async def _records(
         elif now > deadline:
             raise EngineError(f"reading {min(open_)} to its end: the broker is silent")
         for tp, records in batches.items():
+            read_so_far.records += len(records)
             yield tuple(tp), [record for record in records if record.offset < ends[tp]]
         for tp in tuple(open_):
             if await consumer.position(tp) >= ends[tp]:

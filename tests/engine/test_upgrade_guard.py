@@ -129,6 +129,12 @@ PARTS: list[tuple[Any, str, str, str]] = [
     (App, "_new_transport", "self", "Whether our consumer is still made by it."),
     (App, "_new_producer_transport", "self", "Whether our producer is still made by it."),
     (TableManager, "_update_channels", "self", "Whether on_start still needs nothing else."),
+    (
+        Recovery,
+        "_wait",
+        "self, coro, timeout",
+        "Whether a step that takes too long still ends recovery for good.",
+    ),
     (Recovery, "need_recovery", "self", "Whether it still compares offsets with highwaters."),
     (Recovery, "active_remaining_total", "self", "Whether it still counts rows to be read."),
     (faust.Table, "_changelog_topic_name", "self", "Whether the topic's name still comes from it."),
@@ -305,8 +311,8 @@ ATTRIBUTES: list[tuple[Any, str, str]] = [
 
 
 STANDARD_LIBRARY = {"_asdict", "_replace", "_exit", "_current_frames"}
-DATA = {"Consumer", "Producer", "logger", "description", "_abc_impl"}
-"""Overrides that are values: their names are looked up where a test below looks, or nowhere."""
+DATA = {"Consumer", "Producer", "recovery", "logger", "description", "_abc_impl"}
+"""Overrides that are values: whether they are in place is tested below, or of no matter."""
 READ_ONLY = {"_can_retry", "_pop_batch"}
 """Neither called nor overridden: what we rely on is how it behaves."""
 OURS = {"_epoch", "_has_credit", "_has_room", "_seeking", "_sources", "_stash", "_topic_name"}
@@ -409,6 +415,7 @@ def test_the_engines_own_parts_are_in_place() -> None:
     assert aiokafka.consumer.consumer.GroupCoordinator is streams.engine.coordinator.Coordinator
     assert aiokafka.errors.for_code(82) is streams.engine.thread.FencedInstanceIdError
     assert streams.engine.app.Transport.Consumer is streams.engine.consumer.Consumer
+    assert isinstance(TableManager.recovery, property)
 
 
 def test_a_described_group_has_its_members_where_the_coordinator_looks() -> None:
