@@ -109,9 +109,22 @@ async def _by_user(logs: TraceLogs, query: Query, found: Located) -> None:
             event.user_id is None and event.anonymous_id in visitors
         )
 
-    forms = [*in_json(query.text), *(visitor.encode() for visitor in visitors)]
+    keys = [visitor.encode() for visitor in visitors]
+    needle = raw_needle(logs, [*in_json(query.text), *keys])
     tps = [tp for topic in logs.raw_topics for tp in logs.tps[topic]]
-    await _collect(logs, query, found, tps, raw_needle(logs, forms), is_wanted)
+    at_home = [
+        tp for tp in tps if any(tp.partition == _partition_of(k, logs, tp.topic) for k in keys)
+    ]
+    await _collect(logs, query, found, at_home, needle, is_wanted)
+    if not found.raw:
+        await _collect(
+            logs, query, found, [tp for tp in tps if tp not in at_home], needle, is_wanted
+        )
+    elif len(at_home) < len(tps):
+        found.notes.append(
+            "Only the partitions of the visitors that shop.users knows for this user were looked "
+            "through: an event that names the user itself may lie elsewhere, under its own visitor."
+        )
 
 
 async def _by_sku(logs: TraceLogs, query: Query, found: Located) -> None:
