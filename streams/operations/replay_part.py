@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
@@ -85,8 +85,8 @@ class PartRunner:
                 await self.changed.wait()
                 continue
             now_ms = time.time_ns() // 1_000_000
-            for page in await self.work.take(ready, self._page_records, now_ms):
-                await self._write(page, utc_text(now_ms), page_written)
+            pages = await self.work.take(ready, self._page_records, now_ms)
+            await self._write(pages, utc_text(now_ms), page_written)
 
     def is_passed(self) -> bool:
         """Return whether the sink has passed all that was written."""
@@ -96,21 +96,23 @@ class PartRunner:
         return self._ends[number] - self.committed.get(number, 0) < LEAD_RECORDS
 
     async def _write(
-        self, page: Page, at: str, page_written: Callable[[Page], Awaitable[None]]
+        self, pages: Sequence[Page], at: str, page_written: Callable[[Page], Awaitable[None]]
     ) -> None:
         # A receipt is what says that nothing more is to be done: letters are there before it.
         letters, outputs = Outputs(self._producer), Outputs(self._producer)
-        counts = self._fill(page, at, letters, outputs)
-        await self._pace(counts.sent)
+        counts = [self._fill(page, at, letters, outputs) for page in pages]
+        await self._pace(sum(one.sent for one in counts))
         if letters:
             await (await letters.send()).acknowledged()
         acknowledged = await (await outputs.send()).acknowledged() if outputs else {}
-        await page_written(page)
-        number = page.tp.partition
-        ranges = acknowledged.get((self._events, number))
-        if ranges:
-            self._ends[number] = ranges[-1].stop
-        self._count(page, counts)
+        for (topic, number), ranges in acknowledged.items():
+            if topic == self._events:
+                self._ends[number] = ranges[-1].stop
+        for page in pages:
+            await page_written(page)
+        # All at once, with no await between: the record of the run is written by another task.
+        for page, one in zip(pages, counts, strict=True):
+            self._count(page, one)
 
     def _fill(self, page: Page, at: str, letters: Outputs, outputs: Outputs) -> Counts:
         """Append all that comes of a page; what an earlier process wrote is only counted."""
@@ -133,7 +135,7 @@ class PartRunner:
         return counts
 
     def _count(self, page: Page, counts: Counts) -> None:
-        """Take over what the broker has acknowledged, all at once."""
+        """Take over what the broker has acknowledged of a page."""
         part, number = self.part, page.tp.partition
         place = f"{page.tp.topic}/{number}"
         written = self._written.get(place, set())
