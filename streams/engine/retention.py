@@ -22,6 +22,8 @@ READ_SECONDS = 60.0
 LOOK_SECONDS = 1.0
 LOG_SECONDS = 3_600.0
 ANSWER_SECONDS = 10.0
+_FOR_EVER = -1
+"""As Kafka says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +156,9 @@ async def read_retention(
             for code, message, _, name, entries in response.resources:
                 if code:
                     raise for_code(code)(message)
-                found[name] = int(dict(entry[:2] for entry in entries)["retention.ms"])
-        return {topic: keep for topic, keep in found.items() if keep > 0}
+                value = dict(entry[:2] for entry in entries).get("retention.ms")
+                found[name] = _FOR_EVER if value is None else int(value)
+        return {topic: keep for topic, keep in found.items() if keep > _FOR_EVER}
     finally:
         await client.close()
 
