@@ -1,4 +1,4 @@
-"""What ten open dashboards cost the worker that serves them, by turns with none.
+"""What ten open dashboards cost the worker that serves them, by turns with none, every few seconds.
 
 Wanted: CPU per event at most 3 % higher.
 """
@@ -7,20 +7,20 @@ import json
 import sys
 import tempfile
 import threading
+import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
+from typing import NamedTuple
 
 from enrich import PRODUCTS, USERS, Round
 from installation import Installation
 from kafka_side import broker
 from shop import Shop
 from table import CPU_NOTE, arguments, conditions, load_average, render
-from worker_process import Measure, Worker
 
 VIEWERS = 10
+SLICE_SECONDS = 3.0
 
 
 class Viewers:
@@ -52,71 +52,95 @@ class Viewers:
                     return
 
 
-@contextmanager
-def looked_at(worker: Worker, *, by_any: bool) -> Iterator[Viewers]:
-    """Have this worker's dashboard open as often as wanted, or not at all."""
-    viewers = Viewers(worker.url)
-    if by_any:
-        viewers.open()
-    try:
-        yield viewers
-    finally:
-        viewers.close()
+class Slices(NamedTuple):
+    """All stretches of one kind, added up."""
+
+    events: int
+    cpu_seconds: float
+    seconds: float
+
+    @property
+    def cpu_per_100k(self) -> float:
+        """CPU seconds for 100,000 events."""
+        return self.cpu_seconds / self.events * 100_000
 
 
-def run(this: Round, *, by_any: bool) -> tuple[Measure, int]:
-    """Let one worker enrich everything; return the measure and how many views were sent."""
+def run(this: Round) -> tuple[Slices, Slices, int]:
+    """Let one worker enrich everything, its dashboard open every other few seconds.
+
+    Return the stretches with pages open, those without, and how many views were sent. Whatever
+    else the machine does meets both alike.
+    """
+    found = {True: Slices(0, 0.0, 0.0), False: Slices(0, 0.0, 0.0)}
+    views = 0
+    is_open = True
     with this.installation.worker("enrich") as worker:
-        worker.wait(lambda reading: reading.ready or reading.events > 0)
-        with looked_at(worker, by_any=by_any) as viewers:
-            measure = worker.work_off(this.events)
-            return measure, viewers.views
+        last = worker.wait(lambda reading: reading.events > 0)
+        while last.waiting:
+            viewers = Viewers(worker.url)
+            if is_open:
+                viewers.open()
+                time.sleep(0.5)
+            before, cpu, began = worker.reading() or last, worker.cpu_seconds(), time.monotonic()
+            time.sleep(SLICE_SECONDS)
+            last = worker.reading() or before
+            used, seconds = (worker.cpu_seconds() or 0.0) - (cpu or 0.0), time.monotonic() - began
+            viewers.close()
+            views += viewers.views
+            if last.waiting:  # the last stretch is partly idle
+                sums = found[is_open]
+                found[is_open] = Slices(
+                    sums.events + last.events - before.events,
+                    sums.cpu_seconds + used,
+                    sums.seconds + seconds,
+                )
+            is_open = not is_open
+    return found[True], found[False], views
 
 
 def main() -> int:
     """Measure, print the table."""
-    options = arguments(__doc__ or "", events=400_000).parse_args()
+    options = arguments(__doc__ or "", events=800_000).parse_args()
     if options.quick:
-        options.rounds, options.events = 1, 50_000
-    alone: list[Measure] = []
-    watched: list[Measure] = []
-    views: list[float] = []
+        options.rounds, options.events = 1, 200_000
+    rounds = []
     with broker() as (servers, words), tempfile.TemporaryDirectory() as folder:
         shop = Shop(USERS, PRODUCTS, Installation(servers, "none.", Path(folder)).vendors)
         for number in range(options.rounds):
-            for by_any in (False, True) if number % 2 else (True, False):
-                name = f"looked{number}{by_any}."
-                this = Round(Installation(servers, name, Path(folder)), shop, options.events)
-                this.prepare()
-                measure, seen = run(this, by_any=by_any)
-                (watched if by_any else alone).append(measure)
-                if by_any:
-                    views.append(seen / measure.seconds / VIEWERS)
-        here = conditions(words, events=f"{options.events:,}, {options.rounds} rounds by turns")
-    with_pages = [m.cpu_per_100k for m in watched]
-    without = [m.cpu_per_100k for m in alone]
-    dearer = 100 * (median(with_pages) / median(without) - 1)
+            this = Round(
+                Installation(servers, f"looked{number}.", Path(folder)), shop, options.events
+            )
+            this.prepare()
+            rounds.append(run(this))
+        here = conditions(words, events=f"{options.events:,}, {options.rounds} rounds")
+    watched, alone = (
+        [one[0].cpu_per_100k for one in rounds],
+        [one[1].cpu_per_100k for one in rounds],
+    )
+    dearer = [100 * (a / b - 1) for a, b in zip(watched, alone, strict=True)]
+    rate = [one[1].events / one[1].seconds for one in rounds]
+    views = [one[2] / VIEWERS / one[0].seconds for one in rounds]
     cells = [
         ("", f"{VIEWERS} pages open", "none", "dearer by", "wanted"),
-        ("CPU s per 100,000 events", *map(_cell, (with_pages, without)), f"{dearer:.1f} %", "3 %"),
         (
-            "events/s",
-            *(f"{median([m.rate for m in side]):,.0f}" for side in (watched, alone)),
-            "",
-            "",
+            *("CPU s per 100,000 events", _cell(watched, 3), _cell(alone, 3)),
+            *(f"{_cell(dearer, 1)} %", "3 %"),
         ),
-        ("views a second and page", f"{median(views):.2f}", "", "", ""),
+        ("events/s", "", _cell(rate, 0), "", ""),
+        ("views a second and page", _cell(views, 2), "", "", ""),
     ]
     here["load average at the end"] = load_average()
     if options.json:
-        print(json.dumps({"open": with_pages, "none": without, "views": views, **here}, indent=2))
+        print(json.dumps({"open": watched, "none": alone, "dearer %": dearer, **here}, indent=2))
     else:
         print(render("Enrichment while dashboards are open", cells, here, [CPU_NOTE]))
     return 0
 
 
-def _cell(values: list[float]) -> str:
-    return f"{median(values):.3f} ({min(values):.3f}-{max(values):.3f})"
+def _cell(values: list[float], digits: int) -> str:
+    low, high = min(values), max(values)
+    spread = f" ({low:,.{digits}f}-{high:,.{digits}f})" if len(values) > 1 else ""
+    return f"{median(values):,.{digits}f}{spread}"
 
 
 if __name__ == "__main__":
