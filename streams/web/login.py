@@ -16,6 +16,7 @@ form { background: var(--card); border: 1px solid var(--line); border-radius: 8p
 h1 { font-size: 1.1rem; margin: 0 0 .75rem; }
 p { margin: 0 0 1rem; color: var(--soft); font-size: .9rem; }
 p[role=alert] { color: var(--bad); }
+p.after { margin: 1rem 0 0; }
 label { display: block; font-size: .9rem; margin-bottom: .25rem; }
 input, button { font: inherit; width: 100%; box-sizing: border-box; padding: .5rem .6rem;
   border-radius: 6px; border: 1px solid var(--line); background: var(--ground); color: inherit; }
@@ -45,8 +46,7 @@ def login_page(problem: str = "") -> str:
 <label for="token">Token</label>
 <input id="token" name="token" type="password" required autofocus autocomplete="current-password">
 <button>Log in</button>
-<p></p>
-<p>It is the value of STREAMS_WEB_TOKEN. A session lasts twelve hours.</p>
+<p class="after">It is the value of STREAMS_WEB_TOKEN. A session lasts twelve hours.</p>
 </form>
 </body>
 </html>

@@ -178,7 +178,8 @@ function updateCurve(node, points, least) {
   if (!points) return;
   redraw(node, points, () => {
     const most = curve(node.lastChild, points, hour.samples, least);
-    setText(node.firstChild.lastChild, `max ${most.toLocaleString("en-US", { maximumFractionDigits: most < 10 ? 1 : 0 })}`);
+    const isKnown = points.some((point) => point !== null);
+    setText(node.firstChild.lastChild, !isKnown ? "" : `max ${most.toLocaleString("en-US", { maximumFractionDigits: most < 10 ? 1 : 0 })}`);
   });
 }
 
