@@ -148,7 +148,9 @@ def status_view(board: "StatusBoard", now_ms: int) -> "Group":
         if line.reason:
             lines.append(Text(f"{plain(line.stage)}: {plain(line.reason)}"))
     if not board.snapshots:
-        lines.append(Text("No worker has spoken in the last ten minutes. Start them with: streams worker"))
+        lines.append(
+            Text("No worker has spoken in the last ten minutes. Start them with: streams worker")
+        )
     if board.unreadable:
         lines.append(Text(f"{board.unreadable:,} records of this topic are no snapshots."))
     return Group(table, *lines)
