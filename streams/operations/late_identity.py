@@ -16,7 +16,7 @@ from streams.operations.control import stopped_runs
 from streams.operations.log_reader import connect
 from streams.operations.replay_judge import Judge, RowLookup, Sent
 from streams.operations.replay_part import redelivery_headers
-from streams.operations.replay_past import read_past
+from streams.operations.replay_past import USUAL_SKEW_MS, read_past
 from streams.operations.replay_run import new_producer
 from streams.operations.replay_store import has_process, list_runs
 from streams.operations.replay_window import find_window
@@ -64,7 +64,15 @@ async def send_late(
     again: set[bytes] = set()
     async with connect(settings.kafka) as reader, new_producer(settings) as producer:
         window = await find_window(reader, topics, from_ms, now_ms, partitions=[partition])
-        past = await read_past(reader, topics, [vendor], window, _silent, passed_over=stopped)
+        past = await read_past(
+            reader,
+            topics,
+            [vendor],
+            window,
+            _silent,
+            skew_ms=USUAL_SKEW_MS,
+            passed_over=stopped,
+        )
         plan = plan_for(VENDORS[vendor], settings.vendors[vendor])
         judge = Judge(settings, [plan], rows, past, asked)
         outputs = Outputs(producer)

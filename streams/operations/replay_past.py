@@ -18,6 +18,8 @@ from streams.settings import ENRICH
 
 SKEW_MS = 60 * 60 * 1000
 """Receipts are read from this much before the window: clocks differ."""
+USUAL_SKEW_MS = 5 * 60 * 1000
+"""The same for a sample, and for what happened just now."""
 
 _ACCEPTED, _DEAD, _SKIPPED, _WAITING = 1, 2, 4, 8
 _BITS = {Outcome.ACCEPTED: _ACCEPTED, Outcome.DEAD_LETTERED: _DEAD, Outcome.SKIPPED: _SKIPPED}
@@ -159,6 +161,7 @@ async def read_past(
     tell: Tell,
     *,
     receipts_to_ms: int | None = None,
+    skew_ms: int = SKEW_MS,
     passed_over: Collection[tuple[str, str]] = (),
 ) -> Past:
     """Read what enrichment and the sinks have left about a window's records.
@@ -193,7 +196,7 @@ async def read_past(
         if receipts_to_ms is not None:
             late = await reader.starts(receipts, receipts_to_ms)
             receipt_ends = {tp: min(late[tp], end) for tp, end in receipt_ends.items()}
-        early = await reader.starts(receipts, max(0, window.earliest_ms - SKEW_MS))
+        early = await reader.starts(receipts, max(0, window.earliest_ms - skew_ms))
         starts = {tp: min(early[tp], receipt_ends[tp]) for tp in receipts}
         async for tp, records in reader.read(open_from, ends, tell):
             for record in records:

@@ -19,7 +19,7 @@ from streams.operations.log_reader import LogReader, Tell, connect
 from streams.operations.replay_counts import Counts, counts_json
 from streams.operations.replay_judge import Judge
 from streams.operations.replay_only import parse_only
-from streams.operations.replay_past import read_past
+from streams.operations.replay_past import SKEW_MS, USUAL_SKEW_MS, read_past
 from streams.operations.replay_rows import Rows
 from streams.operations.replay_window import Window, find_window
 from streams.settings import Settings
@@ -171,6 +171,7 @@ async def _look(
         window,
         tell,
         receipts_to_ms=receipts_to_ms,
+        skew_ms=SKEW_MS if receipts_to_ms is None else USUAL_SKEW_MS,
         passed_over=stopped,
     )
     plans = [plan_for(VENDORS[v], settings.vendors[v]) for v in vendors]
