@@ -74,8 +74,6 @@ class EngineOptions:
     web_port: int
     topics: tuple[str, ...] = ()
     """All that this stage reads and writes."""
-    web_middlewares: tuple[Any, ...] = ()
-    """aiohttp's."""
     chunk_records: int = 500
     chunks_in_hand: int = 4
     """Unsettled chunks of one partition at most; more wait in the consumer."""
@@ -207,7 +205,6 @@ class StageApp(faust.App):
             web_bind=options.web_host,
             web_host=options.web_host,
             web_port=options.web_port,
-            web_application_options={"middlewares": list(options.web_middlewares)},
             web_tables_enabled=False,
             web_router_enabled=False,
             worker_redirect_stdouts=False,
