@@ -47,6 +47,7 @@ def shown(run: Run, *, alive: bool) -> dict[str, Any]:
     """Return a run as the page draws it."""
     return {
         "run_id": run.run_id,
+        "goes_on": run.state == "running",
         "what": _asked(run.asked),
         "sentence": _sentence(run, alive=alive),
         "parts": [_part(part) for part in run.parts],

@@ -339,6 +339,26 @@ class TestDashboard:
             ]
             assert await found.text("#letters-found") == ""
 
+    async def test_a_run_that_goes_on_is_followed(self, chrome: Any) -> None:
+        """Until it has ended; its sentences name the command that ends it."""
+        looks: list[int] = []
+
+        async def runs(request: web.Request) -> web.StreamResponse:
+            looks.append(len(looks))
+            is_over = len(looks) > 1
+            sentence = ["Done."] if is_over else ["End it with `streams replay stop r-1`."]
+            part = {"name": "Miso", "sentence": f"{len(looks)} accepted.", "done": float(is_over)}
+            run = {"run_id": "r-1", "goes_on": not is_over, "what": ["replay"], "parts": [part]}
+            return web.json_response({"runs": [run | {"sentence": sentence}]})
+
+        pages = [Page("GET", "/api/replays", runs)]
+        async with scene(calm(now_ms()), pages=pages) as shown, tab(chrome) as found:
+            await found.open(shown.url)
+            await found.page.click("#replays-go")
+            await found.shows("#replays-found code", "streams replay stop r-1")
+            await found.shows("#replays-found .group", "2 accepted.")
+            assert len(looks) == 2
+
     async def test_a_search_can_be_stopped(self, chrome: Any) -> None:
         """It says how far it is until then, and the worker hears that nobody waits."""
         begun: list[str] = []

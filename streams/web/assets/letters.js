@@ -1,5 +1,5 @@
 // Dead letters by cause, one as an example, dropping; and the runs of replays and resends.
-import { el, say, setText, timeNode } from "./drawing.js";
+import { el, keep, redraw, say, setText, timeNode } from "./drawing.js";
 import { ask, confirmed } from "./dashboard.js";
 
 const at = (id) => document.getElementById(id);
@@ -70,19 +70,38 @@ async function dropGroup(one, button, node) {
   });
 }
 
-const showRuns = () =>
-  busy(at("replays-go"), at("replays-said"), async () => {
-    const { runs } = await ask("/api/replays");
-    setText(at("replays-said"), runs.length ? "" : "No replay or resend has run yet.");
-    at("replays-found").replaceChildren(...runs.map(run));
-  });
+const AGAIN_MS = 5_000;
+let again = 0;
 
-function run(one) {
-  const [what, sentence] = [el("span", { class: "soft" }), el("p")];
-  say(what, one.what);
-  say(sentence, one.sentence);
-  const parts = one.parts.map((part) => el("div", { class: "progress" }, el("p", { class: "soft" }, `${part.name}: ${part.sentence}`), bar(part.done)));
-  return el("div", { class: "group" }, el("h3", {}, one.run_id, " ", what), sentence, ...parts);
+async function showRuns() {
+  clearTimeout(again);
+  await busy(at("replays-go"), at("replays-said"), lookAtRuns);
+}
+
+async function lookAtRuns() {
+  const { runs } = await ask("/api/replays");
+  setText(at("replays-said"), runs.length ? "" : "No replay or resend has run yet.");
+  keep(at("replays-found"), runs, (one) => one.run_id, runNode, updateRun);
+  if (runs.some((one) => one.goes_on)) again = setTimeout(lookAgain, AGAIN_MS);
+}
+
+// What goes on is followed for as long as somebody looks at the page.
+async function lookAgain() {
+  if (document.hidden) again = setTimeout(lookAgain, AGAIN_MS);
+  else await lookAtRuns().catch((error) => setText(at("replays-said"), error.message));
+}
+
+const runNode = () => el("div", { class: "group" }, el("h3"), el("p"), el("div"));
+
+function updateRun(node, one) {
+  redraw(node, one, () => {
+    const [title, sentence, parts] = node.children;
+    const what = el("span", { class: "soft" });
+    say(what, one.what);
+    title.replaceChildren(one.run_id, " ", what);
+    say(sentence, one.sentence);
+    parts.replaceChildren(...one.parts.map((part) => el("div", { class: "progress" }, el("p", { class: "soft" }, `${part.name}: ${part.sentence}`), bar(part.done))));
+  });
 }
 
 function bar(share) {
