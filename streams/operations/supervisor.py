@@ -131,7 +131,7 @@ class Supervisor:
         self._running[stage] = process
         try:
             if self._ending.is_set():
-                process.terminate()
+                _tell(process, signal.SIGTERM)
             assert process.stdout is not None
             async for line in _lines(process.stdout):
                 self._console.line(stage, line)
@@ -152,14 +152,20 @@ class Supervisor:
 
     def _signal(self, number: signal.Signals) -> None:
         for process in self._running.values():
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(number)
+            _tell(process, number)
 
     def _kill(self) -> None:
         """Kill each worker's whole session: what it left behind would hold its output open."""
         for process in self._running.values():
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+
+
+def _tell(process: Process, number: signal.Signals) -> None:
+    """Send a signal; asyncio's own way can take the exit code from whoever waits for it."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, number)
 
 
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:

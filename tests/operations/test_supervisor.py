@@ -26,6 +26,7 @@ class Heard:
         self.lines: list[tuple[str, str]] = []
         self.endings: list[Ending] = []
         self.on_line: Callable[[str, str], None] = lambda _stage, _text: None
+        self.on_ending: Callable[[], None] = lambda: None
 
     def line(self, stage: str, text: str) -> None:
         """Remember a line."""
@@ -35,6 +36,7 @@ class Heard:
     def ended(self, ending: Ending) -> None:
         """Remember an ending."""
         self.endings.append(ending)
+        self.on_ending()
 
 
 def quick() -> RestartPolicy:
@@ -120,9 +122,11 @@ async def test_exit_code_2_is_not_restarted_and_the_others_go_on() -> None:
         "miso": LONG_LIVED,
     }
     running = asyncio.create_task(children(scripts, heard).run(stop))
-    both = asyncio.Event()
+    both, ended = asyncio.Event(), asyncio.Event()
     heard.on_line = lambda _stage, _text: both.set() if len(heard.lines) == 2 else None
+    heard.on_ending = ended.set
     await both.wait()
+    await ended.wait()
     assert sorted(heard.lines) == [("enrich", "fenced"), ("miso", "up")]
     assert not running.done()
     stop.set()
