@@ -109,6 +109,8 @@ class Topics:
             "delete.retention.ms": str(30 * DAY_MS),
             "min.compaction.lag.ms": str(raw_days * DAY_MS),
         }
+        # Two kilobytes a worker and second: only closed segments are compacted.
+        status = compact | {"segment.bytes": str(16 * 1024 * 1024)}
         specs = [
             kept(self.clicks, raw_days),
             kept(self.add_to_carts, raw_days),
