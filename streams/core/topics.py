@@ -125,5 +125,5 @@ class Topics:
                 kept(self.receipts(vendor), receipt_days, **{"compression.type": "zstd"}),
                 kept(self.dead_letters(vendor), dead_letter_days),
             ]
-        of_operators = (self.status, self.control, self.replays)
-        return [*specs, *(TopicSpec(name, 1, compact) for name in of_operators)]
+        specs.append(TopicSpec(self.status, 1, status))
+        return [*specs, *(TopicSpec(name, 1, compact) for name in (self.control, self.replays))]

@@ -31,6 +31,7 @@ def test_users_remember_tombstones_for_30_days_and_receipts_are_compressed() -> 
     specs = {spec.name: spec.config for spec in Topics().specs(["miso"], 3)}
     assert specs["shop.users"]["delete.retention.ms"] == "2592000000"
     assert specs["shop.users"]["min.compaction.lag.ms"] == "604800000"
+    assert specs["streams.status"]["segment.bytes"] == "16777216"
     assert specs["vendor.miso.receipts"]["compression.type"] == "zstd"
 
 
