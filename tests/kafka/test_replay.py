@@ -90,7 +90,8 @@ async def test_a_window_is_replayed_to_the_millisecond_beside_live_traffic_and_t
     from_ms = now_ms() - HOUR_MS
     to_ms = from_ms + 60_000
     inside = {"first": from_ms, "last": to_ms - 1, "late": from_ms + 5}
-    async with Pipeline(broker, prefix, tmp_path, partitions=2) as pipeline:
+    small = {"STREAMS_MISO_BATCH_RECORDS": "50"}
+    async with Pipeline(broker, prefix, tmp_path, partitions=2, env=small) as pipeline:
         settings = pipeline.settings
         await pipeline.products("p1")
         for event_id, at in (
