@@ -20,9 +20,7 @@ from streams.engine.outputs import Outputs
 class Refusals:
     """Writes dead letters, and counts them by cause."""
 
-    def __init__(
-        self, topics: Topics, fields: Mapping[str, FieldMap | None], tally: Tally
-    ) -> None:
+    def __init__(self, topics: Topics, fields: Mapping[str, FieldMap | None], tally: Tally) -> None:
         self._topics = topics
         self._fields = fields
         self._tally = tally
