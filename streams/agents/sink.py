@@ -163,6 +163,8 @@ class SinkStage(Stage):
     def on_partitions_gone(self, tps: Iterable[TP]) -> None:
         """Forget partitions that may belong to another worker now."""
         for tp in tps:
+            # Otherwise they would be judged here without their visitors' rows, which are gone, too.
+            self.courier.leave_partition(tp.partition)
             self._progress.pop(tp, None)
             self._expired.pop(tp, None)
 

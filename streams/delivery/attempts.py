@@ -100,7 +100,7 @@ class Attempts:
                 self._line.gate.nothing_sent()
                 return Talk(None, 0)
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
-        return await self._line.converse(batch, strand.lane)
+        return await self._line.converse(batch, strand.lane, lambda: strand.closed)
 
     def _sort_out(self, strand: Strand, batch: MicroBatch[Item], verdict: Verdict) -> None:
         """Give up exactly the refused events; the rest goes again at once."""

@@ -137,11 +137,18 @@ class Courier:
         if self.line.quota is not None:
             self.line.quota.set_share(share, self._clock())
 
-    async def close_partition(self, partition: int) -> None:
-        """Forget a partition's waiting events and wait for the requests that are under way."""
+    def leave_partition(self, partition: int) -> None:
+        """Forget a partition's waiting events: whoever has it next reads them again.
+
+        What is under way may still be answered; no further request is begun for it.
+        """
         for strand in self._strands.pop(partition, {}).values():
             strand.closed = True
             self._cancel_timer(strand)
+
+    async def close_partition(self, partition: int) -> None:
+        """Leave a partition and wait for the requests that are under way."""
+        self.leave_partition(partition)
         if requests := self._by_partition.get(partition):
             _, hanging = await asyncio.wait(set(requests), timeout=CLOSE_SECONDS)
             for request in hanging:

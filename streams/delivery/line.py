@@ -100,9 +100,18 @@ class Line:
         self.request_seconds = Histogram(REQUEST_SECONDS)
         self.exchanges = Exchanges()
 
-    async def converse(self, batch: MicroBatch[Item], lane: Lane) -> Talk:
-        """Lead the vendor's conversation over these events, and tell the gate what came of it."""
+    async def converse(
+        self, batch: MicroBatch[Item], lane: Lane, is_left: Callable[[], bool] = lambda: False
+    ) -> Talk:
+        """Lead the vendor's conversation over these events, and tell the gate what came of it.
+
+        Once ``is_left`` says that the partition is another worker's, nothing more is asked or
+        judged: that worker does both.
+        """
         items = batch.positions
+        if is_left():
+            self.gate.nothing_sent()
+            return Talk(None, 0)
         if stopped := self._guard.stopped(items):
             self.gate.nothing_sent()
             return Talk(None, 0, stopped)
@@ -118,7 +127,7 @@ class Line:
         verdict: Verdict | None = None
         try:
             request = next(talk)
-            while await self._may_ask(lane):
+            while await self._may_ask(lane) and not is_left():
                 # Between two requests, and while waiting for a turn, anything may have changed.
                 may_differ = sent or self._turnstile is not None
                 if may_differ and (stopped := self._guard.stopped(items)):

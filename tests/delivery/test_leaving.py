@@ -1,0 +1,50 @@
+"""A partition that goes to another worker is neither sent nor judged here any more."""
+
+import asyncio
+
+from streams.core.outcome import SkipReason
+from tests.delivery.test_courier import ACCEPTED, until
+from tests.delivery.test_courier_lanes import World
+from tests.delivery.virtual_time import run
+
+
+def test_what_waited_is_the_next_owners_however_the_rows_look_here() -> None:
+    """With the partition its visitors' rows have gone: without them all would be skipped."""
+
+    async def main() -> World:
+        world = World(lambda *_: ACCEPTED, concurrency=1)
+        for number in range(5):
+            world.add(f"gone{number}", key=f"v{number}", partition=0)
+            world.add(f"kept{number}", key=f"v{number}", partition=1)
+        await until(lambda: len(world.fake.requests) == 1)
+        await world.courier.quiesce(3.0)
+        world.guard.stops = {f"gone{n}": SkipReason.NO_CONSENT for n in range(5)}
+        world.courier.leave_partition(0)
+        world.courier.resume()
+        await until(lambda: len(world.desk.accepted_ids) == 6)
+        await asyncio.sleep(60)
+        return world
+
+    world = run(main())
+    assert world.desk.accepted_ids == ["gone0", *(f"kept{number}" for number in range(5))]
+    assert world.desk.skipped_ids == []
+
+
+def test_what_waits_for_its_turn_in_the_quota_is_let_go_of_too() -> None:
+    """Its turn comes after the partition has gone, and is taken by nobody."""
+
+    async def main() -> World:
+        world = World(lambda *_: ACCEPTED, per_second=1.0)
+        for number in range(4):
+            world.add(f"e{number}", key=f"v{number}", partition=number)
+        await asyncio.sleep(0.5)
+        world.guard.stops["e2"] = SkipReason.NO_CONSENT
+        world.courier.leave_partition(2)
+        await until(lambda: len(world.desk.accepted_ids) == 3)
+        await asyncio.sleep(60)
+        return world
+
+    world = run(main())
+    assert sorted(world.desk.accepted_ids) == ["e0", "e1", "e3"]
+    assert world.sent("e2") == []
+    assert world.desk.skipped_ids == []
