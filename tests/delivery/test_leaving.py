@@ -12,7 +12,7 @@ def test_what_waited_is_the_next_owners_however_the_rows_look_here() -> None:
     """With the partition its visitors' rows have gone: without them all would be skipped."""
 
     async def main() -> World:
-        world = World(lambda *_: ACCEPTED, concurrency=1)
+        world = World(lambda *_: ACCEPTED, concurrency=1, seconds=1.0)
         for number in range(5):
             world.add(f"gone{number}", key=f"v{number}", partition=0)
             world.add(f"kept{number}", key=f"v{number}", partition=1)
@@ -26,7 +26,9 @@ def test_what_waited_is_the_next_owners_however_the_rows_look_here() -> None:
         return world
 
     world = run(main())
-    assert world.desk.accepted_ids == ["gone0", *(f"kept{number}" for number in range(5))]
+    # The strands take turns; which one comes first is theirs.
+    assert world.desk.accepted_ids[0] == "gone0"
+    assert sorted(world.desk.accepted_ids[1:]) == [f"kept{number}" for number in range(5)]
     assert world.desk.skipped_ids == []
 
 
