@@ -19,6 +19,9 @@ app = typer.Typer(
     help="Send raw events of a window again: previewed first, through today's rows and mappings.",
 )
 
+NICE = 10
+"""How much less than others a run's process is given where it shares its processor."""
+
 JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON array.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="As `streams replay list` names it.")]
 
@@ -232,10 +235,15 @@ def run_and_show(begin: "Callable[[Tell, Watch], Coroutine[Any, Any, Run]]", as_
     Interrupted, it says how to go on.
     """
     import asyncio
+    import os
     import sys
+    from contextlib import suppress
 
     from streams.cli.replay_view import CLEAR, Watching
 
+    # Whatever is live on this machine goes first.
+    with suppress(OSError):
+        os.nice(NICE)
     watched = sys.stderr.isatty()
 
     def write(text: str) -> None:
