@@ -72,8 +72,8 @@ async def test_before_the_topics_are_made_they_are_the_problem(settings: Setting
     assert topics == Finding(
         Level.PROBLEM,
         "topics",
-        f"11 topics ({prefix}shop.clicks, {prefix}shop.add-to-carts, {prefix}shop.users, "
-        f"{prefix}shop.products and 7 more) are missing.",
+        f"12 topics ({prefix}shop.clicks, {prefix}shop.add-to-carts, {prefix}shop.users, "
+        f"{prefix}shop.products and 8 more) are missing.",
         "Run `streams topics create`.",
     )
     assert enrich == Finding(
@@ -99,7 +99,7 @@ async def test_topics_as_they_are_made_are_fine(settings: Settings) -> None:
     assert (await found(settings))[1] == Finding(
         Level.OK,
         "topics",
-        "All 11 topics are there, 3 partitions each where visitors' records meet.",
+        "All 12 topics are there, 3 partitions each where visitors' records meet.",
     )
 
 
