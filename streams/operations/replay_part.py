@@ -23,7 +23,7 @@ from streams.operations.replay_work import PAGE_RECORDS, Page, Task, Work
 log = logging.getLogger("streams.replay")
 
 LEAD_RECORDS = 2_000
-"""So many records of a partition may be written that the sink has not settled."""
+"""So many records of a partition at most are written that the sink has not settled."""
 REDELIVERY = "redelivery"
 
 
@@ -93,7 +93,8 @@ class PartRunner:
         return all(self.committed.get(number, 0) >= end for number, end in self._ends.items())
 
     def _has_room(self, number: int) -> bool:
-        return self._ends[number] - self.committed.get(number, 0) < LEAD_RECORDS
+        ahead = self._ends[number] - self.committed.get(number, 0)
+        return ahead + self._page_records <= LEAD_RECORDS
 
     async def _write(
         self, pages: Sequence[Page], at: str, page_written: Callable[[Page], Awaitable[None]]
