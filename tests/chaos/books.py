@@ -62,6 +62,11 @@ class Findings:
         return sum(map(len, self.missing.values())) + len(self.unacknowledged)
 
     @property
+    def count_contradicting(self) -> int:
+        """Over all vendors."""
+        return sum(map(len, self.contradicting.values()))
+
+    @property
     def count_overtaken(self) -> int:
         """Over all vendors."""
         return sum(map(len, self.overtaken.values()))

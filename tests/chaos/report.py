@@ -123,6 +123,7 @@ def as_json(result: Result, **about: Any) -> dict[str, Any]:
         "stored": result.stored,
         "missing": findings.count_missing,
         "out_of_order": findings.count_overtaken,
+        "wrong_outcome": findings.count_contradicting,
         "broken": result.broken,
         "unexplained": [
             {

@@ -63,6 +63,7 @@ class Run:
         self._say = say
         self._is_enough = False
         self._audit_took = 0.0
+        self._said: set[str] = set()
         self._site: Site
         self._settings: Settings
         self.result = Result()
@@ -134,7 +135,9 @@ class Run:
         due = self._audit_took <= QUICK_AUDIT_SECONDS or number % AUDIT_EVERY == 0
         findings, report = await self._look(with_audit=due)
         self._tell(number, done, findings, report)
-        self.result.broken += [f"round {number}: {line}" for line in findings.sentences()]
+        said = findings.sentences()
+        self.result.broken += [f"round {number}: {line}" for line in said if line not in self._said]
+        self._said.update(said)
         if report and not report["balanced"]:
             self.result.broken.append(f"round {number}: the audit does not balance: {report}")
 
@@ -235,7 +238,8 @@ class Run:
         self._say(
             f"{number:3}/{len(self._rounds)} at {time.monotonic() - self.result.began:.0f} s: "
             f"{' | '.join(shown)}; missing {missing}, "
-            f"overtaken {findings.count_overtaken}, waiting: {waits}"
+            f"overtaken {findings.count_overtaken}, wrong {findings.count_contradicting}, "
+            f"waiting: {waits}"
         )
 
     # -- the end
