@@ -16,7 +16,7 @@ from streams.core.topics import Topics
 from streams.delivery.receipts import LIVE, REDELIVERY, encode_receipt
 from streams.delivery.strand import Item
 from streams.engine.failure import leave
-from streams.engine.outputs import Header, Outputs
+from streams.engine.outputs import Outputs
 from streams.vendors.base import Vendor
 
 log = logging.getLogger("streams.sink")
@@ -136,14 +136,12 @@ class Keeper:
         at = utc_text(int(time() * 1000))
         await self._write_letters(settlements, at)
         outputs = self._new_outputs()
-        append = outputs.append
         by_partition: dict[int, list[Item]] = {}
         for settlement in settlements:
-            for item in settlement.items:
-                by_partition.setdefault(item.partition, []).append(item)
-                receipt = encode_receipt(_receipt(item, settlement, at))
-                key, headers = item.event_id.encode(), _headers(item, settlement)
-                append(self._receipts, item.partition, key, receipt, headers)
+            self._append_receipts(outputs, settlement, at)
+            # Of one strand, so of one partition.
+            partition = settlement.items[0].partition
+            by_partition.setdefault(partition, []).extend(settlement.items)
         written = await (await outputs.send()).acknowledged()
         for partition, items in by_partition.items():
             offsets = chain.from_iterable(written[self._receipts, partition])
@@ -154,6 +152,35 @@ class Keeper:
             self._count(settlement)
             if settlement.kept is not None and not settlement.kept.done():
                 settlement.kept.set_result(None)
+
+    def _append_receipts(self, outputs: Outputs, settlement: Settlement, at: str) -> None:
+        """Append a receipt of each event; what they have in common is looked up once."""
+        append, topic = outputs.append, self._receipts
+        items, outcome, reason, verdict = settlement[:4]
+        status = ref = None
+        if verdict is not None:
+            status, ref = verdict.status, verdict.vendor_ref
+        word = outcome.value
+        partition = items[0].partition
+        run = items[0].run_id
+        lane = LIVE if run is None else REDELIVERY
+        for item in items:
+            receipt = Receipt(
+                item.event_id,
+                word,
+                at,
+                item.attempts,
+                item.source,
+                lane,
+                item.position,
+                reason,
+                status,
+                ref,
+                item.run_id or None,
+            )
+            # Receipts outlive the records that say whose event it was, which its deletion needs.
+            headers = [(VISITOR, item.key)] if ref is not None and item.key is not None else None
+            append(topic, partition, item.event_id.encode(), encode_receipt(receipt), headers)
 
     async def _write_letters(self, settlements: list[Settlement], at: str) -> None:
         """Write dead letters first: a receipt is what says that nothing more is to be done."""
@@ -204,31 +231,3 @@ def happened_ms(item: Item) -> int:
         return to_ms(item.timestamp)
     except ValueError:
         return item.raw_ms
-
-
-def _receipt(item: Item, settlement: Settlement, at: str) -> Receipt:
-    verdict = settlement.verdict
-    return Receipt(
-        item.event_id,
-        settlement.outcome,
-        at,
-        item.attempts,
-        item.source,
-        LIVE if item.run_id is None else REDELIVERY,
-        item.position,
-        settlement.reason,
-        None if verdict is None else verdict.status,
-        None if verdict is None else verdict.vendor_ref,
-        item.run_id or None,
-    )
-
-
-def _headers(item: Item, settlement: Settlement) -> list[Header] | None:
-    """Return whose event it was where the vendor named what it stored: for its deletion.
-
-    Receipts outlive the records that say so.
-    """
-    verdict = settlement.verdict
-    if verdict is None or verdict.vendor_ref is None or item.key is None:
-        return None
-    return [(VISITOR, item.key)]
