@@ -97,8 +97,8 @@ def short_schedule(seed: int) -> list[Round]:
     choose.shuffle(rounds)
     # First what somebody waits for a minute, or half of one; the run meanwhile goes on.
     first: list[Round] = [
-        _vendor_round((HANGS, DROPS, THROTTLED), sinks, lengths),
         (Plan(KILL, "voyado"),),
+        _vendor_round((HANGS, DROPS, THROTTLED), sinks, lengths),
         (Plan(WIPE),),
     ]
     return [_paused(choose, one) for one in (*first, *rounds)]
