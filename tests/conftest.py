@@ -1,6 +1,8 @@
 """What all tests share: an environment without settings, and a broker for those that ask."""
 
+import logging
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -13,3 +15,17 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("STREAMS_"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """Undo what a command or a worker run in this process did to loggers: others listen, too."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
+    for logger in root.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            logger.disabled = False
+            logger.propagate = True
+            logger.setLevel(logging.NOTSET)
