@@ -26,9 +26,7 @@ Fingerprint = Annotated[str | None, typer.Option(metavar="F", help="Only those o
 EventId = Annotated[str | None, typer.Option(metavar="E", help="Only those of this event.")]
 Since = Annotated[
     str | None,
-    typer.Option(
-        metavar="T", help="Only those written at T or later: 2h ago, 2026-11-20 14:00, …"
-    ),
+    typer.Option(metavar="T", help="Only those written at T or later: 2h ago, 2026-11-20 14:00, …"),
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON array.")]
 
