@@ -199,7 +199,7 @@ def test_settings_default_to_the_shipped_schemas() -> None:
         "clicks": "thinned",
         "requests_per_second": 40,
         "lookup_email": False,
-            "late_identity_minutes": 0,
+        "late_identity_minutes": 0,
     }
 
 
