@@ -15,6 +15,7 @@ from streams.engine.tables import MALFORMED, Admit, TopicTable
 HOUR_MS = 3_600_000
 
 _NOTHING: Mapping[bytes, Any] = {}
+_YES = Word.YES
 
 
 def admit_word(vendor: str) -> Admit:
@@ -69,6 +70,8 @@ class SinkGuard:
                 continue
             key = item.key or b""
             word = rows.get(key)
+            if word is _YES and key not in forgotten:
+                continue  # as nearly always: this runs for each event of each request
             if word is MALFORMED:
                 word = Word.NO
             if not still_allows(item.ground, word, forgotten.get(key), item.raw_ms):
