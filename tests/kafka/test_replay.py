@@ -136,7 +136,7 @@ async def test_a_window_is_replayed_to_the_millisecond_beside_live_traffic_and_t
         whole = asked(from_ms - HOUR_MS, now_ms())
         window = ("--from", str(whole.from_ms), "--to", str(whole.to_ms))
         looking = command(pipeline, "replay", "--vendor", "miso", *window, "--preview")
-        killed = command(pipeline, "replay", "--vendor", "miso", *window, "--yes", "--rate", "150")
+        killed = command(pipeline, "replay", "--vendor", "miso", *window, "--yes", "--rate", "250")
         looking.send_signal(signal.SIGKILL)
         looking.wait()
         live = asyncio.create_task(pipeline.send(*many(200, names, 600)))
