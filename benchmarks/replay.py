@@ -28,8 +28,8 @@ from streams.core.records import Receipt
 from streams.core.runs import Asked
 from streams.core.times import utc_text
 from streams.engine.groups import group_id
-from streams.operations.log_reader import connect
-from streams.operations.replay_preview import preview
+from streams.operations.logs.reader import connect
+from streams.operations.replay.preview import preview
 from streams.settings import Settings
 
 VENDOR = "miso"

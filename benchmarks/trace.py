@@ -19,7 +19,7 @@ from shop import PARTITIONS, partition_of
 from table import load_average
 
 from streams.engine.groups import group_id
-from streams.operations.trace import Kind, trace
+from streams.operations.trace.trace import Kind, trace
 from streams.settings import Settings, load_settings
 
 HOUR_MS = 3_600_000

@@ -29,7 +29,7 @@ from streams.engine.groups import group_id
 from streams.engine.slots import take_slot
 from streams.engine.worker import run_worker
 from streams.operations.control import stop_run
-from streams.operations.late_identity import late_identity_ms, send_late
+from streams.operations.replay.late_identity import late_identity_ms, send_late
 from streams.operations.topics import required_topics
 from streams.settings import ENRICH, Settings, SourceSettings
 from streams.vendors import VENDORS, plan_for

@@ -9,7 +9,7 @@ from streams.cli.terminal import moment_ms, plain, reading_progress
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from streams.operations.audit import AuditReport, VendorBooks
+    from streams.operations.audit.audit import AuditReport, VendorBooks
 
 
 def audit(
@@ -29,7 +29,7 @@ def audit(
     """
     import asyncio
 
-    from streams.operations.audit import audit as run
+    from streams.operations.audit.audit import audit as run
     from streams.settings import load_settings
 
     since_ms = None if since is None else moment_ms(since)

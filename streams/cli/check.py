@@ -11,7 +11,7 @@ from streams.cli.terminal import file_or_stdin, plain
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from streams.operations.check_findings import Finding
+    from streams.operations.check.findings import Finding
     from streams.settings import Settings
 
 
@@ -62,8 +62,8 @@ def _look(settings: "Settings", send_test: bool, as_json: bool) -> int:
     import asyncio
     import sys
 
-    from streams.operations.check import check as run
-    from streams.operations.check import exit_code
+    from streams.operations.check.check import check as run
+    from streams.operations.check.check import exit_code
     from streams.telemetry import setup_logging
 
     # Not above ERROR: why a broker cannot be reached is read from what aiokafka logs.
@@ -105,7 +105,7 @@ def _show(console: "Console", finding: "Finding") -> None:
 
 
 def _preview(settings: "Settings", file: Path, as_json: bool) -> int:
-    from streams.operations.mapping_preview import UNREADABLE, Preview, previewed_vendors
+    from streams.operations.check.mapping_preview import UNREADABLE, Preview, previewed_vendors
 
     vendors = previewed_vendors(settings)
     preview = Preview(settings, vendors.plans, _now_ms())

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from streams.cli.terminal import plain
 from streams.core.outcome import Outcome
-from streams.operations.mapping_preview import SENT, PreviewRow
+from streams.operations.check.mapping_preview import SENT, PreviewRow
 from streams.vendors import VENDORS
 
 _STYLES = {SENT: "green", Outcome.SKIPPED: "yellow"}

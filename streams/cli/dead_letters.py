@@ -9,8 +9,8 @@ from streams.cli.terminal import moment_ms, plain, reading_progress
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streams.operations.dead_letters import Found
-    from streams.operations.dead_letters_book import Group, Letter
+    from streams.operations.dead_letters.book import Group, Letter
+    from streams.operations.dead_letters.dead_letters import Found
     from streams.settings import Settings
 
 app = typer.Typer(
@@ -48,7 +48,7 @@ def list_(
     The letters of equal causes have equal fingerprints. A letter that was dropped or sent again
     is not open; what failed once more is open again.
     """
-    from streams.operations.dead_letters_book import group
+    from streams.operations.dead_letters.book import group
 
     _, found = _find(vendor, fingerprint, event_id, since)
     groups = group(found.open)
@@ -77,7 +77,7 @@ def show(
     import heapq
     import sys
 
-    from streams.operations.dead_letters import read_whole
+    from streams.operations.dead_letters.dead_letters import read_whole
 
     settings, found = _find(vendor, fingerprint, event_id, since)
     letters = found.open
@@ -128,8 +128,8 @@ def drop(
 
     from streams.core.errors import SettingsError
     from streams.core.times import utc_text
-    from streams.operations.dead_letters import drop_letters
-    from streams.operations.dead_letters_book import group
+    from streams.operations.dead_letters.book import group
+    from streams.operations.dead_letters.dead_letters import drop_letters
     from streams.telemetry import setup_logging
 
     if not yes and not sys.stdin.isatty():
@@ -168,8 +168,8 @@ def _find(
 ) -> "tuple[Settings, Found]":
     import asyncio
 
-    from streams.operations.dead_letters import find_letters
-    from streams.operations.dead_letters_book import Selection
+    from streams.operations.dead_letters.book import Selection
+    from streams.operations.dead_letters.dead_letters import find_letters
     from streams.settings import load_settings
 
     since_ms = None if since is None else moment_ms(since)

@@ -19,8 +19,8 @@ from streams.demo.books import Closing
 from streams.demo.feed import Feed
 from streams.demo.progress import Progress as Moment
 from streams.demo.rig import Rig
-from streams.operations.supervisor import Ending
-from streams.operations.supervisor_console import SharedConsole, ending_words, read_line
+from streams.operations.supervisor.console import SharedConsole, ending_words, read_line
+from streams.operations.supervisor.supervisor import Ending
 from streams.settings import ENRICH
 from streams.vendors import VENDORS
 

@@ -9,8 +9,8 @@ from streams.cli.terminal import plain, reading_progress
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streams.operations.forget_report import Report, VendorWord
-    from streams.operations.forget_survey import Survey
+    from streams.operations.forget.report import Report, VendorWord
+    from streams.operations.forget.survey import Survey
     from streams.settings import Settings
 
 
@@ -31,8 +31,8 @@ def forget(
     import sys
 
     from streams.core.errors import SettingsError
-    from streams.operations.forget import forget as carry_out
-    from streams.operations.forget_survey import survey
+    from streams.operations.forget.forget import forget as carry_out
+    from streams.operations.forget.survey import survey
     from streams.settings import load_settings
     from streams.telemetry import setup_logging
 
@@ -112,7 +112,7 @@ def report_lines(report: "Report") -> list[str]:
 
 def vendor_sentences(word: "VendorWord") -> "Sequence[str]":
     """Return what became of the visitor at one vendor."""
-    from streams.operations.forget_report import Done
+    from streams.operations.forget.report import Done
 
     known = _count(word.accepted, "event")
     match word.done:

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from streams.core.runs import Run
-    from streams.operations.log_reader import Tell
-    from streams.operations.replay_run import Watch
+    from streams.operations.logs.reader import Tell
+    from streams.operations.replay.run import Watch
     from streams.settings import Settings
 
 app = typer.Typer(
@@ -80,8 +80,8 @@ def replay(
 
     from streams.core.errors import SettingsError
     from streams.core.runs import Asked
-    from streams.operations.replay_only import parse_only
-    from streams.operations.replay_preview import replayed_vendors
+    from streams.operations.replay.only import parse_only
+    from streams.operations.replay.preview import replayed_vendors
     from streams.settings import load_settings
 
     missing = [
@@ -127,10 +127,10 @@ def _preview_and_run(
     import time
 
     from streams.cli.replay_view import counts_table, preview_lines
-    from streams.operations.replay import ReplayJob, start_run
-    from streams.operations.replay_counts import warnings_for
-    from streams.operations.replay_preview import preview
-    from streams.operations.replay_sinks import sink_remarks
+    from streams.operations.replay.counts import warnings_for
+    from streams.operations.replay.preview import preview
+    from streams.operations.replay.replay import ReplayJob, start_run
+    from streams.operations.replay.sinks import sink_remarks
 
     quiet_logs(settings)
     with reading_progress() as tell:
@@ -171,8 +171,8 @@ def list_(as_json: JsonFlag = False) -> None:
     import time
 
     from streams.cli.replay_view import run_json, run_line
-    from streams.operations.replay import refreshed_runs
-    from streams.operations.replay_store import has_process
+    from streams.operations.replay.replay import refreshed_runs
+    from streams.operations.replay.store import has_process
     from streams.settings import load_settings
 
     settings = load_settings()
@@ -193,7 +193,7 @@ def show(run_id: RunId, as_json: JsonFlag = False) -> None:
     """Show one run: what it was asked, how far it is, and its receipt, whose sum balances."""
     import asyncio
 
-    from streams.operations.replay import show_run
+    from streams.operations.replay.replay import show_run
     from streams.settings import load_settings
 
     settings = load_settings()
@@ -206,7 +206,7 @@ def stop(run_id: RunId, as_json: JsonFlag = False) -> None:
     """Stop a run for good: nothing more is written, what waits is passed over, receipts stay."""
     import asyncio
 
-    from streams.operations.replay import stop_runs
+    from streams.operations.replay.replay import stop_runs
     from streams.settings import load_settings
 
     settings = load_settings()
@@ -217,7 +217,7 @@ def stop(run_id: RunId, as_json: JsonFlag = False) -> None:
 @app.command("resume")
 def resume(run_id: RunId, as_json: JsonFlag = False) -> None:
     """Go on with a run whose process was interrupted, where it was; nothing is sent twice."""
-    from streams.operations.replay import resume_run
+    from streams.operations.replay.replay import resume_run
     from streams.settings import load_settings
 
     settings = load_settings()
@@ -275,7 +275,7 @@ def show_receipt(run: "Run", as_json: bool) -> None:
     import time
 
     from streams.cli.replay_view import receipt_table, run_json, run_lines
-    from streams.operations.replay_store import has_process
+    from streams.operations.replay.store import has_process
 
     alive = has_process(run, time.time_ns() // 1_000_000)
     if as_json:

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from streams.core.runs import Asked, Part, Run
-    from streams.operations.replay_counts import Counts
-    from streams.operations.replay_preview import Preview
+    from streams.operations.replay.counts import Counts
+    from streams.operations.replay.preview import Preview
     from streams.settings import Settings
 
 LEFT_WORDS = {
@@ -57,7 +57,7 @@ def preview_lines(preview: "Preview", zone: tzinfo) -> list[str]:
 def counts_table(settings: "Settings", vendors: Sequence["Counts"], rate: float | None) -> "Table":
     """Return the figures of a preview, one column a vendor; all text in it is escaped."""
     from streams.core.moments import shown_span
-    from streams.operations.replay_counts import effort
+    from streams.operations.replay.counts import effort
 
     table = _Table([counts.vendor for counts in vendors])
     table.numbers("events", [c.selected for c in vendors])

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from streams.core.runs import Run
-    from streams.operations.log_reader import Tell
-    from streams.operations.replay_run import Watch
-    from streams.operations.resend import ResendPreview
+    from streams.operations.dead_letters.resend import ResendPreview
+    from streams.operations.logs.reader import Tell
+    from streams.operations.replay.run import Watch
 
 
 def resend(
@@ -44,10 +44,10 @@ def resend(
     from streams.cli.replay_view import counts_table
     from streams.core.errors import SettingsError
     from streams.core.runs import Asked
-    from streams.operations.replay import start_run
-    from streams.operations.replay_counts import counts_json, warnings_for
-    from streams.operations.replay_sinks import sink_remarks
-    from streams.operations.resend import ResendJob, preview_resend
+    from streams.operations.dead_letters.resend import ResendJob, preview_resend
+    from streams.operations.replay.counts import counts_json, warnings_for
+    from streams.operations.replay.replay import start_run
+    from streams.operations.replay.sinks import sink_remarks
     from streams.settings import load_settings
 
     if not yes and not only_preview and not sys.stdin.isatty():

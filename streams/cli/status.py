@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Group
 
     from streams.core.control import Will
-    from streams.operations.status import StatusBoard
+    from streams.operations.status.status import StatusBoard
     from streams.settings import Settings
 
 _REFRESH_SECONDS = 1.0
@@ -44,7 +44,7 @@ async def _show(settings: "Settings", watch: bool, as_json: bool) -> bool:
     from rich.console import Console
 
     from streams.operations.control import read_wills
-    from streams.operations.status import read_status
+    from streams.operations.status.status import read_status
 
     if watch:
         return await _follow(settings)
@@ -66,7 +66,7 @@ async def _follow(settings: "Settings") -> bool:
 
     from rich.live import Live
 
-    from streams.operations.status import follow_status
+    from streams.operations.status.status import follow_status
 
     async with aclosing(follow_status(settings)) as boards:
         # The first board comes before the screen is taken: an error is then an ordinary line.
@@ -125,7 +125,7 @@ def status_view(board: "StatusBoard", now_ms: int) -> "Group":
     from rich.table import Table
     from rich.text import Text
 
-    from streams.operations.status import stages
+    from streams.operations.status.status import stages
 
     table = Table(show_edge=False, pad_edge=False)
     table.add_column("stage")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from rich.progress import TaskID
 
-    from streams.operations.log_reader import Tell
+    from streams.operations.logs.reader import Tell
 
 
 def plain(text: str) -> str:

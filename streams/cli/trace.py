@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from streams.operations.log_reader import Tell
-    from streams.operations.trace import Kind
-    from streams.operations.trace_timeline import Step, Trace, TracedEvent, VendorTrace
+    from streams.operations.logs.reader import Tell
+    from streams.operations.trace.timeline import Step, Trace, TracedEvent, VendorTrace
+    from streams.operations.trace.trace import Kind
 
 STYLES = {
     "accepted": "green",
@@ -61,7 +61,7 @@ def trace(
     import asyncio
     import time
 
-    from streams.operations.trace import trace as run
+    from streams.operations.trace.trace import trace as run
     from streams.settings import load_settings
 
     kind, text = _asked(event_id, visitor, user, sku)

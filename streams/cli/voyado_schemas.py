@@ -9,8 +9,8 @@ import typer
 from streams.cli.terminal import plain
 
 if TYPE_CHECKING:
-    from streams.operations.voyado_schemas_definition import Definition
-    from streams.operations.voyado_schemas_plan import PlanRow
+    from streams.operations.voyado_schemas.definition import Definition
+    from streams.operations.voyado_schemas.plan import PlanRow
     from streams.settings import Settings
 
 app = typer.Typer(
@@ -56,7 +56,7 @@ def plan(
     Files that break a rule of Voyado or of the relay: exit code 2, before any request.
     """
     from streams.cli.voyado_schemas_view import echo_json, show_plan
-    from streams.operations.voyado_schemas_plan import State, room_problem
+    from streams.operations.voyado_schemas.plan import State, room_problem
     from streams.settings import load_settings
 
     rows = asyncio.run(_plan(load_settings(), folder))
@@ -113,7 +113,7 @@ def export(
 ) -> None:
     """Write what Voyado has into files, as plan and apply read them."""
     from streams.cli.voyado_schemas_view import echo
-    from streams.operations.voyado_schemas_files import write_definitions
+    from streams.operations.voyado_schemas.files import write_definitions
     from streams.settings import load_settings
 
     there = asyncio.run(_registered(load_settings()))
@@ -124,16 +124,16 @@ def export(
 
 
 async def _registered(settings: "Settings") -> "list[Definition]":
-    from streams.operations.voyado_schemas import connect
+    from streams.operations.voyado_schemas.voyado_schemas import connect
 
     async with connect(settings) as endpoint:
         return await endpoint.all()
 
 
 async def _plan(settings: "Settings", folder: Path | None) -> "list[PlanRow]":
-    from streams.operations import voyado_schemas as operations
-    from streams.operations.voyado_schemas_files import load_definitions
-    from streams.operations.voyado_schemas_plan import plan
+    from streams.operations.voyado_schemas import voyado_schemas as operations
+    from streams.operations.voyado_schemas.files import load_definitions
+    from streams.operations.voyado_schemas.plan import plan
 
     files = load_definitions(folder, operations.voyado_settings(settings))
     return plan(files, await _registered(settings))
@@ -141,8 +141,8 @@ async def _plan(settings: "Settings", folder: Path | None) -> "list[PlanRow]":
 
 async def _create(settings: "Settings", folder: Path | None) -> int:
     from streams.cli.voyado_schemas_view import echo, plan_lines
-    from streams.operations.voyado_schemas import connect, create_missing
-    from streams.operations.voyado_schemas_plan import State
+    from streams.operations.voyado_schemas.plan import State
+    from streams.operations.voyado_schemas.voyado_schemas import connect, create_missing
 
     rows = await _plan(settings, folder)
     async with connect(settings) as endpoint:
@@ -168,9 +168,9 @@ async def _create(settings: "Settings", folder: Path | None) -> int:
 def _replace(settings: "Settings", folder: Path | None, id_: str, yes: bool) -> int:
     from streams.cli.voyado_schemas_view import echo
     from streams.core.errors import SettingsError
-    from streams.operations import voyado_schemas as operations
-    from streams.operations.voyado_schemas_files import sent_by_relay
-    from streams.operations.voyado_schemas_plan import State
+    from streams.operations.voyado_schemas import voyado_schemas as operations
+    from streams.operations.voyado_schemas.files import sent_by_relay
+    from streams.operations.voyado_schemas.plan import State
 
     section = operations.voyado_settings(settings)
     rows = [row for row in asyncio.run(_plan(settings, folder)) if row.state is not State.NO_FILE]
@@ -228,7 +228,7 @@ def _now_ms() -> int:
 
 
 async def _create_one(settings: "Settings", row: "PlanRow") -> None:
-    from streams.operations.voyado_schemas import connect, create_missing
+    from streams.operations.voyado_schemas.voyado_schemas import connect, create_missing
 
     async with connect(settings) as endpoint:
         async for id_ in create_missing(endpoint, [row]):
@@ -236,7 +236,7 @@ async def _create_one(settings: "Settings", row: "PlanRow") -> None:
 
 
 async def _replace_one(settings: "Settings", row: "PlanRow") -> None:
-    from streams.operations.voyado_schemas import connect, replace
+    from streams.operations.voyado_schemas.voyado_schemas import connect, replace
 
     assert row.there is not None
     async with connect(settings) as endpoint:

@@ -7,8 +7,8 @@ from typing import Any
 import typer
 
 from streams.cli.terminal import plain
-from streams.operations.voyado_schemas_definition import Definition
-from streams.operations.voyado_schemas_plan import PlanRow
+from streams.operations.voyado_schemas.definition import Definition
+from streams.operations.voyado_schemas.plan import PlanRow
 
 
 def show_list(definitions: Sequence[Definition]) -> None:

@@ -27,7 +27,7 @@ def worker(
     let each settle what answers within 8 s.
     """
     if supervised:
-        from streams.operations.life_line import end_with_parent
+        from streams.operations.supervisor.life_line import end_with_parent
 
         end_with_parent()
     from streams.settings import load_settings
@@ -42,6 +42,6 @@ def worker(
         from streams.app import run_stage
 
         raise typer.Exit(run_stage(settings, wanted[0], slot))
-    from streams.operations.supervisor import supervise
+    from streams.operations.supervisor.supervisor import supervise
 
     raise typer.Exit(supervise(wanted, slot))

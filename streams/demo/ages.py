@@ -11,7 +11,7 @@ from datetime import datetime
 import msgspec
 from aiokafka import ConsumerRecord, TopicPartition
 
-from streams.operations.log_reader import LogReader, connect
+from streams.operations.logs.reader import LogReader, connect
 from streams.settings import Settings
 
 

@@ -12,14 +12,14 @@ from aiokafka import ConsumerRecord
 
 from streams.core.errors import SetupError
 from streams.demo.ages import Ages, read_ages
-from streams.operations.audit import (
+from streams.operations.audit.audit import (
     AuditReport,
     Finding,
     LedgerComparison,
     VendorBooks,
     compare_with_ledger,
 )
-from streams.operations.log_reader import LogReader, connect
+from streams.operations.logs.reader import LogReader, connect
 from streams.settings import Settings
 
 LEDGERS_OF_DIGESTS = ("eightselect",)

@@ -16,7 +16,7 @@ from streams.core.errors import SettingsError, SetupError
 from streams.demo.feed import Feed, sample_feed
 from streams.demo.records import stream
 from streams.demo.rig import SLOWEST_RATE, STALL_SECONDS, WRITE_SECONDS
-from streams.operations.audit import AuditReport, audit
+from streams.operations.audit.audit import AuditReport, audit
 from streams.operations.produce import write_records
 from streams.settings import Settings, is_loopback, load_settings
 from streams.telemetry import setup_logging

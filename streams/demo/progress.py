@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from streams.engine.groups import group_id
-from streams.operations.log_reader import connect
+from streams.operations.logs.reader import connect
 from streams.settings import ENRICH, Settings
 
 

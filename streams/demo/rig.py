@@ -14,10 +14,10 @@ from streams.demo.books import Closing, close_books
 from streams.demo.feed import Feed
 from streams.demo.progress import OnProgress, follow, gauge
 from streams.demo.records import stream
-from streams.operations.audit import audit
+from streams.operations.audit.audit import audit
 from streams.operations.produce import Produced, write_records
-from streams.operations.supervisor import Console, Ending, Supervisor, worker_command
-from streams.operations.supervisor_console import ending_words, read_line
+from streams.operations.supervisor.console import ending_words, read_line
+from streams.operations.supervisor.supervisor import Console, Ending, Supervisor, worker_command
 from streams.operations.topics import create_topics
 from streams.sandbox import Sandbox
 from streams.settings import Settings, load_settings

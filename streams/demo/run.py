@@ -17,7 +17,7 @@ from streams.demo.rig import Rig
 from streams.embedded import DEFAULT_VERSION, EmbeddedKafka
 from streams.embedded import Progress as Download
 from streams.embedded.ports import free_port
-from streams.operations.supervisor import Console
+from streams.operations.supervisor.supervisor import Console
 from streams.settings import WebSettings
 from streams.vendors import VENDORS
 

@@ -18,7 +18,7 @@ from streams.core.control import Will, decode_will, encode_will
 from streams.core.errors import SettingsError, SetupError
 from streams.core.times import utc_text
 from streams.engine.connection import client_options
-from streams.operations.log_reader import LogReader, connect
+from streams.operations.logs.reader import LogReader, connect
 from streams.settings import Settings
 from streams.vendors import VENDORS
 

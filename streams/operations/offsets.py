@@ -17,8 +17,8 @@ from streams.core.errors import SettingsError, SetupError
 from streams.delivery.progress import Metadata, read_metadata
 from streams.engine.connection import admin, client_options
 from streams.engine.groups import group_id
-from streams.operations.check_workers import members_of
-from streams.operations.log_reader import Commit, LogReader, Offsets, connect
+from streams.operations.check.workers import members_of
+from streams.operations.logs.reader import Commit, LogReader, Offsets, connect
 from streams.settings import ENRICH, Settings
 
 EMPTY_SECONDS = 15.0

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from streams.agents.metrics import WorkerCollector, registry_of
 from streams.agents.report import Reporter
 from streams.operations.control import set_paused
-from streams.operations.status_tail import StatusTail
+from streams.operations.status.tail import StatusTail
 from streams.settings import Settings, variable
 from streams.vendors import VENDORS
 from streams.web import health

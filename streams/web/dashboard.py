@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from streams.core.snapshot import WorkerSnapshot
-from streams.operations.status import StatusBoard, WorkerStatus
+from streams.operations.status.status import StatusBoard, WorkerStatus
 from streams.settings import ENRICH
 from streams.web.history import STEP_SECONDS, History
 from streams.web.vendors import VendorSummary

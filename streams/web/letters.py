@@ -10,8 +10,8 @@ from aiohttp import web
 from streams.core.errors import SettingsError
 from streams.core.masking import masked_json, masked_text, names_in
 from streams.core.times import utc_text
-from streams.operations.dead_letters import drop_letters, find_letters, read_whole
-from streams.operations.dead_letters_book import Group, Letter, Selection, group
+from streams.operations.dead_letters.book import Group, Letter, Selection, group
+from streams.operations.dead_letters.dead_letters import drop_letters, find_letters, read_whole
 from streams.settings import Settings
 from streams.web.apart import apart
 from streams.web.guard import refusal

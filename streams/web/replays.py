@@ -9,8 +9,8 @@ from aiohttp import web
 from streams.core.masking import masked_id
 from streams.core.runs import Asked, Part, Receipt, Run
 from streams.core.times import to_ms
-from streams.operations.replay import refreshed_runs
-from streams.operations.replay_store import has_process, list_runs
+from streams.operations.replay.replay import refreshed_runs
+from streams.operations.replay.store import has_process, list_runs
 from streams.settings import Settings
 from streams.vendors import VENDORS
 from streams.web import words

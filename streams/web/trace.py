@@ -1,7 +1,7 @@
 """``/api/trace``: where is my event, line by line: how far the search is, then the answer.
 
 Each line is one JSON object: ``{"progress": {"step", "read", "total"}}`` about twice a second, and
-at the end ``{"trace": …}`` (``operations/trace_timeline.py``) or ``{"error": sentence}``.
+at the end ``{"trace": …}`` (``operations/trace/timeline.py``) or ``{"error": sentence}``.
 """
 
 import asyncio
@@ -16,8 +16,8 @@ from aiohttp import web
 
 from streams.core.errors import StreamsError
 from streams.core.moments import read_moment
-from streams.operations.trace import DEFAULT_WINDOW_MS, MAX_ASKED_CHARS, Kind, trace
-from streams.operations.trace_timeline import Trace
+from streams.operations.trace.timeline import Trace
+from streams.operations.trace.trace import DEFAULT_WINDOW_MS, MAX_ASKED_CHARS, Kind, trace
 from streams.settings import Settings
 
 log = logging.getLogger("streams.web")

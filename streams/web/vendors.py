@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from streams.core.snapshot import Cause, LastRequest, VendorStatus, WorkerSnapshot
-from streams.operations.status import WorkerStatus, gravest
+from streams.operations.status.status import WorkerStatus, gravest
 from streams.web import words
 from streams.web.words import Words
 

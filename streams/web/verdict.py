@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from streams.operations.status import WorkerStatus
+from streams.operations.status.status import WorkerStatus
 from streams.web import words
 from streams.web.vendors import GONE, LIVE, STARTING, VendorSummary
 from streams.web.words import Words

@@ -9,7 +9,7 @@ import msgspec
 
 from streams.core.outcome import DEAD_LETTER_MEANING, SKIP_MEANING
 from streams.core.snapshot import JoinHealth, WorkerSnapshot
-from streams.operations.status import WorkerStatus
+from streams.operations.status.status import WorkerStatus
 from streams.settings import ENRICH
 from streams.web import words
 from streams.web.history import History

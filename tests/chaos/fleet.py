@@ -16,7 +16,7 @@ from pathlib import Path
 import aiohttp
 
 import streams
-from streams.operations.restart_policy import RestartPolicy
+from streams.operations.supervisor.restart_policy import RestartPolicy
 from tests.chaos.waiting import until
 
 READY_SECONDS = 90.0

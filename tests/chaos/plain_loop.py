@@ -12,7 +12,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer
 
 from streams.core.records import VendorRecord
-from streams.operations.life_line import end_with_parent
+from streams.operations.supervisor.life_line import end_with_parent
 from streams.settings import load_settings
 from streams.vendors import VENDORS
 

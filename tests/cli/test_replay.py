@@ -19,9 +19,9 @@ from streams.cli.replay_view import (
     state_word,
 )
 from streams.core.runs import ONE_VISITOR, RUNNING, STOPPED, Asked, Part, Receipt, Run
-from streams.operations.replay_counts import Counts
-from streams.operations.replay_judge import Left, Sent, Skipped
-from streams.operations.replay_preview import Preview
+from streams.operations.replay.counts import Counts
+from streams.operations.replay.judge import Left, Sent, Skipped
+from streams.operations.replay.preview import Preview
 from streams.settings import load_settings
 
 BERLIN = ZoneInfo("Europe/Berlin")

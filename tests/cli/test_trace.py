@@ -7,7 +7,7 @@ from rich.console import Console
 
 from streams.cli import main
 from streams.cli.trace import show
-from streams.operations.trace_timeline import Step, Trace, TracedEvent, VendorTrace
+from streams.operations.trace.timeline import Step, Trace, TracedEvent, VendorTrace
 
 HOSTILE = "\x1b[2J[red]boo[/red]\u202e\r\n"
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from streams.cli import main
-from streams.operations import voyado_schemas as operations
-from streams.operations.voyado_schemas_endpoint import VoyadoAnswerError
-from streams.operations.voyado_schemas_files import shipped_folder
+from streams.operations.voyado_schemas import voyado_schemas as operations
+from streams.operations.voyado_schemas.endpoint import VoyadoAnswerError
+from streams.operations.voyado_schemas.files import shipped_folder
 from streams.sandbox import Sandbox
 from streams.settings import load_settings
 from tests.operations.voyado_schemas_in_process import KEY, InProcess

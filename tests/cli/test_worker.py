@@ -14,7 +14,7 @@ import pytest
 
 from streams.core.snapshot import WorkerSnapshot
 from streams.demo.run import free_web_port
-from streams.operations.status import read_status
+from streams.operations.status.status import read_status
 from streams.operations.topics import create_topics
 from streams.settings import Settings, load_settings
 from tests.broker_fixtures import Broker

@@ -16,7 +16,7 @@ from streams.demo.books import Closing, accepted_places, digest
 from streams.demo.feed import file_feed
 from streams.demo.rig import Rig
 from streams.demo.run import free_web_port
-from streams.operations.supervisor import Ending
+from streams.operations.supervisor.supervisor import Ending
 from streams.sandbox.eightselect import digest as digest_of_the_stand_in
 from tests.broker_fixtures import Broker
 

@@ -27,7 +27,7 @@ from streams.demo.progress import Progress
 from streams.demo.rig import Rig, WorkerFailedError
 from streams.demo.run import free_web_port
 from streams.engine.connection import admin
-from streams.operations.supervisor import Ending
+from streams.operations.supervisor.supervisor import Ending
 from tests.broker_fixtures import Broker
 
 TOPICS = Topics()

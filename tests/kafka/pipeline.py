@@ -30,7 +30,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from streams.operations.audit import AuditReport, audit
+from streams.operations.audit.audit import AuditReport, audit
 from streams.operations.topics import create_topics
 from streams.sandbox import Ledger, Sandbox
 from streams.settings import Settings, load_settings

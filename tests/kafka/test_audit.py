@@ -16,8 +16,8 @@ from streams.core.errors import SetupError
 from streams.core.snapshot import WorkerSnapshot, encode_snapshot
 from streams.core.topics import Topics
 from streams.engine.groups import group_id
-from streams.operations.audit import audit, compare_with_ledger
-from streams.operations.status import read_status
+from streams.operations.audit.audit import audit, compare_with_ledger
+from streams.operations.status.status import read_status
 from streams.operations.topics import create_topics
 from streams.settings import KafkaSettings, Settings
 from streams.vendors.miso import MisoSettings

@@ -16,7 +16,7 @@ from streams.core.control import Will, encode_will
 from streams.core.errors import SettingsError, SetupError
 from streams.operations import control
 from streams.operations.control import publish_will, read_wills, set_paused, stop_run
-from streams.operations.status import read_status, stages
+from streams.operations.status.status import read_status, stages
 from streams.operations.topics import create_topics
 from streams.settings import KafkaSettings, Settings
 from streams.vendors.miso import MisoSettings

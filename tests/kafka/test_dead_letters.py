@@ -19,9 +19,9 @@ from streams.core.dead_letter import build_dead_letter, encode_dead_letter
 from streams.core.errors import SetupError
 from streams.core.records import Origin
 from streams.engine.connection import admin
-from streams.operations.audit import audit
-from streams.operations.dead_letters import drop_letters, find_letters, read_whole
-from streams.operations.dead_letters_book import Selection, group
+from streams.operations.audit.audit import audit
+from streams.operations.dead_letters.book import Selection, group
+from streams.operations.dead_letters.dead_letters import drop_letters, find_letters, read_whole
 from streams.operations.topics import create_topics
 from streams.settings import KafkaSettings, Settings
 from streams.vendors.miso import MisoSettings

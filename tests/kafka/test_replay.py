@@ -21,15 +21,17 @@ from streams.core.runs import Asked, Run
 from streams.core.times import utc_text
 from streams.delivery.progress import Metadata
 from streams.delivery.receipts import encode_receipt
-from streams.operations import offsets, replay_preview, replay_run
-from streams.operations.dead_letters import find_letters
-from streams.operations.dead_letters_book import Selection
+from streams.operations import offsets
+from streams.operations.dead_letters.book import Selection
+from streams.operations.dead_letters.dead_letters import find_letters
+from streams.operations.dead_letters.resend import ResendJob, preview_resend
 from streams.operations.offsets import apply_reset, plan_reset, read_places
-from streams.operations.replay import ReplayJob, resume_run, show_run, start_run, stop_runs
-from streams.operations.replay_counts import Counts
-from streams.operations.replay_preview import Preview, preview
-from streams.operations.replay_store import list_runs
-from streams.operations.resend import ResendJob, preview_resend
+from streams.operations.replay import preview as replay_preview
+from streams.operations.replay import run as replay_run
+from streams.operations.replay.counts import Counts
+from streams.operations.replay.preview import Preview, preview
+from streams.operations.replay.replay import ReplayJob, resume_run, show_run, start_run, stop_runs
+from streams.operations.replay.store import list_runs
 from streams.sandbox import Fault, FaultKind
 from streams.settings import load_settings
 from tests.broker_fixtures import Broker

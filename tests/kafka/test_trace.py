@@ -11,10 +11,10 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from streams.core.records import Source
-from streams.operations.dead_letters import drop_letters, find_letters
-from streams.operations.dead_letters_book import Selection
-from streams.operations.trace import Kind, trace
-from streams.operations.trace_timeline import Trace, TracedEvent
+from streams.operations.dead_letters.book import Selection
+from streams.operations.dead_letters.dead_letters import drop_letters, find_letters
+from streams.operations.trace.timeline import Trace, TracedEvent
+from streams.operations.trace.trace import Kind, trace
 from tests.broker_fixtures import Broker
 from tests.kafka.pipeline import Pipeline, Worker, cart, click, now_ms, product, until, user
 

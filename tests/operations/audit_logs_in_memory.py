@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 
 from streams.core.records import DeadLetter, Origin, Receipt
-from streams.operations.audit_books import Books
-from streams.operations.audit_decode import OnRanges, read_letter, read_receipt
-from streams.operations.audit_logs import RawLog, VendorLog
-from streams.operations.audit_report import AuditReport
+from streams.operations.audit.books import Books
+from streams.operations.audit.decode import OnRanges, read_letter, read_receipt
+from streams.operations.audit.logs import RawLog, VendorLog
+from streams.operations.audit.report import AuditReport
 
 CLICKS, CARTS = "shop.clicks", "shop.add-to-carts"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from aiokafka import ConsumerRecord, TopicPartition
 
-from streams.operations.log_reader import Commit, Offsets, Tell
+from streams.operations.logs.reader import Commit, Offsets, Tell
 
 
 def record(

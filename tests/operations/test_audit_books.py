@@ -345,8 +345,8 @@ def test_vendor_records_deleted_before_they_were_sent_are_expired() -> None:
 
 def test_a_record_on_another_partition_than_its_source_is_unexplained() -> None:
     """Order is only kept where a visitor's events stay on one partition."""
-    from streams.operations.audit_books import Books
-    from streams.operations.audit_logs import RawLog, VendorLog
+    from streams.operations.audit.books import Books
+    from streams.operations.audit.logs import RawLog, VendorLog
 
     books = Books(
         {(CLICKS, 0): RawLog(0, 0, 1, 1, 1), (CLICKS, 1): RawLog(0, 0, 0, 0, 0)},

@@ -8,8 +8,8 @@ from rich.console import Console
 from streams.cli.audit import audit_lines, audit_table
 from streams.cli.terminal import moment_ms
 from streams.core.errors import SettingsError
-from streams.operations.audit import compare_with_ledger
-from streams.operations.audit_decode import (
+from streams.operations.audit.audit import compare_with_ledger
+from streams.operations.audit.decode import (
     UnreadableError,
     read_enrich_commit,
     read_letter,

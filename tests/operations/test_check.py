@@ -3,9 +3,9 @@
 import pytest
 
 from streams.core.errors import SettingsError
-from streams.operations import check as module
-from streams.operations.check import check, check_settings, exit_code
-from streams.operations.check_findings import Finding, Level
+from streams.operations.check import check as module
+from streams.operations.check.check import check, check_settings, exit_code
+from streams.operations.check.findings import Finding, Level
 from streams.settings import load_settings
 
 

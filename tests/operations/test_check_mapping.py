@@ -9,8 +9,8 @@ import pytest
 from streams.core.enrich import Addressed, EnrichedEvent, Plan
 from streams.core.errors import InvalidEvent, SettingsError
 from streams.core.outcome import DeadLetterReason, SkipReason
-from streams.operations import mapping_preview as module
-from streams.operations.mapping_preview import Preview, PreviewRow, previewed_vendors
+from streams.operations.check import mapping_preview as module
+from streams.operations.check.mapping_preview import Preview, PreviewRow, previewed_vendors
 from streams.settings import Settings, load_settings
 from streams.vendors import VENDORS, plan_for
 from streams.vendors.base import Vendor

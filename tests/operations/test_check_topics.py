@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from streams.core.topics import DAY_MS, Topics
-from streams.operations.check_findings import Finding, Level
-from streams.operations.check_topics import topic_findings
-from streams.operations.check_workers import GroupState, topics_read, worker_findings
+from streams.operations.check.findings import Finding, Level
+from streams.operations.check.topics import topic_findings
+from streams.operations.check.workers import GroupState, topics_read, worker_findings
 from streams.operations.topics import TopicReport, TopicState
 
 TOPICS = Topics("x.")

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.topics import Topics
-from streams.operations.audit_decode import read_letter
-from streams.operations.dead_letters_book import (
+from streams.operations.audit.decode import read_letter
+from streams.operations.dead_letters.book import (
     Letter,
     LetterBook,
     Position,

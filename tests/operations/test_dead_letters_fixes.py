@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from streams.core.errors import InvalidEvent
 from streams.core.events import EventParser
 from streams.core.outcome import DeadLetterReason
-from streams.operations.dead_letters_fixes import UNKNOWN, likely_fix
+from streams.operations.dead_letters.fixes import UNKNOWN, likely_fix
 
 OWNERS = ("enrich", "eightselect", "voyado", "miso")
 

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from streams.core.topics import Topics
-from streams.operations.forget_plan import (
+from streams.operations.forget.plan import (
     Held,
     Keeping,
     LogRecord,

@@ -12,10 +12,10 @@ from streams.cli import main
 from streams.cli.forget import report_lines, survey_lines
 from streams.core.snapshot import VendorStatus, WorkerSnapshot
 from streams.core.topics import Topics
-from streams.operations.forget_plan import AtVendor, Held, StillHeld, Traces
-from streams.operations.forget_report import Done, Obeys, Report, StageWord, VendorWord, stage_words
-from streams.operations.forget_survey import Survey, partition_of
-from streams.operations.status import WorkerStatus
+from streams.operations.forget.plan import AtVendor, Held, StillHeld, Traces
+from streams.operations.forget.report import Done, Obeys, Report, StageWord, VendorWord, stage_words
+from streams.operations.forget.survey import Survey, partition_of
+from streams.operations.status.status import WorkerStatus
 from streams.settings import load_settings
 from streams.vendors import VENDORS
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 from pydantic import SecretStr
 
-from streams.operations.forget_plan import AtVendor
-from streams.operations.forget_report import Done, VendorWord
-from streams.operations.forget_vendors import erase
+from streams.operations.forget.plan import AtVendor
+from streams.operations.forget.report import Done, VendorWord
+from streams.operations.forget.vendors import erase
 from streams.vendors import VENDORS
 from streams.vendors.base import HttpAnswer, HttpRequest, Trail, VendorSettings
 from streams.vendors.eightselect import EightSelectSettings

@@ -13,7 +13,7 @@ from streams.cli.offsets import reset_lines
 from streams.core.errors import SettingsError, SetupError
 from streams.delivery.progress import Metadata, Progress, read_metadata
 from streams.operations import offsets
-from streams.operations.log_reader import Commit
+from streams.operations.logs.reader import Commit
 from streams.operations.offsets import plan_reset
 from streams.settings import Settings, load_settings
 from tests.operations.log_reader_in_memory import LogsInMemory, record

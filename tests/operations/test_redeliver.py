@@ -9,11 +9,11 @@ from aiokafka import TopicPartition
 from streams.core.dead_letter import build_dead_letter, encode_dead_letter
 from streams.core.records import Origin
 from streams.core.topics import Topics
-from streams.operations.dead_letters_book import LetterBook
-from streams.operations.redeliver import LettersWork, by_partition, window_around
-from streams.operations.replay_judge import Judgement, Left, Mapper, Refused, Sent, Skipped
-from streams.operations.replay_past import Past
-from streams.operations.replay_rows import Rows
+from streams.operations.dead_letters.book import LetterBook
+from streams.operations.dead_letters.redeliver import LettersWork, by_partition, window_around
+from streams.operations.replay.judge import Judgement, Left, Mapper, Refused, Sent, Skipped
+from streams.operations.replay.past import Past
+from streams.operations.replay.rows import Rows
 from streams.settings import load_settings
 from streams.vendors import VENDORS, plan_for
 from tests.operations.log_reader_in_memory import LogsInMemory, record

@@ -6,10 +6,10 @@ import pytest
 from aiokafka import TopicPartition
 
 from streams.core.errors import InvalidEvent, SettingsError
-from streams.operations.replay_counts import Counts, counts_json, effort, warnings_for
-from streams.operations.replay_judge import Left, Refused, Sent, Skipped
-from streams.operations.replay_preview import replayed_vendors, sample_blocks
-from streams.operations.replay_window import Window
+from streams.operations.replay.counts import Counts, counts_json, effort, warnings_for
+from streams.operations.replay.judge import Left, Refused, Sent, Skipped
+from streams.operations.replay.preview import replayed_vendors, sample_blocks
+from streams.operations.replay.window import Window
 from streams.settings import load_settings
 
 SETTINGS = load_settings(

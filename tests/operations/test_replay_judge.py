@@ -8,9 +8,9 @@ from aiokafka import TopicPartition
 
 from streams.core.runs import Asked
 from streams.core.topics import Topics
-from streams.operations.replay_judge import Judge, Judgement, Left, Refused, Sent, Skipped
-from streams.operations.replay_past import Past
-from streams.operations.replay_rows import Rows
+from streams.operations.replay.judge import Judge, Judgement, Left, Refused, Sent, Skipped
+from streams.operations.replay.past import Past
+from streams.operations.replay.rows import Rows
 from streams.settings import load_settings
 from streams.vendors import VENDORS, plan_for
 from tests.operations.log_reader_in_memory import record

@@ -10,10 +10,10 @@ from aiokafka import TopicPartition
 from streams.core.errors import InvalidEvent
 from streams.core.runs import Asked, Part, Run
 from streams.core.topics import Topics
-from streams.operations import replay_part
-from streams.operations.replay_judge import Judgement, Left, Refused, Sent, Skipped
-from streams.operations.replay_part import LEAD_RECORDS, PartRunner
-from streams.operations.replay_work import Page, Task
+from streams.operations.replay import part as replay_part
+from streams.operations.replay.judge import Judgement, Left, Refused, Sent, Skipped
+from streams.operations.replay.part import LEAD_RECORDS, PartRunner
+from streams.operations.replay.work import Page, Task
 
 CLICKS = TopicPartition("shop.clicks", 0)
 REDELIVERY = "vendor.miso.redelivery"

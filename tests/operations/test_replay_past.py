@@ -9,8 +9,8 @@ from aiokafka import TopicPartition
 from streams.core.records import Receipt
 from streams.core.runs import DONE, STOPPED, Part
 from streams.delivery.receipts import encode_receipt
-from streams.operations.replay_past import Last, Past
-from streams.operations.replay_settled import Settled
+from streams.operations.replay.past import Last, Past
+from streams.operations.replay.settled import Settled
 
 CLICKS = TopicPartition("shop.clicks", 0)
 RECEIPT = Receipt("e", "accepted", "2026-11-21T10:15:00.000Z", 1, "shop.clicks/0/5", "live", 3)

@@ -11,8 +11,8 @@ import pytest
 from streams.core.errors import SettingsError
 from streams.core.runs import DONE, RUNNING, SILENT_MS, Asked, Part, Run, State
 from streams.core.times import utc_text
-from streams.operations import replay_store
-from streams.operations.replay_store import RunStore, busy_sentence, has_process
+from streams.operations.replay import store as replay_store
+from streams.operations.replay.store import RunStore, busy_sentence, has_process
 
 NOW = 1_900_000_000_000
 """Long after this test's own process began."""

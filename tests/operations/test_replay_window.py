@@ -6,10 +6,10 @@ import pytest
 from aiokafka import TopicPartition
 
 from streams.core.topics import Topics
-from streams.operations import replay_window
-from streams.operations.log_reader import Commit
-from streams.operations.replay_past import Last, read_past
-from streams.operations.replay_window import find_window
+from streams.operations.logs.reader import Commit
+from streams.operations.replay import window as replay_window
+from streams.operations.replay.past import Last, read_past
+from streams.operations.replay.window import find_window
 from tests.operations.log_reader_in_memory import LogsInMemory, record
 
 T = 1_777_622_400_000

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from streams.cli.status import status_json, status_view
 from streams.core.snapshot import VendorStatus, WorkerSnapshot, encode_snapshot
-from streams.operations.status import StatusBoard, stages
+from streams.operations.status.status import StatusBoard, stages
 
 NOW = 1_777_000_000_000
 

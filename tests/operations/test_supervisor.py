@@ -13,10 +13,10 @@ from io import StringIO
 
 import pytest
 
-from streams.operations.life_line import end_with_parent
-from streams.operations.restart_policy import RestartPolicy
-from streams.operations.supervisor import Ending, Supervisor, worker_command
-from streams.operations.supervisor_console import SharedConsole, read_line
+from streams.operations.supervisor.console import SharedConsole, read_line
+from streams.operations.supervisor.life_line import end_with_parent
+from streams.operations.supervisor.restart_policy import RestartPolicy
+from streams.operations.supervisor.supervisor import Ending, Supervisor, worker_command
 
 
 class Heard:
@@ -183,10 +183,10 @@ async def test_long_lines_and_bad_utf8_come_through() -> None:
 
 SUPERVISING = """
 import asyncio, sys
-from streams.operations.supervisor import Supervisor
+from streams.operations.supervisor.supervisor import Supervisor
 CHILD = '''
 import os, signal
-from streams.operations.life_line import end_with_parent
+from streams.operations.supervisor.life_line import end_with_parent
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 end_with_parent()
 print(os.getpid(), flush=True)

@@ -5,8 +5,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.operations.log_needles import AnyOf
-from streams.operations.trace_looks import in_json, slices
+from streams.operations.logs.needles import AnyOf
+from streams.operations.trace.looks import in_json, slices
 
 MINUTE = 60_000
 NOW = 1_777_000_000_000

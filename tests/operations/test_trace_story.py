@@ -4,7 +4,7 @@ from typing import Any
 
 from streams.core.events import EventParser
 from streams.core.records import DeadLetter, Origin, Receipt, Source, VendorRecord
-from streams.operations.trace_facts import (
+from streams.operations.trace.facts import (
     EventFacts,
     Lane,
     Lettered,
@@ -16,8 +16,8 @@ from streams.operations.trace_facts import (
     VendorFacts,
     was_on,
 )
-from streams.operations.trace_story import story_of
-from streams.operations.trace_timeline import TracedEvent, VendorTrace, to_json
+from streams.operations.trace.story import story_of
+from streams.operations.trace.timeline import TracedEvent, VendorTrace, to_json
 
 T0 = 1_777_000_000_000
 RAW = (
@@ -113,7 +113,7 @@ def test_an_accepted_event_is_told_from_the_shop_to_the_vendor() -> None:
 
 def to_json_of(event: TracedEvent) -> bytes:
     """Return an event as it goes to the page."""
-    from streams.operations.trace_timeline import Trace
+    from streams.operations.trace.timeline import Trace
 
     return to_json(Trace(asked={"event": "e1"}, since="", until="", events=[event]))
 

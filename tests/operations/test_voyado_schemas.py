@@ -10,21 +10,21 @@ import msgspec
 import pytest
 
 from streams.core.errors import SettingsError, SetupError
-from streams.operations import voyado_schemas as operations
-from streams.operations.check_samples import sample_payloads
-from streams.operations.voyado_schemas_definition import (
+from streams.operations.check.samples import sample_payloads
+from streams.operations.voyado_schemas import voyado_schemas as operations
+from streams.operations.voyado_schemas.definition import (
     Definition,
     DefinitionError,
     read_definition,
     set_problems,
 )
-from streams.operations.voyado_schemas_endpoint import read_registered
-from streams.operations.voyado_schemas_files import (
+from streams.operations.voyado_schemas.endpoint import read_registered
+from streams.operations.voyado_schemas.files import (
     load_definitions,
     shipped_folder,
     write_definitions,
 )
-from streams.operations.voyado_schemas_plan import State, compatibility, plan
+from streams.operations.voyado_schemas.plan import State, compatibility, plan
 from streams.sandbox.voyado_schemas import judge_payload, schema_problem
 from streams.settings import load_settings
 from streams.vendors import VENDORS

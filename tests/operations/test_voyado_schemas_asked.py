@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from streams.core.errors import SetupError
-from streams.operations import voyado_schemas as operations
-from streams.operations.voyado_schemas_definition import Definition
-from streams.operations.voyado_schemas_endpoint import SchemaEndpoint, VoyadoAnswerError
-from streams.operations.voyado_schemas_files import load_definitions, shipped_folder
-from streams.operations.voyado_schemas_plan import State, plan
+from streams.operations.voyado_schemas import voyado_schemas as operations
+from streams.operations.voyado_schemas.definition import Definition
+from streams.operations.voyado_schemas.endpoint import SchemaEndpoint, VoyadoAnswerError
+from streams.operations.voyado_schemas.files import load_definitions, shipped_folder
+from streams.operations.voyado_schemas.plan import State, plan
 from streams.sandbox.exchange import Call
 from streams.vendors.base import HttpAnswer, HttpRequest
 from tests.operations.voyado_schemas_in_process import (

@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from streams.operations import voyado_schemas as operations
-from streams.operations.voyado_schemas_definition import Definition, read_definition
-from streams.operations.voyado_schemas_endpoint import SchemaEndpoint
+from streams.operations.voyado_schemas import voyado_schemas as operations
+from streams.operations.voyado_schemas.definition import Definition, read_definition
+from streams.operations.voyado_schemas.endpoint import SchemaEndpoint
 from streams.sandbox.exchange import Call
 from streams.sandbox.voyado import VoyadoStandIn
 from streams.settings import load_settings

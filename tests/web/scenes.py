@@ -21,7 +21,7 @@ from streams.core.snapshot import (
     Waiting,
     WorkerSnapshot,
 )
-from streams.operations.status import StatusBoard
+from streams.operations.status.status import StatusBoard
 from streams.web.dashboard import Dashboard
 from streams.web.guard import Guard
 from streams.web.history import SAMPLES, STEP_SECONDS

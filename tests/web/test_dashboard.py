@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from streams.operations.status import StatusBoard
+from streams.operations.status.status import StatusBoard
 from streams.web.dashboard import Dashboard
 from streams.web.stream import MAX_VIEWERS
 from tests.kafka.pipeline import until

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from streams.core.errors import SetupError
-from streams.operations.trace_timeline import Trace
+from streams.operations.trace.timeline import Trace
 from streams.settings import load_settings
 from streams.web.trace import Traces
 

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from streams.core.snapshot import VendorStatus, Waiting, WorkerSnapshot
-from streams.operations.status import StatusBoard
+from streams.operations.status.status import StatusBoard
 from streams.settings import load_settings
 from streams.web.build import frame_of
 from streams.web.history import SAMPLES, History

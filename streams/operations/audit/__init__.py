@@ -1,0 +1,1 @@
+"""The audit: what became of every raw event, recomputed from the topics alone."""

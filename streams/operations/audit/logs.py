@@ -1,0 +1,159 @@
+"""What an audit knows of the partitions it reads: a few bytes for each raw record and vendor.
+
+So that five million raw records fit into memory, a record is a place in arrays, not an object.
+"""
+
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from streams.operations.audit.decode import ALL, OnRanges
+
+# What is known of a raw record itself.
+PRESENT, OUTSIDE_WINDOW, GIVEN_UP = 1, 2, 4
+# Its trace at one vendor.
+ACCEPTED, DEAD, SKIPPED, LIVE_RECEIPT = 1, 2, 4, 8
+DEAD_DUE = 16  # a dead_lettered receipt below the commit: its letter must be there
+RECORD, RECORD_PASSED = 32, 64  # passed: the first vendor record lies below the commit
+LETTER, ENRICH_LETTER = 128, 256
+ANY_RECEIPT = ACCEPTED | DEAD | SKIPPED
+
+
+class NoSuchRecordError(Exception):
+    """Something speaks of a record that does not exist; the message says which."""
+
+
+@dataclass(slots=True)
+class RawLog:
+    """One partition of a raw topic at the moment of the audit."""
+
+    log_start: int
+    """The first offset that retention has left."""
+    start: int
+    """The first offset of the audit's window."""
+    end: int
+    """Offsets from here on are not audited."""
+    later_end: int
+    """The end after all other ends were taken: downstream may know records up to here."""
+    committed: int | None
+    """Enrichment's committed offset."""
+    on: OnRanges | None = None
+    """When each vendor was on; None: always."""
+    told: Mapping[str, int] = field(default_factory=dict)
+    """Records that expired below the commit, as it says itself: by vendor, and ``ALL``."""
+
+    def expired(self, name: str = ALL) -> int:
+        """Return how many offsets retention deleted before enrichment read them.
+
+        ``name``: a vendor, for those that it would have got; counted by offsets, of which
+        transactions and compaction may have left some without a record.
+        """
+        # Without a commit nothing was owed yet: a new relay on an old topic lost nothing.
+        unread = 0 if self.committed is None else max(0, self.log_start - self.committed)
+        if name != ALL and self.on is not None:
+            ranges = self.on.get(name) or [(0, 0)]
+            unread = unread if ranges[-1][1] is None else 0
+        return self.told.get(name, 0) + unread
+
+
+@dataclass(slots=True)
+class VendorLog:
+    """One partition of a vendor's events topic at the moment of the audit."""
+
+    log_start: int
+    start: int
+    """The first position that is read."""
+    end: int
+    later_end: int
+    """The end after the receipts' end was taken: receipts may know positions up to here."""
+    committed: int | None
+    """The sink's committed offset."""
+    redelivery_committed: int | None = None
+    """The same on the redelivery topic's partition."""
+    told: int = 0
+    """Positions that expired below the commit, as it says itself."""
+
+
+class RawPart:
+    """One raw partition with a byte for each offset of the window."""
+
+    def __init__(self, index: int, topic: str, partition: int, log: RawLog) -> None:
+        self.index, self.topic, self.partition, self.log = index, topic, partition, log
+        self.flags = bytearray(max(0, log.end - log.start))
+        self.gone_below = log.log_start
+        """What was not read below this offset has been deleted meanwhile."""
+
+    def where(self, offset: int) -> str:
+        """Return the text form of a record's place."""
+        return f"{self.topic}/{self.partition}/{offset}"
+
+    def place(self, offset: int) -> int | None:
+        """Return the index of an offset, None where it is not audited; raises NoSuchRecordError."""
+        if offset < 0 or offset >= self.log.later_end:
+            raise NoSuchRecordError(f"{self.where(offset)} is beyond the end of its topic")
+        place = offset - self.log.start
+        if offset < self.log.log_start or not 0 <= place < len(self.flags):
+            return None
+        if self.flags[place] & PRESENT:
+            return place
+        if self.flags[place] & OUTSIDE_WINDOW or offset < self.gone_below:
+            return None
+        raise NoSuchRecordError(f"{self.where(offset)} does not exist")
+
+    def code(self, offset: int) -> int:
+        """Return a number that stands for this record in a VendorPart."""
+        return offset << 16 | self.index
+
+
+class Traces:
+    """What one vendor knows of the records of one raw partition, by their place."""
+
+    def __init__(self, size: int) -> None:
+        self.state = array("H", bytes(2 * size))
+        self.skip = bytearray(size)
+        """Number of the skip reason; 0: none."""
+        self.dead = bytearray(size)
+        """Number of the dead-letter reason; 0: none."""
+        self.first_source: int | None = None
+        """The lowest raw offset among the vendor records that retention has left."""
+
+
+_NOTHING, _DELETED = -1, -2
+
+
+class VendorPart:
+    """One partition of a vendor's events: which raw record the record at a position is about."""
+
+    def __init__(self, log: VendorLog) -> None:
+        self.log = log
+        self._settled_ahead: set[int] = set()
+        self._codes = array("q", [_NOTHING]) * max(0, log.end - log.start)
+
+    def settled(self, position: int) -> None:
+        """Note that there is a receipt of this position."""
+        if (self.log.committed or 0) <= position < self.log.log_start:
+            self._settled_ahead.add(position)
+
+    @property
+    def expired(self) -> int:
+        """Positions that retention deleted before they had an outcome."""
+        passed_over = max(0, self.log.log_start - (self.log.committed or 0))
+        return self.log.told + passed_over - len(self._settled_ahead)
+
+    def hold(self, position: int, code: int) -> None:
+        """Note what the record at a position is about."""
+        self._codes[position - self.log.start] = code
+
+    def trimmed(self, log_start: int) -> None:
+        """Note where the log starts after it was read: what was not read below may have existed."""
+        for place in range(min(len(self._codes), max(0, log_start - self.log.start))):
+            if self._codes[place] == _NOTHING:
+                self._codes[place] = _DELETED
+
+    def check(self, position: int, code: int) -> None:
+        """Raise NoSuchRecordError unless the record there is, or may be, about ``code``."""
+        place = position - self.log.start
+        if position < 0 or position >= self.log.later_end:
+            raise NoSuchRecordError(f"its vendor record {position} is beyond the end of the topic")
+        if 0 <= place < len(self._codes) and self._codes[place] not in {code, _DELETED}:
+            raise NoSuchRecordError(f"the vendor record {position} is not about its source")

@@ -1,0 +1,221 @@
+"""Reading for an audit: fix where every log ends in an order that a running relay cannot upset.
+
+Raw ends first, then enrichment's commits, then the ends of what it writes, the sinks' commits, and
+the ends of what they write: whatever a commit has passed, its traces lie below an end taken later.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from aiokafka import ConsumerRecord, TopicPartition
+
+from streams.core.errors import SetupError
+from streams.core.topics import Topics
+from streams.engine.groups import group_id
+from streams.operations.audit.books import Books
+from streams.operations.audit.decode import (
+    OnRanges,
+    UnreadableError,
+    read_enrich_commit,
+    read_letter,
+    read_receipt,
+    read_sink_commit,
+    read_source,
+)
+from streams.operations.audit.logs import RawLog, VendorLog
+from streams.operations.audit.report import AuditReport
+from streams.operations.logs.reader import Commit, LogReader, Offsets, Tell
+from streams.settings import ENRICH
+
+SKEW_MS = 60 * 60 * 1000
+"""With a window, downstream topics are read from this much earlier: clocks differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Feed:
+    """A topic to read from start to end."""
+
+    starts: Offsets
+    ends: Offsets
+
+
+@dataclass(slots=True)
+class _Moment:
+    """Where everything ended when the audit began."""
+
+    raw: dict[tuple[str, int], RawLog]
+    vendors: dict[str, dict[int, VendorLog]]
+    feeds: dict[str, _Feed]
+    """By topic."""
+    unreadable: list[tuple[str, str]]
+    """Places and what is wrong there."""
+
+
+async def scan(
+    reader: LogReader,
+    topics: Topics,
+    vendors: Sequence[str],
+    *,
+    since_ms: int | None,
+    keep_ids: bool,
+    tell: Tell,
+) -> AuditReport:
+    """Read everything that the books of these vendors need and return their report.
+
+    Raises SetupError for a topic that does not exist.
+    """
+    moment = await _fix(reader, topics, vendors, since_ms)
+    books = Books(moment.raw, moment.vendors, since_ms=since_ms, keep_ids=keep_ids)
+    for where, detail in moment.unreadable:
+        books.unreadable(None, where, detail)
+    for topic in (topics.clicks, topics.add_to_carts):
+        feed = moment.feeds[topic]
+        async for tp, records in reader.read(feed.starts, feed.ends, tell):
+            for record in records:
+                books.raw_record(tp.topic, tp.partition, record.offset, record.timestamp)
+        for tp, start in (await reader.starts(list(feed.ends))).items():
+            books.raw_trimmed(tp.topic, tp.partition, start)
+    for vendor in vendors:
+        await _read_vendor(reader, topics, vendor, moment.feeds, books, tell)
+    await _read_letters(reader, None, moment.feeds[topics.enrich_dead_letters], books, tell)
+    return books.report()
+
+
+async def _fix(
+    reader: LogReader, topics: Topics, vendors: Sequence[str], since_ms: int | None
+) -> _Moment:
+    raw_names = [topics.clicks, topics.add_to_carts]
+    enriched = [topics.enrich_dead_letters, *map(topics.events, vendors)]
+    settled = [name(v) for v in vendors for name in (topics.receipts, topics.dead_letters)]
+    redelivered = [topics.redelivery(v) for v in vendors]
+    tps = await reader.partitions([*raw_names, *enriched, *redelivered, *settled])
+    if absent := [name for name, found in tps.items() if not found]:
+        raise SetupError(
+            f"Topics are missing: {', '.join(absent)}. Create them with: streams topics create"
+        )
+    raw_tps = [tp for name in raw_names for tp in tps[name]]
+    event_tps = [tp for v in vendors for tp in tps[topics.events(v)]]
+    early = None if since_ms is None else since_ms - SKEW_MS
+
+    # The order of these requests is what makes the sums right while the relay runs.
+    log_starts = await reader.starts([*raw_tps, *event_tps])
+    feeds = {name: await _feed(reader, tps[name], since_ms) for name in raw_names}
+    enrich_commits = await reader.commits(group_id(topics.prefix, ENRICH), raw_tps)
+    feeds |= {name: await _feed(reader, tps[name], early) for name in enriched}
+    commits = {}
+    for v in vendors:
+        served = [tp for name in (topics.events(v), topics.redelivery(v)) for tp in tps[name]]
+        commits[v] = await reader.commits(group_id(topics.prefix, v), served)
+    feeds |= {name: await _feed(reader, tps[name], early) for name in settled}
+    later_ends = await reader.ends([*raw_tps, *event_tps])
+
+    unreadable: list[tuple[str, str]] = []
+    raw = {}
+    for tp in raw_tps:
+        on, told = _enrich_commit(tp, enrich_commits, unreadable)
+        raw[tp.topic, tp.partition] = RawLog(
+            log_start=log_starts[tp],
+            start=feeds[tp.topic].starts[tp],
+            end=feeds[tp.topic].ends[tp],
+            later_end=later_ends[tp],
+            committed=_offset(enrich_commits, tp),
+            on=on,
+            told=told,
+        )
+    logs: dict[str, dict[int, VendorLog]] = {v: {} for v in vendors}
+    for v in vendors:
+        for tp in tps[topics.events(v)]:
+            redelivery = TopicPartition(topics.redelivery(v), tp.partition)
+            logs[v][tp.partition] = VendorLog(
+                log_start=log_starts[tp],
+                start=feeds[tp.topic].starts[tp],
+                end=feeds[tp.topic].ends[tp],
+                later_end=later_ends[tp],
+                committed=_offset(commits[v], tp),
+                redelivery_committed=_offset(commits[v], redelivery),
+                told=_expired(tp, commits[v], unreadable),
+            )
+    return _Moment(raw, logs, feeds, unreadable)
+
+
+async def _feed(reader: LogReader, tps: Sequence[TopicPartition], since_ms: int | None) -> _Feed:
+    starts = await reader.starts(tps, since_ms)
+    ends = await reader.ends(tps)
+    return _Feed({tp: min(start, ends[tp]) for tp, start in starts.items()}, ends)
+
+
+async def _read_vendor(
+    reader: LogReader,
+    topics: Topics,
+    vendor: str,
+    feeds: Mapping[str, _Feed],
+    books: Books,
+    tell: Tell,
+) -> None:
+    feed = feeds[topics.events(vendor)]
+    async for tp, records in reader.read(feed.starts, feed.ends, tell):
+        for record in records:
+            try:
+                source = read_source(record.headers)
+            except UnreadableError as error:
+                books.unreadable(vendor, _where(record), str(error))
+            else:
+                books.vendor_record(vendor, tp.partition, record.offset, source)
+    for tp, start in (await reader.starts(list(feed.ends))).items():
+        books.vendor_trimmed(vendor, tp.partition, start)
+    feed = feeds[topics.receipts(vendor)]
+    async for tp, records in reader.read(feed.starts, feed.ends, tell):
+        for record in records:
+            try:
+                receipt = read_receipt(record.value)
+            except UnreadableError as error:
+                books.unreadable(vendor, _where(record), str(error))
+            else:
+                books.receipt(vendor, tp.partition, record.offset, receipt)
+    await _read_letters(reader, vendor, feeds[topics.dead_letters(vendor)], books, tell)
+
+
+async def _read_letters(
+    reader: LogReader, vendor: str | None, feed: _Feed, books: Books, tell: Tell
+) -> None:
+    async for tp, records in reader.read(feed.starts, feed.ends, tell):
+        for record in records:
+            try:
+                letter = read_letter(record.value)
+            except UnreadableError as error:
+                books.unreadable(vendor, _where(record), str(error))
+            else:
+                if letter is not None:
+                    books.dead_letter(vendor, tp.partition, record.offset, letter)
+
+
+def _enrich_commit(
+    tp: TopicPartition,
+    commits: Mapping[TopicPartition, Commit],
+    unreadable: list[tuple[str, str]],
+) -> tuple[OnRanges | None, Mapping[str, int]]:
+    try:
+        return read_enrich_commit(commits[tp].metadata) if tp in commits else (None, {})
+    except UnreadableError as error:
+        unreadable.append((f"enrichment's commit of {tp.topic}/{tp.partition}", str(error)))
+        return None, {}
+
+
+def _expired(
+    tp: TopicPartition,
+    commits: Mapping[TopicPartition, Commit],
+    unreadable: list[tuple[str, str]],
+) -> int:
+    try:
+        return read_sink_commit(commits[tp].metadata) if tp in commits else 0
+    except UnreadableError as error:
+        unreadable.append((f"the sink's commit of {tp.topic}/{tp.partition}", str(error)))
+        return 0
+
+
+def _offset(commits: Mapping[TopicPartition, Commit], tp: TopicPartition) -> int | None:
+    return commits[tp].offset if tp in commits else None
+
+
+def _where(record: ConsumerRecord) -> str:
+    return f"{record.topic}/{record.partition}/{record.offset}"

@@ -1,0 +1,108 @@
+"""``streams check``: everything that must be right before events flow, looked at and explained.
+
+Nothing is written, made or stored: not on the broker, not at a vendor.
+"""
+
+from collections.abc import AsyncIterator
+
+from streams.core.errors import SettingsError, SetupError
+from streams.engine.connection import admin
+from streams.operations.check.findings import Finding, Level, ok, problem
+from streams.operations.check.topics import topic_findings
+from streams.operations.check.vendors import OpenClient, check_vendors, open_client
+from streams.operations.check.workers import read_groups, worker_findings
+from streams.operations.topics import TopicState, list_topics, verify_topics
+from streams.settings import ENRICH, Settings, variable
+from streams.vendors import VENDORS, plan_for
+
+SETTINGS = "settings"
+
+
+async def check(
+    settings: Settings,
+    *,
+    send_test: bool = False,
+    now_ms: int,
+    open_client: OpenClient = open_client,
+) -> AsyncIterator[Finding]:
+    """Yield what is found, in order: settings, broker, topics, workers, each vendor.
+
+    ``send_test`` lets each vendor judge test events by its own documented means, where it has one.
+    """
+    for finding in check_settings(settings):
+        yield finding
+    async for finding in check_kafka(settings):
+        yield finding
+    for finding in await check_vendors(
+        settings, send_test=send_test, now_ms=now_ms, open_client=open_client
+    ):
+        yield finding
+
+
+def check_settings(settings: Settings) -> list[Finding]:
+    """Return whether workers could start with these settings; pure.
+
+    What one value or two say wrongly is found earlier: ``load_settings`` refuses it.
+    """
+    try:
+        settings.require_stage(ENRICH)
+    except SettingsError as error:
+        ways = [line.rpartition(": set ")[2].rstrip(".") for line in error.problems]
+        remedy = f"Set {', or '.join(ways)}."
+        return [problem(SETTINGS, "No vendor is on, so no worker starts.", remedy)]
+    findings = []
+    for key in settings.enabled_vendors():
+        try:
+            plan_for(VENDORS[key], settings.vendors[key])
+        except SettingsError as error:
+            findings += [
+                problem(
+                    SETTINGS,
+                    f"Stage {ENRICH} cannot start: {line}",
+                    f"Set it, or {variable(key, 'enabled')}=false.",
+                )
+                for line in error.problems
+            ]
+    stages = ", ".join(settings.stages())
+    return findings or [ok(SETTINGS, f"The settings fit together; stages: {stages}.")]
+
+
+async def check_kafka(settings: Settings) -> AsyncIterator[Finding]:
+    """Yield what is found of the broker, the topics and the groups; the first failure ends it."""
+    subject = "broker"
+    where = settings.kafka.bootstrap_servers
+    try:
+        async with admin(settings.kafka) as client:
+            brokers = len((await client.describe_cluster())["brokers"])
+        yield ok(subject, f"Kafka at {where} answers, {brokers} broker{'s'[: brokers != 1]}.")
+        subject = "topics"
+        vendors = settings.enabled_vendors()
+        reports = await list_topics(settings)
+        there = [r.topic for r in reports if r.state is not TopicState.MISSING]
+        specs = settings.topics.specs(vendors, settings.kafka.partitions)
+        needed = {spec.name for spec in specs}
+        misfits = await verify_topics(settings, [name for name in there if name in needed])
+        for finding in topic_findings(
+            reports,
+            misfits,
+            settings.topics,
+            vendors,
+            partitions=settings.kafka.partitions,
+            brokers=brokers,
+        ):
+            yield finding
+        subject = "workers"
+        for finding in worker_findings(await read_groups(settings)):
+            yield finding
+    except SetupError as error:
+        text, colon, remedy = str(error).partition("): ")
+        if colon:
+            yield problem(subject, f"{text}).", f"{remedy[:1].upper()}{remedy[1:]}")
+        else:
+            yield problem(subject, text)
+
+
+def exit_code(findings: list[Finding]) -> int:
+    """Return 0 without a problem, 2 with one of the settings, else 1."""
+    problems = {finding.subject for finding in findings if finding.level is Level.PROBLEM}
+    return 2 if SETTINGS in problems else int(bool(problems))

@@ -1,0 +1,1 @@
+"""Dead letters: found, grouped by cause, shown, dropped, sent again."""

@@ -1,0 +1,232 @@
+"""Dead letters on the broker: found, read whole, and dropped by a resolution (contract §6)."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+from streams.core.errors import SettingsError, SetupError
+from streams.core.topics import Topics
+from streams.engine.connection import client_options
+from streams.operations.dead_letters.book import (
+    DROPPED,
+    ENRICH,
+    Letter,
+    LetterBook,
+    Selection,
+    UnreadableLetterError,
+    encode_resolution,
+)
+from streams.operations.logs.reader import LogReader, Tell, connect
+from streams.settings import Settings
+from streams.vendors import VENDORS
+
+OWNERS = (ENRICH, *VENDORS)
+"""Whose letters there are, in the order in which they are read."""
+
+_WRITTEN_AT_ONCE = 1_000
+
+
+@dataclass(slots=True)
+class Found:
+    """What a selection of letters came to."""
+
+    open: list[Letter] = field(default_factory=list)
+    of_run: list[Letter] = field(default_factory=list)
+    """Those that the named run has closed."""
+    resolved: Counter[str] = field(default_factory=Counter)
+    """Selected letters that are closed, by what was done about them."""
+    unreadable: Counter[str] = field(default_factory=Counter)
+    """Records by topic that are neither letter nor resolution, whoever wrote them."""
+    examples: dict[str, str] = field(default_factory=dict)
+    """By topic: where the first of these lies and what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What ``drop_letters`` did."""
+
+    letters: list[Letter]
+    """Resolved now."""
+    gone: int
+    """Letters that retention deleted first: nothing was left to resolve."""
+
+
+Take = Callable[[Letter, bytes], None]
+"""Called with a letter and the JSON of its newest copy."""
+
+
+def topic_of(owner: str, topics: Topics) -> str:
+    """Return the topic of a vendor's dead letters, or of enrichment's."""
+    return topics.enrich_dead_letters if owner == ENRICH else topics.dead_letters(owner)
+
+
+async def find_letters(
+    settings: Settings,
+    selection: Selection,
+    *,
+    closed_by: str | None = None,
+    tell: Tell | None = None,
+) -> Found:
+    """Read the topics that the selection is about and return which letters are open.
+
+    ``closed_by``: a run whose letters are wanted, too, although they are closed.
+    Raises SettingsError for an owner that there is none of, SetupError for a broker that does not
+    answer or a topic that is missing (one of a vendor that is off may be missing unless named).
+    """
+    owner = selection.owner
+    if owner is not None and owner not in OWNERS:
+        raise SettingsError([f"--vendor: there is no {owner}; name one of {', '.join(OWNERS)}."])
+    topics, found = settings.topics, Found()
+    names = {name: topic_of(name, topics) for name in ([owner] if owner else OWNERS)}
+    async with connect(settings.kafka) as reader:
+        tps = await reader.partitions(names.values())
+        needed = {ENRICH, *settings.enabled_vendors()} if owner is None else {owner}
+        if absent := [topic for name, topic in names.items() if name in needed and not tps[topic]]:
+            raise SetupError(
+                f"Topics are missing: {', '.join(absent)}. Create them with: streams topics create"
+            )
+        for name, topic in names.items():
+            book = LetterBook(name, topic, topics)
+            await _read(reader, tps[topic], selection.since_ms, book, found, tell or _silent)
+            for letter in filter(selection.has, book.letters):
+                if letter.closed is None:
+                    found.open.append(letter)
+                else:
+                    found.resolved[letter.closed] += 1
+                    if closed_by is not None and letter.closed_by == closed_by:
+                        found.of_run.append(letter)
+    return found
+
+
+async def read_whole(settings: Settings, letters: Sequence[Letter], take: Take) -> int:
+    """Read these letters again and hand over each, by topic, partition and offset.
+
+    Returns how many of them retention has deleted meanwhile.
+    """
+    gone = 0
+    if not letters:
+        return gone
+    async with (
+        connect(settings.kafka) as reader,
+        aclosing(newest_copies(reader, letters)) as copies,
+    ):
+        async for letter, record in copies:
+            if record is None:
+                gone += 1
+            else:
+                take(letter, record.value)
+    return gone
+
+
+async def drop_letters(settings: Settings, letters: Sequence[Letter], *, at: str) -> Dropped:
+    """Append to each letter's topic that it was dropped, with its own key and partition.
+
+    ``at`` is RFC 3339. Raises SetupError where the broker refuses or stops answering; what was
+    written until then stays dropped.
+    """
+    dropped: list[Letter] = []
+    gone = 0
+    if not letters:
+        return Dropped(dropped, gone)
+    producer = AIOKafkaProducer(
+        **client_options(settings.kafka),
+        client_id="streams-dead-letters",
+        enable_idempotence=True,
+        acks="all",
+        linger_ms=5,
+    )
+    async with (
+        connect(settings.kafka) as reader,
+        aclosing(newest_copies(reader, letters)) as copies,
+    ):
+        try:
+            await producer.start()
+            waiting: list[tuple[Letter, asyncio.Future[Any]]] = []
+            async for letter, record in copies:
+                if record is None:
+                    gone += 1
+                    continue
+                topic, partition, _ = letter.position
+                value = encode_resolution(letter.position, DROPPED, at)
+                sent = await producer.send(topic, value, record.key, partition=partition)
+                waiting.append((letter, sent))
+                if len(waiting) >= _WRITTEN_AT_ONCE:
+                    await _acknowledged(waiting, dropped)
+            await _acknowledged(waiting, dropped)
+        except KafkaError as error:
+            raise SetupError(
+                f"Dropping stopped after {len(dropped)} of {len(letters)} letters: {error}. Check "
+                "what this user may write and whether the brokers are up, then run the command "
+                "again: what is dropped stays so."
+            ) from error
+        finally:
+            await producer.stop()
+    return Dropped(dropped, gone)
+
+
+async def _acknowledged(
+    waiting: list[tuple[Letter, asyncio.Future[Any]]], dropped: list[Letter]
+) -> None:
+    """Wait for the broker's word on each; raises the first refusal after all have answered."""
+    answers = await asyncio.gather(*(sent for _, sent in waiting), return_exceptions=True)
+    failures = []
+    for (letter, _), answer in zip(waiting, answers, strict=True):
+        if isinstance(answer, BaseException):
+            failures.append(answer)
+        else:
+            dropped.append(letter)
+    waiting.clear()
+    if failures:
+        raise failures[0]
+
+
+async def _read(
+    reader: LogReader,
+    tps: Sequence[TopicPartition],
+    since_ms: int | None,
+    book: LetterBook,
+    found: Found,
+    tell: Tell,
+) -> None:
+    ends = await reader.ends(tps)
+    starts = {
+        tp: min(start, ends[tp]) for tp, start in (await reader.starts(tps, since_ms)).items()
+    }
+    async for tp, records in reader.read(starts, ends, tell):
+        for record in records:
+            try:
+                book.take(tp.partition, record.offset, record.timestamp, record.value)
+            except UnreadableLetterError as error:
+                where = f"{tp.topic}/{tp.partition}/{record.offset}"
+                found.unreadable[tp.topic] += 1
+                found.examples.setdefault(tp.topic, f"{where}: {error}")
+
+
+async def newest_copies(
+    reader: LogReader, letters: Iterable[Letter]
+) -> AsyncGenerator[tuple[Letter, ConsumerRecord | None], None]:
+    """Yield each letter with the record of its newest copy; None where retention has deleted it."""
+    wanted: dict[TopicPartition, dict[int, Letter]] = {}
+    for letter in sorted(letters, key=lambda letter: letter.position):
+        topic, partition, offset = letter.position
+        wanted.setdefault(TopicPartition(topic, partition), {})[offset] = letter
+    for tp, by_offset in wanted.items():
+        # One partition at a time, so that the order is always the same.
+        async for _, records in reader.read(
+            {tp: min(by_offset)}, {tp: max(by_offset) + 1}, _silent
+        ):
+            for record in records:
+                if record.offset in by_offset:
+                    yield by_offset.pop(record.offset), record
+        for letter in by_offset.values():
+            yield letter, None
+
+
+def _silent(_topic: str, _read: int, _total: int) -> None:
+    pass

@@ -1,0 +1,226 @@
+"""Dead letters sent again, only to the vendor that failed (contract §6).
+
+Each is mapped anew from its raw record where that still exists; otherwise what was kept is sent.
+"""
+
+import base64
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+from aiokafka import TopicPartition
+
+from streams.core.consent import MALFORMED, ConsentMode, ground_for
+from streams.core.errors import InvalidEvent
+from streams.core.outcome import Outcome, SkipReason
+from streams.core.records import VendorRecord
+from streams.core.runs import ALREADY_ACCEPTED, GONE, WAITING
+from streams.operations.dead_letters.book import ENRICH, Letter
+from streams.operations.dead_letters.dead_letters import newest_copies
+from streams.operations.logs.reader import LogReader
+from streams.operations.replay.judge import Judgement, Left, Mapper, Refused, Sent, Skipped
+from streams.operations.replay.past import Past
+from streams.operations.replay.window import Window
+from streams.operations.replay.work import Page, Task
+
+NEAR_OFFSETS = 5_000
+"""Raw records so close to each other are read in one go."""
+
+
+class Raw(NamedTuple):
+    """A raw record, or what its letter kept of it."""
+
+    kafka_ms: int
+    key: bytes | None
+    value: bytes | None
+
+
+class _Source(msgspec.Struct):
+    timestamp: int = 0
+
+
+class _Kept(msgspec.Struct):
+    source: _Source
+    record: str | dict[str, str] = ""
+
+
+_decode_kept = msgspec.json.Decoder(_Kept).decode
+_decode_record = msgspec.json.Decoder(VendorRecord).decode
+
+
+def by_partition(letters: Iterable[Letter]) -> dict[TopicPartition, dict[int, Letter]]:
+    """Return letters by raw partition, in the order of their offsets; one of each source."""
+    found: dict[TopicPartition, dict[int, Letter]] = {}
+    for letter in sorted(letters, key=lambda letter: letter.source):
+        topic, partition, offset = letter.source
+        found.setdefault(TopicPartition(topic, partition), {})[offset] = letter
+    return found
+
+
+def window_around(
+    letters: Mapping[TopicPartition, Mapping[int, Letter]], log_starts: Mapping[TopicPartition, int]
+) -> Window:
+    """Return the narrowest window that has every letter's source, for reading what is known."""
+    times = [letter.first_ms for offsets in letters.values() for letter in offsets.values()]
+    return Window(
+        from_ms=min(times, default=0),
+        earliest_ms=min(times, default=0),
+        to_ms=2**62,
+        starts={tp: min(offsets) for tp, offsets in letters.items()},
+        stops={tp: max(offsets) + 1 for tp, offsets in letters.items()},
+        usual_ends={tp: max(offsets) + 1 for tp, offsets in letters.items()},
+        log_starts=dict(log_starts),
+    )
+
+
+class LettersWork:
+    """The letters of one vendor, and those that are about no vendor, by their raw records."""
+
+    def __init__(
+        self,
+        reader: LogReader,
+        letters: Mapping[TopicPartition, Mapping[int, Letter]],
+        mapper: Mapper,
+        past: Past,
+        vendor: str,
+        mode: ConsentMode,
+    ) -> None:
+        """Begin with all of them; the reader is this work's alone, the mapper has this vendor."""
+        self._reader = reader
+        self._left = {tp: dict(offsets) for tp, offsets in letters.items()}
+        self._mapper = mapper
+        self._past = past
+        self._vendor = vendor
+        self._mode = mode
+        self.letters: dict[tuple[TopicPartition, int], Letter] = {}
+        """Those that were taken, by their sources."""
+
+    def open_partitions(self) -> set[int]:
+        """Return the partitions of which something is left."""
+        return {tp.partition for tp, offsets in self._left.items() if offsets}
+
+    def unread(self) -> int:
+        """Return how many letters are not looked at yet."""
+        return sum(map(len, self._left.values()))
+
+    async def take(self, partitions: Collection[int], max_records: int, now_ms: int) -> list[Page]:
+        """Return the next pages of these partitions; ``max_records``: over all pages."""
+        pages = []
+        room = max_records
+        for tp, left in self._left.items():
+            if room <= 0 or tp.partition not in partitions or not left:
+                continue
+            letters = {offset: left[offset] for offset in list(left)[:room]}
+            room -= len(letters)
+            raw = await self._raw_records(tp, list(letters))
+            kept = await self._kept([one for offset, one in letters.items() if offset not in raw])
+            tasks = []
+            for offset, letter in letters.items():
+                self.letters[tp, offset] = letter
+                del left[offset]
+                judgement = self._judge(tp, offset, letter, raw.get(offset), kept, now_ms)
+                found = raw.get(offset) or kept.get(offset) or Raw(0, None, None)
+                tasks.append(Task(offset, found.kafka_ms, found.key, found.value, judgement))
+            pages.append(Page(tp, max(letters) + 1, tasks))
+        return pages
+
+    async def _raw_records(self, tp: TopicPartition, offsets: Sequence[int]) -> dict[int, Raw]:
+        """Return those of these raw records that still exist."""
+        found: dict[int, Raw] = {}
+        begin, end = (await self._reader.starts([tp]))[tp], (await self._reader.ends([tp]))[tp]
+        wanted = {offset for offset in offsets if begin <= offset < end}
+        for near in _clusters(sorted(wanted)):
+            ends = {tp: near[-1] + 1}
+            async for _, records in self._reader.read({tp: near[0]}, ends, _silent):
+                for record in records:
+                    if record.offset in wanted:
+                        found[record.offset] = Raw(record.timestamp, record.key, record.value)
+        return found
+
+    async def _kept(self, letters: Sequence[Letter]) -> dict[int, Raw]:
+        """Return what these letters themselves kept, by the offset of the source."""
+        found: dict[int, Raw] = {}
+        if not letters:
+            return found
+        async for letter, record in newest_copies(self._reader, letters):
+            if record is None or record.value is None:
+                continue
+            kept = _decode_kept(record.value)
+            if isinstance(kept.record, str):
+                value = kept.record.encode()
+            else:
+                try:
+                    value = base64.b64decode(kept.record.get("base64", ""), validate=True)
+                except ValueError:
+                    continue
+            found[letter.source.offset] = Raw(kept.source.timestamp, record.key, value)
+        return found
+
+    def _judge(
+        self,
+        tp: TopicPartition,
+        offset: int,
+        letter: Letter,
+        raw: Raw | None,
+        kept: Mapping[int, Raw],
+        now_ms: int,
+    ) -> Judgement:
+        last = self._past.last(self._vendor, tp, offset)
+        if last.outcome == Outcome.ACCEPTED:
+            return Left(ALREADY_ACCEPTED)
+        if self._past.is_waiting(self._vendor, tp, offset):
+            return Left(WAITING)
+        is_kept = raw is None
+        raw = raw or kept.get(offset)
+        if raw is None:
+            return Left(GONE)
+        if is_kept and letter.stage == "deliver":
+            return self._judge_record(raw)
+        try:
+            event = self._mapper.parse(tp, offset, raw.key, raw.value, raw.kafka_ms)
+        except InvalidEvent as error:
+            # A letter that had to cut its record, or mask in it, is no new failure.
+            return Left(GONE) if is_kept else Refused(error, None)
+        return next(made for _, made in self._mapper.decide(event, raw.kafka_ms, now_ms))
+
+    def _judge_record(self, kept: Raw) -> Judgement:
+        """Judge a vendor record whose raw record is gone: consent is what the row says today."""
+        value = kept.value or b""
+        try:
+            record = _decode_record(value)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return Left(GONE)  # cut: it was larger than a letter
+        rows = self._mapper.rows
+        key = record.anonymous_id.encode()
+        user, forgotten = rows.user(key), rows.forgotten_ms(key)
+        ground = ground_for(self._vendor, None, user, self._mode)
+        is_forgotten = forgotten is not None and kept.kafka_ms <= forgotten
+        if ground is None or is_forgotten or user is MALFORMED:
+            return Skipped(str(SkipReason.NO_CONSENT), record.event_id)
+        return Sent(value, ground)
+
+
+def _clusters(offsets: Sequence[int]) -> Iterator[list[int]]:
+    """Yield these growing offsets in groups that lie close to each other."""
+    group: list[int] = []
+    for offset in offsets:
+        if group and offset - group[-1] > NEAR_OFFSETS:
+            yield group
+            group = []
+        group.append(offset)
+    if group:
+        yield group
+
+
+def is_about_raw(letter: Letter, raw_topics: Collection[str]) -> bool:
+    """Return whether a letter is about a raw record; a stranger's on our own topics is not."""
+    return letter.source.topic in raw_topics
+
+
+def meant_for(letters: Iterable[Letter], vendor: str) -> list[Letter]:
+    """Return the letters that go to this vendor: its own, and those about no vendor at all."""
+    return [letter for letter in letters if letter.owner in (vendor, ENRICH)]
+
+
+def _silent(_topic: str, _read: int, _total: int) -> None:
+    pass

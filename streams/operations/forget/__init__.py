@@ -1,0 +1,1 @@
+"""``streams forget``: a visitor is forgotten here and at the vendors."""

@@ -1,0 +1,152 @@
+"""Forgetting a visitor: tombstone, what waits is stopped, deletion at the vendors (contract §8).
+
+Everything is found anew at each run, so it can be repeated until nothing is left to do.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from streams.core.errors import SetupError
+from streams.core.times import utc_text
+from streams.delivery.http import HttpClient
+from streams.engine.connection import client_options
+from streams.operations.forget.plan import still_held
+from streams.operations.forget.report import Obeys, Report, StageWord, stage_words
+from streams.operations.forget.survey import Survey, keeping
+from streams.operations.forget.vendors import Client, NewClient, erase
+from streams.operations.logs.reader import Tell, connect
+from streams.operations.status.status import follow_status
+from streams.settings import ENRICH, Settings
+from streams.vendors import VENDORS
+
+WORKERS_SECONDS = 20.0
+"""So long running workers have to say that they have read the tombstone; they speak each second."""
+UNDER_WAY_SECONDS = 15.0
+"""So long requests that were under way have to be answered, and their receipts to be written."""
+_LOOK_SECONDS = 0.5
+_STANDING_STILL = ("parked", "paused")
+
+Say = Callable[[str], None]
+"""Called with what is being done, in a few words."""
+
+
+async def forget(
+    settings: Settings,
+    survey: Survey,
+    *,
+    tell: Tell,
+    say: Say,
+    new_client: NewClient | None = None,
+    workers_seconds: float = WORKERS_SECONDS,
+    under_way_seconds: float = UNDER_WAY_SECONDS,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> Report:
+    """Forget the visitor of this survey, which is brought up to date, and say what was done.
+
+    A vendor that fails hides no other; ``Report.complete`` tells whether to run it again.
+    Raises SetupError where the broker does not answer or refuses the tombstone.
+    """
+    at = utc_text(time.time_ns() // 1_000_000)
+    say("writing the tombstone")
+    offset = await _write_tombstone(settings, survey)
+    say("waiting until the workers have read it")
+    stages = await _workers(settings, survey, offset, workers_seconds)
+    say("looking what was sent until then")
+    await _catch_up(settings, survey, stages, tell, under_way_seconds)
+    words = []
+    for key in survey.vendors:
+        vendor, section = VENDORS[key], settings.vendors[key]
+        say(f"asking {vendor.name}")
+        word = await erase(
+            vendor,
+            section,
+            survey.traces.trail(key),
+            survey.traces.at_vendor[key],
+            has_credentials=settings.has_credentials(key),
+            new_client=new_client or _http_client,
+            secrets=settings.secrets(),
+            sleep=sleep,
+        )
+        words.append(word)
+    held = survey.traces.held
+    return Report(
+        visitor=survey.traces.visitor,
+        at=at,
+        tombstone=f"{settings.topics.users}/{survey.partition}/{offset}",
+        stages=stages,
+        vendors=words,
+        held=still_held(held, await keeping(settings, list(held))),
+    )
+
+
+def _http_client(base_url: str) -> Client:
+    return HttpClient(base_url, concurrency=1)
+
+
+async def _write_tombstone(settings: Settings, survey: Survey) -> int:
+    producer = AIOKafkaProducer(
+        **client_options(settings.kafka), client_id="streams-forget", enable_idempotence=True
+    )
+    try:
+        await producer.start()
+        key = survey.traces.visitor.encode()
+        written = await producer.send_and_wait(
+            settings.topics.users, None, key, partition=survey.partition
+        )
+    except KafkaError as error:
+        raise SetupError(
+            f"The tombstone could not be written to {settings.topics.users}: {error!r}. Nothing "
+            "was changed: look at the brokers and at what this user may write, then try again."
+        ) from error
+    finally:
+        await producer.stop()
+    return int(written.offset)
+
+
+async def _workers(
+    settings: Settings, survey: Survey, offset: int, seconds: float
+) -> list[StageWord]:
+    """Wait until every stage obeys the tombstone, or time is up."""
+    deadline = time.monotonic() + seconds
+    async with aclosing(follow_status(settings)) as boards:
+        async for board in boards:
+            words = stage_words(
+                (ENRICH, *survey.vendors),
+                board.workers(time.time_ns() // 1_000_000),
+                users=settings.topics.users,
+                partition=survey.partition,
+                offset=offset,
+            )
+            if all(w.obeys is not Obeys.UNSURE for w in words) or time.monotonic() > deadline:
+                break
+            await asyncio.sleep(_LOOK_SECONDS)
+    return words
+
+
+async def _catch_up(
+    settings: Settings, survey: Survey, stages: list[StageWord], tell: Tell, seconds: float
+) -> None:
+    """Read on until what vendors that can delete were just being sent has its receipts.
+
+    A vendor that stands still sends nothing; nor does one of which no worker runs.
+    """
+    moving = [
+        word.stage
+        for word in stages
+        if word.obeys is not Obeys.NO_WORKER and word.vendor_state not in _STANDING_STILL
+    ]
+    deadline = time.monotonic() + seconds
+    async with connect(settings.kafka) as reader:
+        while True:
+            await survey.read_on(settings, reader, tell)
+            there = survey.traces.at_vendor
+            if not any(there[stage].open for stage in moving if stage in there):
+                return
+            if time.monotonic() > deadline:
+                return
+            await asyncio.sleep(_LOOK_SECONDS)

@@ -1,0 +1,1 @@
+"""Replays: previewed, run, resumed, stopped; a receipt for each."""

@@ -1,0 +1,1 @@
+"""The pipeline as its workers describe it on ``streams.status``."""

@@ -1,0 +1,1 @@
+"""Several workers as one command: started, watched, restarted, on one console."""

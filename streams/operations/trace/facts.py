@@ -1,0 +1,203 @@
+"""What the topics say of one raw record: read from the records that mention it. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+
+from streams.core.records import DeadLetter, Receipt, Source, VendorRecord
+from streams.operations.logs.search import FoundRecord
+
+OnRanges = Mapping[str, Sequence[Sequence[int | None]]]
+"""Vendor → raw offset ranges [from, to]; the last is open while the vendor is on."""
+
+
+class RawRecord(NamedTuple):
+    """The shop's record itself."""
+
+    at_ms: int
+    """Its Kafka time."""
+    key: bytes | None
+    value: bytes | None
+
+
+class Sent(NamedTuple):
+    """A vendor record about it, on one of the two lanes."""
+
+    place: Source
+    at_ms: int
+    record: VendorRecord
+    source: Source
+    is_redelivery: bool
+    run_id: str | None
+    consent: str
+
+
+class Received(NamedTuple):
+    """A receipt about it."""
+
+    place: Source
+    at_ms: int
+    receipt: Receipt
+    source: Source
+
+
+class Lettered(NamedTuple):
+    """A dead letter about it."""
+
+    place: Source
+    at_ms: int
+    letter: DeadLetter
+    source: Source
+
+
+class Resolved(NamedTuple):
+    """What somebody did about a dead letter."""
+
+    place: Source
+    at_ms: int
+    resolves: str
+    """The letter's place: topic-partition-offset."""
+    action: str
+    run_id: str | None
+
+
+@dataclass(slots=True)
+class Lane:
+    """How far a stage has come on the partition."""
+
+    committed: int | None = None
+    """None: nothing is committed yet."""
+    end: int = 0
+    says: str = ""
+    """How the stage is, in a sentence; empty where nobody has looked."""
+
+
+@dataclass(slots=True)
+class VendorFacts:
+    """All that one vendor's topics say."""
+
+    was_on: bool = True
+    """Whether the vendor was on when enrichment read the record, or is on while it waits."""
+    sent: list[Sent] = field(default_factory=list)
+    receipts: list[Received] = field(default_factory=list)
+    letters: list[Lettered] = field(default_factory=list)
+    resolved: list[Resolved] = field(default_factory=list)
+    live: Lane = field(default_factory=Lane)
+    redelivery: Lane = field(default_factory=Lane)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether any receipt says what became of it."""
+        return bool(self.receipts)
+
+
+@dataclass(slots=True)
+class EventFacts:
+    """All that is known of one raw record."""
+
+    source: Source
+    raw: RawRecord | None = None
+    """None: retention has deleted it."""
+    letters: list[Lettered] = field(default_factory=list)
+    """Enrichment's, of a record that is no event at all."""
+    resolved: list[Resolved] = field(default_factory=list)
+    enrich: Lane = field(default_factory=Lane)
+    vendors: dict[str, VendorFacts] = field(default_factory=dict)
+
+    @property
+    def is_enriched(self) -> bool:
+        """Whether enrichment is done with it."""
+        return self.enrich.committed is not None and self.source.offset < self.enrich.committed
+
+
+class _Resolution(msgspec.Struct, frozen=True):
+    resolves: str
+    action: str = ""
+    run_id: str | None = None
+
+
+class _Commit(msgspec.Struct, frozen=True):
+    on: dict[str, list[list[int | None]]] | None = None
+
+
+_decode_commit = msgspec.json.Decoder(_Commit).decode
+_decode_record = msgspec.json.Decoder(VendorRecord).decode
+_decode_receipt = msgspec.json.Decoder(Receipt).decode
+_decode_letter = msgspec.json.Decoder(DeadLetter).decode
+_decode_resolution = msgspec.json.Decoder(_Resolution).decode
+_NOT_OURS = (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError)
+
+
+def place_of(record: FoundRecord) -> Source:
+    """Return where a record lies."""
+    return Source(record.tp.topic, record.tp.partition, record.offset)
+
+
+def read_sent(record: FoundRecord, *, is_redelivery: bool) -> Sent | None:
+    """Return what a vendor record says; None where it is none."""
+    headers = dict(record.headers)
+    try:
+        source = Source.parse(_text(headers.get("source")))
+        value = _decode_record(record.value or b"")
+    except _NOT_OURS:
+        return None
+    run_id = _text(headers.get("run-id")) or None
+    consent = _text(headers.get("consent"))
+    place = place_of(record)
+    return Sent(place, record.timestamp, value, source, is_redelivery, run_id, consent)
+
+
+def read_receipt(record: FoundRecord) -> Received | None:
+    """Return what a receipt says; None where it is none."""
+    try:
+        receipt = _decode_receipt(record.value or b"")
+        source = Source.parse(receipt.source)
+    except _NOT_OURS:
+        return None
+    return Received(place_of(record), record.timestamp, receipt, source)
+
+
+def read_letter(record: FoundRecord) -> Lettered | None:
+    """Return what a dead letter says; None where it is none."""
+    try:
+        letter = _decode_letter(record.value or b"")
+    except _NOT_OURS:
+        return None
+    source = Source(letter.source.topic, letter.source.partition, letter.source.offset)
+    return Lettered(place_of(record), record.timestamp, letter, source)
+
+
+def read_resolution(record: FoundRecord) -> Resolved | None:
+    """Return what the note about a letter says; None where it is none."""
+    try:
+        note = _decode_resolution(record.value or b"")
+    except _NOT_OURS:
+        return None
+    return Resolved(place_of(record), record.timestamp, note.resolves, note.action, note.run_id)
+
+
+def resolution_of(place: Source) -> str:
+    """Return how a resolution names the letter that lies there."""
+    return f"{place.topic}-{place.partition}-{place.offset}"
+
+
+def read_on_ranges(metadata: str) -> OnRanges | None:
+    """Return in which raw offsets each vendor was on, by enrichment's commit; None: unknown."""
+    try:
+        return _decode_commit(metadata).on if metadata else None
+    except _NOT_OURS:
+        return None
+
+
+def was_on(ranges: OnRanges | None, vendor: str, offset: int) -> bool:
+    """Return whether a vendor was on at a raw offset; where nothing is known, it was."""
+    if ranges is None:
+        return True
+    spans = ranges.get(vendor, ())
+    return any((first or 0) <= offset and (end is None or offset < end) for first, end in spans)
+
+
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode("utf-8", "replace")

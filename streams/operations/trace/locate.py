@@ -1,0 +1,209 @@
+"""Finding the raw records that somebody asks for, with as little reading as possible.
+
+An id made of a place is that place. A visitor's events lie on one partition.
+"""
+
+import re
+from collections.abc import Sequence
+
+from aiokafka import TopicPartition
+from aiokafka.partitioner import murmur2
+
+from streams.core.records import Source
+from streams.core.rows import InvalidRow, decode_product, decode_user
+from streams.operations.logs.needles import AnyOf, Needle
+from streams.operations.logs.search import FoundRecord, Keep
+from streams.operations.trace.event_id import EventIdSearch
+from streams.operations.trace.facts import (
+    RawRecord,
+    place_of,
+)
+from streams.operations.trace.logs import TraceLogs
+from streams.operations.trace.looks import (
+    Located,
+    Query,
+    event_of,
+    in_json,
+    newest_first,
+    raw_needle,
+)
+
+MAX_KEYS = 50
+"""Visitors of a user, or products of a SKU, that are looked for."""
+_PLACE = re.compile(r"(.+)[-/](\d{1,9})[-/](\d{1,18})", re.ASCII)
+
+
+async def locate(logs: TraceLogs, query: Query) -> Located:
+    """Return where what is asked for lies, the newest first as far as their times are known."""
+    found = Located()
+    match query.kind:
+        case "event":
+            if not _by_place(logs, query.text, found):
+                search = EventIdSearch(logs, query.text, query.since_ms)
+                found.raw.update(dict.fromkeys(await search.find()))
+        case "visitor":
+            await _by_visitor(logs, query, found)
+        case "user":
+            await _by_user(logs, query, found)
+        case _:
+            await _by_sku(logs, query, found)
+    await _read_raw(logs, found)
+    in_order = sorted(found.raw.items(), key=lambda item: -(item[1].at_ms if item[1] else 0))
+    found.more = found.more or len(in_order) > query.limit
+    found.raw = dict(in_order[: query.limit])
+    return found
+
+
+def _by_place(logs: TraceLogs, text: str, found: Located) -> bool:
+    """Take an id that names a place, as events without an own one have it (contract §2)."""
+    match = _PLACE.fullmatch(text)
+    if match is None:
+        return False
+    for topic in logs.raw_topics:
+        tp = TopicPartition(topic, int(match[2]))
+        named = match[1] in (topic, logs.topics.without_prefix(topic))
+        if named and tp in logs.ends and int(match[3]) < logs.ends[tp]:
+            found.raw[Source(topic, tp.partition, int(match[3]))] = None
+            return True
+    return False
+
+
+# -- many events
+
+
+async def _by_visitor(logs: TraceLogs, query: Query, found: Located) -> None:
+    key = query.text.encode()
+    tps = [tp for topic in logs.raw_topics for tp in logs.tps[topic]]
+    at_home = [tp for tp in tps if tp.partition == _partition_of(key, logs, tp.topic)]
+    elsewhere = [tp for tp in tps if tp not in at_home]
+
+    def is_wanted(record: FoundRecord) -> bool:
+        return record.key == key
+
+    await _collect(logs, query, found, at_home, AnyOf([key]), is_wanted)
+    if not found.raw:
+        await _collect(logs, query, found, elsewhere, AnyOf([key]), is_wanted)
+        if found.raw:
+            found.notes.append(
+                "These events lie on another partition than Kafka's default partitioner gives "
+                "this visitor: their user row cannot be joined. Producers need murmur2."
+            )
+
+
+async def _by_user(logs: TraceLogs, query: Query, found: Located) -> None:
+    visitors: set[str] = set()
+    rows = await _rows(logs, logs.topics.users, query.text)
+    for key, value in rows.items():
+        try:
+            if decode_user(value).user_id == query.text:
+                visitors.add(key.decode("utf-8", "replace"))
+        except InvalidRow:
+            continue
+    _limited(visitors, found, "visitors")
+
+    def is_wanted(record: FoundRecord) -> bool:
+        event = event_of(logs, record)
+        if event is None:
+            return False
+        return query.text == event.user_id or (
+            event.user_id is None and event.anonymous_id in visitors
+        )
+
+    keys = [visitor.encode() for visitor in visitors]
+    needle = raw_needle(logs, [*in_json(query.text), *keys])
+    tps = [tp for topic in logs.raw_topics for tp in logs.tps[topic]]
+    at_home = [
+        tp for tp in tps if any(tp.partition == _partition_of(k, logs, tp.topic) for k in keys)
+    ]
+    await _collect(logs, query, found, at_home, needle, is_wanted)
+    if not found.raw:
+        await _collect(
+            logs, query, found, [tp for tp in tps if tp not in at_home], needle, is_wanted
+        )
+    elif len(at_home) < len(tps):
+        found.notes.append(
+            "Only the partitions of the visitors that shop.users knows for this user were looked "
+            "through: an event that names the user itself may lie elsewhere, under its own visitor."
+        )
+
+
+async def _by_sku(logs: TraceLogs, query: Query, found: Located) -> None:
+    products: set[str] = set()
+    rows = await _rows(logs, logs.topics.products, query.text)
+    for key, value in rows.items():
+        try:
+            if decode_product(value).sku == query.text:
+                products.add(key.decode("utf-8", "replace"))
+        except InvalidRow:
+            continue
+    _limited(products, found, "products")
+
+    def is_wanted(record: FoundRecord) -> bool:
+        event = event_of(logs, record)
+        if event is None:
+            return False
+        return query.text == event.sku or (event.sku is None and event.product_id in products)
+
+    forms = [form for text in (query.text, *products) for form in in_json(text)]
+    tps = [tp for topic in logs.raw_topics for tp in logs.tps[topic]]
+    await _collect(logs, query, found, tps, raw_needle(logs, forms), is_wanted)
+
+
+def _limited(keys: set[str], found: Located, word: str) -> None:
+    if len(keys) > MAX_KEYS:
+        found.notes.append(f"Of {len(keys):,} {word}, {MAX_KEYS} were looked for.")
+        for key in sorted(keys)[MAX_KEYS:]:
+            keys.discard(key)
+
+
+async def _rows(logs: TraceLogs, topic: str, text: str) -> dict[bytes, bytes]:
+    """Return the newest rows, by key, of those that name the text."""
+    tps = logs.tps[topic]
+    starts, ends = {tp: logs.starts[tp] for tp in tps}, {tp: logs.ends[tp] for tp in tps}
+    found: dict[bytes, tuple[int, bytes]] = {}
+    needle = AnyOf(in_json(text))
+    async for records in logs.search.find(starts, ends, needle, logs.tell, topic):
+        for record in records:
+            newest = record.key is None or found.get(record.key, (-1,))[0] > record.offset
+            if record.key is not None and record.value is not None and not newest:
+                found[record.key] = record.offset, record.value
+    return {key: value for key, (_, value) in found.items()}
+
+
+async def _collect(
+    logs: TraceLogs,
+    query: Query,
+    found: Located,
+    tps: Sequence[TopicPartition],
+    needle: Needle,
+    is_wanted: Keep,
+) -> None:
+    """Add the raw records that are wanted, until there are more than may be listed."""
+    async for records in newest_first(logs, tps, needle, query.since_ms, is_wanted):
+        # Those of a transaction are looked at one by one, so no more than are to be shown.
+        for first in range(0, len(records), query.limit + 1):
+            some = records[first : first + query.limit + 1]
+            for record in await logs.committed(some):
+                found.raw[place_of(record)] = RawRecord(record.timestamp, record.key, record.value)
+            if len(found.raw) > query.limit:
+                found.more = True
+                return
+
+
+# -- raw records
+
+
+async def _read_raw(logs: TraceLogs, found: Located) -> None:
+    """Read what is known by its place only; what retention has deleted stays unread."""
+    wanted: dict[TopicPartition, list[int]] = {}
+    for source, raw in found.raw.items():
+        tp = TopicPartition(source.topic, source.partition)
+        if raw is None and logs.starts.get(tp, 0) <= source.offset < logs.ends.get(tp, 0):
+            wanted.setdefault(tp, []).append(source.offset)
+    records = await logs.search.read(wanted, logs.tell, "raw records")
+    for record in await logs.committed(records):
+        found.raw[place_of(record)] = RawRecord(record.timestamp, record.key, record.value)
+
+
+def _partition_of(key: bytes, logs: TraceLogs, topic: str) -> int:
+    return int(murmur2(key) & 0x7FFFFFFF) % len(logs.tps[topic])

@@ -1,0 +1,148 @@
+"""The topics that a trace looks into: where they begin and end, and who has come how far."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from aiokafka import TopicPartition
+
+from streams.core.errors import SetupError
+from streams.core.events import Event, EventParser
+from streams.core.fields import FieldMap
+from streams.core.records import Source
+from streams.core.topics import Topics
+from streams.engine.groups import group_id
+from streams.operations.logs.reader import Commit, LogReader, Offsets, Tell, connect
+from streams.operations.logs.search import FoundRecord, LogSearch, connect_search
+from streams.operations.trace.facts import Lane, OnRanges, RawRecord, read_on_ranges
+from streams.settings import ENRICH, Settings
+
+
+@dataclass(slots=True)
+class TraceLogs:
+    """What there is to look into, as it was when the trace began."""
+
+    settings: Settings
+    reader: LogReader
+    search: LogSearch
+    tell: Tell
+    now_ms: int
+    tps: dict[str, list[TopicPartition]]
+    """By topic; none for one that does not exist."""
+    starts: Offsets
+    ends: Offsets
+    vendors: list[str]
+    """Those that are on, and those that were: all whose topics have records."""
+    commits: dict[str, dict[TopicPartition, Commit]]
+    """By stage."""
+    parsers: dict[str, EventParser] = field(default_factory=dict)
+
+    @property
+    def topics(self) -> Topics:
+        """The topics' names."""
+        return self.settings.topics
+
+    @property
+    def raw_topics(self) -> tuple[str, str]:
+        """Those of the shop's events."""
+        return self.topics.clicks, self.topics.add_to_carts
+
+    def lane(self, stage: str, tp: TopicPartition) -> Lane:
+        """Return how far a stage has come."""
+        commit = self.commits.get(stage, {}).get(tp)
+        return Lane(None if commit is None else commit.offset, self.ends.get(tp, 0))
+
+    def on_ranges(self, tp: TopicPartition) -> OnRanges | None:
+        """Return when each vendor was on, by enrichment's commit; None: nobody knows."""
+        commit = self.commits[ENRICH].get(tp)
+        return None if commit is None else read_on_ranges(commit.metadata)
+
+    def parse(self, source: Source, raw: RawRecord) -> Event:
+        """Read a raw record as enrichment does; raises InvalidEvent."""
+        parser = self.parsers[source.topic]
+        return parser.parse(raw.key, raw.value, source.partition, source.offset, raw.at_ms)
+
+    async def at(self, tps: Sequence[TopicPartition], ms: int) -> Offsets:
+        """Return the first offset that may be as late as this, never beyond the end."""
+        if ms >= self.now_ms:
+            return {tp: self.ends[tp] for tp in tps}
+        found = await self.reader.at(tps, ms)
+        return {
+            tp: self.ends[tp] if offset is None else min(offset, self.ends[tp])
+            for tp, offset in found.items()
+        }
+
+    async def committed(self, records: Iterable[FoundRecord]) -> list[FoundRecord]:
+        """Return those that count for readers of committed transactions."""
+        kept: list[FoundRecord] = []
+        doubtful: list[FoundRecord] = []
+        for record in records:
+            (doubtful if record.is_transactional else kept).append(record)
+        for record in doubtful:
+            tp, offset = record.tp, record.offset
+            async for _, found in self.reader.read({tp: offset}, {tp: offset + 1}, _silent):
+                kept += [record for one in found if one.offset == offset]
+        return kept
+
+
+@asynccontextmanager
+async def open_logs(settings: Settings, now_ms: int, tell: Tell) -> AsyncIterator[TraceLogs]:
+    """Connect, and look where everything ends; raises SetupError for a missing topic."""
+    topics = settings.topics
+    raw = [topics.clicks, topics.add_to_carts]
+    needed = [*raw, topics.enrich_dead_letters, topics.users, topics.products]
+    of_vendor = {
+        vendor: [name(vendor) for name in (topics.events, topics.receipts, topics.dead_letters)]
+        for vendor in settings.vendors
+    }
+    written = [name for names in of_vendor.values() for name in names]
+    redelivery = [topics.redelivery(vendor) for vendor in settings.vendors]
+    async with connect(settings.kafka) as reader:
+        tps = await reader.partitions([*needed, *written, *redelivery])
+        if absent := [name for name in needed if not tps[name]]:
+            raise SetupError(
+                f"Topics are missing: {', '.join(absent)}. Create them with: streams topics create"
+            )
+        every = [tp for found in tps.values() for tp in found]
+        starts, ends = await reader.starts(every), await reader.ends(every)
+        enabled = settings.enabled_vendors()
+        vendors = [
+            vendor
+            for vendor, names in of_vendor.items()
+            if all(tps[name] for name in names)
+            and (vendor in enabled or any(ends[tp] for name in names for tp in tps[name]))
+        ]
+        commits = {ENRICH: await _commits(reader, topics, ENRICH, [t for n in raw for t in tps[n]])}
+        for vendor in vendors:
+            served = [*tps[topics.events(vendor)], *tps[topics.redelivery(vendor)]]
+            commits[vendor] = await _commits(reader, topics, vendor, served)
+        async with connect_search(settings.kafka, [n for n, found in tps.items() if found]) as one:
+            logs = TraceLogs(
+                settings, reader, one, tell, now_ms, tps, starts, ends, vendors, commits
+            )
+            logs.parsers = _parsers(settings)
+            yield logs
+
+
+async def _commits(
+    reader: LogReader, topics: Topics, stage: str, tps: Sequence[TopicPartition]
+) -> dict[TopicPartition, Commit]:
+    return await reader.commits(group_id(topics.prefix, stage), tps)
+
+
+def _parsers(settings: Settings) -> dict[str, EventParser]:
+    topics = settings.topics
+    maps: dict[str, FieldMap | None] = {
+        topics.clicks: settings.source_clicks.field_map("source.clicks.fields"),
+        topics.add_to_carts: settings.source_add_to_carts.field_map("source.add-to-carts.fields"),
+    }
+    return {
+        topics.clicks: EventParser("click", "shop.clicks", maps[topics.clicks]),
+        topics.add_to_carts: EventParser(
+            "add_to_cart", "shop.add-to-carts", maps[topics.add_to_carts]
+        ),
+    }
+
+
+def _silent(_step: str, _read: int, _total: int) -> None:
+    """One record needs no progress."""

@@ -1,0 +1,218 @@
+"""The steps of an event's way, each in a sentence, masked. Pure."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from streams.core.masking import masked_id, masked_json, masked_text
+from streams.core.outcome import (
+    DEAD_LETTER_MEANING,
+    SKIP_MEANING,
+    DeadLetterReason,
+    Outcome,
+    SkipReason,
+)
+from streams.core.records import Receipt, Source
+from streams.core.times import utc_text
+from streams.operations.trace.facts import (
+    EventFacts,
+    Lettered,
+    Received,
+    Resolved,
+    Sent,
+)
+from streams.operations.trace.timeline import Step
+
+CONSENT_WORDS = {
+    "event": "the event itself says yes",
+    "row": "the visitor's row says yes",
+    "assumed": "nobody said no",
+}
+Timed = tuple[int, int, Step]
+"""Kafka time, rank among equal ones, step."""
+
+
+class Shown:
+    """Masks, but for what was typed."""
+
+    def __init__(self, asked: str) -> None:
+        self._asked = asked
+
+    def id(self, text: str | None) -> str | None:
+        """Return an id masked."""
+        return text if text is None or text == self._asked else masked_id(text)
+
+    def document(self, value: bytes | None) -> Any:
+        """Return a record's value as masked JSON, or as text where it is none."""
+        if not value:
+            return None
+        try:
+            return self.json(msgspec.json.decode(value))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return masked_text(value[:4096].decode("utf-8", "replace"))
+
+    def json(self, value: Any, field: str = "") -> Any:
+        """Return a JSON value masked, the way ``masked_json`` does it."""
+        if type(value) is str and value == self._asked:
+            return value
+        if type(value) is dict:
+            return {
+                masked_text(str(name)): self.json(item, str(name)) for name, item in value.items()
+            }
+        if type(value) is list:
+            return [self.json(item, field) for item in value[:20]]
+        return masked_json(value, (), field)
+
+
+def sent_step(sent: Sent, show: Shown, *, is_repeat: bool) -> Step:
+    """Return the step of a vendor record, with its payload."""
+    ground = CONSENT_WORDS.get(sent.consent)
+    if sent.is_redelivery:
+        run = f" by run {sent.run_id}" if sent.run_id else ""
+        kind, text = "redelivered", f"Put in line to be sent again{run}"
+    elif is_repeat:
+        kind, text = "enriched", "Enriched a second time, after a crash; sent once all the same"
+    else:
+        kind, text = "enriched", "Enriched and put in line for the vendor"
+    payload = sent.record.payload
+    if sent.record.contact is not None:
+        payload = {"payload": payload, "contact": sent.record.contact}
+    return Step(
+        kind=kind,  # type: ignore[arg-type]
+        text=f"{text}; consent: {ground}." if ground else f"{text}.",
+        at=utc_text(sent.at_ms),
+        place=str(sent.place),
+        lane="redelivery" if sent.is_redelivery else "live",
+        run_id=sent.run_id,
+        payload=None if is_repeat else show.json(payload),
+        is_repeat=is_repeat,
+    )
+
+
+def receipt_steps(
+    receipts: Sequence[Received], letters: dict[Source, Lettered], name: str, facts: EventFacts
+) -> list[Timed]:
+    """Return a step for each receipt, and take its letter out of ``letters``."""
+    steps: list[Timed] = []
+    seen = set()
+    for received in sorted(receipts, key=lambda received: received.place):
+        receipt = received.receipt
+        letter = None
+        if receipt.outcome == Outcome.DEAD_LETTERED:
+            # Letters are written before their receipts, so the newest before it is its own.
+            before = [one for one in letters.values() if one.at_ms <= received.at_ms + 1_000]
+            letter = max(before, key=lambda one: one.at_ms, default=None)
+        if letter is not None:
+            del letters[letter.place]
+        again = (receipt.source, receipt.run_id) in seen
+        seen.add((receipt.source, receipt.run_id))
+        text = receipt_words(received, name, facts)
+        if again:
+            text += " Written again after a crash; it counts once."
+        step = Step(
+            kind=outcome_of(receipt),
+            text=text,
+            at=utc_text(received.at_ms),
+            place=str(received.place),
+            lane="redelivery" if receipt.lane == "redelivery" else "live",
+            run_id=receipt.run_id,
+            attempts=receipt.attempts,
+            status=receipt.status,
+            reason=receipt.reason,
+            vendor_ref=None if receipt.vendor_ref is None else masked_text(receipt.vendor_ref),
+            answer=None if letter is None else _answer(letter),
+            fingerprint=None if letter is None else letter.letter.fingerprint,
+            is_repeat=again,
+        )
+        steps.append((received.at_ms, 2, step))
+    return steps
+
+
+def receipt_words(received: Received, name: str, facts: EventFacts) -> str:
+    """Return what a receipt says, in a sentence."""
+    receipt = received.receipt
+    requests = counted(receipt.attempts, "request")
+    if receipt.outcome == Outcome.ACCEPTED:
+        answer = f"HTTP {receipt.status}" if receipt.status else "no status"
+        after = ""
+        if facts.raw is not None and receipt.lane != "redelivery":
+            seconds = max(0, received.at_ms - facts.raw.at_ms) / 1000
+            after = f", {_seconds(seconds)} after the shop wrote it"
+        return f"Accepted by {name} ({answer}, {requests}){after}."
+    if receipt.outcome == Outcome.SKIPPED:
+        return f"Not sent to {name}: {_skip_words(receipt.reason)}."
+    return f"Given up for {name} ({requests}): {letter_words(receipt.reason)}."
+
+
+def letter_step(lettered: Lettered, name: str | None, *, is_repeat: bool) -> Step:
+    """Return the step of a dead letter; without a name it is enrichment's, about no vendor."""
+    letter = lettered.letter
+    whose = "no event" if name is None else f"given up for {name}"
+    words = f"{letter_words(letter.reason)}: {masked_text(letter.detail).rstrip('.')}."
+    return Step(
+        kind="dead_lettered",
+        text=f"Kept as a dead letter, {whose}: {words}",
+        at=utc_text(lettered.at_ms),
+        place=str(lettered.place),
+        attempts=letter.attempts or None,
+        status=letter.status,
+        reason=letter.reason,
+        answer=_answer(lettered) if letter.answer not in (None, letter.detail) else None,
+        fingerprint=letter.fingerprint,
+        is_repeat=is_repeat,
+    )
+
+
+def _answer(lettered: Lettered) -> str | None:
+    words = lettered.letter.answer or lettered.letter.detail
+    return masked_text(words) if words else None
+
+
+def resolved_step(resolved: Resolved) -> Timed:
+    """Return the step of what was done about a dead letter."""
+    run = f" by run {resolved.run_id}" if resolved.run_id else ""
+    text = {
+        "dropped": "Somebody dropped the dead letter: nothing more is done about it.",
+        "resent": f"The dead letter was sent again{run}.",
+    }.get(resolved.action, f"The dead letter was closed: {masked_text(resolved.action)}.")
+    step = Step(
+        kind="resolved",
+        text=text,
+        at=utc_text(resolved.at_ms),
+        place=str(resolved.place),
+        run_id=resolved.run_id,
+    )
+    return resolved.at_ms, 3, step
+
+
+def outcome_of(receipt: Receipt) -> Any:
+    """Return a receipt's outcome; ``unknown`` for a word that is none."""
+    known = receipt.outcome in set(map(str, Outcome))
+    return receipt.outcome if known else "unknown"
+
+
+def _skip_words(reason: str | None) -> str:
+    if reason in set(map(str, SkipReason)):
+        return f"{reason}, {SKIP_MEANING[SkipReason(str(reason))]}"
+    return masked_text(reason or "no reason is given")
+
+
+def letter_words(reason: str | None) -> str:
+    """Return a dead letter's reason with its meaning."""
+    if reason in set(map(str, DeadLetterReason)):
+        return f"{reason}, {DEAD_LETTER_MEANING[DeadLetterReason(str(reason))]}"
+    return masked_text(reason or "no reason is given")
+
+
+def counted(number: int, word: str) -> str:
+    """Return a number of things."""
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h"

@@ -1,0 +1,124 @@
+"""Where is my event? A timeline from the topics alone; reads what it must and writes nothing.
+
+It runs as long as somebody waits for it: cancelling the task ends it at once.
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Literal
+
+from streams.core.errors import SettingsError
+from streams.core.times import utc_text
+from streams.operations.logs.reader import Tell
+from streams.operations.status.status import StageStatus, StatusBoard, read_status, stages
+from streams.operations.trace.follow import Facts, follow
+from streams.operations.trace.locate import locate
+from streams.operations.trace.logs import open_logs
+from streams.operations.trace.looks import Located, Query
+from streams.operations.trace.story import story_of
+from streams.operations.trace.timeline import Step, Trace, TracedEvent
+from streams.settings import ENRICH, Settings
+from streams.vendors import VENDORS
+
+DEFAULT_WINDOW_MS = 60 * 60_000
+MAX_EVENTS = 50
+MAX_ASKED_CHARS = 512
+
+Kind = Literal["event", "visitor", "user", "sku"]
+
+
+async def trace(
+    settings: Settings,
+    kind: Kind,
+    text: str,
+    *,
+    now_ms: int,
+    since_ms: int | None = None,
+    limit: int = MAX_EVENTS,
+    tell: Tell | None = None,
+) -> Trace:
+    """Return the newest events that are asked for, from ``since_ms`` on, by default an hour ago.
+
+    An id that is made of a place is found however old it is. ``tell`` is called with what is read,
+    how many offsets of how many. Raises SetupError for a broker that does not answer or a topic
+    that is missing, SettingsError for what is no text.
+    """
+    began = time.monotonic()
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise SettingsError(["What you look for is no text in UTF-8: type it anew."]) from None
+    if since_ms is None:
+        since_ms = now_ms - DEFAULT_WINDOW_MS
+    query = Query(kind, text, max(0, since_ms), limit)
+    async with open_logs(settings, now_ms, tell or _silent) as logs:
+        located = await locate(logs, query)
+        facts = await follow(logs, located.raw, query.since_ms)
+        names = {key: vendor.name for key, vendor in VENDORS.items()}
+
+        def told() -> list[TracedEvent]:
+            return [story_of(facts[source], logs.parse, names, text) for source in located.raw]
+
+        events, records = told(), logs.search.records
+        if any(step.kind == "waiting" for event in events for step in _steps(event)):
+            _say_how_stages_are(facts, await read_status(settings), now_ms)
+            events = told()
+    return Trace(
+        asked={kind: text},
+        since=utc_text(query.since_ms),
+        until=utc_text(now_ms),
+        events=events,
+        more=located.more,
+        notes=_notes(query, located),
+        records=records,
+        seconds=round(time.monotonic() - began, 3),
+    )
+
+
+def _steps(event: TracedEvent) -> Iterator[Step]:
+    yield from event.steps
+    for vendor in event.vendors:
+        yield from vendor.steps
+
+
+def _say_how_stages_are(facts: Facts, board: StatusBoard, now_ms: int) -> None:
+    """Let what waits say why, as the workers themselves do."""
+    found = {stage.stage: stage for stage in stages(board.workers(now_ms))}
+    for one in facts.values():
+        one.enrich.says = _how_it_is("enrichment", found.get(ENRICH))
+        for vendor, told in one.vendors.items():
+            says = _how_it_is(VENDORS[vendor].name, found.get(vendor))
+            told.live.says = told.redelivery.says = says
+
+
+def _how_it_is(name: str, stage: StageStatus | None) -> str:
+    if stage is None or stage.state == "gone":
+        return f"No worker of {name} is running."
+    if stage.reason:
+        return f"The worker is {stage.state}: {stage.reason}"
+    return f"The worker is {stage.state}."
+
+
+def _notes(query: Query, located: Located) -> list[str]:
+    notes = list(located.notes)
+    since = utc_text(query.since_ms)[:19] + "Z"
+    if not located.raw:
+        what = {
+            "event": "No event with this id",
+            "visitor": "No event of this visitor",
+            "user": "No event of this user",
+            "sku": "No event with this SKU",
+        }[query.kind]
+        notes.append(
+            f"{what} was written since {since}. Look further back with --since, "
+            'such as --since "1d ago"; raw events are kept for 7 days unless set otherwise.'
+        )
+    if located.more:
+        notes.append(
+            f"There are more: the newest {query.limit} are shown. Narrow the time with --since."
+        )
+    return notes
+
+
+def _silent(_step: str, _read: int, _total: int) -> None:
+    """Nobody watches."""

@@ -1,0 +1,1 @@
+"""Voyado's interaction schemas as files: compared, created, exported."""
