@@ -149,7 +149,8 @@ class TestDashboard:
             await pause.focus()
             await found.page.keyboard.press("Enter")
             await found.page.get_by_role("button", name="Pause", exact=True).focus()
-            await found.page.keyboard.press("Enter")
+            async with found.page.expect_response("**/api/vendors/miso/pause"):
+                await found.page.keyboard.press("Enter")
             await found.page.wait_for_function(
                 "document.activeElement.getAttribute('aria-label') === 'Pause Miso'"
             )
