@@ -2,6 +2,8 @@
 
 A chunk is settled once the broker has acknowledged all that came of it: first receipts of skips
 and dead letters, then vendor records.
+
+One module, though a long one: what is asked of the stage and what it does share its tables.
 """
 
 import asyncio

@@ -1,4 +1,7 @@
-"""``streams replay``: raw events of a window once more, with a preview and a receipt."""
+"""``streams replay``: raw events of a window once more, with a preview and a receipt.
+
+One module, though a long one: most of it are the options of one command.
+"""
 
 from typing import TYPE_CHECKING, Annotated, Any
 

@@ -2,6 +2,8 @@
 
 A commit's metadata say what was settled before it, so that repeats are recognised: they are written
 anew with each new place, or the stage would pass over what it is to read once more.
+
+One module, though a long one: showing, planning and setting a place are three views of one thing.
 """
 
 import asyncio

@@ -1,4 +1,7 @@
-"""The book-keeping of an audit: facts from the topics in, sums out; no Kafka, no clock."""
+"""The book-keeping of an audit: facts from the topics in, sums out; no Kafka, no clock.
+
+One module, though a long one: each kind of fact is one method over the same few maps.
+"""
 
 from collections import Counter
 from collections.abc import Mapping

@@ -1,6 +1,8 @@
 """Which dead letters are open: copies, resolutions and groups of equal causes (contract §6).
 
 Pure: the records of the topics come in as bytes, each partition's in its order.
+
+One module, though a long one: letters, resolutions and groups know each other's places.
 """
 
 from collections.abc import Iterable, Mapping

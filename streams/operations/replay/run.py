@@ -2,6 +2,8 @@
 
 What is kept is never ahead of the broker's word, so a run that dies goes on where it was: what it
 wrote and did not count yet is found on the redelivery topics by its run id.
+
+One module, though a long one: what begins, keeps and ends a run works on one record of it.
 """
 
 import asyncio
