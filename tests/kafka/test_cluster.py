@@ -12,6 +12,8 @@ from streams.embedded.broker import new_cluster_id
 from streams.embedded.ports import free_port
 from tests.kafka.pipeline import Pipeline, click
 
+pytestmark = pytest.mark.kafka
+
 NODES = (1, 2, 3)
 COPIES = {
     "offsets.topic.replication.factor": "3",

@@ -20,6 +20,8 @@ from streams.operations.topics import create_topics
 from streams.settings import load_settings
 from tests.kafka.pipeline import Pipeline, click
 
+pytestmark = pytest.mark.kafka
+
 USER, PASSWORD = "relay", "a secret of the test"
 
 
