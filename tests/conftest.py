@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from streams.telemetry import Masked
+
 pytest_plugins = ["tests.broker_fixtures"]
 
 
@@ -24,6 +26,9 @@ def _logging_as_it_was() -> Iterator[None]:
     level = root.level
     yield
     root.setLevel(level)
+    # A command's handler writes to the stream of its own test, which is closed by now.
+    for handler in [one for one in root.handlers if isinstance(one.formatter, Masked)]:
+        root.removeHandler(handler)
     for logger in root.manager.loggerDict.values():
         if isinstance(logger, logging.Logger):
             logger.disabled = False
