@@ -4,7 +4,7 @@ An id made of a place is that place. A visitor's events lie on one partition.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from aiokafka import TopicPartition
 from aiokafka.partitioner import murmur2
@@ -91,14 +91,8 @@ async def _by_visitor(logs: TraceLogs, query: Query, found: Located) -> None:
 
 
 async def _by_user(logs: TraceLogs, query: Query, found: Located) -> None:
-    visitors: set[str] = set()
     rows = await _rows(logs, logs.topics.users, query.text)
-    for key, value in rows.items():
-        try:
-            if decode_user(value).user_id == query.text:
-                visitors.add(key.decode("utf-8", "replace"))
-        except InvalidRow:
-            continue
+    visitors = _keys(rows, query.text, lambda row: decode_user(row).user_id)
     _limited(visitors, found, "visitors")
 
     def is_wanted(record: FoundRecord) -> bool:
@@ -128,14 +122,8 @@ async def _by_user(logs: TraceLogs, query: Query, found: Located) -> None:
 
 
 async def _by_sku(logs: TraceLogs, query: Query, found: Located) -> None:
-    products: set[str] = set()
     rows = await _rows(logs, logs.topics.products, query.text)
-    for key, value in rows.items():
-        try:
-            if decode_product(value).sku == query.text:
-                products.add(key.decode("utf-8", "replace"))
-        except InvalidRow:
-            continue
+    products = _keys(rows, query.text, lambda row: decode_product(row).sku)
     _limited(products, found, "products")
 
     def is_wanted(record: FoundRecord) -> bool:
@@ -168,6 +156,18 @@ async def _rows(logs: TraceLogs, topic: str, text: str) -> dict[bytes, bytes]:
             if record.key is not None and record.value is not None and not newest:
                 found[record.key] = record.offset, record.value
     return {key: value for key, (_, value) in found.items()}
+
+
+def _keys(rows: Mapping[bytes, bytes], text: str, says: Callable[[bytes], str | None]) -> set[str]:
+    """Return the keys of the rows of which ``says`` returns the text; a malformed row has none."""
+    found: set[str] = set()
+    for key, row in rows.items():
+        try:
+            if says(row) == text:
+                found.add(key.decode("utf-8", "replace"))
+        except InvalidRow:
+            continue
+    return found
 
 
 async def _collect(
