@@ -11,7 +11,7 @@ from zlib import crc32
 
 from pydantic import SecretStr
 
-from streams import telemetry
+from streams import telemetry, wall_clock
 from streams.agents.enrich import EnrichStage
 from streams.agents.late_identity import LateIdentity, TableRows
 from streams.agents.report import Reporter
@@ -104,7 +104,7 @@ def _build_enrich(
         vendors,
         click_fields=_field_map(settings.source_clicks, "source.clicks.fields"),
         cart_fields=_field_map(settings.source_add_to_carts, "source.add-to-carts.fields"),
-        wall_ms=_wall_ms,
+        wall_ms=wall_clock.now_ms,
         duplicate_ms=round(settings.enrich.duplicate_minutes * 60_000),
     )
     app = StageApp(_options(settings, stage, slot, partitions), logic)
@@ -124,7 +124,7 @@ def _late_identity(
         rows = TableRows(logic.users, logic.products, partition)
         return send_late(settings, vendor, window_ms, rows, partition, visitors)
 
-    return LateIdentity(logic.users, window_ms, replay, wall_ms=_wall_ms)
+    return LateIdentity(logic.users, window_ms, replay, wall_ms=wall_clock.now_ms)
 
 
 def _build_sink(
@@ -212,14 +212,14 @@ def _reporter(
         courier,
         slot=slot,
         status_topic=settings.topics.status,
-        wall_ms=_wall_ms,
+        wall_ms=wall_clock.now_ms,
         clock=time.monotonic,
         joins=logic.joins if isinstance(logic, EnrichStage) else None,
         secrets=lambda: (
             logic.keeper.secrets if isinstance(logic, SinkStage) else settings.secrets()
         ),
     )
-    open_site(app, settings, reporter, wall_ms=_wall_ms, clock=time.monotonic)
+    open_site(app, settings, reporter, wall_ms=wall_clock.now_ms, clock=time.monotonic)
     return reporter
 
 
@@ -227,7 +227,3 @@ def _field_map(source: SourceSettings, name: str) -> FieldMap | None:
     if not source.fields and source.timestamp_format is None:
         return None
     return FieldMap(source.fields, source.timestamp_format, name=name)
-
-
-def _wall_ms() -> int:
-    return time.time_ns() // 1_000_000

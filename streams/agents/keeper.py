@@ -7,11 +7,12 @@ from itertools import chain
 from time import time
 from typing import NamedTuple
 
+from streams import wall_clock
 from streams.agents.tally import Tally
 from streams.core.dead_letter import build_dead_letter, encode_dead_letter
 from streams.core.outcome import Outcome, Verdict
 from streams.core.records import VISITOR, Origin, Receipt, Source
-from streams.core.times import to_ms, utc_text
+from streams.core.times import to_ms
 from streams.core.topics import Topics
 from streams.delivery.receipts import LIVE, REDELIVERY, encode_receipt
 from streams.delivery.strand import Item
@@ -133,7 +134,7 @@ class Keeper:
             leave(f"keeping outcomes failed: {error}", cause=error)
 
     async def _write(self, settlements: list[Settlement]) -> None:
-        at = utc_text(int(time() * 1000))
+        at = wall_clock.now_text()
         await self._write_letters(settlements, at)
         outputs = self._new_outputs()
         by_partition: dict[int, list[Item]] = {}

@@ -4,11 +4,11 @@ import asyncio
 import logging
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from time import time_ns
 from typing import Any
 
 from faust.types import TP
 
+from streams import wall_clock
 from streams.agents.guard import SinkGuard, admit_word
 from streams.agents.intake import Intake
 from streams.agents.keeper import Keeper
@@ -65,7 +65,7 @@ class SinkStage(Stage):
         self.guard = SinkGuard(
             topics.users,
             settings.max_age_hours,
-            wall_ms=_wall_ms,
+            wall_ms=wall_clock.now_ms,
             passed_over=self._settle_passed_over,
         )
         self.keeper = Keeper(
@@ -207,7 +207,7 @@ class SinkStage(Stage):
         if stopped := self._runs.obey(will.stopped_runs):
             self._pass_over_stopped(stopped)
         self.guard.stopped_runs = self._runs.stopped
-        self.courier.obey(will, _wall_ms())
+        self.courier.obey(will, wall_clock.now_ms())
 
     def stop_run(self, run: str, why: str) -> None:
         """Stop a run whose events the vendor mostly refuses; live events go on."""
@@ -287,7 +287,3 @@ def _recall(records: Iterable[Any], lane: str, committed: int) -> dict[int, Reca
         if receipt.lane == lane and receipt.position is not None and receipt.position >= committed:
             recalled[receipt.position] = Recalled(receipt.source, record.timestamp)
     return recalled
-
-
-def _wall_ms() -> int:
-    return time_ns() // 1_000_000

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams import wall_clock
 from streams.cli.terminal import file_or_stdin, plain
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _look(settings: "Settings", send_test: bool, as_json: bool) -> int:
     console = _console()
 
     async def all_of_them() -> None:
-        async for finding in run(settings, send_test=send_test, now_ms=_now_ms()):
+        async for finding in run(settings, send_test=send_test, now_ms=wall_clock.now_ms()):
             findings.append(finding)
             if not as_json:
                 _show(console, finding)
@@ -108,7 +109,7 @@ def _preview(settings: "Settings", file: Path, as_json: bool) -> int:
     from streams.operations.check.mapping_preview import UNREADABLE, Preview, previewed_vendors
 
     vendors = previewed_vendors(settings)
-    preview = Preview(settings, vendors.plans, _now_ms())
+    preview = Preview(settings, vendors.plans, wall_clock.now_ms())
     rows = (
         row
         for number, line in enumerate(_lines(file), start=1)
@@ -148,9 +149,3 @@ def _lines(file: Path) -> Iterable[bytes]:
         return
     with file.open("rb") as opened:
         yield from opened
-
-
-def _now_ms() -> int:
-    import time
-
-    return time.time_ns() // 1_000_000

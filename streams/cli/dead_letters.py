@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.cli.terminal import moment_ms, plain, reading_progress
+from streams import wall_clock
+from streams.cli.terminal import counted, moment_ms, plain, reading_progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,11 +124,9 @@ def drop(
     """
     import asyncio
     import sys
-    import time
     from collections import Counter
 
     from streams.core.errors import SettingsError
-    from streams.core.times import utc_text
     from streams.operations.dead_letters.book import group
     from streams.operations.dead_letters.dead_letters import drop_letters
     from streams.telemetry import setup_logging
@@ -144,14 +143,14 @@ def drop(
         typer.echo(_sum(found), err=True)
     else:
         typer.echo(
-            f"{_letters(len(found.open))} will be closed for good: listed no more and never sent. "
-            "They stay on their topics until retention deletes them.",
+            f"{counted(len(found.open), 'dead letter')} will be closed for good: listed no more "
+            "and never sent. They stay on their topics until retention deletes them.",
             err=True,
         )
         if not yes and not typer.confirm("Drop?", err=True):
             typer.echo("Nothing was dropped.", err=True)
             raise typer.Exit(1)
-    now = utc_text(time.time_ns() // 1_000_000)
+    now = wall_clock.now_text()
     done = asyncio.run(drop_letters(settings, found.open, at=now))
     if as_json:
         counts = Counter((one.owner, one.fingerprint, one.reason) for one in done.letters)
@@ -159,7 +158,7 @@ def drop(
         rows = [dict(zip(names, key, strict=True)) | {"dropped": n} for key, n in counts.items()]
         _print_json(rows)
     elif found.open:
-        typer.echo(f"{_letters(len(done.letters))} dropped.")
+        typer.echo(f"{counted(len(done.letters), 'dead letter')} dropped.")
     _tell_gone(done.gone)
 
 
@@ -251,16 +250,12 @@ def _sum(found: "Found", groups: "Sequence[Group] | None" = None) -> str:
     if not found.open:
         return f"No dead letter is open here.{also}"
     causes = "" if groups is None else f" of {len(groups):,} cause{'s' if len(groups) > 1 else ''}"
-    return f"{_letters(len(found.open))}{causes} open.{also}"
-
-
-def _letters(count: int) -> str:
-    return f"{count:,} dead letter{'' if count == 1 else 's'}"
+    return f"{counted(len(found.open), 'dead letter')}{causes} open.{also}"
 
 
 def _tell_gone(gone: int) -> None:
     if gone:
-        typer.echo(f"{_letters(gone)} deleted by retention meanwhile.", err=True)
+        typer.echo(f"{counted(gone, 'dead letter')} deleted by retention meanwhile.", err=True)
 
 
 def _print_json(rows: list[dict[str, Any]]) -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.terminal import plain, reading_progress
+from streams.cli.terminal import counted, plain, reading_progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,13 +73,13 @@ def survey_lines(settings: "Settings", found: "Survey") -> list[str]:
     traces = found.traces
     records = sum(held.records for held in traces.held.values())
     if records:
-        topics = _count(len(traces.held), "topic")
-        lines = [f"Visitor {traces.visitor}: {_count(records, 'record')} on {topics}."]
+        topics = counted(len(traces.held), "topic")
+        lines = [f"Visitor {traces.visitor}: {counted(records, 'record')} on {topics}."]
     else:
         lines = [f"Nothing of the visitor {traces.visitor} lies on the topics: is the id right?"]
     for key in found.vendors:
         there, vendor = traces.at_vendor[key], VENDORS[key]
-        line = f"  {vendor.name}: {_count(len(there.accepted), 'event')} accepted"
+        line = f"  {vendor.name}: {counted(len(there.accepted), 'event')} accepted"
         if there.open:
             line += f", {len(there.open):,} waiting, which will not be sent"
         if vendor.forgetting is not None and settings.has_credentials(key):
@@ -102,7 +102,7 @@ def report_lines(report: "Report") -> list[str]:
     lines += ["", "Still on the topics, which only retention deletes"]
     for held in report.held:
         until = held.note or f"gone by {utc_text(held.gone_by_ms or 0)[:16]}Z at the latest"
-        lines.append(f"  {held.topic}: {_count(held.records, 'record')}, {until}")
+        lines.append(f"  {held.topic}: {counted(held.records, 'record')}, {until}")
     if not report.held:
         lines.append("  nothing but the tombstone")
     done = "Everything that could be done is done."
@@ -114,7 +114,7 @@ def vendor_sentences(word: "VendorWord") -> "Sequence[str]":
     """Return what became of the visitor at one vendor."""
     from streams.operations.forget.report import Done
 
-    known = _count(word.accepted, "event")
+    known = counted(word.accepted, "event")
     match word.done:
         case Done.DELETED:
             said = [f"deleted {word.deleted} ({known} of the relay known there)."]
@@ -124,13 +124,9 @@ def vendor_sentences(word: "VendorWord") -> "Sequence[str]":
             said = [f"nothing to delete by a request ({known} of the relay known there)."]
     if word.waiting:
         said.append(
-            f"{_count(word.waiting, 'event')} without an outcome: stopped when the turn comes. Run "
-            "this again then, in case a request was just under way."
+            f"{counted(word.waiting, 'event')} without an outcome: stopped when the turn comes. "
+            "Run this again then, in case a request was just under way."
         )
     if word.by_hand:
         said.append(f"by hand: {word.by_hand}")
     return said
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from streams import wall_clock
 from streams.cli.terminal import local_zone, moment_ms, plain, reading_progress
 
 if TYPE_CHECKING:
@@ -79,7 +80,6 @@ def replay(
     if context.invoked_subcommand is not None:
         return
     import sys
-    import time
 
     from streams.core.errors import SettingsError
     from streams.core.runs import Asked
@@ -98,7 +98,7 @@ def replay(
         raise SettingsError(
             ["Replaying asks first, and there is no terminal: give --yes to send, or --preview."]
         )
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_clock.now_ms()
     from_ms, to_ms = moment_ms(from_, "--from"), min(moment_ms(to, "--to"), now_ms)
     if from_ms > to_ms:
         raise SettingsError(["--from: lies behind --to, or in the future."])
@@ -127,7 +127,6 @@ def _preview_and_run(
     as_json: bool,
 ) -> None:
     import asyncio
-    import time
 
     from streams.cli.replay_view import counts_table, preview_lines
     from streams.operations.replay.counts import warnings_for
@@ -137,7 +136,7 @@ def _preview_and_run(
 
     quiet_logs(settings)
     with reading_progress() as tell:
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = wall_clock.now_ms()
         seen = asyncio.run(preview(settings, vendors, asked, tell=tell, now_ms=now_ms))
     if only_preview and as_json:
         print_json(seen.to_json(settings))
@@ -171,7 +170,6 @@ def _preview_and_run(
 def list_(as_json: JsonFlag = False) -> None:
     """List the runs that are kept, the newest first: state, vendors, what became of the events."""
     import asyncio
-    import time
 
     from streams.cli.replay_view import run_json, run_line
     from streams.operations.replay.replay import refreshed_runs
@@ -181,7 +179,7 @@ def list_(as_json: JsonFlag = False) -> None:
     settings = load_settings()
     quiet_logs(settings)
     runs = asyncio.run(refreshed_runs(settings))
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_clock.now_ms()
     if as_json:
         print_json([run_json(run, has_process=has_process(run, now_ms)) for run in runs])
         return
@@ -275,12 +273,10 @@ def run_and_show(begin: "Callable[[Tell, Watch], Coroutine[Any, Any, Run]]", as_
 
 def show_receipt(run: "Run", as_json: bool) -> None:
     """Print a run with its receipt."""
-    import time
-
     from streams.cli.replay_view import receipt_table, run_json, run_lines
     from streams.operations.replay.store import has_process
 
-    alive = has_process(run, time.time_ns() // 1_000_000)
+    alive = has_process(run, wall_clock.now_ms())
     if as_json:
         print_json([run_json(run, has_process=alive)])
         return

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from streams import wall_clock
 from streams.cli.dead_letters import EventId, Fingerprint, JsonFlag, Since, Vendor
 from streams.cli.replay import print_json, quiet_logs, run_and_show, show_preview
 from streams.cli.terminal import local_zone, moment_ms, plain, reading_progress
@@ -39,7 +40,6 @@ def resend(
     """
     import asyncio
     import sys
-    import time
 
     from streams.cli.replay_view import counts_table
     from streams.core.errors import SettingsError
@@ -65,7 +65,7 @@ def resend(
     )
     quiet_logs(settings)
     with reading_progress() as tell:
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = wall_clock.now_ms()
         seen = asyncio.run(preview_resend(settings, asked, tell=tell, now_ms=now_ms))
     if only_preview and as_json:
         print_json([counts_json(settings, counts, rate) for counts in seen.vendors])

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams import wall_clock
 from streams.cli.terminal import plain
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ async def _show(settings: "Settings", watch: bool, as_json: bool) -> bool:
         return await _follow(settings)
     board = await read_status(settings)
     wills = await read_wills(settings)
-    now_ms = _now_ms()
+    now_ms = wall_clock.now_ms()
     if as_json:
         typer.echo(status_json(board, now_ms, wills))
     else:
@@ -71,9 +72,9 @@ async def _follow(settings: "Settings") -> bool:
     async with aclosing(follow_status(settings)) as boards:
         # The first board comes before the screen is taken: an error is then an ordinary line.
         board = await anext(boards)
-        with Live(status_view(board, _now_ms()), refresh_per_second=4) as live:
+        with Live(status_view(board, wall_clock.now_ms()), refresh_per_second=4) as live:
             async for board in boards:
-                live.update(status_view(board, _now_ms()))
+                live.update(status_view(board, wall_clock.now_ms()))
                 await asyncio.sleep(_REFRESH_SECONDS)
     return True
 
@@ -164,9 +165,3 @@ _STYLES = {
     "parked": "bold red",
     "gone": "bold red",
 }
-
-
-def _now_ms() -> int:
-    import time
-
-    return int(time.time() * 1000)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from streams import wall_clock
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import tzinfo
@@ -20,6 +22,11 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
+def counted(number: int, word: str) -> str:
+    """Return a number and what it counts: ``1 event``, ``1,204 events``."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
 def file_or_stdin(path: Path | None) -> Path | None:
     """Check an argument that names a file to read, or ``-``; typer's own check refuses the dash."""
     if path is not None and str(path) != "-" and (not path.exists() or path.is_dir()):
@@ -32,13 +39,11 @@ def moment_ms(text: str, option: str = "--since") -> int:
 
     Raises SettingsError, led by the option's name, for what is no time.
     """
-    import time
-
     from streams.core.errors import SettingsError
     from streams.core.moments import read_moment
 
     try:
-        return read_moment(text, time.time_ns() // 1_000_000, local_zone())
+        return read_moment(text, wall_clock.now_ms(), local_zone())
     except ValueError as problem:
         raise SettingsError([f"{option}: {problem}."]) from None
 

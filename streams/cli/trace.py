@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.terminal import moment_ms, plain
+from streams import wall_clock
+from streams.cli.terminal import counted, moment_ms, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +60,6 @@ def trace(
     found. Ctrl-C ends the search.
     """
     import asyncio
-    import time
 
     from streams.operations.trace.trace import trace as run
     from streams.settings import load_settings
@@ -67,7 +67,7 @@ def trace(
     kind, text = _asked(event_id, visitor, user, sku)
     since_ms = moment_ms(since)
     settings = load_settings()
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = wall_clock.now_ms()
     with _progress() as tell:
         found = asyncio.run(run(settings, kind, text, now_ms=now_ms, since_ms=since_ms, tell=tell))
     if as_json:
@@ -130,7 +130,7 @@ def show(console: "Console", found: "Trace") -> None:
         _line(console, note)
     _line(
         console,
-        f"{_counted(len(found.events), 'event')}, {found.records:,} records looked through in "
+        f"{counted(len(found.events), 'event')}, {found.records:,} records looked through in "
         f"{found.seconds:.1f} s. Times are UTC.",
         style="dim",
     )
@@ -186,7 +186,3 @@ def _line(console: "Console", text: str, style: str = "") -> None:
     from rich.text import Text
 
     console.print(Text(plain(text), style=style), soft_wrap=True)
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"

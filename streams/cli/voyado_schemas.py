@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams import wall_clock
 from streams.cli.terminal import plain
 
 if TYPE_CHECKING:
@@ -187,12 +188,12 @@ def _replace(settings: "Settings", folder: Path | None, id_: str, yes: bool) -> 
         return 0
     judged = operations.judge_replacement(row)
     is_sent = id_ in sent_by_relay(section)
-    for line in operations.explanation(row, judged, is_sent=is_sent, now_ms=_now_ms()):
+    for line in operations.explanation(row, judged, is_sent=is_sent, now_ms=wall_clock.now_ms()):
         echo(line)
     if not (yes or _is_typed(folder, id_)):
         typer.echo("That is not the id: nothing was changed.", err=True)
         return 1
-    deleted_ms = _now_ms()
+    deleted_ms = wall_clock.now_ms()
     asyncio.run(_replace_one(settings, row))
     typer.echo(f"{id_}  replaced, its interactions are deleted")
     if is_sent:
@@ -219,12 +220,6 @@ def _replace_command(folder: Path | None, id_: str) -> str:
 
     of_folder = "" if folder is None else f" --dir {shlex.quote(plain(str(folder)))}"
     return f"streams voyado-schemas apply{of_folder} --replace {id_}"
-
-
-def _now_ms() -> int:
-    import time
-
-    return time.time_ns() // 1_000_000
 
 
 async def _create_one(settings: "Settings", row: "PlanRow") -> None:

@@ -1,10 +1,10 @@
 """What the demo writes: the sample, or the events of a file in the sample's shop."""
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from streams import wall_clock
 from streams.core.errors import SettingsError
 from streams.core.topics import Topics
 from streams.demo.records import event_records, table_records
@@ -29,12 +29,12 @@ class Feed:
 
 def sample_feed(topics: Topics) -> Feed:
     """The sample with its users, its products and a few broken records, moved to now."""
-    sample = load_sample(_now_ms())
+    sample = load_sample(wall_clock.now_ms())
     return Feed(
         name="real sessions of the OTTO sample",
         rows=lambda: table_records(sample, topics),
         # Events are made when they are written, so that none is older than it says.
-        events=lambda: event_records(load_sample(_now_ms()), topics),
+        events=lambda: event_records(load_sample(wall_clock.now_ms()), topics),
         row_count=len(sample.users) + len(sample.products),
         event_count=len(sample.events) + len(sample.broken),
     )
@@ -85,7 +85,3 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
         for number, line in enumerate(opened, start=1):
             if line.strip():
                 yield number, line
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

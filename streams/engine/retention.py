@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from time import monotonic, time
+from time import monotonic
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -12,6 +12,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 from faust.types import TP
 
+from streams import wall_clock
 from streams.engine.backlog import oldest_by_partition
 
 log = logging.getLogger("streams.engine")
@@ -89,7 +90,7 @@ class RetentionWatch:
         found = dict.fromkeys(self._retention_ms, 0.0)
         if consumer is None:
             return found
-        now_ms = int(time() * 1000)
+        now_ms = wall_clock.now_ms()
         for tp, record in oldest_by_partition(consumer).items():
             if tp.topic in found:
                 part = (now_ms - record.timestamp) / max(1, self._retention_ms[tp.topic])
@@ -117,7 +118,7 @@ class RetentionWatch:
         if consumer is None or not self._retention_ms:
             return []
         oldest = {tp: record.timestamp for tp, record in oldest_by_partition(consumer).items()}
-        return closing(oldest, self._retention_ms, int(time() * 1000))
+        return closing(oldest, self._retention_ms, wall_clock.now_ms())
 
     async def _read(self, topics: set[str]) -> None:
         try:

@@ -5,7 +5,6 @@ that somebody else wrote in between is not lost, and one that came later wins.
 """
 
 import logging
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
@@ -14,9 +13,9 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 from msgspec.structs import replace
 
+from streams import wall_clock
 from streams.core.control import Will, decode_will, encode_will
 from streams.core.errors import SettingsError, SetupError
-from streams.core.times import utc_text
 from streams.engine.connection import client_options
 from streams.operations.logs.reader import LogReader, connect
 from streams.settings import Settings
@@ -70,7 +69,7 @@ async def stop_run(settings: Settings, vendor: str, run_id: str) -> Will:
             return will
         runs = (*will.stopped_runs, run_id)[-STOPPED_RUNS_KEPT:]
         # "at" stays: it says since when the vendor is paused.
-        return replace(will, stopped_runs=runs, at=will.at or _now())
+        return replace(will, stopped_runs=runs, at=will.at or wall_clock.now_text())
 
     return await _change(settings, vendor, stopped)
 
@@ -82,16 +81,12 @@ async def publish_will(producer: AIOKafkaProducer, topic: str, vendor: str, will
 
 
 def _paused_at(will: Will) -> Will:
-    return will if will.paused else replace(will, paused=True, at=_now())
+    return will if will.paused else replace(will, paused=True, at=wall_clock.now_text())
 
 
 def _resumed_at(will: Will) -> Will:
-    now = _now()
+    now = wall_clock.now_text()
     return replace(will, paused=False, at=now, resumed_at=now)
-
-
-def _now() -> str:
-    return utc_text(time.time_ns() // 1_000_000)
 
 
 async def _change(settings: Settings, vendor: str, change: Change) -> Will:

@@ -1,6 +1,5 @@
 """``streams dead-letters resend``: preview, run, and the notes that close and open letters."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -9,7 +8,6 @@ from aiokafka.errors import KafkaError
 
 from streams.core.errors import EngineError, SettingsError
 from streams.core.runs import ALREADY_ACCEPTED, RUNNING, Asked, Part, Run
-from streams.core.times import utc_text
 from streams.engine.connection import client_options
 from streams.operations.control import stopped_runs
 from streams.operations.dead_letters.book import (
@@ -257,10 +255,6 @@ def _is_unsettled(letter: Letter, settled: Mapping[str, Settled]) -> bool:
     vendors = list(settled) if letter.owner == ENRICH else [letter.owner]
     place = f"{topic}/{partition}"
     return any(v in settled and not settled[v].has(place, offset) for v in vendors)
-
-
-def _now() -> str:
-    return utc_text(time.time_ns() // 1_000_000)
 
 
 def _silent(_topic: str, _read: int, _total: int) -> None:

@@ -11,8 +11,8 @@ from contextlib import aclosing
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from streams import wall_clock
 from streams.core.errors import SetupError
-from streams.core.times import utc_text
 from streams.delivery.http import HttpClient
 from streams.engine.connection import client_options
 from streams.operations.forget.plan import still_held
@@ -51,7 +51,7 @@ async def forget(
     A vendor that fails hides no other; ``Report.complete`` tells whether to run it again.
     Raises SetupError where the broker does not answer or refuses the tombstone.
     """
-    at = utc_text(time.time_ns() // 1_000_000)
+    at = wall_clock.now_text()
     say("writing the tombstone")
     offset = await _write_tombstone(settings, survey)
     say("waiting until the workers have read it")
@@ -117,7 +117,7 @@ async def _workers(
         async for board in boards:
             words = stage_words(
                 (ENRICH, *survey.vendors),
-                board.workers(time.time_ns() // 1_000_000),
+                board.workers(wall_clock.now_ms()),
                 users=settings.topics.users,
                 partition=survey.partition,
                 offset=offset,

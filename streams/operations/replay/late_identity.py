@@ -5,9 +5,9 @@ events whose last word is ``no_contact`` are sent, so looking twice sends nothin
 """
 
 import os
-import time
 from collections.abc import Collection, Mapping
 
+from streams import wall_clock
 from streams.core.outcome import Outcome, SkipReason
 from streams.core.runs import RUNNING, Asked, new_run_id
 from streams.core.times import utc_text
@@ -51,7 +51,7 @@ async def send_late(
     now, since a run is sending to this vendor and may be about to send the same. Raises SetupError
     or EngineError where a broker does not answer; what was written is known next time.
     """
-    topics, now_ms = settings.topics, _now_ms()
+    topics, now_ms = settings.topics, wall_clock.now_ms()
     from_ms = max(0, min(visitors.values()) - window_ms)
     asked = Asked("late_identity", from_ms, now_ms, only=(ONLY,))
     runs = await list_runs(settings)
@@ -93,10 +93,6 @@ async def send_late(
         if outputs:
             await (await outputs.send()).acknowledged()
     return again
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _silent(_topic: str, _read: int, _total: int) -> None:

@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
+from streams import wall_clock
 from streams.core.dead_letter import build_dead_letter, encode_dead_letter, letter_key
 from streams.core.fields import FieldMap
 from streams.core.outcome import Outcome
@@ -84,7 +84,7 @@ class PartRunner:
                 self.changed.clear()
                 await self.changed.wait()
                 continue
-            now_ms = time.time_ns() // 1_000_000
+            now_ms = wall_clock.now_ms()
             pages = await self.work.take(ready, self._page_records, now_ms)
             await self._write(pages, utc_text(now_ms), page_written)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
+from streams import wall_clock
 from streams.core.errors import SettingsError, SetupError
 from streams.core.runs import DONE, RUNNING, STOPPED, Asked, Part, Receipt, Run, new_run_id
 from streams.core.times import utc_text
@@ -104,7 +105,7 @@ async def start_run(
         SettingsError: another run has one of these vendors; the sentence names it.
         SetupError: the brokers do not answer, or a topic is missing.
     """
-    now = utc_text(_now_ms())
+    now = wall_clock.now_text()
     run = Run(
         new_run_id(now, os.urandom(4)),
         asked,
@@ -133,7 +134,7 @@ async def resume_run(settings: Settings, run_id: str, *, tell: Tell, watch: Watc
                 "sent by another run; what was accepted is not sent again."
             )
             raise SettingsError([words])
-        if has_process(run, _now_ms()):
+        if has_process(run, wall_clock.now_ms()):
             words = (
                 f"Run {run_id} is at work (process {run.pid} on {run.host}); `streams replay show "
                 f"{run_id}` shows how far it is."
@@ -173,14 +174,14 @@ async def stop_runs(settings: Settings, run_id: str) -> Run:
             if part.state == RUNNING:
                 await stop_run(settings, part.vendor, run_id)
         limit = time.monotonic() + STOP_SECONDS
-        while has_process(run, _now_ms()) and time.monotonic() < limit:
+        while has_process(run, wall_clock.now_ms()) and time.monotonic() < limit:
             await asyncio.sleep(LOOK_SECONDS)
             await store.read_on()
             run = store.find(run_id)
             if run.state != RUNNING:
                 return run
         run.pid = run.host = None
-        run.at = utc_text(_now_ms())
+        run.at = wall_clock.now_text()
         run.end(run.at)
         for part in run.parts:
             if part.state == RUNNING:
@@ -210,7 +211,7 @@ async def refreshed_runs(settings: Settings) -> list[Run]:
 
 async def _refresh(settings: Settings, store: RunStore, runs: Sequence[Run]) -> None:
     """Bring the receipts of runs without a process up to date, and keep what has ended."""
-    now_ms = _now_ms()
+    now_ms = wall_clock.now_ms()
     old = [run for run in runs if not has_process(run, now_ms) and _is_open(run)]
     if not old:
         return
@@ -250,10 +251,6 @@ async def _refresh_part(settings: Settings, reader: LogReader, run: Run, part: P
 
 def _place(tp: TopicPartition) -> str:
     return f"{tp.topic}/{tp.partition}"
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _silent(_topic: str, _read: int, _total: int) -> None:

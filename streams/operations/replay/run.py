@@ -15,11 +15,11 @@ from typing import Protocol
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from streams import wall_clock
 from streams.core.control import decode_will
 from streams.core.errors import EngineError, SetupError
 from streams.core.fields import FieldMap
 from streams.core.runs import DONE, RUNNING, STOPPED, Part, Run
-from streams.core.times import utc_text
 from streams.engine.connection import client_options
 from streams.engine.groups import group_id
 from streams.operations.logs.reader import LogReader, Tell, connect
@@ -93,7 +93,7 @@ async def execute(
             ) from error
         finally:
             run.pid = run.host = None
-            run.at = _now()
+            run.at = wall_clock.now_text()
             await asyncio.shield(store.write(run))
     return run
 
@@ -106,7 +106,7 @@ async def _begin_alive(
     async def beat() -> None:
         while True:
             await asyncio.sleep(BEAT_SECONDS)
-            run.at = _now()
+            run.at = wall_clock.now_text()
             await store.write(run)
 
     beating = asyncio.create_task(beat())
@@ -223,11 +223,13 @@ class _Clerk:
 
     async def _write(self, runner: PartRunner) -> None:
         def written(page: Page) -> Awaitable[None]:
-            return self._job.page_written(self._run, runner.part, page, self._producer, _now())
+            return self._job.page_written(
+                self._run, runner.part, page, self._producer, wall_clock.now_text()
+            )
 
         await runner.write(written)
         if runner.part.all_written:
-            await self._job.written(self._run, runner.part, self._producer, _now())
+            await self._job.written(self._run, runner.part, self._producer, wall_clock.now_text())
 
     async def _keep(self) -> None:
         kept_at = 0.0
@@ -241,7 +243,7 @@ class _Clerk:
                 await self._job.follow(self._reader)
                 self._followed_at = time.monotonic()
             await asyncio.sleep(LOOK_SECONDS)
-        self._run.end(_now())
+        self._run.end(wall_clock.now_text())
         await self._keep_record()
 
     async def _look(self) -> None:
@@ -307,7 +309,7 @@ class _Clerk:
                 settled = self._settled[part.vendor]
                 await settled.follow(self._reader, _silent)
                 part.receipt = settled.receipt(part, is_over=False, unread=runner.work.unread())
-        self._run.at = _now()
+        self._run.at = wall_clock.now_text()
         await self._store.write(self._run)
         self._watch(self._run)
 
@@ -350,10 +352,6 @@ async def new_producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
         ) from error
     finally:
         await producer.stop()
-
-
-def _now() -> str:
-    return utc_text(time.time_ns() // 1_000_000)
 
 
 def _silent(_topic: str, _read: int, _total: int) -> None:

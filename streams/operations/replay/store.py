@@ -2,7 +2,6 @@
 
 import os
 import socket
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,9 +9,10 @@ from pathlib import Path
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from streams import wall_clock
 from streams.core.errors import SettingsError, SetupError
 from streams.core.runs import RUNNING, SILENT_MS, STOPPED, Run, decode_run, encode_run
-from streams.core.times import to_ms, utc_text
+from streams.core.times import to_ms
 from streams.engine.connection import client_options
 from streams.operations.logs.reader import LogReader, connect
 from streams.settings import Settings
@@ -94,7 +94,7 @@ class RunStore:
 
         Raises SettingsError with the sentence that names the other run.
         """
-        run.host, run.pid, run.at = socket.gethostname(), os.getpid(), _now()
+        run.host, run.pid, run.at = socket.gethostname(), os.getpid(), wall_clock.now_text()
         await self.read_on()
         self._refuse_second(run)
         await self.write(run)
@@ -129,7 +129,7 @@ class RunStore:
 def busy_sentence(other: Run, vendors: Sequence[str]) -> str:
     """Return why another run keeps one from beginning, and what to do."""
     to = ", ".join(vendors)
-    if has_process(other, time.time_ns() // 1_000_000):
+    if has_process(other, wall_clock.now_ms()):
         return (
             f"Run {other.run_id} is sending to {to}, and only one at a time may: wait for it, or "
             f"stop it with `streams replay stop {other.run_id}`."
@@ -187,10 +187,6 @@ async def list_runs(settings: Settings) -> list[Run]:
                 except ValueError:
                     continue
     return sorted(runs.values(), key=lambda run: run.run_id, reverse=True)
-
-
-def _now() -> str:
-    return utc_text(time.time_ns() // 1_000_000)
 
 
 def _tell_nobody(_topic: str, _read: int, _total: int) -> None:

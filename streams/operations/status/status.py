@@ -1,6 +1,5 @@
 """The pipeline as its workers describe it: the newest snapshot of each in ``streams.status``."""
 
-import time
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -8,6 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 from aiokafka import ConsumerRecord
 
+from streams import wall_clock
 from streams.core.errors import SetupError
 from streams.core.snapshot import VendorStatus, WorkerSnapshot, decode_snapshot
 from streams.operations.logs.reader import connect
@@ -150,7 +150,7 @@ async def follow_status(settings: Settings) -> AsyncGenerator[StatusBoard, None]
             raise SetupError(
                 f"The topic {topic} does not exist. Create it with: streams topics create"
             )
-        starts = await reader.starts(tps, time.time_ns() // 1_000_000 - LOOK_BACK_MS)
+        starts = await reader.starts(tps, wall_clock.now_ms() - LOOK_BACK_MS)
         while True:
             ends = await reader.ends(tps)
             async for _, records in reader.read(starts, ends, _tell_nobody):
