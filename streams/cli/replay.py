@@ -241,6 +241,7 @@ def run_and_show(begin: "Callable[[Tell, Watch], Coroutine[Any, Any, Run]]", as_
     from contextlib import suppress
 
     from streams.cli.replay_view import CLEAR, Watching
+    from streams.operations.logs.reader import silent
 
     # Whatever is live on this machine goes first.
     with suppress(OSError):
@@ -254,7 +255,7 @@ def run_and_show(begin: "Callable[[Tell, Watch], Coroutine[Any, Any, Run]]", as_
 
     watch = Watching(write)
     try:
-        run = asyncio.run(begin(_silent, watch))
+        run = asyncio.run(begin(silent, watch))
     except KeyboardInterrupt:
         if watch.run is not None:
             run_id = watch.run.run_id
@@ -312,7 +313,3 @@ def print_json(rows: list[dict[str, Any]]) -> None:
     import json
 
     typer.echo(json.dumps(rows, indent=2).replace("\x7f", "\\u007f"))
-
-
-def _silent(_topic: str, _read: int, _total: int) -> None:
-    pass

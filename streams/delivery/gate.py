@@ -88,11 +88,6 @@ class Gate:
         return self.condition.advice
 
     @property
-    def is_paused(self) -> bool:
-        """Whether an operator has stopped the vendor."""
-        return self._pause is not None
-
-    @property
     def is_trying(self) -> bool:
         """Whether one real event goes first, and its answer decides for all others."""
         return self._own.state == "parked" and self._trial

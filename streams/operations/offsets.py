@@ -20,7 +20,7 @@ from streams.delivery.progress import Metadata, read_metadata
 from streams.engine.connection import admin, client_options
 from streams.engine.groups import group_id
 from streams.operations.check.workers import members_of
-from streams.operations.logs.reader import Commit, LogReader, Offsets, connect
+from streams.operations.logs.reader import Commit, LogReader, Offsets, connect, silent
 from streams.settings import ENRICH, Settings
 
 EMPTY_SECONDS = 15.0
@@ -262,7 +262,7 @@ async def _marks_below(reader: LogReader, place: Place, at: int) -> dict[str, tu
     """Return, by raw topic, the newest source among the records just below this place."""
     marks: dict[str, tuple[int, int]] = {}
     starts = {place.tp: max(place.log_start, at - MARK_RECORDS)}
-    async for _, records in reader.read(starts, {place.tp: at}, _silent):
+    async for _, records in reader.read(starts, {place.tp: at}, silent):
         for record in records:
             headers: Mapping[str, bytes | None] = dict(record.headers)
             source = (headers.get("source") or b"").decode("utf-8", "replace")
@@ -325,7 +325,3 @@ def _vendor_of(settings: Settings, topic: str) -> str:
         for vendor in settings.vendors
         if topic in (topics.events(vendor), topics.redelivery(vendor))
     )
-
-
-def _silent(_topic: str, _read: int, _total: int) -> None:
-    pass

@@ -22,7 +22,7 @@ from streams.operations.dead_letters.book import (
     UnreadableLetterError,
     encode_resolution,
 )
-from streams.operations.logs.reader import LogReader, Tell, connect
+from streams.operations.logs.reader import LogReader, Tell, connect, silent
 from streams.settings import Settings
 from streams.vendors import VENDORS
 
@@ -93,7 +93,7 @@ async def find_letters(
             )
         for name, topic in names.items():
             book = LetterBook(name, topic, topics)
-            await _read(reader, tps[topic], selection.since_ms, book, found, tell or _silent)
+            await _read(reader, tps[topic], selection.since_ms, book, found, tell or silent)
             for letter in filter(selection.has, book.letters):
                 if letter.closed is None:
                     found.open.append(letter)
@@ -218,15 +218,9 @@ async def newest_copies(
         wanted.setdefault(TopicPartition(topic, partition), {})[offset] = letter
     for tp, by_offset in wanted.items():
         # One partition at a time, so that the order is always the same.
-        async for _, records in reader.read(
-            {tp: min(by_offset)}, {tp: max(by_offset) + 1}, _silent
-        ):
+        async for _, records in reader.read({tp: min(by_offset)}, {tp: max(by_offset) + 1}, silent):
             for record in records:
                 if record.offset in by_offset:
                     yield by_offset.pop(record.offset), record
         for letter in by_offset.values():
             yield letter, None
-
-
-def _silent(_topic: str, _read: int, _total: int) -> None:
-    pass

@@ -17,7 +17,7 @@ from streams.core.records import VendorRecord
 from streams.core.runs import ALREADY_ACCEPTED, GONE, WAITING
 from streams.operations.dead_letters.book import ENRICH, Letter
 from streams.operations.dead_letters.dead_letters import newest_copies
-from streams.operations.logs.reader import LogReader
+from streams.operations.logs.reader import LogReader, silent
 from streams.operations.replay.judge import Judgement, Left, Mapper, Refused, Sent, Skipped
 from streams.operations.replay.past import Past
 from streams.operations.replay.window import Window
@@ -131,7 +131,7 @@ class LettersWork:
         wanted = {offset for offset in offsets if begin <= offset < end}
         for near in _clusters(sorted(wanted)):
             ends = {tp: near[-1] + 1}
-            async for _, records in self._reader.read({tp: near[0]}, ends, _silent):
+            async for _, records in self._reader.read({tp: near[0]}, ends, silent):
                 for record in records:
                     if record.offset in wanted:
                         found[record.offset] = Raw(record.timestamp, record.key, record.value)
@@ -220,7 +220,3 @@ def is_about_raw(letter: Letter, raw_topics: Collection[str]) -> bool:
 def meant_for(letters: Iterable[Letter], vendor: str) -> list[Letter]:
     """Return the letters that go to this vendor: its own, and those about no vendor at all."""
     return [letter for letter in letters if letter.owner in (vendor, ENRICH)]
-
-
-def _silent(_topic: str, _read: int, _total: int) -> None:
-    pass

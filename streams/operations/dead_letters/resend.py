@@ -25,7 +25,7 @@ from streams.operations.dead_letters.redeliver import (
     meant_for,
     window_around,
 )
-from streams.operations.logs.reader import LogReader, Tell, connect
+from streams.operations.logs.reader import LogReader, Tell, connect, silent
 from streams.operations.replay.counts import Counts
 from streams.operations.replay.judge import Left, Mapper, Refused, Sent
 from streams.operations.replay.past import Past, read_past
@@ -172,7 +172,7 @@ class ResendJob:
 
     async def follow(self, reader: LogReader) -> None:
         """Bring the tables up to date."""
-        await self._rows.follow(reader, _silent, self._numbers)
+        await self._rows.follow(reader, silent, self._numbers)
 
     async def page_written(
         self, run: Run, part: Part, page: Page, producer: AIOKafkaProducer, at: str
@@ -234,7 +234,7 @@ async def reopen_letters(settings: Settings, run: Run) -> int:
         for part in run.parts:
             topic = settings.topics.receipts(part.vendor)
             settled[part.vendor] = Settled(run.run_id, partitions_from(topic, part.receipts_from))
-            await settled[part.vendor].follow(reader, _silent)
+            await settled[part.vendor].follow(reader, silent)
         left = [letter for letter in found.of_run if _is_unsettled(letter, settled)]
         await producer.start()
         try:
@@ -255,7 +255,3 @@ def _is_unsettled(letter: Letter, settled: Mapping[str, Settled]) -> bool:
     vendors = list(settled) if letter.owner == ENRICH else [letter.owner]
     place = f"{topic}/{partition}"
     return any(v in settled and not settled[v].has(place, offset) for v in vendors)
-
-
-def _silent(_topic: str, _read: int, _total: int) -> None:
-    pass

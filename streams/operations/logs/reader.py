@@ -24,6 +24,10 @@ Tell = Callable[[str, int, int], None]
 """Called with (topic, offsets read, offsets to read) while it reads."""
 
 
+def silent(_topic: str, _read: int, _total: int) -> None:
+    """Tell nobody."""
+
+
 @dataclass(frozen=True, slots=True)
 class Commit:
     """What a group has committed for one partition."""

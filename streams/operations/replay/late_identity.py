@@ -13,7 +13,7 @@ from streams.core.runs import RUNNING, Asked, new_run_id
 from streams.core.times import utc_text
 from streams.engine.outputs import Outputs
 from streams.operations.control import stopped_runs
-from streams.operations.logs.reader import connect
+from streams.operations.logs.reader import connect, silent
 from streams.operations.replay.judge import Judge, RowLookup, Sent
 from streams.operations.replay.part import redelivery_headers
 from streams.operations.replay.past import USUAL_SKEW_MS, read_past
@@ -69,14 +69,14 @@ async def send_late(
             topics,
             [vendor],
             window,
-            _silent,
+            silent,
             skew_ms=USUAL_SKEW_MS,
             passed_over=stopped,
         )
         plan = plan_for(VENDORS[vendor], settings.vendors[vendor])
         judge = Judge(settings, [plan], rows, past, asked)
         outputs = Outputs(producer)
-        async for tp, records in reader.read(window.starts, window.stops, _silent):
+        async for tp, records in reader.read(window.starts, window.stops, silent):
             for record in records:
                 row_ms = visitors.get(record.key)
                 if row_ms is None or record.timestamp < row_ms - window_ms:
@@ -93,7 +93,3 @@ async def send_late(
         if outputs:
             await (await outputs.send()).acknowledged()
     return again
-
-
-def _silent(_topic: str, _read: int, _total: int) -> None:
-    pass

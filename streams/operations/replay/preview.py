@@ -15,7 +15,7 @@ from streams.core.errors import SettingsError, SetupError
 from streams.core.runs import Asked
 from streams.core.times import utc_text
 from streams.operations.control import stopped_runs
-from streams.operations.logs.reader import LogReader, Tell, connect
+from streams.operations.logs.reader import LogReader, Tell, connect, silent
 from streams.operations.replay.counts import Counts, counts_json
 from streams.operations.replay.judge import Judge
 from streams.operations.replay.only import parse_only
@@ -191,7 +191,7 @@ async def _kept_from(reader: LogReader, window: Window) -> int | None:
     ends = {tp: start + 1 for tp, start in window.log_starts.items() if start < window.stops[tp]}
     starts = {tp: window.log_starts[tp] for tp in ends}
     times = []
-    async for _, records in reader.read(starts, ends, _silent):
+    async for _, records in reader.read(starts, ends, silent):
         times += [record.timestamp for record in records]
     return max(times, default=None)
 
@@ -236,7 +236,7 @@ async def _sample(
         part = await _block_window(reader, window, block)
         if part is not None:
             until = part.to_ms + SETTLED_WITHIN_MS
-            await _look(reader, settings, found, part, rows, _silent, now_ms, stopped, until)
+            await _look(reader, settings, found, part, rows, silent, now_ms, stopped, until)
             found.records = max(found.records, found.looked_at)
     factor = found.records / found.looked_at if found.looked_at else 0.0
     found.vendors = [counts.scaled(factor) for counts in found.vendors]
@@ -246,7 +246,7 @@ async def _block_window(reader: LogReader, window: Window, block: Block) -> Wind
     """Return a block as a window of its own, with the times that its records have."""
     tp = block.tp
     times: list[int] = []
-    async for _, records in reader.read({tp: block.start}, {tp: block.end}, _silent):
+    async for _, records in reader.read({tp: block.start}, {tp: block.end}, silent):
         times += [record.timestamp for record in records if window.has(record.timestamp)]
     if not times:
         return None
@@ -274,7 +274,3 @@ async def _sampled_partitions(reader: LogReader, settings: Settings, window: Win
             break
         chosen.append(number)
     return chosen
-
-
-def _silent(_topic: str, _read: int, _total: int) -> None:
-    pass

@@ -13,7 +13,7 @@ from streams.core.runs import DONE, RUNNING, STOPPED, Asked, Part, Receipt, Run,
 from streams.core.times import utc_text
 from streams.operations.control import stop_run, stopped_runs
 from streams.operations.dead_letters.resend import ResendJob, reopen_letters
-from streams.operations.logs.reader import LogReader, Tell, connect
+from streams.operations.logs.reader import LogReader, Tell, connect, silent
 from streams.operations.replay.judge import Judge
 from streams.operations.replay.past import Past, read_past
 from streams.operations.replay.preview import new_rows, window_of
@@ -79,7 +79,7 @@ class ReplayJob:
 
     async def follow(self, reader: LogReader) -> None:
         """Bring the tables up to date."""
-        await self._rows.follow(reader, _silent, self._numbers)
+        await self._rows.follow(reader, silent, self._numbers)
 
     async def page_written(
         self, run: Run, part: Part, page: Page, producer: AIOKafkaProducer, at: str
@@ -242,7 +242,7 @@ async def _refresh_part(settings: Settings, reader: LogReader, run: Run, part: P
     settled = Settled(
         run.run_id, partitions_from(settings.topics.receipts(part.vendor), part.receipts_from)
     )
-    await settled.follow(reader, _silent)
+    await settled.follow(reader, silent)
     if part.state == RUNNING and part.all_written and is_over:
         part.state = DONE
     unread = sum(max(0, stop - part.positions.get(tp, stop)) for tp, stop in run.stops.items())
@@ -251,7 +251,3 @@ async def _refresh_part(settings: Settings, reader: LogReader, run: Run, part: P
 
 def _place(tp: TopicPartition) -> str:
     return f"{tp.topic}/{tp.partition}"
-
-
-def _silent(_topic: str, _read: int, _total: int) -> None:
-    pass

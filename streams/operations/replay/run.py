@@ -22,7 +22,7 @@ from streams.core.fields import FieldMap
 from streams.core.runs import DONE, RUNNING, STOPPED, Part, Run
 from streams.engine.connection import client_options
 from streams.engine.groups import group_id
-from streams.operations.logs.reader import LogReader, Tell, connect
+from streams.operations.logs.reader import LogReader, Tell, connect, silent
 from streams.operations.replay.part import PartRunner
 from streams.operations.replay.settled import Settled, partitions_from
 from streams.operations.replay.store import RunStore
@@ -166,7 +166,7 @@ async def _written(
     begins = await reader.starts(list(starts))
     starts = {tp: max(at, begins[tp]) for tp, at in starts.items()}
     ends = await reader.ends(list(starts))
-    async for _, records in reader.read(starts, ends, _silent):
+    async for _, records in reader.read(starts, ends, silent):
         for record in records:
             headers = dict(record.headers)
             if headers.get("run-id") == run_id.encode():
@@ -261,7 +261,7 @@ class _Clerk:
                     await self._close(runner, is_passed)
             elif part.all_written and is_passed:
                 settled = self._settled[part.vendor]
-                await settled.follow(self._reader, _silent)
+                await settled.follow(self._reader, silent)
                 # A sink that stops a run by itself passes over the rest before it can say so.
                 if settled.events >= part.sent or self._has_waited(f"word {part.vendor}"):
                     part.state = DONE
@@ -273,7 +273,7 @@ class _Clerk:
 
     async def _close(self, runner: PartRunner, is_over: bool) -> None:
         settled = self._settled[runner.part.vendor]
-        await settled.follow(self._reader, _silent)
+        await settled.follow(self._reader, silent)
         part = runner.part
         part.receipt = settled.receipt(part, is_over=is_over, unread=runner.work.unread())
         refused = sum(part.receipt.refused.values())
@@ -289,7 +289,7 @@ class _Clerk:
             tps = (await self._reader.partitions([topic]))[topic]
             self._control = await self._reader.starts(tps)
         ends = await self._reader.ends(list(self._control))
-        async for _, records in self._reader.read(self._control, ends, _silent):
+        async for _, records in self._reader.read(self._control, ends, silent):
             for record in records:
                 try:
                     stopped = decode_will(record.value).stopped_runs
@@ -307,7 +307,7 @@ class _Clerk:
             part = runner.part
             if part.state == RUNNING:
                 settled = self._settled[part.vendor]
-                await settled.follow(self._reader, _silent)
+                await settled.follow(self._reader, silent)
                 part.receipt = settled.receipt(part, is_over=False, unread=runner.work.unread())
         self._run.at = wall_clock.now_text()
         await self._store.write(self._run)
@@ -352,7 +352,3 @@ async def new_producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
         ) from error
     finally:
         await producer.stop()
-
-
-def _silent(_topic: str, _read: int, _total: int) -> None:
-    pass

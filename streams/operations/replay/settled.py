@@ -1,7 +1,7 @@
 """What the sink's receipts say of one run at one vendor. Pure but for ``follow``."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import msgspec
 from aiokafka import TopicPartition
@@ -117,8 +117,3 @@ def _words(counter: Counter[str]) -> dict[str, int]:
 def partitions_from(topic: str, starts: dict[str, int]) -> Offsets:
     """Return offsets by partition from their form in a run's record."""
     return {TopicPartition(topic, int(number)): at for number, at in starts.items()}
-
-
-def partitions_to(offsets: Offsets, tps: Sequence[TopicPartition]) -> dict[str, int]:
-    """Return these partitions' offsets in the form of a run's record."""
-    return {str(tp.partition): offsets[tp] for tp in tps}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from aiokafka import TopicPartition
 
 from streams.core.topics import Topics
-from streams.operations.logs.reader import LogReader, Offsets
+from streams.operations.logs.reader import LogReader, Offsets, silent
 
 LOOKED_AT_BEYOND = 2_000_000
 """Records after the window that are looked at for late ones of it, over all partitions."""
@@ -48,11 +48,6 @@ class Window:
         """About how many records the window has."""
         return sum(max(0, self.usual_ends[tp] - start) for tp, start in self.starts.items())
 
-    @property
-    def read_records(self) -> int:
-        """How many offsets are looked at."""
-        return sum(self.stops[tp] - start for tp, start in self.starts.items())
-
 
 async def _earliest_ms(reader: LogReader, window: Window) -> int:
     """Return the earliest Kafka time at the window's beginning.
@@ -67,13 +62,9 @@ async def _earliest_ms(reader: LogReader, window: Window) -> int:
     }
     starts = {tp: window.starts[tp] for tp in ends}
     earliest = window.from_ms
-    async for _, records in reader.read(starts, ends, _silent):
+    async for _, records in reader.read(starts, ends, silent):
         earliest = min([earliest, *(record.timestamp for record in records)])
     return max(0, earliest)
-
-
-def _silent(_topic: str, _read: int, _total: int) -> None:
-    pass
 
 
 async def find_window(

@@ -12,7 +12,7 @@ from streams.core.fields import FieldMap
 from streams.core.records import Source
 from streams.core.topics import Topics
 from streams.engine.groups import group_id
-from streams.operations.logs.reader import Commit, LogReader, Offsets, Tell, connect
+from streams.operations.logs.reader import Commit, LogReader, Offsets, Tell, connect, silent
 from streams.operations.logs.search import FoundRecord, LogSearch, connect_search
 from streams.operations.trace.facts import Lane, OnRanges, RawRecord, read_on_ranges
 from streams.settings import ENRICH, Settings
@@ -80,7 +80,7 @@ class TraceLogs:
             (doubtful if record.is_transactional else kept).append(record)
         for record in doubtful:
             tp, offset = record.tp, record.offset
-            async for _, found in self.reader.read({tp: offset}, {tp: offset + 1}, _silent):
+            async for _, found in self.reader.read({tp: offset}, {tp: offset + 1}, silent):
                 kept += [record for one in found if one.offset == offset]
         return kept
 
@@ -142,7 +142,3 @@ def _parsers(settings: Settings) -> dict[str, EventParser]:
             "add_to_cart", "shop.add-to-carts", maps[topics.add_to_carts]
         ),
     }
-
-
-def _silent(_step: str, _read: int, _total: int) -> None:
-    """One record needs no progress."""

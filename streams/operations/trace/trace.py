@@ -9,7 +9,7 @@ from typing import Literal
 
 from streams.core.errors import SettingsError
 from streams.core.times import utc_text
-from streams.operations.logs.reader import Tell
+from streams.operations.logs.reader import Tell, silent
 from streams.operations.status.status import StageStatus, StatusBoard, read_status, stages
 from streams.operations.trace.follow import Facts, follow
 from streams.operations.trace.locate import locate
@@ -51,7 +51,7 @@ async def trace(
     if since_ms is None:
         since_ms = now_ms - DEFAULT_WINDOW_MS
     query = Query(kind, text, max(0, since_ms), limit)
-    async with open_logs(settings, now_ms, tell or _silent) as logs:
+    async with open_logs(settings, now_ms, tell or silent) as logs:
         located = await locate(logs, query)
         facts = await follow(logs, located.raw, query.since_ms)
         names = {key: vendor.name for key, vendor in VENDORS.items()}
@@ -118,7 +118,3 @@ def _notes(query: Query, located: Located) -> list[str]:
             f"There are more: the newest {query.limit} are shown. Narrow the time with --since."
         )
     return notes
-
-
-def _silent(_step: str, _read: int, _total: int) -> None:
-    """Nobody watches."""
