@@ -41,7 +41,10 @@ async def _make_topics(settings: Settings, others: Mapping[str, Mapping[str, str
     await admin.start()
     try:
         await admin.create_topics(
-            [NewTopic(n, PARTITIONS, 1, topic_configs=dict(c)) for n, c in others.items()]
+            [
+                NewTopic(name, settings.kafka.partitions, 1, topic_configs=dict(config))
+                for name, config in others.items()
+            ]
         )
     finally:
         await admin.close()

@@ -36,7 +36,7 @@ app = faust.App(
     datadir=os.environ["STOCK_FOLDER"],
 )
 events = app.topic(
-    topics.events("miso"),
+    os.environ.get("STOCK_READS", topics.events("miso")),
     key_type=bytes,
     value_type=bytes,
     key_serializer="raw",
@@ -49,7 +49,7 @@ progress = {"events": 0, "requests": 0}
 @app.agent(events)
 async def deliver(stream: Any) -> None:
     """Send up to 500 records a request."""
-    async for batch in stream.take(500, within=0.25):
+    async for batch in stream.take(500, within=section.linger_seconds):
         request = vendor.build_request([bytes(decode(value).payload) for value in batch], section)
         response = await client.request(
             request.method, request.path, headers=dict(request.headers), content=request.body

@@ -36,7 +36,7 @@ app = faust.App(
     datadir=os.environ["STOCK_FOLDER"],
 )
 events = app.topic(
-    topics.events("eightselect"),
+    os.environ.get("STOCK_READS", topics.events("eightselect")),
     key_type=bytes,
     value_type=bytes,
     key_serializer="raw",

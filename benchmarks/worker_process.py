@@ -96,6 +96,11 @@ class Worker:
                 self._process.wait()
 
     @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    @property
     def url(self) -> str:
         """Where its status is."""
         return self._url
