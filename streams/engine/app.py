@@ -170,7 +170,7 @@ class StageApp(faust.App):
             broker=";".join(f"kafka://{server}" for server in servers),
             broker_credentials=_credentials(options.client_options),
             broker_client_id=f"streams-{options.instance_id}",
-            broker_commit_interval=0.1,
+            broker_commit_interval=0.5,
             broker_commit_livelock_soft_timeout=30 * 86400.0,
             # The consumer leaves its group for ever when paused for longer than this.
             broker_max_poll_interval=14 * 86400.0,

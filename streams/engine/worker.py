@@ -35,7 +35,16 @@ class Background(Protocol):
 def run_worker(app: StageApp, background: Background) -> int:
     """Run until a signal (exit code 0) or a fault (RESTART) ends it; return the code."""
     _calm_the_garbage_collector()
+    _take_the_faster_loop()
     return asyncio.run(_run(app, background))
+
+
+def _take_the_faster_loop() -> None:
+    """Let this process's loops, the consumer thread's too, be uvloop's where it is installed."""
+    with contextlib.suppress(ImportError):
+        import uvloop
+
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
 
 def _calm_the_garbage_collector() -> None:

@@ -39,9 +39,10 @@ import streams
 import streams.engine.app
 import streams.engine.consumer
 import streams.engine.coordinator
+import streams.engine.fetcher
 import streams.engine.thread
 
-Fetcher = aiokafka.consumer.fetcher.Fetcher
+Fetcher = streams.engine.fetcher.Fetcher.__mro__[1]
 FetchResult = aiokafka.consumer.fetcher.FetchResult
 PartitionRecords = aiokafka.consumer.fetcher.PartitionRecords
 
@@ -256,6 +257,12 @@ PARTS: list[tuple[Any, str, str, str]] = [
         "Whether it waits until the partition's earlier batch has left.",
     ),
     (
+        Fetcher,
+        "_get_actions_per_node",
+        "self, assignment",
+        "Whether its requests are made nowhere else, and its wait is the third of what it returns.",
+    ),
+    (
         MessageAccumulator,
         "_pop_batch",
         "self, tp",
@@ -288,7 +295,6 @@ ATTRIBUTES: list[tuple[Any, str, str]] = [
     (Recovery, "active_highwaters", "The last offset of each at the start of recovery."),
     (Recovery, "tp_to_table", "Whose rows they are."),
     (Recovery, "in_recovery", "Whether a recovery is going on."),
-    (AIOKafkaConsumer, "_fetch_max_wait_ms", "Set before the consumer starts."),
     (AIOKafkaConsumer, "_isolation_level", "Set before the consumer starts."),
     (AIOKafkaConsumer, "_max_poll_records", "Read at each fetch."),
     (AIOKafkaConsumer, "_client", "Told all topics at once; it would ask for one after the other."),
@@ -413,6 +419,7 @@ def test_the_versions_are_those_that_were_checked(package: str, pinned: str) -> 
 def test_the_engines_own_parts_are_in_place() -> None:
     """Aiokafka looks them up when a consumer starts and when an answer has an error."""
     assert aiokafka.consumer.consumer.GroupCoordinator is streams.engine.coordinator.Coordinator
+    assert aiokafka.consumer.consumer.Fetcher is streams.engine.fetcher.Fetcher
     assert aiokafka.errors.for_code(82) is streams.engine.thread.FencedInstanceIdError
     assert streams.engine.app.Transport.Consumer is streams.engine.consumer.Consumer
     assert isinstance(TableManager.recovery, property)
@@ -451,3 +458,8 @@ def test_no_entry_is_left_of_a_part_that_is_not_used_any_more() -> None:
     used = {*private_uses(), *overrides()}
     listed = {part[1] for part in (*PARTS, *ATTRIBUTES) if _private(part[1])}
     assert listed - used - READ_ONLY == set()
+
+
+def test_a_request_for_records_waits_as_long_as_the_fetcher_says_when_it_is_made() -> None:
+    """Ours sets the attribute before each of them."""
+    assert "self._fetch_max_wait_ms," in inspect.getsource(Fetcher._get_actions_per_node)

@@ -1,0 +1,82 @@
+"""aiokafka's fetcher, which asks the broker no more often than what comes in is worth it.
+
+aiokafka asks again as soon as a record has come: at some hundred records a second each one has a
+request, a hand-over between two threads, and all that follows, of its own. Here a request waits
+until some milliseconds after the one before it, so that what comes meanwhile comes together. A
+record that comes after a while of silence waits for nothing, and neither does anything under load.
+"""
+
+from time import monotonic
+from typing import Any
+
+from aiokafka.consumer.fetcher import Fetcher as AioKafkaFetcher
+
+LONG_POLL_MS = 250
+"""What the broker waits where nothing has come and every partition is asked about."""
+SHORT_POLL_MS = 50
+"""The same while a partition is not asked about, since something of it is not handed over yet: it
+would have to wait for this request to end."""
+
+
+class Pace:
+    """How long one request for records waits after the one before it. Pure."""
+
+    GATHERED = 10
+    """Records that a request should bring."""
+    LEAST_SECONDS = 0.02
+    MANY_RECORDS = 200
+    """So many at once, and the next request waits for nothing."""
+    MEMORY_SECONDS = 1.0
+
+    def __init__(self, most_seconds: float) -> None:
+        """``most_seconds``: what a record may wait for others."""
+        self._most_seconds = most_seconds
+        self._rate = 0.0
+        self._looked_at = 0.0
+        self._gathered = 0
+        self._asked_at = 0.0
+
+    def handed_over(self, records: int, now: float) -> None:
+        """Note how many records came at once; ``now`` in seconds of a clock that only grows."""
+        if records >= self.MANY_RECORDS:
+            self._asked_at = 0.0
+        self._gathered += records
+        elapsed = now - self._looked_at
+        if elapsed >= self.MEMORY_SECONDS:
+            self._rate = self._gathered / elapsed
+            self._looked_at, self._gathered = now, 0
+
+    def wait(self, now: float) -> float:
+        """Return in how many seconds the next request is due; 0 or less: now."""
+        apart = self.GATHERED / self._rate if self._rate else self._most_seconds
+        apart = max(self.LEAST_SECONDS, min(self._most_seconds, apart))
+        return self._asked_at + apart - now
+
+    def asked(self, now: float) -> None:
+        """Note that a request is made."""
+        self._asked_at = now
+
+
+class Fetcher(AioKafkaFetcher):
+    """One consumer's fetches; without a pace they are aiokafka's own."""
+
+    pace: Pace | None = None
+
+    def handed_over(self, records: int) -> None:
+        """Note how many records were handed over at once."""
+        if self.pace is not None:
+            self.pace.handed_over(records, monotonic())
+
+    def _get_actions_per_node(self, assignment: Any) -> Any:
+        """Return aiokafka's next steps, the requests for records only if it is time for them."""
+        if self.pace is None:
+            return super()._get_actions_per_node(assignment)
+        self._fetch_max_wait_ms = SHORT_POLL_MS if self._records else LONG_POLL_MS
+        requests, resets, timeout, *others = super()._get_actions_per_node(assignment)
+        if requests:
+            now = monotonic()
+            wait = self.pace.wait(now)
+            if wait > 0:
+                return [], resets, min(timeout, wait), *others
+            self.pace.asked(now)
+        return requests, resets, timeout, *others

@@ -1,0 +1,47 @@
+"""How often the broker is asked for records."""
+
+import pytest
+
+from streams.engine.fetcher import Pace
+
+
+def paced(records_a_second: float, most_seconds: float = 0.1) -> Pace:
+    """Return a pace that has seen such a rate for three seconds, and was asked at second 100."""
+    pace = Pace(most_seconds)
+    for tenth in range(971, 1001):
+        pace.handed_over(round(records_a_second / 10), tenth / 10)
+    pace.asked(100.0)
+    return pace
+
+
+@pytest.mark.parametrize(
+    ("records_a_second", "apart"),
+    [(0, 0.1), (10, 0.1), (50, 0.1), (200, 0.05), (500, 0.02), (1900, 0.02)],
+)
+def test_requests_are_as_far_apart_as_it_takes_for_ten_records_to_come(
+    records_a_second: int, apart: float
+) -> None:
+    """But no less than 20 ms, and no more than a record may wait."""
+    pace = paced(records_a_second)
+    assert pace.wait(100.0) == pytest.approx(apart, rel=0.1)
+
+
+def test_a_record_that_comes_after_a_silence_waits_for_nothing() -> None:
+    """The request that brought it was made long ago."""
+    assert paced(0).wait(100.25) <= 0
+
+
+def test_under_load_the_next_request_waits_for_nothing() -> None:
+    """More waits at the broker than one hand-over took."""
+    pace = paced(1000)
+    pace.handed_over(200, 100.001)
+    assert pace.wait(100.002) <= 0
+
+
+def test_the_pace_follows_a_rate_that_falls() -> None:
+    """Within a second or two."""
+    pace = paced(1000)
+    for tenth in range(1001, 1025):
+        pace.handed_over(1, tenth / 10)
+    pace.asked(102.5)
+    assert pace.wait(102.5) == pytest.approx(0.1)
