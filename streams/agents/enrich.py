@@ -133,11 +133,11 @@ class EnrichStage(Stage):
         delay: float = self.app.consumer.recovery.delay_seconds(users)
         return delay <= MAX_ROW_DELAY_SECONDS
 
-    def commit_metadata(self, tp: TP, offset: int) -> str:
-        """Return in which raw offsets which vendors were on, and what expired."""
+    def commit_metadata(self, tp: TP, offset: int) -> str | None:
+        """Return in which raw offsets which vendors were on, and what expired; None: not known."""
         ranges = self._ranges.get(tp)
         if ranges is None:
-            return ""
+            return None
         ranges.expired = self._expired[tp].below(offset)
         return msgspec.json.encode(ranges).decode()
 

@@ -108,11 +108,11 @@ class SinkStage(Stage):
         """Hold a partition back while its users' rows may be older than they may be."""
         return self.guard.is_current(tp.partition)
 
-    def commit_metadata(self, tp: TP, offset: int) -> str:
-        """Return what the next owner of this partition must know."""
+    def commit_metadata(self, tp: TP, offset: int) -> str | None:
+        """Return what the next owner of this partition must know; None: this one does not."""
         progress = self._progress.get(tp)
         if progress is None:
-            return ""
+            return None
         expired = self._expired[tp].below(offset).get(ALL, 0)
         return progress.metadata(clean=self.courier.is_clean(tp.partition), expired=expired)
 

@@ -32,8 +32,12 @@ class Stage:
         """Return whether records of this partition may go to the agents now."""
         return True
 
-    def commit_metadata(self, tp: TP, offset: int) -> str:  # noqa: ARG002
-        """Return what is stored with a commit of this offset; at most 4,096 bytes."""
+    def commit_metadata(self, tp: TP, offset: int) -> str | None:  # noqa: ARG002
+        """Return what is stored with a commit of this offset; at most 4,096 bytes.
+
+        None: not known, since the partition is not taken up (yet, or any more); then nothing is
+        committed. Empty metadata would erase what the last owner left.
+        """
         return ""
 
     async def on_start_positions(self, positions: Mapping[TP, StartPosition]) -> None:
@@ -221,7 +225,7 @@ class StageApp(faust.App):
         """See ``Stage``."""
         return self.logic.may_be_silent(tp)
 
-    def commit_metadata(self, tp: TP, offset: int) -> str:
+    def commit_metadata(self, tp: TP, offset: int) -> str | None:
         """See ``Stage``."""
         return self.logic.commit_metadata(tp, offset)
 

@@ -7,7 +7,10 @@ Rules that keep it from losing records:
 - a chunk enters the ledger before anybody sees it, and only its own ack takes it out;
 - a partition has a bounded number of unsettled chunks, so that no agent's queue ever fills and
   blocks the others; what is fetched beyond that waits here, and beyond a second bound is not
-  fetched at all.
+  fetched at all;
+- a partition has a ledger only between the end of its seek and its revocation, and only what has
+  a ledger is fetched, handed out and committed: nothing is written over a commit that the stage
+  has not taken over yet.
 
 One module, though a long one: what keeps it safe is the order in which the loops touch one state.
 """
@@ -61,6 +64,8 @@ class Consumer(driver.Consumer):
         self._started_at: dict[TP, int] = {}
         self._epoch = 0
         self._seeking = False
+        self._committing = asyncio.Lock()
+        """One commit after the other: a retried one must not overtake a newer one, or a seek."""
         self._not_fetching = asyncio.Event()
         self._not_fetching.set()
         self._work = asyncio.Event()
@@ -118,6 +123,8 @@ class Consumer(driver.Consumer):
         self._work.set()
 
     def _has_room(self, tp: TP) -> bool:
+        if tp not in self.ledgers:
+            return False
         stash = self._stash.get(tp)
         return stash is None or len(stash) < self.app.stash_records
 
@@ -182,14 +189,14 @@ class Consumer(driver.Consumer):
             size = min(len(stash), self.app.chunk_records)
             records = [stash.popleft() for _ in range(size)]
             chunk = ChunkMessage(tp, records, self.app.consumer_generation_id)
-            self.ledgers.setdefault(tp, Ledger()).hand_out(chunk)
+            self.ledgers[tp].hand_out(chunk)
             handed_out = True
             await self.wait_first(self.callback(chunk), self.suspend_flow.wait())
         return handed_out
 
     def _has_credit(self, tp: TP) -> bool:
         ledger = self.ledgers.get(tp)
-        return ledger is None or len(ledger) < self.app.chunks_in_hand
+        return ledger is not None and len(ledger) < self.app.chunks_in_hand
 
     # -- settling and committing
 
@@ -215,21 +222,29 @@ class Consumer(driver.Consumer):
         start_new_transaction: bool = True,  # noqa: ARG002
     ) -> bool:
         """Commit each partition's settled head with its metadata, where either is new."""
-        due = self._due()
-        if not due:
-            return False
+        async with self._committing:
+            epoch, due = self._epoch, self._due()
+            if not due or not await self._commit_points(due):
+                return False
+            if epoch == self._epoch:
+                self._committed.update(due)
+                self._committed_at.update(dict.fromkeys(due, monotonic()))
+                self._committed_offset.update({tp: offset for tp, (offset, _) in due.items()})
+            return True
+
+    async def _commit_points(self, due: Mapping[TP, tuple[int, str]]) -> bool:
         try:
             committed: bool = await self._thread.commit_with_metadata(due)
         except FencedError:
             leave_fenced()
         except KafkaError as error:
             leave(f"committing to Kafka failed: {error!r}", cause=error)
-        if committed:
-            now = monotonic()
-            self._committed.update(due)
-            self._committed_at.update(dict.fromkeys(due, now))
-            self._committed_offset.update({tp: offset for tp, (offset, _) in due.items()})
         return committed
+
+    def _point(self, tp: TP, offset: int) -> tuple[int, str] | None:
+        """Return what to commit at this offset; None where the stage does not know it yet."""
+        metadata = self.app.commit_metadata(tp, offset)
+        return None if metadata is None else (offset, metadata)
 
     def _due(self) -> dict[TP, tuple[int, str]]:
         now = monotonic()
@@ -244,8 +259,8 @@ class Consumer(driver.Consumer):
             advanced = known is None or offset > known[0]
             stale = now - self._committed_at.get(tp, 0.0) >= METADATA_REFRESH_SECONDS
             if advanced or stale:
-                point = (offset, self.app.commit_metadata(tp, offset))
-                if point != known:
+                point = self._point(tp, offset)
+                if point is not None and point != known:
                     due[tp] = point
         return due
 
@@ -258,35 +273,7 @@ class Consumer(driver.Consumer):
             await self._not_fetching.wait()
             self._epoch += 1
             self._clear(self.assignment())
-            tps = [tp for tp in self.assignment() if not self._is_changelog_tp(tp)]
-            found: Mapping[TP, Committed] = await self._thread.committed(tps)
-            start_at: dict[TP, int] = {}
-            deleted: dict[TP, int] = {}
-            for tp, at in found.items():
-                offset = at.log_start if at.offset is None else at.offset
-                if offset > at.log_end:
-                    leave_recreated(self.app.stage, tp, offset, at.log_end)
-                if offset < at.log_start:
-                    deleted[tp] = offset
-                    offset = at.log_start
-                start_at[tp] = self._started_at[tp] = offset
-                if at.offset is not None:
-                    self._committed[tp] = (at.offset, at.metadata)
-                self._next_offset[tp] = offset
-                self._read_offset[tp] = offset
-                self.ledgers[tp] = Ledger()
-            await self.app.on_start_positions(
-                {
-                    tp: StartPosition(
-                        start_at[tp], deleted.get(tp, start_at[tp]), at.metadata, at.log_end
-                    )
-                    for tp, at in found.items()
-                }
-            )
-            for tp, first in deleted.items():
-                self.app.on_expired(tp, first, start_at[tp])
-            await self._thread.seek_all(start_at)
-            await self._commit_start(start_at)
+            await self._seek_to_committed(self._epoch)
         except FencedError:
             leave_fenced()
         except asyncio.CancelledError as error:
@@ -298,12 +285,55 @@ class Consumer(driver.Consumer):
         finally:
             self._seeking = False
 
-    async def _commit_start(self, start_at: Mapping[TP, int]) -> None:
-        """Commit where each partition starts, so that the next owner knows that it had one."""
-        points = {tp: (at, self.app.commit_metadata(tp, at)) for tp, at in start_at.items()}
-        due = {tp: point for tp, point in points.items() if point != self._committed.get(tp)}
-        if due and await self._thread.commit_with_metadata(due):
-            self._committed.update(due)
+    async def _seek_to_committed(self, epoch: int) -> None:
+        tps = [tp for tp in self.assignment() if not self._is_changelog_tp(tp)]
+        async with self._committing:
+            found: Mapping[TP, Committed] = await self._thread.committed(tps)
+        start_at: dict[TP, int] = {}
+        deleted: dict[TP, int] = {}
+        for tp, at in found.items():
+            offset = at.log_start if at.offset is None else at.offset
+            if offset > at.log_end:
+                leave_recreated(self.app.stage, tp, offset, at.log_end)
+            if offset < at.log_start:
+                deleted[tp] = offset
+                offset = at.log_start
+            start_at[tp] = offset
+        await self.app.on_start_positions(
+            {
+                tp: StartPosition(
+                    start_at[tp], deleted.get(tp, start_at[tp]), at.metadata, at.log_end
+                )
+                for tp, at in found.items()
+            }
+        )
+        if epoch != self._epoch:
+            # Revoked meanwhile: the next seek takes up anew what this worker still has.
+            self.app.on_partitions_gone(tps)
+            return
+        for tp, first in deleted.items():
+            self.app.on_expired(tp, first, start_at[tp])
+        await self._thread.seek_all(start_at)
+        if epoch == self._epoch:
+            await self._begin(found, start_at)
+
+    async def _begin(self, found: Mapping[TP, Committed], start_at: Mapping[TP, int]) -> None:
+        """Take these partitions up, and commit where each starts: the next owner sees the owner."""
+        for tp, offset in start_at.items():
+            if (at := found[tp].offset) is not None:
+                self._committed[tp] = (at, found[tp].metadata)
+            self._started_at[tp] = self._next_offset[tp] = self._read_offset[tp] = offset
+            self.ledgers[tp] = Ledger()
+        epoch = self._epoch
+        async with self._committing:
+            points = {tp: self._point(tp, at) for tp, at in start_at.items()}
+            due = {
+                tp: point
+                for tp, point in points.items()
+                if point is not None and point != self._committed.get(tp)
+            }
+            if due and await self._commit_points(due) and epoch == self._epoch:
+                self._committed.update(due)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Settle and commit what is in flight while this worker still owns the partitions."""
@@ -320,6 +350,11 @@ class Consumer(driver.Consumer):
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Drop the rows of partitions that another worker has now."""
+        self._epoch += 1  # a seek that began before knows nothing of these partitions
+        if self.ledgers:
+            stale = set(self.ledgers)
+            self._clear(stale)
+            self.app.on_partitions_gone(stale)
         for table in self.app.tables.values():
             kept = {tp.partition for tp in assigned if tp.topic == table._topic_name}
             for partition in set(table.rows) - kept:

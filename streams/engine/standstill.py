@@ -68,6 +68,9 @@ def _fetching(consumer: Consumer, tp: TP) -> Iterator[Standing]:
     if tp not in consumer._get_active_partitions():
         yield Standing(("fetch", tp), "paused", f"the fetching of {_name(tp)}, which is paused")
         return
+    if not is_table and tp not in consumer.ledgers:
+        yield Standing(("fetch", tp), "not taken up", f"the taking up of {_name(tp)}")
+        return
     if not is_table and not consumer._has_room(tp):
         return
     fetched = consumer._thread.fetch_state(tp)

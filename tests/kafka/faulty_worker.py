@@ -8,11 +8,16 @@ from typing import Any
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.producer.message_accumulator import MessageBatch
 
+from streams.agents.enrich import EnrichStage
+from streams.agents.sink import SinkStage
 from streams.cli import main
 from streams.delivery.courier import Courier
 from streams.engine.outputs import Delivery
 
 FOR_EVER = 3_600
+COMMIT_SECONDS = 0.1
+TAKING_UP = "stands still while it takes its partitions up"
+"""What a worker says that waits there to be killed, once the commit timer has rung some times."""
 kept: list[bytes] = []
 
 
@@ -48,6 +53,34 @@ def grow() -> None:
     kept.append(b"x" * 300 * 2**20)
 
 
+def take_up_for_ever() -> None:
+    """Taking partitions up stands still before anything of the last owner is known."""
+    for stage in (EnrichStage, SinkStage):
+        stage.on_start_positions = _stand_still  # type: ignore[method-assign,assignment]
+
+
+def never_quite_take_up() -> None:
+    """Taking partitions up stands still when all is known and nothing is read yet."""
+    for stage in (EnrichStage, SinkStage):
+        stage.on_start_positions = _after(stage.on_start_positions)  # type: ignore[method-assign]
+
+
+async def _stand_still(*_: Any) -> None:
+    await asyncio.sleep(5 * COMMIT_SECONDS)
+    print(TAKING_UP, flush=True)
+    await _wait_for_ever()
+
+
+def _after(take_up: Any) -> Any:
+    async def take_up_and_stand_still(*args: Any) -> None:
+        await take_up(*args)
+        await _stand_still()
+
+    return take_up_and_stand_still
+
+
+FAULTS = (hang, lead_nobody, block, grow, take_up_for_ever, never_quite_take_up)
+
 if __name__ == "__main__":
-    {"hang": hang, "lead_nobody": lead_nobody, "block": block, "grow": grow}[sys.argv[1]]()
+    {fault.__name__: fault for fault in FAULTS}[sys.argv[1]]()
     sys.exit(main(sys.argv[2:]))

@@ -1,0 +1,134 @@
+"""Taking partitions up: nothing is committed before the stage knows what the last owner left."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from faust.types import TP
+
+from streams.engine.thread import Committed
+from tests.engine.consumer_in_memory import OurConsumer, consumer_in_memory
+
+EVENTS = TP("vendor.voyado.events", 0)
+LEFT = '{"m":{"shop.clicks":[900,1700000000000]},"s":[105,3],"r":5000,"x":7}'
+
+
+@pytest.fixture
+def consumer(monkeypatch: pytest.MonkeyPatch) -> OurConsumer:
+    """A consumer whose group stands at offset 100 of one partition."""
+    return consumer_in_memory(monkeypatch, {EVENTS: Committed(100, LEFT, 0, 200)})
+
+
+class Pause:
+    """A stage's taking up of partitions, which stands until it is let go."""
+
+    def __init__(self, consumer: OurConsumer) -> None:
+        self.reached, self.go_on = asyncio.Event(), asyncio.Event()
+        consumer.app.taking_up = self._wait
+
+    async def _wait(self) -> None:
+        self.reached.set()
+        await self.go_on.wait()
+
+
+async def test_the_timer_commits_nothing_while_partitions_are_taken_up(
+    consumer: OurConsumer,
+) -> None:
+    """What the last owner left stands until the stage has read it."""
+    pause = Pause(consumer)
+    seeking = asyncio.ensure_future(consumer.perform_seek())
+    await pause.reached.wait()
+    assert await consumer.force_commit() is False
+    pause.go_on.set()
+    await seeking
+    assert await consumer.force_commit() is False
+    assert consumer._thread.commits == []
+    assert consumer._thread.group[EVENTS] == Committed(100, LEFT, 0, 200)
+
+
+async def test_nothing_is_fetched_or_handed_out_before_the_seek_has_ended(
+    consumer: OurConsumer,
+) -> None:
+    """Nor is a partition's commit refreshed."""
+    pause = Pause(consumer)
+    assert not consumer._has_room(EVENTS)
+    seeking = asyncio.ensure_future(consumer.perform_seek())
+    await pause.reached.wait()
+    assert not consumer._has_room(EVENTS)
+    assert not consumer._has_credit(EVENTS)
+    pause.go_on.set()
+    await seeking
+    assert consumer._has_room(EVENTS)
+    assert consumer._has_credit(EVENTS)
+
+
+async def test_unknown_metadata_is_not_committed(consumer: OurConsumer) -> None:
+    """None means that the stage does not know; empty metadata would say that there are none."""
+    await consumer.perform_seek()
+    consumer.ledgers[EVENTS].hand_out(_chunk(100, 109, acked=True))
+    consumer.app.known.clear()
+    assert await consumer.force_commit() is False
+    consumer.app.known[EVENTS] = ""
+    assert await consumer.force_commit() is True
+    assert consumer._thread.commits == [{EVENTS: (110, "")}]
+
+
+async def test_a_partition_that_is_revoked_while_it_is_taken_up_is_let_go_of(
+    consumer: OurConsumer,
+) -> None:
+    """The seek that comes after the rebalance takes up what this worker still has."""
+    pause = Pause(consumer)
+    seeking = asyncio.ensure_future(consumer.perform_seek())
+    await pause.reached.wait()
+    await consumer.on_partitions_revoked({EVENTS})
+    # Another worker has it for a while, and then it comes back.
+    consumer._thread.group[EVENTS] = Committed(150, "newer", 0, 200)
+    await consumer.on_partitions_assigned({EVENTS})
+    pause.go_on.set()
+    await seeking
+    assert consumer._thread.commits == []
+    assert consumer._thread.sought == []
+    assert consumer.app.known == {}
+    assert consumer.app.gone == [{EVENTS}, {EVENTS}]
+    assert not consumer._has_room(EVENTS)
+    await consumer.perform_seek()
+    assert consumer._thread.sought == [{EVENTS: 150}]
+    assert consumer._thread.group[EVENTS] == Committed(150, "newer", 0, 200)
+
+
+async def test_a_seek_reads_the_commit_only_after_the_one_that_is_under_way(
+    consumer: OurConsumer,
+) -> None:
+    """Otherwise it would start from an offset, and from marks, that are not the newest."""
+    await consumer.perform_seek()
+    consumer.ledgers[EVENTS].hand_out(_chunk(100, 109, acked=True))
+    await asyncio.gather(consumer.force_commit(), consumer.perform_seek())
+    assert consumer._thread.sought == [{EVENTS: 100}, {EVENTS: 110}]
+
+
+async def test_a_first_owner_commits_where_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So the next one knows that there was one."""
+    consumer = consumer_in_memory(monkeypatch, {EVENTS: Committed(None, "", 5, 20)})
+    await consumer.perform_seek()
+    assert consumer._thread.commits == [{EVENTS: (5, "")}]
+
+
+async def test_what_retention_deleted_below_the_commit_is_reported_and_passed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The commit moves to where reading begins."""
+    consumer = consumer_in_memory(monkeypatch, {EVENTS: Committed(100, LEFT, 130, 200)})
+    await consumer.perform_seek()
+    assert consumer.app.expired == [(EVENTS, 100, 130)]
+    assert consumer._thread.sought == [{EVENTS: 130}]
+    assert consumer._thread.commits == [{EVENTS: (130, LEFT)}]
+
+
+def _chunk(first: int, last: int, *, acked: bool = False) -> Any:
+    class Chunk:
+        pass
+
+    chunk: Any = Chunk()
+    chunk.tp, chunk.offset, chunk.acked, chunk.settled_below = EVENTS, last, acked, first
+    chunk.value = []
+    return chunk
