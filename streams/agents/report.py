@@ -15,6 +15,7 @@ from streams import __version__
 from streams.agents.joins import Joins
 from streams.agents.requests import LastRequests
 from streams.agents.tally import Rate, Tally
+from streams.core.consent import MAX_ROW_DELAY_SECONDS
 from streams.core.masking import masked_text
 from streams.core.snapshot import (
     QuotaUse,
@@ -92,7 +93,22 @@ class Reporter:
             return ["No partitions are assigned yet."]
         if app.rebalancing:
             return ["The group is rebalancing."]
-        return []
+        return self._behind_transactions()
+
+    def _behind_transactions(self) -> list[str]:
+        """Return a sentence for each partition whose events wait for rows that nobody can read."""
+        app, recovery = self.app, self.app.consumer.recovery
+        topic = app.tables["users"]._topic_name
+        return [
+            f"{topic} partition {tp.partition}: a transaction of another producer is open, so what "
+            "its visitors said last cannot be read, and their events wait. It ends with that "
+            "producer's commit, or after its transaction.timeout.ms; one that never ends is found, "
+            "and aborted, with Kafka's kafka-transactions.sh."
+            for tp in sorted(app.consumer.assignment())
+            if tp.topic == topic
+            and recovery.is_behind_transaction(tp)
+            and recovery.delay_seconds(tp) > MAX_ROW_DELAY_SECONDS
+        ]
 
     def _recovery_ends(self) -> str:
         seconds = self.app.consumer.recovery.remaining_seconds(self._clock())

@@ -169,8 +169,12 @@ class SinkStage(Stage):
             self._expired.pop(tp, None)
 
     def may_be_silent(self, tp: TP) -> bool:
-        """Return whether the courier knows why nothing of this partition is settled."""
-        return self.courier.may_be_silent(tp.partition)
+        """Return whether it is known why nothing of this partition is settled.
+
+        The courier knows, or its visitors' rows are too old; that these are fetched is looked at.
+        """
+        partition = tp.partition
+        return self.courier.may_be_silent(partition) or not self.guard.is_current(partition)
 
     async def settle(self, seconds: float) -> None:
         """Begin no request, take the answers that come in time, and keep them."""

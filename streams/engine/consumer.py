@@ -118,7 +118,7 @@ class Consumer(driver.Consumer):
                 self.recovery.apply(tp, records)
             else:
                 await self._stash_records(tp, records)
-        self.recovery.note_current(fetched.current_at)
+        self.recovery.note_current(fetched.current_at, fetched.behind_transaction)
         self.recovery.maybe_end(fetched.positions)
         self._work.set()
 
@@ -359,6 +359,7 @@ class Consumer(driver.Consumer):
             kept = {tp.partition for tp in assigned if tp.topic == table._topic_name}
             for partition in set(table.rows) - kept:
                 table.drop(partition)
+                self.recovery.forget(TP(table._topic_name, partition))
         await super().on_partitions_assigned(assigned, generation_id)
 
     def _clear(self, tps: Iterable[TP]) -> None:

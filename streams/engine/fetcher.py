@@ -1,4 +1,4 @@
-"""aiokafka's fetcher, which asks the broker no more often than what comes in is worth it.
+"""aiokafka's fetcher, which notes how far each answer reaches, and asks no more often than pays.
 
 aiokafka asks again as soon as a record has come: at some hundred records a second each one has a
 request, a hand-over between two threads, and all that follows, of its own. Here a request waits
@@ -8,8 +8,12 @@ record that comes after a while of silence waits for nothing, and neither does a
 
 from time import monotonic
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from aiokafka.consumer.fetcher import Fetcher as AioKafkaFetcher
+from aiokafka.structs import TopicPartition
+
+from streams.engine.freshness import LogEnds, elapsed
 
 LONG_POLL_MS = 250
 """What the broker waits where nothing has come and every partition is asked about."""
@@ -58,9 +62,18 @@ class Pace:
 
 
 class Fetcher(AioKafkaFetcher):
-    """One consumer's fetches; without a pace they are aiokafka's own."""
+    """One consumer's fetches; without a pace it asks as often as aiokafka does.
+
+    aiokafka dates answers by the time of day, which may be set back, and when it comes to read
+    them.
+    """
 
     pace: Pace | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.ends: WeakKeyDictionary[Any, LogEnds] = WeakKeyDictionary()
+        """By aiokafka's state of a partition, which a new assignment makes anew."""
 
     def handed_over(self, records: int) -> None:
         """Note how many records were handed over at once."""
@@ -80,3 +93,19 @@ class Fetcher(AioKafkaFetcher):
                 return [], resets, min(timeout, wait), *others
             self.pace.asked(now)
         return requests, resets, timeout, *others
+
+    async def _proc_fetch_request(self, assignment: Any, node_id: Any, request: Any) -> Any:
+        asked_at = elapsed()
+        asked = [
+            assignment.state_value(TopicPartition(topic, partition))
+            for topic, partitions in request.topics
+            for partition, *_ in partitions
+        ]
+        needs_wakeup = await super()._proc_fetch_request(assignment, node_id, request)
+        for state in asked:
+            if state is None or state.lso is None:
+                continue  # it got no answer, or one that came too late
+            ends = self.ends.setdefault(state, LogEnds())
+            ends.told(asked_at, end=state.highwater, stable=state.lso)
+            state.lso = None  # each answer is taken once; nobody else reads it
+        return needs_wakeup

@@ -8,8 +8,8 @@ encoded, so that whoever looks one up decodes it, or the little of it that someb
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
-from time import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from math import inf
 from typing import Any
 
 import faust
@@ -17,6 +17,7 @@ from faust.types import TP
 
 from streams.engine.chunks import Record
 from streams.engine.failure import SERVICE_LOG
+from streams.engine.freshness import elapsed
 
 log = logging.getLogger("streams.engine")
 
@@ -142,9 +143,11 @@ class GlobalTopicTable(TopicTable, faust.GlobalTable):
 class Recovery:
     """Drives Faust's recovery from what the consumer has fetched of the tables' topics."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, clock: Callable[[], float] = elapsed) -> None:
         self._app = app
+        self._clock = clock
         self._current_at: dict[TP, float] = {}
+        self._behind_transaction: Collection[TP] = ()
         self._first_look: tuple[float, int] | None = None
         """When (s) somebody first asked what remains of this recovery, and what did then."""
 
@@ -165,13 +168,27 @@ class Recovery:
             recovery.tp_to_table[tp].apply(tp.partition, records)
             recovery.active_offsets[tp] = records[-1].offset
 
-    def note_current(self, current_at: Mapping[TP, float]) -> None:
-        """Note when (seconds since the epoch) the broker had no more of these than is applied."""
-        self._current_at.update(current_at)
+    def note_current(
+        self, current_at: Mapping[TP, float], behind_transaction: Collection[TP]
+    ) -> None:
+        """Note as of when (``elapsed``, s) all of these is applied, and what cannot be read now."""
+        # Of what is not active, rows were passed over: a seek brings them back.
+        active = self._app.tables.recovery.active_tps
+        self._current_at.update({tp: at for tp, at in current_at.items() if tp in active})
+        self._behind_transaction = behind_transaction
+
+    def forget(self, tp: TP) -> None:
+        """Forget how much is known of a partition whose rows are dropped."""
+        self._current_at.pop(tp, None)
 
     def delay_seconds(self, tp: TP) -> float:
         """Return how long ago this table's partition was last known to be complete."""
-        return time() - self._current_at.get(tp, 0.0)
+        known_at = self._current_at.get(tp)
+        return inf if known_at is None else self._clock() - known_at
+
+    def is_behind_transaction(self, tp: TP) -> bool:
+        """Return whether an open transaction keeps the newest rows of this from being read."""
+        return tp in self._behind_transaction
 
     def maybe_end(self, positions: dict[TP, int]) -> None:
         """End Faust's recovery once every table has reached the end taken at its start.

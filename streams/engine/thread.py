@@ -66,7 +66,9 @@ class Fetched:
     positions: dict[TP, int] = field(default_factory=dict)
     """Tables only: where nothing fetched is left to hand over."""
     current_at: dict[TP, float] = field(default_factory=dict)
-    """Tables only: those whose position is the log's end, with when the broker said so (s)."""
+    """Tables only: as of when (``elapsed``, s) all is read, where that has become later."""
+    behind_transaction: frozenset[TP] = frozenset()
+    """Tables only: those of which an open transaction keeps the rest from being read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +130,20 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             raise
         fetched = Fetched({TP(*tp): list(found) for tp, found in records.items()})
         assignment = consumer._subscription.subscription.assignment
+        held_back = set()
         for tp in tables:
             if tp in fetcher._records or assignment is None or tp not in assignment.tps:
                 continue
             state = assignment.state_value(tp)
-            if state.has_valid_position and state.lso is not None:
-                fetched.positions[tp] = state.position
-                if state.position >= state.lso:
-                    fetched.current_at[tp] = state.timestamp / 1000
+            ends = fetcher.ends.get(state)
+            if not state.has_valid_position or ends is None:
+                continue
+            fetched.positions[tp] = state.position
+            if (known_at := ends.known_at(state.position)) is not None:
+                fetched.current_at[tp] = known_at
+            if ends.is_behind_transaction(state.position):
+                held_back.add(tp)
+        fetched.behind_transaction = frozenset(held_back)
         return fetched
 
     async def _drain(self, fetcher: Any, wanted: set[TP]) -> Mapping[Any, list[Record]]:

@@ -174,6 +174,12 @@ PARTS: list[tuple[Any, str, str, str]] = [
     ),
     (
         Fetcher,
+        "_proc_fetch_request",
+        "self, assignment, node_id, request",
+        "Whether it still sends the request, and sets highwater and lso by a good answer alone.",
+    ),
+    (
+        Fetcher,
         "fetched_records",
         "self, partitions, timeout, max_records",
         "Whether it drops what was fetched before a seek.",
@@ -306,7 +312,12 @@ ATTRIBUTES: list[tuple[Any, str, str]] = [
     (Fetcher, "_closed", "Read before each fetch."),
     (FetchResult, "_partition_records", "Where its decoder of records is given ours."),
     (Fetcher, "_subscriptions", "Gives the fetch context."),
-    (TopicPartitionState, "lso", "The log's end for readers of committed records."),
+    (
+        TopicPartitionState,
+        "lso",
+        "The log's end for readers of committed records; nobody reads it.",
+    ),
+    (TopicPartitionState, "highwater", "The log's end."),
     (TopicPartitionState, "_position", "None until it is known; read from another thread."),
     (AIOKafkaProducer, "_sender", "What sends batches, and ends without a word when it cannot."),
     (Sender, "sender_task", "Whether it has ended."),

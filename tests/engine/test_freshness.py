@@ -1,0 +1,139 @@
+"""How fresh a partition is known, from what the broker's answers say of its end."""
+
+from types import SimpleNamespace
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import pytest
+from aiokafka.consumer import fetcher as aiokafka_fetcher
+from aiokafka.structs import TopicPartition
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.engine.fetcher import Fetcher
+from streams.engine.freshness import LogEnds, elapsed
+
+
+def ends(*told: tuple[float, int, int]) -> LogEnds:
+    """What answers said: asked at, the log's end, the last stable offset."""
+    made = LogEnds()
+    for asked_at, end, stable in told:
+        made.told(asked_at, end=end, stable=stable)
+    return made
+
+
+def test_what_is_read_to_the_end_is_known_as_of_the_question() -> None:
+    """Not as of the answer, nor of when the rows were applied."""
+    made = ends((10.0, 100, 100))
+    assert made.known_at(99) is None
+    assert made.known_at(100) == 10.0
+    assert made.known_at(100) is None
+
+
+def test_behind_an_open_transaction_nothing_newer_is_known_however_often_it_is_asked() -> None:
+    """The last stable offset is reached, the log's end is not; its end makes it known again."""
+    made = ends((10.0, 100, 100))
+    assert made.known_at(100) == 10.0
+    assert not made.is_behind_transaction(100)
+    for second in range(11, 52):
+        made.told(float(second), end=101, stable=100)
+        assert made.known_at(100) is None
+        assert made.is_behind_transaction(100)
+    made.told(52.0, end=102, stable=102)  # with its marker
+    assert made.known_at(102) == 52.0
+    assert not made.is_behind_transaction(102)
+
+
+def test_who_only_lags_is_not_behind_a_transaction() -> None:
+    """What it has not read yet can be read."""
+    assert not ends((10.0, 100, 90)).is_behind_transaction(89)
+    assert ends((10.0, 100, 90)).is_behind_transaction(90)
+
+
+def test_transactions_that_follow_each_other_without_a_pause_let_the_rows_be_known() -> None:
+    """The end is never reached, and yet all is known that is older than the longest of them."""
+    made = LogEnds()
+    known = 0.0
+    for tick in range(1, 1_000):
+        now = tick / 10
+        made.told(now, end=tick + 20, stable=tick)
+        known = made.known_at(tick) or known
+        assert known >= now - 2.3
+    assert known <= 99.9 - 2.0
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.001, 3.0), st.integers(0, 5)), min_size=1, max_size=50),
+    st.lists(st.integers(0, 250), max_size=30),
+)
+def test_nothing_is_ever_known_that_was_not_read(
+    steps: list[tuple[float, int]], positions: list[int]
+) -> None:
+    """Whatever is called known at a moment, the end that was told then had been reached."""
+    made, told, now, end = LogEnds(), [], 0.0, 0
+    for seconds, more in steps:
+        now, end = now + seconds, end + more
+        told.append((now, end))
+        made.told(now, end=end, stable=end)
+    for position in sorted(positions):
+        known = made.known_at(position)
+        if known is not None:
+            assert max(at for asked, at in told if asked <= known) <= position
+    if made.known_at(end) is None:
+        assert max(positions, default=0) >= end
+
+
+def test_the_clock_only_grows_and_is_not_the_time_of_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever somebody sets."""
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    monkeypatch.setattr("time.time_ns", lambda: 0)
+    first, second = elapsed(), elapsed()
+    assert 0.0 < first <= second
+
+
+TP = TopicPartition("shop.users", 0)
+
+
+class Answers:
+    """aiokafka's side of a fetch: the next answer, or none."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.state = State()
+        self.assignment = SimpleNamespace(state_value={TP: self.state}.get)
+        self.fetcher: Any = object.__new__(Fetcher)
+        self.fetcher.ends = WeakKeyDictionary()
+        self.now, self.answer = 100.0, (10, 10)
+        monkeypatch.setattr("streams.engine.fetcher.elapsed", lambda: self.now)
+        monkeypatch.setattr(aiokafka_fetcher.Fetcher, "_proc_fetch_request", self._proc)
+
+    async def ask(self, seconds: float, answer: tuple[int, int] | None) -> None:
+        """Ask; the answer (end, last stable offset) is read so much later."""
+        self._after, self.answer = seconds, answer  # type: ignore[assignment]
+        request = SimpleNamespace(topics=[(TP.topic, [(TP.partition, 10, 0)])])
+        await self.fetcher._proc_fetch_request(self.assignment, 0, request)
+
+    async def _proc(self, *_: Any) -> bool:
+        self.now += self._after
+        if self.answer is not None:
+            self.state.highwater, self.state.lso = self.answer
+        return False
+
+
+class State:
+    """aiokafka's state of a partition, as far as a fetch sets it."""
+
+    highwater: int | None = None
+    lso: int | None = None
+
+
+async def test_an_answer_is_dated_by_its_question_and_no_answer_dates_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A process that stood still for a minute with an answer in its socket knows nothing new."""
+    seen = Answers(monkeypatch)
+    await seen.ask(60.0, (10, 10))
+    assert seen.fetcher.ends[seen.state].known_at(10) == 100.0
+    await seen.ask(1.0, None)
+    assert seen.fetcher.ends[seen.state].known_at(10) is None
+    await seen.ask(1.0, (12, 10))
+    assert seen.fetcher.ends[seen.state].is_behind_transaction(10)

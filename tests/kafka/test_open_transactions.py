@@ -1,0 +1,76 @@
+"""A visitor's no is obeyed while another producer's transaction is open on the partition."""
+
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from tests.broker_fixtures import Broker
+from tests.kafka.pipeline import Pipeline, Worker, click, user
+
+pytestmark = pytest.mark.kafka
+
+SILENT: dict[str, Any] = {"consent": None}
+YES, NO = {"consent": {"miso": True}}, {"consent": {"miso": False}}
+
+
+async def reasons(worker: Worker) -> tuple[int, list[str]]:
+    """Return status and reasons of ``/health/ready``."""
+    url = f"http://127.0.0.1:{worker.port}/health/ready"
+    async with aiohttp.ClientSession() as http, http.get(url) as answer:
+        return answer.status, (await answer.json())["reasons"]
+
+
+async def test_events_wait_while_a_transaction_hides_what_their_visitors_said(
+    broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    """Readiness says why; once it ends the no is obeyed, and its markers hold up nothing."""
+    async with Pipeline(broker, prefix, tmp_path, partitions=1) as pipeline:
+        topic = pipeline.topics.users
+        await pipeline.products("p1")
+        await pipeline.send(user("anna", YES), user("bert", YES))
+        workers = await pipeline.both()
+        other = AIOKafkaProducer(
+            **pipeline.settings.kafka.client_options(), transactional_id=f"{prefix}shop"
+        )
+        await other.start()
+        try:
+            await other.begin_transaction()
+            await other.send_and_wait(topic, b"{}", b"somebody")
+            await pipeline.send(user("anna", NO))
+
+            async def both_say_why() -> bool:
+                found = [await reasons(worker) for worker in workers]
+                head = f"{topic} partition 0: a transaction of another producer is open, so "
+                return all(
+                    status == 503 and len(why) == 1 and why[0].startswith(head)
+                    for status, why in found
+                )
+
+            await pipeline.until(both_say_why)
+            await pipeline.send(*(click("anna", event_id=f"a{n}", **SILENT) for n in range(20)))
+            await pipeline.send(click("bert", event_id="b", **SILENT))
+
+            async def are_read() -> bool:
+                lag = (await pipeline.status(workers[0]))["lag"]
+                return bool(lag.get(pipeline.topics.clicks) == 21)
+
+            await pipeline.until(are_read)
+            assert pipeline.stored() == []
+            await other.abort_transaction()
+            await pipeline.until(lambda: pipeline.stored() == ["b"])
+            await pipeline.settled(21)
+            assert await pipeline.outcomes() == {
+                ("accepted", None): 1,
+                ("skipped", "no_consent"): 20,
+            }
+            # Markers end the log: of an aborted transaction above, of a committed one here.
+            async with other.transaction():
+                await other.send(topic, b'{"consent":{"miso":true}}', b"carl")
+            await pipeline.send(click("carl", event_id="c", **SILENT))
+            await pipeline.until(lambda: pipeline.stored() == ["b", "c"])
+            assert [await reasons(worker) for worker in workers] == [(200, []), (200, [])]
+        finally:
+            await other.stop()
