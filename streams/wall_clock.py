@@ -1,6 +1,8 @@
-"""The time of day, for what is written down or shown; the pure part is handed it."""
+"""The clocks: the time of day, and one that nobody sets; the pure part is handed their times."""
 
 import time
+from collections.abc import Callable
+from math import inf
 
 from streams.core.times import utc_text
 
@@ -13,3 +15,28 @@ def now_ms() -> int:
 def now_text() -> str:
     """Return the time as it stands in records: RFC 3339 UTC, milliseconds, ``Z``."""
     return utc_text(now_ms())
+
+
+def elapsed() -> float:
+    """Return the seconds of a clock that nobody sets, and that goes on while the machine sleeps."""
+    # Linux's monotonic clock stands still meanwhile: hours would look like nothing.
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
+
+
+class ForwardTime:
+    """The time of day without steps backwards: where it is set back, it goes on as before."""
+
+    def __init__(
+        self, wall_ms: Callable[[], int] = now_ms, clock: Callable[[], float] = elapsed
+    ) -> None:
+        self._wall_ms = wall_ms
+        self._clock = clock
+        self._began_ms = -inf
+
+    def now_ms(self) -> int:
+        """Return the milliseconds since the epoch."""
+        passed_ms = self._clock() * 1000
+        self._began_ms = max(self._began_ms, self._wall_ms() - passed_ms)
+        return round(self._began_ms + passed_ms)

@@ -29,7 +29,7 @@ from streams.core.events import EventParser
 from streams.core.fields import FieldMap
 from streams.core.outcome import DeadLetterReason
 from streams.core.rows import User
-from streams.core.times import utc_text
+from streams.core.times import arrived_ms, utc_text
 from streams.core.topics import Topics
 from streams.delivery.receipts import SkipReceipts
 from streams.engine.app import Stage, StageApp
@@ -39,6 +39,7 @@ from streams.engine.failure import leave
 from streams.engine.outputs import Delivery, Outputs
 from streams.engine.positions import StartPosition
 from streams.engine.tables import GlobalTopicTable, TopicTable
+from streams.wall_clock import ForwardTime
 
 log = logging.getLogger("streams.enrich")
 
@@ -85,6 +86,7 @@ class EnrichStage(Stage):
         self._enricher = enricher
         self._vendors = tuple(vendors)
         self._wall_ms = wall_ms
+        self._arrivals = ForwardTime(wall_ms)
         fields = {topics.clicks: click_fields, topics.add_to_carts: cart_fields}
         self._refusals = Refusals(topics, fields, self.tally)
         self._parsers = {
@@ -236,6 +238,7 @@ class EnrichStage(Stage):
         users = self.users.rows.get(partition, {})
         forgotten = self.users.forgotten.get(partition, {})
         now_ms = self._wall_ms()
+        read_ms = self._arrivals.now_ms()
         at = utc_text(now_ms)
         sources = f"{topic}/{partition}/".encode()
         derived = f"{parser.topic}-{partition}-"
@@ -251,6 +254,11 @@ class EnrichStage(Stage):
             passed_to: Sequence[str] = ()
             try:
                 event = parse(key, record.value, partition, offset, kafka_ms)
+                # Or it would pass for newer than any word of its visitor until that day.
+                came_ms = arrived_ms(kafka_ms, read_ms)
+                if came_ms != kafka_ms:
+                    tally.notes["future_kafka_time"] += 1
+                    kafka_ms = came_ms
                 assert key is not None  # or it would not be an event
                 event_id = event.event_id
                 forgotten_ms = forgotten.get(key) if forgotten else None

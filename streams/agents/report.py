@@ -157,7 +157,7 @@ class Reporter:
                 None if oldest_ms is None else max(0.0, (now_ms - oldest_ms) / 1000)
             ),
             vendor=self._vendor(now_ms),
-            notes=dict(tally.notes) | self._malformed_rows(),
+            notes=dict(tally.notes) | self._notes_of_tables(),
             expired=dict(app.logic.expired()),
             users_read=self._users_read(),
             memory_bytes=memory_bytes(),
@@ -263,10 +263,12 @@ class Reporter:
         read = recovery.active_offsets.items()
         return {tp.partition: at for tp, at in read if tp.topic == topic and at is not None}
 
-    def _malformed_rows(self) -> dict[str, int]:
-        """Return, by table, how many keys have had a row that could not be read."""
-        tables = self.app.tables.values()
-        counts = {f"malformed_rows:{table.name}": len(table.malformed_keys) for table in tables}
+    def _notes_of_tables(self) -> dict[str, int]:
+        """Return how many keys of each table have had a row that could not be read, and so on."""
+        counts = {}
+        for table in self.app.tables.values():
+            counts[f"malformed_rows:{table.name}"] = len(table.malformed_keys)
+            counts[f"future_rows:{table.name}"] = table.from_future
         return {name: count for name, count in counts.items() if count}
 
     def _vendor(self, now_ms: int) -> VendorStatus | None:

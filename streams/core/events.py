@@ -16,11 +16,9 @@ from streams.core.errors import InvalidEvent
 from streams.core.fields import FieldMap
 from streams.core.outcome import DeadLetterReason
 from streams.core.strict_json import StrictJsonError, decode_strict
-from streams.core.times import MAX_MS, YEAR_2000_MS, to_ms
+from streams.core.times import CLOCK_TOLERANCE_MS, MAX_MS, YEAR_2000_MS, to_ms
 
 MAX_EVENT_BYTES = 256 * 1024
-CLOCK_TOLERANCE_MS = 5 * 60 * 1000
-"""How far an event's own clock may be ahead of its record's Kafka time."""
 
 Id = Annotated[str, Meta(min_length=1, max_length=512)]
 EventId = Annotated[str, Meta(min_length=1, max_length=128)]

@@ -12,6 +12,8 @@ YEAR_2000_MS = 946_684_800_000
 """2000-01-01T00:00:00Z: nothing of a shop's traffic is older."""
 MAX_MS = 253_402_300_799_999
 """9999-12-31T23:59:59.999Z: the last moment that RFC 3339 can write."""
+CLOCK_TOLERANCE_MS = 5 * 60 * 1000
+"""How far one clock may be ahead of another before it passes for wrong."""
 
 _MILLISECOND = timedelta(milliseconds=1)
 _SECOND = r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d"
@@ -34,6 +36,14 @@ def _second_ms(text: str) -> int:
 
 
 _NO_TIME = "neither RFC 3339 with an offset nor an integer of milliseconds"
+
+
+def arrived_ms(kafka_ms: int, now_ms: int) -> int:
+    """Return the Kafka time of a record that is read now; now, where that lies in the future.
+
+    A producer's clock that is wrong must not make a record count until some day to come.
+    """
+    return kafka_ms if kafka_ms <= now_ms + CLOCK_TOLERANCE_MS else now_ms
 
 
 def utc_text(ms: int) -> str:

@@ -5,21 +5,12 @@ as it has read up to that end. The end is the log's own: while another producer'
 open, the last stable offset lies below it, and what lies between can be read by nobody.
 """
 
-import time
 from collections import deque
 
 STEP_SECONDS = 0.1
 """Ends that are told within this of each other become one, which is the later one."""
 KEPT_ENDS = 1_000
 """So many of them are kept, 100 s or more; of more the oldest go."""
-
-
-def elapsed() -> float:
-    """Return the seconds of a clock that nobody sets, and that goes on while the machine sleeps."""
-    # Linux's monotonic clock stands still meanwhile: hours would look like nothing.
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
 
 
 class LogEnds:

@@ -15,9 +15,10 @@ from typing import Any
 import faust
 from faust.types import TP
 
+from streams.core.times import arrived_ms
 from streams.engine.chunks import Record
 from streams.engine.failure import SERVICE_LOG
-from streams.engine.freshness import elapsed
+from streams.wall_clock import ForwardTime, elapsed
 
 log = logging.getLogger("streams.engine")
 
@@ -31,7 +32,7 @@ Admit = Callable[[bytes], Row]
 """Returns the row as it is to be kept; raises ValueError for a malformed one."""
 
 OnRow = Callable[[int, bytes, Row | None, Row, int], None]
-"""Called with partition, key, the row until now, the new row, and its Kafka time in ms."""
+"""Called with partition, key, the row until now, the new row, and when it came (Kafka, in ms)."""
 
 
 class TopicTable(faust.Table):
@@ -45,8 +46,14 @@ class TopicTable(faust.Table):
         self.rows: dict[int, dict[bytes, Row]] = {}
         """Partition → key → row."""
         self.forgotten: dict[int, dict[bytes, int]] = {}
-        """Partition → key → Kafka time in ms of its newest tombstone."""
+        """Partition → key → when its newest tombstone came: its Kafka time, in ms.
+
+        One whose Kafka time lies in the future counts from when it was read here.
+        """
         self.malformed_keys: set[bytes] = set()
+        self.from_future = 0
+        """Rows and tombstones whose Kafka time lay in the future when they were read."""
+        self._time = ForwardTime()
         self.rows_applied = 0
         self.on_row: OnRow | None = None
         """Told of each good row as it is taken, at start, too."""
@@ -72,15 +79,18 @@ class TopicTable(faust.Table):
         """Apply rows and tombstones of one partition in log order."""
         rows = self.rows.setdefault(partition, {})
         forgotten = self.forgotten.setdefault(partition, {})
-        admit = self._admit
+        admit, now_ms = self._admit, self._time.now_ms()
         for record in records:
             key = record.key
             if key is None:
                 continue
             self.rows_applied += 1
+            came_ms = arrived_ms(record.timestamp, now_ms)
+            if came_ms != record.timestamp:
+                self._note_from_future(partition, record)
             if record.value is None:
                 rows.pop(key, None)
-                forgotten[key] = record.timestamp
+                forgotten[key] = came_ms
                 continue
             try:
                 row = admit(record.value)
@@ -89,7 +99,7 @@ class TopicTable(faust.Table):
                 self._note_malformed(key, partition, error)
                 continue
             if self.on_row is not None:
-                self.on_row(partition, key, rows.get(key), row, record.timestamp)
+                self.on_row(partition, key, rows.get(key), row, came_ms)
             rows[key] = row
 
     def drop(self, partition: int) -> None:
@@ -99,6 +109,19 @@ class TopicTable(faust.Table):
 
     def __len__(self) -> int:
         return sum(map(len, self.rows.values()))
+
+    def _note_from_future(self, partition: int, record: Record) -> None:
+        self.from_future += 1
+        if self.from_future == 1:
+            log.warning(
+                "%s partition %d offset %d has a Kafka time in the future (%d ms since the epoch) "
+                "and counts from now on; set the clock of who wrote it right. More of them are "
+                "only counted",
+                self._topic_name,
+                partition,
+                record.offset,
+                record.timestamp,
+            )
 
     def _note_malformed(self, key: bytes, partition: int, error: ValueError) -> None:
         if key not in self.malformed_keys:

@@ -250,6 +250,18 @@ def test_a_forgotten_visitors_events_are_judged_afresh() -> None:
     assert fates(made, again._replace(offset=2)) == ["duplicate"]
 
 
+def test_an_event_from_the_future_is_no_newer_than_a_word_of_today() -> None:
+    """Else it would be sent although its visitor was forgotten; sinks, too, are told that time."""
+    made = stage()
+    ahead = NOW_MS + 24 * 3_600_000
+    (record,) = enriched(made, click(0)._replace(timestamp=ahead))[1].records
+    told_ms = int(record[-1]["source-time"])
+    assert NOW_MS <= told_ms < NOW_MS + 10_000
+    made.users.forgotten[2] = {b"anna": NOW_MS + 60_000}
+    assert fates(made, click(1)._replace(timestamp=ahead)) == ["no_consent"]
+    assert made.tally.notes["future_kafka_time"] == 2
+
+
 def test_with_0_minutes_nothing_is_a_duplicate() -> None:
     """And nothing is remembered."""
     made = stage(minutes=0)

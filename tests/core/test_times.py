@@ -2,7 +2,7 @@
 
 import pytest
 
-from streams.core.times import MAX_MS, YEAR_2000_MS, to_ms, utc_text
+from streams.core.times import MAX_MS, YEAR_2000_MS, arrived_ms, to_ms, utc_text
 
 
 @pytest.mark.parametrize(
@@ -75,3 +75,14 @@ def test_an_integer_is_milliseconds_already() -> None:
     assert to_ms(1_795_168_800_007) == 1_795_168_800_007
     with pytest.raises(ValueError, match="RFC 3339"):
         to_ms(True)
+
+
+@pytest.mark.parametrize(
+    ("kafka_ms", "came_ms"),
+    [(0, 0), (10**12 + 300_000, 10**12 + 300_000), (10**12 + 300_001, 10**12)],
+)
+def test_a_kafka_time_more_than_5_minutes_ahead_is_when_the_record_came(
+    kafka_ms: int, came_ms: int
+) -> None:
+    """Clocks differ a little; days are a mistake."""
+    assert arrived_ms(kafka_ms, 10**12) == came_ms

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.engine.fetcher import Fetcher
-from streams.engine.freshness import LogEnds, elapsed
+from streams.engine.freshness import LogEnds
 
 
 def ends(*told: tuple[float, int, int]) -> LogEnds:
@@ -81,14 +81,6 @@ def test_nothing_is_ever_known_that_was_not_read(
             assert max(at for asked, at in told if asked <= known) <= position
     if made.known_at(end) is None:
         assert max(positions, default=0) >= end
-
-
-def test_the_clock_only_grows_and_is_not_the_time_of_day(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever somebody sets."""
-    monkeypatch.setattr("time.time", lambda: 0.0)
-    monkeypatch.setattr("time.time_ns", lambda: 0)
-    first, second = elapsed(), elapsed()
-    assert 0.0 < first <= second
 
 
 TP = TopicPartition("shop.users", 0)

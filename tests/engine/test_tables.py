@@ -1,6 +1,7 @@
 """Tables that are their topics: what rows, tombstones and malformed rows leave behind."""
 
 import logging
+import math
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -8,6 +9,10 @@ import pytest
 from faust.types import TP
 
 from streams.engine.tables import MALFORMED, GlobalTopicTable, Recovery, TopicTable
+from streams.wall_clock import ForwardTime
+
+NOW_MS = 1_800_000_000_000
+HOUR_MS = 3_600_000
 
 
 class Row(NamedTuple):
@@ -31,7 +36,7 @@ def table(kind: type[TopicTable]) -> Any:
     made: Any = object.__new__(kind)
     made._topic_name, made._admit = "shop.users", admit
     made.rows, made.forgotten, made.malformed_keys, made.rows_applied = {}, {}, set(), 0
-    made.on_row = None
+    made.on_row, made.from_future, made._time = None, 0, ForwardTime(lambda: NOW_MS)
     if kind is GlobalTopicTable:
         made.by_key, made._on_change = {}, None
     return made
@@ -45,6 +50,35 @@ def test_the_last_row_of_a_key_counts_and_a_tombstone_removes_it() -> None:
     assert users.rows == {3: {b"a": b"2"}}
     assert users.forgotten == {3: {b"b": 5_000}}
     assert len(users) == 1
+
+
+def test_a_tombstone_from_the_future_counts_from_when_it_was_read(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A day ahead its visitor would be silent for a day; it is said once and counted."""
+    users = table(TopicTable)
+    users._time = ForwardTime(lambda: NOW_MS, lambda: 0.0)
+    told: list[int] = []
+    users.on_row = lambda *row: told.append(row[-1])
+    with caplog.at_level(logging.WARNING, "streams.engine"):
+        users.apply(0, [Row(0, b"a", None, NOW_MS + 24 * HOUR_MS), Row(1, b"b", None, NOW_MS + 1)])
+        users.apply(0, [Row(2, b"a", b"1", NOW_MS + HOUR_MS), Row(3, b"a", b"1", NOW_MS - 1)])
+    assert users.forgotten == {0: {b"a": NOW_MS, b"b": NOW_MS + 1}}
+    assert told == [NOW_MS, NOW_MS - 1]
+    assert users.from_future == 2
+    (said,) = caplog.messages
+    assert said.startswith("shop.users partition 0 offset 0 has a Kafka time in the future")
+
+
+def test_a_clock_that_is_set_back_makes_no_tombstone_older() -> None:
+    """What was written between its time and that of the tombstone would be sent after all."""
+    users = table(TopicTable)
+    wall_ms = NOW_MS
+    users._time = ForwardTime(lambda: wall_ms, lambda: 0.0)
+    users.apply(0, [Row(0, b"a", b"1")])
+    wall_ms -= HOUR_MS
+    users.apply(0, [Row(1, b"a", None, NOW_MS)])
+    assert users.forgotten == {0: {b"a": NOW_MS}}
 
 
 def test_a_malformed_row_stands_until_a_good_one_or_a_tombstone_comes(
@@ -173,3 +207,27 @@ def test_the_remaining_time_is_that_of_the_pace_so_far() -> None:
     assert recovery.remaining_seconds(40.0) is None
     fake.active_offsets[TABLE] = 749
     assert recovery.remaining_seconds(44.0) == 4.0
+
+
+def test_how_old_what_is_known_is_depends_on_no_time_of_day(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Set back by an hour, it would make rows of an hour ago look fresh."""
+    now = 100.0
+    _, _, seen = recovering(9)
+    seen._clock = lambda: now
+    assert seen.delay_seconds(TABLE) == math.inf
+    seen.note_current({TABLE: 99.0}, ())
+    now = 160.0
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    assert seen.delay_seconds(TABLE) == 61.0
+    seen.forget(TABLE)
+    assert seen.delay_seconds(TABLE) == math.inf
+
+
+def test_rows_that_were_passed_over_are_not_known() -> None:
+    """Fetched before recovery has taken the partition up: a seek brings them back."""
+    _, fake, seen = recovering(9)
+    fake.active_tps = set()
+    seen.note_current({TABLE: 1e12}, ())
+    assert seen.delay_seconds(TABLE) == math.inf
