@@ -33,7 +33,7 @@ from streams.core.times import arrived_ms, utc_text
 from streams.core.topics import Topics
 from streams.delivery.receipts import SkipReceipts
 from streams.engine.app import Stage, StageApp
-from streams.engine.chunks import Records
+from streams.engine.chunks import ChunkMessage, Records
 from streams.engine.expired import ALL, Expired, total_by_topic
 from streams.engine.failure import leave
 from streams.engine.outputs import Delivery, Outputs
@@ -186,7 +186,8 @@ class EnrichStage(Stage):
     async def _run(self, stream: Any) -> None:
         try:
             async for event in stream.noack().events():
-                await self._room.acquire()
+                if not await self._has_room_for(event.message):
+                    continue  # revoked meanwhile: the next owner starts from the commit
                 tp = event.message.tp
                 chunk = EnrichedChunk(self.app.new_outputs(), self.app.new_outputs())
                 self.enrich_chunk(tp, event.value, chunk)
@@ -200,6 +201,20 @@ class EnrichStage(Stage):
             raise
         except Exception as error:
             leave(f"enriching stopped: {error!r}", cause=error)
+
+    async def _has_room_for(self, chunk: ChunkMessage) -> bool:
+        """Take room for a chunk; return False, with none taken, where it is not ours any more.
+
+        Its visitors' rows go with its partition: without them nobody would have said yes.
+        """
+        is_ours = self.app.consumer.is_in_hand
+        if not is_ours(chunk):
+            return False
+        await self._room.acquire()
+        if is_ours(chunk):
+            return True
+        self._room.release()
+        return False
 
     async def _finish(
         self,

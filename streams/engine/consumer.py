@@ -209,6 +209,11 @@ class Consumer(driver.Consumer):
         self._work.set()
         return True
 
+    def is_in_hand(self, chunk: ChunkMessage) -> bool:
+        """Return whether a chunk is still to be worked on here: no rebalance has taken it away."""
+        ledger = self.ledgers.get(chunk.tp)
+        return ledger is not None and chunk in ledger
+
     def settle_below(self, tp: TP, offset: int) -> None:
         """Note that every record of a partition below this offset is settled."""
         ledger = self.ledgers.get(tp)

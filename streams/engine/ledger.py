@@ -32,6 +32,10 @@ class Ledger:
         self._advance()
         return len(self._chunks)
 
+    def __contains__(self, chunk: object) -> bool:
+        """Return whether this very chunk is handed out and not settled."""
+        return any(each is chunk for each in self._chunks)
+
     def hand_out(self, chunk: HandedOut) -> None:
         """Note a chunk before anybody else sees it."""
         self._chunks.append(chunk)

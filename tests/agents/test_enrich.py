@@ -1,15 +1,21 @@
 """One chunk of raw records: what is passed on, and what is closed first."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+import pytest
 from faust.types import TP
 from pydantic import SecretStr
 
 from streams.agents.enrich import EnrichedChunk, EnrichStage
 from streams.core.enrich import Enricher
 from streams.core.topics import Topics
+from streams.engine.chunks import ChunkMessage
+from streams.engine.consumer import Consumer
+from streams.engine.ledger import Ledger
 from streams.engine.tables import MALFORMED
 from streams.vendors import VENDORS, plan_for
 from streams.vendors.miso import MisoSettings
@@ -25,6 +31,7 @@ class Raw(NamedTuple):
     key: bytes | None
     value: bytes | None
     timestamp: int = NOW_MS
+    timestamp_type: int = 0
 
 
 class FakeOutputs:
@@ -268,3 +275,90 @@ def test_with_0_minutes_nothing_is_a_duplicate() -> None:
     twice = {"event_id": "same"}
     assert fates(made, click(0, **twice), click(1, **twice)) == ["sent", "sent"]
     assert made._recent._passed_on == {}
+
+
+class Stream:
+    """An agent's stream of one chunk."""
+
+    def __init__(self, message: Any) -> None:
+        self._message = message
+
+    def noack(self) -> "Stream":
+        """As Faust has it."""
+        return self
+
+    async def events(self) -> AsyncIterator[Any]:
+        """Yield it."""
+        yield SimpleNamespace(message=self._message, value=self._message.value, ack=lambda: None)
+
+
+class InHand:
+    """The stage with one chunk in hand, and no room for it yet."""
+
+    def __init__(self) -> None:
+        self.stage = stage()
+        self.stage._room = asyncio.Semaphore(0)
+        self.enriched: list[TP] = []
+        self.stage.enrich_chunk = lambda tp, *_: self.enriched.append(tp)
+        self.consumer: Any = object.__new__(Consumer)
+        self.chunk = ChunkMessage(CLICKS, [click(0)], 1)  # type: ignore[list-item]
+        self.consumer.ledgers = {CLICKS: Ledger()}
+        self.consumer.ledgers[CLICKS].hand_out(self.chunk)
+        self.stage.app = SimpleNamespace(consumer=self.consumer, new_outputs=NothingToSend)
+
+    async def run(self) -> None:
+        """Let the agent come as far as it comes without room, which there is then."""
+        agent = asyncio.ensure_future(self.stage._run(Stream(self.chunk)))
+        await asyncio.wait({agent}, timeout=0)
+        assert self.enriched == []
+        self.between()
+        self.stage._room.release()
+        await agent
+        await self.stage.settle(1)
+
+    def between(self) -> None:
+        """What happens while it waits."""
+
+
+class NothingToSend:
+    """Outputs without any."""
+
+    async def send(self) -> "NothingToSend":
+        """Send nothing."""
+        return self
+
+    async def acknowledged(self) -> None:
+        """At once."""
+
+
+async def test_a_chunk_is_enriched_once_there_is_room() -> None:
+    """As long as it is in hand; its room is given back."""
+    seen = InHand()
+    await seen.run()
+    assert seen.enriched == [CLICKS]
+    assert seen.stage._room._value == 1
+
+
+@pytest.mark.parametrize("is_assigned_again", [False, True])
+async def test_a_chunk_whose_partition_went_while_it_waited_for_room_leaves_nothing(
+    is_assigned_again: bool,
+) -> None:
+    """Its visitors' rows are gone: without them it would be skipped as if nobody had said yes."""
+    seen = InHand()
+
+    def rebalance() -> None:
+        seen.consumer.ledgers = {CLICKS: Ledger()} if is_assigned_again else {}
+
+    seen.between = rebalance  # type: ignore[method-assign]
+    await seen.run()
+    assert seen.enriched == []
+    assert seen.stage._room._value == 1
+
+
+async def test_a_chunk_whose_partition_has_gone_before_waits_for_no_room() -> None:
+    """Others need it."""
+    seen = InHand()
+    seen.consumer.ledgers = {}
+    await seen.run()
+    assert seen.enriched == []
+    assert seen.stage._room._value == 1
