@@ -110,7 +110,10 @@ class EnrichStage(Stage):
         """Declare the tables and the agents of this stage."""
         self.app = app
         self.users = app.topic_table(
-            "users", topic=self._topics.users, admit=admit_user(keep_email=keep_email)
+            "users",
+            topic=self._topics.users,
+            admit=admit_user(keep_email=keep_email),
+            malformed_row="says no to every vendor",
         )
         self.products = app.global_topic_table(
             "products",

@@ -14,7 +14,7 @@ from streams.agents.intake import Intake
 from streams.agents.keeper import Keeper
 from streams.agents.run_stops import RunStops, WriteStop
 from streams.agents.tally import Tally
-from streams.core.control import Will, decode_will
+from streams.core.control import UnreadableWill, Will, decode_will
 from streams.core.topics import Topics
 from streams.delivery.courier import Courier
 from streams.delivery.progress import Metadata, Progress, Recalled, read_metadata
@@ -84,7 +84,10 @@ class SinkStage(Stage):
         self.app = app
         self.courier = courier
         self.users = app.topic_table(
-            "users", topic=self._topics.users, admit=admit_word(self._vendor.key)
+            "users",
+            topic=self._topics.users,
+            admit=admit_word(self._vendor.key),
+            malformed_row="says no to every vendor",
         )
         self.guard.users = self.users
         self.guard.delay_seconds = self._users_delay
@@ -93,6 +96,7 @@ class SinkStage(Stage):
             topic=self._topics.control,
             partitions=1,
             admit=decode_will,
+            malformed_row="pauses its vendor",
             on_change=self._look_at_control,
         )
 
@@ -202,7 +206,9 @@ class SinkStage(Stage):
 
     def _look_at_control(self) -> None:
         will = self.control.by_key.get(self._vendor.key.encode(), Will())
-        if will is not MALFORMED and will != self._will:
+        if will is MALFORMED:
+            will = UnreadableWill.after(self._will)
+        if will != self._will:
             self._will = will
             self.on_will(will)
 

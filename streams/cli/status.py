@@ -112,12 +112,18 @@ def asleep(board: "StatusBoard", now_ms: int, wills: "Mapping[str, Will]") -> li
     awake = {w.snapshot.stage for w in board.workers(now_ms) if not w.is_stale}
     return [
         plain(
-            f"{vendor}: paused since {will.at}, and no worker of it runs. Resume with: "
+            f"{vendor}: {_paused(will)}, and no worker of it runs. Resume with: "
             f"streams resume {vendor}"
         )
         for vendor, will in sorted(wills.items())
         if will.paused and vendor not in awake
     ]
+
+
+def _paused(will: "Will") -> str:
+    if will.is_unreadable:
+        return "its newest control record cannot be read, which counts as a pause"
+    return f"paused since {will.at}"
 
 
 def status_view(board: "StatusBoard", now_ms: int) -> "Group":

@@ -1,5 +1,7 @@
 """The operator's will about one vendor: the value of a ``streams.control`` record (contract §1)."""
 
+from typing import Any, ClassVar
+
 import msgspec
 
 
@@ -13,6 +15,29 @@ class Will(msgspec.Struct, frozen=True, omit_defaults=True):
     """When somebody last resumed the vendor; it ends a parking that no probe can end."""
     stopped_runs: tuple[str, ...] = ()
     """Run ids whose waiting redeliveries are passed over."""
+
+    is_unreadable: ClassVar[bool] = False
+    """The vendor's newest record says something, and nobody can read what."""
+
+    def changed(self, **changes: Any) -> "Will":
+        """Return this will with changes, as one that can be written and read."""
+        return Will(**(msgspec.structs.asdict(self) | changes))
+
+
+class UnreadableWill(Will, frozen=True):
+    """What counts as said by a record that cannot be read: paused, and else what was said before.
+
+    It may have been a pause, and the one before it may be compacted away, so that a worker that
+    starts now could not know of it. Events that wait are not lost; those that are sent against the
+    operator's will cannot be called back. And all workers must do the same, whenever they started.
+    """
+
+    is_unreadable: ClassVar[bool] = True
+
+    @classmethod
+    def after(cls, before: Will) -> "UnreadableWill":
+        """Return what counts behind this will."""
+        return cls(True, "", before.resumed_at, before.stopped_runs)
 
 
 _DECODER = msgspec.json.Decoder(Will)

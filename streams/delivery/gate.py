@@ -49,6 +49,8 @@ class Gate:
     """What the vendor's answers have made of it."""
     _pause: Condition | None = None
     """What an operator wants of it; None: nothing."""
+    _is_unreadable: bool = False
+    """What an operator wants cannot be read."""
     _resumed_at: str | None = None
     _failing_since: float | None = None
     _closed_until: float = 0.0
@@ -98,12 +100,13 @@ class Gate:
         A resume that is newer than the last one also ends a parking that no probe can end, and
         has a parked vendor asked at once; one real request then goes first.
         """
-        if will.paused and self._pause is None:
+        if will.paused and (self._pause is None or will.is_unreadable != self._is_unreadable):
             self._pause = self._paused(will, now, wall_ms)
         elif not will.paused and self._pause is not None:
             self._pause = None
             # Nobody asked the vendor meanwhile: the silence of before says nothing any more.
             self._failing_since = None
+        self._is_unreadable = will.is_unreadable
         if will.resumed_at != self._resumed_at:
             self._resumed_at = will.resumed_at
             if not will.paused and self._own.state == "parked":
@@ -226,6 +229,14 @@ class Gate:
         self._probe_at = now
 
     def _paused(self, will: Will, now: float, wall_ms: int) -> Condition:
+        if will.is_unreadable:
+            return Condition(
+                "paused",
+                now,
+                f"The newest record about {self.name} on the control topic cannot be read, so "
+                "it counts as a pause; events wait, nothing is lost.",
+                f"Write a good one with `streams pause {self.key}` or `streams resume {self.key}`.",
+            )
         at_ms, when = wall_ms, "a time that nobody noted"
         with suppress(ValueError):
             at_ms = to_ms(will.at)

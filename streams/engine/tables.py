@@ -40,8 +40,18 @@ class TopicTable(faust.Table):
 
     logger = SERVICE_LOG
 
-    def __init__(self, app: Any, *, topic: str, admit: Admit, **options: Any) -> None:
+    def __init__(
+        self,
+        app: Any,
+        *,
+        topic: str,
+        admit: Admit,
+        malformed_row: str = "counts as none",
+        **options: Any,
+    ) -> None:
+        """``malformed_row`` says what becomes of one that ``admit`` refuses."""
         self._topic_name = topic
+        self._malformed_row = malformed_row
         self._admit = admit
         self.rows: dict[int, dict[bytes, Row]] = {}
         """Partition → key → row."""
@@ -127,10 +137,10 @@ class TopicTable(faust.Table):
         if key not in self.malformed_keys:
             self.malformed_keys.add(key)
             log.warning(
-                "a row of %s (partition %d) is malformed and counts as none until a good one "
-                "comes: %s",
+                "a row of %s (partition %d) is malformed and %s until a good one comes: %s",
                 self._topic_name,
                 partition,
+                self._malformed_row,
                 error,
             )
 

@@ -11,10 +11,9 @@ from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
-from msgspec.structs import replace
 
 from streams import wall_clock
-from streams.core.control import Will, decode_will, encode_will
+from streams.core.control import UnreadableWill, Will, decode_will, encode_will
 from streams.core.errors import SettingsError, SetupError
 from streams.engine.connection import client_options
 from streams.operations.logs.reader import LogReader, connect
@@ -69,7 +68,7 @@ async def stop_run(settings: Settings, vendor: str, run_id: str) -> Will:
             return will
         runs = (*will.stopped_runs, run_id)[-STOPPED_RUNS_KEPT:]
         # "at" stays: it says since when the vendor is paused.
-        return replace(will, stopped_runs=runs, at=will.at or wall_clock.now_text())
+        return will.changed(stopped_runs=runs, at=will.at or wall_clock.now_text())
 
     return await _change(settings, vendor, stopped)
 
@@ -81,12 +80,14 @@ async def publish_will(producer: AIOKafkaProducer, topic: str, vendor: str, will
 
 
 def _paused_at(will: Will) -> Will:
-    return will if will.paused else replace(will, paused=True, at=wall_clock.now_text())
+    if will.paused and not will.is_unreadable:
+        return will
+    return will.changed(paused=True, at=wall_clock.now_text())
 
 
 def _resumed_at(will: Will) -> Will:
     now = wall_clock.now_text()
-    return replace(will, paused=False, at=now, resumed_at=now)
+    return will.changed(paused=False, at=now, resumed_at=now)
 
 
 async def _change(settings: Settings, vendor: str, change: Change) -> Will:
@@ -166,8 +167,14 @@ class _Said:
                 try:
                     will = decode_will(record.value)
                 except ValueError as error:
-                    log.warning("%s offset %d is no will: %s", self._tp.topic, record.offset, error)
-                    continue
+                    log.warning(
+                        "%s offset %d cannot be read, so %s counts as paused: %s",
+                        self._tp.topic,
+                        record.offset,
+                        vendor,
+                        error,
+                    )
+                    will = UnreadableWill.after(self.wills.get(vendor, Will()))
                 self.wills[vendor] = will
                 news.append(_New(record.offset, vendor, will))
         self._next = max(self._next, ends[self._tp])

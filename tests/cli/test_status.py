@@ -3,7 +3,7 @@
 import json
 
 from streams.cli.status import asleep, status_json
-from streams.core.control import Will
+from streams.core.control import UnreadableWill, Will
 from streams.core.snapshot import VendorStatus
 from tests.operations.test_status import NOW, board_of, snapshot
 
@@ -46,3 +46,8 @@ def test_a_paused_vendor_without_a_worker_is_named() -> None:
         f"\\x1b[2J: {said} streams resume \\x1b[2J",
         f"voyado: {said} streams resume voyado",
     ]
+    (unreadable,) = asleep(board, NOW, {"voyado": UnreadableWill.after(Will())})
+    assert unreadable == (
+        "voyado: its newest control record cannot be read, which counts as a pause, and no worker "
+        "of it runs. Resume with: streams resume voyado"
+    )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from streams.core.control import Will, decode_will, encode_will
+from streams.core.control import UnreadableWill, Will, decode_will, encode_will
 
 
 def test_a_will_survives_its_way_through_the_topic() -> None:
@@ -32,3 +32,15 @@ def test_what_is_no_will_is_refused(value: bytes) -> None:
     """The reader decides what to do then; nothing is guessed."""
     with pytest.raises(ValueError, match=r".+"):
         decode_will(value)
+
+
+def test_a_record_that_cannot_be_read_counts_as_a_pause_and_changes_nothing_else() -> None:
+    """What a worker that starts now would not know otherwise; it is never written as such."""
+    before = Will(at="2026-11-21T10:00:00.000Z", resumed_at="hour 1", stopped_runs=("r-1",))
+    will = UnreadableWill.after(before)
+    assert (will.paused, will.resumed_at, will.stopped_runs) == (True, "hour 1", ("r-1",))
+    assert will.is_unreadable
+    assert will != Will(paused=True, resumed_at="hour 1", stopped_runs=("r-1",))
+    resumed = will.changed(paused=False, at="hour 2")
+    assert resumed == Will(at="hour 2", resumed_at="hour 1", stopped_runs=("r-1",))
+    assert not resumed.is_unreadable

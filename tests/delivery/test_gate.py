@@ -1,6 +1,6 @@
 """The gate: which state a vendor is in, and when something may be sent."""
 
-from streams.core.control import Will
+from streams.core.control import UnreadableWill, Will
 from streams.core.outcome import Fate, Verdict
 from streams.delivery.gate import Gate
 
@@ -278,3 +278,22 @@ def test_a_trial_that_was_cut_off_by_a_pause_may_begin_again() -> None:
     seen.nothing_sent()
     seen.obey(Will(), 113.0, AT_10_02_40)
     assert seen.may_send(113.0)
+
+
+def test_a_will_that_cannot_be_read_shuts_the_gate_and_says_what_to_do() -> None:
+    """Also where it was paused before: the reason is another one, until somebody says anew."""
+    unreadable = UnreadableWill.after(PAUSED)
+    for before in (Will(), PAUSED):
+        seen = gate()
+        seen.obey(before, 110.0, AT_10_02_40)
+        seen.obey(unreadable, 120.0, AT_10_02_40)
+        assert (seen.state, seen.may_send(1e9), seen.is_shut(1e9)) == ("paused", False, True)
+        assert seen.reason == (
+            "The newest record about Test on the control topic cannot be read, so it counts as a "
+            "pause; events wait, nothing is lost."
+        )
+        assert seen.advice == "Write a good one with `streams pause test` or `streams resume test`."
+        seen.obey(PAUSED, 130.0, AT_10_02_40)
+        assert seen.reason.startswith("Paused by an operator since 2026-11-21 10:02 UTC")
+        seen.obey(RESUMED, 140.0, AT_10_02_40)
+        assert seen.may_send(140.0)

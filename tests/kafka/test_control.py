@@ -15,7 +15,7 @@ from streams.cli import main
 from streams.core.control import Will, encode_will
 from streams.core.errors import SettingsError, SetupError
 from streams.operations import control
-from streams.operations.control import publish_will, read_wills, set_paused, stop_run
+from streams.operations.control import _producer, publish_will, read_wills, set_paused, stop_run
 from streams.operations.status.status import read_status, stages
 from streams.operations.topics import create_topics
 from streams.settings import KafkaSettings, Settings
@@ -75,6 +75,17 @@ async def test_a_will_is_changed_in_part_and_nobody_elses_word_is_lost(
     assert resumed == Will(at=resumed.at, resumed_at=resumed.at, stopped_runs=(RUN,))
     wills = await read_wills(settings)
     assert (wills["miso"], wills["voyado"].paused) == (resumed, True)
+
+    # A record that nobody can read counts as a pause, which either command makes a good one.
+    async with _producer(settings) as producer:
+        await producer.send_and_wait(settings.topics.control, b"{", b"miso")
+        unreadable = (await read_wills(settings))["miso"]
+        assert (unreadable.is_unreadable, unreadable.paused) == (True, True)
+        assert (await set_paused(settings, "miso", paused=True)).stopped_runs == (RUN,)
+        assert not (await read_wills(settings))["miso"].is_unreadable
+        await producer.send_and_wait(settings.topics.control, b"{", b"miso")
+        await set_paused(settings, "miso", paused=False)
+        assert not (await read_wills(settings))["miso"].paused
 
     # A worker stops a run between our reading and our writing; then somebody resumes after it.
     ours = publish_will
@@ -144,6 +155,19 @@ async def test_a_paused_vendor_gets_nothing_from_any_worker_until_it_is_resumed(
             return [v["state"] for v in vendors] == ["paused", "paused"]
 
         await pipeline.until(both_say_so)
+        # What cannot be read stays a pause, also for one that starts behind it.
+        await pipeline.send(("streams.control", b"miso", b"paused?"))
+        first.kill()
+        first = await pipeline.worker("miso", "--slot", "0")
+
+        async def both_cannot_read_it() -> bool:
+            reasons = [(await pipeline.status(w))["vendor"]["reason"] for w in (first, second)]
+            return all("on the control topic cannot be read" in reason for reason in reasons)
+
+        await pipeline.until(both_cannot_read_it)
+        await pipeline.until(both_say_so)
+        assert "is malformed and pauses its vendor until a good one comes" in first.output()
+        assert await asyncio.to_thread(main, ["pause", "miso"]) == 0
 
         async def lag_is_shown() -> bool:
             found = [await pipeline.status(w) for w in (first, second)]
@@ -152,6 +176,11 @@ async def test_a_paused_vendor_gets_nothing_from_any_worker_until_it_is_resumed(
 
         await pipeline.until(lag_is_shown)
         assert (requests, len(pipeline.stored())) == ([], 30)
+
+        async def pause_is_read() -> bool:
+            return (await stage_state(pipeline))[2].startswith("Paused by an operator since 2")
+
+        await pipeline.until(pause_is_read)
         workers, state, reason = await stage_state(pipeline)
         assert (workers, state) == (2, "paused")
         assert reason.startswith("Paused by an operator since 2")
