@@ -122,8 +122,7 @@ class SinkStage(Stage):
 
     async def on_start_positions(self, positions: Mapping[TP, StartPosition]) -> None:
         """Recall from metadata and receipts what was settled above each committed offset."""
-        for partition in {tp.partition for tp in positions}:
-            await self.courier.close_partition(partition)
+        await self.courier.close_partitions({tp.partition for tp in positions})
         await self.keeper.flushed()
         known = {tp: _read(tp, start.metadata) for tp, start in positions.items()}
         async with reader(self.app.options.client_options) as consumer:

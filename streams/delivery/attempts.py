@@ -97,7 +97,6 @@ class Attempts:
         """Lead the conversation, as soon as the guard knows what it judges by."""
         while not self._guard.is_current(strand.partition):
             if strand.closed or self._line.is_quiet:
-                self._line.gate.nothing_sent()
                 return Talk(None, 0)
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
         return await self._line.converse(batch, strand.lane, lambda: strand.closed)

@@ -7,7 +7,7 @@ One module, though a long one: which strand goes next depends on everything that
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from streams.core.batching import Batcher
@@ -146,11 +146,16 @@ class Courier:
             strand.closed = True
             self._cancel_timer(strand)
 
-    async def close_partition(self, partition: int) -> None:
-        """Leave a partition and wait for the requests that are under way."""
-        self.leave_partition(partition)
-        if requests := self._by_partition.get(partition):
-            _, hanging = await asyncio.wait(set(requests), timeout=CLOSE_SECONDS)
+    async def close_partitions(self, partitions: Collection[int]) -> None:
+        """Leave partitions and wait, for all of them together, for the requests in flight.
+
+        What is not answered in time is given up and counts as unanswered.
+        """
+        for partition in partitions:
+            self.leave_partition(partition)
+        in_flight = [self._by_partition.get(partition, set()) for partition in partitions]
+        if requests := set[asyncio.Task[None]]().union(*in_flight):
+            _, hanging = await asyncio.wait(requests, timeout=CLOSE_SECONDS)
             for request in hanging:
                 request.cancel()
             if hanging:
@@ -221,16 +226,17 @@ class Courier:
             self._set_timer(strand, now)
             return False
         self._cancel_timer(strand)
-        self.line.gate.started()
+        request = self.line.gate.started()
         self._redeliveries_under_way += strand.is_redelivery
         task = asyncio.ensure_future(self._attempts.make(strand, batch))
         self._requests.add(task)
         self._by_partition.setdefault(strand.partition, set()).add(task)
         self._begun_at[strand.partition] = now
-        task.add_done_callback(lambda done: self._ended(done, strand))
+        task.add_done_callback(lambda done: self._ended(done, strand, request))
         return True
 
-    def _ended(self, task: asyncio.Task[None], strand: Strand) -> None:
+    def _ended(self, task: asyncio.Task[None], strand: Strand, request: int) -> None:
+        self.line.gate.ended(request)
         self._requests.discard(task)
         self._by_partition[strand.partition].discard(task)
         self._redeliveries_under_way -= strand.is_redelivery

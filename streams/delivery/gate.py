@@ -56,7 +56,10 @@ class Gate:
     _closed_until: float = 0.0
     _probe_at: float = 0.0
     _trial: bool = False
-    _trial_under_way: bool = False
+    """One real event goes first."""
+    _trial_in_flight: int | None = None
+    """The number of the request that is the trial, until it has ended or the gate is parked."""
+    _requests: int = 0
     _refused: deque[bool] = field(default_factory=lambda: deque(maxlen=LAST_ANSWERS))
     _for_good: bool = False
     """Parked until somebody acts: no probe can tell that the mapping is right again."""
@@ -117,7 +120,7 @@ class Gate:
         if self._pause is not None:
             return False
         if self._own.state == "parked":
-            return self._trial and not self._trial_under_way
+            return self._trial and self._trial_in_flight is None
         return now >= self._closed_until
 
     def is_shut(self, now: float) -> bool:
@@ -128,14 +131,20 @@ class Gate:
             return not self._trial
         return now < self._closed_until
 
-    def nothing_sent(self) -> None:
-        """Note that what was started came to no verdict: it has tried nothing."""
-        self._trial_under_way = False
+    def started(self) -> int:
+        """Note that a request begins; return the number under which it is to be ``ended``."""
+        self._requests += 1
+        if self._trial and self._trial_in_flight is None:
+            self._trial_in_flight = self._requests
+        return self._requests
 
-    def started(self) -> None:
-        """Note that a request goes out."""
-        if self._trial:
-            self._trial_under_way = True
+    def ended(self, request: int) -> None:
+        """Note that a request has ended, with or without a verdict, cancelled or not.
+
+        A trial that ends without one has tried nothing: the next request is the trial.
+        """
+        if request == self._trial_in_flight:
+            self._trial_in_flight = None
 
     def opens_at(self) -> float | None:
         """Return when the gate opens by itself; None where only an answer or an operator does."""
@@ -152,7 +161,7 @@ class Gate:
         self._refused.extend([False] * accepted + [True] * refused)
         answers, bad = len(self._refused), sum(self._refused)
         if refused and answers >= LEAST_ANSWERS and 2 * bad > answers and not self._for_good:
-            self._for_good, self._trial = True, False
+            self._for_good, self._trial, self._trial_in_flight = True, False, None
             reason = f"{self.name} refused {bad} of the last {answers} events."
             advice = (
                 "Look at `streams dead-letters list`: that many point to the mapping, the product "
@@ -162,7 +171,6 @@ class Gate:
 
     def on_verdict(self, verdict: Verdict, now: float) -> None:
         """Take a real request's verdict."""
-        self._trial_under_way = False
         if self._for_good:
             return
         match verdict.fate:
@@ -204,7 +212,7 @@ class Gate:
             self._become("degraded", verdict.detail, "Nothing: it is tried again by itself.", now)
 
     def _park(self, reason: str, now: float, fate: Fate = Fate.MISCONFIGURED) -> None:
-        self._trial = False
+        self._trial, self._trial_in_flight = False, None
         self._probe_at = now + PROBE_SECONDS
         self._become("parked", reason, self._advice(fate), now)
 

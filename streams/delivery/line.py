@@ -110,10 +110,8 @@ class Line:
         """
         items = batch.positions
         if is_left():
-            self.gate.nothing_sent()
             return Talk(None, 0)
         if stopped := self._guard.stopped(items):
-            self.gate.nothing_sent()
             return Talk(None, 0, stopped)
         parcel = Parcel(
             batch.payloads,
@@ -137,9 +135,7 @@ class Line:
             talk.close()
         except StopIteration as end:
             verdict = end.value
-        if not sent or verdict is None:
-            self.gate.nothing_sent()
-        else:
+        if sent and verdict is not None:
             self._tell_gate(verdict)
         return Talk(verdict, sent, stopped)
 

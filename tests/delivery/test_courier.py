@@ -52,9 +52,11 @@ class FakeVendor:
         seen = Request(loop.time(), ids)
         number = len(self.requests)
         self.requests.append(seen)
-        await asyncio.sleep(self.seconds)
+        try:
+            await asyncio.sleep(self.seconds)
+        finally:
+            seen.ended = loop.time()
         self._verdicts[str(number)] = self.judge(seen, number)
-        seen.ended = loop.time()
         return HttpAnswer(200, {"number": str(number)}, b"")
 
     def classify(self, answer: HttpAnswer, _count: int) -> Verdict:
@@ -261,7 +263,7 @@ def test_a_closed_strand_is_not_sent() -> None:
         add(made, "other", partition=1)
         await asyncio.sleep(0)
         assert made.under_way == 1
-        await made.close_partition(0)
+        await made.close_partitions([0])
         assert made.under_way == 0
         assert desk.accepted_ids == ["e0", "e1", "e2"]
         await until(lambda: "other" in desk.accepted_ids)
@@ -279,7 +281,7 @@ def test_a_closed_partition_drops_what_was_to_be_repeated() -> None:
         made = courier(fake, desk)
         add(made, *IDS)
         await until(lambda: len(fake.requests) == 3)
-        await made.close_partition(0)
+        await made.close_partitions([0])
         asked = len(fake.requests)
         await asyncio.sleep(600)
         assert len(fake.requests) == asked
@@ -321,7 +323,7 @@ def test_quiesce_gives_a_hanging_vendor_up_in_time() -> None:
         await made.quiesce(8.0)
         assert asyncio.get_running_loop().time() == pytest.approx(8.0)
         assert made.under_way == 1
-        await made.close_partition(0)
+        await made.close_partitions([0])
 
     run(main())
 

@@ -178,7 +178,7 @@ def test_nothing_is_sent_by_rows_that_are_too_old() -> None:
         world.add("b", partition=1)
         await asyncio.sleep(1)
         began = asyncio.get_running_loop().time()
-        await world.courier.close_partition(1)
+        await world.courier.close_partitions([1])
         assert asyncio.get_running_loop().time() - began < 1
         return world
 

@@ -272,10 +272,10 @@ def test_a_trial_that_was_cut_off_by_a_pause_may_begin_again() -> None:
     seen = gate()
     seen.on_verdict(MISCONFIGURED, 101.0)
     seen.on_probe(ACCEPTED, 111.0)
-    seen.started()
+    trial = seen.started()
     seen.obey(PAUSED, 112.0, AT_10_02_40)
     assert seen.is_shut(112.0)
-    seen.nothing_sent()
+    seen.ended(trial)
     seen.obey(Will(), 113.0, AT_10_02_40)
     assert seen.may_send(113.0)
 
@@ -297,3 +297,19 @@ def test_a_will_that_cannot_be_read_shuts_the_gate_and_says_what_to_do() -> None
         assert seen.reason.startswith("Paused by an operator since 2026-11-21 10:02 UTC")
         seen.obey(RESUMED, 140.0, AT_10_02_40)
         assert seen.may_send(140.0)
+
+
+def test_only_the_end_of_the_trial_itself_lets_another_one_begin() -> None:
+    """Requests from before the parking end whenever they do; a stale trial means nothing."""
+    seen = gate()
+    early = seen.started()
+    seen.on_verdict(MISCONFIGURED, 101.0)
+    seen.on_probe(ACCEPTED, 111.0)
+    stale = seen.started()
+    seen.ended(early)
+    assert not seen.may_send(111.0)
+    seen.on_verdict(MISCONFIGURED, 112.0)
+    seen.on_probe(ACCEPTED, 122.0)
+    seen.started()
+    seen.ended(stale)
+    assert not seen.may_send(122.0)

@@ -2,8 +2,18 @@
 
 import asyncio
 
-from streams.core.outcome import SkipReason
-from tests.delivery.test_courier import ACCEPTED, until
+from streams.core.outcome import SkipReason, Verdict
+from streams.delivery.courier import CLOSE_SECONDS
+from tests.delivery.test_courier import (
+    ACCEPTED,
+    MISCONFIGURED,
+    FakeDesk,
+    FakeVendor,
+    Request,
+    add,
+    courier,
+    until,
+)
 from tests.delivery.test_courier_lanes import World
 from tests.delivery.virtual_time import run
 
@@ -50,3 +60,49 @@ def test_what_waits_for_its_turn_in_the_quota_is_let_go_of_too() -> None:
     assert sorted(world.desk.accepted_ids) == ["e0", "e1", "e3"]
     assert world.sent("e2") == []
     assert world.desk.skipped_ids == []
+
+
+def test_partitions_that_hang_are_closed_together() -> None:
+    """Twelve of them take as long as one: 3 s for answers, then 30 s."""
+
+    async def main() -> float:
+        fake, loop = FakeVendor(lambda *_: ACCEPTED, seconds=119.0), asyncio.get_running_loop()
+        made = courier(fake, FakeDesk(), batch=1, concurrency=32)
+        for partition in range(12):
+            add(made, f"e{partition}", partition=partition)
+        await asyncio.sleep(1)
+        began = loop.time()
+        await made.quiesce(3.0)
+        await made.close_partitions(range(12))
+        assert made.under_way == 0
+        return loop.time() - began
+
+    assert run(main()) == 3.0 + CLOSE_SECONDS
+
+
+def test_a_vendor_is_tried_again_after_a_trial_that_a_rebalance_gave_up() -> None:
+    """It hung, so the rebalance cancelled it; the vendor is well and gets all that waits."""
+
+    def judge(request: Request, number: int) -> Verdict:
+        if not request.ids:
+            fake.seconds = 60.0  # it answers a probe, and hangs over the event after it
+        return ACCEPTED if number else MISCONFIGURED
+
+    fake, desk = FakeVendor(judge), FakeDesk()
+
+    async def main() -> None:
+        made = courier(fake, desk, batch=1)
+        add(made, "a0", "a1")
+        await until(lambda: made.line.gate.is_trying)
+        await until(lambda: made.under_way == 1)
+        await made.quiesce(3.0)
+        await made.close_partitions([0])
+        fake.seconds = 0.01
+        made.open_partition(0, 0)
+        made.resume()
+        add(made, "a0", "a1")
+        await until(lambda: len(desk.accepted_ids) == 2, 60.0)
+        assert made.line.gate.state == "running"
+
+    run(main())
+    assert desk.accepted_ids == ["a0", "a1"]

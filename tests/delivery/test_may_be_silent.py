@@ -71,7 +71,7 @@ def test_a_request_that_never_ends_is_no_reason_for_ever() -> None:
         assert made.may_be_silent(0)
         await asyncio.sleep(2)
         assert not made.may_be_silent(0)
-        await made.close_partition(0)
+        await made.close_partitions([0])
 
     run(main())
 
