@@ -294,5 +294,5 @@ def _recall(records: Iterable[Any], lane: str, committed: int) -> dict[int, Reca
         except ValueError:
             continue  # not ours: it can only be an event's that is then sent again
         if receipt.lane == lane and receipt.position is not None and receipt.position >= committed:
-            recalled[receipt.position] = Recalled(receipt.source, record.timestamp)
+            recalled[receipt.position] = Recalled(receipt.source, record.timestamp, record.offset)
     return recalled

@@ -15,8 +15,9 @@ silenced by live marks nor moves them. It asks of a run what enrichment does by 
 of one raw partition are written in the order of their raw offsets.
 """
 
+import sys
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple
 
@@ -36,6 +37,8 @@ CLOCK_SKEW_MS = 5 * 60 * 1000
 """A receipt's Kafka time is its sink's clock, the vendor record's is that of enrichment's host."""
 OTHER_BYTES = 80
 """Of them at most, for names, brackets and the receipts' offset."""
+BITMAP_BYTES = 30
+"""Of them at most, for a bitmap's name, brackets and first position."""
 
 
 class Admission(Enum):
@@ -54,12 +57,21 @@ class Recalled(NamedTuple):
     source: str
     at_ms: int
     """The receipt's Kafka time."""
+    offset: int = 0
+    """The receipt's own offset; 0 where it is not known: then all receipts are read again."""
 
 
 class Metadata(
     msgspec.Struct,
     omit_defaults=True,
-    rename={"marks": "m", "settled": "s", "receipts": "r", "clean": "c", "expired": "x"},
+    rename={
+        "marks": "m",
+        "settled": "s",
+        "bitmap": "b",
+        "receipts": "r",
+        "clean": "c",
+        "expired": "x",
+    },
 ):
     """What is stored with a commit."""
 
@@ -73,12 +85,23 @@ class Metadata(
 
     The first distance is from 0: what retention deletes below them must not move them.
     """
+    bitmap: tuple[int, bytes] | None = None
+    """Settled positions above the commit where they are too scattered for pairs: the position of
+    the first bit, and the bits, lowest first in each byte.
+    """
     clean: bool = False
     """The owner left no request without an answer."""
     receipts: int = 0
     """Receipts from this offset on may speak of positions that are not listed above."""
     expired: int = 0
     """Positions below the commit that retention deleted before they were read or settled."""
+
+    def listed(self) -> set[int]:
+        """Return the settled positions above the commit."""
+        positions = set(_expand(self.settled))
+        if self.bitmap is not None:
+            positions.update(_set_bits(*self.bitmap))
+        return positions
 
 
 def read_metadata(text: str) -> Metadata:
@@ -95,7 +118,10 @@ def read_metadata(text: str) -> Metadata:
 
 
 _NO_MARK = (-1, -1)
-_UNKNOWN = Recalled("", -1)
+_NO_RECEIPT = sys.maxsize
+"""Of what the next owner settles by itself: a repeat, or a position of a stopped run."""
+_ANY_RECEIPT = 0
+"""Of what a former owner listed: its receipt may be any."""
 
 
 class Progress:
@@ -119,15 +145,15 @@ class Progress:
         """By the text form of a raw partition, as far as it was seen."""
         self._marks_below = dict(metadata.marks)
         self._marks_ahead = dict(metadata.marks)
-        self._recalled = {
-            **dict.fromkeys(_expand(metadata.settled)),
-            **recalled,
-        }
-        self._first_receipt = metadata.receipts
+        self._listed = metadata.listed()
+        """Not read again yet."""
+        self._recalled = dict(recalled)
+        """Not read again yet."""
         self._receipts_next = receipts_end
         self._order: deque[tuple[int, str, tuple[int, int] | None]] = deque()
         """Position, raw topic, and its mark from there on; None: the mark stays."""
         self._settled: dict[int, int] = {}
+        """By position: the offset from which on its receipt is read again."""
         self._next = start
 
     def admit(
@@ -151,11 +177,13 @@ class Progress:
             raise ValueError(f"no raw topic: {topic[:100]!r}")
         offset = int(offset_text)
         self._next = position + 1
-        known = self._recalled.pop(position, _UNKNOWN) if self._recalled else _UNKNOWN
+        known = self._recalled.pop(position, None)
+        is_listed = position in self._listed
+        self._listed.discard(position)
         highest, newest_ms = marks.get(topic, _NO_MARK)
         if offset <= highest and raw_ms <= newest_ms:
             self._order.append((position, topic, None))
-            self._settled[position] = self._first_receipt
+            self._settled[position] = _NO_RECEIPT
             return Admission.REPEAT
         mark = (offset, max(newest_ms, raw_ms))
         if self._of_runs:
@@ -163,8 +191,13 @@ class Progress:
         else:
             marks[topic] = mark
         self._order.append((position, topic, mark))
-        if known is None or (known.source == source and known.at_ms >= written_ms - CLOCK_SKEW_MS):
-            self._settled[position] = self._first_receipt
+        if known is not None and (
+            known.source == source and known.at_ms >= written_ms - CLOCK_SKEW_MS
+        ):
+            self._settled[position] = known.offset
+            return Admission.SETTLED
+        if is_listed:
+            self._settled[position] = _ANY_RECEIPT
             return Admission.SETTLED
         return Admission.NEW
 
@@ -185,6 +218,7 @@ class Progress:
         """Take the next record of the log, which is no vendor record and has no source."""
         self._next = position + 1
         self._recalled.pop(position, None)
+        self._listed.discard(position)
         self._order.append((position, "", None))
 
     def settle(self, position: int, receipt: int) -> None:
@@ -194,7 +228,7 @@ class Progress:
 
     def pass_over(self, position: int) -> None:
         """Note that nothing is to become of a position, not even a receipt."""
-        self._settled[position] = self._receipts_next
+        self._settled[position] = _NO_RECEIPT
 
     def forget_run(self, run: str) -> None:
         """Forget a stopped run's marks: what is passed over of it may be written once more."""
@@ -233,9 +267,11 @@ class Progress:
 
         Return how many of them no former owner had settled.
         """
-        settled = [position for position in self._recalled if first <= position < end]
+        known = self._listed | self._recalled.keys()
+        settled = {position for position in known if first <= position < end}
+        self._listed -= settled
         for position in settled:
-            del self._recalled[position]
+            self._recalled.pop(position, None)
         return end - first - len(settled)
 
     def metadata(self, *, clean: bool = False, expired: int = 0) -> str:
@@ -244,15 +280,20 @@ class Progress:
         ``clean`` says that no request is without an answer; ``expired`` is carried along.
         """
         self.safe_below()
-        # What was recalled and not read again yet must be handed on like what is settled here.
-        unread = [position for position, known in self._recalled.items() if known is None]
-        ahead = sorted([*self._settled, *unread])
-        marks = len(msgspec.json.encode(self._marks_below))
-        pairs, listed = _compress(ahead, MAX_METADATA_BYTES - marks - OTHER_BYTES)
-        first = self._first_receipt
-        unlisted = [self._settled.get(position, first) for position in ahead[listed:]]
-        receipts = min([first if self._recalled else self._receipts_next, *unlisted])
-        known = Metadata(self._marks_below, pairs, clean, receipts, expired)
+        # What a former owner listed and is not read again yet must be handed on.
+        self._listed = {position for position in self._listed if position >= self._next}
+        ahead = sorted([*self._settled, *self._listed])
+        room = MAX_METADATA_BYTES - len(msgspec.json.encode(self._marks_below)) - OTHER_BYTES
+        bitmap = None
+        pairs, listed = _compress(ahead, room)
+        if listed < len(ahead):
+            pairs = []
+            bitmap, listed = _bitmap(ahead, room - BITMAP_BYTES)
+        # A receipt that was read back counts only for its own record, which is still to come.
+        needed = [known.offset for at, known in self._recalled.items() if at >= self._next]
+        needed += [self._settled.get(position, _ANY_RECEIPT) for position in ahead[listed:]]
+        receipts = min([self._receipts_next, *needed])
+        known = Metadata(self._marks_below, pairs, bitmap, clean, receipts, expired)
         return msgspec.json.encode(known).decode()
 
     @property
@@ -298,3 +339,24 @@ def _compress(positions: list[int], max_chars: int) -> tuple[list[int], int]:
         at = last + 1
         listed = index
     return pairs, listed
+
+
+def _bitmap(positions: Sequence[int], max_chars: int) -> tuple[tuple[int, bytes], int]:
+    """Return a bitmap of as many of the sorted positions as fit, and how many these are."""
+    first = positions[0]
+    end = min(positions[-1] + 1, first + max_chars // 4 * 3 * 8)  # JSON has it in Base64
+    bits = bytearray((end - first + 7) // 8)
+    listed = 0
+    for position in positions:
+        if position >= end:
+            break
+        bits[(position - first) >> 3] |= 1 << ((position - first) & 7)
+        listed += 1
+    return (first, bytes(bits)), listed
+
+
+def _set_bits(first: int, bits: bytes) -> Iterable[int]:
+    for at, byte in enumerate(bits):
+        for bit in range(8):
+            if byte >> bit & 1:
+                yield first + 8 * at + bit

@@ -190,15 +190,113 @@ def test_metadata_never_exceeds_what_the_broker_takes_and_forgets_nothing(
     text = progress.metadata()
     assert len(text.encode()) <= MAX_METADATA_BYTES
     metadata = read_metadata(text)
-    listed = set()
-    at = 0
-    for distance, length in zip(metadata.settled[::2], metadata.settled[1::2], strict=True):
-        at += distance
-        listed |= set(range(at, at + length))
-        at += length
+    listed = metadata.listed()
     later = {start + p for receipt, p in enumerate(settled) if receipt >= metadata.receipts}
     wanted = {start + place for place in settled}
     assert listed <= wanted <= listed | later
+
+
+# -- one owner after the other above a stuck head
+
+
+@dataclass
+class Partition:
+    """What outlives every owner: the log's length, the receipts, the newest commit."""
+
+    rng: random.Random
+    length: int
+    receipts: list[int | None] = field(default_factory=list)
+    """By offset: the position it speaks of; None: it speaks of another lane's or stage's."""
+    committed: int = 0
+    metadata: str = ""
+    listed: set[int] = field(default_factory=set)
+    """Every position that any commit ever listed."""
+
+    def owner(self, in_hand: int) -> None:
+        """Take the partition, settle some of it in any order with commits between, and die."""
+        rng = self.rng
+        metadata = read_metadata(self.metadata)
+        recalled = {
+            position: Recalled(f"{CLICKS}/0/{position}", 10**9, offset)
+            for offset, position in enumerate(self.receipts)
+            if offset >= metadata.receipts and position is not None and position >= self.committed
+        }
+        progress = Progress(self.committed, metadata, recalled, len(self.receipts))
+        known = self.listed | {position for position in self.receipts if position is not None}
+        new = [
+            position
+            for position in range(self.committed, min(self.length, self.committed + in_hand))
+            if admit(progress, position, position) is Admission.NEW
+        ]
+        assert not known.intersection(new)
+        rng.shuffle(new)
+        is_stuck = rng.random() < 0.7
+        count = int(len(new) * rng.choice((0.02, 0.15, 0.4, 1)))
+        heard = count - rng.choice((0, 0, 5))
+        """From there on receipts are written, but the broker's word does not come any more."""
+        for number, position in enumerate(new[:count]):
+            if is_stuck and position == self.committed:
+                continue
+            self.receipts += [None] * rng.choice((0, 0, 0, 3))
+            self.receipts.append(position)
+            if number < heard:
+                progress.settle(position, len(self.receipts) - 1)
+            if rng.random() < 3 / (count + 1):
+                self.commit(progress)
+        if rng.random() < 0.8:
+            self.commit(progress)
+
+    def commit(self, progress: Progress) -> None:
+        """Commit what is settled."""
+        self.committed, self.metadata = progress.safe_below(), progress.metadata()
+        assert len(self.metadata) <= MAX_METADATA_BYTES
+        self.listed |= read_metadata(self.metadata).listed()
+
+
+@given(
+    st.integers(0, 2**32),
+    st.sampled_from((10, 1_000, 6_000, 10_000)),
+    st.lists(st.sampled_from((500, 3_000, 10_000)), min_size=2, max_size=6),
+)
+@settings(max_examples=40, deadline=None)
+def test_what_has_a_receipt_or_was_listed_is_never_sent_again_by_any_successor(
+    seed: int, length: int, in_hand: list[int]
+) -> None:
+    """However many owners follow one another, and however much each of them has in hand."""
+    partition = Partition(random.Random(seed), length)
+    for records in in_hand:
+        partition.owner(records)
+    partition.owner(length)
+
+
+def test_scattered_positions_above_a_stuck_head_are_all_listed_and_move_the_receipts_on() -> None:
+    """Ten thousand records in hand, every other one settled: a successor reads no old receipt."""
+    progress = fresh()
+    for position in range(10_000):
+        admit(progress, position, position)
+    for receipt, position in enumerate(range(1, 10_000, 2)):
+        progress.settle(position, 7_000_000 + receipt)
+    metadata = read_metadata(progress.metadata())
+    assert metadata.listed() == set(range(1, 10_000, 2))
+    assert metadata.receipts == 7_005_000
+
+
+def test_positions_that_fit_no_list_are_found_by_their_receipts() -> None:
+    """Those of a former owner's list by all receipts, since theirs may be any."""
+    progress = fresh()
+    for position in range(40_000):
+        admit(progress, position, position)
+    for receipt, position in enumerate(range(1, 40_000, 2)):
+        progress.settle(position, 1_000 + receipt)
+    metadata = read_metadata(progress.metadata())
+    last = max(metadata.listed())
+    assert metadata.receipts == 1_000 + (last + 1) // 2
+    successor = Progress(0, Metadata(settled=[1, 1, 38_000, 1], receipts=9), {}, 9)
+    for position in range(40_000):
+        admit(successor, position, position)
+    for position in range(4, 38_000, 2):
+        successor.settle(position, 50_000)
+    assert read_metadata(successor.metadata()).receipts == 0
 
 
 # -- both stages, the log and crashes, as a model
@@ -240,8 +338,8 @@ class World:
         rng = self.rng
         metadata = read_metadata(self.metadata)
         recalled = {
-            position: Recalled(source, 10**9)
-            for position, source in self.receipts[metadata.receipts :]
+            position: Recalled(source, 10**9, metadata.receipts + at)
+            for at, (position, source) in enumerate(self.receipts[metadata.receipts :])
             if position >= self.committed
         }
         progress = Progress(self.committed, metadata, recalled, len(self.receipts))
@@ -325,10 +423,10 @@ def test_no_sequence_of_crashes_loses_an_event_or_repeats_one_whose_receipt_was_
 def test_of_deleted_positions_those_that_were_settled_have_not_expired() -> None:
     """Neither those that the metadata list, nor those with a receipt; nothing is kept of them."""
     metadata = Metadata(settled=[12, 2], receipts=3)
-    recalled = {n: Recalled(f"shop.clicks/0/{n}", 1) for n in (15, 21)}
+    recalled = {n: Recalled(f"shop.clicks/0/{n}", 1, at) for n, at in ((15, 4), (21, 6))}
     progress = Progress(20, metadata, recalled, 9)
     assert progress.forget_deleted(10, 20) == 7
-    assert read_metadata(progress.metadata(expired=7)) == Metadata(receipts=3, expired=7)
+    assert read_metadata(progress.metadata(expired=7)) == Metadata(receipts=6, expired=7)
 
 
 # -- redeliveries
