@@ -16,6 +16,7 @@ from streams.agents.enrich import EnrichStage
 from streams.agents.late_identity import LateIdentity, TableRows
 from streams.agents.report import Reporter
 from streams.agents.sink import SinkStage
+from streams.core.dead_letter import shorten_letter
 from streams.core.enrich import Enricher
 from streams.core.errors import SetupError
 from streams.core.fields import FieldMap
@@ -26,11 +27,12 @@ from streams.engine.app import EngineOptions, StageApp
 from streams.engine.connection import client_options
 from streams.engine.failure import leave
 from streams.engine.groups import group_id
+from streams.engine.limits import TopicLimits
 from streams.engine.slots import take_slot
 from streams.engine.worker import run_worker
 from streams.operations.control import stop_run
 from streams.operations.replay.late_identity import late_identity_ms, send_late
-from streams.operations.topics import required_topics
+from streams.operations.topics import max_message_bytes, required_topics
 from streams.settings import ENRICH, Settings, SourceSettings
 from streams.vendors import VENDORS, plan_for
 from streams.vendors.base import VendorSettings
@@ -191,11 +193,20 @@ def _options(
         instance_id=f"{group}-{socket.gethostname()}-{slot}-{_digest(reads)}",
         data_dir=Path(settings.state.dir) / f"{stage}-{slot}",
         topics=tuple(partitions),
+        limits=_limits(settings),
         web_host=settings.web.host,
         web_port=settings.web_port(stage, slot),
         chunk_records=settings.enrich.chunk_records,
         stall_seconds=settings.watchdog.stall_seconds,
         memory_limit=None if megabytes is None else megabytes * 2**20,
+    )
+
+
+def _limits(settings: Settings) -> TopicLimits:
+    topics = settings.topics
+    letters = [topics.enrich_dead_letters, *map(topics.dead_letters, VENDORS)]
+    return TopicLimits(
+        shorten=dict.fromkeys(letters, shorten_letter), read=partial(max_message_bytes, settings)
     )
 
 

@@ -36,7 +36,7 @@ from streams.engine.app import Stage, StageApp
 from streams.engine.chunks import ChunkMessage, Records
 from streams.engine.expired import ALL, Expired, total_by_topic
 from streams.engine.failure import leave
-from streams.engine.outputs import Delivery, Outputs
+from streams.engine.outputs import Outputs
 from streams.engine.positions import StartPosition
 from streams.engine.tables import GlobalTopicTable, TopicTable
 from streams.wall_clock import ForwardTime
@@ -97,10 +97,13 @@ class EnrichStage(Stage):
         self._receipts = {vendor: topics.receipts(vendor) for vendor in vendors}
         self._ranges: dict[TP, OnRanges] = {}
         self._expired: dict[TP, Expired] = {}
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: dict[asyncio.Task[None], int] = {}
+        """By delivery: its partition."""
         self._passed: dict[TP, asyncio.Event] = {}
         """By source partition: set once its newest chunk's vendor records are queued."""
-        self._room = asyncio.Semaphore(DELIVERIES_UNDER_WAY)
+        self._refused: frozenset[int] = frozenset()
+        self._moved = asyncio.Event()
+        """Set when a delivery has ended, or waits for a topic that refuses it."""
         self._rows = JoinedRows()
         self._bits = bits(vendors)
         derived = {topic: parser.topic for topic, parser in self._parsers.items()}
@@ -166,7 +169,16 @@ class EnrichStage(Stage):
     async def settle(self, seconds: float) -> None:
         """Wait for the broker's word on what was written."""
         if self._under_way:
-            await asyncio.wait(set(self._under_way), timeout=seconds)
+            await asyncio.wait(self._under_way.keys(), timeout=seconds)
+
+    def on_refused(self, partitions: Mapping[int, str]) -> None:
+        """Let deliveries of these partitions wait without holding up the others."""
+        self._refused = frozenset(partitions)
+        self._moved.set()
+
+    def may_be_silent(self, tp: TP) -> bool:
+        """Return whether a topic refuses what is written for this partition."""
+        return tp.partition in self._refused
 
     def expired(self) -> Mapping[str, int]:
         """Return how many raw records retention ever deleted unread, by topic."""
@@ -194,42 +206,45 @@ class EnrichStage(Stage):
                 tp = event.message.tp
                 chunk = EnrichedChunk(self.app.new_outputs(), self.app.new_outputs())
                 self.enrich_chunk(tp, event.value, chunk)
-                closed = await chunk.closing.send()
                 before, passed = self._passed.get(tp), asyncio.Event()
                 self._passed[tp] = passed
-                task = asyncio.ensure_future(self._finish(event, closed, chunk, before, passed))
-                self._under_way.add(task)
-                task.add_done_callback(self._under_way.discard)
+                task = asyncio.ensure_future(self._finish(event, chunk, before, passed))
+                self._under_way[task] = tp.partition
+                task.add_done_callback(self._ended)
         except asyncio.CancelledError:
             raise
         except Exception as error:
             leave(f"enriching stopped: {error!r}", cause=error)
 
     async def _has_room_for(self, chunk: ChunkMessage) -> bool:
-        """Take room for a chunk; return False, with none taken, where it is not ours any more.
+        """Wait until few enough deliveries are under way; what topics refuse is not among them.
 
-        Its visitors' rows go with its partition: without them nobody would have said yes.
+        Return False where the chunk is not ours any more: its visitors' rows go with its
+        partition, and without them nobody would have said yes.
         """
         is_ours = self.app.consumer.is_in_hand
-        if not is_ours(chunk):
-            return False
-        await self._room.acquire()
-        if is_ours(chunk):
-            return True
-        self._room.release()
-        return False
+        while is_ours(chunk) and (
+            sum(partition not in self._refused for partition in self._under_way.values())
+            >= DELIVERIES_UNDER_WAY
+        ):
+            self._moved.clear()
+            await self._moved.wait()
+        return bool(is_ours(chunk))
+
+    def _ended(self, delivery: "asyncio.Task[None]") -> None:
+        del self._under_way[delivery]
+        self._moved.set()
 
     async def _finish(
         self,
         event: Any,
-        closed: Delivery,
         chunk: "EnrichedChunk",
         before: asyncio.Event | None,
         passed: asyncio.Event,
     ) -> None:
         """Write the vendor records behind those of the chunk before, and settle the chunk."""
         try:
-            await closed.acknowledged()
+            await (await chunk.closing.send()).acknowledged()
             if before is not None:
                 await before.wait()
             delivery = await chunk.passing.send()
@@ -240,7 +255,6 @@ class EnrichStage(Stage):
         except Exception as error:
             leave(f"{error}; starting again from the last commit", cause=error)
         event.ack()
-        self._room.release()
 
     # One loop, though a long one: whatever is called in it costs every event.
     def enrich_chunk(  # noqa: C901

@@ -51,7 +51,7 @@ class Keeper:
         tally: Tally,
         *,
         new_outputs: Callable[[], Outputs],
-        settled: Callable[[int], None],
+        written: Callable[[int], None],
     ) -> None:
         self._vendor = vendor
         self._receipts = topics.receipts(vendor.key)
@@ -59,18 +59,13 @@ class Keeper:
         self._secrets = secrets
         self._tally = tally
         self._new_outputs = new_outputs
-        self._settled = settled
-        """Called with each partition of which events were settled."""
-        self._outbox: list[Settlement] = []
-        self._work = asyncio.Event()
+        self._written = written
+        """Called with a partition of which outcomes were kept and events settled."""
+        self._outbox: dict[int, list[Settlement]] = {}
+        self._writing: dict[int, asyncio.Task[None]] = {}
+        """By partition: one that its topics refuse waits, and must hold up no other."""
         self._idle = asyncio.Event()
         self._idle.set()
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin to write, if it has not begun."""
-        if self._task is None:
-            self._task = asyncio.ensure_future(self._keep())
 
     def hide(self, secrets: Iterable[str]) -> None:
         """Mask these in dead letters, too."""
@@ -83,9 +78,11 @@ class Keeper:
 
     def keep(self, settlement: Settlement) -> None:
         """Take an outcome."""
-        self._outbox.append(settlement)
-        self._idle.clear()
-        self._work.set()
+        partition = settlement.items[0].partition  # of one strand, so of one partition
+        self._outbox.setdefault(partition, []).append(settlement)
+        if partition not in self._writing:
+            self._idle.clear()
+            self._writing[partition] = asyncio.ensure_future(self._keep(partition))
 
     async def flushed(self) -> None:
         """Wait until all is kept, but not for long."""
@@ -117,38 +114,32 @@ class Keeper:
 
     # -- rounds
 
-    async def _keep(self) -> None:
+    async def _keep(self, partition: int) -> None:
         """Write what waits, one round after the other: a slow broker only makes rounds bigger."""
         try:
-            while True:
-                await self._work.wait()
-                self._work.clear()
-                settlements, self._outbox = self._outbox, []
-                if settlements:
-                    await self._write(settlements)
-                if not self._outbox:
-                    self._idle.set()
+            while settlements := self._outbox.pop(partition, []):
+                await self._write(partition, settlements)
         except asyncio.CancelledError:
             raise
         except Exception as error:
             leave(f"keeping outcomes failed: {error}", cause=error)
+        finally:
+            del self._writing[partition]
+            if not self._writing:
+                self._idle.set()
 
-    async def _write(self, settlements: list[Settlement]) -> None:
+    async def _write(self, partition: int, settlements: list[Settlement]) -> None:
         at = wall_clock.now_text()
         await self._write_letters(settlements, at)
         outputs = self._new_outputs()
-        by_partition: dict[int, list[Item]] = {}
         for settlement in settlements:
             self._append_receipts(outputs, settlement, at)
-            # Of one strand, so of one partition.
-            partition = settlement.items[0].partition
-            by_partition.setdefault(partition, []).extend(settlement.items)
         written = await (await outputs.send()).acknowledged()
-        for partition, items in by_partition.items():
-            offsets = chain.from_iterable(written[self._receipts, partition])
-            for item, offset in zip(items, offsets, strict=True):
-                item.tag.settle(item.position, offset)
-            self._settled(partition)
+        offsets = chain.from_iterable(written[self._receipts, partition])
+        items = chain.from_iterable(settlement.items for settlement in settlements)
+        for item, offset in zip(items, offsets, strict=True):
+            item.tag.settle(item.position, offset)
+        self._written(partition)
         for settlement in settlements:
             self._count(settlement)
             if settlement.kept is not None and not settlement.kept.done():

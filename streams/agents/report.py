@@ -20,6 +20,7 @@ from streams.core.masking import masked_text
 from streams.core.snapshot import (
     QuotaUse,
     Totals,
+    VendorState,
     VendorStatus,
     Waiting,
     WorkerSnapshot,
@@ -172,7 +173,7 @@ class Reporter:
             join=None if self._joins is None else self._joins.health(self._secrets()),
             recovering_rows=self.recovering_rows(),
             versions=VERSIONS,
-            warnings=app.retention.sentences(),
+            warnings=self._warnings(now_ms),
         )
 
     async def publish(self) -> None:
@@ -274,6 +275,8 @@ class Reporter:
     def _vendor(self, now_ms: int) -> VendorStatus | None:
         if self.courier is None:
             return None
+        if (refused := self._refused(now_ms)) is not None:
+            return refused
         now, line = self._clock(), self.courier.line
         gate, reason = line.gate, line.gate.reason
         if line.quota is not None and not reason:
@@ -281,6 +284,23 @@ class Reporter:
         since = now_ms - int((now - gate.since) * 1000)
         reason = masked_text(reason, self._secrets(), MAX_REASON_CHARS)
         return VendorStatus(gate.state, since, reason, gate.advice)  # type: ignore[arg-type]
+
+    def _warnings(self, now_ms: int) -> list[str]:
+        retention = self.app.retention.sentences()
+        if self.courier is not None and self._refused(now_ms) is not None:
+            return retention  # the vendor's state says it
+        return self.app.refused.sentences() + retention
+
+    def _refused(self, now_ms: int) -> VendorStatus | None:
+        """Return what is said of the vendor where Kafka does not take its outcomes."""
+        refused = self.app.refused
+        assert self.courier is not None
+        on_hold = self.courier.is_on_hold
+        if on_hold is False or self.courier.line.gate.state in {"parked", "paused"}:
+            return None
+        state: VendorState = "parked" if on_hold else "degraded"
+        since = now_ms - int((self._clock() - refused.since) * 1000)
+        return VendorStatus(state, since, " ".join(refused.sentences()))
 
 
 _TYPES = {b'"event_type":"click"': "click", b'"event_type":"add_to_cart"': "add_to_cart"}

@@ -74,7 +74,7 @@ class SinkStage(Stage):
             secrets,
             self.tally,
             new_outputs=self._new_outputs,
-            settled=self._advance,
+            written=self._note_written,
         )
         self._intake = Intake(vendor, self.keeper, self.tally, self.guard)
 
@@ -83,6 +83,7 @@ class SinkStage(Stage):
         self._partitions = partitions
         self.app = app
         self.courier = courier
+        courier.begin_alone()
         self.users = app.topic_table(
             "users",
             topic=self._topics.users,
@@ -145,7 +146,6 @@ class SinkStage(Stage):
                 receipts_end,
                 of_runs=is_redelivery,
             )
-        self.keeper.start()
         live = sum(tp.topic == self._events for tp in positions)
         self.courier.set_share(live / self._partitions)
         self.courier.resume()
@@ -200,6 +200,10 @@ class SinkStage(Stage):
             self._vendor.name,
             tp.partition,
         )
+
+    def on_refused(self, partitions: Mapping[int, str]) -> None:
+        """Send nothing of a partition whose receipts or dead letters cannot be written."""
+        self.courier.hold(partitions.keys())
 
     # -- the operator's will
 
@@ -265,6 +269,10 @@ class SinkStage(Stage):
 
     def _new_outputs(self) -> Outputs:
         return self.app.new_outputs()
+
+    def _note_written(self, partition: int) -> None:
+        self.courier.outcomes_are_kept()
+        self._advance(partition)
 
     def _advance(self, partition: int) -> None:
         """Tell the engine how far a partition of either lane is settled."""

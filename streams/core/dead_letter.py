@@ -27,6 +27,9 @@ _MAX_EVENT_ID_CHARS = 128
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
+_decode_letter = msgspec.json.Decoder(DeadLetter).decode
+_BASE64_BYTES = 16
+"""What stands around the text of bytes that are no UTF-8."""
 
 
 def fingerprint(reason: str, field: str | None = None, vendor_message: str | None = None) -> str:
@@ -111,7 +114,7 @@ def build_dead_letter(
     room = MAX_LETTER_BYTES - len(_encode(letter))
     kept: str | dict[str, str]
     if text is None:
-        kept = {"base64": base64.b64encode(raw[: (room - 16) // 4 * 3]).decode()}
+        kept = {"base64": base64.b64encode(raw[: (room - _BASE64_BYTES) // 4 * 3]).decode()}
     else:
         kept = _cut(text, room)
     return msgspec.structs.replace(letter, record=kept)
@@ -129,6 +132,23 @@ def letter_key(key: bytes | None) -> bytes | None:
 def encode_dead_letter(letter: DeadLetter) -> bytes:
     """Return the letter as it is written to its topic."""
     return _encode(letter)
+
+
+def shorten_letter(value: bytes, size: int) -> bytes | None:
+    """Return an encoded letter whose ``record`` is cut so that it has at most ``size`` bytes.
+
+    None where it cannot be made as small as that.
+    """
+    letter = _decode_letter(value)
+    room = size - len(_encode(msgspec.structs.replace(letter, record="")))
+    if room < 0:
+        return None
+    kept: str | dict[str, str]
+    if isinstance(letter.record, str):
+        kept = _cut(letter.record, room)
+    else:
+        kept = {"base64": letter.record["base64"][: max(0, room - _BASE64_BYTES) // 4 * 4]}
+    return _encode(msgspec.structs.replace(letter, record=kept))
 
 
 def _cut(text: str, room: int) -> str:

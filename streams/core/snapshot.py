@@ -154,7 +154,7 @@ class WorkerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     versions: dict[str, str] = {}
     """Of what this runs on, by name."""
     warnings: list[str] = []
-    """What threatens, and what to do about it, in whole sentences; nothing has stopped."""
+    """What threatens, or is refused by Kafka, and what to do about it, in whole sentences."""
 
 
 def encode_snapshot(snapshot: WorkerSnapshot) -> bytes:

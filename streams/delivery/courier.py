@@ -69,6 +69,8 @@ class Courier:
         self._redelivery_slots = max(1, self._concurrency // 2)
         self._redeliveries_under_way = 0
         self._left_open: dict[tuple[bool, int], int] = {}
+        self._on_hold: frozenset[int] = frozenset()
+        self._is_alone = False
         self.line = Line(vendor, settings, sender, clock, current_settings, self._guard)
         self._attempts = Attempts(
             vendor,
@@ -121,6 +123,34 @@ class Courier:
         below = left_open_below if self._vendor.looks_before_repeat else 0
         self._left_open[is_redelivery, partition] = below
 
+    def begin_alone(self) -> None:
+        """Make one request at a time until ``outcomes_are_kept``.
+
+        Where no outcome can be kept, each start of a worker repeats one request and no more.
+        """
+        self._is_alone = True
+
+    def outcomes_are_kept(self) -> None:
+        """Make as many requests at a time as the vendor allows."""
+        if self._is_alone:
+            self._is_alone = False
+            self._consider_held()
+
+    def hold(self, partitions: Collection[int]) -> None:
+        """Begin no request for these partitions, and again for all others."""
+        released = self._on_hold - frozenset(partitions)
+        self._on_hold = frozenset(partitions)
+        for partition in released:
+            for strand in tuple(self._strands.get(partition, {}).values()):
+                self._consider(strand)
+
+    @property
+    def is_on_hold(self) -> bool | None:
+        """Whether no request is begun for any partition; None: for some of them."""
+        if not self._on_hold:
+            return False
+        return True if self._is_alone or self._on_hold >= self._strands.keys() else None
+
     def drop_redeliveries(self, is_unwanted: Callable[[Item], bool]) -> None:
         """Give up waiting redeliveries, those under way left out, without a word."""
         for strands in self._strands.values():
@@ -153,13 +183,22 @@ class Courier:
         """
         for partition in partitions:
             self.leave_partition(partition)
-        in_flight = [self._by_partition.get(partition, set()) for partition in partitions]
-        if requests := set[asyncio.Task[None]]().union(*in_flight):
-            _, hanging = await asyncio.wait(requests, timeout=CLOSE_SECONDS)
+        # On hold they wait for their receipts, maybe for hours.
+        waited_for = self._in_flight_of(set(partitions) - self._on_hold)
+        if waited_for:
+            await asyncio.wait(waited_for, timeout=CLOSE_SECONDS)
+        if hanging := self._in_flight_of(partitions):
             for request in hanging:
                 request.cancel()
-            if hanging:
-                await asyncio.wait(hanging)
+            await asyncio.wait(hanging)
+
+    def _in_flight_of(self, partitions: Collection[int]) -> set[asyncio.Task[None]]:
+        return {
+            request
+            for partition in partitions
+            for request in self._by_partition.get(partition, ())
+            if not request.done()
+        }
 
     async def quiesce(self, seconds: float) -> None:
         """Begin no request and wait at most this long for the answers of those under way."""
@@ -184,13 +223,13 @@ class Courier:
     def may_be_silent(self, partition: int) -> bool:
         """Return whether what waits of this partition has a reason to, that will end.
 
-        The vendor's gate or an operator, a request, a strand's own wait, or a free slot.
+        The vendor's gate or an operator, a hold, a request, a strand's own wait, or a free slot.
         """
-        if self.line.is_quiet or self.line.gate.state != "running":
+        if self.line.is_quiet or self.line.gate.state != "running" or partition in self._on_hold:
             return True
         if self._by_partition.get(partition):
             return self._clock() - self._begun_at[partition] < LONGEST_REQUEST_SECONDS
-        if len(self._requests) >= self._redelivery_slots:
+        if len(self._requests) >= (1 if self._is_alone else self._redelivery_slots):
             return True
         return any(strand in self._timers for strand in self._strands.get(partition, {}).values())
 
@@ -214,7 +253,7 @@ class Courier:
 
         Return whether a request was begun.
         """
-        if strand.closed or strand.under_way:
+        if strand.closed or strand.under_way or strand.partition in self._on_hold:
             return False
         now = self._clock()
         if not self._may_begin(now, strand.lane):
@@ -262,7 +301,7 @@ class Courier:
 
     def _may_begin(self, now: float, lane: Lane) -> bool:
         # A request counts until its receipts are kept: so many a crash can repeat, and no more.
-        has_room = len(self._requests) < self._concurrency
+        has_room = len(self._requests) < (1 if self._is_alone else self._concurrency)
         if lane is Lane.REDELIVERY and self._redeliveries_under_way >= self._redelivery_slots:
             return False
         return has_room and not self.line.is_quiet and self.line.gate.may_send(now)

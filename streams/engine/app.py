@@ -1,7 +1,7 @@
 """A stage as a Faust app: its transport is ours, its group, agents, tables and web view Faust's."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,13 @@ from mode import CrashingSupervisor
 from streams.engine.chunks import ChunkSchema
 from streams.engine.consumer import Consumer
 from streams.engine.failure import SERVICE_LOG
+from streams.engine.limits import MAX_BATCH_BYTES, TopicLimits
 from streams.engine.outputs import Outputs
 from streams.engine.positions import StartPosition
+from streams.engine.refused import RefusedWrites
 from streams.engine.retention import RetentionWatch
 from streams.engine.tables import GlobalTopicTable, TopicTable
 from streams.engine.watchdog import Watchdog
-
-MAX_BATCH_BYTES = 1_000_000
-"""Below the broker's default ``max.message.bytes`` of 1,048,588."""
 
 
 class Stage:
@@ -59,6 +58,9 @@ class Stage:
     def on_expired(self, tp: TP, first: int, end: int) -> None:
         """Take note that retention deleted the offsets from ``first`` to ``end`` - 1 unread."""
 
+    def on_refused(self, partitions: Mapping[int, str]) -> None:
+        """Take which partitions wait since a topic refuses what is written for them, and why."""
+
     def expired(self) -> Mapping[str, int]:
         """Return, by topic, how much retention ever deleted unread of this worker's partitions."""
         return {}
@@ -78,6 +80,8 @@ class EngineOptions:
     web_port: int
     topics: tuple[str, ...] = ()
     """All that this stage reads and writes."""
+    limits: TopicLimits = field(default_factory=TopicLimits)
+    """How much these topics take at once."""
     chunk_records: int = 500
     chunks_in_hand: int = 4
     """Unsettled chunks of one partition at most; more wait in the consumer."""
@@ -106,7 +110,11 @@ class Producer(driver.Producer):
         aiokafka then asks for its leader alone, and batches for the others wait in a hot loop.
         """
         await super().on_start()
-        await self._ensure_producer().client.set_topics(self.app.options.topics)
+        producer = self._ensure_producer()
+        await self.app.options.limits.look(self.app.options.topics)
+        await producer.client.set_topics(self.app.options.topics)
+        producer._message_accumulator.refused = self.app.refused
+        producer._message_accumulator.refresh = producer.client.force_metadata_update
 
 
 class Transport(driver.Transport):
@@ -164,6 +172,8 @@ class StageApp(faust.App):
         self.stash_records = options.stash_records
         self.settle_on_revoke_seconds = options.settle_on_revoke_seconds
         self.retention = RetentionWatch(self)
+        self.refused = RefusedWrites(options.limits)
+        self.refused.on_change = stage.on_refused
         self.watchdog = Watchdog(
             self, stall_seconds=options.stall_seconds, memory_limit=options.memory_limit
         )
@@ -276,7 +286,7 @@ class StageApp(faust.App):
 
     def new_outputs(self) -> Outputs:
         """Return empty batches; one set for each task."""
-        return Outputs(self.kafka_producer)
+        return Outputs(self.kafka_producer, limits=self.options.limits)
 
     def _new_transport(self) -> Transport:
         return Transport(self.conf.broker_consumer, self)

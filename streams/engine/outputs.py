@@ -1,10 +1,11 @@
 """Outputs in order: one batch a partition, sent by the idempotent producer, acknowledged by all.
 
 Batches of one partition are sent one after the other, and each partition's records keep the order
-of their source. When a batch is given up the process ends, and the next one starts from the last
-commit. It ends before anything queued behind that batch can leave: newer records behind a hole
-would pass for all that there is. (The broker refuses them too, since a given-up batch keeps its
-sequence number; but only where it remembers this producer: not behind a partition's first batch.)
+of their source. A batch that the topic refuses waits in its place (see ``refused``). When a batch
+is given up the process ends, and the next one starts from the last commit. It ends before anything
+queued behind that batch can leave: newer records behind a hole would pass for all that there is.
+(The broker refuses them too, since a given-up batch keeps its sequence number; but only where it
+remembers this producer: not behind a partition's first batch.)
 """
 
 import asyncio
@@ -13,18 +14,21 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, structs
 from aiokafka.errors import (
     InvalidProducerEpoch,
     InvalidProducerIdMapping,
     KafkaError,
     OutOfOrderSequenceNumber,
     ProducerFenced,
+    TopicAuthorizationFailedError,
     UnknownProducerId,
 )
 
 from streams.core.errors import EngineError
 from streams.engine.failure import leave
+from streams.engine.limits import MAX_BATCH_BYTES, TopicLimits
+from streams.engine.refused import Split
 
 _UNUSABLE = (
     InvalidProducerEpoch,
@@ -34,6 +38,9 @@ _UNUSABLE = (
     UnknownProducerId,
 )
 
+QUEUE_SECONDS = 120.0
+"""What a batch may wait for its place behind an earlier one that is under way."""
+
 Header = tuple[str, bytes]
 TopicPartition = tuple[str, int]
 
@@ -42,10 +49,14 @@ class Outputs:
     """Batches under construction; not shared between tasks."""
 
     def __init__(
-        self, producer: AIOKafkaProducer, on_failure: Callable[[str], object] = leave
+        self,
+        producer: AIOKafkaProducer,
+        on_failure: Callable[[str], object] = leave,
+        limits: TopicLimits | None = None,
     ) -> None:
         """``on_failure`` is called at once with what to say of a batch that was given up."""
         self._producer = producer
+        self._limits = limits
         self._on_failure = on_failure
         self._batches: dict[TopicPartition, list[Any]] = {}
 
@@ -62,12 +73,20 @@ class Outputs:
         to = (topic, partition)
         batches = self._batches.get(to)
         if batches is None:
-            batches = self._batches[to] = [self._producer.create_batch()]
+            batches = self._batches[to] = [self._new_batch(topic)]
+        if self._limits is not None:
+            value = self._limits.fitted(topic, key, value, headers)
         if batches[-1].append(key=key, value=value, timestamp=None, headers=headers) is None:
             batches[-1].close()
-            batches.append(self._producer.create_batch())
+            batches.append(self._new_batch(topic))
             if batches[-1].append(key=key, value=value, timestamp=None, headers=headers) is None:
                 raise EngineError(f"a record of {len(value or b'')} bytes fits no batch of {topic}")
+
+    def _new_batch(self, topic: str) -> Any:
+        batch_bytes = MAX_BATCH_BYTES if self._limits is None else self._limits.batch_bytes(topic)
+        if batch_bytes == MAX_BATCH_BYTES:
+            return self._producer.create_batch()
+        return self._producer._message_accumulator.builder(batch_bytes)
 
     def __bool__(self) -> bool:
         return bool(self._batches)
@@ -80,10 +99,23 @@ class Outputs:
             for builder in builders:
                 builder.close()
                 count = builder.record_count()
-                future = await self._producer.send_batch(builder, topic, partition=partition)
+                future = await self._queue(builder, topic, partition)
                 future.add_done_callback(partial(self._look_at, (topic, partition)))
                 futures.append(((topic, partition), count, future))
         return Delivery(futures)
+
+    async def _queue(self, builder: Any, topic: str, partition: int) -> "asyncio.Future[Any]":
+        """Queue a batch, also for a topic that this user may not even see at the moment."""
+        future: asyncio.Future[Any]
+        try:
+            future = await self._producer.send_batch(builder, topic, partition=partition)
+        except TopicAuthorizationFailedError:
+            queues = self._producer._message_accumulator
+            if queues.refused is None:
+                raise
+            to = structs.TopicPartition(topic, partition)
+            future = await queues.add_batch(builder, to, QUEUE_SECONDS)
+        return future
 
     def _look_at(self, to: TopicPartition, sent: "asyncio.Future[Any]") -> None:
         if not sent.cancelled() and (error := sent.exception()) is not None:
@@ -110,7 +142,10 @@ class Delivery:
                 metadata = await future
             except (KafkaError, asyncio.CancelledError) as error:
                 raise EngineError(f"writing to {to[0]}/{to[1]} failed: {error!r}") from error
-            written[to].append(range(metadata.offset, metadata.offset + count))
+            if isinstance(metadata, Split):
+                written[to] += metadata.ranges
+            else:
+                written[to].append(range(metadata.offset, metadata.offset + count))
         return written
 
 

@@ -23,7 +23,7 @@ from streams.vendors import VENDORS
 VISIBLE_SECONDS = 10
 """How long a topic that the controller made may take to be seen by clients."""
 
-COMPARED = ("cleanup.policy", "retention.ms", "delete.retention.ms")
+COMPARED = ("cleanup.policy", "retention.ms", "delete.retention.ms", "max.message.bytes")
 
 
 class TopicState(StrEnum):
@@ -123,6 +123,17 @@ async def required_topics(settings: Settings, names: Sequence[str]) -> dict[str,
     if problems:
         raise SetupError("\n".join(problems))
     return {name: found[name].partitions for name in names}
+
+
+async def max_message_bytes(settings: Settings, names: Sequence[str]) -> dict[str, int]:
+    """Return how large a batch each of these topics takes.
+
+    Raises:
+        SetupError: the broker cannot be reached, or this user may not read the topics' settings.
+    """
+    async with admin(settings.kafka) as client:
+        configs = await _configs(client, names)
+    return {name: int(config["max.message.bytes"]) for name, config in configs.items()}
 
 
 def _problems(settings: Settings, found: Mapping[str, _Found], names: Iterable[str]) -> list[str]:

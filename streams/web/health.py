@@ -23,6 +23,7 @@ def register(app: Any, reporter: Reporter) -> None:
             "ready": snapshot.ready,
             **_how_far(snapshot),
             "vendor": msgspec.to_builtins(snapshot.vendor),
+            "warnings": snapshot.warnings,
         }
         return view.json(body, status=200 if snapshot.ready else 503)
 

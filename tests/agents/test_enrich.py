@@ -297,7 +297,8 @@ class InHand:
 
     def __init__(self) -> None:
         self.stage = stage()
-        self.stage._room = asyncio.Semaphore(0)
+        self.others = [asyncio.ensure_future(asyncio.Event().wait()) for _ in range(8)]
+        self.stage._under_way = dict.fromkeys(self.others, 5)
         self.enriched: list[TP] = []
         self.stage.enrich_chunk = lambda tp, *_: self.enriched.append(tp)
         self.consumer: Any = object.__new__(Consumer)
@@ -312,8 +313,10 @@ class InHand:
         await asyncio.wait({agent}, timeout=0)
         assert self.enriched == []
         self.between()
-        self.stage._room.release()
+        self.stage._ended(self.others[0])
         await agent
+        for other in self.others:
+            other.cancel()
         await self.stage.settle(1)
 
     def between(self) -> None:
@@ -336,7 +339,7 @@ async def test_a_chunk_is_enriched_once_there_is_room() -> None:
     seen = InHand()
     await seen.run()
     assert seen.enriched == [CLICKS]
-    assert seen.stage._room._value == 1
+    assert seen.stage._under_way.keys() == {*seen.others[1:]}
 
 
 @pytest.mark.parametrize("is_assigned_again", [False, True])
@@ -352,7 +355,7 @@ async def test_a_chunk_whose_partition_went_while_it_waited_for_room_leaves_noth
     seen.between = rebalance  # type: ignore[method-assign]
     await seen.run()
     assert seen.enriched == []
-    assert seen.stage._room._value == 1
+    assert seen.stage._under_way.keys() == {*seen.others[1:]}
 
 
 async def test_a_chunk_whose_partition_has_gone_before_waits_for_no_room() -> None:
@@ -361,4 +364,3 @@ async def test_a_chunk_whose_partition_has_gone_before_waits_for_no_room() -> No
     seen.consumer.ledgers = {}
     await seen.run()
     assert seen.enriched == []
-    assert seen.stage._room._value == 1

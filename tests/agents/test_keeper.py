@@ -47,9 +47,11 @@ class FakeOutputs:
     async def acknowledged(self) -> dict[tuple[str, int], list[range]]:
         """Append to the log once the broker answers; return the offsets."""
         await self._log.answers.wait()
+        while any(record[1] in self._log.refused for record in self._records):
+            await self._log.mended.wait()
         written: dict[tuple[str, int], list[range]] = {}
         for topic, partition, key, value in self._records:
-            offset = self._log.end(topic, partition)
+            offset = self._log.end(topic)
             self._log.records.append((topic, partition, key, value))
             written.setdefault((topic, partition), []).append(range(offset, offset + 1))
         self._log.rounds += 1
@@ -65,10 +67,12 @@ class Log:
         self.answers = asyncio.Event()
         self.answers.set()
         self.rounds = 0
+        self.refused: set[int] = set()
+        self.mended = asyncio.Event()
 
-    def end(self, topic: str, partition: int) -> int:
-        """The next offset of a partition."""
-        return sum(record[:2] == (topic, partition) for record in self.records)
+    def end(self, topic: str) -> int:
+        """The next offset of a topic, whose partitions count together here."""
+        return sum(record[0] == topic for record in self.records)
 
     def of(self, topic: str) -> list[dict[str, Any]]:
         """The values of a topic."""
@@ -101,13 +105,13 @@ class Desk:
             ("secret-key",),
             self.tally,
             new_outputs=lambda: FakeOutputs(self.log),  # type: ignore[arg-type, return-value]
-            settled=self.moved.append,
+            written=self.moved.append,
         )
 
-    def item(self, position: int) -> Item:
-        """An event of partition 0."""
+    def item(self, position: int, partition: int = 0) -> Item:
+        """An event."""
         return Item(
-            0,
+            partition,
             position,
             f"e{position}",
             f"shop.clicks/0/{position + 100}",
@@ -124,10 +128,9 @@ class Desk:
 async def desk() -> AsyncIterator[Desk]:
     """A desk that works."""
     made = Desk()
-    made.keeper.start()
     yield made
-    assert made.keeper._task is not None
-    made.keeper._task.cancel()
+    for task in made.keeper._writing.values():
+        task.cancel()
 
 
 async def test_accepted_events_have_receipts_and_are_settled(desk: Desk) -> None:
@@ -204,3 +207,23 @@ async def test_flushing_does_not_wait_for_a_broker_for_ever(
     desk.keeper.accepted((desk.item(0),), ACCEPTED)
     await desk.keeper.flushed()
     assert "not acknowledged in time" in caplog.text
+
+
+async def test_a_partition_whose_receipts_are_refused_holds_up_no_other(desk: Desk) -> None:
+    """What came of its events waits, and is written once the topic takes it."""
+    desk.log.refused.add(3)
+    desk.keeper.accepted((desk.item(0, partition=3),), ACCEPTED)
+    kept = desk.keeper.accepted((desk.item(1, partition=4),), ACCEPTED)
+    await kept
+    desk.keeper.rejected(desk.item(2, partition=3), "no such product", REJECTED)
+    assert desk.moved == [4]
+    desk.log.refused.clear()
+    desk.log.mended.set()
+    await desk.keeper.flushed()
+    assert desk.moved == [4, 3, 3]
+    assert [record[:2] for record in desk.log.records] == [
+        ("vendor.miso.receipts", 4),
+        ("vendor.miso.receipts", 3),
+        ("vendor.miso.dead-letters", 3),
+        ("vendor.miso.receipts", 3),
+    ]

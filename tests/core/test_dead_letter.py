@@ -15,6 +15,7 @@ from streams.core.dead_letter import (
     fingerprint,
     mask_secrets,
     masked_ip,
+    shorten_letter,
     without_values,
 )
 from streams.core.fields import FieldMap
@@ -258,3 +259,31 @@ def test_any_record_makes_a_letter_that_can_be_read_back(
     encoded = encode_dead_letter(letter)
     assert len(encoded) <= 262_144
     assert msgspec.json.decode(encoded, type=DeadLetter) == letter
+
+
+@pytest.mark.parametrize("record", ['ä"\\' * 20_000, "x" * 60_000])
+def test_a_letter_is_shortened_to_what_its_topic_takes(record: str) -> None:
+    """Its record is cut; how long that was is kept, and so is everything else."""
+    letter = build(record.encode())
+    whole = encode_dead_letter(letter)
+    short = shorten_letter(whole, 10_000)
+    assert short is not None
+    assert 9_980 < len(short) <= 10_000
+    found = msgspec.json.decode(short, type=DeadLetter)
+    assert record.startswith(str(found.record))
+    assert found == msgspec.structs.replace(letter, record=found.record)
+    assert found.record_bytes == len(record.encode())
+
+
+def test_bytes_that_are_no_text_are_shortened_as_base64() -> None:
+    """To a whole number of its groups."""
+    short = shorten_letter(encode_dead_letter(build(b"\xff" * 60_000)), 5_000)
+    assert short is not None
+    assert 4_980 < len(short) <= 5_000
+    kept = msgspec.json.decode(short)["record"]["base64"]
+    assert set(base64.b64decode(kept)) == {0xFF}
+
+
+def test_a_letter_that_is_too_long_without_its_record_is_not_shortened() -> None:
+    """It waits, and says so."""
+    assert shorten_letter(encode_dead_letter(build(b"", detail="d" * 900)), 800) is None

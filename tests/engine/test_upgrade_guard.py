@@ -20,7 +20,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import Assignment, SubscriptionState, TopicPartitionState
-from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator
+from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator, MessageBatch
 from aiokafka.producer.sender import Sender, SendProduceReqHandler
 from aiokafka.protocol.admin import DescribeGroupsRequest, DescribeGroupsResponse_v2
 from aiokafka.protocol.group import HeartbeatRequest
@@ -273,6 +273,24 @@ PARTS: list[tuple[Any, str, str, str]] = [
         "_pop_batch",
         "self, tp",
         "Whether a batch that is given up still keeps its sequence number.",
+    ),
+    (
+        MessageAccumulator,
+        "drain_by_nodes",
+        "self, ignore_nodes, muted_partitions",
+        "Whether everything that leaves is taken by it, and muted partitions are passed by.",
+    ),
+    (
+        MessageAccumulator,
+        "_append_batch",
+        "self, builder, tp",
+        "Whether every batch is made by it: our own waits where it is refused.",
+    ),
+    (
+        MessageBatch,
+        "failure",
+        "self, exception",
+        "Whether a refused batch is told before its partition may send again.",
     ),
     (
         SendProduceReqHandler,

@@ -21,6 +21,7 @@ GOOD = {
             "cleanup.policy": spec.cleanup,
             "retention.ms": spec.config.get("retention.ms", str(7 * DAY_MS)),
             "delete.retention.ms": spec.config.get("delete.retention.ms", str(DAY_MS)),
+            "max.message.bytes": "1048588",
         },
     )
     for spec in TOPICS.specs(["miso"], 6)
@@ -215,3 +216,17 @@ def test_stages_read_their_own_topics() -> None:
 def test_each_stage_is_one_line(group: GroupState, finding: Finding) -> None:
     """How many workers, what waits, and how to start one."""
     assert worker_findings([group]) == [finding]
+
+
+def test_a_topic_that_takes_less_at_once_than_by_default_is_named() -> None:
+    """With what becomes of batches and letters, and the command."""
+    (finding,) = found(with_config("x.vendor.miso.dead-letters", max_message_bytes="100000"))
+    assert finding == Finding(
+        Level.WARNING,
+        "topics",
+        "Topic x.vendor.miso.dead-letters takes batches of at most 100,000 bytes "
+        "(max.message.bytes), less than Kafka's default of 1,048,588: batches and dead letters are "
+        "cut to that, and a partition with a larger single record waits.",
+        "Raise it: kafka-configs --alter --topic x.vendor.miso.dead-letters --add-config "
+        "max.message.bytes=1048588.",
+    )

@@ -11,6 +11,8 @@ from streams.operations.topics import TopicReport, TopicState
 
 SUBJECT = "topics"
 _SHOWN = 4
+DEFAULT_MESSAGE_BYTES = 1_048_588
+"""Kafka's default of ``max.message.bytes``."""
 _CREATE = "Run `streams topics create`."
 
 
@@ -52,6 +54,7 @@ def topic_findings(
             )
     findings += _retention(there, topics, vendors)
     findings += _tombstones(there, topics)
+    findings += _batches(there)
     findings += _sizes(there, topics, partitions, brokers)
     if not findings:
         raw = there[topics.clicks]
@@ -92,6 +95,23 @@ def _retention(
             f"{_span(wanted)}: what is still there could no longer be accounted for.",
             f"Keep them longer: kafka-configs --alter --topic {receipts.topic} --add-config "
             f"retention.ms={value}.",
+        )
+
+
+def _batches(there: Mapping[str, TopicReport]) -> Iterator[Finding]:
+    small = {
+        name: int(report.config["max.message.bytes"])
+        for name, report in there.items()
+        if int(report.config["max.message.bytes"]) < DEFAULT_MESSAGE_BYTES
+    }
+    for name, has in small.items():
+        yield warning(
+            SUBJECT,
+            f"Topic {name} takes batches of at most {has:,} bytes (max.message.bytes), less than "
+            f"Kafka's default of {DEFAULT_MESSAGE_BYTES:,}: batches and dead letters are cut to "
+            "that, and a partition with a larger single record waits.",
+            f"Raise it: kafka-configs --alter --topic {name} --add-config "
+            f"max.message.bytes={DEFAULT_MESSAGE_BYTES}.",
         )
 
 

@@ -1,0 +1,86 @@
+"""How much each topic takes at once: its ``max.message.bytes``, and how a record is cut to it."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+
+from streams.core.errors import SetupError
+
+log = logging.getLogger("streams.engine")
+
+MAX_BATCH_BYTES = 1_000_000
+"""Below the broker's default ``max.message.bytes`` of 1,048,588."""
+BATCH_OVERHEAD_BYTES = 61
+"""The header of a batch, which counts as part of it."""
+
+Shorten = Callable[[bytes, int], bytes | None]
+"""Takes a record's value and how many bytes it may have; None: it cannot be cut to that."""
+ReadLimits = Callable[[Sequence[str]], Awaitable[Mapping[str, int]]]
+"""Asks the broker for ``max.message.bytes`` by topic. Raises SetupError where it does not say."""
+
+
+class TopicLimits:
+    """What is known of the topics that one worker writes to."""
+
+    def __init__(
+        self,
+        max_message_bytes: Mapping[str, int] | None = None,
+        *,
+        shorten: Mapping[str, Shorten] | None = None,
+        read: ReadLimits | None = None,
+    ) -> None:
+        """Take ``max.message.bytes`` by topic, and by topic how its records are shortened."""
+        self._max = dict(max_message_bytes or {})
+        self._shorten = shorten or {}
+        self._read = read
+
+    def batch_bytes(self, topic: str) -> int:
+        """Return how large a batch for this topic is made."""
+        return min(MAX_BATCH_BYTES, self._max.get(topic, MAX_BATCH_BYTES))
+
+    async def look(self, topics: Sequence[str]) -> Mapping[str, int]:
+        """Ask for these topics' limits, and return them; none where the broker does not say."""
+        if self._read is None:
+            return {}
+        try:
+            found = await self._read(topics)
+        except SetupError as error:
+            log.warning(
+                "max.message.bytes of the topics could not be read: %s A batch that is too large "
+                "is halved until its topic takes it.",
+                error,
+            )
+            return {}
+        self._max.update(found)
+        return found
+
+    def fitted(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes | None]],
+        limit: int | None = None,
+    ) -> bytes | None:
+        """Return the value, shortened where its record fits no batch of the topic and that helps.
+
+        ``limit``: how large the batch may be, where the topic's own limit is not known.
+        """
+        shorten = self._shorten.get(topic)
+        if shorten is None or value is None:
+            return value
+        room = (self.batch_bytes(topic) if limit is None else limit) - BATCH_OVERHEAD_BYTES
+        excess = record_bytes(key, value, headers) - room
+        if excess <= 0:
+            return value
+        shorter = shorten(value, len(value) - excess)
+        return value if shorter is None else shorter
+
+
+def record_bytes(
+    key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]
+) -> int:
+    """Return how many bytes of a batch this record takes at most."""
+    alone: int = DefaultRecordBatchBuilder.estimate_size_in_bytes(key, value, list(headers))
+    return alone - BATCH_OVERHEAD_BYTES

@@ -1,0 +1,370 @@
+"""Writes that a topic refuses: they wait, in their place, until it takes them.
+
+The broker refuses a batch for its size, for missing rights or for a policy. Nothing is wrong with
+the events in it, and a restart would change nothing. So the batch stays the first of its partition,
+nothing queued behind it leaves, and it is tried again until it is taken; whoever waits for its
+offsets waits with it. A batch that is too large is split first.
+
+The broker has appended nothing of a refused batch, so its sequence numbers are free: they are taken
+back, or all that follows would be refused as out of order. aiokafka does not do that itself, and
+knows no batch that waits: hence an accumulator of our own.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from time import monotonic
+from typing import Any, NamedTuple
+
+import aiokafka.errors
+import aiokafka.producer.producer
+from aiokafka.errors import (
+    BrokerResponseError,
+    ClusterAuthorizationFailedError,
+    InvalidTimestampError,
+    InvalidTopicError,
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    PolicyViolationError,
+    RecordListTooLargeError,
+    TopicAuthorizationFailedError,
+    UnsupportedForMessageFormatError,
+)
+from aiokafka.producer.message_accumulator import (
+    BatchBuilder,
+    MessageAccumulator,
+    MessageBatch,
+)
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.structs import TopicPartition
+
+from streams.engine.limits import BATCH_OVERHEAD_BYTES, TopicLimits, record_bytes
+
+log = logging.getLogger("streams.engine")
+
+RETRY_SECONDS = 10.0
+
+
+class InvalidRecordError(BrokerResponseError):
+    """The broker takes no such record on this topic (aiokafka does not know this code)."""
+
+    errno = 87
+    message = "INVALID_RECORD"
+    description = "This record has failed the validation on the broker."
+
+
+aiokafka.errors.kafka_errors[87] = InvalidRecordError
+
+TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
+NO_RIGHT = (TopicAuthorizationFailedError, ClusterAuthorizationFailedError)
+REFUSALS = (
+    *TOO_LARGE,
+    *NO_RIGHT,
+    InvalidRecordError,
+    InvalidTimestampError,
+    InvalidTopicError,
+    PolicyViolationError,
+    UnsupportedForMessageFormatError,
+)
+
+
+class Split(NamedTuple):
+    """What became of a batch that was written in parts."""
+
+    ranges: list[range]
+    """Its records' offsets, in order."""
+
+
+class RefusedWrites:
+    """What one worker waits for because a topic refuses it."""
+
+    def __init__(self, limits: TopicLimits) -> None:
+        self.limits = limits
+        self.on_change: Callable[[Mapping[int, str]], object] = lambda _: None
+        """Called with the partitions that wait, and why."""
+        self.since = 0.0
+        """Since when something waits, as ``time.monotonic`` says it."""
+        self._why: dict[TopicPartition, str] = {}
+
+    def sentences(self) -> list[str]:
+        """Return what waits and what to do about it, one sentence a topic."""
+        topics: dict[str, list[TopicPartition]] = {}
+        for tp in sorted(self._why):
+            topics.setdefault(tp.topic, []).append(tp)
+        return [_sentence(tps, self._why[tps[0]]) for tps in topics.values()]
+
+    def partitions(self) -> dict[int, str]:
+        """Return the numbers of the partitions that wait, and why."""
+        return {tp.partition: _sentence([tp], why) for tp, why in self._why.items()}
+
+    def note(self, tp: TopicPartition, why: str) -> None:
+        """Take that a partition waits; it is said once for each reason."""
+        if not self._why:
+            self.since = monotonic()
+        if self._why.get(tp) != why:
+            self._why[tp] = why
+            log.error(_sentence([tp], why))
+            self.on_change(self.partitions())
+
+    def taken(self, tp: TopicPartition) -> None:
+        """Take that a partition waits no longer."""
+        if self._why.pop(tp, None) is not None:
+            log.info("%s partition %d takes records again", *tp)
+            self.on_change(self.partitions())
+
+
+def _sentence(tps: Sequence[TopicPartition], why: str) -> str:
+    numbers = ", ".join(str(tp.partition) for tp in tps)
+    what = f"Partition {numbers} waits" if len(tps) == 1 else f"Partitions {numbers} wait"
+    return f"{what}: {why}"
+
+
+class _Record(NamedTuple):
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes | None]]
+    timestamp: int
+
+
+class _Batch(MessageBatch):
+    """A batch whose refusal is first told to its accumulator."""
+
+    def __init__(self, accumulator: "Accumulator", *args: Any) -> None:
+        super().__init__(*args)
+        self._accumulator = accumulator
+
+    @property
+    def is_of_records(self) -> bool:
+        """Whether records were sent one by one, each with a caller of its own."""
+        return bool(self._msg_futures)
+
+    @property
+    def has_left(self) -> bool:
+        """Whether sequence numbers were given to it."""
+        return bool(self._retry_count)
+
+    def failure(self, exception: BaseException) -> None:
+        """Fail, unless it is to wait."""
+        if not self._accumulator.takes_back(self, exception):
+            super().failure(exception)
+
+
+class Accumulator(MessageAccumulator):
+    """Aiokafka's queues of batches, in which a refused one waits; of workers only."""
+
+    refused: RefusedWrites | None = None
+    """None: a refused batch fails, as everywhere but in workers."""
+    refresh: Callable[[], Awaitable[Any]]
+    """Asks the brokers for their metadata, which say what this user may see."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._waiting: dict[TopicPartition, asyncio.Event] = {}
+        """Set once the partition waits no longer."""
+        self._tried: set[_Batch] = set()
+        """What is put before all that waits."""
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def builder(self, batch_bytes: int) -> BatchBuilder:
+        """Return a batch to be filled of at most so many bytes; a larger record travels alone."""
+        return BatchBuilder(batch_bytes, self._compression_type)
+
+    # -- aiokafka's own, with batches that may wait
+
+    async def add_batch(self, builder: BatchBuilder, tp: TopicPartition, timeout: float) -> Any:  # noqa: ASYNC109
+        """Queue a batch, however long its partition waits."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        while (waits := self._waiting.get(tp)) is not None or self._batches.get(tp):
+            if waits is not None:
+                await waits.wait()
+                deadline = loop.time() + timeout
+                continue
+            if loop.time() > deadline:
+                raise KafkaTimeoutError
+            await self._batches[tp][-1].wait_drain(timeout=deadline - loop.time())
+        return await super().add_batch(builder, tp, timeout)
+
+    def drain_by_nodes(self, ignore_nodes: Any, muted_partitions: Any = frozenset()) -> Any:
+        """Take what may leave: of a partition that waits nothing but what is tried."""
+        if self.refused is not None:
+            for tp in list(self._batches):
+                if tp in self._waiting:
+                    if self._batches[tp][0] not in self._tried:
+                        muted_partitions = muted_partitions | {tp}
+                elif tp not in muted_partitions and self._is_hidden(tp):
+                    muted_partitions = muted_partitions | {tp}
+                    self._pop_batch(tp).failure(TopicAuthorizationFailedError(tp.topic))
+        return super().drain_by_nodes(ignore_nodes, muted_partitions)
+
+    def _is_hidden(self, tp: TopicPartition) -> bool:
+        """Return whether this user may not even see the topic: it would pass for leaderless."""
+        return tp.topic in self._cluster.unauthorized_topics
+
+    def _append_batch(self, builder: BatchBuilder, tp: TopicPartition) -> MessageBatch:
+        batch = self._new_batch(builder, tp)
+        self._batches[tp].append(batch)
+        self._wake()
+        return batch
+
+    def _new_batch(self, builder: BatchBuilder, tp: TopicPartition) -> _Batch:
+        if self._txn_manager is not None:
+            self._txn_manager.maybe_add_partition_to_txn(tp)
+        return _Batch(self, tp, builder, self._batch_ttl, self._linger_time)
+
+    def _wake(self) -> None:
+        if not self._waiter_future.done():
+            self._waiter_future.set_result(None)
+
+    # -- what is refused
+
+    def takes_back(self, batch: _Batch, error: BaseException) -> bool:
+        """Return whether a batch that was refused waits instead of failing.
+
+        Called before anything else of its partition can leave.
+        """
+        if self.refused is None or not isinstance(error, REFUSALS) or not batch.has_left:
+            return False
+        if self._txn_manager is not None:
+            self._txn_manager.increment_sequence_number(batch.tp, -batch.record_count)
+        if batch in self._tried or batch.is_of_records:
+            return False
+        self._waiting[batch.tp] = asyncio.Event()
+        task = asyncio.ensure_future(self._write_in_time(batch, error, self.refused))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return True
+
+    async def _write_in_time(
+        self, batch: _Batch, error: KafkaError | None, refused: RefusedWrites
+    ) -> None:
+        """Write what a batch holds, in parts where it is too large, as soon as it is taken."""
+        tp = batch.tp
+        left = deque([_records(batch)])
+        written: list[range] = []
+        try:
+            while left:
+                if error is not None:
+                    await self._prepare(tp, left, error, refused)
+                error = None
+                try:
+                    first = await self._try(tp, left[0])
+                except REFUSALS as again:
+                    error = again
+                    continue
+                written.append(range(first, first + len(left.popleft())))
+        except Exception as failure:
+            MessageBatch.failure(batch, failure)
+        else:
+            batch.future.set_result(Split(written))
+        refused.taken(tp)
+        self._waiting.pop(tp).set()
+        self._wake()
+
+    async def _prepare(
+        self,
+        tp: TopicPartition,
+        left: "deque[list[_Record]]",
+        error: KafkaError,
+        refused: RefusedWrites,
+    ) -> None:
+        """Make of what was refused something that may be taken; where nothing helps, wait."""
+        limits, records = refused.limits, left[0]
+        limit = None
+        if isinstance(error, TOO_LARGE):
+            limit = (await limits.look([tp.topic])).get(tp.topic)
+            size = BATCH_OVERHEAD_BYTES + sum(record_bytes(*record[:3]) for record in records)
+            aim = limit if limit is not None and limit < size else size // 2
+            if len(records) > 1:
+                left.popleft()
+                left.extendleft(reversed(_split(records, aim - BATCH_OVERHEAD_BYTES)))
+                return
+            (record,) = records
+            value = limits.fitted(tp.topic, *record[:3], limit=aim)
+            if value is not None and record.value is not None and len(value) < len(record.value):
+                left[0] = [record._replace(value=value)]
+                return
+        refused.note(tp, _why(tp.topic, error, records, limit))
+        await asyncio.sleep(RETRY_SECONDS)
+        if isinstance(error, NO_RIGHT):
+            await self.refresh()
+        elif limit is not None:
+            # What had to be taken apart goes together again as soon as the topic takes more.
+            await limits.look([tp.topic])
+            all_left = [record for records in left for record in records]
+            left.clear()
+            left.extend(_split(all_left, limits.batch_bytes(tp.topic) - BATCH_OVERHEAD_BYTES))
+
+    async def _try(self, tp: TopicPartition, records: "Sequence[_Record]") -> int:
+        """Send records before all else of their partition; return the first one's offset."""
+        # Their sizes are the broker's to judge: no limit of ours may divide them here.
+        builder = self.builder(2**31 - 1)
+        for record in records:
+            builder.append(
+                timestamp=record.timestamp,
+                key=record.key,
+                value=record.value,
+                headers=record.headers,
+            )
+        builder.close()
+        batch = self._new_batch(builder, tp)
+        self._tried.add(batch)
+        self._batches[tp].appendleft(batch)
+        self._wake()
+        try:
+            metadata = await batch.future
+        finally:
+            self._tried.discard(batch)
+        first: int = metadata.offset
+        return first
+
+
+# Made by each producer when it is.
+aiokafka.producer.producer.MessageAccumulator = Accumulator
+
+
+def _records(batch: _Batch) -> list[_Record]:
+    records = []
+    memory = MemoryRecords(bytes(batch.get_data_buffer()))
+    while (inner := memory.next_batch()) is not None:
+        records += [_Record(r.key, r.value, list(r.headers), r.timestamp) for r in inner]
+    return records
+
+
+def _split(records: Sequence[_Record], aim: int) -> list[list[_Record]]:
+    """Return the records in groups of at most so many bytes; a larger one is alone."""
+    groups: list[list[_Record]] = []
+    size = aim
+    for record in records:
+        size += record_bytes(*record[:3])
+        if size >= aim or not groups:
+            groups.append([])
+            size = record_bytes(*record[:3])
+        groups[-1].append(record)
+    return groups
+
+
+def _why(topic: str, error: KafkaError, records: Sequence[_Record], limit: int | None) -> str:
+    if isinstance(error, TOO_LARGE):
+        size = max(record_bytes(*record[:3]) for record in records)
+        most = "" if limit is None else f" of {limit:,} bytes"
+        return (
+            f"a record of {size:,} bytes is larger than {topic} takes. Raise its "
+            f"max.message.bytes{most}: kafka-configs --alter --topic {topic} --add-config "
+            f"max.message.bytes=1048588. {_AGAIN}"
+        )
+    if isinstance(error, NO_RIGHT):
+        return (
+            f"this worker's Kafka user may not write to {topic}. Give it the right: kafka-acls "
+            f"--add --topic {topic} --operation Write --operation Describe --allow-principal "
+            f"User:NAME. {_AGAIN}"
+        )
+    return (
+        f"{topic} refuses what is written to it ({type(error).__name__}). Look at the topic's "
+        f"settings and at the broker's log. {_AGAIN}"
+    )
+
+
+_AGAIN = f"It is tried again every {RETRY_SECONDS:g} s; nothing is lost or sent meanwhile."
