@@ -156,7 +156,7 @@ class EnrichStage(Stage):
         )
         for tp, start in positions.items():
             ranges = read_ranges(tp, start.metadata)
-            ranges.switch(self._vendors, start.offset)
+            ranges.switch(self._vendors, start.offset, start.log_start)
             self._ranges[tp] = ranges
             self._expired[tp] = Expired(ranges.expired)
 
@@ -187,7 +187,7 @@ class EnrichStage(Stage):
     def on_expired(self, tp: TP, first: int, end: int) -> None:
         """Count and say what retention deleted before it was read."""
         records = end - first
-        self._expired[tp].note(end, dict.fromkeys((ALL, *self._vendors), records))
+        self._expired[tp].note(first, end, dict.fromkeys((ALL, *self._vendors), records))
         self.tally.expired[tp.topic] += records
         log.error(
             "%d records of %s partition %d were deleted by retention before they were read",

@@ -21,9 +21,16 @@ class OnRanges(msgspec.Struct):
     on: dict[str, list[list[int | None]]] = {}
     expired: dict[str, int] = {}
     """``*`` → records of this partition that expired below the commit; vendor → while it was on."""
+    since: int | None = None
+    """Below this raw offset nobody knows any more which vendors were on; None: not switched yet."""
 
-    def switch(self, enabled: Sequence[str], offset: int) -> None:
-        """Open a range at ``offset`` for each vendor that is on, close it for the others."""
+    def switch(self, enabled: Sequence[str], offset: int, log_start: int = 0) -> None:
+        """Open a range at ``offset`` for each vendor that is on, close it for the others.
+
+        Ranges that end at or below ``log_start`` are forgotten: no raw record is left of them.
+        """
+        if self.since is None:
+            self.since = offset
         for vendor in enabled:
             ranges = self.on.setdefault(vendor, [])
             if not ranges or ranges[-1][1] is not None:
@@ -32,19 +39,29 @@ class OnRanges(msgspec.Struct):
             if vendor not in enabled and ranges and ranges[-1][1] is None:
                 ranges[-1][1] = offset
             ranges[:] = [range_ for range_ in ranges if range_[0] != range_[1]]
-        self._forget_the_oldest()
+        self._forget_below(log_start)
+        self._forget_what_does_not_fit()
 
-    def _forget_the_oldest(self) -> None:
-        """Keep what fits: a vendor switched so often has its oldest ranges far below retention."""
+    def _forget_below(self, offset: int) -> None:
+        for ranges in self.on.values():
+            ranges[:] = [range_ for range_ in ranges if range_[1] is None or range_[1] > offset]
+
+    def _forget_what_does_not_fit(self) -> None:
+        """Forget the oldest ranges of a vendor that was switched so often, and say up to where."""
         while len(msgspec.json.encode(self)) > MAX_RANGES_BYTES:
-            longest = max(self.on.values(), key=len)
-            del longest[0]
+            end = max(self.on.values(), key=len)[0][1]
+            if end is None:
+                return  # one open range a vendor, which always fits
+            self.since = max(self.since or 0, end)
+            self._forget_below(end)
 
 
 def read_ranges(tp: TP, metadata: str) -> OnRanges:
     """Return what a commit's metadata says; nothing where it is not ours."""
+    if not metadata:
+        return OnRanges()
     try:
-        return msgspec.json.decode(metadata, type=OnRanges) if metadata else OnRanges()
+        known = msgspec.json.decode(metadata, type=OnRanges)
     except msgspec.DecodeError:
         log.warning(
             "%s partition %d: commit metadata that is not ours: %.80r; in which offsets vendors "
@@ -53,3 +70,6 @@ def read_ranges(tp: TP, metadata: str) -> OnRanges:
             metadata,
         )
         return OnRanges()
+    if known.since is None and known.on:
+        known.since = 0  # written before there was such a mark
+    return known

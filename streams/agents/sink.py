@@ -118,8 +118,12 @@ class SinkStage(Stage):
         progress = self._progress.get(tp)
         if progress is None:
             return None
-        expired = self._expired[tp].below(offset).get(ALL, 0)
-        return progress.metadata(clean=self.courier.is_clean(tp.partition), expired=expired)
+        expired = self._expired[tp]
+        return progress.metadata(
+            clean=self.courier.is_clean(tp.partition),
+            expired=expired.below(offset).get(ALL, 0),
+            expired_gaps=expired.gaps_below(offset),
+        )
 
     async def on_start_positions(self, positions: Mapping[TP, StartPosition]) -> None:
         """Recall from metadata and receipts what was settled above each committed offset."""
@@ -137,7 +141,7 @@ class SinkStage(Stage):
             # Without any metadata it never had an owner who could have left something open.
             left_open_below = 0 if metadata.clean or not start.metadata else start.log_end
             self.courier.open_partition(tp.partition, left_open_below, is_redelivery=is_redelivery)
-            self._expired[tp] = Expired({ALL: metadata.expired})
+            self._expired[tp] = Expired({ALL: metadata.expired}, metadata.expired_gaps)
             lane = REDELIVERY if is_redelivery else LIVE
             self._progress[tp] = Progress(
                 start.offset,
@@ -192,7 +196,7 @@ class SinkStage(Stage):
         """Count and say what retention deleted before it was read."""
         progress = self._progress.get(tp)
         records = end - first if progress is None else progress.forget_deleted(first, end)
-        self._expired[tp].note(end, {ALL: records})
+        self._expired[tp].note(first, end, {ALL: records})
         self.tally.expired[tp.topic] += records
         log.error(
             "%d events for %s (partition %d) were deleted by retention before they were sent",

@@ -71,6 +71,7 @@ class Metadata(
         "receipts": "r",
         "clean": "c",
         "expired": "x",
+        "expired_gaps": "g",
     },
 ):
     """What is stored with a commit."""
@@ -95,6 +96,8 @@ class Metadata(
     """Receipts from this offset on may speak of positions that are not listed above."""
     expired: int = 0
     """Positions below the commit that retention deleted before they were read or settled."""
+    expired_gaps: list[tuple[int, int, int]] = []
+    """Where the newest of them lay: [first, end, how many of these positions expired]."""
 
     def listed(self) -> set[int]:
         """Return the settled positions above the commit."""
@@ -274,16 +277,23 @@ class Progress:
             self._recalled.pop(position, None)
         return end - first - len(settled)
 
-    def metadata(self, *, clean: bool = False, expired: int = 0) -> str:
+    def metadata(
+        self,
+        *,
+        clean: bool = False,
+        expired: int = 0,
+        expired_gaps: Sequence[tuple[int, int, int]] = (),
+    ) -> str:
         """Return the metadata for a commit of ``safe_below()``.
 
-        ``clean`` says that no request is without an answer; ``expired`` is carried along.
+        ``clean`` says that no request is without an answer; what expired is carried along.
         """
         self.safe_below()
         # What a former owner listed and is not read again yet must be handed on.
         self._listed = {position for position in self._listed if position >= self._next}
         ahead = sorted([*self._settled, *self._listed])
-        room = MAX_METADATA_BYTES - len(msgspec.json.encode(self._marks_below)) - OTHER_BYTES
+        carried = len(msgspec.json.encode([self._marks_below, expired_gaps]))
+        room = MAX_METADATA_BYTES - carried - OTHER_BYTES
         bitmap = None
         pairs, listed = _compress(ahead, room)
         if listed < len(ahead):
@@ -293,7 +303,9 @@ class Progress:
         needed = [known.offset for at, known in self._recalled.items() if at >= self._next]
         needed += [self._settled.get(position, _ANY_RECEIPT) for position in ahead[listed:]]
         receipts = min([self._receipts_next, *needed])
-        known = Metadata(self._marks_below, pairs, bitmap, clean, receipts, expired)
+        known = Metadata(
+            self._marks_below, pairs, bitmap, clean, receipts, expired, list(expired_gaps)
+        )
         return msgspec.json.encode(known).decode()
 
     @property

@@ -307,7 +307,11 @@ class Consumer(driver.Consumer):
         await self.app.on_start_positions(
             {
                 tp: StartPosition(
-                    start_at[tp], deleted.get(tp, start_at[tp]), at.metadata, at.log_end
+                    start_at[tp],
+                    deleted.get(tp, start_at[tp]),
+                    at.metadata,
+                    at.log_end,
+                    at.log_start,
                 )
                 for tp, at in found.items()
             }

@@ -13,3 +13,5 @@ class StartPosition(NamedTuple):
     """Of the group's last commit; empty where there was none."""
     log_end: int
     """The end of the log as it is now."""
+    log_start: int = 0
+    """The first offset that retention has left."""

@@ -236,6 +236,8 @@ def _enrich_metadata(place: Place, at: int) -> str:
         for ranges in said.get("on", {}).values():
             if ranges and ranges[-1][1] is None:
                 ranges[-1][0] = min(ranges[-1][0], at)
+        if "since" in said:
+            said["since"] = min(said["since"], at)
     except (msgspec.DecodeError, AttributeError, TypeError, LookupError):
         return ""
     return msgspec.json.encode(said).decode()
@@ -253,8 +255,9 @@ async def _sink_metadata(reader: LogReader, settings: Settings, place: Place, at
     marks: dict[str, tuple[int, int]] = {}
     if topic == settings.topics.events(vendor):
         marks = await _marks_below(reader, place, at)
-    expired = 0 if place.is_recreated else before.expired
-    after = Metadata(marks=marks, clean=before.clean, receipts=receipts, expired=expired)
+    # Of a recreated topic the old positions say nothing any more.
+    expired, gaps = (0, []) if place.is_recreated else (before.expired, before.expired_gaps)
+    after = Metadata(marks, [], before.clean, receipts, expired, gaps)
     return msgspec.json.encode(after).decode()
 
 

@@ -66,6 +66,38 @@ def test_foreign_metadata_is_said_and_passed_over(caplog: pytest.LogCaptureFixtu
 
 def test_what_expired_travels_with_the_ranges() -> None:
     """A commit without it is one of an older version."""
-    ranges = OnRanges({"miso": [[5, None]]}, {"*": 3, "miso": 2})
+    ranges = OnRanges({"miso": [[5, None]]}, {"*": 3, "miso": 2}, 5)
     assert read_ranges(CLICKS, msgspec.json.encode(ranges).decode()) == ranges
     assert read_ranges(CLICKS, '{"on": {"miso": [[5, null]]}}').expired == {}
+
+
+def test_without_readable_metadata_nobody_knows_who_was_on_below() -> None:
+    """A vendor that is not named there was not off: it is unknown."""
+    ranges = read_ranges(CLICKS, "")
+    ranges.switch(["miso"], 100)
+    ranges.switch(["miso", "voyado"], 200)
+    assert ranges == OnRanges({"miso": [[100, None]], "voyado": [[200, None]]}, {}, 100)
+
+
+def test_metadata_of_older_versions_is_known_from_the_beginning() -> None:
+    """They had no mark; the audit goes on as before."""
+    assert read_ranges(CLICKS, '{"on": {"miso": [[5, null]]}}').since == 0
+    assert read_ranges(CLICKS, "{}").since is None
+
+
+def test_ranges_below_the_log_are_forgotten() -> None:
+    """No raw record is left that they could be about; what reaches into the log stays."""
+    ranges = OnRanges({"miso": [[0, 10], [20, 30], [40, None]], "voyado": [[0, 20]]}, {}, 0)
+    ranges.switch(["miso"], 50, log_start=20)
+    assert ranges == OnRanges({"miso": [[20, 30], [40, None]], "voyado": []}, {}, 0)
+
+
+def test_ranges_that_do_not_fit_become_unknown_not_off() -> None:
+    """A loss there would otherwise pass for a vendor that was off."""
+    ranges = OnRanges()
+    for number in range(2_000):
+        ranges.switch(["miso", "voyado"] if number % 2 else ["miso"], 10**9 + number)
+    oldest = ranges.on["voyado"][0][0]
+    assert oldest is not None
+    assert ranges.since is not None
+    assert 10**9 < oldest - 1 == ranges.since

@@ -427,6 +427,9 @@ def test_of_deleted_positions_those_that_were_settled_have_not_expired() -> None
     progress = Progress(20, metadata, recalled, 9)
     assert progress.forget_deleted(10, 20) == 7
     assert read_metadata(progress.metadata(expired=7)) == Metadata(receipts=6, expired=7)
+    gaps = [(5, 12, 7)]
+    said = progress.metadata(expired=7, expired_gaps=gaps)
+    assert read_metadata(said) == Metadata(receipts=6, expired=7, expired_gaps=gaps)
 
 
 # -- redeliveries

@@ -1,5 +1,6 @@
 """Topics in memory, as a relay of two vendors would leave them, and the audit over them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,8 @@ from streams.operations.audit.logs import RawLog, VendorLog
 from streams.operations.audit.report import AuditReport
 
 CLICKS, CARTS = "shop.clicks", "shop.add-to-carts"
+SOURCE_MS = 10**9
+"""What a dead letter says of its raw record's Kafka time: none of these logs begins later."""
 
 
 def receipt(source: str, outcome: str, position: int | None, **more: Any) -> Receipt:
@@ -36,7 +39,7 @@ def letter(source: str, stage: str, reason: str) -> DeadLetter:
         fingerprint="f1",
         attempts=0,
         at="2026-05-01T08:00:00.000Z",
-        source=Origin(topic, int(partition), int(offset), 1),
+        source=Origin(topic, int(partition), int(offset), SOURCE_MS),
         record="{}",
         record_bytes=2,
     )
@@ -53,10 +56,12 @@ class Logs:
     """None given: one beyond the last record."""
     later_end: dict[str, int] = field(default_factory=dict)
     enrich_committed: dict[str, int | None] = field(default_factory=dict)
-    on: OnRanges | None = None
+    on: dict[str, list[tuple[int, int | None]]] | None = None
+    on_since: int = 0
     told: dict[str, int] = field(default_factory=dict)
     """What enrichment's commit of the first topic says of expired records."""
     sink_told: int = 0
+    sink_gaps: Sequence[tuple[int, int, int]] = ()
     records: dict[int, str] = field(default_factory=dict)
     """Position → source."""
     records_start: int = 0
@@ -79,7 +84,7 @@ class Logs:
                 end=end,
                 later_end=self.later_end.get(topic, end),
                 committed=self.enrich_committed.get(topic),
-                on=self.on,
+                on=None if self.on is None else OnRanges(self.on, self.on_since),
                 told=self.told if topic == CLICKS else {},
             )
         end = max(self.records, default=self.records_start - 1) + 1
@@ -92,6 +97,7 @@ class Logs:
             committed=self.sink_committed,
             redelivery_committed=5,
             told=self.sink_told,
+            gaps=self.sink_gaps,
         )
         books = Books(raw, {"miso": {0: vendor}}, since_ms=self.since_ms, keep_ids=True)
         for topic, log in self.raw.items():

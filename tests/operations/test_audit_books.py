@@ -343,6 +343,85 @@ def test_vendor_records_deleted_before_they_were_sent_are_expired() -> None:
     assert (report.vendors[0].skipped, report.vendors[0].missing) == ({"expired": 1}, 1)
 
 
+def lost_beside_expired() -> Logs:
+    """Return ten clicks: 2 to 4 expired unsent, 6 and 7 were lost, the others accepted."""
+    kept = [0, 1, 5, 8, 9]
+    positions = {0: 0, 1: 1, 5: 5, 8: 6, 9: 7}
+    return Logs(
+        raw={CLICKS: dict.fromkeys(range(10), 1), CARTS: {}},
+        enrich_committed={CLICKS: 10},
+        records={positions[n]: f"{CLICKS}/0/{n}" for n in (5, 8, 9)},
+        records_start=5,
+        sink_committed=8,
+        sink_told=3,
+        sink_gaps=[(2, 5, 3)],
+        receipts=[receipt(f"{CLICKS}/0/{n}", "accepted", positions[n]) for n in kept],
+    )
+
+
+def test_what_expired_once_does_not_hide_what_is_lost_later() -> None:
+    """Only records between those before and behind the gap can have expired in it."""
+    report = lost_beside_expired().audit()
+    (books,) = report.vendors
+    assert not report.balanced
+    assert (books.missing, books.missing_among_expired) == (2, 0)
+    assert books.missing_offsets == {f"{CLICKS}/0": [(6, 7)]}
+    assert books.skipped == {"expired": 3}
+    assert (books.examples[0].where, len(books.examples)) == (f"{CLICKS}/0/6-7", 1)
+
+
+def test_between_expired_records_a_loss_is_counted() -> None:
+    """Which of them it was nobody can tell, but it is one more than expired."""
+    logs = lost_beside_expired()
+    logs.sink_told, logs.sink_gaps = 2, [(2, 5, 2)]
+    (books,) = logs.audit().vendors
+    assert (books.missing, books.missing_among_expired) == (3, 1)
+    assert books.examples[-1].where == f"{CLICKS}/0/2-4"
+    assert "3 records without a trace, of which only 2 can" in books.examples[-1].detail
+
+
+def test_a_total_of_an_older_version_explains_no_record_that_is_there() -> None:
+    """It says how many expired, not where; for the figures that is enough."""
+    logs = lost_beside_expired()
+    logs.sink_gaps = []
+    (books,) = logs.audit().vendors
+    assert books.missing_offsets == {f"{CLICKS}/0": [(2, 4), (6, 7)]}
+    assert books.skipped == {"expired": 3}
+
+
+def test_below_what_the_commit_knows_no_vendor_passes_for_off() -> None:
+    """Metadata that was lost must not turn a loss into a vendor that was off."""
+    logs = Logs(
+        raw={CLICKS: dict.fromkeys(range(6), 1), CARTS: {}},
+        enrich_committed={CLICKS: 6},
+        on={"miso": [(4, None)]},
+    )
+    assert logs.audit().vendors[0].off == 4
+    logs.on_since = 4
+    (books,) = logs.audit().vendors
+    assert (books.off, books.missing_offsets) == (0, {f"{CLICKS}/0": [(0, 5)]})
+
+
+def test_receipts_of_a_recreated_topic_settle_no_record_of_the_new_one() -> None:
+    """Offsets begin anew; times tell the two apart."""
+    from streams.operations.audit.books import Books
+    from streams.operations.audit.decode import ReceiptFacts
+    from streams.operations.audit.logs import CLOCK_SKEW_MS, RawLog, VendorLog
+
+    now = 10**12
+    books = Books({(CLICKS, 0): RawLog(0, 0, 2, 2, 2)}, {"miso": {0: VendorLog(4, 4, 6, 6, 6)}})
+    for offset in range(2):
+        books.raw_record(CLICKS, 0, offset, now)
+    for position, source in enumerate((0, 7), 4):
+        books.vendor_record("miso", 0, position, f"{CLICKS}/0/{source}", now - 1)
+    for offset, position, written in ((0, 4, now), (7, 5, now), (1, 2, now - CLOCK_SKEW_MS - 1)):
+        facts = ReceiptFacts("e", "accepted", f"{CLICKS}/0/{offset}", "live", position)
+        books.receipt("miso", 0, 0, facts, written)
+    (found,) = books.report().vendors
+    assert (found.accepted, found.unexplained) == (0, 0)
+    assert found.missing_offsets == {f"{CLICKS}/0": [(0, 1)]}
+
+
 def test_a_record_on_another_partition_than_its_source_is_unexplained() -> None:
     """Order is only kept where a visitor's events stay on one partition."""
     from streams.operations.audit.books import Books

@@ -10,10 +10,13 @@ from streams.cli.terminal import moment_ms
 from streams.core.errors import SettingsError
 from streams.operations.audit.audit import compare_with_ledger
 from streams.operations.audit.decode import (
+    Expired,
+    OnRanges,
     UnreadableError,
     read_enrich_commit,
     read_letter,
     read_receipt,
+    read_sink_commit,
     read_source,
 )
 from tests.operations.audit_logs_in_memory import CARTS, CLICKS, Logs, receipt
@@ -101,7 +104,7 @@ def test_the_table_says_whether_the_books_balance() -> None:
     text = shown(logs)
     assert text.endswith("The books do NOT balance.")
     assert "miso: 2 to be accounted for, 0 accounted for: a difference of 2." in text
-    assert f"  {CLICKS}/0/0: the sink has passed its vendor record" in text
+    assert f"  {CLICKS}/0/0-1: the sink has passed its vendor record" in text
 
 
 def test_reasons_from_records_are_shown_and_not_obeyed() -> None:
@@ -145,9 +148,21 @@ def test_a_resolution_is_no_dead_letter() -> None:
 
 def test_a_vendor_record_without_source_is_unreadable() -> None:
     """The header ``source`` is what ties a vendor record to its raw record."""
-    assert read_source([("consent", b"row"), ("source", b"shop.clicks/0/1")]) == "shop.clicks/0/1"
+    headers = [("consent", b"row"), ("source", b"shop.clicks/0/1")]
+    assert read_source(headers) == ("shop.clicks/0/1", None)
+    assert read_source([*headers, ("source-time", b"17")]) == ("shop.clicks/0/1", 17)
     with pytest.raises(UnreadableError, match="source"):
         read_source([("consent", b"row"), ("source", None)])
+
+
+def test_a_sinks_commit_says_how_many_expired_and_where() -> None:
+    """Those of older versions say only how many."""
+    assert read_sink_commit(None) == Expired()
+    assert read_sink_commit('{"x": 7, "r": 3}') == Expired(7)
+    assert read_sink_commit('{"x": 7, "g": [[5, 12, 7]]}') == Expired(7, ((5, 12, 7),))
+    for text in ("x", '{"g": [[1, 2]]}'):
+        with pytest.raises(UnreadableError):
+            read_sink_commit(text)
 
 
 def test_commit_metadata_is_ranges_or_nothing() -> None:
@@ -155,10 +170,10 @@ def test_commit_metadata_is_ranges_or_nothing() -> None:
     assert read_enrich_commit("") == (None, {})
     assert read_enrich_commit(None) == (None, {})
     assert read_enrich_commit('{"other": 1}') == (None, {})
-    assert read_enrich_commit('{"on": {"miso": [[0, 5], [9, null]]}, "expired": {"*": 3}}') == (
-        {"miso": [(0, 5), (9, None)]},
-        {"*": 3},
-    )
+    told = '"on": {"miso": [[0, 5], [9, null]]}, "expired": {"*": 3}'
+    ranges = {"miso": [(0, 5), (9, None)]}
+    assert read_enrich_commit(f"{{{told}}}") == (OnRanges(ranges, 0), {"*": 3})
+    assert read_enrich_commit(f'{{{told}, "since": 4}}') == (OnRanges(ranges, 4), {"*": 3})
     for text in ("x", '{"on": [1]}', '{"on": {"miso": [[0]]}}'):
         with pytest.raises(UnreadableError):
             read_enrich_commit(text)

@@ -4,15 +4,15 @@ One module, though a long one: each kind of fact is one method over the same few
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 from streams.operations.audit.decode import LetterFacts, ReceiptFacts
-from streams.operations.audit.fates import TROUBLES, Fate, tally, troubled
+from streams.operations.audit.fates import TROUBLES, Fate, TroubledRun, tally, troubled
 from streams.operations.audit.logs import (
     ACCEPTED,
     ANY_RECEIPT,
+    CLOCK_SKEW_MS,
     DEAD,
     DEAD_DUE,
     ENRICH_LETTER,
@@ -24,6 +24,7 @@ from streams.operations.audit.logs import (
     RECORD,
     RECORD_PASSED,
     SKIPPED,
+    ExpiredSpan,
     NoSuchRecordError,
     RawLog,
     RawPart,
@@ -35,6 +36,9 @@ from streams.operations.audit.report import AuditReport, Finding, VendorBooks
 
 EXAMPLES = 10
 """Examples kept of each vendor's troubles."""
+
+MAX_RUNS = 100_000
+"""Runs of missing records that are named of a vendor: a report has to end somewhere."""
 
 _OUTCOMES = {"accepted": ACCEPTED, "dead_lettered": DEAD, "skipped": SKIPPED}
 
@@ -90,6 +94,7 @@ class Books:
         if 0 <= place < len(raw.flags):
             is_inside = self._since_ms is None or timestamp >= self._since_ms
             raw.flags[place] |= PRESENT if is_inside else OUTSIDE_WINDOW
+            raw.oldest_ms = timestamp if raw.oldest_ms is None else min(raw.oldest_ms, timestamp)
 
     def raw_trimmed(self, topic: str, partition: int, log_start: int) -> None:
         """Note where a raw log starts after it was read."""
@@ -100,24 +105,36 @@ class Books:
         """Note where a vendor's events start after they were read."""
         self._sides[vendor].parts[partition].trimmed(log_start)
 
-    def vendor_record(self, vendor: str, partition: int, position: int, source: str) -> None:
-        """Note a vendor record; the positions of a partition come in growing order."""
+    def vendor_record(
+        self,
+        vendor: str,
+        partition: int,
+        position: int,
+        source: str,
+        source_ms: int | None = None,
+    ) -> None:
+        """Note a vendor record; the positions of a partition come in growing order.
+
+        ``source_ms``: the raw record's Kafka time, where the vendor record says it.
+        """
         side = self._sides[vendor]
         part = side.parts[partition]
         side.numbers["records"] += 1
         try:
             raw, offset = self._parse(source)
-            part.hold(position, raw.code(offset))
+            is_former = source_ms is not None and self._is_former(raw, source_ms)
+            part.hold(position, raw.code(offset), is_former=is_former)
             _check_partition(raw, partition)
+            if is_former:
+                return
+            part.seen(position, raw.index, offset)
             place = raw.place(offset)
         except NoSuchRecordError as error:
             side.found("unexplained", f"{vendor} vendor record {partition}/{position}", str(error))
             return
-        traces = side.traces[raw.index]
-        if traces.first_source is None or offset < traces.first_source:
-            traces.first_source = offset
         if place is None:
             return
+        traces = side.traces[raw.index]
         if traces.state[place] & RECORD:
             side.numbers["repeated_records"] += 1
             return
@@ -125,8 +142,15 @@ class Books:
         if position < (part.log.committed or 0):
             traces.state[place] |= RECORD_PASSED
 
-    def receipt(self, vendor: str, partition: int, offset: int, receipt: ReceiptFacts) -> None:
-        """Note the receipt at this place of the vendor's receipts topic."""
+    def receipt(
+        self,
+        vendor: str,
+        partition: int,
+        offset: int,
+        receipt: ReceiptFacts,
+        written_ms: int | None = None,
+    ) -> None:
+        """Note the receipt at this place of the vendor's receipts topic, of this Kafka time."""
         side = self._sides[vendor]
         side.numbers["receipts"] += 1
         where = f"{vendor} receipt {partition}/{offset}"
@@ -137,10 +161,11 @@ class Books:
             return
         try:
             raw, source = self._parse(receipt.source)
-            place = raw.place(source)
+            is_former = written_ms is not None and self._is_former(raw, written_ms + CLOCK_SKEW_MS)
             if receipt.lane == "live":
                 _check_partition(raw, partition)
-                _check_position(side.parts[partition], raw.code(source), receipt)
+                is_former = _check_position(side.parts[partition], raw, source, receipt, is_former)
+            place = None if is_former else raw.place(source)
         except NoSuchRecordError as error:
             side.found("unexplained", where, str(error))
             return
@@ -168,6 +193,8 @@ class Books:
         origin = letter.source
         try:
             raw, source = self._parse(f"{origin.topic}/{origin.partition}/{origin.offset}")
+            if origin.timestamp is not None and self._is_former(raw, origin.timestamp):
+                return
             place = raw.place(source)
         except NoSuchRecordError as error:
             where = f"{vendor or 'enrich'} dead letter {partition}/{offset}"
@@ -220,22 +247,26 @@ class Books:
 
     def _close(self, vendor: str, side: _Side, raw_count: int) -> VendorBooks:
         parts = list(zip(self._raw, side.traces, strict=True))
-        expired = {p: part.expired for p, part in side.parts.items()}
-        sums, deleted_unsent = tally(vendor, parts, expired)
+        spans = self._spans(side)
+        sums = tally(vendor, parts, spans)
+        fates = sums.fates
+        excess = {i: sums.traceless[i] - span.expired for i, span in enumerate(spans)}
+        among_expired = sum(max(0, more) for more in excess.values())
+        deleted_unsent = sums.traceless.total() - among_expired
         unread = unsent_and_gone = 0
         # A window knows nothing of when the deleted records came: it leaves them out.
         if self._since_ms is None:
             unread = sum(raw.log.expired(vendor) for raw in self._raw)
-            unsent_and_gone = sum(expired.values()) - deleted_unsent
-        fates = sums.fates
+            unsent_and_gone = sum(part.expired for part in side.parts.values()) - deleted_unsent
         skipped = {self._reasons[number]: n for number, n in sums.skipped.items()}
         if lost := unread + unsent_and_gone + deleted_unsent:
             skipped["expired"] = skipped.get("expired", 0) + lost
-        examples = list(side.examples)
         missing = fates[Fate.NO_TRACE] + fates[Fate.NO_RECEIPT] + fates[Fate.NO_LETTER]
+        named: dict[str, list[tuple[int, int]]] = {}
+        examples = list(side.examples)
         if missing + fates[Fate.CONTRADICTING]:
-            found = islice(troubled(vendor, parts, expired), EXAMPLES)
-            examples += [Finding(where, TROUBLES[fate]) for where, fate in found]
+            runs = troubled(vendor, parts, spans)
+            examples += _name(runs, spans, excess, named, EXAMPLES)
         return VendorBooks(
             vendor=vendor,
             raw=raw_count + unread + unsent_and_gone,
@@ -248,6 +279,8 @@ class Books:
             waiting_for_enrichment=fates[Fate.WAITING_FOR_ENRICHMENT],
             waiting_for_vendor=fates[Fate.WAITING_FOR_VENDOR],
             missing=missing - deleted_unsent,
+            missing_among_expired=among_expired,
+            missing_offsets=named,
             contradicting=fates[Fate.CONTRADICTING],
             unexplained=side.numbers["unexplained"],
             unreadable=side.numbers["unreadable"],
@@ -260,12 +293,32 @@ class Books:
             examples=tuple(examples),
         )
 
+    def _spans(self, side: _Side) -> list[ExpiredSpan]:
+        """Return where raw records lie of which vendor records expired unsent."""
+        spans = []
+        for partition, part in side.parts.items():
+            raw = {r.index: r.log.end for r in self._raw if r.partition == partition}
+            spans += part.spans(raw)
+        return spans
+
     def _parse(self, source: str) -> tuple[RawPart, int]:
         name, _, number = source.rpartition("/")
         raw = self._by_name.get(name)
         if raw is None or not (number.isascii() and number.isdigit() and len(number) < 19):
             raise NoSuchRecordError(f"its source {source[:200]!r} is no place in a raw topic")
         return raw, int(number)
+
+    def _is_former(self, raw: RawPart, source_ms: int) -> bool:
+        """Return whether a raw record of this Kafka time lay on a topic that was recreated since.
+
+        Offsets begin anew then, so they alone do not tell. A partition without any record yet is
+        judged by the others of its topic.
+        """
+        oldest = raw.oldest_ms
+        if oldest is None:
+            others = [r.oldest_ms for r in self._raw if r.topic == raw.topic]
+            oldest = min((ms for ms in others if ms is not None), default=None)
+        return oldest is not None and source_ms < oldest
 
     def _reason(self, reason: str | None) -> int:
         """Return the number of a reason; a byte must hold it, so the 255th and later are one."""
@@ -279,18 +332,61 @@ class Books:
         return self._reasons.index(word)
 
 
+def _name(
+    runs: Iterable[TroubledRun],
+    spans: Sequence[ExpiredSpan],
+    excess: Mapping[int, int],
+    named: dict[str, list[tuple[int, int]]],
+    examples: int,
+) -> list[Finding]:
+    """Enter the runs of missing records by partition, and return that many of them in words."""
+    found: list[Finding] = []
+    among: dict[int, list[str]] = {}
+    count = 0
+    for run in runs:
+        if run.span is not None:
+            if excess[run.span] > 0:
+                among.setdefault(run.span, []).append(run.where)
+            continue
+        if run.fate is not Fate.CONTRADICTING and count < MAX_RUNS:
+            count += 1
+            named.setdefault(f"{run.raw.topic}/{run.raw.partition}", []).append(
+                (run.first, run.last)
+            )
+        if len(found) < examples:
+            found.append(Finding(run.where, TROUBLES[run.fate]))
+    for index, places in among.items():
+        found.append(
+            Finding(
+                ", ".join(places[:examples]),
+                f"{excess[index] + spans[index].expired:,} records without a trace, of which only "
+                f"{spans[index].expired:,} can have expired unsent: {excess[index]:,} are missing",
+            )
+        )
+    return found
+
+
 def _check_partition(raw: RawPart, partition: int) -> None:
     if raw.partition != partition:
         raise NoSuchRecordError(f"its source lies on another partition: {raw.partition}")
 
 
-def _check_position(part: VendorPart, code: int, receipt: ReceiptFacts) -> None:
-    """Raise NoSuchRecordError unless a live receipt points to a vendor record of its source."""
+def _check_position(
+    part: VendorPart, raw: RawPart, source: int, receipt: ReceiptFacts, is_former: bool
+) -> bool:
+    """Return whether a live receipt is about a raw topic that was recreated since.
+
+    Raises NoSuchRecordError unless it points to a vendor record of its source.
+    """
     if receipt.position is not None:
-        part.check(receipt.position, code)
+        part.check(receipt.position, raw.code(source))
         part.settled(receipt.position)
+        is_former = is_former or part.is_former(receipt.position)
+        if not is_former:
+            part.seen(receipt.position, raw.index, source)
     elif receipt.outcome == "accepted":
         raise NoSuchRecordError("accepted without a vendor record")
+    return is_former
 
 
 def _is_passed(

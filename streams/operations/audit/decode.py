@@ -1,12 +1,18 @@
 """What an audit reads in each record: its own reading, so that no fault elsewhere hides here."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 
-OnRanges = Mapping[str, Sequence[tuple[int, int | None]]]
-"""Vendor → raw offset ranges (first, end) in which it was on; an end of None is open."""
+
+class OnRanges(msgspec.Struct, frozen=True):
+    """When each vendor was on; a vendor that is not named was off."""
+
+    ranges: dict[str, list[tuple[int, int | None]]]
+    """Vendor → raw offset ranges (first, end); an end of None is open."""
+    since: int = 0
+    """Below this raw offset nobody knows: a loss there must not be taken for a vendor's absence."""
 
 
 class UnreadableError(Exception):
@@ -31,6 +37,8 @@ class LetterOrigin(msgspec.Struct, frozen=True, gc=False):
     topic: str
     partition: int
     offset: int
+    timestamp: int | None = None
+    """Its Kafka time in ms."""
 
 
 class LetterFacts(msgspec.Struct, frozen=True):
@@ -48,10 +56,20 @@ class _Resolution(msgspec.Struct, frozen=True):
 class _CommitMetadata(msgspec.Struct, frozen=True):
     on: dict[str, list[tuple[int, int | None]]] | None = None
     expired: dict[str, int] = {}
+    since: int | None = None
 
 
 class _SinkCommitMetadata(msgspec.Struct, frozen=True):
     x: int = 0
+    g: list[tuple[int, int, int]] = []
+
+
+class Expired(NamedTuple):
+    """What a sink's commit says of vendor records that expired below it."""
+
+    total: int = 0
+    gaps: tuple[tuple[int, int, int], ...] = ()
+    """Where the newest lay: (first position, end, how many in between expired)."""
 
 
 _RECEIPT = msgspec.json.Decoder(ReceiptFacts)
@@ -86,16 +104,20 @@ def read_letter(value: bytes | None) -> LetterFacts | None:
         raise UnreadableError(f"not a dead letter: {error}") from None
 
 
-def read_source(headers: Iterable[tuple[str, bytes | None]]) -> str:
-    """Return a vendor record's header ``source``; raises UnreadableError where there is none."""
-    for name, value in headers:
-        if name == "source" and value is not None:
-            return value.decode("utf-8", "replace")
-    raise UnreadableError("a vendor record without the header source")
+def read_source(headers: Iterable[tuple[str, bytes | None]]) -> tuple[str, int | None]:
+    """Return a vendor record's headers ``source`` and ``source-time``, in ms where it is there.
+
+    Raises UnreadableError where there is no source.
+    """
+    found = dict(headers)
+    source, time = found.get("source"), found.get("source-time") or b""
+    if source is None:
+        raise UnreadableError("a vendor record without the header source")
+    return source.decode("utf-8", "replace"), int(time) if time.isdigit() else None
 
 
 def read_enrich_commit(metadata: str | None) -> tuple[OnRanges | None, Mapping[str, int]]:
-    """Return when each vendor was on (None: always) and how many raw records expired below it.
+    """Return when each vendor was on (None: unknown) and how many raw records expired below it.
 
     Those by vendor, as far as it was on, and all of them under ``ALL``. Raises UnreadableError for
     metadata that is there and cannot be read.
@@ -108,17 +130,20 @@ def read_enrich_commit(metadata: str | None) -> tuple[OnRanges | None, Mapping[s
         raise UnreadableError(
             f"commit metadata that is no JSON object with ranges: {error}"
         ) from None
-    return commit.on, commit.expired
+    on = None if commit.on is None else OnRanges(commit.on, commit.since or 0)
+    return on, commit.expired
 
 
-def read_sink_commit(metadata: str | None) -> int:
-    """Return how many vendor records a sink's commit says to have expired below it.
+def read_sink_commit(metadata: str | None) -> Expired:
+    """Return which vendor records a sink's commit says to have expired below it.
 
-    Raises UnreadableError for metadata that is there and cannot be read.
+    Older commits say only how many. Raises UnreadableError for metadata that is there and cannot
+    be read.
     """
     if not metadata:
-        return 0
+        return Expired()
     try:
-        return _SINK_COMMIT.decode(metadata).x
+        said = _SINK_COMMIT.decode(metadata)
     except msgspec.MsgspecError as error:
         raise UnreadableError(f"commit metadata that is no JSON object: {error}") from None
+    return Expired(said.x, tuple(said.g))

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from itertools import pairwise
 
@@ -19,6 +19,7 @@ from streams.operations.audit.logs import (
     RECORD,
     RECORD_PASSED,
     SKIPPED,
+    ExpiredSpan,
     RawPart,
     Traces,
 )
@@ -87,23 +88,25 @@ class Stretch:
     end: int
     is_passed: bool
     is_off: bool
-    may_have_expired: bool
-    """Its vendor records may be among those that retention deleted before they were sent."""
+    span: int | None
+    """The index of the span of expired vendor records that it lies in."""
 
 
-def stretches(vendor: str, raw: RawPart, traces: Traces, expired: int) -> Iterator[Stretch]:
-    """Cut a raw partition where enrichment's commit, on and off, or lost vendor records change."""
+def stretches(
+    vendor: str, raw: RawPart, spans: Sequence[tuple[int, ExpiredSpan]]
+) -> Iterator[Stretch]:
+    """Cut a raw partition where enrichment's commit, on and off, or expired spans change."""
     log = raw.log
     committed = log.committed if log.committed is not None else log.start
     ranges: Sequence[tuple[int, int | None]] = [(0, None)]
     if log.on is not None:
-        ranges = log.on.get(vendor, [])
-    first_left = 0
-    if expired:
-        first_left = log.end if traces.first_source is None else traces.first_source
-    borders = {log.start, log.end, committed, first_left}
+        ranges = [(0, log.on.since), *log.on.ranges.get(vendor, [])]
+    expired = [(*place, index) for index, span in spans for place in span.raw.get(raw.index, [])]
+    borders = {log.start, log.end, committed}
     for first, end in ranges:
         borders |= {first, log.end if end is None else end}
+    for first, end, _ in expired:
+        borders |= {first, end}
     cuts = sorted(b for b in borders if log.start <= b <= log.end)
     for first, end in pairwise(cuts):
         yield Stretch(
@@ -111,7 +114,7 @@ def stretches(vendor: str, raw: RawPart, traces: Traces, expired: int) -> Iterat
             end=end - log.start,
             is_passed=first < committed,
             is_off=not any(f <= first and (e is None or first < e) for f, e in ranges),
-            may_have_expired=first < first_left,
+            span=next((index for f, e, index in expired if f <= first < e), None),
         )
 
 
@@ -124,19 +127,17 @@ class Tally:
     """By number of the reason."""
     dead: "Counter[int]"
     """By number of the reason."""
+    traceless: "Counter[int]"
+    """By index of the span of expired vendor records: raw records in it without a trace."""
 
 
 def tally(
-    vendor: str, parts: Sequence[tuple[RawPart, Traces]], expired: Mapping[int, int]
-) -> tuple[Tally, int]:
-    """Return the sums and how many records without a trace are explained by deleted ones.
-
-    ``expired``: by partition, vendor records that retention deleted unsent.
-    """
-    sums = Tally(Counter(), Counter(), Counter())
-    maybe_expired: Counter[int] = Counter()
+    vendor: str, parts: Sequence[tuple[RawPart, Traces]], spans: Sequence[ExpiredSpan]
+) -> Tally:
+    """Return the sums; a record without a trace counts as such also where it may have expired."""
+    sums = Tally(Counter(), Counter(), Counter(), Counter())
     for raw, traces in parts:
-        for stretch in stretches(vendor, raw, traces, expired.get(raw.partition, 0)):
+        for stretch in stretches(vendor, raw, list(enumerate(spans))):
             cut = slice(stretch.first, stretch.end)
             kinds = Counter(
                 zip(
@@ -156,22 +157,60 @@ def tally(
                     sums.skipped[skip] += count
                 elif fate is Fate.DEAD_LETTERED:
                     sums.dead[dead] += count
-                elif fate is Fate.NO_TRACE and stretch.may_have_expired:
-                    maybe_expired[raw.partition] += count
-    return sums, sum(min(count, expired[p]) for p, count in maybe_expired.items())
+                elif fate is Fate.NO_TRACE and stretch.span is not None:
+                    sums.traceless[stretch.span] += count
+    return sums
+
+
+@dataclass(frozen=True, slots=True)
+class TroubledRun:
+    """Records that follow each other and have the same fate, which should not be."""
+
+    raw: RawPart
+    first: int
+    """Raw offset."""
+    last: int
+    fate: Fate
+    span: int | None
+    """The index of the span of expired vendor records that may explain it."""
+
+    @property
+    def where(self) -> str:
+        """The run as text: one place, or the first and the last offset."""
+        place = self.raw.where(self.first)
+        return place if self.first == self.last else f"{place}-{self.last}"
 
 
 def troubled(
-    vendor: str, parts: Sequence[tuple[RawPart, Traces]], expired: Mapping[int, int]
-) -> Iterator[tuple[str, Fate]]:
-    """Yield the place of each record whose fate should not be, for the examples."""
+    vendor: str, parts: Sequence[tuple[RawPart, Traces]], spans: Sequence[ExpiredSpan]
+) -> Iterator[TroubledRun]:
+    """Yield where records lie whose fate should not be, in the order of their offsets."""
     for raw, traces in parts:
-        for stretch in stretches(vendor, raw, traces, expired.get(raw.partition, 0)):
+        run: TroubledRun | None = None
+        for stretch in stretches(vendor, raw, list(enumerate(spans))):
             for place in range(stretch.first, stretch.end):
-                if raw.flags[place] & PRESENT:
-                    state = traces.state[place]
-                    fate = fate_of(raw.flags[place], state, stretch.is_passed, stretch.is_off)
-                    if fate in TROUBLES and not (
-                        fate is Fate.NO_TRACE and stretch.may_have_expired
-                    ):
-                        yield raw.where(place + raw.log.start), fate
+                if not raw.flags[place] & PRESENT:
+                    continue
+                flags, state = raw.flags[place], traces.state[place]
+                fate = fate_of(flags, state, stretch.is_passed, stretch.is_off)
+                if fate not in TROUBLES:
+                    continue
+                offset = place + raw.log.start
+                span = stretch.span if fate is Fate.NO_TRACE else None
+                found = TroubledRun(raw, offset, offset, fate, span)
+                if (
+                    run is not None
+                    and run.last == offset - 1
+                    and (run.fate, run.span)
+                    == (
+                        fate,
+                        span,
+                    )
+                ):
+                    run = replace(run, last=offset)
+                    continue
+                if run is not None:
+                    yield run
+                run = found
+        if run is not None:
+            yield run

@@ -4,10 +4,14 @@ So that five million raw records fit into memory, a record is a place in arrays,
 """
 
 from array import array
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from streams.operations.audit.decode import ALL, OnRanges
+
+CLOCK_SKEW_MS = 60 * 60 * 1000
+"""How far the clocks of producers, workers and brokers may be apart."""
 
 # What is known of a raw record itself.
 PRESENT, OUTSIDE_WINDOW, GIVEN_UP = 1, 2, 4
@@ -38,7 +42,7 @@ class RawLog:
     committed: int | None
     """Enrichment's committed offset."""
     on: OnRanges | None = None
-    """When each vendor was on; None: always."""
+    """When each vendor was on; None: nobody knows, so that none is taken to have been off."""
     told: Mapping[str, int] = field(default_factory=dict)
     """Records that expired below the commit, as it says itself: by vendor, and ``ALL``."""
 
@@ -51,7 +55,7 @@ class RawLog:
         # Without a commit nothing was owed yet: a new relay on an old topic lost nothing.
         unread = 0 if self.committed is None else max(0, self.log_start - self.committed)
         if name != ALL and self.on is not None:
-            ranges = self.on.get(name) or [(0, 0)]
+            ranges = self.on.ranges.get(name) or [(0, 0)]
             unread = unread if ranges[-1][1] is None else 0
         return self.told.get(name, 0) + unread
 
@@ -71,7 +75,9 @@ class VendorLog:
     redelivery_committed: int | None = None
     """The same on the redelivery topic's partition."""
     told: int = 0
-    """Positions that expired below the commit, as it says itself."""
+    """Positions that expired below the commit, as it says itself: all that ever did."""
+    gaps: Sequence[tuple[int, int, int]] = ()
+    """Where the newest of these lay: (first, end, how many expired), in order."""
 
 
 class RawPart:
@@ -82,6 +88,8 @@ class RawPart:
         self.flags = bytearray(max(0, log.end - log.start))
         self.gone_below = log.log_start
         """What was not read below this offset has been deleted meanwhile."""
+        self.oldest_ms: int | None = None
+        """The Kafka time of the oldest record that was read."""
 
     def where(self, offset: int) -> str:
         """Return the text form of a record's place."""
@@ -114,20 +122,44 @@ class Traces:
         """Number of the skip reason; 0: none."""
         self.dead = bytearray(size)
         """Number of the dead-letter reason; 0: none."""
-        self.first_source: int | None = None
-        """The lowest raw offset among the vendor records that retention has left."""
+
+
+@dataclass(slots=True)
+class ExpiredSpan:
+    """Raw records of which some have no trace since their vendor records expired unsent."""
+
+    expired: int
+    """How many vendor records. Written twice after a crash, one of them stands for no raw record.
+    """
+    raw: dict[int, list[tuple[int, int]]]
+    """Index of the raw partition → where in it, (first offset, end) each, in order."""
 
 
 _NOTHING, _DELETED = -1, -2
+_FORMER = 1 << 15
+"""In a code: the raw record lay on a topic that was recreated since."""
 
 
 class VendorPart:
-    """One partition of a vendor's events: which raw record the record at a position is about."""
+    """One partition of a vendor's events: which raw record the record at a position is about.
+
+    And which raw records those may have been about that expired unsent. Vendor records are written
+    in the order of their raw records, so these lie between what was written before the gap and
+    what was written after it, as the vendor records and receipts around it tell.
+    """
 
     def __init__(self, log: VendorLog) -> None:
         self.log = log
         self._settled_ahead: set[int] = set()
         self._codes = array("q", [_NOTHING]) * max(0, log.end - log.start)
+        self._gaps = sorted(log.gaps)
+        self._ahead = max(0, log.log_start - (log.committed or 0))
+        """Positions that expired above the commit."""
+        if self._ahead:
+            self._gaps.append((log.committed or 0, log.log_start, self._ahead))
+        self._ends = [end for _, end, _ in self._gaps]
+        self._between: list[dict[int, tuple[int, int]]] = [{} for _ in range(len(self._gaps) + 1)]
+        """Before, between and behind the gaps: raw index → lowest and highest raw offset."""
 
     def settled(self, position: int) -> None:
         """Note that there is a receipt of this position."""
@@ -137,12 +169,51 @@ class VendorPart:
     @property
     def expired(self) -> int:
         """Positions that retention deleted before they had an outcome."""
-        passed_over = max(0, self.log.log_start - (self.log.committed or 0))
-        return self.log.told + passed_over - len(self._settled_ahead)
+        return self.log.told + self._ahead - len(self._settled_ahead)
 
-    def hold(self, position: int, code: int) -> None:
+    def seen(self, position: int, raw_index: int, offset: int) -> None:
+        """Note that the record at this position is or was about this raw record."""
+        if not self._gaps:
+            return
+        index = bisect_right(self._ends, position)
+        if index < len(self._gaps) and position >= self._gaps[index][0]:
+            return  # within the gap: it was settled out of order
+        lowest, highest = self._between[index].get(raw_index, (offset, offset))
+        self._between[index][raw_index] = min(lowest, offset), max(highest, offset)
+
+    def spans(self, raw: Mapping[int, int]) -> list[ExpiredSpan]:
+        """Return what the gaps may explain; ``raw``: index of each raw partition → its end."""
+        spans: list[ExpiredSpan] = []
+        for index, (_, _, expired) in enumerate(self._gaps):
+            is_ahead = index == len(self.log.gaps)
+            span = ExpiredSpan(expired - (len(self._settled_ahead) if is_ahead else 0), {})
+            for part, end in raw.items():
+                before = [known[part][1] for known in self._between[: index + 1] if part in known]
+                behind = [known[part][0] for known in self._between[index + 1 :] if part in known]
+                first = max(before, default=-1) + 1
+                last = min(behind, default=end)
+                span.raw[part] = [(first, last)] if first < last else []
+            if spans and any(set(spans[-1].raw[part]) & set(span.raw[part]) for part in raw):
+                # Nothing of this topic was seen between the two: they cannot be told apart.
+                spans[-1].expired += span.expired
+                for part in raw:
+                    spans[-1].raw[part] = sorted({*spans[-1].raw[part], *span.raw[part]})
+            elif span.expired:
+                spans.append(span)
+        return spans
+
+    def hold(self, position: int, code: int, *, is_former: bool) -> None:
         """Note what the record at a position is about."""
-        self._codes[position - self.log.start] = code
+        self._codes[position - self.log.start] = code | (_FORMER if is_former else 0)
+
+    def is_former(self, position: int) -> bool:
+        """Return whether the vendor record there is about a record of a topic that is gone."""
+        place = position - self.log.start
+        return (
+            0 <= place < len(self._codes)
+            and self._codes[place] >= 0
+            and bool(self._codes[place] & _FORMER)
+        )
 
     def trimmed(self, log_start: int) -> None:
         """Note where the log starts after it was read: what was not read below may have existed."""
@@ -155,5 +226,9 @@ class VendorPart:
         place = position - self.log.start
         if position < 0 or position >= self.log.later_end:
             raise NoSuchRecordError(f"its vendor record {position} is beyond the end of the topic")
-        if 0 <= place < len(self._codes) and self._codes[place] not in {code, _DELETED}:
+        if 0 <= place < len(self._codes) and self._codes[place] not in (
+            code,
+            code | _FORMER,
+            _DELETED,
+        ):
             raise NoSuchRecordError(f"the vendor record {position} is not about its source")

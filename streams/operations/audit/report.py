@@ -1,6 +1,6 @@
 """What an audit says: the books of each vendor, and how they compare with a vendor's ledger."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ class Finding:
     """One example of what should not be."""
 
     where: str
-    """``topic/partition/offset`` of the record that is meant."""
+    """``topic/partition/offset`` of the record that is meant, or ``topic/partition/first-last``."""
     detail: str
 
 
@@ -41,6 +41,10 @@ class VendorBooks:
     """Vendor records without a receipt, at or above the sink's committed offset."""
     missing: int
     """Below the committed offsets and without the trace that must then exist."""
+    missing_among_expired: int
+    """Of these, lie between records that expired: how many there are is known, not which."""
+    missing_offsets: Mapping[str, Sequence[tuple[int, int]]]
+    """All others: ``topic/partition`` → (first, last) raw offset of each run, in order."""
     contradicting: int
     """Enrichment's dead letters that went to the vendor all the same."""
     unexplained: int

@@ -14,6 +14,7 @@ from streams.core.topics import Topics
 from streams.engine.groups import group_id
 from streams.operations.audit.books import Books
 from streams.operations.audit.decode import (
+    Expired,
     OnRanges,
     UnreadableError,
     read_enrich_commit,
@@ -22,13 +23,10 @@ from streams.operations.audit.decode import (
     read_sink_commit,
     read_source,
 )
-from streams.operations.audit.logs import RawLog, VendorLog
+from streams.operations.audit.logs import CLOCK_SKEW_MS, RawLog, VendorLog
 from streams.operations.audit.report import AuditReport
 from streams.operations.logs.reader import Commit, LogReader, Offsets, Tell
 from streams.settings import ENRICH
-
-SKEW_MS = 60 * 60 * 1000
-"""With a window, downstream topics are read from this much earlier: clocks differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +93,8 @@ async def _fix(
         )
     raw_tps = [tp for name in raw_names for tp in tps[name]]
     event_tps = [tp for v in vendors for tp in tps[topics.events(v)]]
-    early = None if since_ms is None else since_ms - SKEW_MS
+    # With a window, downstream topics are read from a little earlier: clocks differ.
+    early = None if since_ms is None else since_ms - CLOCK_SKEW_MS
 
     # The order of these requests is what makes the sums right while the relay runs.
     log_starts = await reader.starts([*raw_tps, *event_tps])
@@ -126,6 +125,7 @@ async def _fix(
     for v in vendors:
         for tp in tps[topics.events(v)]:
             redelivery = TopicPartition(topics.redelivery(v), tp.partition)
+            expired = _expired(tp, commits[v], unreadable)
             logs[v][tp.partition] = VendorLog(
                 log_start=log_starts[tp],
                 start=feeds[tp.topic].starts[tp],
@@ -133,7 +133,8 @@ async def _fix(
                 later_end=later_ends[tp],
                 committed=_offset(commits[v], tp),
                 redelivery_committed=_offset(commits[v], redelivery),
-                told=_expired(tp, commits[v], unreadable),
+                told=expired.total,
+                gaps=expired.gaps,
             )
     return _Moment(raw, logs, feeds, unreadable)
 
@@ -156,11 +157,11 @@ async def _read_vendor(
     async for tp, records in reader.read(feed.starts, feed.ends, tell):
         for record in records:
             try:
-                source = read_source(record.headers)
+                source, source_ms = read_source(record.headers)
             except UnreadableError as error:
                 books.unreadable(vendor, _where(record), str(error))
             else:
-                books.vendor_record(vendor, tp.partition, record.offset, source)
+                books.vendor_record(vendor, tp.partition, record.offset, source, source_ms)
     for tp, start in (await reader.starts(list(feed.ends))).items():
         books.vendor_trimmed(vendor, tp.partition, start)
     feed = feeds[topics.receipts(vendor)]
@@ -171,7 +172,7 @@ async def _read_vendor(
             except UnreadableError as error:
                 books.unreadable(vendor, _where(record), str(error))
             else:
-                books.receipt(vendor, tp.partition, record.offset, receipt)
+                books.receipt(vendor, tp.partition, record.offset, receipt, record.timestamp)
     await _read_letters(reader, vendor, feeds[topics.dead_letters(vendor)], books, tell)
 
 
@@ -205,12 +206,12 @@ def _expired(
     tp: TopicPartition,
     commits: Mapping[TopicPartition, Commit],
     unreadable: list[tuple[str, str]],
-) -> int:
+) -> Expired:
     try:
-        return read_sink_commit(commits[tp].metadata) if tp in commits else 0
+        return read_sink_commit(commits[tp].metadata) if tp in commits else Expired()
     except UnreadableError as error:
         unreadable.append((f"the sink's commit of {tp.topic}/{tp.partition}", str(error)))
-        return 0
+        return Expired()
 
 
 def _offset(commits: Mapping[TopicPartition, Commit], tp: TopicPartition) -> int | None:

@@ -120,6 +120,7 @@ class _Resolution(msgspec.Struct, frozen=True):
 
 class _Commit(msgspec.Struct, frozen=True):
     on: dict[str, list[list[int | None]]] | None = None
+    since: int | None = None
 
 
 _decode_commit = msgspec.json.Decoder(_Commit).decode
@@ -183,12 +184,16 @@ def resolution_of(place: Source) -> str:
     return f"{place.topic}-{place.partition}-{place.offset}"
 
 
-def read_on_ranges(metadata: str) -> OnRanges | None:
-    """Return in which raw offsets each vendor was on, by enrichment's commit; None: unknown."""
+def read_on_ranges(metadata: str, offset: int) -> OnRanges | None:
+    """Return in which raw offsets each vendor was on, by enrichment's commit.
+
+    None: it does not say so for this offset.
+    """
     try:
-        return _decode_commit(metadata).on if metadata else None
+        commit = _decode_commit(metadata) if metadata else _Commit()
     except _NOT_OURS:
         return None
+    return None if offset < (commit.since or 0) else commit.on
 
 
 def was_on(ranges: OnRanges | None, vendor: str, offset: int) -> bool:

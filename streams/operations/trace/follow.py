@@ -42,7 +42,7 @@ async def follow(logs: TraceLogs, raw: Mapping[Source, RawRecord | None], since_
     for source, record in raw.items():
         tp = TopicPartition(source.topic, source.partition)
         one = facts[source] = EventFacts(source, record, enrich=logs.lane(ENRICH, tp))
-        ranges = logs.on_ranges(tp)
+        ranges = logs.on_ranges(source)
         for vendor in logs.vendors:
             is_on = was_on(ranges, vendor, source.offset)
             if ranges is None:

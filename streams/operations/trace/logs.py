@@ -52,10 +52,10 @@ class TraceLogs:
         commit = self.commits.get(stage, {}).get(tp)
         return Lane(None if commit is None else commit.offset, self.ends.get(tp, 0))
 
-    def on_ranges(self, tp: TopicPartition) -> OnRanges | None:
+    def on_ranges(self, source: Source) -> OnRanges | None:
         """Return when each vendor was on, by enrichment's commit; None: nobody knows."""
-        commit = self.commits[ENRICH].get(tp)
-        return None if commit is None else read_on_ranges(commit.metadata)
+        commit = self.commits[ENRICH].get(TopicPartition(source.topic, source.partition))
+        return None if commit is None else read_on_ranges(commit.metadata, source.offset)
 
     def parse(self, source: Source, raw: RawRecord) -> Event:
         """Read a raw record as enrichment does; raises InvalidEvent."""
