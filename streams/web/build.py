@@ -13,6 +13,7 @@ from streams.operations.status.tail import StatusTail
 from streams.settings import Settings, variable
 from streams.vendors import VENDORS
 from streams.web import health
+from streams.web.connections import BoundedRunner
 from streams.web.dashboard import Dashboard
 from streams.web.guard import Guard
 from streams.web.letters import Letters
@@ -33,6 +34,7 @@ def open_site(
 ) -> None:
     """Put every page on the app's web view, in place of Faust's own, behind the guard."""
     app.web.blueprints = BlueprintManager()
+    app.web._runner = BoundedRunner(app.web.web_app)
     health.register(app, reporter)
     build_site(settings, reporter, wall_ms=wall_ms, clock=clock).install(app.web.web_app)
 

@@ -1,5 +1,6 @@
 """Who may see and change what: token, sessions, hosts, origins, and headers (contract §§7, 9)."""
 
+import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
@@ -18,6 +19,10 @@ log = logging.getLogger("streams.web")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 MAX_BODY_BYTES = 16 * 1024
+BODY_SECONDS = 10.0
+"""So long a request's body may take to come."""
+MAX_DELAYED = 50
+"""Wrong tries whose answers wait at the same time; more are answered at once."""
 CHANGE_HEADER = "X-Streams-Change"
 """A page of another origin cannot send it without being asked first, and is then refused."""
 _METHODS = ("GET", "HEAD", "POST")
@@ -44,13 +49,21 @@ _HEADERS = {
 class Guard:
     """One worker's door; ``middleware`` is aiohttp's."""
 
-    def __init__(self, token: str | None, host: str, wall: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        token: str | None,
+        host: str,
+        wall: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         """Take the seams; ``wall`` returns seconds since the epoch."""
         self._sessions = None if token is None else Sessions(token)
         self._names = {"localhost", "127.0.0.1", "[::1]", host.lower(), f"[{host.lower()}]"}
         self._is_local = is_loopback(host)
         self._wall = wall
+        self._sleep = sleep
         self._patience = Patience()
+        self._delayed = 0
 
     @property
     def middleware(self) -> Any:
@@ -66,12 +79,10 @@ class Guard:
         """Take the form; a right token begins a session."""
         if self._sessions is None:
             return refusal(404, "There is no token, so there is no login.")
-        form = await request.post()
-        given = form.get("token")
-        address = _address(request)
+        given = (await request.post()).get("token")
         if not isinstance(given, str) or not self._sessions.is_token(given.strip()):
-            self._patience.was_wrong(address, self._wall())
-            return _form("That is not the token.")
+            is_patient = await self._delay(request)
+            return _form("That is not the token.") if is_patient else _form(_TOO_MANY, 429)
         response = web.Response(status=303, headers={"Location": "/"})
         response.set_cookie(
             self._sessions.cookie,
@@ -89,13 +100,15 @@ class Guard:
         response = web.Response(status=303, headers={"Location": "/"})
         if self._sessions is not None:
             name = self._sessions.cookie
-            self._sessions.end(request.cookies.get(name, ""))
+            self._sessions.end(request.cookies.get(name, ""), self._wall())
             response.del_cookie(name, path="/", httponly=True, samesite="Strict")
         return response
 
     async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            refused = self._refuse(request)
+            refused = await self._refuse(request)
+            if refused is None and request.method == "POST":
+                refused = await _read_body(request)
             return await handler(request) if refused is None else refused
         except web.HTTPException as error:
             words = {404: "There is no such page.", 413: _TOO_LARGE, 405: _NO_METHOD}
@@ -113,7 +126,21 @@ class Guard:
             log.exception("a page failed")
             return refusal(500, "This page failed; the worker's log says why.")
 
-    def _refuse(self, request: web.Request) -> web.StreamResponse | None:
+    async def _delay(self, request: web.Request) -> bool:
+        """Let the answer to a wrong try wait; return False where too many wait already."""
+        seconds = self._patience.was_wrong(request.remote or "", self._wall())
+        if not seconds:
+            return True
+        if self._delayed >= MAX_DELAYED:
+            return False
+        self._delayed += 1
+        try:
+            await self._sleep(seconds)
+        finally:
+            self._delayed -= 1
+        return True
+
+    async def _refuse(self, request: web.Request) -> web.StreamResponse | None:
         """Return why this request gets no answer of its own, or None."""
         if request.path.startswith("/health/") and request.method in ("GET", "HEAD"):
             return None
@@ -127,16 +154,15 @@ class Guard:
             return refusal(413, _TOO_LARGE)
         if _is_foreign(request):
             return refusal(403, "Another site's page may not ask for this.")
-        return self._refuse_unknown(request)
+        return await self._refuse_unknown(request)
 
-    def _refuse_unknown(self, request: web.Request) -> web.StreamResponse | None:
+    async def _refuse_unknown(self, request: web.Request) -> web.StreamResponse | None:
         changes = request.method == "POST"
         if self._sessions is None:
             if changes:
                 return refusal(403, "Set STREAMS_WEB_TOKEN to change anything from here.")
             return None
-        now, address = self._wall(), _address(request)
-        if self._sessions.holds(request.cookies.get(self._sessions.cookie, ""), now):
+        if self._sessions.holds(request.cookies.get(self._sessions.cookie, ""), self._wall()):
             if (
                 changes
                 and request.path.startswith("/api/")
@@ -145,18 +171,12 @@ class Guard:
                 return refusal(403, f"The header {CHANGE_HEADER} is missing.")
             return None
         given = request.headers.get("Authorization")
-        tries = given is not None or (changes and request.path == "/login")
-        wait = self._patience.wait_seconds(address, now) if tries else 0.0
-        if wait > 0:
-            words = f"Too many wrong tokens came from here: try again in {wait:.0f} s."
-            answer = _form(words, 429) if request.path == "/login" else refusal(429, words)
-            answer.headers["Retry-After"] = str(max(1, round(wait)))
-            return answer
         if given is not None:
             scheme, _, token = given.partition(" ")
             if scheme.lower() == "bearer" and self._sessions.is_token(token.strip()):
                 return None
-            self._patience.was_wrong(address, now)
+            if not await self._delay(request):
+                return refusal(429, _TOO_MANY)
         elif changes and request.path in ("/login", "/logout"):
             return None
         if request.path == "/":
@@ -188,6 +208,7 @@ def refusal(status: int, sentence: str) -> web.Response:
 
 _TOO_LARGE = f"At most {MAX_BODY_BYTES:,} bytes can be sent here."
 _NO_METHOD = "This page does not take this method."
+_TOO_MANY = "Too many wrong tokens are being tried here."
 
 
 def _form(problem: str, status: int = 401) -> web.Response:
@@ -215,5 +236,15 @@ def _is_foreign(request: web.Request) -> bool:
     return urlsplit(origin).netloc.lower() != request.headers.get("Host", "").lower()
 
 
-def _address(request: web.Request) -> str:
-    return request.remote or ""
+async def _read_body(request: web.Request) -> web.StreamResponse | None:
+    """Read a request's body, which the handlers find read; return why it is refused, or None."""
+    if request.content_type.startswith("multipart/"):
+        return refusal(415, "Send the form's fields, or JSON.")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            await request.read()
+    except TimeoutError:
+        answer = refusal(408, f"The request did not come whole within {BODY_SECONDS:.0f} s.")
+        answer.force_close()
+        return answer
+    return None

@@ -1,5 +1,7 @@
 """The page's data: one view, or a view a second as server-sent events."""
 
+import asyncio
+from contextlib import suppress
 from typing import Final
 
 from aiohttp import web
@@ -9,6 +11,8 @@ from streams.web.guard import refusal
 
 MAX_VIEWERS = 50
 RECONNECT_MS = 2_000
+WRITE_SECONDS = 30.0
+"""Who does not take what is sent for so long has gone."""
 MAX_PULSES: Final = 900
 """A stream ends after a quarter of an hour; the browser comes back and shows its cookie again."""
 
@@ -33,16 +37,18 @@ class Stream:
         )
         await response.prepare(request)
         seen, samples = dashboard.pulse, -1
-        with dashboard.watching():
-            await response.write(b"retry: %d\n\n" % RECONNECT_MS)
-            try:
-                for _ in range(MAX_PULSES):
-                    seen, body = await dashboard.next_view(seen)
-                    taken, curves = dashboard.history()
-                    if taken != samples:
-                        samples = taken
-                        await response.write(b"event: history\ndata: " + curves + b"\n\n")
-                    await response.write(b"event: view\ndata: " + body + b"\n\n")
-            except ConnectionError:
-                pass  # whoever looked has gone
+        with dashboard.watching(), suppress(ConnectionError, TimeoutError):  # who looked has gone
+            await _write(response, b"retry: %d\n\n" % RECONNECT_MS)
+            for _ in range(MAX_PULSES):
+                seen, body = await dashboard.next_view(seen)
+                taken, curves = dashboard.history()
+                if taken != samples:
+                    samples = taken
+                    await _write(response, b"event: history\ndata: " + curves + b"\n\n")
+                await _write(response, b"event: view\ndata: " + body + b"\n\n")
         return response
+
+
+async def _write(response: web.StreamResponse, body: bytes) -> None:
+    async with asyncio.timeout(WRITE_SECONDS):
+        await response.write(body)

@@ -13,7 +13,7 @@ from streams.operations.audit.logs import RawLog, VendorLog
 from streams.operations.audit.report import AuditReport
 
 CLICKS, CARTS = "shop.clicks", "shop.add-to-carts"
-SOURCE_MS = 10**9
+SOURCE_MS = 10**14
 """What a dead letter says of its raw record's Kafka time: none of these logs begins later."""
 
 

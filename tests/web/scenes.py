@@ -22,6 +22,7 @@ from streams.core.snapshot import (
     WorkerSnapshot,
 )
 from streams.operations.status.status import StatusBoard
+from streams.web.connections import BoundedRunner
 from streams.web.dashboard import Dashboard
 from streams.web.guard import Guard
 from streams.web.history import SAMPLES, STEP_SECONDS
@@ -184,6 +185,8 @@ class Scene:
     board: StatusBoard
     server: TestServer
     paused: list[tuple[str, bool]] = field(default_factory=list)
+    delays: list[float] = field(default_factory=list)
+    """How long answers to wrong tokens would have waited."""
 
     @property
     def url(self) -> str:
@@ -223,6 +226,13 @@ def past_hour(dashboard: Dashboard, snapshots: Sequence[WorkerSnapshot], now: in
         dashboard._history.sample(at, raw, vendors)
 
 
+class _Server(TestServer):
+    """The web view with its bounds on connections, as a worker serves it."""
+
+    async def _make_runner(self, **options: Any) -> BoundedRunner:
+        return BoundedRunner(self.app, **options)
+
+
 @asynccontextmanager
 async def scene(
     snapshots: Sequence[WorkerSnapshot],
@@ -255,12 +265,17 @@ async def scene(
         paused.append((vendor, wanted))
         return f"{NAMES[vendor]} is {'paused' if wanted else 'resumed'}, for all its workers."
 
-    site = Site(dashboard, Guard(token, "127.0.0.1", time.time), pause, tuple(pages))
+    delays: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        delays.append(seconds)
+
+    site = Site(dashboard, Guard(token, "127.0.0.1", time.time, sleep), pause, tuple(pages))
     app = web.Application()
     site.install(app)
-    server = TestServer(app, port=port) if port else TestServer(app)
+    server = _Server(app, port=port) if port else _Server(app)
     await server.start_server(shutdown_timeout=0.1)
-    found = Scene(site, board, server, paused)
+    found = Scene(site, board, server, paused, delays)
     found.show(snapshots)
     try:
         yield found

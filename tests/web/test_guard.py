@@ -8,7 +8,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from streams.web.session import SESSION_SECONDS, TRIES, Patience, Sessions
+from streams.web import session
+from streams.web.guard import MAX_DELAYED
+from streams.web.session import MAX_DELAY_SECONDS, SESSION_SECONDS, TRIES, Patience, Sessions
 from tests.web.scenes import TOKEN, Scene, calm, now_ms, scene
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -42,8 +44,8 @@ async def ask(
     async with (
         aiohttp.ClientSession(
             cookie_jar=aiohttp.DummyCookieJar() if jar is None else jar
-        ) as session,
-        session.request(
+        ) as client,
+        client.request(
             method, found.url + path, headers=headers, data=data, allow_redirects=False
         ) as answer,
     ):
@@ -163,28 +165,71 @@ async def test_another_site_may_link_here_and_do_nothing_else(locked: Scene) -> 
     assert await status(locked, "GET", "/api/pipeline", foreign) == 403
 
 
-async def test_wrong_tokens_have_to_wait(locked: Scene) -> None:
-    """Five tries, then a pause that the right token has to sit out, too."""
-    for _ in range(TRIES):
+async def test_wrong_tokens_wait_and_the_right_one_never_does(locked: Scene) -> None:
+    """Behind a proxy everybody has one address: nobody may shut out who knows the token."""
+    for _ in range(TRIES + 2):
         code, _, body = await ask(locked, "POST", "/login", SAME, {"token": "wrong"})
         assert (code, "That is not the token." in body) == (401, True)
-    code, headers, body = await ask(locked, "POST", "/login", SAME, {"token": TOKEN})
-    assert (code, "Too many wrong tokens" in body) == (429, True)
-    assert 1 <= int(headers["Retry-After"]) <= 10
-    assert await status(locked, "GET", "/api/pipeline", BEARER) == 429
-    assert await status(locked, "GET", "/health/live") == 404
+    assert [round(seconds) for seconds in locked.delays] == [1, 2]
+    for _ in range(20):
+        assert await status(locked, "GET", "/api/pipeline", {"Authorization": "Bearer no"}) == 401
+    assert max(locked.delays) == MAX_DELAY_SECONDS
+    waits = len(locked.delays)
+    assert (await ask(locked, "POST", "/login", SAME, {"token": TOKEN}))[0] == 303
+    assert await status(locked, "GET", "/api/pipeline", BEARER) == 200
+    assert len(locked.delays) == waits
+
+
+async def test_only_so_many_wrong_tokens_wait_at_once() -> None:
+    """Those that wait hold connections; more of them are answered at once."""
+    asleep, go_on = asyncio.Semaphore(0), asyncio.Event()
+
+    async def sleep(_seconds: float) -> None:
+        asleep.release()
+        await go_on.wait()
+
+    async with scene(calm(now_ms()), token=TOKEN) as found:
+        found.site.guard._sleep = sleep
+        wrong = {"Authorization": "Bearer no"}
+        for _ in range(TRIES):
+            assert await status(found, "GET", "/", wrong) == 401
+        waiting = [
+            asyncio.create_task(status(found, "GET", "/", wrong)) for _ in range(MAX_DELAYED)
+        ]
+        for _ in waiting:
+            await asleep.acquire()
+        assert await status(found, "GET", "/", wrong) == 429
+        assert await status(found, "GET", "/", BEARER) == 200
+        go_on.set()
+        assert await asyncio.gather(*waiting) == [401] * MAX_DELAYED
 
 
 def test_patience_comes_back_with_time_and_is_each_addresses_own() -> None:
-    """One try every ten seconds after the first five; nobody else waits for it."""
+    """The first five are free; each counts for ten seconds, and no answer waits for ever."""
     patience = Patience()
-    for _ in range(TRIES):
-        assert patience.wait_seconds("a", 0.0) == 0.0
-        patience.was_wrong("a", 0.0)
-    assert patience.wait_seconds("a", 0.0) == 10.0
-    assert round(patience.wait_seconds("a", 4.0), 6) == 6.0
-    assert patience.wait_seconds("b", 0.0) == 0.0
-    assert patience.wait_seconds("a", 10.1) == 0.0
+    assert [patience.was_wrong("a", 0.0) for _ in range(TRIES + 2)] == [0, 0, 0, 0, 0, 1, 2]
+    assert patience.was_wrong("b", 0.0) == 0.0
+    assert patience.was_wrong("a", 20.0) == 1.0
+    assert patience.was_wrong("a", 1_000.0) == 0.0
+    assert max(patience.was_wrong("a", 1_000.0) for _ in range(100)) == MAX_DELAY_SECONDS
+
+
+def test_a_session_that_was_ended_stays_ended_however_many_others_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is to be remembered is bounded; beyond it older sessions end, and none comes back."""
+    monkeypatch.setattr(session, "MAX_ENDED", 100)
+    sessions = Sessions(TOKEN)
+    ended, older = sessions.begin(1_000.0), sessions.begin(1_000.0)
+    sessions.end(ended, 1_000.0)
+    for _ in range(5_000):
+        sessions.end(f"{1_000 + SESSION_SECONDS}.made-up.0", 1_001.0)
+    assert sessions.holds(older, 1_001.0)
+    for _ in range(5_000):
+        sessions.end(sessions.begin(1_001.0), 1_001.0)
+    later = sessions.begin(1_002.0)
+    assert [sessions.holds(one, 1_002.0) for one in (ended, older, later)] == [False, False, True]
+    assert len(sessions._ended) <= 100
 
 
 def test_sessions_end_and_cannot_be_made_up() -> None:
