@@ -14,6 +14,7 @@ from streams.core.enrich import Enricher, Plan, Send
 from streams.core.events import EventParser
 from streams.core.rows import decode_product, decode_user
 from streams.core.topics import Topics
+from streams.vendors import VENDORS
 
 PARTITIONS = 6
 _encode = msgspec.json.encode
@@ -101,7 +102,7 @@ class Shop:
             True: (EventParser("add_to_cart", "shop.add-to-carts"), topics.add_to_carts),
             False: (EventParser("click", "shop.clicks"), topics.clicks),
         }
-        users = {row.key: decode_user(row.value) for row in self.user_rows()}
+        users = {row.key: decode_user(row.value, VENDORS) for row in self.user_rows()}
         products = {row.key.decode(): decode_product(row.value) for row in self.product_rows()}
         offsets: dict[tuple[bool, int], int] = {}
         written = 0

@@ -91,7 +91,7 @@ async def enrich(event: Any, parser: EventParser) -> None:
         user, product = users.get(event.key), products.get(parsed.product_id.encode())
         decisions = enricher.decide(
             parsed,
-            None if user is None else decode_user(user),
+            None if user is None else decode_user(user, VENDORS),
             None,
             None if product is None else decode_product(product),
             kafka_ms,

@@ -23,7 +23,7 @@ from streams.agents.refusals import Refusals
 from streams.agents.tally import Tally
 from streams.core.consent import MAX_ROW_DELAY_SECONDS
 from streams.core.duplicates import bits, identity
-from streams.core.enrich import Enricher, Refuse, Send, Skip
+from streams.core.enrich import Enricher, Refuse, Send, Skip, differing_ids
 from streams.core.errors import InvalidEvent
 from streams.core.events import EventParser
 from streams.core.fields import FieldMap
@@ -115,14 +115,14 @@ class EnrichStage(Stage):
         self.users = app.topic_table(
             "users",
             topic=self._topics.users,
-            admit=admit_user(keep_email=keep_email),
+            admit=admit_user(self.tally.notes, keep_email=keep_email),
             malformed_row="says no to every vendor",
         )
         self.products = app.global_topic_table(
             "products",
             topic=self._topics.products,
             partitions=product_partitions,
-            admit=admit_product,
+            admit=admit_product(self.tally.notes),
         )
 
         @app.chunk_agent(self._topics.clicks, name="enrich-clicks")
@@ -316,6 +316,8 @@ class EnrichStage(Stage):
             joins.events += 1
             if event.notes:
                 tally.notes.update(event.notes)
+            if event.eightselect_user_id is not None:
+                tally.notes.update(differing_ids(event, user))
             source = b"%b%d" % (sources, offset)
             to_close = b""
             vendors = 0

@@ -6,11 +6,19 @@ from typing import Any
 from faust.types import TP
 
 from streams.agents.keeper import happened_ms
-from streams.core.consent import MAX_ROW_DELAY_SECONDS, Word, still_allows, word_for
+from streams.core.consent import (
+    MAX_ROW_DELAY_SECONDS,
+    Said,
+    Word,
+    said_about,
+    still_allows,
+    word_for,
+)
 from streams.core.outcome import SkipReason
 from streams.core.rows import decode_user
 from streams.delivery.strand import Item
 from streams.engine.tables import MALFORMED, Admit, TopicTable
+from streams.vendors import VENDORS
 
 HOUR_MS = 3_600_000
 
@@ -18,11 +26,11 @@ _NOTHING: Mapping[bytes, Any] = {}
 _YES = Word.YES
 
 
-def admit_word(vendor: str) -> Admit:
+def admit_said(vendor: str) -> Admit:
     """Return what keeps of a user row only what it says about the vendor."""
 
-    def admit(value: bytes) -> Word:
-        return word_for(vendor, decode_user(value))
+    def admit(value: bytes) -> Said:
+        return said_about(vendor, decode_user(value, VENDORS))
 
     return admit
 
@@ -31,7 +39,7 @@ class SinkGuard:
     """Age, consent and stopped runs; ``users`` and ``delay_seconds`` come with the stage's app."""
 
     users: TopicTable
-    """Rows as ``admit_word`` keeps them."""
+    """Rows as ``admit_said`` keeps them."""
     delay_seconds: Callable[[TP], float]
     """How long ago a table's partition was last known to be complete."""
 
@@ -69,11 +77,13 @@ class SinkGuard:
                 found[number] = SkipReason.TOO_OLD
                 continue
             key = item.key or b""
-            word = rows.get(key)
-            if word is _YES and key not in forgotten:
+            said = rows.get(key)
+            if said is _YES and key not in forgotten:
                 continue  # as nearly always: this runs for each event of each request
-            if word is MALFORMED:
-                word = Word.NO
+            if said is MALFORMED:
+                word: Word | None = Word.NO
+            else:
+                word = None if said is None else word_for(said, happened_ms(item))
             if not still_allows(item.ground, word, forgotten.get(key), item.raw_ms):
                 found[number] = SkipReason.NO_CONSENT
         return found

@@ -1,12 +1,14 @@
 """The rows that events are joined with, decoded once while they stay the same."""
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from streams.core.consent import MALFORMED as NO_TO_ALL
 from streams.core.consent import Malformed
 from streams.core.rows import Product, User, decode_product, decode_user, strip_email
 from streams.engine.tables import MALFORMED
+from streams.vendors import VENDORS
 
 CACHED_ROWS = 100_000
 
@@ -30,7 +32,7 @@ class JoinedRows:
             return known[1]
         if len(self._users) >= CACHED_ROWS:
             self._users.clear()
-        user = decode_user(row)
+        user = decode_user(row, VENDORS)
         self._users[key] = (row, user)
         return user
 
@@ -50,19 +52,40 @@ class JoinedRows:
         return product
 
 
-def admit_user(*, keep_email: bool) -> Callable[[bytes], bytes]:
-    """Return what ``users`` keeps of a row; it raises InvalidEvent for one out of shape."""
+def admit_user(notes: Counter[str], *, keep_email: bool) -> Callable[[bytes], bytes]:
+    """Return what ``users`` keeps of a row; it raises InvalidRow for one out of shape.
+
+    What was put right in a row is counted in ``notes``.
+    """
 
     def admit(value: bytes) -> bytes:
-        decode_user(value)
+        user = decode_user(value, VENDORS)
+        if user.notes:
+            notes.update(_of_table("users", user.notes))
         if keep_email:
             return value
-        return strip_email(value) if b"email" in value else value
+        return strip_email(value, VENDORS) if b"email" in value else value
 
     return admit
 
 
-def admit_product(value: bytes) -> bytes:
-    """Return what ``products`` keeps of a row; raises InvalidEvent for one out of shape."""
-    decode_product(value)
-    return value
+def admit_product(notes: Counter[str]) -> Callable[[bytes], bytes]:
+    """Return what ``products`` keeps of a row; it raises InvalidRow for one out of shape.
+
+    What was put right in a row is counted in ``notes``.
+    """
+
+    def admit(value: bytes) -> bytes:
+        product = decode_product(value)
+        if product.notes:
+            notes.update(_of_table("products", product.notes))
+        return value
+
+    return admit
+
+
+def _of_table(table: str, notes: Iterable[str]) -> Iterator[str]:
+    """Yield ``left_out:price`` of a row as ``left_out:products.price``: events have fields too."""
+    for note in notes:
+        what, _, field = note.partition(":")
+        yield f"{what}:{table}.{field}"

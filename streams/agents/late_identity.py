@@ -14,6 +14,7 @@ from streams.core.consent import Malformed
 from streams.core.errors import StreamsError
 from streams.core.rows import InvalidRow, Product, User, decode_user
 from streams.engine.tables import MALFORMED, GlobalTopicTable, Row, TopicTable
+from streams.vendors import VENDORS
 
 log = logging.getLogger("streams.enrich")
 
@@ -136,7 +137,7 @@ def _contact(row: Row | None) -> tuple[str, str, str] | None:
     if row is None or row is MALFORMED:
         return None
     try:
-        user = decode_user(row)
+        user = decode_user(row, VENDORS)
     except InvalidRow:
         return None
     contact = (user.contact_id or "", user.custom_key or "", user.email or "")

@@ -9,7 +9,7 @@ from typing import Any
 from faust.types import TP
 
 from streams import wall_clock
-from streams.agents.guard import SinkGuard, admit_word
+from streams.agents.guard import SinkGuard, admit_said
 from streams.agents.intake import Intake
 from streams.agents.keeper import Keeper
 from streams.agents.run_stops import RunStops, WriteStop
@@ -87,7 +87,7 @@ class SinkStage(Stage):
         self.users = app.topic_table(
             "users",
             topic=self._topics.users,
-            admit=admit_word(self._vendor.key),
+            admit=admit_said(self._vendor.key),
             malformed_row="says no to every vendor",
         )
         self.guard.users = self.users

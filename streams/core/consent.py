@@ -31,16 +31,21 @@ def ground_for(
     stated: Mapping[str, bool] | None,
     user: User | Malformed | None,
     mode: ConsentMode,
+    happened_ms: int,
 ) -> Ground | None:
     """Return what allows the event to go to the vendor; None: nothing does.
 
     ``stated`` is the event's own consent. It is asked before the row, but a no in the row wins.
+    ``happened_ms`` is the event's time: what is older than the row's ``consent_since`` has no yes
+    of the row.
     """
     if user is MALFORMED:
         return None
     of_row = user.consent.get(vendor) if user is not None and user.consent else None
     if of_row is False:
         return None
+    if of_row and user is not None and happened_ms < user.yes_from_ms.get(vendor, 0):
+        of_row = None
     of_event = stated.get(vendor) if stated else None
     if of_event is not None:
         return "event" if of_event else None
@@ -50,19 +55,30 @@ def ground_for(
 
 
 class Word(Enum):
-    """What a visitor's current user row says about one vendor; without a row there is none."""
+    """What a visitor's current user row says of an event; without a row there is none."""
 
     YES = "yes"
     NO = "no"
     SILENT = "silent"
 
 
-def word_for(vendor: str, user: User) -> Word:
+Said = Word | int
+"""What a row says about one vendor; an integer: yes to events from this moment (ms) on."""
+
+
+def said_about(vendor: str, user: User) -> Said:
     """Return what the row says about the vendor."""
     said = user.consent.get(vendor) if user.consent else None
     if said is None:
         return Word.SILENT
-    return Word.YES if said else Word.NO
+    return (user.yes_from_ms.get(vendor) or Word.YES) if said else Word.NO
+
+
+def word_for(said: Said, happened_ms: int) -> Word:
+    """Return what is said of an event that happened then."""
+    if isinstance(said, Word):
+        return said
+    return Word.YES if happened_ms >= said else Word.SILENT
 
 
 def still_allows(
@@ -70,7 +86,7 @@ def still_allows(
 ) -> bool:
     """Return whether an event that was allowed on this ground may still be sent.
 
-    ``word`` is what the current row says; None: there is no row. A row out of shape says NO.
+    ``word`` is what the current row says of it; None: there is no row. A row out of shape says NO.
     ``forgotten_at_ms`` is the Kafka time of the visitor's newest tombstone: what is not newer
     (``raw_ms``, of the raw record) is never sent. A yes of the row holds only as long as the row
     says it; any other ground holds until the row says no.

@@ -30,7 +30,7 @@ class EnrichedEvent(msgspec.Struct, frozen=True, gc=False):
     anonymous_id: str
     product_id: str
     sku: str
-    """The event's own, else the row's."""
+    """The event's own, else the row's; empty only for a vendor that needs none."""
     user_id: str | None
     """The event's own, else the row's."""
     user: User | None
@@ -56,6 +56,8 @@ class Plan:
     vendor: str
     map_event: Mapper
     max_age_hours: float | None = None
+    needs_sku: bool = True
+    """Whether an event without a SKU is skipped as ``unknown_product``."""
 
 
 class Send(NamedTuple):
@@ -95,6 +97,7 @@ class Enricher:
                 plan.vendor,
                 plan.map_event,
                 None if plan.max_age_hours is None else round(plan.max_age_hours * _HOUR_MS),
+                plan.needs_sku,
                 # Made once, since most decisions are one of these.
                 {reason: Skip(plan.vendor, reason) for reason in SkipReason},
             )
@@ -124,18 +127,22 @@ class Enricher:
         sku = event.sku or (product.sku if product is not None else None)
         enriched: EnrichedEvent | None = None
         decisions: list[Decision] = []
-        for vendor, map_event, max_age_ms, skip in self._plans:
+        for vendor, map_event, max_age_ms, needs_sku, skip in self._plans:
             if max_age_ms is not None and age_ms > max_age_ms:
                 decisions.append(skip[SkipReason.TOO_OLD])
                 continue
             if passed_to and vendor in passed_to:
                 decisions.append(skip[SkipReason.DUPLICATE])
                 continue
-            ground = None if forgotten else ground_for(vendor, event.consent, user, self._mode)
+            ground = (
+                None
+                if forgotten
+                else ground_for(vendor, event.consent, user, self._mode, event.timestamp_ms)
+            )
             if ground is None or user is MALFORMED:
                 decisions.append(skip[SkipReason.NO_CONSENT])
                 continue
-            if sku is None:
+            if needs_sku and sku is None:
                 decisions.append(skip[SkipReason.UNKNOWN_PRODUCT])
                 continue
             if enriched is None:
@@ -146,13 +153,22 @@ class Enricher:
                     utc_text(event.timestamp_ms),
                     event.anonymous_id,
                     event.product_id,
-                    sku,
-                    event.user_id or (user.user_id if user is not None else None) or None,
+                    sku or "",
+                    event.user_id or (user.user_id if user is not None else None),
                     user,
                     product,
                 )
             decisions.append(_map(vendor, map_event, skip, enriched, ground))
         return decisions
+
+
+def differing_ids(event: Event, user: User | Malformed | None) -> tuple[str, ...]:
+    """Return notes about ids of which event and row name two: the event's own is sent."""
+    own = event.eightselect_user_id
+    if own is None or not isinstance(user, User) or user.eightselect_user_id is None:
+        return ()
+    same = own.lower() == user.eightselect_user_id.lower()
+    return () if same else ("differs:eightselect_user_id",)
 
 
 def _map(

@@ -30,7 +30,7 @@ SKIP_MEANING: Mapping[SkipReason, str] = {
     SkipReason.TOO_OLD: "older than the vendor's max_age_hours when it was read or was to be sent",
     SkipReason.EXPIRED: "deleted by the topic's retention before it was read; counted by offsets",
     SkipReason.DUPLICATE: "same visitor and id as another record of the raw topic, just passed on",
-    SkipReason.NO_CONSENT: "the visitor did not say yes, said no, or was forgotten",
+    SkipReason.NO_CONSENT: "the visitor did not say yes (or only later), said no, or was forgotten",
     SkipReason.UNKNOWN_PRODUCT: "no row in shop.products, and the event names no sku itself",
     SkipReason.OUTSIDE_CONTENT: "did not happen inside 8SELECT content (8SELECT only)",
     SkipReason.NO_CONTACT: "the visitor is no contact of Voyado Engage (Voyado only)",

@@ -1,20 +1,27 @@
-"""Rows of the tables ``users`` and ``products``, decoded at each look-up."""
+"""Rows of the tables ``users`` and ``products``, decoded at each look-up.
 
-from typing import Annotated
+Rows are read as leniently as events: one typed decode reads a row that is in shape; any other is
+read field by field with the very same types, and a field out of shape is left out and noted. What
+cannot be left out makes the row malformed: a user's consent, a product's SKU.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta
 
 from streams.core.errors import StreamsError
-from streams.core.events import Id, Price
+from streams.core.events import Id, Int64, Price
+from streams.core.masking import masked_text
+from streams.core.times import MAX_MS, YEAR_2000_MS, to_ms
+from streams.core.uuids import UUID_PATTERN
+from streams.core.values import NIL_UUID, SUSPICIOUS_IDS, id_text, is_absent, is_blank
 
-_Guid = Annotated[
-    str,
-    Meta(
-        pattern=r"^(?:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})?\Z"
-    ),
-]
-_MaybeId = Annotated[str, Meta(max_length=512)]
+_Uuid = Annotated[str, Meta(pattern=UUID_PATTERN)]
+_Text = Annotated[str, Meta(min_length=1)]
+Timestamp = str | Int64
+"""RFC 3339 with an offset, or ms since the epoch."""
 
 
 class InvalidRow(StreamsError, ValueError):
@@ -22,66 +29,238 @@ class InvalidRow(StreamsError, ValueError):
 
 
 class User(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """What the shop knows of a visitor; an empty string counts as absent."""
+    """What the shop knows of a visitor."""
 
-    user_id: _MaybeId | None = None
-    contact_id: _Guid | None = None
+    user_id: Id | None = None
+    contact_id: _Uuid | None = None
     """Voyado Engage's id of the contact."""
-    custom_key: _MaybeId | None = None
-    email: _MaybeId | None = None
+    custom_key: Id | None = None
+    email: Id | None = None
     consent: dict[str, bool | None] | None = None
-    updated_at: str | int | None = None
+    updated_at: Timestamp | None = None
+    eightselect_user_id: _Uuid | None = None
+    """8SELECT's id of the visitor."""
+    consent_since: Timestamp | dict[str, Timestamp | None] | None = None
+    """As the shop wrote it; ``yes_from_ms`` is what counts."""
+
+    # Set by decode_user; the limits keep a row from bringing them along.
+    yes_from_ms: Annotated[dict[str, int], Meta(max_length=0)] = {}
+    """By vendor: a yes counts for events from this moment (ms) on; not named: for all."""
+    notes: Annotated[tuple[str, ...], Meta(max_length=0)] = ()
+    """What was put right, to be counted: ``left_out:<field>``, ``suspicious_id:<field>``."""
 
 
 class Product(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """A product of the shop's catalogue; an empty string counts as absent."""
+    """A product of the shop's catalogue."""
 
     sku: Id
-    product_group_id: _MaybeId | None = None
-    name: str | None = None
-    brand: str | None = None
+    product_group_id: Id | None = None
+    name: _Text | None = None
+    brand: _Text | None = None
     category: list[str] | None = None
     """From broad to narrow."""
     price: Price | None = None
-    currency: str | None = None
+    currency: _Text | None = None
+    attributes: dict[str, str | bool | float] | None = None
+
+    # Set by decode_product; the limit keeps a row from bringing it along.
+    notes: Annotated[tuple[str, ...], Meta(max_length=0)] = ()
+    """What was put right, to be counted: ``left_out:<field>``, ``suspicious_id:<field>``."""
 
 
 MALFORMED_USER = b"null"
 """What is kept of a user row that is out of shape where e-mails are not: it says no to all."""
 
+_BY_DECODER = {"yes_from_ms", "notes"}
+_TYPES: Final[Mapping[type[msgspec.Struct], Mapping[str, Any]]] = {
+    kind: {f.name: f.type for f in msgspec.structs.fields(kind) if f.name not in _BY_DECODER}
+    for kind in (User, Product)
+}
+_IDS = frozenset({"user_id", "custom_key", "sku", "product_group_id"})
+_UUIDS = frozenset({"contact_id", "eightselect_user_id"})
+_YEAR_2100_MS = 4_102_444_800_000
+_MAX_EXACT = 2**53
+_SHOWN_NAMES = 6
+_SAYS_NOTHING = User()
+
+_decode = msgspec.json.Decoder().decode
 _decode_user = msgspec.json.Decoder(User).decode
 _decode_product = msgspec.json.Decoder(Product).decode
 _encode = msgspec.json.Encoder().encode
+_set = msgspec.structs.force_setattr
 _PROBLEMS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-def decode_user(value: bytes) -> User:
-    """Return the row; raises InvalidRow."""
+def decode_user(value: bytes, vendors: Collection[str]) -> User:
+    """Return the row; raises InvalidRow, and nothing else, whatever the bytes.
+
+    ``vendors`` are the keys that consent may name: a misspelt one would hide a no.
+    """
     try:
         if not value.isascii():
-            value.decode()
-        return _decode_user(value)
-    except _PROBLEMS as problem:
-        raise InvalidRow(f"the user row is out of shape: {problem}") from None
+            value.decode()  # also what msgspec passes over
+        user = _decode_user(value)
+        if user.updated_at is not None:
+            to_ms(user.updated_at)
+    except (*_PROBLEMS, ValueError):
+        return _read_user(value, vendors)
+    for text in (user.user_id, user.custom_key, user.email):
+        if text is not None and (text.isspace() or text in SUSPICIOUS_IDS):
+            return _read_user(value, vendors)
+    if user == _SAYS_NOTHING or is_blank(user.consent_since):
+        return _read_user(value, vendors)
+    return _finished(user, vendors)
+
+
+def person_in(value: bytes) -> User:
+    """Return whom a row names, also a malformed one: ids as far as they are in shape, no consent.
+
+    Raises InvalidRow where it is no JSON object.
+    """
+    fields, _ = _fields(_object(value, "user"), User, (), "user")
+    return User(**{name: fields[name] for name in fields.keys() & (_IDS | _UUIDS)})
 
 
 def decode_product(value: bytes) -> Product:
-    """Return the row; raises InvalidRow."""
+    """Return the row; raises InvalidRow, and nothing else, whatever the bytes."""
     try:
         if not value.isascii():
             value.decode()
-        return _decode_product(value)
-    except _PROBLEMS as problem:
-        raise InvalidRow(f"the product row is out of shape: {problem}") from None
+        product = _decode_product(value)
+    except _PROBLEMS:
+        return _read_product(value)
+    for text in (
+        *(product.sku, product.product_group_id, product.name, product.brand, product.currency),
+        *(product.category or ()),
+    ):
+        if text is not None and (not text or text.isspace() or text in SUSPICIOUS_IDS):
+            return _read_product(value)
+    return _read_product(value) if product.category == [] else product
 
 
-def strip_email(value: bytes) -> bytes:
+def strip_email(value: bytes, vendors: Collection[str]) -> bytes:
     """Return the user row without its e-mail, and without fields that are none of ours.
 
     A row out of shape becomes ``MALFORMED_USER``: its text might hold an address anywhere.
     """
     try:
-        user = decode_user(value)
+        user = decode_user(value, vendors)
     except InvalidRow:
         return MALFORMED_USER
-    return _encode(msgspec.structs.replace(user, email=None))
+    kept = msgspec.structs.replace(user, email=None, yes_from_ms={}, notes=())
+    if kept == _SAYS_NOTHING:  # and not malformed, as it would be without any field
+        kept = msgspec.structs.replace(kept, consent={})
+    return _encode(kept)
+
+
+def _moment(given: Timestamp) -> int:
+    """Return the moment in ms; raises ValueError where it is none, or was meant in another unit."""
+    moment = to_ms(given)
+    if not YEAR_2000_MS <= moment <= (_YEAR_2100_MS if type(given) is int else MAX_MS):
+        raise ValueError("it lies before 2000 or, in milliseconds, after 2100: is it another unit?")
+    return moment
+
+
+def _finished(user: User, vendors: Collection[str]) -> User:
+    """Judge what must be in shape, and read since when a yes counts."""
+    for name, said in (("consent", user.consent), ("consent_since", user.consent_since)):
+        if isinstance(said, dict):
+            for vendor in said:
+                if vendor not in vendors:
+                    raise _malformed_user(
+                        f'{name}: "{masked_text(vendor)}" is no vendor; '
+                        f"vendors are {', '.join(vendors)}"
+                    )
+    since = user.consent_since
+    if since is not None:
+        moments = since if isinstance(since, dict) else dict.fromkeys(vendors, since)
+        try:
+            yes_from = {
+                name: _moment(at)
+                for name, at in moments.items()
+                if at is not None and not is_blank(at)
+            }
+        except ValueError as problem:
+            raise _malformed_user(f"consent_since: {problem}") from None
+        _set(user, "yes_from_ms", yes_from)
+    return user
+
+
+# -- field by field
+
+
+def _read_user(value: bytes, vendors: Collection[str]) -> User:
+    row = _object(value, "user")
+    fields, notes = _fields(row, User, {"consent", "consent_since"}, "user")
+    if not fields:
+        found = ", ".join(masked_text(name, limit=40) for name in list(row)[:_SHOWN_NAMES])
+        raise _malformed_user(
+            f"it has none of the fields {', '.join(_TYPES[User])}"
+            + (f", but {found}" if found else "")
+        )
+    return _finished(User(**fields, notes=notes), vendors)
+
+
+def _read_product(value: bytes) -> Product:
+    fields, notes = _fields(_object(value, "product"), Product, {"sku"}, "product")
+    if "sku" not in fields:
+        raise InvalidRow("the product row is out of shape: it has no sku")
+    return Product(**fields, notes=notes)
+
+
+def _object(value: bytes, what: str) -> dict[str, Any]:
+    try:
+        value.decode()  # also what msgspec passes over
+        row = _decode(value)
+    except _PROBLEMS as problem:
+        raise InvalidRow(f"the {what} row is out of shape: {problem}") from None
+    if type(row) is not dict:
+        raise InvalidRow(f"the {what} row is out of shape: it is no JSON object")
+    return row
+
+
+def _fields(
+    row: Mapping[str, Any], kind: type[msgspec.Struct], needed: Collection[str], what: str
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the fields that are there and in shape, and a note for each that is left out."""
+    fields: dict[str, Any] = {}
+    notes: list[str] = []
+    for name, wanted in _TYPES[kind].items():
+        given = _present(name, row.get(name))
+        if given is None:
+            continue
+        try:
+            fields[name] = msgspec.convert(given, wanted)
+            if name == "updated_at":
+                to_ms(fields[name])
+        except ValueError as problem:  # msgspec's is one
+            if name in needed:
+                raise InvalidRow(f"the {what} row is out of shape: {name}: {problem}") from None
+            fields.pop(name, None)
+            notes.append(f"left_out:{name}")
+        else:
+            if name in _IDS and fields[name] in SUSPICIOUS_IDS:
+                notes.append(f"suspicious_id:{name}")
+    return fields, tuple(notes)
+
+
+def _present(name: str, given: Any) -> Any:
+    """Return a value as its field's type reads it; None: it counts as absent."""
+    if is_absent(given) or (name in _UUIDS and given == NIL_UUID):
+        return None
+    if type(given) is list:
+        return [item for item in given if not is_blank(item)] or None
+    if type(given) is dict:
+        return {key: _integral(item) for key, item in given.items() if not is_absent(item)}
+    return id_text(given) if name in _IDS else _integral(given)
+
+
+def _integral(given: Any) -> Any:
+    """Return a float that is an integer as one, where it says which."""
+    if type(given) is float and given.is_integer() and abs(given) <= _MAX_EXACT:
+        return int(given)
+    return given
+
+
+def _malformed_user(problem: str) -> InvalidRow:
+    return InvalidRow(f"the user row is out of shape: {problem}")

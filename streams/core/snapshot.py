@@ -90,7 +90,7 @@ class JoinHealth(msgspec.Struct, frozen=True):
     without_product: int = 0
     """No product row; the event's own SKU may help out."""
     without_sku: int = 0
-    """No SKU at all: such events go to no vendor."""
+    """No SKU at all: such events go to no vendor that needs one."""
     examples: dict[str, list[str]] = {}
     """By ``user``, ``product``, ``sku``: the newest few that missed, masked."""
 

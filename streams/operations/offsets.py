@@ -257,7 +257,9 @@ async def _sink_metadata(reader: LogReader, settings: Settings, place: Place, at
         marks = await _marks_below(reader, place, at)
     # Of a recreated topic the old positions say nothing any more.
     expired, gaps = (0, []) if place.is_recreated else (before.expired, before.expired_gaps)
-    after = Metadata(marks, [], before.clean, receipts, expired, gaps)
+    after = Metadata(
+        marks, clean=before.clean, receipts=receipts, expired=expired, expired_gaps=gaps
+    )
     return msgspec.json.encode(after).decode()
 
 

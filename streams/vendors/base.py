@@ -110,6 +110,8 @@ class Trail:
     """By what the vendor records of the visitor name the person to the vendor."""
     references: tuple[str, ...] = ()
     """What the vendor calls the events that it took (``Verdict.vendor_ref``)."""
+    eightselect_user_ids: tuple[str, ...] = ()
+    """Of the visitor's rows in ``shop.users``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,8 @@ class Vendor:
     max_batch_bytes: Callable[[Any], int]
     linger_seconds: Callable[[Any], float]
     """settings → how long an event may wait for others to share its request."""
+    needs_sku: Callable[[Any], bool] = lambda _: True
+    """settings → whether an event of whose product no SKU is known is ``unknown_product``."""
     mapping_secrets: tuple[str, ...] = ()
     """The settings without which nothing can be mapped: what enrichment needs, and the vendor's
     own stage does not."""

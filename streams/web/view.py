@@ -203,7 +203,7 @@ _JOINS = (
         "without a product row",
         "shop.products has none for their product",
     ),
-    ("sku", "without_sku", "without any SKU", "These go to no vendor"),
+    ("sku", "without_sku", "without any SKU", "These go to no vendor that needs one"),
 )
 
 

@@ -144,6 +144,16 @@ def test_a_defect_of_our_own_is_the_letter_of_its_record_alone() -> None:
     assert letter["source"]["offset"] == 1
 
 
+def test_an_id_at_8select_other_than_the_rows_is_counted() -> None:
+    """Once an event; the event's own is what is sent."""
+    made = stage()
+    own, other = "5b2e7c7e-6a0f-4b7e-9f3a-0b1c2d3e4f50", "6c3f8d8f-7b1f-4c8f-8f4b-1c2d3e4f5a61"
+    row = {"consent": {"miso": True}, "eightselect_user_id": own}
+    made.users.rows[2][b"anna"] = json.dumps(row).encode()
+    enriched(made, click(0), click(1, eightselect_user_id=other))
+    assert made.tally.notes == {"differs:eightselect_user_id": 1}
+
+
 def test_a_key_that_would_fill_a_batch_is_cut_in_its_letter() -> None:
     """The letter itself has at most 256 KiB."""
     closing, _ = enriched(stage(), Raw(0, b"k" * 900_000, b"x" * 1_000_000))

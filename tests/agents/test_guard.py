@@ -6,7 +6,7 @@ from typing import Any
 
 from faust.types import TP
 
-from streams.agents.guard import SinkGuard, admit_word
+from streams.agents.guard import SinkGuard, admit_said
 from streams.core.consent import Ground, Word
 from streams.core.outcome import SkipReason
 from streams.core.times import utc_text
@@ -84,6 +84,16 @@ def test_each_event_is_judged_by_its_own_visitors_row() -> None:
     assert around.guard.stopped([item("yes", partition=7)]) == {0: stop}
 
 
+def test_a_yes_counts_for_events_from_consent_since_on() -> None:
+    """By the event's own time, however late it is sent; another ground needs no yes of the row."""
+    around = Around()
+    around.rows[0] = {b"anna": NOW_MS - 1_000}
+    items = [item("anna", age_ms=1_001), item("anna", age_ms=1_000), item("anna", age_ms=999)]
+    assert around.guard.stopped(items) == {0: SkipReason.NO_CONSENT}
+    assert around.guard.stopped([item("anna", "event", age_ms=1_001)]) == {}
+    assert around.guard.stopped([item("anna", "assumed", age_ms=1_001)]) == {}
+
+
 def test_a_tombstone_stops_what_is_not_newer_whatever_came_after_it() -> None:
     """A tombstone makes the visitor a new one."""
     around = Around()
@@ -129,7 +139,10 @@ def test_a_partition_whose_users_are_read_with_more_than_5_seconds_delay_waits()
 
 def test_of_a_row_only_what_it_says_about_the_vendor_is_kept() -> None:
     """Neither e-mail nor ids stay in a sink's memory."""
-    admit = admit_word("miso")
+    admit = admit_said("miso")
     assert admit(b'{"email": "a@example.com", "consent": {"miso": true}}') is Word.YES
     assert admit(b'{"consent": {"miso": false, "voyado": true}}') is Word.NO
     assert admit(b'{"consent": {"voyado": true}}') is Word.SILENT
+    since = b'"consent_since": {"miso": 1800000000000, "voyado": "2026-11-20T10:00:00Z"}'
+    assert admit(b'{"consent": {"miso": true}, %b}' % since) == 1_800_000_000_000
+    assert admit(b'{"consent": {"miso": false}, %b}' % since) is Word.NO

@@ -10,11 +10,14 @@ from streams.core.consent import (
     Ground,
     Word,
     ground_for,
+    said_about,
     still_allows,
     word_for,
 )
 from streams.core.rows import User
 
+AT = 1_795_168_800_000
+"""When the event happened, in ms."""
 NO_ROW = None
 SILENT = User()
 YES = User(consent={"miso": True})
@@ -58,19 +61,20 @@ def test_ground_of_every_combination(stated: bool | None, row: str) -> None:
     """The event is asked before the row, and a no in the row always wins."""
     consent = None if stated is None else {"miso": stated}
     required, assumed = EXPECTED[stated, row]
-    assert ground_for("miso", consent, ROWS[row], "required") == required
-    assert ground_for("miso", consent, ROWS[row], "assumed") == assumed
+    assert ground_for("miso", consent, ROWS[row], "required", AT) == required
+    assert ground_for("miso", consent, ROWS[row], "assumed", AT) == assumed
 
 
 @pytest.mark.parametrize("mode", ["required", "assumed"])
 def test_malformed_row_says_no_whatever_the_event_says(mode: ConsentMode) -> None:
     """Consent fails closed."""
-    assert ground_for("miso", {"miso": True}, MALFORMED, mode) is None
+    assert ground_for("miso", {"miso": True}, MALFORMED, mode, AT) is None
 
 
 def test_consent_for_another_vendor_is_none_for_this_one() -> None:
     """Each vendor needs its own yes."""
-    assert ground_for("miso", {"voyado": True}, OTHER, "required") is None
+    assert ground_for("miso", {"voyado": True}, OTHER, "required", AT) is None
+    assert ground_for("miso", {"voyado": True}, OTHER, "assumed", AT) == "assumed"
 
 
 WORDS = {"none": None, "silent": Word.SILENT, "yes": Word.YES, "no": Word.NO}
@@ -114,4 +118,40 @@ def test_what_was_allowed_is_judged_again_by_the_row_as_it_is(ground: Ground, ro
 )
 def test_the_word_of_a_row_is_about_one_vendor(row: User, word: Word) -> None:
     """What it says of others does not count."""
-    assert word_for("miso", row) is word
+    assert said_about("miso", row) is word
+    assert word_for(word, AT) is word
+
+
+def since(ms: int, **consent: bool | None) -> User:
+    """A row with a consent that counts for Miso from this moment on."""
+    return User(consent=consent, yes_from_ms={"miso": ms})
+
+
+@pytest.mark.parametrize(
+    ("later_ms", "required", "assumed", "word"),
+    [
+        (-1, None, "assumed", Word.SILENT),
+        (0, "row", "row", Word.YES),
+        (1, "row", "row", Word.YES),
+    ],
+)
+def test_a_yes_of_the_row_counts_from_consent_since_on(
+    later_ms: int, required: Ground | None, assumed: Ground, word: Word
+) -> None:
+    """An older event has no word of the row, neither when it is read nor when it is sent."""
+    row = since(AT, miso=True, voyado=True)
+    assert ground_for("miso", None, row, "required", AT + later_ms) == required
+    assert ground_for("miso", None, row, "assumed", AT + later_ms) == assumed
+    assert ground_for("voyado", None, row, "required", AT + later_ms) == "row"
+    assert ground_for("miso", {"miso": True}, row, "required", AT + later_ms) == "event"
+    assert ground_for("miso", {"miso": False}, row, "assumed", AT + later_ms) is None
+    assert word_for(said_about("miso", row), AT + later_ms) is word
+    assert word_for(said_about("voyado", row), AT + later_ms) is Word.YES
+
+
+def test_a_no_of_the_row_needs_no_since() -> None:
+    """It wins whenever the event happened."""
+    row = since(AT, miso=False)
+    for at in (AT - 1, AT):
+        assert ground_for("miso", {"miso": True}, row, "assumed", at) is None
+        assert word_for(said_about("miso", row), at) is Word.NO

@@ -17,6 +17,7 @@ from streams.core.enrich import (
     Refuse,
     Send,
     Skip,
+    differing_ids,
 )
 from streams.core.errors import InvalidEvent
 from streams.core.events import Click
@@ -25,6 +26,8 @@ from streams.core.rows import Product, User
 
 NOW_MS = 1_795_168_800_000
 HOUR_MS = 3_600_000
+COOKIE = "5b2e7c7e-6a0f-4b7e-9f3a-0b1c2d3e4f50"
+OTHER_COOKIE = "6c3f8d8f-7b1f-4c8f-8f4b-1c2d3e4f5a61"
 PRODUCT = Product("8S-1042", name="Shirt")
 YES = User(user_id="u-row", consent={"miso": True, "voyado": True})
 
@@ -87,18 +90,51 @@ def test_events_own_sku_and_user_win_over_the_tables() -> None:
     assert msgspec.json.decode(decision.value)["payload"] == {"sku": "8S-own", "user": "u-own"}
 
 
-def test_empty_user_id_of_a_row_is_none() -> None:
-    """An empty string counts as absent in rows too."""
-    (decision,) = decide(user=User(user_id="", consent={"miso": True}))
-    assert isinstance(decision, Send)
-    assert msgspec.json.decode(decision.value)["payload"] == {"sku": "8S-1042", "user": None}
-
-
 def test_unknown_product_is_skipped_unless_the_event_names_a_sku() -> None:
     """Without a row, only the event's own sku can say what was clicked."""
     assert decide(product=None) == [Skip("miso", SkipReason.UNKNOWN_PRODUCT)]
     (decision,) = decide(click(sku="8S-own"), product=None)
     assert isinstance(decision, Send)
+
+
+def test_unknown_product_is_judged_by_vendor() -> None:
+    """Where a vendor's catalogue is by product id, no SKU is needed; for the others it is."""
+    plans = [Plan("miso", echo, needs_sku=False), Plan("voyado", echo)]
+    sent, skipped = decide(plans=plans, product=None)
+    assert isinstance(sent, Send)
+    assert skipped == Skip("voyado", SkipReason.UNKNOWN_PRODUCT)
+
+
+@pytest.mark.parametrize(
+    ("own", "of_row", "notes"),
+    [
+        (None, None, ()),
+        (COOKIE, None, ()),
+        (None, COOKIE, ()),
+        (COOKIE, COOKIE.upper(), ()),
+        (COOKIE, OTHER_COOKIE, ("differs:eightselect_user_id",)),
+    ],
+)
+def test_two_ids_of_one_visitor_at_8select_are_noted(
+    own: str | None, of_row: str | None, notes: tuple[str, ...]
+) -> None:
+    """Where event and row both name one, and not the same."""
+    event = click(eightselect_user_id=own)
+    assert differing_ids(event, User(eightselect_user_id=of_row)) == notes
+    assert differing_ids(event, MALFORMED) == differing_ids(event, None) == ()
+
+
+def test_a_yes_counts_for_events_from_consent_since_on() -> None:
+    """By the event's own time; an older one has no word of the row."""
+    row = User(consent={"miso": True}, yes_from_ms={"miso": NOW_MS - 1_880})
+    (sent,) = decide(user=row)
+    assert isinstance(sent, Send)
+    assert sent.consent == "row"
+    older = click(timestamp_ms=NOW_MS - 1_881)
+    assert decide(older, row) == [Skip("miso", SkipReason.NO_CONSENT)]
+    (assumed,) = decide(older, row, mode="assumed")
+    assert isinstance(assumed, Send)
+    assert assumed.consent == "assumed"
 
 
 def test_no_consent_is_a_skip() -> None:

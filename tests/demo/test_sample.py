@@ -10,6 +10,7 @@ from streams.core.errors import InvalidEvent
 from streams.core.events import EventParser
 from streams.core.rows import decode_product, decode_user
 from streams.demo.sample import SPAN_MS, Sample, load_sample
+from streams.vendors import VENDORS
 
 NOW = 1_795_000_000_123
 PARSERS = {
@@ -40,9 +41,10 @@ def test_every_event_is_valid(sample: Sample) -> None:
 def test_every_row_is_valid(sample: Sample) -> None:
     """Tables can read what the sample puts into them."""
     for _, row in sample.users:
-        decode_user(msgspec.json.encode(row))
+        assert decode_user(msgspec.json.encode(row), VENDORS).notes == ()
     for key, row in sample.products:
-        assert decode_product(msgspec.json.encode(row)).sku == f"SKU-{key}"
+        product = decode_product(msgspec.json.encode(row))
+        assert (product.sku, product.notes) == (f"SKU-{key}", ())
 
 
 def test_broken_records_are_broken_as_they_say(sample: Sample) -> None:

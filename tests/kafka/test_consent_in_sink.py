@@ -62,7 +62,7 @@ async def test_a_withdrawal_stops_what_is_on_its_way_and_all_that_waited(
     env = {"STREAMS_MISO_LINGER_SECONDS": "0.02"}
     async with Pipeline(broker, prefix, tmp_path, partitions=1, env=env) as pipeline:
         feed = Feed(pipeline)
-        people = ("anna", "bert", "dora", "emil", "fay", "gus")
+        people = ("anna", "bert", "dora", "emil", "fay", "gus", "ida")
         await pipeline.send(*(user(name, YES) for name in people if name != "emil"))
         miso = await pipeline.worker("miso")
 
@@ -85,9 +85,10 @@ async def test_a_withdrawal_stops_what_is_on_its_way_and_all_that_waited(
         assert last - revoked_at < ROW_DELAY_SECONDS
         before = sent()
 
-        # Parked: all wait, three of them change their mind, one event needs no row.
+        # Parked: all wait, four of them change their mind, one event needs no row.
         pipeline.sandbox.faults.set("miso:401")
-        for name, ground in (("bert", "row"), ("dora", "row"), ("fay", "event"), ("gus", "event")):
+        grounds = {"bert": "row", "dora": "row", "fay": "event", "gus": "event", "ida": "row"}
+        for name, ground in grounds.items():
             for _ in range(5):
                 await feed.send(name, ground)
         await feed.send("emil", "event")
@@ -98,7 +99,10 @@ async def test_a_withdrawal_stops_what_is_on_its_way_and_all_that_waited(
             return bool((await pipeline.status(miso))["vendor"]["state"] == "parked")
 
         await pipeline.until(is_parked)
-        await pipeline.send(user("dora", NO), user("fay", None), user("gus", b"no row"))
+        since = {"consent_since": utc_text(now_ms() + 1)}  # later than all that waits
+        await pipeline.send(
+            user("dora", NO), user("fay", None), user("gus", b"no row"), user("ida", YES | since)
+        )
         forgotten_at = now_ms()
         await pipeline.until(lambda: now_ms() > forgotten_at)
         await feed.send("fay", "event")
@@ -121,5 +125,5 @@ async def test_a_withdrawal_stops_what_is_on_its_way_and_all_that_waited(
         await pipeline.until(all_judged)
         found = await skipped()
         found.pop("anna")
-        assert found == {"dora": 5, "fay": 5, "gus": 5, "emil": 2}
+        assert found == {"dora": 5, "fay": 5, "gus": 5, "ida": 5, "emil": 2}
         assert sent() - before == {"bert": 5, "emil": 1, "fay": 1}

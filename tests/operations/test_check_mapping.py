@@ -128,7 +128,7 @@ def test_products_are_taken_and_removed() -> None:
 def test_a_skip_says_what_its_reason_means() -> None:
     """In the words of `streams reasons`."""
     (row,) = previewed(click(sku="8S-1"))
-    assert row.detail == "the visitor did not say yes, said no, or was forgotten"
+    assert row.detail == "the visitor did not say yes (or only later), said no, or was forgotten"
 
 
 def test_an_event_that_can_never_be_one_is_a_dead_letter_for_all() -> None:
@@ -154,12 +154,53 @@ def test_a_key_that_is_not_the_visitor_is_a_dead_letter() -> None:
     )
 
 
+def test_a_yes_of_the_row_counts_from_consent_since_on() -> None:
+    """By vendor or for all of them."""
+    for since in ("2026-11-20T09:59:58.120Z", {"miso": "2026-11-20T09:59:58.120Z"}):
+        rows = previewed(
+            user("v-1", YES | {"consent_since": since}),
+            click(sku="8S-1"),
+            click(sku="8S-1", timestamp="2026-11-20T09:59:58.119Z"),
+        )
+        assert [(row.outcome, row.consent, row.reason) for row in rows] == [
+            ("sent", "row", None),
+            ("skipped", None, "no_consent"),
+        ]
+
+
+def test_an_id_at_8select_other_than_the_rows_is_noted() -> None:
+    """The event's own is sent."""
+    one, other = "5b2e7c7e-6a0f-4b7e-9f3a-0b1c2d3e4f50", "6c3f8d8f-7b1f-4c8f-8f4b-1c2d3e4f5a61"
+    settings = load_settings(
+        {
+            "STREAMS_EIGHTSELECT_USER_ID_SECRET": "secret-of-the-ids",
+            "STREAMS_EIGHTSELECT_REQUIRE_CONTENT": "false",
+        }
+    )
+    plans = (plan_for(VENDORS["eightselect"], settings.vendors["eightselect"]),)
+    row, same, differs = previewed(
+        user("v-1", {"consent": {"eightselect": True}, "eightselect_user_id": one}),
+        click(sku="8S-1"),
+        click(sku="8S-1", eightselect_user_id=one),
+        click(sku="8S-1", eightselect_user_id=other),
+        settings=settings,
+        plans=plans,
+    )
+    ids = [shown(each)["payload"]["context"][0]["user"]["id"] for each in (row, same, differs)]
+    assert ids == [one, one, other]
+    assert [each.notes for each in (row, same, differs)] == [
+        (),
+        (),
+        ("differs:eightselect_user_id",),
+    ]
+
+
 def test_malformed_rows_are_shown_with_their_effect() -> None:
     """A user's says no to all, a product's counts as none, one without a key is nobody's."""
     rows = previewed(
         user("v-1", YES),
         user("v-1", {"consent": 5}),
-        product("p-1", {"sku": 5}),
+        product("p-1", {"name": "Shirt"}),
         user("v-2", YES) | {"key": None},
         click(sku="8S-1", consent={"miso": True}),
     )

@@ -18,6 +18,7 @@ from streams.vendors.base import Trail
 
 TOPICS = Topics("p.")
 DAY_MS = 86_400_000
+COOKIE = "5b2e7c7e-6a0f-4b7e-9f3a-0b1c2d3e4f50"
 
 
 def record(offset: int, key: str | None, value: Any, source: str = "") -> LogRecord:
@@ -85,7 +86,15 @@ def test_user_ids_come_from_all_rows_that_are_left() -> None:
     found = traces()
     rows = [{"user_id": "u-1"}, {"user_id": ""}, {"user_id": 7}, None, {"user_id": "u-2"}]
     found.take("p.shop.users", [record(n, "anna", row) for n, row in enumerate(rows)])
-    assert found.trail("miso") == Trail("anna", ("u-1", "u-2"))
+    assert found.trail("miso") == Trail("anna", ("u-1", "7", "u-2"))
+
+
+def test_a_malformed_row_names_the_person_all_the_same() -> None:
+    """An older version may have sent events under these ids."""
+    found = traces()
+    row = {"user_id": "u-1", "eightselect_user_id": COOKIE, "consent": {"Miso": True}}
+    found.take("p.shop.users", [record(0, "anna", row), record(1, "anna", ["no row"])])
+    assert found.trail("miso") == Trail("anna", ("u-1",), eightselect_user_ids=(COOKIE,))
 
 
 def test_receipts_are_joined_by_the_raw_record() -> None:

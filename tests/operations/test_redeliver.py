@@ -141,6 +141,8 @@ async def test_what_fails_again_is_refused_and_what_consent_forbids_is_skipped()
         ({"consent": {"miso": False}}, False, False),
         (None, False, False),
         ({"consent": {"miso": True}}, True, False),
+        ({"consent": {"miso": True}, "consent_since": AT_MS}, False, True),
+        ({"consent": {"miso": True}, "consent_since": AT_MS + 1}, False, False),
     ],
 )
 async def test_where_the_raw_record_is_gone_the_kept_one_is_sent_if_todays_row_says_yes(

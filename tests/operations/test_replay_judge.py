@@ -68,6 +68,22 @@ class Case:
         return [made for vendor, made in self.judge.judge(tp, one, T) if vendor == "miso"]
 
 
+@pytest.mark.parametrize(("later_ms", "ground"), [(-1, "row"), (0, "row"), (1, None)])
+def test_a_yes_of_todays_row_counts_from_consent_since_on(
+    later_ms: int, ground: str | None
+) -> None:
+    """A replay sends nothing from before the yes."""
+    case = Case()
+    row = {"consent": {"miso": True}, "consent_since": T + later_ms}
+    case.rows.apply_users([record("shop.users", 0, json.dumps(row).encode(), b"anna")])
+    (found,) = case.of(raw(1, consent=None))
+    if ground is None:
+        assert found == Skipped("no_consent", "e1")
+    else:
+        assert isinstance(found, Sent)
+        assert found.consent == ground
+
+
 def test_what_was_accepted_is_left_unless_it_is_sent_again() -> None:
     """What was skipped, refused or never seen is sent."""
     for again, wanted in ((False, [Left("already_accepted")]), (True, None)):

@@ -130,7 +130,8 @@ def test_a_skip_says_why_in_words() -> None:
     event = told(receipts=[receipt("skipped", 1, reason="no_consent", position=None, attempts=0)])
     assert miso_of(event).outcome == "skipped"
     assert miso_of(event).text == (
-        "Not sent to Miso: no_consent, the visitor did not say yes, said no, or was forgotten."
+        "Not sent to Miso: no_consent, the visitor did not say yes (or only later), said no, or "
+        "was forgotten."
     )
     assert event.text == "Not sent to Miso."
 

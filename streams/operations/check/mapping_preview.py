@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from pydantic import SecretStr
 
 from streams.core.consent import MALFORMED, Ground, Malformed
-from streams.core.enrich import Decision, Enricher, Plan, Send, Skip
+from streams.core.enrich import Decision, Enricher, Plan, Send, Skip, differing_ids
 from streams.core.errors import InvalidEvent, SettingsError
 from streams.core.events import Event, EventParser
 from streams.core.outcome import SKIP_MEANING, Outcome
@@ -185,7 +185,7 @@ class Preview:
         if value is None:
             self._users.pop(key, None)
             return
-        user = decode_user(value)
+        user = decode_user(value, VENDORS)
         self._users[key] = user if self._keeps_email else replace(user, email=None)
 
     def _set_product(self, key: bytes, value: bytes | None) -> None:
@@ -215,9 +215,11 @@ class Preview:
             notes = (*event.notes, "made_event_id")
         else:
             notes = event.notes
+        user = self._users.get(event.anonymous_id.encode())
+        notes = (*notes, *differing_ids(event, user))
         decisions = self._enricher.decide(
             event,
-            self._users.get(event.anonymous_id.encode()),
+            user,
             None,
             self._products.get(event.product_id.encode()),
             self._now_ms,

@@ -15,6 +15,7 @@ from streams.core.errors import InvalidEvent
 from streams.core.outcome import Outcome, SkipReason
 from streams.core.records import VendorRecord
 from streams.core.runs import ALREADY_ACCEPTED, GONE, WAITING
+from streams.core.times import to_ms
 from streams.operations.dead_letters.book import ENRICH, Letter
 from streams.operations.dead_letters.dead_letters import newest_copies
 from streams.operations.logs.reader import LogReader, silent
@@ -193,7 +194,11 @@ class LettersWork:
         rows = self._mapper.rows
         key = record.anonymous_id.encode()
         user, forgotten = rows.user(key), rows.forgotten_ms(key)
-        ground = ground_for(self._vendor, None, user, self._mode)
+        try:
+            happened_ms = to_ms(record.timestamp)
+        except ValueError:
+            happened_ms = kept.kafka_ms
+        ground = ground_for(self._vendor, None, user, self._mode, happened_ms)
         is_forgotten = forgotten is not None and kept.kafka_ms <= forgotten
         if ground is None or is_forgotten or user is MALFORMED:
             return Skipped(str(SkipReason.NO_CONSENT), record.event_id)

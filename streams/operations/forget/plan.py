@@ -12,7 +12,7 @@ import msgspec
 
 from streams.core.outcome import Outcome
 from streams.core.records import VISITOR, Receipt, VendorRecord
-from streams.core.rows import InvalidRow, decode_user
+from streams.core.rows import InvalidRow, person_in
 from streams.core.topics import Topics
 from streams.vendors.base import Trail, Vendor
 
@@ -67,6 +67,7 @@ class Traces:
         self.held: dict[str, Held] = {}
         """By topic that holds something."""
         self.user_ids: dict[str, None] = {}
+        self.eightselect_user_ids: dict[str, None] = {}
         self.at_vendor = {key: AtVendor() for key in vendors}
         self._key = visitor.encode()
         self._vendors = vendors
@@ -112,7 +113,11 @@ class Traces:
         """Return what the vendor is to be asked to delete."""
         there = self.at_vendor[vendor]
         return Trail(
-            self.visitor, tuple(self.user_ids), tuple(there.subjects), tuple(there.references)
+            self.visitor,
+            tuple(self.user_ids),
+            tuple(there.subjects),
+            tuple(there.references),
+            tuple(self.eightselect_user_ids),
         )
 
     def _hold(self, topic: str, record: LogRecord) -> None:
@@ -124,11 +129,13 @@ class Traces:
         if record.value is None:
             return
         try:
-            user = decode_user(record.value)
+            user = person_in(record.value)
         except InvalidRow:
             return
         if user.user_id:
             self.user_ids[user.user_id] = None
+        if user.eightselect_user_id:
+            self.eightselect_user_ids[user.eightselect_user_id] = None
 
     def _take_event(self, topic: str, record: LogRecord) -> None:
         vendor = self._events[topic]

@@ -8,6 +8,7 @@ from streams.core.consent import MALFORMED, Malformed
 from streams.core.rows import InvalidRow, Product, User, decode_product, decode_user, strip_email
 from streams.core.topics import Topics
 from streams.operations.logs.reader import LogReader, Tell
+from streams.vendors import VENDORS
 
 DECODED_ROWS = 100_000
 
@@ -60,7 +61,9 @@ class Rows:
                 self._users.pop(key, None)
                 self._forgotten[key] = record.timestamp
                 continue
-            self._users[key] = record.value if self._keep_email else strip_email(record.value)
+            self._users[key] = (
+                record.value if self._keep_email else strip_email(record.value, VENDORS)
+            )
 
     def apply_products(self, records: Iterable[ConsumerRecord]) -> None:
         """Take product rows and tombstones of one partition in log order."""
@@ -83,7 +86,7 @@ class Rows:
             if len(self._decoded_users) >= DECODED_ROWS:
                 self._decoded_users.clear()
             try:
-                known = decode_user(row)
+                known = decode_user(row, VENDORS)
             except InvalidRow:
                 known = MALFORMED
             self._decoded_users[key] = known

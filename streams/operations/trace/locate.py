@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 from aiokafka.partitioner import murmur2
 
 from streams.core.records import Source
-from streams.core.rows import InvalidRow, decode_product, decode_user
+from streams.core.rows import InvalidRow, decode_product, person_in
 from streams.operations.logs.needles import AnyOf, Needle
 from streams.operations.logs.search import FoundRecord, Keep
 from streams.operations.trace.event_id import EventIdSearch
@@ -92,7 +92,7 @@ async def _by_visitor(logs: TraceLogs, query: Query, found: Located) -> None:
 
 async def _by_user(logs: TraceLogs, query: Query, found: Located) -> None:
     rows = await _rows(logs, logs.topics.users, query.text)
-    visitors = _keys(rows, query.text, lambda row: decode_user(row).user_id)
+    visitors = _keys(rows, query.text, lambda row: person_in(row).user_id)
     _limited(visitors, found, "visitors")
 
     def is_wanted(record: FoundRecord) -> bool:

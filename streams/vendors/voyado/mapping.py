@@ -63,7 +63,7 @@ def mapper(
 
     def map_event(enriched: EnrichedEvent) -> Interaction | Addressed | SkipReason:
         event, user = enriched.event, enriched.user
-        contact_id = (user.contact_id or None) if user is not None else None
+        contact_id = user.contact_id if user is not None else None
         contact = None if contact_id else _contact_key(user, by_email=lookup_email)
         if contact_id is None and contact is None:
             return SkipReason.NO_CONTACT
@@ -107,9 +107,9 @@ def _payload(enriched: EnrichedEvent) -> InteractionPayload:
     return InteractionPayload(
         enriched.event_id,
         enriched.sku,
-        product.name or None,
-        CATEGORY_SEPARATOR.join(filter(None, product.category or ())) or None,
-        product.brand or None,
+        product.name,
+        None if product.category is None else CATEGORY_SEPARATOR.join(product.category),
+        product.brand,
         price,
         currency,
         quantity,
@@ -122,7 +122,7 @@ def _price(event: Event, product: Product | None) -> tuple[float | None, str | N
 
     Unless one of them names no currency: a shop's own is then meant.
     """
-    of_row = (product.price, product.currency or None) if product is not None else (None, None)
+    of_row = (product.price, product.currency) if product is not None else (None, None)
     if event.price is not None:
         return event.price, event.currency or of_row[1]
     if of_row[0] is not None:

@@ -84,15 +84,6 @@ def test_whole_add_to_cart() -> None:
     }
 
 
-def test_empty_values_of_a_row_count_as_absent() -> None:
-    """An empty name, brand or category says nothing."""
-    row = Product("8S-row", name="", brand="", category=["", "Shirts", ""], currency="")
-    payload = mapped(enriched(click(), product=row))["payload"]
-    assert payload == {"eventId": "e-1", "productSku": "8S-1042", "category": "Shirts"}
-    row = Product("8S-row", category=[])
-    assert "category" not in mapped(enriched(click(), product=row))["payload"]
-
-
 @pytest.mark.parametrize(
     ("event", "row", "price", "currency"),
     [
@@ -124,7 +115,6 @@ def test_price_keeps_its_currency(
         (User(custom_key="C7001"), False, {"customKey": "C7001"}),
         (User(custom_key="C7001", email="a@shop.example"), True, {"customKey": "C7001"}),
         (User(email="a@shop.example"), True, {"email": "a@shop.example"}),
-        (User(contact_id="", custom_key="", email="a@b.example"), True, {"email": "a@b.example"}),
     ],
 )  # fmt: skip
 def test_contact_without_id_is_addressed_by_one_key(
@@ -147,7 +137,6 @@ def test_contact_without_id_is_addressed_by_one_key(
         (User(), True),
         (User(user_id="u-7"), True),
         (User(email="a@shop.example"), False),
-        (User(contact_id="", custom_key="", email=""), True),
     ],
 )
 def test_visitor_who_is_no_contact_is_skipped(user: User | None, lookup_email: bool) -> None:
