@@ -84,8 +84,9 @@ def test_voyado_is_sent_one_request_for_each_interaction() -> None:
             Trail("v-1", subjects=(CONTACT,)),
             f"name the user ids {CONTACT}, ",
         ),
+        (EightSelectSettings(), Trail("v-1", eightselect_user_ids=(CONTACT,)), f"id {CONTACT}."),
     ],
-    ids=["a UUID", "no secret", "a cookie and the secret"],
+    ids=["a UUID", "no secret", "a cookie and the secret", "a row's cookie"],
 )
 def test_8select_gets_no_request_but_one_is_told_whom_to_name(
     settings: EightSelectSettings, trail: Trail, named: str

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from streams.core.outcome import Verdict
 from streams.core.records import VendorRecord
+from streams.core.uuids import is_uuid
 from streams.vendors.base import Erasure, Forgetting, HttpAnswer, Trail
 from streams.vendors.eightselect.api import classify
-from streams.vendors.eightselect.mapping import is_uuid, keyed_uuid
+from streams.vendors.eightselect.mapping import keyed_uuid
 from streams.vendors.eightselect.settings import EightSelectSettings
 
 
@@ -23,7 +24,7 @@ def subjects(record: VendorRecord) -> Sequence[str]:
 
 def plan(trail: Trail, settings: EightSelectSettings) -> Erasure:
     """Return no request, but whom to name when 8SELECT is asked."""
-    ids = dict.fromkeys(trail.subjects)
+    ids = dict.fromkeys((*trail.subjects, *trail.eightselect_user_ids))
     if is_uuid(trail.visitor):
         ids[trail.visitor] = None
     elif settings.user_id_secret is not None:

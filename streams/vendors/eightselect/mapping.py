@@ -7,11 +7,11 @@
 | `interact.action` | `click`; `addToCart` |
 | `interact.product.sku` | the event's sku, else the product row's |
 | `context[content]` | the event's `content`, where it has one |
-| `context[user].user.id` | `eightselect_user_id`, else made of `anonymous_id`; never of `user_id` |
+| `context[user].user.id` | the event's `eightselect_user_id`, else the row's, else made of \
+`anonymous_id`; never of `user_id` |
 """
 
 import hmac
-import re
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -20,6 +20,8 @@ from streams.core.enrich import EnrichedEvent
 from streams.core.errors import SettingsError
 from streams.core.events import Event
 from streams.core.outcome import SkipReason
+from streams.core.rows import User
+from streams.core.uuids import is_uuid
 from streams.vendors.eightselect.settings import EightSelectSettings
 
 ACTIONS: Mapping[str, str] = {"click": "click", "add_to_cart": "addToCart"}
@@ -117,7 +119,7 @@ def mapper(
         content = event.content
         if content is None and require_content:
             return SkipReason.OUTSIDE_CONTENT
-        user = UserContext(Identified(user_id_of(event, secret)))
+        user = UserContext(Identified(user_id_of(event, enriched.user, secret)))
         return InteractEvent(
             Interact(ACTIONS[enriched.event_type], Product(enriched.sku)),
             (user,)
@@ -128,18 +130,15 @@ def mapper(
     return map_event
 
 
-is_uuid = re.compile(
-    r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
-).fullmatch
-
-
-def user_id_of(event: Event, secret: bytes) -> str:
+def user_id_of(event: Event, user: User | None, secret: bytes) -> str:
     """Return the UUID under which 8SELECT knows the visitor.
 
     Never made of ``user_id``: that would make two users of one visitor at login.
     """
     if event.eightselect_user_id is not None:
         return event.eightselect_user_id
+    if user is not None and user.eightselect_user_id is not None:
+        return user.eightselect_user_id
     anonymous_id = event.anonymous_id
     return anonymous_id if is_uuid(anonymous_id) else keyed_uuid(anonymous_id, secret)
 

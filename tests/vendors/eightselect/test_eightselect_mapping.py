@@ -22,6 +22,7 @@ from streams.vendors.eightselect.mapping import keyed_uuid, mapper
 SECRET = "secret-of-the-ids"
 UUID = "c57a43f7-eefc-462b-b5a8-0ef421e90f67"
 COOKIE = "0b8f8d5a-51b5-4a0e-9a5c-6b1f1f6f2a22"
+OF_ROW = "7d4a9e90-8c2a-4d90-8a5c-2d3e4f5a6b72"
 IN_A_SET = Content("customSet", "set-9")
 
 
@@ -145,12 +146,20 @@ def test_cookie_of_the_widgets_comes_first() -> None:
     assert user_id(click(UUID, eightselect_user_id=COOKIE)) == COOKIE
 
 
+def test_the_rows_cookie_comes_next() -> None:
+    """So a visitor is one user at 8SELECT, whether or not a page reads the cookie."""
+    row = User(eightselect_user_id=OF_ROW)
+    assert user_id(click(UUID), user=row) == OF_ROW
+    assert user_id(click("visitor-7"), user=row) == OF_ROW
+    assert user_id(click(UUID, eightselect_user_id=COOKIE), user=row) == COOKIE
+    assert user_id(click(UUID), user=User(user_id="u-77")) == UUID
+
+
 @pytest.mark.parametrize(
     "anonymous_id",
     [
         UUID,
         UUID.upper(),
-        "00000000-0000-0000-0000-000000000000",
         "018f3c1e-8f0a-7d6e-9b60-2f4f9d6f1a11",
     ],
 )
@@ -179,6 +188,7 @@ def test_other_ids_become_a_keyed_uuid() -> None:
         "c57a43f7-eefc-462b-b5a8-0ef421e90f6\u0667",
         "Besucher-\u00fc\U0001f642",
         "ada@example.com",
+        "00000000-0000-0000-0000-000000000000",
     ],
 )
 def test_what_is_nearly_a_uuid_is_none(anonymous_id: str) -> None:
