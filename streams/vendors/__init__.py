@@ -22,4 +22,6 @@ VENDORS: Mapping[str, Vendor] = MappingProxyType(
 
 def plan_for(vendor: Vendor, settings: VendorSettings) -> Plan:
     """Return the vendor under these settings as enrichment needs it."""
-    return Plan(vendor.key, vendor.mapper(settings), settings.max_age_hours)
+    return Plan(
+        vendor.key, vendor.mapper(settings), settings.max_age_hours, vendor.needs_sku(settings)
+    )

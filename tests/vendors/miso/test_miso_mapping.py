@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from streams.core.enrich import EnrichedEvent
 from streams.core.errors import InvalidEvent
 from streams.core.events import AddToCart, Click, Event
-from streams.vendors.miso import MisoSettings
+from streams.vendors import plan_for
+from streams.vendors.miso import VENDOR, MisoSettings
 from streams.vendors.miso.mapping import Interaction, mapper, truncated_ip
 from streams.vendors.miso.types import COMMON, PROPERTIES, click_type_problem
 
@@ -64,6 +65,13 @@ def test_smallest_add_to_cart_has_its_quantity() -> None:
 def test_product_is_named_as_in_misos_catalogue(setting: str, sent: str) -> None:
     """The shop knows which of its ids it gave to Miso."""
     assert mapped(enriched(click()), product_id=setting)["product_ids"] == (sent,)
+
+
+def test_a_catalogue_by_product_id_needs_no_sku() -> None:
+    """So an event whose product has no row is no unknown product there."""
+    assert plan_for(VENDOR, MisoSettings(product_id="sku")).needs_sku
+    assert not plan_for(VENDOR, MisoSettings(product_id="product_id")).needs_sku
+    assert mapped(enriched(click(), sku=""), product_id="product_id")["product_ids"] == ("p-1042",)
 
 
 def test_both_ids_go_to_miso() -> None:
