@@ -68,6 +68,7 @@ async def test_every_fate_is_told_by_every_key(broker: Broker, prefix: str, tmp_
         await pipeline.send(
             product("p1"),
             user(VISITOR, {"user_id": "u-770011", "email": EMAIL, "consent": both}),
+            user("ben", {"consent": both, "consent_since": now_ms() + 3_600_000}),
         )
         await pipeline.both()
         await pipeline.send(
@@ -122,6 +123,7 @@ async def test_every_fate_is_told_by_every_key(broker: Broker, prefix: str, tmp_
 
         (skipped,) = (await traced(pipeline, "event", "no-consent")).events
         assert outcomes(skipped)["miso"] == ("skipped", "no_consent")
+        assert skipped.vendors[-1].text.endswith("(consent_since), and this event is older.")
         (unknown,) = (await traced(pipeline, "event", "no-product")).events
         assert outcomes(unknown)["miso"] == ("skipped", "unknown_product")
 

@@ -136,6 +136,13 @@ def test_a_skip_says_why_in_words() -> None:
     assert event.text == "Not sent to Miso."
 
 
+def test_a_skip_for_want_of_consent_says_what_the_row_says() -> None:
+    """Behind the reason."""
+    skipped = receipt("skipped", 1, reason="no_consent", position=None, attempts=0)
+    event = told(receipts=[skipped], row_says="The visitor's row says no.")
+    assert miso_of(event).text.endswith(" or was forgotten. The visitor's row says no.")
+
+
 def test_a_dead_letter_shows_the_vendors_words_and_what_to_type() -> None:
     """Its answer without addresses, its fingerprint; the receipt and the letter are one step."""
     event = told(

@@ -84,6 +84,8 @@ class VendorFacts:
     receipts: list[Received] = field(default_factory=list)
     letters: list[Lettered] = field(default_factory=list)
     resolved: list[Resolved] = field(default_factory=list)
+    row_says: str = ""
+    """Of a skip for want of consent: what the visitor's row says today, in a sentence."""
     live: Lane = field(default_factory=Lane)
     redelivery: Lane = field(default_factory=Lane)
 

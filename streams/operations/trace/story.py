@@ -5,9 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from streams.core.errors import InvalidEvent
 from streams.core.events import Event
 from streams.core.masking import masked_text
-from streams.core.outcome import (
-    Outcome,
-)
+from streams.core.outcome import Outcome, SkipReason
 from streams.core.records import Receipt, Source
 from streams.core.times import utc_text
 from streams.operations.trace.facts import (
@@ -242,6 +240,8 @@ def _outcome(
         best = min(found.receipts, key=lambda received: _rank(received.receipt))
         outcome = outcome_of(best.receipt)
         words = [receipt_words(best, name, facts), *waits]
+        if best.receipt.reason == SkipReason.NO_CONSENT:
+            words.append(found.row_says)
         if outcome == "dead_lettered" and not waits:
             words.append(_what_to_do(found))
         return outcome, best.receipt.reason, " ".join(filter(None, words))

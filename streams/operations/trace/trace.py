@@ -15,6 +15,7 @@ from streams.operations.trace.follow import Facts, follow
 from streams.operations.trace.locate import locate
 from streams.operations.trace.logs import open_logs
 from streams.operations.trace.looks import Located, Query
+from streams.operations.trace.rows import say_what_rows_say
 from streams.operations.trace.story import story_of
 from streams.operations.trace.timeline import Step, Trace, TracedEvent
 from streams.settings import ENRICH, Settings
@@ -54,6 +55,7 @@ async def trace(
     async with open_logs(settings, now_ms, tell or silent) as logs:
         located = await locate(logs, query)
         facts = await follow(logs, located.raw, query.since_ms)
+        await say_what_rows_say(logs, facts)
         names = {key: vendor.name for key, vendor in VENDORS.items()}
 
         def told() -> list[TracedEvent]:
