@@ -76,7 +76,8 @@ class Fate(StrEnum):
     MISCONFIGURED = "misconfigured"
     """401, 403, wrong address: park the vendor, tell the operator."""
     UNCLEAR = "unclear"
-    """The request went out and no answer came: it may have been stored."""
+    """The request went out, and no answer came or none that can be understood: it may have been
+    stored."""
     REJECTED = "rejected"
     """The vendor refuses these events; ``Verdict.refused`` says which, if the answer does."""
     SKIPPED = "skipped"
@@ -93,6 +94,8 @@ class Verdict:
     status: int | None = None
     """HTTP status, or None where no answer came."""
     retry_after_seconds: float | None = None
+    is_puzzling: bool = False
+    """UNCLEAR only: an answer came, and it is none that the vendor documents or can be read."""
     refused: Mapping[int, str] = field(default_factory=dict)
     """REJECTED only: index → the vendor's words. Empty: the answer does not name them."""
     vendor_ref: str | None = None

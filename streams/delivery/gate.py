@@ -21,6 +21,11 @@ PARK_AFTER_SECONDS = 60.0
 LAST_ANSWERS = 200
 """Of so many events with an answer, newest last, more than half refused is a broken mapping."""
 LEAST_ANSWERS = 20
+PUZZLES_IN_A_ROW = 2
+"""After so many answers that nobody can understand, one event at a time is tried, each after a
+good probe: what goes again then may be stored already, and so no more than 60 / PROBE_SECONDS = 6
+such repeats are made in a minute. Two, since one may be an accident of a connection; six, since
+that is how often anybody can find out that the vendor is well again."""
 THROTTLE_SECONDS = 5.0
 """Where a vendor says "slow down" without saying how long."""
 
@@ -53,6 +58,8 @@ class Gate:
     """What an operator wants cannot be read."""
     _resumed_at: str | None = None
     _failing_since: float | None = None
+    _puzzles: int = 0
+    """Answers in a row that nobody can understand."""
     _closed_until: float = 0.0
     _probe_at: float = 0.0
     _trial: bool = False
@@ -171,6 +178,8 @@ class Gate:
 
     def on_verdict(self, verdict: Verdict, now: float) -> None:
         """Take a real request's verdict."""
+        if not verdict.is_puzzling and verdict.status is not None:
+            self._puzzles = 0
         if self._for_good:
             return
         match verdict.fate:
@@ -206,7 +215,10 @@ class Gate:
             self._closed_until = max(self._closed_until, now + obeyed(verdict.retry_after_seconds))
         if self._failing_since is None:
             self._failing_since = now
-        if self._own.state == "parked" or now - self._failing_since >= PARK_AFTER_SECONDS:
+        self._puzzles += verdict.is_puzzling
+        if self._puzzles >= PUZZLES_IN_A_ROW:
+            self._park(verdict.detail, now, Fate.UNCLEAR)
+        elif self._own.state == "parked" or now - self._failing_since >= PARK_AFTER_SECONDS:
             self._park(verdict.detail, now, Fate.UNAVAILABLE)
         elif self._own.state != "throttled" or now >= self._closed_until:
             self._become("degraded", verdict.detail, "Nothing: it is tried again by itself.", now)
@@ -221,6 +233,12 @@ class Gate:
             return (
                 f"Check the key and the address of {self.name} in the settings. A key in a file is "
                 f"read again at each probe, anything else at a restart; events wait."
+            )
+        if fate is Fate.UNCLEAR:
+            return (
+                f"Ask {self.name} what its answer means. One event is tried after each good probe, "
+                f"at most {60 / PROBE_SECONDS:g} a minute, since each may be stored twice; events "
+                "wait."
             )
         return f"Nothing: {self.name} is asked every {PROBE_SECONDS:g} s, events wait."
 

@@ -7,9 +7,16 @@ CPU a request; httpx's own pool 1,200 to 4,500, growing with concurrency). ``ben
 """
 
 import asyncio
+import functools
+import re
+from typing import Any
 
 import aiohttp
 import httpx
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import RawResponseMessage
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.streams import StreamReader
 from httpx_aiohttp import AiohttpTransport
 
 from streams import __version__
@@ -21,6 +28,11 @@ ANSWER_SECONDS = 60.0
 WHOLE_SECONDS = 120.0
 """For one request in all, however slowly its answer drips."""
 MAX_ANSWER_BYTES = 1024 * 1024
+MAX_HEADER_BYTES = 64 * 1024
+"""Of one header, and of the status line; aiohttp's own 8 KiB are less than a policy or a set of
+cookies may take, and a success that is not understood is sent again."""
+MAX_HEAD_BYTES = 256 * 1024
+"""Of all headers of an answer."""
 
 _TIMEOUT = {"connect": CONNECT_SECONDS, "read": ANSWER_SECONDS, "pool": ANSWER_SECONDS}
 _OWN_HEADERS = [
@@ -32,7 +44,7 @@ _OWN_HEADERS = [
 _NEVER_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 _FAILURES = (
     *(httpx.HTTPError, httpx.InvalidURL, httpx.StreamError),
-    *(aiohttp.ClientError, OSError, TimeoutError),
+    *(aiohttp.ClientError, HttpProcessingError, OSError, TimeoutError),
 )
 
 
@@ -48,17 +60,25 @@ class HttpClient:
         self._addresses: dict[str, httpx.URL] = {}
 
     async def send(self, request: HttpRequest) -> HttpAnswer:
-        """Send one request and return its answer; a failure is an answer without status."""
+        """Send one request and return its answer; a failure is an answer without status.
+
+        A status that was read stands, whatever becomes of the body behind it.
+        """
+        response: httpx.Response | None = None
+        body = bytearray()
+        failure = ""
         try:
             async with asyncio.timeout(WHOLE_SECONDS):
                 response = await self._transport.handle_async_request(self._prepare(request))
                 try:
-                    body = await _read(response)
+                    failure = await _read(response, body)
                 finally:
                     await response.aclose()
         except _FAILURES as error:
-            return _failure(error)
-        return HttpAnswer(response.status_code, _lowered(response.headers), body)
+            if response is None:
+                return _no_answer(error)
+            failure = f"its body cannot be read to the end: {_words(error)}"
+        return HttpAnswer(response.status_code, _lowered(response.headers), bytes(body), failure)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -86,28 +106,137 @@ class HttpClient:
 
     def _new_session(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._concurrency),
+            connector=_Connector(limit=self._concurrency),
+            response_class=_Response,
             # A vendor's cookies would tie the requests of many visitors together.
             cookie_jar=aiohttp.DummyCookieJar(),
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
+            max_headers=MAX_HEAD_BYTES,  # their sum is what is bounded
         )
 
 
-async def _read(response: httpx.Response) -> bytes:
-    body = bytearray()
+class _Connector(aiohttp.TCPConnector):
+    """Connections whose answers have a head of at most ``MAX_HEAD_BYTES``."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._factory = functools.partial(_Handler, loop=self._loop)  # type: ignore[assignment]
+
+
+class _Handler(ResponseHandler):
+    """Bounds a head as a whole, and keeps what was read of an answer that is broken further on.
+
+    aiohttp bounds each header and how many there are, and forgets a whole answer if anything that
+    came in one piece with it cannot be read.
+    """
+
+    def set_response_params(self, **params: Any) -> None:
+        """Begin to read an answer."""
+        self._is_in_head = True
+        self._begin_head()
+        super().set_response_params(**params)
+
+    def _begin_head(self) -> None:
+        self._head_bytes = 0
+        self._status_line = b""
+        self._newest = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came: a head by itself, so that no fault behind it touches it."""
+        while data and self._is_in_head:
+            end = (self._newest + data).find(_HEAD_END)
+            size = len(data) if end < 0 else end + len(_HEAD_END) - len(self._newest)
+            head, data = data[:size], data[size:]
+            self._head_bytes += size
+            self._newest = (self._newest + head)[1 - len(_HEAD_END) :]
+            self._status_line = (self._status_line + head)[:_STATUS_LINE_BYTES]
+            if self._head_bytes > MAX_HEAD_BYTES:
+                if self.transport is not None:
+                    self.transport.close()
+                words = f"they have more than {MAX_HEAD_BYTES:,} bytes"
+                self.set_exception(HttpProcessingError(message=words))
+                return
+            super().data_received(head)
+            if self._exception is not None:
+                return
+            if end >= 0 and self._is_in_head:  # a 1xx: the answer is still to come
+                self._begin_head()
+        if data:
+            super().data_received(data)
+
+    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
+        """Hand over a head that was read."""
+        self._is_in_head = data[0].code in _INTERIM
+        super().feed_data(data, size)
+
+    def set_exception(self, exc: Exception, *cause: BaseException) -> None:  # type: ignore[override]
+        """Take a failure, and note the status if it was read before that."""
+        found = _STATUS_LINE.match(self._status_line)
+        if self._is_in_head and found is not None and int(found[1]) not in _INTERIM:
+            exc.add_note(_STATUS_NOTE + found[1].decode())
+        payload = self._payload
+        super().set_exception(exc, *cause)
+        if isinstance(exc, HttpProcessingError) and payload is not None and not payload.is_eof():
+            # Else a body that is broken is waited for until the time for the request is over.
+            payload.set_exception(aiohttp.ClientPayloadError(exc.message))
+
+
+_HEAD_END = b"\r\n\r\n"
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?![0-9])")
+_STATUS_LINE_BYTES = 16
+_STATUS_NOTE = "status "
+_INTERIM = frozenset({*range(100, 200)} - {101})
+
+
+class _Response(aiohttp.ClientResponse):
+    """An answer without the phrase of its status line: the transport fails over one that is odd."""
+
+    async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        """Wait for the head."""
+        await super().start(connection)
+        self.reason = None
+        return self
+
+
+async def _read(response: httpx.Response, body: bytearray) -> str:
+    """Append what comes to ``body``; return why not all of it, or an empty text."""
     async for part in response.aiter_bytes():
         body += part
         if len(body) > MAX_ANSWER_BYTES:
-            break
-    return bytes(body)
+            return f"its body has more than {MAX_ANSWER_BYTES:,} bytes"
+    if not body and response.num_bytes_downloaded:
+        return "its body cannot be decoded"
+    return ""
 
 
 def _lowered(headers: httpx.Headers) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
 
-def _failure(error: Exception) -> HttpAnswer:
+def _no_answer(error: Exception) -> HttpAnswer:
     # The transport calls a connection that broke after the request "ConnectTimeout", too: only
     # aiohttp's own word for "never connected" proves that the vendor has seen nothing.
-    never = isinstance(error.__cause__, _NEVER_CONNECTED) or isinstance(error, httpx.InvalidURL)
-    words = str(error) or type(error).__name__
-    return HttpAnswer(None, {}, b"", failure=words, was_sent=not never)
+    cause = error.__cause__
+    never = isinstance(cause, _NEVER_CONNECTED) or isinstance(error, httpx.InvalidURL)
+    words = _words(error)
+    notes = getattr(cause, "__notes__", ())
+    status = next((n.removeprefix(_STATUS_NOTE) for n in notes if n.startswith(_STATUS_NOTE)), "")
+    if status:
+        return HttpAnswer(int(status), {}, b"", f"its headers cannot be read: {words}")
+    garbled = isinstance(error, aiohttp.ClientResponseError) or (
+        # What it says is not a text, but what came of a head.
+        isinstance(cause, aiohttp.ServerDisconnectedError) and type(cause.message) is not str
+    )
+    words = f"the answer cannot be read: {words}" if garbled else words
+    return HttpAnswer(None, {}, b"", words, was_sent=not never, is_garbled=garbled)
+
+
+def _words(error: Exception) -> str:
+    cause = error.__cause__
+    if isinstance(cause, aiohttp.ServerDisconnectedError):
+        return "the connection was closed"
+    if isinstance(cause, aiohttp.ClientPayloadError) and cause.__cause__ is not None:
+        cause = cause.__cause__
+    words = cause.message if isinstance(cause, HttpProcessingError) else str(error)
+    return words.partition("\n")[0].rstrip(": ") or type(error).__name__

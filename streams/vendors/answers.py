@@ -3,11 +3,12 @@
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
 
-from streams.core.outcome import Fate
+from streams.core.outcome import Fate, Verdict
 from streams.vendors.base import HttpAnswer
 
 MAX_RETRY_AFTER_SECONDS = 3600.0
@@ -48,6 +49,46 @@ _FATES: tuple[tuple[frozenset[int] | range, Fate], ...] = (
     (frozenset({501}), Fate.MISCONFIGURED),
     (range(500, 600), Fate.UNAVAILABLE),
 )
+
+
+def no_answer(answer: HttpAnswer, words: str) -> Verdict:
+    """Return the verdict where there is no status; ``words``: the failure, without secrets."""
+    fate = Fate.UNCLEAR if answer.was_sent else Fate.UNAVAILABLE
+    return Verdict(fate, one_line(words) or "no answer came", is_puzzling=answer.is_garbled)
+
+
+def undocumented(answer: HttpAnswer, words: str) -> Verdict:
+    """Return the verdict on a 2xx that is no success as the vendor documents it.
+
+    Whether anything was stored, it does not say. ``words``: what it says, without secrets.
+    """
+    why = answer.failure or f"but no success that is documented: {words or 'no body'}"
+    detail = one_line(f"{answer.status}, {why}")
+    return Verdict(Fate.UNCLEAR, detail, answer.status, is_puzzling=True)
+
+
+def is_page(answer: HttpAnswer) -> bool:
+    """Return whether the body is a text, but no JSON: something else answered for the vendor."""
+    has_body = bool(answer.body.strip() or answer.failure)
+    return has_body and read_json(answer.body) is UNREADABLE
+
+
+def is_page_for_refusal(answer: HttpAnswer) -> bool:
+    """Return whether a refusal is a page: it knows nothing of events, so it can blame none.
+
+    But for 413, which anybody may say who finds a request too large: halves of it may pass.
+    """
+    refuses = fate_of_status(answer.status or 0) is Fate.REJECTED
+    return refuses and answer.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE and is_page(answer)
+
+
+def blames_nobody(answer: HttpAnswer, words: str) -> Verdict:
+    """Return the verdict on a refusal that is not the vendor's own: its events wait.
+
+    ``words``: what it says, without secrets.
+    """
+    detail = one_line(f"{answer.status}, but the answer is not the vendor's: {words or 'no body'}")
+    return Verdict(Fate.UNAVAILABLE, detail, answer.status)
 
 
 def read_json(body: bytes) -> Any:

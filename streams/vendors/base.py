@@ -40,14 +40,17 @@ class HttpAnswer:
     """What came back: a status with its body, or no answer and why."""
 
     status: int | None
-    """None: no answer came."""
+    """None: no answer came, or none that can be read."""
     headers: Mapping[str, str]
     """Names in lower case."""
     body: bytes
+    """As far as it could be read."""
     failure: str = ""
-    """Status None only: one plain sentence."""
+    """Why there is no answer, or why its body ends early: one plain sentence."""
     was_sent: bool = True
     """Status None only: whether the request may have reached the vendor."""
+    is_garbled: bool = False
+    """Status None only: bytes came back, and they are no answer that can be read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,6 +218,85 @@ def test_accepted_answer_is_accepted(vendor: Vendor) -> None:
     assert (verdict.fate, verdict.refused) == (Fate.ACCEPTED, {})
 
 
+SAYS_NO: tuple[Any, ...] = (
+    {"error": "Something went wrong"},
+    {"error": {"code": 17}},
+    {"success": False},
+    {"success": "false"},
+    {"ok": False, "reason": "quota"},
+    {"errorMessage": "Task timed out after 3.00 seconds"},
+    {"errorMessage": "boom", "errorType": "Runtime.UnhandledPromiseRejection", "trace": []},
+    {"message": "Unauthorized"},
+    {"message": "Internal server error"},
+    {"message": "Rate exceeded"},
+    {"Message": "An error has occurred."},
+    {"statusCode": 503},
+    {"statusCode": 500, "body": "{}"},
+    {"status": "error"},
+    {"status": 401},
+    {"code": "E_NOPE", "detail": "no"},
+    {"detail": "Not authenticated"},
+    {"fault": {"faultstring": "Invalid ApiKey"}},
+    {"result": "failed"},
+    {"__type": "ThrottlingException"},
+    ["no"],
+    False,
+    5,
+    "Service unavailable",
+)
+"""Bodies of a 2xx that are no vendor's documented success."""
+PAGES = (
+    b"<html><body>Log in to WiFi</body></html>",
+    b"<!DOCTYPE html><title>Maintenance</title>",
+    b"\xef\xbb\xbf<?xml version='1.0'?><Error/>",
+    b"Bad Request",
+    b"upstream connect error or disconnect/reset before headers",
+    b'{"message":"succ',
+    b"\x1f\x8b\x08\x00garbage",
+)
+"""Bodies that no vendor sends: a proxy's, a captive portal's, or what is left of an answer."""
+
+
+@pytest.mark.parametrize("body", SAYS_NO, ids=str)
+@pytest.mark.parametrize("status", [200, 201, 202])
+def test_2xx_that_says_no_is_no_success(vendor: Vendor, status: int, body: Any) -> None:
+    """Nor does it blame an event: the events wait, and the operator reads what it says."""
+    answer = HttpAnswer(status, {"content-type": "application/json"}, msgspec.json.encode(body))
+    verdict = vendor.classify(answer, 1)
+    assert verdict.fate in (Fate.UNCLEAR, Fate.MISCONFIGURED)
+    assert verdict.detail.startswith(str(status))
+
+
+@pytest.mark.parametrize("body", PAGES, ids=repr)
+@pytest.mark.parametrize("status", [200, 202])
+def test_2xx_that_is_a_page_is_no_success(vendor: Vendor, status: int, body: bytes) -> None:
+    """Whatever type it says that it is."""
+    for type_ in ("text/html", "application/json", ""):
+        fate = vendor.classify(HttpAnswer(status, {"content-type": type_}, body), 1).fate
+        assert fate in (Fate.UNCLEAR, Fate.MISCONFIGURED)
+
+
+@pytest.mark.parametrize("body", PAGES, ids=repr)
+@pytest.mark.parametrize("status", [400, 409, 422])
+def test_a_refusal_that_is_a_page_blames_no_event(vendor: Vendor, status: int, body: bytes) -> None:
+    """Something else answered; it is asked again."""
+    verdict = vendor.classify(HttpAnswer(status, {}, body), 3)
+    assert (verdict.fate, verdict.refused) == (Fate.UNAVAILABLE, {})
+
+
+def test_a_body_that_cannot_be_read_is_no_success(vendor: Vendor) -> None:
+    """The status stands, but what else the answer says is not known; twice, and the gate closes."""
+    broken = HttpAnswer(200, {}, b"", "its headers cannot be read: too many")
+    verdict = vendor.classify(broken, 1)
+    assert (verdict.fate, verdict.is_puzzling) == (Fate.UNCLEAR, True)
+    assert verdict.detail == "200, its headers cannot be read: too many"
+    garbled = HttpAnswer(
+        None, {}, b"", "the answer cannot be read: Bad status line", is_garbled=True
+    )
+    assert vendor.classify(garbled, 1).is_puzzling
+    assert vendor.classify(HttpAnswer(503, {}, b"", "cut"), 1).is_puzzling is False
+
+
 def test_answer_that_names_an_event_refuses_exactly_that_one(vendor: Vendor) -> None:
     """The others go again at once."""
     named = examples(vendor.key).NAMED

@@ -485,3 +485,28 @@ def test_each_event_has_one_outcome_and_each_strand_its_order_whatever_the_vendo
         for first, second in pairwise(r for r in fake.deliveries() if set(r.ids) & set(ids)):
             assert first.ended is not None
             assert second.at >= first.ended, "two requests of one strand at once"
+
+
+def test_what_nobody_understands_is_stored_again_at_most_six_times_a_minute() -> None:
+    """60 events, each stored by a vendor whose answers cannot be read; then it is well again."""
+    puzzling = Verdict(Fate.UNCLEAR, "200, its headers cannot be read", 200, is_puzzling=True)
+
+    def judge(request: Request, _: int) -> Verdict:
+        is_ill = request.ids and request.at < 300
+        return puzzling if is_ill else ACCEPTED
+
+    async def main() -> tuple[list[Request], FakeDesk]:
+        fake, desk = FakeVendor(judge), FakeDesk()
+        made = courier(fake, desk, batch=1)
+        for number in range(60):
+            add(made, f"e-{number}", key=f"visitor-{number}")
+        await asyncio.sleep(400)
+        return fake.deliveries(), desk
+
+    requests, desk = run(main())
+    assert desk.outcomes() == Counter({f"e-{number}": 1 for number in range(60)})
+    assert requests[-1].at < 320
+    for begin in range(0, 300, 60):
+        in_minute = [request for request in requests if begin <= request.at < begin + 60]
+        # What was under way when the second answer came was sent for the first time.
+        assert len(in_minute) <= 6 + (4 if begin == 0 else 0)

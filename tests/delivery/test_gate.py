@@ -53,6 +53,40 @@ def test_a_minute_of_failures_parks() -> None:
     assert not seen.may_send(10_000.0)
 
 
+PUZZLING = Verdict(Fate.UNCLEAR, "200, but no success: {}", 200, is_puzzling=True)
+
+
+def test_two_answers_in_a_row_that_nobody_understands_park() -> None:
+    """What goes again may be stored already: one event each 10 s, after a good probe."""
+    seen = gate()
+    seen.on_verdict(PUZZLING, 101.0)
+    assert (seen.state, seen.may_send(101.0)) == ("degraded", True)
+    seen.on_verdict(PUZZLING, 102.0)
+    assert (seen.state, seen.may_send(102.0)) == ("parked", False)
+    assert "at most 6 a minute" in seen.advice
+    seen.on_probe(ACCEPTED, 112.0)
+    assert seen.is_trying
+    seen.started()
+    seen.on_verdict(PUZZLING, 112.5)
+    assert (seen.state, seen.may_send(112.5), seen.probe_due(122.4)) == ("parked", False, False)
+    seen.on_probe(ACCEPTED, 122.5)
+    seen.on_verdict(ACCEPTED, 123.0)
+    assert (seen.state, seen.may_send(123.0)) == ("running", True)
+
+
+def test_an_answer_that_is_understood_ends_the_row() -> None:
+    """Even one that says that the vendor is down; silence says nothing either way."""
+    for between, state in (
+        (ACCEPTED, "degraded"),
+        (UNAVAILABLE, "degraded"),
+        (Verdict(Fate.UNCLEAR, "no answer came"), "parked"),
+    ):
+        seen = gate()
+        for number, verdict in enumerate((PUZZLING, between, PUZZLING)):
+            seen.on_verdict(verdict, 101.0 + number)
+        assert seen.state == state
+
+
 def test_any_judgement_ends_the_minute() -> None:
     """A refusal of an event shows that the vendor is there."""
     seen = gate()

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from streams.delivery import http
 from streams.delivery.http import HttpClient
@@ -159,22 +161,132 @@ async def test_a_kept_connection_that_the_vendor_closed_is_a_failure_or_a_new_co
     assert connections >= 2
 
 
+OK = b"HTTP/1.1 200 OK\r\n"
+END = b"Content-Length: 2\r\n\r\n{}"
+
+
+def header(size: int) -> bytes:
+    """Return one header of this many bytes, its line end left out."""
+    return b"X-Policy: " + b"a" * (size - 10) + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        header(8_193),
+        header(64 * 1024),
+        header(60_000) * 4,
+        b"".join(b"X-%d: a\r\n" % number for number in range(20_000)),
+        b"Set-Cookie: a=b\r\nServer: a\r\nServer: b\r\nX: \xe4\xff\r\nX: a\r\n folded\r\n",
+    ],
+    ids=["8 KiB", "64 KiB", "four of 60 kB", "20,000", "odd"],
+)
+async def test_a_success_is_an_answer_whatever_its_headers_weigh(head: bytes) -> None:
+    """Up to 64 KiB each and 256 KiB in all: what is not understood would be sent again."""
+    answer = await ask(answers(OK + head + END))
+    assert (answer.status, answer.body, answer.failure) == (200, b"{}", "")
+
+
+@pytest.mark.parametrize(
+    ("raw", "status"),
+    [
+        (OK + header(65_540) + END, 200),
+        (OK + header(60_000) * 5 + END, 200),
+        (b"HTTP/1.1 102 Processing\r\n\r\n" + OK + header(60_000) * 20 + END, 200),
+        (OK + b"bad header\r\n" + END, 200),
+        (OK + b"Content-Length: 2\r\n" + END, 200),
+        (OK + b"Transfer-Encoding: chunked\r\n" + END, 200),
+        (OK + b"X: a\x00b\r\n" + END, 200),
+        (OK + b"Content-Type: text", 200),
+        (b"HTTP/1.1 503 Sorry\r\nbad header\r\n\r\n", 503),
+        (b"HTTP/1.1 401\r\nbad header\r\n\r\n", 401),
+    ],
+    ids=range(10),
+)
+async def test_a_status_that_was_read_stands_whatever_comes_of_the_headers(
+    raw: bytes, status: int
+) -> None:
+    """With the reason why nothing more is known."""
+    answer = await ask(answers(raw))
+    assert (answer.status, answer.body, answer.headers) == (status, b"", {})
+    assert answer.failure.startswith("its headers cannot be read: ")
+
+
+@pytest.mark.parametrize(
+    ("raw", "body", "failure"),
+    [
+        (b"Content-Length: 10\r\n\r\nhalf", b"half", "Not enough data to satisfy content length"),
+        (b"Transfer-Encoding: chunked\r\n\r\n5\r\nabc", b"abc", "Not enough data to satisfy"),
+        (b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", b"", "Invalid character in chunk size"),
+        (b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc", b"", "Error -3 while decomp"),
+    ],
+)
+async def test_a_status_stands_whatever_comes_of_the_body(
+    raw: bytes, body: bytes, failure: str
+) -> None:
+    """As far as it was read, and at once."""
+    async with asyncio.timeout(5):
+        answer = await ask(answers(b"HTTP/1.1 429 Slow\r\nRetry-After: 9\r\n" + raw))
+    assert (answer.status, answer.body, answer.headers["retry-after"]) == (429, body, "9")
+    assert answer.failure.startswith(f"its body cannot be read to the end: {failure}")
+
+
+async def test_a_body_that_decodes_to_nothing_is_none() -> None:
+    """Else it would count as empty."""
+    raw = b"Content-Encoding: deflate\r\nContent-Length: 3\r\n\r\nabc"
+    answer = await ask(answers(OK + raw))
+    assert (answer.status, answer.failure) == (200, "its body cannot be decoded")
+
+
 @pytest.mark.parametrize(
     "raw",
     [
-        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
-        b"nonsense\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n",
-        b"",
+        b"HTTP/1.0 200 OK\r\n\r\n{}",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK + END,
+        b"HTTP/1.1 200\r\n" + END,
+        b"HTTP/1.1 200 \xc9tat \x80\r\n" + END,
+        OK + END + b"more than was announced",
+        b"HTTP/1.1 200 OK\nContent-Length: 2\n\n{}",
     ],
 )
-async def test_an_answer_that_is_cut_off_or_broken_is_no_answer(raw: bytes) -> None:
-    """The request went out; what became of it is unclear."""
+async def test_whatever_can_be_read_is_an_answer(raw: bytes) -> None:
+    """Old, interim, without a phrase, with something behind it."""
     answer = await ask(answers(raw))
-    assert (answer.status, answer.was_sent) == (None, True)
+    assert (answer.status, answer.body, answer.failure) == (200, b"{}", "")
+
+
+async def test_a_204_with_a_body_is_a_204() -> None:
+    """The body cannot be one, and takes nothing back."""
+    answer = await ask(answers(b"HTTP/1.1 204 No Content\r\n" + END))
+    assert (answer.status, answer.body, answer.failure) == (204, b"", "")
+
+
+@pytest.mark.parametrize(
+    "raw", [b"nonsense\r\n\r\n", b"HTTP/1.1 2", b"\x16\x03\x01\x02", b"HTTP/1.1 abc No\r\n\r\n"]
+)
+async def test_what_is_no_answer_is_unclear_and_said_to_be_unreadable(raw: bytes) -> None:
+    """The request went out; what became of it is not known."""
+    answer = await ask(answers(raw))
+    assert (answer.status, answer.was_sent, answer.is_garbled) == (None, True, True)
+    assert answer.failure.startswith("the answer cannot be read: ")
+
+
+async def test_silence_is_no_answer_that_cannot_be_read() -> None:
+    """Nothing came at all."""
+    answer = await ask(answers(b""))
+    assert (answer.status, answer.was_sent, answer.is_garbled) == (None, True, False)
+    assert answer.failure == "the connection was closed"
+
+
+@given(st.binary(max_size=60), st.integers(0, 80))
+@settings(max_examples=60, deadline=None)
+def test_no_bytes_of_a_vendor_are_an_exception(noise: bytes, place: int) -> None:
+    """An answer with noise in it is one, or none."""
+    head = b"Content-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"
+    whole = OK + head + b"2\r\n{}\r\n0\r\n\r\n"
+    raw = whole[:place] + noise + whole[place + len(noise) // 2 :]
+    answer = asyncio.run(ask(answers(raw)))
+    assert answer.status is None or 100 <= answer.status <= 999
 
 
 async def test_silence_ends_after_the_time_for_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,7 +315,8 @@ async def test_an_answer_that_drips_for_ever_ends(monkeypatch: pytest.MonkeyPatc
             await asyncio.sleep(0.01)
 
     answer = await ask(serve)
-    assert (answer.status, answer.was_sent) == (None, True)
+    assert answer.status == 200
+    assert answer.failure == "its body cannot be read to the end: TimeoutError"
 
 
 async def test_a_redirect_is_returned_and_not_followed() -> None:
@@ -234,6 +347,7 @@ async def test_a_huge_answer_is_cut() -> None:
     answer = await client.send(REQUEST)
     assert answer.status == 200
     assert len(answer.body) < 2 * http.MAX_ANSWER_BYTES
+    assert answer.failure == "its body has more than 1,048,576 bytes"
     assert (await client.send(REQUEST)).status == 200
     await client.close()
     await runner.cleanup()

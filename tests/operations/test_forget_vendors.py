@@ -58,9 +58,14 @@ class Time:
 def answers(*statuses: int | None, **headers: str) -> Callable[[int], HttpAnswer]:
     """These statuses in turn, the last one for ever."""
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    return lambda n: HttpAnswer(
-        statuses[min(n, len(statuses)) - 1], sent, b'{"message":"the-key"}', failure="cut off"
-    )
+    bodies = {200: b'{"message":"success"}', 204: b""}
+
+    def answer(n: int) -> HttpAnswer:
+        status = statuses[min(n, len(statuses)) - 1]
+        body = bodies.get(status or 0, b'{"message":"the-key"}')
+        return HttpAnswer(status, sent, body, "cut off" if status is None else "")
+
+    return answer
 
 
 async def carry_out(

@@ -139,7 +139,8 @@ class SchemaEndpoint:
         self, doing: str, answer: HttpAnswer, *, changes: bool = False
     ) -> VoyadoAnswerError:
         verdict = judge(answer)
-        if answer.status in SUCCESS and verdict.fate is Fate.ACCEPTED:
+        is_other_json = verdict.is_puzzling and read_json(answer.body) is not UNREADABLE
+        if answer.status in SUCCESS and (verdict.fate is Fate.ACCEPTED or is_other_json):
             words = f"{answer.status}, but the answer is not Voyado's: {text_of(answer)}"
             verdict = Verdict(Fate.MISCONFIGURED, one_line(words), answer.status)
         words = (one_line(verdict.detail) or f"status {verdict.status}").rstrip(".")

@@ -7,12 +7,17 @@ from typing import Any
 from streams.core.enrich import MAX_VENDOR_RECORD_BYTES
 from streams.core.outcome import Fate, Verdict
 from streams.vendors.answers import (
+    UNREADABLE,
+    blames_nobody,
     fate_of_status,
     is_html,
+    is_page_for_refusal,
+    no_answer,
     one_line,
     read_json,
     retry_after_seconds,
     text_of,
+    undocumented,
 )
 from streams.vendors.base import HttpAnswer, HttpRequest, Inquiry
 from streams.vendors.eightselect.settings import EightSelectSettings
@@ -56,8 +61,7 @@ def _headers(settings: EightSelectSettings) -> Mapping[str, str]:
 def classify(answer: HttpAnswer, count: int) -> Verdict:
     """Return the verdict on a request of ``count`` events; total over every answer."""
     if answer.status is None:
-        fate = Fate.UNCLEAR if answer.was_sent else Fate.UNAVAILABLE
-        return Verdict(fate, one_line(_masked(answer.failure)) or "no answer came")
+        return no_answer(answer, _masked(answer.failure))
     fate = fate_of_status(answer.status)
     body = read_json(answer.body)
     # What any other status stands for, no body can change.
@@ -93,18 +97,64 @@ def _refused_event(status: int, answer: HttpAnswer, body: Any, count: int) -> Ve
     return Verdict(Fate.REJECTED, f"{status} {words}".strip(), status, refused=refused)
 
 
-def _foreign_success(status: int, answer: HttpAnswer, _body: Any, _count: int) -> Verdict | None:
-    """2xx with a page for people: a proxy answered. No other body is documented, so all count."""
-    if status not in range(200, 300) or not answer.body.strip() or not is_html(answer):
+def _not_8selects(_status: int, answer: HttpAnswer, _body: Any, _count: int) -> Verdict | None:
+    """A refusal that is a page: no event is to blame for it."""
+    if not is_page_for_refusal(answer):
         return None
-    words = f", but the answer is not 8SELECT's; check base_url: {_masked(text_of(answer))}"
-    return Verdict(Fate.MISCONFIGURED, f"{status}{words}", status)
+    return blames_nobody(answer, _masked(text_of(answer)))
+
+
+def _success(status: int, answer: HttpAnswer, body: Any, _count: int) -> Verdict | None:
+    """2xx: a success if it says nothing more, or says so; a page is a proxy's."""
+    if status not in range(200, 300):
+        return None
+    text = answer.body.strip()
+    if (not text and not answer.failure) or (body is not UNREADABLE and _says_yes(body)):
+        return None
+    if text and body is UNREADABLE and is_html(answer):
+        words = f", but the answer is not 8SELECT's; check base_url: {_masked(text_of(answer))}"
+        return Verdict(Fate.MISCONFIGURED, f"{status}{words}", status)
+    if body is UNREADABLE and not answer.failure and text.lower() in _YES:
+        return None
+    return undocumented(answer, _words(answer, body))
+
+
+_YES = (b"ok", b"success", b"accepted", b"created")
+
+
+def _says_yes(body: Any) -> bool:
+    """Return whether every member of a body says that all is well, or nothing at all.
+
+    No success of ``/events`` is documented, and of the validation only what it says of faults: so
+    what names anything unknown is no success, whatever its words are.
+    """
+    if not body or (type(body) is str and body.lower().encode() in _YES):
+        return body is not False
+    return type(body) is dict and all(_is_yes(name, value) for name, value in body.items())
+
+
+def _is_yes(name: str, value: Any) -> bool:
+    match name:
+        case "id" | "eventId" | "requestId":
+            return type(value) is str
+        case "errors":
+            return not value
+        case "success" | "ok" | "accepted":
+            return value is True
+        case "statusCode" | "status":
+            is_status = type(value) is int and 200 <= value < 300
+            return is_status or (type(value) is str and value.lower().encode() in _YES)
+        case "message":
+            return type(value) is str and value.lower().encode() in _YES
+        case _:
+            return False
 
 
 _RULES: tuple[Callable[[int, HttpAnswer, Any, int], Verdict | None], ...] = (
     _refused_key,
     _refused_event,
-    _foreign_success,
+    _not_8selects,
+    _success,
 )
 
 

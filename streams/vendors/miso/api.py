@@ -2,17 +2,21 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from streams.core.outcome import Fate, Verdict
 from streams.vendors.answers import (
     UNREADABLE,
+    blames_nobody,
     fate_of_status,
     is_html,
+    no_answer,
     one_line,
     read_json,
     retry_after_seconds,
     text_of,
+    undocumented,
 )
 from streams.vendors.base import HttpAnswer, HttpRequest, Inquiry
 from streams.vendors.miso.settings import MisoSettings
@@ -66,8 +70,7 @@ def headers(settings: MisoSettings) -> Mapping[str, str]:
 def classify(answer: HttpAnswer, count: int) -> Verdict:
     """Return the verdict on a request of ``count`` records; total over every answer."""
     if answer.status is None:
-        fate = Fate.UNCLEAR if answer.was_sent else Fate.UNAVAILABLE
-        return Verdict(fate, one_line(answer.failure) or "no answer came")
+        return no_answer(answer, answer.failure)
     body = read_json(answer.body)
     for rule in _RULES:
         verdict = rule(answer.status, answer, body, count)
@@ -76,30 +79,47 @@ def classify(answer: HttpAnswer, count: int) -> Verdict:
     return _verdict(fate_of_status(answer.status), answer, body)
 
 
+def _not_misos(status: int, answer: HttpAnswer, body: Any, _count: int) -> Verdict | None:
+    """A refusal without an object: each of Miso's own is one, so something else answered."""
+    if (
+        type(body) is dict
+        or fate_of_status(status) is not Fate.REJECTED
+        or status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    ):
+        return None
+    return blames_nobody(answer, text_of(answer))
+
+
 def _refused_by_lines(status: int, answer: HttpAnswer, body: Any, count: int) -> Verdict | None:
     """422, and any status with ``errors: true``: no record of the request was stored."""
     has_errors = type(body) is dict and bool(body.get("errors"))
     if status != _UNPROCESSABLE and not (has_errors and status in range(200, 300)):
         return None
-    return Verdict(
-        Fate.REJECTED,
-        _detail(answer, body),
-        status,
-        refused=_refused(body, count) if type(body) is dict else {},
-    )
+    return Verdict(Fate.REJECTED, _detail(answer, body), status, refused=_refused(body, count))
 
 
-def _foreign_success(status: int, answer: HttpAnswer, body: Any, _count: int) -> Verdict | None:
-    """2xx with a body that is not Miso's: a proxy answered, or the answer was cut off."""
-    if status not in range(200, 300) or type(body) is dict or not answer.body.strip():
+def _success(status: int, answer: HttpAnswer, body: Any, _count: int) -> Verdict | None:
+    """2xx: a success if it says so as Miso does; a page is a proxy's; anything else is unclear."""
+    if status not in range(200, 300):
         return None
-    if body is UNREADABLE and not is_html(answer):
-        return Verdict(Fate.UNCLEAR, f"{status}, but the answer is no JSON", status)
+    if status == HTTPStatus.NO_CONTENT and not answer.body.strip() and not answer.failure:
+        return None  # it cannot say more
+    if type(body) is dict:
+        return None if _is_success(body) else undocumented(answer, text_of(answer))
+    if body is UNREADABLE and not (answer.body.strip() and is_html(answer)):
+        return undocumented(answer, text_of(answer))
     return Verdict(
         Fate.MISCONFIGURED,
         f"{status}, but the answer is not Miso's; check base_url: {text_of(answer)}",
         status,
     )
+
+
+def _is_success(body: Mapping[str, Any]) -> bool:
+    """``{"message": "success"}`` [D], or without a message ``{"errors": false}``."""
+    if "message" in body:
+        return bool(body["message"] == "success")
+    return body.get("errors") is False
 
 
 def _bad_request(status: int, answer: HttpAnswer, body: Any, _count: int) -> Verdict | None:
@@ -117,9 +137,10 @@ def _bad_request(status: int, answer: HttpAnswer, body: Any, _count: int) -> Ver
 _UNPROCESSABLE = 422
 _BAD_REQUEST = 400
 _RULES: tuple[Callable[[int, HttpAnswer, Any, int], Verdict | None], ...] = (
-    _refused_by_lines,
-    _foreign_success,
     _bad_request,
+    _not_misos,
+    _refused_by_lines,
+    _success,
 )
 
 

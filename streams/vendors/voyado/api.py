@@ -1,5 +1,6 @@
 """Voyado Engage's API: the requests that are made, and what each kind of answer says."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -8,12 +9,16 @@ from urllib.parse import quote, urlencode
 from streams.core.outcome import Fate, Verdict
 from streams.vendors.answers import (
     UNREADABLE,
+    blames_nobody,
     fate_of_status,
     is_html,
+    is_page_for_refusal,
+    no_answer,
     one_line,
     read_json,
     retry_after_seconds,
     text_of,
+    undocumented,
 )
 from streams.vendors.base import HttpAnswer, HttpRequest
 from streams.vendors.voyado.schema import read_schema
@@ -22,6 +27,8 @@ from streams.vendors.voyado.settings import VoyadoSettings
 INTERACTIONS = "/api/v3/interactions"
 SCHEMAS = "/api/v3/interactionschemas"
 CONTACT_ID = "/api/v3/contacts/id"
+
+is_guid = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
 
 SUCCESS = range(200, 300)
 NOT_FOUND = 404
@@ -86,17 +93,21 @@ def classify(answer: HttpAnswer, count: int) -> Verdict:  # noqa: ARG001
     """Return the verdict on a POST, or on a probe; total over every answer.
 
     A 5xx is unclear: the interaction may be stored, so it is looked for before it is sent again.
-    ``conversation`` knows more of a 404 and of a success that names no id.
+    So is a success without an id: Voyado returns one upon acceptance. ``conversation`` looks for
+    the interaction then, and knows more of a 404.
     """
     status = answer.status
-    if status in SUCCESS and answer.body.strip() and not is_html(answer):
+    if status in SUCCESS:
         body = read_json(answer.body)
         if type(body) is dict and "jsonSchema" in body:
             return _registered(status, answer)
-        if type(body) is not dict and body is not UNREADABLE:
+        if type(body) is str and is_guid(body) is not None:
             # The form of the id is not documented: it may come bare, as that of a contact does.
-            reference = one_line(body) if type(body) is str else None
-            return Verdict(Fate.ACCEPTED, str(status), status, vendor_ref=reference or None)
+            return Verdict(Fate.ACCEPTED, str(status), status, vendor_ref=body)
+        verdict = judge(answer)
+        if verdict.fate is Fate.ACCEPTED and verdict.vendor_ref is None:
+            return undocumented(answer, text_of(answer))
+        return verdict
     verdict = judge(answer)
     if verdict.fate is Fate.UNAVAILABLE and status in _SERVER_ERRORS:
         return replace(verdict, fate=Fate.UNCLEAR)
@@ -114,11 +125,12 @@ def _registered(status: int | None, answer: HttpAnswer) -> Verdict:
 def judge(answer: HttpAnswer) -> Verdict:
     """Return the verdict on any request by status and body alone."""
     if answer.status is None:
-        fate = Fate.UNCLEAR if answer.was_sent else Fate.UNAVAILABLE
-        return Verdict(fate, one_line(answer.failure) or "no answer came")
+        return no_answer(answer, answer.failure)
     body = read_json(answer.body)
     if answer.status in SUCCESS:
         return _success(answer, answer.status, body)
+    if is_page_for_refusal(answer):
+        return blames_nobody(answer, text_of(answer))
     fate = fate_of_status(answer.status)
     waits = fate in {Fate.THROTTLED, Fate.UNAVAILABLE}
     return Verdict(
@@ -130,10 +142,11 @@ def judge(answer: HttpAnswer) -> Verdict:
 
 
 def _success(answer: HttpAnswer, status: int, body: Any) -> Verdict:
-    if not answer.body.strip():
+    """2xx: a success if it has no body, an empty one, an id, or the schema that was asked for."""
+    if not answer.failure and (not answer.body.strip() or body == {}):
         return Verdict(Fate.ACCEPTED, str(status), status)
     if body is UNREADABLE and not is_html(answer):
-        return Verdict(Fate.UNCLEAR, f"{status}, but the answer is no JSON", status)
+        return undocumented(answer, text_of(answer))
     if type(body) is not dict:
         return Verdict(
             Fate.MISCONFIGURED,
@@ -143,12 +156,11 @@ def _success(answer: HttpAnswer, status: int, body: Any) -> Verdict:
     if body.get("errors"):
         return Verdict(Fate.REJECTED, detail_of(answer, body), status)
     reference = body.get("id")
-    return Verdict(
-        Fate.ACCEPTED,
-        str(status),
-        status,
-        vendor_ref=one_line(reference) if type(reference) is str and reference else None,
-    )
+    if type(reference) is str and reference:
+        return Verdict(Fate.ACCEPTED, str(status), status, vendor_ref=one_line(reference))
+    if read_schema(answer.body).properties is not None:
+        return Verdict(Fate.ACCEPTED, str(status), status)
+    return undocumented(answer, detail_of(answer, body).removeprefix(f"{status} "))
 
 
 def detail_of(answer: HttpAnswer, body: Any) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import quote, quote_plus
 
 from streams.core.dead_letter import mask_secrets
 from streams.core.outcome import DeadLetterReason, Fate, SkipReason, Verdict
-from streams.vendors.answers import UNREADABLE, is_html, read_json
+from streams.vendors.answers import UNREADABLE, is_html, is_page, read_json
 from streams.vendors.base import Conversation, HttpAnswer, HttpRequest, Parcel
 from streams.vendors.voyado.api import (
     NOT_FOUND,
@@ -125,10 +125,10 @@ class _Delivery:
             payload = encode_body(body, contact_id, unlisted)
         answer = yield build_request([payload], self._settings)
         verdict = classify(answer, 1)
-        if answer.status == NOT_FOUND:
+        if answer.status == NOT_FOUND and not is_page(answer):
             return (yield from self._explain_not_found(verdict))
-        if verdict.fate is Fate.ACCEPTED and verdict.vendor_ref is None:
-            return (yield from self._confirm(contact_id, verdict))
+        if verdict.fate is Fate.UNCLEAR and answer.status in SUCCESS:
+            return (yield from self._confirm(contact_id, answer, verdict))
         return verdict
 
     def _explain_not_found(self, verdict: Verdict) -> Step[Verdict]:
@@ -139,13 +139,16 @@ class _Delivery:
             return schema
         return _refused(DeadLetterReason.UNKNOWN_CONTACT, verdict.detail, NOT_FOUND)
 
-    def _confirm(self, contact_id: str, verdict: Verdict) -> Step[Verdict]:
+    def _confirm(self, contact_id: str, answer: HttpAnswer, verdict: Verdict) -> Step[Verdict]:
         """A success without an id: Voyado returns one upon acceptance, so it may have ignored it.
 
         If it cannot be asked now, it is asked before the interaction is sent again.
         """
         found = yield from self._look(contact_id)
         if found is None:
+            # What says anything else than Voyado's success does not speak of this interaction.
+            if answer.failure or answer.body.strip() not in (b"", b"{}"):
+                return verdict
             words = f"{verdict.status} without an id, and the interaction was not stored"
             return Verdict(Fate.REJECTED, words, verdict.status)
         return found if found.fate is Fate.ACCEPTED else replace(found, fate=Fate.UNCLEAR)
@@ -158,7 +161,7 @@ class _Delivery:
         if known is not None:
             return known
         answer = yield get_schema(schema_id, self._settings)
-        if answer.status == NOT_FOUND:
+        if answer.status == NOT_FOUND and not is_page(answer):
             words = f"404, there is no schema {schema_id}; create it or correct"
             return Verdict(Fate.MISCONFIGURED, f"{words} {self._schema_setting}", NOT_FOUND)
         verdict = _of_question(answer)
@@ -191,7 +194,7 @@ class _Delivery:
         if known is not None:
             return known
         answer = yield get_contact_id(order.key, order.value, self._settings)
-        if answer.status in _NO_CONTACT and not is_html(answer):
+        if answer.status in _NO_CONTACT and not is_page(answer):
             # The code only: a 409 lists other people.
             found = Contact(None, answer.status, f"{answer.status} {_code(answer.body)}".strip())
             contacts.put(self._contact_key, found, self._now + NOT_FOUND_SECONDS)
@@ -215,7 +218,7 @@ class _Delivery:
             answer = yield get_interactions(
                 contact_id, self._schema_id, continuation, self._settings
             )
-            if answer.status == NOT_FOUND and not is_html(answer):
+            if answer.status == NOT_FOUND and not is_page(answer):
                 return None  # nobody there to have it; the POST says what is missing
             if answer.status not in SUCCESS:
                 return _of_question(answer)

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from streams.core.outcome import Fate, Verdict
 from streams.core.records import VendorRecord
-from streams.vendors.answers import is_html
+from streams.vendors.answers import is_page
 from streams.vendors.base import Erasure, Forgetting, HttpAnswer, Trail
 from streams.vendors.voyado.api import INTERACTIONS, NOT_FOUND, PrivateRequest, headers, judge
 from streams.vendors.voyado.settings import VoyadoSettings
@@ -39,7 +39,7 @@ def plan(trail: Trail, settings: VoyadoSettings) -> Erasure:
 def classify(answer: HttpAnswer) -> Verdict:
     """Return the verdict on one deletion; an interaction that is not there counts as deleted."""
     verdict = judge(answer)
-    if answer.status == NOT_FOUND and not is_html(answer):
+    if answer.status == NOT_FOUND and not is_page(answer):
         return replace(verdict, fate=Fate.ACCEPTED)
     return verdict
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from streams.core.outcome import Fate, Verdict
+from streams.vendors.answers import is_page
 from streams.vendors.base import HttpAnswer, Inquiry
 from streams.vendors.voyado.api import NOT_FOUND, get_schema, judge
 from streams.vendors.voyado.schema import Schema, read_schema
@@ -43,7 +44,7 @@ def inquiries(settings: VoyadoSettings) -> Sequence[Inquiry]:
 def _reader(types: Mapping[str, tuple[str, ...]]) -> Callable[[HttpAnswer, int], Verdict]:
     def read(answer: HttpAnswer, _count: int) -> Verdict:
         verdict = judge(answer)
-        if answer.status == NOT_FOUND:
+        if answer.status == NOT_FOUND and not is_page(answer):
             return replace(verdict, fate=Fate.REJECTED, detail="404, it is not registered")
         if verdict.fate is not Fate.ACCEPTED:
             return verdict

@@ -31,8 +31,8 @@ NAMED = HttpAnswer(
 """The answer to a request of three, of which the second is refused."""
 
 STATUS_FATES = {
-    200: Fate.ACCEPTED,
-    202: Fate.ACCEPTED,
+    200: Fate.UNCLEAR,
+    202: Fate.UNCLEAR,
     301: Fate.MISCONFIGURED,
     400: Fate.REJECTED,
     401: Fate.MISCONFIGURED,

@@ -42,16 +42,17 @@ NAMED = HttpAnswer(
 """The answer to a request of three that refuses the second event; None: there is no such form."""
 
 STATUS_FATES = {
-    200: Fate.ACCEPTED,
+    200: Fate.UNCLEAR,
+    204: Fate.ACCEPTED,
     301: Fate.MISCONFIGURED,
-    400: Fate.REJECTED,
+    400: Fate.UNAVAILABLE,
     401: Fate.MISCONFIGURED,
     403: Fate.MISCONFIGURED,
     404: Fate.MISCONFIGURED,
     405: Fate.MISCONFIGURED,
     408: Fate.THROTTLED,
     413: Fate.REJECTED,
-    422: Fate.REJECTED,
+    422: Fate.UNAVAILABLE,
     429: Fate.THROTTLED,
     500: Fate.UNAVAILABLE,
     501: Fate.MISCONFIGURED,

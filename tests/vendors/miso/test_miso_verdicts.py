@@ -11,27 +11,30 @@ from tests.vendors.verdict_tables import CUT, HTML, NEVER_SENT, NO_ANSWER, answe
 
 BY_STATUS = """
     100-199  unclear        no final answer
-    200-299  accepted       an empty body speaks for nothing else
+    200-203  unclear        an empty body is not the documented success
+    204      accepted       it cannot have a body
+    205-299  unclear
     300-399  misconfigured  a redirect is another address: the key stays here
-    400      rejected       names no record: searched for by halving
+    400      unavailable    no object: not Miso's, so no record is to blame
     401-407  misconfigured  key, contract, address, method, proxy
     408      throttled
-    409      rejected
+    409      unavailable
     410-411  misconfigured
-    412-413  rejected       413: goes again in halves
+    412      unavailable
+    413      rejected       goes again in halves
     414-415  misconfigured
-    416-420  rejected
+    416-420  unavailable
     421      misconfigured
-    422-424  rejected       422: the lines of its body name the records
+    422-424  unavailable    422: the lines of its body name the records
     425      throttled
     426      misconfigured
-    427-428  rejected
+    427-428  unavailable
     429      throttled
-    430      rejected
+    430      unavailable
     431      misconfigured
-    432-450  rejected
+    432-450  unavailable
     451      misconfigured
-    452-499  rejected
+    452-499  unavailable
     500      unavailable
     501      misconfigured  not implemented: repeating does not help
     502-599  unavailable
@@ -55,10 +58,10 @@ ANSWERS: dict[str, tuple[HttpAnswer, Fate, dict[int, str]]] = {
     "redirect, HTML": (answer(308, HTML, location="/x"), Fate.MISCONFIGURED, {}),
     "422 lines": (answer(422, {"errors": True, "data": [A, B]}), Fate.REJECTED, BOTH),
     "422 places": (answer(422, {"detail": PLACES}), Fate.REJECTED, {1: "type: bad"}),
-    "422 without a body": (answer(422), Fate.REJECTED, {}),
-    "422, broken JSON": (answer(422, b'{"errors": true, "da'), Fate.REJECTED, {}),
-    "422, HTML": (answer(422, HTML), Fate.REJECTED, {}),
-    "422, huge body": (answer(422, CUT), Fate.REJECTED, {}),
+    "422 without a body": (answer(422), Fate.UNAVAILABLE, {}),
+    "422, broken JSON": (answer(422, b'{"errors": true, "da'), Fate.UNAVAILABLE, {}),
+    "422, HTML": (answer(422, HTML), Fate.UNAVAILABLE, {}),
+    "422, huge body": (answer(422, CUT), Fate.UNAVAILABLE, {}),
     "422 naming no record of ours": (
         answer(422, {"data": ["data.7.type is invalid. x"]}),
         Fate.REJECTED,

@@ -57,7 +57,7 @@ NAMED = None
 """There is one event in a request, so none needs to be named."""
 
 STATUS_FATES = {
-    200: Fate.ACCEPTED,
+    200: Fate.UNCLEAR,
     301: Fate.MISCONFIGURED,
     400: Fate.REJECTED,
     401: Fate.MISCONFIGURED,

@@ -106,15 +106,26 @@ def test_success_with_an_id_is_accepted(status: int) -> None:
     assert verdict == Verdict(Fate.ACCEPTED, str(status), status, vendor_ref="i-1")
 
 
+GUID = "0b4b7c1e-1111-4222-8333-944455556666"
+
+
 def test_bare_id_is_a_reference_too() -> None:
     """The answer's form is not documented, and a contact's id comes so."""
-    assert classify(answer(200, "i-1"), 1).vendor_ref == "i-1"
+    assert classify(answer(200, GUID), 1).vendor_ref == GUID
 
 
-@pytest.mark.parametrize("body", [b"", b" ", {}, {"id": None}, {"id": 5}, {"id": ""}, [1], 5, ""])
-def test_success_without_an_id_names_no_reference(body: Any) -> None:
-    """The conversation then asks whether it was stored."""
-    assert classify(answer(200, body), 1) == Verdict(Fate.ACCEPTED, "200", 200)
+@pytest.mark.parametrize("body", [b"", b" ", {}, {"id": None}, {"id": 5}, {"id": ""}])
+def test_success_without_an_id_is_none_yet(body: Any) -> None:
+    """The conversation asks whether it was stored."""
+    verdict = classify(answer(200, body), 1)
+    assert (verdict.fate, verdict.vendor_ref) == (Fate.UNCLEAR, None)
+    assert verdict.detail.startswith("200, but no success that is documented: ")
+
+
+@pytest.mark.parametrize("body", [[1], 5, ""])
+def test_success_that_is_no_object_is_a_wrong_address(body: Any) -> None:
+    """Voyado answers with an object, or with the id alone."""
+    assert classify(answer(200, body), 1).fate is Fate.MISCONFIGURED
 
 
 def test_success_with_errors_is_no_success() -> None:

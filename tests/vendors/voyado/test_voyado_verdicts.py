@@ -13,7 +13,7 @@ from tests.vendors.verdict_tables import CUT, HTML, NEVER_SENT, NO_ANSWER, answe
 
 BY_STATUS = """
     100-199  unclear        no final answer
-    200-299  accepted       without an id: asked for before it counts
+    200-299  unclear        without an id: asked for before it counts
     300-399  misconfigured  a redirect is another address: the key stays here
     400      rejected
     401-407  misconfigured  404: the schema is asked for first
@@ -38,14 +38,15 @@ BY_STATUS = """
     501      misconfigured  not implemented: repeating does not help
     502-599  unclear
 """
+GUID = "0b4b7c1e-1111-4222-8333-944455556666"
 NO = {"errorCode": "InvalidPayload", "message": "No."}
 
 ANSWERS: dict[str, tuple[HttpAnswer, Fate, str | None]] = {
     # said by                       the answer                              is        stored as
     "success": (answer(201, {"id": "i-1"}), Fate.ACCEPTED, "i-1"),
-    "success, bare id": (answer(200, "i-1"), Fate.ACCEPTED, "i-1"),
-    "success without an id": (answer(200, {}), Fate.ACCEPTED, None),
-    "success without a body": (answer(202), Fate.ACCEPTED, None),
+    "success, bare id": (answer(200, GUID), Fate.ACCEPTED, GUID),
+    "success without an id": (answer(200, {}), Fate.UNCLEAR, None),
+    "success without a body": (answer(202), Fate.UNCLEAR, None),
     "success that says no": (answer(200, {"id": "i", "errors": True}), Fate.REJECTED, None),
     "success, broken JSON": (answer(200, b'{"id":"i-'), Fate.UNCLEAR, None),
     "success, huge body": (answer(200, CUT), Fate.UNCLEAR, None),
@@ -54,9 +55,9 @@ ANSWERS: dict[str, tuple[HttpAnswer, Fate, str | None]] = {
     "redirect with an id": (answer(307, {"id": "i-1"}, location="/x"), Fate.MISCONFIGURED, None),
     "400": (answer(400, NO), Fate.REJECTED, None),
     "400 without a body": (answer(400), Fate.REJECTED, None),
-    "400, broken JSON": (answer(400, b'{"errorCo'), Fate.REJECTED, None),
-    "400, HTML": (answer(400, HTML), Fate.REJECTED, None),
-    "400, huge body": (answer(400, CUT), Fate.REJECTED, None),
+    "400, broken JSON": (answer(400, b'{"errorCo'), Fate.UNAVAILABLE, None),
+    "400, HTML": (answer(400, HTML), Fate.UNAVAILABLE, None),
+    "400, huge body": (answer(400, CUT), Fate.UNAVAILABLE, None),
     "401": (answer(401, {"message": "Unauthorized"}), Fate.MISCONFIGURED, None),
     "403, HTML": (answer(403, HTML), Fate.MISCONFIGURED, None),
     "404": (answer(404, {"errorCode": "NotFound"}), Fate.MISCONFIGURED, None),

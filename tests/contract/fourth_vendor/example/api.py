@@ -5,12 +5,15 @@ from typing import Any
 
 from streams.core.outcome import Fate, Verdict
 from streams.vendors.answers import (
+    blames_nobody,
     fate_of_status,
-    is_html,
+    is_page_for_refusal,
+    no_answer,
     one_line,
     read_json,
     retry_after_seconds,
     text_of,
+    undocumented,
 )
 from streams.vendors.base import HttpAnswer, HttpRequest
 
@@ -47,18 +50,19 @@ def _headers(settings: ExampleSettings) -> Mapping[str, str]:
 def classify(answer: HttpAnswer, count: int) -> Verdict:
     """Return the verdict on a request of ``count`` events; total over every answer."""
     if answer.status is None:
-        fate = Fate.UNCLEAR if answer.was_sent else Fate.UNAVAILABLE
-        return Verdict(fate, one_line(answer.failure) or "no answer came")
-    fate = fate_of_status(answer.status)
-    if fate is Fate.ACCEPTED and is_html(answer):
-        fate = Fate.MISCONFIGURED  # a proxy answered, not Example
+        return no_answer(answer, answer.failure)
+    fate, body = fate_of_status(answer.status), read_json(answer.body)
+    if is_page_for_refusal(answer):
+        return blames_nobody(answer, text_of(answer))
+    if fate is Fate.ACCEPTED and not (type(body) is dict and type(body.get("accepted")) is int):
+        return undocumented(answer, text_of(answer))
     waits = fate in {Fate.THROTTLED, Fate.UNAVAILABLE}
     return Verdict(
         fate,
         f"{answer.status} {text_of(answer)}".strip(),
         answer.status,
         retry_after_seconds=retry_after_seconds(answer.headers) if waits else None,
-        refused=_refused(read_json(answer.body), count) if fate is Fate.REJECTED else {},
+        refused=_refused(body, count) if fate is Fate.REJECTED else {},
     )
 
 
