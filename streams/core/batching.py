@@ -105,14 +105,18 @@ class Batcher(Generic[P]):
         self.causes[cause] += 1
         return MicroBatch(tuple(positions), tuple(payloads), cause)
 
-    def drop(self, is_unwanted: Callable[[P], bool]) -> list[P]:
-        """Remove and return the waiting events of which this is true."""
-        dropped = [position for position, _, _ in self._waiting if is_unwanted(position)]
-        if dropped:
-            kept = [waiting for waiting in self._waiting if not is_unwanted(waiting[0])]
+    def take_out(self, is_wanted: Callable[[P], bool]) -> list[tuple[P, bytes, float]]:
+        """Remove and return those of which this is true, as they were added, in order."""
+        taken = [waiting for waiting in self._waiting if is_wanted(waiting[0])]
+        if taken:
+            kept = [waiting for waiting in self._waiting if not is_wanted(waiting[0])]
             self._waiting = deque(kept)
             self._bytes = sum(len(payload) + 1 for _, payload, _ in kept)
-        return dropped
+        return taken
+
+    def drop(self, is_unwanted: Callable[[P], bool]) -> list[P]:
+        """Remove and return the waiting events of which this is true."""
+        return [position for position, _, _ in self.take_out(is_unwanted)]
 
 
 def halves(batch: MicroBatch[P]) -> tuple[MicroBatch[P], MicroBatch[P]]:

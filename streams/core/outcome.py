@@ -49,6 +49,7 @@ class DeadLetterReason(StrEnum):
     INVALID_PAYLOAD = "invalid_payload"
     REJECTED = "rejected"
     UNKNOWN_CONTACT = "unknown_contact"
+    UNDELIVERABLE = "undeliverable"
     DEFECT = "defect"
 
 
@@ -61,6 +62,7 @@ DEAD_LETTER_MEANING: Mapping[DeadLetterReason, str] = {
     DeadLetterReason.INVALID_PAYLOAD: "what would be sent does not fit the vendor's own rules",
     DeadLetterReason.REJECTED: "the vendor refused this very event",
     DeadLetterReason.UNKNOWN_CONTACT: "Voyado Engage does not know the contact id (Voyado only)",
+    DeadLetterReason.UNDELIVERABLE: "the vendor failed over this event alone, again and again",
     DeadLetterReason.DEFECT: "our own code failed over this record",
 }
 
@@ -82,6 +84,10 @@ class Fate(StrEnum):
     """The vendor refuses these events; ``Verdict.refused`` says which, if the answer does."""
     SKIPPED = "skipped"
     """The events need not be sent, for the reason in ``Verdict.skip`` (Voyado only)."""
+
+
+JUDGED = frozenset({Fate.ACCEPTED, Fate.REJECTED, Fate.SKIPPED})
+"""The vendor has spoken about the events; all others are failures."""
 
 
 @dataclass(frozen=True, slots=True)

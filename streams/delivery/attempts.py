@@ -3,17 +3,22 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Protocol
 
 from streams.core.batching import MicroBatch
-from streams.core.outcome import Fate, SkipReason, Verdict
+from streams.core.outcome import DeadLetterReason, Fate, SkipReason, Verdict
+from streams.delivery.contrast import LONGEST_WAIT_SECONDS
 from streams.delivery.line import Guard, Line, Talk
 from streams.delivery.retry import obeyed, wait_seconds
 from streams.delivery.runs import Runs
 from streams.delivery.strand import Item, Strand
+from streams.delivery.strands import Strands
 from streams.vendors.base import Vendor
 
+DOUBT_SECONDS = 0.5
+"""How soon it is tried again whether a refused key is the vendor's word on everything."""
 LOOK_AGAIN_SECONDS = 0.1
 """How soon events are looked at again whose visitors' rows are not recent enough."""
 
@@ -48,6 +53,7 @@ class Attempts:
         line: Line,
         desk: Desk,
         guard: Guard,
+        strands: Strands,
         *,
         clock: Callable[[], float],
         random: Callable[[], float],
@@ -57,14 +63,19 @@ class Attempts:
         self._line = line
         self._desk = desk
         self._guard = guard
+        self._strands = strands
         self._clock = clock
         self._random = random
         self._on_bad_run = on_bad_run
         self._runs = Runs()
 
-    async def make(self, strand: Strand, batch: MicroBatch[Item]) -> None:
-        """Make one attempt, and leave in the strand what is still without an outcome."""
-        verdict, sent, stopped = await self._talk(strand, batch)
+    async def make(self, strand: Strand, batch: MicroBatch[Item]) -> Sequence[Strand]:
+        """Make one attempt, and leave in the strand what is still without an outcome.
+
+        Return the strands that were isolated of this one.
+        """
+        talk = await self._talk(strand, batch)
+        verdict, sent, stopped = talk.verdict, talk.requests, talk.stopped
         for item in batch.positions:
             item.attempts += sent
         if verdict is None:
@@ -72,7 +83,7 @@ class Attempts:
                 item.unclear = item.unclear or bool(sent)
             self._stop(batch, stopped)
             strand.cut(batch, set(stopped))
-            return
+            return ()
         match verdict.fate:
             case Fate.ACCEPTED:
                 self._note_outcomes(batch.positions, ())
@@ -91,7 +102,32 @@ class Attempts:
             case _:
                 for item in batch.positions:
                     item.unclear = item.unclear or verdict.fate is Fate.UNCLEAR
-                strand.again(batch, self._clock() + self._wait(strand, verdict))
+                return self._failed(strand, batch, verdict, contrasted=talk.contrasted)
+        return ()
+
+    def _failed(
+        self, strand: Strand, batch: MicroBatch[Item], verdict: Verdict, *, contrasted: bool
+    ) -> Sequence[Strand]:
+        """See to it that a request goes again that failed: as it is, in halves or not at all."""
+        now, (first, *_) = self._clock(), batch.positions
+        if contrasted and len(batch) == 1 and self._line.contrast.is_hopeless(first, now):
+            strand.answered()
+            last_word = replace(verdict, fate=Fate.REJECTED, letter=DeadLetterReason.UNDELIVERABLE)
+            self._desk.rejected(first, verdict.detail, last_word)
+            strand.rest(batch, {0})
+            return ()
+        failures = strand.failures + 1
+        again_at = now + self._wait(failures, verdict, contrasted=contrasted)
+        isolated: Sequence[Strand] = ()
+        if contrasted or failures > 1:
+            isolated = self._strands.isolate(strand, batch, proven=contrasted)
+        for own in isolated:
+            own.failures = failures
+            # A half may be innocent, so it goes at once; an event that is alone is known to fail.
+            own.not_before = 0.0 if contrasted and len(isolated) > 1 else again_at
+        if not isolated:
+            strand.again(batch, again_at)
+        return isolated
 
     async def _talk(self, strand: Strand, batch: MicroBatch[Item]) -> Talk:
         """Lead the conversation, as soon as the guard knows what it judges by."""
@@ -142,11 +178,13 @@ class Attempts:
             if run and (why := self._runs.note(run, accepted=took[run], refused=refusals[run])):
                 self._on_bad_run(run, why)
 
-    def _wait(self, strand: Strand, verdict: Verdict) -> float:
+    def _wait(self, failures: int, verdict: Verdict, *, contrasted: bool) -> float:
+        steps = self._vendor.retry_waits
+        if verdict.fate is Fate.MISCONFIGURED and not contrasted:
+            return DOUBT_SECONDS  # if it is the vendor's, the gate is closed by then
+        wait = wait_seconds(failures, steps, self._random)
         if verdict.retry_after_seconds is not None:
             # "Retry-After: 0", or a date that has passed, must not become a hot loop.
-            shortest = wait_seconds(1, self._vendor.retry_waits, self._random)
-            return max(shortest, obeyed(verdict.retry_after_seconds))
-        if verdict.fate is Fate.MISCONFIGURED:
-            return 0.0  # the gate is closed until a probe is answered
-        return wait_seconds(strand.failures + 1, self._vendor.retry_waits, self._random)
+            shortest = wait_seconds(1, steps, self._random)
+            wait = max(shortest, obeyed(verdict.retry_after_seconds))
+        return min(wait, LONGEST_WAIT_SECONDS) if contrasted else wait

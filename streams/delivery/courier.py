@@ -7,16 +7,19 @@ One module, though a long one: which strand goes next depends on everything that
 """
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from streams.core.batching import Batcher
 from streams.core.control import Will
 from streams.delivery.attempts import Attempts, Desk, ignore
+from streams.delivery.contrast import GiveUpRule
 from streams.delivery.held import Held
 from streams.delivery.lanes import Lane
 from streams.delivery.line import Guard, LetAll, Line, Sender
-from streams.delivery.strand import Item, Strand, strand_number
+from streams.delivery.strand import Item, Strand
+from streams.delivery.strands import Strands
 from streams.vendors.base import Vendor
 
 CLOSE_SECONDS = 30.0
@@ -25,6 +28,8 @@ ANSWERED_BY_THEN_SECONDS = 30.0
 """After this long a vendor has finished a request that a dead worker left behind."""
 LONGEST_REQUEST_SECONDS = 900.0
 """With its turn in the quota and all its questions; what takes longer never ends."""
+
+Attempt = asyncio.Task[Sequence[Strand]]
 
 
 class Courier:
@@ -43,23 +48,24 @@ class Courier:
         current_settings: Callable[[], Any] | None = None,
         guard: Guard | None = None,
         on_bad_run: Callable[[str, str], None] = ignore,
+        give_up: GiveUpRule | None = None,
     ) -> None:
         """Take the seams; ``current_settings`` reads secrets in files again, at each probe.
 
         ``on_bad_run`` is told (run id, why) of each run that the vendor mostly refuses.
+        ``give_up``: when an event over which the vendor alone fails becomes a dead letter.
         """
         self._vendor = vendor
         self._settings = settings
         self._clock = clock
         self._on_defect = on_defect
         self._guard = guard or LetAll()
-        self._strands: dict[int, dict[tuple[bool, int], Strand]] = {}
-        """By partition, then by whether it is of redeliveries and by number."""
+        self._strands = Strands(self._new_batcher, vendor.strands)
         self._touched: dict[Strand, None] = {}
         self._held = Held()
         self._timers: dict[Strand, asyncio.TimerHandle] = {}
-        self._requests: set[asyncio.Task[None]] = set()
-        self._by_partition: dict[int, set[asyncio.Task[None]]] = {}
+        self._requests: set[Attempt] = set()
+        self._by_partition: dict[int, set[Attempt]] = {}
         self._begun_at: dict[int, float] = {}
         """By partition: when its newest request began."""
         self._gate_timer: asyncio.TimerHandle | None = None
@@ -67,16 +73,19 @@ class Courier:
         self._concurrency = vendor.concurrency(settings)
         # Live events must find a free slot however long the vendor takes over redeliveries.
         self._redelivery_slots = max(1, self._concurrency // 2)
-        self._redeliveries_under_way = 0
+        # An event that hangs holds its slot for a minute each time.
+        self._suspect_slots = max(1, self._concurrency // 4)
+        self._in_flight: Counter[Lane] = Counter()
         self._left_open: dict[tuple[bool, int], int] = {}
         self._on_hold: frozenset[int] = frozenset()
         self._is_alone = False
-        self.line = Line(vendor, settings, sender, clock, current_settings, self._guard)
+        self.line = Line(vendor, settings, sender, clock, current_settings, self._guard, give_up)
         self._attempts = Attempts(
             vendor,
             self.line,
             desk,
             self._guard,
+            self._strands,
             clock=clock,
             random=random,
             on_bad_run=on_bad_run,
@@ -89,20 +98,13 @@ class Courier:
 
         ``go`` must follow once all events at hand are added.
         """
-        strands = self._strands.get(item.partition)
-        if strands is None:
-            strands = self._strands[item.partition] = {}
-        is_redelivery = item.run_id is not None
-        number = is_redelivery, strand_number(key, self._vendor.strands)
-        strand = strands.get(number)
-        if strand is None:
-            strand = strands[number] = Strand(
-                item.partition, self._new_batcher(), is_redelivery=is_redelivery
-            )
-            if item.position < self._left_open.get((is_redelivery, item.partition), 0):
-                # The former owner's unanswered request, if there was one, was about this event.
-                item.unclear = True
-                strand.not_before = self._clock() + ANSWERED_BY_THEN_SECONDS
+        item.ordering_key = key
+        strand, is_new = self._strands.strand_of(item)
+        lane = strand.is_redelivery, item.partition
+        if is_new and item.position < self._left_open.get(lane, 0):
+            # The former owner's unanswered request, if there was one, was about this event.
+            item.unclear = True
+            strand.not_before = self._clock() + ANSWERED_BY_THEN_SECONDS
         strand.add(item, payload, self._clock())
         self._touched[strand] = None
 
@@ -141,7 +143,7 @@ class Courier:
         released = self._on_hold - frozenset(partitions)
         self._on_hold = frozenset(partitions)
         for partition in released:
-            for strand in tuple(self._strands.get(partition, {}).values()):
+            for strand in self._strands.of_partition(partition):
                 self._consider(strand)
 
     @property
@@ -149,14 +151,14 @@ class Courier:
         """Whether no request is begun for any partition; None: for some of them."""
         if not self._on_hold:
             return False
-        return True if self._is_alone or self._on_hold >= self._strands.keys() else None
+        return True if self._is_alone or self._on_hold >= self._strands.partitions else None
 
     def drop_redeliveries(self, is_unwanted: Callable[[Item], bool]) -> None:
         """Give up waiting redeliveries, those under way left out, without a word."""
-        for strands in self._strands.values():
-            for strand in strands.values():
-                if strand.is_redelivery and (dropped := strand.drop(is_unwanted)):
-                    self._guard.pass_over(dropped)
+        for strand in self._strands:
+            if strand.is_redelivery and (dropped := strand.drop(is_unwanted)):
+                self._strands.release(strand)
+                self._guard.pass_over(dropped)
 
     def is_clean(self, partition: int) -> bool:
         """Whether no request about this partition is unanswered, and none will begin."""
@@ -172,8 +174,7 @@ class Courier:
 
         What is under way may still be answered; no further request is begun for it.
         """
-        for strand in self._strands.pop(partition, {}).values():
-            strand.closed = True
+        for strand in self._strands.leave(partition):
             self._cancel_timer(strand)
 
     async def close_partitions(self, partitions: Collection[int]) -> None:
@@ -192,7 +193,7 @@ class Courier:
                 request.cancel()
             await asyncio.wait(hanging)
 
-    def _in_flight_of(self, partitions: Collection[int]) -> set[asyncio.Task[None]]:
+    def _in_flight_of(self, partitions: Collection[int]) -> set[Attempt]:
         return {
             request
             for partition in partitions
@@ -218,7 +219,7 @@ class Courier:
 
     def waiting(self) -> int:
         """Return how many events have no verdict yet, those under way left out."""
-        return sum(len(strand) for strands in self._strands.values() for strand in strands.values())
+        return sum(map(len, self._strands))
 
     def may_be_silent(self, partition: int) -> bool:
         """Return whether what waits of this partition has a reason to, that will end.
@@ -231,7 +232,9 @@ class Courier:
             return self._clock() - self._begun_at[partition] < LONGEST_REQUEST_SECONDS
         if len(self._requests) >= (1 if self._is_alone else self._redelivery_slots):
             return True
-        return any(strand in self._timers for strand in self._strands.get(partition, {}).values())
+        if self._in_flight[Lane.SUSPECT] >= self._suspect_slots:
+            return True
+        return any(strand in self._timers for strand in self._strands.of_partition(partition))
 
     @property
     def under_way(self) -> int:
@@ -260,28 +263,33 @@ class Courier:
             self._held.add(strand)
             self._watch_gate(now)
             return False
+        lane = strand.lane
         batch = strand.next_batch(now, alone=self.line.gate.is_trying)
         if batch is None:
             self._set_timer(strand, now)
             return False
         self._cancel_timer(strand)
         request = self.line.gate.started()
-        self._redeliveries_under_way += strand.is_redelivery
+        self._in_flight[lane] += 1
         task = asyncio.ensure_future(self._attempts.make(strand, batch))
         self._requests.add(task)
         self._by_partition.setdefault(strand.partition, set()).add(task)
         self._begun_at[strand.partition] = now
-        task.add_done_callback(lambda done: self._ended(done, strand, request))
+        task.add_done_callback(lambda done: self._ended(done, strand, lane, request))
         return True
 
-    def _ended(self, task: asyncio.Task[None], strand: Strand, request: int) -> None:
+    def _ended(self, task: Attempt, strand: Strand, lane: Lane, request: int) -> None:
         self.line.gate.ended(request)
         self._requests.discard(task)
         self._by_partition[strand.partition].discard(task)
-        self._redeliveries_under_way -= strand.is_redelivery
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._on_defect(error)
-            return
+        self._in_flight[lane] -= 1
+        if not task.cancelled():
+            if (error := task.exception()) is not None:
+                self._on_defect(error)
+                return
+            for isolated in task.result():
+                self._consider(isolated)
+        self._strands.release(strand)
         if len(strand):
             if self._held:
                 self._held.add(strand)  # the slot that it leaves is for whoever waits for it
@@ -302,7 +310,9 @@ class Courier:
     def _may_begin(self, now: float, lane: Lane) -> bool:
         # A request counts until its receipts are kept: so many a crash can repeat, and no more.
         has_room = len(self._requests) < (1 if self._is_alone else self._concurrency)
-        if lane is Lane.REDELIVERY and self._redeliveries_under_way >= self._redelivery_slots:
+        if lane is Lane.REDELIVERY and self._in_flight[lane] >= self._redelivery_slots:
+            return False
+        if lane is Lane.SUSPECT and self._in_flight[lane] >= self._suspect_slots:
             return False
         return has_room and not self.line.is_quiet and self.line.gate.may_send(now)
 
@@ -350,9 +360,8 @@ class Courier:
         """After a good probe no strand has to sit out the wait of its last failure."""
         if not self.line.gate.may_send(self._clock()):
             return
-        for strands in self._strands.values():
-            for strand in strands.values():
-                if strand.failures and not strand.under_way:
-                    strand.not_before = 0.0
-                    self._cancel_timer(strand)
-                    self._held.add(strand)
+        for strand in self._strands:
+            if strand.failures and not strand.under_way:
+                strand.not_before = 0.0
+                self._cancel_timer(strand)
+                self._held.add(strand)

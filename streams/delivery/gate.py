@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from streams.core.control import Will
-from streams.core.outcome import Fate, Verdict
+from streams.core.outcome import JUDGED, Fate, Verdict
 from streams.core.times import to_ms
 from streams.delivery.retry import obeyed
 
@@ -60,6 +60,8 @@ class Gate:
     _failing_since: float | None = None
     _puzzles: int = 0
     """Answers in a row that nobody can understand."""
+    _went_well: bool = False
+    """The vendor's last answer was a good one: the next failure may be its event's own."""
     _closed_until: float = 0.0
     _probe_at: float = 0.0
     _trial: bool = False
@@ -177,13 +179,18 @@ class Gate:
             self._become("parked", reason, advice, now)
 
     def on_verdict(self, verdict: Verdict, now: float) -> None:
-        """Take a real request's verdict."""
+        """Take a real request's verdict, unless the failure is known to be its events' own.
+
+        A single failure after a good answer neither parks nor pauses: it takes a second one in a
+        row to show that the vendor means everybody. What asks for a slower pace counts at once.
+        """
         if not verdict.is_puzzling and verdict.status is not None:
             self._puzzles = 0
+        went_well, self._went_well = self._went_well, verdict.fate in JUDGED
         if self._for_good:
             return
         match verdict.fate:
-            case Fate.ACCEPTED | Fate.REJECTED | Fate.SKIPPED:
+            case fate if fate in JUDGED:
                 self._failing_since = None
                 self._trial = False
                 if now >= self._closed_until or self._own.state == "parked":
@@ -194,10 +201,10 @@ class Gate:
                 self._closed_until = max(self._closed_until, now + seconds)
                 self._trial = False
                 self._become("throttled", verdict.detail, "", now)
-            case Fate.MISCONFIGURED:
+            case Fate.MISCONFIGURED if not went_well:
                 self._park(verdict.detail, now)
             case _:
-                self._note_silence(verdict, now)
+                self._note_silence(verdict, now, may_pause=not went_well)
 
     def on_probe(self, verdict: Verdict, now: float) -> None:
         """Take a probe's verdict; a good one lets one real request go first."""
@@ -210,8 +217,8 @@ class Gate:
             reason = verdict.detail or self._own.reason
             self._own = replace(self._own, reason=reason, advice=self._advice(verdict.fate))
 
-    def _note_silence(self, verdict: Verdict, now: float) -> None:
-        if verdict.retry_after_seconds is not None:
+    def _note_silence(self, verdict: Verdict, now: float, *, may_pause: bool) -> None:
+        if verdict.retry_after_seconds is not None and may_pause:
             self._closed_until = max(self._closed_until, now + obeyed(verdict.retry_after_seconds))
         if self._failing_since is None:
             self._failing_since = now

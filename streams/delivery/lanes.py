@@ -1,7 +1,8 @@
 """Lanes: in which order live events, retries and redeliveries share a vendor's quota and slots.
 
-Pure. Live events go first, retries next, redeliveries last; a lane that waits is still given its
-least share of the turns, so that retries and replays end however busy the shop is.
+Pure. Live events go first, retries next, redeliveries and then suspects last; a lane that waits
+is still given its least share of the turns, so that retries and replays end however busy the shop
+is.
 """
 
 from collections.abc import Collection, Mapping
@@ -16,9 +17,16 @@ class Lane(IntEnum):
     """A live event that goes again after a failure."""
     REDELIVERY = 2
     """Replays and resent dead letters, their retries included."""
+    SUSPECT = 3
+    """A live event that has failed again and again, and waits apart from all others."""
 
 
-LEAST_PERCENT: Mapping[Lane, int] = {Lane.LIVE: 0, Lane.RETRY: 20, Lane.REDELIVERY: 5}
+LEAST_PERCENT: Mapping[Lane, int] = {
+    Lane.LIVE: 0,
+    Lane.RETRY: 20,
+    Lane.REDELIVERY: 5,
+    Lane.SUSPECT: 5,
+}
 """Of all turns while something of the lane waits. What comes in live gets the rest."""
 A_TURN = 100
 

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple, Protocol
 from streams.core.batching import MicroBatch
 from streams.core.control import Will
 from streams.core.errors import SettingsError
-from streams.core.outcome import Fate, SkipReason, Verdict
+from streams.core.outcome import JUDGED, Fate, SkipReason, Verdict
+from streams.delivery.contrast import Contrast, GiveUpRule
 from streams.delivery.exchanges import Exchanges
 from streams.delivery.gate import Gate
 from streams.delivery.lanes import Lane
@@ -67,6 +68,8 @@ class Talk(NamedTuple):
     requests: int
     stopped: Mapping[int, SkipReason | None] = {}
     """It was broken off because the guard stopped these."""
+    contrasted: bool = False
+    """It failed, and by how others fared meanwhile that is its events' own."""
 
 
 class Line:
@@ -80,6 +83,7 @@ class Line:
         clock: Callable[[], float],
         current_settings: Callable[[], Any] | None = None,
         guard: Guard | None = None,
+        give_up: GiveUpRule | None = None,
     ) -> None:
         self._vendor = vendor
         self._settings = settings
@@ -88,6 +92,7 @@ class Line:
         self._clock = clock
         self._guard = guard or LetAll()
         limit = vendor.requests_per_second(settings)
+        self.contrast = Contrast(give_up or GiveUpRule())
         self.gate = Gate(vendor.name, clock(), vendor.key)
         self.quota = None if limit is None else Quota(limit, clock())
         self._turnstile = (
@@ -135,9 +140,8 @@ class Line:
             talk.close()
         except StopIteration as end:
             verdict = end.value
-        if sent and verdict is not None:
-            self._tell_gate(verdict)
-        return Talk(verdict, sent, stopped)
+        contrasted = bool(sent) and verdict is not None and self._note(items, verdict)
+        return Talk(verdict, sent, stopped, contrasted)
 
     def hush(self) -> None:
         """Begin no request from now on, until ``is_quiet`` is taken back."""
@@ -184,6 +188,18 @@ class Line:
         status = "none" if answer.status is None else str(answer.status)
         self.requests_by_status[status] += 1
         return answer
+
+    def _note(self, items: Sequence[Item], verdict: Verdict) -> bool:
+        """Hold a verdict against the vendor or, where others fare well, against its events.
+
+        Return whether it is a failure of the latter kind.
+        """
+        if verdict.fate in JUDGED:
+            self.contrast.judged(items, verdict)
+        elif self.contrast.failed(items, verdict, self._clock()):
+            return True
+        self._tell_gate(verdict)
+        return False
 
     def _tell_gate(self, verdict: Verdict) -> None:
         gate, now = self.gate, self._clock()

@@ -4,7 +4,7 @@ Pure: time comes in as an argument.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
@@ -12,6 +12,7 @@ from zlib import crc32
 from streams.core.batching import Batcher, MicroBatch, halves, without
 from streams.core.consent import Ground
 from streams.core.outcome import Verdict
+from streams.delivery.contrast import Failures
 from streams.delivery.halving import Halving, joined
 from streams.delivery.lanes import Lane
 
@@ -38,7 +39,11 @@ class Item:
     """Of a redelivery; None: a live event."""
     ground: Ground = "row"
     """What the yes of the visitor rests on."""
+    ordering_key: str = ""
+    """Events of one key leave in the order in which they came."""
     attempts: int = 0
+    failures: Failures | None = None
+    """Of the requests that it was in, since it was last accepted or judged."""
     unclear: bool = False
     """An earlier request with it may have been stored although no answer came."""
 
@@ -47,9 +52,17 @@ class Strand:
     """What waits, what goes again first, and since when it may."""
 
     def __init__(
-        self, partition: int, batcher: Batcher[Item], *, is_redelivery: bool = False
+        self,
+        partition: int,
+        batcher: Batcher[Item],
+        *,
+        is_redelivery: bool = False,
+        visitors: frozenset[str] = frozenset(),
     ) -> None:
+        """``visitors``: the ordering keys of an isolated strand; none: it is for everybody."""
         self.partition = partition
+        self.visitors = visitors
+        self.is_isolated = bool(visitors)
         self.is_redelivery = is_redelivery
         self.under_way = False
         self.closed = False
@@ -72,6 +85,8 @@ class Strand:
         """The lane of its next request."""
         if self.is_redelivery:
             return Lane.REDELIVERY
+        if self.failures and len(self.visitors) == 1:
+            return Lane.SUSPECT
         return Lane.RETRY if self.failures else Lane.LIVE
 
     def add(self, item: Item, payload: bytes, now: float) -> None:
@@ -92,9 +107,9 @@ class Strand:
         """
         if self.under_way or self.closed or now < self.not_before:
             return None
-        if alone and self._search is not None:
-            self._put_first(self._search.left())
-            self._search = None
+        alone = alone or len(self.visitors) == 1
+        if alone:
+            self._end_search()
         batch = self._next_batch(now)
         self.under_way = batch is not None
         if batch is not None and alone and len(batch) > 1:
@@ -134,10 +149,9 @@ class Strand:
 
     def again(self, batch: MicroBatch[Item], not_before: float) -> None:
         """Put the same request back to the front, to go no earlier than this."""
-        self.under_way = False
         self.failures += 1
         self.not_before = not_before
-        self._put_back(batch)
+        self.put_back(batch)
 
     def rest(self, batch: MicroBatch[Item], judged: set[int]) -> None:
         """Put what has no outcome yet back to the front, to go at once."""
@@ -149,19 +163,18 @@ class Strand:
 
     def cut(self, batch: MicroBatch[Item], stopped: set[int]) -> None:
         """Put a request that came to no verdict back to the front, without what was stopped."""
-        self.under_way = False
         if stopped:
+            self.under_way = False
             self.rest(batch, stopped)
         else:
-            self._put_back(batch)
+            self.put_back(batch)
 
     def drop(self, is_unwanted: Callable[[Item], bool]) -> list[Item]:
         """Take out what waits and is not wanted any more, requests under way left out."""
         if self._search is not None:
             if self.under_way:
                 return []
-            self._put_first(self._search.left())
-            self._search = None
+            self._end_search()
         dropped: list[Item] = []
         again, self._again = self._again, deque()
         for batch in again:
@@ -171,6 +184,28 @@ class Strand:
             if len(left):
                 self._again.append(left)
         return dropped + self._batcher.drop(is_unwanted)
+
+    def put_back(self, batch: MicroBatch[Item]) -> None:
+        """Put a request that came to nothing back to the front."""
+        self.under_way = False
+        if self._search is None:
+            self._again.appendleft(batch)
+
+    def take_out(self, visitors: Collection[str]) -> list[tuple[Item, bytes, float]]:
+        """Remove and return what waits of these visitors, in order, as it was added.
+
+        What was tried before counts as added long ago: it has waited for company already.
+        """
+        self._end_search()
+        tried: list[tuple[Item, bytes, float]] = []
+        again, self._again = self._again, deque()
+        for batch in again:
+            theirs = {n for n, item in enumerate(batch.positions) if item.ordering_key in visitors}
+            tried += [(batch.positions[n], batch.payloads[n], 0.0) for n in sorted(theirs)]
+            left = without(batch, theirs)
+            if len(left):
+                self._again.append(left)
+        return tried + self._batcher.take_out(lambda item: item.ordering_key in visitors)
 
     def narrow(self, batch: MicroBatch[Item], verdict: Verdict) -> None:
         """Look for the event for which this request was refused, without a word which it is."""
@@ -187,9 +222,10 @@ class Strand:
         first, second = halves(batch)
         self._again.extendleft((second, first))
 
-    def _put_back(self, batch: MicroBatch[Item]) -> None:
-        if self._search is None:
-            self._again.appendleft(batch)
+    def _end_search(self) -> None:
+        if self._search is not None:
+            self._put_first(self._search.left())
+            self._search = None
 
     def _put_first(self, batch: MicroBatch[Item]) -> None:
         if len(batch):

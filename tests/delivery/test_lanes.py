@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from streams.delivery.lanes import LEAST_PERCENT, Lane, Turns
 
-LIVE, RETRY, REDELIVERY = Lane
+LIVE, RETRY, REDELIVERY, SUSPECT = Lane
 
 
 def play(turns: Turns, waiting: list[set[Lane]]) -> list[Lane]:
