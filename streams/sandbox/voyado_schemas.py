@@ -4,10 +4,14 @@ Written from the vendor's page on interactions alone; shares nothing with the ma
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from streams.sandbox.voyado_texts import is_date_time
+import msgspec
+from jsonschema_rs import Draft202012Validator, ValidationError
+
+from streams.sandbox.exchange import encode_json
 
 MAX_SCHEMAS = 15
 MAX_SEGMENTABLE = 6
@@ -15,12 +19,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _ID = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _SORT_ORDER = re.compile(r"\d{1,9}", re.ASCII)
-_TYPES: Mapping[str, Callable[[Any], bool]] = {
-    "string": lambda value: type(value) is str,
-    "number": lambda value: type(value) in (int, float),
-    "integer": lambda value: type(value) is int or (type(value) is float and value.is_integer()),
-    "boolean": lambda value: type(value) is bool,
-}
+_TYPES = ("string", "number", "integer", "boolean")
 
 
 def schema_problem(schema: Any) -> str | None:
@@ -53,6 +52,10 @@ def _json_schema_problem(json_schema: Mapping[str, Any]) -> str | None:
         type(name) is str and name in properties for name in required
     ):
         return "jsonSchema.required must list properties."
+    try:
+        _compiled(encode_json(json_schema))
+    except ValidationError as error:
+        return f"jsonSchema is no JSON Schema: {error.message}"
     segmentable = sum(rule.get("addToSegmentation") == "true" for rule in properties.values())
     if segmentable > MAX_SEGMENTABLE:
         return f"A schema can have at most {MAX_SEGMENTABLE} segmentable properties."
@@ -106,23 +109,32 @@ def _broken_rule(
     for name, value in payload.items():
         if type(value) in (dict, list):
             return f"{name} is nested"
-    for name in json_schema.get("required", ()):
-        if name not in kept:
-            return f"{name} is required"
-    for name, value in kept.items():
-        rule = json_schema["properties"][name]
-        if not _TYPES[rule["type"]](value):
-            return f"{name} is no {rule['type']}"
-        if rule.get("format") == "date-time" and not is_date_time(value):
-            return f"{name} is no date-time"
+    for error in _compiled(encode_json(json_schema)).iter_errors(dict(kept)):
+        return _rule(error)
     return None
+
+
+@lru_cache(maxsize=4 * MAX_SCHEMAS)
+def _compiled(json_schema: bytes) -> Draft202012Validator:
+    """Return what judges payloads by JSON Schema's own rules, formats included."""
+    return Draft202012Validator(msgspec.json.decode(json_schema), validate_formats=True)
+
+
+def _rule(error: ValidationError) -> str:
+    kind, of = error.kind.name, error.kind.as_dict()
+    if kind == "required":
+        return f"{of['property']} is required"
+    name = error.instance_path[0] if error.instance_path else "payload"
+    if kind in ("type", "format"):
+        return f"{name} is no {of['format'] if kind == 'format' else ' or '.join(of['types'])}"
+    return f"{name} breaks {error.schema_path[-1]}"
 
 
 def _property(type_: str, display_name: str, order: int) -> dict[str, str]:
     return {
         "type": type_,
         "displayName": display_name,
-        "showInContactCard": "true",
+        "showInContactCard": "false" if display_name == "Event ID" else "true",
         "sortOrder": str(order),
     }
 

@@ -146,6 +146,25 @@ async def test_shipped_files_are_what_the_stand_in_starts_with() -> None:
     ]
 
 
+async def test_the_event_id_on_contact_cards_is_no_difference() -> None:
+    """Not alone: a schema cannot be changed, and this is not worth its interactions."""
+    shown, hidden = rules(), rules(showInContactCard="false")
+    alone = plan([schema(eventId=hidden)], [schema(eventId=shown)])
+    assert [(row.state, row.differences) for row in alone] == [(State.EQUAL, ())]
+    for file in (schema(eventId=hidden, b=rules()), schema(eventId=hidden | {"type": "integer"})):
+        (row,) = plan([file], [schema(eventId=shown)])
+        assert row.state is State.DIFFERENT
+    (other,) = plan([schema(a=hidden)], [schema(a=shown)])
+    assert other.state is State.DIFFERENT
+
+
+def test_shipped_schemas_keep_the_event_id_off_contact_cards() -> None:
+    """It says nothing to people; everything else does."""
+    for definition in load_definitions(None, section_of()):
+        flags = {name: rule["showInContactCard"] for name, rule in definition.properties.items()}
+        assert {name for name, flag in flags.items() if flag == "false"} == {"eventId"}
+
+
 # -- rules, before any request
 
 
@@ -224,6 +243,10 @@ async def test_shipped_files_are_what_the_stand_in_starts_with() -> None:
             'jsonSchema.required names "b", which is no property',
         ),
         (document("wishlist", "a", "a", a=rules()), "jsonSchema.required names a twice"),
+        (
+            document("wishlist", a=rules(pattern="(")),
+            'jsonSchema is no valid JSON Schema: "(" is not a "regex"',
+        ),
         (
             document("wishlist", **{f"p{n}": rules(addToSegmentation="true") for n in range(7)}),
             "7 properties are segmentable, and Voyado takes at most 6: p0, p1, p2, p3, p4, p5, p6",
@@ -439,7 +462,7 @@ def test_the_explanation_says_what_is_lost_and_what_brings_back() -> None:
     assert "deletes ALL its interactions, of all contacts, whoever sent them" in text
     assert "  b is only in the file" in lines
     assert "The new schema takes all that the old one took." in lines
-    assert "which comes with replay and is not part of this version:" in text
+    assert "nothing does so by itself. The command for it:" in text
     assert (
         "  streams replay --vendor voyado --from 2026-11-13T10:00:00.000Z "
         "--to 2026-11-20T10:00:00.000Z --again"

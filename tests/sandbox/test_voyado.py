@@ -174,6 +174,23 @@ def test_content_type_may_have_parameters(content_type: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("rules", "why"),
+    [
+        ({"type": "string", "maxLength": 3}, "brand breaks maxLength"),
+        ({"type": "string", "pattern": "^[a-z]"}, "brand breaks pattern"),
+        ({"type": "string", "format": "uuid"}, "brand is no uuid"),
+        ({"type": "string", "enum": ["a"]}, "brand breaks enum"),
+    ],
+)
+def test_schema_is_kept_to_the_last_rule(rules: dict[str, Any], why: str) -> None:
+    """As JSON Schema's draft 2020-12 has it, formats included."""
+    voyado = VoyadoStandIn()
+    voyado.schemas["productClick"]["jsonSchema"]["properties"]["brand"] |= rules
+    ask(voyado, "POST", "interactions", with_payload(brand="Acme"))
+    assert voyado.ledger.summary()["ignored_examples"] == [{"request": 1, "why": why}]
+
+
+@pytest.mark.parametrize(
     ("interaction", "why"),
     [
         (with_payload(eventId=None), "eventId is required"),

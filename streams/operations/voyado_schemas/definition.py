@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from streams.vendors.voyado.schema import compile_schema
+
 MAX_SCHEMAS = 15
 """Of one Voyado environment."""
 MAX_SEGMENTABLE = 6
@@ -92,6 +94,11 @@ def read_definition(content: bytes) -> Definition:
     except ValueError as error:
         raise DefinitionError([str(error)]) from None
     problems = list(_document_problems(document))
+    if not problems:
+        try:
+            compile_schema(document["jsonSchema"])
+        except ValueError as error:
+            problems = [f"jsonSchema is no valid JSON Schema: {error}"]
     if problems:
         raise DefinitionError(problems)
     return Definition(document["id"], document["displayName"], document["jsonSchema"])

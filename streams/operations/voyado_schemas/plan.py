@@ -16,6 +16,7 @@ from streams.operations.voyado_schemas.definition import (
     is_segmentable,
     shown,
 )
+from streams.vendors.voyado.schema import EVENT_ID
 
 _LOOKS = ("displayName", "sortOrder", "title", "description", *FLAGS)
 """What says nothing of the values that a property takes."""
@@ -101,9 +102,19 @@ def plan(files: Sequence[Definition], there: Sequence[Definition]) -> list[PlanR
             rows.append(PlanRow(definition.id, State.DIFFERENT, definition, found, remark=remark))
         else:
             found_differences = tuple(differences(definition, found))
+            if all(map(_is_card_of_event_id, found_differences)):
+                found_differences = ()
             state = State.DIFFERENT if found_differences else State.EQUAL
             rows.append(PlanRow(definition.id, state, definition, found, found_differences))
     return rows + [PlanRow(d.id, State.NO_FILE, d, d) for d in by_id.values()]
+
+
+def _is_card_of_event_id(difference: Difference) -> bool:
+    """Whether it is only whether contact cards show the relay's own event id.
+
+    Schemas that an earlier version made do; making them anew would delete all their interactions.
+    """
+    return (difference.property, difference.attribute) == (EVENT_ID, "showInContactCard")
 
 
 def room_problem(rows: Sequence[PlanRow]) -> str | None:

@@ -138,8 +138,7 @@ def explanation(row: PlanRow, judged: Compatibility, *, is_sent: bool, now_ms: i
         ]
     again = (
         f"Only what the raw topics still hold ({RAW_DAYS} days, unless they were made with another "
-        "--raw-days) can be sent again, and nothing does so by itself. The command for it, which "
-        "comes with replay and is not part of this version:"
+        "--raw-days) can be sent again, and nothing does so by itself. The command for it:"
     )
     restart = (
         "Workers of stage voyado keep the old schema in mind for up to an hour: restart them "

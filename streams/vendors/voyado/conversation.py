@@ -12,7 +12,14 @@ from urllib.parse import quote, quote_plus
 
 from streams.core.dead_letter import mask_secrets
 from streams.core.outcome import DeadLetterReason, Fate, SkipReason, Verdict
-from streams.vendors.answers import UNREADABLE, is_html, is_page, read_json
+from streams.vendors.answers import (
+    UNREADABLE,
+    is_html,
+    is_page,
+    read_json,
+    text_of,
+    undocumented,
+)
 from streams.vendors.base import Conversation, HttpAnswer, HttpRequest, Parcel
 from streams.vendors.voyado.api import (
     NOT_FOUND,
@@ -114,7 +121,7 @@ class _Delivery:
                 words = f"schema {self._schema_id}: {misfit}"
                 return _refused(DeadLetterReason.INVALID_PAYLOAD, words)
             verdict = yield from self._post(contact_id, schema)
-        if order.is_click and verdict.fate is Fate.ACCEPTED:
+        if order.is_click and verdict.fate is Fate.ACCEPTED and self._settings.clicks == "thinned":
             clicks.accepted(person, sku, at_ms, event_id)
         return verdict
 
@@ -168,6 +175,8 @@ class _Delivery:
         if verdict.fate is not Fate.ACCEPTED:
             return verdict
         schema = read_schema(answer.body)
+        if schema.properties is None and verdict.vendor_ref is None:
+            return replace(undocumented(answer, text_of(answer)), fate=Fate.UNAVAILABLE)
         problem = schema.problem()
         if problem is not None:
             return Verdict(

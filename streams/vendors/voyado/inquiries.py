@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from streams.core.outcome import Fate, Verdict
-from streams.vendors.answers import is_page
+from streams.vendors.answers import is_page, text_of, undocumented
 from streams.vendors.base import HttpAnswer, Inquiry
 from streams.vendors.voyado.api import NOT_FOUND, get_schema, judge
 from streams.vendors.voyado.schema import Schema, read_schema
@@ -22,6 +22,9 @@ ADD_TO_CART_TYPES: Mapping[str, tuple[str, ...]] = {
     **CLICK_TYPES,
     "quantity": ("integer", "number"),
 }
+
+ALWAYS_SENT = frozenset({"eventId", "productSku", "quantity"})
+"""Whatever the event and its rows say; ``quantity`` of add-to-carts."""
 
 
 def inquiries(settings: VoyadoSettings) -> Sequence[Inquiry]:
@@ -49,14 +52,30 @@ def _reader(types: Mapping[str, tuple[str, ...]]) -> Callable[[HttpAnswer, int],
         if verdict.fate is not Fate.ACCEPTED:
             return verdict
         schema = read_schema(answer.body)
+        if schema.properties is None and verdict.vendor_ref is None:
+            return replace(undocumented(answer, text_of(answer)), fate=Fate.UNAVAILABLE)
         problems = _problems(schema, types)
         if problems:
             return replace(verdict, fate=Fate.REJECTED, detail="; ".join(problems))
         lacking = [name for name in types if name not in (schema.properties or types)]
-        words = f"it has no {', '.join(lacking)}, which is left out" if lacking else ""
-        return replace(verdict, detail=words)
+        words = [f"it has no {', '.join(lacking)}, which is left out"] if lacking else []
+        risks = _risks(schema, types)
+        if risks:
+            words.append(f"an event that breaks one of these becomes a dead letter: {risks}")
+        return replace(verdict, detail="; ".join(words))
 
     return read
+
+
+def _risks(schema: Schema, types: Mapping[str, tuple[str, ...]]) -> str:
+    """Return the rules that data of a shop may break, whatever is sent in general."""
+    found = [
+        f"{name or 'the payload'}: {', '.join(schema.keywords[name])}"
+        for name in ("", *types)
+        if name in schema.keywords
+    ]
+    found += [f"{name}: required" for name in schema.required if name in types.keys() - ALWAYS_SENT]
+    return ", ".join(found)
 
 
 def _problems(schema: Schema, types: Mapping[str, tuple[str, ...]]) -> list[str]:

@@ -1,5 +1,6 @@
 """What one worker's conversations remember: contacts, schemas, accepted clicks. All bounded."""
 
+from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
 from typing import Generic, NamedTuple, TypeVar
 
@@ -61,29 +62,46 @@ class Expiring(Generic[V]):
 
 
 class Clicks:
-    """When the last accepted click of a contact on a SKU happened, by the event's own time."""
+    """When the accepted clicks of a contact on a SKU happened, by the events' own times.
+
+    Of each more than the last, since events may come late: one that lies between two accepted
+    clicks is judged by the earlier.
+    """
 
     def __init__(self, size: int = MAX_CLICKS) -> None:
         self._size = size
-        self._last: OrderedDict[tuple[str, str], tuple[int, str]] = OrderedDict()
+        self._count = 0
+        self._accepted: OrderedDict[tuple[str, str], list[tuple[int, str]]] = OrderedDict()
+        """Contact and SKU → times in ms and event ids, the earliest first."""
 
     def __len__(self) -> int:
-        return len(self._last)
+        return self._count
 
     def thin_out(self, contact_id: str, sku: str, at_ms: int, event_id: str) -> bool:
         """Return whether another click within the 30 minutes before this one was accepted."""
-        last = self._last.get((contact_id, sku))
-        return last is not None and last[1] != event_id and 0 <= at_ms - last[0] < THINNING_MS
+        clicks = self._accepted.get((contact_id, sku), ())
+        first = bisect_right(clicks, at_ms - THINNING_MS, key=_at)
+        last = bisect_right(clicks, at_ms, key=_at)
+        return any(clicks[number][1] != event_id for number in range(first, last))
 
     def accepted(self, contact_id: str, sku: str, at_ms: int, event_id: str) -> None:
-        """Note an accepted click."""
-        key = (contact_id, sku)
-        last = self._last.get(key)
-        if last is None or at_ms >= last[0]:
-            self._last[key] = (at_ms, event_id)
-        self._last.move_to_end(key)
-        if len(self._last) > self._size:
-            self._last.popitem(last=False)
+        """Note an accepted click; the earliest of the pair noted longest ago makes room."""
+        clicks = self._accepted.setdefault((contact_id, sku), [])
+        self._accepted.move_to_end((contact_id, sku))
+        if (at_ms, event_id) in clicks[bisect_left(clicks, at_ms, key=_at) :]:
+            return
+        insort(clicks, (at_ms, event_id))
+        self._count += 1
+        if self._count > self._size:
+            oldest = next(iter(self._accepted))
+            self._accepted[oldest].pop(0)
+            self._count -= 1
+            if not self._accepted[oldest]:
+                del self._accepted[oldest]
+
+
+def _at(click: tuple[int, str]) -> int:
+    return click[0]
 
 
 class Memory:

@@ -218,16 +218,24 @@ PROPERTIES = {
     "sale": {"type": "boolean"},
 }
 JSON_SCHEMA = {"type": "object", "properties": PROPERTIES, "required": ["eventId", "productSku"]}
-SCHEMA = Schema(
-    {
-        "eventId": "string",
-        "productSku": "string",
-        "price": "number",
-        "quantity": "integer",
-        "sale": "boolean",
-    },
-    ("eventId", "productSku"),
-)
+SCHEMA = read_schema(json.dumps(JSON_SCHEMA).encode())
+
+
+def test_types_and_demands_of_a_schema_are_read() -> None:
+    """By name."""
+    assert (
+        Schema(
+            {
+                "eventId": "string",
+                "productSku": "string",
+                "price": "number",
+                "quantity": "integer",
+                "sale": "boolean",
+            },
+            ("eventId", "productSku"),
+        )
+        == SCHEMA
+    )
 
 
 @pytest.mark.parametrize(
@@ -256,14 +264,84 @@ def test_schema_that_is_not_shown_is_not_checked(body: bytes) -> None:
     assert schema.unlisted({"anything": "goes"}) == []
 
 
-def test_odd_rules_of_a_schema_are_passed_over() -> None:
-    """A property without a readable type takes anything."""
-    body = {
-        "jsonSchema": {"properties": {"eventId": 5, "a": {"type": ["string"]}}, "required": "a"}
-    }
-    schema = read_schema(json.dumps(body).encode())
-    assert schema == Schema({"eventId": "", "a": ""}, ())
-    assert schema.misfit({"eventId": 1, "a": True}) is None
+@pytest.mark.parametrize(
+    "rules",
+    [5, {"type": "strin"}, {"pattern": "("}, {"minLength": -1}, {"$ref": "https://x.example/y"}],
+)
+def test_a_schema_that_is_no_json_schema_cannot_be_used(rules: Any) -> None:
+    """Nobody knows what would be ignored by it; nothing is fetched from elsewhere."""
+    body = {"jsonSchema": {"properties": {"eventId": rules}}}
+    problem = read_schema(json.dumps(body).encode()).problem()
+    assert problem is not None
+    assert problem.startswith("is no valid JSON Schema: ")
+
+
+RULES: dict[str, Any] = {
+    "eventId": {"type": "string"},
+    "brand": {"type": ["string", "null"], "minLength": 2, "maxLength": 5},
+    "price": {"type": "number", "minimum": 0, "exclusiveMaximum": 100, "multipleOf": 0.5},
+    "currency": {"enum": ["EUR", "SEK"]},
+    "url": {"type": "string", "format": "uri", "pattern": "^https:"},
+    "productName": {"type": "string", "format": "date-time"},
+    "category": {"not": {"const": "Secret"}},
+    "quantity": {"anyOf": [{"type": "integer"}, {"type": "string"}]},
+}
+
+
+@pytest.mark.parametrize(
+    ("payload", "misfit"),
+    [
+        (
+            {"brand": "Acme", "price": 19.5, "currency": "SEK", "url": "https://shop.example/a"},
+            None,
+        ),
+        ({"quantity": 2, "productName": "2026-11-20T10:00:00Z", "category": "Men"}, None),
+        ({"brand": "A"}, "brand does not keep minLength 2 of the schema"),
+        ({"brand": "Secret & Sons"}, "brand does not keep maxLength 5 of the schema"),
+        ({"brand": 5}, "brand is no null or string, as the schema wants it"),
+        ({"price": -0.5}, "price does not keep minimum 0 of the schema"),
+        ({"price": 100}, "price does not keep exclusiveMaximum 100 of the schema"),
+        ({"price": 19.9}, "price does not keep multipleOf 0.5 of the schema"),
+        ({"currency": "USD"}, "currency does not keep enum of the schema"),
+        ({"url": "https:// no"}, "url does not keep format uri of the schema"),
+        ({"url": "http://a.example"}, "url does not keep pattern ^https: of the schema"),
+        ({"productName": "Shirt"}, "productName does not keep format date-time of the schema"),
+        ({"category": "Secret"}, "category does not keep not of the schema"),
+        ({"quantity": 1.5}, "quantity does not keep anyOf of the schema"),
+        (
+            {"price": -1, "currency": "USD"},
+            (
+                "price does not keep minimum 0 of the schema; "
+                "currency does not keep enum of the schema"
+            ),
+        ),
+    ],
+)
+def test_every_rule_of_a_schema_is_kept(payload: dict[str, Any], misfit: str | None) -> None:
+    """Formats included; the words name property and rule, and never the value."""
+    schema = read_schema(json.dumps({"properties": RULES}).encode())
+    assert schema.misfit({"eventId": "e-1", "unlisted": 1} | payload) == misfit
+
+
+def test_rules_about_the_whole_payload_are_kept_too() -> None:
+    """And properties that are left out do not break that there are no others."""
+    schema = read_schema(
+        json.dumps(
+            {
+                "properties": {"eventId": {}, "price": {}, "currency": {}},
+                "additionalProperties": False,
+                "minProperties": 2,
+                "dependentRequired": {"price": ["currency"]},
+            }
+        ).encode()
+    )
+    assert schema.misfit({"eventId": "e", "price": 1, "currency": "EUR", "brand": "x"}) is None
+    assert schema.misfit({"eventId": "e", "price": 1}) == (
+        "currency is missing, which the schema requires"
+    )
+    assert (
+        schema.misfit({"eventId": "e"}) == "the payload does not keep minProperties 2 of the schema"
+    )
 
 
 def test_schema_without_event_id_cannot_be_used() -> None:
@@ -399,7 +477,36 @@ def test_check_compares_a_schema_with_what_is_sent() -> None:
         "it calls productSku integer, which is sent as string",
         "it calls price integer, which is sent as number",
     ]
-    assert asked({}) == (Fate.ACCEPTED, "")
+    assert asked({"id": "productClick"}) == (Fate.ACCEPTED, "")
+    assert asked({})[0] is Fate.UNAVAILABLE
+    assert asked({"error": "no"})[0] is not Fate.ACCEPTED
+
+
+def test_check_names_the_rules_that_data_of_a_shop_may_break() -> None:
+    """What is always so, and what says nothing of values, is left out."""
+    properties = {
+        "eventId": {"type": "string", "displayName": "Event", "sortOrder": "0"},
+        "productSku": {"type": "string"},
+        "productName": {"type": "string", "maxLength": 40},
+        "category": {"type": "string", "enum": ["Men", "Women"]},
+        "brand": {"type": "string"},
+        "currency": {"type": "string", "pattern": "^[A-Z]{3}$"},
+        "url": {"type": "string", "format": "uri"},
+        "price": {"type": "number", "minimum": 1, "multipleOf": 0.01},
+    }
+    required = ["eventId", "productSku", "brand"]
+    schema = {"properties": properties, "required": required, "minProperties": 3}
+    fate, words = asked(schema)
+    assert fate is Fate.ACCEPTED
+    assert words == (
+        "an event that breaks one of these becomes a dead letter: the payload: minProperties 3, "
+        "productName: maxLength 40, category: enum, currency: pattern ^[A-Z]{3}$, url: format uri, "
+        "price: minimum 1, multipleOf 0.01, brand: required"
+    )
+
+
+def test_check_asks_in_vain() -> None:
+    """A schema that is not there, and a key that is refused."""
     assert asked({"errorCode": "SchemaNotFound"}, status=404) == (
         Fate.REJECTED,
         "404, it is not registered",

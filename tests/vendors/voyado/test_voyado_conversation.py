@@ -514,6 +514,33 @@ def test_click_after_an_accepted_one_is_thinned(at: str, more: dict[str, Any], s
     assert len(voyado.posted) == 1 + sent
 
 
+def test_late_click_between_two_accepted_ones_is_thinned_by_the_earlier() -> None:
+    """Whatever came after it: 10:10 lies within 30 minutes of 10:00, 10:35 of neither."""
+    voyado, memory = Voyado(), Memory()
+    fates = [
+        deliver(voyado, event(f"e-{at}", at=f"2026-11-20T{at}:00.000Z"), memory).fate
+        for at in ("10:00", "10:40", "10:10", "10:29", "10:35", "10:50", "09:59")
+    ]
+    accepted, skipped = Fate.ACCEPTED, Fate.SKIPPED
+    assert fates == [accepted, accepted, skipped, skipped, accepted, skipped, accepted]
+
+
+@given(st.lists(st.tuples(st.integers(0, 200), st.integers(0, 3)), max_size=40))
+def test_thinning_is_what_the_contract_says(arrivals: list[tuple[int, int]]) -> None:
+    """Thinned if another accepted click lies in the 30 minutes before it, in any order."""
+    clicks, accepted = Clicks(), list[tuple[int, str]]()
+    for minute, number in arrivals:
+        at, event_id = minute * 60_000, f"e-{minute}-{number}"
+        expected = any(
+            0 <= at - earlier < 30 * 60_000 and other != event_id for earlier, other in accepted
+        )
+        assert clicks.thin_out("c", "s", at, event_id) == expected
+        if not expected:
+            accepted.append((at, event_id))
+            clicks.accepted("c", "s", at, event_id)
+    assert len(clicks) == len(set(accepted))
+
+
 def test_thinned_click_does_not_thin_the_next() -> None:
     """What counts is the last accepted one: after 30 minutes one goes out again."""
     voyado, memory = Voyado(), Memory()
@@ -615,7 +642,7 @@ def test_memory_is_bounded() -> None:
 
 
 def test_late_click_does_not_move_the_window_back() -> None:
-    """The newest accepted click counts."""
+    """It opens one of its own."""
     clicks = Clicks()
     clicks.accepted("c", "s", 3_600_000, "e-1")
     clicks.accepted("c", "s", 1_000, "e-2")
