@@ -108,7 +108,8 @@ _ALL = (
         "streams_corrections_total",
         "counter",
         ("note",),
-        "What was put right in events: left_out:<field>, clock_ahead.",
+        "What was put right in events: left_out:<field>, left_out:<vendor>.<field> where one "
+        "vendor does not take it, clock_ahead.",
     ),
     Metric(
         "streams_unjoined_events_total",

@@ -328,6 +328,8 @@ class EnrichStage(Stage):
                         of_source = ("source", source)
                         of_time = ("source-time", b"%d" % kafka_ms)
                     vendors |= self._bits[vendor]
+                    if decision.notes:
+                        tally.notes.update(decision.notes)
                     headers = [of_source, _OF_CONSENT[decision.consent], of_time]
                     append(self._events[vendor], partition, key, decision.value, headers)
                 elif type(decision) is Skip:

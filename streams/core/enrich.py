@@ -37,16 +37,18 @@ class EnrichedEvent(msgspec.Struct, frozen=True, gc=False):
     product: Product | None
 
 
-class Addressed(NamedTuple):
-    """What a mapping returns where the sink has to look the contact up first (Voyado only)."""
+class Mapped(NamedTuple):
+    """What a mapping returns where there is more to say than the payload."""
 
     payload: Any
-    contact: dict[str, str]
-    """One entry: ``customKey`` or ``email``."""
+    contact: dict[str, str] | None = None
+    """Voyado only: what the sink has to look the contact up by, ``customKey`` or ``email``."""
+    notes: tuple[str, ...] = ()
+    """What was left out or cut for this vendor, to be counted: ``left_out:miso.page``."""
 
 
 Mapper = Callable[[EnrichedEvent], Any]
-"""Event → payload, ``Addressed``, or a SkipReason; raises InvalidEvent where it does not fit."""
+"""Event → payload, ``Mapped``, or a SkipReason; raises InvalidEvent where it does not fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class Send(NamedTuple):
     value: bytes
     """The encoded VendorRecord."""
     consent: Ground
+    notes: tuple[str, ...] = ()
+    """As the mapping's."""
 
 
 class Skip(NamedTuple):
@@ -192,8 +196,9 @@ def _map(
     if isinstance(payload, SkipReason):
         return skip[payload]
     contact: dict[str, str] | None = None
-    if type(payload) is Addressed:
-        payload, contact = payload
+    notes: tuple[str, ...] = ()
+    if type(payload) is Mapped:
+        payload, contact, notes = payload
     value = _encode(
         VendorRecord(
             enriched.event_id,
@@ -213,4 +218,4 @@ def _map(
                 f"more than {MAX_VENDOR_RECORD_BYTES}",
             ),
         )
-    return Send(vendor, value, ground)
+    return Send(vendor, value, ground, notes)

@@ -8,10 +8,10 @@ import pytest
 
 from streams.core.consent import MALFORMED
 from streams.core.enrich import (
-    Addressed,
     Decision,
     EnrichedEvent,
     Enricher,
+    Mapped,
     Mapper,
     Plan,
     Refuse,
@@ -245,7 +245,8 @@ def test_record_over_the_limit_is_refused_by_its_encoded_size() -> None:
 
 def test_address_of_a_contact_lies_beside_the_payload() -> None:
     """The sink looks the contact up before it sends."""
-    (decision,) = decide(map_event=lambda _: Addressed({"a": 1}, {"customKey": "k-1"}))
+    (decision,) = decide(map_event=lambda _: Mapped({"a": 1}, {"customKey": "k-1"}, ("cut:a",)))
     assert isinstance(decision, Send)
     record = msgspec.json.decode(decision.value)
     assert (record["payload"], record["contact"]) == ({"a": 1}, {"customKey": "k-1"})
+    assert decision.notes == ("cut:a",)

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from streams.core.enrich import Addressed, EnrichedEvent, Plan
+from streams.core.enrich import EnrichedEvent, Mapped, Plan
 from streams.core.errors import InvalidEvent, SettingsError
 from streams.core.outcome import DeadLetterReason, SkipReason
 from streams.operations.check import mapping_preview as module
@@ -252,8 +252,8 @@ def test_field_maps_consent_mode_and_age_are_those_of_the_settings(tmp_path: Any
 def test_each_vendor_decides_for_itself() -> None:
     """A payload with a contact to look up, a skip of the mapping, a misfit, a defect."""
 
-    def addressed(event: EnrichedEvent) -> Addressed:
-        return Addressed({"sku": event.sku}, {"customKey": "4711"})
+    def addressed(event: EnrichedEvent) -> Mapped:
+        return Mapped({"sku": event.sku}, {"customKey": "4711"})
 
     def outside(_: EnrichedEvent) -> SkipReason:
         return SkipReason.OUTSIDE_CONTENT

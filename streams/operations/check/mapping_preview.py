@@ -244,7 +244,13 @@ def _row(
     )
     if isinstance(decision, Send):
         sent = _decode_sent(decision.value)
-        return replace(row, consent=decision.consent, payload=sent.payload, contact=sent.contact)
+        return replace(
+            row,
+            consent=decision.consent,
+            payload=sent.payload,
+            contact=sent.contact,
+            notes=(*notes, *decision.notes),
+        )
     if isinstance(decision, Skip):
         reason = decision.reason
         return replace(row, outcome=Outcome.SKIPPED, reason=reason, detail=SKIP_MEANING[reason])

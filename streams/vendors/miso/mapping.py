@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from streams.core.enrich import EnrichedEvent
+from streams.core.enrich import EnrichedEvent, Mapped
 from streams.core.errors import InvalidEvent
 from streams.core.events import AddToCart, Campaign, Page
 from streams.core.outcome import DeadLetterReason, SkipReason
@@ -61,12 +61,18 @@ class Interaction(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     miso_id: str | None = None
 
 
-def mapper(settings: MisoSettings) -> Callable[[EnrichedEvent], Interaction | SkipReason]:
+PAGE_LEFT_OUT = ("left_out:miso.page",)
+"""Note: there was a page, but no address of it, and Miso takes none without (OpenAPI: required)."""
+
+
+def mapper(
+    settings: MisoSettings,
+) -> Callable[[EnrichedEvent], Interaction | Mapped | SkipReason]:
     """Return the mapping under these settings."""
     click_type = settings.click_type
     by_product_id = settings.product_id == "product_id"
 
-    def map_event(enriched: EnrichedEvent) -> Interaction:
+    def map_event(enriched: EnrichedEvent) -> Interaction | Mapped:
         event = enriched.event
         product = enriched.product_id if by_product_id else enriched.sku
         user_id = enriched.user_id
@@ -78,7 +84,9 @@ def mapper(settings: MisoSettings) -> Callable[[EnrichedEvent], Interaction | Sk
         if user_id is not None and len(user_id) > MAX_USER_ID_CHARS:
             raise _too_long("user_id", MAX_USER_ID_CHARS)
         quantities = (event.quantity,) if isinstance(event, AddToCart) else None
-        return Interaction(
+        page = event.page
+        has_address = page is not None and bool(page.url)
+        interaction = Interaction(
             click_type if quantities is None else "add_to_cart",
             anonymous_id,
             enriched.timestamp,
@@ -89,14 +97,16 @@ def mapper(settings: MisoSettings) -> Callable[[EnrichedEvent], Interaction | Sk
                 None if event.ip is None else truncated_ip(event.ip),
                 event.locale,
                 event.region,
-                # Miso wants an address wherever there is a page (xM1).
-                event.page if event.page is not None and event.page.url else None,
+                page if has_address else None,
                 event.user_agent,
             ),
             user_id,
             quantities,
             event.miso_id,
         )
+        if page is None or has_address:
+            return interaction
+        return Mapped(interaction, notes=PAGE_LEFT_OUT)
 
     return map_event
 

@@ -47,23 +47,24 @@ PROPERTIES: Mapping[str, frozenset[str]] = {
 
 COMMON = frozenset({"type", "user_id", "anonymous_id", "timestamp", "miso_id", "context"})
 
-_NEEDS_MORE: Mapping[str, str] = {
-    "custom": "custom_action_name",
-    "rate": "a rating",
-    "checkout": "the revenue of an order",
-}
-"""Types that mean nothing without what a click does not know."""
+CLICK_TYPES = (
+    *("product_detail_page_view", "click", "product_image_view", "promo_page_view"),
+    *("read", "watch", "listen", "like", "bookmark", "share", "add_to_collection"),
+)
+"""What a click can mean: interest in a product, and nothing else that a click does not tell.
+
+Miso learns from each type: a click that arrives as ``refund`` or ``impression`` teaches the
+opposite of what happened.
+"""
 
 
 def click_type_problem(click_type: str) -> str | None:
     """Return why a click cannot become this type, as the end of a sentence, or None."""
-    allowed = PROPERTIES.get(click_type)
-    if allowed is None:
-        return f"is no interaction type of Miso; the types are {', '.join(sorted(PROPERTIES))}"
-    if "product_ids" not in allowed:
-        return "cannot carry a product; use product_detail_page_view or click"
-    if click_type in _NEEDS_MORE:
-        return f"needs {_NEEDS_MORE[click_type]}, which a click does not have"
-    if click_type == "add_to_cart":
-        return "is what an add-to-cart becomes; a click is none"
-    return None
+    if click_type in CLICK_TYPES:
+        return None
+    what = (
+        "means no interest in a product, which is all that a click tells"
+        if click_type in PROPERTIES
+        else "is no interaction type of Miso"
+    )
+    return f"{what}; a click can be sent as {', '.join(CLICK_TYPES)}"

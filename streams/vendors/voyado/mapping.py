@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from streams.core.enrich import Addressed, EnrichedEvent
+from streams.core.enrich import EnrichedEvent, Mapped
 from streams.core.events import AddToCart, Event
 from streams.core.outcome import SkipReason
 from streams.core.rows import Product, User
@@ -54,14 +54,14 @@ class Interaction(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, ren
 
 def mapper(
     settings: VoyadoSettings,
-) -> Callable[[EnrichedEvent], Interaction | Addressed | SkipReason]:
+) -> Callable[[EnrichedEvent], Interaction | Mapped | SkipReason]:
     """Return the mapping under these settings."""
     click_schema_id = settings.click_schema_id
     add_to_cart_schema_id = settings.add_to_cart_schema_id
     takes_clicks = settings.clicks != "off"
     lookup_email = settings.lookup_email
 
-    def map_event(enriched: EnrichedEvent) -> Interaction | Addressed | SkipReason:
+    def map_event(enriched: EnrichedEvent) -> Interaction | Mapped | SkipReason:
         event, user = enriched.event, enriched.user
         contact_id = user.contact_id if user is not None else None
         contact = None if contact_id else _contact_key(user, by_email=lookup_email)
@@ -76,7 +76,7 @@ def mapper(
             _payload(enriched),
             contact_id,
         )
-        return interaction if contact is None else Addressed(interaction, contact)
+        return interaction if contact is None else Mapped(interaction, contact)
 
     return map_event
 

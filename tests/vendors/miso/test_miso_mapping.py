@@ -6,13 +6,13 @@ import msgspec
 import pytest
 from pydantic import ValidationError
 
-from streams.core.enrich import EnrichedEvent
+from streams.core.enrich import EnrichedEvent, Mapped
 from streams.core.errors import InvalidEvent
-from streams.core.events import AddToCart, Click, Event
+from streams.core.events import AddToCart, Click, Event, Page
 from streams.vendors import plan_for
 from streams.vendors.miso import VENDOR, MisoSettings
 from streams.vendors.miso.mapping import Interaction, mapper, truncated_ip
-from streams.vendors.miso.types import COMMON, PROPERTIES, click_type_problem
+from streams.vendors.miso.types import CLICK_TYPES, COMMON, PROPERTIES
 
 
 def enriched(event: Event, **more: Any) -> EnrichedEvent:
@@ -39,7 +39,8 @@ def click(**more: Any) -> Click:
 
 def mapped(event: EnrichedEvent, **settings: Any) -> Any:
     """Return the payload as Miso reads it."""
-    return msgspec.to_builtins(mapper(MisoSettings.model_validate(settings))(event))
+    made = mapper(MisoSettings.model_validate(settings))(event)
+    return msgspec.to_builtins(made.payload if isinstance(made, Mapped) else made)
 
 
 def test_smallest_click() -> None:
@@ -123,9 +124,8 @@ def test_payload_has_only_what_its_type_allows() -> None:
     fields = set(Interaction.__struct_fields__)
     assert fields - {"quantities"} <= COMMON | PROPERTIES["product_detail_page_view"]
     assert fields <= COMMON | PROPERTIES["add_to_cart"]
-    for click_type, allowed in PROPERTIES.items():
-        if click_type_problem(click_type) is None:
-            assert fields - {"quantities"} <= COMMON | allowed
+    for click_type in CLICK_TYPES:
+        assert fields - {"quantities"} <= COMMON | PROPERTIES[click_type]
 
 
 def test_the_vendors_29_types_are_known() -> None:
@@ -133,31 +133,69 @@ def test_the_vendors_29_types_are_known() -> None:
     assert len(PROPERTIES) == 29
 
 
-@pytest.mark.parametrize(
-    ("click_type", "problem"),
-    [
-        ("view", "'view' is no interaction type of Miso; the types are add_to_cart, "),
-        ("search", "'search' cannot carry a product; use product_detail_page_view or click"),
-        ("category_page_view", "'category_page_view' cannot carry a product"),
-        ("home_page_view", "'home_page_view' cannot carry a product"),
-        ("feedback", "'feedback' cannot carry a product"),
-        ("custom", "'custom' needs custom_action_name, which a click does not have"),
-        ("rate", "'rate' needs a rating, which a click does not have"),
-        ("checkout", "'checkout' needs the revenue of an order, which a click does not have"),
-        ("add_to_cart", "'add_to_cart' is what an add-to-cart becomes; a click is none"),
-        ("", "'' is no interaction type of Miso"),
-    ],
+INTEREST = (
+    "product_detail_page_view, click, product_image_view, promo_page_view, read, watch, listen, "
+    "like, bookmark, share, add_to_collection"
 )
-def test_click_type_that_cannot_carry_a_click_is_a_settings_problem(
-    click_type: str, problem: str
-) -> None:
-    """It is found at start, not when the first request is refused."""
+
+
+@pytest.mark.parametrize("click_type", sorted(PROPERTIES.keys() - set(INTEREST.split(", "))))
+def test_a_type_that_means_no_interest_is_a_settings_problem(click_type: str) -> None:
+    """Miso would learn the opposite; it is found at start, and the types that will do are named."""
     with pytest.raises(ValidationError) as refusal:
         MisoSettings(click_type=click_type)
-    assert problem in str(refusal.value)
+    assert (
+        f"'{click_type}' means no interest in a product, which is all that a click tells; "
+        f"a click can be sent as {INTEREST}"
+    ) in str(refusal.value)
 
 
-@pytest.mark.parametrize("click_type", ["product_detail_page_view", "click", "impression", "read"])
+def test_no_interest_is_meant_by_what_takes_something_back() -> None:
+    """Nor by what is only shown, nor by what needs more than a click knows."""
+    no_interest = {
+        *("refund", "remove_from_cart", "dislike", "unsubscribe", "remove_from_collection"),
+        *("impression", "viewable_impression", "submit", "complete", "subscribe"),
+        *("custom", "rate", "checkout", "add_to_cart"),
+        *("search", "category_page_view", "home_page_view", "feedback"),
+    }
+    assert no_interest == PROPERTIES.keys() - set(CLICK_TYPES)
+
+
+@pytest.mark.parametrize("click_type", ["", "view", "Click"])
+def test_an_unknown_type_is_a_settings_problem(click_type: str) -> None:
+    """With the types that will do."""
+    with pytest.raises(ValidationError) as refusal:
+        MisoSettings(click_type=click_type)
+    assert f"'{click_type}' is no interaction type of Miso; a click can be sent as {INTEREST}" in (
+        str(refusal.value)
+    )
+
+
+@pytest.mark.parametrize("click_type", CLICK_TYPES)
 def test_click_becomes_the_type_of_the_settings(click_type: str) -> None:
-    """Any type that means a visitor and a product will do."""
+    """Each of these can carry a product."""
     assert mapped(enriched(click()), click_type=click_type)["type"] == click_type
+
+
+@pytest.mark.parametrize(
+    ("page", "notes"),
+    [
+        (Page(url="https://shop.example/", title="Shop"), ()),
+        (Page(title="Shop", referrer="https://shop.example/"), ("left_out:miso.page",)),
+        (Page(), ("left_out:miso.page",)),
+        (None, ()),
+    ],
+)
+def test_a_page_that_is_left_out_is_noted(page: Page | None, notes: tuple[str, ...]) -> None:
+    """Miso takes none without its address; texts have no limit there, so none is cut."""
+    made = mapper(MisoSettings())(enriched(click(page=page)))
+    assert (made.notes if isinstance(made, Mapped) else ()) == notes
+
+
+def test_the_longest_texts_of_an_event_are_sent_whole() -> None:
+    """Its description names no limit for them."""
+    text = "ä" * 4096
+    page = Page(url=text, referrer=text, title=text)
+    context = mapped(enriched(click(page=page, user_agent=text)))["context"]
+    assert context["page"] == {"url": text, "referrer": text, "title": text}
+    assert context["user_agent"] == text

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from pydantic import ValidationError
 
-from streams.core.enrich import Addressed, EnrichedEvent
+from streams.core.enrich import EnrichedEvent, Mapped
 from streams.core.events import AddToCart, Click, Event, Page
 from streams.core.outcome import SkipReason
 from streams.core.records import VendorRecord
@@ -48,7 +48,7 @@ def cart(**more: Any) -> AddToCart:
 def mapped(event: EnrichedEvent, **settings: Any) -> Any:
     """Return what the mapping makes of it, as JSON has it."""
     made = mapper(VoyadoSettings.model_validate(settings))(event)
-    if isinstance(made, Addressed):
+    if isinstance(made, Mapped):
         return msgspec.json.decode(msgspec.json.encode(made.payload)), made.contact
     return made if isinstance(made, SkipReason) else msgspec.json.decode(msgspec.json.encode(made))
 
