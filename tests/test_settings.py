@@ -4,6 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
+import httpx
 import pytest
 
 from streams.core.errors import SettingsError
@@ -223,6 +224,38 @@ def test_an_address_is_scheme_host_and_port_only(url: str) -> None:
     """The documented path is appended, so anything else would be sent to the wrong place."""
     (problem,) = problems(STREAMS_MISO_BASE_URL=url)
     assert problem.startswith("STREAMS_MISO_BASE_URL: must be scheme, host and port only")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("api..askmiso.com", ".askmiso.com", "-a.example", "a-.example", "a b.example"),
+        *("a%20b.example", "a*b.example", "a,b.example", "{tenant}.voyado.com", "host;x", "ho\\st"),
+        *("a" * 64 + ".example", ".".join(["a" * 60] * 5), "xn--zzzz.example", "xn--.example"),
+        *("☃.example", "ex\u200bample.com", "ﬀ.example", "999.1.1.1", "1.2.3", "10.0.0.256"),
+    ],
+)
+def test_an_address_has_a_host_name(host: str) -> None:
+    """Found at start, by the rules of its look-up, not when the first request is made."""
+    (problem,) = problems(STREAMS_MISO_BASE_URL=f"https://{host}:8443")
+    assert problem.startswith(f"STREAMS_MISO_BASE_URL: {host} is no host name: ") or (
+        not host.isprintable() and "must be scheme, host and port only" in problem
+    )
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("api.askmiso.com", "API.Example.COM", "api.example.com.", "bücher.example", "faß.de"),
+        *("xn--bcher-kva.example", "مثال.إختبار", "branch--site.example", "vendor_sandbox"),
+        *("localhost", "203.0.113.7", "[2001:db8::7]", "3.example", "a" * 63 + ".example"),
+    ],
+)
+def test_every_host_name_will_do(host: str) -> None:
+    """And what containers are called; httpx reads the same."""
+    url = f"https://{host}:8443"
+    load_settings({"STREAMS_MISO_BASE_URL": url})
+    assert httpx.URL(url).port == 8443
 
 
 def test_a_key_does_not_travel_unencrypted() -> None:

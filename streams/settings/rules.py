@@ -1,9 +1,11 @@
 """What one value cannot say alone: rules between settings, each broken one a plain sentence."""
 
 import ipaddress
+import re
 from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import urlsplit
 
+import idna
 from pydantic import SecretStr
 
 from streams.core.errors import SettingsError
@@ -22,6 +24,41 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def host_problem(host: str) -> str | None:
+    """Return why this can be no host of an address, as a part of a sentence, or None.
+
+    Names are judged as they are looked up: by IDNA. An underscore is let through, since names of
+    containers have it.
+    """
+    if ":" in host:  # in brackets, so it was judged as an IPv6 address already
+        return None
+    last = host.rstrip(".").rpartition(".")[2]
+    if last.isascii() and last.isdigit():
+        try:
+            ipaddress.IPv4Address(host)
+        except ValueError:
+            return "an address of numbers has four of 0 to 255"
+        return None
+    try:
+        encoded = [_encoded(label) for label in host.removesuffix(".").lower().split(".")]
+    except ValueError as error:  # idna's own is one
+        return str(error).rstrip(".")
+    return None if len(".".join(encoded)) <= _MAX_NAME_CHARS else "it is longer than 253 characters"
+
+
+_MAX_NAME_CHARS = 253
+_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+
+
+def _encoded(label: str) -> str:
+    """Return a part of a host name as it is looked up; raises ValueError with the reason."""
+    if not label.isascii() or label.startswith("xn--"):
+        return idna.alabel(label).decode()
+    if _LABEL.fullmatch(label) is None:
+        raise ValueError(f'"{label}" must be 1 to 63 letters, digits and hyphens, none at an end')
+    return label
 
 
 def kafka_problems(kafka: KafkaSettings) -> Problems:
@@ -109,6 +146,8 @@ def _address_problems(url: str, with_key: bool) -> Problems:
         return
     if parts.scheme not in ("http", "https") or not host or port == 0 or not url.isprintable():
         yield "base_url", shape
+    elif (problem := host_problem(host)) is not None:
+        yield "base_url", f"{host} is no host name: {problem}"
     elif parts.path not in ("", "/") or "@" in parts.netloc or "?" in url or "#" in url:
         yield "base_url", shape + "; the documented path is appended"
     elif parts.scheme == "http" and with_key and not is_loopback(host):
