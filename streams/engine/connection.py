@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -51,12 +51,12 @@ async def admin(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
     """
     client = AIOKafkaAdminClient(**client_options(kafka), client_id="streams")
     try:
-        with _collected_logs() as reasons:
+        with collected_errors() as reasons:
             try:
                 async with asyncio.timeout(CONNECT_SECONDS):
                     await client.start()
             except (KafkaError, OSError, TimeoutError) as error:
-                raise SetupError(_why_not(kafka, [*reasons, error])) from error
+                raise SetupError(why_not(kafka.bootstrap_servers, [*reasons, error])) from error
         try:
             yield client
         except KafkaError as error:
@@ -69,8 +69,14 @@ async def admin(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
         await client.close()
 
 
-def _why_not(kafka: KafkaSettings, reasons: list[BaseException]) -> str:
-    where = f"Kafka at {kafka.bootstrap_servers} (STREAMS_KAFKA_BOOTSTRAP_SERVERS)"
+def is_refused(reasons: Iterable[BaseException]) -> bool:
+    """Return whether the brokers are there and refuse the credentials."""
+    return any(isinstance(reason, _REFUSALS) for reason in reasons)
+
+
+def why_not(servers: str, reasons: Sequence[BaseException]) -> str:
+    """Return in a sentence why the brokers cannot be used and what to do, the cause first known."""
+    where = f"Kafka at {servers} (STREAMS_KAFKA_BOOTSTRAP_SERVERS)"
     for reason in reasons:
         if isinstance(reason, _REFUSALS):
             return (
@@ -101,8 +107,8 @@ def _words(error: BaseException) -> str:
 
 
 @contextmanager
-def _collected_logs() -> Iterator[list[BaseException]]:
-    """Keep aiokafka's log lines from the log; yield the errors that they are about.
+def collected_errors(*, logged: bool = False) -> Iterator[list[BaseException]]:
+    """Yield the errors that aiokafka's log lines are about; keep these from the log by default.
 
     aiokafka logs why each broker failed and raises only that all did.
     """
@@ -111,7 +117,7 @@ def _collected_logs() -> Iterator[list[BaseException]]:
     def keep(record: logging.LogRecord) -> bool:
         arguments = record.args if isinstance(record.args, tuple) else ()
         found.extend(value for value in arguments if isinstance(value, BaseException))
-        return False
+        return logged
 
     loggers = [logging.getLogger(f"aiokafka{name}") for name in ("", ".conn")]
     for logger in loggers:

@@ -7,6 +7,7 @@ of one slot would take the place from each other for ever.
 
 import asyncio
 import logging
+from time import monotonic
 from typing import Any
 
 import aiokafka.errors
@@ -14,19 +15,48 @@ from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.protocol.admin import DescribeGroupsRequest
 
 from streams.engine.failure import leave, leave_fenced
+from streams.engine.pending import refusals
 
 log = logging.getLogger("streams.engine")
 
-OLDER_MEMBERS_SECONDS = 1.0
-"""How soon to try again to join a group whose members divide partitions in another way."""
+AGAIN_SECONDS = 1.0
+"""How soon to try again to join a group that cannot be entered."""
+TELL_SECONDS = 60.0
+"""How often it is said that it cannot."""
 _MEMBERS = 5
 """Where the members stand in a described group; each begins with its member id."""
+
+
+def refusal_words(error: BaseException, group: str) -> str | None:
+    """Return why a group cannot be entered and what to do; None for any other error."""
+    match error:
+        case aiokafka.errors.InconsistentGroupProtocolError():
+            return (
+                f"members of another version are in the group {group}: stop the last of them, and "
+                "its session of some seconds will end"
+            )
+        case aiokafka.errors.GroupAuthorizationFailedError():
+            return (
+                f"Kafka does not let this user into the group {group}: allow it READ on this "
+                "group, for instance with Kafka's kafka-acls.sh"
+            )
+        case aiokafka.errors.InvalidSessionTimeoutError():
+            return (
+                f"the brokers do not allow sessions as long as those of the group {group}: set "
+                "group.min.session.timeout.ms and group.max.session.timeout.ms there accordingly"
+            )
+        case aiokafka.errors.InvalidGroupIdError():
+            return f"the brokers do not allow the name of the group {group}: see kafka.topic_prefix"
+    return None
 
 
 class Coordinator(GroupCoordinator):
     """Aiokafka's, which asks who has its place before it joins again."""
 
     _lost_member_id = ""
+    _told_at = -TELL_SECONDS
+    refusal: str | None = None
+    """Why the group cannot be entered and what to do, as a sentence; None: it can, or is tried."""
 
     def reset_generation(self) -> None:
         """Note that the broker does not know this member any more."""
@@ -37,17 +67,33 @@ class Coordinator(GroupCoordinator):
         """Join the group, unless another worker has this one's place."""
         if self._lost_member_id and await self._is_replaced():
             leave_fenced()
+        assignment = await super().ensure_active_group(subscription, prev_assignment)
+        if assignment is not None:
+            self.refusal = None
+        return assignment
+
+    async def _push_error_to_user(self, exc: Any) -> Any:
+        """Try again where the group cannot be entered: others may let us in, or the watchdog ends.
+
+        aiokafka would wait for ever, for somebody to ask it for records.
+        """
+        refusal = refusal_words(exc, self.group_id)
+        if refusal is None:
+            return await super()._push_error_to_user(exc)
+        self.refusal = refusal
+        if monotonic() - self._told_at >= TELL_SECONDS:
+            self._told_at = monotonic()
+            log.warning(refusal)
+        self.request_rejoin()
+        await asyncio.sleep(AGAIN_SECONDS)
+        return None
+
+    async def _do_commit_offsets(self, assignment: Any, offsets: Any) -> None:
         try:
-            return await super().ensure_active_group(subscription, prev_assignment)
-        except aiokafka.errors.InconsistentGroupProtocolError:
-            # aiokafka would wait for ever, for somebody to ask it for records.
-            log.warning(
-                "members of an older version are still in the group %s: waiting until the last of "
-                "them is stopped, and its session of some seconds has ended",
-                self.group_id,
-            )
-            await asyncio.sleep(OLDER_MEMBERS_SECONDS)
-            return None
+            await super()._do_commit_offsets(assignment, offsets)
+        except aiokafka.errors.KafkaError as error:
+            refusals.note("commit", f"the coordinator of the group {self.group_id}", error)
+            raise
 
     async def _is_replaced(self) -> bool:
         lost, self._lost_member_id = self._lost_member_id, ""

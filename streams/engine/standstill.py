@@ -12,11 +12,14 @@ from faust.types import TP
 from streams.engine.consumer import Consumer
 from streams.engine.tail import read_so_far
 
+What = tuple[str, TP | None]
+"""A kind of work, and the partition that it is about, if it is about one."""
+
 
 class Standing(NamedTuple):
     """One thing that must move."""
 
-    what: tuple[str, TP | None]
+    what: What
     state: Hashable
     words: str
     """What stands still, as the end of a sentence about it."""

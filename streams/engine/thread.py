@@ -160,7 +160,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     def is_member(self) -> bool:
         """Return whether this consumer belongs to its group now."""
         coordinator = None if self._consumer is None else self._consumer._coordinator
-        return coordinator is not None and bool(coordinator.member_id)
+        if coordinator is None or coordinator.refusal is not None:
+            return False
+        return bool(coordinator.member_id)
+
+    def group_refusal(self) -> str | None:
+        """Return why the group cannot be entered and what to do, where that is known."""
+        coordinator = None if self._consumer is None else self._consumer._coordinator
+        return None if coordinator is None else coordinator.refusal
 
     def fetch_state(self, tp: TP) -> FetchState | None:
         """Return how far a partition is fetched, None where it is not assigned; waits for nobody.

@@ -1,29 +1,27 @@
 """Ends a worker that stands still although nothing outside of it does, or that grows too large.
 
 Whatever the reason, known or not: a fresh process starts from the last commit, and works. A vendor
-that is closed is no such reason, nor are brokers that do not answer; these are asked, by
-connections of their own, before a worker is ended, twice with a while in between.
+that is closed is no such reason, nor are brokers that do not answer or do not take what is written;
+those that matter are asked before a worker is ended, twice with a while in between. Where they
+refuse the worker itself it says so, and ends as well.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
-from aiokafka.structs import TopicPartition
+from faust.types import TP
 
 from streams.engine.failure import leave
+from streams.engine.inquiry import Answer, Inquiry
 from streams.engine.memory import container_limit, memory_bytes
-from streams.engine.standstill import Standing, standings
-from streams.engine.tail import reader
+from streams.engine.standstill import Standing, What, standings
 
 log = logging.getLogger("streams.engine")
 
 LOOK_SECONDS = 1.0
-ANSWER_SECONDS = 10.0
 SECOND_LOOK = 0.25
 """Of the set time: so much longer it must still stand still, with brokers that answer."""
 
@@ -31,15 +29,27 @@ SECOND_LOOK = 0.25
 class Still(NamedTuple):
     """Something that has stood still for too long."""
 
-    what: Hashable
+    what: What
     words: str
     seconds: float
     for_good: bool
     """It was warned of a while ago."""
 
-    def sentence(self) -> str:
+    def sentence(self, answer: Answer | None) -> str:
         """Return what has happened, as the beginning of a sentence."""
-        return f"{self.words} has stood still for {self.seconds:.0f} s, and the brokers answer"
+        why = "and the brokers answer" if answer is None else answer.words
+        joint = ", " if answer is None else ": "
+        return f"{self.words} has stood still for {self.seconds:.0f} s{joint}{why}"
+
+
+class Brokers(Protocol):
+    """Who is asked before a worker is ended."""
+
+    def look(self) -> None:
+        """Look at what the worker waits for; once a second."""
+
+    async def about(self, kind: str, tp: TP | None) -> Answer | None:
+        """Return why this kind of work may stand still; None: the brokers are no reason."""
 
 
 class Patience:
@@ -47,8 +57,8 @@ class Patience:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._since: dict[Hashable, tuple[Hashable, float]] = {}
-        self._warned_at: dict[Hashable, float] = {}
+        self._since: dict[What, tuple[Hashable, float]] = {}
+        self._warned_at: dict[What, float] = {}
 
     def look(self, seen: Iterable[Standing], now: float) -> list[Still]:
         """Return what has stood still for too long and was not warned of, or a while ago.
@@ -72,14 +82,14 @@ class Patience:
                 still.append(Still(what, words, now - since, for_good=True))
         return still
 
-    def warned(self, what: Hashable, now: float) -> None:
-        """Note that this stands still although the brokers answer."""
+    def warned(self, what: What, now: float) -> None:
+        """Note that this stands still for no good reason."""
         self._warned_at[what] = now
 
-    def begin_anew(self) -> None:
-        """Count from now on: the brokers were away."""
-        self._since.clear()
-        self._warned_at.clear()
+    def begin_anew(self, kind: str) -> None:
+        """Count from now on for work of this kind: it was the brokers."""
+        self._since = {what: at for what, at in self._since.items() if what[0] != kind}
+        self._warned_at = {what: at for what, at in self._warned_at.items() if what[0] != kind}
 
 
 class Watchdog:
@@ -91,7 +101,7 @@ class Watchdog:
         *,
         stall_seconds: float,
         memory_limit: int | None,
-        brokers_answer: Callable[[], Awaitable[bool]] | None = None,
+        brokers: Brokers | None = None,
         leave: Callable[[str], object] = leave,
         memory: Callable[[], int] = memory_bytes,
     ) -> None:
@@ -99,7 +109,7 @@ class Watchdog:
         self._app = app
         self._patience = Patience(stall_seconds)
         self._memory_limit = container_limit() if memory_limit is None else memory_limit
-        self._brokers_answer = brokers_answer or self._ask
+        self._brokers = brokers or Inquiry(app)
         self._leave = leave
         self._memory = memory
 
@@ -126,46 +136,23 @@ class Watchdog:
 
     async def look(self, now: float) -> None:
         """Leave, if anything has stood still for too long and for no reason outside."""
+        self._brokers.look()
         still = self._patience.look(standings(self._app), now)
-        if not still:
-            return
-        worst = max(still, key=lambda found: (found.for_good, found.seconds))
-        if not await self._brokers_answer():
-            self._patience.begin_anew()
-        elif worst.for_good:
-            self._leave(f"{worst.sentence()}; starting again")
-        else:
-            self._patience.warned(worst.what, now)
-            log.warning("%s; if it does not go on, this worker starts again", worst.sentence())
-
-    async def _ask(self) -> bool:
-        """Return whether each partition of this stage's topics has a leader, and all answer."""
-        options = self._app.options
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                return await leaders_answer(options.client_options, options.topics)
-        except (KafkaError, OSError, TimeoutError) as error:
-            log.info("the brokers do not answer: %r", error)
-            return False
-
-
-async def leaders_answer(client_options: Mapping[str, Any], topics: Sequence[str]) -> bool:
-    """Return whether each partition of these topics has a leader, once all of them have answered.
-
-    Raises KafkaError or OSError where one does not.
-    """
-    admin = AIOKafkaAdminClient(**client_options, client_id="streams-watchdog")
-    try:
-        await admin.start()
-        described = await admin.describe_topics(list(topics))
-    finally:
-        await admin.close()
-    partitions = [(topic["topic"], p) for topic in described for p in topic["partitions"]]
-    if any(p["leader"] < 0 for _, p in partitions):
-        return False
-    async with reader(client_options) as consumer:
-        await consumer.end_offsets([TopicPartition(name, p["partition"]) for name, p in partitions])
-    return True
+        # One question a kind of work: all of it waits for the same brokers.
+        worst: dict[str, Still] = {}
+        for found in sorted(still, key=lambda found: (found.for_good, found.seconds)):
+            worst[found.what[0]] = found
+        for kind, found in worst.items():
+            answer = await self._brokers.about(*found.what)
+            sentence = found.sentence(answer)
+            if answer is not None and not answer.is_final:
+                self._patience.begin_anew(kind)
+                log.warning("%s; this worker waits", sentence)
+            elif found.for_good:
+                self._leave(f"{sentence}; starting again")
+            else:
+                self._patience.warned(found.what, now)
+                log.warning("%s; if it does not go on, this worker starts again", sentence)
 
 
 def producer_has_ended(app: Any) -> bool:

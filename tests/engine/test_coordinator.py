@@ -1,14 +1,22 @@
 """Who has this worker's place in the group."""
 
 import logging
+from time import monotonic
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka.consumer.group_coordinator import GroupCoordinator
-from aiokafka.errors import GroupCoordinatorNotAvailableError, InconsistentGroupProtocolError
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    GroupCoordinatorNotAvailableError,
+    InconsistentGroupProtocolError,
+    InvalidSessionTimeoutError,
+    KafkaError,
+)
 
 from streams.engine.coordinator import Coordinator
+from streams.engine.pending import Refusals
 
 
 def coordinator(*member_ids: str, error: Exception | None = None) -> Any:
@@ -53,26 +61,70 @@ async def test_a_broker_that_does_not_answer_says_nothing(caplog: pytest.LogCapt
     assert "could not be asked" in caplog.text
 
 
-async def test_members_that_divide_partitions_in_another_way_are_waited_for(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+class Again(Exception):
+    """aiokafka goes round once more."""
+
+
+REFUSALS = [
+    (InconsistentGroupProtocolError(), "members of another version are in the group g: stop the"),
+    (GroupAuthorizationFailedError(), "Kafka does not let this user into the group g: allow it"),
+    (InvalidSessionTimeoutError(), "the brokers do not allow sessions as long as those of the"),
+]
+
+
+@pytest.mark.parametrize(("error", "words"), REFUSALS, ids=lambda each: type(each).__name__)
+async def test_a_group_that_cannot_be_entered_is_said_once_and_tried_again(
+    error: Exception, words: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """After an upgrade: the older version's sessions end; aiokafka itself would hang for ever."""
-    answers: list[Any] = [
-        InconsistentGroupProtocolError(),
-        InconsistentGroupProtocolError(),
-        "mine",
-    ]
+    """By itself aiokafka would hang for ever. What is known of it goes once it is entered."""
+    assignments: list[Any] = [None, "mine"]
 
     async def join(_self: Any, _subscription: Any, _assignment: Any) -> Any:
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        return assignments.pop(0)
 
     monkeypatch.setattr(GroupCoordinator, "ensure_active_group", join)
-    monkeypatch.setattr("streams.engine.coordinator.OLDER_MEMBERS_SECONDS", 0.0)
+    monkeypatch.setattr("streams.engine.coordinator.AGAIN_SECONDS", 0.0)
     made = coordinator()
     made._lost_member_id = ""
-    found = [await made.ensure_active_group(None, None) for _ in range(3)]
-    assert found == [None, None, "mine"]
-    assert "members of an older version are still in the group g" in caplog.text
+    rejoins: list[bool] = []
+    made.request_rejoin = lambda: rejoins.append(True)
+    for _ in range(3):
+        await made._push_error_to_user(error)
+    assert [message.startswith(words) for message in caplog.messages] == [True]
+    assert len(rejoins) == 3
+    assert await made.ensure_active_group(None, None) is None
+    assert made.refusal.startswith(words)
+    assert await made.ensure_active_group(None, None) == "mine"
+    assert made.refusal is None
+
+
+async def test_what_is_no_refusal_is_aiokafkas_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another worker in our place, for one."""
+    pushed: list[Exception] = []
+
+    async def push(_self: Any, error: Exception) -> None:
+        pushed.append(error)
+
+    monkeypatch.setattr(GroupCoordinator, "_push_error_to_user", push)
+    made = coordinator()
+    error = KafkaError("FencedInstanceIdError")
+    await made._push_error_to_user(error)
+    assert (pushed, made.refusal) == ([error], None)
+
+
+async def test_a_refused_commit_is_noted_as_the_coordinators(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And raised, for aiokafka to try again."""
+
+    async def commit(*_: Any) -> None:
+        raise GroupCoordinatorNotAvailableError
+
+    monkeypatch.setattr(GroupCoordinator, "_do_commit_offsets", commit)
+    noted = Refusals()
+    monkeypatch.setattr("streams.engine.coordinator.refusals", noted)
+    with pytest.raises(GroupCoordinatorNotAvailableError):
+        await coordinator()._do_commit_offsets(None, {})
+    found = noted.recent("commit", monotonic())
+    assert found is not None
+    assert found[:2] == ("the coordinator of the group g", "GroupCoordinatorNotAvailableError")

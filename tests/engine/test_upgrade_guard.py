@@ -18,6 +18,8 @@ import aiokafka.errors
 import faust
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import Assignment, SubscriptionState, TopicPartitionState
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator, MessageBatch
@@ -210,6 +212,18 @@ PARTS: list[tuple[Any, str, str, str]] = [
         "self, subscription, prev_assignment",
         "Whether joining again still begins with it.",
     ),
+    (
+        GroupCoordinator,
+        "_push_error_to_user",
+        "self, exc",
+        "Whether all goes through it that keeps us out of the group, and it is awaited.",
+    ),
+    (
+        GroupCoordinator,
+        "_do_commit_offsets",
+        "self, assignment, offsets",
+        "Whether it still raises what the coordinator refuses.",
+    ),
     (GroupCoordinator, "_send_req", "self, request", "Whether it asks the group's coordinator."),
     (
         GroupCoordinator,
@@ -339,6 +353,12 @@ ATTRIBUTES: list[tuple[Any, str, str]] = [
     (TopicPartitionState, "_position", "None until it is known; read from another thread."),
     (AIOKafkaProducer, "_sender", "What sends batches, and ends without a word when it cannot."),
     (Sender, "sender_task", "Whether it has ended."),
+    (AIOKafkaClient, "_conns", "Its connections, by node and connection group."),
+    (
+        AIOKafkaConnection,
+        "_requests",
+        "What is unanswered, the oldest first.",
+    ),
     (TopicPartitionState, "timestamp", "When the broker last answered for it, in ms."),
     (GroupCoordinator, "_group_instance_id", "What the broker makes our member id of."),
     (GroupCoordinator, "member_id", "Empty once the broker does not know us."),

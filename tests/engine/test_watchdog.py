@@ -4,8 +4,12 @@ The hangs are those that people report of Faust: a commit behind a hole, an agen
 consumer that slowly dies, a group that was left, a rebalance or a recovery that never ends.
 """
 
-import pytest
+import logging
 
+import pytest
+from faust.types import TP
+
+from streams.engine.inquiry import Answer
 from streams.engine.standstill import Standing
 from streams.engine.thread import FetchState
 from streams.engine.watchdog import Patience, Watchdog
@@ -24,14 +28,15 @@ class Kennel:
     def __init__(self, worker: Worker, *, memory_limit: int | None = None) -> None:
         self.worker = worker
         self.now = 1_000.0
-        self.brokers_are_there = True
-        self.asked = 0
+        self.asked: list[str] = []
+        self.answers: dict[str, Answer] = {}
+        """What the brokers are to each kind of work; none for those that answer."""
         self.memory = 0
         self.dog = Watchdog(
             worker,
             stall_seconds=SECONDS,
             memory_limit=memory_limit,
-            brokers_answer=self._answer,
+            brokers=self,
             leave=self._leave,
             memory=lambda: self.memory,
         )
@@ -53,9 +58,14 @@ class Kennel:
                 return str(left)
         return None
 
-    async def _answer(self) -> bool:
-        self.asked += 1
-        return self.brokers_are_there
+    def look(self) -> None:
+        """As ``Brokers`` has it."""
+
+    async def about(self, kind: str, tp: TP | None) -> Answer | None:
+        """Answer as they do."""
+        self.asked.append(kind)
+        assert (tp is None) == (kind in ("start", "group", "take up"))
+        return self.answers.get(kind)
 
     def _leave(self, message: str) -> None:
         raise Left(message)
@@ -140,12 +150,12 @@ async def test_a_worker_that_hangs_ends_and_says_where(hang: Hang, words: str) -
     assert await kennel.pass_time(2 * SECONDS) is None
     hang(worker)
     assert await kennel.pass_time(SECONDS) is None
-    assert kennel.asked == 0
+    assert kennel.asked == []
     ended = await kennel.pass_time(SECONDS)
     assert ended is not None
     assert ended.startswith(words)
     assert ended.endswith(" s, and the brokers answer; starting again")
-    assert kennel.asked == 2
+    assert len(kennel.asked) == 2
     assert kennel.now <= 1_000 + 2 * SECONDS + 1.25 * SECONDS + 2
 
 
@@ -188,7 +198,7 @@ async def test_who_waits_for_a_good_reason_may_do_so_for_ever(reason: Hang) -> N
     kennel = Kennel(worker)
     reason(worker)
     assert await kennel.pass_time(20 * SECONDS) is None
-    assert kennel.asked == 0
+    assert kennel.asked == []
 
 
 async def test_work_that_goes_on_slowly_is_no_standstill() -> None:
@@ -205,20 +215,57 @@ async def test_work_that_goes_on_slowly_is_no_standstill() -> None:
     for remaining in (3, 2, 1):
         worker.consumer.remaining = remaining
         assert await kennel.pass_time(SECONDS - 2) is None
-    assert kennel.asked == 0
+    assert kennel.asked == []
 
 
-async def test_while_the_brokers_are_away_nobody_leaves() -> None:
+async def test_while_the_brokers_are_away_nobody_leaves(caplog: pytest.LogCaptureFixture) -> None:
     """Nor at once when they are back: a second look follows."""
     worker = Worker()
     kennel = Kennel(worker)
     _a_dead_agent(worker)
-    kennel.brokers_are_there = False
-    assert await kennel.pass_time(10 * SECONDS) is None
-    assert kennel.asked > 5
-    kennel.brokers_are_there = True
+    kennel.answers["settle"] = Answer("Kafka cannot be reached")
+    with caplog.at_level(logging.WARNING, "streams.engine"):
+        assert await kennel.pass_time(10 * SECONDS) is None
+    assert len(kennel.asked) == 9
+    assert caplog.messages[0] == (
+        "the work on shop.clicks partition 0 at offset 11, of which nothing is under way has stood "
+        "still for 100 s: Kafka cannot be reached; this worker waits"
+    )
+    kennel.answers.clear()
     assert await kennel.pass_time(0.24 * SECONDS) is None
     assert await kennel.pass_time(2 * SECONDS) is not None
+
+
+async def test_who_waits_for_brokers_does_not_excuse_what_waits_for_others() -> None:
+    """A coordinator that is lost holds up commits; a dead agent does not come back with it."""
+    worker = Worker()
+    kennel = Kennel(worker)
+    kennel.answers["commit"] = Answer("the coordinator is lost")
+    _commit_without_answer(worker)
+    assert await kennel.pass_time(5 * SECONDS) is None
+    assert set(kennel.asked) == {"commit"}
+    worker.consumer.hand_out(13, 14)
+    ended = await kennel.pass_time(2 * SECONDS)
+    assert ended is not None
+    assert ended.startswith("the work on shop.clicks partition 0 at offset 13")
+
+
+async def test_who_is_refused_says_so_and_ends_after_a_grace(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A fresh process reads a password in a file again; this one would try the old one for ever."""
+    worker = Worker()
+    kennel = Kennel(worker)
+    refusal = "Kafka does not let this user into the group g: allow it READ on this group"
+    kennel.answers["group"] = Answer(refusal, is_final=True)
+    _out_of_the_group(worker)
+    with caplog.at_level(logging.WARNING, "streams.engine"):
+        ended = await kennel.pass_time(2 * SECONDS)
+    head = "its way into the consumer group has stood still for"
+    assert caplog.messages == [
+        f"{head} 100 s: {refusal}; if it does not go on, this worker starts again"
+    ]
+    assert ended == f"{head} 125 s: {refusal}; starting again"
 
 
 async def test_who_goes_on_after_the_warning_stays() -> None:
@@ -227,10 +274,10 @@ async def test_who_goes_on_after_the_warning_stays() -> None:
     kennel = Kennel(worker)
     chunk = worker.consumer.hand_out(10, 12)
     assert await kennel.pass_time(1.1 * SECONDS) is None
-    assert kennel.asked == 1
+    assert kennel.asked == ["settle"]
     chunk.settled_below = 11
     assert await kennel.pass_time(SECONDS - 1) is None
-    assert kennel.asked == 1
+    assert kennel.asked == ["settle"]
 
 
 def test_a_pause_of_the_whole_process_is_followed_by_a_second_look() -> None:

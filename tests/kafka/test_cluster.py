@@ -66,8 +66,13 @@ def cluster() -> Iterator[Cluster]:
 async def test_a_broker_that_dies_under_load_takes_nothing_with_it(
     cluster: Cluster, prefix: str, tmp_path: Path
 ) -> None:
-    """The one that leads the first partition is killed while events pass; each arrives once."""
-    async with Pipeline(cluster, prefix, tmp_path) as pipeline:
+    """The one that leads the first partition is killed while events pass; each arrives once.
+
+    Then what is left is too few copies for receipts and commits, for longer than the watchdog has
+    patience: it says who refuses, and ends nobody.
+    """
+    env = {"STREAMS_WATCHDOG_STALL_SECONDS": "5"}
+    async with Pipeline(cluster, prefix, tmp_path, env=env) as pipeline:
         events = pipeline.topics.events("miso")
         described = await pipeline.admin.describe_topics([events])
         partitions = described[0]["partitions"]
@@ -90,3 +95,24 @@ async def test_a_broker_that_dies_under_load_takes_nothing_with_it(
         assert [worker.code for worker in workers] == [None, None]
         report = await pipeline.settled(600)
         assert report.vendors[0].accepted == 600
+
+        below = ("__consumer_offsets", pipeline.topics.receipts("miso"))
+        await needs_copies(pipeline, 3, *below)
+        await pipeline.send(click("v1", event_id="e600"))
+        enrich, miso = workers
+        refuses = f"the coordinator of the group {prefix}streams-enrich refuses what is written ("
+        await pipeline.until(lambda: enrich.output().count(refuses) >= 2)
+        assert "NotEnoughReplicasError" in miso.output()
+        assert [worker.code for worker in workers] == [None, None]
+        await needs_copies(pipeline, 2, *below)
+        await pipeline.settled(601)
+        assert pipeline.stored().count("e600") == 1
+        assert [worker.code for worker in workers] == [None, None]
+
+
+async def needs_copies(pipeline: Pipeline, copies: int, *topics: str) -> None:
+    """Let these topics take writes only with so many copies in sync."""
+    wanted = {"min.insync.replicas": str(copies)}
+    await pipeline.admin.alter_configs(
+        [ConfigResource(ConfigResourceType.TOPIC, topic, wanted) for topic in topics]
+    )

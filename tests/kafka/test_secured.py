@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import trustme
@@ -12,10 +14,12 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+from faust.types import TP
 
 from streams.core.errors import SetupError
 from streams.embedded import EmbeddedKafka
 from streams.embedded.ports import free_port
+from streams.engine.inquiry import Inquiry
 from streams.operations.topics import create_topics
 from streams.settings import load_settings
 from tests.kafka.pipeline import Pipeline, click
@@ -113,3 +117,27 @@ async def test_an_authority_that_nobody_named_is_named(secured: Secured, tmp_pat
         f"Kafka at {secured.bootstrap_servers} (STREAMS_KAFKA_BOOTSTRAP_SERVERS) cannot be "
         "reached by TLS ("
     )
+
+
+async def test_a_worker_whose_password_is_refused_is_told_from_one_that_waits_for_brokers(
+    secured: Secured,
+) -> None:
+    """A fresh process may read a new one; brokers that are away end nobody."""
+    settings = {"STREAMS_KAFKA_SASL_PASSWORD": "wrong one", "STREAMS_MISO_API_KEY": "k"}
+    away = {"STREAMS_KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}"}
+    answers = []
+    for env in (settings, {**settings, **away}):
+        options = load_settings(secured.env(**env)).kafka.client_options()
+        app: Any = SimpleNamespace(
+            _consumer=None,
+            options=SimpleNamespace(client_options=options, group="g", topics=["shop.clicks"]),
+        )
+        answer = await Inquiry(app).about("fetch", TP("shop.clicks", 0))
+        assert answer is not None
+        answers.append(answer)
+    refused, silent = answers
+    assert refused.is_final
+    assert " refuses the credentials (" in refused.words
+    assert "STREAMS_KAFKA_SASL_PASSWORD" in refused.words
+    assert not silent.is_final
+    assert " cannot be reached (" in silent.words

@@ -1,0 +1,156 @@
+"""Asks whoever matters for what stands still: brokers may be the reason, and then nobody is stuck.
+
+For fetching that is the partition's leader, for writing the leaders of what is written, for
+commits and membership the group's coordinator. They are asked by connections of their own, since
+the worker's may be what hangs; and its own clients are looked at, since a broker that answers one
+question may owe the answer to another.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from time import monotonic
+from typing import Any, NamedTuple
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import (
+    BrokerResponseError,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+    for_code,
+)
+from aiokafka.structs import TopicPartition
+from faust.types import TP
+
+from streams.engine.connection import collected_errors, is_refused, why_not
+from streams.engine.coordinator import refusal_words
+from streams.engine.pending import Unanswered, connections_of, refusals
+from streams.engine.tail import reader
+
+ANSWER_SECONDS = 10.0
+
+CONNECTIONS: Mapping[str, Collection[str]] = {
+    "start": ("fetch", "produce"),
+    "group": ("group",),
+    "take up": ("fetch", "group"),
+    "fetch": ("fetch",),
+    "hand out": (),
+    "settle": ("produce",),
+    "commit": ("group",),
+}
+"""On which of a worker's connections each kind of work waits for answers."""
+REFUSED = {"settle": "produce", "commit": "commit", "group": "commit", "take up": "commit"}
+"""Whose refusals may be the reason."""
+
+
+class Answer(NamedTuple):
+    """A reason for which something stands still, and which a healthy worker may have, too."""
+
+    words: str
+    """A sentence, with what to do where there is something."""
+    is_final: bool = False
+    """It does not go away by itself: a worker that is refused ends after a grace."""
+
+
+class Inquiry:
+    """What the brokers are to one worker."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._unanswered = Unanswered()
+
+    def look(self) -> None:
+        """Look at what the worker's clients wait for; once a second."""
+        self._unanswered.look(connections_of(self._app), monotonic())
+
+    async def about(self, kind: str, tp: TP | None) -> Answer | None:
+        """Return why this kind of work may stand still; None: the brokers are no reason."""
+        return self._refused_membership(kind) or self._waits(kind) or await self._ask(kind, tp)
+
+    def _refused_membership(self, kind: str) -> Answer | None:
+        consumer = self._app._consumer
+        if kind != "group" or consumer is None:
+            return None
+        words = consumer._thread.group_refusal()
+        return None if words is None else Answer(words, is_final=True)
+
+    def _waits(self, kind: str) -> Answer | None:
+        now = monotonic()
+        refused = refusals.recent(REFUSED.get(kind, ""), now)
+        if refused is not None:
+            return Answer(
+                f"{refused.what} refuses what is written ({refused.error}), and it is tried again: "
+                "look at the brokers, whether all copies are in sync (min.insync.replicas) for one"
+            )
+        seconds = self._unanswered.recent(CONNECTIONS[kind], now)
+        if seconds is not None:
+            return Answer(f"a broker has not answered a request for {seconds:.0f} s")
+        return None
+
+    async def _ask(self, kind: str, tp: TP | None) -> Answer | None:
+        options = self._app.options
+        servers = ",".join(options.client_options["bootstrap_servers"])
+        with collected_errors(logged=True) as reasons:
+            try:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    if kind in ("group", "commit", "take up"):
+                        await coordinator_answers(options.client_options, options.group)
+                    if kind in ("group", "commit"):
+                        return None
+                    return await leaders_answer(
+                        options.client_options, _topics(options.topics, kind, tp), tp
+                    )
+            except (GroupAuthorizationFailedError, TopicAuthorizationFailedError) as error:
+                words = refusal_words(error, options.group)
+                return Answer(words or f"Kafka does not let this user in: {error}", is_final=True)
+            except (KafkaError, OSError, TimeoutError) as error:
+                found = [*reasons, error]
+                if isinstance(error, BrokerResponseError) and not is_refused(found):
+                    return Answer(f"the brokers answer that they cannot ({type(error).__name__})")
+                return Answer(why_not(servers, found).rstrip("."), is_final=is_refused(found))
+
+
+def _topics(topics: Collection[str], kind: str, tp: TP | None) -> list[str]:
+    """Return the topics whose leaders matter; those of partition ``tp`` where one is meant."""
+    # What comes of a record is written to the same partition of any of the stage's topics.
+    return list(topics) if tp is None or kind == "settle" else [tp.topic]
+
+
+async def coordinator_answers(client_options: Mapping[str, Any], group: str) -> None:
+    """Return once the group's coordinator has answered; raises KafkaError or OSError."""
+    admin = AIOKafkaAdminClient(**client_options, client_id="streams-watchdog")
+    try:
+        await admin.start()
+        for response in await admin.describe_consumer_groups([group]):
+            for code, *_ in response.groups:
+                if code:
+                    raise for_code(code)(group)
+    finally:
+        await admin.close()
+
+
+async def leaders_answer(
+    client_options: Mapping[str, Any], topics: Collection[str], tp: TP | None = None
+) -> Answer | None:
+    """Return None once the leader of each partition of these topics has answered.
+
+    ``tp`` narrows it to the partitions of its number. Raises KafkaError or OSError.
+    """
+    admin = AIOKafkaAdminClient(**client_options, client_id="streams-watchdog")
+    try:
+        await admin.start()
+        described = await admin.describe_topics(list(topics))
+    finally:
+        await admin.close()
+    partitions = [
+        (topic["topic"], found["partition"], found["leader"])
+        for topic in described
+        for found in topic["partitions"]
+        if tp is None or found["partition"] == tp.partition
+    ]
+    for topic, partition, leader in partitions:
+        if leader < 0:
+            return Answer(f"{topic} partition {partition} has no leader: look at the brokers")
+    async with reader(client_options) as consumer:
+        await consumer.end_offsets([TopicPartition(name, number) for name, number, _ in partitions])
+    return None
