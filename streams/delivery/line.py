@@ -133,6 +133,8 @@ class Line:
             while await self._may_ask(lane) and not is_left():
                 # Between two requests, and while waiting for a turn, anything may have changed.
                 may_differ = sent or self._turnstile is not None
+                if may_differ and not self._guard.is_current(parcel.partition):
+                    break
                 if may_differ and (stopped := self._guard.stopped(items)):
                     break
                 sent += 1

@@ -186,6 +186,27 @@ def test_nothing_is_sent_by_rows_that_are_too_old() -> None:
     assert world.desk.accepted_ids == ["a"]
 
 
+def test_a_request_whose_turn_comes_when_the_guard_knows_too_little_waits_for_it() -> None:
+    """The guard was current when it began to wait for its turn: one a second goes."""
+
+    async def main() -> World:
+        world = World(lambda *_: ACCEPTED, per_second=1.0)
+        world.add("a", key="anna")
+        world.add("b", key="bert", partition=1)
+        await until(lambda: len(world.fake.requests) == 1)
+        world.guard.current = False
+        await asyncio.sleep(30.0)
+        assert len(world.fake.requests) == 1
+        world.guard.stops["b"] = NO_CONSENT
+        world.guard.current = True
+        await until(lambda: len(world.outcomes()) == 2)
+        return world
+
+    world = run(main())
+    assert [request.ids for request in world.fake.requests] == [("a",)]
+    assert world.desk.skipped_ids == ["b"]
+
+
 def test_a_live_event_finds_a_slot_however_many_redeliveries_are_under_way() -> None:
     """Half of the slots stay free of them."""
 
