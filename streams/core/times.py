@@ -10,6 +10,8 @@ from functools import lru_cache
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 YEAR_2000_MS = 946_684_800_000
 """2000-01-01T00:00:00Z: nothing of a shop's traffic is older."""
+YEAR_2101_MS = 4_133_980_800_000
+"""2101-01-01T00:00:00Z: an integer that is not before it counts another unit than milliseconds."""
 MAX_MS = 253_402_300_799_999
 """9999-12-31T23:59:59.999Z: the last moment that RFC 3339 can write."""
 CLOCK_TOLERANCE_MS = 5 * 60 * 1000
@@ -20,6 +22,9 @@ _SECOND = r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d"
 _RFC_3339_SECOND = re.compile(_SECOND, re.ASCII)
 _RFC_3339 = re.compile(_SECOND + r"(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _USUAL_CHARS = len("2026-11-20T09:15:27.042Z")
+_FRACTIONS = {f".{ms:03d}Z": ms for ms in range(1000)}
+_MAX_CHARS = 100
+"""No time is longer; what is longer is not looked at."""
 
 
 # A stream's events share their seconds, so the two conversions are remembered by second.
@@ -60,15 +65,15 @@ def to_ms(value: str | int) -> int:
 
     Fractions are cut to the millisecond. Raises ValueError where the text is none.
     """
-    if type(value) is int:
-        return value
     if type(value) is not str:
+        if type(value) is int:
+            return value
         raise ValueError(_NO_TIME)
-    if len(value) == _USUAL_CHARS and value[19] == "." and value[23] == "Z" and value.isascii():
-        milliseconds = value[20:23]
-        if milliseconds.isdigit():
-            return _second_ms(value[:19]) + int(milliseconds)
-    if _RFC_3339.fullmatch(value) is None:
+    if len(value) == _USUAL_CHARS:
+        milliseconds = _FRACTIONS.get(value[19:])
+        if milliseconds is not None:
+            return _second_ms(value[:19]) + milliseconds
+    if len(value) > _MAX_CHARS or _RFC_3339.fullmatch(value) is None:
         raise ValueError(_NO_TIME)
     return _from_rfc_3339(value)
 
