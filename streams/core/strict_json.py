@@ -1,32 +1,139 @@
-"""JSON as RFC 8259 has it, with the bounds of this project: 64-bit integers, 128 levels."""
+"""JSON as RFC 8259 has it, with the bounds of this project: 64-bit integers, 128 levels.
 
-from typing import Any
+Every cost is bounded by the size of the text: numbers are looked at before they are converted.
+"""
+
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, NamedTuple
 
 import msgspec
 
 MAX_LEVELS = 128
 MIN_INTEGER = -(2**63)
 MAX_INTEGER = 2**64 - 1
-
-_decode = msgspec.json.Decoder().decode
+MAX_NUMBER_CHARS = 1_000
+"""A longer number with a fraction or an exponent is not looked at for an integer in it."""
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class StrictJsonError(ValueError):
     """The bytes are no strict JSON; the message says why."""
 
 
+class Decoded(NamedTuple):
+    """A JSON value, and whether halves of surrogate pairs in it became U+FFFD."""
+
+    value: Any
+    repaired: bool = False
+
+
+def _number(literal: str) -> int | float:
+    """Return what a number with a fraction or an exponent says: an integer where it is one."""
+    number = float(literal)
+    if number.is_integer() and len(literal) <= MAX_NUMBER_CHARS:
+        if len(literal) <= _EXACT_CHARS and -_EXACT <= number <= _EXACT:
+            return int(number)
+        if MIN_INTEGER <= number <= 2.0**64:
+            exact = Decimal(literal)
+            integer = int(exact)
+            if integer == exact and integer <= MAX_INTEGER:
+                return integer
+    if number in _INFINITE:
+        raise StrictJsonError("Number out of range")
+    return number
+
+
+_INFINITE = (float("inf"), float("-inf"))
+_EXACT = 2.0**53
+"""Up to here a double says which integer was written, if that has few digits."""
+_EXACT_CHARS = 15
+_decode = msgspec.json.Decoder(float_hook=_number).decode
+_decode_roughly = msgspec.json.Decoder().decode
+_LARGE_BYTES = 16 * 1024
+"""From here on numbers go through Python one by one only where it matters for one of them."""
+_NEEDS_EXACT = re.compile(rb"[0-9]{16}\.|[0-9][eE]")
+_PIECE = re.compile(
+    rb"((?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F][0-9a-fA-F]{2})"
+    rb"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\\Z)*+)"
+    rb"(?:\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\Z)"
+)
+"""All up to half a surrogate pair or the end. It matches wherever it is tried: linear."""
+_LONG_INTEGER = re.compile(rb"[0-9]{19}")
+
+
 def decode_strict(value: bytes) -> Any:
-    """Return the decoded JSON value; raises StrictJsonError, and nothing else, where it is none."""
+    """Return the decoded JSON value; raises StrictJsonError, and nothing else, where it is none.
+
+    Integers may be written as ``1.0`` or ``2e0``; half a surrogate pair becomes U+FFFD.
+    """
+    return decode_repaired(value).value
+
+
+def decode_repaired(value: bytes) -> Decoded:
+    """Return what ``decode_strict`` does, and whether half a surrogate pair was in it."""
+    decode: Callable[[bytes], Any] = _decode
+    check: Callable[[Any], None] = check_bounds
+    # Value by value takes longer with a large one than to look at the bytes first.
+    if len(value) > _LARGE_BYTES and _LONG_INTEGER.search(value) is None:
+        check = _check_depth if _brackets(value) > MAX_LEVELS else _check_nothing
+        has_fractions = b"." in value or b"e" in value or b"E" in value
+        if not has_fractions or _NEEDS_EXACT.search(value) is None:
+            decode = _decode_roughly
+    repaired = False
     try:
-        document = _decode(value)
+        document = _decode_any(value, decode)
+    except StrictJsonError:
+        mended = mend_half_pairs(value) if b"\\u" in value else value
+        if mended == value:
+            raise
+        document, repaired = _decode_any(mended, decode), True
+    check(document)
+    return Decoded(document, repaired)
+
+
+def _decode_any(value: bytes, decode: Callable[[bytes], Any]) -> Any:
+    try:
+        return decode(value)
     except UnicodeDecodeError:
         raise StrictJsonError("not valid UTF-8") from None
     except RecursionError:
-        raise StrictJsonError(f"nested deeper than {MAX_LEVELS} levels") from None
+        raise _too_deep() from None
     except msgspec.DecodeError as problem:
+        if value.startswith(BYTE_ORDER_MARK):
+            raise StrictJsonError("not valid JSON: a byte order mark stands before it") from None
         raise StrictJsonError(f"not valid JSON: {_without_prefix(str(problem))}") from None
-    check_bounds(document)
-    return document
+
+
+def mend_half_pairs(value: bytes) -> bytes:
+    """Return JSON of the same length with the escape of U+FFFD for each half surrogate pair."""
+    # After what stands before the end, the end itself matches once more.
+    return b"\\ufffd".join(_PIECE.findall(value)[:-1])
+
+
+def _too_deep() -> StrictJsonError:
+    return StrictJsonError(f"nested deeper than {MAX_LEVELS} levels")
+
+
+def _brackets(value: bytes) -> int:
+    return value.count(b"[") + value.count(b"{")
+
+
+def _check_nothing(_: Any) -> None:
+    """There is nothing that could be beyond the bounds."""
+
+
+def _check_depth(document: Any) -> None:
+    level = [document]
+    for depth in range(1, MAX_LEVELS + 1):
+        below: list[Any] = []
+        for value in level:
+            below += value.values() if type(value) is dict else value
+        nested = [value for value in below if type(value) is dict or type(value) is list]
+        if nested and depth == MAX_LEVELS:
+            raise _too_deep()
+        level = [value for value in nested if value]
 
 
 def check_bounds(document: Any) -> None:
@@ -53,11 +160,8 @@ def check_bounds(document: Any) -> None:
                 raise StrictJsonError("a number that is not finite")
         depth += nested
         if depth > MAX_LEVELS:
-            raise StrictJsonError(f"nested deeper than {MAX_LEVELS} levels")
+            raise _too_deep()
         level = below
-
-
-_INFINITE = (float("inf"), float("-inf"))
 
 
 def _without_prefix(message: str) -> str:
