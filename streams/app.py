@@ -19,7 +19,6 @@ from streams.agents.sink import SinkStage
 from streams.core.dead_letter import shorten_letter
 from streams.core.enrich import Enricher
 from streams.core.errors import SetupError
-from streams.core.fields import FieldMap
 from streams.core.topics import Topics
 from streams.delivery.courier import Courier
 from streams.delivery.http import HttpClient
@@ -33,7 +32,7 @@ from streams.engine.worker import run_worker
 from streams.operations.control import stop_run
 from streams.operations.replay.late_identity import late_identity_ms, send_late
 from streams.operations.topics import max_message_bytes, required_topics
-from streams.settings import ENRICH, Settings, SourceSettings
+from streams.settings import ENRICH, Settings
 from streams.vendors import VENDORS, plan_for
 from streams.vendors.base import VendorSettings
 from streams.web.build import open_site
@@ -104,8 +103,8 @@ def _build_enrich(
         settings.topics,
         Enricher(plans, settings.consent.mode),
         vendors,
-        click_fields=_field_map(settings.source_clicks, "source.clicks.fields"),
-        cart_fields=_field_map(settings.source_add_to_carts, "source.add-to-carts.fields"),
+        parsers=settings.event_parsers(),
+        fields=settings.field_maps(),
         wall_ms=wall_clock.now_ms,
         duplicate_ms=round(settings.enrich.duplicate_minutes * 60_000),
     )
@@ -232,9 +231,3 @@ def _reporter(
     )
     open_site(app, settings, reporter, wall_ms=wall_clock.now_ms, clock=time.monotonic)
     return reporter
-
-
-def _field_map(source: SourceSettings, name: str) -> FieldMap | None:
-    if not source.fields and source.timestamp_format is None:
-        return None
-    return FieldMap(source.fields, source.timestamp_format, name=name)

@@ -372,14 +372,61 @@ def test_field_maps_come_from_the_file_or_as_json() -> None:
     )
     settings = load_settings({})
     assert settings.source_clicks.fields == {"sku": "item.sku", "page": {"url": "location"}}
-    assert settings.source_clicks.timestamp_format == "s"
+    assert settings.source_clicks.timestamp_format == ("s",)
     assert settings.source_add_to_carts.fields == {"timestamp": "at"}
-    assert settings.source_add_to_carts.timestamp_format == "ms"
+    assert settings.source_add_to_carts.timestamp_format == ("ms",)
     read = settings.source_clicks.field_map()
     assert read is not None
-    assert read.apply({"item": {"sku": "S-1"}, "timestamp": 1})["timestamp"] == 1000
+    assert read.read_time(1_795_168_800) == (1_795_168_800_000, False)
     replaced = load_settings({"STREAMS_SOURCE_CLICKS_FIELDS": '{"product_id": "p.id"}'})
     assert replaced.source_clicks.fields == {"product_id": "p.id"}
+
+
+def test_formats_of_times_may_be_a_list_with_a_zone() -> None:
+    """In the file as in the environment, beside or among the fields."""
+    Path("streams.toml").write_text(
+        '[source.clicks]\ntimestamp_format = ["us", "%Y-%m-%d %H:%M"]\ntimezone = "Europe/Berlin"\n'
+        '[source.add-to-carts.fields]\ntimestamp_format = "%d.%m.%Y %Z"\ntimezone = "Asia/Tokyo"\n'
+    )
+    settings = load_settings({})
+    assert settings.source_clicks.timestamp_format == ("us", "%Y-%m-%d %H:%M")
+    read = settings.source_clicks.field_map()
+    assert read is not None
+    assert read.read_time("2026-11-20 10:00") == (1_795_165_200_000, False)
+    assert settings.source_add_to_carts.timezone == "Asia/Tokyo"
+    replaced = load_settings({"STREAMS_SOURCE_CLICKS_TIMESTAMP_FORMAT": '["ns", "%Y %m"]'})
+    assert replaced.source_clicks.timestamp_format == ("ns", "%Y %m")
+
+
+def test_times_that_cannot_be_read_are_named() -> None:
+    """A zone that is none, one that nothing needs, and a name of a zone without one."""
+    told = problems(
+        STREAMS_SOURCE_CLICKS_TIMESTAMP_FORMAT="%Y-%m-%d %H:%M:%S %Z",
+        STREAMS_SOURCE_ADD_TO_CARTS_TIMESTAMP_FORMAT="%Y",
+        STREAMS_SOURCE_ADD_TO_CARTS_TIMEZONE="Europe/Berlim",
+    )
+    assert told == [
+        (
+            "STREAMS_SOURCE_CLICKS_TIMESTAMP_FORMAT: '%Y-%m-%d %H:%M:%S %Z': %Z needs a timezone, "
+            "which says what the names mean."
+        ),
+        (
+            'STREAMS_SOURCE_ADD_TO_CARTS_TIMEZONE: "Europe/Berlim" is no IANA name such as '
+            "Europe/Berlin."
+        ),
+    ]
+    assert problems(STREAMS_SOURCE_CLICKS_TIMEZONE="Europe/Berlin") == [
+        "STREAMS_SOURCE_CLICKS_TIMEZONE: is for patterns without a zone, and there is none."
+    ]
+
+
+def test_a_byte_order_mark_is_taken_off() -> None:
+    """Windows' editors write one at the beginning of settings and of secrets."""
+    Path("streams.toml").write_bytes(b"\xef\xbb\xbf[web]\nport = 7000\n")
+    Path("key").write_bytes(b"\xef\xbb\xbfk-secret\r\n")
+    settings = load_settings({"STREAMS_MISO_API_KEY_FILE": "key"})
+    assert settings.web.port == 7000
+    assert settings.secrets() == ("k-secret",)
 
 
 def test_a_field_map_that_cannot_be_read_is_named() -> None:

@@ -31,6 +31,7 @@ from streams.core.outcome import DeadLetterReason
 from streams.core.rows import User
 from streams.core.times import arrived_ms, utc_text
 from streams.core.topics import Topics
+from streams.core.values import SUSPICIOUS_IDS
 from streams.delivery.receipts import SkipReceipts
 from streams.engine.app import Stage, StageApp
 from streams.engine.chunks import ChunkMessage, Records
@@ -74,12 +75,15 @@ class EnrichStage(Stage):
         enricher: Enricher,
         vendors: Sequence[str],
         *,
-        click_fields: FieldMap | None,
-        cart_fields: FieldMap | None,
+        parsers: Mapping[str, EventParser],
+        fields: Mapping[str, FieldMap | None],
         wall_ms: Callable[[], int],
         duplicate_ms: int = 0,
     ) -> None:
-        """Take the seams; ``duplicate_ms``: how long what was passed on is remembered; 0: not."""
+        """Take the seams; parsers and field maps are by raw topic.
+
+        ``duplicate_ms``: how long what was passed on is remembered; 0: not.
+        """
         self.tally = Tally()
         self.joins = Joins()
         self._topics = topics
@@ -87,12 +91,8 @@ class EnrichStage(Stage):
         self._vendors = tuple(vendors)
         self._wall_ms = wall_ms
         self._arrivals = ForwardTime(wall_ms)
-        fields = {topics.clicks: click_fields, topics.add_to_carts: cart_fields}
         self._refusals = Refusals(topics, fields, self.tally)
-        self._parsers = {
-            topics.clicks: EventParser("click", "shop.clicks", click_fields),
-            topics.add_to_carts: EventParser("add_to_cart", "shop.add-to-carts", cart_fields),
-        }
+        self._parsers = parsers
         self._events = {vendor: topics.events(vendor) for vendor in vendors}
         self._receipts = {vendor: topics.receipts(vendor) for vendor in vendors}
         self._ranges: dict[TP, OnRanges] = {}
@@ -294,8 +294,11 @@ class EnrichStage(Stage):
                 assert key is not None  # or it would not be an event
                 event_id = event.event_id
                 forgotten_ms = forgotten.get(key) if forgotten else None
-                if recent is not None and not (
-                    event_id.startswith(derived) and event_id == f"{derived}{offset}"
+                if (
+                    recent is not None
+                    and not (event_id.startswith(derived) and event_id == f"{derived}{offset}")
+                    # What programs write where they have no id tells no event from another.
+                    and event_id not in SUSPICIOUS_IDS
                 ):
                     who = identity(key, event_id)
                     passed_to = recent.vendors_of(who, offset, kafka_ms, forgotten_ms)

@@ -4,28 +4,42 @@ One typed decode reads a record that is in shape. Any other is decoded without t
 field by field with the very same field types, so there is one definition of each field's shape.
 """
 
-import ipaddress
-import re
-from collections.abc import Mapping
+import socket
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta
 
 from streams.core.errors import InvalidEvent
-from streams.core.fields import FieldMap
+from streams.core.fields import Failed, FieldMap
 from streams.core.outcome import DeadLetterReason
-from streams.core.strict_json import StrictJsonError, decode_strict
+from streams.core.strict_json import StrictJsonError, decode_repaired
+from streams.core.time_formats import epoch_ms
 from streams.core.times import CLOCK_TOLERANCE_MS, MAX_MS, YEAR_2000_MS, to_ms
+from streams.core.values import (
+    MAX_ID_CHARS,
+    NIL_UUID,
+    SUSPICIOUS_IDS,
+    id_text,
+    integral,
+    is_absent,
+)
 
 MAX_EVENT_BYTES = 256 * 1024
 
-Id = Annotated[str, Meta(min_length=1, max_length=512)]
+Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARS)]
 EventId = Annotated[str, Meta(min_length=1, max_length=128)]
 Text = Annotated[str, Meta(min_length=1, max_length=4096)]
 Uuid = Annotated[
     str,
-    Meta(pattern=r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\Z"),
+    Meta(
+        pattern=(
+            rf"^(?!{NIL_UUID}\Z)"
+            r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\Z"
+        )
+    ),
 ]
 Price = Annotated[float, Meta(ge=0, le=1e13)]
 """Above the limit a double can no longer hold the cents."""
@@ -93,7 +107,11 @@ class Event(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     timestamp_ms: Annotated[int, Meta(ge=0, le=0)] = 0
     """When it happened, ms since the epoch, a browser's wrong clock put right."""
     notes: Annotated[tuple[str, ...], Meta(max_length=0)] = ()
-    """What was put right, to be counted: ``left_out:<field>``, ``clock_ahead``."""
+    """What was put right or is odd, to be counted.
+
+    ``left_out:<field>``, ``lone_surrogate``, ``suspicious_id``, ``items_left``, ``dst``,
+    ``clock_ahead``.
+    """
 
 
 class Click(Event, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -113,6 +131,7 @@ class AddToCart(Event, frozen=True, gc=False, forbid_unknown_fields=True):
 EVENT_TYPES: Mapping[str, type[Event]] = {kind.event_type: kind for kind in (Click, AddToCart)}
 _BY_PARSER = {"timestamp_ms", "notes"}
 _REQUIRED = ("anonymous_id", "timestamp", "product_id")
+_MISSING = "it is required and missing"
 _MUST_BE_IN_SHAPE = frozenset({*_REQUIRED, "event_id", "quantity", "consent"})
 _PARTS: Mapping[str, type[msgspec.Struct]] = {
     "page": Page,
@@ -120,12 +139,32 @@ _PARTS: Mapping[str, type[msgspec.Struct]] = {
     "content": Content,
 }
 _LEFT_OUT_BY_PART = ("page", "campaign")
-_ABSENT = (None, "")
 _FIELD_TYPES: Mapping[type[msgspec.Struct], Mapping[str, Any]] = {
     kind: {f.name: f.type for f in msgspec.structs.fields(kind) if f.name not in _BY_PARSER}
     for kind in (Click, AddToCart, Page, Campaign, Content)
 }
+_UUIDS = frozenset({"miso_id", "eightselect_user_id"})
+_INTEGERS = frozenset({"timestamp", "quantity"})
 _set = msgspec.structs.force_setattr
+
+
+class _Reading(msgspec.Struct):
+    """What a close look at a record finds beside the event itself."""
+
+    known: dict[str, Any]
+    """The fields that are present, as they are to be converted."""
+    notes: list[str]
+    moment_ms: int | None = None
+    """Where the source has time formats of its own."""
+
+
+class Inspection(msgspec.Struct, frozen=True):
+    """What a person should know of a record beyond the event that it becomes."""
+
+    fields: tuple[str, ...]
+    """The fields that it has, under our names; parts dotted."""
+    remarks: tuple[str, ...]
+    """What is odd about them, one clause each."""
 
 
 class EventParser:
@@ -136,13 +175,19 @@ class EventParser:
         kind: Literal["click", "add_to_cart"],
         topic_without_prefix: str,
         fields: FieldMap | None = None,
+        *,
+        vendors: Collection[str] | None = None,
     ) -> None:
+        """Take the vendors for which an event may state consent; None: of any name."""
         self._type = EVENT_TYPES[kind]
         self._decode = msgspec.json.Decoder(self._type).decode
         self.topic = topic_without_prefix
         self._fields = fields
+        self._has_formats = fields is not None and fields.has_time_formats
+        self._vendors = None if vendors is None else frozenset(vendors)
 
-    def parse(
+    # One path, though a long one: whatever is called in it costs every event.
+    def parse(  # noqa: C901
         self, key: bytes | None, value: bytes | None, partition: int, offset: int, kafka_ms: int
     ) -> Event:
         """Return the event that the record holds; ``kafka_ms`` is the record's own Kafka time.
@@ -156,61 +201,119 @@ class EventParser:
                 DeadLetterReason.TOO_LARGE,
                 f"the record has {len(value)} bytes, more than the {MAX_EVENT_BYTES} of an event",
             )
-        if self._fields is None:
-            try:
+        notes: Sequence[str] = ()
+        moment: int | None = None
+        try:
+            if self._fields is not None:
+                event, notes, moment = self._parse_closely(value)
+            else:
                 event = self._decode(value)
-                notes: tuple[str, ...] = ()
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                event, notes = self._parse_closely(value)
-        else:
-            event, notes = self._parse_closely(value)
+                if _has_odd_text(event):
+                    event, notes, moment = self._parse_closely(value)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            event, notes, moment = self._parse_closely(value)
         if event.ip is not None and not _is_ip(event.ip):
             _set(event, "ip", None)
             notes = (*notes, "left_out:ip")
-        moment = _moment(event.timestamp)
-        if moment > kafka_ms + CLOCK_TOLERANCE_MS and kafka_ms >= YEAR_2000_MS:
-            moment = kafka_ms
-            notes = (*notes, "clock_ahead")
-        if moment > MAX_MS:
-            raise _invalid("timestamp", "it lies after the year 9999")
+        consent, vendors = event.consent, self._vendors
+        if consent is not None and vendors is not None and not vendors.issuperset(consent):
+            raise _unknown_vendor(consent, vendors)
+        if moment is None:
+            try:
+                moment = to_ms(event.timestamp)
+            except ValueError as problem:
+                raise _no_moment(event.timestamp, problem) from None
+        if not YEAR_2000_MS <= moment <= kafka_ms + CLOCK_TOLERANCE_MS:
+            if type(event.timestamp) is int and not self._has_formats:
+                _check_unit(event.timestamp)
+            if kafka_ms >= YEAR_2000_MS and moment >= YEAR_2000_MS:
+                moment = kafka_ms
+                notes = (*notes, "clock_ahead")
+            if not YEAR_2000_MS <= moment <= MAX_MS:
+                raise _out_of_range(moment)
         if key is None or key != event.anonymous_id.encode():
-            raise InvalidEvent(
-                DeadLetterReason.KEY_MISMATCH,
+            raise _key_mismatch(
                 "the record has no key, so it lies on no visitor's partition"
                 if key is None
-                else "the record's key is not its anonymous_id, so its user row cannot be joined",
-                "anonymous_id",
+                else "the record's key is not its anonymous_id, so its user row cannot be joined"
             )
         _set(event, "timestamp_ms", moment)
-        _set(event, "notes", notes)
+        if notes:
+            if "lone_surrogate" in notes and "\ufffd" in event.anonymous_id:
+                raise _key_mismatch(
+                    "half a surrogate pair stands in anonymous_id, which is the key of no record"
+                )
+            _set(event, "notes", tuple(notes))
         if not event.event_id:
             _set(event, "event_id", f"{self.topic}-{partition}-{offset}")
         return event
 
-    def _parse_closely(self, value: bytes) -> tuple[Event, tuple[str, ...]]:
+    def inspect(self, value: bytes | None) -> Inspection:
+        """Return what a person should know of a record; nothing of one that is no JSON object."""
         try:
-            record = decode_strict(value)
+            reading = self._read(value or b"")
+        except InvalidEvent:
+            return Inspection((), ())
+        fields, remarks = [], []
+        for name, given in reading.known.items():
+            parts = given.items() if name in _PARTS and type(given) is dict else ()
+            fields += [f"{name}.{part}" for part, _ in parts] or [name]
+            for part, item in [("", given), *parts]:
+                shown = f"{name}.{part}" if part else name
+                if type(item) is Failed:
+                    remarks.append(f"{shown}: {item.why}")
+                elif _is_id(shown) and type(item) is str and item in SUSPICIOUS_IDS:
+                    remarks.append(f'{shown} reads "{item}": who has it is many people at once')
+        return Inspection(tuple(fields), tuple(remarks))
+
+    def _parse_closely(self, value: bytes) -> tuple[Event, Sequence[str], int | None]:
+        reading = self._read(value)
+        if self._fields is not None and "timestamp" in reading.known:
+            self._read_time(self._fields, reading)
+        try:
+            event = msgspec.convert(reading.known, self._type)
+        except msgspec.ValidationError:
+            event = self._convert_by_field(reading)
+        if not SUSPICIOUS_IDS.isdisjoint(_ids_of(event)):
+            reading.notes.append("suspicious_id")
+        return event, reading.notes, reading.moment_ms
+
+    def _read(self, value: bytes) -> _Reading:
+        """Return the fields that a record has, under our names; raises InvalidEvent."""
+        try:
+            record, was_repaired = decode_repaired(value)
         except StrictJsonError as problem:
             raise InvalidEvent(DeadLetterReason.INVALID_JSON, str(problem)) from None
         if type(record) is not dict:
             raise InvalidEvent(
                 DeadLetterReason.INVALID_JSON, f"a JSON {_json_name(record)}, not an object"
             )
+        notes = ["lone_surrogate"] if was_repaired else []
         if self._fields is not None:
-            record = self._fields.apply(record)
-        known = _present(record, self._type)
-        try:
-            return msgspec.convert(known, self._type), ()
-        except msgspec.ValidationError:
-            return self._convert_by_field(known)
+            record, more = self._fields.apply(record)
+            notes += more
+        return _Reading(_present(record, self._type), notes)
 
-    def _convert_by_field(self, known: dict[str, Any]) -> tuple[Event, tuple[str, ...]]:
+    def _read_time(self, fields: FieldMap, reading: _Reading) -> None:
+        given = reading.known["timestamp"]
+        if type(given) is Failed:
+            raise _invalid("timestamp", given.why)
+        try:
+            found = fields.read_time(given)
+        except ValueError as problem:
+            raise _invalid("timestamp", str(problem)) from None
+        if found is not None:
+            reading.known["timestamp"] = reading.moment_ms = found.ms
+            if found.is_dst_change:
+                reading.notes.append("dst")
+
+    def _convert_by_field(self, reading: _Reading) -> Event:
         values: dict[str, Any] = {}
-        notes: list[str] = []
+        known, notes = reading.known, reading.notes
         for name, wanted in _FIELD_TYPES[self._type].items():
             if name not in known:
                 if name in _REQUIRED:
-                    raise _invalid(name, "it is required and missing")
+                    raise _invalid(name, _MISSING)
                 continue
             given = known[name]
             if name in _LEFT_OUT_BY_PART and type(given) is dict:
@@ -220,26 +323,118 @@ class EventParser:
                 values[name] = msgspec.convert(given, wanted)
             except msgspec.ValidationError as problem:
                 if name in _MUST_BE_IN_SHAPE:
-                    raise _invalid(name, str(problem)) from None
+                    raise _invalid(name, _why(given, problem)) from None
                 notes.append(f"left_out:{name}")
-        return self._type(**values), tuple(notes)
+        return self._type(**values)
+
+
+def _unknown_vendor(consent: Mapping[str, bool], vendors: Collection[str]) -> InvalidEvent:
+    unknown = next(name for name in consent if name not in vendors)
+    known = ", ".join(sorted(vendors))
+    return _invalid("consent", f'there is no vendor "{unknown[:64]}", only {known}')
 
 
 def _present(record: dict[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
-    """Return the known fields that are present: neither null nor empty."""
+    """Return the known fields that are present: neither null nor blank."""
     known: dict[str, Any] = {}
-    for name in _FIELD_TYPES[kind]:
+    for name, reads in _READS[kind]:
         value = record.get(name)
-        if value is None or value == "":
+        if value is None:
             continue
-        if type(value) is dict:
-            parts = _PARTS.get(name)
-            if parts is not None:
-                value = _present(value, parts)
-            else:
-                value = {key: item for key, item in value.items() if item not in _ABSENT}
+        if type(value) is str:
+            if not value or value.isspace() or (name in _UUIDS and value == NIL_UUID):
+                continue
+        elif reads is not None:
+            value = reads(value)
+            if value is None:
+                continue
         known[name] = value
     return known
+
+
+def _read_object(kind: type[msgspec.Struct]) -> Callable[[Any], Any]:
+    """Return what reads an object with parts; PHP's empty array stands for none."""
+
+    def read(value: Any) -> Any:
+        return _present(value, kind) if type(value) is dict else _no_empty_array(value)
+
+    return read
+
+
+def _read_consent(value: Any) -> Any:
+    if type(value) is dict:
+        return {vendor: says for vendor, says in value.items() if not is_absent(says)}
+    return _no_empty_array(value)
+
+
+def _no_empty_array(value: Any) -> Any:
+    return None if value == [] else value
+
+
+def _is_id(name: str) -> bool:
+    return name.endswith("_id") or name in {"sku", "content.id"}
+
+
+def _read_of(name: str, kind: type[msgspec.Struct]) -> Callable[[Any], Any] | None:
+    """Return what makes of a value that is no text what it stands for."""
+    if name in _PARTS:
+        return _read_object(_PARTS[name])
+    if name == "consent":
+        return _read_consent
+    if _is_id(name) or (kind is Content and name == "id"):
+        return id_text
+    return integral if name in _INTEGERS else None
+
+
+_READS = {
+    kind: tuple((name, _read_of(name, kind)) for name in types)
+    for kind, types in _FIELD_TYPES.items()
+}
+
+
+def _ids_of(event: Event) -> tuple[str | None, ...]:
+    content = event.content
+    return (
+        event.anonymous_id,
+        event.product_id,
+        event.event_id,
+        event.user_id,
+        event.sku,
+        None if content is None else content.id,
+    )
+
+
+def _has_odd_text(event: Event) -> bool:
+    """Return whether a text of the event is blank, or an id suspicious: reasons to look closely."""
+    visitor, product, id_ = event.anonymous_id, event.product_id, event.event_id
+    if (
+        visitor in SUSPICIOUS_IDS
+        or product in SUSPICIOUS_IDS
+        or id_ in SUSPICIOUS_IDS
+        or visitor.isspace()
+        or product.isspace()
+        or id_.isspace()
+        or ((text := event.user_id) is not None and (text.isspace() or text in SUSPICIOUS_IDS))
+        or ((text := event.sku) is not None and (text.isspace() or text in SUSPICIOUS_IDS))
+        or ((text := event.user_agent) is not None and text.isspace())
+        or ((text := event.locale) is not None and text.isspace())
+        or ((text := event.region) is not None and text.isspace())
+        or ((text := event.ip) is not None and text.isspace())
+    ):
+        return True
+    if (page := event.page) is not None and (
+        ((text := page.url) is not None and text.isspace())
+        or ((text := page.referrer) is not None and text.isspace())
+        or ((text := page.title) is not None and text.isspace())
+    ):
+        return True
+    if (content := event.content) is not None and (
+        content.id.isspace() or content.id in SUSPICIOUS_IDS
+    ):
+        return True
+    return event.campaign is not None and any(
+        text is not None and text.isspace() for text in msgspec.structs.astuple(event.campaign)
+    )
 
 
 def _convert_parts(name: str, given: dict[str, Any], notes: list[str]) -> msgspec.Struct:
@@ -254,32 +449,47 @@ def _convert_parts(name: str, given: dict[str, Any], notes: list[str]) -> msgspe
     return kind(**parts)
 
 
-def _moment(timestamp: str | int) -> int:
+def _why(given: Any, problem: msgspec.ValidationError) -> str:
+    """Return what is wrong with a field's value, in words."""
+    if type(given) is Failed:
+        return given.why
+    if type(given) is dict:
+        for name, item in given.items():
+            if type(item) is Failed:
+                return f"{name}: {item.why}"
+    return str(problem)
+
+
+def _no_moment(timestamp: str | int, problem: ValueError) -> InvalidEvent:
+    return _invalid("timestamp", _MISSING if is_absent(timestamp) else str(problem))
+
+
+def _check_unit(timestamp: int) -> None:
     try:
-        moment = to_ms(timestamp)
+        epoch_ms(timestamp, "ms")
     except ValueError as problem:
         raise _invalid("timestamp", str(problem)) from None
-    if moment < YEAR_2000_MS:
-        raise _invalid("timestamp", "it lies before the year 2000")
-    return moment
+
+
+def _out_of_range(moment: int) -> InvalidEvent:
+    where = "before the year 2000" if moment < YEAR_2000_MS else "after the year 9999"
+    return _invalid("timestamp", f"it lies {where}")
 
 
 def _invalid(field: str, detail: str) -> InvalidEvent:
     return InvalidEvent(DeadLetterReason.INVALID_FIELD, f"{field}: {detail}", field)
 
 
-_IPV4 = re.compile(
-    r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-    r"(?:\.(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])){3}"
-)
+def _key_mismatch(detail: str) -> InvalidEvent:
+    return InvalidEvent(DeadLetterReason.KEY_MISMATCH, detail, "anonymous_id")
 
 
+# A visitor's events share their address, so the last ones are remembered.
+@lru_cache(maxsize=8192)
 def _is_ip(text: str) -> bool:
-    if _IPV4.fullmatch(text) is not None:
-        return True
     try:
-        ipaddress.IPv6Address(text)
-    except ValueError:
+        socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
+    except (OSError, ValueError):
         return False
     return True
 

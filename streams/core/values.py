@@ -22,14 +22,18 @@ def is_absent(value: Any) -> bool:
     return value is None or is_blank(value)
 
 
+def integral(value: Any) -> Any:
+    """Return a number without a fraction as the integer that it is; anything else as it is."""
+    # Above 2**53 a double no longer says which integer was written.
+    if type(value) is float and value.is_integer() and abs(value) <= 2**53:
+        return int(value)
+    return value
+
+
 def id_text(value: Any) -> Any:
     """Return an id as text: the decimal text of an integer, ``12345.0`` included.
 
     Anything else is returned as it is, for the field's type to judge.
     """
-    if type(value) is int:
-        return str(value)
-    # Above 2**53 a double no longer says which integer was written.
-    if type(value) is float and value.is_integer() and abs(value) <= 2**53:
-        return str(int(value))
-    return value
+    value = integral(value)
+    return str(value) if type(value) is int else value

@@ -12,6 +12,8 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 
 from streams.core.errors import SettingsError
+from streams.core.events import EventParser
+from streams.core.fields import FieldMap
 from streams.core.topics import Topics
 from streams.settings.loading import Loader, process_environment, read_secret, variable
 from streams.settings.models import (
@@ -98,6 +100,24 @@ class Settings:
         sections = (self.kafka, self.web, *self.vendors.values())
         values = [value for section in sections for _, value in section]
         return tuple(v.get_secret_value() for v in values if isinstance(v, SecretStr))
+
+    def field_maps(self) -> Mapping[str, FieldMap | None]:
+        """Return by raw topic how its records become events; None: as they are."""
+        return {
+            self.topics.clicks: self.source_clicks.field_map("source.clicks.fields"),
+            self.topics.add_to_carts: self.source_add_to_carts.field_map(
+                "source.add-to-carts.fields"
+            ),
+        }
+
+    def event_parsers(self) -> Mapping[str, EventParser]:
+        """Return what reads the records of each raw topic."""
+        maps, topics = self.field_maps(), self.topics
+        clicks, carts = topics.clicks, topics.add_to_carts
+        return {
+            clicks: EventParser("click", "shop.clicks", maps[clicks], vendors=VENDORS),
+            carts: EventParser("add_to_cart", "shop.add-to-carts", maps[carts], vendors=VENDORS),
+        }
 
     def has_credentials(self, vendor: str) -> bool:
         """Whether all that the vendor's own stage needs to be let in is given."""

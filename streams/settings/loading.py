@@ -43,7 +43,7 @@ def _is_table(model: type[BaseModel], name: str) -> bool:
 def read_secret(path: Path) -> str:
     """The text of a secret file without its last line end; raises ValueError with a sentence."""
     try:
-        text = path.read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+        text = path.read_text(encoding="utf-8-sig").removesuffix("\n").removesuffix("\r")
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -100,7 +100,7 @@ class Loader:
         named = self._environ.get(CONFIG)
         self._origin = Path(named or "streams.toml")
         try:
-            content = tomllib.loads(self._origin.read_text(encoding="utf-8"))
+            content = tomllib.loads(self._origin.read_text(encoding="utf-8-sig"))
         except FileNotFoundError as error:
             if not named:
                 return {}
@@ -229,6 +229,7 @@ _WORDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = types.MappingProxyTyp
         "bool_type": lambda _: "must be true or false",
         "string_type": lambda _: "must be text",
         "path_type": lambda _: "must be a path",
+        "tuple_type": lambda _: "must be text or a list of texts",
         "dict_type": lambda _: "must be a table of names and texts",
         "greater_than": lambda c: f"must be more than {c['gt']:g}",
         "greater_than_equal": lambda c: f"must be at least {c['ge']}",

@@ -1,5 +1,7 @@
 """The sections of the settings that belong to no vendor, each a frozen type with its defaults."""
 
+import contextlib
+import json
 import ssl
 from pathlib import Path
 from typing import Any, Literal
@@ -8,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 
 from streams.core.errors import SettingsError
 from streams.core.fields import FieldMap
+from streams.core.time_formats import UNITS
 
 SLOTS = 10
 """How many workers of one stage a machine's web ports are kept free for."""
@@ -108,26 +111,44 @@ class SourceSettings(Section):
 
     Parts of ``page``, ``campaign`` and ``content`` are dotted keys or a table.
     """
-    timestamp_format: str | None = Field(None, min_length=1)
-    """A strptime pattern, ``s`` or ``ms``; None: RFC 3339 or integer ms."""
+    timestamp_format: tuple[str, ...] | None = None
+    """Strptime patterns, ``s``, ``ms``, ``us`` or ``ns``, tried in order; None: contract §2.
+
+    One may be given without a list.
+    """
+    timezone: str | None = Field(None, min_length=1)
+    """IANA name of the zone in which patterns without one are read; None: UTC."""
 
     @model_validator(mode="before")
     @classmethod
-    def _format_may_stand_among_the_fields(cls, value: Any) -> Any:
+    def _times_may_stand_among_the_fields(cls, value: Any) -> Any:
         if not isinstance(value, dict) or not isinstance(value.get("fields"), dict):
             return value
-        fields = dict(value["fields"])
-        if "timestamp_format" not in fields:
-            return value
-        if "timestamp_format" in value:
-            raise ValueError("timestamp_format stands both beside and inside fields; keep one")
-        return value | {"timestamp_format": fields.pop("timestamp_format"), "fields": fields}
+        fields, beside = dict(value["fields"]), dict(value)
+        for name in ("timestamp_format", "timezone"):
+            if name not in fields:
+                continue
+            if name in beside:
+                raise ValueError(f"{name} stands both beside and inside fields; keep one")
+            beside[name] = fields.pop(name)
+        return beside | {"fields": fields}
+
+    @field_validator("timestamp_format", mode="before")
+    @classmethod
+    def _format_may_be_one(cls, value: Any) -> Any:
+        if isinstance(value, str) and value.startswith("["):
+            # As an environment variable has a list.
+            with contextlib.suppress(ValueError):
+                return json.loads(value)
+        return (value,) if isinstance(value, str) else value
 
     @field_validator("timestamp_format")
     @classmethod
-    def _format_is_one(cls, value: str | None) -> str | None:
-        if value is not None and value not in ("s", "ms") and "%" not in value:
-            raise ValueError(f'must be "s", "ms" or a strptime pattern, not "{value}"')
+    def _formats_are_known(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        units = ", ".join(f'"{unit}"' for unit in UNITS)
+        for one in value or ():
+            if one not in UNITS and "%" not in one:
+                raise ValueError(f'must be {units} or a strptime pattern, not "{one}"')
         return value
 
     def field_map(self, name: str = "") -> FieldMap | None:
@@ -135,9 +156,9 @@ class SourceSettings(Section):
 
         Raises SettingsError, each line led by ``name``; loaded settings have been checked.
         """
-        if not self.fields and self.timestamp_format is None:
+        if not self.fields and self.timestamp_format is None and self.timezone is None:
             return None
-        return FieldMap(self.fields, self.timestamp_format, name=name)
+        return FieldMap(self.fields, self.timestamp_format, self.timezone, name=name)
 
 
 class WebSettings(Section):

@@ -91,8 +91,10 @@ def source_problems(source: SourceSettings) -> Problems:
     except SettingsError as error:
         for problem in error.problems:
             text = problem.lstrip(".: ")
-            name = "timestamp_format" if text.startswith("timestamp_format '") else "fields"
-            yield name, text.removeprefix("timestamp_format ").rstrip(" :.")
+            name = next(
+                (one for one in ("timestamp_format", "timezone") if text.startswith(one)), "fields"
+            )
+            yield name, text.removeprefix(f"{name} ").rstrip(" :.")
 
 
 def web_problems(web: WebSettings) -> Problems:

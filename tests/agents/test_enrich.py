@@ -17,6 +17,7 @@ from streams.engine.chunks import ChunkMessage
 from streams.engine.consumer import Consumer
 from streams.engine.ledger import Ledger
 from streams.engine.tables import MALFORMED
+from streams.settings import Settings
 from streams.vendors import VENDORS, plan_for
 from streams.vendors.miso import MisoSettings
 
@@ -58,8 +59,8 @@ def stage(*, minutes: int = 10) -> Any:
         Topics(),
         Enricher([plan_for(VENDORS["miso"], MisoSettings(api_key=SecretStr("key")))], "required"),
         ["miso"],
-        click_fields=None,
-        cart_fields=None,
+        parsers=Settings().event_parsers(),
+        fields=Settings().field_maps(),
         wall_ms=lambda: NOW_MS,
         duplicate_ms=minutes * 60_000,
     )

@@ -12,7 +12,7 @@ CLOCK = "%Y-%m-%d %H:%M:%S"
 
 def utc(*parts: int) -> int:
     """Return a moment in UTC as ms."""
-    return int(datetime(*parts, tzinfo=UTC).timestamp()) * 1000  # type: ignore[misc]
+    return int(datetime(*parts, tzinfo=UTC).timestamp()) * 1000  # type: ignore[misc, arg-type]
 
 
 @pytest.mark.parametrize(

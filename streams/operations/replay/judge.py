@@ -9,7 +9,7 @@ from streams.core.consent import Ground, Malformed
 from streams.core.duplicates import PassedOn, bits, identity
 from streams.core.enrich import Enricher, Plan, Refuse, Send
 from streams.core.errors import InvalidEvent
-from streams.core.events import Event, EventParser
+from streams.core.events import Event
 from streams.core.outcome import DeadLetterReason, Outcome
 from streams.core.rows import Product, User
 from streams.core.runs import ALREADY_ACCEPTED, DUPLICATE, WAITING, Asked
@@ -68,20 +68,10 @@ class Mapper:
     """Raw records and today's rows in, decisions out: enrichment's own parser and judgement."""
 
     def __init__(self, settings: Settings, plans: Sequence[Plan], rows: RowLookup) -> None:
-        topics = settings.topics
         self.rows = rows
         self._vendors = tuple(plan.vendor for plan in plans)
         self._enricher = Enricher(plans, settings.consent.mode)
-        self._parsers = {
-            topics.clicks: EventParser(
-                "click", "shop.clicks", settings.source_clicks.field_map("source.clicks.fields")
-            ),
-            topics.add_to_carts: EventParser(
-                "add_to_cart",
-                "shop.add-to-carts",
-                settings.source_add_to_carts.field_map("source.add-to-carts.fields"),
-            ),
-        }
+        self._parsers = settings.event_parsers()
 
     def parse(
         self,

@@ -8,7 +8,7 @@ One module, though a long one: what begins, keeps and ends a run works on one re
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Protocol
 
@@ -18,7 +18,6 @@ from aiokafka.errors import KafkaError
 from streams import wall_clock
 from streams.core.control import decode_will
 from streams.core.errors import EngineError, SetupError
-from streams.core.fields import FieldMap
 from streams.core.runs import DONE, RUNNING, STOPPED, Part, Run
 from streams.engine.connection import client_options
 from streams.engine.groups import group_id
@@ -153,7 +152,7 @@ async def _runner(
         producer,
         written=written,
         ends=ends,
-        fields=field_maps(settings),
+        fields=settings.field_maps(),
     )
 
 
@@ -321,15 +320,6 @@ async def passed(reader: LogReader, settings: Settings, part: Part) -> dict[int,
     begins = await reader.starts(tps)
     commits = await reader.commits(group_id(settings.topics.prefix, part.vendor), tps)
     return {tp.partition: max(begins[tp], commits[tp].offset if tp in commits else 0) for tp in tps}
-
-
-def field_maps(settings: Settings) -> Mapping[str, FieldMap | None]:
-    """Return the field map of each raw topic."""
-    topics = settings.topics
-    return {
-        topics.clicks: settings.source_clicks.field_map("source.clicks.fields"),
-        topics.add_to_carts: settings.source_add_to_carts.field_map("source.add-to-carts.fields"),
-    }
 
 
 @asynccontextmanager

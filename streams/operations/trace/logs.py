@@ -1,6 +1,6 @@
 """The topics that a trace looks into: where they begin and end, and who has come how far."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -8,7 +8,6 @@ from aiokafka import TopicPartition
 
 from streams.core.errors import SetupError
 from streams.core.events import Event, EventParser
-from streams.core.fields import FieldMap
 from streams.core.records import Source
 from streams.core.topics import Topics
 from streams.engine.groups import group_id
@@ -35,7 +34,7 @@ class TraceLogs:
     """Those that are on, and those that were: all whose topics have records."""
     commits: dict[str, dict[TopicPartition, Commit]]
     """By stage."""
-    parsers: dict[str, EventParser] = field(default_factory=dict)
+    parsers: Mapping[str, EventParser] = field(default_factory=dict)
 
     @property
     def topics(self) -> Topics:
@@ -120,7 +119,7 @@ async def open_logs(settings: Settings, now_ms: int, tell: Tell) -> AsyncIterato
             logs = TraceLogs(
                 settings, reader, one, tell, now_ms, tps, starts, ends, vendors, commits
             )
-            logs.parsers = _parsers(settings)
+            logs.parsers = settings.event_parsers()
             yield logs
 
 
@@ -128,17 +127,3 @@ async def _commits(
     reader: LogReader, topics: Topics, stage: str, tps: Sequence[TopicPartition]
 ) -> dict[TopicPartition, Commit]:
     return await reader.commits(group_id(topics.prefix, stage), tps)
-
-
-def _parsers(settings: Settings) -> dict[str, EventParser]:
-    topics = settings.topics
-    maps: dict[str, FieldMap | None] = {
-        topics.clicks: settings.source_clicks.field_map("source.clicks.fields"),
-        topics.add_to_carts: settings.source_add_to_carts.field_map("source.add-to-carts.fields"),
-    }
-    return {
-        topics.clicks: EventParser("click", "shop.clicks", maps[topics.clicks]),
-        topics.add_to_carts: EventParser(
-            "add_to_cart", "shop.add-to-carts", maps[topics.add_to_carts]
-        ),
-    }

@@ -1,0 +1,180 @@
+"""JMESPath over a stranger's record: bounded work, and words for what fails. Pure."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jmespath
+import msgspec
+from jmespath.exceptions import ArityError, JMESPathError, JMESPathTypeError
+from jmespath.functions import TYPES_MAP, Functions, signature
+from jmespath.visitor import Options, TreeInterpreter
+
+from streams.core.strict_json import StrictJsonError, check_bounds
+
+MAX_ELEMENTS = 5_000
+"""Elements of arrays and objects that one expression may go through in one record."""
+_MAX_SHOWN_CHARS = 200
+_MAX_NUMBER_CHARS = 40
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
+
+
+class ExpressionError(ValueError):
+    """An expression that cannot be compiled, or that fails over a record; the text says why."""
+
+
+class Found(NamedTuple):
+    """What an expression found, and whether it took one of several elements by its number."""
+
+    value: Any
+    left_elements: bool
+
+
+class Expression:
+    """One JMESPath expression, compiled."""
+
+    def __init__(self, text: str) -> None:
+        """Compile; raises ExpressionError with one clause."""
+        self.text = text
+        try:
+            self._parsed = jmespath.compile(text).parsed
+        except (JMESPathError, RecursionError) as problem:
+            reason = " ".join(str(problem).split("\n")[0].split())
+            raise ExpressionError(f"{text!r} is no JMESPath: {reason}") from None
+        for problem_text in _problems(self._parsed):
+            raise ExpressionError(f"{text!r}: {problem_text}")
+
+    def search(self, record: Mapping[str, Any]) -> "Found":
+        """Return what the expression finds; raises ExpressionError where it fails over the record.
+
+        The text names the expression, the function, and what it got.
+        """
+        interpreter = _Interpreter()
+        try:
+            value = interpreter.visit(self._parsed, record)
+            check_bounds(value)
+        except JMESPathTypeError as problem:
+            wanted = " or ".join(problem.expected_types).replace("array-", "array of ")
+            got = TYPES_MAP.get(problem.actual_type, problem.actual_type)
+            why = f"{problem.function_name}() got {got}, not {wanted}"
+        except (_TooMuchError, StrictJsonError, ArityError) as problem:
+            why = str(problem)
+        # Functions of JMESPath meet whatever strangers send: wrong types, numbers out of range.
+        except (ValueError, TypeError, ArithmeticError, LookupError, RecursionError) as problem:
+            why = interpreter.called or f"values of types that do not go together ({problem})"
+        else:
+            return Found(value, interpreter.left_elements)
+        raise ExpressionError(f"the expression {_shortened(self.text)} failed: {why[:500]}")
+
+
+class _TooMuchError(JMESPathError):  # type: ignore[misc]
+    """The record has more elements than an expression may go through."""
+
+    def __init__(self) -> None:
+        super().__init__(f"it goes through more than {MAX_ELEMENTS} elements")
+
+
+class _Functions(Functions):  # type: ignore[misc]
+    """JMESPath's own functions, of which two are as our records need them."""
+
+    @signature({"types": []})  # type: ignore[untyped-decorator]
+    def _func_to_string(self, arg: Any) -> Any:
+        """Leave absent what is absent: the text ``null`` would be an id, and everybody's."""
+        if arg is None:
+            return None
+        if type(arg) is float and arg.is_integer() and abs(arg) <= 2**53:
+            arg = int(arg)
+        return super()._func_to_string(arg)
+
+    @signature({"types": []})  # type: ignore[untyped-decorator]
+    def _func_to_number(self, arg: Any) -> Any:
+        """Read what JSON calls a number, and no longer one than anybody writes."""
+        if type(arg) is not str:
+            return arg if type(arg) in {int, float} else None
+        found = _NUMBER.fullmatch(arg) if len(arg) <= _MAX_NUMBER_CHARS else None
+        if found is None:
+            return None
+        return float(arg) if found[1] or found[2] else int(arg)
+
+
+class _Interpreter(TreeInterpreter):  # type: ignore[misc]
+    """Evaluates one expression over one record, within ``MAX_ELEMENTS``."""
+
+    _OPTIONS = Options(custom_functions=_Functions())
+
+    def __init__(self) -> None:
+        super().__init__(self._OPTIONS)
+        self._elements_left = MAX_ELEMENTS
+        self.called = ""
+        """The function that was called last, and the types of what it got."""
+        self.left_elements = False
+
+    def _spend(self, value: Any) -> None:
+        if type(value) in {list, dict}:
+            self._elements_left -= len(value)
+            if self._elements_left < 0:
+                raise _TooMuchError
+
+    def visit_function_expression(self, node: Any, value: Any) -> Any:
+        arguments = [self.visit(child, value) for child in node["children"]]
+        for argument in arguments:
+            self._spend(argument)
+        types = (TYPES_MAP.get(type(argument).__name__, "expression") for argument in arguments)
+        self.called = f"{node['value']}() got {' and '.join(types)}"
+        return self._functions.call_function(node["value"], arguments)
+
+    def visit_index(self, node: Any, value: Any) -> Any:
+        if type(value) is list and len(value) > 1:
+            self.left_elements = True
+        return super().visit_index(node, value)
+
+    def _over_elements(self, visit: Any, node: Any, value: Any) -> Any:
+        """Visit a projection whose array is evaluated once, and counted."""
+        base = self.visit(node["children"][0], value)
+        self._spend(base)
+        known = node | {"children": [{"type": "literal", "value": base}, *node["children"][1:]]}
+        return visit(known, value)
+
+    def visit_projection(self, node: Any, value: Any) -> Any:
+        return self._over_elements(super().visit_projection, node, value)
+
+    def visit_value_projection(self, node: Any, value: Any) -> Any:
+        return self._over_elements(super().visit_value_projection, node, value)
+
+    def visit_filter_projection(self, node: Any, value: Any) -> Any:
+        return self._over_elements(super().visit_filter_projection, node, value)
+
+    def visit_flatten(self, node: Any, value: Any) -> Any:
+        return self._over_elements(super().visit_flatten, node, value)
+
+
+def _problems(node: Any) -> Iterator[str]:
+    """Yield what can fail over no record but every record: unknown functions, wrong counts."""
+    if type(node) is not dict:
+        return
+    children = node.get("children", ())
+    if node["type"] == "function_expression":
+        spec = _Functions.FUNCTION_TABLE.get(node["value"])
+        if spec is None:
+            yield f"JMESPath has no function {node['value']}()"
+        else:
+            wanted, given = spec["signature"], len(children)
+            variadic = bool(wanted and wanted[-1].get("variadic"))
+            if given < len(wanted) or (given > len(wanted) and not variadic):
+                yield f"{node['value']}() takes {len(wanted)} arguments, not {given}"
+    if node["type"] == "literal" and not _is_text(node["value"]):
+        yield "half a surrogate pair stands in it"
+    for child in children:
+        yield from _problems(child)
+
+
+def _is_text(value: Any) -> bool:
+    try:
+        msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MAX_SHOWN_CHARS else f"{text[:_MAX_SHOWN_CHARS]}…"
