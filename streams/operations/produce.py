@@ -6,7 +6,6 @@ its user row.
 """
 
 import asyncio
-import json
 from collections import Counter
 from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass, field
@@ -17,10 +16,19 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from streams.core.errors import SetupError
+from streams.core.strict_json import (
+    BYTE_ORDER_MARK,
+    StrictJsonError,
+    decode_strict,
+    mend_half_pairs,
+)
 from streams.core.topics import Topics
+from streams.core.values import id_text
 from streams.engine.connection import client_options
 from streams.operations.topics import verify_topics
 from streams.settings import Settings
+
+_NOTHING = msgspec.Raw(b"null")
 
 EVENT_WORDS = {
     "addtocart": "add-to-carts",
@@ -55,13 +63,25 @@ class Produced:
     """Line numbers, from 1, and why each was not written."""
 
 
-class _Envelope(msgspec.Struct):
-    topic: str
-    value: msgspec.Raw
-    key: str | msgspec.UnsetType | None = msgspec.UNSET
+class _Line(msgspec.Struct):
+    """What is looked at in a line; values are looked at by who reads their topic."""
+
+    topic: str | msgspec.UnsetType = msgspec.UNSET
+    value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    key: str | int | float | msgspec.UnsetType | None = msgspec.UNSET
+    anonymous_id: msgspec.Raw = _NOTHING
+    event_type: msgspec.Raw = _NOTHING
+    type: msgspec.Raw = _NOTHING
+    quantity: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
-_decode_envelope = msgspec.json.Decoder(_Envelope).decode
+class _Keyed(msgspec.Struct):
+    anonymous_id: msgspec.Raw = _NOTHING
+
+
+_decode_line = msgspec.json.Decoder(_Line).decode
+_decode_keyed = msgspec.json.Decoder(_Keyed).decode
+_PROBLEMS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def raw_topics(topics: Topics) -> dict[str, str]:
@@ -77,30 +97,57 @@ def raw_topics(topics: Topics) -> dict[str, str]:
 def parse_line(line: bytes, topics: Topics) -> Outgoing:
     """Return the record that a line asks for; raises ValueError with one clause.
 
-    The value is written byte for byte as it stands. Of events alone, one with a ``quantity`` or
-    with ``event_type`` or ``type`` ``add_to_cart`` goes to the add-to-carts, any other to the
-    clicks. Where no key is given it is the value's ``anonymous_id``; rows need one.
+    The value is written byte for byte as it stands, without a byte order mark. Of events alone,
+    one with a ``quantity`` or with ``event_type`` or ``type`` ``add_to_cart`` goes to the
+    add-to-carts, any other to the clicks. Where no key is given it is the value's
+    ``anonymous_id``; rows need one. A key may be an integer.
     """
-    try:
-        content = json.loads(line)
-    except ValueError as error:  # no JSON, or no UTF-8
-        raise ValueError(f"is no JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError("is no JSON object")  # noqa: TRY004 - the line is at fault
-    if "topic" not in content:
-        kind = _kind_of(content)
-        return Outgoing(raw_topics(topics)[kind], _own_key(content), line.strip())
-    try:
-        envelope = _decode_envelope(line)
-    except msgspec.DecodeError as error:
-        raise ValueError(f'is no {{"topic", "key", "value"}}: {error}') from error
-    topic = _topic_named(envelope.topic, topics)
-    value = None if content["value"] is None else bytes(envelope.value)
-    if envelope.key is not msgspec.UNSET:
-        return Outgoing(topic, None if envelope.key is None else envelope.key.encode(), value)
+    line = line.strip().removeprefix(BYTE_ORDER_MARK).strip()
+    content, mended = _read(line)
+    if content.topic is msgspec.UNSET:
+        return Outgoing(raw_topics(topics)[_kind_of(content)], _key_of(content.anonymous_id), line)
+    if content.value is msgspec.UNSET:
+        raise ValueError('is no {"topic", "key", "value"}: it has no value')
+    topic = _topic_named(content.topic, topics)
+    value: bytes | None = bytes(content.value)
+    if value == b"null":
+        value = None
+    elif mended != line:
+        start = mended.find(bytes(content.value))
+        value = line[start : start + len(bytes(content.value))]
+    if content.key is None:
+        return Outgoing(topic, None, value)
+    if content.key is not msgspec.UNSET:
+        key = id_text(content.key)
+        if type(key) is not str:
+            raise ValueError(f"has the key {key}, which is neither text nor an integer")
+        return Outgoing(topic, key.encode(), value)
     if topic not in (topics.clicks, topics.add_to_carts):
-        raise ValueError(f"has no key, which a row of {envelope.topic} needs")
-    return Outgoing(topic, _own_key(content["value"]), value)
+        raise ValueError(f"has no key, which a row of {content.topic} needs")
+    return Outgoing(topic, _own_key(value), value)
+
+
+def _read(line: bytes) -> tuple[_Line, bytes]:
+    """Return the line, and the bytes that were read: of its length, surrogate pairs mended."""
+    try:
+        return _decode_line(line), line
+    except _PROBLEMS as error:
+        mended = mend_half_pairs(line) if b"\\u" in line else line
+        try:
+            return _decode_line(mended), mended
+        except _PROBLEMS:
+            raise _unreadable(line, error) from error
+
+
+def _unreadable(line: bytes, error: Exception) -> ValueError:
+    """Return what is wrong with a line that holds no record."""
+    try:
+        content = decode_strict(line)
+    except StrictJsonError as problem:
+        return ValueError(f"is no JSON: {str(problem).removeprefix('not valid JSON: ')}")
+    if not isinstance(content, dict):
+        return ValueError("is no JSON object")
+    return ValueError(f'is no {{"topic", "key", "value"}}: {error}')
 
 
 def delay_seconds(written: int, elapsed: float, rate: float | None) -> float:
@@ -212,15 +259,24 @@ class _Writer:
             self._tell(self._produced.written.total())
 
 
-def _kind_of(event: dict[str, Any]) -> str:
+def _kind_of(event: _Line) -> str:
     for name in ("event_type", "type"):
-        word = event.get(name)
+        word = _decoded(getattr(event, name))
         if isinstance(word, str):
             kind = EVENT_WORDS.get(word.lower().replace("-", "").replace("_", ""))
             if kind is None:
-                raise ValueError(f"has the {name} {word!r}, which is neither click nor add_to_cart")
+                raise ValueError(
+                    f"has the {name} {word[:100]!r}, which is neither click nor add_to_cart"
+                )
             return kind
-    return "add-to-carts" if "quantity" in event else "clicks"
+    return "add-to-carts" if event.quantity is not msgspec.UNSET else "clicks"
+
+
+def _decoded(raw: msgspec.Raw) -> Any:
+    try:
+        return decode_strict(bytes(raw))
+    except StrictJsonError:
+        return None
 
 
 def _topic_named(name: str, topics: Topics) -> str:
@@ -228,11 +284,18 @@ def _topic_named(name: str, topics: Topics) -> str:
         if name in (kind, topic, topics.without_prefix(topic)):
             return topic
     known = ", ".join(raw_topics(topics))
-    raise ValueError(f"names the topic {name!r}, which is none of {known}")
+    raise ValueError(f"names the topic {name[:100]!r}, which is none of {known}")
 
 
-def _own_key(event: Any) -> bytes:
-    key = event.get("anonymous_id") if isinstance(event, dict) else None
+def _own_key(event: bytes | None) -> bytes:
+    try:
+        return _key_of(_decode_keyed(mend_half_pairs(event or b"null")).anonymous_id)
+    except _PROBLEMS:
+        return _key_of(_NOTHING)
+
+
+def _key_of(anonymous_id: msgspec.Raw) -> bytes:
+    key = id_text(_decoded(anonymous_id))
     if not isinstance(key, str) or not key:
         raise ValueError("has neither a key nor an anonymous_id to take it from")
     return key.encode()

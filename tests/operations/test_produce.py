@@ -57,6 +57,36 @@ TOPICS = Topics("x.")
             b'{"topic":"add-to-carts","key":null,"value":"text"}',
             Outgoing("x.shop.add-to-carts", None, b'"text"'),
         ),
+        (
+            b'\xef\xbb\xbf{"anonymous_id":"v-1"}\r\n',
+            Outgoing("x.shop.clicks", b"v-1", b'{"anonymous_id":"v-1"}'),
+        ),
+        (
+            b'{"anonymous_id":4711}',
+            Outgoing("x.shop.clicks", b"4711", b'{"anonymous_id":4711}'),
+        ),
+        (
+            b'{"topic":"products","key":4711.0,"value":{"sku":1}}',
+            Outgoing("x.shop.products", b"4711", b'{"sku":1}'),
+        ),
+        (
+            rb'{"anonymous_id":"v\ud83d"}',
+            Outgoing("x.shop.clicks", b"v\xef\xbf\xbd", rb'{"anonymous_id":"v\ud83d"}'),
+        ),
+        (
+            rb'{"topic":"clicks","value":{"sku":"\ud83d","anonymous_id":"v"}}',
+            Outgoing("x.shop.clicks", b"v", rb'{"sku":"\ud83d","anonymous_id":"v"}'),
+        ),
+        (
+            b'{"topic":"clicks","key":"v","value":{"price":' + b"9" * 5_000 + b"}}",
+            Outgoing("x.shop.clicks", b"v", b'{"price":' + b"9" * 5_000 + b"}"),
+        ),
+        (
+            b'{"anonymous_id":"v","a":' + b"[" * 200 + b"]" * 200 + b"}",
+            Outgoing(
+                "x.shop.clicks", b"v", b'{"anonymous_id":"v","a":' + b"[" * 200 + b"]" * 200 + b"}"
+            ),
+        ),
     ],
 )
 def test_a_line_says_topic_key_and_value(line: bytes, outgoing: Outgoing) -> None:
@@ -75,6 +105,13 @@ def test_a_line_says_topic_key_and_value(line: bytes, outgoing: Outgoing) -> Non
         (b'{"topic":"clicks","value":null}', "has neither a key nor an anonymous_id"),
         (b'{"topic":"users","value":{}}', "has no key, which a row of users needs"),
         (b'{"topic":"orders","key":"1","value":{}}', "names the topic 'orders', which is none of"),
+        (b"[" * 200_000, "is no JSON: nested deeper than 128 levels"),
+        (b'{"a":' * 200_000, "is no JSON: nested deeper than 128 levels"),
+        (b'{"anonymous_id":"v","a":NaN}', "is no JSON: invalid character"),
+        (b'{"topic":"clicks","key":[1],"value":{}}', 'is no {"topic", "key", "value"}: '),
+        (b'{"topic":"clicks","key":1.5,"value":{}}', "has the key 1.5, which is neither text nor"),
+        (b'{"topic":"clicks","value":[1]}', "has neither a key nor an anonymous_id"),
+        (b'{"anonymous_id":{"a":1}}', "has neither a key nor an anonymous_id"),
         (b'{"anonymous_id":"v","type":"order"}', "has the type 'order', which is neither"),
     ],
 )
