@@ -120,9 +120,14 @@ def _preview(settings: "Settings", file: Path, as_json: bool) -> int:
         for remark in vendors.remarks:
             typer.echo(plain(remark), err=True)
         return _write_json(rows, UNREADABLE)
-    from streams.cli.check_view import show_preview
+    from streams.cli.check_view import fields_table, show_preview
 
-    outcomes = show_preview(_console(), rows, [plan.vendor for plan in vendors.plans])
+    console = _console()
+    outcomes = show_preview(console, rows, [plan.vendor for plan in vendors.plans])
+    if preview.events:
+        console.print()
+        titles = {topic: settings.topics.without_prefix(topic) for topic in preview.events}
+        console.print(fields_table(preview.events, preview.fields, titles))
     for remark in (f"{preview.rows_taken:,} rows of users and products taken.", *vendors.remarks):
         typer.echo(plain(remark))
     return int(UNREADABLE in outcomes)

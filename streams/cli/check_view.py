@@ -1,18 +1,19 @@
 """How ``streams check --mapping`` looks: a block a line of the file, then the sums by vendor."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from streams.cli.terminal import plain
+from streams.core.fields import FIELDS
 from streams.core.outcome import Outcome
-from streams.operations.check.mapping_preview import SENT, PreviewRow
+from streams.operations.check.mapping_preview import ROW, SENT, PreviewRow
 from streams.vendors import VENDORS
 
-_STYLES = {SENT: "green", Outcome.SKIPPED: "yellow"}
+_STYLES = {SENT: "green", ROW: "green", Outcome.SKIPPED: "yellow"}
 _WORDS = {Outcome.DEAD_LETTERED: "dead letter", "malformed_row": "malformed row"}
 _COUNTED = (SENT, Outcome.SKIPPED, Outcome.DEAD_LETTERED)
 
@@ -24,6 +25,8 @@ def show_preview(
     sums: Counter[tuple[str | None, str]] = Counter()
     line = 0
     for row in rows:
+        if row.outcome == ROW and not row.notes:
+            continue
         if row.line != line:
             line = row.line
             console.print(_heading(row))
@@ -59,12 +62,33 @@ def _share(row: PreviewRow) -> Text:
         if row.contact is not None:
             ((kind, value),) = row.contact.items()
             contact = f"  (contact to be looked up by {kind} {value})"
-        text.append(plain(f"{bytes(row.payload).decode()}{contact}"))
+        odd = "" if row.detail is None else f"  (odd: {row.detail})"
+        text.append(plain(f"{bytes(row.payload).decode()}{contact}{odd}"))
+        return text
+    if row.outcome == ROW:
         return text
     reason = "" if row.reason is None else f"{row.reason}: "
     field = "" if row.field is None else f"  (field {row.field})"
     text.append(plain(f"{reason}{row.detail}{field}"))
     return text
+
+
+def fields_table(
+    events: Mapping[str, int], fields: Mapping[str, Counter[str]], titles: Mapping[str, str]
+) -> Table:
+    """Return how many records of each raw topic had each field; ``titles`` are by topic."""
+    table = Table(show_edge=False, pad_edge=False)
+    table.add_column("field")
+    topics = [topic for topic in fields if events.get(topic)]
+    for topic in topics:
+        table.add_column(f"of {events[topic]:,} {titles[topic]}", justify="right")
+    found = {field for topic in topics for field in fields[topic]}
+    for name in FIELDS:
+        parts = sorted(field for field in found if field.startswith(f"{name}."))
+        # A field that no record has is the one that somebody looks for.
+        for field in parts or [name]:
+            table.add_row(field, *(f"{fields[topic][field]:,}" for topic in topics))
+    return table
 
 
 def _sums(sums: Counter[tuple[str | None, str]], vendors: Sequence[str]) -> Table:

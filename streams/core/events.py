@@ -4,7 +4,8 @@ One typed decode reads a record that is in shape. Any other is decoded without t
 field by field with the very same field types, so there is one definition of each field's shape.
 """
 
-import socket
+import ipaddress
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal
@@ -484,12 +485,20 @@ def _key_mismatch(detail: str) -> InvalidEvent:
     return InvalidEvent(DeadLetterReason.KEY_MISMATCH, detail, "anonymous_id")
 
 
+_IPV4 = re.compile(
+    r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+    r"(?:\.(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])){3}"
+)
+
+
 # A visitor's events share their address, so the last ones are remembered.
 @lru_cache(maxsize=8192)
 def _is_ip(text: str) -> bool:
+    if _IPV4.fullmatch(text) is not None:
+        return True
     try:
-        socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
-    except (OSError, ValueError):
+        ipaddress.IPv6Address(text)
+    except ValueError:
         return False
     return True
 

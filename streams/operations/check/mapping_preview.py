@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from streams.core.consent import MALFORMED, Ground, Malformed
 from streams.core.enrich import Decision, Enricher, Plan, Send, Skip, differing_ids
 from streams.core.errors import InvalidEvent, SettingsError
-from streams.core.events import Event, EventParser
+from streams.core.events import Event
 from streams.core.outcome import SKIP_MEANING, Outcome
 from streams.core.rows import InvalidRow, Product, User, decode_product, decode_user
 from streams.operations.produce import Outgoing, parse_line
@@ -26,19 +26,24 @@ SENT = "sent"
 """The event goes to the vendor, as far as enrichment decides it."""
 UNREADABLE = "unreadable"
 """The line is nothing that ``streams produce`` would write."""
+ROW = "row"
+"""The row stands in its table; the lines after it see it."""
 MALFORMED_ROW = "malformed_row"
 """The row would be written and then counted as none (products) or as a no (users)."""
 
 _MADE_UP = SecretStr("streams check --mapping")
 
 
-class PreviewRow(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What becomes of one line at one vendor, or of a line that no vendor hears of."""
+class PreviewRow(msgspec.Struct, frozen=True):
+    """What becomes of one line at one vendor, or of a line that no vendor hears of.
+
+    As ``--json`` writes it, with null for what there is not.
+    """
 
     line: int
     """Counted from 1."""
     outcome: str
-    """``sent``, ``skipped``, ``dead_lettered``, ``unreadable`` or ``malformed_row``."""
+    """``sent``, ``skipped``, ``dead_lettered``, ``unreadable``, ``malformed_row`` or ``row``."""
     topic: str | None = None
     """As the contract calls it, without a prefix."""
     event_id: str | None = None
@@ -50,7 +55,7 @@ class PreviewRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """A word of ``streams reasons``."""
     field: str | None = None
     detail: str | None = None
-    """One clause or sentence for a person."""
+    """One clause or sentence for a person; where it is sent: what is odd about it."""
     consent: Ground | None = None
     """What the yes rests on, where it is sent."""
     payload: msgspec.Raw | None = None
@@ -58,7 +63,7 @@ class PreviewRow(msgspec.Struct, frozen=True, omit_defaults=True):
     contact: dict[str, str] | None = None
     """What the sink looks the contact up by first; its id then joins the payload."""
     notes: tuple[str, ...] = ()
-    """What enrichment put right: ``left_out:<field>``, ``clock_ahead``; ``made_event_id``."""
+    """What enrichment put right or found odd, as ``Event.notes``; and ``made_event_id``."""
 
 
 class Previewed(NamedTuple):
@@ -124,29 +129,24 @@ class Preview:
         """Start with empty tables; ``now_ms`` is taken for the Kafka time of every record."""
         plans = tuple(plans)
         self._now_ms = now_ms
-        self._topics = topics = settings.topics
+        self._topics = settings.topics
         self._enricher = Enricher(plans, settings.consent.mode)
         self._keeps_email = any(
             getattr(settings.vendors.get(plan.vendor), "lookup_email", False) for plan in plans
         )
-        self._parsers = {
-            topics.clicks: EventParser(
-                "click", "shop.clicks", settings.source_clicks.field_map("source.clicks.fields")
-            ),
-            topics.add_to_carts: EventParser(
-                "add_to_cart",
-                "shop.add-to-carts",
-                settings.source_add_to_carts.field_map("source.add-to-carts.fields"),
-            ),
-        }
+        self._parsers = settings.event_parsers()
         self._users: dict[bytes, User | Malformed] = {}
         self._products: dict[bytes, Product] = {}
         self._offsets: Counter[str] = Counter()
         self.rows_taken = 0
         """User and product rows, and tombstones, that now stand in the tables."""
+        self.fields: dict[str, Counter[str]] = {topic: Counter() for topic in self._parsers}
+        """By raw topic: how many of its records had each field, under our names."""
+        self.events: Counter[str] = Counter()
+        """Records by raw topic."""
 
     def take(self, number: int, line: bytes) -> Iterator[PreviewRow]:
-        """Yield what becomes of a line: one row a vendor for an event, none for a good row."""
+        """Yield what becomes of a line: one row a vendor for an event, one for a table's row."""
         try:
             outgoing = parse_line(line, self._topics)
         except ValueError as problem:
@@ -165,10 +165,7 @@ class Preview:
             return
         is_user = outgoing.topic == self._topics.users
         try:
-            if is_user:
-                self._set_user(key, value)
-            else:
-                self._set_product(key, value)
+            notes = self._set_user(key, value) if is_user else self._set_product(key, value)
         except InvalidRow as problem:
             if is_user:
                 self._users[key] = MALFORMED
@@ -179,26 +176,32 @@ class Preview:
             yield PreviewRow(number, MALFORMED_ROW, topic, detail=f"{problem}; {effect}")
         else:
             self.rows_taken += 1
+            yield PreviewRow(number, ROW, topic, notes=notes)
 
-    def _set_user(self, key: bytes, value: bytes | None) -> None:
+    def _set_user(self, key: bytes, value: bytes | None) -> tuple[str, ...]:
         # After a tombstone the visitor is a new one: the lines that follow are later than it.
         if value is None:
             self._users.pop(key, None)
-            return
+            return ()
         user = decode_user(value, VENDORS)
         self._users[key] = user if self._keeps_email else replace(user, email=None)
+        return user.notes
 
-    def _set_product(self, key: bytes, value: bytes | None) -> None:
+    def _set_product(self, key: bytes, value: bytes | None) -> tuple[str, ...]:
         if value is None:
             self._products.pop(key, None)
-        else:
-            self._products[key] = decode_product(value)
+            return ()
+        product = self._products[key] = decode_product(value)
+        return product.notes
 
     def _judge(self, number: int, outgoing: Outgoing) -> Iterator[PreviewRow]:
         topic = self._topics.without_prefix(outgoing.topic)
         offset = self._offsets[topic]
         self._offsets[topic] += 1
         parser = self._parsers[outgoing.topic]
+        inspection = parser.inspect(outgoing.value)
+        self.events[outgoing.topic] += 1
+        self.fields[outgoing.topic].update(inspection.fields)
         try:
             event = parser.parse(outgoing.key, outgoing.value, 0, offset, self._now_ms)
         except InvalidEvent as error:
@@ -226,11 +229,16 @@ class Preview:
             self._now_ms,
         )
         for decision in decisions:
-            yield _row(number, topic, event, notes, decision)
+            yield _row(number, topic, event, notes, decision, "; ".join(inspection.remarks))
 
 
 def _row(
-    number: int, topic: str, event: Event, notes: tuple[str, ...], decision: Decision
+    number: int,
+    topic: str,
+    event: Event,
+    notes: tuple[str, ...],
+    decision: Decision,
+    remarks: str,
 ) -> PreviewRow:
     row = PreviewRow(
         number,
@@ -246,6 +254,7 @@ def _row(
         sent = _decode_sent(decision.value)
         return replace(
             row,
+            detail=remarks or None,
             consent=decision.consent,
             payload=sent.payload,
             contact=sent.contact,
