@@ -14,7 +14,7 @@ from streams.core.consent import Ground
 from streams.core.dead_letter import letter_key
 from streams.core.outcome import DeadLetterReason, Outcome
 from streams.core.records import VendorRecord
-from streams.core.times import utc_text
+from streams.core.times import MAX_MS, utc_text
 from streams.delivery.courier import Courier
 from streams.delivery.progress import Admission, Progress
 from streams.delivery.strand import Item
@@ -83,7 +83,7 @@ class Intake:
                 )
                 vendor_record = _event_of(record)
                 admission = admit(position, source, record.timestamp, raw_ms, run or "")
-            except (KeyError, ValueError, msgspec.DecodeError) as error:
+            except (KeyError, ValueError, msgspec.DecodeError, RecursionError) as error:
                 self._refuse_foreign(tp, record, progress, is_redelivery, repr(error))
                 continue
             if admission is not Admission.NEW:
@@ -114,7 +114,7 @@ class Intake:
             position=record.offset,
             event_id=f"{tp.topic}-{tp.partition}-{record.offset}",
             source=f"{tp.topic}/{tp.partition}/{record.offset}",
-            timestamp=utc_text(record.timestamp),
+            timestamp=utc_text(min(max(record.timestamp, 0), MAX_MS)),
             record=record.value or b"",
             raw_ms=record.timestamp,
             key=letter_key(record.key),

@@ -135,7 +135,7 @@ class Recent:
             source = Source.parse(headers["source"].decode())
             kafka_ms = int(headers["source-time"])
             event_id = _decode(record.value).event_id
-        except (KeyError, ValueError, TypeError):
+        except (KeyError, ValueError, TypeError, RecursionError):
             return  # not enrichment's, so it was not passed on by it
         topic, partition, offset = source
         tp = TP(topic, partition)

@@ -13,6 +13,7 @@ import msgspec
 from streams.core.addresses import MASK, without_addresses
 from streams.core.fields import FieldMap
 from streams.core.records import DeadLetter, Origin
+from streams.core.values import id_text, is_blank
 
 MAX_LETTER_BYTES = 256 * 1024
 MAX_ANSWER_CHARS = 2_000
@@ -30,6 +31,13 @@ _decode = msgspec.json.Decoder().decode
 _decode_letter = msgspec.json.Decoder(DeadLetter).decode
 _BASE64_BYTES = 16
 """What stands around the text of bytes that are no UTF-8."""
+
+
+class _Named(msgspec.Struct):
+    event_id: Any = None
+
+
+_decode_named = msgspec.json.Decoder(_Named).decode
 
 
 def fingerprint(reason: str, field: str | None = None, vendor_message: str | None = None) -> str:
@@ -121,7 +129,8 @@ def build_dead_letter(
 
 
 def _readers_text(text: str, secrets: Sequence[str]) -> str:
-    return without_addresses(mask_secrets(text, secrets))
+    # Cut first: a stranger's text can be long, and what is looked for has no fixed place in it.
+    return without_addresses(mask_secrets(text[: 4 * MAX_ANSWER_CHARS], secrets))
 
 
 def letter_key(key: bytes | None) -> bytes | None:
@@ -175,7 +184,10 @@ def _readable(raw: bytes, fields: FieldMap | None) -> tuple[str | None, str | No
         text = raw.decode()
     except UnicodeDecodeError:
         return None, None
+    may_hold_ip = b'"ip"' in raw or b"\\u" in raw or (fields is not None and fields.maps_ip)
     try:
+        if not may_hold_ip:
+            return text, _event_id(_decode_named(raw).event_id)
         document = _decode(raw)
         if type(document) is not dict:
             return text, None
@@ -186,10 +198,14 @@ def _readable(raw: bytes, fields: FieldMap | None) -> tuple[str | None, str | No
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # Damaged or nested too deep: what still looks like our field is masked as it stands.
         return _IP_FIELD.sub(rf'\1"{MASK}"', text), None
-    event_id = document.get("event_id")
-    if type(event_id) is not str or not 0 < len(event_id) <= _MAX_EVENT_ID_CHARS:
-        event_id = None
-    return text, event_id
+    return text, _event_id(document.get("event_id"))
+
+
+def _event_id(value: Any) -> str | None:
+    event_id = id_text(value)
+    if type(event_id) is not str or is_blank(event_id) or len(event_id) > _MAX_EVENT_ID_CHARS:
+        return None
+    return event_id
 
 
 _IP_FIELD = re.compile(r'("ip"\s{0,9}:\s{0,9})"[^"]*"?')

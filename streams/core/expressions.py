@@ -84,7 +84,7 @@ class _Functions(Functions):  # type: ignore[misc]
             return None
         if type(arg) is float and arg.is_integer() and abs(arg) <= 2**53:
             arg = int(arg)
-        return super()._func_to_string(arg)
+        return arg if type(arg) is str else msgspec.json.encode(arg).decode()
 
     @signature({"types": []})  # type: ignore[untyped-decorator]
     def _func_to_number(self, arg: Any) -> Any:

@@ -131,6 +131,11 @@ class FieldMap:
         """
         return None if self._times is None else self._times.read(value)
 
+    @property
+    def maps_ip(self) -> bool:
+        """Whether ``ip_of`` may find something."""
+        return any(field == "ip" for field, _, _ in self._expressions)
+
     def ip_of(self, record: Mapping[str, Any]) -> Any:
         """Return what the map reads as ``ip``, to be masked; None where it names none."""
         for field, _, expression in self._expressions:

@@ -5,7 +5,7 @@ Every cost is bounded by the size of the text: numbers are looked at before they
 
 import re
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 import msgspec
@@ -29,6 +29,9 @@ class Decoded(NamedTuple):
     repaired: bool = False
 
 
+KnownDecoder = Callable[[bytes], Any]
+
+
 def _number(literal: str) -> int | float:
     """Return what a number with a fraction or an exponent says: an integer where it is one."""
     number = float(literal)
@@ -36,7 +39,10 @@ def _number(literal: str) -> int | float:
         if len(literal) <= _EXACT_CHARS and -_EXACT <= number <= _EXACT:
             return int(number)
         if MIN_INTEGER <= number <= 2.0**64:
-            exact = Decimal(literal)
+            try:
+                exact = Decimal(literal)
+            except InvalidOperation:  # its exponent has more digits than Decimal's
+                return number
             integer = int(exact)
             if integer == exact and integer <= MAX_INTEGER:
                 return integer
@@ -53,13 +59,16 @@ _decode = msgspec.json.Decoder(float_hook=_number).decode
 _decode_roughly = msgspec.json.Decoder().decode
 _LARGE_BYTES = 16 * 1024
 """From here on numbers go through Python one by one only where it matters for one of them."""
-_NEEDS_EXACT = re.compile(rb"[0-9]{16}\.|[0-9][eE]")
+_NEEDS_EXACT = re.compile(rb"[:,\[\s]-?(?:[0-9]{16,}+\.|[0-9]++(?:\.[0-9]++)?[eE])")
 _PIECE = re.compile(
     rb"((?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F][0-9a-fA-F]{2})"
     rb"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\\Z)*+)"
     rb"(?:\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\Z)"
 )
 """All up to half a surrogate pair or the end. It matches wherever it is tried: linear."""
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_AS_SQUARE = bytes.maketrans(b"{}", b"[]")
 _LONG_INTEGER = re.compile(rb"[0-9]{19}")
 
 
@@ -71,15 +80,31 @@ def decode_strict(value: bytes) -> Any:
     return decode_repaired(value).value
 
 
-def decode_repaired(value: bytes) -> Decoded:
-    """Return what ``decode_strict`` does, and whether half a surrogate pair was in it."""
-    decode: Callable[[bytes], Any] = _decode
-    check: Callable[[Any], None] = check_bounds
-    # Value by value takes longer with a large one than to look at the bytes first.
-    if len(value) > _LARGE_BYTES and _LONG_INTEGER.search(value) is None:
-        check = _check_depth if _brackets(value) > MAX_LEVELS else _check_nothing
+def known_decoder(kind: type[msgspec.Struct]) -> KnownDecoder:
+    """Return what reads an object's fields that the type has, and passes over the others."""
+    decode = msgspec.json.Decoder(kind, float_hook=_number).decode
+
+    def known(value: bytes) -> dict[str, Any]:
+        value.decode()  # also what is passed over
+        found = msgspec.structs.asdict(decode(value))
+        return {name: item for name, item in found.items() if item is not msgspec.UNSET}
+
+    return known
+
+
+def decode_repaired(value: bytes, known: KnownDecoder | None = None) -> Decoded:
+    """Return what ``decode_strict`` does, and whether half a surrogate pair was in it.
+
+    With ``known`` a large object may come without its other fields, held to the same rules.
+    """
+    decode: KnownDecoder = _decode
+    # Value by value takes longer with a large one than to look at the bytes.
+    by_bytes = len(value) > _LARGE_BYTES and _LONG_INTEGER.search(value) is None
+    if by_bytes:
         has_fractions = b"." in value or b"e" in value or b"E" in value
-        if not has_fractions or _NEEDS_EXACT.search(value) is None:
+        if known is not None and value.lstrip()[:1] == b"{":
+            decode = known
+        elif not has_fractions or _NEEDS_EXACT.search(value) is None:
             decode = _decode_roughly
     repaired = False
     try:
@@ -89,7 +114,10 @@ def decode_repaired(value: bytes) -> Decoded:
         if mended == value:
             raise
         document, repaired = _decode_any(mended, decode), True
-    check(document)
+    if not by_bytes:
+        check_bounds(document)
+    elif _is_deep(value):
+        raise _too_deep()
     return Decoded(document, repaired)
 
 
@@ -116,24 +144,16 @@ def _too_deep() -> StrictJsonError:
     return StrictJsonError(f"nested deeper than {MAX_LEVELS} levels")
 
 
-def _brackets(value: bytes) -> int:
-    return value.count(b"[") + value.count(b"{")
-
-
-def _check_nothing(_: Any) -> None:
-    """There is nothing that could be beyond the bounds."""
-
-
-def _check_depth(document: Any) -> None:
-    level = [document]
-    for depth in range(1, MAX_LEVELS + 1):
-        below: list[Any] = []
-        for value in level:
-            below += value.values() if type(value) is dict else value
-        nested = [value for value in below if type(value) is dict or type(value) is list]
-        if nested and depth == MAX_LEVELS:
-            raise _too_deep()
-        level = [value for value in nested if value]
+def _is_deep(value: bytes) -> bool:
+    """Return whether JSON is nested deeper than it may be, from its brackets alone."""
+    if value.count(b"[") + value.count(b"{") <= MAX_LEVELS:
+        return False
+    brackets = _STRING.sub(b"", value).translate(_AS_SQUARE, _NO_BRACKETS)
+    for _ in range(MAX_LEVELS):
+        if not brackets:
+            return False
+        brackets = brackets.replace(b"[]", b"")
+    return bool(brackets)
 
 
 def check_bounds(document: Any) -> None:

@@ -57,6 +57,11 @@ def test_a_mapping_is_shown_line_by_line(file: Path, capsys: pytest.CaptureFixtu
         "offset nor an integer of milliseconds  (field timestamp)\n"
     ) in out
     assert "2 rows of users and products taken.\n" in out
+    assert "of 3 shop.clicks" in out
+    counted = {line.split()[0]: line.split()[-1] for line in out.splitlines() if " │ " in line}
+    assert counted["timestamp"] == "3"
+    assert counted["event_id"] == "1"
+    assert counted["user_id"] == "0"
     assert "Miso is off until STREAMS_MISO_API_KEY is given" in out
     assert "\x1b" not in out
 
@@ -67,6 +72,8 @@ def test_a_mapping_as_json_is_one_array(file: Path, capsys: pytest.CaptureFixtur
     out, err = capsys.readouterr()
     rows = json.loads(out)
     assert [(row["line"], row.get("vendor"), row["outcome"]) for row in rows] == [
+        (1, None, "row"),
+        (2, None, "row"),
         (3, "miso", "sent"),
         (4, "miso", "skipped"),
         (5, None, "dead_lettered"),

@@ -210,10 +210,11 @@ def test_bytes_that_are_no_text_are_kept_as_base64() -> None:
     assert letter.record == {"base64": "/wBhYmM="}
 
 
-@pytest.mark.parametrize("event_id", ["", "e" * 129, 5, None])
+@pytest.mark.parametrize("event_id", ["", "e" * 129, 5.5, None])
 def test_event_id_out_of_shape_is_not_taken_from_the_record(event_id: Any) -> None:
     """A letter names an id only where it could be an event's."""
     assert build(json.dumps({"event_id": event_id}).encode()).event_id is None
+    assert build(b'{"event_id": 4711}').event_id == "4711"
 
 
 @pytest.mark.parametrize(

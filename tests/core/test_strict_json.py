@@ -4,7 +4,12 @@ from typing import Any
 
 import pytest
 
-from streams.core.strict_json import StrictJsonError, check_bounds, decode_strict
+from streams.core.strict_json import (
+    StrictJsonError,
+    check_bounds,
+    decode_repaired,
+    decode_strict,
+)
 
 
 @pytest.mark.parametrize(
@@ -46,3 +51,49 @@ def test_numbers_that_json_cannot_write_are_out_of_bounds(number: float) -> None
     """A field map's function may yield them."""
     with pytest.raises(StrictJsonError, match="not finite"):
         check_bounds([number])
+
+
+@pytest.mark.parametrize("filler", ["", "x" * 20_000])
+@pytest.mark.parametrize(
+    ("literal", "number"),
+    [
+        ("1.0", 1), ("2e0", 2), ("-0.0", 0), ("12345.000", 12345), ("1e17", 10**17),
+        ("12345678901234567.0", 12345678901234567), ("18446744073709551615.0", 2**64 - 1),
+        ("99999999999999999e1", 999999999999999990), ("18446744073709551616.0", 2.0**64),
+        ("1.5", 1.5), ("0.1e1", 1), ("1e22", 1e22), ("1e-999990999999999", 0),
+        ("123456789012345678e-999990999999999999999", 0.0),
+    ],
+)  # fmt: skip
+def test_a_number_that_is_an_integer_is_one(filler: str, literal: str, number: float) -> None:
+    """However it is written, to the last digit, in small records and in large ones."""
+    document = f'{{"a":{literal},"b":[{literal}],"c":"{filler}"}}'
+    decoded = decode_strict(document.encode())
+    assert decoded["a"] == decoded["b"][0] == number
+    if type(number) is int and number > 2**53:
+        assert type(decoded["a"]) is int
+
+
+@pytest.mark.parametrize("filler", ["", "x" * 20_000, r"[{\"[" * 5_000])
+@pytest.mark.parametrize(("levels", "is_refused"), [(127, False), (128, True), (3_000, True)])
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_levels_are_counted_exactly(
+    filler: str, levels: int, is_refused: bool, opening: str, closing: str
+) -> None:
+    """Brackets within texts are none; the object around is the first level."""
+    inside = "1" if opening != "[" else ""
+    value = f'{{"f":"{filler}","a":{opening * levels}{inside}{closing * levels}}}'.encode()
+    if is_refused:
+        with pytest.raises(StrictJsonError, match="nested deeper than 128 levels"):
+            decode_strict(value)
+    else:
+        assert decode_strict(value)["f"] is not None
+
+
+@pytest.mark.parametrize("filler", ["", "x" * 20_000])
+def test_half_a_surrogate_pair_is_repaired_and_told(filler: str) -> None:
+    """Whole pairs, escaped backslashes and other escapes stay what they are."""
+    text = rf"\ud83d \ud83d\ude00 \\ud83d \u0041 {filler}\udc00"
+    value, repaired = decode_repaired(f'{{"a":"{text}"}}'.encode())
+    assert value["a"] == f"\ufffd 😀 \\ud83d A {filler}\ufffd"
+    assert repaired
+    assert decode_repaired(rf'{{"a":"\ud83d\ude00{filler}"}}'.encode()).repaired is False

@@ -41,18 +41,20 @@ def previewed(
     settings: Settings | None = None,
     plans: tuple[Plan, ...] | None = None,
 ) -> list[PreviewRow]:
-    """What becomes of these lines; at Miso alone unless plans are given."""
+    """What becomes of these lines but good rows; at Miso alone unless plans are given."""
     settings = settings or load_settings({})
     if plans is None:
         plans = (plan_for(VENDORS["miso"], settings.vendors["miso"]),)
     preview = Preview(settings, plans, NOW_MS)
     encoded = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines]
-    return [row for at, line in enumerate(encoded, start=1) for row in preview.take(at, line)]
+    rows = [row for at, line in enumerate(encoded, start=1) for row in preview.take(at, line)]
+    return [row for row in rows if row.outcome != "row"]
 
 
 def shown(row: PreviewRow) -> Any:
-    """The row as ``--json`` writes it."""
-    return json.loads(msgspec.json.encode(row))
+    """The row as ``--json`` writes it, without what there is not."""
+    document = json.loads(msgspec.json.encode(row))
+    return {name: value for name, value in document.items() if value not in (None, [])}
 
 
 def test_an_event_is_shown_as_the_vendor_gets_it() -> None:
@@ -368,3 +370,49 @@ def test_a_vendor_whose_mapping_lacks_a_secret_is_shown_with_a_made_up_one(
         "Miso is shown with secrets made up for this: STREAMS_MISO_API_KEY: is missing; ids are "
         "made with it."
     )
+
+
+def test_every_row_of_json_has_the_same_fields() -> None:
+    """Rows of tables are told as rows; null is what there is not."""
+    preview = Preview(load_settings({}), (), NOW_MS)
+    (row,) = preview.take(1, json.dumps(product("p-1", {"sku": "8S-1"})).encode())
+    assert json.loads(msgspec.json.encode(row)) == {
+        "line": 1, "outcome": "row", "topic": "shop.products", "event_id": None,
+        "event_type": None, "anonymous_id": None, "vendor": None, "reason": None, "field": None,
+        "detail": None, "consent": None, "payload": None, "contact": None, "notes": [],
+    }  # fmt: skip
+    (gone,) = preview.take(2, json.dumps(product("p-1", None)).encode())
+    assert (gone.outcome, preview.rows_taken) == ("row", 2)
+
+
+def test_odd_ids_and_failed_expressions_are_named_where_an_event_is_sent() -> None:
+    """A person who looks at the mapping sees what would be counted only."""
+    settings = load_settings(
+        {"STREAMS_SOURCE_CLICKS_FIELDS": '{"user_id": "to_string(who)", "price": "abs(amount)"}'}
+    )
+    line = click(sku="undefined", who="null", amount="19", consent={"miso": True})
+    (row,) = previewed(line, settings=settings)
+    assert row.notes == ("left_out:price", "suspicious_id")
+    assert row.detail == (
+        'user_id reads "null": who has it is many people at once; sku reads "undefined": who has '
+        "it is many people at once; price: the expression abs(amount) failed: abs() got string, "
+        "not number"
+    )
+
+
+def test_fields_are_counted_over_all_records_of_a_topic() -> None:
+    """Also over those that are no events: a field that nobody has shows a wrong expression."""
+    preview = Preview(load_settings({}), (), NOW_MS)
+    for line in (
+        click(sku="8S-1", page={"url": "https://u", "title": " "}),
+        click(sku="", user_id=4711),
+        click(timestamp="yesterday"),
+        b'{"topic":"clicks","key":"v","value":"text"}',
+    ):
+        encoded = line if isinstance(line, bytes) else json.dumps(line).encode()
+        list(preview.take(1, encoded))
+    assert preview.events == {"shop.clicks": 4}
+    assert preview.fields["shop.clicks"] == {
+        "event_id": 3, "anonymous_id": 3, "product_id": 3, "timestamp": 3, "sku": 1,
+        "user_id": 1, "page.url": 1,
+    }  # fmt: skip

@@ -180,3 +180,25 @@ async def test_where_no_request_deletes_anything_it_is_said_what_is_left_to_peop
     word, client, _ = await carry_out("voyado", answers(204), Trail("anna"))
     assert (word.done, client.requests) == (Done.NOTHING, [])
     assert "delete these in Voyado Engage" in word.by_hand
+
+
+@pytest.mark.parametrize("shared", ["null", "undefined", "NaN", "None", "[object Object]"])
+async def test_a_vendor_is_never_asked_to_delete_what_many_people_share(shared: str) -> None:
+    """Everybody without an id would be deleted with the one who asked for it."""
+    trail = Trail("anna", user_ids=(shared, "u-1"), subjects=("u-2", shared))
+    word, client, _ = await carry_out("miso", answers(200), trail)
+    assert [request.body for request in client.requests] == [b'{"user_ids":["u-1","u-2","anna"]}']
+    assert word.done is Done.DELETED
+    assert word.by_hand.startswith(
+        f'What was sent under the user id "{shared}" was left: many people share it.'
+    )
+
+
+async def test_a_visitor_that_is_many_people_is_left_at_the_vendor() -> None:
+    """Only the users that it was seen as are deleted; without one nothing is asked for."""
+    word, client, _ = await carry_out("miso", answers(200), Trail("undefined"))
+    assert client.requests == []
+    assert word.done is Done.NOTHING
+    assert word.by_hand.startswith('"undefined" is no person\'s id')
+    _, client, _ = await carry_out("miso", answers(200), Trail("undefined", user_ids=("u-1",)))
+    assert [request.body for request in client.requests] == [b'{"user_ids":["u-1"]}']

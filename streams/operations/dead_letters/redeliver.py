@@ -189,7 +189,7 @@ class LettersWork:
         value = kept.value or b""
         try:
             record = _decode_record(value)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return Left(GONE)  # cut: it was larger than a letter
         rows = self._mapper.rows
         key = record.anonymous_id.encode()

@@ -18,7 +18,7 @@ from streams.vendors.base import Trail, Vendor
 
 _decode_receipt = msgspec.json.Decoder(Receipt).decode
 _decode_record = msgspec.json.Decoder(VendorRecord).decode
-_PROBLEMS = (msgspec.DecodeError, UnicodeDecodeError)
+_PROBLEMS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class LogRecord(NamedTuple):

@@ -3,16 +3,18 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from streams.core.dead_letter import mask_secrets
 from streams.core.outcome import Fate, Verdict
+from streams.core.values import SUSPICIOUS_IDS
 from streams.delivery.quota import HEADROOM, Quota
 from streams.delivery.retry import wait_seconds
 from streams.operations.forget.plan import AtVendor
 from streams.operations.forget.report import Done, VendorWord
 from streams.settings import variable
-from streams.vendors.base import Erasure, HttpAnswer, HttpRequest, Trail, Vendor
+from streams.vendors.base import Erasure, Forgetting, HttpAnswer, HttpRequest, Trail, Vendor
 
 TRIES = 5
 WAITS = (1.0, 2.0, 5.0, 10.0)
@@ -68,7 +70,7 @@ async def erase(
     if vendor.forgetting is None:
         by_hand = f"The relay knows of no request by which {vendor.name} deletes: ask it."
         return word(Done.NOTHING, Erasure(by_hand=by_hand))
-    erasure = vendor.forgetting.plan(trail, settings)
+    erasure = _plan(vendor.forgetting, trail, settings)
     if not erasure.requests:
         return word(Done.NOTHING, erasure)
     if not has_credentials:
@@ -89,6 +91,22 @@ async def erase(
     finally:
         await client.close()
     return word(Done.DELETED, erasure, made)
+
+
+def _plan(forgetting: Forgetting, trail: Trail, settings: Any) -> Erasure:
+    """Return what is to be done; ids that are no person's are left, many people share them."""
+    shared = [i for i in (*trail.user_ids, *trail.subjects) if i in SUSPICIOUS_IDS]
+    mine = replace(
+        trail,
+        user_ids=tuple(i for i in trail.user_ids if i not in SUSPICIOUS_IDS),
+        subjects=tuple(i for i in trail.subjects if i not in SUSPICIOUS_IDS),
+    )
+    erasure = forgetting.plan(mine, settings)
+    if not shared:
+        return erasure
+    named = ", ".join(f'"{id_}"' for id_ in dict.fromkeys(shared))
+    left = f"What was sent under the user id {named} was left: many people share it."
+    return replace(erasure, by_hand=f"{left} {erasure.by_hand}".rstrip())
 
 
 async def _insist(

@@ -11,6 +11,7 @@ from aiokafka import TopicPartition
 from streams.core.errors import InvalidEvent
 from streams.core.events import Event
 from streams.core.records import Source
+from streams.core.values import id_text
 from streams.operations.logs.needles import AnyOf, Everything, Needle
 from streams.operations.logs.reader import Offsets
 from streams.operations.logs.search import FoundRecord, Keep
@@ -111,7 +112,7 @@ def names_event(logs: TraceLogs, record: FoundRecord, event_id: str) -> bool:
         document = msgspec.json.decode(record.value or b"")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
-    return type(document) is dict and document.get("event_id") == event_id
+    return type(document) is dict and id_text(document.get("event_id")) == event_id
 
 
 def raw_needle(logs: TraceLogs, forms: Iterable[bytes]) -> Needle:

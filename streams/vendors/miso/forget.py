@@ -6,6 +6,7 @@ import msgspec
 
 from streams.core.outcome import Verdict
 from streams.core.records import VendorRecord
+from streams.core.values import SUSPICIOUS_IDS
 from streams.vendors.base import Erasure, Forgetting, HttpAnswer, HttpRequest, Trail
 from streams.vendors.miso.api import PATH, classify, headers
 from streams.vendors.miso.settings import MisoSettings
@@ -23,7 +24,22 @@ def plan(trail: Trail, settings: MisoSettings) -> Erasure:
     Miso documents user ids alone; the visitor's own id is sent with them in case it takes that.
     """
     users = tuple(dict.fromkeys((*trail.user_ids, *trail.subjects)))
-    body = msgspec.json.encode({"user_ids": [*users, trail.visitor]})
+    if trail.visitor in SUSPICIOUS_IDS:
+        return _without_visitor(trail.visitor, users, settings)
+    return _deletion((*users, trail.visitor), users, settings)
+
+
+def _without_visitor(visitor: str, users: Sequence[str], settings: MisoSettings) -> Erasure:
+    if not users:
+        return Erasure(
+            by_hand=f'"{visitor}" is no person\'s id: Miso was not asked to delete what it holds '
+            "under it, of many people. Ask Miso in writing."
+        )
+    return _deletion(users, users, settings)
+
+
+def _deletion(ids: Sequence[str], users: Sequence[str], settings: MisoSettings) -> Erasure:
+    body = msgspec.json.encode({"user_ids": ids})
     request = HttpRequest("DELETE", PATH, headers(settings), body)
     named = f" and of the user{'s' if len(users) > 1 else ''} {', '.join(users)}" if users else ""
     return Erasure(

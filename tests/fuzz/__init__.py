@@ -1,0 +1,1 @@
+"""Mutated records against everything that reads a stranger's bytes; nothing else belongs here."""

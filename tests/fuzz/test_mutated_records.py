@@ -1,0 +1,30 @@
+"""No mutated record stalls a stage, and none escapes; ``python -m tests.fuzz`` reads a million."""
+
+from collections import Counter
+
+import pytest
+
+from tests.fuzz.mutations import LONG_EVERY, mutated
+from tests.fuzz.readers import LETTERS, MAX_CPU_SECONDS, READERS, read_in
+
+COUNT = 4 * LONG_EVERY
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_mutated_record_is_read_within_20_ms_and_nothing_escapes(name: str) -> None:
+    """An event, a named refusal, or an unreadable line; whatever the bytes."""
+    became: Counter[str] = Counter()
+    for value in mutated(20_261_120, COUNT):
+        outcome, seconds = read_in(READERS[name], value)
+        became[outcome] += 1
+        assert seconds <= MAX_CPU_SECONDS, value[:300]
+    assert became.total() == COUNT
+    # Else the mutations would only ever test the first line of the parser.
+    assert name.endswith("inspected") or len(became) > 1
+
+
+@pytest.mark.parametrize("name", LETTERS)
+def test_a_mutated_record_becomes_a_dead_letter_without_an_escape(name: str) -> None:
+    """Its ip is masked and its text cut, whatever the bytes."""
+    became = Counter(LETTERS[name](value) for value in mutated(20_261_121, COUNT))
+    assert {"event", "invalid_json", "invalid_field"} <= set(became)
