@@ -50,15 +50,19 @@ async def _make_topics(settings: Settings, others: Mapping[str, Mapping[str, str
         await admin.close()
 
 
-def write(settings: Settings, batches: Mapping[str, Iterable[Record]]) -> None:
+def write(
+    settings: Settings, batches: Mapping[str, Iterable[Record]], batch_bytes: int = BATCH_BYTES
+) -> None:
     """Write records by topic, in order within a partition; return when the broker has them."""
-    asyncio.run(_write(settings, batches))
+    asyncio.run(_write(settings, batches, batch_bytes))
 
 
-async def _write(settings: Settings, batches: Mapping[str, Iterable[Record]]) -> None:
+async def _write(
+    settings: Settings, batches: Mapping[str, Iterable[Record]], batch_bytes: int
+) -> None:
     options = settings.kafka.client_options()
     producer = AIOKafkaProducer(
-        **options, acks="all", enable_idempotence=True, max_batch_size=BATCH_BYTES
+        **options, acks="all", enable_idempotence=True, max_batch_size=batch_bytes
     )
     await producer.start()
     try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from itertools import chain
 from time import time
@@ -64,6 +65,7 @@ class Keeper:
         self._outbox: dict[int, list[Settlement]] = {}
         self._writing: dict[int, asyncio.Task[None]] = {}
         """By partition: one that its topics refuse waits, and must hold up no other."""
+        self._rounds: Counter[int] = Counter()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -83,6 +85,10 @@ class Keeper:
         if partition not in self._writing:
             self._idle.clear()
             self._writing[partition] = asyncio.ensure_future(self._keep(partition))
+
+    def rounds(self, partition: int) -> int | None:
+        """Return how many times outcomes of a partition were written; None while some are."""
+        return None if partition in self._writing else self._rounds[partition]
 
     async def flushed(self) -> None:
         """Wait until all is kept, but not for long."""
@@ -118,6 +124,7 @@ class Keeper:
         """Write what waits, one round after the other: a slow broker only makes rounds bigger."""
         try:
             while settlements := self._outbox.pop(partition, []):
+                self._rounds[partition] += 1
                 await self._write(partition, settlements)
         except asyncio.CancelledError:
             raise

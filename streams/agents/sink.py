@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from streams import wall_clock
@@ -18,19 +19,29 @@ from streams.core.control import UnreadableWill, Will, decode_will
 from streams.core.topics import Topics
 from streams.delivery.courier import Courier
 from streams.delivery.progress import Metadata, Progress, Recalled, read_metadata
-from streams.delivery.receipts import LIVE, REDELIVERY, decode_receipt
+from streams.delivery.receipts import (
+    LIVE,
+    REDELIVERY,
+    ReceiptsOfSinks,
+    decode_receipt,
+    is_of_a_sink,
+)
 from streams.delivery.strand import Item
 from streams.engine.app import Stage, StageApp
 from streams.engine.chunks import Records
 from streams.engine.expired import ALL, Expired, total_by_topic
 from streams.engine.failure import leave
+from streams.engine.log_search import FoundRecord
 from streams.engine.outputs import Outputs
 from streams.engine.positions import StartPosition
 from streams.engine.tables import MALFORMED, GlobalTopicTable, TopicTable
-from streams.engine.tail import read_to_end, reader
+from streams.engine.tail import log_ends, reader, search_to
 from streams.vendors.base import Vendor, VendorSettings
 
 log = logging.getLogger("streams.sink")
+
+RECEIPTS_SECONDS = 10.0
+"""How often a sink that settles nothing learns how many receipts there are."""
 
 
 class SinkStage(Stage):
@@ -61,6 +72,7 @@ class SinkStage(Stage):
         self._receipts = topics.receipts(vendor.key)
         self._progress: dict[TP, Progress] = {}
         self._expired: dict[TP, Expired] = {}
+        self._looking: asyncio.Task[None] | None = None
         self._runs = RunStops(vendor.name, write_stop)
         self.guard = SinkGuard(
             topics.users,
@@ -131,7 +143,10 @@ class SinkStage(Stage):
         await self.keeper.flushed()
         known = {tp: _read(tp, start.metadata) for tp, start in positions.items()}
         async with reader(self.app.options.client_options) as consumer:
-            found, ends = await read_to_end(consumer, self._receipts_from(positions, known))
+            starts = self._receipts_from(positions, known)
+            ends = await log_ends(consumer, starts)
+            found = search_to(consumer, starts, ends, ReceiptsOfSinks(), _is_ours)
+            recalled = await self._recall(positions, found)
         for tp, start in positions.items():
             of_receipts = (self._receipts, tp.partition)
             metadata, is_redelivery = known[tp], tp.topic == self._redelivery
@@ -142,14 +157,15 @@ class SinkStage(Stage):
             left_open_below = 0 if metadata.clean or not start.metadata else start.log_end
             self.courier.open_partition(tp.partition, left_open_below, is_redelivery=is_redelivery)
             self._expired[tp] = Expired({ALL: metadata.expired}, metadata.expired_gaps)
-            lane = REDELIVERY if is_redelivery else LIVE
             self._progress[tp] = Progress(
                 start.offset,
                 metadata,
-                _recall(found.get(of_receipts, []), lane, start.committed),
+                recalled[tp],
                 receipts_end,
                 of_runs=is_redelivery,
             )
+        if self._looking is None:
+            self._looking = asyncio.ensure_future(self._look_at_receipts())
         live = sum(tp.topic == self._events for tp in positions)
         self.courier.set_share(live / self._partitions)
         self.courier.resume()
@@ -166,6 +182,53 @@ class SinkStage(Stage):
             first = sys.maxsize if is_new else known[tp].receipts
             starts[of_receipts] = min(first, starts.get(of_receipts, first))
         return starts
+
+    async def _recall(
+        self, positions: Mapping[TP, StartPosition], found: AsyncIterator[list[FoundRecord]]
+    ) -> dict[TP, dict[int, Recalled]]:
+        """Return by lane the receipts for positions from its committed offset on."""
+        recalled: dict[TP, dict[int, Recalled]] = {tp: {} for tp in positions}
+        topics = {LIVE: self._events, REDELIVERY: self._redelivery}
+        async for records in found:
+            for record in records:
+                try:
+                    receipt = decode_receipt(record.value or b"")
+                except ValueError:
+                    continue  # not ours: it can only be an event's that is then sent again
+                tp = TP(topics.get(receipt.lane, ""), record.tp.partition)
+                start, position = positions.get(tp), receipt.position
+                if start is not None and position is not None and position >= start.committed:
+                    recalled[tp][position] = Recalled(
+                        receipt.source, record.timestamp, record.offset
+                    )
+        return recalled
+
+    async def _look_at_receipts(self) -> None:
+        """Learn every now and then how many receipts there are of which none is unknown here.
+
+        While nothing is settled, enrichment's receipts would otherwise be read at the next start,
+        however many there are by then.
+        """
+        while True:
+            await asyncio.sleep(RECEIPTS_SECONDS)
+            try:
+                await self.learn_receipts()
+            except (KafkaError, TimeoutError) as error:
+                log.warning("how many receipts there are could not be read: %r", error)
+
+    async def learn_receipts(self) -> None:
+        """Take that all receipts there are by now are known, where none is being written here.
+
+        Raises KafkaError or TimeoutError for a broker that is away.
+        """
+        before = {tp: (p, self.keeper.rounds(tp.partition)) for tp, p in self._progress.items()}
+        partitions = {tp.partition for tp in before}
+        ends = await self.app.consumer.log_ends([TP(self._receipts, n) for n in partitions])
+        for tp, (progress, rounds) in before.items():
+            # What was written meanwhile may lie below the end and not be settled yet.
+            is_quiet = rounds is not None and rounds == self.keeper.rounds(tp.partition)
+            if is_quiet and self._progress.get(tp) is progress:
+                progress.note_receipts(ends[TP(self._receipts, tp.partition)])
 
     def on_partitions_gone(self, tps: Iterable[TP]) -> None:
         """Forget partitions that may belong to another worker now."""
@@ -297,14 +360,7 @@ def _read(tp: TP, metadata: str) -> Metadata:
         return Metadata()
 
 
-def _recall(records: Iterable[Any], lane: str, committed: int) -> dict[int, Recalled]:
-    """Return one lane's receipts for positions from the committed offset on."""
-    recalled = {}
-    for record in records:
-        try:
-            receipt = decode_receipt(record.value)
-        except ValueError:
-            continue  # not ours: it can only be an event's that is then sent again
-        if receipt.lane == lane and receipt.position is not None and receipt.position >= committed:
-            recalled[receipt.position] = Recalled(receipt.source, record.timestamp, record.offset)
-    return recalled
+def _is_ours(record: FoundRecord) -> bool:
+    """Return whether a receipt may be a sink's; no writer of ours uses transactions."""
+    value = record.value
+    return value is not None and not record.is_transactional and is_of_a_sink(value)

@@ -136,6 +136,11 @@ class Consumer(driver.Consumer):
         full = [tp for tp in self._stash if not self._has_room(tp)]
         self.known_ends = await self._thread.log_ends(full) if full else {}
 
+    async def log_ends(self, partitions: Iterable[TP]) -> Mapping[TP, int]:
+        """Return where these logs end; KafkaError or TimeoutError for a broker that is away."""
+        found: Mapping[TP, int] = await self._thread.log_ends(partitions)
+        return found
+
     async def _stash_records(self, tp: TP, records: list[Record]) -> None:
         expected = self._next_offset.get(tp)
         if expected is not None and records[0].offset > expected:

@@ -1,7 +1,7 @@
 """Reads ranges of partitions once, outside any group."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from streams.core.errors import EngineError
+from streams.engine.log_search import FoundRecord, Keep, LogSearch, Needle
 
 STALL_SECONDS = 60.0
 
@@ -24,7 +25,7 @@ read_so_far = _Read()
 
 @asynccontextmanager
 async def reader(client_options: Mapping[str, Any]) -> AsyncIterator[AIOKafkaConsumer]:
-    """Yield a started consumer without a group, for ``read_to_end``."""
+    """Yield a started consumer without a group."""
     consumer = AIOKafkaConsumer(
         **client_options,
         group_id=None,
@@ -42,26 +43,52 @@ async def reader(client_options: Mapping[str, Any]) -> AsyncIterator[AIOKafkaCon
         await consumer.stop()
 
 
-async def read_to_end(
-    consumer: AIOKafkaConsumer, starts: Mapping[tuple[str, int], int]
-) -> tuple[dict[tuple[str, int], list[ConsumerRecord]], dict[tuple[str, int], int]]:
-    """Return the records from these offsets to the ends as they are now, and these ends.
+async def log_ends(
+    consumer: AIOKafkaConsumer, partitions: Iterable[tuple[str, int]]
+) -> dict[tuple[str, int], int]:
+    """Return where these logs end."""
+    ends = await consumer.end_offsets([TopicPartition(*tp) for tp in partitions])
+    return {tuple(tp): end for tp, end in ends.items()}
 
-    Raises EngineError when the broker delivers nothing for a minute.
+
+async def search_to(
+    consumer: AIOKafkaConsumer,
+    starts: Mapping[tuple[str, int], int],
+    ends: Mapping[tuple[str, int], int],
+    needle: Needle,
+    keep: Keep,
+) -> AsyncIterator[list[FoundRecord]]:
+    """Yield the records that are to be kept, of the batches that have the needle.
+
+    Raises SetupError when the broker delivers nothing for a minute.
     """
-    if not starts:
-        return {}, {}
-    ends = await consumer.end_offsets([TopicPartition(*tp) for tp in starts])
-    found: dict[tuple[str, int], list[ConsumerRecord]] = {tp: [] for tp in starts}
-    async for tp, records in _records(consumer, starts, ends):
-        found[tp] += records
-    return found, {tp: ends[TopicPartition(*tp)] for tp in starts}
+    partitions = [TopicPartition(*tp) for tp in starts if starts[tp] < ends[tp]]
+    if not partitions:
+        return
+    await consumer._client.set_topics({tp.topic for tp in partitions})
+    begins = await consumer.beginning_offsets(partitions)
+    before = read_so_far.records
+
+    def note(_step: str, read: int, _total: int) -> None:
+        read_so_far.records = before + read
+
+    async for found in LogSearch(consumer._client).find(
+        {tp: max(starts[tuple(tp)], begins[tp]) for tp in partitions},
+        {tp: ends[tuple(tp)] for tp in partitions},
+        needle,
+        note,
+        keep=keep,
+    ):
+        yield found
 
 
 async def records_to_end(
     consumer: AIOKafkaConsumer, starts: Mapping[tuple[str, int], int]
 ) -> AsyncIterator[tuple[tuple[str, int], list[ConsumerRecord]]]:
-    """Yield the same records as they are fetched, for what need not be kept."""
+    """Yield the records from these offsets to the ends as they are now, as they are fetched.
+
+    Raises EngineError when the broker delivers nothing for a minute.
+    """
     if starts:
         ends = await consumer.end_offsets([TopicPartition(*tp) for tp in starts])
         async for fetched in _records(consumer, starts, ends):

@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 
 from streams.core.outcome import SkipReason
 from streams.core.records import Receipt
-from streams.delivery.receipts import SkipReceipts, decode_receipt, encode_receipt
+from streams.delivery.receipts import (
+    ReceiptsOfSinks,
+    SkipReceipts,
+    decode_receipt,
+    encode_receipt,
+    is_of_a_sink,
+)
 
 AT = "2026-11-20T10:00:00.000Z"
 
@@ -36,3 +42,18 @@ def test_a_skips_receipt_has_the_contracts_fields() -> None:
         "lane": "live",
         "position": None,
     }
+
+
+@given(st.lists(st.tuples(st.text(max_size=40) | st.just('"position":7'), st.booleans())))
+def test_a_sinks_receipts_are_told_from_enrichments_by_their_bytes(
+    receipts: list[tuple[str, bool]],
+) -> None:
+    """One among many in a batch, and each by itself, whatever a stranger calls its event."""
+    values = [
+        encode_receipt(Receipt(id_, "accepted", AT, 1, "t/0/1", "live", 5 if is_ours else None))
+        for id_, is_ours in receipts
+    ]
+    batch = b"before" + b"\0".join(values)
+    is_there = any(is_ours for _, is_ours in receipts)
+    assert ReceiptsOfSinks().is_in(batch, 6, len(batch)) is is_there
+    assert [is_of_a_sink(value) for value in values] == [is_ours for _, is_ours in receipts]

@@ -340,6 +340,15 @@ ATTRIBUTES: list[tuple[Any, str, str]] = [
     (AIOKafkaConsumer, "_coordinator", "Asked for committed offsets directly."),
     (AIOKafkaConsumer, "_subscription", "Holds the assignment and its positions."),
     (AIOKafkaConsumer, "_closed", "Read before each fetch."),
+    (AIOKafkaProducer, "_message_accumulator", "Its queues of batches, which are our own kind."),
+    (MessageAccumulator, "_batch_ttl", "Given to each batch."),
+    (MessageAccumulator, "_linger_time", "Given to each batch."),
+    (MessageAccumulator, "_compression_type", "Given to each builder."),
+    (MessageAccumulator, "_cluster", "Knows the topics that this user may not see."),
+    (MessageAccumulator, "_txn_manager", "Gives out sequence numbers; takes back those refused."),
+    (MessageAccumulator, "_waiter_future", "Done: something may leave."),
+    (MessageBatch, "_msg_futures", "Empty for a batch that was queued whole."),
+    (MessageBatch, "_retry_count", "Above 0 once sequence numbers were given to it."),
     (Fetcher, "_records", "Partitions of which something fetched is not handed over yet."),
     (Fetcher, "_closed", "Read before each fetch."),
     (FetchResult, "_partition_records", "Where its decoder of records is given ours."),
@@ -470,6 +479,8 @@ def test_the_engines_own_parts_are_in_place() -> None:
     assert aiokafka.consumer.consumer.GroupCoordinator is streams.engine.coordinator.Coordinator
     assert aiokafka.consumer.consumer.Fetcher is streams.engine.fetcher.Fetcher
     assert aiokafka.errors.for_code(82) is streams.engine.thread.FencedInstanceIdError
+    assert aiokafka.errors.for_code(87) is streams.engine.refused.InvalidRecordError
+    assert aiokafka.producer.producer.MessageAccumulator is streams.engine.refused.Accumulator
     assert streams.engine.app.Transport.Consumer is streams.engine.consumer.Consumer
     assert isinstance(TableManager.recovery, property)
 

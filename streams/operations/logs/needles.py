@@ -2,14 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from typing import Protocol
-
-
-class Needle(Protocol):
-    """What is looked for."""
-
-    def is_in(self, buffer: bytes, start: int, end: int) -> bool:
-        """Return whether it may be in this part of the buffer; what only seems so costs time."""
 
 
 class AnyOf:
@@ -21,14 +13,6 @@ class AnyOf:
     def is_in(self, buffer: bytes, start: int, end: int) -> bool:
         """Return whether one of them is there."""
         return any(buffer.find(needle, start, end) >= 0 for needle in self._needles)
-
-
-class Everything:
-    """Every batch: for what cannot be recognised by its bytes."""
-
-    def is_in(self, buffer: bytes, start: int, end: int) -> bool:  # noqa: ARG002
-        """Return True."""
-        return True
 
 
 class Places:

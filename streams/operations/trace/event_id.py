@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from aiokafka import TopicPartition
 
 from streams.core.records import Source
-from streams.operations.logs.needles import AnyOf, Needle
+from streams.engine.log_search import FoundRecord, Needle
+from streams.operations.logs.needles import AnyOf
 from streams.operations.logs.reader import Offsets
-from streams.operations.logs.search import FoundRecord
 from streams.operations.trace.facts import place_of, read_letter, read_receipt, read_sent
 from streams.operations.trace.logs import TraceLogs
 from streams.operations.trace.looks import in_json, names_event, newest_first, raw_needle

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from streams.core.records import DeadLetter, Receipt, Source, VendorRecord
-from streams.operations.logs.search import FoundRecord
+from streams.engine.log_search import FoundRecord
 
 OnRanges = Mapping[str, Sequence[Sequence[int | None]]]
 """Vendor → raw offset ranges [from, to]; the last is open while the vendor is on."""

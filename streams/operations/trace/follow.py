@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from aiokafka import TopicPartition
 
 from streams.core.records import Source
-from streams.operations.logs.needles import AnyOf, Needle, Places
+from streams.engine.log_search import FoundRecord, Needle
+from streams.operations.logs.needles import AnyOf, Places
 from streams.operations.logs.reader import Offsets
-from streams.operations.logs.search import FoundRecord
 from streams.operations.trace.facts import (
     EventFacts,
     RawRecord,

@@ -11,8 +11,8 @@ from aiokafka.partitioner import murmur2
 
 from streams.core.records import Source
 from streams.core.rows import InvalidRow, decode_product, person_in
-from streams.operations.logs.needles import AnyOf, Needle
-from streams.operations.logs.search import FoundRecord, Keep
+from streams.engine.log_search import FoundRecord, Keep, Needle
+from streams.operations.logs.needles import AnyOf
 from streams.operations.trace.event_id import EventIdSearch
 from streams.operations.trace.facts import (
     RawRecord,

@@ -11,8 +11,8 @@ from streams.core.events import Event, EventParser
 from streams.core.records import Source
 from streams.core.topics import Topics
 from streams.engine.groups import group_id
+from streams.engine.log_search import FoundRecord, LogSearch, connect_search
 from streams.operations.logs.reader import Commit, LogReader, Offsets, Tell, connect, silent
-from streams.operations.logs.search import FoundRecord, LogSearch, connect_search
 from streams.operations.trace.facts import Lane, OnRanges, RawRecord, read_on_ranges
 from streams.settings import ENRICH, Settings
 

@@ -12,9 +12,9 @@ from streams.core.errors import InvalidEvent
 from streams.core.events import Event
 from streams.core.records import Source
 from streams.core.values import id_text
-from streams.operations.logs.needles import AnyOf, Everything, Needle
+from streams.engine.log_search import Everything, FoundRecord, Keep, Needle
+from streams.operations.logs.needles import AnyOf
 from streams.operations.logs.reader import Offsets
-from streams.operations.logs.search import FoundRecord, Keep
 from streams.operations.trace.facts import RawRecord, place_of
 from streams.operations.trace.logs import TraceLogs
 

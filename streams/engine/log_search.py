@@ -17,7 +17,7 @@ from collections.abc import (
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from struct import Struct
-from typing import Any
+from typing import Any, Protocol
 
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
@@ -28,8 +28,6 @@ from aiokafka.record.memory_records import MemoryRecords
 
 from streams.core.errors import SetupError
 from streams.engine.connection import client_options
-from streams.operations.logs.needles import Everything, Needle
-from streams.operations.logs.reader import STALL_SECONDS, Offsets, Tell
 from streams.settings import KafkaSettings
 
 FETCH_BYTES = 16 * 1024 * 1024
@@ -38,6 +36,8 @@ MAX_WAIT_MS = 200
 SEARCHED_AT_ONCE = 2
 """Answers that are searched while the next one is fetched."""
 RETRY_SECONDS = 0.2
+STALL_SECONDS = 60.0
+"""Searching gives up when nothing has come for so long."""
 
 _HEADER = Struct(">qiibIhiqqqhii")
 """A batch's: base offset, length, epoch, magic, checksum, attributes, last offset's distance, …"""
@@ -68,6 +68,22 @@ class FoundRecord:
 
 
 Keep = Callable[[FoundRecord], bool]
+Offsets = Mapping[TopicPartition, int]
+
+
+class Needle(Protocol):
+    """What is looked for."""
+
+    def is_in(self, buffer: bytes, start: int, end: int) -> bool:
+        """Return whether it may be in this part of the buffer; what only seems so costs time."""
+
+
+class Everything:
+    """Every batch: for what cannot be recognised by its bytes."""
+
+    def is_in(self, buffer: bytes, start: int, end: int) -> bool:  # noqa: ARG002
+        """Return True."""
+        return True
 
 
 class LogSearch:
@@ -83,16 +99,17 @@ class LogSearch:
         starts: Offsets,
         ends: Offsets,
         needle: Needle,
-        tell: Tell,
+        tell: Callable[[str, int, int], object],
         step: str = "",
         keep: Keep | None = None,
         partition_bytes: int = PARTITION_BYTES,
     ) -> AsyncGenerator[list[FoundRecord], None]:
         """Yield the records, of each partition in order, of the batches that have the needle.
 
-        ``step`` names the search for ``tell``; ``keep``, which runs in threads, says which of these
-        records are wanted; ``partition_bytes`` of a partition are fetched at a time, but always a
-        whole batch. Raises SetupError where nothing comes for long.
+        ``tell`` is called with (``step``, offsets looked through, offsets in all); ``keep``, which
+        runs in threads, says which of these records are wanted; ``partition_bytes`` of a partition
+        are fetched at a time, but always a whole batch. Raises SetupError where nothing comes for
+        long.
         """
         at = {tp: starts[tp] for tp in ends if starts[tp] < ends[tp]}
         total = sum(ends[tp] - at[tp] for tp in at)
@@ -132,7 +149,10 @@ class LogSearch:
                 task.cancel()
 
     async def read(
-        self, wanted: Mapping[TopicPartition, Iterable[int]], tell: Tell, step: str = ""
+        self,
+        wanted: Mapping[TopicPartition, Iterable[int]],
+        tell: Callable[[str, int, int], object],
+        step: str = "",
     ) -> list[FoundRecord]:
         """Return the records at these offsets, as far as they are there, each partition in order.
 
@@ -149,7 +169,9 @@ class LogSearch:
                 queue.pop(0)
         return found
 
-    async def _fetch(self, at: Offsets, limit: int) -> dict[TopicPartition, bytes]:
+    async def _fetch(
+        self, at: dict[TopicPartition, int], limit: int
+    ) -> dict[TopicPartition, bytes]:
         """Return what the leaders of these partitions have from there on; maybe not of all."""
         by_node: dict[int, list[TopicPartition]] = {}
         for tp in at:
@@ -168,7 +190,7 @@ class LogSearch:
         return blobs
 
     async def _ask(
-        self, node: int, tps: Sequence[TopicPartition], at: Offsets, limit: int
+        self, node: int, tps: Sequence[TopicPartition], at: dict[TopicPartition, int], limit: int
     ) -> dict[TopicPartition, bytes]:
         by_topic: dict[str, list[tuple[int, int, int]]] = {}
         for tp in tps:

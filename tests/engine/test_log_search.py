@@ -10,8 +10,8 @@ from aiokafka.errors import TopicAuthorizationFailedError
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from streams.core.errors import SetupError
-from streams.operations.logs.needles import AnyOf, Everything, Needle, Places
-from streams.operations.logs.search import FoundRecord, LogSearch
+from streams.engine.log_search import Everything, FoundRecord, LogSearch, Needle
+from streams.operations.logs.needles import AnyOf, Places
 
 TP = TopicPartition("shop.clicks", 0)
 OTHER = TopicPartition("shop.clicks", 1)
