@@ -15,6 +15,7 @@ from streams.core.outcome import Outcome, Verdict
 from streams.core.records import VISITOR, Origin, Receipt, Source
 from streams.core.times import to_ms
 from streams.core.topics import Topics
+from streams.delivery.progress import Progress
 from streams.delivery.receipts import LIVE, REDELIVERY, encode_receipt
 from streams.delivery.strand import Item
 from streams.engine.failure import leave
@@ -65,6 +66,8 @@ class Keeper:
         self._outbox: dict[int, list[Settlement]] = {}
         self._writing: dict[int, asyncio.Task[None]] = {}
         """By partition: one that its topics refuse waits, and must hold up no other."""
+        self._round: dict[int, list[Settlement]] = {}
+        """What is being written."""
         self._rounds: Counter[int] = Counter()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -85,6 +88,20 @@ class Keeper:
         if partition not in self._writing:
             self._idle.clear()
             self._writing[partition] = asyncio.ensure_future(self._keep(partition))
+
+    def hand_over(
+        self, partition: int, progress: Progress, start: int, *, is_redelivery: bool
+    ) -> None:
+        """Let what is still written of a partition's lane settle in its new progress.
+
+        ``start``: what lies below has been settled by another owner meanwhile. A topic may refuse
+        receipts for hours, while the partition goes and comes back.
+        """
+        waiting = (*self._round.get(partition, ()), *self._outbox.get(partition, ()))
+        for item in chain.from_iterable(settlement.items for settlement in waiting):
+            if (item.run_id is not None) is is_redelivery and item.position >= start:
+                item.tag = progress
+                progress.await_outcome(item.position)
 
     def rounds(self, partition: int) -> int | None:
         """Return how many times outcomes of a partition were written; None while some are."""
@@ -125,6 +142,7 @@ class Keeper:
         try:
             while settlements := self._outbox.pop(partition, []):
                 self._rounds[partition] += 1
+                self._round[partition] = settlements
                 await self._write(partition, settlements)
         except asyncio.CancelledError:
             raise
@@ -132,6 +150,7 @@ class Keeper:
             leave(f"keeping outcomes failed: {error}", cause=error)
         finally:
             del self._writing[partition]
+            self._round.pop(partition, None)
             if not self._writing:
                 self._idle.set()
 

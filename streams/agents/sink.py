@@ -164,6 +164,9 @@ class SinkStage(Stage):
                 receipts_end,
                 of_runs=is_redelivery,
             )
+            self.keeper.hand_over(
+                tp.partition, self._progress[tp], start.offset, is_redelivery=is_redelivery
+            )
         if self._looking is None:
             self._looking = asyncio.ensure_future(self._look_at_receipts())
         live = sum(tp.topic == self._events for tp in positions)

@@ -49,6 +49,8 @@ class Admission(Enum):
     """Enrichment wrote this event before: it has or gets its one outcome elsewhere."""
     SETTLED = "settled"
     """A former owner settled this very record."""
+    AWAITED = "awaited"
+    """Its outcome is known here and about to be written: it is settled then."""
 
 
 class Recalled(NamedTuple):
@@ -157,7 +159,12 @@ class Progress:
         """Position, raw topic, and its mark from there on; None: the mark stays."""
         self._settled: dict[int, int] = {}
         """By position: the offset from which on its receipt is read again."""
+        self._awaited: set[int] = set()
         self._next = start
+
+    def await_outcome(self, position: int) -> None:
+        """Note that this process is still writing a position's outcome of its last ownership."""
+        self._awaited.add(position)
 
     def admit(
         self, position: int, source: str, written_ms: int, raw_ms: int, run: str = ""
@@ -202,6 +209,8 @@ class Progress:
         if is_listed:
             self._settled[position] = _ANY_RECEIPT
             return Admission.SETTLED
+        if position in self._awaited:
+            return Admission.AWAITED
         return Admission.NEW
 
     def _topic_of(self, place: str) -> str:

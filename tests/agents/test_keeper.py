@@ -11,6 +11,7 @@ from streams.agents.keeper import Keeper, Settlement
 from streams.agents.tally import Tally
 from streams.core.outcome import Fate, Outcome, SkipReason, Verdict
 from streams.core.topics import Topics
+from streams.delivery.progress import Admission, Metadata, Progress, read_metadata
 from streams.delivery.strand import Item
 from streams.vendors import VENDORS
 
@@ -227,3 +228,30 @@ async def test_a_partition_whose_receipts_are_refused_holds_up_no_other(desk: De
         ("vendor.miso.dead-letters", 3),
         ("vendor.miso.receipts", 3),
     ]
+
+
+async def test_outcomes_that_wait_while_a_partition_goes_and_comes_back_settle_it(
+    desk: Desk,
+) -> None:
+    """Its events are neither sent again nor passed over before the receipts are there."""
+    desk.log.refused.add(0)
+    desk.keeper.accepted((desk.item(5), desk.item(7)), ACCEPTED)
+    await asyncio.sleep(0)
+    desk.keeper.rejected(desk.item(9), "no such product", REJECTED)
+    desk.keeper.rejected(desk.item(4), "settled by another worker meanwhile", REJECTED)
+    again = Progress(5, Metadata(), {}, 0)
+    desk.keeper.hand_over(0, again, 5, is_redelivery=False)
+    other_lane = Progress(0, Metadata(), {}, 0)
+    desk.keeper.hand_over(0, other_lane, 0, is_redelivery=True)
+    found = [again.admit(n, f"shop.clicks/0/{n + 100}", 1, n) for n in range(5, 9)]
+    new, awaited = Admission.NEW, Admission.AWAITED
+    assert found == [awaited, new, awaited, new]
+    assert other_lane.admit(5, "shop.clicks/0/105", 1, 5, "r-1") is new
+    assert again.safe_below() == 5
+    desk.log.refused.clear()
+    desk.log.mended.set()
+    await desk.keeper.flushed()
+    assert again.safe_below() == 6
+    assert again.admit(9, "shop.clicks/0/109", 1, 9) is awaited
+    assert read_metadata(again.metadata()).listed() == {7, 9}
+    assert desk.progress.settled.keys() == {4}
