@@ -122,9 +122,9 @@ class Attempts:
         if contrasted or failures > 1:
             isolated = self._strands.isolate(strand, batch, proven=contrasted)
         for own in isolated:
-            own.failures = failures
-            # A half may be innocent, so it goes at once; an event that is alone is known to fail.
-            own.not_before = 0.0 if contrasted and len(isolated) > 1 else again_at
+            # A half may be innocent, so it goes at once; who is alone is known to fail.
+            is_half = len(isolated) > 1
+            own.failures, own.not_before = (1, 0.0) if is_half else (failures, again_at)
         if not isolated:
             strand.again(batch, again_at)
         return isolated

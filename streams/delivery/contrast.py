@@ -11,9 +11,11 @@ alone in its request, and while next to nothing else failed: a vendor that fails
 over a whole kind of events, has no bad events but a bad time, and everything waits.
 """
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+from weakref import WeakSet
 
 from streams.core.outcome import Fate, Verdict
 
@@ -29,14 +31,18 @@ class GiveUpRule:
     others: int = 20
     """Events accepted since then."""
     most_failing: float = 0.05
-    """Of all requests since then that were the first try of their events, or were accepted."""
+    """More than this share of failures among the others, and it is the vendor that is bad: of
+    requests, first tries only; of events, those that are suspected against those accepted lately.
+    """
 
 
 LONGEST_WAIT_SECONDS = 120.0
 """Between two contrasted tries, whatever the vendor asks for: five of them fit ten minutes."""
+SAMPLES = 20
+"""Of the accepted events, over the time that a verdict takes."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Failures:
     """How often an event's requests failed, and what the vendor had accepted by then."""
 
@@ -62,17 +68,23 @@ class CanFail(Protocol):
 class Contrast:
     """What one vendor accepted and failed over in one worker."""
 
-    def __init__(self, rule: GiveUpRule) -> None:
+    def __init__(self, rule: GiveUpRule, now: float) -> None:
         self._rule = rule
         self._accepted = 0
         self._requests = 0
         self._fresh = 0
+        self._suspects: WeakSet[Failures] = WeakSet()
+        """Those of events with contrasted failures, as long as anybody has the event in hand."""
+        self._samples = deque([(now, 0)])
+        """(time, accepted events by then): of the last ``rule.seconds``, and one before."""
 
-    def judged(self, items: Sequence[CanFail], verdict: Verdict) -> None:
+    def judged(self, items: Sequence[CanFail], verdict: Verdict, now: float) -> None:
         """Note that the vendor has judged these events; only what it accepted is a success."""
         if verdict.fate is Fate.ACCEPTED:
             self._accepted += len(items)
             self._requests += 1
+            if now - self._samples[-1][0] >= self._rule.seconds / SAMPLES:
+                self._samples.append((now, self._accepted))
         for item in items:
             item.failures = None
 
@@ -89,7 +101,9 @@ class Contrast:
                 )
             elif self._accepted > item.failures.accepted_last:
                 item.failures.accepted_last = self._accepted
-                item.failures.tries += len(items) == 1
+                if len(items) == 1:
+                    item.failures.tries += 1
+                    self._suspects.add(item.failures)
         return contrasted
 
     def is_hopeless(self, item: CanFail, now: float) -> bool:
@@ -97,14 +111,23 @@ class Contrast:
         rule, failures = self._rule, item.failures
         if failures is None:
             return False
+        if (
+            failures.tries < rule.tries
+            or now - failures.since < rule.seconds
+            or self._accepted - failures.accepted < rule.others
+        ):
+            return False
         accepted = self._requests - failures.requests
         fresh = self._fresh - failures.fresh
-        return (
-            failures.tries >= rule.tries
-            and now - failures.since >= rule.seconds
-            and self._accepted - failures.accepted >= rule.others
-            and fresh <= rule.most_failing * (accepted + fresh)
-        )
+        suspects = len(self._suspects) - 1
+        return fresh <= rule.most_failing * (
+            accepted + fresh
+        ) and suspects <= rule.most_failing * self._accepted_lately(now)
+
+    def _accepted_lately(self, now: float) -> int:
+        while len(self._samples) > 1 and self._samples[1][0] <= now - self._rule.seconds:
+            self._samples.popleft()
+        return self._accepted - self._samples[0][1]
 
     def _is_contrasted(self, known: Iterable[Failures], verdict: Verdict) -> bool:
         # "Slow down" is about the vendor's pace until much shows that it is not.

@@ -92,7 +92,7 @@ class Line:
         self._clock = clock
         self._guard = guard or LetAll()
         limit = vendor.requests_per_second(settings)
-        self.contrast = Contrast(give_up or GiveUpRule())
+        self.contrast = Contrast(give_up or GiveUpRule(), clock())
         self.gate = Gate(vendor.name, clock(), vendor.key)
         self.quota = None if limit is None else Quota(limit, clock())
         self._turnstile = (
@@ -197,7 +197,7 @@ class Line:
         Return whether it is a failure of the latter kind.
         """
         if verdict.fate in JUDGED:
-            self.contrast.judged(items, verdict)
+            self.contrast.judged(items, verdict, self._clock())
         elif self.contrast.failed(items, verdict, self._clock()):
             return True
         self._tell_gate(verdict)
