@@ -86,6 +86,7 @@ class Attempts:
             return ()
         match verdict.fate:
             case Fate.ACCEPTED:
+                self._strands.note_accepted()
                 self._note_outcomes(batch.positions, ())
                 kept = self._desk.accepted(batch.positions, verdict)
                 if kept is not None:

@@ -7,6 +7,7 @@ that fails is halved again, and those who are innocent are through after one req
 Once an isolated strand is empty, its visitors' next events go with the others again.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from itertools import chain
@@ -15,8 +16,9 @@ from streams.core.batching import Batcher, MicroBatch
 from streams.delivery.strand import Item, Strand, strand_number
 
 ISOLATED_UNPROVEN = 8
-"""Isolated strands of a partition at most before others have been accepted: where nobody else
-could be tried, all would wait for the vendor's word about one; where it is down, few are enough."""
+"""So often a partition's failing requests make way without anything being accepted: where nobody
+else could be tried, all would wait for the vendor's word about one. Where it is down, no more than
+so many do it in vain."""
 
 
 class Strands:
@@ -30,6 +32,8 @@ class Strands:
         """By partition, then by whether it is of redeliveries and by number."""
         self._isolated: dict[int, dict[tuple[bool, str], Strand]] = {}
         """By partition, then by whether it is of redeliveries and by visitor."""
+        self._unproven: Counter[int] = Counter()
+        """By partition: requests that made way since an event was accepted."""
 
     def __iter__(self) -> Iterator[Strand]:
         return chain.from_iterable(map(self.of_partition, [*self._shared]))
@@ -80,8 +84,10 @@ class Strands:
         isolated = self._isolated.setdefault(strand.partition, {})
         if strand.is_isolated and len(visitors) == 1 and len(strand.visitors) == 1:
             return []
-        if not proven and len(set(isolated.values())) >= ISOLATED_UNPROVEN:
-            return []
+        if not proven:
+            if self._unproven[strand.partition] >= ISOLATED_UNPROVEN:
+                return []
+            self._unproven[strand.partition] += 1
         strand.put_back(batch)
         middle = len(visitors) // 2
         new = []
@@ -104,6 +110,10 @@ class Strands:
         for item, payload, since in strand.take_out(visitors):
             own.add(item, payload, since)
         return own
+
+    def note_accepted(self) -> None:
+        """Note that the vendor takes events: what fails may make way again."""
+        self._unproven.clear()
 
     def release(self, strand: Strand) -> None:
         """Let an isolated strand's visitors go with the others again, once nothing waits in it."""
