@@ -30,7 +30,7 @@ from streams.delivery.congestion import Flow
 from streams.delivery.courier import Courier
 from streams.engine.app import StageApp
 from streams.engine.backlog import lag, oldest_open
-from streams.engine.chunks import Record
+from streams.engine.ledger import OpenRecord
 from streams.engine.memory import memory_bytes
 from streams.engine.outputs import leave_if_unusable
 
@@ -308,7 +308,7 @@ _LOOKED_AT_BYTES = 2_000
 """Enrichment writes the type near the beginning of a vendor record."""
 
 
-def _waiting(records: int, oldest: Record | None) -> Waiting:
+def _waiting(records: int, oldest: OpenRecord | None) -> Waiting:
     if oldest is None:
         return Waiting(records)
     beginning = (oldest.value or b"")[:_LOOKED_AT_BYTES]

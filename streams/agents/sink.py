@@ -319,6 +319,7 @@ class SinkStage(Stage):
         try:
             async for event in stream.noack().events():
                 self._take(event.message.tp, event.value)
+                event.message.let_go()
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -352,7 +353,8 @@ class SinkStage(Stage):
         receipts_end = max((progress.receipts_end for progress in here.values()), default=0)
         for tp, progress in here.items():
             progress.note_receipts(receipts_end)
-            self.app.consumer.settle_below(tp, progress.safe_below())
+            below = progress.safe_below()
+            self.app.consumer.settle_below(tp, below, progress.settled_ahead)
 
 
 def _read(tp: TP, metadata: str) -> Metadata:

@@ -318,6 +318,11 @@ class Progress:
         return msgspec.json.encode(known).decode()
 
     @property
+    def settled_ahead(self) -> int:
+        """How many records above ``safe_below()`` are settled."""
+        return len(self._settled)
+
+    @property
     def open_positions(self) -> int:
         """How many records are handed out and not settled."""
         return len(self._order) - len(self._settled)

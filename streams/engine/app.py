@@ -1,7 +1,7 @@
 """A stage as a Faust app: its transport is ours, its group, agents, tables and web view Faust's."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ from faust.types.auth import SASLMechanism
 from mode import CrashingSupervisor
 
 from streams.engine.chunks import ChunkSchema
-from streams.engine.consumer import Consumer
+from streams.engine.consumer import PROMPT_CHUNKS, Consumer
 from streams.engine.failure import SERVICE_LOG
+from streams.engine.ledger import Credit
 from streams.engine.limits import MAX_BATCH_BYTES, TopicLimits
 from streams.engine.outputs import Outputs
 from streams.engine.positions import StartPosition
@@ -83,10 +84,12 @@ class EngineOptions:
     limits: TopicLimits = field(default_factory=TopicLimits)
     """How much these topics take at once."""
     chunk_records: int = 500
-    chunks_in_hand: int = 4
-    """Unsettled chunks of one partition at most; more wait in the consumer."""
+    credit: Credit = field(default_factory=Credit)
+    """What of one partition may be in hand; more waits in the consumer."""
     stash_records: int = 4_000
     """Records of one partition that wait in the consumer before it stops fetching them."""
+    stash_bytes: int = 16 * 2**20
+    """Bytes of them, likewise."""
     settle_on_revoke_seconds: float = 3.0
     compression: str | None = None
     session_seconds: float = 10.0
@@ -167,9 +170,8 @@ class StageApp(faust.App):
         self.stage = options.stage
         self.logic = stage
         self.options = options
-        self.chunk_records = options.chunk_records
-        self.chunks_in_hand = options.chunks_in_hand
-        self.stash_records = options.stash_records
+        whole_chunks = PROMPT_CHUNKS * options.chunk_records
+        self.credit = replace(options.credit, records=max(options.credit.records, whole_chunks))
         self.settle_on_revoke_seconds = options.settle_on_revoke_seconds
         self.retention = RetentionWatch(self)
         self.refused = RefusedWrites(options.limits)

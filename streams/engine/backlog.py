@@ -2,23 +2,25 @@
 
 from faust.types import TP
 
-from streams.engine.chunks import Record
 from streams.engine.consumer import Consumer
+from streams.engine.ledger import OpenRecord
 
 
-def oldest_by_partition(consumer: Consumer) -> dict[TP, Record]:
+def oldest_by_partition(consumer: Consumer) -> dict[TP, OpenRecord]:
     """Return, by source partition, the oldest record that was read and is not settled."""
     oldest = {}
     for tp, ledger in consumer.ledgers.items():
-        record = ledger.oldest_open() or next(iter(consumer._stash.get(tp, ())), None)
-        if record is not None:
+        stash = consumer._stash.get(tp)
+        if (record := ledger.oldest_open()) is not None:
             oldest[tp] = record
+        elif stash is not None and (waiting := stash.first) is not None:
+            oldest[tp] = OpenRecord(waiting.offset, waiting.timestamp, waiting.value)
     return oldest
 
 
-def oldest_open(consumer: Consumer) -> dict[str, Record]:
+def oldest_open(consumer: Consumer) -> dict[str, OpenRecord]:
     """Return, by topic, the oldest record that was read and is not settled."""
-    oldest: dict[str, Record] = {}
+    oldest: dict[str, OpenRecord] = {}
     for tp, record in oldest_by_partition(consumer).items():
         known = oldest.get(tp.topic)
         if known is None or record.timestamp < known.timestamp:

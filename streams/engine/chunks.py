@@ -52,6 +52,13 @@ class ChunkMessage(ConsumerMessage):
         self.settled_below = first.offset
         """Every record of this chunk below this offset is settled."""
 
+    def let_go(self) -> None:
+        """Drop the records: whoever took them keeps what is needed of them.
+
+        The chunk itself may stay in the ledger for long, behind one that waits.
+        """
+        self.value = ()  # type: ignore[misc]
+
 
 class ChunkSchema(faust.Schema):
     """Hands a chunk's records to the agent untouched: decoding is the agent's pure code."""

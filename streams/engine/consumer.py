@@ -5,9 +5,9 @@ Rules that keep it from losing records:
 
 - a fetched record is discarded only when a seek that started after its fetch brings it back;
 - a chunk enters the ledger before anybody sees it, and only its own ack takes it out;
-- a partition has a bounded number of unsettled chunks, so that no agent's queue ever fills and
-  blocks the others; what is fetched beyond that waits here, and beyond a second bound is not
-  fetched at all;
+- a partition has a bounded number of open records, and bytes of them, so that no agent's queue
+  ever fills and blocks the others; what is fetched beyond that waits here, and beyond a second
+  bound is not fetched at all;
 - a partition has a ledger only between the end of its seek and its revocation, and only what has
   a ledger is fetched, handed out and committed: nothing is written over a commit that the stage
   has not taken over yet.
@@ -17,7 +17,6 @@ One module, though a long one: what keeps it safe is the order in which the loop
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Iterable, Mapping
 from time import monotonic
 from typing import Any
@@ -37,6 +36,7 @@ from streams.engine.failure import (
 )
 from streams.engine.ledger import Ledger
 from streams.engine.positions import StartPosition
+from streams.engine.stash import Stash
 from streams.engine.tables import Recovery
 from streams.engine.thread import Committed, ConsumerThread
 
@@ -44,6 +44,10 @@ log = logging.getLogger("streams.engine")
 
 FETCH_TIMEOUT_SECONDS = 0.5
 METADATA_REFRESH_SECONDS = 10.0
+PROMPT_CHUNKS = 4
+"""With fewer chunks of a partition in hand whatever was fetched of it is handed out at once."""
+GATHER_SECONDS = 0.05
+"""With more, what does not fill a chunk is gathered for so long: many small chunks cost much."""
 
 
 class Consumer(driver.Consumer):
@@ -57,7 +61,8 @@ class Consumer(driver.Consumer):
         self.recovery = Recovery(self.app)
         self.known_ends: dict[TP, int] = {}
         """Where logs ended that are not fetched for want of room, when somebody last looked."""
-        self._stash: dict[TP, deque[Record]] = {}
+        self._stash: dict[TP, Stash] = {}
+        self._handed_out_at: dict[TP, float] = {}
         self._next_offset: dict[TP, int] = {}
         self._committed: dict[TP, tuple[int, str]] = {}
         self._committed_at: dict[TP, float] = {}
@@ -126,7 +131,10 @@ class Consumer(driver.Consumer):
         if tp not in self.ledgers:
             return False
         stash = self._stash.get(tp)
-        return stash is None or len(stash) < self.app.stash_records
+        options = self.app.options
+        return stash is None or (
+            len(stash) < options.stash_records and stash.size < options.stash_bytes
+        )
 
     async def look_at_ends(self) -> None:
         """Learn how long the logs are of which nothing is fetched now: fetches tell of no others.
@@ -151,7 +159,7 @@ class Consumer(driver.Consumer):
         elif expected is not None and records[0].offset < expected:
             leave_recreated(self.app.stage, tp, expected, records[0].offset)
         self._next_offset[tp] = records[-1].offset + 1
-        self._stash.setdefault(tp, deque()).extend(records)
+        self._stash.setdefault(tp, Stash()).extend(records)
 
     async def _note_gap(self, tp: TP, expected: int, found: int) -> None:
         """Tell retention's deletions from compaction and transaction markers, which are no loss."""
@@ -191,17 +199,31 @@ class Consumer(driver.Consumer):
             stash = self._stash.get(tp)
             if not stash or not self._has_credit(tp) or not self.app.may_hand_out(tp):
                 continue
-            size = min(len(stash), self.app.chunk_records)
-            records = [stash.popleft() for _ in range(size)]
-            chunk = ChunkMessage(tp, records, self.app.consumer_generation_id)
-            self.ledgers[tp].hand_out(chunk)
+            ledger, credit = self.ledgers[tp], self.app.credit
+            room = min(ledger.room(credit).size, credit.size // PROMPT_CHUNKS)
+            batch = stash.take(self.app.options.chunk_records, room)
+            chunk = ChunkMessage(tp, batch.records, self.app.consumer_generation_id)
+            ledger.hand_out(chunk, batch)
+            self._handed_out_at[tp] = monotonic()
             handed_out = True
             await self.wait_first(self.callback(chunk), self.suspend_flow.wait())
         return handed_out
 
     def _has_credit(self, tp: TP) -> bool:
+        """Return whether something of what waits may be handed out now."""
         ledger = self.ledgers.get(tp)
-        return ledger is not None and len(ledger) < self.app.chunks_in_hand
+        if ledger is None:
+            return False
+        whole = self.app.options.chunk_records
+        waiting = min(len(self._stash.get(tp, ())), whole)
+        room = ledger.room(self.app.credit)
+        if room.size <= 0 or room.records < max(1, waiting):
+            return False
+        return (
+            waiting == whole
+            or len(ledger) < PROMPT_CHUNKS
+            or monotonic() - self._handed_out_at.get(tp, 0.0) >= GATHER_SECONDS
+        )
 
     # -- settling and committing
 
@@ -210,6 +232,9 @@ class Consumer(driver.Consumer):
         if message.acked:
             return False
         message.acked = True
+        message.let_go()
+        if (ledger := self.ledgers.get(message.tp)) is not None:
+            ledger.acked(message)
         self._unacked_messages.discard(message)
         self._work.set()
         return True
@@ -219,12 +244,16 @@ class Consumer(driver.Consumer):
         ledger = self.ledgers.get(chunk.tp)
         return ledger is not None and chunk in ledger
 
-    def settle_below(self, tp: TP, offset: int) -> None:
-        """Note that every record of a partition below this offset is settled."""
+    def settle_below(self, tp: TP, offset: int, ahead: int) -> None:
+        """Note that every record of a partition below this offset is settled.
+
+        ``ahead``: how many of those above it are settled, too, of what this worker was handed.
+        """
         ledger = self.ledgers.get(tp)
         if ledger is not None:
-            for chunk in ledger.settle_below(offset):
+            for chunk in ledger.settle_below(offset, ahead):
                 self.ack(chunk)
+            self._work.set()
 
     async def force_commit(
         self,
@@ -379,6 +408,7 @@ class Consumer(driver.Consumer):
     def _clear(self, tps: Iterable[TP]) -> None:
         for tp in tuple(tps):
             self._stash.pop(tp, None)
+            self._handed_out_at.pop(tp, None)
             self.ledgers.pop(tp, None)
             self._next_offset.pop(tp, None)
             self._committed.pop(tp, None)

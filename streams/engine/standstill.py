@@ -89,11 +89,12 @@ def _fetching(consumer: Consumer, tp: TP) -> Iterator[Standing]:
 
 def _working(app: Any, consumer: Consumer, tp: TP) -> Iterator[Standing]:
     ledger, stash = consumer.ledgers.get(tp), consumer._stash.get(tp)
-    if stash and consumer._has_credit(tp) and app.may_hand_out(tp):
+    waiting = None if stash is None else stash.first
+    if waiting is not None and consumer._has_credit(tp) and app.may_hand_out(tp):
         yield Standing(
             ("hand out", tp),
-            stash[0].offset,
-            f"the handing out of {_name(tp)} at offset {stash[0].offset}",
+            waiting.offset,
+            f"the handing out of {_name(tp)} at offset {waiting.offset}",
         )
     if ledger is None:
         return

@@ -10,6 +10,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from streams.engine.consumer import Consumer
+from streams.engine.ledger import Credit
 from streams.engine.positions import StartPosition
 from streams.engine.thread import Committed
 
@@ -50,9 +51,10 @@ class App:
         self.gone: list[set[TP]] = []
         self.expired: list[tuple[TP, int, int]] = []
         self.settle_on_revoke_seconds = 0.0
-        self.chunk_records = 500
-        self.chunks_in_hand = 4
-        self.stash_records = 4_000
+        self.options = SimpleNamespace(
+            chunk_records=500, stash_records=4_000, stash_bytes=16 * 2**20
+        )
+        self.credit = Credit()
         self.flow_control = SimpleNamespace(suspend=lambda: None, clear=lambda: None)
         self.consumer_generation_id = 1
         self.taking_up: Callable[[], Awaitable[object]] = _at_once

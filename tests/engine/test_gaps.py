@@ -24,9 +24,11 @@ class Reader:
 
     async def take(self, *offsets: int) -> list[int]:
         """Take fetched records; return the offsets that wait to be handed out."""
-        records: Any = [SimpleNamespace(offset=offset) for offset in offsets]
+        records: Any = [
+            SimpleNamespace(offset=offset, value=b"", key=None, headers=()) for offset in offsets
+        ]
         await Consumer._stash_records(self, CLICKS, records)  # type: ignore[arg-type]
-        return [record.offset for record in self._stash[CLICKS]]
+        return [record.offset for record in self._stash[CLICKS]._records]
 
     async def earliest_offsets(self, tp: TP) -> dict[TP, int]:
         """Where the log starts now."""

@@ -1,6 +1,5 @@
 """A worker as the watchdog sees it: what it looks at of app and consumer, as plain data."""
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from faust.types import TP
 
 from streams.engine.ledger import Ledger
+from streams.engine.stash import Stash
 from streams.engine.thread import FetchState
 
 CLICKS = TP("shop.clicks", 0)
@@ -22,7 +22,8 @@ class Chunk:
         self.acked = False
         self.settled_below = first
         self.value: Sequence[Any] = [
-            SimpleNamespace(offset=offset) for offset in range(first, last + 1)
+            SimpleNamespace(offset=offset, timestamp=0, value=b"")
+            for offset in range(first, last + 1)
         ]
 
 
@@ -47,7 +48,7 @@ class Consumer:
         )
         self._seeking = False
         self._epoch = 1
-        self._stash: dict[TP, deque[Any]] = {}
+        self._stash: dict[TP, Stash] = {}
 
     def assignment(self) -> set[TP]:
         """What this worker has been given."""
@@ -61,7 +62,8 @@ class Consumer:
 
     def stash(self, offset: int) -> None:
         """Hold a record back."""
-        self._stash.setdefault(CLICKS, deque()).append(SimpleNamespace(offset=offset))
+        record: Any = SimpleNamespace(offset=offset, value=b"", key=b"", headers=())
+        self._stash.setdefault(CLICKS, Stash()).extend([record])
 
     def settled_at_start(self, tp: TP) -> int:  # noqa: ARG002
         """The newest commit."""
