@@ -131,8 +131,11 @@ class SinkStage(Stage):
         if progress is None:
             return None
         expired = self._expired[tp]
+        unclear = self.courier.unclear(
+            tp.partition, progress.read_below, is_redelivery=tp.topic == self._redelivery
+        )
         return progress.metadata(
-            clean=self.courier.is_clean(tp.partition),
+            unclear=unclear,
             expired=expired.below(offset).get(ALL, 0),
             expired_gaps=expired.gaps_below(offset),
         )
@@ -155,7 +158,12 @@ class SinkStage(Stage):
                 metadata = Metadata(receipts=receipts_end)
             # Without any metadata it never had an owner who could have left something open.
             left_open_below = 0 if metadata.clean or not start.metadata else start.log_end
-            self.courier.open_partition(tp.partition, left_open_below, is_redelivery=is_redelivery)
+            self.courier.open_partition(
+                tp.partition,
+                left_open_below,
+                unclear=metadata.unclear,
+                is_redelivery=is_redelivery,
+            )
             self._expired[tp] = Expired({ALL: metadata.expired}, metadata.expired_gaps)
             self._progress[tp] = Progress(
                 start.offset,

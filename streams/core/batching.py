@@ -4,7 +4,7 @@ Pure: time comes in as an argument, so a batch of any age can be tested without 
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -104,6 +104,10 @@ class Batcher(Generic[P]):
         self._bytes -= size + 1
         self.causes[cause] += 1
         return MicroBatch(tuple(positions), tuple(payloads), cause)
+
+    def waiting(self) -> Iterator[P]:
+        """Yield the positions of what waits, the oldest first."""
+        return (position for position, _, _ in self._waiting)
 
     def take_out(self, is_wanted: Callable[[P], bool]) -> list[tuple[P, bytes, float]]:
         """Remove and return those of which this is true, as they were added, in order."""

@@ -8,7 +8,7 @@ One module, though a long one: which strand goes next depends on everything that
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from streams.core.batching import Batcher
@@ -26,6 +26,8 @@ CLOSE_SECONDS = 30.0
 """So long a rebalance waits for a vendor that hangs; then the request counts as unanswered."""
 ANSWERED_BY_THEN_SECONDS = 30.0
 """After this long a vendor has finished a request that a dead worker left behind."""
+MAX_UNCLEAR = 40
+"""So many positions are named to the next owner; of more it looks at all that may be meant."""
 LONGEST_REQUEST_SECONDS = 900.0
 """With its turn in the quota and all its questions; what takes longer never ends."""
 
@@ -77,6 +79,8 @@ class Courier:
         self._suspect_slots = max(1, self._concurrency // 4)
         self._in_flight: Counter[Lane] = Counter()
         self._left_open: dict[tuple[bool, int], int] = {}
+        self._left_unclear: dict[tuple[bool, int], set[int]] = {}
+        """By lane and partition: what the former owner named, as long as it is not read."""
         self._on_hold: frozenset[int] = frozenset()
         self._is_alone = False
         self.line = Line(vendor, settings, sender, clock, current_settings, self._guard, give_up)
@@ -105,6 +109,12 @@ class Courier:
             # The former owner's unanswered request, if there was one, was about this event.
             item.unclear = True
             strand.not_before = self._clock() + ANSWERED_BY_THEN_SECONDS
+        unclear = self._left_unclear.get(lane)
+        if unclear and item.position in unclear:
+            # Its last answer did not say whether it was stored, and it may come yet.
+            unclear.discard(item.position)
+            item.unclear = True
+            strand.not_before = max(strand.not_before, self._clock() + self._vendor.retry_waits[0])
         strand.add(item, payload, self._clock())
         self._touched[strand] = None
 
@@ -115,15 +125,24 @@ class Courier:
             self._consider(strand)
 
     def open_partition(
-        self, partition: int, left_open_below: int, *, is_redelivery: bool = False
+        self,
+        partition: int,
+        left_open_below: int,
+        *,
+        unclear: Iterable[int] = (),
+        is_redelivery: bool = False,
     ) -> None:
         """Take a partition whose former owner may have left requests without an answer.
 
         They were about positions below ``left_open_below`` of this lane; 0: there are none.
+        ``unclear``: positions whose requests were answered, but not with what became of them.
         """
         self.line.memory.forget_partition(partition)
         below = left_open_below if self._vendor.looks_before_repeat else 0
         self._left_open[is_redelivery, partition] = below
+        self._left_unclear[is_redelivery, partition] = set(
+            unclear if self._vendor.looks_before_repeat else ()
+        )
 
     def begin_alone(self) -> None:
         """Make one request at a time until ``outcomes_are_kept``.
@@ -160,9 +179,30 @@ class Courier:
                 self._strands.release(strand)
                 self._guard.pass_over(dropped)
 
-    def is_clean(self, partition: int) -> bool:
-        """Whether no request about this partition is unanswered, and none will begin."""
-        return self.line.is_quiet and not self._by_partition.get(partition)
+    def unclear(
+        self, partition: int, read_below: int, *, is_redelivery: bool = False
+    ) -> list[int] | None:
+        """Return of which waiting positions the vendor may have stored something.
+
+        None: a request about this partition is unanswered, or may begin, or a former owner may
+        have left one about a position that is not read yet (from ``read_below`` on).
+        """
+        if not self.line.is_quiet or self._by_partition.get(partition):
+            return None
+        if not self._vendor.looks_before_repeat:
+            return []
+        lane = is_redelivery, partition
+        if read_below < self._left_open.get(lane, 0):
+            return None
+        found = [
+            item.position
+            for strand in self._strands.of_partition(partition)
+            if strand.is_redelivery is is_redelivery
+            for item in strand.waiting()
+            if item.unclear
+        ]
+        found += [at for at in self._left_unclear.get(lane, ()) if at >= read_below]
+        return found if len(found) <= MAX_UNCLEAR else None
 
     def set_share(self, share: float) -> None:
         """Take this part of the vendor's quota: this worker's partitions of all."""

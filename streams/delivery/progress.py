@@ -72,6 +72,7 @@ class Metadata(
         "bitmap": "b",
         "receipts": "r",
         "clean": "c",
+        "unclear": "u",
         "expired": "x",
         "expired_gaps": "g",
     },
@@ -94,6 +95,8 @@ class Metadata(
     """
     clean: bool = False
     """The owner left no request without an answer."""
+    unclear: list[int] = []
+    """Of a clean owner: open positions of which the vendor may have stored something, sorted."""
     receipts: int = 0
     """Receipts from this offset on may speak of positions that are not listed above."""
     expired: int = 0
@@ -289,19 +292,21 @@ class Progress:
     def metadata(
         self,
         *,
-        clean: bool = False,
+        unclear: Sequence[int] | None = None,
         expired: int = 0,
         expired_gaps: Sequence[tuple[int, int, int]] = (),
     ) -> str:
         """Return the metadata for a commit of ``safe_below()``.
 
-        ``clean`` says that no request is without an answer; what expired is carried along.
+        ``unclear``: open positions of which the vendor may have stored something although no
+        request is without an answer; None: one is, or may be. What expired is carried along.
         """
         self.safe_below()
         # What a former owner listed and is not read again yet must be handed on.
         self._listed = {position for position in self._listed if position >= self._next}
         ahead = sorted([*self._settled, *self._listed])
-        carried = len(msgspec.json.encode([self._marks_below, expired_gaps]))
+        asked = sorted(unclear or ())
+        carried = len(msgspec.json.encode([self._marks_below, expired_gaps, asked]))
         room = MAX_METADATA_BYTES - carried - OTHER_BYTES
         bitmap = None
         pairs, listed = _compress(ahead, room)
@@ -313,9 +318,21 @@ class Progress:
         needed += [self._settled.get(position, _ANY_RECEIPT) for position in ahead[listed:]]
         receipts = min([self._receipts_next, *needed])
         known = Metadata(
-            self._marks_below, pairs, bitmap, clean, receipts, expired, list(expired_gaps)
+            marks=self._marks_below,
+            settled=pairs,
+            bitmap=bitmap,
+            clean=unclear is not None,
+            unclear=asked,
+            receipts=receipts,
+            expired=expired,
+            expired_gaps=list(expired_gaps),
         )
         return msgspec.json.encode(known).decode()
+
+    @property
+    def read_below(self) -> int:
+        """The offset below which everything was read."""
+        return self._next
 
     @property
     def settled_ahead(self) -> int:

@@ -4,7 +4,7 @@ Pure: time comes in as an argument.
 """
 
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
@@ -184,6 +184,14 @@ class Strand:
             if len(left):
                 self._again.append(left)
         return dropped + self._batcher.drop(is_unwanted)
+
+    def waiting(self) -> Iterator[Item]:
+        """Yield what waits, requests under way left out."""
+        if self._search is not None and not self.under_way:
+            yield from self._search.left().positions
+        for batch in self._again:
+            yield from batch.positions
+        yield from self._batcher.waiting()
 
     def put_back(self, batch: MicroBatch[Item]) -> None:
         """Put a request that came to nothing back to the front."""

@@ -261,8 +261,15 @@ class Consumer(driver.Consumer):
         start_new_transaction: bool = True,  # noqa: ARG002
     ) -> bool:
         """Commit each partition's settled head with its metadata, where either is new."""
+        return await self._commit_due(at_last=False)
+
+    async def commit_last(self) -> bool:
+        """Commit what is settled, and all metadata as they are now that nothing is under way."""
+        return await self._commit_due(at_last=True)
+
+    async def _commit_due(self, *, at_last: bool) -> bool:
         async with self._committing:
-            epoch, due = self._epoch, self._due()
+            epoch, due = self._epoch, self._due(at_last=at_last)
             if not due or not await self._commit_points(due):
                 return False
             if epoch == self._epoch:
@@ -285,7 +292,7 @@ class Consumer(driver.Consumer):
         metadata = self.app.commit_metadata(tp, offset)
         return None if metadata is None else (offset, metadata)
 
-    def _due(self) -> dict[TP, tuple[int, str]]:
+    def _due(self, *, at_last: bool) -> dict[TP, tuple[int, str]]:
         now = monotonic()
         due = {}
         for tp, ledger in self.ledgers.items():
@@ -297,7 +304,7 @@ class Consumer(driver.Consumer):
                 continue
             advanced = known is None or offset > known[0]
             stale = now - self._committed_at.get(tp, 0.0) >= METADATA_REFRESH_SECONDS
-            if advanced or stale:
+            if advanced or stale or at_last:
                 point = self._point(tp, offset)
                 if point is not None and point != known:
                     due[tp] = point
@@ -323,6 +330,13 @@ class Consumer(driver.Consumer):
             raise
         finally:
             self._seeking = False
+
+    def take_nothing_up(self) -> None:
+        """Let a seek that is under way end without an effect: this worker is about to stop.
+
+        What the last owner left then stands, for the next one.
+        """
+        self._epoch += 1
 
     async def _seek_to_committed(self, epoch: int) -> None:
         tps = [tp for tp in self.assignment() if not self._is_changelog_tp(tp)]
@@ -375,8 +389,14 @@ class Consumer(driver.Consumer):
                 for tp, point in points.items()
                 if point is not None and point != self._committed.get(tp)
             }
-            if due and await self._commit_points(due) and epoch == self._epoch:
+            if not due:
+                return
+            if await self._commit_points(due) and epoch == self._epoch:
                 self._committed.update(due)
+                return
+        # A rebalance is on its way. Nothing may begin while the commits say that nothing has.
+        self._clear(start_at)
+        self.app.on_partitions_gone(start_at)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Settle and commit what is in flight while this worker still owns the partitions."""
@@ -384,8 +404,7 @@ class Consumer(driver.Consumer):
         self.app.flow_control.suspend()
         self.app.flow_control.clear()
         await self.app.settle(self.app.settle_on_revoke_seconds)
-        # Not commit(): while the timer's is under way that one does nothing.
-        await self.force_commit()
+        await self.commit_last()
         await super().on_partitions_revoked(revoked)
         self._epoch += 1
         self._clear(revoked)

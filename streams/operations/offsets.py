@@ -258,7 +258,12 @@ async def _sink_metadata(reader: LogReader, settings: Settings, place: Place, at
     # Of a recreated topic the old positions say nothing any more.
     expired, gaps = (0, []) if place.is_recreated else (before.expired, before.expired_gaps)
     after = Metadata(
-        marks, clean=before.clean, receipts=receipts, expired=expired, expired_gaps=gaps
+        marks=marks,
+        clean=before.clean,
+        unclear=before.unclear,
+        receipts=receipts,
+        expired=expired,
+        expired_gaps=gaps,
     )
     return msgspec.json.encode(after).decode()
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.delivery.courier import MAX_UNCLEAR
 from streams.delivery.progress import (
     MAX_METADATA_BYTES,
     MAX_RUN_MARKS,
@@ -174,10 +175,11 @@ def test_metadata_that_is_not_ours_is_refused() -> None:
     st.integers(0, 2**40),
     st.sets(st.integers(1, 5_000), max_size=3_000),
     st.text("abc.-_", min_size=0, max_size=200),
+    st.sets(st.integers(0, 2**40), max_size=MAX_UNCLEAR),
 )
 @settings(max_examples=60, deadline=None)
 def test_metadata_never_exceeds_what_the_broker_takes_and_forgets_nothing(
-    start: int, settled: set[int], prefix: str
+    start: int, settled: set[int], prefix: str, unclear: set[int]
 ) -> None:
     """What does not fit the list is found by the receipts from the metadata's offset on."""
     progress = fresh(start)
@@ -187,9 +189,11 @@ def test_metadata_never_exceeds_what_the_broker_takes_and_forgets_nothing(
         progress.admit(start + place, f"{topics[place % 2]}/0/{2**40 + place}", 1, 2**40)
     for receipt, place in enumerate(settled):
         progress.settle(start + place, receipt)
-    text = progress.metadata()
+    text = progress.metadata(unclear=list(unclear))
     assert len(text.encode()) <= MAX_METADATA_BYTES
     metadata = read_metadata(text)
+    assert metadata.clean
+    assert metadata.unclear == sorted(unclear)
     listed = metadata.listed()
     later = {start + p for receipt, p in enumerate(settled) if receipt >= metadata.receipts}
     wanted = {start + place for place in settled}

@@ -132,3 +132,61 @@ def _chunk(first: int, last: int, *, acked: bool = False) -> Any:
     chunk.tp, chunk.offset, chunk.acked, chunk.settled_below = EVENTS, last, acked, first
     chunk.value = []
     return chunk
+
+
+async def test_the_last_commit_has_the_metadata_as_they_are_then(consumer: OurConsumer) -> None:
+    """Also where the head did not move: now nothing is under way, which is to be known."""
+    await consumer.perform_seek()
+    consumer.ledgers[EVENTS].hand_out(_chunk(100, 109))
+    consumer.app.known[EVENTS] = "working"
+    assert await consumer.force_commit() is True
+    consumer.app.known[EVENTS] = "clean"
+    assert await consumer.force_commit() is False
+    assert await consumer.commit_last() is True
+    assert consumer._thread.group[EVENTS] == Committed(100, "clean", 0, 200)
+
+
+async def test_a_partition_of_which_nothing_was_read_is_left_as_it_is_then(
+    consumer: OurConsumer,
+) -> None:
+    """Revoked or stopped, it is all the same."""
+    await consumer.perform_seek()
+    consumer.app.known[EVENTS] = "clean"
+    await consumer.on_partitions_revoked({EVENTS})
+    assert consumer._thread.group[EVENTS] == Committed(100, "clean", 0, 200)
+
+
+async def test_a_worker_that_stops_while_it_takes_up_leaves_what_it_found(
+    consumer: OurConsumer,
+) -> None:
+    """It has begun nothing, so whatever the last owner left is still true."""
+    pause = Pause(consumer)
+    seeking = asyncio.ensure_future(consumer.perform_seek())
+    await pause.reached.wait()
+    consumer.take_nothing_up()
+    pause.go_on.set()
+    await seeking
+    assert await consumer.commit_last() is False
+    assert consumer._thread.group[EVENTS] == Committed(100, LEFT, 0, 200)
+
+
+async def test_nothing_begins_where_the_first_commit_was_refused(
+    consumer: OurConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rebalance is on its way; a crash before it must not find that nothing was begun."""
+
+    async def refused(_due: Any) -> bool:
+        return False
+
+    monkeypatch.setattr(consumer._thread, "commit_with_metadata", refused)
+    consumer.app.on_start_positions = _working(consumer)
+    await consumer.perform_seek()
+    assert not consumer._has_room(EVENTS)
+    assert consumer.app.gone == [{EVENTS}]
+
+
+def _working(consumer: OurConsumer) -> Any:
+    async def on_start_positions(_positions: Any) -> None:
+        consumer.app.known[EVENTS] = "working"
+
+    return on_start_positions

@@ -364,16 +364,17 @@ class Pipeline:
         """Wait until the condition holds."""
         await until(condition, seconds, what)
 
-    def record_requests(self) -> list[float]:
+    def record_requests(self, vendor: str = "miso") -> list[float]:
         """Return a list that grows by the time of each request to the stand-in, probes too."""
         times: list[float] = []
-        count = self.ledger.open_request
+        ledger = self.sandbox.ledgers[vendor]
+        count = ledger.open_request
 
         def note() -> int:
             times.append(time.monotonic())
             return count()
 
-        self.ledger.open_request = note  # type: ignore[method-assign]
+        ledger.open_request = note  # type: ignore[method-assign]
         return times
 
     async def written(self, events: int) -> None:
