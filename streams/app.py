@@ -156,6 +156,7 @@ def _build_sink(
         ),
         guard=logic.guard,
         on_bad_run=logic.stop_run,
+        may_act=app.may_act,
     )
     logic.bind(app, courier, partitions=partitions[settings.topics.events(stage)])
     return app, _reporter(settings, app, logic, courier, slot)

@@ -45,6 +45,8 @@ from streams.wall_clock import ForwardTime
 log = logging.getLogger("streams.enrich")
 
 DELIVERIES_UNDER_WAY = 8
+LOOK_AGAIN_SECONDS = 0.05
+"""How soon after a pause it is asked again whether the partitions are still this worker's."""
 _OF_CONSENT = {ground: ("consent", ground.encode()) for ground in ("event", "row", "assumed")}
 
 
@@ -222,14 +224,13 @@ class EnrichStage(Stage):
         Return False where the chunk is not ours any more: its visitors' rows go with its
         partition, and without them nobody would have said yes.
         """
-        is_ours = self.app.consumer.is_in_hand
-        while is_ours(chunk) and (
-            sum(partition not in self._refused for partition in self._under_way.values())
-            >= DELIVERIES_UNDER_WAY
-        ):
+        while await self._is_ours(chunk):
+            waiting = self._under_way.values()
+            if sum(partition not in self._refused for partition in waiting) < DELIVERIES_UNDER_WAY:
+                return True
             self._moved.clear()
             await self._moved.wait()
-        return bool(is_ours(chunk))
+        return False
 
     def _ended(self, delivery: "asyncio.Task[None]") -> None:
         del self._under_way[delivery]
@@ -247,6 +248,9 @@ class EnrichStage(Stage):
             await (await chunk.closing.send()).acknowledged()
             if before is not None:
                 await before.wait()
+            if not await self._is_ours(event.message):
+                passed.set()
+                return
             delivery = await chunk.passing.send()
             passed.set()
             await delivery.acknowledged()
@@ -255,6 +259,16 @@ class EnrichStage(Stage):
         except Exception as error:
             leave(f"{error}; starting again from the last commit", cause=error)
         event.ack()
+
+    async def _is_ours(self, chunk: ChunkMessage) -> bool:
+        """Return whether a chunk may be written: no other worker can have its partition.
+
+        After a pause that may have cost the membership it waits for the broker's word.
+        """
+        is_in_hand = self.app.consumer.is_in_hand
+        while is_in_hand(chunk) and not self.app.may_act():  # noqa: ASYNC110 - a clock
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        return bool(is_in_hand(chunk))
 
     # One loop, though a long one: whatever is called in it costs every event.
     def enrich_chunk(  # noqa: C901

@@ -51,8 +51,11 @@ class Courier:
         guard: Guard | None = None,
         on_bad_run: Callable[[str, str], None] = ignore,
         give_up: GiveUpRule | None = None,
+        may_act: Callable[[], bool] = lambda: True,
     ) -> None:
         """Take the seams; ``current_settings`` reads secrets in files again, at each probe.
+
+        While ``may_act`` is false the partitions may be another worker's, and nothing is sent.
 
         ``on_bad_run`` is told (run id, why) of each run that the vendor mostly refuses.
         ``give_up``: when an event over which the vendor alone fails becomes a dead letter.
@@ -83,7 +86,9 @@ class Courier:
         """By lane and partition: what the former owner named, as long as it is not read."""
         self._on_hold: frozenset[int] = frozenset()
         self._is_alone = False
-        self.line = Line(vendor, settings, sender, clock, current_settings, self._guard, give_up)
+        self.line = Line(
+            vendor, settings, sender, clock, current_settings, self._guard, give_up, may_act
+        )
         self._attempts = Attempts(
             vendor,
             self.line,

@@ -1,5 +1,6 @@
 """The line to a vendor: requests one by one, each in its turn, none behind a closed gate."""
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,9 @@ from streams.metrics import REQUEST_SECONDS, Histogram
 from streams.vendors.base import HttpAnswer, HttpRequest, Parcel, Vendor
 
 log = logging.getLogger("streams.delivery")
+
+LOOK_AGAIN_SECONDS = 0.05
+"""How soon after a pause it is asked again whether the partitions are still this worker's."""
 
 
 class Sender(Protocol):
@@ -84,9 +88,11 @@ class Line:
         current_settings: Callable[[], Any] | None = None,
         guard: Guard | None = None,
         give_up: GiveUpRule | None = None,
+        may_act: Callable[[], bool] = lambda: True,
     ) -> None:
         self._vendor = vendor
         self._settings = settings
+        self._may_act = may_act
         self._current_settings = current_settings or (lambda: settings)
         self._sender = sender
         self._clock = clock
@@ -130,7 +136,7 @@ class Line:
         verdict: Verdict | None = None
         try:
             request = next(talk)
-            while await self._may_ask(lane) and not is_left():
+            while await self._may_ask(lane, is_left) and not is_left():
                 # Between two requests, and while waiting for a turn, anything may have changed.
                 may_differ = sent or self._turnstile is not None
                 if may_differ and not self._guard.is_current(parcel.partition):
@@ -172,10 +178,15 @@ class Line:
         self.gate.on_outcomes(accepted=accepted, refused=refused, now=self._clock())
         self._say_change(before)
 
-    async def _may_ask(self, lane: Lane) -> bool:
-        """Wait for this request's turn in the quota; return whether it may still be made."""
+    async def _may_ask(self, lane: Lane, is_left: Callable[[], bool]) -> bool:
+        """Wait for this request's turn in the quota; return whether it may still be made.
+
+        While the partition may be another worker's already, it is waited for, too.
+        """
         if self._turnstile is not None and not await self._turnstile.turn(lane):
             return False
+        while self._is_open() and not is_left() and not self._may_act():  # noqa: ASYNC110 - a clock
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
         return self._is_open()
 
     def _is_open(self) -> bool:

@@ -259,6 +259,15 @@ class StageApp(faust.App):
 
     # -- what a stage builds on
 
+    def may_act(self) -> bool:
+        """Return whether this worker's partitions surely are its own at this moment.
+
+        Not so before it is in its group, and after a pause of the process or of the heartbeats:
+        then nothing may leave until the broker has confirmed that it is still a member.
+        """
+        consumer = self._consumer
+        return consumer is not None and bool(consumer._thread.may_act())
+
     def chunks_of(self, *topics: str) -> Any:
         """Return a Faust topic whose events are chunks of these topics' records."""
         return self.topic(*topics, schema=ChunkSchema(key_type=bytes, value_type=bytes))

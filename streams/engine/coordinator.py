@@ -3,6 +3,8 @@
 aiokafka's heartbeats carry no instance id, so the broker calls a replaced worker an unknown
 member, as it calls one whose session ran out. aiokafka joins again in both cases, and two workers
 of one slot would take the place from each other for ever.
+
+It also keeps the lease by which the stages know that they are still members.
 """
 
 import asyncio
@@ -15,6 +17,7 @@ from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.protocol.admin import DescribeGroupsRequest
 
 from streams.engine.failure import leave, leave_fenced
+from streams.engine.lease import Lease
 from streams.engine.pending import refusals
 
 log = logging.getLogger("streams.engine")
@@ -57,9 +60,15 @@ class Coordinator(GroupCoordinator):
     _told_at = -TELL_SECONDS
     refusal: str | None = None
     """Why the group cannot be entered and what to do, as a sentence; None: it can, or is tried."""
+    lease: Lease
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.lease = Lease(self._session_timeout_ms / 1000)
 
     def reset_generation(self) -> None:
         """Note that the broker does not know this member any more."""
+        self.lease.end()
         self._lost_member_id = self.member_id or self._lost_member_id
         super().reset_generation()
 
@@ -70,6 +79,7 @@ class Coordinator(GroupCoordinator):
         assignment = await super().ensure_active_group(subscription, prev_assignment)
         if assignment is not None:
             self.refusal = None
+            await self._do_heartbeat()  # aiokafka's own first one comes an interval later
         return assignment
 
     async def _push_error_to_user(self, exc: Any) -> Any:
@@ -94,6 +104,13 @@ class Coordinator(GroupCoordinator):
         except aiokafka.errors.KafkaError as error:
             refusals.note("commit", f"the coordinator of the group {self.group_id}", error)
             raise
+
+    async def _do_heartbeat(self) -> bool:
+        sent = self.lease.now()
+        is_member: bool = await super()._do_heartbeat()
+        if is_member:
+            self.lease.renew(sent)
+        return is_member
 
     async def _is_replaced(self) -> bool:
         lost, self._lost_member_id = self._lost_member_id, ""

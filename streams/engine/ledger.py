@@ -98,10 +98,6 @@ class Ledger:
         self._advance()
         return len(self._entries)
 
-    def __contains__(self, chunk: object) -> bool:
-        """Return whether this very chunk is handed out and not settled."""
-        return chunk in self._open
-
     def hand_out(self, chunk: HandedOut, batch: Batch | None = None) -> None:
         """Note a chunk before anybody else sees it; ``batch`` says how large it is."""
         records = chunk.value
@@ -147,6 +143,10 @@ class Ledger:
         if entry is not None and not entry.is_ahead:
             entry.is_ahead = True
             self._acked_ahead += len(entry.offsets)
+
+    def __contains__(self, chunk: object) -> bool:
+        """Return whether this chunk was handed out here and is not settled yet."""
+        return chunk in self._open
 
     def committable(self) -> int | None:
         """Return the offset below which everything handed out is settled; None: nothing new."""

@@ -169,6 +169,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         coordinator = None if self._consumer is None else self._consumer._coordinator
         return None if coordinator is None else coordinator.refusal
 
+    def may_act(self) -> bool:
+        """Return whether this worker's partitions surely are its own at this moment."""
+        coordinator = None if self._consumer is None else self._consumer._coordinator
+        return coordinator is not None and bool(coordinator.lease.holds())
+
     def fetch_state(self, tp: TP) -> FetchState | None:
         """Return how far a partition is fetched, None where it is not assigned; waits for nobody.
 

@@ -316,7 +316,9 @@ class InHand:
         self.chunk = ChunkMessage(CLICKS, [click(0)], 1)  # type: ignore[list-item]
         self.consumer.ledgers = {CLICKS: Ledger()}
         self.consumer.ledgers[CLICKS].hand_out(self.chunk)
-        self.stage.app = SimpleNamespace(consumer=self.consumer, new_outputs=NothingToSend)
+        self.stage.app = SimpleNamespace(
+            consumer=self.consumer, new_outputs=NothingToSend, may_act=lambda: True
+        )
 
     async def run(self) -> None:
         """Let the agent come as far as it comes without room, which there is then."""

@@ -16,7 +16,10 @@ from aiokafka.errors import (
 )
 
 from streams.engine.coordinator import Coordinator
+from streams.engine.lease import Lease, Moment
 from streams.engine.pending import Refusals
+
+CLOCK = [Moment(0.0, 0.0)]
 
 
 def coordinator(*member_ids: str, error: Exception | None = None) -> Any:
@@ -24,6 +27,7 @@ def coordinator(*member_ids: str, error: Exception | None = None) -> Any:
     made: Any = object.__new__(Coordinator)
     made._group_instance_id, made.group_id = "w-0", "g"
     made._lost_member_id = "w-0-old"
+    made.lease = Lease(10.0, lambda: CLOCK[0])
 
     async def answer(_request: Any) -> Any:
         if error is not None:
@@ -82,7 +86,11 @@ async def test_a_group_that_cannot_be_entered_is_said_once_and_tried_again(
     async def join(_self: Any, _subscription: Any, _assignment: Any) -> Any:
         return assignments.pop(0)
 
+    async def heartbeat(_self: Any) -> bool:
+        return True
+
     monkeypatch.setattr(GroupCoordinator, "ensure_active_group", join)
+    monkeypatch.setattr(GroupCoordinator, "_do_heartbeat", heartbeat)
     monkeypatch.setattr("streams.engine.coordinator.AGAIN_SECONDS", 0.0)
     made = coordinator()
     made._lost_member_id = ""
@@ -94,8 +102,10 @@ async def test_a_group_that_cannot_be_entered_is_said_once_and_tried_again(
     assert len(rejoins) == 3
     assert await made.ensure_active_group(None, None) is None
     assert made.refusal.startswith(words)
+    assert not made.lease.holds()
     assert await made.ensure_active_group(None, None) == "mine"
     assert made.refusal is None
+    assert made.lease.holds()
 
 
 async def test_what_is_no_refusal_is_aiokafkas_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,3 +138,27 @@ async def test_a_refused_commit_is_noted_as_the_coordinators(
     found = noted.recent("commit", monotonic())
     assert found is not None
     assert found[:2] == ("the coordinator of the group g", "GroupCoordinatorNotAvailableError")
+
+
+async def test_a_lease_is_as_old_as_the_heartbeat_was_when_it_was_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A pause between its sending and its answer counts; a refused one renews nothing."""
+    made, waits, answers = coordinator(), [1.0, 30.0, 1.0], [True, True, False]
+
+    async def heartbeat(_self: Any) -> bool:
+        CLOCK[0] = Moment(CLOCK[0].running + waits.pop(0), 0.0)
+        return answers.pop(0)
+
+    monkeypatch.setattr(GroupCoordinator, "_do_heartbeat", heartbeat)
+    monkeypatch.setattr(GroupCoordinator, "reset_generation", lambda _: None)
+    made.member_id = "w-0-old"
+    CLOCK[0] = Moment(100.0, 0.0)
+    held = []
+    for _ in range(3):
+        await made._do_heartbeat()
+        held.append(made.lease.holds())
+    assert held == [True, False, False]
+    made.lease.renew(CLOCK[0])
+    made.reset_generation()
+    assert not made.lease.holds()

@@ -1,7 +1,7 @@
-"""The private parts of Faust, mode and aiokafka on which the engine stands.
+"""The private parts of other people's libraries on which we stand, above all the engine.
 
-The three are pinned exactly. An upgrade that moves, renames or reshapes one of these parts fails
-here first; each entry says in one sentence what to look at again before the pin is changed.
+Faust, mode and aiokafka are pinned exactly. An upgrade that moves, renames or reshapes one of these
+parts fails here first; each entry says in one sentence what to look at again.
 """
 
 import ast
@@ -16,7 +16,11 @@ import aiokafka.consumer.consumer
 import aiokafka.consumer.fetcher
 import aiokafka.errors
 import faust
+import faust.web.drivers.aiohttp
 import pytest
+from aiohttp import TCPConnector
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.web import AppRunner, RequestHandler, Server
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
@@ -34,6 +38,7 @@ from faust.transport import consumer as faust_consumer
 from faust.transport.consumer import ThreadDelegateConsumer
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import ConsumerMessage
+from jmespath.visitor import TreeInterpreter
 from mode import Service
 from mode.utils.queues import FlowControlEvent
 
@@ -224,6 +229,7 @@ PARTS: list[tuple[Any, str, str, str]] = [
         "self, assignment, offsets",
         "Whether it still raises what the coordinator refuses.",
     ),
+    (GroupCoordinator, "_do_heartbeat", "self", "Whether True says that we are a member."),
     (GroupCoordinator, "_send_req", "self, request", "Whether it asks the group's coordinator."),
     (
         GroupCoordinator,
@@ -370,7 +376,16 @@ ATTRIBUTES: list[tuple[Any, str, str]] = [
     ),
     (TopicPartitionState, "timestamp", "When the broker last answered for it, in ms."),
     (GroupCoordinator, "_group_instance_id", "What the broker makes our member id of."),
+    (GroupCoordinator, "_session_timeout_ms", "What the lease is a part of."),
     (GroupCoordinator, "member_id", "Empty once the broker does not know us."),
+    # -- aiohttp and jmespath
+    (faust.web.drivers.aiohttp.Web, "_runner", "Whether it is what serves the pages."),
+    (RequestHandler, "_current_request", "None before a whole head of a request has come."),
+    (AppRunner, "_make_server", "Whether it still makes the server, once."),
+    (Server, "_kwargs", "What each connection's handler is made with."),
+    (TCPConnector, "_loop", "The loop of its connections."),
+    (ResponseHandler, "_exception", "Why no more of an answer is read; None while it is."),
+    (TreeInterpreter, "_functions", "Calls a function of an expression by its name."),
 ]
 
 

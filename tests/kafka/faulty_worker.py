@@ -3,19 +3,23 @@
 import asyncio
 import sys
 import time
+from functools import partial
 from typing import Any
 
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.producer.message_accumulator import MessageBatch
 
+import streams.app
 from streams.agents.enrich import EnrichStage
 from streams.agents.sink import SinkStage
 from streams.cli import main
 from streams.delivery.courier import Courier
+from streams.engine.app import EngineOptions
 from streams.engine.outputs import Delivery
 
 FOR_EVER = 3_600
 COMMIT_SECONDS = 0.1
+SESSION_SECONDS = 6.0
 TAKING_UP = "stands still while it takes its partitions up"
 """What a worker says that waits there to be killed, once the commit timer has rung some times."""
 kept: list[bytes] = []
@@ -79,7 +83,16 @@ def _after(take_up: Any) -> Any:
     return take_up_and_stand_still
 
 
-FAULTS = (hang, lead_nobody, block, grow, take_up_for_ever, never_quite_take_up)
+def end_its_session_soon() -> None:
+    """Its session ends after the shortest time that a broker allows: no fault, but quicker."""
+    quicker = partial(EngineOptions, session_seconds=SESSION_SECONDS)
+    setattr(streams.app, "EngineOptions", quicker)  # noqa: B010 - it is not exported
+
+
+FAULTS = (
+    *(hang, lead_nobody, block, grow),
+    *(take_up_for_ever, never_quite_take_up, end_its_session_soon),
+)
 
 if __name__ == "__main__":
     {fault.__name__: fault for fault in FAULTS}[sys.argv[1]]()

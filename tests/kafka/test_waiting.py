@@ -10,7 +10,7 @@ from tests.kafka.pipeline import Pipeline, many, visitors
 pytestmark = pytest.mark.kafka
 
 EVENTS = 9_000
-"""More than a worker fetches ahead of a partition: 4,000, and 4 chunks of 500 in hand."""
+"""More than a worker fetches ahead of a partition: 4,000, and 2,000 in hand."""
 
 
 async def test_the_lag_is_the_whole_backlog_beyond_what_was_fetched(
