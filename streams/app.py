@@ -4,7 +4,7 @@ import asyncio
 import random
 import socket
 import time
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from zlib import crc32
@@ -119,11 +119,11 @@ def _build_enrich(
 def _late_identity(
     settings: Settings, logic: EnrichStage, vendor: str, window_ms: int
 ) -> LateIdentity:
-    def replay(
-        partition: int, visitors: Mapping[bytes, int]
-    ) -> Awaitable[Collection[bytes] | None]:
+    async def replay(partition: int, visitors: Mapping[bytes, int]) -> Collection[bytes] | None:
+        if not logic.app.may_act():
+            return None
         rows = TableRows(logic.users, logic.products, partition)
-        return send_late(settings, vendor, window_ms, rows, partition, visitors)
+        return await send_late(settings, vendor, window_ms, rows, partition, visitors)
 
     return LateIdentity(logic.users, window_ms, replay, wall_ms=wall_clock.now_ms)
 
