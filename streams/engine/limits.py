@@ -9,8 +9,10 @@ from streams.core.errors import SetupError
 
 log = logging.getLogger("streams.engine")
 
+DEFAULT_MESSAGE_BYTES = 1_048_588
+"""Kafka's default of ``max.message.bytes``."""
 MAX_BATCH_BYTES = 1_000_000
-"""Below the broker's default ``max.message.bytes`` of 1,048,588."""
+"""Below that default."""
 BATCH_OVERHEAD_BYTES = 61
 """The header of a batch, which counts as part of it."""
 

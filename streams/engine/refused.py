@@ -40,7 +40,12 @@ from aiokafka.producer.message_accumulator import (
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
-from streams.engine.limits import BATCH_OVERHEAD_BYTES, TopicLimits, record_bytes
+from streams.engine.limits import (
+    BATCH_OVERHEAD_BYTES,
+    DEFAULT_MESSAGE_BYTES,
+    TopicLimits,
+    record_bytes,
+)
 
 log = logging.getLogger("streams.engine")
 
@@ -350,10 +355,11 @@ def _why(topic: str, error: KafkaError, records: Sequence[_Record], limit: int |
     if isinstance(error, TOO_LARGE):
         size = max(record_bytes(*record[:3]) for record in records)
         most = "" if limit is None else f" of {limit:,} bytes"
+        wanted = max(DEFAULT_MESSAGE_BYTES, BATCH_OVERHEAD_BYTES + size)
         return (
             f"a record of {size:,} bytes is larger than {topic} takes. Raise its "
             f"max.message.bytes{most}: kafka-configs --alter --topic {topic} --add-config "
-            f"max.message.bytes=1048588. {_AGAIN}"
+            f"max.message.bytes={wanted}. {_AGAIN}"
         )
     if isinstance(error, NO_RIGHT):
         return (

@@ -6,13 +6,12 @@ Pure: ``operations.topics`` asks the broker.
 from collections.abc import Iterator, Mapping, Sequence
 
 from streams.core.topics import DAY_MS, Topics
+from streams.engine.limits import DEFAULT_MESSAGE_BYTES
 from streams.operations.check.findings import Finding, ok, problem, warning
 from streams.operations.topics import TopicReport, TopicState
 
 SUBJECT = "topics"
 _SHOWN = 4
-DEFAULT_MESSAGE_BYTES = 1_048_588
-"""Kafka's default of ``max.message.bytes``."""
 _CREATE = "Run `streams topics create`."
 
 
