@@ -4,7 +4,7 @@ import asyncio
 import random
 import socket
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 from zlib import crc32
@@ -19,11 +19,10 @@ from streams.agents.sink import SinkStage
 from streams.core.dead_letter import shorten_letter
 from streams.core.enrich import Enricher
 from streams.core.errors import SetupError
-from streams.core.topics import Topics
 from streams.delivery.courier import Courier
 from streams.delivery.http import HttpClient
 from streams.engine.app import EngineOptions, StageApp
-from streams.engine.connection import client_options
+from streams.engine.connection import ask_brokers, client_options
 from streams.engine.failure import leave
 from streams.engine.groups import group_id
 from streams.engine.limits import TopicLimits
@@ -31,7 +30,13 @@ from streams.engine.slots import take_slot
 from streams.engine.worker import run_worker
 from streams.operations.control import stop_run
 from streams.operations.replay.late_identity import late_identity_ms, send_late
-from streams.operations.topics import max_message_bytes, required_topics
+from streams.operations.topics import (
+    max_message_bytes,
+    needed_topics,
+    read_topics,
+    required_topics,
+    verify_topics,
+)
 from streams.settings import ENRICH, Settings
 from streams.vendors import VENDORS, plan_for
 from streams.vendors.base import VendorSettings
@@ -53,25 +58,6 @@ def run_stage(settings: Settings, stage: str, slot: int | None = None) -> int:
     _require_port(settings.web.host, port)
     app, background = build(settings, stage, held.number, counts)
     return run_worker(app, background)
-
-
-def needed_topics(topics: Topics, stage: str, vendors: Sequence[str]) -> list[str]:
-    """Return the topics without which a stage must not start."""
-    names = list(read_topics(topics, stage))
-    if stage == ENRICH:
-        names.append(topics.enrich_dead_letters)
-        written = [topics.events, topics.receipts, topics.dead_letters]
-        names += [name(vendor) for vendor in vendors for name in written]
-    else:
-        names += [topics.clicks, topics.receipts(stage), topics.dead_letters(stage)]
-    return list(dict.fromkeys([*names, topics.status, topics.control]))
-
-
-def read_topics(topics: Topics, stage: str) -> tuple[str, ...]:
-    """Return the topics that a stage is assigned partitions of."""
-    if stage == ENRICH:
-        return topics.clicks, topics.add_to_carts, topics.users, topics.products
-    return topics.events(stage), topics.redelivery(stage), topics.users, topics.control
 
 
 def _require_port(host: str, port: int) -> None:
@@ -110,7 +96,12 @@ def _build_enrich(
     )
     app = StageApp(_options(settings, stage, slot, partitions), logic)
     keep_email = any(getattr(settings.vendors[key], "lookup_email", False) for key in vendors)
-    logic.bind(app, product_partitions=partitions[settings.topics.products], keep_email=keep_email)
+    logic.bind(
+        app,
+        user_partitions=partitions[settings.topics.users],
+        product_partitions=partitions[settings.topics.products],
+        keep_email=keep_email,
+    )
     for vendor, window_ms in late_identity_ms(settings).items():
         logic.users.on_row = _late_identity(settings, logic, vendor, window_ms).note
     return app, _reporter(settings, app, logic, None, slot)
@@ -171,20 +162,21 @@ def _with_current_secrets(settings: Settings, stage: str, logic: SinkStage) -> V
     return section
 
 
-def _digest(reads: Sequence[str]) -> str:
-    """Return what tells members apart that read other topics.
+def _digest(reads: Mapping[str, int]) -> str:
+    """Return what tells members apart that read other topics, or other partitions of them.
 
     A broker hands a static member that comes back its old partitions, whatever it subscribes to
-    now: after an upgrade that reads more it must come as another one.
+    now: after an upgrade that reads more, or when topics have grown, it must come as another one.
     """
-    return f"{crc32(','.join(sorted(reads)).encode()):08x}"
+    words = ",".join(f"{topic}:{count}" for topic, count in sorted(reads.items()))
+    return f"{crc32(words.encode()):08x}"
 
 
 def _options(
     settings: Settings, stage: str, slot: int, partitions: Mapping[str, int]
 ) -> EngineOptions:
     group = group_id(settings.kafka.topic_prefix, stage)
-    reads = read_topics(settings.topics, stage)
+    reads = {topic: partitions[topic] for topic in read_topics(settings.topics, stage)}
     megabytes = settings.watchdog.memory_mb
     return EngineOptions(
         stage=stage,
@@ -192,8 +184,10 @@ def _options(
         client_options=client_options(settings.kafka),
         instance_id=f"{group}-{socket.gethostname()}-{slot}-{_digest(reads)}",
         data_dir=Path(settings.state.dir) / f"{stage}-{slot}",
-        topics=tuple(partitions),
+        topics=partitions,
         limits=_limits(settings),
+        ask_brokers=partial(ask_brokers, settings.kafka),
+        topic_problems=lambda: verify_topics(settings, tuple(partitions)),
         web_host=settings.web.host,
         web_port=settings.web_port(stage, slot),
         chunk_records=settings.enrich.chunk_records,

@@ -73,6 +73,12 @@ _ALL = (
         ("vendor", "state"),
         "1 for the state that the vendor is in, 0 for the others.",
     ),
+    Metric(
+        "streams_vendor_needs_action",
+        "gauge",
+        ("vendor",),
+        "1 while the vendor is parked for something that time alone does not mend, else 0.",
+    ),
     Metric("streams_ready", "gauge", ("stage",), "1 while the worker processes events, else 0."),
     Metric(
         "streams_records_read_total",
@@ -117,12 +123,24 @@ _ALL = (
         ("missing",),
         "Events of which enrichment knows no user, no product row or no SKU.",
     ),
+    Metric(
+        "streams_kafka_silent_seconds",
+        "gauge",
+        ("stage",),
+        "How long ago a broker last answered this worker.",
+    ),
     Metric("streams_table_rows", "gauge", ("table",), "Rows in memory."),
     Metric(
         "streams_malformed_rows",
         "gauge",
         ("table",),
         "Keys that have had a row out of shape since the start.",
+    ),
+    Metric(
+        "streams_stray_rows",
+        "gauge",
+        ("table",),
+        "Rows seen on another partition than their key's; of many rows a part is looked at.",
     ),
     Metric(
         "streams_recovery_remaining_rows",

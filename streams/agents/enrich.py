@@ -38,6 +38,7 @@ from streams.engine.chunks import ChunkMessage, Records
 from streams.engine.expired import ALL, Expired, total_by_topic
 from streams.engine.failure import leave
 from streams.engine.outputs import Outputs
+from streams.engine.partitions import Strays
 from streams.engine.positions import StartPosition
 from streams.engine.tables import GlobalTopicTable, TopicTable
 from streams.wall_clock import ForwardTime
@@ -111,7 +112,9 @@ class EnrichStage(Stage):
         derived = {topic: parser.topic for topic, parser in self._parsers.items()}
         self._recent = Recent(topics, vendors, duplicate_ms, derived, self.tally.notes)
 
-    def bind(self, app: StageApp, *, product_partitions: int, keep_email: bool) -> None:
+    def bind(
+        self, app: StageApp, *, user_partitions: int, product_partitions: int, keep_email: bool
+    ) -> None:
         """Declare the tables and the agents of this stage."""
         self.app = app
         self.users = app.topic_table(
@@ -119,6 +122,7 @@ class EnrichStage(Stage):
             topic=self._topics.users,
             admit=admit_user(self.tally.notes, keep_email=keep_email),
             malformed_row="says no to every vendor",
+            strays=Strays(user_partitions),
         )
         self.products = app.global_topic_table(
             "products",

@@ -85,9 +85,15 @@ class WorkerCollector(Collector):
         expired = dict.fromkeys(snapshot.lag, 0) | self._reporter.tally.expired
         found: dict[str, Values] = {
             "streams_expired_records_total": _labelled(expired),
+            "streams_kafka_silent_seconds": {
+                (snapshot.stage,): round(app.contact.silent_seconds(), 1)
+            },
             "streams_table_rows": {(table.name,): len(table) for table in tables},
             "streams_malformed_rows": {
                 (table.name,): len(table.malformed_keys) for table in tables
+            },
+            "streams_stray_rows": {
+                (table.name,): len(table.strays) for table in tables if table.strays is not None
             },
             "streams_retention_used_ratio": {
                 (topic,): ratio for topic, ratio in app.retention.used().items()
@@ -95,6 +101,9 @@ class WorkerCollector(Collector):
         }
         if courier is not None:
             vendor = snapshot.stage
+            found["streams_vendor_needs_action"] = {
+                (vendor,): int(courier.line.gate.needs_somebody)
+            }
             found["streams_requests_under_way"] = {(vendor,): courier.under_way}
             found["streams_repeats_total"] = {(vendor,): self._reporter.tally.repeats}
         return found

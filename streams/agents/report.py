@@ -86,7 +86,9 @@ class Reporter:
         app = self.app
         consumer = app._consumer
         if consumer is None or consumer._thread._consumer is None or not self._produces():
-            return ["The broker is not reached yet."]
+            return [app.contact.problem() or "The broker is not reached yet."]
+        if problem := app.contact.problem():
+            return [problem]
         if (rows := self.recovering_rows()) is not None:
             return [f"Tables are being read: {rows:,} rows remain{self._recovery_ends()}."]
         recovery = app.tables._recovery
@@ -286,10 +288,12 @@ class Reporter:
         return VendorStatus(gate.state, since, reason, gate.advice)  # type: ignore[arg-type]
 
     def _warnings(self, now_ms: int) -> list[str]:
-        retention = self.app.retention.sentences()
+        warnings = self.app.retention.sentences()
+        for table in self.app.tables.values():
+            warnings += table.warnings()
         if self.courier is not None and self._refused(now_ms) is not None:
-            return retention  # the vendor's state says it
-        return self.app.refused.sentences() + retention
+            return warnings  # the vendor's state says the rest
+        return self.app.refused.sentences() + warnings
 
     def _refused(self, now_ms: int) -> VendorStatus | None:
         """Return what is said of the vendor where Kafka does not take its outcomes."""

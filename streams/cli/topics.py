@@ -62,6 +62,59 @@ def create(
     raise typer.Exit(1)
 
 
+@app.command("rekey")
+def rekey(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only count; nothing is written.")
+    ] = False,
+    wait: Annotated[
+        float,
+        typer.Option(min=0, help="Seconds to wait until events on old partitions are settled."),
+    ] = 30.0,
+    now: Annotated[
+        bool,
+        typer.Option(
+            "--now", help="Do not wait: events still waiting there lose the yes of their row."
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+) -> None:
+    """Bring user rows to the partitions of their visitors' events, after partitions were added.
+
+    Rows whose key belongs on another partition are copied there, unless a newer one is there
+    already, and taken off their old one; nobody counts as forgotten by that. It can be repeated.
+    Exit code 1: rows are left, because events on their old partitions are not settled yet.
+    """
+    from streams.operations.rekey import rekey as bring_home
+    from streams.settings import load_settings
+
+    done = asyncio.run(
+        bring_home(load_settings(), wait_seconds=wait, remove_now=now, dry_run=dry_run)
+    )
+    if as_json:
+        import json
+        from dataclasses import asdict
+
+        typer.echo(json.dumps(asdict(done), indent=2))
+    elif dry_run:
+        typer.echo(
+            f"{done.rows:,} rows; {done.copied:,} to be written, {done.left:,} to be taken off "
+            "their old partitions. Nothing was changed."
+        )
+    else:
+        typer.echo(
+            f"{done.rows:,} rows; {done.copied:,} written, {done.removed:,} taken off their old "
+            "partitions."
+        )
+    if done.waiting:
+        typer.echo(
+            f"{done.left:,} rows also stay on their old partitions, where events need them: "
+            f"{'; '.join(done.waiting)}. Run it again when these are settled.",
+            err=True,
+        )
+        raise typer.Exit(1)
+
+
 @app.command("list")
 def list_(as_json: JsonFlag = False) -> None:
     """Show each topic of the relay: what it is and whether it is as it must be."""

@@ -1,5 +1,6 @@
 """The records this project writes: vendor records, receipts and dead letters (contract §§4-6)."""
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import msgspec
@@ -39,6 +40,17 @@ class VendorRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 VISITOR = "visitor"
 """Header of a receipt with a ``vendor_ref``: the visitor's id, for ``streams forget``."""
+
+
+MOVED = "moved"
+"""Header of what ``streams topics rekey`` writes to ``shop.users``, where a key has got another
+partition. With a row: a copy for the new partition, which yields to whatever is there already.
+Without one: takes the row off the old partition; the visitor is not forgotten."""
+
+
+def is_moved(headers: Iterable[tuple[str, bytes | None]]) -> bool:
+    """Return whether a row or tombstone was written by ``streams topics rekey``."""
+    return any(name == MOVED for name, _ in headers)
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

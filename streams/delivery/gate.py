@@ -15,6 +15,8 @@ from streams.core.outcome import JUDGED, Fate, Verdict
 from streams.core.times import to_ms
 from streams.delivery.retry import obeyed
 
+NOTHING = "Nothing"
+"""How an advice begins where only time is needed."""
 PROBE_SECONDS = 10.0
 PARK_AFTER_SECONDS = 60.0
 """So long without any answer, and one probe at a time replaces the retries of all strands."""
@@ -95,6 +97,11 @@ class Gate:
     def reason(self) -> str:
         """Why, in one sentence; empty while running."""
         return self.condition.reason
+
+    @property
+    def needs_somebody(self) -> bool:
+        """Whether it is parked for something that time alone does not mend."""
+        return self.state == "parked" and not self.advice.startswith(NOTHING)
 
     @property
     def advice(self) -> str:
@@ -228,7 +235,9 @@ class Gate:
         elif self._own.state == "parked" or now - self._failing_since >= PARK_AFTER_SECONDS:
             self._park(verdict.detail, now, Fate.UNAVAILABLE)
         elif self._own.state != "throttled" or now >= self._closed_until:
-            self._become("degraded", verdict.detail, "Nothing: it is tried again by itself.", now)
+            self._become(
+                "degraded", verdict.detail, f"{NOTHING}: it is tried again by itself.", now
+            )
 
     def _park(self, reason: str, now: float, fate: Fate = Fate.MISCONFIGURED) -> None:
         self._trial, self._trial_in_flight = False, None
@@ -247,7 +256,7 @@ class Gate:
                 f"at most {60 / PROBE_SECONDS:g} a minute, since each may be stored twice; events "
                 "wait."
             )
-        return f"Nothing: {self.name} is asked every {PROBE_SECONDS:g} s, events wait."
+        return f"{NOTHING}: {self.name} is asked every {PROBE_SECONDS:g} s, events wait."
 
     def _become(self, state: str, reason: str, advice: str, now: float) -> None:
         since = self._own.since if state == self._own.state else now

@@ -1,6 +1,6 @@
 """A stage as a Faust app: its transport is ours, its group, agents, tables and web view Faust's."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,12 @@ from mode import CrashingSupervisor
 
 from streams.engine.chunks import ChunkSchema
 from streams.engine.consumer import PROMPT_CHUNKS, Consumer
+from streams.engine.contact import Contact
 from streams.engine.failure import SERVICE_LOG
 from streams.engine.ledger import Credit
 from streams.engine.limits import MAX_BATCH_BYTES, TopicLimits
 from streams.engine.outputs import Outputs
+from streams.engine.partitions import PartitionWatch
 from streams.engine.positions import StartPosition
 from streams.engine.refused import RefusedWrites
 from streams.engine.retention import RetentionWatch
@@ -67,6 +69,14 @@ class Stage:
         return {}
 
 
+async def _no_problems() -> list[str]:
+    return []
+
+
+async def _no_question() -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
     """What a stage's app is built from."""
@@ -79,10 +89,14 @@ class EngineOptions:
     data_dir: Path
     web_host: str
     web_port: int
-    topics: tuple[str, ...] = ()
-    """All that this stage reads and writes."""
+    topics: Mapping[str, int] = field(default_factory=dict)
+    """How many partitions each topic has that this stage reads or writes."""
     limits: TopicLimits = field(default_factory=TopicLimits)
     """How much these topics take at once."""
+    ask_brokers: Callable[[], Awaitable[None]] = _no_question
+    """Connects to the brokers anew; raises SetupError with a sentence where that fails."""
+    topic_problems: Callable[[], Awaitable[list[str]]] = _no_problems
+    """Asks the brokers what keeps this stage from using its topics as they are now."""
     chunk_records: int = 500
     credit: Credit = field(default_factory=Credit)
     """What of one partition may be in hand; more waits in the consumer."""
@@ -114,6 +128,7 @@ class Producer(driver.Producer):
         """
         await super().on_start()
         producer = self._ensure_producer()
+        self.app.contact.listen(producer.client)
         await self.app.options.limits.look(self.app.options.topics)
         await producer.client.set_topics(self.app.options.topics)
         producer._message_accumulator.refused = self.app.refused
@@ -179,6 +194,8 @@ class StageApp(faust.App):
         self.watchdog = Watchdog(
             self, stall_seconds=options.stall_seconds, memory_limit=options.memory_limit
         )
+        self.contact = Contact(options.ask_brokers)
+        self.partition_watch = PartitionWatch(self, options.topics, options.topic_problems)
         servers = options.client_options["bootstrap_servers"]
         super().__init__(
             options.group,

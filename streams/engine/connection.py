@@ -32,6 +32,10 @@ _REFUSALS = (
 )
 
 
+class LoginRefusedError(SetupError):
+    """The brokers answer, and do not let us in."""
+
+
 def client_options(kafka: KafkaSettings) -> dict[str, Any]:
     """Keyword arguments for any aiokafka client: addresses, encryption and credentials.
 
@@ -56,7 +60,7 @@ async def admin(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
                 async with asyncio.timeout(CONNECT_SECONDS):
                     await client.start()
             except (KafkaError, OSError, TimeoutError) as error:
-                raise SetupError(why_not(kafka.bootstrap_servers, [*reasons, error])) from error
+                raise _unusable(kafka, [*reasons, error]) from error
         try:
             yield client
         except KafkaError as error:
@@ -72,6 +76,17 @@ async def admin(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
 def is_refused(reasons: Iterable[BaseException]) -> bool:
     """Return whether the brokers are there and refuse the credentials."""
     return any(isinstance(reason, _REFUSALS) for reason in reasons)
+
+
+async def ask_brokers(kafka: KafkaSettings) -> None:
+    """Return once a broker has let us in by a new connection; raises SetupError as ``admin``."""
+    async with admin(kafka):
+        return
+
+
+def _unusable(kafka: KafkaSettings, reasons: Sequence[BaseException]) -> SetupError:
+    kind = LoginRefusedError if is_refused(reasons) else SetupError
+    return kind(why_not(kafka.bootstrap_servers, reasons))
 
 
 def why_not(servers: str, reasons: Sequence[BaseException]) -> str:

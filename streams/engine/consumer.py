@@ -17,6 +17,7 @@ One module, though a long one: what keeps it safe is the order in which the loop
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from time import monotonic
 from typing import Any
@@ -368,6 +369,7 @@ class Consumer(driver.Consumer):
             # Revoked meanwhile: the next seek takes up anew what this worker still has.
             self.app.on_partitions_gone(tps)
             return
+        self._say_where_offsets_are_missing(found)
         for tp, first in deleted.items():
             self.app.on_expired(tp, first, start_at[tp])
         await self._thread.seek_all(start_at)
@@ -397,6 +399,24 @@ class Consumer(driver.Consumer):
         # A rebalance is on its way. Nothing may begin while the commits say that nothing has.
         self._clear(start_at)
         self.app.on_partitions_gone(start_at)
+
+    def _say_where_offsets_are_missing(self, found: Mapping[TP, Committed]) -> None:
+        """Say that this group begins at the beginning although there is something to read."""
+        records: Counter[str] = Counter()
+        for tp, at in found.items():
+            if at.offset is None:
+                records[tp.topic] += at.log_end - at.log_start
+        for topic, count in records.items():
+            if count:
+                log.warning(
+                    "the group %s has no committed offset for %s and starts from the beginning: "
+                    "%d records. If this stage has run before, its offsets are gone (after "
+                    "offsets.retention.minutes without a worker, or deleted), and what was done "
+                    "with these records is done again",
+                    self.app.options.group,
+                    topic,
+                    count,
+                )
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Settle and commit what is in flight while this worker still owns the partitions."""

@@ -15,9 +15,11 @@ from typing import Any
 import faust
 from faust.types import TP
 
+from streams.core.records import is_moved
 from streams.core.times import arrived_ms
 from streams.engine.chunks import Record
 from streams.engine.failure import SERVICE_LOG
+from streams.engine.partitions import Strays
 from streams.wall_clock import ForwardTime, elapsed
 
 log = logging.getLogger("streams.engine")
@@ -47,12 +49,17 @@ class TopicTable(faust.Table):
         topic: str,
         admit: Admit,
         malformed_row: str = "counts as none",
+        strays: Strays | None = None,
         **options: Any,
     ) -> None:
-        """``malformed_row`` says what becomes of one that ``admit`` refuses."""
+        """``malformed_row`` says what becomes of one that ``admit`` refuses.
+
+        ``strays`` takes note of rows on other partitions than their keys'; None: any will do.
+        """
         self._topic_name = topic
         self._malformed_row = malformed_row
         self._admit = admit
+        self.strays = strays
         self.rows: dict[int, dict[bytes, Row]] = {}
         """Partition → key → row."""
         self.forgotten: dict[int, dict[bytes, int]] = {}
@@ -95,15 +102,23 @@ class TopicTable(faust.Table):
             if key is None:
                 continue
             self.rows_applied += 1
+            value = record.value
             came_ms = arrived_ms(record.timestamp, now_ms)
             if came_ms != record.timestamp:
                 self._note_from_future(partition, record)
-            if record.value is None:
+            self._look_at_place(partition, key, is_row=value is not None)
+            if record.headers and is_moved(record.headers):
+                if value is None:
+                    rows.pop(key, None)
+                    continue
+                if key in rows or key in forgotten:
+                    continue
+            if value is None:
                 rows.pop(key, None)
                 forgotten[key] = came_ms
                 continue
             try:
-                row = admit(record.value)
+                row = admit(value)
             except ValueError as error:
                 rows[key] = MALFORMED
                 self._note_malformed(key, partition, error)
@@ -116,6 +131,20 @@ class TopicTable(faust.Table):
         """Forget a partition that now belongs to another worker."""
         self.rows.pop(partition, None)
         self.forgotten.pop(partition, None)
+        if self.strays is not None:
+            self.strays.forget(partition)
+
+    def warnings(self) -> list[str]:
+        """Return what threatens and what to do about it, in whole sentences."""
+        if self.strays is None or not len(self.strays):
+            return []
+        words = (
+            f"{self._topic_name} has rows on other partitions than their keys belong on (seen: "
+            f"{len(self.strays):,}), which the events of these visitors do not find. If partitions "
+            "were added, run `streams topics rekey`; if not, let the producer of the rows use "
+            "Kafka's default partitioner (murmur2)."
+        )
+        return [words]
 
     def __len__(self) -> int:
         return sum(map(len, self.rows.values()))
@@ -132,6 +161,16 @@ class TopicTable(faust.Table):
                 record.offset,
                 record.timestamp,
             )
+
+    def _look_at_place(self, partition: int, key: bytes, *, is_row: bool) -> None:
+        if self.strays is None or not self.strays.look(partition, key, is_row=is_row):
+            return
+        log.warning(
+            "%s partition %d has a row whose key belongs on another partition, so the visitor's "
+            "events do not find it; `streams topics rekey --dry-run` counts such rows",
+            self._topic_name,
+            partition,
+        )
 
     def _note_malformed(self, key: bytes, partition: int, error: ValueError) -> None:
         if key not in self.malformed_keys:

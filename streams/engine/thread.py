@@ -102,6 +102,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         # Aborted transactions must be seen neither as events nor as rows.
         consumer._isolation_level = "read_committed"
+        self.app.contact.listen(consumer._client)
         return consumer
 
     async def on_start(self) -> None:

@@ -70,6 +70,8 @@ async def _run(app: StageApp, background: Background) -> int:
     stopping = asyncio.ensure_future(stop.wait())
     publishing = asyncio.ensure_future(background.publish())
     _beside(app.retention.run(), "looking at the retention")
+    _beside(app.partition_watch.run(), "looking at the partitions")
+    _beside(app.contact.run(), "looking whether Kafka answers")
     grown = _beside(app.watchdog.run(), "the watchdog")
     Heartbeat(app.options.stall_seconds / 2).start()
     crashed = asyncio.ensure_future(_wait_for_crash(app, starting))

@@ -15,15 +15,23 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import InvalidReplicationFactorError, TopicAlreadyExistsError, for_code
 
 from streams.core.errors import SetupError
-from streams.core.topics import DAY_MS, TopicSpec
+from streams.core.topics import DAY_MS, Topics, TopicSpec
 from streams.engine.connection import admin
-from streams.settings import Settings
+from streams.settings import ENRICH, Settings
 from streams.vendors import VENDORS
 
 VISIBLE_SECONDS = 10
 """How long a topic that the controller made may take to be seen by clients."""
 
 COMPARED = ("cleanup.policy", "retention.ms", "delete.retention.ms", "max.message.bytes")
+SHOWN_NAMES = 3
+"""So many topics of a kind are named, or all if there is only one more."""
+
+
+class UnequalTopics(SetupError):
+    """Topics do not fit together: starting again helps nobody before somebody has changed them."""
+
+    exit_code = 2
 
 
 class TopicState(StrEnum):
@@ -100,28 +108,27 @@ async def list_topics(settings: Settings) -> list[TopicReport]:
 async def verify_topics(settings: Settings, names: Iterable[str]) -> list[str]:
     """What keeps a worker from using these topics, one sentence each; empty if nothing does.
 
-    How many partitions they must have is read from the raw topics, not from the settings: what
-    counts is that one visitor's records meet.
-
     Raises:
         SetupError: the broker cannot be reached.
     """
     async with admin(settings.kafka) as client:
         found = await _found(client)
-    return _problems(settings, found, names)
+    return topic_problems(settings, _partition_counts(found), names)
 
 
 async def required_topics(settings: Settings, names: Sequence[str]) -> dict[str, int]:
     """How many partitions these topics have, all of which are as a worker needs them.
 
     Raises:
-        SetupError: the broker cannot be reached, or what ``verify_topics`` says of these topics.
+        SetupError: the broker cannot be reached, or a topic is missing.
+        UnequalTopics: what else ``topic_problems`` says of these topics.
     """
     async with admin(settings.kafka) as client:
         found = await _found(client)
-    problems = _problems(settings, found, names)
+    problems = topic_problems(settings, _partition_counts(found), names)
     if problems:
-        raise SetupError("\n".join(problems))
+        missing = [name for name in names if name not in found]
+        raise (SetupError if missing else UnequalTopics)("\n".join(problems))
     return {name: found[name].partitions for name in names}
 
 
@@ -136,30 +143,98 @@ async def max_message_bytes(settings: Settings, names: Sequence[str]) -> dict[st
     return {name: int(config["max.message.bytes"]) for name, config in configs.items()}
 
 
-def _problems(settings: Settings, found: Mapping[str, _Found], names: Iterable[str]) -> list[str]:
+def needed_topics(topics: Topics, stage: str, vendors: Sequence[str]) -> list[str]:
+    """Return the topics without which a stage must not start."""
+    names = list(read_topics(topics, stage))
+    if stage == ENRICH:
+        names.append(topics.enrich_dead_letters)
+        written = [topics.events, topics.receipts, topics.dead_letters]
+        names += [name(vendor) for vendor in vendors for name in written]
+    else:
+        names += [topics.receipts(stage), topics.dead_letters(stage)]
+    return list(dict.fromkeys([*names, topics.status, topics.control]))
+
+
+def read_topics(topics: Topics, stage: str) -> tuple[str, ...]:
+    """Return the topics that a stage is assigned partitions of."""
+    if stage == ENRICH:
+        return topics.clicks, topics.add_to_carts, topics.users, topics.products
+    return topics.events(stage), topics.redelivery(stage), topics.users, topics.control
+
+
+def topic_problems(
+    settings: Settings, partitions: Mapping[str, int], names: Iterable[str]
+) -> list[str]:
+    """Return what keeps these topics from being used, one sentence each, the remedy behind ": ".
+
+    ``partitions``: how many each topic of the cluster has. How many they must have is not asked of
+    the settings: what counts is that one visitor's records meet.
+    """
     topics = settings.topics
-    specs = {spec.name: spec for spec in _specs(settings, {})}
-    raw = (topics.clicks, topics.add_to_carts, topics.users)
-    reference = next((name for name in raw if name in found), None)
+    kept = {
+        topics.status: "what workers say each second",
+        topics.control: "which vendors are paused",
+        topics.replays: "the list of replays",
+    }
     problems = []
+    names = list(names)
     for name in names:
-        if name not in found:
+        if name not in partitions:
             problems.append(f"Topic {name} does not exist: run `streams topics create`.")
-            continue
-        has = found[name].partitions
-        if name in (topics.status, topics.control, topics.replays):
-            must, why = 1, "must have 1"
-        elif name in specs and specs[name].partitions is not None and reference is not None:
-            must = found[reference].partitions
-            why = f"must have as many as {reference}, which has {must}"
-        else:
-            continue
-        if has != must:
+        elif name in kept and partitions[name] != 1:
             problems.append(
-                f"Topic {name} has {_partitions(has)} and {why}: delete the one that is wrong, "
-                "then run `streams topics create`."
+                f"Topic {name}, which holds {kept[name]} and no events, has "
+                f"{_partitions(partitions[name])} and must have 1: Kafka takes none away, so let "
+                "who administers it make this topic anew with 1."
             )
+    if _counts(settings, partitions, names) > 1:
+        problems.append(_unequal(settings, partitions, names))
     return problems
+
+
+def _equal(settings: Settings, partitions: Mapping[str, int], names: Iterable[str]) -> list[str]:
+    """Return those of these topics that exist and must have as many partitions as each other."""
+    topics = settings.topics
+    single = (topics.status, topics.control, topics.replays, topics.products)
+    ours = {spec.name for spec in _specs(settings, {})} - set(single)
+    return [name for name in names if name in ours and name in partitions]
+
+
+def _counts(settings: Settings, partitions: Mapping[str, int], names: Iterable[str]) -> int:
+    return len({partitions[name] for name in _equal(settings, partitions, names)})
+
+
+def _unequal(settings: Settings, partitions: Mapping[str, int], names: Iterable[str]) -> str:
+    by_count: dict[int, list[str]] = {}
+    for name in _equal(settings, partitions, names):
+        by_count.setdefault(partitions[name], []).append(name)
+    most = max(by_count)
+    groups = [
+        f"{_listed(by_count[count])} {'has' if len(by_count[count]) == 1 else 'have'} {count}"
+        for count in sorted(by_count, reverse=True)
+    ]
+    vendors = settings.enabled_vendors()
+    works = [
+        stage
+        for stage in (ENRICH, *vendors)
+        if _counts(settings, partitions, needed_topics(settings.topics, stage, vendors)) == 1
+    ]
+    still = "no stage works"
+    if works:
+        still = f"{_listed(works)} still work{'s'[: len(works) == 1]}, the rest waits"
+    return (
+        f"Topics on which a visitor's records must meet have different numbers of partitions "
+        f"({'; '.join(groups)}), so {still}, and nothing is lost: add partitions "
+        f"to those with fewer (kafka-topics --alter --topic NAME --partitions {most}), start again "
+        "and run `streams topics rekey`; docs/operations.md explains it under More partitions."
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names as people list them, the first few of many."""
+    if len(names) > SHOWN_NAMES + 1:
+        return f"{', '.join(names[:SHOWN_NAMES])} and {len(names) - SHOWN_NAMES} more"
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _specs(settings: Settings, days: Mapping[str, int]) -> list[TopicSpec]:
@@ -174,6 +249,10 @@ async def _found(client: AIOKafkaAdminClient) -> dict[str, _Found]:
             partitions = topic["partitions"]
             found[topic["topic"]] = _Found(len(partitions), len(partitions[0]["replicas"]))
     return found
+
+
+def _partition_counts(found: Mapping[str, _Found]) -> dict[str, int]:
+    return {name: topic.partitions for name, topic in found.items()}
 
 
 async def _configs(client: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:

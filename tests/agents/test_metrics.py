@@ -45,6 +45,7 @@ def exported(tally: Tally, courier: Any = None, **said: Any) -> list[str]:
     table = SimpleNamespace(name="users", malformed_keys={b"a"}, __len__=None)
     app = SimpleNamespace(
         tables={"users": _Rows(table)},
+        contact=SimpleNamespace(silent_seconds=lambda: 0.52),
         retention=SimpleNamespace(used=lambda: {"vendor.miso.events": 0.25}),
     )
     snapshot = WorkerSnapshot(**(fields | said))
@@ -60,6 +61,7 @@ class _Rows:
     def __init__(self, table: SimpleNamespace) -> None:
         self.name = table.name
         self.malformed_keys = table.malformed_keys
+        self.strays = None
 
     def __len__(self) -> int:
         return 3
@@ -77,7 +79,8 @@ def test_a_sink_says_what_became_of_each_event_and_how_its_vendor_is() -> None:
     tally.expired["vendor.miso.events"] = 4
     seconds = Histogram(REQUEST_SECONDS)
     seconds.observe(0.2)
-    courier = SimpleNamespace(line=SimpleNamespace(request_seconds=seconds), under_way=5)
+    line_ = SimpleNamespace(request_seconds=seconds, gate=SimpleNamespace(needs_somebody=True))
+    courier = SimpleNamespace(line=line_, under_way=5)
     lines = exported(
         tally,
         courier,
@@ -109,6 +112,8 @@ def test_a_sink_says_what_became_of_each_event_and_how_its_vendor_is() -> None:
         'streams_vendor_state{state="running",vendor="miso"} 0.0',
         'streams_expired_records_total{topic="vendor.miso.events"} 4.0',
         'streams_retention_used_ratio{topic="vendor.miso.events"} 0.25',
+        'streams_vendor_needs_action{vendor="miso"} 1.0',
+        'streams_kafka_silent_seconds{stage="miso"} 0.5',
         'streams_table_rows{table="users"} 3.0',
         'streams_malformed_rows{table="users"} 1.0',
         'streams_requests_under_way{vendor="miso"} 5.0',

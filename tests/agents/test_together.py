@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from streams.app import build, needed_topics, read_topics
+from streams.app import build
 from streams.engine.app import StageApp
+from streams.operations.topics import needed_topics, read_topics
 from streams.settings import load_settings
 
 PARTITIONS = 6

@@ -87,6 +87,20 @@ def test_an_answer_that_is_understood_ends_the_row() -> None:
         assert seen.state == state
 
 
+def test_a_parking_that_time_does_not_mend_needs_somebody() -> None:
+    """A refused key does, and most events refused; an outage ends by itself."""
+    outage, key, events = gate(), gate(), gate()
+    outage.on_verdict(UNAVAILABLE, 101.0)
+    assert not outage.needs_somebody
+    outage.on_verdict(UNAVAILABLE, 161.0)
+    key.on_verdict(MISCONFIGURED, 101.0)
+    events.on_outcomes(accepted=5, refused=25, now=101.0)
+    assert [one.state for one in (outage, key, events)] == ["parked"] * 3
+    assert [one.needs_somebody for one in (outage, key, events)] == [False, True, True]
+    outage.on_probe(MISCONFIGURED, 171.0)
+    assert outage.needs_somebody
+
+
 def test_any_judgement_ends_the_minute() -> None:
     """A refusal of an event shows that the vendor is there."""
     seen = gate()

@@ -52,7 +52,10 @@ class App:
         self.expired: list[tuple[TP, int, int]] = []
         self.settle_on_revoke_seconds = 0.0
         self.options = SimpleNamespace(
-            chunk_records=500, stash_records=4_000, stash_bytes=16 * 2**20
+            group="streams-voyado",
+            chunk_records=500,
+            stash_records=4_000,
+            stash_bytes=16 * 2**20,
         )
         self.credit = Credit()
         self.flow_control = SimpleNamespace(suspend=lambda: None, clear=lambda: None)

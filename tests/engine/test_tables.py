@@ -22,6 +22,7 @@ class Row(NamedTuple):
     key: bytes | None
     value: bytes | None
     timestamp: int = 1_000
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 def admit(value: bytes) -> bytes:
@@ -37,6 +38,7 @@ def table(kind: type[TopicTable]) -> Any:
     made._topic_name, made._admit, made._malformed_row = "shop.users", admit, "counts as none"
     made.rows, made.forgotten, made.malformed_keys, made.rows_applied = {}, {}, set(), 0
     made.on_row, made.from_future, made._time = None, 0, ForwardTime(lambda: NOW_MS)
+    made.strays = None
     if kind is GlobalTopicTable:
         made.by_key, made._on_change = {}, None
     return made
@@ -79,6 +81,27 @@ def test_a_clock_that_is_set_back_makes_no_tombstone_older() -> None:
     wall_ms -= HOUR_MS
     users.apply(0, [Row(1, b"a", None, NOW_MS)])
     assert users.forgotten == {0: {b"a": NOW_MS}}
+
+
+MOVED = (("moved", b"1"),)
+
+
+def test_a_row_that_was_moved_away_forgets_nobody() -> None:
+    """A plain tombstone would stop all events that are older than it."""
+    users = table(TopicTable)
+    users.apply(3, [Row(0, b"a", b"1"), Row(1, b"a", None, 5_000, MOVED)])
+    assert users.rows == {3: {}}
+    assert users.forgotten == {3: {}}
+
+
+def test_a_row_that_was_moved_here_yields_to_what_is_there() -> None:
+    """It is older than a row or a tombstone of the shop's, whatever its place in the log."""
+    users = table(TopicTable)
+    moved = [Row(n, key, b"old", 500, MOVED) for n, key in enumerate([b"a", b"b", b"c"], start=9)]
+    users.apply(3, [Row(0, b"a", b"new"), Row(1, b"b", None), *moved])
+    assert users.rows == {3: {b"a": b"new", b"c": b"old"}}
+    users.apply(3, [Row(20, b"c", b"new")])
+    assert users.rows[3][b"c"] == b"new"
 
 
 def test_a_malformed_row_stands_until_a_good_one_or_a_tombstone_comes(

@@ -47,7 +47,7 @@ async def test_topics_that_must_have_as_many_partitions_and_have_not_are_named(
             [NewTopic(topic, 2, 1, topic_configs={"cleanup.policy": "compact"})]
         )
         await until_visible(pipeline.admin, {topic})
-        line = await sentence(pipeline.start("enrich"), 1)
+        line = await sentence(pipeline.start("enrich"), 2)
         assert topic in line
         assert "2" in line
         assert "3" in line

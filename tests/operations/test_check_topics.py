@@ -8,7 +8,8 @@ from streams.core.topics import DAY_MS, Topics
 from streams.operations.check.findings import Finding, Level
 from streams.operations.check.topics import topic_findings
 from streams.operations.check.workers import GroupState, topics_read, worker_findings
-from streams.operations.topics import TopicReport, TopicState
+from streams.operations.topics import TopicReport, TopicState, topic_problems
+from streams.settings import load_settings
 
 TOPICS = Topics("x.")
 GOOD = {
@@ -80,17 +81,23 @@ def test_missing_topics_are_one_problem_with_the_command() -> None:
 
 def test_unequal_partitions_keep_the_words_of_verify_topics() -> None:
     """Sentence and remedy apart."""
-    misfit = (
-        "Topic x.shop.users has 2 partitions and must have as many as x.shop.clicks, which has 6: "
-        "delete the one that is wrong, then run `streams topics create`."
+    counts = {name: report.partitions or 0 for name, report in GOOD.items()}
+    counts["x.shop.users"] = 2
+    (misfit,) = topic_problems(
+        load_settings({"STREAMS_KAFKA_TOPIC_PREFIX": "x.", "STREAMS_MISO_API_KEY": "secret"}),
+        counts,
+        GOOD,
     )
     assert found(misfits=(misfit,)) == [
         Finding(
             Level.PROBLEM,
             "topics",
-            "Topic x.shop.users has 2 partitions and must have as many as x.shop.clicks, which "
-            "has 6.",
-            "Delete the one that is wrong, then run `streams topics create`.",
+            "Topics on which a visitor's records must meet have different numbers of partitions "
+            "(x.shop.clicks, x.shop.add-to-carts, x.enrich.dead-letters and 4 more have 6; "
+            "x.shop.users has 2), so no stage works, and nothing is lost.",
+            "Add partitions to those with fewer (kafka-topics --alter --topic NAME --partitions "
+            "6), start again and run `streams topics rekey`; docs/operations.md explains it under "
+            "More partitions.",
         )
     ]
 

@@ -53,7 +53,7 @@ async def test_both_answer_while_tables_are_read_and_say_how_far_it_is() -> None
     found = await answers(recovering)
     far = {"reasons": [words], "recovering_rows": 120_000}
     assert found["/health/live"] == (200, {"live": True, "ready": False, **far})
-    assert found["/health/ready"] == (503, {"ready": False, **far, "vendor": None})
+    assert found["/health/ready"] == (503, {"ready": False, **far, "vendor": None, "warnings": []})
 
 
 async def test_a_parked_vendor_leaves_its_worker_ready() -> None:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import for_code
-from aiokafka.partitioner import murmur2
 
 from streams.core.errors import SettingsError, SetupError
 from streams.engine.connection import admin
 from streams.engine.groups import group_id
+from streams.engine.partitions import home_of
 from streams.operations.forget.plan import Keeping, LogRecord, Traces, keeping_of
 from streams.operations.logs.reader import LogReader, Offsets, Tell, connect
 from streams.settings import Settings
@@ -89,7 +89,7 @@ async def survey(settings: Settings, visitor: str, *, tell: Tell | None = None) 
 
 def partition_of(visitor: str, partitions: int) -> int:
     """Return where Kafka's default partitioner puts this key."""
-    return int(murmur2(visitor.encode()) & 0x7FFFFFFF) % partitions
+    return home_of(visitor.encode(), partitions)
 
 
 async def keeping(settings: Settings, topics: list[str]) -> Mapping[str, Keeping]:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
-from aiokafka.partitioner import murmur2
 
 from streams.core.errors import SettingsError, SetupError
 from streams.core.runs import Asked
 from streams.core.times import utc_text
+from streams.engine.partitions import home_of
 from streams.operations.control import stopped_runs
 from streams.operations.logs.reader import LogReader, Tell, connect, silent
 from streams.operations.replay.counts import Counts, counts_json
@@ -134,7 +134,7 @@ async def window_of(reader: LogReader, settings: Settings, asked: Asked) -> Wind
     partitions = None
     if asked.visitor is not None:
         count = len(found[names[0]])
-        partitions = [(murmur2(asked.visitor.encode()) & 0x7FFFFFFF) % count]
+        partitions = [home_of(asked.visitor.encode(), count)]
     assert asked.from_ms is not None
     assert asked.to_ms is not None
     return await find_window(

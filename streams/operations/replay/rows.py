@@ -5,8 +5,10 @@ from collections.abc import Iterable
 from aiokafka import ConsumerRecord, TopicPartition
 
 from streams.core.consent import MALFORMED, Malformed
+from streams.core.records import is_moved
 from streams.core.rows import InvalidRow, Product, User, decode_product, decode_user, strip_email
 from streams.core.topics import Topics
+from streams.engine.partitions import home_of
 from streams.operations.logs.reader import LogReader, Tell
 from streams.vendors import VENDORS
 
@@ -21,7 +23,9 @@ class Rows:
         self._topics = topics
         self._keep_email = keep_email
         self._visitor = visitor
-        self._users: dict[bytes, bytes] = {}
+        self._users: dict[int, dict[bytes, bytes]] = {}
+        """By partition: after partitions were added a visitor may have rows on two."""
+        self._partitions = 1
         self._forgotten: dict[bytes, int] = {}
         self._products: dict[bytes, bytes] = {}
         self._decoded_users: dict[bytes, User | Malformed] = {}
@@ -37,6 +41,7 @@ class Rows:
         """
         topics = self._topics
         found = await reader.partitions([topics.users, topics.products])
+        self._partitions = len(found[topics.users])
         kept = None if user_partitions is None else set(user_partitions)
         users = [tp for tp in found[topics.users] if kept is None or tp.partition in kept]
         for tps, apply in (
@@ -57,13 +62,14 @@ class Rows:
             if key is None or (self._visitor is not None and key != self._visitor):
                 continue
             self._decoded_users.pop(key, None)
-            if record.value is None:
-                self._users.pop(key, None)
-                self._forgotten[key] = record.timestamp
-                continue
-            self._users[key] = (
-                record.value if self._keep_email else strip_email(record.value, VENDORS)
-            )
+            rows = self._users.setdefault(record.partition, {})
+            value, moved = record.value, is_moved(record.headers or ())
+            if value is None:
+                rows.pop(key, None)
+                if not moved:
+                    self._forgotten[key] = max(record.timestamp, self._forgotten.get(key, 0))
+            elif not (moved and key in rows):
+                rows[key] = value if self._keep_email else strip_email(value, VENDORS)
 
     def apply_products(self, records: Iterable[ConsumerRecord]) -> None:
         """Take product rows and tombstones of one partition in log order."""
@@ -78,7 +84,7 @@ class Rows:
 
     def user(self, key: bytes) -> User | Malformed | None:
         """Return the visitor's row; MALFORMED for one out of shape, None where there is none."""
-        row = self._users.get(key)
+        row = self._row_of(key)
         if row is None:
             return None
         known = self._decoded_users.get(key)
@@ -91,6 +97,13 @@ class Rows:
                 known = MALFORMED
             self._decoded_users[key] = known
         return known
+
+    def _row_of(self, key: bytes) -> bytes | None:
+        """Return the visitor's row; of several that on the partition where the key belongs."""
+        found = {at: rows[key] for at, rows in self._users.items() if key in rows}
+        if len(found) > 1 and (home := home_of(key, self._partitions)) in found:
+            return found[home]
+        return next(iter(found.values()), None)
 
     def forgotten_ms(self, key: bytes) -> int | None:
         """Return the Kafka time of the visitor's newest tombstone."""

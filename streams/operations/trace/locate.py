@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from aiokafka import TopicPartition
-from aiokafka.partitioner import murmur2
 
 from streams.core.records import Source
 from streams.core.rows import InvalidRow, decode_product, person_in
 from streams.engine.log_search import FoundRecord, Keep, Needle
+from streams.engine.partitions import home_of
 from streams.operations.logs.needles import AnyOf
 from streams.operations.trace.event_id import EventIdSearch
 from streams.operations.trace.facts import (
@@ -206,4 +206,4 @@ async def _read_raw(logs: TraceLogs, found: Located) -> None:
 
 
 def _partition_of(key: bytes, logs: TraceLogs, topic: str) -> int:
-    return int(murmur2(key) & 0x7FFFFFFF) % len(logs.tps[topic])
+    return home_of(key, len(logs.tps[topic]))

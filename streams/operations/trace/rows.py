@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 from aiokafka import TopicPartition
-from aiokafka.partitioner import murmur2
 
 from streams.core.consent import Word, said_about, word_for
 from streams.core.errors import InvalidEvent
@@ -13,6 +12,7 @@ from streams.core.records import Source
 from streams.core.rows import InvalidRow, decode_user
 from streams.core.times import utc_text
 from streams.engine.log_search import FoundRecord
+from streams.engine.partitions import home_of
 from streams.operations.logs.needles import AnyOf
 from streams.operations.trace.facts import EventFacts
 from streams.operations.trace.logs import TraceLogs
@@ -54,7 +54,7 @@ async def _newest_rows(logs: TraceLogs, keys: list[bytes]) -> dict[bytes, FoundR
     """Return the newest row or tombstone of each of these visitors that has one."""
     topic = logs.topics.users
     count = len(logs.tps[topic])
-    at = {TopicPartition(topic, int(murmur2(key) & 0x7FFFFFFF) % count) for key in keys}
+    at = {TopicPartition(topic, home_of(key, count)) for key in keys}
     starts, ends = {tp: logs.starts[tp] for tp in at}, {tp: logs.ends[tp] for tp in at}
     found: dict[bytes, FoundRecord] = {}
     wanted = set(keys)

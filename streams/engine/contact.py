@@ -1,0 +1,101 @@
+"""Whether Kafka answers: when a broker last did, and what it says where it does not.
+
+A client that works hears of a broker at least every few seconds, if only its heartbeats. Where
+nothing comes, the brokers are asked by a connection of its own: that tells why.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import Any
+
+from streams.core.errors import SetupError
+from streams.engine.connection import LoginRefusedError
+
+log = logging.getLogger("streams.engine")
+
+LOOK_SECONDS = 0.5
+ASK_AFTER_SECONDS = 3.0
+"""Longer than from one heartbeat to the next."""
+SAY_AFTER_SECONDS = 4.0
+SILENT_SECONDS = 15.0
+"""After so long without an answer a worker is not ready."""
+
+
+class Contact:
+    """One worker's contact with the brokers."""
+
+    def __init__(
+        self, ask: Callable[[], Awaitable[None]], clock: Callable[[], float] = monotonic
+    ) -> None:
+        """``ask`` connects anew; it raises SetupError with a sentence where that fails."""
+        self._ask = ask
+        self._clock = clock
+        self._answered_at = clock()
+        self._asking: asyncio.Task[None] | None = None
+        self._why = ""
+        self._is_refused = False
+        self._said_at: float | None = None
+
+    def listen(self, client: Any) -> None:
+        """Take note of each answer that this aiokafka client gets from now on."""
+        send = client.send
+
+        async def noted(*args: Any, **kwargs: Any) -> Any:
+            answer = await send(*args, **kwargs)
+            self.answered()
+            return answer
+
+        client.send = noted
+
+    def answered(self) -> None:
+        """Take note that a broker has answered."""
+        self._answered_at = self._clock()
+
+    def silent_seconds(self) -> float:
+        """Return how long ago a broker last answered."""
+        return self._clock() - self._answered_at
+
+    def problem(self) -> str:
+        """Return why this worker cannot work, in a sentence; empty while the brokers answer."""
+        silent = self.silent_seconds()
+        if self._is_refused and silent >= ASK_AFTER_SECONDS:
+            return self._why
+        if silent < SILENT_SECONDS:
+            return ""
+        return f"Kafka has not answered for {silent:.0f} s. {self._why}".rstrip()
+
+    async def run(self) -> None:
+        """Look again and again, for the worker's life."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            self.look()
+
+    def look(self) -> None:
+        """Ask the brokers where nothing is heard of them, and say so once, and when it is over."""
+        silent = self.silent_seconds()
+        if silent < ASK_AFTER_SECONDS:
+            if self._said_at is not None:
+                log.info("Kafka answers again, after %.0f s", self._clock() - self._said_at)
+            self._why, self._is_refused, self._said_at = "", False, None
+            return
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.ensure_future(self._find_out())
+        if self._said_at is None and (self._why or silent >= SAY_AFTER_SECONDS):
+            self._said_at = self._answered_at
+            log.error(
+                "Kafka has not answered for %.0f s; nothing is lost, and work goes on when it "
+                "does. %s",
+                silent,
+                self._why,
+            )
+
+    async def _find_out(self) -> None:
+        try:
+            await self._ask()
+        except SetupError as error:
+            self._why, self._is_refused = str(error), isinstance(error, LoginRefusedError)
+            await asyncio.sleep(LOOK_SECONDS)
+        else:
+            self.answered()

@@ -1,0 +1,105 @@
+"""Where Kafka's default partitioner puts a key, and whether topics have grown since the start."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from aiokafka.errors import KafkaError
+from aiokafka.partitioner import murmur2
+
+from streams.core.errors import StreamsError
+from streams.engine.failure import DO_NOT_RESTART, RESTART, leave
+
+LOOK_SECONDS = 5.0
+ALWAYS_LOOKED_AT = 200
+ONE_IN = 32
+"""So many rows of a partition are looked at each, then one in so many: a hash costs more than
+taking the row."""
+
+
+def home_of(key: bytes, partitions: int) -> int:
+    """Return where Kafka's default partitioner (murmur2) puts this key."""
+    return int(murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+class Strays:
+    """Keys of rows that lie where their visitors' events do not, as far as they were looked at."""
+
+    def __init__(self, partitions: int) -> None:
+        self._partitions = partitions
+        self._looked_at: dict[int, int] = {}
+        self._found: dict[int, set[bytes]] = {}
+
+    def look(self, partition: int, key: bytes, *, is_row: bool) -> bool:
+        """Take note of a row or tombstone; return whether it is the first stray of all."""
+        found = self._found.setdefault(partition, set())
+        if not is_row:
+            found.discard(key)
+            return False
+        seen = self._looked_at[partition] = self._looked_at.get(partition, -1) + 1
+        if seen >= ALWAYS_LOOKED_AT and seen % ONE_IN:
+            return False
+        if home_of(key, self._partitions) == partition:
+            return False
+        is_first = not len(self)
+        found.add(key)
+        return is_first
+
+    def forget(self, partition: int) -> None:
+        """Forget a partition that now belongs to another worker."""
+        self._looked_at.pop(partition, None)
+        self._found.pop(partition, None)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._found.values()))
+
+
+class PartitionWatch:
+    """Ends a worker whose topics have other partitions than at its start.
+
+    Partitions are taken up when a worker starts: what it does not know it would hold for ever.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        known: Mapping[str, int],
+        problems: Callable[[], Awaitable[list[str]]],
+        leave: Callable[..., object] = leave,
+    ) -> None:
+        """``problems`` returns what keeps the stage from working with the topics as they are."""
+        self._app = app
+        self._known = dict(known)
+        self._problems = problems
+        self._leave = leave
+
+    async def run(self) -> None:
+        """Look again and again."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            producer = None if self._app._producer is None else self._app._producer._producer
+            if producer is None:
+                continue
+            try:
+                if await producer.client.force_metadata_update():
+                    await self.look(producer.client.cluster)
+            except (KafkaError, OSError, StreamsError):
+                continue  # brokers that are away have added no partitions
+
+    async def look(self, cluster: Any) -> None:
+        """Leave, if a topic has grown; raises StreamsError where the brokers do not say more."""
+        grown = []
+        for topic, count in self._known.items():
+            found = len(cluster.partitions_for_topic(topic) or ())
+            if found > count:
+                grown.append(f"{topic} {found} (at the start {count})")
+        if not grown:
+            return
+        problems = await self._problems()
+        if problems:
+            self._leave("\n".join(problems), code=DO_NOT_RESTART)
+        else:
+            self._leave(
+                f"partitions were added to {', '.join(grown)}; starting again to take them up",
+                code=RESTART,
+            )

@@ -1,0 +1,89 @@
+"""Where keys belong, rows that lie elsewhere, and topics that grow under a worker."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from streams.engine.partitions import ALWAYS_LOOKED_AT, ONE_IN, PartitionWatch, Strays, home_of
+
+
+def test_a_key_belongs_where_kafkas_default_partitioner_puts_it() -> None:
+    """The Java client's own examples of murmur2, -973932308 and -790332482, without their sign."""
+    assert home_of(b"21", 2**31) == 1_173_551_340
+    assert home_of(b"foobar", 2**31) == 1_357_151_166
+    assert home_of(b"foobar", 6) == 0
+
+
+TAKEN_UP = "starting again to take them up"
+
+
+def keys(partition: int, count: int, of: int) -> list[bytes]:
+    """So many keys that belong on this one of so many partitions."""
+    found: list[bytes] = []
+    number = 0
+    while len(found) < count:
+        key = b"v-%d" % number
+        number += 1
+        if home_of(key, of) == partition:
+            found.append(key)
+    return found
+
+
+def test_a_row_away_from_home_is_a_stray_until_it_is_taken_away() -> None:
+    """The first of all is told apart, for the log."""
+    strays = Strays(3)
+    (home,), (first, second) = keys(0, 1, 3), keys(1, 2, 3)
+    assert not strays.look(0, home, is_row=True)
+    assert strays.look(0, first, is_row=True)
+    assert not strays.look(0, second, is_row=True)
+    assert not strays.look(0, second, is_row=True)
+    assert len(strays) == 2
+    assert not strays.look(0, second, is_row=False)
+    assert len(strays) == 1
+    strays.forget(0)
+    assert len(strays) == 0
+
+
+def test_of_many_rows_of_a_partition_a_part_is_looked_at() -> None:
+    """A hash costs more than taking the row."""
+    strays = Strays(2)
+    for key in keys(1, ALWAYS_LOOKED_AT + 10 * ONE_IN, 2):
+        strays.look(0, key, is_row=True)
+    assert ALWAYS_LOOKED_AT + 8 <= len(strays) <= ALWAYS_LOOKED_AT + 12
+
+
+@pytest.mark.parametrize(
+    ("clicks", "problems", "left"),
+    [
+        (2, [], None),
+        (3, ["clicks has 3"], ("clicks has 3", 2)),
+        (
+            3,
+            [],
+            (f"partitions were added to clicks 3 (at the start 2); {TAKEN_UP}", 70),
+        ),
+    ],
+)
+async def test_a_worker_whose_topics_grow_ends(
+    clicks: int, problems: list[str], left: tuple[str, int] | None
+) -> None:
+    """For good where they do not fit together, else to take the new partitions up."""
+    said: list[tuple[str, int]] = []
+
+    async def asked() -> list[str]:
+        return problems
+
+    watch = PartitionWatch(
+        None, {"clicks": 2, "users": 2}, asked, lambda words, *, code: said.append((words, code))
+    )
+    counts = {"clicks": clicks, "users": 2}
+    cluster: Any = SimpleNamespace(partitions_for_topic=lambda topic: set(range(counts[topic])))
+    await watch.look(cluster)
+    assert said == ([] if left is None else [left])
+
+
+async def test_a_topic_of_which_nothing_is_heard_has_not_grown() -> None:
+    """Its brokers are away."""
+    watch = PartitionWatch(None, {"clicks": 2}, lambda: pytest.fail("asked"))
+    await watch.look(SimpleNamespace(partitions_for_topic=lambda _: None))

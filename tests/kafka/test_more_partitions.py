@@ -1,0 +1,144 @@
+"""Partitions that are added to topics: said, and lived through without losing a row or an event."""
+
+from pathlib import Path
+
+import pytest
+from aiokafka.admin import NewPartitions
+
+from streams.cli import main
+from streams.engine.partitions import home_of
+from streams.operations.rekey import rekey
+from tests.broker_fixtures import Broker
+from tests.kafka.pipeline import Pipeline, click, product, user, visitors
+
+pytestmark = pytest.mark.kafka
+
+YES = {"consent": {"miso": True}}
+
+
+async def grow(pipeline: Pipeline, partitions: int, *topics: str) -> None:
+    """Add partitions, as kafka-topics --alter does."""
+    await pipeline.admin.create_partitions(
+        {topic: NewPartitions(total_count=partitions) for topic in topics}
+    )
+
+    async def are_there() -> bool:
+        found = await pipeline.admin.describe_topics(list(topics))
+        return all(len(topic["partitions"]) == partitions for topic in found)
+
+    await pipeline.until(are_there)
+    await pipeline.producer.client.force_metadata_update()
+
+
+async def reason_of(pipeline: Pipeline, event_id: str) -> str | None:
+    """Wait for an event's receipt and return its reason."""
+    await pipeline.fate(event_id)
+    receipts = await pipeline.receipts()
+    (reason,) = {r.get("reason") for r in receipts if r["event_id"] == event_id}
+    return reason
+
+
+async def test_a_topic_that_grew_alone_ends_enrichment_with_its_name_and_the_sinks_go_on(
+    broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    """At work and at a start; what still works is named, too."""
+    async with Pipeline(broker, prefix, tmp_path, partitions=2) as pipeline:
+        enrich, miso = await pipeline.both()
+        clicks = pipeline.topics.clicks
+        await grow(pipeline, 3, clicks)
+        assert await enrich.ended(25) == 2
+        again = pipeline.start("enrich")
+        assert await again.ended(25) == 2
+        (at_start,) = again.output().splitlines()
+        for said in (enrich.output(), at_start):
+            assert f"{clicks} has 3" in said
+            assert (
+                "and 3 more have 2), so miso still works, the rest waits, and nothing is lost"
+                in said
+            )
+            assert "delete" not in said
+            assert "Traceback" not in said
+        assert miso.code is None
+        await pipeline.ready(miso)
+        await miso_delivers(pipeline)
+
+
+async def miso_delivers(pipeline: Pipeline) -> None:
+    """A sink that was started after the growth works, too."""
+    second = await pipeline.worker("miso", "--slot", "1")
+    assert second.code is None
+
+
+async def test_after_all_topics_grew_rows_are_brought_home_and_nobody_is_forgotten(
+    broker: Broker, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waited on the old partitions is delivered; a newer no is kept; it can be repeated."""
+    async with Pipeline(broker, prefix, tmp_path, partitions=2) as pipeline:
+        people = visitors(40)
+        moved = [name for name in people if home_of(name.encode(), 3) != home_of(name.encode(), 2)]
+        stayed = next(name for name in people if name not in moved)
+        anna, bert, dora = moved[:3]
+        assert len(moved) > 10
+        await pipeline.send(product("p1"), *(user(name, YES) for name in people))
+        enrich = await pipeline.worker("enrich")
+        await pipeline.send(*(click(name, event_id=f"{name}-old", consent=None) for name in people))
+        await pipeline.written(len(people))  # and no sink runs: they wait
+        counted = [
+            spec.name
+            for spec in pipeline.topics.specs(("eightselect", "voyado", "miso"), 2)
+            if spec.partitions == 2
+        ]
+        await grow(pipeline, 3, *counted)
+        assert await enrich.ended(25) in (2, 70)
+
+        enrich = await pipeline.worker("enrich")
+        await pipeline.send(
+            user(bert, {"consent": {"miso": False}}), click(anna, event_id="lost", consent=None)
+        )
+        assert await reason_of(pipeline, "lost") == "no_consent"
+        (warning,) = (await pipeline.status(enrich))["warnings"]
+        assert "streams topics rekey" in warning
+        assert "a row whose key belongs on another partition" in enrich.output()
+
+        looked = await rekey(pipeline.settings, wait_seconds=0, dry_run=True)
+        assert (looked.rows, looked.left, looked.removed) == (len(people) + 1, len(moved), 0)
+        first = await rekey(pipeline.settings, wait_seconds=0)
+        assert (first.removed, first.left) == (0, len(moved))
+        assert first.waiting[0].startswith("miso has not settled all of ")
+        await pipeline.send(
+            click(anna, event_id="found", consent=None), click(bert, event_id="no", consent=None)
+        )
+        assert await reason_of(pipeline, "no") == "no_consent"
+
+        await pipeline.worker("miso")
+        waited = {f"{name}-old" for name in people if name != bert}
+        await pipeline.until(lambda: set(pipeline.stored()) == {*waited, "found"})
+        assert await reason_of(pipeline, f"{bert}-old") == "no_consent"
+        for name, value in pipeline.env.items():
+            monkeypatch.setenv(name, value)
+        second = await rekey(pipeline.settings, wait_seconds=20)
+        assert (second.copied, second.removed, second.left) == (0, len(moved), 0)
+        third = await rekey(pipeline.settings, wait_seconds=0)
+        assert (third.rows, third.copied, third.removed) == (len(people), 0, 0)
+
+        await pipeline.send(user(dora, None))
+        await pipeline.send(*(click(name, event_id=f"{name}-new", consent=None) for name in people))
+        new = {f"{name}-new" for name in people if name not in (bert, dora)}
+        await pipeline.until(lambda: set(pipeline.stored()) == {*waited, "found", *new})
+        assert await reason_of(pipeline, f"{dora}-new") == "no_consent"
+        assert f"{stayed}-new" in pipeline.stored()
+        assert (await pipeline.status(enrich))["warnings"] == []
+
+
+def test_the_command_says_what_it_did(
+    broker: Broker, prefix: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With nothing to do, too."""
+    monkeypatch.setenv("STREAMS_KAFKA_BOOTSTRAP_SERVERS", broker.bootstrap_servers)
+    monkeypatch.setenv("STREAMS_KAFKA_TOPIC_PREFIX", prefix)
+    assert main(["topics", "create"]) == 0
+    capsys.readouterr()
+    assert main(["topics", "rekey"]) == 0
+    assert capsys.readouterr().out == ("0 rows; 0 written, 0 taken off their old partitions.\n")
+    assert main(["topics", "rekey", "--dry-run"]) == 0
+    assert capsys.readouterr().out.endswith("Nothing was changed.\n")
