@@ -28,7 +28,7 @@ OTHERS = {"up", "process_cpu_seconds_total"}
 """Prometheus's own, and the client library's."""
 WORDS = {
     *("sum", "max", "by", "on", "or", "and", "rate", "increase", "deriv", "histogram_quantile"),
-    *("group_left", "le"),
+    *("group_left", "le", "unless", "group", "last_over_time", "absent", "offset"),
 }
 
 

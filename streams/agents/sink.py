@@ -303,7 +303,7 @@ class SinkStage(Stage):
     def stop_run(self, run: str, why: str) -> None:
         """Stop a run whose events the vendor mostly refuses; live events go on."""
         if self._runs.stop(run, why):
-            self.tally.notes[f"run_stopped:{run}"] = 1
+            self.tally.notes["run_stopped"] += 1
             self._pass_over_stopped({run})
 
     def _pass_over_stopped(self, runs: Collection[str]) -> None:
