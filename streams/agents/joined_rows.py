@@ -87,5 +87,5 @@ def admit_product(notes: Counter[str]) -> Callable[[bytes], bytes]:
 def _of_table(table: str, notes: Iterable[str]) -> Iterator[str]:
     """Yield ``left_out:price`` of a row as ``left_out:products.price``: events have fields too."""
     for note in notes:
-        what, _, field = note.partition(":")
-        yield f"{what}:{table}.{field}"
+        what, colon, field = note.partition(":")
+        yield f"{what}:{table}.{field}" if colon else f"{what}:{table}"

@@ -14,6 +14,7 @@ from msgspec import Meta
 from streams.core.errors import StreamsError
 from streams.core.events import Id, Int64, Price
 from streams.core.masking import masked_text
+from streams.core.strict_json import StrictJsonError, decode_repaired
 from streams.core.times import MAX_MS, YEAR_2000_MS, to_ms
 from streams.core.uuids import UUID_PATTERN
 from streams.core.values import NIL_UUID, SUSPICIOUS_IDS, id_text, is_absent, is_blank
@@ -47,7 +48,7 @@ class User(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     yes_from_ms: Annotated[dict[str, int], Meta(max_length=0)] = {}
     """By vendor: a yes counts for events from this moment (ms) on; not named: for all."""
     notes: Annotated[tuple[str, ...], Meta(max_length=0)] = ()
-    """What was put right, to be counted: ``left_out:<field>``, ``suspicious_id:<field>``."""
+    """What was put right or is odd: ``left_out:<field>``, ``lone_surrogate``, ``suspicious_id``."""
 
 
 class Product(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -65,7 +66,7 @@ class Product(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     # Set by decode_product; the limit keeps a row from bringing it along.
     notes: Annotated[tuple[str, ...], Meta(max_length=0)] = ()
-    """What was put right, to be counted: ``left_out:<field>``, ``suspicious_id:<field>``."""
+    """What was put right or is odd: ``left_out:<field>``, ``lone_surrogate``, ``suspicious_id``."""
 
 
 MALFORMED_USER = b"null"
@@ -79,11 +80,9 @@ _TYPES: Final[Mapping[type[msgspec.Struct], Mapping[str, Any]]] = {
 _IDS = frozenset({"user_id", "custom_key", "sku", "product_group_id"})
 _UUIDS = frozenset({"contact_id", "eightselect_user_id"})
 _YEAR_2100_MS = 4_102_444_800_000
-_MAX_EXACT = 2**53
 _SHOWN_NAMES = 6
 _SAYS_NOTHING = User()
 
-_decode = msgspec.json.Decoder().decode
 _decode_user = msgspec.json.Decoder(User).decode
 _decode_product = msgspec.json.Decoder(Product).decode
 _encode = msgspec.json.Encoder().encode
@@ -117,7 +116,7 @@ def person_in(value: bytes) -> User:
 
     Raises InvalidRow where it is no JSON object.
     """
-    fields, _ = _fields(_object(value, "user"), User, (), "user")
+    fields, _ = _fields(_object(value, "user")[0], User, (), "user")
     return User(**{name: fields[name] for name in fields.keys() & (_IDS | _UUIDS)})
 
 
@@ -190,7 +189,7 @@ def _finished(user: User, vendors: Collection[str]) -> User:
 
 
 def _read_user(value: bytes, vendors: Collection[str]) -> User:
-    row = _object(value, "user")
+    row, odd = _object(value, "user")
     fields, notes = _fields(row, User, {"consent", "consent_since"}, "user")
     if not fields:
         found = ", ".join(masked_text(name, limit=40) for name in list(row)[:_SHOWN_NAMES])
@@ -198,25 +197,26 @@ def _read_user(value: bytes, vendors: Collection[str]) -> User:
             f"it has none of the fields {', '.join(_TYPES[User])}"
             + (f", but {found}" if found else "")
         )
-    return _finished(User(**fields, notes=notes), vendors)
+    return _finished(User(**fields, notes=odd + notes), vendors)
 
 
 def _read_product(value: bytes) -> Product:
-    fields, notes = _fields(_object(value, "product"), Product, {"sku"}, "product")
+    row, odd = _object(value, "product")
+    fields, notes = _fields(row, Product, {"sku"}, "product")
     if "sku" not in fields:
         raise InvalidRow("the product row is out of shape: it has no sku")
-    return Product(**fields, notes=notes)
+    return Product(**fields, notes=odd + notes)
 
 
-def _object(value: bytes, what: str) -> dict[str, Any]:
+def _object(value: bytes, what: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the JSON object, and a note where half a surrogate pair was in it."""
     try:
-        value.decode()  # also what msgspec passes over
-        row = _decode(value)
-    except _PROBLEMS as problem:
+        row, repaired = decode_repaired(value)
+    except StrictJsonError as problem:
         raise InvalidRow(f"the {what} row is out of shape: {problem}") from None
     if type(row) is not dict:
         raise InvalidRow(f"the {what} row is out of shape: it is no JSON object")
-    return row
+    return row, ("lone_surrogate",) if repaired else ()
 
 
 def _fields(
@@ -238,9 +238,8 @@ def _fields(
                 raise InvalidRow(f"the {what} row is out of shape: {name}: {problem}") from None
             fields.pop(name, None)
             notes.append(f"left_out:{name}")
-        else:
-            if name in _IDS and fields[name] in SUSPICIOUS_IDS:
-                notes.append(f"suspicious_id:{name}")
+    if any(fields.get(name) in SUSPICIOUS_IDS for name in _IDS):
+        notes.append("suspicious_id")
     return fields, tuple(notes)
 
 
@@ -251,15 +250,8 @@ def _present(name: str, given: Any) -> Any:
     if type(given) is list:
         return [item for item in given if not is_blank(item)] or None
     if type(given) is dict:
-        return {key: _integral(item) for key, item in given.items() if not is_absent(item)}
-    return id_text(given) if name in _IDS else _integral(given)
-
-
-def _integral(given: Any) -> Any:
-    """Return a float that is an integer as one, where it says which."""
-    if type(given) is float and given.is_integer() and abs(given) <= _MAX_EXACT:
-        return int(given)
-    return given
+        return {key: item for key, item in given.items() if not is_absent(item)}
+    return id_text(given) if name in _IDS else given
 
 
 def _malformed_user(problem: str) -> InvalidRow:

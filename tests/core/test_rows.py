@@ -216,8 +216,16 @@ def test_an_id_may_be_an_integer(given: Any) -> None:
 
 def test_an_id_that_reads_like_none_is_noted() -> None:
     """Whoever has it is many people at once."""
-    assert user({"user_id": "null"}) == User("null", notes=("suspicious_id:user_id",))
-    assert product({"sku": "undefined"}).notes == ("suspicious_id:sku",)
+    assert user({"user_id": "null"}) == User("null", notes=("suspicious_id",))
+    assert product({"sku": "undefined"}).notes == ("suspicious_id",)
+
+
+def test_half_a_surrogate_pair_becomes_a_replacement_character_and_is_noted() -> None:
+    """As in events; a user's no must not be lost over it."""
+    read = decode_user(b'{"custom_key":"k\\ud800","consent":{"miso":false}}', VENDORS)
+    assert read == User(custom_key="k\ufffd", consent={"miso": False}, notes=("lone_surrogate",))
+    made = decode_product(b'{"sku":"S","name":"\\udc00"}')
+    assert made == Product("S", name="\ufffd", notes=("lone_surrogate",))
 
 
 def test_fields_that_the_decoder_sets_cannot_be_brought_along() -> None:
