@@ -18,6 +18,8 @@ log = logging.getLogger("streams.engine")
 LOOK_SECONDS = 0.5
 ASK_AFTER_SECONDS = 3.0
 """Longer than from one heartbeat to the next."""
+ASK_AGAIN_SECONDS = 3.0
+"""Seldom enough for brokers that lock whoever is refused too often."""
 SAY_AFTER_SECONDS = 4.0
 SILENT_SECONDS = 15.0
 """After so long without an answer a worker is not ready."""
@@ -96,6 +98,6 @@ class Contact:
             await self._ask()
         except SetupError as error:
             self._why, self._is_refused = str(error), isinstance(error, LoginRefusedError)
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(ASK_AGAIN_SECONDS)
         else:
             self.answered()
