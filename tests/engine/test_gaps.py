@@ -7,6 +7,7 @@ import pytest
 from faust.types import TP
 
 from streams.engine.consumer import Consumer
+from streams.engine.thread import Committed
 
 CLICKS = TP("shop.clicks", 0)
 
@@ -60,3 +61,22 @@ async def test_only_what_lies_below_the_start_of_the_log_has_expired(
     assert reader.expired == expired
     assert await reader.take(17) == [15, 16, 17]
     assert reader.expired == expired
+
+
+def test_a_group_without_offsets_says_that_it_starts_from_the_beginning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Once a topic; nothing where there is nothing to read, or an offset to go on from."""
+    group: Any = SimpleNamespace(app=SimpleNamespace(conf=SimpleNamespace(id="streams-miso")))
+    found = {
+        TP("events", 0): Committed(None, "", 5, 15),
+        TP("events", 1): Committed(None, "", 0, 7),
+        TP("events", 2): Committed(3, "", 0, 9),
+        TP("redelivery", 0): Committed(None, "", 0, 0),
+    }
+    Consumer._say_where_offsets_are_missing(group, found)
+    (message,) = caplog.messages
+    assert message.startswith(
+        "the group streams-miso has no committed offset for events and starts from the beginning: "
+        "17 records. If this stage has run before, its offsets are gone"
+    )
