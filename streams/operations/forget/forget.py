@@ -95,6 +95,8 @@ async def _write_tombstone(settings: Settings, survey: Survey) -> int:
     try:
         await producer.start()
         key = survey.traces.visitor.encode()
+        for partition in survey.elsewhere:
+            await producer.send_and_wait(settings.topics.users, None, key, partition=partition)
         written = await producer.send_and_wait(
             settings.topics.users, None, key, partition=survey.partition
         )

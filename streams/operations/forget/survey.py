@@ -12,7 +12,9 @@ from streams.engine.connection import admin
 from streams.engine.groups import group_id
 from streams.engine.partitions import home_of
 from streams.operations.forget.plan import Keeping, LogRecord, Traces, keeping_of
+from streams.operations.logs.needles import AnyOf
 from streams.operations.logs.reader import LogReader, Offsets, Tell, connect
+from streams.operations.logs.search import FoundRecord, connect_search
 from streams.settings import Settings
 from streams.vendors import VENDORS
 
@@ -29,6 +31,8 @@ class Survey:
     vendors: tuple[str, ...]
     """Those that have topics here, whether they are on or off."""
     next: Offsets
+    elsewhere: tuple[int, ...] = ()
+    """Other partitions of ``shop.users`` with rows of the visitor, from before partitions came."""
 
     async def read_on(self, settings: Settings, reader: LogReader, tell: Tell) -> None:
         """Read what is new, and what the stages have done meanwhile."""
@@ -84,7 +88,31 @@ async def survey(settings: Settings, visitor: str, *, tell: Tell | None = None) 
         tps = [tp for tp in wanted if tp in found[tp.topic]]
         made = Survey(traces, partition, vendors, await reader.starts(tps))
         await made.read_on(settings, reader, tell or _tell_nobody)
+        others = [tp for tp in there[topics.users] if tp.partition != partition]
+        rows = await _rows_on(settings, reader, others, visitor.encode(), tell or _tell_nobody)
+        traces.take(
+            topics.users, [LogRecord(row.offset, row.timestamp, row.key, row.value) for row in rows]
+        )
+        made.elsewhere = tuple(sorted({row.tp.partition for row in rows}))
     return made
+
+
+async def _rows_on(
+    settings: Settings,
+    reader: LogReader,
+    tps: list[TopicPartition],
+    key: bytes,
+    tell: Tell,
+) -> list[FoundRecord]:
+    """Return the records with this key, found by their bytes in whole batches."""
+    topic = settings.topics.users
+    found: list[FoundRecord] = []
+    if tps:
+        starts, ends = await reader.starts(tps), await reader.ends(tps)
+        async with connect_search(settings.kafka, [topic]) as search:
+            async for records in search.find(starts, ends, AnyOf([key]), tell, topic):
+                found += [record for record in records if record.key == key]
+    return found
 
 
 def partition_of(visitor: str, partitions: int) -> int:
