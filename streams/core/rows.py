@@ -103,12 +103,23 @@ def decode_user(value: bytes, vendors: Collection[str]) -> User:
             to_ms(user.updated_at)
     except (*_PROBLEMS, ValueError):
         return _read_user(value, vendors)
-    for text in (user.user_id, user.custom_key, user.email):
-        if text is not None and (text.isspace() or text in SUSPICIOUS_IDS):
-            return _read_user(value, vendors)
-    if user == _SAYS_NOTHING or is_blank(user.consent_since):
+    # Unrolled, since this is done to each row of a table.
+    consent = user.consent
+    if (
+        ((text := user.user_id) is not None and (text.isspace() or text in SUSPICIOUS_IDS))
+        or ((text := user.custom_key) is not None and (text.isspace() or text in SUSPICIOUS_IDS))
+        or ((text := user.email) is not None and text.isspace())
+        or (user.consent_since is not None and is_blank(user.consent_since))
+        or (consent is None and user == _SAYS_NOTHING)
+    ):
         return _read_user(value, vendors)
-    return _finished(user, vendors)
+    if user.consent_since is not None:
+        return _finished(user, vendors)
+    if consent is not None:
+        for vendor in consent:
+            if vendor not in vendors:
+                raise _unknown_vendor("consent", vendor, vendors)
+    return user
 
 
 def person_in(value: bytes) -> User:
@@ -128,13 +139,21 @@ def decode_product(value: bytes) -> Product:
         product = _decode_product(value)
     except _PROBLEMS:
         return _read_product(value)
-    for text in (
-        *(product.sku, product.product_group_id, product.name, product.brand, product.currency),
-        *(product.category or ()),
+    category = product.category
+    if (
+        (text := product.sku).isspace()
+        or text in SUSPICIOUS_IDS
+        or (
+            (text_ := product.product_group_id) is not None
+            and (text_.isspace() or text_ in SUSPICIOUS_IDS)
+        )
+        or ((text_ := product.name) is not None and text_.isspace())
+        or ((text_ := product.brand) is not None and text_.isspace())
+        or ((text_ := product.currency) is not None and text_.isspace())
+        or (category is not None and (not category or any(map(is_blank, category))))
     ):
-        if text is not None and (not text or text.isspace() or text in SUSPICIOUS_IDS):
-            return _read_product(value)
-    return _read_product(value) if product.category == [] else product
+        return _read_product(value)
+    return product
 
 
 def strip_email(value: bytes, vendors: Collection[str]) -> bytes:
@@ -166,19 +185,18 @@ def _finished(user: User, vendors: Collection[str]) -> User:
         if isinstance(said, dict):
             for vendor in said:
                 if vendor not in vendors:
-                    raise _malformed_user(
-                        f'{name}: "{masked_text(vendor)}" is no vendor; '
-                        f"vendors are {', '.join(vendors)}"
-                    )
+                    raise _unknown_vendor(name, vendor, vendors)
     since = user.consent_since
     if since is not None:
-        moments = since if isinstance(since, dict) else dict.fromkeys(vendors, since)
         try:
-            yes_from = {
-                name: _moment(at)
-                for name, at in moments.items()
-                if at is not None and not is_blank(at)
-            }
+            if isinstance(since, dict):
+                yes_from = {
+                    name: _moment(at)
+                    for name, at in since.items()
+                    if at is not None and not is_blank(at)
+                }
+            else:
+                yes_from = dict.fromkeys(vendors, _moment(since))
         except ValueError as problem:
             raise _malformed_user(f"consent_since: {problem}") from None
         _set(user, "yes_from_ms", yes_from)
@@ -256,3 +274,9 @@ def _present(name: str, given: Any) -> Any:
 
 def _malformed_user(problem: str) -> InvalidRow:
     return InvalidRow(f"the user row is out of shape: {problem}")
+
+
+def _unknown_vendor(field: str, vendor: str, vendors: Collection[str]) -> InvalidRow:
+    return _malformed_user(
+        f'{field}: "{masked_text(vendor)}" is no vendor; vendors are {", ".join(vendors)}'
+    )
