@@ -38,7 +38,7 @@ def sandbox(
     Kinds: down, slow (seconds=), a status such as 429 or 503 (retry_after=,
     retry_after_form=date, stored=true), html, redirect, hang,
     drop_before_store, store_then_drop, refuse, refuse_unreadable, errors_true
-    (these three with skus=A|B). All take times=, after=, rate=, method=, path=.
+    (these three with skus=A|B). All take times=, after=, rate=, method=, path=, body=.
 
     Example: --fault miso:429,retry_after=2,times=5
     """

@@ -1,8 +1,8 @@
 """Misbehaviour on demand: which fault meets which request.
 
-A fault is limited by vendor, method and path, by count (``times``, after letting ``after`` requests
-pass) and by rate. Every fault draws from a generator of its own, seeded by the sandbox's seed and
-the fault's number: the same requests meet the same faults again.
+A fault is limited by vendor, method, path and body, by count (``times``, after letting ``after``
+requests pass) and by rate. Every fault draws from a generator of its own, seeded by the sandbox's
+seed and the fault's number: the same requests meet the same faults again.
 """
 
 import random
@@ -63,6 +63,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     method: str | None = None
     path: str | None = None
     """Only requests whose path contains this."""
+    body: str | None = None
+    """Only requests whose body contains this text: an event's id, a visitor, a SKU."""
     seconds: Annotated[float, msgspec.Meta(ge=0)] | None = None
     status: Annotated[int, msgspec.Meta(ge=200, le=599)] | None = None
     retry_after: Annotated[int, msgspec.Meta(ge=0)] | None = None
@@ -81,6 +83,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             )
         if kind is FaultKind.STATUS and self.status is None:
             raise ValueError("status needs a status")
+        if kind is FaultKind.DOWN and self.body is not None:
+            raise ValueError("down does not take body: it closes before the request is read")
         for given, name, kinds in (
             (self.status is not None, "status", _WITH_STATUS),
             (self.retry_after is not None, "retry_after", _WITH_STATUS),
@@ -149,7 +153,7 @@ class ArmedFault:
         """Whether it has met as many requests as it should."""
         return self.fault.times is not None and self.fired >= self.fault.times
 
-    def matches(self, vendor: str, method: str, path: str) -> bool:
+    def matches(self, vendor: str, method: str, path: str, body: bytes = b"") -> bool:
         """Whether a request is of the sort that this fault is for; consumes nothing."""
         fault = self.fault
         return (
@@ -157,6 +161,7 @@ class ArmedFault:
             and fault.vendor in (None, vendor)
             and fault.method in (None, method)
             and (fault.path is None or fault.path in path)
+            and (fault.body is None or fault.body.encode() in body)
         )
 
     def fire(self) -> bool:
@@ -257,7 +262,12 @@ class Faults:
         """Return the faults with their counts, spent ones included, ready for JSON."""
         return [armed.show() for armed in self._armed]
 
-    def plan(self, vendor: str, method: str, path: str) -> Plan:
+    @property
+    def look_into_bodies(self) -> bool:
+        """Whether a plan depends on what a request's body says."""
+        return any(armed.fault.body is not None for armed in self._armed)
+
+    def plan(self, vendor: str, method: str, path: str, body: bytes = b"") -> Plan:
         """Return what is to happen to a request that has just arrived, and count it.
 
         Delays add up; of the other faults, the first that was set wins.
@@ -265,7 +275,7 @@ class Faults:
         delay_seconds = 0.0
         refusing: list[ArmedFault] = []
         for armed in self._armed:
-            if not armed.matches(vendor, method, path):
+            if not armed.matches(vendor, method, path, body):
                 continue
             if armed.fault.kind in _REFUSALS:
                 refusing.append(armed)

@@ -115,12 +115,13 @@ class Sandbox:
         ledger = stand_in.ledger
         number = ledger.open_request()
         plan = _NO_FAULT
-        if self.faults:
-            plan = self.faults.plan(stand_in.key, request.method, path)
-        ending = plan.ending
-        if ending is not None and ending.kind is FaultKind.DOWN:
-            return _cut(request, ledger, "down")
         try:
+            seen = await request.read() if self.faults.look_into_bodies else b""
+            if self.faults:
+                plan = self.faults.plan(stand_in.key, request.method, path, seen)
+            ending = plan.ending
+            if ending is not None and ending.kind is FaultKind.DOWN:
+                return _cut(request, ledger, "down")
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
             ledger.close_request(413)

@@ -13,6 +13,8 @@ import streams.app
 from streams.agents.enrich import EnrichStage
 from streams.agents.sink import SinkStage
 from streams.cli import main
+from streams.delivery import line
+from streams.delivery.contrast import GiveUpRule
 from streams.delivery.courier import Courier
 from streams.engine.app import EngineOptions
 from streams.engine.outputs import Delivery
@@ -50,6 +52,11 @@ def lead_nobody() -> None:
 def block() -> None:
     """Taking an event never returns, and nothing else goes on in the process."""
     Courier.add = _block_for_ever  # type: ignore[assignment,method-assign]
+
+
+def be_quick() -> None:
+    """An event over which its vendor alone fails is given up after seconds, not minutes."""
+    line.GiveUpRule = partial(GiveUpRule, seconds=4.0)  # type: ignore[assignment,attr-defined]
 
 
 def grow() -> None:
@@ -90,7 +97,7 @@ def end_its_session_soon() -> None:
 
 
 FAULTS = (
-    *(hang, lead_nobody, block, grow),
+    *(hang, lead_nobody, block, be_quick, grow),
     *(take_up_for_ever, never_quite_take_up, end_its_session_soon),
 )
 

@@ -152,6 +152,8 @@ def test_what_enrichment_refuses_is_explained(key: bytes, value: bytes, words: s
         ("voyado", "unknown_contact", "404 ContactNotFound", 404, "deleted or merged"),
         ("voyado", "too_large", "the record for voyado would have 1 bytes", None, "shorter texts"),
         ("miso", "invalid_json", "no vendor record: no UTF-8", None, "only this relay may write"),
+        ("eightselect", "undeliverable", "403 Request blocked", 403, "firewall"),
+        ("miso", "undeliverable", "no answer came", None, "resend"),
         ("miso", "defect", "KeyError: 'x'", None, "please report it"),
     ],
 )

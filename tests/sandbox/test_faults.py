@@ -34,6 +34,10 @@ from streams.sandbox.faults import Fault, FaultKind, Faults, parse_fault, read_f
             "store-then-drop,method=POST,path=/v1",
             Fault(kind=FaultKind.STORE_THEN_DROP, method="POST", path="/v1"),
         ),
+        (
+            "miso:500,body=evt-17",
+            Fault(kind=FaultKind.STATUS, vendor="miso", status=500, body="evt-17"),
+        ),
         ("refuse,skus=8S-1|8S-2", Fault(kind=FaultKind.REFUSE, skus=("8S-1", "8S-2"))),
     ],
 )
@@ -56,6 +60,7 @@ def test_the_short_form_is_read(text: str, fault: Fault) -> None:
         ("down,often=2", "unknown field `often`"),
         ("99", ">= 200"),
         ("down,skus=a", "down does not take skus; refuse, refuse_unreadable, errors_true do"),
+        ("down,body=evt-17", "down does not take body"),
         ("redirect,retry_after=2", "redirect does not take retry_after; status, html do"),
     ],
 )
@@ -100,6 +105,7 @@ def test_after_and_times_bound_a_fault() -> None:
             "rate": 1.0,
             "method": None,
             "path": None,
+            "body": None,
             "seconds": None,
             "status": None,
             "retry_after": None,
@@ -177,3 +183,14 @@ def test_an_unknown_vendor_is_refused_and_nothing_is_set() -> None:
     with pytest.raises(SettingsError, match="no stand-in for 'adobe'; there is miso"):
         faults.set("miso:down", "adobe:down")
     assert len(faults) == 0
+
+
+def test_a_fault_may_be_meant_for_one_event() -> None:
+    """Requests whose body does not contain the text are not even counted."""
+    faults = Faults(["miso"])
+    assert not faults.look_into_bodies
+    faults.set("miso:500,body=evt-17")
+    assert faults.look_into_bodies
+    endings = [faults.plan("miso", "POST", "/", body).ending for body in (b"evt-1", b'"evt-17"')]
+    assert [ending and ending.status for ending in endings] == [None, 500]
+    assert faults.show()[0]["fired"] == 1

@@ -157,6 +157,12 @@ _RULES: tuple[_Rule, ...] = (
         "Voyado Engage has no contact of this id (deleted or merged): correct `contact_id` in the "
         "visitor's row of shop.users, or leave it out so that custom_key is looked up.",
     ),
+    _Rule(
+        "undeliverable",
+        "The vendor fails over this event and accepts others: look in the record for what its "
+        "firewall may block or its service may not handle (unusual addresses, characters, "
+        "lengths), or ask its support with the words of the detail; then resend the event.",
+    ),
     _Rule("defect", f"A fault of this relay, not of the event: {_REPORT}."),
     _Rule(
         "rejected",
