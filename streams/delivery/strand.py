@@ -107,7 +107,8 @@ class Strand:
         """
         if self.under_way or self.closed or now < self.not_before:
             return None
-        alone = alone or len(self.visitors) == 1
+        # Who waits apart for one event that fails has the others in batches again behind it.
+        alone = alone or (self.failures > 0 and len(self.visitors) == 1)
         if alone:
             self._end_search()
         batch = self._next_batch(now)

@@ -263,7 +263,7 @@ def test_a_refused_event_is_given_up_alone() -> None:
 
 
 def test_an_outage_loses_nothing_and_changes_no_order() -> None:
-    """No connection, 503 and 429, one after the other: the same request again, then the rest."""
+    """No connection, 503 and 429, one after the other: the same event again, then the rest."""
     failures = (
         HttpAnswer(None, {}, b"", "connection refused", was_sent=False),
         HttpAnswer(503, {}, b""),
@@ -274,7 +274,13 @@ def test_an_outage_loses_nothing_and_changes_no_order() -> None:
     seconds = run(deliver(example, desk, records))
     assert seconds > 30
     assert [event["id"] for event in example.stored] == [f"e-{number}" for number in range(150)]
-    assert len({request.body for request in example.requests[:4]}) == 1
+    sent = [json.loads(request.body)["events"] for request in example.requests]
+    assert [(events[0]["id"], len(events)) for events in sent[:4]] == [
+        ("e-0", 100),
+        ("e-0", 100),
+        ("e-0", 1),
+        ("e-0", 1),
+    ]
     assert desk.outcomes == [(f"e-{number}", "accepted") for number in range(150)]
 
 
