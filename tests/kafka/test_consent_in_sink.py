@@ -12,7 +12,7 @@ import pytest
 from streams.core.times import utc_text
 from streams.operations.control import set_paused
 from tests.broker_fixtures import Broker
-from tests.kafka.pipeline import Pipeline, now_ms, user
+from tests.kafka.pipeline import Pipeline, click, now_ms, user
 
 pytestmark = pytest.mark.kafka
 
@@ -127,3 +127,32 @@ async def test_a_withdrawal_stops_what_is_on_its_way_and_all_that_waited(
         found.pop("anna")
         assert found == {"dora": 5, "fay": 5, "gus": 5, "ida": 5, "emil": 2}
         assert sent() - before == {"bert": 5, "emil": 1, "fay": 1}
+
+
+async def test_a_tombstone_from_the_future_silences_its_visitor_for_no_hour(
+    broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    """What was written before it is not sent, what is written once it was read is."""
+    async with Pipeline(broker, prefix, tmp_path, partitions=1) as pipeline:
+        await pipeline.products("p1")
+        pipeline.sandbox.faults.set("miso:down")
+        workers = await pipeline.both()
+        await pipeline.send(click("anna", event_id="before"))
+        await pipeline.written(1)
+        ahead_ms = now_ms() + 50 * 60_000
+        await pipeline.producer.send_and_wait(
+            pipeline.topics.users, None, b"anna", timestamp_ms=ahead_ms
+        )
+
+        async def is_noted() -> bool:
+            notes = [(await pipeline.status(worker))["notes"] for worker in workers]
+            return [each.get("future_rows:users") for each in notes] == [1, 1]
+
+        await pipeline.until(is_noted)
+        await pipeline.send(click("anna", event_id="after"))
+        await pipeline.written(2)
+        pipeline.sandbox.faults.clear()
+        await pipeline.until(lambda: pipeline.stored() == ["after"])
+        assert await pipeline.fate("before") == "skipped"
+        for worker in workers:
+            assert "has a Kafka time in the future" in worker.output()
