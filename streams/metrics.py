@@ -114,8 +114,8 @@ _ALL = (
         "streams_corrections_total",
         "counter",
         ("note",),
-        "What was put right in events: left_out:<field>, left_out:<vendor>.<field> where one "
-        "vendor does not take it, clock_ahead.",
+        "What was put right or is odd in events: left_out:<field>, left_out:<vendor>.<field> where "
+        "one vendor does not take it, suspicious_id, clock_ahead ….",
     ),
     Metric(
         "streams_unjoined_events_total",

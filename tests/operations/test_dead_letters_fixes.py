@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from streams.core.errors import InvalidEvent
 from streams.core.events import EventParser
+from streams.core.fields import FieldMap
 from streams.core.outcome import DeadLetterReason
 from streams.operations.dead_letters.fixes import UNKNOWN, likely_fix
 
@@ -67,8 +68,8 @@ def test_an_unknown_reason_is_said_to_be_one() -> None:
         ),
         (
             b"v",
-            b'{"anonymous_id": "v", "product_id": 7, "timestamp": 1777622400000}',
-            "`product_id` as a string of 1 to 512 characters, not as a number",
+            b'{"anonymous_id": "v", "product_id": 7.5, "timestamp": 1777622400000}',
+            "`product_id` as a string of 1 to 512 characters or an integer",
         ),
         (
             b"v",
@@ -77,8 +78,18 @@ def test_an_unknown_reason_is_said_to_be_one() -> None:
         ),
         (
             b"v",
-            b'{"anonymous_id": "v", "product_id": "p", "timestamp": 1777622400000, "event_id": 1}',
-            "`event_id` as a string of at most 128 characters",
+            b'{"anonymous_id": "v", "product_id": "p", "timestamp": 1777622400000, "event_id": []}',
+            "`event_id` as a string of at most 128 characters or an integer",
+        ),
+        (
+            b"v",
+            b'{"anonymous_id": "v", "product_id": "p", "timestamp": 1777622400000000}',
+            'microseconds are "us"',
+        ),
+        (
+            b"v\xef\xbf\xbd",
+            rb'{"anonymous_id": "v\ud800", "product_id": "p", "timestamp": 1777622400000}',
+            "whole characters in `anonymous_id`",
         ),
         (
             b"other",
@@ -92,6 +103,24 @@ def test_what_enrichment_refuses_is_explained(key: bytes, value: bytes, words: s
     """By the words of the parser itself, so that neither changes alone."""
     with pytest.raises(InvalidEvent) as caught:
         EventParser("click", "shop.clicks").parse(key, value, 0, 0, 1777622400000)
+    assert words in likely_fix("enrich", caught.value.reason, caught.value.detail)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        (FieldMap({"consent": "{miso: contains(groups, 'C4')}"}), "expression of the field map"),
+        (FieldMap({"timestamp": "abs(at)"}, "s"), "expression of the field map"),
+        (FieldMap({"timestamp": "day"}, "%Y"), "Correct timestamp_format"),
+        (FieldMap({"timestamp": "day"}, ["s", "%Y"]), "Correct timestamp_format"),
+        (FieldMap({"timestamp": "day"}, "us"), "Correct timestamp_format"),
+    ],
+)
+def test_what_a_field_map_makes_of_a_record_is_explained(fields: FieldMap, words: str) -> None:
+    """The person who can act is the one who wrote the map."""
+    value = b'{"anonymous_id":"v","product_id":"p","timestamp":1777622400000,"day":"Monday"}'
+    with pytest.raises(InvalidEvent) as caught:
+        EventParser("click", "shop.clicks", fields).parse(b"v", value, 0, 0, 1777622400000)
     assert words in likely_fix("enrich", caught.value.reason, caught.value.detail)
 
 

@@ -60,9 +60,23 @@ _RULES: tuple[_Rule, ...] = (
     ),
     _Rule(
         "invalid_field",
+        "An expression of the field map failed over this record: correct it in "
+        "[source.clicks.fields] or [source.add-to-carts.fields], for instance by a default "
+        "before the function, and try it with `streams check --mapping`.",
+        "^[a-z_.0-9]+: the expression .* failed",
+    ),
+    _Rule(
+        "invalid_field",
         f"{_PRODUCER} `timestamp` in milliseconds; if it sends seconds, set timestamp_format = "
-        '"s" in [source.clicks] or [source.add-to-carts].',
-        "^timestamp: .*(before the year 2000|after the year 9999)",
+        '"s" in [source.clicks] or [source.add-to-carts]; microseconds are "us", nanoseconds '
+        '"ns".',
+        "^timestamp: .*(before the year 2000|beyond the year 2100|after the year 9999)",
+    ),
+    _Rule(
+        "invalid_field",
+        "Correct timestamp_format in [source.clicks] or [source.add-to-carts], which can be a "
+        "list of formats, and timezone beside it; try it with `streams check --mapping`.",
+        "^timestamp: .*(does not fit the pattern|has none of the formats|is no number of)",
     ),
     _Rule(
         "invalid_field",
@@ -87,12 +101,12 @@ _RULES: tuple[_Rule, ...] = (
     ),
     _Rule(
         "invalid_field",
-        f"{_PRODUCER} `product_id` as a string of 1 to 512 characters, not as a number.",
+        f"{_PRODUCER} `product_id` as a string of 1 to 512 characters or an integer.",
         "^product_id:",
     ),
     _Rule(
         "invalid_field",
-        f"{_PRODUCER} `event_id` as a string of at most 128 characters, or leave it out.",
+        f"{_PRODUCER} `event_id` as a string of at most 128 characters or an integer, or leave it out.",
         "^event_id:",
     ),
     _Rule(
@@ -110,6 +124,12 @@ _RULES: tuple[_Rule, ...] = (
         "invalid_field",
         f"{_PRODUCER} the field that the detail names in the shape that raw events have, or a "
         "field map must name another.",
+    ),
+    _Rule(
+        "key_mismatch",
+        f"{_PRODUCER} whole characters in `anonymous_id`: half a surrogate pair comes of a text "
+        "that was cut within a character.",
+        "half a surrogate pair",
     ),
     _Rule(
         "key_mismatch",

@@ -10,11 +10,11 @@ from aiokafka.errors import for_code
 from streams.core.errors import SettingsError, SetupError
 from streams.engine.connection import admin
 from streams.engine.groups import group_id
+from streams.engine.log_search import FoundRecord, connect_search
 from streams.engine.partitions import home_of
 from streams.operations.forget.plan import Keeping, LogRecord, Traces, keeping_of
 from streams.operations.logs.needles import AnyOf
 from streams.operations.logs.reader import LogReader, Offsets, Tell, connect
-from streams.operations.logs.search import FoundRecord, connect_search
 from streams.settings import Settings
 from streams.vendors import VENDORS
 
