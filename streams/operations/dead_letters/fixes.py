@@ -106,7 +106,8 @@ _RULES: tuple[_Rule, ...] = (
     ),
     _Rule(
         "invalid_field",
-        f"{_PRODUCER} `event_id` as a string of at most 128 characters or an integer, or leave it out.",
+        f"{_PRODUCER} `event_id` as a string of at most 128 characters or an integer, or leave "
+        "it out.",
         "^event_id:",
     ),
     _Rule(
