@@ -224,8 +224,9 @@ class EventParser:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             event, notes, moment = self._parse_closely(value)
         if event.ip is not None and not _is_ip(event.ip):
+            if not event.ip.isspace():
+                notes = (*notes, "left_out:ip")
             _set(event, "ip", None)
-            notes = (*notes, "left_out:ip")
         consent, vendors = event.consent, self._vendors
         if consent is not None and vendors is not None and not vendors.issuperset(consent):
             raise _unknown_vendor(consent, vendors)
@@ -430,7 +431,6 @@ def _has_odd_text(event: Event) -> bool:
         or ((text := event.user_agent) is not None and text.isspace())
         or ((text := event.locale) is not None and text.isspace())
         or ((text := event.region) is not None and text.isspace())
-        or ((text := event.ip) is not None and text.isspace())
     ):
         return True
     if (page := event.page) is not None and (
