@@ -3,6 +3,7 @@
 Every cost is bounded by the size of the text: numbers are looked at before they are converted.
 """
 
+import gc
 import re
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
@@ -106,6 +107,7 @@ def decode_repaired(value: bytes, known: KnownDecoder | None = None) -> Decoded:
             decode = known
         elif not has_fractions or _NEEDS_EXACT.search(value) is None:
             decode = _decode_roughly
+        decode = _uncollected(decode)
     repaired = False
     try:
         document = _decode_any(value, decode)
@@ -142,6 +144,24 @@ def mend_half_pairs(value: bytes) -> bytes:
 
 def _too_deep() -> StrictJsonError:
     return StrictJsonError(f"nested deeper than {MAX_LEVELS} levels")
+
+
+def _uncollected(decode: KnownDecoder) -> KnownDecoder:
+    """Return what decodes without the garbage collector.
+
+    It would look at each of a hundred thousand lists several times, none of which can be garbage.
+    """
+
+    def uncollected(value: bytes) -> Any:
+        if not gc.isenabled():
+            return decode(value)
+        gc.disable()
+        try:
+            return decode(value)
+        finally:
+            gc.enable()
+
+    return uncollected
 
 
 def _is_deep(value: bytes) -> bool:
