@@ -5,6 +5,8 @@ from pathlib import Path
 
 OF_THE_CONTAINER = 0.9
 """The part of a container's limit beyond which a worker goes by itself, before it is killed."""
+BESIDE_BYTES = 128 * 2**20
+"""What else lives in the container: what watches the worker, and what asks for its health."""
 
 _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _NO_LIMIT = 1 << 60
@@ -27,5 +29,6 @@ def container_limit(files: tuple[Path, ...] = _LIMITS) -> int | None:
         except OSError:
             continue
         if text.isdecimal() and int(text) < _NO_LIMIT:
-            return int(int(text) * OF_THE_CONTAINER)
+            limit = int(text)
+            return max(limit // 2, min(int(limit * OF_THE_CONTAINER), limit - BESIDE_BYTES))
     return None

@@ -68,6 +68,32 @@ def test_the_image_runs_as_nobody_in_particular_and_holds_no_build_tools(relay: 
     assert int(docker("image", "inspect", "-f", "{{.Size}}", IMAGE)) < 300_000_000
 
 
+def test_no_container_may_do_more_than_it_must(relay: Compose) -> None:
+    """Read-only, without capabilities or a way to more, and bounded in memory."""
+    for service in ("kafka", "sandbox", *STAGES):
+        (container,) = relay.containers(service)
+        host = json.loads(docker("inspect", "-f", "{{json .HostConfig}}", container))
+        assert host["ReadonlyRootfs"], service
+        assert host["CapDrop"] == ["ALL"], service
+        assert host["SecurityOpt"] == ["no-new-privileges:true"], service
+        assert 0 < host["Memory"] == host["MemorySwap"], service
+    (enrich,) = relay.containers("enrich")
+    assert "OTTO" in docker("exec", enrich, "cat", "/usr/share/doc/streams/NOTICE")
+
+
+def test_the_watchdog_acts_before_the_kernel_does(relay: Compose) -> None:
+    """What a worker may take, and what else runs in its container, stay below the limit."""
+    (miso,) = relay.containers("miso")
+    asked = (
+        "from pathlib import Path; from streams.engine.memory import container_limit; "
+        "pages = [int(p.read_text().split()[1]) for p in Path('/proc').glob('[0-9]*/statm')]; "
+        "print(container_limit(), 4096 * (sum(pages) - max(pages)))"
+    )
+    may, beside = map(int, docker("exec", miso, "python", "-c", asked).split())
+    limit = int(docker("inspect", "-f", "{{.HostConfig.Memory}}", miso))
+    assert limit // 2 < may < limit - beside
+
+
 @contextmanager
 def load(container: str, name: str) -> Iterator[None]:
     """Clicks with consent for Miso, written while the block runs; at its end all are written."""

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from streams.engine.memory import container_limit, memory_bytes
 
+MIB = 2**20
+
 
 def test_it_knows_what_this_process_uses() -> None:
     """Some MiB, as any Python does."""
@@ -17,4 +19,6 @@ def test_of_a_containers_limit_nine_tenths_may_be_used(tmp_path: Path) -> None:
     huge.write_text("9223372036854771712\n")
     limited.write_text("1000\n")
     assert container_limit((absent, unlimited, huge)) is None
-    assert container_limit((absent, unlimited, limited)) == 900
+    for limit, may in ((10_000 * MIB, 9_000), (1_024 * MIB, 896), (200 * MIB, 100)):
+        limited.write_text(f"{limit}\n")
+        assert container_limit((absent, unlimited, limited)) == may * MIB
