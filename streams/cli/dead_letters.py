@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from streams.operations.dead_letters.book import Group, Letter
-    from streams.operations.dead_letters.dead_letters import Found
+    from streams.operations.dead_letters.dead_letters import Found, Letters
     from streams.settings import Settings
 
 app = typer.Typer(
@@ -49,10 +49,8 @@ def list_(
     The letters of equal causes have equal fingerprints. A letter that was dropped or sent again
     is not open; what failed once more is open again.
     """
-    from streams.operations.dead_letters.book import group
-
     _, found = _find(vendor, fingerprint, event_id, since)
-    groups = group(found.open)
+    groups = found.groups
     if as_json:
         _print_json([one.to_json() for one in groups])
         return
@@ -81,7 +79,7 @@ def show(
     from streams.operations.dead_letters.dead_letters import read_whole
 
     settings, found = _find(vendor, fingerprint, event_id, since)
-    letters = found.open
+    letters: Letters = found.open
     if limit is None and not as_json:
         limit = 10
     if limit is not None:
@@ -124,10 +122,8 @@ def drop(
     """
     import asyncio
     import sys
-    from collections import Counter
 
     from streams.core.errors import SettingsError
-    from streams.operations.dead_letters.book import group
     from streams.operations.dead_letters.dead_letters import drop_letters
     from streams.telemetry import setup_logging
 
@@ -136,10 +132,10 @@ def drop(
     settings, found = _find(vendor, fingerprint, event_id, since)
     # What goes wrong ends in a sentence; a producer's retries are not news.
     setup_logging(stream=sys.stderr, level="ERROR", secrets=settings.secrets())
-    groups = group(found.open)
-    for one in groups:
-        typer.echo(f"{_heading(one)}: {plain(_cut(one.example.detail))}", err=True)
-    if not found.open:
+    for one in found.groups:
+        detail = one.words.detail if one.words else ""
+        typer.echo(f"{_heading(one)}: {plain(_cut(detail))}", err=True)
+    if not len(found.open):
         typer.echo(_sum(found), err=True)
     else:
         typer.echo(
@@ -153,12 +149,11 @@ def drop(
     now = wall_clock.now_text()
     done = asyncio.run(drop_letters(settings, found.open, at=now))
     if as_json:
-        counts = Counter((one.owner, one.fingerprint, one.reason) for one in done.letters)
         names = ("vendor", "fingerprint", "reason")
-        rows = [dict(zip(names, key, strict=True)) | {"dropped": n} for key, n in counts.items()]
-        _print_json(rows)
-    elif found.open:
-        typer.echo(f"{counted(len(done.letters), 'dead letter')} dropped.")
+        counts = done.by_cause.items()
+        _print_json([dict(zip(names, key, strict=True)) | {"dropped": n} for key, n in counts])
+    elif len(found.open):
+        typer.echo(f"{counted(done.letters, 'dead letter')} dropped.")
     _tell_gone(done.gone)
 
 
@@ -184,12 +179,13 @@ def _find(
 
 def group_lines(group: "Group") -> list[str]:
     """Return what ``list`` says of one cause; no control character is left in it."""
-    example = group.example
+    words = group.words
+    event_id, detail = (words.event_id, words.detail) if words else (group.example.place_id, "")
     lines = [
         _heading(group),
         f"  seen     {group.first_seen} to {group.last_seen}",
-        f"  example  {example.event_id}: {_cut(example.detail)}",
-        f"  fix      {example.fix}",
+        f"  example  {event_id}: {_cut(detail)}",
+        f"  fix      {group.fix}",
     ]
     return [plain(line) for line in lines]
 
@@ -199,21 +195,23 @@ def letter_lines(letter: "Letter", value: bytes) -> list[str]:
     import msgspec
 
     from streams.core.dead_letter import MAX_LETTER_BYTES
+    from streams.operations.dead_letters.book import words_of
 
+    words = words_of(letter, value)
     whole: dict[str, Any] = msgspec.json.decode(value)
     given_up = (f"{name} {whole[name]}" for name in ("at", "stage", "attempts") if name in whole)
     facts: list[tuple[str, Any]] = [
         ("vendor", letter.owner),
-        ("reason", letter.reason),
-        ("fingerprint", letter.fingerprint),
-        ("event id", letter.event_id),
+        ("reason", letter.cause.reason),
+        ("fingerprint", letter.cause.fingerprint),
+        ("event id", words.event_id),
         ("source", letter.source),
         ("given up", ", ".join(given_up)),
         ("copies", letter.copies if letter.copies > 1 else None),
-        ("status", letter.status),
-        ("detail", letter.detail),
+        ("status", words.status),
+        ("detail", words.detail),
         ("answer", whole.get("answer")),
-        ("fix", letter.fix),
+        ("fix", words.fix(letter)),
     ]
     lines = [str(letter.position)]
     lines += [f"  {name:<12} {shown}" for name, shown in facts if shown is not None]
@@ -231,13 +229,16 @@ def _row(letter: "Letter", value: bytes) -> dict[str, Any]:
     """Return a letter as ``show --json`` has it: its own members, and what is known around it."""
     import msgspec
 
+    from streams.operations.dead_letters.book import words_of
+
     row: dict[str, Any] = msgspec.json.decode(value)
-    return row | {"position": str(letter.position), "copies": letter.copies, "fix": letter.fix}
+    known = {"copies": letter.copies, "fix": words_of(letter, value).fix(letter)}
+    return row | {"position": str(letter.position)} | known
 
 
 def _heading(group: "Group") -> str:
-    count = f"{len(group.letters):,} open"
-    return plain(f"{group.owner}  {group.reason}  {group.fingerprint}  {count}")
+    cause = group.cause
+    return plain(f"{group.owner}  {cause.reason}  {cause.fingerprint}  {group.open:,} open")
 
 
 def _cut(text: str) -> str:
@@ -247,7 +248,7 @@ def _cut(text: str) -> str:
 def _sum(found: "Found", groups: "Sequence[Group] | None" = None) -> str:
     resolved = ", ".join(f"{n:,} {plain(action)}" for action, n in found.resolved.most_common())
     also = f" Closed: {resolved}." if resolved else ""
-    if not found.open:
+    if not len(found.open):
         return f"No dead letter is open here.{also}"
     causes = "" if groups is None else f" of {len(groups):,} cause{'s' if len(groups) > 1 else ''}"
     return f"{counted(len(found.open), 'dead letter')}{causes} open.{also}"

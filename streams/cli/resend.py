@@ -100,7 +100,7 @@ def _lines(seen: "ResendPreview") -> list[str]:
     """Return what stands above the figures: what was asked, and what is left out."""
     from streams.cli.replay_view import asked_words
 
-    count = f"{len(seen.letters):,} open" if seen.letters else "none is open"
+    count = f"{seen.letters:,} open" if seen.letters else "none is open"
     lines = [f"{asked_words(seen.asked, local_zone())}: {count}"]
     if seen.foreign:
         lines.append(

@@ -10,8 +10,13 @@ from aiohttp import web
 from streams.core.errors import SettingsError
 from streams.core.masking import masked_json, masked_text, names_in
 from streams.core.times import utc_text
-from streams.operations.dead_letters.book import Group, Letter, Selection, group
-from streams.operations.dead_letters.dead_letters import drop_letters, find_letters, read_whole
+from streams.operations.dead_letters.book import Group, Letter, Selection, kafka_time
+from streams.operations.dead_letters.dead_letters import (
+    Found,
+    drop_letters,
+    find_letters,
+    read_whole,
+)
 from streams.settings import Settings
 from streams.web.apart import apart
 from streams.web.guard import refusal
@@ -19,6 +24,8 @@ from streams.web.guard import refusal
 DEFAULT_HOURS = 7 * 24
 MAX_HOURS = 90 * 24
 SHOWN_GROUPS = 100
+MAX_BYTES = 32 * 2**20
+"""What a search may take of the worker's memory; what else it needs is well below as much again."""
 NO_JSON = "no JSON, so nothing of it is shown here; `streams dead-letters show` prints it"
 _HOUR_MS = 3_600_000
 
@@ -44,12 +51,12 @@ class Letters:
         found = await self._find(selection)
         if found is None:
             return _busy()
-        groups = group(found)
         return web.json_response(
             {
                 "since": selection.since_ms,
-                "groups": [self._shown(one) for one in groups[:SHOWN_GROUPS]],
-                "more_groups": max(0, len(groups) - SHOWN_GROUPS),
+                "groups": [self._shown(one) for one in found.groups[:SHOWN_GROUPS]],
+                "more_groups": max(0, len(found.groups) - SHOWN_GROUPS),
+                "left_out": _left_out(found),
             }
         )
 
@@ -64,7 +71,7 @@ class Letters:
         def take(_letter: Letter, value: bytes) -> None:
             shown.append(_masked(msgspec.json.decode(value), self._secrets()))
 
-        newest = [one.example for one in group(found)[:1]]
+        newest = [one.example for one in found.groups[:1]]
         await apart(lambda: read_whole(self._settings, newest, take))
         if not shown:
             return refusal(404, "There is no open dead letter of this cause any more.")
@@ -81,23 +88,35 @@ class Letters:
         if found is None:
             return _busy()
         at = utc_text(self._wall_ms())
-        seen = [letter for letter in found if letter.last_ms <= until]
-        dropped = await apart(lambda: drop_letters(self._settings, seen, at=at))
-        return web.json_response({"dropped": len(dropped.letters), "gone": dropped.gone})
+        dropped = await apart(
+            lambda: drop_letters(self._settings, found.open, at=at, until_ms=until)
+        )
+        return web.json_response({"dropped": dropped.letters, "gone": dropped.gone})
 
-    async def _find(self, selection: Selection) -> list[Letter] | None:
+    async def _find(self, selection: Selection) -> Found | None:
         """Return the open letters; None while another search is under way."""
         if self._one_at_a_time.locked():
             return None
         async with self._one_at_a_time:
-            return (await apart(lambda: find_letters(self._settings, selection))).open
+            return await apart(lambda: find_letters(self._settings, selection, max_bytes=MAX_BYTES))
 
     def _shown(self, one: Group) -> dict[str, Any]:
         shown = one.to_json()
         example = shown["example"]
         example["detail"] = masked_text(example["detail"], self._secrets())
         example["event_id"] = masked_text(example["event_id"], self._secrets())
-        return shown | {"until": one.example.last_ms, "open": f"{shown['open']:,}"}
+        return shown | {"until": one.last_ms, "open": f"{shown['open']:,}"}
+
+
+def _left_out(found: Found) -> str:
+    """Return what the figures do not have, in a sentence; nothing where they are whole."""
+    if found.full_at_ms is None:
+        return ""
+    return (
+        f"{found.left_out:,} letters from {kafka_time(found.full_at_ms)} on did not fit into this "
+        "worker's memory and are not counted: choose a shorter time, or run "
+        "`streams dead-letters list`."
+    )
 
 
 def _masked(letter: dict[str, Any], secrets: tuple[str, ...]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from streams.cli.dead_letters import group_lines, letter_lines
 from streams.core.dead_letter import build_dead_letter, encode_dead_letter
 from streams.core.records import Origin
 from streams.core.topics import Topics
-from streams.operations.dead_letters.book import Letter, LetterBook, group
+from streams.operations.dead_letters.book import Group, Letter, LetterBook, words_of
 
 AT_MS = 1_777_622_400_000
 HOSTILE = "\x1b[2J[bold red]<b>\u202eevil\u2028\x07\r\nmiso  rejected  aaaaaaaa  0 open"
@@ -18,6 +18,10 @@ HOSTILE = "\x1b[2J[bold red]<b>\u202eevil\u2028\x07\r\nmiso  rejected  aaaaaaaa 
 
 def planted(record: bytes = b"{}", detail: str = "product_ids is invalid.") -> tuple[Letter, bytes]:
     """A letter as a sink writes it, and what it is read as."""
+    return _planted(record, detail)[:2]
+
+
+def _planted(record: bytes, detail: str) -> tuple[Letter, bytes, Group]:
     value = encode_dead_letter(
         build_dead_letter(
             stage="deliver",
@@ -35,20 +39,20 @@ def planted(record: bytes = b"{}", detail: str = "product_ids is invalid.") -> t
     )
     book = LetterBook("miso", "vendor.miso.dead-letters", Topics())
     book.take(1, 4, AT_MS, value)
-    return book.letters[0], value
+    return next(iter(book)), value, book.groups()[0]
 
 
 def test_a_group_is_five_lines_of_plain_words() -> None:
     """Whose, why, how many; since when; an example; the fix."""
-    letter, _ = planted()
-    (one,) = group([letter])
+    letter, value, one = _planted(b"{}", "product_ids is invalid.")
+    fix = words_of(letter, value).fix(letter)
     assert group_lines(one) == [
-        f"miso  rejected  {letter.fingerprint}  1 open",
+        f"miso  rejected  {letter.cause.fingerprint}  1 open",
         "  seen     2026-05-01T08:00:00.000Z to 2026-05-01T08:00:00.000Z",
         "  example  e-1: product_ids is invalid.",
-        f"  fix      {letter.fix}",
+        f"  fix      {fix}",
     ]
-    assert letter.fix.startswith("The id is not in Miso's catalogue")
+    assert fix.startswith("The id is not in Miso's catalogue")
 
 
 def test_a_letter_is_shown_whole() -> None:
@@ -60,14 +64,14 @@ def test_a_letter_is_shown_whole() -> None:
         "vendor.miso.dead-letters-1-4",
         "  vendor       miso",
         "  reason       rejected",
-        f"  fingerprint  {letter.fingerprint}",
+        f"  fingerprint  {letter.cause.fingerprint}",
         "  event id     e-1",
         "  source       shop.clicks/1/7",
         "  given up     at 2026-05-01T08:00:00.000Z, stage deliver, attempts 2",
         "  status       422",
         "  detail       product_ids is invalid.",
         "  answer       422 product_ids is invalid.",
-        f"  fix          {letter.fix}",
+        f"  fix          {words_of(letter, value).fix(letter)}",
         "  record, 50 bytes:",
         '    {"event_id": "e-1", "payload": {"sku": "8S-1042"}}',
     ]
@@ -86,8 +90,7 @@ def test_a_record_that_was_cut_is_said_to_be() -> None:
 
 def test_hostile_text_is_shown_and_never_obeyed() -> None:
     """Control characters are spelled out, so that no line, colour or direction is a stranger's."""
-    letter, value = planted(HOSTILE.encode(), HOSTILE)
-    (one,) = group([letter])
+    letter, value, one = _planted(HOSTILE.encode(), HOSTILE)
     for lines in (group_lines(one), letter_lines(letter, value)):
         assert all(line.isprintable() for line in lines)
         assert any(
@@ -110,7 +113,7 @@ def test_a_letter_of_a_stranger_is_shown_with_what_it_has() -> None:
     ).encode()
     book = LetterBook("miso", "vendor.miso.dead-letters", Topics())
     book.take(0, 0, AT_MS, value)
-    lines = letter_lines(book.letters[0], value)
+    lines = letter_lines(next(iter(book)), value)
     assert lines[-2:] == ["  record:", "    7"]
 
 

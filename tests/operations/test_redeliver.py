@@ -10,7 +10,7 @@ from streams.core.dead_letter import build_dead_letter, encode_dead_letter
 from streams.core.records import Origin
 from streams.core.topics import Topics
 from streams.operations.dead_letters.book import LetterBook
-from streams.operations.dead_letters.redeliver import LettersWork, by_partition, window_around
+from streams.operations.dead_letters.redeliver import LettersWork, LetterTable
 from streams.operations.replay.judge import Judgement, Left, Mapper, Refused, Sent, Skipped
 from streams.operations.replay.past import Past
 from streams.operations.replay.rows import Rows
@@ -84,8 +84,8 @@ async def judged(
         rows.apply_users([record("shop.users", 0, json.dumps(row).encode())])
     if forgotten:
         rows.apply_users([record("shop.users", 1, None, at_ms=AT_MS)])
-    found = by_partition(book.letters)
-    window = window_around(found, {CLICKS: 0})
+    found = LetterTable(book)
+    window = found.window({CLICKS: 0})
     past = Past(["miso"], window.starts, window.stops)
     past.enriched_to(CLICKS, 1_000_000)
     past.take(

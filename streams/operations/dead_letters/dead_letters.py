@@ -1,11 +1,15 @@
-"""Dead letters on the broker: found, read whole, and dropped by a resolution (contract §6)."""
+"""Dead letters on the broker: found, read whole, and dropped by a resolution (contract §6).
+
+However many there are, only their places are held in memory, and a few thousand whole ones.
+"""
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import islice
+from typing import Any, Protocol, TypeVar
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
@@ -16,11 +20,15 @@ from streams.engine.connection import client_options
 from streams.operations.dead_letters.book import (
     DROPPED,
     ENRICH,
+    Group,
     Letter,
     LetterBook,
+    Position,
     Selection,
     UnreadableLetterError,
+    all_groups,
     encode_resolution,
+    words_of,
 )
 from streams.operations.logs.reader import LogReader, Tell, connect, silent
 from streams.settings import Settings
@@ -30,17 +38,43 @@ OWNERS = (ENRICH, *VENDORS)
 """Whose letters there are, in the order in which they are read."""
 
 _WRITTEN_AT_ONCE = 1_000
+_READ_AT_ONCE = 5_000
+
+
+class OpenLetters:
+    """The open letters of some topics, one after the other; each time anew."""
+
+    def __init__(self, books: Sequence[LetterBook]) -> None:
+        self._books = books
+
+    def __len__(self) -> int:
+        """Return how many are open."""
+        return sum(map(len, self._books))
+
+    def __iter__(self) -> Iterator[Letter]:
+        """Yield them by topic, partition and offset."""
+        for book in self._books:
+            yield from book
+
+    def of_run(self) -> Iterator[Letter]:
+        """Yield those besides that the named run has closed."""
+        for book in self._books:
+            yield from book.of_run()
 
 
 @dataclass(slots=True)
 class Found:
     """What a selection of letters came to."""
 
-    open: list[Letter] = field(default_factory=list)
-    of_run: list[Letter] = field(default_factory=list)
-    """Those that the named run has closed."""
+    open: OpenLetters
+    groups: list[Group]
+    """The open letters by cause, the most frequent first."""
     resolved: Counter[str] = field(default_factory=Counter)
     """Selected letters that are closed, by what was done about them."""
+    left_out: int = 0
+    """Letters for which there was no room: open or not, they are in none of the figures."""
+    full_at_ms: int | None = None
+    """The Kafka time of the oldest of them."""
     unreadable: Counter[str] = field(default_factory=Counter)
     """Records by topic that are neither letter nor resolution, whoever wrote them."""
     examples: dict[str, str] = field(default_factory=dict)
@@ -51,14 +85,33 @@ class Found:
 class Dropped:
     """What ``drop_letters`` did."""
 
-    letters: list[Letter]
-    """Resolved now."""
+    by_cause: Counter[tuple[str, str, str]]
+    """Letters resolved now, by owner, fingerprint and reason."""
     gone: int
     """Letters that retention deleted first: nothing was left to resolve."""
+
+    @property
+    def letters(self) -> int:
+        """How many were resolved now."""
+        return self.by_cause.total()
 
 
 Take = Callable[[Letter, bytes], None]
 """Called with a letter and the JSON of its newest copy."""
+
+
+Letters = Sequence[Letter] | OpenLetters
+
+
+class _Placed(Protocol):
+    @property
+    def position(self) -> Position: ...
+
+
+L = TypeVar("L", bound=_Placed)
+
+_PIECE_BYTES = 1024 * 1024
+"""So much of a partition is fetched at once where memory is short."""
 
 
 def topic_of(owner: str, topics: Topics) -> str:
@@ -71,20 +124,23 @@ async def find_letters(
     selection: Selection,
     *,
     closed_by: str | None = None,
+    max_bytes: int | None = None,
     tell: Tell | None = None,
 ) -> Found:
     """Read the topics that the selection is about and return which letters are open.
 
-    ``closed_by``: a run whose letters are wanted, too, although they are closed.
+    ``closed_by``: a run whose letters are wanted, too, although they are closed. ``max_bytes``:
+    about how much memory letters and what is read at once may take; None: as much as they need.
     Raises SettingsError for an owner that there is none of, SetupError for a broker that does not
     answer or a topic that is missing (one of a vendor that is off may be missing unless named).
     """
     owner = selection.owner
     if owner is not None and owner not in OWNERS:
         raise SettingsError([f"--vendor: there is no {owner}; name one of {', '.join(OWNERS)}."])
-    topics, found = settings.topics, Found()
+    topics, books = settings.topics, list[LetterBook]()
+    found = Found(OpenLetters(books), [])
     names = {name: topic_of(name, topics) for name in ([owner] if owner else OWNERS)}
-    async with connect(settings.kafka) as reader:
+    async with connect(settings.kafka, None if max_bytes is None else _PIECE_BYTES) as reader:
         tps = await reader.partitions(names.values())
         needed = {ENRICH, *settings.enabled_vendors()} if owner is None else {owner}
         if absent := [topic for name, topic in names.items() if name in needed and not tps[topic]]:
@@ -92,28 +148,39 @@ async def find_letters(
                 f"Topics are missing: {', '.join(absent)}. Create them with: streams topics create"
             )
         for name, topic in names.items():
-            book = LetterBook(name, topic, topics)
+            left = None if max_bytes is None else max_bytes // 2 - sum(b.nbytes for b in books)
+            book = LetterBook(name, topic, topics, selection, closed_by=closed_by, max_bytes=left)
+            books.append(book)
             await _read(reader, tps[topic], selection.since_ms, book, found, tell or silent)
-            for letter in filter(selection.has, book.letters):
-                if letter.closed is None:
-                    found.open.append(letter)
-                else:
-                    found.resolved[letter.closed] += 1
-                    if closed_by is not None and letter.closed_by == closed_by:
-                        found.of_run.append(letter)
+            found.resolved += book.resolved
+            found.left_out += book.left_out
+            if book.full_at_ms is not None:
+                found.full_at_ms = min(book.full_at_ms, found.full_at_ms or book.full_at_ms)
+        found.groups = all_groups(books)
+        await _read_examples(reader, found.groups)
     return found
 
 
-async def read_whole(settings: Settings, letters: Sequence[Letter], take: Take) -> int:
+async def _read_examples(reader: LogReader, groups: Sequence[Group]) -> None:
+    """Read the examples of those groups of which newer letters were closed."""
+    wanted = {group.example.position: group for group in groups if group.words is None}
+    examples = [group.example for group in wanted.values()]
+    async with aclosing(newest_copies(reader, examples)) as copies:
+        async for letter, record in copies:
+            if record is not None:
+                wanted[letter.position].words = words_of(letter, record.value)
+
+
+async def read_whole(settings: Settings, letters: Letters, take: Take) -> int:
     """Read these letters again and hand over each, by topic, partition and offset.
 
     Returns how many of them retention has deleted meanwhile.
     """
     gone = 0
-    if not letters:
+    if not len(letters):
         return gone
     async with (
-        connect(settings.kafka) as reader,
+        connect(settings.kafka, _PIECE_BYTES) as reader,
         aclosing(newest_copies(reader, letters)) as copies,
     ):
         async for letter, record in copies:
@@ -124,15 +191,17 @@ async def read_whole(settings: Settings, letters: Sequence[Letter], take: Take) 
     return gone
 
 
-async def drop_letters(settings: Settings, letters: Sequence[Letter], *, at: str) -> Dropped:
+async def drop_letters(
+    settings: Settings, letters: Letters, *, at: str, until_ms: int | None = None
+) -> Dropped:
     """Append to each letter's topic that it was dropped, with its own key and partition.
 
-    ``at`` is RFC 3339. Raises SetupError where the broker refuses or stops answering; what was
-    written until then stays dropped.
+    ``at`` is RFC 3339; ``until_ms``: only letters of this Kafka time or earlier. Raises SetupError
+    where the broker refuses or stops answering; what was written until then stays dropped.
     """
-    dropped: list[Letter] = []
+    dropped: Counter[tuple[str, str, str]] = Counter()
     gone = 0
-    if not letters:
+    if not len(letters):
         return Dropped(dropped, gone)
     producer = AIOKafkaProducer(
         **client_options(settings.kafka),
@@ -142,8 +211,12 @@ async def drop_letters(settings: Settings, letters: Sequence[Letter], *, at: str
         linger_ms=5,
     )
     async with (
-        connect(settings.kafka) as reader,
-        aclosing(newest_copies(reader, letters)) as copies,
+        connect(settings.kafka, _PIECE_BYTES) as reader,
+        aclosing(
+            newest_copies(
+                reader, (one for one in letters if until_ms is None or one.last_ms <= until_ms)
+            )
+        ) as copies,
     ):
         try:
             await producer.start()
@@ -161,9 +234,9 @@ async def drop_letters(settings: Settings, letters: Sequence[Letter], *, at: str
             await _acknowledged(waiting, dropped)
         except KafkaError as error:
             raise SetupError(
-                f"Dropping stopped after {len(dropped)} of {len(letters)} letters: {error}. Check "
-                "what this user may write and whether the brokers are up, then run the command "
-                "again: what is dropped stays so."
+                f"Dropping stopped after {dropped.total()} of {len(letters)} letters: {error}. "
+                "Check what this user may write and whether the brokers are up, then run the "
+                "command again: what is dropped stays so."
             ) from error
         finally:
             await producer.stop()
@@ -171,7 +244,8 @@ async def drop_letters(settings: Settings, letters: Sequence[Letter], *, at: str
 
 
 async def _acknowledged(
-    waiting: list[tuple[Letter, asyncio.Future[Any]]], dropped: list[Letter]
+    waiting: list[tuple[Letter, asyncio.Future[Any]]],
+    dropped: Counter[tuple[str, str, str]],
 ) -> None:
     """Wait for the broker's word on each; raises the first refusal after all have answered."""
     answers = await asyncio.gather(*(sent for _, sent in waiting), return_exceptions=True)
@@ -180,7 +254,7 @@ async def _acknowledged(
         if isinstance(answer, BaseException):
             failures.append(answer)
         else:
-            dropped.append(letter)
+            dropped[letter.owner, letter.cause.fingerprint, letter.cause.reason] += 1
     waiting.clear()
     if failures:
         raise failures[0]
@@ -209,10 +283,22 @@ async def _read(
 
 
 async def newest_copies(
-    reader: LogReader, letters: Iterable[Letter]
-) -> AsyncGenerator[tuple[Letter, ConsumerRecord | None], None]:
-    """Yield each letter with the record of its newest copy; None where retention has deleted it."""
-    wanted: dict[TopicPartition, dict[int, Letter]] = {}
+    reader: LogReader, letters: Iterable[L]
+) -> AsyncGenerator[tuple[L, ConsumerRecord | None], None]:
+    """Yield each letter with the record of its newest copy; None where retention has deleted it.
+
+    A few thousand are looked for at a time, these by topic, partition and offset.
+    """
+    left = iter(letters)
+    while some := list(islice(left, _READ_AT_ONCE)):
+        async for found in _some_copies(reader, some):
+            yield found
+
+
+async def _some_copies(
+    reader: LogReader, letters: Sequence[L]
+) -> AsyncGenerator[tuple[L, ConsumerRecord | None], None]:
+    wanted: dict[TopicPartition, dict[int, L]] = {}
     for letter in sorted(letters, key=lambda letter: letter.position):
         topic, partition, offset = letter.position
         wanted.setdefault(TopicPartition(topic, partition), {})[offset] = letter

@@ -4,7 +4,11 @@ Each is mapped anew from its raw record where that still exists; otherwise what 
 """
 
 import base64
+from array import array
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -16,7 +20,7 @@ from streams.core.outcome import Outcome, SkipReason
 from streams.core.records import VendorRecord
 from streams.core.runs import ALREADY_ACCEPTED, GONE, WAITING
 from streams.core.times import to_ms
-from streams.operations.dead_letters.book import ENRICH, Letter
+from streams.operations.dead_letters.book import ENRICH, Letter, LetterSource, Position
 from streams.operations.dead_letters.dead_letters import newest_copies
 from streams.operations.logs.reader import LogReader, silent
 from streams.operations.replay.judge import Judgement, Left, Mapper, Refused, Sent, Skipped
@@ -49,29 +53,122 @@ _decode_kept = msgspec.json.Decoder(_Kept).decode
 _decode_record = msgspec.json.Decoder(VendorRecord).decode
 
 
-def by_partition(letters: Iterable[Letter]) -> dict[TopicPartition, dict[int, Letter]]:
-    """Return letters by raw partition, in the order of their offsets; one of each source."""
-    found: dict[TopicPartition, dict[int, Letter]] = {}
-    for letter in sorted(letters, key=lambda letter: letter.source):
-        topic, partition, offset = letter.source
-        found.setdefault(TopicPartition(topic, partition), {})[offset] = letter
-    return found
+class ToSend(NamedTuple):
+    """What has to be known of a letter to send its event again."""
+
+    owner: str
+    position: Position
+    source: LetterSource
+    stage: str
 
 
-def window_around(
-    letters: Mapping[TopicPartition, Mapping[int, Letter]], log_starts: Mapping[TopicPartition, int]
-) -> Window:
-    """Return the narrowest window that has every letter's source, for reading what is known."""
-    times = [letter.first_ms for offsets in letters.values() for letter in offsets.values()]
-    return Window(
-        from_ms=min(times, default=0),
-        earliest_ms=min(times, default=0),
-        to_ms=2**62,
-        starts={tp: min(offsets) for tp, offsets in letters.items()},
-        stops={tp: max(offsets) + 1 for tp, offsets in letters.items()},
-        usual_ends={tp: max(offsets) + 1 for tp, offsets in letters.items()},
-        log_starts=dict(log_starts),
-    )
+class _Column(NamedTuple):
+    """The letters about one raw partition, each at the same index; some twenty bytes each."""
+
+    sources: "array[int]"
+    """Raw offsets."""
+    kinds: "array[int]"
+    """Owner, letters' partition and stage, as numbers."""
+    offsets: "array[int]"
+    """Where the letters lie."""
+
+
+class LetterTable:
+    """Letters by raw partition, in the order of their raw offsets: the order they are sent in."""
+
+    def __init__(self, letters: Iterable[Letter]) -> None:
+        self.counts: Counter[str] = Counter()
+        """By owner."""
+        self.first_ms = 0
+        """When the first of them was written."""
+        self._kinds: dict[tuple[str, str, int, str], int] = {}
+        self._columns: dict[TopicPartition, _Column] = {}
+        for letter in letters:
+            owner, position, source = letter.owner, letter.position, letter.source
+            if not self.counts or letter.first_ms < self.first_ms:
+                self.first_ms = letter.first_ms
+            self.counts[owner] += 1
+            kind = owner, position.topic, position.partition, letter.stage
+            tp = TopicPartition(source.topic, source.partition)
+            if tp not in self._columns:
+                self._columns[tp] = _Column(array("q"), array("L"), array("q"))
+            column = self._columns[tp]
+            column.sources.append(source.offset)
+            column.kinds.append(self._kinds.setdefault(kind, len(self._kinds)))
+            column.offsets.append(position.offset)
+        self._names = list(self._kinds)
+        self._columns = {tp: _sorted(self._columns[tp]) for tp in sorted(self._columns)}
+
+    def __len__(self) -> int:
+        """Return how many letters there are."""
+        return self.counts.total()
+
+    def __iter__(self) -> Iterator[ToSend]:
+        """Yield them by raw partition and offset."""
+        for tp, column in self._columns.items():
+            for index in range(len(column.sources)):
+                yield self._at(tp, column, index)
+
+    def partitions(self) -> list[TopicPartition]:
+        """Return the raw partitions that they are about."""
+        return list(self._columns)
+
+    def is_for(self, vendor: str) -> bool:
+        """Return whether any goes to this vendor: its own, and those about no vendor at all."""
+        return bool(self.counts[vendor] or self.counts[ENRICH])
+
+    def window(self, log_starts: Mapping[TopicPartition, int]) -> Window:
+        """Return the narrowest window that has every letter's source, to read what is known."""
+        stops = {tp: column.sources[-1] + 1 for tp, column in self._columns.items()}
+        return Window(
+            from_ms=self.first_ms,
+            earliest_ms=self.first_ms,
+            to_ms=2**62,
+            starts={tp: column.sources[0] for tp, column in self._columns.items()},
+            stops=stops,
+            usual_ends=stops,
+            log_starts=dict(log_starts),
+        )
+
+    def sources(self, tp: TopicPartition, vendor: str) -> int:
+        """Return how many raw records of a partition have letters that go to a vendor."""
+        meant, column, last, found = self._meant_for(vendor), self._columns[tp], -1, 0
+        for source, kind in zip(column.sources, column.kinds, strict=True):
+            if kind in meant and source != last:
+                found, last = found + 1, source
+        return found
+
+    def after(
+        self, tp: TopicPartition, vendor: str, offset: int, max_letters: int
+    ) -> dict[int, ToSend]:
+        """Return the next letters of a partition that go to a vendor, one of each raw offset."""
+        meant, column = self._meant_for(vendor), self._columns[tp]
+        found: dict[int, ToSend] = {}
+        for index in range(bisect_right(column.sources, offset), len(column.sources)):
+            source = column.sources[index]
+            if column.kinds[index] in meant:
+                if len(found) >= max_letters and source not in found:
+                    break
+                found[source] = self._at(tp, column, index)
+        return found
+
+    def _meant_for(self, vendor: str) -> set[int]:
+        return {n for kind, n in self._kinds.items() if kind[0] in (vendor, ENRICH)}
+
+    def _at(self, tp: TopicPartition, column: _Column, index: int) -> ToSend:
+        owner, topic, partition, stage = self._names[column.kinds[index]]
+        position = Position(topic, partition, column.offsets[index])
+        return ToSend(
+            owner, position, LetterSource(tp.topic, tp.partition, column.sources[index]), stage
+        )
+
+
+def _sorted(column: _Column) -> _Column:
+    sources = column.sources
+    if all(a <= b for a, b in pairwise(sources)):
+        return column
+    order = sorted(range(len(sources)), key=sources.__getitem__)
+    return _Column(*(array(one.typecode, map(one.__getitem__, order)) for one in column))
 
 
 class LettersWork:
@@ -80,7 +177,7 @@ class LettersWork:
     def __init__(
         self,
         reader: LogReader,
-        letters: Mapping[TopicPartition, Mapping[int, Letter]],
+        letters: LetterTable,
         mapper: Mapper,
         past: Past,
         vendor: str,
@@ -88,21 +185,23 @@ class LettersWork:
     ) -> None:
         """Begin with all of them; the reader is this work's alone, the mapper has this vendor."""
         self._reader = reader
-        self._left = {tp: dict(offsets) for tp, offsets in letters.items()}
+        self._table = letters
+        self._left = {tp: letters.sources(tp, vendor) for tp in letters.partitions()}
+        self._upto = dict.fromkeys(self._left, -1)
         self._mapper = mapper
         self._past = past
         self._vendor = vendor
         self._mode = mode
-        self.letters: dict[tuple[TopicPartition, int], Letter] = {}
-        """Those that were taken, by their sources."""
+        self.letters: dict[tuple[TopicPartition, int], ToSend] = {}
+        """Those that were taken, by their sources, until somebody takes them out."""
 
     def open_partitions(self) -> set[int]:
         """Return the partitions of which something is left."""
-        return {tp.partition for tp, offsets in self._left.items() if offsets}
+        return {tp.partition for tp, left in self._left.items() if left}
 
     def unread(self) -> int:
         """Return how many letters are not looked at yet."""
-        return sum(map(len, self._left.values()))
+        return sum(self._left.values())
 
     async def take(self, partitions: Collection[int], max_records: int, now_ms: int) -> list[Page]:
         """Return the next pages of these partitions; ``max_records``: over all pages."""
@@ -111,14 +210,15 @@ class LettersWork:
         for tp, left in self._left.items():
             if room <= 0 or tp.partition not in partitions or not left:
                 continue
-            letters = {offset: left[offset] for offset in list(left)[:room]}
+            letters = self._table.after(tp, self._vendor, self._upto[tp], room)
             room -= len(letters)
+            self._left[tp] -= len(letters)
+            self._upto[tp] = max(letters)
             raw = await self._raw_records(tp, list(letters))
             kept = await self._kept([one for offset, one in letters.items() if offset not in raw])
             tasks = []
             for offset, letter in letters.items():
                 self.letters[tp, offset] = letter
-                del left[offset]
                 judgement = self._judge(tp, offset, letter, raw.get(offset), kept, now_ms)
                 found = raw.get(offset) or kept.get(offset) or Raw(0, None, None)
                 tasks.append(Task(offset, found.kafka_ms, found.key, found.value, judgement))
@@ -138,7 +238,7 @@ class LettersWork:
                         found[record.offset] = Raw(record.timestamp, record.key, record.value)
         return found
 
-    async def _kept(self, letters: Sequence[Letter]) -> dict[int, Raw]:
+    async def _kept(self, letters: Sequence[ToSend]) -> dict[int, Raw]:
         """Return what these letters themselves kept, by the offset of the source."""
         found: dict[int, Raw] = {}
         if not letters:
@@ -161,7 +261,7 @@ class LettersWork:
         self,
         tp: TopicPartition,
         offset: int,
-        letter: Letter,
+        letter: ToSend,
         raw: Raw | None,
         kept: Mapping[int, Raw],
         now_ms: int,
@@ -220,8 +320,3 @@ def _clusters(offsets: Sequence[int]) -> Iterator[list[int]]:
 def is_about_raw(letter: Letter, raw_topics: Collection[str]) -> bool:
     """Return whether a letter is about a raw record; a stranger's on our own topics is not."""
     return letter.source.topic in raw_topics
-
-
-def meant_for(letters: Iterable[Letter], vendor: str) -> list[Letter]:
-    """Return the letters that go to this vendor: its own, and those about no vendor at all."""
-    return [letter for letter in letters if letter.owner in (vendor, ENRICH)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -17,13 +18,13 @@ from streams.operations.dead_letters.book import (
     Selection,
     encode_resolution,
 )
+from streams.operations.dead_letters.compact import NumberSet
 from streams.operations.dead_letters.dead_letters import find_letters, newest_copies
 from streams.operations.dead_letters.redeliver import (
     LettersWork,
-    by_partition,
+    LetterTable,
+    ToSend,
     is_about_raw,
-    meant_for,
-    window_around,
 )
 from streams.operations.logs.reader import LogReader, Tell, connect, silent
 from streams.operations.replay.counts import Counts
@@ -42,7 +43,8 @@ class ResendPreview:
     """What a resend would do."""
 
     asked: Asked
-    letters: list[Letter]
+    letters: int
+    """How many are open and about a raw record."""
     vendors: list[Counts]
     foreign: int = 0
     """Letters about no raw record: what strangers wrote on our own topics is never sent."""
@@ -74,13 +76,11 @@ async def preview_resend(
         raise SettingsError([f"--vendor: {name} is off; switch it on before sending it anything."])
     found = await find_letters(settings, selection_of(asked), tell=tell)
     raw_topics = (settings.topics.clicks, settings.topics.add_to_carts)
-    letters = [letter for letter in found.open if is_about_raw(letter, raw_topics)]
-    preview = ResendPreview(asked, letters, [], len(found.open) - len(letters))
-    for letter in letters:
-        if letter.owner != ENRICH and letter.owner not in on:
-            preview.off[letter.owner] = preview.off.get(letter.owner, 0) + 1
-    vendors = [vendor for vendor in on if meant_for(letters, vendor)]
-    if letters and not on:
+    letters = LetterTable(one for one in found.open if is_about_raw(one, raw_topics))
+    preview = ResendPreview(asked, len(letters), [], len(found.open) - len(letters))
+    preview.off = {v: n for v, n in letters.counts.items() if v != ENRICH and v not in on}
+    vendors = [vendor for vendor in on if letters.is_for(vendor)]
+    if len(letters) and not on:
         raise SettingsError(["No vendor is on, so there is none to send to."])
     settings.require_mappings(vendors)
     if not vendors:
@@ -95,6 +95,7 @@ async def preview_resend(
                 for page in await work.take(open_, PAGE_RECORDS, now_ms):
                     for task in page.tasks:
                         counts.take(task.judgement, "dead_lettered")
+                work.letters.clear()
             preview.vendors.append(counts)
     return preview
 
@@ -104,7 +105,7 @@ class ResendJob:
 
     def __init__(self) -> None:
         self._works: dict[str, LettersWork] = {}
-        self._gone: set[tuple[TopicPartition, int]] = set()
+        self._gone: dict[TopicPartition, NumberSet] = {}
         """Sources of letters about no vendor of which nothing could be judged."""
         self._unwritten: set[str] = set()
         self._own = ""
@@ -120,7 +121,8 @@ class ResendJob:
             settings, selection_of(run.asked), closed_by=run.run_id, tell=tell
         )
         raw_topics = (settings.topics.clicks, settings.topics.add_to_carts)
-        letters = [one for one in (*found.open, *found.of_run) if is_about_raw(one, raw_topics)]
+        both = chain(found.open, found.open.of_run())
+        letters = LetterTable(one for one in both if is_about_raw(one, raw_topics))
         parts = [part for part in run.parts if part.state == RUNNING]
         for part in parts:
             part.selected = part.sent = 0
@@ -134,17 +136,16 @@ class ResendJob:
         settings: Settings,
         asked: Asked,
         vendors: Sequence[str],
-        letters: Sequence[Letter],
+        letters: LetterTable,
         reader: LogReader,
         tell: Tell,
     ) -> None:
         """Read the tables and what is known of these letters' events."""
         self._settings = settings
-        self._letters = list(letters)
-        self._partitions = by_partition(letters)
-        log_starts = await reader.starts(list(self._partitions))
-        window = window_around(self._partitions, log_starts)
-        self._numbers = {tp.partition for tp in self._partitions}
+        self._letters = letters
+        partitions = letters.partitions()
+        window = letters.window(await reader.starts(partitions))
+        self._numbers = {tp.partition for tp in partitions}
         self._rows: Rows = new_rows(settings, vendors, asked)
         await self._rows.follow(reader, tell, self._numbers)
         passed_over = await stopped_runs(settings) | {(vendor, self._own) for vendor in vendors}
@@ -162,7 +163,7 @@ class ResendJob:
         plan = plan_for(VENDORS[vendor], settings.vendors[vendor])
         work = self._works[vendor] = LettersWork(
             reader,
-            by_partition(meant_for(self._letters, vendor)),
+            self._letters,
             Mapper(settings, [plan], self._rows),
             self._past,
             vendor,
@@ -180,10 +181,12 @@ class ResendJob:
         """Close the vendor's letters that were sent, had been accepted, or failed anew."""
         letters = []
         for task in page.tasks:
-            letter = self._works[part.vendor].letters[page.tp, task.offset]
+            letter = self._works[part.vendor].letters.pop((page.tp, task.offset))
             judgement = task.judgement
             if isinstance(judgement, Left) and judgement.why != ALREADY_ACCEPTED:
-                self._gone.add((page.tp, task.offset))
+                gone = self._gone.setdefault(page.tp, NumberSet())
+                if task.offset not in gone:
+                    gone.add(task.offset)
             elif letter.owner == part.vendor and (isinstance(judgement, Sent | Refused | Left)):
                 letters.append(letter)
         await _resolve(producer, run.run_id, letters, at)
@@ -193,17 +196,19 @@ class ResendJob:
         self._unwritten.discard(part.vendor)
         if self._unwritten:
             return
-        letters = [
+        none = NumberSet()
+        letters = (
             letter
             for letter in self._letters
             if letter.owner == ENRICH
-            and (TopicPartition(*letter.source[:2]), letter.source.offset) not in self._gone
-        ]
-        await _resolve(producer, run.run_id, letters, at)
+            and letter.source.offset not in self._gone.get(TopicPartition(*letter.source[:2]), none)
+        )
+        while some := list(islice(letters, PAGE_RECORDS)):
+            await _resolve(producer, run.run_id, some, at)
 
 
 async def _resolve(
-    producer: AIOKafkaProducer, run_id: str, letters: Sequence[Letter], at: str
+    producer: AIOKafkaProducer, run_id: str, letters: Sequence[ToSend], at: str
 ) -> None:
     waiting = []
     for letter in letters:
@@ -223,7 +228,7 @@ async def reopen_letters(settings: Settings, run: Run) -> int:
     A copy of each is appended, which is open. Returns how many these are.
     """
     found = await find_letters(settings, selection_of(run.asked), closed_by=run.run_id)
-    if not found.of_run:
+    if next(found.open.of_run(), None) is None:
         return 0
     reopened = 0
     producer = AIOKafkaProducer(
@@ -235,7 +240,7 @@ async def reopen_letters(settings: Settings, run: Run) -> int:
             topic = settings.topics.receipts(part.vendor)
             settled[part.vendor] = Settled(run.run_id, partitions_from(topic, part.receipts_from))
             await settled[part.vendor].follow(reader, silent)
-        left = [letter for letter in found.of_run if _is_unsettled(letter, settled)]
+        left = (one for one in found.open.of_run() if _is_unsettled(one, settled))
         await producer.start()
         try:
             async for letter, record in newest_copies(reader, left):

@@ -16,6 +16,10 @@ from streams.settings import KafkaSettings
 STALL_SECONDS = 60.0
 """Reading gives up when nothing has come for so long."""
 
+FETCH_BYTES = 4 * 1024 * 1024
+"""Of a partition, at once."""
+BATCH_RECORDS, SMALL_BATCH_RECORDS = 20_000, 500
+
 COMMIT_TRIES, COMMIT_RETRY_SECONDS = 30, 0.5
 """How long the coordinator of a group may take to be found."""
 
@@ -39,9 +43,12 @@ class Commit:
 class LogReader:
     """Ends, commits and records of topics; one reading at a time."""
 
-    def __init__(self, consumer: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> None:
+    def __init__(
+        self, consumer: AIOKafkaConsumer, admin: AIOKafkaAdminClient, batch: int = BATCH_RECORDS
+    ) -> None:
         self._consumer = consumer
         self._admin = admin
+        self._batch = batch
 
     async def partitions(self, topics: Iterable[str]) -> dict[str, list[TopicPartition]]:
         """Return the partitions of each topic; none for one that does not exist."""
@@ -141,7 +148,7 @@ class LogReader:
         loop = asyncio.get_running_loop()
         progress_at = loop.time()
         while open_:
-            batches = await self._consumer.getmany(*open_, timeout_ms=500, max_records=20_000)
+            batches = await self._consumer.getmany(*open_, timeout_ms=500, max_records=self._batch)
             for tp, records in batches.items():
                 yield tp, [r for r in records if r.offset < ends[tp]]
             for tp in list(open_):
@@ -163,8 +170,11 @@ class LogReader:
 
 
 @asynccontextmanager
-async def connect(kafka: KafkaSettings) -> AsyncIterator[LogReader]:
-    """Connect for reading; raises SetupError where the brokers do not answer or refuse."""
+async def connect(kafka: KafkaSettings, fetch_bytes: int | None = None) -> AsyncIterator[LogReader]:
+    """Connect for reading; raises SetupError where the brokers do not answer or refuse.
+
+    ``fetch_bytes``: read in small pieces, of each partition at most so many bytes at once.
+    """
     async with admin(kafka) as client:
         consumer = AIOKafkaConsumer(
             **client_options(kafka),
@@ -172,11 +182,12 @@ async def connect(kafka: KafkaSettings) -> AsyncIterator[LogReader]:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
-            max_partition_fetch_bytes=4 * 1024 * 1024,
+            max_partition_fetch_bytes=fetch_bytes or FETCH_BYTES,
+            fetch_max_bytes=4 * (fetch_bytes or FETCH_BYTES),
         )
         try:
             await consumer.start()
-            yield LogReader(consumer, client)
+            yield LogReader(consumer, client, SMALL_BATCH_RECORDS if fetch_bytes else BATCH_RECORDS)
         except KafkaError as error:
             raise SetupError(
                 f"Reading from Kafka at {kafka.bootstrap_servers} failed: {error}. Check what this "
