@@ -7,7 +7,7 @@ One module, though a long one: letters, resolutions and groups know each other's
 """
 
 from array import array
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
@@ -27,6 +27,8 @@ MAX_CAUSES = 2_000
 """Causes that are told apart; a stranger could invent one for each letter."""
 OTHER = "other causes"
 """The reason of all that are beyond it."""
+MAX_COPIES = 100
+"""Copies of one letter whose places are known."""
 MAX_PLACES = 10_000
 """Raw partitions that letters may be about, for the same reason."""
 MAX_TEXT_CHARS = 1_000
@@ -163,8 +165,9 @@ class Selection:
 class _Copied:
     """An open letter that was written more than once."""
 
-    positions: list[tuple[int, int]]
-    """Partition and offset of each copy."""
+    positions: deque[tuple[int, int]]
+    """Partition and offset of its newest copies; a note on an older one closes nothing."""
+    copies: int
     first_ms: int
     own_cause: int
     """What the newest copy says itself."""
@@ -223,6 +226,7 @@ class LetterBook:
         """Letters that are closed, by what was done about them."""
         self._of_run = array("q")
         """Those that the named run has closed: partition and entry of each."""
+        self._taken = 0
         self.left_out = 0
         """Letters for which there was no room."""
         self.full_at_ms: int | None = None
@@ -289,7 +293,8 @@ class LetterBook:
         ahead = self._resolved_ahead.pop((partition, offset), None)
         if ahead is not None:
             self._close(partition, offset, *ahead)
-        if self._max_bytes is not None and not offset & 0xFF and self.nbytes > self._max_bytes:
+        self._taken += 1
+        if self._max_bytes is not None and not self._taken & 0xFF and self.nbytes > self._max_bytes:
             self.full_at_ms = kafka_ms
 
     def groups(self) -> "list[Group]":
@@ -319,8 +324,11 @@ class LetterBook:
         self._entries[where].bury(place)
         copied = self._copied.get(number)
         if copied is None:
-            copied = self._copied[number] = _Copied([(where, older.offset)], older.ms, own)
+            copied = self._copied[number] = _Copied(
+                deque([(where, older.offset)], MAX_COPIES), 1, older.ms, own
+            )
         copied.positions.append((partition, offset))
+        copied.copies += 1
         copied.own_cause = own
         return cause
 
@@ -348,7 +356,7 @@ class LetterBook:
             LetterSource(topic, raw_partition, entry.number & _OFFSETS),
             self._place_id(entry.number),
             self._cause_names[cause],
-            1 if copied is None else len(copied.positions),
+            1 if copied is None else copied.copies,
             entry.ms if copied is None else min(copied.first_ms, entry.ms),
             entry.ms,
         )
@@ -390,7 +398,7 @@ class LetterBook:
         run = resolution.get("run_id")
         run_id = run if type(run) is str else None
         is_known = self._close(position.partition, position.offset, action, run_id)
-        if not is_known and position.partition != partition:
+        if not is_known and position.partition != partition and self.full_at_ms is None:
             # Written by another tool to another partition, which may be read first.
             self._resolved_ahead[position.partition, position.offset] = action, run_id
         # Otherwise retention has deleted the letter, or it lies before what is read.

@@ -27,7 +27,7 @@ const showLetters = () =>
   busy(at("letters-go"), at("letters-said"), async () => {
     const found = await ask(`/api/dead-letters?hours=${at("letters-hours").value}`);
     const more = found.more_groups ? ` ${found.more_groups} more causes are not shown.` : "";
-    setText(at("letters-said"), found.groups.length ? `${found.groups.length} ${found.groups.length === 1 ? "cause" : "causes"}, the most frequent first.${more} ${found.left_out}` : `No open dead letters. ${found.left_out}`);
+    setText(at("letters-said"), found.groups.length ? `${found.groups.length} ${found.groups.length === 1 ? "cause" : "causes"}, the most frequent first.${more} ${found.left_out ?? ""}` : `No open dead letters. ${found.left_out ?? ""}`);
     at("letters-found").replaceChildren(...found.groups.map(group));
   });
 
