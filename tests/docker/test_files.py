@@ -1,5 +1,7 @@
 """What the files for containers must say, checked without Docker."""
 
+import yaml
+
 from streams.settings import load_settings
 from streams.vendors import VENDORS
 from tests.docker.compose import ROOT, STAGES
@@ -28,3 +30,13 @@ def test_every_stage_is_a_service_that_the_sample_waits_for() -> None:
         assert f"\n  {stage}:\n    <<: *stage\n    command: [{stage}]\n" in text
         assert f"\n    profiles: [{stage}]\n" not in text
         assert f"\n      {stage}: {{condition: service_healthy}}\n" in text
+
+
+def test_every_container_is_bounded() -> None:
+    """A service added later cannot forget it: read-only, no capabilities, a limit of memory."""
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))["services"]
+    for name, service in services.items():
+        assert service["read_only"], name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["mem_limit"], name
