@@ -68,7 +68,8 @@ def _number(value: Any) -> int | Decimal | None:
 
 
 def _in_ms(number: int | Decimal, unit: str) -> int:
-    return int(number * 1000) if unit == "s" else int(number // _PER_MS[unit])
+    # Not Decimal's own division, which fails where the quotient has more than 28 digits.
+    return int(number * 1000) if unit == "s" else int(number) // _PER_MS[unit]
 
 
 def _other_unit(number: int | Decimal) -> str:
@@ -134,7 +135,7 @@ class TimeFormats:
                 return self._read_pattern(value, pattern)
             except _Unfit as problem:
                 problems.append(str(problem))
-            except OverflowError:
+            except ArithmeticError:
                 problems.append(f"{_shown(value)} is no moment that can be counted")
         if len(problems) == 1:
             raise ValueError(problems[0])

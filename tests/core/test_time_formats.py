@@ -56,6 +56,8 @@ def test_numbers_are_read_in_their_unit_and_cut(unit: str, value: Any, ms: int) 
         ("s", [1], "an array is no number of seconds"),
         ("s", float("nan"), "nan is no number of seconds"),
         ("s", 1e300, "1e+300 is no number of seconds"),
+        ("us", 1.7e35, "1.7e+35 as microseconds lies beyond the year 2100"),
+        ("ns", "9" * 25 + "e99", f'"{"9" * 25}e99" as nanoseconds lies beyond the year 2100'),
         ("s", "1_795_168_800", '"1_795_168_800" is no number of seconds'),
     ],
 )  # fmt: skip

@@ -61,7 +61,7 @@ BAD_RECORDS: list[tuple[str, Record]] = [
     ("invalid_json", raw(b'{"event_id": "\xff\xfe"}')),
     ("invalid_json", raw(b"[" * 100_000)),
     ("invalid_json", raw(b"\x00" * (256 * 1024))),
-    ("invalid_field", raw(encoded(product_id=17))),
+    ("invalid_field", raw(encoded(product_id=17.5))),
     ("invalid_field", raw(encoded(timestamp="yesterday"))),
     ("invalid_field", raw(encoded(event_id=["e1"]))),
     ("invalid_field", raw(encoded(consent="yes"))),
