@@ -1,7 +1,8 @@
 """A schema as it is registered at Voyado, and whether a payload fits it.
 
 Voyado answers a misfit with a success and ignores it, so it has to be found out before. The rules
-are JSON Schema's, draft 2020-12, formats included; a payload takes about 4 µs, reading and compiling 35 µs.
+are JSON Schema's, draft 2020-12, formats included; a payload takes about 4 µs, reading and
+compiling a schema 35 µs.
 """
 
 import json
