@@ -13,6 +13,7 @@ import msgspec
 from streams.core.addresses import MASK, without_addresses
 from streams.core.fields import FieldMap
 from streams.core.records import DeadLetter, Origin
+from streams.core.strict_json import uncollected
 from streams.core.values import id_text, is_blank
 
 MAX_LETTER_BYTES = 256 * 1024
@@ -188,17 +189,24 @@ def _readable(raw: bytes, fields: FieldMap | None) -> tuple[str | None, str | No
     try:
         if not may_hold_ip:
             return text, _event_id(_decode_named(raw).event_id)
-        document = _decode(raw)
+        document = uncollected(_decode)(raw)
         if type(document) is not dict:
             return text, None
         mapped = fields.ip_of(document) if fields is not None else None
         if _mask_addresses(document, mapped if type(mapped) is str else None):
-            # The standard library's, since it writes integers of any size.
-            text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+            text = _written(document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # Damaged or nested too deep: what still looks like our field is masked as it stands.
         return _IP_FIELD.sub(rf'\1"{MASK}"', text), None
     return text, _event_id(document.get("event_id"))
+
+
+def _written(document: Any) -> str:
+    try:
+        return _encode(document).decode()
+    except OverflowError:
+        # The standard library writes integers of any size.
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
 
 
 def _event_id(value: Any) -> str | None:

@@ -60,7 +60,11 @@ _decode = msgspec.json.Decoder(float_hook=_number).decode
 _decode_roughly = msgspec.json.Decoder().decode
 _LARGE_BYTES = 16 * 1024
 """From here on numbers go through Python one by one only where it matters for one of them."""
-_NEEDS_EXACT = re.compile(rb"[:,\[\s]-?(?:[0-9]{16,}+\.|[0-9]++(?:\.[0-9]++)?[eE])")
+_NEEDS_EXACT = re.compile(
+    rb"[:,\[\s]-?(?:[0-9]{16,}+\.|[0-9]{7,}+(?:\.[0-9]++)?[eE]"
+    rb"|[0-9]++(?:\.[0-9]++)?[eE]\+?[0-9]{2})"
+)
+"""A number that may be an integer above 2**53: of a double it can be another one."""
 _PIECE = re.compile(
     rb"((?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F][0-9a-fA-F]{2})"
     rb"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\\Z)*+)"
@@ -83,10 +87,12 @@ def decode_strict(value: bytes) -> Any:
 
 def known_decoder(kind: type[msgspec.Struct]) -> KnownDecoder:
     """Return what reads an object's fields that the type has, and passes over the others."""
-    decode = msgspec.json.Decoder(kind, float_hook=_number).decode
+    exactly = msgspec.json.Decoder(kind, float_hook=_number).decode
+    roughly = msgspec.json.Decoder(kind).decode
 
     def known(value: bytes) -> dict[str, Any]:
         value.decode()  # also what is passed over
+        decode = exactly if _NEEDS_EXACT.search(value) else roughly
         found = msgspec.structs.asdict(decode(value))
         return {name: item for name, item in found.items() if item is not msgspec.UNSET}
 
@@ -107,7 +113,7 @@ def decode_repaired(value: bytes, known: KnownDecoder | None = None) -> Decoded:
             decode = known
         elif not has_fractions or _NEEDS_EXACT.search(value) is None:
             decode = _decode_roughly
-        decode = _uncollected(decode)
+        decode = uncollected(decode)
     repaired = False
     try:
         document = _decode_any(value, decode)
@@ -146,13 +152,13 @@ def _too_deep() -> StrictJsonError:
     return StrictJsonError(f"nested deeper than {MAX_LEVELS} levels")
 
 
-def _uncollected(decode: KnownDecoder) -> KnownDecoder:
+def uncollected(decode: KnownDecoder) -> KnownDecoder:
     """Return what decodes without the garbage collector.
 
     It would look at each of a hundred thousand lists several times, none of which can be garbage.
     """
 
-    def uncollected(value: bytes) -> Any:
+    def read(value: bytes) -> Any:
         if not gc.isenabled():
             return decode(value)
         gc.disable()
@@ -161,7 +167,7 @@ def _uncollected(decode: KnownDecoder) -> KnownDecoder:
         finally:
             gc.enable()
 
-    return uncollected
+    return read
 
 
 def _is_deep(value: bytes) -> bool:
