@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from aiokafka.cluster import ClusterMetadata
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.message_accumulator import MessageBatch
 
 import streams.app
@@ -22,6 +23,7 @@ from streams.engine.outputs import Delivery
 FOR_EVER = 3_600
 COMMIT_SECONDS = 0.1
 SESSION_SECONDS = 6.0
+HEARTBEAT_SECONDS = 1.0
 TAKING_UP = "stands still while it takes its partitions up"
 """What a worker says that waits there to be killed, once the commit timer has rung some times."""
 kept: list[bytes] = []
@@ -91,7 +93,17 @@ def _after(take_up: Any) -> Any:
 
 
 def end_its_session_soon() -> None:
-    """Its session ends after the shortest time that a broker allows: no fault, but quicker."""
+    """Its session ends after the shortest time that a broker allows, and heartbeats are slow.
+
+    So it is a while after a pause before it hears that it has lost its membership.
+    """
+    heartbeat = GroupCoordinator._do_heartbeat
+
+    async def slow_heartbeat(coordinator: GroupCoordinator) -> Any:
+        await asyncio.sleep(HEARTBEAT_SECONDS)
+        return await heartbeat(coordinator)
+
+    GroupCoordinator._do_heartbeat = slow_heartbeat
     quicker = partial(EngineOptions, session_seconds=SESSION_SECONDS)
     setattr(streams.app, "EngineOptions", quicker)  # noqa: B010 - it is not exported
 
