@@ -12,7 +12,7 @@ from streams.cli.terminal import file_or_stdin, plain
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from streams.operations.check.findings import Finding
+    from streams.operations.findings import Finding
     from streams.settings import Settings
 
 

@@ -95,6 +95,42 @@ class JoinHealth(msgspec.Struct, frozen=True):
     """By ``user``, ``product``, ``sku``: the newest few that missed, masked."""
 
 
+class Outcomes(msgspec.Struct, frozen=True):
+    """What became of events within a time; an event counts once."""
+
+    accepted: int = 0
+    skipped: dict[str, int] = {}
+    """By skip reason."""
+    dead_lettered: dict[str, int] = {}
+    """By dead-letter reason."""
+
+    @property
+    def events(self) -> int:
+        """All of them."""
+        return self.accepted + sum(self.skipped.values()) + sum(self.dead_lettered.values())
+
+
+class Trend(msgspec.Struct, frozen=True):
+    """How what waits develops, over minutes."""
+
+    seconds: float
+    """How long it was looked at without a change of partitions."""
+    arrived: float
+    """Records that came in, per second."""
+    settled: float
+    """Records that got their outcome, per second."""
+
+
+class Restarts(msgspec.Struct, frozen=True):
+    """How this worker's predecessors ended: those that nobody told to."""
+
+    at: list[int] = []
+    """When a worker was started in place of one that failed, in ms since the epoch; the newest of
+    the last hour, in order."""
+    last_exit: str = ""
+    """How the last of them ended: ``signal 9``, ``exit code 3``; empty where nobody saw it."""
+
+
 class WorkerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """One worker's state at one moment; fields that a reader does not know are ignored."""
 
@@ -153,6 +189,15 @@ class WorkerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of tables that are still to be read before work begins; None: it has begun."""
     versions: dict[str, str] = {}
     """Of what this runs on, by name."""
+    lately: dict[str, Outcomes] = {}
+    """By vendor, over the last ten minutes; enrichment's own under ``enrich``."""
+    before: dict[str, Outcomes] = {}
+    """The same over the 50 minutes before these."""
+    trend: Trend | None = None
+    """None until minutes have been looked at."""
+    restarts: Restarts = Restarts()
+    asking: int = 0
+    """Events that wait until the vendor has said whether it stored them before a restart."""
     warnings: list[str] = []
     """What threatens, or is refused by Kafka, and what to do about it, in whole sentences."""
 

@@ -15,7 +15,7 @@ from streams.core.outcome import JUDGED, Fate, Verdict
 from streams.core.times import to_ms
 from streams.delivery.retry import obeyed
 
-NOTHING = "Nothing"
+NOTHING = "No action is needed"
 """How an advice begins where only time is needed."""
 PROBE_SECONDS = 10.0
 PARK_AFTER_SECONDS = 60.0
@@ -181,7 +181,7 @@ class Gate:
             reason = f"{self.name} refused {bad} of the last {answers} events."
             advice = (
                 "Look at `streams dead-letters list`: that many point to the mapping, the product "
-                f"ids or a schema; put it right, then `streams resume {self.key}`. Events wait."
+                f"ids or a schema; fix it, then `streams resume {self.key}`."
             )
             self._become("parked", reason, advice, now)
 
@@ -236,7 +236,7 @@ class Gate:
             self._park(verdict.detail, now, Fate.UNAVAILABLE)
         elif self._own.state != "throttled" or now >= self._closed_until:
             self._become(
-                "degraded", verdict.detail, f"{NOTHING}: it is tried again by itself.", now
+                "degraded", verdict.detail, f"{NOTHING}: requests are retried automatically.", now
             )
 
     def _park(self, reason: str, now: float, fate: Fate = Fate.MISCONFIGURED) -> None:
@@ -248,15 +248,14 @@ class Gate:
         if fate is Fate.MISCONFIGURED:
             return (
                 f"Check the key and the address of {self.name} in the settings. A key in a file is "
-                f"read again at each probe, anything else at a restart; events wait."
+                f"read again at each probe, anything else at a restart."
             )
         if fate is Fate.UNCLEAR:
             return (
                 f"Ask {self.name} what its answer means. One event is tried after each good probe, "
-                f"at most {60 / PROBE_SECONDS:g} a minute, since each may be stored twice; events "
-                "wait."
+                f"at most {60 / PROBE_SECONDS:g} a minute, since each may be stored twice."
             )
-        return f"{NOTHING}: {self.name} is asked every {PROBE_SECONDS:g} s, events wait."
+        return f"{NOTHING}: {self.name} is asked every {PROBE_SECONDS:g} s."
 
     def _become(self, state: str, reason: str, advice: str, now: float) -> None:
         since = self._own.since if state == self._own.state else now

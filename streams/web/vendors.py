@@ -216,9 +216,7 @@ def _nothing_lost(vendor: VendorSummary) -> str:
 def _advice(status: VendorStatus, why: str, key_place: str) -> str:
     if "refuses the key" in why and key_place:
         return f"Put the new key into {key_place}."
-    return status.advice.replace("Nothing: it is", "Nothing is to be done: it is").replace(
-        "Nothing: ", "Nothing is to be done: "
-    )
+    return status.advice
 
 
 def _gone(vendor: VendorSummary) -> Words:

@@ -10,8 +10,8 @@ from aiokafka.admin import NewTopic
 from streams.engine.connection import admin, client_options
 from streams.engine.groups import group_id
 from streams.operations.check.check import check_kafka
-from streams.operations.check.findings import Finding, Level
 from streams.operations.check.workers import read_groups
+from streams.operations.findings import Finding, Level
 from streams.operations.topics import create_topics, until_visible
 from streams.settings import Settings, load_settings
 from tests.broker_fixtures import Broker

@@ -5,7 +5,7 @@ import pytest
 from streams.core.errors import SettingsError
 from streams.operations.check import check as module
 from streams.operations.check.check import check, check_settings, exit_code
-from streams.operations.check.findings import Finding, Level
+from streams.operations.findings import Finding, Level
 from streams.settings import load_settings
 
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from streams.core.topics import DAY_MS, Topics
-from streams.operations.check.findings import Finding, Level
 from streams.operations.check.topics import topic_findings
 from streams.operations.check.workers import GroupState, topics_read, worker_findings
+from streams.operations.findings import Finding, Level
 from streams.operations.topics import TopicReport, TopicState, topic_problems
 from streams.settings import load_settings
 

@@ -10,9 +10,9 @@ import pytest
 
 from streams.core.outcome import Fate, Verdict
 from streams.operations.check import vendors as module
-from streams.operations.check.findings import Finding, Level
 from streams.operations.check.samples import sample_payloads
 from streams.operations.check.vendors import check_vendors
+from streams.operations.findings import Finding, Level
 from streams.sandbox import Sandbox
 from streams.settings import Settings, load_settings
 from streams.vendors import VENDORS, miso

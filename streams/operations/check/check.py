@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 
 from streams.core.errors import SettingsError, SetupError
 from streams.engine.connection import admin
-from streams.operations.check.findings import Finding, Level, ok, problem
 from streams.operations.check.topics import topic_findings
 from streams.operations.check.vendors import OpenClient, check_vendors, open_client
 from streams.operations.check.workers import read_groups, worker_findings
+from streams.operations.findings import Finding, Level, ok, problem
 from streams.operations.topics import TopicState, list_topics, verify_topics
 from streams.settings import ENRICH, Settings, variable
 from streams.vendors import VENDORS, plan_for

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from streams.core.topics import DAY_MS, Topics
 from streams.engine.limits import DEFAULT_MESSAGE_BYTES
-from streams.operations.check.findings import Finding, ok, problem, warning
+from streams.operations.findings import Finding, ok, problem, warning
 from streams.operations.topics import TopicReport, TopicState
 
 SUBJECT = "topics"

@@ -8,8 +8,8 @@ from streams.core.dead_letter import mask_secrets
 from streams.core.errors import SettingsError
 from streams.core.outcome import Fate, Verdict
 from streams.delivery.http import HttpClient
-from streams.operations.check.findings import Finding, Level, ok, problem, warning
 from streams.operations.check.samples import sample_payloads
+from streams.operations.findings import Finding, Level, ok, problem, warning
 from streams.settings import Settings, variable
 from streams.vendors import VENDORS
 from streams.vendors.answers import one_line

@@ -11,7 +11,7 @@ from streams.core.errors import SetupError
 from streams.core.topics import Topics
 from streams.engine.connection import admin
 from streams.engine.groups import group_id
-from streams.operations.check.findings import Finding, ok, warning
+from streams.operations.findings import Finding, ok, warning
 from streams.operations.logs.reader import COMMIT_RETRY_SECONDS, COMMIT_TRIES, connect
 from streams.settings import ENRICH, Settings
 
