@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from streams.core.errors import StreamsError
-from streams.core.events import Id, Int64, Price
+from streams.core.events import Currency, Id, Int64, Price
 from streams.core.masking import masked_text
 from streams.core.strict_json import StrictJsonError, decode_repaired
 from streams.core.times import MAX_MS, YEAR_2000_MS, to_ms
@@ -61,7 +61,7 @@ class Product(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     category: list[str] | None = None
     """From broad to narrow."""
     price: Price | None = None
-    currency: _Text | None = None
+    currency: Currency | None = None
     attributes: dict[str, str | bool | float] | None = None
 
     # Set by decode_product; the limit keeps a row from bringing it along.
@@ -149,7 +149,6 @@ def decode_product(value: bytes) -> Product:
         )
         or ((text_ := product.name) is not None and text_.isspace())
         or ((text_ := product.brand) is not None and text_.isspace())
-        or ((text_ := product.currency) is not None and text_.isspace())
         or (category is not None and (not category or any(map(is_blank, category))))
     ):
         return _read_product(value)

@@ -317,7 +317,7 @@ def test_a_sku_out_of_shape_is_malformed(sku: Any) -> None:
         ("price", -1),
         ("price", True),
         ("price", 1e14),
-        ("currency", 978),
+        *(("currency", odd) for odd in (978, "eur", "EURO", "€", "EUR ", "EUR\n", "ＥＵＲ", ["EUR"])),
         ("attributes", "red"),
         ("attributes", {"sizes": ["S", "M"]}),
     ],
