@@ -5,16 +5,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tests.chaos.books import Repeat, in_flight, repeats
-from tests.chaos.faults import Happened
 from tests.chaos.ledgers import BUFFERED_SECONDS, Door
 from tests.chaos.logs import Logs
-from tests.chaos.schedule import BROKER_FAULTS, SECOND_TERM, TERM
+from tests.chaos.schedule import BROKER_FAULTS, ONE_EVENT_FAULTS, SECOND_TERM, TERM
 from tests.chaos.shop import VENDORS
+from tests.chaos.site import Happened
 
 MOST_REQUESTS: Mapping[str, int] = {"eightselect": 32, "voyado": 60, "miso": 16}
 """How many requests one worker has under way at most (docs/architecture.md)."""
 NEVER_TWICE = ("voyado",)
 """Vendors that can be asked what they have."""
+SILENCE_SECONDS = 60.0
+"""Starts, a session that has to end, a probe: on a machine that has much else to do."""
+VOYADO_WAITS = 30.0
+"""Before it is asked for what a worker left open."""
+ONE_EVENT_SECONDS = 15.0
+"""One event that a vendor never takes holds up nobody but its visitor."""
 
 
 @dataclass(slots=True)
@@ -56,7 +62,7 @@ def _culprit(repeat: Repeat, happened: Sequence[Happened]) -> int | None:
     for index, fault in enumerate(happened):
         if repeat.vendor not in fault.vendors:
             continue
-        over = max(fault.mended, fault.released) + BUFFERED_SECONDS
+        over = fault.over + BUFFERED_SECONDS
         if fault.began <= repeat.again_at and repeat.first_at <= over:
             return index
     return None
@@ -68,8 +74,10 @@ def _allowed(fault: Happened, vendor: str, door: Door, logs: Logs) -> int:
         return 0
     if vendor in fault.stored_unanswered:
         return fault.stored_unanswered[vendor]
-    if vendor in fault.receipts:
-        return len(in_flight(door, logs.receipts[vendor], fault.released, fault.receipts[vendor]))
+    if fault.cuts:
+        receipts = logs.receipts[vendor]
+        found = (in_flight(door, receipts, at.released, at.receipts[vendor]) for at in fault.cuts)
+        return len(set().union(*found))
     return MOST_REQUESTS[vendor] if kind in BROKER_FAULTS else 0
 
 
@@ -83,6 +91,13 @@ def last_fault(moment: float, vendor: str, happened: Sequence[Happened]) -> int 
     """Return the last fault at this vendor that had begun by then: what disorder is laid to."""
     concerned = (at for at, fault in enumerate(happened) if vendor in fault.vendors)
     return max((at for at in concerned if happened[at].began <= moment), default=None)
+
+
+def longest_silence(fault: Happened) -> float:
+    """Return the most seconds that a vendor may take until events come again after a fault."""
+    if fault.plan.kind in ONE_EVENT_FAULTS:
+        return ONE_EVENT_SECONDS
+    return SILENCE_SECONDS + (VOYADO_WAITS if fault.plan.target in NEVER_TWICE else 0.0)
 
 
 def watched(fault: Happened) -> tuple[str, ...]:

@@ -7,9 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tests.chaos.fates import GIVEN_UP, Fates
 from tests.chaos.ledgers import BUFFERED_SECONDS, Door
 from tests.chaos.logs import Ends, Logs, Place
-from tests.chaos.shop import ACCEPTED, DEAD, Event
+from tests.chaos.shop import ACCEPTED, DEAD
 
 NAMED = 5
 """Examples that a finding names."""
@@ -37,6 +38,8 @@ class Findings:
     """Vendor → events with another outcome than they must have, or with two."""
     overtaken: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     """Vendor → (event, the later event of its visitor and topic that came before it)."""
+    in_spite: dict[str, list[int]] = field(default_factory=dict)
+    """Vendor → events that were sent although their visitor's no was known."""
     unacknowledged: list[int] = field(default_factory=list)
     """Events that the broker confirmed and then did not have."""
 
@@ -52,6 +55,10 @@ class Findings:
                 if events:
                     named = ", ".join(map(str, events[:NAMED]))
                     found.append(f"{vendor}: {len(events)} events {words}: {named}")
+        for vendor, events in self.in_spite.items():
+            if events:
+                named = ", ".join(map(str, events[:NAMED]))
+                found.append(f"{vendor}: {len(events)} events of a visitor's no were sent: {named}")
         if self.unacknowledged:
             found.append(f"the broker lost {len(self.unacknowledged)} confirmed events")
         return found
@@ -75,6 +82,7 @@ class Findings:
 def check(
     logs: Logs,
     doors: Mapping[str, Door],
+    fates: Fates,
     acknowledged: Iterable[int] = (),
     *,
     is_final: bool,
@@ -87,21 +95,23 @@ def check(
         missing, contradicting = [], []
         receipts = logs.receipts[vendor]
         for number in known:
-            fate = Event(number).fate(vendor)
+            may = fates.of(number, vendor)
             seen = {outcome for outcome, _ in receipts.get(number, ())}
-            if fate == DEAD:
+            if DEAD in may:
                 if seen or number in door.first_at or (is_final and not logs.letters.get(number)):
                     contradicting.append(number)
                 continue
-            if seen - {fate} or number in logs.letters:
+            if seen - may or number in logs.letters:
                 contradicting.append(number)
-            if (number in door.first_at) and fate != ACCEPTED:
+            if (number in door.first_at) and ACCEPTED not in may:
                 contradicting.append(number)
             untrue = ACCEPTED in seen and number not in door.first_at
-            if untrue or (is_final and not seen):
+            is_lost = GIVEN_UP in seen and number not in logs.vendor_letters[vendor]
+            if untrue or (is_final and (is_lost or not seen)):
                 missing.append(number)
         findings.missing[vendor] = sorted(missing)
         findings.contradicting[vendor] = sorted(contradicting)
+        findings.in_spite[vendor] = fates.sent_in_spite(door)
         findings.overtaken[vendor] = overtaken(logs.raw.values(), door.stored)
     return findings
 
@@ -178,8 +188,3 @@ def in_flight(
 
 
 _LONGEST_REQUEST_SECONDS = 130.0
-
-
-def expected(numbers: Iterable[int], vendor: str) -> int:
-    """Return how many of these events a vendor must accept."""
-    return sum(Event(number).fate(vendor) == ACCEPTED for number in numbers)

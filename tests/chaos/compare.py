@@ -21,7 +21,7 @@ from streams.sandbox import Sandbox
 from streams.settings import load_settings
 from tests.chaos.blame import back_after
 from tests.chaos.books import overtaken, repeats
-from tests.chaos.faults import Happened, Site, carry_out
+from tests.chaos.faults import carry_out
 from tests.chaos.fleet import PACKAGE, Fleet, Worker
 from tests.chaos.ledgers import Door
 from tests.chaos.logs import Logs
@@ -29,6 +29,7 @@ from tests.chaos.producer import Producer
 from tests.chaos.run import PARTITIONS
 from tests.chaos.schedule import DOWN, DROPS, ERRORS, KILL, Plan
 from tests.chaos.shop import ACCEPTED, Event
+from tests.chaos.site import Happened, Site
 from tests.chaos.waiting import TooLateError, until
 
 RIVALS = ("streams", "stock Faust app", "plain aiokafka loop")
@@ -147,7 +148,7 @@ async def _set_up(stack: AsyncExitStack, rate: float, folder: Path) -> Site:
     fleet = Fleet(environ, folder)
     stack.push_async_callback(fleet.stop)
     site = Site(kafka, sandbox, doors, fleet, producer, Logs(servers, PARTITIONS, ["miso"]))
-    site.slow_answers()
+    site.answer_as_usual("miso")
     enrich = fleet.worker("enrich")
     enrich.start()
     await fleet.ready(enrich)

@@ -5,6 +5,7 @@ import contextlib
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import aiohttp
 import streams
 from streams.operations.supervisor.restart_policy import RestartPolicy
 from tests.chaos.waiting import until
+from tests.chaos.worker import set_offset
 
 READY_SECONDS = 90.0
 TERM_SECONDS = 20.0
@@ -44,9 +46,12 @@ class Worker:
         self, name: str, command: Sequence[str], env: Mapping[str, str], folder: Path, url: str
     ) -> None:
         self.name = name
+        self.stage = name.partition("-")[0]
         self.url = url
         self._command = command
-        self._env = dict(env)
+        self._clock = folder / f"{name}.clock"
+        set_offset(self._clock, 0.0)
+        self._env = {**env, "CHAOS_CLOCK": str(self._clock)}
         self._log = folder / f"{name}.log"
         self.wanted = False
         self.process: subprocess.Popen[bytes] | None = None
@@ -76,6 +81,20 @@ class Worker:
                 self.process.kill()
             self.process.wait()
             self._close()
+
+    def freeze(self) -> None:
+        """SIGSTOP it: nothing of it goes on, and nobody is told."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def wake(self) -> None:
+        """Let it go on."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+    def step_clock(self, seconds: float) -> None:
+        """Set its time of day so far from the machine's."""
+        set_offset(self._clock, seconds)
 
     async def terminate(self) -> int:
         """SIGTERM it, wait for its end, return its exit code."""
@@ -122,7 +141,8 @@ class Fleet:
         name = stage if slot == 0 else f"{stage}-{slot}"
         if name not in self.workers:
             port = self._port + self._stages.index(stage) + 10 * slot
-            command = [sys.executable, "-m", "streams", "worker", stage, "--slot", str(slot)]
+            program = [sys.executable, "-m", "tests.chaos.worker"]
+            command = [*program, "worker", stage, "--slot", str(slot)]
             self.workers[name] = Worker(
                 name,
                 [*command, "--supervised"],
@@ -143,17 +163,24 @@ class Fleet:
 
     async def ready(self, *workers: Worker) -> None:
         """Wait until these workers say that they are ready."""
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session:
-            for worker in workers:
+        for worker in workers:
 
-                async def is_ready(worker: Worker = worker) -> bool:
-                    try:
-                        async with session.get(worker.url) as answer:
-                            return answer.status == 200
-                    except (aiohttp.ClientError, TimeoutError):
-                        return False
+            async def is_ready(worker: Worker = worker) -> bool:
+                return await self.is_ready(worker)
 
-                await until(is_ready, READY_SECONDS, f"{worker.name} to be ready")
+            await until(is_ready, READY_SECONDS, f"{worker.name} to be ready")
+
+    async def answering(self, worker: Worker) -> None:
+        """Wait until a worker's web view answers, whatever it says."""
+
+        async def answers() -> bool:
+            return await _status(worker.url) is not None
+
+        await until(answers, READY_SECONDS, f"{worker.name} to answer")
+
+    async def is_ready(self, worker: Worker) -> bool:
+        """Whether a worker says that it is ready."""
+        return await _status(worker.url) == 200
 
     def wipe_state(self) -> None:
         """Delete the state folder."""
@@ -186,6 +213,15 @@ class Fleet:
                     del self._due[worker.name]
                     worker.start()
             await asyncio.sleep(0.05)
+
+
+async def _status(url: str) -> int | None:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session:
+        try:
+            async with session.get(url) as answer:
+                return answer.status
+        except (aiohttp.ClientError, TimeoutError):
+            return None
 
 
 def free_ports() -> int:

@@ -27,12 +27,17 @@ def receipts_topic(vendor: str) -> str:
     return f"vendor.{vendor}.receipts"
 
 
+def letters_topic(vendor: str) -> str:
+    """The topic of a vendor's dead letters, without prefix."""
+    return f"vendor.{vendor}.dead-letters"
+
+
 class Logs:
     """Follows the topics; ``read`` takes in what has come since."""
 
     def __init__(self, servers: str, partitions: int, vendors: Sequence[str] = VENDORS) -> None:
         self._servers = servers
-        names = [*RAW, LETTERS, *map(receipts_topic, vendors)]
+        names = [*RAW, LETTERS, *map(receipts_topic, vendors), *map(letters_topic, vendors)]
         self._next = {TopicPartition(name, p): 0 for name in names for p in range(partitions)}
         self._partitions = partitions
         self.raw: dict[str, list[tuple[str, int]]] = {name: [] for name in RAW}
@@ -43,6 +48,8 @@ class Logs:
         """Events that lie on the raw topics more than once: the producer's doing."""
         self.letters: dict[int, list[str]] = defaultdict(list)
         """Event number → reasons of enrichment's dead letters."""
+        self.vendor_letters: dict[str, set[int]] = {vendor: set() for vendor in vendors}
+        """Vendor → events of which a dead letter lies there."""
         self.receipts: dict[str, dict[int, list[tuple[str, Place]]]] = {
             vendor: defaultdict(list) for vendor in vendors
         }
@@ -84,6 +91,8 @@ class Logs:
         elif tp.topic == LETTERS:
             number = _number(json.loads(body["record"])["event_id"])
             self.letters[number].append(body["reason"])
+        elif tp.topic.endswith("dead-letters"):
+            self.vendor_letters[tp.topic.split(".")[1]].add(_number(body["event_id"]))
         else:
             outcome = " ".join(filter(None, (body["outcome"], body.get("reason"))))
             place = (tp.partition, record.offset)

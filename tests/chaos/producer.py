@@ -8,7 +8,8 @@ import time
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from tests.chaos.shop import Event, rows
+from tests.chaos.fates import Revocation
+from tests.chaos.shop import Event, revoked_row, rows
 
 TURN_SECONDS = 0.05
 PATIENCE_MS = 180_000
@@ -20,7 +21,10 @@ class Producer:
 
     def __init__(self, servers: str, rate: float) -> None:
         self._servers = servers
-        self._rate = rate
+        self.rate = rate
+        """Events a second, from now on."""
+        self.revocations: dict[int, Revocation] = {}
+        """By visitor: when a no to all vendors was written."""
         self.sent_at: list[float] = []
         """By the event's number: when it was handed to the producer."""
         self.acknowledged: set[int] = set()
@@ -56,6 +60,24 @@ class Producer:
         with contextlib.suppress(KafkaError):
             await self._client.stop()
 
+    async def revoke(self, visitor: int) -> None:
+        """Write that a visitor says no to all vendors; return when the broker has it."""
+        self.revocations[visitor] = Revocation()
+        topic, key, row = revoked_row(visitor)
+        try:
+            written = await self._client.send(
+                topic, key=key.encode(), value=json.dumps(row).encode()
+            )
+            await written
+        except KafkaError:
+            self._failed = True
+        else:
+            self.revocations[visitor] = Revocation(time.monotonic())
+
+    def has_revoked(self, visitor: int) -> bool:
+        """Whether a visitor's no was written, or is being written."""
+        return visitor in self.revocations
+
     def last_sent_before(self, moment: float) -> int:
         """Return how many events had been sent by then."""
         low, high = 0, len(self.sent_at)
@@ -79,12 +101,13 @@ class Producer:
         return client
 
     async def _run(self) -> None:
-        began = time.monotonic()
+        due, last = float(len(self.sent_at)), time.monotonic()
         while not self._stopping:
             if self._failed:
                 await self._renew()
-            due = int((time.monotonic() - began) * self._rate)
-            for number in range(len(self.sent_at), due):
+            now = time.monotonic()
+            due, last = due + (now - last) * self.rate, now
+            for number in range(len(self.sent_at), int(due)):
                 await self._send(Event(number))
             await asyncio.sleep(TURN_SECONDS)
 

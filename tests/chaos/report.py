@@ -5,7 +5,7 @@ from statistics import median
 from typing import Any
 
 from tests.chaos.result import Result
-from tests.chaos.schedule import KILL, ORDER, TERM, WIPE
+from tests.chaos.schedule import FROZEN, KILL, ORDER, START_KILL, TERM, TRICKLE_KILL, WIPE
 from tests.chaos.shop import NAMES, VENDORS
 
 HEAD = (
@@ -16,8 +16,8 @@ HEAD = (
 
 
 def row_of(plan_kind: str, target: str) -> str:
-    """Return the table's row to which a fault belongs: kills by stage, others by kind."""
-    if plan_kind in (KILL, TERM):
+    """Return the table's row of a fault: kill, SIGTERM and freeze have one for each stage."""
+    if plan_kind in (KILL, TERM, FROZEN):
         return f"{plan_kind}: {target}"
     return plan_kind
 
@@ -67,12 +67,25 @@ def _row(
 
 def restarts(result: Result) -> list[float]:
     """Return the seconds until work went on after each restart of a stage's only worker."""
-    kinds = (KILL, TERM, WIPE)
+    kinds = (KILL, TERM, WIPE, START_KILL, TRICKLE_KILL)
     return [
         max(back.values())
         for fault, back in zip(result.happened, result.back, strict=False)
         if fault.plan.kind in kinds
     ]
+
+
+def told(result: Result) -> list[str]:
+    """Return a sentence about the events never taken, and one about the visitors who said no."""
+    found = []
+    if never := sum(result.refused.values()):
+        found.append(
+            f"{never} events that their vendor never took: {sum(result.given_up.values())} given "
+            "up as undeliverable, the others waited until it took them"
+        )
+    in_spite = sum(map(len, result.findings.in_spite.values()))
+    found.append(f"{result.revoked} visitors said no; {in_spite} of their events sent in spite")
+    return found
 
 
 def _place(name: str) -> int:
@@ -91,6 +104,8 @@ def as_json(result: Result, **about: Any) -> dict[str, Any]:
         {
             "round": fault.round,
             "kind": fault.plan.kind,
+            "step": fault.plan.step,
+            "aims": fault.plan.aims,
             "target": fault.plan.target,
             "at": round(fault.began - result.began, 2),
             "seconds": round(fault.mended - fault.began, 2),
@@ -124,6 +139,10 @@ def as_json(result: Result, **about: Any) -> dict[str, Any]:
         "missing": findings.count_missing,
         "out_of_order": findings.count_overtaken,
         "wrong_outcome": findings.count_contradicting,
+        "sent_in_spite_of_a_no": {v: len(n) for v, n in findings.in_spite.items()},
+        "visitors_who_said_no": result.revoked,
+        "never_taken": result.refused,
+        "given_up": result.given_up,
         "broken": result.broken,
         "unexplained": [
             {

@@ -4,10 +4,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.chaos.blame import Blame
+from tests.chaos.blame import Blame, longest_silence
 from tests.chaos.books import Findings, Repeat
-from tests.chaos.faults import Happened
 from tests.chaos.fleet import Ending
+from tests.chaos.site import Happened
 
 
 @dataclass(slots=True)
@@ -37,12 +37,21 @@ class Result:
     """What ``streams audit --json`` says in the end."""
     seconds: float = 0.0
     producer_renewals: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    """Vendor → events over which it failed to the end."""
+    given_up: dict[str, int] = field(default_factory=dict)
+    """Vendor → those of them that became dead letters; the others waited until it took them."""
+    revoked: int = 0
+    """Visitors who said no."""
 
 
 def broken_bounds(result: Result) -> list[str]:
-    """Return which faults repeated more than they may, or left an exit code, one sentence each."""
+    """Return one sentence for each bound of a fault that did not hold.
+
+    Repeats, silence and the exit codes of workers that were told to end.
+    """
     found = []
-    for fault, entry in zip(result.happened, result.by_fault, strict=True):
+    for fault, entry, back in zip(result.happened, result.by_fault, result.back, strict=False):
         for vendor, one in entry.items():
             if len(one.repeated_requests) > one.allowed_requests:
                 found.append(
@@ -50,6 +59,11 @@ def broken_bounds(result: Result) -> list[str]:
                     f"{len(one.repeated_requests)} requests again, {one.allowed_requests} at most "
                     "were in flight"
                 )
+        found += [
+            f"round {fault.round}, {fault.plan.words}: {vendor} was silent for {seconds:.0f} s"
+            for vendor, seconds in back.items()
+            if seconds > longest_silence(fault)
+        ]
         found += [
             f"round {fault.round}, {fault.plan.words}: exit code {code} instead of 0"
             for code in fault.codes

@@ -1,6 +1,7 @@
 """A chaos run from its first event to the last check of its books."""
 
 import asyncio
+import contextlib
 import json
 import sys
 import time
@@ -24,15 +25,18 @@ from tests.chaos.blame import (
     next_fault,
     watched,
 )
-from tests.chaos.books import Findings, check, expected, waiting
-from tests.chaos.faults import Happened, Site, carry_out
+from tests.chaos.books import Findings, check, waiting
+from tests.chaos.disk import Disk
+from tests.chaos.fates import Fates
+from tests.chaos.faults import carry_out
 from tests.chaos.fleet import Fleet
 from tests.chaos.ledgers import Door
 from tests.chaos.logs import Logs
 from tests.chaos.producer import Producer
 from tests.chaos.result import Result, broken_bounds
-from tests.chaos.schedule import STAGES, Plan, Round
-from tests.chaos.shop import VENDORS
+from tests.chaos.schedule import DISK_FULL, STAGES, Plan, Round
+from tests.chaos.shop import REVOKING, VENDORS
+from tests.chaos.site import Happened, Site
 from tests.chaos.waiting import TooLateError, until
 
 PARTITIONS = 6
@@ -47,6 +51,7 @@ AUDIT_EVERY = 5
 """Rounds, where an audit takes longer than that; the run's own books are checked in each."""
 RECENT = 10
 """Faults to which a live line may lay what it tells; the table looks at all."""
+GIVE_UP_SECONDS = 150.0
 VOYADO_BACKLOG = 60
 VOYADO_SECONDS = 90.0
 
@@ -66,6 +71,9 @@ class Run:
         self._said: set[str] = set()
         self._site: Site
         self._settings: Settings
+        self._fates: Fates
+        self._no: list[int] = list(REVOKING)
+        self._saying: set[asyncio.Task[None]] = set()
         self.result = Result()
 
     def enough(self) -> None:
@@ -79,9 +87,7 @@ class Run:
         async with AsyncExitStack() as stack:
             await self._set_up(stack)
             try:
-                for number, plans in enumerate(self._rounds, start=1):
-                    if not self._is_enough:
-                        await self._round(number, plans)
+                await self._work()
                 await self._drain()
             except TooLateError as error:
                 self.result.broken.append(f"{error}; the run ended there")
@@ -92,7 +98,12 @@ class Run:
         return self.result
 
     async def _set_up(self, stack: AsyncExitStack) -> None:
-        kafka = EmbeddedKafka()
+        disk = None
+        if any(plan.kind == DISK_FULL for plans in self._rounds for plan in plans):
+            disk = Disk(self._folder / "disk")
+            disk.mount()
+            stack.callback(disk.unmount)
+        kafka = EmbeddedKafka(data_dir=None if disk is None else disk.path / "kafka")
         servers = await asyncio.to_thread(kafka.start)
         stack.push_async_callback(asyncio.to_thread, kafka.stop)
         sandbox = Sandbox()
@@ -111,8 +122,10 @@ class Run:
         stack.push_async_callback(producer.stop)
         fleet = Fleet(environ, self._folder)
         stack.push_async_callback(fleet.stop)
-        self._site = Site(kafka, sandbox, doors, fleet, producer, Logs(servers, PARTITIONS))
-        self._site.slow_answers()
+        self._site = Site(kafka, sandbox, doors, fleet, producer, Logs(servers, PARTITIONS), disk)
+        self._fates = Fates(producer.sent_at, producer.revocations, self._site.refused)
+        for vendor in VENDORS:
+            self._site.answer_as_usual(vendor)
         workers = [fleet.worker(stage) for stage in STAGES]
         for worker in workers:
             worker.start()
@@ -120,17 +133,31 @@ class Run:
         fleet.watch()
         producer.begin()
         for vendor, door in doors.items():
-            await until(lambda door=door: len(door.stored) >= 20, 30, f"{vendor}'s first events")  # type: ignore[misc]
+            await until(lambda door=door: len(door.stored) >= 3, 60, f"{vendor}'s first events")  # type: ignore[misc]
 
     # -- a round
+
+    async def _work(self) -> None:
+        for number, plans in enumerate(self._rounds, start=1):
+            if not self._is_enough:
+                await self._round(number, plans)
+
+    def _revoke(self, number: int) -> None:
+        """Let the next visitor say no, once in so many rounds that all come to it."""
+        if self._no and number % max(1, len(self._rounds) // len(REVOKING)) == 0:
+            task = asyncio.create_task(self._site.producer.revoke(self._no.pop(0)))
+            self._saying.add(task)
+            task.add_done_callback(self._saying.discard)
 
     async def _round(self, number: int, plans: Round) -> None:
         if any(plan.target == "voyado" for plan in plans):
             await self._voyado_has_caught_up()
+        self._revoke(number)
         done = await asyncio.gather(*(carry_out(self._site, number, plan) for plan in plans))
         for fault in done:
             await self._is_back(fault)
             self.result.happened.append(fault)
+        self._site.producer.rate = self._rate
         await self._take_more(plans[0])
         due = self._audit_took <= QUICK_AUDIT_SECONDS or number % AUDIT_EVERY == 0
         findings, report = await self._look(with_audit=due)
@@ -147,7 +174,7 @@ class Run:
         deadline = time.monotonic() + VOYADO_SECONDS
 
         def is_there() -> bool:
-            due = expected(range(len(producer.sent_at)), "voyado") - len(door.first_at)
+            due = self._fates.expected("voyado", len(producer.sent_at)) - len(door.first_at)
             return due < VOYADO_BACKLOG or time.monotonic() > deadline
 
         await until(is_there, VOYADO_SECONDS + 5, "Voyado to catch up")
@@ -193,7 +220,9 @@ class Run:
                     raise
                 await asyncio.sleep(1.0)
         # In a thread of its own, since the vendors' doors must stay open meanwhile.
-        found = await asyncio.to_thread(check, self._site.logs, self._site.doors, is_final=False)
+        found = await asyncio.to_thread(
+            check, self._site.logs, self._site.doors, self._fates, is_final=False
+        )
         return found, report
 
     async def _audit(self) -> dict[str, Any]:
@@ -244,11 +273,34 @@ class Run:
 
     # -- the end
 
+    async def _give_up_refused(self) -> None:
+        """Let events that their vendor never takes be given up, while others go on."""
+        logs, refused = self._site.logs, self._site.refused
+
+        async def are_given_up() -> bool:
+            await logs.read()
+            done = all(number in logs.receipts[v] for v in VENDORS for number in refused[v])
+            if not done:
+                await asyncio.sleep(1.0)
+            return done
+
+        # Where too much else failed meanwhile they go on waiting, as they must.
+        with contextlib.suppress(TooLateError):
+            await until(are_given_up, GIVE_UP_SECONDS, "refused events to be given up")
+        self.result.given_up = {
+            vendor: sum(number in logs.vendor_letters[vendor] for number in numbers)
+            for vendor, numbers in refused.items()
+        }
+
     async def _drain(self) -> None:
         """Stop producing and wait until nothing waits any more."""
         site = self._site
+        await self._give_up_refused()
         self._say(f"draining at {time.monotonic() - self.result.began:.0f} s")
-        site.slow_answers()
+        for vendor in VENDORS:
+            site.answer_as_usual(vendor, take_all=True)
+        if self._saying:
+            await asyncio.wait(self._saying)
         await site.producer.stop()
 
         async def is_drained() -> bool:
@@ -265,7 +317,9 @@ class Run:
         _, report = await self._look()
         is_drained = not any(waiting(site.logs, vendor) for vendor in VENDORS)
         acknowledged = site.producer.acknowledged
-        result.findings = check(site.logs, site.doors, acknowledged, is_final=is_drained)
+        result.findings = check(
+            site.logs, site.doors, self._fates, acknowledged, is_final=is_drained
+        )
         result.broken += result.findings.sentences()
         result.audit = report
         if not report["balanced"]:
@@ -276,9 +330,11 @@ class Run:
         result.broken += broken_bounds(result)
         result.endings = list(site.fleet.endings)
         result.events = len(site.logs.partition_of)
-        result.accepted = {v: expected(site.logs.partition_of, v) for v in VENDORS}
+        result.accepted = {v: self._fates.expected(v, len(site.producer.sent_at)) for v in VENDORS}
         result.stored = {v: len(site.doors[v].stored) for v in VENDORS}
         result.producer_renewals = site.producer.renewals
+        result.refused = {vendor: len(numbers) for vendor, numbers in site.refused.items()}
+        result.revoked = len(site.producer.revocations)
         for ending in result.endings:
             if ending.code == 2:
                 result.broken.append(f"{ending.worker} gave up for good: {ending.words[-300:]}")

@@ -14,6 +14,8 @@ VENDORS = ("eightselect", "voyado", "miso")
 NAMES = {"eightselect": "8SELECT", "voyado": "Voyado", "miso": "Miso"}
 VISITORS = 90
 PRODUCTS = 5
+REVOKING = range(0, VISITORS, 9)
+"""Visitors who say no to all vendors, one after the other; all of them said yes to all before."""
 
 DAY_MS = 24 * 3600 * 1000
 ANCIENT_MS = 915_148_800_000
@@ -98,14 +100,20 @@ def rows() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     Of these half are known by their contact's id, half are looked up.
     """
     for number in range(VISITORS):
-        row: dict[str, Any] = {
-            "user_id": f"user-{number}",
-            "consent": {"eightselect": True, "voyado": number % 3 == 0, "miso": True},
-        }
-        if number % 2:
-            row["contact_id"] = str(uuid.UUID(int=(0xC0 << 120) | number))
-        else:
-            row["custom_key"] = f"customer-{number}"
-        yield "shop.users", f"visitor-{number}", row
+        yield _user(number, {"eightselect": True, "voyado": number % 3 == 0, "miso": True})
     for number in range(PRODUCTS):
         yield "shop.products", f"product-{number}", {"sku": f"any-{number}", "name": "A product"}
+
+
+def revoked_row(visitor: int) -> tuple[str, str, Mapping[str, Any]]:
+    """Topic, key and value of a visitor's row that says no to all vendors."""
+    return _user(visitor, dict.fromkeys(VENDORS, False))
+
+
+def _user(number: int, consent: Mapping[str, bool]) -> tuple[str, str, Mapping[str, Any]]:
+    row: dict[str, Any] = {"user_id": f"user-{number}", "consent": consent}
+    if number % 2:
+        row["contact_id"] = str(uuid.UUID(int=(0xC0 << 120) | number))
+    else:
+        row["custom_key"] = f"customer-{number}"
+    return "shop.users", f"visitor-{number}", row

@@ -5,11 +5,13 @@ from collections import defaultdict
 from streams.sandbox import Ledger
 from tests.chaos.blame import back_after, back_everywhere, blame, last_fault, next_fault
 from tests.chaos.books import check, in_flight, overtaken, repeats, waiting
-from tests.chaos.faults import Happened
+from tests.chaos.fates import Fates, Revocation
 from tests.chaos.ledgers import Door
 from tests.chaos.logs import Logs
-from tests.chaos.schedule import KILL, TERM, Plan
-from tests.chaos.shop import Event
+from tests.chaos.result import Result, broken_bounds
+from tests.chaos.schedule import FROZEN, KILL, ONE_500, START_KILL, TERM, Plan
+from tests.chaos.shop import REVOKING, Event
+from tests.chaos.site import Cut, Happened
 
 # Of the shop's first events Miso gets all; 8SELECT the even ones, so all of these are for both.
 NUMBERS = (0, 2, 4, 6)
@@ -45,6 +47,7 @@ def test_books_without_a_fault_find_nothing() -> None:
     found = check(
         logs(*NUMBERS, accepted=NUMBERS),
         {"miso": door((0, 1, 1.0), (2, 1, 1.0), (4, 2, 2.0), (6, 3, 3.0))},
+        Fates(),
         NUMBERS,
         is_final=True,
     )
@@ -57,28 +60,29 @@ def test_an_event_without_an_outcome_is_missing_in_the_end_and_waits_before() ->
     topics = logs(*NUMBERS, accepted=(0, 2, 4))
     doors = {"miso": door((0, 1, 1.0), (2, 2, 2.0), (4, 3, 3.0))}
     assert waiting(topics, "miso") == 1
-    assert check(topics, doors, is_final=False).missing == {"miso": []}
-    assert check(topics, doors, is_final=True).missing == {"miso": [6]}
+    assert check(topics, doors, Fates(), is_final=False).missing == {"miso": []}
+    assert check(topics, doors, Fates(), is_final=True).missing == {"miso": [6]}
 
 
 def test_a_receipt_for_what_the_vendor_lacks_is_a_missing_event_at_once() -> None:
     """A receipt must be true at any moment."""
     topics = logs(*NUMBERS, accepted=NUMBERS)
     doors = {"miso": door((0, 1, 1.0), (2, 2, 2.0), (4, 3, 3.0))}
-    assert check(topics, doors, is_final=False).missing == {"miso": [6]}
+    assert check(topics, doors, Fates(), is_final=False).missing == {"miso": [6]}
 
 
 def test_an_event_with_two_outcomes_contradicts_itself() -> None:
     """Accepted and skipped at once."""
     topics = logs(0, accepted=(0,))
     topics.receipts["miso"][0].append(("skipped no_consent", (0, 7)))
-    found = check(topics, {"miso": door((0, 1, 1.0))}, is_final=True)
+    found = check(topics, {"miso": door((0, 1, 1.0))}, Fates(), is_final=True)
     assert found.sentences() == ["miso: 1 events have a wrong outcome, or two: 0"]
 
 
 def test_an_event_that_the_broker_confirmed_and_does_not_have_is_found() -> None:
     """The raw topics lack event 2."""
-    found = check(logs(0, accepted=(0,)), {"miso": door((0, 1, 1.0))}, [0, 2], is_final=True)
+    topics, doors = logs(0, accepted=(0,)), {"miso": door((0, 1, 1.0))}
+    found = check(topics, doors, Fates(), [0, 2], is_final=True)
     assert found.sentences() == ["the broker lost 1 confirmed events"]
 
 
@@ -104,7 +108,7 @@ def test_a_repeat_is_laid_to_the_fault_that_came_between_and_held_against_what_w
     at_door = door((0, 1, 5.0), (2, 2, 10.05), (2, 3, 12.0), (0, 4, 13.0))
     assert [(one.number, one.first_request) for one in repeats(at_door)] == [(2, 2), (0, 1)]
     topics = logs(0, 2, accepted=(0, 2))
-    kill = Happened(1, Plan(KILL, "miso"), 10.0, 10.0, 10.0, receipts={"miso": {0: 1}})
+    kill = Happened(1, Plan(KILL, "miso"), 10.0, 10.0, [Cut(10.0, {"miso": {0: 1}})])
     by_fault, unexplained = blame([kill], {"miso": at_door}, topics)
     assert by_fault[0]["miso"].allowed_requests == 1
     assert by_fault[0]["miso"].repeated_requests == {1, 2}
@@ -157,3 +161,74 @@ def test_losses_are_laid_to_the_next_fault_and_disorder_to_the_last_one() -> Non
     assert next_fault(31.0, "miso", happened) is None
     assert last_fault(25.0, "miso", happened) == 0
     assert last_fault(5.0, "miso", happened) is None
+
+
+def test_each_kill_of_a_start_may_repeat_what_was_in_flight_then() -> None:
+    """Request 1 was in flight at the first kill and request 2 at the second; 3 was not at all."""
+    at_door = door(
+        (0, 1, 9.9), (2, 2, 11.9), (4, 3, 11.0), (0, 4, 14.0), (2, 4, 14.0), (4, 5, 15.0)
+    )
+    topics = logs(0, 2, 4, accepted=(4,))
+    cuts = [Cut(10.0, {"miso": {0: 0}}), Cut(12.0, {"miso": {0: 3}})]
+    kills = Happened(1, Plan(START_KILL, "miso"), 10.0, 12.0, cuts)
+    (entry,), unexplained = blame([kills], {"miso": at_door}, topics)
+    assert entry["miso"].allowed_requests == 2
+    assert entry["miso"].repeated_requests == {1, 2, 3}
+    assert unexplained == []
+
+
+def test_a_frozen_worker_may_repeat_what_was_in_flight_when_it_froze_and_nothing_later() -> None:
+    """The request it sends on waking, of what another one has sent, is one too many."""
+    at_door = door((0, 1, 9.95), (2, 2, 20.0), (0, 3, 21.0), (2, 4, 30.1))
+    frozen = Happened(1, Plan(FROZEN, "miso"), 10.0, 30.0, [Cut(10.0, {"miso": {0: 0}})])
+    result = Result(happened=[frozen], back=[{"miso": 1.0}])
+    result.by_fault, _ = blame([frozen], {"miso": at_door}, logs(0, 2, accepted=(0, 2)))
+    (broken,) = broken_bounds(result)
+    assert broken.endswith("miso got 2 requests again, 1 at most were in flight")
+
+
+def test_a_silence_is_too_long_sooner_where_one_event_alone_is_refused() -> None:
+    """Twenty seconds: after a kill they may pass, for one event of many they may not."""
+    refused = Happened(1, Plan(ONE_500, "miso"), 10.0, 11.0)
+    killed = Happened(2, Plan(KILL, "miso"), 40.0, 40.0)
+    result = Result(happened=[refused, killed], back=[{"miso": 20.0}, {"miso": 20.0}])
+    result.by_fault = [{}, {}]
+    assert broken_bounds(result) == [
+        "round 1, one event answered 500 for ever: miso: miso was silent for 20 s"
+    ]
+
+
+def test_an_event_that_its_vendor_never_takes_is_given_up_with_a_letter_or_waits() -> None:
+    """Given up without a letter it is lost; another event may not be given up at all."""
+    topics = logs(0, 2, accepted=(0,))
+    topics.receipts["miso"][2].append(("dead_lettered undeliverable", (0, 7)))
+    doors = {"miso": door((0, 1, 1.0))}
+    fates = Fates(refused={"miso": {2}})
+    assert check(topics, doors, fates, is_final=False).sentences() == []
+    assert check(topics, doors, fates, is_final=True).missing == {"miso": [2]}
+    topics.vendor_letters["miso"].add(2)
+    assert check(topics, doors, fates, is_final=True).sentences() == []
+    assert check(topics, doors, Fates(), is_final=True).contradicting == {"miso": [2]}
+
+
+def test_what_comes_five_seconds_after_a_no_must_be_skipped_and_before_it_may_be_either() -> None:
+    """Events 0 and 1 are of visitor 0, who says no at 10."""
+    visitor = Event(0).visitor
+    assert visitor in REVOKING
+    fates = Fates([9.0, 15.1], {visitor: Revocation(10.0)})
+    assert fates.of(0, "miso") == {"accepted", "skipped no_consent"}
+    assert fates.of(1, "miso") == {"skipped no_consent"}
+    assert Fates([9.0, 15.1], {visitor: Revocation()}).of(1, "miso") == fates.of(0, "miso")
+    topics = logs(0, 1, accepted=(0, 1))
+    found = check(topics, {"miso": door((0, 1, 9.5), (1, 2, 15.5))}, fates, is_final=True)
+    assert found.contradicting == {"miso": [1, 1]}
+
+
+def test_an_event_that_waited_is_not_sent_once_its_visitors_no_is_known() -> None:
+    """It was sent to the shop before the no, and its request began seven seconds after it."""
+    fates = Fates([9.0], {Event(0).visitor: Revocation(10.0)})
+    topics = logs(0, accepted=(0,))
+    on_time = check(topics, {"miso": door((0, 1, 12.0))}, fates, is_final=True)
+    assert on_time.sentences() == []
+    late = check(topics, {"miso": door((0, 1, 17.1))}, fates, is_final=True)
+    assert late.sentences() == ["miso: 1 events of a visitor's no were sent: 0"]
