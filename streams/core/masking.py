@@ -1,10 +1,12 @@
 """What people are shown of requests and records: enough to see what is wrong, and nobody's data.
 
 Pure. Keys and personal data are left out by what a field is called and by what a text looks like;
-a field that nobody listed shows the beginning of its value only.
+ids of people show a short tag, fields that nobody listed show nothing.
 """
 
+from base64 import b32encode
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,7 +19,8 @@ MAX_TEXT_CHARS = 200
 MAX_NAMES = 5_000
 MIN_NAME_CHARS = 6
 """Masking what is shorter would only garble the words."""
-_MAX_SHOWN_OF_ID = 4
+_TAG_CHARS = 4
+"""20 bits: equal ids can be recognised, and among millions of ids many have the same tag."""
 
 SHOWN = frozenset(
     {
@@ -31,13 +34,20 @@ SHOWN = frozenset(
     }
 )
 """Fields whose text is shown, e-mail addresses and IP addresses in it excepted."""
+_IDS = frozenset(
+    {"anonymous_id", "anonymousId", "user_id", "userId", "contact_id", "contactId", "visitor"}
+)
 _ADDRESSES = frozenset({"url", "referrer", "referer"})
 _IPS = frozenset({"ip", "truncated_ip"})
 
 
 def masked_id(text: str) -> str:
-    """Return the beginning of an id, a quarter of it and at most four characters."""
-    return text[: min(_MAX_SHOWN_OF_ID, len(text) // 4)] + "…"
+    """Return a short tag in place of a person's id, such as ``#k7f2``; equal ids have equal tags.
+
+    It is the same in every worker and after every restart, and holds nothing of the id.
+    """
+    digest = blake2b(text.encode("utf-8", "replace"), digest_size=5, person=b"streams-tag").digest()
+    return f"#{b32encode(digest).decode().lower()[:_TAG_CHARS]}"
 
 
 def masked_text(text: str, secrets: Sequence[str] = (), limit: int = MAX_TEXT_CHARS) -> str:
@@ -76,7 +86,9 @@ def masked_json(value: Any, secrets: Sequence[str] = (), field: str = "") -> Any
         return masked_ip(value)
     if field in _ADDRESSES:
         return masked_url(value)
-    return masked_text(value, secrets) if field in SHOWN else masked_id(value)
+    if field in _IDS:
+        return masked_id(value)
+    return masked_text(value, secrets) if field in SHOWN else MASK
 
 
 def masked_body(body: bytes, secrets: Sequence[str], limit: int) -> str:

@@ -29,7 +29,7 @@ def test_of_what_went_well_and_what_did_not_the_newest_is_taken() -> None:
 
 
 def test_a_request_is_shown_without_key_and_people() -> None:
-    """Headers not at all, the address without its query, ids cut, also where the answer quotes."""
+    """No headers, the address without its query, ids as tags, also where the answer quotes."""
     exchanges, shown = Exchanges(), LastRequests()
     said = f'{{"message": "visitor-number-7 with {KEY} is unknown"}}'.encode()
     exchanges.note(request(7), HttpAnswer(422, {}, said), 10.0, 10.25)
@@ -37,7 +37,7 @@ def test_a_request_is_shown_without_key_and_people() -> None:
     (one,) = shown.newest_first()
     assert (one.at, one.method, one.path) == (998_000, "POST", "/v1/interactions?…")
     assert (one.status, one.seconds) == (422, 0.25)
-    assert one.sent == '{"data":[{"anonymous_id":"visi…","product_ids":["SKU-1"]}]}'
+    assert one.sent == '{"data":[{"anonymous_id":"#pxuz","product_ids":["SKU-1"]}]}'
     assert one.answer == '{"message":"*** with *** is unknown"}'
 
 

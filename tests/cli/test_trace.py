@@ -34,7 +34,7 @@ def event(title: str = "Red shoe") -> TracedEvent:
         written_at="2026-05-01T08:30:00.000Z",
         event_type="click",
         happened_at="2026-05-01T08:29:59.000Z",
-        visitor="vi…",
+        visitor="#o6kr",
         product_id="p1",
         text="Accepted by Miso.",
         raw={"page": {"title": title}},
@@ -80,7 +80,7 @@ def test_one_event_is_shown_with_every_step() -> None:
     assert shown(traced(event())).splitlines() == [
         "e1  click  2026-05-01T08:29:59.000Z",
         "Accepted by Miso.",
-        "visitor vi…  product p1",
+        "visitor #o6kr  product p1",
         'raw {"page": {"title": "Red shoe"}}',
         "  2026-05-01 08:30:00.000  The shop wrote it to shop.clicks.",
         "                           shop.clicks/2/100",

@@ -103,7 +103,7 @@ async def test_every_fate_is_told_by_every_key(broker: Broker, prefix: str, tmp_
         assert miso.steps[0].payload["product_ids"] == ["S-p1"]
         assert miso.steps[1].status == 200
         assert miso.steps[1].attempts == 1
-        assert (event.visitor, event.user) == ("ann…", None)
+        assert (event.visitor, event.user) == ("#mdy7", None)
         assert event.raw["ip"] == "203.0.113.0"
         assert event.text == "Accepted by Miso; not sent to 8SELECT."
         source = Source.parse(event.source)

@@ -96,14 +96,14 @@ def test_an_accepted_event_is_told_from_the_shop_to_the_vendor() -> None:
     """Raw, enriched with its payload, accepted with status and requests; ids masked."""
     event = told(sent=[sent(7)], receipts=[receipt("accepted", 3, status=200, vendor_ref="r-9")])
     assert event.text == "Accepted by Miso."
-    assert (event.visitor, event.user, event.product_id) == ("vi…", "us…", "p1")
+    assert (event.visitor, event.user, event.product_id) == ("#o6kr", "#4bcv", "p1")
     assert event.raw["ip"] == "203.0.113.0"
     assert event.written_at == "2026-04-24T03:06:40.000Z"
     enriched, accepted = miso_of(event).steps
     assert enriched.text == (
         "Enriched and put in line for the vendor; consent: the visitor's row says yes."
     )
-    assert enriched.payload == {"sku": "S-1", "user_id": "us…", "anonymous_id": "vi…"}
+    assert enriched.payload == {"sku": "S-1", "user_id": "#4bcv", "anonymous_id": "#o6kr"}
     assert accepted.text == (
         "Accepted by Miso (HTTP 200, 1 request), 0.3 s after the shop wrote it."
     )
@@ -121,7 +121,7 @@ def to_json_of(event: TracedEvent) -> bytes:
 def test_what_was_typed_is_shown_and_nothing_else() -> None:
     """Who asks for a visitor sees that visitor, in payloads too, and the user still masked."""
     event = told("visitor-42", sent=[sent(7)])
-    assert (event.visitor, event.user) == ("visitor-42", "us…")
+    assert (event.visitor, event.user) == ("visitor-42", "#4bcv")
     assert miso_of(event).steps[0].payload["anonymous_id"] == "visitor-42"
 
 

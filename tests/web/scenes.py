@@ -72,9 +72,9 @@ def enrich(now: int, /, **changes: Any) -> WorkerSnapshot:
             4_408,
             1_204,
             {
-                "user": ["product 10442 of visitor 7f3a… (e-41c2)"],
-                "product": ["product P-20931 of visitor 90ab… (e-9ad1)"],
-                "sku": ["product P-20931 of visitor 90ab… (e-9ad1)"],
+                "user": ["product 10442 of visitor #veah (e-41c2)"],
+                "product": ["product P-20931 of visitor #rvot (e-9ad1)"],
+                "sku": ["product P-20931 of visitor #rvot (e-9ad1)"],
             },
         ),
         notes={"clock_ahead": 41, "left_out:price": 7},
@@ -95,7 +95,7 @@ def sink(now: int, vendor: str, /, **changes: Any) -> WorkerSnapshot:
             "/v1/interactions",
             200,
             0.083,
-            '{"data":[{"type":"add_to_cart","anonymous_id":"7f3a…","product_ids":["SKU-10442"],'
+            '{"data":[{"type":"add_to_cart","anonymous_id":"#veah","product_ids":["SKU-10442"],'
             '"quantities":[2],"context":{"truncated_ip":"192.0.2.0"}},"… 24 more"]}',
             '{"message":"success"}',
         )

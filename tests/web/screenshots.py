@@ -55,7 +55,7 @@ async def _trace(request: web.Request) -> web.StreamResponse:
         return utc_text(now + ms)
 
     enriched = {"kind": "enriched", "text": "Mapped and written for the sink.", "at": at(38)}
-    payload = {"type": "add_to_cart", "anonymous_id": "7f3a…", "product_ids": ["SKU-10442"]}
+    payload = {"type": "add_to_cart", "anonymous_id": "#veah", "product_ids": ["SKU-10442"]}
     trace = {
         "asked": {"event": "e-41c2"},
         "events": [
@@ -65,7 +65,7 @@ async def _trace(request: web.Request) -> web.StreamResponse:
                 "text": "An add-to-cart of SKU-10442: accepted by two vendors, skipped for one.",
                 "event_type": "add_to_cart",
                 "sku": "SKU-10442",
-                "visitor": "7f3a…",
+                "visitor": "#veah",
                 "steps": [
                     {
                         "kind": "raw",

@@ -25,7 +25,7 @@ def test_a_run_that_goes_on_says_how_far_it_is() -> None:
     receipt = Receipt(500, 480, 200, {"rejected": 3}, {"no_consent": 7}, waiting=280, unread=500)
     made = shown(run("running", receipt), alive=True)
     assert made["goes_on"]
-    assert plain(made["what"]) == "replay from 10:00 UTC to 11:00 UTC, visitor visi…"
+    assert plain(made["what"]) == "replay from 10:00 UTC to 11:00 UTC, visitor #gjx4"
     assert plain(made["sentence"]) == (
         "Running since 11:15 UTC. End it with `streams replay stop r-20261121-101500-ab12`."
     )
