@@ -128,8 +128,9 @@ def _preview_and_run(
 ) -> None:
     import asyncio
 
-    from streams.cli.replay_view import counts_table, preview_lines
+    from streams.cli.replay_view import counts_table
     from streams.operations.replay.counts import warnings_for
+    from streams.operations.replay.in_words import counts_rows, preview_lines, question
     from streams.operations.replay.preview import preview
     from streams.operations.replay.replay import ReplayJob, start_run
     from streams.operations.replay.sinks import sink_remarks
@@ -141,13 +142,11 @@ def _preview_and_run(
     if only_preview and as_json:
         print_json(seen.to_json(settings))
         return
-    shown = [*preview_lines(seen, local_zone())]
     warnings = [words for counts in seen.vendors for words in warnings_for(counts)]
     if seen.would_send:
         warnings += asyncio.run(sink_remarks(settings, vendors))
-    show_preview(
-        shown, counts_table(settings, seen.vendors, asked.rate), warnings, not only_preview
-    )
+    table = counts_table(vendors, counts_rows(settings, seen.vendors, asked.rate))
+    show_preview(preview_lines(seen, local_zone()), table, warnings, not only_preview)
     if only_preview:
         return
     if not seen.would_send:
@@ -155,8 +154,7 @@ def _preview_and_run(
         if as_json:
             print_json([])
         return
-    about = "about " if seen.sampled else ""
-    if not yes and not typer.confirm(f"Send {about}{seen.would_send:,} events?", err=True):
+    if not yes and not typer.confirm(question(seen), err=True):
         typer.echo("Nothing was sent.", err=True)
         raise typer.Exit(1)
 
@@ -293,7 +291,7 @@ def show_preview(lines: list[str], table: Any, warnings: list[str], asks: bool) 
 
     console = Console(stderr=asks)
     for line in lines:
-        typer.echo(line, err=asks)
+        typer.echo(plain(line), err=asks)
     console.print(table)
     for words in warnings:
         typer.echo(plain(words), err=asks)

@@ -9,87 +9,27 @@ from streams.cli.terminal import plain
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from streams.core.runs import Asked, Part, Run
-    from streams.operations.replay.counts import Counts
-    from streams.operations.replay.preview import Preview
-    from streams.settings import Settings
+    from streams.core.runs import Part, Run
+    from streams.operations.replay.in_words import Row
 
-LEFT_WORDS = {
-    "already_accepted": "already accepted",
-    "waiting": "still on the way",
-    "duplicate": "duplicates of others",
-    "gone": "kept nowhere any more",
-}
-SKIP_WORDS = {
-    "no_consent": "consent is now refused or missing",
-    "too_old": "too old now",
-    "unknown_product": "product is now unknown",
-}
-NOT_SAID = "-"
 CLEAR = "\r\x1b[K"
 """Back to the start of the line, which is emptied."""
 SILENT_SECONDS = 15
 """After so long without a sign of a sink it is said."""
 
 
-def preview_lines(preview: "Preview", zone: tzinfo) -> list[str]:
-    """Return what stands above a preview's table: the window, what is kept of it, the sample."""
-    from streams.core.moments import shown_moment
-
-    asked = preview.asked
-    lines = [f"{asked_words(asked, zone)}: {preview.records:,} records"]
-    if preview.sampled:
-        lines = [
-            f"{asked_words(asked, zone)}: about {preview.records:,} records.",
-            f"SAMPLE: {preview.looked_at:,} of them were looked at; the figures below are scaled.",
-        ]
-    if preview.kept_from_ms is not None:
-        kept = shown_moment(preview.kept_from_ms, zone)
-        lines.append(f"Raw records are kept from {kept} on.")
-    if preview.is_cut:
-        lines.append("Retention has deleted records from the beginning of this window.")
-    if preview.late_ms is not None:
-        hours = preview.late_ms // 3_600_000
-        lines.append(f"Records of it that were written more than {hours} h late are not looked at.")
-    return [plain(line) for line in lines]
-
-
-def counts_table(settings: "Settings", vendors: Sequence["Counts"], rate: float | None) -> "Table":
+def counts_table(vendors: Sequence[str], rows: Sequence["Row"]) -> "Table":
     """Return the figures of a preview, one column a vendor; all text in it is escaped."""
-    from streams.core.moments import shown_span
-    from streams.operations.replay.counts import effort
-
-    table = _Table([counts.vendor for counts in vendors])
-    table.numbers("events", [c.selected for c in vendors])
-    for word in _words(c.left for c in vendors):
-        table.numbers(f"- {LEFT_WORDS.get(word, word)}", [c.left[word] for c in vendors])
-    for word in _words(c.skipped for c in vendors):
-        shown = f"- {SKIP_WORDS[word]}" if word in SKIP_WORDS else f"- skipped: {word}"
-        table.numbers(shown, [c.skipped[word] for c in vendors])
-    for word in _words(c.refused for c in vendors):
-        table.numbers(f"- do not fit: {word}", [c.refused[word] for c in vendors])
-    table.numbers("= would be sent", [c.sent for c in vendors], style="bold")
-    if any(c.dead_letters for c in vendors):
-        table.numbers("  dead letters until now", [c.dead_letters for c in vendors], style="dim")
-    efforts = [effort(settings, counts, rate) for counts in vendors]
-    table.numbers("requests, about", [one.requests for one in efforts])
-    table.words(
-        "at the quota",
-        [
-            NOT_SAID if one.requests_per_second is None else f"{one.requests_per_second:g}/s"
-            for one in efforts
-        ],
-    )
-    table.words(
-        "takes at least",
-        [NOT_SAID if one.seconds is None else shown_span(one.seconds) for one in efforts],
-    )
+    table = _Table(vendors)
+    for row in rows:
+        table.words(row.name, row.values, row.weight)
     return table.table
 
 
 def receipt_table(parts: Sequence["Part"]) -> "Table":
     """Return what became of a run's events, one column a vendor; all text in it is escaped."""
     from streams.core.runs import Receipt
+    from streams.operations.replay.in_words import LEFT_WORDS
 
     receipts = [part.receipt or Receipt() for part in parts]
     table = _Table([part.vendor for part in parts])
@@ -113,6 +53,8 @@ def receipt_table(parts: Sequence["Part"]) -> "Table":
 
 def run_lines(run: "Run", zone: tzinfo, *, has_process: bool) -> list[str]:
     """Return the heading of a run: its id, what it was asked, since when, and what to do."""
+    from streams.operations.replay.in_words import asked_words
+
     lines = [f"{run.run_id}  {state_word(run, has_process=has_process)}"]
     lines.append(f"  {asked_words(run.asked, zone)}")
     ended = "" if run.ended_at is None else f", ended {run.ended_at}"
@@ -152,36 +94,6 @@ def state_word(run: "Run", *, has_process: bool) -> str:
     if run.state != "running" or has_process:
         return run.state
     return "delivering" if all(part.all_written for part in run.parts) else "interrupted"
-
-
-def asked_words(asked: "Asked", zone: tzinfo) -> str:
-    """Return in words what was asked, times as clocks of the zone show them."""
-    from streams.core.moments import shown_moment
-    from streams.core.runs import ONE_VISITOR
-
-    words = []
-    if asked.from_ms is not None and asked.to_ms is not None:
-        window = f"{shown_moment(asked.from_ms, zone)} to {shown_moment(asked.to_ms, zone)}"
-        words.append(f"from {window}")
-    else:
-        words.append("dead letters" + (f" of {asked.owner}" if asked.owner else ""))
-    if asked.only:
-        words.append(f"only {', '.join(asked.only)}")
-    named = (
-        ("visitor", asked.visitor),
-        ("SKU", asked.sku),
-        ("fingerprint", asked.fingerprint),
-        ("event", asked.event_id),
-    )
-    words += [f"{name} {value}" for name, value in named if value is not None]
-    words = ["one visitor" if word == f"visitor {ONE_VISITOR}" else word for word in words]
-    if asked.since_ms is not None:
-        words.append(f"since {shown_moment(asked.since_ms, zone)}")
-    if asked.rate is not None:
-        words.append(f"{asked.rate:g} events a second")
-    if asked.again:
-        words.append("also what was accepted")
-    return plain(", ".join(words))
 
 
 def run_json(run: "Run", *, has_process: bool) -> dict[str, Any]:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from streams.core.runs import Run
-    from streams.operations.dead_letters.resend import ResendPreview
     from streams.operations.logs.reader import Tell
     from streams.operations.replay.run import Watch
 
@@ -46,6 +45,7 @@ def resend(
     from streams.core.runs import Asked
     from streams.operations.dead_letters.resend import ResendJob, preview_resend
     from streams.operations.replay.counts import counts_json, warnings_for
+    from streams.operations.replay.in_words import counts_rows, question, resend_lines
     from streams.operations.replay.replay import start_run
     from streams.operations.replay.sinks import sink_remarks
     from streams.settings import load_settings
@@ -70,22 +70,24 @@ def resend(
     if only_preview and as_json:
         print_json([counts_json(settings, counts, rate) for counts in seen.vendors])
         return
+    lines = resend_lines(seen, local_zone())
     if seen.vendors:
         warnings = [words for counts in seen.vendors for words in warnings_for(counts)]
         if seen.would_send:
             sending = [counts.vendor for counts in seen.vendors if counts.sent]
             warnings += asyncio.run(sink_remarks(settings, sending))
-        table = counts_table(settings, seen.vendors, rate)
-        show_preview(_lines(seen), table, warnings, not only_preview)
+        names = [counts.vendor for counts in seen.vendors]
+        table = counts_table(names, counts_rows(settings, seen.vendors, rate))
+        show_preview(lines, table, warnings, not only_preview)
     else:
-        typer.echo("\n".join(_lines(seen)), err=not only_preview)
+        typer.echo("\n".join(map(plain, lines)), err=not only_preview)
     if only_preview:
         return
     if not any(counts.selected for counts in seen.vendors):
         if as_json:
             print_json([])
         return
-    if not yes and not typer.confirm(f"Send {seen.would_send:,} events?", err=True):
+    if not yes and not typer.confirm(question(seen), err=True):
         typer.echo("Nothing was sent.", err=True)
         raise typer.Exit(1)
     vendors = [counts.vendor for counts in seen.vendors]
@@ -94,21 +96,3 @@ def resend(
         return start_run(settings, vendors, asked, ResendJob(), tell=tell, watch=watch)
 
     run_and_show(begin, as_json)
-
-
-def _lines(seen: "ResendPreview") -> list[str]:
-    """Return what stands above the figures: what was asked, and what is left out."""
-    from streams.cli.replay_view import asked_words
-
-    count = f"{seen.letters:,} open" if seen.letters else "none is open"
-    lines = [f"{asked_words(seen.asked, local_zone())}: {count}"]
-    if seen.foreign:
-        lines.append(
-            f"{seen.foreign:,} are about records that strangers wrote on this project's own "
-            "topics; these are never sent."
-        )
-    lines += [
-        f"{count:,} are of {vendor}, which is off; they stay open."
-        for vendor, count in sorted(seen.off.items())
-    ]
-    return [plain(line) for line in lines]

@@ -19,6 +19,7 @@ from streams.web.guard import Guard
 from streams.web.letters import Letters
 from streams.web.metrics import MetricsPage
 from streams.web.replays import Replays
+from streams.web.runs import RunProcesses, Runs
 from streams.web.site import Page, Site
 from streams.web.trace import Traces
 from streams.web.view import Frame
@@ -61,6 +62,8 @@ def build_site(
     secrets = settings.secrets()
     letters = Letters(settings, wall_ms, lambda: secrets)
 
+    runs = Runs(RunProcesses().do)
+
     async def pause(vendor: str, paused: bool) -> str:
         will = await set_paused(settings, vendor, paused)
         name = VENDORS[vendor].name
@@ -81,6 +84,10 @@ def build_site(
             Page("GET", "/api/dead-letters/example", letters.example),
             Page("POST", "/api/dead-letters/drop", letters.drop),
             Page("GET", "/api/replays", Replays(settings, wall_ms).runs),
+            Page("POST", "/api/replays/preview", runs.preview),
+            Page("POST", "/api/replays/start", runs.start),
+            Page("POST", "/api/replays/{run_id}/resume", runs.resume),
+            Page("POST", "/api/replays/{run_id}/stop", runs.stop),
             Page("GET", "/api/trace", Traces(settings, wall_ms).answer),
             Page("GET", "/metrics", MetricsPage(registry_of(WorkerCollector(reporter))).answer),
         ),

@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from streams.core.masking import masked_id
-from streams.core.runs import Asked, Part, Receipt, Run
+from streams.core.runs import ONE_VISITOR, Asked, Part, Receipt, Run
 from streams.core.times import to_ms
 from streams.operations.replay.replay import refreshed_runs
 from streams.operations.replay.store import has_process, list_runs
@@ -48,10 +48,20 @@ def shown(run: Run, *, alive: bool) -> dict[str, Any]:
     return {
         "run_id": run.run_id,
         "goes_on": run.state == "running",
+        "can": _can(run, alive=alive),
         "what": _asked(run.asked),
         "sentence": _sentence(run, alive=alive),
         "parts": [_part(part) for part in run.parts],
     }
+
+
+def _can(run: Run, *, alive: bool) -> list[str]:
+    """Return what can be done with the run: ``resume``, ``stop``."""
+    if run.state != "running":
+        return []
+    if alive or all(part.all_written for part in run.parts):
+        return ["stop"]
+    return ["resume", "stop"]
 
 
 def _asked(asked: Asked) -> words.Words:
@@ -62,7 +72,9 @@ def _asked(asked: Asked) -> words.Words:
         said.append(f" of {asked.owner}")
     if asked.only:
         said.append(f", only {', '.join(asked.only)}")
-    if asked.visitor is not None:
+    if asked.visitor == ONE_VISITOR:
+        said.append(", one visitor")
+    elif asked.visitor is not None:
         said.append(f", visitor {masked_id(asked.visitor)}")
     if asked.sku is not None:
         said.append(f", SKU {asked.sku}")
@@ -75,10 +87,10 @@ def _sentence(run: Run, *, alive: bool) -> words.Words:
     begun = [" since ", words.at(to_ms(run.started_at)), "."]
     if run.state == "running":
         if alive:
-            return ["Running", *begun, f" End it with `streams replay stop {run.run_id}`."]
+            return ["Running", *begun]
         if all(part.all_written for part in run.parts):
             return ["Written; the sinks go on by themselves", *begun]
-        return ["Interrupted", *begun, f" Go on with `streams replay resume {run.run_id}`."]
+        return ["Interrupted", *begun, " Resume it, or stop it for good."]
     ended = "" if run.ended_at is None else ", ended "
     end = [words.at(to_ms(run.ended_at))] if run.ended_at is not None else []
     problem = f" {run.problem}" if run.problem else ""

@@ -9,9 +9,7 @@ from rich.console import Console
 from streams.cli import main
 from streams.cli.replay_view import (
     Watching,
-    asked_words,
     counts_table,
-    preview_lines,
     receipt_table,
     run_json,
     run_line,
@@ -20,6 +18,12 @@ from streams.cli.replay_view import (
 )
 from streams.core.runs import ONE_VISITOR, RUNNING, STOPPED, Asked, Part, Receipt, Run
 from streams.operations.replay.counts import Counts
+from streams.operations.replay.in_words import (
+    asked_words,
+    counts_rows,
+    preview_lines,
+    question,
+)
 from streams.operations.replay.judge import Left, Sent, Skipped
 from streams.operations.replay.preview import Preview
 from streams.settings import load_settings
@@ -86,7 +90,7 @@ def test_a_preview_shows_window_and_zone_and_what_is_not_sent_and_why() -> None:
     assert first == (
         "from 2026-05-01 10:00:00 +02:00 (CEST) to 2026-05-01 10:00:00.001 +02:00 (CEST): 6 records"
     )
-    lines = shown(counts_table(SETTINGS, seen.vendors, 1.0))
+    lines = shown(counts_table(["miso"], counts_rows(SETTINGS, seen.vendors, 1.0)))
     for line in (
         "events 6",
         "- already accepted 1",
@@ -98,6 +102,7 @@ def test_a_preview_shows_window_and_zone_and_what_is_not_sent_and_why() -> None:
         "takes at least 3 s",
     ):
         assert line in lines
+    assert question(seen) == "Send 3 events?"
 
 
 def test_a_sample_is_said_to_be_one() -> None:
@@ -112,6 +117,7 @@ def test_a_sample_is_said_to_be_one() -> None:
         is_cut=True,
         late_ms=86_400_000,
     )
+    assert question(seen) == "Send about 0 events?"
     text = "\n".join(preview_lines(seen, BERLIN))
     assert "about 5,000,000 records" in text
     assert "SAMPLE: 200,000 of them were looked at" in text

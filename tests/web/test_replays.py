@@ -26,9 +26,8 @@ def test_a_run_that_goes_on_says_how_far_it_is() -> None:
     made = shown(run("running", receipt), alive=True)
     assert made["goes_on"]
     assert plain(made["what"]) == "replay from 10:00 UTC to 11:00 UTC, visitor #gjx4"
-    assert plain(made["sentence"]) == (
-        "Running since 11:15 UTC. End it with `streams replay stop r-20261121-101500-ab12`."
-    )
+    assert plain(made["sentence"]) == "Running since 11:15 UTC."
+    assert made["can"] == ["stop"]
     assert made["parts"] == [
         {
             "name": "Miso",
@@ -42,7 +41,8 @@ def test_a_run_that_goes_on_says_how_far_it_is() -> None:
 def test_a_run_whose_process_died_says_how_to_go_on() -> None:
     """Nothing of it is lost; somebody has to say what is wanted."""
     made = shown(run("running", None), alive=False)
-    assert plain(made["sentence"]).startswith("Interrupted since 11:15 UTC. Go on with `streams re")
+    assert plain(made["sentence"]) == "Interrupted since 11:15 UTC. Resume it, or stop it for good."
+    assert made["can"] == ["resume", "stop"]
 
 
 def test_a_finished_run_is_full() -> None:
@@ -50,5 +50,6 @@ def test_a_finished_run_is_full() -> None:
     made = shown(run("done", Receipt(), ended_at="1970-01-01T11:20:00.000Z"), alive=False)
     assert plain(made["sentence"]) == "Done, ended 11:20 UTC."
     assert made["parts"][0]["done"] == 1.0
+    assert made["can"] == []
     failed = shown(run("failed", None, problem="The broker refused."), alive=False)
     assert plain(failed["sentence"]) == "Failed. The broker refused."

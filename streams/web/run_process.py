@@ -1,0 +1,189 @@
+"""The process of its own in which the page's previews and runs are done.
+
+``python -m streams.web.run_process`` reads one JSON object from stdin and writes one to stdout:
+a preview, the id of the run that it has begun or ended, or ``{"error": sentence}``. A preview may
+read millions of rows and a run takes hours: neither may take memory or time of a worker, and a run
+outlives the worker that began it.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
+from typing import Any, BinaryIO, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from streams import wall_clock
+from streams.core.errors import SettingsError, StreamsError
+from streams.core.runs import Asked, Run
+from streams.operations.dead_letters.resend import ResendJob, preview_resend
+from streams.operations.logs.reader import silent
+from streams.operations.replay.counts import Counts, warnings_for
+from streams.operations.replay.in_words import (
+    counts_rows,
+    preview_lines,
+    question,
+    resend_lines,
+)
+from streams.operations.replay.only import parse_only
+from streams.operations.replay.preview import preview, replayed_vendors
+from streams.operations.replay.replay import ReplayJob, resume_run, start_run, stop_runs
+from streams.operations.replay.run import Watch
+from streams.operations.replay.sinks import sink_remarks
+from streams.settings import Settings, load_settings
+from streams.telemetry import setup_logging
+
+NICE = 10
+"""How much less than others it is given where it shares its processor."""
+
+
+class RunRequest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What the page asks to be sent once more."""
+
+    command: Literal["replay", "resend"]
+    vendor: str
+    """A vendor's key; of a replay also ``all``, of a resend ``enrich``."""
+    from_ms: int | None = None
+    to_ms: int | None = None
+    only: tuple[str, ...] = ()
+    fingerprint: str | None = None
+    since_ms: int | None = None
+    zone: str = "UTC"
+    """The IANA time zone of who looks at the preview."""
+
+
+class Errand(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the process is to do; ``asked`` for a preview or start, else ``run_id``."""
+
+    do: Literal["preview", "start", "resume", "stop"]
+    asked: RunRequest | None = None
+    run_id: str = ""
+
+
+def asked_of(request: RunRequest, now_ms: int) -> Asked:
+    """Return the request as terminal and page know it; raises SettingsError with what is wrong."""
+    if request.command == "resend":
+        return Asked(
+            "resend",
+            owner=request.vendor,
+            fingerprint=request.fingerprint,
+            since_ms=request.since_ms,
+        )
+    if request.from_ms is None or request.to_ms is None:
+        raise SettingsError(["from and to: both are needed."])
+    from_ms, to_ms = request.from_ms, min(request.to_ms, now_ms)
+    if not 0 <= from_ms < to_ms:
+        raise SettingsError(["from: lies behind to, or in the future."])
+    return Asked("replay", from_ms, to_ms, only=parse_only(request.only).words)
+
+
+async def previewed(settings: Settings, request: RunRequest, now_ms: int) -> dict[str, Any]:
+    """Return the preview as the page draws it, and the request with its window as it is now."""
+    asked = asked_of(request, now_ms)
+    zone = _zone(request.zone)
+    if asked.command == "replay":
+        vendors: Sequence[str] = replayed_vendors(settings, request.vendor)
+        seen = await preview(settings, vendors, asked, tell=silent, now_ms=now_ms)
+        lines, asks, counts = preview_lines(seen, zone), question(seen), seen.vendors
+    else:
+        resend = await preview_resend(settings, asked, tell=silent, now_ms=now_ms)
+        lines, asks, counts = resend_lines(resend, zone), question(resend), resend.vendors
+    sending = [one.vendor for one in counts if one.sent]
+    warnings = [words for one in counts for words in warnings_for(one)]
+    if sending:
+        warnings += await sink_remarks(settings, sending)
+    fixed = msgspec.structs.replace(request, from_ms=asked.from_ms, to_ms=asked.to_ms)
+    return {
+        "lines": lines,
+        "vendors": [one.vendor for one in counts],
+        "rows": [row._asdict() for row in counts_rows(settings, counts, None)] if counts else [],
+        "warnings": warnings,
+        "question": asks,
+        # A resend closes letters of which nothing is sent, too: those that were accepted since.
+        "is_empty": not _does_something(asked, counts),
+        "asked": fixed,
+    }
+
+
+def _does_something(asked: Asked, counts: Sequence[Counts]) -> bool:
+    if asked.command == "resend":
+        return any(one.selected for one in counts)
+    return any(one.sent for one in counts)
+
+
+async def _start(settings: Settings, request: RunRequest, now_ms: int, watch: Watch) -> Run:
+    asked = asked_of(request, now_ms)
+    if asked.command == "replay":
+        vendors: Sequence[str] = replayed_vendors(settings, request.vendor)
+        return await start_run(settings, vendors, asked, ReplayJob(), tell=silent, watch=watch)
+    seen = await preview_resend(settings, asked, tell=silent, now_ms=now_ms)
+    vendors = [counts.vendor for counts in seen.vendors if counts.selected]
+    if not vendors:
+        raise SettingsError(["No dead letter of this cause is open any more."])
+    return await start_run(settings, vendors, asked, ResendJob(), tell=silent, watch=watch)
+
+
+class Answer:
+    """Writes the answer, once: nobody reads what comes later."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self._is_written = False
+
+    def write(self, value: dict[str, Any]) -> None:
+        """Write one line of JSON."""
+        if not self._is_written:
+            self._is_written = True
+            with suppress(OSError):
+                self._out.write(msgspec.json.encode(value) + b"\n")
+                self._out.flush()
+
+    def write_run(self, run: Run) -> None:
+        """Write the run's id."""
+        self.write({"run_id": run.run_id})
+
+
+async def _do(settings: Settings, errand: Errand, answer: Answer) -> None:
+    now_ms = wall_clock.now_ms()
+    if errand.asked is not None:
+        if errand.do == "preview":
+            answer.write(await previewed(settings, errand.asked, now_ms))
+        else:
+            answer.write_run(await _start(settings, errand.asked, now_ms, answer.write_run))
+        return
+    work: Coroutine[Any, Any, Run] = (
+        stop_runs(settings, errand.run_id)
+        if errand.do == "stop"
+        else resume_run(settings, errand.run_id, tell=silent, watch=answer.write_run)
+    )
+    answer.write_run(await work)
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo("UTC")
+
+
+def main() -> int:
+    """Do one errand; return 0, or 1 where it could not be done."""
+    answer = Answer(sys.stdout.buffer)
+    errand = msgspec.json.decode(sys.stdin.buffer.read(), type=Errand)
+    with suppress(OSError):
+        os.nice(NICE)
+    try:
+        settings = load_settings()
+        setup_logging(stream=sys.stderr, level="ERROR", secrets=settings.secrets())
+        asyncio.run(_do(settings, errand, answer))
+    except StreamsError as error:
+        answer.write({"error": " ".join(str(error).split("\n"))})
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

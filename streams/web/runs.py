@@ -1,0 +1,136 @@
+"""Replays and resends begun from the page: preview, start, resume, stop (POST, so with the token).
+
+Each is done by a process of its own (``run_process.py``) with the worker's settings.
+"""
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from streams.core.errors import SettingsError
+from streams.core.runs import RUN_ID
+from streams.web.guard import refusal
+from streams.web.run_process import Errand, RunRequest
+
+COMMAND = (sys.executable, "-m", "streams.web.run_process")
+ANSWER_SECONDS = 180.0
+"""So long a preview, and what is read before a run begins, may take."""
+MAX_ANSWER_BYTES = 1024 * 1024
+
+Do = Callable[[Errand], Awaitable[dict[str, Any]]]
+
+
+class ErrandFailedError(Exception):
+    """The process said why it could not; the message is a sentence."""
+
+
+class Runs:
+    """The handlers; ``do`` is how an errand is done."""
+
+    def __init__(self, do: Do) -> None:
+        self._do = do
+        self._one_preview = asyncio.Lock()
+
+    async def preview(self, request: web.Request) -> web.StreamResponse:
+        """Return what would be sent, in the terminal's words, and the question it asks."""
+        errand = Errand("preview", _asked(await request.read()))
+        if self._one_preview.locked():
+            return refusal(429, "Somebody else is looking at a preview: try again in a moment.")
+        async with self._one_preview:
+            return await self._answer(errand)
+
+    async def start(self, request: web.Request) -> web.StreamResponse:
+        """Begin what was previewed; return the run's id."""
+        return await self._answer(Errand("start", _asked(await request.read())))
+
+    async def resume(self, request: web.Request) -> web.StreamResponse:
+        """Go on with a run whose process has ended."""
+        return await self._answer(Errand("resume", run_id=_run_id(request)))
+
+    async def stop(self, request: web.Request) -> web.StreamResponse:
+        """Stop a run for good."""
+        return await self._answer(Errand("stop", run_id=_run_id(request)))
+
+    async def _answer(self, errand: Errand) -> web.StreamResponse:
+        try:
+            said = await self._do(errand)
+        except ErrandFailedError as error:
+            return refusal(409, str(error))
+        return web.json_response(body=msgspec.json.encode(said))
+
+
+class RunProcesses:
+    """Does errands by processes that are waited for, however long they go on."""
+
+    def __init__(self, command: Sequence[str] = COMMAND) -> None:
+        self._command = command
+        self._ended: set[asyncio.Task[int]] = set()
+
+    async def do(self, errand: Errand) -> dict[str, Any]:
+        """Return what the process answers; a run goes on behind its answer.
+
+        Raises ErrandFailedError with its sentence, or where it gave no answer in time.
+        """
+        # A session of its own: Ctrl-C at the worker's terminal does not interrupt a run.
+        process = await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=MAX_ANSWER_BYTES,
+            start_new_session=True,
+        )
+        ended = asyncio.create_task(process.wait())
+        self._ended.add(ended)
+        ended.add_done_callback(self._ended.discard)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        line = b""
+        try:
+            process.stdin.write(msgspec.json.encode(errand))
+            process.stdin.write_eof()
+            async with asyncio.timeout(ANSWER_SECONDS):
+                line = await process.stdout.readline()
+        except TimeoutError:
+            raise ErrandFailedError(_too_long(errand)) from None
+        finally:
+            # Nobody waits for a preview without an answer; a run is only stopped on purpose.
+            if not line and errand.do == "preview" and process.returncode is None:
+                process.kill()
+        if not line:
+            words = "The process ended without an answer; the worker's log says why."
+            raise ErrandFailedError(words)
+        said: dict[str, Any] = msgspec.json.decode(line)
+        if "error" in said:
+            raise ErrandFailedError(said["error"])
+        return said
+
+    async def all_ended(self) -> None:
+        """Wait until every process has ended."""
+        await asyncio.gather(*self._ended)
+
+
+def _too_long(errand: Errand) -> str:
+    if errand.do == "preview":
+        return (
+            f"The preview took more than {ANSWER_SECONDS:.0f} s: choose a shorter time, or use "
+            "the terminal: `streams replay --preview`."
+        )
+    return f"Nothing was heard for {ANSWER_SECONDS:.0f} s: look at the list of runs."
+
+
+def _asked(body: bytes) -> RunRequest:
+    try:
+        return msgspec.json.decode(body, type=RunRequest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise SettingsError([f"The request cannot be read: {error}."]) from None
+
+
+def _run_id(request: web.Request) -> str:
+    run_id = request.match_info["run_id"]
+    if not RUN_ID.fullmatch(run_id):
+        raise SettingsError([f"{run_id[:40]} is no run's id."])
+    return run_id

@@ -1,0 +1,128 @@
+"""Replays and resends begun from the page: what is asked, and the process that does it."""
+
+import sys
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient
+
+from streams.core.errors import SettingsError
+from streams.core.runs import Asked
+from streams.web.run_process import Errand, RunRequest, asked_of
+from streams.web.runs import COMMAND, ErrandFailedError, RunProcesses, Runs
+from streams.web.site import Page
+from tests.web.scenes import TOKEN, calm, now_ms, scene
+
+NOW = 1_800_000_000_000
+HOUR = 3_600_000
+
+
+def test_a_window_ends_now_at_the_latest() -> None:
+    """As in the terminal; what to leave out is read the same way, too."""
+    request = RunRequest("replay", "miso", NOW - HOUR, NOW + HOUR, ("dead_lettered",))
+    assert asked_of(request, NOW) == Asked("replay", NOW - HOUR, NOW, only=("dead_lettered",))
+
+
+def test_a_resend_is_about_one_cause() -> None:
+    """Of those letters that were shown."""
+    request = RunRequest("resend", "miso", fingerprint="h7k2mnpq", since_ms=NOW - HOUR)
+    assert asked_of(request, NOW) == Asked(
+        "resend", owner="miso", fingerprint="h7k2mnpq", since_ms=NOW - HOUR
+    )
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (RunRequest("replay", "miso"), "from and to: both are needed."),
+        (RunRequest("replay", "miso", NOW + 1, NOW + 2), "from: lies behind to"),
+        (RunRequest("replay", "miso", -1, NOW), "from: lies behind to"),
+        (RunRequest("replay", "miso", 1, NOW, ("sent",)), '--only: "sent"'),
+    ],
+)
+def test_what_cannot_be_meant_is_said(request_: RunRequest, words: str) -> None:
+    """Before a broker is asked."""
+    with pytest.raises(SettingsError) as caught:
+        asked_of(request_, NOW)
+    assert words in str(caught.value)
+
+
+def code(text: str) -> tuple[str, ...]:
+    """A command that does this in place of an errand."""
+    return (sys.executable, "-c", text)
+
+
+async def done(errand: Errand, command: tuple[str, ...] = COMMAND) -> dict[str, Any]:
+    """The answer, once the process has ended, too."""
+    processes = RunProcesses(command)
+    try:
+        return await processes.do(errand)
+    finally:
+        await processes.all_ended()
+
+
+async def test_the_process_gets_the_errand_and_its_first_line_is_the_answer() -> None:
+    """It is not waited for beyond that."""
+    echo = code("import sys; print(sys.stdin.read(), flush=True); print('later')")
+    answer = await done(Errand("start", RunRequest("resend", "miso")), echo)
+    assert answer == {"do": "start", "asked": {"command": "resend", "vendor": "miso"}}
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ("""print('{"error": "Another run has Miso."}')""", "Another run has Miso."),
+        ("raise SystemExit(3)", "ended without an answer; the worker's log says why."),
+    ],
+)
+async def test_a_process_that_fails_has_its_sentence(program: str, words: str) -> None:
+    """Its own words, or where to look."""
+    with pytest.raises(ErrandFailedError, match=words):
+        await done(Errand("resume", run_id="r-20260501-080000-ab12"), code(program))
+
+
+async def test_without_settings_the_real_process_says_what_is_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The process of the page itself, up to where it would need a broker."""
+    monkeypatch.setenv("STREAMS_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    monkeypatch.delenv("STREAMS_MISO_API_KEY", raising=False)
+    request = RunRequest("replay", "miso", 1_000, 2_000)
+    with pytest.raises(ErrandFailedError, match="Miso is off; switch it on"):
+        await done(Errand("preview", request))
+
+
+async def test_previews_and_runs_need_the_token_and_say_what_they_do() -> None:
+    """POST only; who reads a refusal knows what to do."""
+    asked: list[Errand] = []
+
+    async def do(errand: Errand) -> dict[str, Any]:
+        asked.append(errand)
+        if errand.do == "stop":
+            raise ErrandFailedError("Run r-20260501-080000-ab12 is done: there is nothing to stop.")
+        return {"run_id": "r-20260501-080000-ab12"}
+
+    runs = Runs(do)
+    pages = [
+        Page("POST", "/api/replays/preview", runs.preview),
+        Page("POST", "/api/replays/start", runs.start),
+        Page("POST", "/api/replays/{run_id}/stop", runs.stop),
+    ]
+    async with (
+        scene(calm(now_ms()), token=TOKEN, pages=pages) as shown,
+        TestClient(shown.server) as client,
+    ):
+        body = {"command": "resend", "vendor": "miso", "fingerprint": "h7k2mnpq"}
+        bare = await client.post("/api/replays/start", json=body)
+        assert (bare.status, asked) == (401, [])
+        key = {"Authorization": f"Bearer {TOKEN}"}
+        begun = await client.post("/api/replays/start", json=body, headers=key)
+        assert await begun.json() == {"run_id": "r-20260501-080000-ab12"}
+        assert asked == [Errand("start", RunRequest("resend", "miso", fingerprint="h7k2mnpq"))]
+        odd = await client.post("/api/replays/preview", json=body | {"shell": "rm"}, headers=key)
+        assert (odd.status, len(asked)) == (400, 1)
+        ended = await client.post("/api/replays/r-20260501-080000-ab12/stop", json={}, headers=key)
+        assert ended.status == 409
+        assert (await ended.json())["error"].endswith("there is nothing to stop.")
+        nothing = await client.post("/api/replays/r-1/stop", json={}, headers=key)
+        assert (nothing.status, await nothing.json()) == (400, {"error": "r-1 is no run's id."})
