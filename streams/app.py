@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from streams import telemetry, wall_clock
 from streams.agents.enrich import EnrichStage
 from streams.agents.late_identity import LateIdentity, TableRows
+from streams.agents.life import Life, exit_words
 from streams.agents.report import Reporter
 from streams.agents.sink import SinkStage
 from streams.core.dead_letter import shorten_letter
@@ -43,8 +44,12 @@ from streams.vendors.base import VendorSettings
 from streams.web.build import open_site
 
 
-def run_stage(settings: Settings, stage: str, slot: int | None = None) -> int:
+def run_stage(
+    settings: Settings, stage: str, slot: int | None = None, last_exit: int | None = None
+) -> int:
     """Run one worker of a stage until a signal or a fault; return its exit code.
+
+    ``last_exit``: the exit code of the process before, where a supervisor has seen it.
 
     Raises:
         SettingsError: this stage cannot run with these settings.
@@ -56,7 +61,7 @@ def run_stage(settings: Settings, stage: str, slot: int | None = None) -> int:
     counts = asyncio.run(required_topics(settings, needed))
     port = settings.web_port(stage, held.number)
     _require_port(settings.web.host, port)
-    app, background = build(settings, stage, held.number, counts)
+    app, background = build(settings, stage, held.number, counts, last_exit)
     return run_worker(app, background)
 
 
@@ -73,15 +78,22 @@ def _require_port(host: str, port: int) -> None:
 
 
 def build(
-    settings: Settings, stage: str, slot: int, partitions: Mapping[str, int]
+    settings: Settings,
+    stage: str,
+    slot: int,
+    partitions: Mapping[str, int],
+    last_exit: int | None = None,
 ) -> tuple[StageApp, Reporter]:
     """Return a stage's app and what it publishes of itself."""
     make = _build_enrich if stage == ENRICH else _build_sink
-    return make(settings, stage, slot, partitions)
+    path = Path(settings.state.dir) / f"{stage}-{slot}.life.json"
+    how = "" if last_exit is None else exit_words(last_exit)
+    life = Life(path, wall_clock.now_ms(), how)
+    return make(settings, stage, slot, partitions, life)
 
 
 def _build_enrich(
-    settings: Settings, stage: str, slot: int, partitions: Mapping[str, int]
+    settings: Settings, stage: str, slot: int, partitions: Mapping[str, int], life: Life
 ) -> tuple[StageApp, Reporter]:
     vendors = settings.enabled_vendors()
     plans = [plan_for(VENDORS[key], settings.vendors[key]) for key in vendors]
@@ -104,7 +116,7 @@ def _build_enrich(
     )
     for vendor, window_ms in late_identity_ms(settings).items():
         logic.users.on_row = _late_identity(settings, logic, vendor, window_ms).note
-    return app, _reporter(settings, app, logic, None, slot)
+    return app, _reporter(settings, app, logic, None, slot, life)
 
 
 def _late_identity(
@@ -124,6 +136,7 @@ def _build_sink(
     stage: str,
     slot: int,
     partitions: Mapping[str, int],
+    life: Life,
 ) -> tuple[StageApp, Reporter]:
     vendor, section = VENDORS[stage], settings.vendors[stage]
     logic = SinkStage(
@@ -150,7 +163,7 @@ def _build_sink(
         may_act=app.may_act,
     )
     logic.bind(app, courier, partitions=partitions[settings.topics.events(stage)])
-    return app, _reporter(settings, app, logic, courier, slot)
+    return app, _reporter(settings, app, logic, courier, slot, life)
 
 
 def _with_current_secrets(settings: Settings, stage: str, logic: SinkStage) -> VendorSettings:
@@ -210,6 +223,7 @@ def _reporter(
     logic: EnrichStage | SinkStage,
     courier: Courier | None,
     slot: int,
+    life: Life,
 ) -> Reporter:
     reporter = Reporter(
         app,
@@ -219,6 +233,7 @@ def _reporter(
         status_topic=settings.topics.status,
         wall_ms=wall_clock.now_ms,
         clock=time.monotonic,
+        life=life,
         joins=logic.joins if isinstance(logic, EnrichStage) else None,
         secrets=lambda: (
             logic.keeper.secrets if isinstance(logic, SinkStage) else settings.secrets()

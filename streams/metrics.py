@@ -79,6 +79,19 @@ _ALL = (
         ("vendor",),
         "1 while the vendor is parked for something that time alone does not mend, else 0.",
     ),
+    Metric(
+        "streams_findings",
+        "gauge",
+        ("level", "subject", "kind"),
+        "What page, streams status and streams check find wrong in the whole pipeline, as this "
+        "worker sees it; every worker says it. Kinds: docs/operations.md, Findings.",
+    ),
+    Metric(
+        "streams_restarts",
+        "gauge",
+        ("stage",),
+        "How often this worker was started again after a failure within the last hour.",
+    ),
     Metric("streams_ready", "gauge", ("stage",), "1 while the worker processes events, else 0."),
     Metric(
         "streams_records_read_total",

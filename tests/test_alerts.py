@@ -18,6 +18,8 @@ NO_SKU = 'streams_unjoined_events_total{missing="sku"}'
 READ = 'streams_records_read_total{stage="enrich"}'
 READY = 'streams_ready{stage="enrich",instance="a"}'
 ROWS_LEFT = 'streams_recovery_remaining_rows{stage="enrich",instance="a"}'
+CRASHES = 'streams_findings{level="problem",subject="miso",kind="crash_loop",instance="%s"}'
+NOT_ACCEPTED = 'streams_findings{level="warning",subject="miso",kind="nothing_accepted"}'
 NEEDS = 'streams_vendor_needs_action{vendor="miso"}'
 
 
@@ -68,6 +70,25 @@ CASES = (
         "15m",
         ({"stage": "enrich", "instance": "a"},),
     ),
+    Case(
+        "StreamsCrashLoop",
+        "two workers say it of a third",
+        {
+            CRASHES % "a": "_x5 1x20",
+            CRASHES % "b": "_x5 1x20",
+        },
+        "15m",
+        ({"subject": "miso"},),
+    ),
+    Case("StreamsCrashLoop", "it is over", {CRASHES % "a": "1x5 stale"}, "15m"),
+    Case(
+        "StreamsEventsNotAccepted",
+        "a vendor accepts nothing for longer than ten minutes",
+        {NOT_ACCEPTED: "1x20"},
+        "15m",
+        ({"subject": "miso", "kind": "nothing_accepted"},),
+    ),
+    Case("StreamsEventsNotAccepted", "a short while", {NOT_ACCEPTED: "1x5 stale"}, "15m"),
     Case("StreamsWorkerNotReady", "rows are read", {READY: "0x20", ROWS_LEFT: "90-1x20"}, "15m"),
     Case("StreamsWorkerNotReady", "a start", {READY: "0x5 1x20", ROWS_LEFT: "0x25"}, "15m"),
     Case(

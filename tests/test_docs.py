@@ -209,9 +209,12 @@ from streams.settings import load_settings
 from streams.web import health
 from streams.web.build import build_site
 
-health.register(Pages(), reporter=None)
+health.register(Pages(), reporter=None, findings=list)
 worker = SimpleNamespace(snapshot=None)
-site = build_site(load_settings({}), worker, wall_ms=int, clock=float)
+watch = SimpleNamespace(
+    board=None, refresh=None, silent_seconds=None, findings=list, labels=list, known=None
+)
+site = build_site(load_settings({}), worker, watch, wall_ms=int, clock=float)
 print(*(page.path for page in site.all_pages() if not page.path.startswith("/assets/")))
 """
 

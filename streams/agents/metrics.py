@@ -3,7 +3,8 @@
 Only the two histograms are fed while it works, once a request.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -27,8 +28,12 @@ Values = Mapping[tuple[str, ...], float]
 class WorkerCollector(Collector):
     """One worker's share of the catalogue; a metric without values is left out."""
 
-    def __init__(self, reporter: Reporter) -> None:
+    def __init__(
+        self, reporter: Reporter, findings: Callable[[], Iterable[tuple[str, str, str]]] = tuple
+    ) -> None:
+        """``findings`` returns level, subject and kind of each, of the whole pipeline."""
         self._reporter = reporter
+        self._findings = findings
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: collecting is not meant for the time of registration."""
@@ -41,6 +46,7 @@ class WorkerCollector(Collector):
             **self._outcomes(snapshot),
             **_of_snapshot(snapshot),
             **self._of_objects(snapshot),
+            "streams_findings": Counter(self._findings()),
         }
         for name in CATALOGUE:
             if values := found.get(name):
@@ -118,6 +124,7 @@ def _of_snapshot(snapshot: WorkerSnapshot) -> dict[str, Values]:
         "streams_requests_total": _labelled(snapshot.totals.requests, stage),
         "streams_lag_records": _labelled(snapshot.lag),
         "streams_oldest_unsettled_seconds": {(stage,): oldest},
+        "streams_restarts": {(stage,): len(snapshot.restarts.at)},
         "streams_ready": {(stage,): int(snapshot.ready)},
         "streams_corrections_total": _labelled(notes),
         "streams_recovery_remaining_rows": {(stage,): snapshot.recovering_rows or 0},

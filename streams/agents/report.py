@@ -13,12 +13,15 @@ from typing import Any
 
 from streams import __version__
 from streams.agents.joins import Joins
+from streams.agents.life import Life
+from streams.agents.outcome_windows import OutcomeWindows, Pace, outcomes_of
 from streams.agents.requests import LastRequests
 from streams.agents.tally import Rate, Tally
 from streams.core.consent import MAX_ROW_DELAY_SECONDS
 from streams.core.masking import masked_text
 from streams.core.snapshot import (
     QuotaUse,
+    Restarts,
     Totals,
     VendorState,
     VendorStatus,
@@ -26,7 +29,6 @@ from streams.core.snapshot import (
     WorkerSnapshot,
     encode_snapshot,
 )
-from streams.delivery.congestion import Flow
 from streams.delivery.courier import Courier
 from streams.engine.app import StageApp
 from streams.engine.backlog import lag, oldest_open
@@ -62,6 +64,7 @@ class Reporter:
         clock: Callable[[], float],
         joins: Joins | None = None,
         secrets: Callable[[], Sequence[str]] = tuple,
+        life: Life | None = None,
     ) -> None:
         """Take the seams; ``secrets`` returns what must never be shown."""
         self.app = app
@@ -77,7 +80,12 @@ class Reporter:
         self._rate = 0.0
         self._accepted, self._settled, self._turns = Rate(), Rate(), Rate()
         self._requests = LastRequests()
-        self._flow = Flow()
+        self._pace = Pace()
+        self._life = life
+        self._windows = OutcomeWindows()
+        if life is not None:
+            age = max(0.0, (self._started_at - life.carried_at_ms) / 1000)
+            self._windows = OutcomeWindows(life.carried, clock() - age)
         self._host = socket.gethostname()
         self.worker = f"{app.stage}-{self._host}-{slot}"
 
@@ -132,6 +140,7 @@ class Reporter:
         not_ready = self.not_ready()
         partitions: dict[str, list[int]] = {}
         lags, waiting = self._lag(), {}
+        lately, before = self._windows.windows()
         oldest_ms = None
         if app._consumer is not None and app._consumer._thread._consumer is not None:
             for tp in sorted(app._consumer.assignment()):
@@ -174,6 +183,11 @@ class Reporter:
             last_requests=self._requests.newest_first(),
             join=None if self._joins is None else self._joins.health(self._secrets()),
             recovering_rows=self.recovering_rows(),
+            lately=lately,
+            before=before,
+            trend=self._pace.trend(),
+            restarts=Restarts() if self._life is None else self._life.restarts(now_ms),
+            asking=0 if self.courier is None else self.courier.asking(),
             versions=VERSIONS,
             warnings=self._warnings(now_ms),
         )
@@ -211,7 +225,10 @@ class Reporter:
         self._rate = tally.sample_rate(now)
         self._accepted.sample(now, tally.accepted)
         self._settled.sample(now, tally.settled)
-        self._flow.sample(now, tally.settled, sum(self._lag().values()))
+        self._look_at_pace(now)
+        self._windows.sample(now, outcomes_of(tally, self.app.stage))
+        if self._life is not None:
+            self._life.save(self._wall_ms(), self._windows.windows()[0])
         if courier is None:
             return
         if courier.line.quota is not None:
@@ -219,8 +236,16 @@ class Reporter:
         taken = courier.line.exchanges.take()
         self._requests.take(taken, self._secrets(), now, self._wall_ms())
 
+    def _look_at_pace(self, now: float) -> None:
+        tally, lags = self.tally, self._lag()
+        done = tally.events if self.courier is None else tally.settled
+        partitions = tuple(sorted(self.app._consumer.assignment())) if lags else ()
+        self._pace.sample(now, done, sum(lags.values()), partitions)
+
     async def say_goodbye(self) -> None:
         """Take this worker out of the status topic, as far as the broker answers in time."""
+        if self._life is not None:
+            self._life.end()
         if self._produces():
             with contextlib.suppress(Exception):
                 await self.app.kafka_producer.send_and_wait(
@@ -279,12 +304,9 @@ class Reporter:
             return None
         if (refused := self._refused(now_ms)) is not None:
             return refused
-        now, line = self._clock(), self.courier.line
-        gate, reason = line.gate, line.gate.reason
-        if line.quota is not None and not reason:
-            reason = self._flow.sentence(line.quota.per_second(now))
+        now, gate = self._clock(), self.courier.line.gate
         since = now_ms - int((now - gate.since) * 1000)
-        reason = masked_text(reason, self._secrets(), MAX_REASON_CHARS)
+        reason = masked_text(gate.reason, self._secrets(), MAX_REASON_CHARS)
         return VendorStatus(gate.state, since, reason, gate.advice)  # type: ignore[arg-type]
 
     def _warnings(self, now_ms: int) -> list[str]:

@@ -13,21 +13,26 @@ if TYPE_CHECKING:
     from rich.console import Group
 
     from streams.core.control import Will
+    from streams.operations.status.known import Known
     from streams.operations.status.status import StatusBoard
     from streams.settings import Settings
 
 _REFRESH_SECONDS = 1.0
+_REFRESH_IN_PIPE_SECONDS = 5.0
 
 
 def status(
-    watch: Annotated[bool, typer.Option("--watch", help="Follow it until Ctrl-C.")] = False,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Refresh until Ctrl-C; into a pipe, one block every 5 s."),
+    ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON array of the workers' own snapshots.")
+        bool, typer.Option("--json", help="Print the workers' snapshots as one JSON array.")
     ] = False,
 ) -> None:
-    """Show each stage: workers, partitions, events a second, lag, and how its vendor is doing.
+    """Show each configured stage and every finding: what is wrong, since when, why, what to do.
 
-    Ends with exit code 1 where no worker runs.
+    ? stands for what is not known. Exit code 1 if no worker is running.
     """
     import asyncio
 
@@ -41,42 +46,64 @@ def status(
 
 
 async def _show(settings: "Settings", watch: bool, as_json: bool) -> bool:
-    """Print the board; return whether any worker runs."""
+    """Print what is found; return whether any worker runs."""
     from rich.console import Console
 
-    from streams.operations.control import read_wills
-    from streams.operations.status.status import read_status
+    from streams.operations.status.observe import observe
 
     if watch:
         return await _follow(settings)
-    board = await read_status(settings)
-    wills = await read_wills(settings)
-    now_ms = wall_clock.now_ms()
+    board, known, wills = await observe(settings)
     if as_json:
-        typer.echo(status_json(board, now_ms, wills))
+        typer.echo(status_json(board, known.now_ms, wills))
     else:
-        Console().print(status_view(board, now_ms))
-        for line in asleep(board, now_ms, wills):
-            typer.echo(line)
-    return any(not worker.is_stale for worker in board.workers(now_ms))
+        Console().print(status_view(known))
+    return any(not worker.is_stale for worker in known.workers)
 
 
 async def _follow(settings: "Settings") -> bool:
+    """Show it again and again: in place on a terminal, block by block in a pipe."""
     import asyncio
-    from contextlib import aclosing
 
+    from rich.console import Console
     from rich.live import Live
 
-    from streams.operations.status.status import follow_status
+    from streams.operations.status.observe import observe
 
-    async with aclosing(follow_status(settings)) as boards:
-        # The first board comes before the screen is taken: an error is then an ordinary line.
-        board = await anext(boards)
-        with Live(status_view(board, wall_clock.now_ms()), refresh_per_second=4) as live:
-            async for board in boards:
-                live.update(status_view(board, wall_clock.now_ms()))
-                await asyncio.sleep(_REFRESH_SECONDS)
-    return True
+    console = Console()
+    # The first look comes before the screen is taken: an error is then an ordinary line.
+    _, known, _ = await observe(settings)
+    if not console.is_terminal:
+        while True:
+            console.print(status_view(known))
+            console.print()
+            console.file.flush()
+            await asyncio.sleep(_REFRESH_IN_PIPE_SECONDS)
+            known = await _look_again(settings, known)
+    with Live(status_view(known), console=console, refresh_per_second=4) as live:
+        while True:
+            await asyncio.sleep(_REFRESH_SECONDS)
+            known = await _look_again(settings, known)
+            live.update(status_view(known))
+
+
+async def _look_again(settings: "Settings", before: "Known") -> "Known":
+    """Return what is known now; where Kafka does not answer, since when."""
+    from dataclasses import replace
+
+    from streams.core.errors import SetupError
+    from streams.operations.status.observe import observe
+
+    try:
+        return (await observe(settings))[1]
+    except SetupError as error:
+        since = before.kafka_silent_since or before.now_ms
+        return replace(
+            before,
+            now_ms=wall_clock.now_ms(),
+            kafka_silent_since=since,
+            kafka_problem=str(error),
+        )
 
 
 def status_json(
@@ -107,67 +134,65 @@ def status_json(
     return msgspec.json.format(msgspec.json.encode(rows)).decode()
 
 
-def asleep(board: "StatusBoard", now_ms: int, wills: "Mapping[str, Will]") -> list[str]:
-    """Return a sentence for each paused vendor of which no worker is there to say so."""
-    awake = {w.snapshot.stage for w in board.workers(now_ms) if not w.is_stale}
-    return [
-        plain(
-            f"{vendor}: {_paused(will)}, and no worker of it runs. Resume with: "
-            f"streams resume {vendor}"
-        )
-        for vendor, will in sorted(wills.items())
-        if will.paused and vendor not in awake
-    ]
-
-
-def _paused(will: "Will") -> str:
-    if will.is_unreadable:
-        return "its newest control record cannot be read, which counts as a pause"
-    return f"paused since {will.at}"
-
-
-def status_view(board: "StatusBoard", now_ms: int) -> "Group":
-    """Return the table of stages and the sentences below it; all text in it is escaped."""
+def status_view(known: "Known") -> "Group":
+    """Return the table of stages and the findings below it; all text in it is escaped."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
-    from streams.operations.status.status import stages
+    from streams.operations.status.judge import judge
 
     table = Table(show_edge=False, pad_edge=False)
     table.add_column("stage")
-    for title in ("workers", "partitions", "events/s", "lag", "oldest"):
+    for title in ("workers", "partitions", "events/s", "waiting", "oldest"):
         table.add_column(title, justify="right")
     table.add_column("state")
+    for row in stage_rows(known):
+        table.add_row(*map(plain, row[:-1]), Text(plain(row[-1]), style=_STYLES.get(row[-1], "")))
     lines = []
-    for line in stages(board.workers(now_ms)):
-        oldest = line.oldest_unsettled_seconds
-        alive = f"{line.workers}" if line.ready == line.workers else f"{line.ready}/{line.workers}"
-        table.add_row(
-            Text(plain(line.stage)),
-            alive if not line.gone else f"{alive} ({line.gone} gone)",
-            f"{line.partitions}",
-            f"{line.events_per_second:,.1f}",
-            f"{line.lag:,}",
-            "-" if oldest is None else f"{oldest:,.1f} s",
-            Text(line.state, style=_STYLES.get(line.state, "")),
-        )
-        if line.reason:
-            lines.append(Text(f"{plain(line.stage)}: {plain(line.reason)}"))
-    if not board.snapshots:
-        lines.append(
-            Text("No worker has spoken in the last ten minutes. Start them with: streams worker")
-        )
-    if board.unreadable:
-        lines.append(Text(f"{board.unreadable:,} records of this topic are no snapshots."))
+    for finding in judge(known):
+        line = Text(f"{finding.level:<7}  ", style=_LEVELS[finding.level])
+        line.append(plain(finding.sentence()), style="default")
+        lines.append(line)
+    if known.unreadable:
+        lines.append(Text(f"{known.unreadable:,} records of the status topic are unreadable."))
     return Group(table, *lines)
 
 
+def stage_rows(known: "Known") -> list[tuple[str, ...]]:
+    """Return a row for each configured stage; what is not known is ``?``."""
+    from streams.operations.status.status import partitions_of
+
+    rows: list[tuple[str, ...]] = []
+    for stage in known.stages:
+        workers, alive = known.of(stage.key), [w.snapshot for w in known.alive(stage.key)]
+        state, waiting = known.state(stage), known.waiting(stage)
+        ready, gone = sum(one.ready for one in alive), len(workers) - len(alive)
+        count = f"{len(alive)}" if ready == len(alive) else f"{ready}/{len(alive)}"
+        ages = [a for one in alive if (a := one.oldest_unsettled_seconds) is not None]
+        is_known = bool(alive) and state != "unknown"
+        rows.append(
+            (
+                stage.key,
+                "?" if state == "unknown" else f"{count} ({gone} gone)" if gone else count,
+                f"{sum(partitions_of(one) for one in alive)}" if is_known else "?",
+                f"{sum(one.rate for one in alive):,.1f}" if is_known else "?",
+                "?" if waiting is None else f"{waiting:,}",
+                f"{max(ages):,.1f} s" if is_known and ages else "-" if is_known else "?",
+                state,
+            )
+        )
+    return rows
+
+
+_LEVELS = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 _STYLES = {
     "running": "green",
+    "starting": "yellow",
     "degraded": "yellow",
     "throttled": "yellow",
     "paused": "yellow",
     "parked": "bold red",
     "gone": "bold red",
+    "unknown": "yellow",
 }

@@ -19,6 +19,10 @@ def worker(
     supervised: Annotated[
         bool, typer.Option("--supervised", hidden=True, help="End when stdin does.")
     ] = False,
+    last_exit: Annotated[
+        int | None,
+        typer.Option("--last-exit", hidden=True, help="Exit code of the process before."),
+    ] = None,
 ) -> None:
     """Run workers until a signal ends them: one process a stage, watched and restarted.
 
@@ -41,7 +45,7 @@ def worker(
     if len(wanted) == 1:
         from streams.app import run_stage
 
-        raise typer.Exit(run_stage(settings, wanted[0], slot))
+        raise typer.Exit(run_stage(settings, wanted[0], slot, last_exit))
     from streams.operations.supervisor.supervisor import supervise
 
     raise typer.Exit(supervise(wanted, slot))

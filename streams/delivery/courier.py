@@ -84,6 +84,8 @@ class Courier:
         self._left_open: dict[tuple[bool, int], int] = {}
         self._left_unclear: dict[tuple[bool, int], set[int]] = {}
         """By lane and partition: what the former owner named, as long as it is not read."""
+        self._asked: set[Strand] = set()
+        """Which wait until the vendor can be asked what a former owner's request stored."""
         self._on_hold: frozenset[int] = frozenset()
         self._is_alone = False
         self.line = Line(
@@ -114,6 +116,7 @@ class Courier:
             # The former owner's unanswered request, if there was one, was about this event.
             item.unclear = True
             strand.not_before = self._clock() + ANSWERED_BY_THEN_SECONDS
+            self._asked.add(strand)
         unclear = self._left_unclear.get(lane)
         if unclear and item.position in unclear:
             # Its last answer did not say whether it was stored, and it may come yet.
@@ -280,6 +283,12 @@ class Courier:
         if self._in_flight[Lane.SUSPECT] >= self._suspect_slots:
             return True
         return any(strand in self._timers for strand in self._strands.of_partition(partition))
+
+    def asking(self) -> int:
+        """Return how many events wait until the vendor has said what it stored before a restart."""
+        now = self._clock()
+        self._asked = {s for s in self._asked if len(s) and not s.closed and s.not_before > now}
+        return sum(item.unclear for strand in self._asked for item in strand.waiting())
 
     @property
     def under_way(self) -> int:

@@ -59,6 +59,11 @@ class Contact:
         """Return how long ago a broker last answered."""
         return self._clock() - self._answered_at
 
+    @property
+    def why(self) -> str:
+        """Why the brokers do not answer, as far as it was found out: a sentence or nothing."""
+        return self._why
+
     def problem(self) -> str:
         """Return why this worker cannot work, in a sentence; empty while the brokers answer."""
         silent = self.silent_seconds()

@@ -19,7 +19,7 @@ from streams.core.errors import SettingsError, SetupError
 from streams.delivery.progress import Metadata, read_metadata
 from streams.engine.connection import admin, client_options
 from streams.engine.groups import group_id
-from streams.operations.check.workers import members_of
+from streams.operations.groups import members_of
 from streams.operations.logs.reader import Commit, LogReader, Offsets, connect, silent
 from streams.settings import ENRICH, Settings
 

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 from faust.web.base import BlueprintManager
-from pydantic import SecretStr
 
 from streams.agents.metrics import WorkerCollector, registry_of
 from streams.agents.report import Reporter
 from streams.operations.control import set_paused
-from streams.operations.status.tail import StatusTail
-from streams.settings import Settings, variable
+from streams.operations.status.observe import key_place
+from streams.operations.status.watch import Watch
+from streams.settings import Settings
 from streams.vendors import VENDORS
 from streams.web import health
 from streams.web.connections import BoundedRunner
@@ -36,26 +36,34 @@ def open_site(
     """Put every page on the app's web view, in place of Faust's own, behind the guard."""
     app.web.blueprints = BlueprintManager()
     app.web._runner = BoundedRunner(app.web.web_app)
-    health.register(app, reporter)
-    build_site(settings, reporter, wall_ms=wall_ms, clock=clock).install(app.web.web_app)
+    watch = Watch(
+        settings,
+        own=reporter.snapshot,
+        contact=app.contact,
+        wall_ms=wall_ms,
+        clock=clock,
+    )
+    health.register(app, reporter, watch.findings)
+    site = build_site(settings, reporter, watch, wall_ms=wall_ms, clock=clock)
+    site.install(app.web.web_app)
 
 
 def build_site(
     settings: Settings,
     reporter: Reporter,
+    watch: Watch,
     *,
     wall_ms: Callable[[], int],
     clock: Callable[[], float],
 ) -> Site:
     """Return the pages of a worker with these settings."""
     token = settings.web.token
-    tail = StatusTail(settings.kafka, settings.topics.status, wall_ms)
     dashboard = Dashboard(
         frame_of(settings),
-        tail.board,
+        watch.board,
         own=reporter.snapshot,
-        refresh=tail.refresh,
-        silent_seconds=tail.silent_seconds,
+        refresh=watch.refresh,
+        silent_seconds=watch.silent_seconds,
         wall_ms=wall_ms,
         clock=clock,
     )
@@ -89,7 +97,11 @@ def build_site(
             Page("POST", "/api/replays/{run_id}/resume", runs.resume),
             Page("POST", "/api/replays/{run_id}/stop", runs.stop),
             Page("GET", "/api/trace", Traces(settings, wall_ms).answer),
-            Page("GET", "/metrics", MetricsPage(registry_of(WorkerCollector(reporter))).answer),
+            Page(
+                "GET",
+                "/metrics",
+                MetricsPage(registry_of(WorkerCollector(reporter, watch.labels))).answer,
+            ),
         ),
     )
 
@@ -99,23 +111,7 @@ def frame_of(settings: Settings) -> Frame:
     return Frame(
         vendors={key: VENDORS[key].name for key in settings.enabled_vendors()},
         names={key: vendor.name for key, vendor in VENDORS.items()},
-        key_places={key: _key_place(settings, key) for key in settings.vendors},
+        key_places={key: key_place(settings, key) for key in settings.vendors},
         prefix=settings.kafka.topic_prefix,
         may_change=settings.web.token is not None,
     )
-
-
-def _key_place(settings: Settings, vendor: str) -> str:
-    """Return where the vendor's key is set, as the end of a sentence."""
-    fields = type(settings.vendors[vendor]).model_fields
-    for name in VENDORS[vendor].credentials:
-        file = settings.secret_files.get(f"{vendor}.{name}")
-        if file is not None:
-            return f"`{file}`: the next probe reads it, within 10 s"
-        if name in fields and SecretStr in _types(fields[name].annotation):
-            return f"`{variable(vendor, name)}` and restart its workers"
-    return ""
-
-
-def _types(annotation: Any) -> tuple[Any, ...]:
-    return (annotation, *getattr(annotation, "__args__", ()))

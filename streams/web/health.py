@@ -1,15 +1,20 @@
 """Health and the worker's own status as JSON (contract §9)."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from streams.agents.report import Reporter
 from streams.core.snapshot import WorkerSnapshot
+from streams.operations.findings import Finding
 
 
-def register(app: Any, reporter: Reporter) -> None:
-    """Add the pages to the app's web view; they answer while tables are still being read."""
+def register(app: Any, reporter: Reporter, findings: Callable[[], list[Finding]]) -> None:
+    """Add the pages to the app's web view; they answer while tables are still being read.
+
+    ``findings`` returns the judgement on the whole pipeline, as far as this worker knows it.
+    """
 
     @app.page("/health/live")
     async def live(view: Any, request: Any) -> Any:  # noqa: ARG001
@@ -24,6 +29,7 @@ def register(app: Any, reporter: Reporter) -> None:
             **_how_far(snapshot),
             "vendor": msgspec.to_builtins(snapshot.vendor),
             "warnings": snapshot.warnings,
+            "findings": [finding.to_json() for finding in findings()],
         }
         return view.json(body, status=200 if snapshot.ready else 503)
 

@@ -2,8 +2,8 @@
 
 import json
 
-from streams.cli.status import asleep, status_json
-from streams.core.control import UnreadableWill, Will
+from streams.cli.status import status_json
+from streams.core.control import Will
 from streams.core.snapshot import VendorStatus
 from tests.operations.test_status import NOW, board_of, snapshot
 
@@ -32,22 +32,3 @@ def test_what_was_said_of_a_vendor_stands_beside_each_of_its_workers() -> None:
         },
         "voyado": {"paused": False, "at": "", "resumed_at": None, "stopped_runs": []},
     }
-
-
-def test_a_paused_vendor_without_a_worker_is_named() -> None:
-    """Those that run say it themselves; a key that nobody of us wrote is not obeyed."""
-    board = board_of(
-        snapshot("miso-a-0", "miso", vendor=RUNNING),
-        snapshot("voyado-a-0", "voyado", NOW - 60_000, vendor=RUNNING),
-    )
-    wills = {"miso": PAUSED, "voyado": PAUSED, "eightselect": Will(), "\x1b[2J": PAUSED}
-    said = "paused since 2026-11-21T10:02:30.000Z, and no worker of it runs. Resume with:"
-    assert asleep(board, NOW, wills) == [
-        f"\\x1b[2J: {said} streams resume \\x1b[2J",
-        f"voyado: {said} streams resume voyado",
-    ]
-    (unreadable,) = asleep(board, NOW, {"voyado": UnreadableWill.after(Will())})
-    assert unreadable == (
-        "voyado: its newest control record cannot be read, which counts as a pause, and no worker "
-        "of it runs. Resume with: streams resume voyado"
-    )

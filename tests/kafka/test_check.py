@@ -10,8 +10,8 @@ from aiokafka.admin import NewTopic
 from streams.engine.connection import admin, client_options
 from streams.engine.groups import group_id
 from streams.operations.check.check import check_kafka
-from streams.operations.check.workers import read_groups
 from streams.operations.findings import Finding, Level
+from streams.operations.groups import read_groups
 from streams.operations.topics import create_topics, until_visible
 from streams.settings import Settings, load_settings
 from tests.broker_fixtures import Broker
@@ -78,11 +78,14 @@ async def test_before_the_topics_are_made_they_are_the_problem(settings: Setting
     )
     assert enrich == Finding(
         Level.WARNING,
-        "workers",
-        "Stage enrich: no worker has run yet; 0 records wait.",
+        "enrich",
+        "No enrichment worker has run yet.",
         "Start one with `streams worker enrich`.",
+        "no_worker",
+        None,
+        "No events wait. Nothing is lost.",
     )
-    assert miso.text == "Stage miso: no worker has run yet; 0 records wait."
+    assert miso.text == "No worker for Miso has run yet."
 
 
 async def test_nothing_is_made_by_looking(settings: Settings) -> None:
@@ -149,10 +152,13 @@ async def test_members_and_lag_are_those_of_the_groups(settings: Settings) -> No
         2,
         True,
     )
-    *_, gone = await found(settings)
+    gone, _ = [finding for finding in await found(settings) if finding.kind]
     assert gone == Finding(
-        Level.WARNING,
-        "workers",
-        "Stage miso: no worker runs; 2 records wait.",
+        Level.PROBLEM,
+        "miso",
+        "No worker for Miso is running.",
         "Start one with `streams worker miso`.",
+        "no_worker",
+        None,
+        "2 events wait. Nothing is lost.",
     )

@@ -16,12 +16,13 @@ from streams.core.control import Will, encode_will
 from streams.core.errors import SettingsError, SetupError
 from streams.operations import control
 from streams.operations.control import _producer, publish_will, read_wills, set_paused, stop_run
-from streams.operations.status.status import read_status, stages
+from streams.operations.status.judge import judge
+from streams.operations.status.observe import observe
 from streams.operations.topics import create_topics
 from streams.settings import KafkaSettings, Settings
 from streams.vendors.miso import MisoSettings
 from tests.broker_fixtures import Broker
-from tests.kafka.pipeline import Pipeline, many, now_ms, visitors
+from tests.kafka.pipeline import Pipeline, many, visitors
 
 pytestmark = pytest.mark.kafka
 
@@ -120,9 +121,10 @@ async def test_a_will_is_changed_in_part_and_nobody_elses_word_is_lost(
 
 async def stage_state(pipeline: Pipeline) -> tuple[int, str, str]:
     """Return Miso's live workers, its state, and why, as ``streams status`` shows them."""
-    board = await read_status(pipeline.settings)
-    found = [s for s in stages(board.workers(now_ms())) if s.stage == "miso"]
-    return (found[0].workers, found[0].state, found[0].reason) if found else (0, "", "")
+    _, known, _ = await observe(pipeline.settings)
+    miso = known.stages[-1]
+    why = [finding.sentence() for finding in judge(known) if finding.subject == "miso"]
+    return len(known.alive("miso")), known.state(miso), " ".join(why)
 
 
 async def test_a_paused_vendor_gets_nothing_from_any_worker_until_it_is_resumed(
@@ -178,13 +180,15 @@ async def test_a_paused_vendor_gets_nothing_from_any_worker_until_it_is_resumed(
         assert (requests, len(pipeline.stored())) == ([], 30)
 
         async def pause_is_read() -> bool:
-            return (await stage_state(pipeline))[2].startswith("Paused by an operator since 2")
+            return (await stage_state(pipeline))[2].startswith(
+                "Miso is paused by an operator since "
+            )
 
         await pipeline.until(pause_is_read)
         workers, state, reason = await stage_state(pipeline)
         assert (workers, state) == (2, "paused")
-        assert reason.startswith("Paused by an operator since 2")
-        assert "events wait, nothing is lost. Resume with `streams resume miso`." in reason
+        assert reason.startswith("Miso is paused by an operator since ")
+        assert "Nothing is lost. Resume with `streams resume miso`." in reason
 
         assert await asyncio.to_thread(main, ["resume", "miso"]) == 0
         report = await pipeline.settled(90)

@@ -6,8 +6,8 @@ import pytest
 
 from streams.core.topics import DAY_MS, Topics
 from streams.operations.check.topics import topic_findings
-from streams.operations.check.workers import GroupState, topics_read, worker_findings
 from streams.operations.findings import Finding, Level
+from streams.operations.groups import topics_read
 from streams.operations.topics import TopicReport, TopicState, topic_problems
 from streams.settings import load_settings
 
@@ -178,51 +178,6 @@ def test_stages_read_their_own_topics() -> None:
     """Enrichment the raw ones, a sink its two lanes."""
     assert topics_read(TOPICS, "enrich") == ["x.shop.clicks", "x.shop.add-to-carts"]
     assert topics_read(TOPICS, "miso") == ["x.vendor.miso.events", "x.vendor.miso.redelivery"]
-
-
-@pytest.mark.parametrize(
-    ("group", "finding"),
-    [
-        (
-            GroupState("enrich", 2, "Stable", 0, has_committed=True),
-            Finding(Level.OK, "workers", "Stage enrich: 2 workers; 0 records wait."),
-        ),
-        (
-            GroupState("miso", 1, "Stable", 1, has_committed=True),
-            Finding(Level.OK, "workers", "Stage miso: 1 worker; 1 record waits."),
-        ),
-        (
-            GroupState("miso", 1, "PreparingRebalance", 1200, has_committed=True),
-            Finding(
-                Level.WARNING,
-                "workers",
-                "Stage miso: 1 worker, just sharing out partitions; 1,200 records wait.",
-                "Check again in some seconds; if it goes on, workers come and go: see their logs.",
-            ),
-        ),
-        (
-            GroupState("miso", 0, "Empty", 5, has_committed=True),
-            Finding(
-                Level.WARNING,
-                "workers",
-                "Stage miso: no worker runs; 5 records wait.",
-                "Start one with `streams worker miso`.",
-            ),
-        ),
-        (
-            GroupState("enrich", 0, "Dead", 0, has_committed=False),
-            Finding(
-                Level.WARNING,
-                "workers",
-                "Stage enrich: no worker has run yet; 0 records wait.",
-                "Start one with `streams worker enrich`.",
-            ),
-        ),
-    ],
-)
-def test_each_stage_is_one_line(group: GroupState, finding: Finding) -> None:
-    """How many workers, what waits, and how to start one."""
-    assert worker_findings([group]) == [finding]
 
 
 def test_a_topic_that_takes_less_at_once_than_by_default_is_named() -> None:

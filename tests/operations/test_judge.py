@@ -54,7 +54,7 @@ def pipeline(
 ) -> Known:
     """Return a pipeline of enrichment and two vendors that is well, but for the changes."""
     of = stages or {}
-    defaults = {"eightselect": {"key_place": "the file /run/secrets/8select"}}
+    defaults = {"eightselect": {"key_place": "`/run/secrets/8select`: the next probe reads it"}}
     listed = [
         Stage(key, name, **defaults.get(key, {}) | of.get(key, {})) for key, name in NAMES.items()
     ]
@@ -137,26 +137,17 @@ STATES: dict[str, tuple[Known, Expected]] = {
             (
                 PROBLEM,
                 "no_worker",
-                (
-                    "No enrichment worker is running. How many events wait is unknown. "
-                    "Start one with `streams worker enrich`."
-                ),
+                ("No enrichment worker is running. Start one with `streams worker enrich`."),
             ),
             (
                 PROBLEM,
                 "no_worker",
-                (
-                    "No worker for 8SELECT is running. How many events wait is unknown. "
-                    "Start one with `streams worker eightselect`."
-                ),
+                ("No worker for 8SELECT is running. Start one with `streams worker eightselect`."),
             ),
             (
                 PROBLEM,
                 "no_worker",
-                (
-                    "No worker for Miso is running. How many events wait is unknown. Start "
-                    "one with `streams worker miso`."
-                ),
+                ("No worker for Miso is running. Start one with `streams worker miso`."),
             ),
         ],
     ),
@@ -241,10 +232,7 @@ STATES: dict[str, tuple[Known, Expected]] = {
             (
                 PROBLEM,
                 "no_worker",
-                (
-                    "No worker for Miso is running. How many events wait is unknown. Start "
-                    "one with `streams worker miso`."
-                ),
+                ("No worker for Miso is running. Start one with `streams worker miso`."),
             ),
         ],
     ),
@@ -261,8 +249,21 @@ STATES: dict[str, tuple[Known, Expected]] = {
             ),
         ],
     ),
+    "a vendor's first worker is still to be started": (
+        pipeline(without=["miso"], stages={"miso": {"waiting": 5, "has_run": False}}),
+        [
+            (
+                WARNING,
+                "no_worker",
+                (
+                    "No worker for Miso has run yet. 5 events wait. Nothing is lost. Start one "
+                    "with `streams worker miso`."
+                ),
+            ),
+        ],
+    ),
     "a paused vendor has no worker": (
-        pipeline(without=["miso"], stages={"miso": {"waiting": 40, "paused_since": at("02:00")}}),
+        pipeline(without=["miso"], stages={"miso": {"waiting": 40, "is_paused": True}}),
         [
             (
                 WARNING,
@@ -271,6 +272,22 @@ STATES: dict[str, tuple[Known, Expected]] = {
                     "Miso is paused by an operator and no worker runs for it. 40 events "
                     "wait. Nothing is lost. Resume it with `streams resume miso`, and start "
                     "a worker with `streams worker miso`."
+                ),
+            ),
+        ],
+    ),
+    "nobody can read whether a vendor is paused": (
+        pipeline(
+            without=["miso"], stages={"miso": {"is_paused": True, "is_control_unreadable": True}}
+        ),
+        [
+            (
+                WARNING,
+                "no_worker",
+                (
+                    "Miso counts as paused, because its newest control record is unreadable, and "
+                    "no worker runs for it. Resume it with `streams resume miso`, and start a "
+                    "worker with `streams worker miso`."
                 ),
             ),
         ],
@@ -319,8 +336,8 @@ STATES: dict[str, tuple[Known, Expected]] = {
                 "no_worker",
                 (
                     "No enrichment worker has reported since 03:05 UTC: enrich-shop-1-0 "
-                    "stopped reporting: the process has ended or hangs. How many events "
-                    "wait is unknown. Check the process and its log. If it has ended: "
+                    "stopped reporting: the process has ended or hangs. "
+                    "Check the process and its log. If it has ended: "
                     "`streams worker enrich`."
                 ),
             ),
@@ -409,8 +426,8 @@ STATES: dict[str, tuple[Known, Expected]] = {
                 "parked",
                 (
                     "8SELECT is parked since 02:48 UTC: 8SELECT refuses the key (401). 12 "
-                    "events wait. Nothing is lost. Put the new key into the file "
-                    "/run/secrets/8select."
+                    "events wait. Nothing is lost. Put the new key into "
+                    "`/run/secrets/8select`: the next probe reads it."
                 ),
             ),
         ],
@@ -598,7 +615,8 @@ STATES: dict[str, tuple[Known, Expected]] = {
                 "parked",
                 (
                     "8SELECT is parked since 02:48 UTC: 8SELECT refuses the key (401). 12 "
-                    "events wait. Put the new key into the file /run/secrets/8select."
+                    "events wait. Put the new key into `/run/secrets/8select`: the next "
+                    "probe reads it."
                 ),
             ),
         ],
@@ -856,8 +874,8 @@ STATES: dict[str, tuple[Known, Expected]] = {
                 "parked",
                 (
                     "8SELECT is parked since 02:48 UTC: 8SELECT refuses the key (401). No "
-                    "events wait. Nothing is lost. Put the new key into the file "
-                    "/run/secrets/8select."
+                    "events wait. Nothing is lost. Put the new key into "
+                    "`/run/secrets/8select`: the next probe reads it."
                 ),
             ),
         ],
@@ -876,9 +894,8 @@ STATES: dict[str, tuple[Known, Expected]] = {
                 "parked",
                 (
                     "8SELECT is parked since 02:48 UTC: 8SELECT refuses access (403). No "
-                    "events wait. Nothing is lost. Check the key and the address of 8SELECT "
-                    "in the settings. A key in a file is read again at each probe, anything "
-                    "else at a restart."
+                    "events wait. Nothing is lost. Put a key that has access into "
+                    "`/run/secrets/8select`: the next probe reads it."
                 ),
             ),
             (

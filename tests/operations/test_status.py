@@ -1,13 +1,16 @@
 """``streams status``: what is made of the workers' snapshots."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from io import StringIO
 
 from rich.console import Console
 
-from streams.cli.status import status_json, status_view
+from streams.cli.status import stage_rows, status_json, status_view
 from streams.core.snapshot import VendorStatus, WorkerSnapshot, encode_snapshot
-from streams.operations.status.status import StatusBoard, stages
+from streams.operations.status.known import Known, Stage
+from streams.operations.status.status import StatusBoard
 
 NOW = 1_777_000_000_000
 
@@ -33,10 +36,18 @@ def board_of(*snapshots: WorkerSnapshot) -> StatusBoard:
     return board
 
 
+STAGES = (Stage("enrich", "Enrichment", 5), Stage("miso", "Miso"))
+
+
+def known(board: StatusBoard, stages: Sequence[Stage] = STAGES) -> Known:
+    """Return what is known by the snapshots alone."""
+    return Known(NOW, stages, board.workers(NOW))
+
+
 def shown(board: StatusBoard) -> str:
     """Return what the terminal shows."""
     console = Console(width=200, file=StringIO())
-    console.print(status_view(board, NOW))
+    console.print(status_view(known(board)))
     assert isinstance(console.file, StringIO)
     return console.file.getvalue()
 
@@ -64,8 +75,7 @@ def test_a_worker_is_stale_after_fifteen_seconds_of_silence() -> None:
         snapshot("miso-a-0", "miso", NOW - 15_000), snapshot("miso-b-0", "miso", NOW - 15_001)
     )
     assert [w.is_stale for w in board.workers(NOW)] == [False, True]
-    (line,) = stages(board.workers(NOW))
-    assert (line.workers, line.gone) == (1, 1)
+    assert stage_rows(known(board))[1][:2] == ("miso", "1 (1 gone)")
 
 
 def test_records_that_are_no_snapshots_are_counted() -> None:
@@ -102,22 +112,32 @@ def test_a_stage_is_the_sum_of_its_workers() -> None:
         ),
         snapshot("enrich-a-0", "enrich", ready=False, not_ready=["tables are being read"]),
     )
-    enrich, miso = stages(board.workers(NOW))
-    assert (enrich.stage, enrich.workers, enrich.ready) == ("enrich", 1, 0)
-    assert enrich.reason == "enrich-a-0 is not ready: tables are being read"
-    assert (miso.workers, miso.partitions, miso.events_per_second, miso.lag) == (2, 3, 3.5, 10)
-    assert miso.oldest_unsettled_seconds == 12.0
-    assert (miso.state, miso.reason) == (
-        "parked",
-        "Miso answered 401: invalid key. Set a valid key.",
-    )
+    assert stage_rows(known(board)) == [
+        ("enrich", "0/1", "0", "0.0", "5", "-", "starting"),
+        ("miso", "2", "3", "3.5", "10", "12.0 s", "parked"),
+    ]
+    assert "Miso is parked since 03:06 UTC: Miso answered 401: invalid key." in shown(board)
 
 
-def test_a_stage_of_which_all_workers_are_silent_is_gone() -> None:
-    """Old rates and states are not shown as if they held."""
-    (line,) = stages(board_of(snapshot("miso-a-0", "miso", NOW - 60_000, rate=9.0)).workers(NOW))
-    assert (line.state, line.workers, line.events_per_second) == ("gone", 0, 0)
-    assert line.reason == "no worker has spoken for 60 s"
+def test_a_configured_stage_without_a_worker_is_a_row() -> None:
+    """With what waits for it by offsets; what nobody tells is not shown as 0."""
+    rows = stage_rows(known(StatusBoard()))
+    assert rows == [
+        ("enrich", "0", "?", "?", "5", "?", "gone"),
+        ("miso", "0", "?", "?", "?", "?", "gone"),
+    ]
+
+
+def test_old_rates_and_states_are_not_shown_as_if_they_held() -> None:
+    """Of a worker that stopped reporting nothing is known."""
+    board = board_of(snapshot("miso-a-0", "miso", NOW - 60_000, rate=9.0))
+    assert stage_rows(known(board))[1] == ("miso", "0 (1 gone)", "?", "?", "?", "?", "gone")
+
+
+def test_while_kafka_is_away_everything_is_unknown() -> None:
+    """The last figures are old."""
+    away = replace(known(board_of(snapshot("miso-a-0", "miso"))), kafka_silent_since=NOW - 9_000)
+    assert stage_rows(away)[1] == ("miso", "?", "?", "?", "?", "?", "unknown")
 
 
 def test_text_of_strangers_is_shown_and_not_obeyed() -> None:

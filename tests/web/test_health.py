@@ -7,8 +7,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from streams.core.snapshot import WorkerSnapshot
+from streams.operations.findings import Finding, Level
 from streams.web import health
 from tests.web.scenes import now_ms, refused_key, sink
+
+WELL = Finding(Level.OK, "pipeline", "All is well.", kind="all_well")
 
 
 class Pages:
@@ -40,7 +43,7 @@ class OneWorker:
 async def answers(snapshot: WorkerSnapshot) -> dict[str, tuple[int, Any]]:
     """Return what each page answers for this worker."""
     pages = Pages()
-    health.register(pages, OneWorker(snapshot))  # type: ignore[arg-type]
+    health.register(pages, OneWorker(snapshot), lambda: [WELL])  # type: ignore[arg-type]
     return {path: await view(pages, None) for path, view in pages.views.items()}
 
 
@@ -53,7 +56,10 @@ async def test_both_answer_while_tables_are_read_and_say_how_far_it_is() -> None
     found = await answers(recovering)
     far = {"reasons": [words], "recovering_rows": 120_000}
     assert found["/health/live"] == (200, {"live": True, "ready": False, **far})
-    assert found["/health/ready"] == (503, {"ready": False, **far, "vendor": None, "warnings": []})
+    assert found["/health/ready"] == (
+        503,
+        {"ready": False, **far, "vendor": None, "warnings": [], "findings": [WELL.to_json()]},
+    )
 
 
 async def test_a_parked_vendor_leaves_its_worker_ready() -> None:

@@ -3,14 +3,18 @@
 Nothing is written, made or stored: not on the broker, not at a vendor.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 
 from streams.core.errors import SettingsError, SetupError
 from streams.engine.connection import admin
 from streams.operations.check.topics import topic_findings
 from streams.operations.check.vendors import OpenClient, check_vendors, open_client
-from streams.operations.check.workers import read_groups, worker_findings
+from streams.operations.control import read_wills
 from streams.operations.findings import Finding, Level, ok, problem
+from streams.operations.groups import read_groups
+from streams.operations.status.judge import judge
+from streams.operations.status.observe import known_of
+from streams.operations.status.status import StatusBoard, read_status
 from streams.operations.topics import TopicState, list_topics, verify_topics
 from streams.settings import ENRICH, Settings, variable
 from streams.vendors import VENDORS, plan_for
@@ -92,7 +96,7 @@ async def check_kafka(settings: Settings) -> AsyncIterator[Finding]:
         ):
             yield finding
         subject = "workers"
-        for finding in worker_findings(await read_groups(settings)):
+        for finding in await pipeline_findings(settings, there):
             yield finding
     except SetupError as error:
         text, colon, remedy = str(error).partition("): ")
@@ -102,7 +106,22 @@ async def check_kafka(settings: Settings) -> AsyncIterator[Finding]:
             yield problem(subject, text)
 
 
+async def pipeline_findings(settings: Settings, topics: Collection[str]) -> list[Finding]:
+    """Return the judgement on the running pipeline, as page and ``status`` show it.
+
+    ``topics``: those that exist.
+    """
+    names = settings.topics
+    board = await read_status(settings) if names.status in topics else StatusBoard()
+    wills = await read_wills(settings) if names.control in topics else {}
+    return judge(known_of(settings, board, await read_groups(settings), wills))
+
+
 def exit_code(findings: list[Finding]) -> int:
-    """Return 0 without a problem, 2 with one of the settings, else 1."""
-    problems = {finding.subject for finding in findings if finding.level is Level.PROBLEM}
+    """Return 0 without a problem, 2 with one of the settings, else 1.
+
+    What is wrong with a running pipeline is shown and does not count: a check runs before workers
+    start, too, and then none is running.
+    """
+    problems = {f.subject for f in findings if f.level is Level.PROBLEM and not f.kind}
     return 2 if SETTINGS in problems else int(bool(problems))

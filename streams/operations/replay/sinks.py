@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from streams.engine.connection import admin
 from streams.engine.groups import group_id
-from streams.operations.check.workers import members_of
 from streams.operations.control import read_wills
+from streams.operations.groups import members_of
 from streams.settings import Settings
 from streams.vendors import VENDORS
 

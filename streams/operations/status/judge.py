@@ -146,11 +146,19 @@ def _no_worker(known: Known, stage: Stage, silent: Sequence[WorkerStatus]) -> Fi
     waits = _effect(known, stage, stage.waiting)
     start = f"Start one with `streams worker {stage.key}`."
     of_it = "enrichment worker" if stage.key == ENRICH else f"worker for {stage.name}"
-    if stage.paused_since is not None:
+    if stage.is_paused:
         text = f"{stage.name} is paused by an operator and no worker runs for it."
+        if stage.is_control_unreadable:
+            text = (
+                f"{stage.name} counts as paused, because its newest control record is unreadable, "
+                "and no worker runs for it."
+            )
         resume = f"Resume it with `streams resume {stage.key}`, and start a worker with "
         remedy = f"{resume}`streams worker {stage.key}`."
         return Finding(Level.WARNING, stage.key, text, remedy, NO_WORKER, None, waits)
+    if not silent and not stage.has_run:
+        text = f"No {of_it} has run yet."
+        return Finding(Level.WARNING, stage.key, text, start, NO_WORKER, None, waits)
     if not silent:
         return Finding(
             Level.PROBLEM, stage.key, f"No {of_it} is running.", start, NO_WORKER, None, waits
@@ -160,7 +168,8 @@ def _no_worker(known: Known, stage: Stage, silent: Sequence[WorkerStatus]) -> Fi
     frozen = f"{who} stopped reporting: the process has ended or hangs."
     remedy = f"Check the process and its log. If it has ended: `streams worker {stage.key}`."
     text = f"No {of_it} has reported."
-    return Finding(Level.PROBLEM, stage.key, text, remedy, NO_WORKER, since, f"{frozen} {waits}")
+    why = f"{frozen} {waits}".rstrip()
+    return Finding(Level.PROBLEM, stage.key, text, remedy, NO_WORKER, since, why)
 
 
 def _some_silent(
@@ -173,7 +182,7 @@ def _some_silent(
     cause_ = (
         f"{count(others, 'other worker')} of {stage.name} {verb} and will take over the partitions."
         f" {_effect(known, stage, stage.waiting)}"
-    )
+    ).rstrip()
     remedy = "Check the process and its log."
     return Finding(
         Level.WARNING, stage.key, f"{who} {has} not reported.", remedy, SILENT_WORKER, since, cause_
@@ -250,6 +259,8 @@ def _of_vendor(
 def _advice(stage: Stage, advice: str, why: str) -> str:
     if "refuses the key" in why and stage.key_place:
         return f"Put the new key into {stage.key_place}."
+    if "refuses access" in why and stage.key_place:
+        return f"Put a key that has access into {stage.key_place}."
     return advice
 
 
@@ -413,9 +424,7 @@ def _well(known: Known, vendors: Sequence[Stage]) -> Finding:
 # -- sums
 
 
-def _waits(records: int | None) -> str:
-    if records is None:
-        return "How many events wait is unknown."
+def _waits(records: int) -> str:
     if not records:
         return "No events wait."
     return f"{count(records, 'event')} {'waits' if records == 1 else 'wait'}."
@@ -423,7 +432,9 @@ def _waits(records: int | None) -> str:
 
 def _effect(known: Known, stage: Stage, records: int | None) -> str:
     """Return what waits, and that nothing is lost where that is known to be true."""
-    if records is None or known.expired_lately.get(stage.key):
+    if records is None:
+        return ""
+    if known.expired_lately.get(stage.key):
         return _waits(records)
     return f"{_waits(records)} Nothing is lost."
 

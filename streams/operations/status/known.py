@@ -16,10 +16,14 @@ class Stage:
     """As people call it."""
     waiting: int | None = None
     """Records from the group's committed offsets to the ends of its topics; None: unknown."""
-    paused_since: int | None = None
-    """Since when an operator wants the vendor paused, in ms since the epoch; None: not paused."""
+    has_run: bool = True
+    """Whether any worker of the stage ever settled anything."""
+    is_paused: bool = False
+    """Whether an operator wants the vendor paused."""
+    is_control_unreadable: bool = False
+    """Whether it counts as paused because nobody can read what operators last wanted."""
     key_place: str = ""
-    """Where the vendor's key is set, as the end of a sentence: ``the file /run/secrets/miso``."""
+    """Where the vendor's key is set, as the end of a sentence: a file, or a variable."""
 
 
 @dataclass(frozen=True, slots=True)

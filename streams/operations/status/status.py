@@ -1,6 +1,6 @@
 """The pipeline as its workers describe it: the newest snapshot of each in ``streams.status``."""
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -60,26 +60,6 @@ class StatusBoard:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class StageStatus:
-    """A stage over those of its workers that still speak."""
-
-    stage: str
-    workers: int
-    ready: int
-    gone: int
-    """Workers that stopped speaking without saying goodbye."""
-    partitions: int
-    events_per_second: float
-    lag: int
-    """Records between the committed offsets and the ends of what the stage reads."""
-    oldest_unsettled_seconds: float | None
-    state: str
-    """The vendor's state; of several workers' the gravest. ``running`` in enrichment."""
-    reason: str
-    """Why, in words, with what to do; empty where all is well."""
-
-
 _GRAVITY = ("running", "degraded", "throttled", "paused", "parked")
 
 
@@ -88,47 +68,11 @@ def gravest(vendors: Iterable[VendorStatus]) -> VendorStatus | None:
     return max(vendors, key=lambda v: (_GRAVITY.index(v.state), -v.since), default=None)
 
 
-def stages(workers: Iterable[WorkerStatus]) -> list[StageStatus]:
-    """Return one line a stage, in the order of the workers."""
-    by_stage: dict[str, list[WorkerStatus]] = {}
-    for worker in workers:
-        by_stage.setdefault(worker.snapshot.stage, []).append(worker)
-    return [_stage(stage, members) for stage, members in by_stage.items()]
-
-
-def _stage(stage: str, members: list[WorkerStatus]) -> StageStatus:
-    alive = [m.snapshot for m in members if not m.is_stale]
-    oldest = [s.oldest_unsettled_seconds for s in alive if s.oldest_unsettled_seconds is not None]
-    vendors = [s.vendor for s in alive if s.vendor is not None]
-    worst = gravest(vendors)
-    if not alive:
-        silent = min(m.silent_seconds for m in members)
-        state, reasons = "gone", [f"no worker has spoken for {silent:.0f} s"]
-    else:
-        state = "running" if worst is None else worst.state
-        reasons = [] if worst is None else [f"{worst.reason} {worst.advice}".strip()]
-        reasons += [
-            f"{s.worker} is not ready: {'; '.join(s.not_ready)}" for s in alive if not s.ready
-        ]
-        reasons += [warning for s in alive for warning in s.warnings]
-    return StageStatus(
-        stage=stage,
-        workers=len(alive),
-        ready=sum(s.ready for s in alive),
-        gone=len(members) - len(alive),
-        partitions=sum(len(numbers) for s in alive for numbers in _events_of(s).values()),
-        events_per_second=round(sum(s.rate for s in alive), 1),
-        lag=sum(n for s in alive for n in s.lag.values()),
-        oldest_unsettled_seconds=max(oldest, default=None),
-        state=state,
-        reason=" ".join(filter(None, reasons)),
-    )
-
-
-def _events_of(snapshot: WorkerSnapshot) -> Mapping[str, list[int]]:
-    """Return the partitions of events; those of tables move with them and are no work."""
+def partitions_of(snapshot: WorkerSnapshot) -> int:
+    """Return how many partitions of events a worker has; those of tables are no work."""
     tables = ("shop.users", "shop.products")
-    return {t: numbers for t, numbers in snapshot.partitions.items() if not t.endswith(tables)}
+    held = snapshot.partitions.items()
+    return sum(len(numbers) for topic, numbers in held if not topic.endswith(tables))
 
 
 async def read_status(settings: Settings) -> StatusBoard:

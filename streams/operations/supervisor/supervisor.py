@@ -105,9 +105,10 @@ class Supervisor:
     async def _keep(self, stage: str) -> int:
         """Start a worker again and again; return the exit code with which it is given up."""
         policy = self._policy()
+        code: int | None = None
         while True:
             started = time.monotonic()
-            code = await self._run_once(stage)
+            code = await self._run_once(stage, code)
             if self._ending.is_set():
                 return 0
             pause = policy.after(code, time.monotonic() - started)
@@ -119,9 +120,11 @@ class Supervisor:
             if self._ending.is_set():
                 return 0
 
-    async def _run_once(self, stage: str) -> int:
+    async def _run_once(self, stage: str, last_exit: int | None) -> int:
+        told = [] if last_exit is None else [f"--last-exit={last_exit}"]
         process = await asyncio.create_subprocess_exec(
             *self._command(stage),
+            *told,
             stdin=PIPE,  # the life line: see operations/supervisor/life_line.py
             stdout=PIPE,
             stderr=STDOUT,

@@ -10,7 +10,9 @@ from typing import Literal
 from streams.core.errors import SettingsError
 from streams.core.times import utc_text
 from streams.operations.logs.reader import Tell, silent
-from streams.operations.status.status import StageStatus, StatusBoard, read_status, stages
+from streams.operations.status.judge import judge
+from streams.operations.status.observe import known_of
+from streams.operations.status.status import StatusBoard, read_status
 from streams.operations.trace.follow import Facts, follow
 from streams.operations.trace.locate import locate
 from streams.operations.trace.logs import open_logs
@@ -63,7 +65,7 @@ async def trace(
 
         events, records = told(), logs.search.records
         if any(step.kind == "waiting" for event in events for step in _steps(event)):
-            _say_how_stages_are(facts, await read_status(settings), now_ms)
+            _say_how_stages_are(facts, settings, await read_status(settings))
             events = told()
     return Trace(
         asked={kind: text},
@@ -83,22 +85,17 @@ def _steps(event: TracedEvent) -> Iterator[Step]:
         yield from vendor.steps
 
 
-def _say_how_stages_are(facts: Facts, board: StatusBoard, now_ms: int) -> None:
+def _say_how_stages_are(facts: Facts, settings: Settings, board: StatusBoard) -> None:
     """Let what waits say why, as the workers themselves do."""
-    found = {stage.stage: stage for stage in stages(board.workers(now_ms))}
+    known = known_of(settings, board, (), {})
+    says = {finding.subject: finding.sentence() for finding in reversed(judge(known))}
     for one in facts.values():
-        one.enrich.says = _how_it_is("enrichment", found.get(ENRICH))
+        one.enrich.says = says.get(ENRICH, _RUNNING)
         for vendor, told in one.vendors.items():
-            says = _how_it_is(VENDORS[vendor].name, found.get(vendor))
-            told.live.says = told.redelivery.says = says
+            told.live.says = told.redelivery.says = says.get(vendor, _RUNNING)
 
 
-def _how_it_is(name: str, stage: StageStatus | None) -> str:
-    if stage is None or stage.state == "gone":
-        return f"No worker of {name} is running."
-    if stage.reason:
-        return f"The worker is {stage.state}: {stage.reason}"
-    return f"The worker is {stage.state}."
+_RUNNING = "The worker is running."
 
 
 def _notes(query: Query, located: Located) -> list[str]:

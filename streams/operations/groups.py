@@ -1,7 +1,6 @@
-"""Which stages have workers now, and how much waits for them."""
+"""The stages' consumer groups as the brokers know them: who is in them, and what waits."""
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -11,12 +10,8 @@ from streams.core.errors import SetupError
 from streams.core.topics import Topics
 from streams.engine.connection import admin
 from streams.engine.groups import group_id
-from streams.operations.findings import Finding, ok, warning
 from streams.operations.logs.reader import COMMIT_RETRY_SECONDS, COMMIT_TRIES, connect
 from streams.settings import ENRICH, Settings
-
-SUBJECT = "workers"
-_RUNNING = frozenset({"Stable", "PreparingRebalance", "CompletingRebalance"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,28 +77,4 @@ async def members_of(client: AIOKafkaAdminClient, group: str) -> tuple[int, str]
     raise SetupError(
         f"Kafka does not say who is in the group {group} ({reason}): look at the brokers and at "
         "what this user may describe there, then check again."
-    )
-
-
-def worker_findings(groups: Sequence[GroupState]) -> list[Finding]:
-    """Return what is to be said of each stage; pure."""
-    return [_finding(group) for group in groups]
-
-
-def _finding(group: GroupState) -> Finding:
-    command = f"`streams worker {group.stage}`"
-    waiting = f"{group.waiting:,} record{'s'[: group.waiting != 1]}"
-    wait = f"{waiting} wait{'s'[: group.waiting == 1]}"
-    if group.members and group.state in _RUNNING:
-        workers = f"{group.members} worker{'s'[: group.members != 1]}"
-        if group.state != "Stable":
-            return warning(
-                SUBJECT,
-                f"Stage {group.stage}: {workers}, just sharing out partitions; {wait}.",
-                "Check again in some seconds; if it goes on, workers come and go: see their logs.",
-            )
-        return ok(SUBJECT, f"Stage {group.stage}: {workers}; {wait}.")
-    ever = "runs" if group.has_committed else "has run yet"
-    return warning(
-        SUBJECT, f"Stage {group.stage}: no worker {ever}; {wait}.", f"Start one with {command}."
     )

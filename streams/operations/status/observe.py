@@ -1,0 +1,78 @@
+"""Looking at a pipeline from outside: snapshots, the brokers' figures, operators' commands."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+
+from pydantic import SecretStr
+
+from streams import wall_clock
+from streams.core.control import Will
+from streams.operations.control import read_wills
+from streams.operations.groups import GroupState, read_groups
+from streams.operations.status.known import Known, Stage
+from streams.operations.status.status import StatusBoard, read_status
+from streams.settings import ENRICH, Settings, variable
+from streams.vendors import VENDORS
+
+
+async def observe(settings: Settings) -> tuple[StatusBoard, Known, Mapping[str, Will]]:
+    """Return the snapshots, what is known, and operators' commands by vendor.
+
+    Raises SetupError where the brokers do not answer or topics are missing.
+    """
+    board, groups, wills = await asyncio.gather(
+        read_status(settings), read_groups(settings), read_wills(settings)
+    )
+    return board, known_of(settings, board, groups, wills), wills
+
+
+def known_of(
+    settings: Settings,
+    board: StatusBoard,
+    groups: Iterable[GroupState],
+    wills: Mapping[str, Will],
+) -> Known:
+    """Return what these say together, as of now."""
+    now_ms = wall_clock.now_ms()
+    return Known(
+        now_ms,
+        stages_of(settings, groups, wills),
+        board.workers(now_ms),
+        unreadable=board.unreadable,
+    )
+
+
+def stages_of(
+    settings: Settings, groups: Iterable[GroupState], wills: Mapping[str, Will]
+) -> list[Stage]:
+    """Return the configured stages with what the brokers say of them, where they have said it."""
+    by_stage = {group.stage: group for group in groups}
+    return [
+        Stage(
+            stage,
+            "Enrichment" if stage == ENRICH else VENDORS[stage].name,
+            by_stage[stage].waiting if stage in by_stage else None,
+            by_stage[stage].has_committed if stage in by_stage else True,
+            will.paused,
+            will.is_unreadable,
+            "" if stage == ENRICH else key_place(settings, stage),
+        )
+        for stage in settings.stages()
+        for will in (wills.get(stage, Will()),)
+    ]
+
+
+def key_place(settings: Settings, vendor: str) -> str:
+    """Return where the vendor's key is set, as the end of a sentence."""
+    fields = type(settings.vendors[vendor]).model_fields
+    for name in VENDORS[vendor].credentials:
+        file = settings.secret_files.get(f"{vendor}.{name}")
+        if file is not None:
+            return f"`{file}`: the next probe reads it, within 10 s"
+        if name in fields and SecretStr in _types(fields[name].annotation):
+            return f"`{variable(vendor, name)}` and restart its workers"
+    return ""
+
+
+def _types(annotation: object) -> tuple[object, ...]:
+    return (annotation, *getattr(annotation, "__args__", ()))

@@ -1,0 +1,116 @@
+"""What a worker knows of the whole pipeline, kept up to date while it runs."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from streams.core.control import Will
+from streams.core.errors import SetupError
+from streams.core.snapshot import WorkerSnapshot
+from streams.operations.control import read_wills
+from streams.operations.findings import Finding
+from streams.operations.groups import GroupState, read_groups
+from streams.operations.status.judge import WELL, judge
+from streams.operations.status.known import Known
+from streams.operations.status.observe import stages_of
+from streams.operations.status.status import StatusBoard
+from streams.operations.status.tail import StatusTail
+from streams.settings import Settings
+
+log = logging.getLogger("streams.status")
+
+GROUPS_SECONDS = 5.0
+"""How often the brokers are asked what waits: a worker that does not report cannot say it."""
+SILENT_SECONDS = 10.0
+"""Without an answer for so long, what other workers do is unknown."""
+
+
+class Contact(Protocol):
+    """This worker's contact with the brokers."""
+
+    def silent_seconds(self) -> float:
+        """Return how long ago a broker last answered."""
+
+    @property
+    def why(self) -> str:
+        """Why they do not answer, as far as it was found out: a sentence or nothing."""
+
+
+class Watch:
+    """Follows the status topic and asks the brokers for each group's figures."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        own: Callable[[], WorkerSnapshot | None],
+        contact: Contact,
+        wall_ms: Callable[[], int],
+        clock: Callable[[], float],
+    ) -> None:
+        """Take the seams; ``own`` is this worker's own snapshot, for a broker that is away."""
+        self._settings = settings
+        self._tail = StatusTail(settings.kafka, settings.topics.status, wall_ms)
+        self._own = own
+        self._contact = contact
+        self._wall_ms = wall_ms
+        self._clock = clock
+        self._groups: Sequence[GroupState] = ()
+        self._wills: Mapping[str, Will] = {}
+        self._asked_at = float("-inf")
+        self._expired: Callable[[], dict[str, int]] = dict
+
+    @property
+    def board(self) -> StatusBoard:
+        """The newest snapshot of each worker."""
+        return self._tail.board
+
+    def silent_seconds(self) -> float:
+        """Return how long ago a broker last answered this worker."""
+        return self._contact.silent_seconds()
+
+    def findings(self) -> list[Finding]:
+        """Return the judgement on the pipeline as of now."""
+        return judge(self.known())
+
+    def labels(self) -> list[tuple[str, str, str]]:
+        """Return level, subject and kind of each finding but that all is well."""
+        return [(str(f.level), f.subject, f.kind) for f in self.findings() if f.kind != WELL]
+
+    def note_expired(self, lately: Callable[[], dict[str, int]]) -> None:
+        """Take what tells, by stage, how many records retention deleted within the hour."""
+        self._expired = lately
+
+    async def refresh(self) -> None:
+        """Read what is new; what the brokers do not tell stays unknown, not as it was."""
+        await self._tail.refresh()
+        now = self._clock()
+        if now - self._asked_at < GROUPS_SECONDS:
+            return
+        self._asked_at = now
+        try:
+            self._groups = await read_groups(self._settings)
+            self._wills = await read_wills(self._settings)
+        except SetupError as error:
+            self._groups = ()
+            log.debug("the groups' offsets could not be read: %s", error)
+
+    def known(self) -> Known:
+        """Return what is known as of now, this worker's own word included."""
+        now_ms, board = self._wall_ms(), self._tail.board
+        own = self._own()
+        if own is not None:
+            board.snapshots[own.worker] = own
+        known = Known(
+            now_ms,
+            stages_of(self._settings, self._groups, self._wills),
+            board.workers(now_ms),
+            expired_lately=self._expired(),
+            unreadable=board.unreadable,
+        )
+        silent = self._contact.silent_seconds()
+        if silent < SILENT_SECONDS:
+            return known
+        since = now_ms - round(silent * 1000)
+        return replace(known, kafka_silent_since=since, kafka_problem=self._contact.why)
