@@ -62,14 +62,17 @@ class SinkGuard:
         return self.delay_seconds(TP(self._users_topic, partition)) <= MAX_ROW_DELAY_SECONDS
 
     def stopped(self, items: Sequence[Item]) -> Mapping[int, SkipReason | None]:
-        """Return by index which of these, all of one partition, must not be sent, and why."""
-        partition = items[0].partition
-        rows = self.users.rows.get(partition, _NOTHING)
-        forgotten = self.users.forgotten.get(partition, _NOTHING)
+        """Return by index which of these must not be sent, and why."""
+        partition: int | None = None
+        rows, forgotten = _NOTHING, _NOTHING
         stopped_runs = self.stopped_runs
         oldest_ms = None if self._max_age_ms is None else self._wall_ms() - self._max_age_ms
         found: dict[int, SkipReason | None] = {}
         for number, item in enumerate(items):
+            if item.partition != partition:  # the events of one lie together
+                partition = item.partition
+                rows = self.users.rows.get(partition, _NOTHING)
+                forgotten = self.users.forgotten.get(partition, _NOTHING)
             if stopped_runs and item.run_id in stopped_runs:
                 found[number] = None
                 continue

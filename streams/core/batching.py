@@ -105,6 +105,16 @@ class Batcher(Generic[P]):
         self.causes[cause] += 1
         return MicroBatch(tuple(positions), tuple(payloads), cause)
 
+    def fits_beside(self, records: int, size: int) -> bool:
+        """Return whether all that waits fits into a request that holds so much already.
+
+        ``size``: bytes of its payloads, and one byte for each of them.
+        """
+        return (
+            records + len(self._waiting) <= self._max_records
+            and size + self._bytes - 1 <= self._max_bytes
+        )
+
     def waiting(self) -> Iterator[P]:
         """Yield the positions of what waits, the oldest first."""
         return (position for position, _, _ in self._waiting)

@@ -1,8 +1,8 @@
-"""Attempts: one request over a strand's micro-batch, and what its verdict makes of each event."""
+"""Attempts: one request over a micro-batch, and what its verdict makes of each event."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Protocol
@@ -10,6 +10,7 @@ from typing import Protocol
 from streams.core.batching import MicroBatch
 from streams.core.outcome import DeadLetterReason, Fate, SkipReason, Verdict
 from streams.delivery.contrast import LONGEST_WAIT_SECONDS
+from streams.delivery.joined import JoinedStrand
 from streams.delivery.line import Guard, Line, Talk
 from streams.delivery.retry import obeyed, wait_seconds
 from streams.delivery.runs import Runs
@@ -19,6 +20,9 @@ from streams.vendors.base import Vendor
 
 DOUBT_SECONDS = 0.5
 """How soon it is tried again whether a refused key is the vendor's word on everything."""
+KEPT_TOGETHER_SECONDS = 1.0
+"""So long strands that shared a request wait for each other's receipts, to go on together. One
+whose receipts take longer, or are refused, must not hold up the others."""
 LOOK_AGAIN_SECONDS = 0.1
 """How soon events are looked at again whose visitors' rows are not recent enough."""
 
@@ -27,7 +31,7 @@ class Desk(Protocol):
     """Who keeps the outcomes: writes receipts and dead letters, then settles."""
 
     def accepted(self, items: tuple[Item, ...], verdict: Verdict) -> Awaitable[None] | None:
-        """Keep that the vendor took these events.
+        """Keep that the vendor took these events, all of one strand.
 
         Return what to wait for before their strand goes on: a request that begins before the last
         one's receipts are kept is one more that a crash could repeat.
@@ -37,7 +41,7 @@ class Desk(Protocol):
         """Keep that the vendor refused this event, in its own words."""
 
     def skipped(self, items: tuple[Item, ...], verdict: Verdict) -> None:
-        """Keep that these events are not sent, for the verdict's named reason."""
+        """Keep that these events, all of one strand, are not sent, for the verdict's reason."""
 
 
 def ignore(run: str, why: str) -> None:
@@ -58,7 +62,9 @@ class Attempts:
         clock: Callable[[], float],
         random: Callable[[], float],
         on_bad_run: Callable[[str, str], None],
+        on_freed: Callable[[Collection[Strand]], None],
     ) -> None:
+        """``on_freed``: told of strands that go on while others of their request cannot yet."""
         self._vendor = vendor
         self._line = line
         self._desk = desk
@@ -67,6 +73,7 @@ class Attempts:
         self._clock = clock
         self._random = random
         self._on_bad_run = on_bad_run
+        self._on_freed = on_freed
         self._runs = Runs()
 
     async def make(self, strand: Strand, batch: MicroBatch[Item]) -> Sequence[Strand]:
@@ -75,43 +82,99 @@ class Attempts:
         Return the strands that were isolated of this one.
         """
         talk = await self._talk(strand, batch)
-        verdict, sent, stopped = talk.verdict, talk.requests, talk.stopped
+        verdict = talk.verdict
         for item in batch.positions:
-            item.attempts += sent
+            item.attempts += talk.requests
         if verdict is None:
-            for item in batch.positions:
-                item.unclear = item.unclear or bool(sent)
-            self._stop(batch, stopped)
-            strand.cut(batch, set(stopped))
+            self._broken_off(strand, batch, talk)
             return ()
         match verdict.fate:
             case Fate.ACCEPTED:
                 self._strands.note_accepted()
                 self._note_outcomes(batch.positions, ())
-                kept = self._desk.accepted(batch.positions, verdict)
-                if kept is not None:
-                    await kept
-                if (found := strand.accepted()) is not None:
+                await self._keep_accepted(strand, batch, verdict)
+                if (found := strand.accepted()) is not None and strand.holds(found[0]):
                     self._give_up(*found)
             case Fate.REJECTED:
                 strand.answered()
                 self._sort_out(strand, batch, verdict)
             case Fate.SKIPPED:
                 strand.answered()
-                self._desk.skipped(batch.positions, verdict)
+                for _, part in strand.parts(batch):
+                    self._desk.skipped(part.positions, verdict)
                 strand.rest(batch, set(range(len(batch))))
             case _:
-                for item in batch.positions:
-                    item.unclear = item.unclear or verdict.fate is Fate.UNCLEAR
-                return self._failed(strand, batch, verdict, contrasted=talk.contrasted)
+                return self._all_failed(strand, batch, verdict, contrasted=talk.contrasted)
         return ()
 
-    def _failed(
+    def _broken_off(self, strand: Strand, batch: MicroBatch[Item], talk: Talk) -> None:
+        """See to it that what came to no verdict goes again, without what was stopped."""
+        for item in batch.positions:
+            item.unclear = item.unclear or bool(talk.requests)
+        self._stop(strand, batch, talk.stopped)
+        strand.cut(batch, set(talk.stopped))
+
+    async def _keep_accepted(
+        self, strand: Strand, batch: MicroBatch[Item], verdict: Verdict
+    ) -> None:
+        """Keep what the vendor took, and wait until all of it is kept."""
+        kept = [
+            (member, self._desk.accepted(part.positions, verdict))
+            for member, part in strand.parts(batch)
+        ]
+        waits: dict[asyncio.Future[None], Strand] = {
+            asyncio.ensure_future(each): member for member, each in kept if each is not None
+        }
+        if isinstance(strand, JoinedStrand) and waits:
+            await self._wait_for_each(strand, waits)
+        for each, member in waits.items():
+            if member in strand.members:
+                await each
+
+    async def _wait_for_each(
+        self, joined: JoinedStrand, waits: Mapping[asyncio.Future[None], Strand]
+    ) -> None:
+        """Wait until all receipts are kept, and let strands go on that would wait for long."""
+        await asyncio.wait(waits, timeout=KEPT_TOGETHER_SECONDS)
+        while late := {each: strand for each, strand in waits.items() if not each.done()}:
+            joined.break_up()
+            self._on_freed(joined.free_all_but(late.values()))
+            if not joined.members:
+                return
+            await asyncio.wait(late, return_when=asyncio.FIRST_COMPLETED)
+
+    def _all_failed(
         self, strand: Strand, batch: MicroBatch[Item], verdict: Verdict, *, contrasted: bool
+    ) -> Sequence[Strand]:
+        """Let each strand's part of a failed request go again by itself."""
+        for item in batch.positions:
+            item.unclear = item.unclear or verdict.fate is Fate.UNCLEAR
+        strand.break_up()
+        parts, was_alone = strand.parts(batch), len(batch) == 1
+        if len(parts) > 1:
+            # Each part goes again by itself soon: one event of another may have been the cause.
+            # Where the vendor means everybody, the next failure makes the gate wait as it asks.
+            verdict = replace(verdict, retry_after_seconds=None)
+        isolated: list[Strand] = []
+        for member, part in parts:
+            isolated += self._failed(
+                member, part, verdict, contrasted=contrasted, was_alone=was_alone
+            )
+        strand.hold_on()
+        return isolated
+
+    def _failed(
+        self,
+        strand: Strand,
+        batch: MicroBatch[Item],
+        verdict: Verdict,
+        *,
+        contrasted: bool,
+        was_alone: bool,
     ) -> Sequence[Strand]:
         """See to it that a request goes again that failed: as it is, in halves or not at all."""
         now, (first, *_) = self._clock(), batch.positions
-        if contrasted and len(batch) == 1 and self._line.contrast.is_hopeless(first, now):
+        if contrasted and was_alone and self._line.contrast.is_hopeless(first, now):
             strand.answered()
             last_word = replace(verdict, fate=Fate.REJECTED, letter=DeadLetterReason.UNDELIVERABLE)
             self._desk.rejected(first, verdict.detail, last_word)
@@ -132,11 +195,12 @@ class Attempts:
 
     async def _talk(self, strand: Strand, batch: MicroBatch[Item]) -> Talk:
         """Lead the conversation, as soon as the guard knows what it judges by."""
-        while not self._guard.is_current(strand.partition):
-            if strand.closed or self._line.is_quiet:
+        while not all(self._guard.is_current(member.partition) for member in strand.members):
+            # Of a shared request one strand must not hold up the others.
+            if strand.is_left() or self._line.is_quiet or len(strand.members) > 1:
                 return Talk(None, 0)
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
-        return await self._line.converse(batch, strand.lane, lambda: strand.closed)
+        return await self._line.converse(batch, strand.lane, strand.is_left)
 
     def _sort_out(self, strand: Strand, batch: MicroBatch[Item], verdict: Verdict) -> None:
         """Give up exactly the refused events; the rest goes again at once."""
@@ -149,9 +213,11 @@ class Attempts:
                     strand.narrow(batch, verdict)
                 return
             refused = {0: verdict.detail}
-        self._note_outcomes((), [batch.positions[index] for index in refused])
-        for index, words in refused.items():
-            self._desk.rejected(batch.positions[index], words, verdict)
+        judged = [(batch.positions[index], words) for index, words in refused.items()]
+        self._note_outcomes((), [item for item, _ in judged])
+        for item, words in judged:
+            if strand.holds(item):
+                self._desk.rejected(item, words, verdict)
         strand.rest(batch, set(refused))
 
     def _give_up(self, item: Item, verdict: Verdict) -> None:
@@ -159,14 +225,20 @@ class Attempts:
         self._note_outcomes((), (item,))
         self._desk.rejected(item, verdict.detail, verdict)
 
-    def _stop(self, batch: MicroBatch[Item], stopped: Mapping[int, SkipReason | None]) -> None:
+    def _stop(
+        self, strand: Strand, batch: MicroBatch[Item], stopped: Mapping[int, SkipReason | None]
+    ) -> None:
         """Give those their outcome that must not be sent any more."""
-        for reason in dict.fromkeys(stopped.values()):
-            of_reason = tuple(batch.positions[n] for n, each in stopped.items() if each is reason)
+        alike: dict[tuple[SkipReason | None, Strand | None], list[Item]] = {}
+        for index, reason in stopped.items():
+            item = batch.positions[index]
+            if strand.holds(item):
+                alike.setdefault((reason, item.strand), []).append(item)
+        for (reason, _), items in alike.items():
             if reason is None:
-                self._guard.pass_over(of_reason)
+                self._guard.pass_over(items)
             else:
-                self._desk.skipped(of_reason, Verdict(Fate.SKIPPED, skip=reason))
+                self._desk.skipped(tuple(items), Verdict(Fate.SKIPPED, skip=reason))
 
     def _note_outcomes(self, accepted: Sequence[Item], refused: Sequence[Item]) -> None:
         """Count the vendor's last word on events; the gate looks at live ones only."""

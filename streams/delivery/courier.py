@@ -11,11 +11,12 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
-from streams.core.batching import Batcher
+from streams.core.batching import Batcher, Cause, MicroBatch
 from streams.core.control import Will
-from streams.delivery.attempts import Attempts, Desk, ignore
+from streams.delivery.attempts import KEPT_TOGETHER_SECONDS, Attempts, Desk, ignore
 from streams.delivery.contrast import GiveUpRule
 from streams.delivery.held import Held
+from streams.delivery.joined import JoinedStrand, join
 from streams.delivery.lanes import Lane
 from streams.delivery.line import Guard, LetAll, Line, Sender
 from streams.delivery.strand import Item, Strand
@@ -69,8 +70,9 @@ class Courier:
         self._touched: dict[Strand, None] = {}
         self._held = Held()
         self._timers: dict[Strand, asyncio.TimerHandle] = {}
-        self._requests: set[Attempt] = set()
-        self._by_partition: dict[int, set[Attempt]] = {}
+        self._requests: dict[Attempt, Strand] = {}
+        # A conversation of several requests remembers what lies on its partition.
+        self._may_join = vendor.conversation is None
         self._begun_at: dict[int, float] = {}
         """By partition: when its newest request began."""
         self._gate_timer: asyncio.TimerHandle | None = None
@@ -100,6 +102,7 @@ class Courier:
             clock=clock,
             random=random,
             on_bad_run=on_bad_run,
+            on_freed=self._consider_all,
         )
 
     # -- what the sink tells
@@ -129,8 +132,7 @@ class Courier:
     def go(self) -> None:
         """Begin what can begin with the events that were added."""
         touched, self._touched = self._touched, {}
-        for strand in touched:
-            self._consider(strand)
+        self._consider_all(touched)
 
     def open_partition(
         self,
@@ -170,8 +172,7 @@ class Courier:
         released = self._on_hold - frozenset(partitions)
         self._on_hold = frozenset(partitions)
         for partition in released:
-            for strand in self._strands.of_partition(partition):
-                self._consider(strand)
+            self._consider_all(self._strands.of_partition(partition))
 
     @property
     def is_on_hold(self) -> bool | None:
@@ -195,7 +196,7 @@ class Courier:
         None: a request about this partition is unanswered, or may begin, or a former owner may
         have left one about a position that is not read yet (from ``read_below`` on).
         """
-        if not self.line.is_quiet or self._by_partition.get(partition):
+        if not self.line.is_quiet or self._in_flight_of({partition}):
             return None
         if not self._vendor.looks_before_repeat:
             return []
@@ -228,25 +229,30 @@ class Courier:
     async def close_partitions(self, partitions: Collection[int]) -> None:
         """Leave partitions and wait, for all of them together, for the requests in flight.
 
-        What is not answered in time is given up and counts as unanswered.
+        What is not answered in time is given up and counts as unanswered. Of a request that is
+        shared with other partitions the answer then decides about their events only.
         """
         for partition in partitions:
             self.leave_partition(partition)
         # On hold they wait for their receipts, maybe for hours.
-        waited_for = self._in_flight_of(set(partitions) - self._on_hold)
-        if waited_for:
-            await asyncio.wait(waited_for, timeout=CLOSE_SECONDS)
-        if hanging := self._in_flight_of(partitions):
-            for request in hanging:
+        waited_for, until = set(partitions) - self._on_hold, self._clock() + CLOSE_SECONDS
+        while requests := self._in_flight_of(waited_for):
+            if (left := until - self._clock()) <= 0:
+                break
+            # A shared request may let these partitions go long before it ends.
+            await asyncio.wait(requests, timeout=min(left, KEPT_TOGETHER_SECONDS))
+        hanging = self._in_flight_of(partitions)
+        if given_up := [one for one in hanging if self._requests[one].give_up(partitions)]:
+            for request in given_up:
                 request.cancel()
-            await asyncio.wait(hanging)
+            await asyncio.wait(given_up)
 
     def _in_flight_of(self, partitions: Collection[int]) -> set[Attempt]:
         return {
             request
-            for partition in partitions
-            for request in self._by_partition.get(partition, ())
+            for request, strand in self._requests.items()
             if not request.done()
+            and any(member.partition in partitions for member in strand.members)
         }
 
     async def quiesce(self, seconds: float) -> None:
@@ -267,7 +273,8 @@ class Courier:
 
     def waiting(self) -> int:
         """Return how many events have no verdict yet, those under way left out."""
-        return sum(map(len, self._strands))
+        joined = [each for each in self._requests.values() if isinstance(each, JoinedStrand)]
+        return sum(map(len, self._strands)) + sum(map(len, joined))
 
     def may_be_silent(self, partition: int) -> bool:
         """Return whether what waits of this partition has a reason to, that will end.
@@ -276,7 +283,7 @@ class Courier:
         """
         if self.line.is_quiet or self.line.gate.state != "running" or partition in self._on_hold:
             return True
-        if self._by_partition.get(partition):
+        if self._in_flight_of({partition}):
             return self._clock() - self._begun_at[partition] < LONGEST_REQUEST_SECONDS
         if len(self._requests) >= (1 if self._is_alone else self._redelivery_slots):
             return True
@@ -305,6 +312,10 @@ class Courier:
             vendor.linger_seconds(settings),
         )
 
+    def _consider_all(self, strands: Iterable[Strand]) -> None:
+        for strand in strands:
+            self._consider(strand)
+
     def _consider(self, strand: Strand) -> bool:
         """Begin the strand's next request, or see to it that it is looked at again in time.
 
@@ -317,25 +328,50 @@ class Courier:
             self._held.add(strand)
             self._watch_gate(now)
             return False
-        lane = strand.lane
-        batch = strand.next_batch(now, alone=self.line.gate.is_trying)
+        alone, is_fresh = self.line.gate.is_trying, strand.is_fresh
+        batch = strand.next_batch(now, alone=alone)
         if batch is None:
             self._set_timer(strand, now)
             return False
         self._cancel_timer(strand)
-        request = self.line.gate.started()
+        if self._may_join and is_fresh and not alone and batch.cause is Cause.AGE:
+            strand, batch = self._with_company(strand, batch, now)
+        self._begin(strand, batch)
+        return True
+
+    def _with_company(
+        self, strand: Strand, batch: MicroBatch[Item], now: float
+    ) -> tuple[Strand, MicroBatch[Item]]:
+        """Add what waits in idle strands of the same lane and fits into the same request."""
+        records, size = len(batch), sum(map(len, batch.payloads)) + len(batch)
+        parts = [(strand, batch)]
+        for other in self._strands:
+            if other.is_redelivery is not strand.is_redelivery or not self._may_accompany(other):
+                continue
+            if (part := other.company(now, records, size)) is not None:
+                parts.append((other, part))
+                records += len(part)
+                size += sum(map(len, part.payloads)) + len(part)
+                self._cancel_timer(other)
+        return join(parts) if len(parts) > 1 else (strand, batch)
+
+    def _may_accompany(self, strand: Strand) -> bool:
+        # A strand whose visitors' rows are late waits for them, and by itself.
+        partition = strand.partition
+        return partition not in self._on_hold and self._guard.is_current(partition)
+
+    def _begin(self, strand: Strand, batch: MicroBatch[Item]) -> None:
+        request, lane = self.line.gate.started(), strand.lane
         self._in_flight[lane] += 1
         task = asyncio.ensure_future(self._attempts.make(strand, batch))
-        self._requests.add(task)
-        self._by_partition.setdefault(strand.partition, set()).add(task)
-        self._begun_at[strand.partition] = now
+        self._requests[task] = strand
+        for member in strand.members:
+            self._begun_at[member.partition] = self._clock()
         task.add_done_callback(lambda done: self._ended(done, strand, lane, request))
-        return True
 
     def _ended(self, task: Attempt, strand: Strand, lane: Lane, request: int) -> None:
         self.line.gate.ended(request)
-        self._requests.discard(task)
-        self._by_partition[strand.partition].discard(task)
+        del self._requests[task]
         self._in_flight[lane] -= 1
         if not task.cancelled():
             if (error := task.exception()) is not None:
@@ -343,13 +379,41 @@ class Courier:
                 return
             for isolated in task.result():
                 self._consider(isolated)
+        if isinstance(strand, JoinedStrand):
+            self._go_on(strand)
+        else:
+            self._consider_again(strand)
+        self._consider_held()
+
+    def _consider_again(self, strand: Strand) -> None:
         self._strands.release(strand)
         if len(strand):
             if self._held:
                 self._held.add(strand)  # the slot that it leaves is for whoever waits for it
             else:
                 self._consider(strand)
-        self._consider_held()
+
+    def _go_on(self, joined: JoinedStrand) -> None:
+        """Begin the next request over what is left of the parts, or let all strands go.
+
+        It keeps the slot of the one before: while it waited, its strands would have to, too.
+        """
+        now = self._clock()
+        freed = joined.free_finished()
+        if joined.members:
+            batch = joined.next_batch(now) if self._may_go_on(now, joined) else None
+            if batch is not None:
+                self._begin(joined, batch)
+            else:
+                joined.break_up()
+                freed += joined.free_all_but(())
+        for strand in freed:
+            self._consider_again(strand)
+
+    def _may_go_on(self, now: float, joined: JoinedStrand) -> bool:
+        if joined.is_left() or self.line.gate.is_trying or not self._may_begin(now, joined.lane):
+            return False
+        return all(self._may_accompany(strand) for strand in joined.members)
 
     def _consider_held(self) -> None:
         now = self._clock()

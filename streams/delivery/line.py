@@ -139,7 +139,7 @@ class Line:
             while await self._may_ask(lane, is_left) and not is_left():
                 # Between two requests, and while waiting for a turn, anything may have changed.
                 may_differ = sent or self._turnstile is not None
-                if may_differ and not self._guard.is_current(parcel.partition):
+                if may_differ and not self._knows_enough(items):
                     break
                 if may_differ and (stopped := self._guard.stopped(items)):
                     break
@@ -177,6 +177,9 @@ class Line:
         before = self.gate.state
         self.gate.on_outcomes(accepted=accepted, refused=refused, now=self._clock())
         self._say_change(before)
+
+    def _knows_enough(self, items: Sequence[Item]) -> bool:
+        return all(map(self._guard.is_current, {item.partition for item in items}))
 
     async def _may_ask(self, lane: Lane, is_left: Callable[[], bool]) -> bool:
         """Wait for this request's turn in the quota; return whether it may still be made.

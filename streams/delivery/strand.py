@@ -5,11 +5,11 @@ Pure: time comes in as an argument.
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
-from streams.core.batching import Batcher, MicroBatch, halves, without
+from streams.core.batching import Batcher, Cause, MicroBatch, halves, without
 from streams.core.consent import Ground
 from streams.core.outcome import Verdict
 from streams.delivery.contrast import Failures
@@ -46,6 +46,8 @@ class Item:
     """Of the requests that it was in, since it was last accepted or judged."""
     unclear: bool = False
     """An earlier request with it may have been stored although no answer came."""
+    strand: "Strand | None" = field(default=None, repr=False)
+    """In which it waits, or waited last."""
 
 
 class Strand:
@@ -81,6 +83,33 @@ class Strand:
         return searched + len(self._batcher) + sum(map(len, self._again))
 
     @property
+    def members(self) -> Collection["Strand"]:
+        """The strands that its requests hold up: itself."""
+        return (self,)
+
+    def is_left(self) -> bool:
+        """Return whether something of its request belongs to another worker by now."""
+        return self.closed
+
+    def holds(self, item: Item) -> bool:  # noqa: ARG002
+        """Return whether the outcome of an event of its request is still to be judged here."""
+        return True
+
+    def parts(self, batch: MicroBatch[Item]) -> "list[tuple[Strand, MicroBatch[Item]]]":
+        """Return a request's events by the strand in which they waited."""
+        return [(self, batch)]
+
+    def give_up(self, partitions: Collection[int]) -> bool:  # noqa: ARG002
+        """Judge nothing of these partitions any more; return whether nothing else is held up."""
+        return True
+
+    def break_up(self) -> None:
+        """Give back what waits behind the request that is under way, where others held it."""
+
+    def hold_on(self) -> None:
+        """Hold up strands that shared a request until it has ended."""
+
+    @property
     def lane(self) -> Lane:
         """The lane of its next request."""
         if self.is_redelivery:
@@ -90,7 +119,8 @@ class Strand:
         return Lane.RETRY if self.failures else Lane.LIVE
 
     def add(self, item: Item, payload: bytes, now: float) -> None:
-        """Append an event behind all others."""
+        """Append an event behind all others; its linger counts from ``now``."""
+        item.strand = self
         self._batcher.add(item, payload, now)
 
     def due_at(self) -> float | None:
@@ -114,7 +144,7 @@ class Strand:
         batch = self._next_batch(now)
         self.under_way = batch is not None
         if batch is not None and alone and len(batch) > 1:
-            self._put_first(without(batch, {0}))
+            self.put_first(without(batch, {0}))
             return without(batch, range(1, len(batch)))
         return batch
 
@@ -125,6 +155,24 @@ class Strand:
             return self._again.popleft()
         cause = self._batcher.ready(now)
         return None if cause is None else self._batcher.take(cause)
+
+    def company(self, now: float, records: int, size: int) -> MicroBatch[Item] | None:
+        """Return all that waits, to share a request with others, and mark the strand as under way.
+
+        None: it may not go now, it does not go for the first time, or it does not fit beside so
+        many records and bytes, one byte more for each record.
+        """
+        if self.under_way or self.closed or now < self.not_before or not self.is_fresh:
+            return None
+        if not len(self._batcher) or not self._batcher.fits_beside(records, size):
+            return None
+        self.under_way = True
+        return self._batcher.take(Cause.AGE)
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether all that waits goes for the first time, and with anybody."""
+        return not (self.failures or self.is_isolated or self._again or self._search)
 
     def answered(self) -> None:
         """Note that the vendor has judged the request: the next one may go."""
@@ -145,7 +193,7 @@ class Strand:
         found = search.accepted()
         if search.is_over:
             self._search = None
-            self._put_first(search.left())
+            self.put_first(search.left())
         return None if found is None else (found, search.verdict)
 
     def again(self, batch: MicroBatch[Item], not_before: float) -> None:
@@ -160,7 +208,7 @@ class Strand:
         if self._search is not None:
             left = joined(left, self._search.left_behind_next())
             self._search = None
-        self._put_first(left)
+        self.put_first(left)
 
     def cut(self, batch: MicroBatch[Item], stopped: set[int]) -> None:
         """Put a request that came to no verdict back to the front, without what was stopped."""
@@ -226,19 +274,20 @@ class Strand:
     def split(self, batch: MicroBatch[Item]) -> None:
         """Put a request that was too large back to the front, halved."""
         if self._search is not None:
-            self._put_first(self._search.left_behind_next())
+            self.put_first(self._search.left_behind_next())
             self._search = None
         first, second = halves(batch)
         self._again.extendleft((second, first))
 
-    def _end_search(self) -> None:
-        if self._search is not None:
-            self._put_first(self._search.left())
-            self._search = None
-
-    def _put_first(self, batch: MicroBatch[Item]) -> None:
+    def put_first(self, batch: MicroBatch[Item]) -> None:
+        """Put events before all others that wait."""
         if len(batch):
             self._again.appendleft(batch)
+
+    def _end_search(self) -> None:
+        if self._search is not None:
+            self.put_first(self._search.left())
+            self._search = None
 
 
 def strand_number(key: str, strands: int) -> int:

@@ -64,7 +64,8 @@ class Parcel:
     unclear: bool
     """An earlier request with these events may have been stored although no answer came."""
     partition: int
-    """Of the vendor's topic: all events of a micro-batch lie on one."""
+    """Of the vendor's topic, on which the first event lies; those of a vendor with a conversation
+    of its own all lie on one."""
     now: float
     """Seconds of a clock that only grows, for what the vendor's memory keeps."""
 

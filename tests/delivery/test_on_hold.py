@@ -31,7 +31,7 @@ def test_at_first_one_request_goes_alone_until_its_outcome_is_kept() -> None:
 
     async def main() -> None:
         fake, desk = FakeVendor(lambda *_: ACCEPTED), SlowDesk()
-        made = courier(fake, desk)
+        made = courier(fake, desk, batch=1)
         made.begin_alone()
         for partition in range(4):
             add(made, f"e{partition}", partition=partition)
