@@ -79,6 +79,7 @@ _TYPES: Final[Mapping[type[msgspec.Struct], Mapping[str, Any]]] = {
 }
 _IDS = frozenset({"user_id", "custom_key", "sku", "product_group_id"})
 _UUIDS = frozenset({"contact_id", "eightselect_user_id"})
+_BY_VENDOR = frozenset({"consent", "consent_since"})
 _YEAR_2100_MS = 4_102_444_800_000
 _SHOWN_NAMES = 6
 _SAYS_NOTHING = User()
@@ -267,6 +268,8 @@ def _present(name: str, given: Any) -> Any:
     if type(given) is list:
         return [item for item in given if not is_blank(item)] or None
     if type(given) is dict:
+        if name in _BY_VENDOR:  # a misspelt vendor is one whatever is said about it
+            return {vendor: None if is_blank(said) else said for vendor, said in given.items()}
         return {key: item for key, item in given.items() if not is_absent(item)}
     return id_text(given) if name in _IDS else given
 

@@ -140,6 +140,17 @@ def test_a_consent_for_an_unknown_vendor_is_malformed(name: str, field: str) -> 
         user({"user_id": "u-1"} | {field: said})
 
 
+@pytest.mark.parametrize("said", [None, "", " "])
+@pytest.mark.parametrize("other", [{}, {"user_id": 77}, {"email": 5}])
+@pytest.mark.parametrize("field", ["consent", "consent_since"])
+def test_an_unknown_vendor_is_malformed_also_where_nothing_is_said_about_it(
+    field: str, other: dict[str, Any], said: str | None
+) -> None:
+    """However the rest of the row is read."""
+    with pytest.raises(InvalidRow, match="vendors are eightselect, voyado, miso"):
+        user({field: {"Miso": said}} | other)
+
+
 @pytest.mark.parametrize(
     "consent", [True, "yes", 1, [1], {"miso": "yes"}, {"miso": 1}, {"miso": {}}]
 )
