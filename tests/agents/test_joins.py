@@ -42,8 +42,8 @@ def test_examples_are_few_masked_and_the_newest() -> None:
         joins.health()
     assert joins.health(("p5",)).examples == {
         "user": [
-            "product p5 of visitor vis… (***)",
-            "product p4 of visitor vis… (***)",
-            "product p3 of visitor vis… (***)",
+            "product p5 of visitor #x666 (***)",
+            "product p4 of visitor #x666 (***)",
+            "product p3 of visitor #x666 (***)",
         ]
     }

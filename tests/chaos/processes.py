@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError
 
 from streams.core.errors import SetupError
 from streams.engine.groups import group_id
-from streams.operations.check.workers import members_of
+from streams.operations.groups import members_of
 from tests.chaos.fleet import Worker
 from tests.chaos.schedule import FROZEN_BESIDE, JOIN_KILL, SECOND_TERM, STAGES, WIPE, Plan
 from tests.chaos.shop import VENDORS

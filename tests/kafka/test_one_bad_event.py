@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ async def test_one_event_is_undeliverable_the_others_go_on_and_a_resend_delivers
             await pipeline.send(*many(10, names[1:], start))
             wanted = {f"e{n}" for n in range(start, start + 10)}
             await pipeline.until(
-                lambda wanted=wanted: wanted <= set(pipeline.stored()), 3, "the others to be stored"
+                partial(_are_stored, pipeline, wanted), 3, "the others to be stored"
             )
             states.add((await pipeline.status(miso))["vendor"]["state"])
         assert rounds > 5
@@ -66,3 +67,7 @@ async def test_one_event_is_undeliverable_the_others_go_on_and_a_resend_delivers
         await pipeline.until(lambda: "bad-1" in pipeline.stored())
         report = await pipeline.settled(raw)
         assert report.vendors[0].accepted == raw
+
+
+def _are_stored(pipeline: Pipeline, wanted: set[str]) -> bool:
+    return wanted <= set(pipeline.stored())
