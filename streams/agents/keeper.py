@@ -124,6 +124,7 @@ class Keeper:
             sampled = items[:: 1 + len(items) // AGES_OF_A_REQUEST]
             ages = [(now_ms - happened_ms(item)) / 1000 for item in sampled]
             self._tally.note_ages(ages, len(items))
+            self._tally.note_deliveries([(now_ms - item.raw_ms) / 1000 for item in sampled])
         self.keep(Settlement(items, Outcome.ACCEPTED, None, verdict, kept=kept))
         return kept
 

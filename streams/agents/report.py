@@ -174,6 +174,7 @@ class Reporter:
             users_read=self._users_read(),
             memory_bytes=memory_bytes(),
             age_seconds=tally.ages(),
+            delivery_seconds=tally.deliveries(),
             accepted_rate=round(self._accepted.per_second, 2),
             settled_rate=round(self._settled.per_second, 2),
             waiting=waiting,

@@ -1,7 +1,7 @@
 """What a worker counts, once per event and per batch rather than per call."""
 
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from streams.core.dead_letter import without_values
 from streams.core.masking import masked_text
@@ -53,6 +53,7 @@ class Tally:
         self.age_seconds = Histogram(AGE_SECONDS)
         """From an event to its acceptance."""
         self._ages: deque[float] = deque(maxlen=AGE_SAMPLES)
+        self._deliveries: deque[float] = deque(maxlen=AGE_SAMPLES)
         self._rate = Rate()
 
     @property
@@ -65,13 +66,17 @@ class Tally:
         self._ages.extend(seconds)
         self.age_seconds.observe_sample(seconds, len(seconds) if of is None else of)
 
+    def note_deliveries(self, seconds: Sequence[float]) -> None:
+        """Take how long accepted events had been in Kafka, from the shop's record on."""
+        self._deliveries.extend(seconds)
+
     def ages(self) -> dict[str, float]:
         """Return p50 and p95 in seconds of the newest accepted events; empty without any."""
-        if not self._ages:
-            return {}
-        ordered = sorted(self._ages)
-        last = len(ordered) - 1
-        return {"p50": ordered[last // 2], "p95": ordered[round(last * 0.95)]}
+        return _percentiles(self._ages)
+
+    def deliveries(self) -> dict[str, float]:
+        """Return the same of their time in Kafka."""
+        return _percentiles(self._deliveries)
 
     def sample_rate(self, now: float) -> float:
         """Note the number of events now (about once a second); return events/s lately."""
@@ -98,3 +103,11 @@ class Tally:
             Cause(*cause, count, self._examples.get(cause, ""))
             for cause, count in self.causes.most_common(limit)
         ]
+
+
+def _percentiles(seconds: Collection[float]) -> dict[str, float]:
+    if not seconds:
+        return {}
+    ordered = sorted(seconds)
+    last = len(ordered) - 1
+    return {"p50": ordered[last // 2], "p95": ordered[round(last * 0.95)]}

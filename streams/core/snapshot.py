@@ -168,7 +168,9 @@ class WorkerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """By partition of ``shop.users``: the offset of the newest row or tombstone that is obeyed."""
     memory_bytes: int = 0
     age_seconds: dict[str, float] = {}
-    """Event to settled, by ``p50``, ``p95``."""
+    """From the event's own time to the vendor's acceptance, by ``p50``, ``p95``."""
+    delivery_seconds: dict[str, float] = {}
+    """From the raw record's Kafka time to the vendor's acceptance, the same way."""
     accepted_rate: float = 0.0
     """Events accepted per second over the last 10 s."""
     settled_rate: float = 0.0

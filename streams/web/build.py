@@ -8,7 +8,6 @@ from faust.web.base import BlueprintManager
 from streams.agents.metrics import WorkerCollector, registry_of
 from streams.agents.report import Reporter
 from streams.operations.control import set_paused
-from streams.operations.status.observe import key_place
 from streams.operations.status.watch import Watch
 from streams.settings import Settings
 from streams.vendors import VENDORS
@@ -23,6 +22,8 @@ from streams.web.runs import RunProcesses, Runs
 from streams.web.site import Page, Site
 from streams.web.trace import Traces
 from streams.web.view import Frame
+
+SILENT_BROKER_SECONDS = 10.0
 
 
 def open_site(
@@ -58,15 +59,7 @@ def build_site(
 ) -> Site:
     """Return the pages of a worker with these settings."""
     token = settings.web.token
-    dashboard = Dashboard(
-        frame_of(settings),
-        watch.board,
-        own=reporter.snapshot,
-        refresh=watch.refresh,
-        silent_seconds=watch.silent_seconds,
-        wall_ms=wall_ms,
-        clock=clock,
-    )
+    dashboard = Dashboard(frame_of(settings), watch, clock=clock)
     secrets = settings.secrets()
     letters = Letters(settings, wall_ms, lambda: secrets)
 
@@ -109,9 +102,7 @@ def build_site(
 def frame_of(settings: Settings) -> Frame:
     """Return what the dashboard has to know of the installation."""
     return Frame(
-        vendors={key: VENDORS[key].name for key in settings.enabled_vendors()},
         names={key: vendor.name for key, vendor in VENDORS.items()},
-        key_places={key: key_place(settings, key) for key in settings.vendors},
         prefix=settings.kafka.topic_prefix,
         may_change=settings.web.token is not None,
     )

@@ -1,53 +1,46 @@
-"""The dashboard's pulse: reads the status topic, keeps the hour, and hands each view to all."""
+"""The dashboard's pulse: looks at the pipeline, keeps the hour, and hands each view to all."""
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import replace
+from typing import Any, Protocol
 
 import msgspec
 
-from streams.core.snapshot import WorkerSnapshot
-from streams.operations.status.status import StatusBoard, WorkerStatus
+from streams.operations.status.known import Known
 from streams.settings import ENRICH
-from streams.web.history import STEP_SECONDS, History
+from streams.web.history import STEP_SECONDS, History, Point
 from streams.web.vendors import VendorSummary
-from streams.web.view import Frame, summaries, view
+from streams.web.view import Frame, settled_rate, summaries, view
 
 log = logging.getLogger("streams.web")
 
 PULSE_SECONDS = 1.0
-SILENT_BROKER_SECONDS = 10.0
-"""Workers speak every second: after so long without a word the page says so."""
 
 _encode = msgspec.json.Encoder().encode
+
+
+class Watch(Protocol):
+    """Who knows how the pipeline is."""
+
+    async def refresh(self) -> None:
+        """Read what is new."""
+
+    def known(self) -> Known:
+        """Return what is known as of now."""
 
 
 class Dashboard:
     """One worker's view of the whole pipeline, made once a second while somebody looks."""
 
-    def __init__(
-        self,
-        frame: Frame,
-        board: StatusBoard,
-        *,
-        own: Callable[[], WorkerSnapshot | None],
-        refresh: Callable[[], Awaitable[None]],
-        silent_seconds: Callable[[], float],
-        wall_ms: Callable[[], int],
-        clock: Callable[[], float],
-    ) -> None:
-        """Take the seams; ``own`` is this worker's own snapshot, for a broker that is away."""
+    def __init__(self, frame: Frame, watch: Watch, *, clock: Callable[[], float]) -> None:
         self.frame = frame
         self.viewers = 0
         self.pulse = 0
         """How many views have been made."""
-        self._board = board
-        self._own = own
-        self._refresh = refresh
-        self._silent_seconds = silent_seconds
-        self._wall_ms = wall_ms
+        self._watch = watch
         self._clock = clock
         self._history = History()
         self._sampled_at = float("-inf")
@@ -96,57 +89,53 @@ class Dashboard:
 
     def current(self) -> dict[str, Any]:
         """Return the view as of now."""
-        workers = self._workers()
-        return self._make(workers, summaries(self.frame, workers))
+        known = self._known()
+        return view(self.frame, known, summaries(known), self._history)
 
     async def _beat(self) -> None:
-        await self._refresh()
+        await self._watch.refresh()
         now = self._clock()
         due = now - self._sampled_at >= STEP_SECONDS - 0.1
         if not (due or self.viewers):
             return
-        workers = self._workers()
-        vendors = summaries(self.frame, workers)
-        for vendor in vendors:
-            if vendor.workers:
-                self._history.note_waiting(now, vendor.key, vendor.waiting)
+        known = self._known()
+        vendors = summaries(known)
+        self._note(known, vendors, now)
         if due:
-            self._sample(workers, vendors, now)
+            self._sample(known, vendors, now)
         if self.viewers:
-            self._view = _encode(self._make(workers, vendors))
+            self._view = _encode(view(self.frame, known, vendors, self._history))
             self.pulse += 1
             made, self._next = self._next, asyncio.Event()
             made.set()
 
-    def _sample(
-        self, workers: list[WorkerStatus], vendors: list[VendorSummary], now: float
-    ) -> None:
+    def _note(self, known: Known, vendors: Mapping[str, VendorSummary], now: float) -> None:
+        for stage in known.stages:
+            waiting = known.waiting(stage)
+            if stage.key in vendors and waiting is not None:
+                self._history.note_waiting(now, stage.key, waiting)
+        if known.alive(ENRICH):
+            for key, vendor in vendors.items():
+                self._history.note_skipped(now, key, vendor.skipped_by_enrich)
+
+    def _sample(self, known: Known, vendors: Mapping[str, VendorSummary], now: float) -> None:
         self._sampled_at = now
         self._samples += 1
-        enrich = [w.snapshot for w in workers if w.snapshot.stage == ENRICH and not w.is_stale]
-        self._history.sample(self._wall_ms(), sum(one.rate for one in enrich), vendors)
-        # What was deleted is known once partitions are assigned: not of a worker that starts.
-        if enrich and all(one.ready for one in enrich):
-            total = sum(number for one in enrich for number in one.expired.values())
-            self._history.note_expired(ENRICH, total)
-        for vendor in vendors:
-            if vendor.workers and not vendor.not_ready:
-                self._history.note_expired(vendor.key, vendor.expired)
+        points = {}
+        for stage in known.stages:
+            alive = [worker.snapshot for worker in known.alive(stage.key)]
+            # What was deleted is known once partitions are assigned: not of a worker that starts.
+            if alive and all(one.ready for one in alive):
+                lost = sum(number for one in alive for number in one.expired.values())
+                self._history.note_expired(stage.key, lost)
+            if stage.key in vendors:
+                vendor = vendors[stage.key]
+                rate = settled_rate(vendor, self._history) if vendor.workers else None
+                points[stage.key] = Point(
+                    None if rate is None else round(rate, 2), known.waiting(stage)
+                )
+        self._history.sample(known.now_ms, points)
         self._curves = _encode(self._history.to_json())
 
-    def _workers(self) -> list[WorkerStatus]:
-        own = self._own()
-        if own is not None:
-            self._board.snapshots[own.worker] = own
-        return self._board.workers(self._wall_ms())
-
-    def _make(self, workers: list[WorkerStatus], vendors: list[VendorSummary]) -> dict[str, Any]:
-        silent = self._silent_seconds()
-        return view(
-            self.frame,
-            workers,
-            vendors,
-            self._history,
-            self._wall_ms(),
-            silent if silent > SILENT_BROKER_SECONDS else None,
-        )
+    def _known(self) -> Known:
+        return replace(self._watch.known(), expired_lately=self._history.expired_lately())

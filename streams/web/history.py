@@ -1,26 +1,31 @@
 """An hour of samples for the small curves; kept in memory, from the worker's start on. Pure."""
 
 from collections import deque
-from collections.abc import Iterable
-from typing import Any
-
-from streams.web.vendors import VendorSummary
+from typing import Any, NamedTuple
 
 STEP_SECONDS = 10
 SAMPLES = 3600 // STEP_SECONDS
 TREND_SECONDS = 60
-SERIES = ("accepted", "waiting", "p95")
+RATE_SECONDS = 15
+
+
+class Point(NamedTuple):
+    """One vendor at one moment; None: not known."""
+
+    settled: float | None
+    """Events a second that got an outcome."""
+    waiting: int | None
 
 
 class History:
-    """Accepted a second, events waiting and p95 of each vendor, and raw events a second."""
+    """Settled a second and events waiting of each vendor."""
 
     def __init__(self) -> None:
         self.times: deque[int] = deque(maxlen=SAMPLES)
         """In ms since the epoch."""
-        self._raw: deque[float] = deque(maxlen=SAMPLES)
-        self._vendors: dict[str, dict[str, deque[float | None]]] = {}
+        self._vendors: dict[str, deque[Point]] = {}
         self._recent: dict[str, deque[tuple[float, int]]] = {}
+        self._skipped: dict[str, deque[tuple[float, int]]] = {}
         self._expired: dict[str, deque[int]] = {}
 
     def note_waiting(self, now: float, vendor: str, waiting: int) -> None:
@@ -41,6 +46,23 @@ class History:
         (first, before), (last, after) = recent[0], recent[-1]
         return (before - after) / (last - first)
 
+    def note_skipped(self, now: float, vendor: str, total: int) -> None:
+        """Take how many events enrichment has ever skipped for a vendor."""
+        recent = self._skipped.setdefault(vendor, deque())
+        if recent and total < recent[-1][1]:
+            recent.clear()  # a worker was restarted and counts anew
+        recent.append((now, total))
+        while len(recent) > 2 and now - recent[1][0] > RATE_SECONDS:
+            recent.popleft()
+
+    def skipped_rate(self, vendor: str) -> float:
+        """Return how many events a second enrichment skips for a vendor, over the last seconds."""
+        recent = self._skipped.get(vendor)
+        if not recent or recent[-1][0] <= recent[0][0]:
+            return 0.0
+        (first, before), (last, after) = recent[0], recent[-1]
+        return (after - before) / (last - first)
+
     def note_expired(self, stage: str, total: int) -> None:
         """Take, with each sample, how many records retention has ever deleted unread.
 
@@ -49,38 +71,31 @@ class History:
         points = self._expired.setdefault(stage, deque(maxlen=SAMPLES))
         points.append(max(total, points[-1] if points else 0))
 
-    def expired_lately(self, stage: str) -> int:
-        """Return how many were deleted within the hour, as far as it was looked at."""
-        points = self._expired.get(stage)
-        return points[-1] - points[0] if points else 0
+    def expired_lately(self) -> dict[str, int]:
+        """Return by stage how many were deleted within the hour, as far as it was looked at."""
+        lost = {stage: points[-1] - points[0] for stage, points in self._expired.items()}
+        return {stage: number for stage, number in lost.items() if number}
 
-    def sample(self, now_ms: int, raw_rate: float, vendors: Iterable[VendorSummary]) -> None:
-        """Take a point of each curve."""
+    def sample(self, now_ms: int, points: dict[str, Point]) -> None:
+        """Take a point of each vendor's curves."""
         before = len(self.times) if len(self.times) < SAMPLES else SAMPLES - 1
         self.times.append(now_ms)
-        self._raw.append(round(raw_rate, 1))
-        for vendor in vendors:
-            series = self._vendors.get(vendor.key)
+        nothing = Point(None, None)
+        for vendor in points.keys() | self._vendors.keys():
+            series = self._vendors.get(vendor)
             if series is None:
-                empty = [None] * before
-                series = self._vendors[vendor.key] = {
-                    name: deque(empty, maxlen=SAMPLES) for name in SERIES
-                }
-            silent = not vendor.workers
-            series["accepted"].append(None if silent else round(vendor.accepted_rate, 2))
-            series["waiting"].append(None if silent else vendor.waiting)
-            series["p95"].append(None if vendor.p95 is None else round(vendor.p95, 3))
+                series = self._vendors[vendor] = deque([nothing] * before, maxlen=SAMPLES)
+            series.append(points.get(vendor, nothing))
 
     def to_json(self) -> dict[str, Any]:
         """Return the curves; a point is None where nothing was known."""
         return {
             "began": self.times[0] if self.times else None,
-            "step": STEP_SECONDS,
-            "samples": SAMPLES,
-            "times": list(self.times),
-            "raw": list(self._raw),
             "vendors": {
-                key: {name: list(points) for name, points in series.items()}
-                for key, series in self._vendors.items()
+                vendor: {
+                    "settled": [point.settled for point in series],
+                    "waiting": [point.waiting for point in series],
+                }
+                for vendor, series in self._vendors.items()
             },
         }

@@ -121,6 +121,7 @@ def _left_out(found: Found) -> str:
 
 def _masked(letter: dict[str, Any], secrets: tuple[str, ...]) -> dict[str, Any]:
     """Return a letter fit to be shown: its own words stay, what they say of people goes."""
+    letter = letter | {"source": _place(letter.get("source"))}
     record = _readable(letter.get("record"))
     if record is None:
         return _words(letter, secrets) | {"record": NO_JSON}
@@ -133,6 +134,14 @@ def _words(letter: dict[str, Any], hidden: Sequence[str]) -> dict[str, Any]:
         name: masked_text(value, hidden) if type(value) is str else value
         for name, value in letter.items()
     }
+
+
+def _place(source: object) -> object:
+    """Return a raw record's place as all pages write it: ``topic/partition/offset``."""
+    match source:
+        case {"topic": topic, "partition": partition, "offset": offset}:
+            return f"{topic}/{partition}/{offset}"
+    return source
 
 
 def _readable(record: object) -> object:

@@ -20,6 +20,8 @@ ASSETS = {
     "drawing.js": "text/javascript",
     "event.js": "text/javascript",
     "letters.js": "text/javascript",
+    "runs.js": "text/javascript",
+    "server.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
 

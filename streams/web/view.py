@@ -1,142 +1,176 @@
-"""What the dashboard shows, made of the workers' snapshots. Pure: the page only draws it."""
+"""What the dashboard shows: the findings, and the workers' figures. Pure: the page only draws it.
+
+What is not known is ``?``, never 0.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
 from streams.core.outcome import DEAD_LETTER_MEANING, SKIP_MEANING
-from streams.core.snapshot import JoinHealth, WorkerSnapshot
+from streams.core.snapshot import JoinHealth, Outcomes, WorkerSnapshot
+from streams.operations.findings import Finding, Level
+from streams.operations.status.judge import DEAD_LETTERS, before, judge, lately
+from streams.operations.status.known import Known, Stage
 from streams.operations.status.status import WorkerStatus
 from streams.settings import ENRICH
 from streams.web import words
 from streams.web.history import History
-from streams.web.vendors import GONE, LIVE, REDELIVERY, VendorSummary, sentence, summarize
-from streams.web.verdict import silent_broker, verdict
+from streams.web.vendors import Percentiles, VendorSummary, summarize
 
 SHOWN_CAUSES = 5
+UNKNOWN = "?"
+RESUME = "`streams resume"
+"""In a remedy: what the page has a button for."""
+STATE_WORDS = {"gone": "no worker"}
+"""Where people say it otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What of the installation the view needs beside the snapshots."""
+    """What of the installation the view needs beside what is known."""
 
-    vendors: Mapping[str, str] = field(default_factory=dict)
-    """Key → name of the vendors that are on, in the order in which they are shown."""
     names: Mapping[str, str] = field(default_factory=dict)
     """Key → name of all vendors there are."""
-    key_places: Mapping[str, str] = field(default_factory=dict)
-    """Key → where the vendor's key is set, as the end of a sentence."""
     prefix: str = ""
     """Of all topics."""
     may_change: bool = False
     """Whether a token is set: without one the page only reads."""
 
 
-def summaries(frame: Frame, workers: Sequence[WorkerStatus]) -> list[VendorSummary]:
-    """Return each vendor that is on, or of which a worker speaks."""
-    enrich = [w.snapshot for w in workers if w.snapshot.stage == ENRICH and not w.is_stale]
-    stages = {w.snapshot.stage for w in workers} - {ENRICH}
-    keys = [*frame.vendors, *sorted(stages - set(frame.vendors))]
-    return [
-        summarize(
-            key,
-            frame.vendors.get(key) or frame.names.get(key, key),
-            [w for w in workers if w.snapshot.stage == key],
-            enrich,
-        )
-        for key in keys
-    ]
-
-
-def view(
-    frame: Frame,
-    workers: Sequence[WorkerStatus],
-    vendors: Sequence[VendorSummary],
-    history: History,
-    now_ms: int,
-    broker_silent_seconds: float | None = None,
-) -> dict[str, Any]:
-    """Return the whole page as JSON-ready values."""
-    enrich = [w for w in workers if w.snapshot.stage == ENRICH]
-    alive = [w.snapshot for w in enrich if not w.is_stale]
-    raw_rate = sum(s.rate for s in alive)
-    for vendor in vendors:
-        vendor.shrinking_rate = history.shrinking_rate(vendor.key)
-        vendor.expired_lately = history.expired_lately(vendor.key)
-    top = verdict(vendors, enrich, enrich_rate=raw_rate, raw_expired=history.expired_lately(ENRICH))
-    if broker_silent_seconds is not None:
-        top = silent_broker(broker_silent_seconds)
+def summaries(known: Known) -> dict[str, VendorSummary]:
+    """Return, by key, each vendor that is on."""
+    enrich = [worker.snapshot for worker in known.alive(ENRICH)]
     return {
-        "at": now_ms,
-        "may_change": frame.may_change,
-        "verdict": top,
-        "flow": _flow(frame, alive, vendors, raw_rate),
-        "vendors": [_vendor(vendor, frame) for vendor in vendors],
-        "join": _join([s.join for s in alive if s.join is not None]),
-        "enrich": _enrich(alive),
-        "warnings": list(dict.fromkeys(w for one in workers for w in one.snapshot.warnings)),
-        "workers": [_worker(worker, frame) for worker in workers],
+        stage.key: summarize(
+            stage.key, [worker.snapshot for worker in known.alive(stage.key)], enrich
+        )
+        for stage in known.stages
+        if stage.key != ENRICH
     }
 
 
+def view(
+    frame: Frame, known: Known, vendors: Mapping[str, VendorSummary], history: History
+) -> dict[str, Any]:
+    """Return the whole page as JSON-ready values."""
+    findings = judge(known)
+    stages = [stage for stage in known.stages if stage.key in vendors]
+    alive = [] if known.kafka_silent_since else [w.snapshot for w in known.alive(ENRICH)]
+    shown = {s.key: _vendor(known, s, vendors[s.key], history, findings) for s in stages}
+    return {
+        "at": known.now_ms,
+        "may_change": frame.may_change,
+        "findings": [_finding(finding, frame) for finding in findings],
+        "flow": _flow(frame, known, alive, [shown[stage.key] for stage in stages]),
+        "vendors": [shown[key] for key in _worst_first(shown, findings)],
+        "dead_letters": _dead_letters(known, vendors.values()),
+        "join": _join([s.join for s in alive if s.join is not None]),
+        "enrich": _enrich(alive),
+        "workers": _workers(known, frame),
+    }
+
+
+def _finding(finding: Finding, frame: Frame) -> dict[str, Any]:
+    """Return a finding in its parts, with the button that does what its remedy says."""
+    is_vendor = finding.subject in frame.names
+    act = None
+    if is_vendor and RESUME in finding.remedy:
+        act = "resume"
+    elif finding.kind == DEAD_LETTERS:
+        act = "letters"
+    return {
+        "level": str(finding.level),
+        "subject": finding.subject,
+        "name": frame.names.get(finding.subject, ""),
+        "kind": finding.kind,
+        "text": replace(finding, cause="", remedy="").parts(),
+        "cause": finding.cause,
+        "remedy": finding.remedy,
+        "act": act,
+    }
+
+
+def _worst_first(keys: Iterable[str], findings: Sequence[Finding]) -> list[str]:
+    """Return the vendors that somebody must look at first, the others as they are configured."""
+    subjects = [finding.subject for finding in findings if finding.level != Level.OK]
+    return sorted(keys, key=lambda key: subjects.index(key) if key in subjects else len(subjects))
+
+
 def _flow(
-    frame: Frame, enrich: Sequence[WorkerSnapshot], vendors: Sequence[VendorSummary], rate: float
+    frame: Frame,
+    known: Known,
+    enrich: Sequence[WorkerSnapshot],
+    vendors: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     waiting: Counter[str] = Counter()
     for snapshot in enrich:
         for topic, records in snapshot.lag.items():
             waiting[topic.removeprefix(frame.prefix)] += records
-    raw = [
-        {"name": name, "waiting": words.count(waiting[name])}
-        for name in ("shop.clicks", "shop.add-to-carts")
-    ]
+    is_whole = bool(enrich) and not any(worker.is_stale for worker in known.of(ENRICH))
+    stage = next((one for one in known.stages if one.key == ENRICH), None)
+    all_waiting = None if stage is None else known.waiting(stage)
+    rate = sum(snapshot.rate for snapshot in enrich)
     return {
-        "raw": raw,
-        "enrich": {"rate": words.rate(rate), "flows": rate > 0, "alive": bool(enrich)},
+        "raw": [
+            {"name": name, "waiting": words.count(waiting[name]) if is_whole else UNKNOWN}
+            for name in ("shop.clicks", "shop.add-to-carts")
+        ],
+        "enrich": {
+            "rate": words.rate(rate) if enrich else UNKNOWN,
+            "flows": rate > 0,
+            "alive": bool(enrich),
+            "waiting": _count(all_waiting),
+        },
         "vendors": [
-            {
-                "key": vendor.key,
-                "name": vendor.name,
-                "state": vendor.state,
-                "rate": words.rate(vendor.accepted_rate),
-                "flows": vendor.accepted_rate > 0,
-                "waiting": words.count(vendor.waiting),
-            }
+            {name: vendor[name] for name in ("key", "name", "state", "state_word", "waiting")}
+            | {"rate": vendor["rate"], "flows": vendor["rate"] not in ("0", UNKNOWN)}
             for vendor in vendors
         ],
     }
 
 
-def _vendor(vendor: VendorSummary, frame: Frame) -> dict[str, Any]:
-    live, redelivery = vendor.lanes[LIVE], vendor.lanes[REDELIVERY]
-    drained = (
-        f"not while {vendor.state}"
-        if vendor.state in {"parked", "paused", GONE} and vendor.waiting
-        else words.drained(vendor.waiting, vendor.settled_rate, vendor.shrinking_rate)
-    )
-    known = vendor.workers > 0
+def _vendor(
+    known: Known,
+    stage: Stage,
+    vendor: VendorSummary,
+    history: History,
+    findings: Sequence[Finding],
+) -> dict[str, Any]:
+    state, waiting = known.state(stage), known.waiting(stage)
+    is_known = state not in ("gone", "unknown")
+    settled = settled_rate(vendor, history)
     facts = [
-        ("accepted", f"{words.rate(vendor.accepted_rate)} /s" if known else "-", ""),
-        ("waiting", words.count(live.events) if known else "-", ""),
-        ("age p50", _span(vendor.p50), "half of the events are accepted within it"),
-        ("age p95", _span(vendor.p95), "95 of 100 events are accepted within it"),
-        ("done in", drained if known else "-", "at the speed of the last minute"),
+        ("settled", f"{words.rate(settled)} /s" if is_known else UNKNOWN, _SETTLED),
+        ("waiting", _count(waiting), "not settled yet"),
+        ("accepted", f"{words.rate(vendor.accepted_rate)} /s" if is_known else UNKNOWN, ""),
+        ("time to clear", _time_to_clear(state, waiting, vendor, history), "at today's speed"),
+        ("event time", _percentiles(vendor.age, is_known), _EVENT_TIME),
+        ("delivery time", _percentiles(vendor.delivery, is_known), _DELIVERY_TIME),
     ]
-    if redelivery.events:
-        facts.append(("redeliveries", words.count(redelivery.events), "served after live events"))
+    if vendor.redeliveries:
+        number = words.count(vendor.redeliveries)
+        facts.append(("redeliveries", number, "served after live events"))
     if vendor.quota_limit is not None:
         used = f"{words.rate(vendor.quota_used)} of {words.rate(vendor.quota_limit)} /s"
         facts.append(("quota", used, f"{words.rate(vendor.quota_share)} a second are allowed now"))
+    if vendor.expired:
+        facts.append(
+            ("expired", words.count(vendor.expired), "deleted by Kafka before it was read")
+        )
     return {
-        "key": vendor.key,
-        "name": vendor.name,
-        "state": vendor.state,
-        "sentence": sentence(vendor, frame.key_places.get(vendor.key, "")),
+        "key": stage.key,
+        "name": stage.name,
+        "state": state,
+        "state_word": STATE_WORDS.get(state, state),
+        "rate": words.rate(settled) if is_known else UNKNOWN,
+        "waiting": _count(waiting),
+        "findings": [index for index, one in enumerate(findings) if one.subject == stage.key],
+        "shares": _shares(known, stage.key) if is_known else None,
         "facts": [{"name": name, "value": value, "hint": hint} for name, value, hint in facts],
-        "accepted": words.count(vendor.accepted),
         "skips": _counts(vendor.skipped, SKIP_MEANING),
         "dead_lettered": words.count(vendor.dead_lettered),
         "causes": [
@@ -156,27 +190,97 @@ def _vendor(vendor: VendorSummary, frame: Frame) -> dict[str, Any]:
             if not vendor.quota_limit
             else min(1.0, round(vendor.quota_used / vendor.quota_limit, 3))
         ),
-        "can": None if vendor.state == GONE else ("resume" if _resumable(vendor) else "pause"),
+        "can": _can(stage.key, state, findings),
     }
 
 
-def _resumable(vendor: VendorSummary) -> bool:
-    """A vendor that is parked for good goes on by resuming it, too."""
-    if vendor.state == "paused":
-        return True
-    status = vendor.status
-    return vendor.state == "parked" and status is not None and "resume" in status.advice
+_SETTLED = "accepted, skipped or dead-lettered; what enrichment skips for this vendor included"
+_EVENT_TIME = "from the moment in the shop to the vendor's acceptance"
+_DELIVERY_TIME = "from the arrival in Kafka to the vendor's acceptance"
+
+
+def settled_rate(vendor: VendorSummary, history: History) -> float:
+    """Return how many events a second get an outcome for a vendor, enrichment's skips included."""
+    return vendor.settled_rate + history.skipped_rate(vendor.key)
+
+
+def _time_to_clear(state: str, waiting: int | None, vendor: VendorSummary, history: History) -> str:
+    if waiting is None:
+        return UNKNOWN
+    if waiting and state in ("parked", "paused"):
+        return f"not while {state}"
+    if waiting and state == "gone":
+        return "not without a worker"
+    return words.drained(waiting, vendor.settled_rate, history.shrinking_rate(vendor.key))
+
+
+def _percentiles(of: Percentiles, is_known: bool) -> str:
+    if not is_known:
+        return UNKNOWN
+    if of.p50 is None or of.p95 is None:
+        return "none accepted yet"
+    return f"half within {words.span(of.p50)}, 95 % within {words.span(of.p95)}"
+
+
+def _shares(known: Known, key: str) -> dict[str, Any]:
+    """Return what became of the last hour's events, each outcome with its share."""
+    hour = [lately(known, key), before(known, key)]
+    numbers = {
+        "accepted": sum(one.accepted for one in hour),
+        "skipped": sum(sum(one.skipped.values()) for one in hour),
+        "dead-lettered": sum(sum(one.dead_lettered.values()) for one in hour),
+    }
+    events = sum(numbers.values())
+    return {
+        "events": words.count(events, "event"),
+        "rows": [
+            {
+                "name": name,
+                "count": words.count(number),
+                "share": words.percent(number, events),
+                "part": round(number / events, 4) if events else 0,
+            }
+            for name, number in numbers.items()
+        ],
+    }
+
+
+def _can(key: str, state: str, findings: Sequence[Finding]) -> str | None:
+    """Return which button a vendor has: that which its finding names, else the one to pause it."""
+    if any(one.subject == key and RESUME in one.remedy for one in findings):
+        return "resume"
+    return None if state in ("gone", "unknown") else "pause"
+
+
+def _dead_letters(known: Known, vendors: Iterable[VendorSummary]) -> dict[str, Any]:
+    """Return how many there are, as the living workers count them."""
+    stages = [stage.key for stage in known.stages]
+    hour = [outcomes for key in stages for outcomes in (lately(known, key), before(known, key))]
+    enrich = [worker.snapshot for worker in known.alive(ENRICH)]
+    of_enrich = sum(c.count for one in enrich for c in one.causes if c.vendor is None)
+    total = of_enrich + sum(vendor.dead_lettered for vendor in vendors)
+    is_known = bool(known.workers) and known.kafka_silent_since is None
+    return {
+        "hour": _count(_letters_of(hour) if is_known else None),
+        "total": _count(total if is_known else None),
+        "unknown": [stage.name for stage in known.stages if not known.alive(stage.key)],
+    }
+
+
+def _letters_of(outcomes: Iterable[Outcomes]) -> int:
+    return sum(sum(one.dead_lettered.values()) for one in outcomes)
+
+
+def _count(number: int | None) -> str:
+    return UNKNOWN if number is None else words.count(number)
 
 
 def _counts(counts: Mapping[str, int], meaning: Mapping[Any, str]) -> list[dict[str, str]]:
     return [
         {"reason": reason, "count": words.count(number), "meaning": meaning.get(reason, "")}
         for reason, number in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        if number
     ]
-
-
-def _span(seconds: float | None) -> str:
-    return "-" if seconds is None else words.span(seconds)
 
 
 def _enrich(alive: Sequence[WorkerSnapshot]) -> dict[str, Any]:
@@ -188,7 +292,7 @@ def _enrich(alive: Sequence[WorkerSnapshot]) -> dict[str, Any]:
                 letters[cause.reason] += cause.count
         notes.update(snapshot.notes)
     return {
-        "dead_letters": _counts(letters, DEAD_LETTER_MEANING),
+        "invalid": _counts(letters, DEAD_LETTER_MEANING),
         "notes": [
             {"name": name, "count": words.count(number)} for name, number in notes.most_common(8)
         ],
@@ -196,14 +300,9 @@ def _enrich(alive: Sequence[WorkerSnapshot]) -> dict[str, Any]:
 
 
 _JOINS = (
-    ("user", "without_user", "without a user id", "No user row, and the event names no user"),
-    (
-        "product",
-        "without_product",
-        "without a product row",
-        "shop.products has none for their product",
-    ),
-    ("sku", "without_sku", "without any SKU", "These go to no vendor that needs one"),
+    ("user", "without_user", "no user id", "No user row, and the event names no user"),
+    ("product", "without_product", "no product row", "shop.products has none for their product"),
+    ("sku", "without_sku", "no SKU", "These go to no vendor that needs one"),
 )
 
 
@@ -218,41 +317,73 @@ def _join(healths: Iterable[JoinHealth]) -> dict[str, Any]:
             {
                 "title": title,
                 "hint": hint,
-                "share": words.percent(missed, events),
+                "share": words.percent(missed, events) if found else UNKNOWN,
                 "part": round(missed / events, 4) if events else 0,
-                "count": words.count(missed),
+                "count": words.count(missed) if found else UNKNOWN,
                 "examples": examples[:3],
             }
         )
-    return {"events": words.count(events), "rows": rows}
+    return {"events": words.count(events) if found else UNKNOWN, "rows": rows}
+
+
+def _workers(known: Known, frame: Frame) -> list[dict[str, Any]]:
+    """Return a row for each worker, and for each stage that has none, in the stages' order."""
+    rows = []
+    keys = [stage.key for stage in known.stages]
+    others = [w for w in known.workers if w.snapshot.stage not in keys]
+    for stage in known.stages:
+        rows += [_worker(worker, frame) for worker in known.of(stage.key)]
+        if not known.alive(stage.key):
+            rows.append(_no_worker(known, stage))
+    return rows + [_worker(worker, frame) for worker in others]
+
+
+def _no_worker(known: Known, stage: Stage) -> dict[str, Any]:
+    is_unknown = known.kafka_silent_since is not None
+    return {
+        "worker": f"{stage.key} without a worker",
+        "stage": stage.key,
+        "place": "",
+        "state": "unknown" if is_unknown else "gone",
+        "doing": ["unknown"] if is_unknown else ["no worker"],
+        "partitions": UNKNOWN if is_unknown else "0",
+        "details": [],
+        "rate": UNKNOWN if is_unknown else "0",
+        "waiting": _count(known.waiting(stage)),
+        "memory": "",
+        "version": "",
+        "started": None,
+    }
 
 
 def _worker(worker: WorkerStatus, frame: Frame) -> dict[str, Any]:
-    snapshot = worker.snapshot
-    if worker.is_stale:
-        doing = f"silent for {words.span(worker.silent_seconds)}"
-    else:
-        doing = "ready" if snapshot.ready else " ".join(snapshot.not_ready)
+    snapshot, is_stale = worker.snapshot, worker.is_stale
+    doing: words.Words = ["ready" if snapshot.ready else " ".join(snapshot.not_ready)]
+    if is_stale:
+        doing = ["unknown since ", words.at(snapshot.at)]
     partitions = {
         topic.removeprefix(frame.prefix): numbers for topic, numbers in snapshot.partitions.items()
     }
     tables = ("shop.users", "shop.products", "streams.control")
     mine = {t: numbers for t, numbers in partitions.items() if t not in tables}
+    listed = "; ".join(f"{t} {_ranges(numbers)}" for t, numbers in mine.items())
+    versions = ", ".join(f"{name} {number}" for name, number in snapshot.versions.items())
     return {
         "worker": snapshot.worker,
         "stage": snapshot.stage,
-        "host": snapshot.host,
-        "slot": snapshot.slot,
-        "pid": snapshot.pid,
-        "state": "gone" if worker.is_stale else ("ready" if snapshot.ready else "starting"),
+        "place": f"slot {snapshot.slot}",
+        "state": "gone" if is_stale else ("ready" if snapshot.ready else "starting"),
         "doing": doing,
-        "partitions": words.count(sum(map(len, mine.values()))),
-        "partition_list": "; ".join(f"{t} {_ranges(numbers)}" for t, numbers in mine.items()),
-        "rate": words.rate(snapshot.rate),
-        "waiting": words.count(sum(snapshot.lag.values())),
-        "memory": words.size(snapshot.memory_bytes),
+        "partitions": UNKNOWN if is_stale else words.count(sum(map(len, mine.values()))),
+        "details": [
+            f"{snapshot.host}, pid {snapshot.pid}",
+            ("had " if is_stale else "") + (listed or "no partitions"),
+            versions,
+        ],
+        "rate": UNKNOWN if is_stale else words.rate(snapshot.rate),
+        "waiting": UNKNOWN if is_stale else words.count(sum(snapshot.lag.values())),
+        "memory": UNKNOWN if is_stale else words.size(snapshot.memory_bytes),
         "version": snapshot.version,
-        "versions": ", ".join(f"{name} {number}" for name, number in snapshot.versions.items()),
         "started": snapshot.started_at,
     }
 

@@ -1,7 +1,7 @@
 """Snapshots of a pipeline in every mood, and a web view that shows them without any broker."""
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from math import sin
@@ -15,20 +15,21 @@ from streams.core.snapshot import (
     Cause,
     JoinHealth,
     LastRequest,
+    Outcomes,
     QuotaUse,
     Totals,
     VendorStatus,
     Waiting,
     WorkerSnapshot,
 )
+from streams.operations.status.known import Known, Stage
 from streams.operations.status.status import StatusBoard
 from streams.web.connections import BoundedRunner
 from streams.web.dashboard import Dashboard
 from streams.web.guard import Guard
-from streams.web.history import SAMPLES, STEP_SECONDS
+from streams.web.history import SAMPLES, STEP_SECONDS, Point
 from streams.web.site import Page, Site
-from streams.web.vendors import LIVE, Lane
-from streams.web.view import Frame, summaries
+from streams.web.view import Frame
 
 NAMES = {"eightselect": "8SELECT", "voyado": "Voyado Engage", "miso": "Miso"}
 TOKEN = "a-token-for-tests"
@@ -78,6 +79,11 @@ def enrich(now: int, /, **changes: Any) -> WorkerSnapshot:
             },
         ),
         notes={"clock_ahead": 41, "left_out:price": 7},
+        lately={
+            "eightselect": Outcomes(0, {"outside_content": 20_100, "no_consent": 1_030}),
+            "voyado": Outcomes(0, {"no_contact": 23_400, "no_consent": 1_030}),
+            "miso": Outcomes(0, {"no_consent": 1_030, "unknown_product": 40}),
+        },
         versions={"clickstream-relay": "0.1.0", "python": "3.11.9", "aiokafka": "0.14.0"},
     )
     return replace(snapshot, **changes)
@@ -119,7 +125,9 @@ def sink(now: int, vendor: str, /, **changes: Any) -> WorkerSnapshot:
         settled_rate=rates.get(vendor, 1.0),
         vendor=VendorStatus("running", now - 5 * 3_600_000),
         memory_bytes=151_000_000,
-        age_seconds={"p50": 0.31, "p95": 0.74},
+        age_seconds={"p50": 4.2, "p95": 61.0},
+        delivery_seconds={"p50": 0.31, "p95": 0.74},
+        lately={vendor: Outcomes(round(600 * rates.get(vendor, 1.0)))},
         waiting={topic: Waiting(4, now - 210, "click"), redelivery: Waiting(0)},
         quota=QuotaUse(9.6, 38.0, 40.0) if vendor == "voyado" else None,
         causes=[
@@ -177,12 +185,55 @@ def refused_key(now: int) -> list[WorkerSnapshot]:
     return in_state(now, "miso", status, 18_204)
 
 
+def frame(*, may_change: bool = False) -> Frame:
+    """An installation with all three vendors on."""
+    return Frame(names=NAMES, may_change=may_change)
+
+
+def known(now: int, snapshots: Sequence[WorkerSnapshot], **more: Any) -> Known:
+    """What is known where these workers speak; ``waiting``: by stage, what the brokers say."""
+    waiting = more.pop("waiting", {})
+    stages = [
+        Stage(
+            key,
+            name,
+            waiting=waiting.get(key),
+            key_place="`STREAMS_MISO_API_KEY` and restart its workers" if key == "miso" else "",
+        )
+        for key, name in {"enrich": "Enrichment", **NAMES}.items()
+    ]
+    board = StatusBoard({one.worker: one for one in snapshots})
+    return Known(now, stages, board.workers(now), **more)
+
+
+@dataclass(slots=True)
+class Watched:
+    """A pipeline whose snapshots a test writes."""
+
+    board: StatusBoard = field(default_factory=StatusBoard)
+    waiting: dict[str, int] = field(default_factory=dict)
+    """By stage, what the brokers say; of others they say nothing."""
+    silent_since: int | None = None
+
+    async def refresh(self) -> None:
+        """The board is written by the test."""
+
+    def known(self) -> Known:
+        """Return what is known as of now."""
+        return known(
+            now_ms(),
+            list(self.board.snapshots.values()),
+            waiting=self.waiting,
+            kafka_silent_since=self.silent_since,
+        )
+
+
 @dataclass(slots=True)
 class Scene:
     """A web view over a board that tests write."""
 
     site: Site
-    board: StatusBoard
+    watched: Watched
     server: TestServer
     paused: list[tuple[str, bool]] = field(default_factory=list)
     delays: list[float] = field(default_factory=list)
@@ -195,35 +246,28 @@ class Scene:
 
     def show(self, snapshots: Sequence[WorkerSnapshot]) -> None:
         """Put these on the board in place of all others."""
-        self.board.snapshots.clear()
-        self.board.snapshots.update({one.worker: one for one in snapshots})
+        self.watched.board.snapshots.clear()
+        self.watched.board.snapshots.update({one.worker: one for one in snapshots})
 
 
-def frame(*, may_change: bool = False) -> Frame:
-    """An installation with all three vendors on."""
-    return Frame(
-        vendors=NAMES,
-        names=NAMES,
-        key_places={"miso": "`STREAMS_MISO_API_KEY` and restart its workers"},
-        may_change=may_change,
-    )
-
-
-def past_hour(dashboard: Dashboard, snapshots: Sequence[WorkerSnapshot], now: int) -> None:
-    """Fill the curves as if these workers had been looked at for an hour."""
-    board = StatusBoard({one.worker: one for one in snapshots})
-    vendors = summaries(dashboard.frame, board.workers(now))
-    shares = {"eightselect": 0.12, "voyado": 0.17, "miso": 0.95}
-    stopped = {v.key: v.status.since for v in vendors if v.status and v.state != "running"}
-    for step in range(SAMPLES):
-        at = now - (SAMPLES - step) * STEP_SECONDS * 1000
+def past_hour(dashboard: Dashboard, of: Known, minutes: int = 60) -> None:
+    """Fill the curves as if this pipeline had been looked at for so long."""
+    shares = {"eightselect": 1.0, "voyado": 1.0, "miso": 0.95}
+    stopped = {
+        worker.snapshot.stage: worker.snapshot.vendor.since
+        for worker in of.workers
+        if worker.snapshot.vendor and worker.snapshot.vendor.state != "running"
+    }
+    steps = min(SAMPLES, minutes * 60 // STEP_SECONDS)
+    for step in range(steps):
+        at = of.now_ms - (steps - step) * STEP_SECONDS * 1000
         raw = 46 + 7 * sin(step / 23) + 3 * sin(step / 5.3) + (step * 37 % 11 - 5) / 4
-        for vendor in vendors:
-            since = stopped.get(vendor.key, now)
-            vendor.accepted_rate = shares[vendor.key] * raw if at < since else 0.0
-            late = 4 if at < since else round((at - since) / 1000 * shares[vendor.key] * 48)
-            vendor.lanes[LIVE] = Lane(late)
-        dashboard._history.sample(at, raw, vendors)
+        points = {}
+        for key, share in shares.items():
+            since = stopped.get(key, of.now_ms)
+            late = 4 if at < since else round((at - since) / 1000 * share * 48)
+            points[key] = Point(share * raw if at < since else 0.0, late)
+        dashboard._history.sample(at, points)
 
 
 class _Server(TestServer):
@@ -240,25 +284,14 @@ async def scene(
     token: str | None = None,
     pages: Sequence[Page] = (),
     port: int | None = None,
-    with_past: bool = False,
+    past_minutes: int = 0,
+    waiting: Mapping[str, int] | None = None,
 ) -> AsyncIterator[Scene]:
     """Serve the web view over these snapshots on loopback."""
-    board = StatusBoard()
-
-    async def nothing_new() -> None:
-        """The board is written by the test."""
-
-    dashboard = Dashboard(
-        frame(may_change=token is not None),
-        board,
-        own=lambda: None,
-        refresh=nothing_new,
-        silent_seconds=lambda: 0.0,
-        wall_ms=now_ms,
-        clock=time.monotonic,
-    )
-    if with_past:
-        past_hour(dashboard, snapshots, now_ms())
+    watched = Watched(waiting=dict(waiting or {}))
+    dashboard = Dashboard(frame(may_change=token is not None), watched, clock=time.monotonic)
+    if past_minutes:
+        past_hour(dashboard, known(now_ms(), snapshots), past_minutes)
     paused: list[tuple[str, bool]] = []
 
     async def pause(vendor: str, wanted: bool) -> str:
@@ -275,7 +308,7 @@ async def scene(
     site.install(app)
     server = _Server(app, port=port) if port else _Server(app)
     await server.start_server(shutdown_timeout=0.1)
-    found = Scene(site, board, server, paused, delays)
+    found = Scene(site, watched, server, paused, delays)
     found.show(snapshots)
     try:
         yield found

@@ -25,11 +25,11 @@ async def draw() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     async with browser() as chrome:
         now = scenes.now_ms()
-        async with scenes.scene(scenes.refused_key(now), with_past=True) as shown:
+        async with scenes.scene(scenes.refused_key(now), past_minutes=60) as shown:
             await _shoot(chrome, shown.url, "dashboard-light.png", DESK, "light")
             await _shoot(chrome, shown.url, "dashboard-phone.png", PHONE, "light")
         pages = [Page("GET", "/api/trace", _trace)]
-        async with scenes.scene(scenes.calm(now), with_past=True, pages=pages) as shown:
+        async with scenes.scene(scenes.calm(now), past_minutes=60, pages=pages) as shown:
             await _shoot(chrome, shown.url, "dashboard-dark.png", DESK, "dark")
             async with tab(chrome, scheme="light") as found:
                 await found.open(shown.url)

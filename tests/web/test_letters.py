@@ -20,6 +20,7 @@ def test_a_letters_own_words_stay_and_people_in_them_go() -> None:
         "record_bytes": 69,
     }
     assert _masked(letter, (KEY,)) == letter | {
+        "source": "shop.clicks/0/7",
         "detail": "*** with *** is unknown",
         "answer": "422: ***, ***",
         "record": {"user_id": "#lu4i", "product_id": "p1", "ip": "203.0.113.0"},
@@ -31,5 +32,6 @@ def test_what_is_no_json_is_not_shown() -> None:
     for record in ('{"ip": "203.0.113.77", broken', {"base64": "AAAA"}):
         assert _masked({"reason": "invalid_json", "record": record}, ()) == {
             "reason": "invalid_json",
+            "source": None,
             "record": NO_JSON,
         }

@@ -1,19 +1,17 @@
-"""What the dashboard shows of a pipeline, made of snapshots alone."""
+"""What the dashboard shows of a pipeline, made of what is known alone."""
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from streams.core.snapshot import VendorStatus, Waiting, WorkerSnapshot
-from streams.operations.status.status import StatusBoard
+from streams.core.snapshot import Outcomes, Restarts, VendorStatus, Waiting, WorkerSnapshot
+from streams.operations.status.judge import judge
 from streams.settings import load_settings
 from streams.web.build import frame_of
-from streams.web.history import SAMPLES, History
-from streams.web.vendors import summarize
+from streams.web.history import SAMPLES, History, Point
 from streams.web.view import summaries, view
 from streams.web.words import plain
 from tests.web import scenes
@@ -26,9 +24,8 @@ def shown(
     snapshots: Sequence[WorkerSnapshot], history: History | None = None, **more: Any
 ) -> dict[str, Any]:
     """The view of these workers."""
-    workers = StatusBoard({one.worker: one for one in snapshots}).workers(NOW)
-    frame = scenes.frame()
-    made = view(frame, workers, summaries(frame, workers), history or History(), NOW, **more)
+    known = scenes.known(NOW, snapshots, **more)
+    made = view(scenes.frame(), known, summaries(known), history or History())
     json.dumps(made)
     return made
 
@@ -43,117 +40,163 @@ def fact(made: dict[str, Any], key: str, name: str) -> str:
     return str(next(f["value"] for f in vendor(made, key)["facts"] if f["name"] == name))
 
 
-def test_a_calm_pipeline_is_said_to_be_well() -> None:
-    """One sentence, and a figure that shows that it lives."""
-    made = shown(scenes.calm(NOW))
-    assert made["verdict"]["level"] == "good"
-    assert plain(made["verdict"]["text"]) == (
-        "All is well. 8SELECT, Voyado Engage and Miso take what comes, 52 raw events a second."
-    )
-    assert plain(vendor(made, "miso")["sentence"]) == (
-        "Running. It takes 50 events a second, half of them within 310 ms."
-    )
-    assert fact(made, "voyado", "quota") == "9.6 of 40 /s"
-    assert fact(made, "miso", "done in") == "a moment"
-
-
-def test_a_refused_key_is_said_with_what_waits_and_what_to_do() -> None:
-    """The sentence that the person on call needs, and the same in short at the top."""
+def test_the_page_shows_the_findings_and_adds_none() -> None:
+    """Each in its parts: what is so, since when, why, and the remedy."""
     status = VendorStatus("parked", NOW - 7_200_000, "401: no such key", "Check the key.")
-    made = shown(scenes.in_state(NOW, "miso", status, 18_204))
-    assert made["verdict"] == {
-        "level": "bad",
-        "text": [
-            "Miso is parked since ",
-            {"at": NOW - 7_200_000},
-            ": Miso refuses the key (401). 18,204 events wait. Nothing is lost.",
-        ],
-        "vendor": "miso",
-        "more": 0,
-    }
-    assert plain(vendor(made, "miso")["sentence"]) == (
-        "Parked since 06:00 UTC: Miso refuses the key (401). 18,204 events wait, the oldest "
-        "add-to-cart since 05:59 UTC. Nothing is lost. Put the new key into `STREAMS_MISO_API_KEY` "
-        "and restart its workers."
+    workers = scenes.in_state(NOW, "miso", status, 18_204)
+    workers = [
+        replace(w, restarts=Restarts([NOW - 1_000], "signal 9")) if w.stage == "voyado" else w
+        for w in workers
+    ]
+    made = shown(workers)
+    found = judge(scenes.known(NOW, workers))
+    assert [(one["subject"], one["kind"]) for one in made["findings"]] == [
+        ("miso", "parked"),
+        ("voyado", "restarted"),
+    ]
+    for one, finding in zip(made["findings"], found, strict=True):
+        assert plain(one["text"]).startswith(finding.text.removesuffix("."))
+        assert (one["cause"], one["remedy"]) == (finding.cause, finding.remedy)
+    assert plain(made["findings"][0]["text"]) == "Miso is parked since 06:00 UTC."
+    assert made["findings"][0]["remedy"] == (
+        "Put the new key into `STREAMS_MISO_API_KEY` and restart its workers."
     )
-    assert fact(made, "miso", "done in") == "not while parked"
+    assert vendor(made, "miso")["findings"] == [0]
+    assert vendor(made, "eightselect")["findings"] == []
+
+
+def test_the_vendor_to_look_at_comes_first() -> None:
+    """Then the others as they are configured; without trouble nothing moves."""
+    assert [one["key"] for one in shown(scenes.calm(NOW))["vendors"]] == [*scenes.NAMES]
+    status = VendorStatus("degraded", NOW, "503", "")
+    made = shown(scenes.in_state(NOW, "miso", status, 5))
+    assert [one["key"] for one in made["vendors"]] == ["miso", "eightselect", "voyado"]
+    without = [w for w in scenes.in_state(NOW, "miso", status, 5) if w.stage != "voyado"]
+    assert [one["key"] for one in shown(without)["vendors"]] == ["voyado", "miso", "eightselect"]
+    assert [one["name"] for one in made["flow"]["vendors"]] == [*scenes.NAMES.values()]
+
+
+def test_a_finding_has_the_button_that_its_remedy_names() -> None:
+    """Resume where an operator has paused, the list where dead letters are new."""
+    paused = VendorStatus(
+        "paused", NOW, "Paused by an operator.", "Resume it: `streams resume miso`."
+    )
+    made = shown(scenes.in_state(NOW, "miso", paused, 5))
+    assert made["findings"][0]["act"] == "resume"
+    assert vendor(made, "miso")["can"] == "resume"
+    assert vendor(made, "voyado")["can"] == "pause"
+    workers = [
+        replace(w, lately={"miso": Outcomes(90, {}, {"rejected": 10})}) if w.stage == "miso" else w
+        for w in scenes.calm(NOW)
+    ]
+    (finding,) = shown(workers)["findings"]
+    assert (finding["subject"], finding["act"]) == ("miso", "letters")
+
+
+def test_rates_count_what_is_skipped() -> None:
+    """What enrichment skips for a vendor is settled as well, so vendors' rates can be compared."""
+    history = History()
+    for second in range(11):
+        history.note_skipped(float(second), "eightselect", 1_000 + 46 * second)
+    made = shown(scenes.calm(NOW), history)
+    assert fact(made, "eightselect", "settled") == "52 /s"
+    assert fact(made, "eightselect", "accepted") == "6.4 /s"
+    assert made["flow"]["vendors"][0]["rate"] == "52"
+    history.note_skipped(11.0, "eightselect", 3)
+    assert history.skipped_rate("eightselect") == 0.0
+
+
+def test_ages_say_which_clock_they_begin_at() -> None:
+    """The event's own time, and its arrival in Kafka."""
+    made = shown(scenes.calm(NOW))
+    assert fact(made, "miso", "event time") == "half within 4.2 s, 95 % within 1 min"
+    assert fact(made, "miso", "delivery time") == "half within 310 ms, 95 % within 740 ms"
+    quiet = [replace(w, age_seconds={}, delivery_seconds={}) for w in scenes.calm(NOW)]
+    assert fact(shown(quiet), "miso", "event time") == "none accepted yet"
+
+
+def test_a_card_begins_with_what_became_of_the_hours_events() -> None:
+    """Accepted, skipped and dead-lettered, by sink and enrichment together."""
+    workers = [
+        replace(
+            w,
+            lately={"miso": Outcomes(600, {"too_old": 30}, {"rejected": 3})},
+            before={"miso": Outcomes(2_400, {}, {"rejected": 2})},
+        )
+        if w.stage == "miso"
+        else replace(w, lately={"miso": Outcomes(0, {"no_consent": 965})})
+        if w.stage == "enrich"
+        else w
+        for w in scenes.calm(NOW)
+    ]
+    assert vendor(shown(workers), "miso")["shares"] == {
+        "events": "4,000 events",
+        "rows": [
+            {"name": "accepted", "count": "3,000", "share": "75 %", "part": 0.75},
+            {"name": "skipped", "count": "995", "share": "25 %", "part": 0.2487},
+            {"name": "dead-lettered", "count": "5", "share": "0.1 %", "part": 0.0013},
+        ],
+    }
+
+
+@pytest.mark.parametrize("state", ["degraded", "throttled", "paused", "parked"])
+def test_every_state_is_the_vendors_own_word(state: Any) -> None:
+    """With what waits and that it does not clear while nothing is sent."""
+    status = VendorStatus(state, NOW - 3_600_000, "503: down", "Nothing to do: it is tried again.")
+    made = shown(scenes.in_state(NOW, "miso", status, 12))
+    assert vendor(made, "miso")["state"] == state
+    assert fact(made, "miso", "waiting") == "12"
+    clears = {"paused": "not while paused", "parked": "not while parked"}
+    assert fact(made, "miso", "time to clear") == clears.get(state, "never at this rate")
     assert vendor(made, "miso")["requests"][0]["status"] == 401
 
 
-@pytest.mark.parametrize(
-    ("state", "level", "begins"),
-    [
-        ("degraded", "look", "Degraded since 07:00 UTC: Miso has a fault of its own (503)."),
-        ("throttled", "look", "Throttled since 07:00 UTC: Miso has a fault of its own (503)."),
-        ("paused", "look", "Paused since 07:00 UTC: an operator wants it so."),
-        ("parked", "bad", "Parked since 07:00 UTC: Miso has a fault of its own (503)."),
-    ],
-)
-def test_every_state_is_said_in_words(state: Any, level: str, begins: str) -> None:
-    """With since when, why, and that nothing is lost."""
-    status = VendorStatus(state, NOW - 3_600_000, "503: down", "Nothing: it is tried again.")
-    made = shown(scenes.in_state(NOW, "miso", status, 12))
-    said = plain(vendor(made, "miso")["sentence"])
-    assert said.startswith(begins)
-    assert "Nothing is lost." in said
-    assert made["verdict"]["level"] == level
-    assert made["verdict"]["vendor"] == "miso"
-    assert vendor(made, "miso")["can"] == ("resume" if state == "paused" else "pause")
+def test_a_stage_without_a_worker_is_a_row_with_what_waits() -> None:
+    """By the brokers' offsets; it is on, so somebody expects it to run."""
+    workers = [w for w in scenes.calm(NOW) if w.stage != "voyado"]
+    made = shown(workers, waiting={"voyado": 1_204})
+    assert vendor(made, "voyado")["state_word"] == "no worker"
+    assert (vendor(made, "voyado")["waiting"], vendor(made, "voyado")["rate"]) == ("1,204", "?")
+    assert vendor(made, "voyado")["shares"] is None
+    assert fact(made, "voyado", "time to clear") == "not without a worker"
+    assert [(w["stage"], w["doing"], w["waiting"]) for w in made["workers"]] == [
+        ("enrich", ["ready"], "3"),
+        ("eightselect", ["ready"], "4"),
+        ("voyado", ["no worker"], "1,204"),
+        ("miso", ["ready"], "4"),
+    ]
+    flow = {one["key"]: one["waiting"] for one in made["flow"]["vendors"]}
+    assert flow["voyado"] == "1,204"
 
 
-def test_what_retention_deletes_is_never_called_safe() -> None:
-    """For an hour it is the news; afterwards it stays a fact about the vendor."""
-    status = VendorStatus("parked", NOW, "503", "")
-    workers = scenes.in_state(NOW, "miso", status, 5)
-    workers = [replace(w, expired={"t": 1_200}) if w.stage == "miso" else w for w in workers]
-    history = History()
-    for total in (0, 700, 500, 1_200):
-        history.note_expired("miso", total)
-    said = plain(vendor(shown(workers, history), "miso")["sentence"])
-    assert "Nothing is lost" not in said
-    assert "Retention has deleted 1,200 events unread until now." in said
-    calm = [replace(w, expired={"t": 1_200}) if w.stage == "miso" else w for w in scenes.calm(NOW)]
-    assert plain(shown(calm, history)["verdict"]["text"]) == (
-        "Within the hour retention deleted 1,200 events for Miso before they were read."
-    )
-    for _ in range(SAMPLES):
-        history.note_expired("miso", 1_200)
-    assert shown(calm, history)["verdict"]["level"] == "good"
-    history.note_expired("enrich", 0)
-    history.note_expired("enrich", 9)
-    assert plain(shown(calm, history)["verdict"]["text"]) == (
-        "Within the hour retention deleted 9 raw events before enrichment read them."
-    )
-
-
-def test_a_vendor_without_workers_is_missed() -> None:
-    """It is on, so somebody expects it to run."""
-    made = shown([w for w in scenes.calm(NOW) if w.stage != "voyado"])
-    assert vendor(made, "voyado")["state"] == "gone"
-    assert plain(made["verdict"]["text"]) == "No worker runs for Voyado Engage: its events wait."
-    assert "`streams worker voyado`" in plain(vendor(made, "voyado")["sentence"])
-    assert fact(made, "voyado", "waiting") == "-"
-
-
-def test_a_worker_that_stopped_speaking_is_not_taken_for_alive() -> None:
-    """Its figures are old and count for nothing."""
+def test_what_is_not_known_is_never_nought() -> None:
+    """A worker that stopped reporting, brokers that say nothing: question marks, and since when."""
     workers = [replace(w, at=NOW - 40_000) if w.stage == "miso" else w for w in scenes.calm(NOW)]
     made = shown(workers)
-    said = plain(vendor(made, "miso")["sentence"])
-    assert said.startswith("No worker of Miso has spoken for 40 s.")
-    assert next(w for w in made["workers"] if w["stage"] == "miso")["doing"] == "silent for 40 s"
+    assert {fact(made, "miso", name) for name in ("settled", "waiting", "time to clear")} == {"?"}
+    assert {fact(made, "miso", name) for name in ("event time", "delivery time")} == {"?"}
+    silent, none = [w for w in made["workers"] if w["stage"] == "miso"]
+    assert silent["doing"] == ["unknown since ", {"at": NOW - 40_000}]
+    assert (silent["rate"], silent["waiting"], silent["memory"]) == ("?", "?", "?")
+    assert (none["doing"], none["waiting"]) == (["no worker"], "?")
+    assert made["dead_letters"]["unknown"] == ["Miso"]
+    without_enrich = shown([w for w in scenes.calm(NOW) if w.stage != "enrich"])
+    assert [raw["waiting"] for raw in without_enrich["flow"]["raw"]] == ["?", "?"]
+    assert without_enrich["flow"]["enrich"]["rate"] == "?"
+    assert without_enrich["join"]["events"] == "?"
+    assert without_enrich["join"]["rows"][0]["count"] == "?"
 
 
-def test_without_enrichment_nothing_reaches_anybody() -> None:
-    """That comes first, before any vendor's trouble."""
-    status = VendorStatus("parked", NOW, "503", "")
-    workers = [w for w in scenes.in_state(NOW, "miso", status, 5) if w.stage != "enrich"]
-    text = plain(shown(workers)["verdict"]["text"])
-    assert text.startswith("No enrichment worker runs: nothing new reaches any vendor.")
-    assert text.endswith("1 more thing to look at below.")
+def test_while_kafka_is_silent_nothing_is_known() -> None:
+    """The brokers are the finding; the vendors are not blamed."""
+    made = shown(scenes.calm(NOW), kafka_silent_since=NOW - 42_000)
+    assert [one["kind"] for one in made["findings"]] == ["kafka_away"]
+    assert {one["state"] for one in made["vendors"]} == {"unknown"}
+    assert {one["waiting"] for one in made["vendors"]} == {"?"}
+    assert made["dead_letters"] == {"hour": "?", "total": "?", "unknown": []}
 
 
-def test_more_coming_in_than_going_out_is_noticed() -> None:
+def test_more_coming_in_than_going_out_never_clears() -> None:
     """Ten million wait and become no fewer."""
     history = History()
     for second in range(30):
@@ -169,35 +212,39 @@ def test_more_coming_in_than_going_out_is_noticed() -> None:
         else w
         for w in scenes.calm(NOW)
     ]
-    board = StatusBoard({one.worker: one for one in workers}).workers(NOW)
-    frame = scenes.frame()
-    made = view(frame, board, summaries(frame, board), history, NOW)
+    made = shown(workers, history)
     assert fact(made, "miso", "waiting") == "10,000,000"
-    assert fact(made, "miso", "done in") == "never at this rate"
-    assert made["verdict"]["level"] == "look"
-    assert plain(made["verdict"]["text"]).startswith(
-        "Miso takes less than comes in: 10,000,000 events wait, the oldest since "
-    )
+    assert fact(made, "miso", "time to clear") == "never at this rate"
 
 
-def test_nothing_at_all_is_shown_as_nothing() -> None:
-    """No worker, no event: the page says what to start and divides by nothing."""
-    made = shown([])
-    assert made["verdict"]["level"] == "bad"
-    assert made["join"]["rows"][0]["share"] == "-"
-    assert made["workers"] == []
-    quiet = [
-        replace(
-            w, rate=0.0, accepted_rate=0.0, settled_rate=0.0, lag={}, waiting={}, age_seconds={}
-        )
+def test_dead_letters_are_counted_live() -> None:
+    """Those of vendors and of enrichment, in the last hour and since the workers started."""
+    workers = [
+        replace(w, lately={"miso": Outcomes(90, {}, {"rejected": 2})}) if w.stage == "miso" else w
         for w in scenes.calm(NOW)
     ]
-    made = shown(quiet)
-    assert plain(made["verdict"]["text"]) == (
-        "All is well. 8SELECT, Voyado Engage and Miso have taken everything; nothing comes in at "
-        "the moment."
-    )
-    assert fact(made, "miso", "age p50") == "-"
+    assert shown(workers)["dead_letters"] == {"hour": "2", "total": "28", "unknown": []}
+
+
+def test_what_retention_deletes_stays_a_figure_of_the_vendor() -> None:
+    """For an hour it is a finding; afterwards the sum is still there."""
+    history = History()
+    for total in (0, 700, 500, 1_200):
+        history.note_expired("miso", total)
+    assert history.expired_lately() == {"miso": 1_200}
+    for _ in range(SAMPLES):
+        history.note_expired("miso", 1_200)
+    assert history.expired_lately() == {}
+    calm = [replace(w, expired={"t": 1_200}) if w.stage == "miso" else w for w in scenes.calm(NOW)]
+    assert fact(shown(calm), "miso", "expired") == "1,200"
+
+
+def test_nothing_at_all_is_shown_as_nothing_known() -> None:
+    """No worker, no event: nothing is divided by nothing."""
+    made = shown([])
+    assert made["findings"][0]["level"] == "problem"
+    assert {one["state"] for one in made["workers"]} == {"gone"}
+    assert made["dead_letters"]["hour"] == "?"
 
 
 def test_two_workers_of_a_vendor_are_one() -> None:
@@ -207,48 +254,34 @@ def test_two_workers_of_a_vendor_are_one() -> None:
         one,
         worker="voyado-shop-2-0",
         accepted_rate=3.1,
-        age_seconds={"p50": 1.0, "p95": 9.0},
+        age_seconds={"p50": 14.2, "p95": 90.0},
         vendor=VendorStatus("throttled", NOW - 1_000, "429", ""),
     )
-    workers = StatusBoard({w.worker: w for w in (one, two)}).workers(NOW)
-    summary = summarize("voyado", "Voyado Engage", workers, [])
-    assert summary.state == "throttled"
-    assert round(summary.accepted_rate, 1) == 12.2
-    assert (round(summary.p50 or 0, 3), summary.p95) == (0.485, 9.0)
-    assert (summary.quota_used, summary.quota_limit) == (19.2, 40.0)
-    assert summary.waiting == 8
-
-
-def test_a_silent_broker_is_said_before_all_else() -> None:
-    """What the page knows is old then; it does not blame the workers."""
-    made = shown(scenes.calm(NOW), broker_silent_seconds=42.0)
-    assert plain(made["verdict"]["text"]).startswith("Kafka has told this worker nothing for 42 s")
+    made = shown([scenes.enrich(NOW), one, two])
+    assert vendor(made, "voyado")["state"] == "throttled"
+    assert fact(made, "voyado", "accepted") == "12 /s"
+    assert fact(made, "voyado", "event time") == "half within 6.7 s, 95 % within 2 min"
+    assert fact(made, "voyado", "quota") == "19 of 40 /s"
+    assert fact(made, "voyado", "waiting") == "8"
 
 
 def test_the_hour_keeps_an_hour() -> None:
-    """Older points leave, a vendor that comes later begins with gaps."""
-    history, frame = History(), scenes.frame()
-    workers = StatusBoard({w.worker: w for w in scenes.calm(NOW)}).workers(NOW)
-    vendors = summaries(frame, workers)
-    history.sample(NOW - 1, 52.0, vendors[:2])
+    """Older points leave; a vendor that comes later begins with gaps, one that leaves has them."""
+    history = History()
+    history.sample(NOW - 1, {"voyado": Point(9.1, 4)})
     for step in range(SAMPLES + 5):
-        history.sample(NOW + step, 52.0, vendors)
+        history.sample(NOW + step, {"miso": Point(49.8, 4)})
     curves = history.to_json()
     assert curves["began"] == NOW + 5
     assert {len(c) for c in curves["vendors"]["miso"].values()} == {SAMPLES}
+    assert set(curves["vendors"]["voyado"]["settled"]) == {None}
     fresh = History()
-    fresh.sample(NOW, 52.0, vendors[:2])
-    fresh.sample(NOW + 1, 52.0, vendors)
-    assert fresh.to_json()["vendors"]["miso"]["accepted"] == [None, 49.8]
+    fresh.sample(NOW, {})
+    fresh.sample(NOW + 1, {"miso": Point(49.8, None)})
+    assert fresh.to_json()["vendors"]["miso"] == {"settled": [None, 49.8], "waiting": [None, None]}
 
 
-def test_where_a_key_is_put_is_said_as_it_is_set(tmp_path: Path) -> None:
-    """By its variable, or by its file, which needs no restart."""
-    by_variable = frame_of(load_settings({"STREAMS_MISO_API_KEY": "key-4711"}))
-    assert by_variable.key_places["miso"] == "`STREAMS_MISO_API_KEY` and restart its workers"
-    assert by_variable.vendors == {"miso": "Miso"}
-    assert not by_variable.may_change
-    file = tmp_path / "miso"
-    file.write_text("key-4711")
-    by_file = frame_of(load_settings({"STREAMS_MISO_API_KEY_FILE": str(file)}))
-    assert by_file.key_places["miso"] == f"`{file}`: the next probe reads it, within 10 s"
+def test_whether_anything_may_be_changed_is_known_from_the_token() -> None:
+    """Without one the page only reads."""
+    assert not frame_of(load_settings({"STREAMS_MISO_API_KEY": "key-4711"})).may_change
+    assert frame_of(load_settings({"STREAMS_WEB_TOKEN": "a-token-for-tests-only"})).may_change

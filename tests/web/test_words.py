@@ -3,7 +3,6 @@
 import pytest
 
 from streams.web import words
-from streams.web.words import at, plain
 
 TEN = 36_000_000
 """1970-01-01T10:00Z."""
@@ -73,39 +72,9 @@ def test_shares_never_round_something_to_nothing_or_all(part: int, whole: int, s
 
 
 @pytest.mark.parametrize(
-    ("reason", "said"),
-    [
-        ('401: {"detail":"Invalid api key"}', "Miso refuses the key (401)."),
-        ("403", "Miso refuses access (403)."),
-        ("429: slow down", "Miso asks to slow down (429)."),
-        ("503: <html>", "Miso has a fault of its own (503)."),
-        ("404: not found", "Miso answers 404: not found."),
-        ("501", "Miso answers 501."),
-        ("Connection refused", "Connection refused."),
-        ("Miso refused 120 of the last 200 events.", "Miso refused 120 of the last 200 events."),
-        ("", ""),
-    ],
-)
-def test_what_a_vendor_answers_is_said_in_words(reason: str, said: str) -> None:
-    """Status first, the vendor's own words only where the status does not say it."""
-    assert words.cause("Miso", reason) == said
-
-
-def test_what_waits_is_said_with_its_oldest() -> None:
-    """The kind of the oldest is named where it is known."""
-    assert plain(words.waiting(0, None, "")) == "Nothing waits."
-    assert plain(words.waiting(7, None, "")) == "7 events wait."
-    oldest = words.waiting(18_204, TEN, "add_to_cart")
-    assert plain(oldest) == "18,204 events wait, the oldest add-to-cart since 10:00 UTC."
-    assert plain(words.waiting(2, TEN, "")) == "2 events wait, the oldest since 10:00 UTC."
-    assert plain(words.waiting(1, TEN, "click")) == "1 event waits, since 10:00 UTC."
-    assert at(TEN) in oldest
-
-
-@pytest.mark.parametrize(
     ("waiting", "settled", "shrinking", "said"),
     [
-        (0, 0.0, None, "0 s"),
+        (0, 0.0, None, "all caught up"),
         (10, 50.0, None, "a moment"),
         (18_204, 0.0, None, "never at this rate"),
         (18_204, 50.0, -3.0, "never at this rate"),

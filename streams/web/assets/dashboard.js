@@ -1,7 +1,9 @@
 // The live part of the page: shows each view as it comes, and comes back by itself.
-import { curve, el, flow, keep, plain, redraw, say, setClass, setText, svg, timeNode, timeText } from "./drawing.js";
+import { curve, el, flow, keep, place, plain, redraw, say, setClass, setText, svg, timeNode, timeText } from "./drawing.js";
 import { startSearch } from "./event.js";
-import { startLetters } from "./letters.js";
+import { showLetters, startLetters } from "./letters.js";
+import { startRuns, updateReplayForm } from "./runs.js";
+import { NO_TOKEN, ask, confirmed } from "./server.js";
 
 const at = (id) => document.getElementById(id);
 const LATE_MS = 6_000;
@@ -12,31 +14,6 @@ let lastAt = 0;
 let source = null;
 let again = 0;
 let hour = null;
-
-// -- asking
-
-export async function ask(path, body) {
-  const answer = await fetch(path, {
-    method: body === undefined ? "GET" : "POST",
-    headers: body === undefined ? {} : { "X-Streams-Change": "1", "Content-Type": "application/json" },
-    body: body === undefined ? undefined : JSON.stringify(body),
-  });
-  if (answer.status === 401) location.reload();
-  const said = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(said.error || `The worker answered ${answer.status}.`);
-  return said;
-}
-
-export function confirmed(title, text, yes) {
-  setText(at("ask-title"), title);
-  setText(at("ask-text"), text);
-  setText(at("ask-yes"), yes);
-  at("ask").returnValue = "no";
-  at("ask").showModal();
-  return new Promise((resolve) => {
-    at("ask").addEventListener("close", () => resolve(at("ask").returnValue === "yes"), { once: true });
-  });
-}
 
 // -- live
 
@@ -81,38 +58,78 @@ function watch() {
 let level = "";
 
 function show() {
-  const { verdict } = last;
-  setClass(at("verdict"), `verdict ${verdict.level}`);
-  say(at("verdict-text"), verdict.text);
-  if (verdict.level !== level) {
-    if (level) setText(at("spoken"), plain(verdict.text));
-    level = verdict.level;
-    document.title = `${{ good: "", look: "(!) ", bad: "(!!) " }[level]}Clickstream relay`;
-  }
-  redraw(at("verdict-go"), [verdict.vendor, last.vendors.map((one) => one.name)], () => {
-    const first = last.vendors.find((one) => one.key === verdict.vendor);
-    at("verdict-go").hidden = !first;
-    at("verdict-go").firstChild.href = `#vendor-${verdict.vendor}`;
-    setText(at("verdict-go").firstChild, first ? `What to do about ${first.name}` : "");
-  });
-  redraw(at("warnings"), last.warnings, () => {
-    at("warnings").hidden = !last.warnings.length;
-    at("warnings").replaceChildren(...last.warnings.map((text) => el("li", {}, text)));
-  });
+  showFindings(last.findings);
   at("logout").hidden = !last.may_change;
   at("reading-said").hidden = last.may_change;
   flow(at("flow"), last.flow);
   setText(at("flow-words"), flowWords(last.flow));
   keep(at("vendors"), last.vendors, (vendor) => vendor.key, vendorCard, updateVendor);
+  showLetterCount(last.dead_letters);
+  updateReplayForm(last);
   showJoin(last.join, last.enrich);
   keep(document.querySelector("#workers tbody"), last.workers, (worker) => worker.worker, workerRow, updateWorker);
-  if (hour?.began) setText(at("history-said"), `The curves show the last hour; they are kept in this worker's memory and begin at ${timeText(hour.began)}.`);
+  if (hour?.began) setText(at("history-said"), `The curves begin at ${timeText(hour.began)} and show an hour at most; they are kept in this worker's memory.`);
   watch();
+}
+
+const TONES = { ok: "good", warning: "look", problem: "bad" };
+const TITLES = { ok: "", warning: "(!) ", problem: "(!!) " };
+
+function showFindings(findings) {
+  const [worst, ...others] = findings;
+  setClass(at("headline"), `headline ${TONES[worst.level]}`);
+  say(at("headline-text"), worst.text);
+  at("headline-cause").hidden = !worst.cause;
+  say(at("headline-cause"), [worst.cause]);
+  at("headline-remedy").hidden = !worst.remedy && !worst.act;
+  say(at("headline-remedy").firstChild, [worst.remedy]);
+  updateRemedy(at("headline-remedy").querySelector("button"), worst);
+  at("headline-more").hidden = !others.length;
+  keep(at("headline-more"), others, (one) => `${one.kind} ${one.subject} ${plain(one.text)}`, otherFinding, updateOther);
+  const said = plain(worst.text);
+  if (worst.level !== level) {
+    if (level) setText(at("spoken"), said);
+    level = worst.level;
+    document.title = `${TITLES[level]}Clickstream relay`;
+  }
+}
+
+const otherFinding = () => el("li", {}, el("b"), " ", el("span"), " ", el("button", { type: "button", class: "quiet" }));
+
+function updateOther(node, finding) {
+  const [text, rest, button] = node.children;
+  setClass(node, TONES[finding.level]);
+  say(text, finding.text);
+  say(rest, [[finding.cause, finding.remedy].filter(Boolean).join(" ")]);
+  updateRemedy(button, finding);
+}
+
+// The button that does what the remedy says.
+function updateRemedy(button, finding) {
+  const vendor = last.vendors.find((one) => one.key === finding.subject);
+  button.hidden = !finding.act || (finding.act === "resume" && !vendor);
+  if (button.hidden) return;
+  const isLetters = finding.act === "letters";
+  button.disabled = !isLetters && !last.may_change;
+  button.title = button.disabled ? NO_TOKEN : "";
+  setText(button, isLetters ? "Show the dead letters" : `Resume ${vendor.name}`);
+  button.onclick = () => (isLetters ? goToLetters(finding.subject) : act(button, vendor, "resume"));
+}
+
+function goToLetters(owner) {
+  at("letters").scrollIntoView({ behavior: "auto", block: "start" });
+  at("letters").focus({ preventScroll: true });
+  showLetters(owner);
+}
+
+function showLetterCount(letters) {
+  const unknown = letters.unknown.length ? `, ${letters.unknown.join(" and ")} unknown` : "";
+  setText(at("letters-count"), `${letters.hour} new in the last hour, ${letters.total} since the workers started${unknown}`);
 }
 
 const flowWords = (data) =>
   `${data.enrich.rate} raw events a second are enriched. ` +
-  data.vendors.map((v) => `${v.name}: ${v.state}, ${v.rate} events a second, ${v.waiting} waiting.`).join(" ");
+  data.vendors.map((v) => `${v.name}: ${v.state_word}, ${v.rate} events a second settled, ${v.waiting} waiting.`).join(" ");
 
 function vendorCard(vendor) {
   const part = (name, node) => ((node.dataset.part = name), node);
@@ -121,10 +138,11 @@ function vendorCard(vendor) {
     "article",
     { id: `vendor-${vendor.key}`, "aria-label": vendor.name, tabindex: -1 },
     el("div", { class: "head" }, el("h2", {}, vendor.name), part("pill", el("span", { class: "pill" })), part("act", el("button", { type: "button", class: "quiet" }))),
-    part("said", el("p", { class: "said" })),
+    part("shares", el("div", { class: "shares" }, el("p", { class: "soft" }), el("div", { class: "share-bar", "aria-hidden": "true" }), el("dl"))),
+    part("said", el("ul", { class: "said" })),
     part("facts", el("dl", { class: "facts" })),
     part("quota", el("div", { class: "bar", hidden: true }, el("div"))),
-    el("div", { class: "curves" }, part("accepted", curveNode("accepted /s")), part("waiting", curveNode("waiting"))),
+    el("div", { class: "curves" }, part("settled", curveNode("settled /s")), part("waiting", curveNode("waiting"))),
     more("skips"),
     more("causes"),
     more("requests"),
@@ -136,13 +154,18 @@ const curveNode = (title) => el("div", { class: "curve" }, el("p", {}, el("span"
 function updateVendor(card, vendor) {
   const part = (name) => card.querySelector(`[data-part=${name}]`);
   setClass(card, `card vendor is-${vendor.state}`);
-  setText(part("pill"), vendor.state);
-  say(part("said"), vendor.sentence);
+  setText(part("pill"), vendor.state_word);
+  showShares(part("shares"), vendor.shares);
+  part("said").hidden = !vendor.findings.length;
+  keep(part("said"), vendor.findings.map((index) => last.findings[index]), (one) => `${one.kind} ${plain(one.text)}`, () => el("li", {}, el("span"), " ", el("span")), (node, one) => {
+    say(node.firstChild, one.text);
+    say(node.lastChild, [[one.cause, one.remedy].filter(Boolean).join(" ")]);
+  });
   keep(part("facts"), vendor.facts, (fact) => fact.name, factRow, (row, fact) => setText(row.lastChild, fact.value));
   part("quota").hidden = vendor.quota_share === null;
   part("quota").firstChild.style.width = `${100 * (vendor.quota_share ?? 0)}%`;
   updateAction(part("act"), vendor);
-  for (const name of ["accepted", "waiting"]) updateCurve(part(name), hour?.vendors[vendor.key]?.[name], name === "waiting" ? 50 : 0);
+  for (const name of ["settled", "waiting"]) updateCurve(part(name), hour?.vendors[vendor.key]?.[name], name === "waiting" ? 50 : 0);
   fold(part("skips"), "Skipped", sum(vendor.skips), vendor.skips, (skips) =>
     el("ul", { class: "list" }, ...skips.map((skip) => el("li", {}, el("span", {}, el("code", {}, skip.reason)), el("b", {}, skip.count), el("span", { class: "why" }, skip.meaning)))),
   );
@@ -152,7 +175,24 @@ function updateVendor(card, vendor) {
   fold(part("requests"), "Last requests", "", vendor.requests, (requests) => el("div", {}, ...requests.map(request)));
 }
 
-const factRow = (fact) => el("div", { title: fact.hint || null }, el("dt", {}, fact.name), el("dd"));
+const WIDE_FACTS = new Set(["event time", "delivery time"]);
+const factRow = (fact) => el("div", { title: fact.hint || null, class: WIDE_FACTS.has(fact.name) ? "wide" : null }, el("dt", {}, fact.name), el("dd"));
+
+// What became of the last hour's events; null: nobody knows.
+function showShares(node, shares) {
+  const [said, bars, list] = node.children;
+  redraw(node, [shares], () => {
+    const rows = shares ? shares.rows : ["accepted", "skipped", "dead-lettered"].map((name) => ({ name, count: "?", share: "?", part: 0 }));
+    setText(said, shares ? `Of ${shares.events} in the last hour` : "What became of the last hour's events is unknown");
+    bars.replaceChildren(...rows.filter((row) => row.part).map((row) => sized(el("div", { class: `is-${row.name}` }), row.part)));
+    list.replaceChildren(...rows.map((row) => el("div", { class: `is-${row.name}` }, el("dt", {}, row.name), el("dd", {}, row.share, " ", el("span", { class: "soft" }, row.share === "?" || row.share === "-" ? "" : `(${row.count})`)))));
+  });
+}
+
+function sized(node, part) {
+  node.style.width = `${100 * part}%`;
+  return node;
+}
 const sum = (counts) => counts.reduce((all, one) => all + Number(one.count.replaceAll(",", "")), 0).toLocaleString("en-US");
 
 function request(one) {
@@ -161,8 +201,8 @@ function request(one) {
     "div",
     { class: "ask" },
     el("p", {}, timeNode(one.at, true), el("span", { class: failed ? "status failed" : "status" }, one.status === null ? "no answer" : String(one.status)), el("span", {}, `${one.method} ${one.path}`), el("span", { class: "soft" }, one.took)),
-    one.sent ? el("pre", {}, one.sent) : null,
-    one.answer ? el("pre", {}, one.answer) : null,
+    one.sent ? el("pre", { tabindex: 0 }, one.sent) : null,
+    one.answer ? el("pre", { tabindex: 0 }, one.answer) : null,
   );
 }
 
@@ -177,7 +217,7 @@ function fold(node, title, number, values, draw) {
 function updateCurve(node, points, least) {
   if (!points) return;
   redraw(node, points, () => {
-    const most = curve(node.lastChild, points, hour.samples, least);
+    const most = curve(node.lastChild, points, least);
     const isKnown = points.some((point) => point !== null);
     setText(node.firstChild.lastChild, !isKnown ? "" : `max ${most.toLocaleString("en-US", { maximumFractionDigits: most < 10 ? 1 : 0 })}`);
   });
@@ -186,14 +226,13 @@ function updateCurve(node, points, least) {
 function updateAction(button, vendor) {
   button.hidden = vendor.can === null;
   button.disabled = !last.may_change;
-  button.title = last.may_change ? "" : "Set STREAMS_WEB_TOKEN to change anything from here";
+  button.title = last.may_change ? "" : NO_TOKEN;
   setText(button, vendor.can === "resume" ? "Resume" : "Pause");
   button.setAttribute("aria-label", `${button.textContent} ${vendor.name}`);
-  button.onclick = () => act(button, vendor);
+  button.onclick = () => act(button, vendor, vendor.can);
 }
 
-async function act(button, vendor) {
-  const verb = vendor.can;
+async function act(button, vendor, verb) {
   const question = verb === "pause" ? `Nothing is sent to ${vendor.name} until somebody resumes it, at all its workers. Events wait; nothing is lost.` : `Sending to ${vendor.name} goes on; one event goes first.`;
   if (!(await confirmed(`${verb === "pause" ? "Pause" : "Resume"} ${vendor.name}?`, question, verb === "pause" ? "Pause" : "Resume"))) return;
   button.disabled = true;
@@ -209,17 +248,19 @@ async function act(button, vendor) {
 }
 
 function showJoin(join, enrich) {
-  setText(at("join-said"), `Of ${join.events} events that enrichment read since it started:`);
+  setText(at("join-said"), `Of ${join.events} events that enrichment has read since it started:`);
   keep(at("join"), join.rows, (row) => row.title, (row) => el("div", {}, el("p", { class: "top" }, el("span", {}, row.title), el("b")), el("div", { class: "bar" }, el("div")), el("p", { class: "notes" }, `${row.hint}.`), el("ul")), (node, row) => {
-    setText(node.querySelector("b"), `${row.share} (${row.count})`);
+    setText(node.querySelector("b"), row.share === "?" ? "?" : `${row.share} (${row.count})`);
     node.querySelector(".bar > div").style.width = `${100 * row.part}%`;
-    redraw(node.querySelector("ul"), row.examples, () => node.querySelector("ul").replaceChildren(...row.examples.map((text) => el("li", {}, text))));
+    redraw(node.querySelector("ul"), row.examples, () => node.querySelector("ul").replaceChildren(...row.examples.map((text) => el("li", {}, place(text)))));
   });
-  redraw(at("enrich-notes"), enrich, () => {
-    const words = [...enrich.dead_letters.map((one) => `${one.count} ${one.reason}: ${one.meaning}`)];
-    const letters = words.length ? `No events at all, kept as dead letters: ${words.join("; ")}. ` : "";
+  redraw(at("enrich-notes"), enrich.notes, () => {
     const notes = enrich.notes.map((one) => `${one.count} ${one.name}`).join(", ");
-    at("enrich-notes").replaceChildren(letters + (notes ? `Noted: ${notes}.` : ""));
+    at("enrich-notes").replaceChildren(notes ? `Noted: ${notes}.` : "");
+  });
+  redraw(at("invalid"), enrich.invalid, () => {
+    const rows = enrich.invalid.map((one) => el("li", {}, el("span", {}, el("code", {}, one.reason)), el("b", {}, one.count), el("span", { class: "why" }, one.meaning)));
+    at("invalid").replaceChildren(...(rows.length ? rows : [el("li", { class: "soft" }, "None since enrichment started.")]));
   });
 }
 
@@ -230,12 +271,16 @@ const workerRow = () => el("tr", {}, ...COLUMNS.map((title, index) => el("td", {
 
 function updateWorker(row, worker) {
   const [name, state, partitions, rate, waiting, memory, since, version] = row.children;
-  redraw(name, [worker.host, worker.pid, worker.partition_list, worker.versions], () => {
+  redraw(name, [worker.place, worker.details], () => {
     const isOpen = name.querySelector("details")?.open;
-    name.replaceChildren(el("b", {}, worker.stage), ` slot ${worker.slot}`, more(worker, isOpen));
+    name.replaceChildren(el("b", {}, worker.stage), ` ${worker.place}`, worker.details.length ? more(worker, isOpen) : "");
   });
-  redraw(state, [worker.state, worker.doing], () => state.replaceChildren(el("span", { class: `tone is-${worker.state}` }, worker.doing)));
-  redraw(since, worker.started, () => since.replaceChildren(timeNode(worker.started)));
+  redraw(state, [worker.state, worker.doing], () => {
+    const doing = el("span", { class: `tone is-${worker.state}` });
+    say(doing, worker.doing);
+    state.replaceChildren(doing);
+  });
+  redraw(since, worker.started, () => since.replaceChildren(worker.started === null ? "" : timeNode(worker.started)));
   setText(partitions, worker.partitions);
   setText(rate, worker.rate);
   setText(waiting, worker.waiting);
@@ -243,14 +288,10 @@ function updateWorker(row, worker) {
   setText(version, worker.version);
 }
 
-const more = (worker, isOpen) =>
-  el(
-    "details",
-    { class: "more", open: isOpen },
-    el("summary", {}, `${worker.host}, pid ${worker.pid}`),
-    el("p", { class: "soft" }, worker.partition_list || "no partitions"),
-    el("p", { class: "soft" }, worker.versions),
-  );
+function more(worker, isOpen) {
+  const [first, ...rest] = worker.details;
+  return el("details", { class: "more", open: isOpen }, el("summary", {}, first), ...rest.map((text) => el("p", { class: "soft" }, text)));
+}
 
 document.addEventListener("redraw", () => last && show());
 document.addEventListener("keydown", (event) => {
@@ -264,3 +305,4 @@ connect();
 setInterval(watch, 1_000);
 startSearch();
 startLetters(() => last);
+startRuns(() => last);

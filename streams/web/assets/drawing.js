@@ -24,6 +24,9 @@ export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+// An event without an id has its place as its id; it is shown as every place is.
+export const place = (text) => String(text).replace(/(shop\.(?:clicks|add-to-carts))-(\d+)-(\d+)/g, "$1/$2/$3");
+
 export function setClass(node, name) {
   if (node.getAttribute("class") !== name) node.setAttribute("class", name);
 }
@@ -40,6 +43,7 @@ export function redraw(node, values, draw) {
 // Keeps one child for each item, by its key, in the items' order.
 export function keep(parent, items, key, make, update) {
   const known = new Map([...parent.children].map((child) => [child.dataset.key, child]));
+  const focused = parent.contains(document.activeElement) ? document.activeElement : null;
   let before = null;
   for (const item of items) {
     const name = key(item);
@@ -55,6 +59,8 @@ export function keep(parent, items, key, make, update) {
     before = child;
   }
   for (const child of known.values()) child.remove();
+  // A child that changes its place loses the focus.
+  if (focused?.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true });
 }
 
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
@@ -89,12 +95,13 @@ export function plain(words) {
   return words.map((word) => (typeof word === "object" ? timeText(word.at) : word)).join("");
 }
 
-// A curve of an hour, gaps where nothing was known; what is below `least` looks as small as it is.
-export function curve(node, points, samples, least) {
+// A curve over all that is known, at most an hour, with gaps where nothing was; what is below
+// `least` looks as small as it is.
+export function curve(node, points, least) {
   const width = 300;
   const height = 36;
   const most = Math.max(...points.filter((point) => point !== null), 0);
-  const x = (index) => (width * (samples - points.length + index)) / Math.max(1, samples - 1);
+  const x = (index) => (width * index) / Math.max(1, points.length - 1);
   const top = Math.max(most, least);
   const y = (value) => height - 2 - (top > 0 ? (value / top) * (height - 5) : 0);
   const lines = [];
@@ -112,7 +119,7 @@ export function curve(node, points, samples, least) {
   node.replaceChildren(
     ...lines.flatMap((line) => [
       svg("path", { class: "area", d: `${path(line)}L${line.at(-1)[0].toFixed(1)} ${height}L${line[0][0].toFixed(1)} ${height}Z` }),
-      svg("path", { class: "line", d: path(line.length > 1 ? line : [line[0], [line[0][0] + 1, line[0][1]]]) }),
+      svg("path", { class: "line", d: path(line.length > 1 ? line : [line[0], [line[0][0] + (points.length > 1 ? 1 : width), line[0][1]]]) }),
     ]),
   );
   return most;
@@ -142,12 +149,12 @@ function rawBox(x, y, width, data) {
 }
 
 function enrichBox(x, y, width, data) {
-  const { alive, rate } = data.enrich;
+  const { alive, rate, waiting } = data.enrich;
   return [
     svg("rect", { class: "node", x, y, width, height: 56, rx: 6 }),
     svg("rect", { class: alive ? "mark is-running" : "mark is-gone", x, y: y + 8, width: 4, height: 40, rx: 2 }),
     svg("text", { class: "strong", x: x + 16, y: y + 24 }, "enrich"),
-    svg("text", { class: "small", x: x + 16, y: y + 42 }, alive ? `${rate} raw events/s` : "no worker"),
+    svg("text", { class: "small", x: x + 16, y: y + 42 }, alive ? `${rate} raw events/s` : `no worker, ${waiting} waiting`),
   ];
 }
 
@@ -160,7 +167,7 @@ function vendorBox(x, y, width, vendor) {
     svg("rect", { class: "mark", x, y: y + 8, width: 4, height: 36, rx: 2 }),
     svg("text", { class: "strong", x: x + 16, y: y + 22 }, vendor.name),
     svg("text", { class: "small", x: x + 16, y: y + 40 }, `${vendor.waiting} waiting`),
-    svg("text", { class: "on", x: x + width - 14, y: y + 31, "text-anchor": "end" }, vendor.state),
+    svg("text", { class: "on", x: x + width - 14, y: y + 31, "text-anchor": "end" }, vendor.state_word),
   );
 }
 

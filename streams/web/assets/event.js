@@ -1,5 +1,5 @@
 // Where is my event: asks, shows how far the search is, can be stopped, and draws what was found.
-import { el, setText, timeNode } from "./drawing.js";
+import { el, place, setText, timeNode } from "./drawing.js";
 
 const at = (id) => document.getElementById(id);
 const HINTS = { event: "Event id", visitor: "anonymous_id", user: "user_id", sku: "SKU" };
@@ -70,14 +70,14 @@ function show(trace) {
   at("search-found").replaceChildren(...trace.events.map((one) => (found > FOLDED ? folded(one) : event(one))));
 }
 
-const folded = (one) => el("details", { class: "found" }, el("summary", {}, el("span", {}, el("b", {}, one.event_id || one.source), " ", one.text)), event(one));
+const folded = (one) => el("details", { class: "found" }, el("summary", {}, el("span", {}, el("b", {}, place(one.event_id || one.source)), " ", one.text)), event(one));
 
 function event(one) {
   const facts = [one.event_type?.replaceAll("_", "-"), one.sku && `SKU ${one.sku}`, one.product_id && `product ${one.product_id}`, one.visitor && `visitor ${one.visitor}`, one.user && `user ${one.user}`];
   return el(
     "article",
     { class: "found" },
-    el("h3", {}, one.event_id || one.source),
+    el("h3", {}, place(one.event_id || one.source)),
     el("p", {}, one.text),
     el("p", { class: "soft" }, facts.filter(Boolean).join(" · ")),
     steps(one.steps || []),
@@ -113,9 +113,9 @@ function step(one) {
     one.at ? timeNode(one.at, true) : null,
     el("p", {}, one.text),
     el("p", { class: "soft" }, notes.filter(Boolean).join(" · ")),
-    one.answer ? el("pre", {}, one.answer) : null,
+    one.answer ? el("pre", { tabindex: 0 }, one.answer) : null,
     one.payload === undefined || one.payload === null ? null : shown("Payload", one.payload),
   );
 }
 
-const shown = (title, value) => el("details", {}, el("summary", {}, title), el("pre", {}, typeof value === "string" ? value : JSON.stringify(value, null, 2)));
+const shown = (title, value) => el("details", {}, el("summary", {}, title), el("pre", { tabindex: 0 }, typeof value === "string" ? value : JSON.stringify(value, null, 2)));
