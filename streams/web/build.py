@@ -23,8 +23,6 @@ from streams.web.site import Page, Site
 from streams.web.trace import Traces
 from streams.web.view import Frame
 
-SILENT_BROKER_SECONDS = 10.0
-
 
 def open_site(
     app: Any,

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, Protocol
 
 import msgspec
@@ -31,6 +30,9 @@ class Watch(Protocol):
     def known(self) -> Known:
         """Return what is known as of now."""
 
+    def note_expired(self, lately: Callable[[], dict[str, int]]) -> None:
+        """Take what tells, by stage, how many records retention deleted within the hour."""
+
 
 class Dashboard:
     """One worker's view of the whole pipeline, made once a second while somebody looks."""
@@ -43,6 +45,7 @@ class Dashboard:
         self._watch = watch
         self._clock = clock
         self._history = History()
+        watch.note_expired(self._history.expired_lately)
         self._sampled_at = float("-inf")
         self._samples = 0
         self._view = b"{}"
@@ -89,7 +92,7 @@ class Dashboard:
 
     def current(self) -> dict[str, Any]:
         """Return the view as of now."""
-        known = self._known()
+        known = self._watch.known()
         return view(self.frame, known, summaries(known), self._history)
 
     async def _beat(self) -> None:
@@ -98,7 +101,7 @@ class Dashboard:
         due = now - self._sampled_at >= STEP_SECONDS - 0.1
         if not (due or self.viewers):
             return
-        known = self._known()
+        known = self._watch.known()
         vendors = summaries(known)
         self._note(known, vendors, now)
         if due:
@@ -136,6 +139,3 @@ class Dashboard:
                 )
         self._history.sample(known.now_ms, points)
         self._curves = _encode(self._history.to_json())
-
-    def _known(self) -> Known:
-        return replace(self._watch.known(), expired_lately=self._history.expired_lately())

@@ -1,7 +1,7 @@
 """Snapshots of a pipeline in every mood, and a web view that shows them without any broker."""
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from math import sin
@@ -214,15 +214,21 @@ class Watched:
     waiting: dict[str, int] = field(default_factory=dict)
     """By stage, what the brokers say; of others they say nothing."""
     silent_since: int | None = None
+    expired: Callable[[], dict[str, int]] = dict
 
     async def refresh(self) -> None:
         """The board is written by the test."""
+
+    def note_expired(self, lately: Callable[[], dict[str, int]]) -> None:
+        """Take what tells what retention deleted."""
+        self.expired = lately
 
     def known(self) -> Known:
         """Return what is known as of now."""
         return known(
             now_ms(),
             list(self.board.snapshots.values()),
+            expired_lately=self.expired(),
             waiting=self.waiting,
             kafka_silent_since=self.silent_since,
         )

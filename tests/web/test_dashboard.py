@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -29,6 +30,10 @@ class Seams:
         self.refreshed += 1
         if self.fails:
             raise RuntimeError("a fault of ours")
+
+    def note_expired(self, lately: Callable[[], dict[str, int]]) -> None:
+        """Take what tells what retention deleted."""
+        self.watched.note_expired(lately)
 
     def known(self) -> Known:
         """Return what is known as of now."""
