@@ -147,7 +147,7 @@ _ALL = (
         "streams_malformed_rows",
         "gauge",
         ("table",),
-        "Keys that have had a row out of shape since the start.",
+        "Keys whose newest row is malformed.",
     ),
     Metric(
         "streams_stray_rows",

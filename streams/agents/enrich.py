@@ -357,7 +357,7 @@ class EnrichStage(Stage):
                     if not to_close:
                         to_close, id_ = receipts.begin(event_id, source), event_id.encode()
                     skips.append(decision)
-                    receipt = to_close + receipts.end[decision.reason]
+                    receipt = to_close + receipts.end[decision.reason, decision.detail]
                     close(self._receipts[vendor], partition, id_, receipt)
                 else:
                     assert type(decision) is Refuse

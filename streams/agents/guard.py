@@ -8,6 +8,7 @@ from faust.types import TP
 from streams.agents.keeper import happened_ms
 from streams.core.consent import (
     MAX_ROW_DELAY_SECONDS,
+    NoConsent,
     Said,
     Word,
     said_about,
@@ -90,6 +91,21 @@ class SinkGuard:
             if not still_allows(item.ground, word, forgotten.get(key), item.raw_ms):
                 found[number] = SkipReason.NO_CONSENT
         return found
+
+    def why_no_consent(self, item: Item) -> NoConsent:
+        """Return why an event was stopped for want of consent, by what is known of it now."""
+        key = item.key or b""
+        forgotten_ms = self.users.forgotten.get(item.partition, _NOTHING).get(key)
+        if forgotten_ms is not None and item.raw_ms <= forgotten_ms:
+            return NoConsent.FORGOTTEN
+        said = self.users.rows.get(item.partition, _NOTHING).get(key)
+        if said is None:
+            return NoConsent.NO_ROW
+        if said is MALFORMED:
+            return NoConsent.MALFORMED_ROW
+        if said is Word.NO:
+            return NoConsent.SAID_NO
+        return NoConsent.NOT_SAID if said is Word.SILENT else NoConsent.YES_ONLY_LATER
 
     def pass_over(self, items: Iterable[Item]) -> None:
         """Settle waiting redeliveries of a stopped run: not even a receipt is written."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from streams import wall_clock
 from streams.agents.tally import Tally
 from streams.core.dead_letter import build_dead_letter, encode_dead_letter
-from streams.core.outcome import Outcome, Verdict
+from streams.core.outcome import Outcome, SkipReason, Verdict
 from streams.core.records import VISITOR, Origin, Receipt, Source
 from streams.core.times import to_ms
 from streams.core.topics import Topics
@@ -54,6 +54,7 @@ class Keeper:
         *,
         new_outputs: Callable[[], Outputs],
         written: Callable[[int], None],
+        why_no_consent: Callable[[Item], str],
     ) -> None:
         self._vendor = vendor
         self._receipts = topics.receipts(vendor.key)
@@ -63,6 +64,7 @@ class Keeper:
         self._new_outputs = new_outputs
         self._written = written
         """Called with a partition of which outcomes were kept and events settled."""
+        self._why_no_consent = why_no_consent
         self._outbox: dict[int, list[Settlement]] = {}
         self._writing: dict[int, asyncio.Task[None]] = {}
         """By partition: one that its topics refuse waits, and must hold up no other."""
@@ -174,7 +176,7 @@ class Keeper:
 
     def _append_receipts(self, outputs: Outputs, settlement: Settlement, at: str) -> None:
         """Append a receipt of each event; what they have in common is looked up once."""
-        append, topic = outputs.append, self._receipts
+        append, topic, why_no_consent = outputs.append, self._receipts, self._why_no_consent
         items, outcome, reason, verdict = settlement[:4]
         status = ref = None
         if verdict is not None:
@@ -196,6 +198,7 @@ class Keeper:
                 status,
                 ref,
                 item.run_id or None,
+                why_no_consent(item) if reason == SkipReason.NO_CONSENT else None,
             )
             # Receipts outlive the records that say whose event it was, which its deletion needs.
             headers = [(VISITOR, item.key)] if ref is not None and item.key is not None else None

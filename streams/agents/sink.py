@@ -87,6 +87,7 @@ class SinkStage(Stage):
             self.tally,
             new_outputs=self._new_outputs,
             written=self._note_written,
+            why_no_consent=self._why_no_consent,
         )
         self._intake = Intake(vendor, self.keeper, self.tally, self.guard)
 
@@ -345,6 +346,9 @@ class SinkStage(Stage):
     def _users_delay(self, tp: TP) -> float:
         delay: float = self.app.consumer.recovery.delay_seconds(tp)
         return delay
+
+    def _why_no_consent(self, item: Item) -> str:
+        return self.guard.why_no_consent(item)
 
     def _new_outputs(self) -> Outputs:
         return self.app.new_outputs()

@@ -45,6 +45,8 @@ class Tally:
         """Records that retention deleted before they were read, by topic."""
         self.skipped_by_vendor: dict[str, Counter[str]] = {}
         """Enrichment's skips, by vendor and reason."""
+        self.no_consent: dict[str, Counter[str]] = {}
+        """Which ``no_consent``, by vendor and ``core.consent.NoConsent``."""
         self.causes: Counter[tuple[str | None, str, str]] = Counter()
         """Dead letters by vendor, reason and fingerprint."""
         self._examples: dict[tuple[str | None, str, str], str] = {}
@@ -82,11 +84,13 @@ class Tally:
         """Note the number of events now (about once a second); return events/s lately."""
         return self._rate.sample(now, self.events)
 
-    def take_skips(self, skips: Mapping[tuple[str, str], int]) -> None:
-        """Count a chunk's skips, by vendor and reason."""
-        for (vendor, reason), count in skips.items():
+    def take_skips(self, skips: Mapping[tuple[str, str, str | None], int]) -> None:
+        """Count a chunk's skips, by vendor, reason and which ``no_consent`` it is."""
+        for (vendor, reason, detail), count in skips.items():
             self.skipped[reason] += count
             self.skipped_by_vendor.setdefault(vendor, Counter())[reason] += count
+            if detail is not None:
+                self.no_consent.setdefault(vendor, Counter())[str(detail)] += count
 
     def note_cause(self, letter: DeadLetter) -> None:
         """Count a dead letter under its cause."""

@@ -4,7 +4,7 @@ Judged when enrichment reads the event, and again before each request with what 
 """
 
 from collections.abc import Mapping
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Final, Literal
 
 from streams.core.rows import User
@@ -52,6 +52,59 @@ def ground_for(
     if of_row:
         return "row"
     return "assumed" if mode == "assumed" else None
+
+
+class NoConsent(StrEnum):
+    """Why there is no yes: the ``detail`` of a receipt with the reason ``no_consent``."""
+
+    NO_ROW = "no_row"
+    """The visitor has no row, and nothing else says yes."""
+    NOT_SAID = "not_said"
+    """The row says nothing about this vendor."""
+    SAID_NO = "said_no"
+    """The row says no."""
+    EVENT_SAYS_NO = "event_says_no"
+    YES_ONLY_LATER = "yes_only_later"
+    """The row says yes to events after ``consent_since``, and this one is older."""
+    FORGOTTEN = "forgotten"
+    """The visitor's tombstone is newer than the event."""
+    MALFORMED_ROW = "malformed_row"
+
+
+NO_CONSENT_MEANING: Mapping[NoConsent, str] = {
+    NoConsent.NO_ROW: "no row in shop.users",
+    NoConsent.NOT_SAID: "row says nothing of this vendor",
+    NoConsent.SAID_NO: "row says no",
+    NoConsent.EVENT_SAYS_NO: "event says no",
+    NoConsent.YES_ONLY_LATER: "yes only to later events",
+    NoConsent.FORGOTTEN: "forgotten",
+    NoConsent.MALFORMED_ROW: "malformed row",
+}
+
+
+def why_no_consent(
+    vendor: str,
+    stated: Mapping[str, bool] | None,
+    user: User | Malformed | None,
+    *,
+    forgotten: bool,
+) -> NoConsent:
+    """Return why ``ground_for`` found nothing, or the visitor's tombstone forbids the event.
+
+    The gravest first: what no other word could change.
+    """
+    if forgotten:
+        return NoConsent.FORGOTTEN
+    if user is MALFORMED:
+        return NoConsent.MALFORMED_ROW
+    said = user.consent.get(vendor) if user is not None and user.consent else None
+    if said is False:
+        return NoConsent.SAID_NO
+    if stated and stated.get(vendor) is False:
+        return NoConsent.EVENT_SAYS_NO
+    if said:
+        return NoConsent.YES_ONLY_LATER
+    return NoConsent.NO_ROW if user is None else NoConsent.NOT_SAID
 
 
 class Word(Enum):

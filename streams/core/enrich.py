@@ -6,7 +6,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from streams.core.consent import MALFORMED, ConsentMode, Ground, Malformed, ground_for
+from streams.core.consent import (
+    MALFORMED,
+    ConsentMode,
+    Ground,
+    Malformed,
+    NoConsent,
+    ground_for,
+    why_no_consent,
+)
 from streams.core.errors import InvalidEvent
 from streams.core.events import Event
 from streams.core.outcome import DeadLetterReason, SkipReason
@@ -78,6 +86,8 @@ class Skip(NamedTuple):
 
     vendor: str
     reason: SkipReason
+    detail: NoConsent | None = None
+    """Of ``no_consent`` only."""
 
 
 class Refuse(NamedTuple):
@@ -104,6 +114,7 @@ class Enricher:
                 plan.needs_sku,
                 # Made once, since most decisions are one of these.
                 {reason: Skip(plan.vendor, reason) for reason in SkipReason},
+                {why: Skip(plan.vendor, SkipReason.NO_CONSENT, why) for why in NoConsent},
             )
             for plan in plans
         ]
@@ -131,7 +142,7 @@ class Enricher:
         sku = event.sku or (product.sku if product is not None else None)
         enriched: EnrichedEvent | None = None
         decisions: list[Decision] = []
-        for vendor, map_event, max_age_ms, needs_sku, skip in self._plans:
+        for vendor, map_event, max_age_ms, needs_sku, skip, unconsented in self._plans:
             if max_age_ms is not None and age_ms > max_age_ms:
                 decisions.append(skip[SkipReason.TOO_OLD])
                 continue
@@ -144,7 +155,8 @@ class Enricher:
                 else ground_for(vendor, event.consent, user, self._mode, event.timestamp_ms)
             )
             if ground is None or user is MALFORMED:
-                decisions.append(skip[SkipReason.NO_CONSENT])
+                why = why_no_consent(vendor, event.consent, user, forgotten=forgotten)
+                decisions.append(unconsented[why])
                 continue
             if needs_sku and sku is None:
                 decisions.append(skip[SkipReason.UNKNOWN_PRODUCT])

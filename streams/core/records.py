@@ -70,6 +70,8 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     status: int | None = None
     vendor_ref: str | None = None
     run_id: str | None = None
+    detail: str | None = None
+    """Of ``no_consent``: which (``core.consent.NoConsent``)."""
 
 
 class Origin(msgspec.Struct, frozen=True):

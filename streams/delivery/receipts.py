@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import msgspec
 
+from streams.core.consent import NoConsent
 from streams.core.outcome import SkipReason
 from streams.core.records import Receipt
 
@@ -32,7 +33,14 @@ class SkipReceipts:
     time that encoding them takes: ``begin`` once for an event, ``end`` for each vendor's reason.
     """
 
-    end: ClassVar[Mapping[str, bytes]] = {reason: f'"{reason}"}}'.encode() for reason in SkipReason}
+    end: ClassVar[Mapping[tuple[str, str | None], bytes]] = {
+        **{(reason, None): f'"{reason}"}}'.encode() for reason in SkipReason},
+        **{
+            (SkipReason.NO_CONSENT, why): f'"{SkipReason.NO_CONSENT}","detail":"{why}"}}'.encode()
+            for why in NoConsent
+        },
+    }
+    """By reason and detail."""
 
     def __init__(self, at: str) -> None:
         self._middle = f',"outcome":"skipped","at":"{at}","attempts":0,"source":"'.encode()

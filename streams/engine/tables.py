@@ -24,6 +24,7 @@ from streams.wall_clock import ForwardTime, elapsed
 
 log = logging.getLogger("streams.engine")
 
+MAX_SHOWN_KEY_BYTES = 128
 MALFORMED = object()
 """Stands in a table for a row that could not be read."""
 
@@ -115,21 +116,24 @@ class TopicTable(faust.Table):
                     continue
             if value is None:
                 rows.pop(key, None)
+                self.malformed_keys.discard(key)
                 forgotten[key] = came_ms
                 continue
             try:
                 row = admit(value)
             except ValueError as error:
                 rows[key] = MALFORMED
-                self._note_malformed(key, partition, error)
+                self._note_malformed(key, partition, record.offset, error)
                 continue
             if self.on_row is not None:
                 self.on_row(partition, key, rows.get(key), row, came_ms)
             rows[key] = row
+            self.malformed_keys.discard(key)
 
     def drop(self, partition: int) -> None:
         """Forget a partition that now belongs to another worker."""
-        self.rows.pop(partition, None)
+        rows = self.rows.pop(partition, {})
+        self.malformed_keys.difference_update(k for k, row in rows.items() if row is MALFORMED)
         self.forgotten.pop(partition, None)
         if self.strays is not None:
             self.strays.forget(partition)
@@ -172,13 +176,16 @@ class TopicTable(faust.Table):
             partition,
         )
 
-    def _note_malformed(self, key: bytes, partition: int, error: ValueError) -> None:
+    def _note_malformed(self, key: bytes, partition: int, offset: int, error: ValueError) -> None:
         if key not in self.malformed_keys:
             self.malformed_keys.add(key)
             log.warning(
-                "a row of %s (partition %d) is malformed and %s until a good one comes: %s",
+                "the row of key %s (%s partition %d offset %d) is malformed and %s until a "
+                "valid one is written: %s",
+                key[:MAX_SHOWN_KEY_BYTES].decode("utf-8", "backslashreplace"),
                 self._topic_name,
                 partition,
+                offset,
                 self._malformed_row,
                 error,
             )

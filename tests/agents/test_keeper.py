@@ -107,6 +107,7 @@ class Desk:
             self.tally,
             new_outputs=lambda: FakeOutputs(self.log),  # type: ignore[arg-type, return-value]
             written=self.moved.append,
+            why_no_consent=lambda item: "said_no" if item.key else "no_row",
         )
 
     def item(self, position: int, partition: int = 0) -> Item:

@@ -130,7 +130,7 @@ def test_a_sink_says_what_became_of_each_event_and_how_its_vendor_is() -> None:
 def test_enrichment_says_it_for_each_vendor() -> None:
     """Skips and refusals under the vendor that they are about; what is no event under enrich."""
     tally = Tally()
-    tally.take_skips({("miso", "no_consent"): 5, ("voyado", "no_consent"): 2})
+    tally.take_skips({("miso", "no_consent", None): 5, ("voyado", "no_consent", None): 2})
     tally.note_cause(letter("voyado", "invalid_payload", "aaaa2222"))
     tally.note_cause(letter(None, "invalid_json", "bbbb3333"))
     lines = exported(

@@ -57,7 +57,7 @@ def test_causes_are_counted_and_bounded() -> None:
 def test_skips_are_counted_by_vendor_and_together() -> None:
     """Enrichment skips an event for each vendor by itself."""
     tally = Tally()
-    tally.take_skips({("miso", "no_consent"): 3, ("voyado", "no_consent"): 2})
-    tally.take_skips({("miso", "no_consent"): 1})
+    tally.take_skips({("miso", "no_consent", "no_row"): 3, ("voyado", "no_consent", "said_no"): 2})
+    tally.take_skips({("miso", "no_consent", "no_row"): 1})
     assert tally.skipped == {"no_consent": 6}
     assert tally.skipped_by_vendor == {"miso": {"no_consent": 4}, "voyado": {"no_consent": 2}}

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from streams.core.consent import MALFORMED
+from streams.core.consent import MALFORMED, Malformed, NoConsent
 from streams.core.enrich import (
     Decision,
     EnrichedEvent,
@@ -66,6 +66,31 @@ def decide(
     return enricher.decide(
         event or click(), user, forgotten_at_ms, product, kafka_ms, NOW_MS, passed_to
     )
+
+
+def no_consent(why: str, vendor: str = "miso") -> Skip:
+    """Return the skip that says which no_consent it is."""
+    return Skip(vendor, SkipReason.NO_CONSENT, NoConsent(why))
+
+
+@pytest.mark.parametrize(
+    ("user", "stated", "why"),
+    [
+        (None, None, "no_row"),
+        (None, {"miso": False}, "event_says_no"),
+        (User(), None, "not_said"),
+        (User(consent={"voyado": True}), None, "not_said"),
+        (User(consent={"miso": False}), {"miso": True}, "said_no"),
+        (User(consent={"miso": True}, yes_from_ms={"miso": NOW_MS + 1}), None, "yes_only_later"),
+        (MALFORMED, {"miso": True}, "malformed_row"),
+    ],
+)
+def test_no_consent_says_which(
+    user: User | Malformed | None, stated: dict[str, bool] | None, why: str
+) -> None:
+    """A row that is missing is another fault than a visitor who said no."""
+    event = click(consent=stated) if stated else click()
+    assert decide(event, user) == [no_consent(why)]
 
 
 def test_sent_event_is_an_encoded_vendor_record_with_its_ground() -> None:
@@ -131,7 +156,7 @@ def test_a_yes_counts_for_events_from_consent_since_on() -> None:
     assert isinstance(sent, Send)
     assert sent.consent == "row"
     older = click(timestamp_ms=NOW_MS - 1_881)
-    assert decide(older, row) == [Skip("miso", SkipReason.NO_CONSENT)]
+    assert decide(older, row) == [no_consent("yes_only_later")]
     (assumed,) = decide(older, row, mode="assumed")
     assert isinstance(assumed, Send)
     assert assumed.consent == "assumed"
@@ -139,7 +164,7 @@ def test_a_yes_counts_for_events_from_consent_since_on() -> None:
 
 def test_no_consent_is_a_skip() -> None:
     """Required means a yes must be there; assumed means only a no stops it."""
-    assert decide(user=None) == [Skip("miso", SkipReason.NO_CONSENT)]
+    assert decide(user=None) == [no_consent("no_row")]
     (decision,) = decide(user=None, mode="assumed")
     assert isinstance(decision, Send)
     assert decision.consent == "assumed"
@@ -150,8 +175,8 @@ def test_malformed_row_skips_every_vendor() -> None:
     plans = [Plan("voyado", echo), Plan("miso", echo)]
     event = click(consent={"miso": True, "voyado": True})
     assert decide(event, MALFORMED, plans=plans, mode="assumed") == [
-        Skip("voyado", SkipReason.NO_CONSENT),
-        Skip("miso", SkipReason.NO_CONSENT),
+        no_consent("malformed_row", "voyado"),
+        no_consent("malformed_row"),
     ]
 
 
@@ -163,7 +188,7 @@ def test_forgotten_visitors_older_events_are_never_sent(kafka_ms: int, sent: boo
     )
     assert isinstance(decision, Send) is sent
     if not sent:
-        assert decision == Skip("miso", SkipReason.NO_CONSENT)
+        assert decision == no_consent("forgotten")
 
 
 def test_age_is_judged_per_vendor_by_the_events_own_time() -> None:
@@ -184,7 +209,7 @@ def test_first_reason_in_the_contracts_order_is_given() -> None:
     old = [Plan("miso", outside, max_age_hours=1)]
     event = click(timestamp_ms=NOW_MS - HOUR_MS - 1)
     assert decide(event, None, plans=old, product=None) == [Skip("miso", SkipReason.TOO_OLD)]
-    assert decide(user=None, product=None) == [Skip("miso", SkipReason.NO_CONSENT)]
+    assert decide(user=None, product=None) == [no_consent("no_row")]
     assert decide(product=None, map_event=outside) == [Skip("miso", SkipReason.UNKNOWN_PRODUCT)]
     assert decide(map_event=outside) == [Skip("miso", SkipReason.OUTSIDE_CONTENT)]
 

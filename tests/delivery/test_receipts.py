@@ -5,6 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.core.consent import NoConsent
 from streams.core.outcome import SkipReason
 from streams.core.records import Receipt
 from streams.delivery.receipts import (
@@ -22,17 +23,27 @@ AT = "2026-11-20T10:00:00.000Z"
 def test_a_skips_receipt_put_together_is_the_encoded_one(event_id: str, reason: SkipReason) -> None:
     """Byte for byte, whatever a stranger calls the event."""
     made = SkipReceipts(AT)
-    value = made.begin(event_id, b"a.shop.clicks/3/42") + made.end[reason]
+    value = made.begin(event_id, b"a.shop.clicks/3/42") + made.end[reason, None]
     assert value == encode_receipt(
         Receipt(event_id, "skipped", AT, 0, "a.shop.clicks/3/42", "live", None, reason)
     )
     assert decode_receipt(value).event_id == event_id
 
 
+@given(st.sampled_from(NoConsent))
+def test_the_receipt_of_a_no_consent_says_which(why: NoConsent) -> None:
+    """The reason stays; the detail stands beside it, as it is encoded."""
+    value = SkipReceipts(AT).begin("e-1", b"c/3/42") + SkipReceipts.end["no_consent", why]
+    receipt = Receipt(
+        "e-1", "skipped", AT, 0, "c/3/42", "live", None, "no_consent", detail=str(why)
+    )
+    assert value == encode_receipt(receipt)
+
+
 def test_a_skips_receipt_has_the_contracts_fields() -> None:
     """The position is there, and null."""
     made = SkipReceipts(AT)
-    assert json.loads(made.begin("e-1", b"shop.clicks/3/42") + made.end["duplicate"]) == {
+    assert json.loads(made.begin("e-1", b"shop.clicks/3/42") + made.end["duplicate", None]) == {
         "event_id": "e-1",
         "outcome": "skipped",
         "reason": "duplicate",

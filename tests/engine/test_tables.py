@@ -112,9 +112,16 @@ def test_a_malformed_row_stands_until_a_good_one_or_a_tombstone_comes(
     with caplog.at_level(logging.WARNING, "streams.engine"):
         users.apply(0, [Row(n, b"a", b"bad") for n in range(5)])
     assert users.rows[0][b"a"] is MALFORMED
-    assert len(caplog.records) == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        (
+            "the row of key a (shop.users partition 0 offset 0) is malformed and counts as none "
+            "until a valid one is written: bad"
+        )
+    ]
+    assert users.malformed_keys == {b"a"}
     users.apply(0, [Row(5, b"a", b"good")])
     assert users.rows[0][b"a"] == b"good"
+    assert users.malformed_keys == set()
 
 
 def test_partitions_that_are_lost_leave_nothing() -> None:

@@ -168,7 +168,7 @@ async def test_a_paused_vendor_gets_nothing_from_any_worker_until_it_is_resumed(
 
         await pipeline.until(both_cannot_read_it)
         await pipeline.until(both_say_so)
-        assert "is malformed and pauses its vendor until a good one comes" in first.output()
+        assert "is malformed and pauses its vendor until a valid one is written" in first.output()
         assert await asyncio.to_thread(main, ["pause", "miso"]) == 0
 
         async def lag_is_shown() -> bool:

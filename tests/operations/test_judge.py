@@ -683,16 +683,22 @@ STATES: dict[str, tuple[Known, Expected]] = {
         ],
     ),
     "a vendor accepts none of what comes": (
-        pipeline(worker("enrich", lately={"miso": Outcomes(0, {"no_consent": 990})})),
+        pipeline(
+            worker(
+                "enrich",
+                lately={"miso": Outcomes(0, {"no_consent": 990})},
+                no_consent={"miso": {"no_row": 980, "said_no": 10}},
+            )
+        ),
         [
             (
                 WARNING,
                 "nothing_accepted",
                 (
                     "Miso accepted none of the last 990 events. In the last 10 minutes it "
-                    "skipped 990 as no_consent. Check whether shop.users still gets "
-                    "consent: `streams trace` says for an event whether there was no row, a "
-                    "no, or a malformed row."
+                    "skipped 990 as no_consent. Of no_consent since the start: 980 (no row "
+                    "in shop.users) and 10 (row says no). Check whether shop.users still "
+                    "gets rows with consent."
                 ),
             ),
         ],
@@ -723,8 +729,7 @@ STATES: dict[str, tuple[Known, Expected]] = {
                 (
                     "Miso accepted none of the last 990 events. In the last 10 minutes it "
                     "skipped 990 as no_consent. Check whether shop.users still gets "
-                    "consent: `streams trace` says for an event whether there was no row, a "
-                    "no, or a malformed row."
+                    "rows with consent."
                 ),
             ),
         ],

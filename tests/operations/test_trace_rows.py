@@ -29,7 +29,15 @@ def newest(value: Any, at_ms: int = AT) -> FoundRecord:
             newest(None, AT - 1),
             "The visitor has no row in shop.users since 2026-11-20T09:59:59.999Z.",
         ),
-        (newest({"Consent": 1}), "The visitor's row is malformed, so it says no to every vendor."),
+        (
+            newest({"Consent": 1}),
+            (
+                "The visitor's row shop.users/0/5 is malformed and counts as a no to all vendors: "
+                "the user row is out of shape: it has none of the fields user_id, contact_id, "
+                "custom_key, email, consent, updated_at, eightselect_user_id, consent_since, but "
+                "Consent."
+            ),
+        ),
         (newest({"consent": {"miso": False}}), "The visitor's row says no."),
         (
             newest({"consent": {"voyado": True}}),

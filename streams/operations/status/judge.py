@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from streams.core.consent import NO_CONSENT_MEANING, NoConsent
 from streams.core.quantities import count, listing, percent, rate, span
 from streams.core.snapshot import Outcomes, Trend, WorkerSnapshot
 from streams.delivery.gate import NOTHING
@@ -311,7 +312,8 @@ def _shares(known: Known, stage: Stage) -> Iterator[Finding]:
     most = max(recent.skipped, key=lambda reason: recent.skipped[reason], default="")
     if not recent.accepted and skipped:
         text = f"{stage.name} accepted none of the last {count(events, 'event')}."
-        why = f"In the last 10 minutes it skipped {_each(recent.skipped, ' as ')}."
+        which = _which_no_consent(known, stage) if "no_consent" in recent.skipped else ""
+        why = f"In the last 10 minutes it skipped {_each(recent.skipped, ' as ')}.{which}"
         yield Finding(
             Level.WARNING, stage.key, text, _skip_remedy(most), NOTHING_ACCEPTED, None, why
         )
@@ -332,9 +334,19 @@ def _shares(known: Known, stage: Stage) -> Iterator[Finding]:
             )
 
 
+def _which_no_consent(known: Known, stage: Stage) -> str:
+    """Return which kinds of no_consent there are, as a sentence to append."""
+    numbers: Counter[str] = Counter()
+    for worker in known.workers:
+        if not worker.is_stale:
+            numbers.update(worker.snapshot.no_consent.get(stage.key, {}))
+    kinds = sorted((kind for kind in NoConsent if numbers[kind]), key=lambda k: -numbers[k])
+    words = listing([f"{count(numbers[k])} ({NO_CONSENT_MEANING[k]})" for k in kinds] or [""])
+    return f" Of no_consent since the start: {words}." if kinds else ""
+
+
 _SKIP_REMEDIES = {
-    "no_consent": "Check whether shop.users still gets consent: `streams trace` says for an event "
-    "whether there was no row, a no, or a malformed row.",
+    "no_consent": "Check whether shop.users still gets rows with consent.",
     "unknown_product": "Check whether shop.products is written.",
     "no_contact": "Check whether shop.users names the contact.",
     "too_old": "Check the timestamps of the events and max_age_hours.",

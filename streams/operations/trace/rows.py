@@ -83,8 +83,9 @@ def row_words(vendor: str, event: Event, row: FoundRecord | None, raw_ms: int) -
         return f"The visitor has no row in shop.users since {when}."
     try:
         user = decode_user(row.value, VENDORS)
-    except InvalidRow:
-        return "The visitor's row is malformed, so it says no to every vendor."
+    except InvalidRow as error:
+        place = f"{row.tp.topic}/{row.tp.partition}/{row.offset}"
+        return f"The visitor's row {place} is malformed and counts as a no to all vendors: {error}."
     said = said_about(vendor, user)
     word = word_for(said, event.timestamp_ms)
     if isinstance(said, int) and word is Word.SILENT:

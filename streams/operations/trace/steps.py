@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from streams.core.consent import NO_CONSENT_MEANING, NoConsent
 from streams.core.masking import masked_id, masked_json, masked_text
 from streams.core.outcome import (
     DEAD_LETTER_MEANING,
@@ -141,7 +142,7 @@ def receipt_words(received: Received, name: str, facts: EventFacts) -> str:
             after = f", {_seconds(seconds)} after the shop wrote it"
         return f"Accepted by {name} ({answer}, {requests}){after}."
     if receipt.outcome == Outcome.SKIPPED:
-        return f"Not sent to {name}: {_skip_words(receipt.reason)}."
+        return f"Not sent to {name}: {_skip_words(receipt)}."
     return f"Given up for {name} ({requests}): {letter_words(receipt.reason)}."
 
 
@@ -192,7 +193,10 @@ def outcome_of(receipt: Receipt) -> Any:
     return receipt.outcome if known else "unknown"
 
 
-def _skip_words(reason: str | None) -> str:
+def _skip_words(receipt: Receipt) -> str:
+    reason = receipt.reason
+    if receipt.detail in set(map(str, NoConsent)):
+        return f"{reason}, {NO_CONSENT_MEANING[NoConsent(str(receipt.detail))]}"
     if reason in set(map(str, SkipReason)):
         return f"{reason}, {SKIP_MEANING[SkipReason(str(reason))]}"
     return masked_text(reason or "no reason is given")
