@@ -70,6 +70,7 @@ class Refusals:
             reason=error.reason,
             detail=error.detail,
             field=error.field,
+            cause=error.cause,
             source=Origin(tp.topic, tp.partition, record.offset, record.timestamp),
             record=record.value,
             at=at,

@@ -94,14 +94,16 @@ def build_dead_letter(
     status: int | None = None,
     answer: str | None = None,
     vendor_message: str | None = None,
+    cause: str = "",
     secrets: Sequence[str] = (),
     fields: FieldMap | None = None,
 ) -> DeadLetter:
     """Return the letter, cut so that it encodes to at most ``MAX_LETTER_BYTES``.
 
     ``record`` is the raw or vendor record as it lies on its topic. ``vendor_message`` is what the
-    vendor said of this very event; the fingerprint is made of it, or else of the answer. Without
-    ``event_id`` the record's own is taken where it has one. ``fields`` is the topic's field map.
+    vendor said of this very event; the fingerprint is made of it, or else of the answer, or of
+    ``cause``, which tells faults of the same field apart. Without ``event_id`` the record's own is
+    taken where it has one, under the name that ``fields``, the topic's field map, gives it.
     """
     raw = record or b""
     text, found_id = _readable(raw, fields)
@@ -109,7 +111,7 @@ def build_dead_letter(
         stage=stage,
         reason=str(reason),
         detail=_readers_text(detail, secrets)[:MAX_DETAIL_CHARS],
-        fingerprint=fingerprint(reason, field, vendor_message or answer),
+        fingerprint=fingerprint(reason, field, vendor_message or answer or cause),
         attempts=attempts,
         at=at,
         source=source,
@@ -185,20 +187,25 @@ def _readable(raw: bytes, fields: FieldMap | None) -> tuple[str | None, str | No
         text = raw.decode()
     except UnicodeDecodeError:
         return None, None
-    may_hold_ip = b'"ip"' in raw or b"\\u" in raw or (fields is not None and fields.maps_ip)
+    may_hold_ip = b'"ip"' in raw or b"\\u" in raw or (fields is not None and fields.maps("ip"))
+    maps_id = fields is not None and fields.maps("event_id")
     try:
-        if not may_hold_ip:
+        if not may_hold_ip and not maps_id:
             return text, _event_id(_decode_named(raw).event_id)
         document = uncollected(_decode)(raw)
         if type(document) is not dict:
             return text, None
-        mapped = fields.ip_of(document) if fields is not None else None
+        mapped = fields.value_of("ip", document) if fields is not None else None
+        named = document.get("event_id")
+        if fields is not None and maps_id:
+            named = fields.value_of("event_id", document)
         if _mask_addresses(document, mapped if type(mapped) is str else None):
             text = _written(document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # Damaged or nested too deep: what still looks like our field is masked as it stands.
-        return _IP_FIELD.sub(rf'\1"{MASK}"', text), None
-    return text, _event_id(document.get("event_id"))
+        found = _ID_FIELD.search(text)
+        return _IP_FIELD.sub(rf'\1"{MASK}"', text), found and _event_id(found[1])
+    return text, _event_id(named)
 
 
 def _written(document: Any) -> str:
@@ -216,6 +223,7 @@ def _event_id(value: Any) -> str | None:
     return event_id
 
 
+_ID_FIELD = re.compile(r'"event_id"\s{0,9}:\s{0,9}"([^"\\]{1,128})"')
 _IP_FIELD = re.compile(r'("ip"\s{0,9}:\s{0,9})"[^"]*"?')
 
 

@@ -19,7 +19,7 @@ class StreamsError(Exception):
 class InvalidEvent(StreamsError):
     """A record that cannot become an event; ``reason`` and ``field`` go into its dead letter."""
 
-    def __init__(self, reason: str, detail: str, field: str | None = None) -> None:
+    def __init__(self, reason: str, detail: str, field: str | None = None, cause: str = "") -> None:
         super().__init__(detail)
         self.reason = reason
         """A word of the closed list ``core.outcome.DeadLetterReason``."""
@@ -27,6 +27,8 @@ class InvalidEvent(StreamsError):
         """One sentence for the person who reads the dead letter."""
         self.field = field
         """The field that is out of shape, where there is one."""
+        self.cause = cause
+        """What tells this from other faults of the same field; a part of the fingerprint."""
 
 
 class SettingsError(StreamsError):

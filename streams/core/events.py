@@ -17,7 +17,7 @@ from streams.core.errors import InvalidEvent
 from streams.core.fields import Failed, FieldMap
 from streams.core.outcome import DeadLetterReason
 from streams.core.strict_json import StrictJsonError, decode_repaired, known_decoder
-from streams.core.time_formats import epoch_ms
+from streams.core.time_formats import OutOfRangeTimeError, epoch_ms
 from streams.core.times import CLOCK_TOLERANCE_MS, MAX_MS, YEAR_2000_MS, to_ms
 from streams.core.values import (
     MAX_ID_CHARS,
@@ -133,6 +133,8 @@ EVENT_TYPES: Mapping[str, type[Event]] = {kind.event_type: kind for kind in (Cli
 _BY_PARSER = {"timestamp_ms", "notes"}
 _REQUIRED = ("anonymous_id", "timestamp", "product_id")
 _MISSING = "it is required and missing"
+MISSING, OUT_OF_RANGE, EXPRESSION = "missing", "out of range", "expression"
+"""Faults of a field that are others than a value out of shape: each has a fingerprint."""
 _MUST_BE_IN_SHAPE = frozenset({*_REQUIRED, "event_id", "quantity", "consent"})
 _PARTS: Mapping[str, type[msgspec.Struct]] = {
     "page": Page,
@@ -309,9 +311,11 @@ class EventParser:
     def _read_time(self, fields: FieldMap, reading: _Reading) -> None:
         given = reading.known["timestamp"]
         if type(given) is Failed:
-            raise _invalid("timestamp", given.why)
+            raise _invalid("timestamp", given.why, EXPRESSION)
         try:
             found = fields.read_time(given)
+        except OutOfRangeTimeError as problem:
+            raise _invalid("timestamp", str(problem), OUT_OF_RANGE) from None
         except ValueError as problem:
             raise _invalid("timestamp", str(problem)) from None
         if found is not None:
@@ -325,7 +329,7 @@ class EventParser:
         for name, wanted in _FIELD_TYPES[self._type].items():
             if name not in known:
                 if name in _REQUIRED:
-                    raise _invalid(name, _MISSING)
+                    raise _invalid(name, _MISSING, MISSING)
                 continue
             given = known[name]
             if name in _LEFT_OUT_BY_PART and type(given) is dict:
@@ -335,7 +339,7 @@ class EventParser:
                 values[name] = msgspec.convert(given, wanted)
             except msgspec.ValidationError as problem:
                 if name in _MUST_BE_IN_SHAPE:
-                    raise _invalid(name, _why(given, problem)) from None
+                    raise _invalid(name, *_why(given, problem)) from None
                 notes.append(f"left_out:{name}")
         return self._type(**values)
 
@@ -460,35 +464,37 @@ def _convert_parts(name: str, given: dict[str, Any], notes: list[str]) -> msgspe
     return kind(**parts)
 
 
-def _why(given: Any, problem: msgspec.ValidationError) -> str:
-    """Return what is wrong with a field's value, in words."""
+def _why(given: Any, problem: msgspec.ValidationError) -> tuple[str, str]:
+    """Return what is wrong with a field's value, in words, and which kind of fault it is."""
     if type(given) is Failed:
-        return given.why
+        return given.why, EXPRESSION
     if type(given) is dict:
         for name, item in given.items():
             if type(item) is Failed:
-                return f"{name}: {item.why}"
-    return str(problem)
+                return f"{name}: {item.why}", EXPRESSION
+    return str(problem), ""
 
 
 def _no_moment(timestamp: str | int, problem: ValueError) -> InvalidEvent:
-    return _invalid("timestamp", _MISSING if is_absent(timestamp) else str(problem))
+    if is_absent(timestamp):
+        return _invalid("timestamp", _MISSING, MISSING)
+    return _invalid("timestamp", str(problem))
 
 
 def _check_unit(timestamp: int) -> None:
     try:
         epoch_ms(timestamp, "ms")
     except ValueError as problem:
-        raise _invalid("timestamp", str(problem)) from None
+        raise _invalid("timestamp", str(problem), OUT_OF_RANGE) from None
 
 
 def _out_of_range(moment: int) -> InvalidEvent:
     where = "before the year 2000" if moment < YEAR_2000_MS else "after the year 9999"
-    return _invalid("timestamp", f"it lies {where}")
+    return _invalid("timestamp", f"it lies {where}", OUT_OF_RANGE)
 
 
-def _invalid(field: str, detail: str) -> InvalidEvent:
-    return InvalidEvent(DeadLetterReason.INVALID_FIELD, f"{field}: {detail}", field)
+def _invalid(field: str, detail: str, cause: str = "") -> InvalidEvent:
+    return InvalidEvent(DeadLetterReason.INVALID_FIELD, f"{field}: {detail}", field, cause)
 
 
 def _key_mismatch(detail: str) -> InvalidEvent:

@@ -131,15 +131,14 @@ class FieldMap:
         """
         return None if self._times is None else self._times.read(value)
 
-    @property
-    def maps_ip(self) -> bool:
-        """Whether ``ip_of`` may find something."""
-        return any(field == "ip" for field, _, _ in self._expressions)
+    def maps(self, field: str) -> bool:
+        """Return whether ``value_of`` may find something."""
+        return any(mapped == field for mapped, _, _ in self._expressions)
 
-    def ip_of(self, record: Mapping[str, Any]) -> Any:
-        """Return what the map reads as ``ip``, to be masked; None where it names none."""
-        for field, _, expression in self._expressions:
-            if field == "ip":
+    def value_of(self, field: str, record: Mapping[str, Any]) -> Any:
+        """Return what the map reads as this field; None where it names none, or fails."""
+        for mapped, _, expression in self._expressions:
+            if mapped == field:
                 try:
                     return expression.search(record).value
                 except ExpressionError:

@@ -39,6 +39,10 @@ class _Unfit(ValueError):
     """The value does not have this format; the message is one clause."""
 
 
+class OutOfRangeTimeError(_Unfit):
+    """A number that is read, and lies before the year 2000 or beyond 2100."""
+
+
 def epoch_ms(value: Any, unit: str) -> int:
     """Return a number of this unit, or its text, as ms since the epoch, cut to the millisecond.
 
@@ -51,7 +55,9 @@ def epoch_ms(value: Any, unit: str) -> int:
     ms = _in_ms(number, unit)
     if not YEAR_2000_MS <= ms < YEAR_2101_MS:
         where = "before the year 2000" if ms < YEAR_2000_MS else "beyond the year 2100"
-        raise _Unfit(f"{_shown(value)} as {UNITS[unit]} lies {where}{_other_unit(number)}")
+        raise OutOfRangeTimeError(
+            f"{_shown(value)} as {UNITS[unit]} lies {where}{_other_unit(number)}"
+        )
     return ms
 
 
@@ -127,7 +133,8 @@ class TimeFormats:
 
     def read(self, value: Any) -> ReadTime:
         """Return the moment; raises ValueError with one clause for the person who reads it."""
-        problems = []
+        problems: list[str] = []
+        out_of_range = False
         for pattern in self._formats:
             try:
                 if pattern in UNITS:
@@ -135,15 +142,15 @@ class TimeFormats:
                 return self._read_pattern(value, pattern)
             except _Unfit as problem:
                 problems.append(str(problem))
+                out_of_range |= isinstance(problem, OutOfRangeTimeError)
             except ArithmeticError:
                 problems.append(f"{_shown(value)} is no moment that can be counted")
+        error = OutOfRangeTimeError if out_of_range else ValueError
         if len(problems) == 1:
-            raise ValueError(problems[0])
+            raise error(problems[0])
         # A number in another unit says more than that the patterns do not fit.
         telling = next((f": {one}" for one in problems if " as " in one and " lies " in one), "")
-        raise ValueError(
-            f"{_shown(value)} has none of the formats {', '.join(self._formats)}{telling}"
-        )
+        raise error(f"{_shown(value)} has none of the formats {', '.join(self._formats)}{telling}")
 
     def _read_pattern(self, value: Any, pattern: str) -> ReadTime:
         if type(value) is not str or len(value) > MAX_TEXT_CHARS:

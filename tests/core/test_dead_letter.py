@@ -288,3 +288,41 @@ def test_bytes_that_are_no_text_are_shortened_as_base64() -> None:
 def test_a_letter_that_is_too_long_without_its_record_is_not_shortened() -> None:
     """It waits, and says so."""
     assert shorten_letter(encode_dead_letter(build(b"", detail="d" * 900)), 800) is None
+
+
+def test_a_letter_has_the_id_that_the_record_names() -> None:
+    """Under the shop's own name where a field map says so, and in JSON that is damaged."""
+    mapped = FieldMap({"event_id": "meta.uuid"})
+    for record, fields in (
+        (b'{"event_id": "e-7"}', None),
+        (b'{"meta": {"uuid": "e-7"}, "event_id": "other"}', mapped),
+        (b'{"event_id": "e-7", "timestamp": }', None),
+    ):
+        letter = build_dead_letter(
+            stage="enrich",
+            reason="invalid_json",
+            detail="d",
+            source=Origin("shop.clicks", 0, 0, 0),
+            record=record,
+            at="2026-01-01T00:00:00.000Z",
+            fields=fields,
+        )
+        assert letter.event_id == "e-7"
+
+
+def test_causes_of_the_same_field_have_fingerprints_of_their_own() -> None:
+    """Or the advice for one is given for all."""
+    letters = {
+        build_dead_letter(
+            stage="enrich",
+            reason="invalid_field",
+            detail="d",
+            field="timestamp",
+            cause=cause,
+            source=Origin("shop.clicks", 0, 0, 0),
+            record=b"{}",
+            at="2026-01-01T00:00:00.000Z",
+        ).fingerprint
+        for cause in ("", "missing", "out of range", "expression")
+    }
+    assert len(letters) == 4

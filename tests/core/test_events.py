@@ -633,3 +633,29 @@ def test_times_of_a_source_are_read_in_its_formats_and_zone() -> None:
     with pytest.raises(InvalidEvent, match="it lies before the year 2000"):
         parse(CLICK | {"timestamp": "1999-12-31 02:30"}, fields=fields)
     assert parse(CLICK | {"timestamp": "2150-12-31 02:30"}, fields=fields).notes == ("clock_ahead",)
+
+
+def cause_of(value: bytes, fields: FieldMap | None = None) -> tuple[str | None, str]:
+    """Return field and cause of the refusal of a record: what its fingerprint is made of."""
+    with pytest.raises(InvalidEvent) as refused:
+        EventParser("click", "shop.clicks", fields).parse(b"v", value, 0, 0, 1_777_000_000_000)
+    return refused.value.field, refused.value.cause
+
+
+def test_faults_of_the_same_field_are_told_apart() -> None:
+    """A time nobody can read, one of 1970, none, and an expression that fails are four causes."""
+    record = b'{"anonymous_id": "v", "product_id": "p", "timestamp": %b}'
+    failing = FieldMap({"timestamp": "abs(ts)"})
+    assert [
+        cause_of(record % b'"yesterday"'),
+        cause_of(record % b"0"),
+        cause_of(record % b'"1970-01-01T00:00:00Z"'),
+        cause_of(record % b"null"),
+        cause_of(b'{"anonymous_id": "v", "product_id": "p", "ts": "x"}', failing),
+    ] == [
+        ("timestamp", ""),
+        ("timestamp", "out of range"),
+        ("timestamp", "out of range"),
+        ("timestamp", "missing"),
+        ("timestamp", "expression"),
+    ]

@@ -153,10 +153,10 @@ def test_all_problems_are_reported_at_once() -> None:
 
 def test_ip_is_found_where_the_map_says() -> None:
     """Dead letters mask the address wherever the shop keeps it."""
-    assert FieldMap({"ip": "client.addr"}).ip_of({"client": {"addr": "203.0.113.7"}}) == (
+    assert FieldMap({"ip": "client.addr"}).value_of("ip", {"client": {"addr": "203.0.113.7"}}) == (
         "203.0.113.7"
     )
-    assert FieldMap({"sku": "a"}).ip_of({"ip": "203.0.113.7"}) is None
+    assert FieldMap({"sku": "a"}).value_of("ip", {"ip": "203.0.113.7"}) is None
 
 
 def test_field_names_are_those_of_the_events() -> None:

@@ -67,6 +67,12 @@ _RULES: tuple[_Rule, ...] = (
     ),
     _Rule(
         "invalid_field",
+        f"{_PRODUCER} the time of the event in `timestamp`: these lie before the year 2000, as an "
+        "unset date or the number 0 does.",
+        "^timestamp: (?!.*it looks like).*before the year 2000",
+    ),
+    _Rule(
+        "invalid_field",
         f"{_PRODUCER} `timestamp` in milliseconds; if it sends seconds, set timestamp_format = "
         '"s" in [source.clicks] or [source.add-to-carts]; microseconds are "us", nanoseconds '
         '"ns".',

@@ -8,6 +8,7 @@ from aiokafka import TopicPartition
 
 from streams.core.errors import SetupError
 from streams.core.events import Event, EventParser
+from streams.core.fields import FieldMap
 from streams.core.records import Source
 from streams.core.topics import Topics
 from streams.engine.groups import group_id
@@ -35,6 +36,8 @@ class TraceLogs:
     commits: dict[str, dict[TopicPartition, Commit]]
     """By stage."""
     parsers: Mapping[str, EventParser] = field(default_factory=dict)
+    fields: Mapping[str, FieldMap | None] = field(default_factory=dict)
+    """The field maps, by raw topic."""
 
     @property
     def topics(self) -> Topics:
@@ -119,7 +122,7 @@ async def open_logs(settings: Settings, now_ms: int, tell: Tell) -> AsyncIterato
             logs = TraceLogs(
                 settings, reader, one, tell, now_ms, tps, starts, ends, vendors, commits
             )
-            logs.parsers = settings.event_parsers()
+            logs.parsers, logs.fields = settings.event_parsers(), settings.field_maps()
             yield logs
 
 

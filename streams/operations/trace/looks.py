@@ -112,7 +112,12 @@ def names_event(logs: TraceLogs, record: FoundRecord, event_id: str) -> bool:
         document = msgspec.json.decode(record.value or b"")
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
-    return type(document) is dict and id_text(document.get("event_id")) == event_id
+    if type(document) is not dict:
+        return False
+    fields = logs.fields.get(record.tp.topic)
+    if fields is not None and fields.maps("event_id"):
+        return bool(id_text(fields.value_of("event_id", document)) == event_id)
+    return bool(id_text(document.get("event_id")) == event_id)
 
 
 def raw_needle(logs: TraceLogs, forms: Iterable[bytes]) -> Needle:
