@@ -156,10 +156,13 @@ class Attempts:
             # Where the vendor means everybody, the next failure makes the gate wait as it asks.
             verdict = replace(verdict, retry_after_seconds=None)
         isolated: list[Strand] = []
-        for member, part in parts:
+        for number, (member, part) in enumerate(parts):
             isolated += self._failed(
                 member, part, verdict, contrasted=contrasted, was_alone=was_alone
             )
+            if verdict.is_puzzling:
+                # They may be stored already: one after the other, so that the gate can close.
+                member.not_before += number * self._vendor.retry_waits[0]
         strand.hold_on()
         return isolated
 
@@ -200,7 +203,8 @@ class Attempts:
             if strand.is_left() or self._line.is_quiet or len(strand.members) > 1:
                 return Talk(None, 0)
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
-        return await self._line.converse(batch, strand.lane, strand.is_left)
+        is_shared = len(strand.members) > 1
+        return await self._line.converse(batch, strand.lane, strand.is_left, is_shared=is_shared)
 
     def _sort_out(self, strand: Strand, batch: MicroBatch[Item], verdict: Verdict) -> None:
         """Give up exactly the refused events; the rest goes again at once."""

@@ -28,6 +28,7 @@ PUZZLES_IN_A_ROW = 2
 good probe: what goes again then may be stored already, and so no more than 60 / PROBE_SECONDS = 6
 such repeats are made in a minute. Two, since one may be an accident of a connection; six, since
 that is how often anybody can find out that the vendor is well again."""
+_FAILURES = frozenset(Fate) - JUDGED - {Fate.THROTTLED}
 THROTTLE_SECONDS = 5.0
 """Where a vendor says "slow down" without saying how long."""
 
@@ -185,12 +186,17 @@ class Gate:
             )
             self._become("parked", reason, advice, now)
 
-    def on_verdict(self, verdict: Verdict, now: float) -> None:
+    def on_verdict(self, verdict: Verdict, now: float, *, is_shared: bool = False) -> None:
         """Take a real request's verdict, unless the failure is known to be its events' own.
 
         A single failure after a good answer neither parks nor pauses: it takes a second one in a
         row to show that the vendor means everybody. What asks for a slower pace counts at once.
+
+        ``is_shared``: the request was several partitions'. Each part goes again by itself, and it
+        is their answers that count: the part with the cause would be the second in a row.
         """
+        if is_shared and self._went_well and verdict.fate in _FAILURES and not verdict.is_puzzling:
+            return
         if not verdict.is_puzzling and verdict.status is not None:
             self._puzzles = 0
         went_well, self._went_well = self._went_well, verdict.fate in JUDGED

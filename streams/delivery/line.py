@@ -112,12 +112,17 @@ class Line:
         self.exchanges = Exchanges()
 
     async def converse(
-        self, batch: MicroBatch[Item], lane: Lane, is_left: Callable[[], bool] = lambda: False
+        self,
+        batch: MicroBatch[Item],
+        lane: Lane,
+        is_left: Callable[[], bool] = lambda: False,
+        *,
+        is_shared: bool = False,
     ) -> Talk:
         """Lead the vendor's conversation over these events, and tell the gate what came of it.
 
         Once ``is_left`` says that the partition is another worker's, nothing more is asked or
-        judged: that worker does both.
+        judged: that worker does both. ``is_shared``: the events are of several strands.
         """
         items = batch.positions
         if is_left():
@@ -148,7 +153,7 @@ class Line:
             talk.close()
         except StopIteration as end:
             verdict = end.value
-        contrasted = bool(sent) and verdict is not None and self._note(items, verdict)
+        contrasted = bool(sent) and verdict is not None and self._note(items, verdict, is_shared)
         return Talk(verdict, sent, stopped, contrasted)
 
     def hush(self) -> None:
@@ -205,7 +210,7 @@ class Line:
         self.requests_by_status[status] += 1
         return answer
 
-    def _note(self, items: Sequence[Item], verdict: Verdict) -> bool:
+    def _note(self, items: Sequence[Item], verdict: Verdict, is_shared: bool) -> bool:
         """Hold a verdict against the vendor or, where others fare well, against its events.
 
         Return whether it is a failure of the latter kind.
@@ -214,13 +219,13 @@ class Line:
             self.contrast.judged(items, verdict, self._clock())
         elif self.contrast.failed(items, verdict, self._clock()):
             return True
-        self._tell_gate(verdict)
+        self._tell_gate(verdict, is_shared)
         return False
 
-    def _tell_gate(self, verdict: Verdict) -> None:
+    def _tell_gate(self, verdict: Verdict, is_shared: bool) -> None:
         gate, now = self.gate, self._clock()
         before = gate.state
-        gate.on_verdict(verdict, now)
+        gate.on_verdict(verdict, now, is_shared=is_shared)
         if verdict.fate is Fate.THROTTLED and self.quota is not None:
             self.quota.throttled(now)
         self._say_change(before)

@@ -445,10 +445,15 @@ FATES = st.sampled_from(
     ),
     pauses=st.lists(st.integers(0, 29), max_size=3),
     seconds=st.sampled_from([0.0, 0.01, 3.0]),
+    batch=st.sampled_from([3, 20]),
 )
 @settings(max_examples=150, deadline=None)
 def test_each_event_has_one_outcome_and_each_strand_its_order_whatever_the_vendor_says(
-    script: list[Verdict], events: list[tuple[int, str, float]], pauses: list[int], seconds: float
+    script: list[Verdict],
+    events: list[tuple[int, str, float]],
+    pauses: list[int],
+    seconds: float,
+    batch: int,
 ) -> None:
     """Any sequence of verdicts, then good ones: exactly one outcome each, in order a strand."""
     verdicts = iter(script)
@@ -463,7 +468,7 @@ def test_each_event_has_one_outcome_and_each_strand_its_order_whatever_the_vendo
     by_visitor: dict[tuple[int, str], list[str]] = defaultdict(list)
 
     async def main() -> None:
-        made = courier(fake, desk)
+        made = courier(fake, desk, batch=batch)
         for number, (partition, visitor, pause) in enumerate(events):
             if number in pauses:
                 await made.quiesce(1.0)

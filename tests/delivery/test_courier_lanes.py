@@ -39,11 +39,13 @@ class FakeGuard:
     def __init__(self) -> None:
         self.stops: dict[str, Stopped] = {}
         self.current = True
+        self.stale: set[int] = set()
+        """Partitions of which it cannot judge."""
         self.passed_over: list[str] = []
 
-    def is_current(self, _partition: int) -> bool:
+    def is_current(self, partition: int) -> bool:
         """Whether it can judge."""
-        return self.current
+        return self.current and partition not in self.stale
 
     def stopped(self, items: Sequence[Item]) -> Mapping[int, Stopped]:
         """Return which of these are stopped."""
@@ -334,7 +336,7 @@ STEPS = st.tuples(
 @given(
     script=st.lists(FATES, max_size=40),
     steps=st.lists(STEPS, max_size=30),
-    batch=st.sampled_from([1, 3]),
+    batch=st.sampled_from([1, 3, 20]),
     concurrency=st.sampled_from([1, 4]),
     per_second=st.sampled_from([None, 5.0]),
 )
