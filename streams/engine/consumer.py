@@ -127,6 +127,8 @@ class Consumer(driver.Consumer):
         self.recovery.note_current(fetched.current_at, fetched.behind_transaction)
         self.recovery.maybe_end(fetched.positions)
         self._work.set()
+        if fetched.records:
+            await asyncio.sleep(0)  # what is buffered must not keep the loop from all else
 
     def _has_room(self, tp: TP) -> bool:
         if tp not in self.ledgers:
@@ -180,12 +182,14 @@ class Consumer(driver.Consumer):
                 raise
             except Exception as error:
                 leave(f"handing out records failed: {error!r}", cause=error)
-            if not handed_out:
-                # The timeout lets held-back partitions (a table that lags) be looked at again.
-                try:
-                    await asyncio.wait_for(self._work.wait(), 0.05)
-                except TimeoutError:
-                    continue
+            if handed_out:
+                continue
+            # The timeout lets held-back partitions (a table that lags) be looked at again.
+            is_held_back = any(self._stash.values())
+            try:
+                await asyncio.wait_for(self._work.wait(), 0.05 if is_held_back else None)
+            except TimeoutError:
+                continue
 
     async def _hand_out_round(self) -> bool:
         """Hand out at most one chunk a partition, beginning with another one each time."""
@@ -195,7 +199,7 @@ class Consumer(driver.Consumer):
             self._turn = (self._turn + 1) % len(tps)
             tps = tps[self._turn :] + tps[: self._turn]
         for tp in tps:
-            if self._seeking or not self.flow_active:
+            if self._seeking or not self.flow_active or not self.app.flow_control.is_active():
                 return handed_out
             stash = self._stash.get(tp)
             if not stash or not self._has_credit(tp) or not self.app.may_hand_out(tp):
@@ -207,8 +211,19 @@ class Consumer(driver.Consumer):
             ledger.hand_out(chunk, batch)
             self._handed_out_at[tp] = monotonic()
             handed_out = True
-            await self.wait_first(self.callback(chunk), self.suspend_flow.wait())
+            await self._give_to_agents(chunk)
         return handed_out
+
+    async def _give_to_agents(self, chunk: ChunkMessage) -> None:
+        """Put a chunk into its agent's queue, where credit leaves room; unless a rebalance begins.
+
+        While nothing holds the queues up it is there without a round of the loop, so that all of a
+        fetch is taken, and written, together.
+        """
+        if self.app.topics._tp_to_callback_lock.locked():
+            await self.wait_first(self.callback(chunk), self.suspend_flow.wait())
+        else:
+            await self.callback(chunk)
 
     def _has_credit(self, tp: TP) -> bool:
         """Return whether something of what waits may be handed out now."""

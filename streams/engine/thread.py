@@ -1,7 +1,13 @@
-"""The consumer thread: aiokafka's consumer with our fetch, commit and group settings."""
+"""Faust's consumer thread without a thread: aiokafka's consumer lives in the worker's own loop.
+
+Faust runs it in a thread with a loop of its own, so that agents cannot keep it from its heartbeats.
+Our agents come back to the loop after at most one chunk, some milliseconds. A hand-over between
+threads wakes a loop by a socket, twice for each fetch and each commit: at a shop's own rate that
+was the most of what a worker cost, and under load two threads contend for the interpreter.
+"""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +16,8 @@ import aiokafka.errors
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+from mode import Service
+from mode.utils.futures import maybe_async
 
 from streams.engine.chunks import Record
 from streams.engine.coordinator import Coordinator
@@ -93,10 +101,44 @@ class FetchState:
     """Something of it is fetched and not handed over yet."""
 
 
+class LoopInPlaceOfThread:
+    """What Faust starts and stops as a thread: a task in the worker's loop."""
+
+    def __init__(self, service: "ConsumerThread") -> None:
+        self._service = service
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._serving = asyncio.ensure_future(self._service._serve())
+        # Its failure has crashed the app already.
+        self._serving.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    def stop(self) -> None:
+        """Do nothing: the service ends its own task."""
+
+
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """Faust's consumer thread with fetches by wanted partitions and commits with metadata."""
 
     logger = SERVICE_LOG
+    Worker = LoopInPlaceOfThread
+
+    def __init__(self, *args: Any, loop: asyncio.AbstractEventLoop, **kwargs: Any) -> None:
+        super().__init__(*args, loop=loop, thread_loop=loop, **kwargs)
+
+    async def call_thread(self, fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call at once: there is no other loop to hand it over to."""
+        return await maybe_async(fun(*args, **kwargs))
+
+    async def _keepalive2(self) -> None:
+        """Do not look whether the thread still runs."""
+
+    @Service.task
+    async def _thread_keepalive(self) -> None:
+        """Do not wake its loop once a second."""
+
+    async def _gather_remaining_tasks(self) -> None:
+        """Leave the loop's other tasks alone: they are the worker's."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)

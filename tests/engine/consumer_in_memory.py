@@ -58,7 +58,10 @@ class App:
             stash_bytes=16 * 2**20,
         )
         self.credit = Credit()
-        self.flow_control = SimpleNamespace(suspend=lambda: None, clear=lambda: None)
+        self.flow_control = SimpleNamespace(
+            suspend=lambda: None, clear=lambda: None, is_active=lambda: True
+        )
+        self.topics = SimpleNamespace(_tp_to_callback_lock=asyncio.Lock())
         self.consumer_generation_id = 1
         self.taking_up: Callable[[], Awaitable[object]] = _at_once
 

@@ -67,7 +67,7 @@ def test_a_group_without_offsets_says_that_it_starts_from_the_beginning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Once a topic; nothing where there is nothing to read, or an offset to go on from."""
-    group: Any = SimpleNamespace(app=SimpleNamespace(conf=SimpleNamespace(id="streams-miso")))
+    group: Any = SimpleNamespace(app=SimpleNamespace(options=SimpleNamespace(group="streams-miso")))
     found = {
         TP("events", 0): Committed(None, "", 5, 15),
         TP("events", 1): Committed(None, "", 0, 7),

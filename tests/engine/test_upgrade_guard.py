@@ -35,11 +35,13 @@ from faust.assignor.partition_assignor import PartitionAssignor
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport import consumer as faust_consumer
+from faust.transport.conductor import Conductor
 from faust.transport.consumer import ThreadDelegateConsumer
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import ConsumerMessage
 from jmespath.visitor import TreeInterpreter
 from mode import Service
+from mode.threads import ServiceThread
 from mode.utils.queues import FlowControlEvent
 
 import streams
@@ -128,7 +130,25 @@ PARTS: list[tuple[Any, str, str, str]] = [
         driver.AIOKafkaConsumerThread,
         "call_thread",
         "self, fun, *args, **kwargs",
-        "Whether calls still run one after the other on the consumer's loop.",
+        "Whether all calls to the consumer go through it: ours makes them at once.",
+    ),
+    (
+        driver.AIOKafkaConsumerThread,
+        "_serve",
+        "self",
+        "Whether it is all that the thread runs: ours is a task in the worker's loop.",
+    ),
+    (
+        driver.AIOKafkaConsumerThread,
+        "_keepalive2",
+        "self",
+        "Whether it only looks whether the thread still runs.",
+    ),
+    (
+        driver.AIOKafkaConsumerThread,
+        "_gather_remaining_tasks",
+        "self",
+        "Whether it still cancels all tasks of the thread's loop, which is the worker's here.",
     ),
     (driver.AIOKafkaConsumerThread, "_ensure_consumer", "self", "Whether it returns aiokafka's."),
     (driver.Producer, "_settings_extra", "self", "Whether idempotence still reaches aiokafka."),
@@ -327,6 +347,9 @@ ATTRIBUTES: list[tuple[Any, str, str]] = [
     (faust_consumer.Consumer, "suspend_flow", "Set while nothing may be handed out."),
     (faust_consumer.Consumer, "flow_active", "False while nothing may be fetched."),
     (ThreadDelegateConsumer, "_thread", "The consumer thread."),
+    (ServiceThread, "_thread_keepalive", "A task that only wakes the thread's loop."),
+    (ServiceThread, "Worker", "What start makes and starts, and stop stops."),
+    (Conductor, "_tp_to_callback_lock", "Held while topics change; then a chunk waits."),
     (Service, "_stopped", "Set once Faust's fetcher or consumer is told to end."),
     (App, "_consumer", "None until Faust has made it."),
     (App, "_producer", "None until Faust has made it."),
@@ -524,7 +547,7 @@ def test_every_private_part_that_is_used_stands_in_these_lists() -> None:
 
 def test_every_override_stands_in_these_lists() -> None:
     """Public ones, too: what they replace may change."""
-    known = {part[1] for part in PARTS} | DATA
+    known = {part[1] for part in (*PARTS, *ATTRIBUTES)} | DATA
     assert {name: at for name, at in overrides().items() if name not in known} == {}
 
 
