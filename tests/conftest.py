@@ -5,10 +5,17 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from streams.telemetry import Masked
 
 pytest_plugins = ["tests.broker_fixtures"]
+
+# How long an example takes says how busy the machine is.
+settings.register_profile(
+    "streams", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("streams")
 
 
 @pytest.fixture(autouse=True)

@@ -447,7 +447,7 @@ FATES = st.sampled_from(
     seconds=st.sampled_from([0.0, 0.01, 3.0]),
     batch=st.sampled_from([3, 20]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_each_event_has_one_outcome_and_each_strand_its_order_whatever_the_vendor_says(
     script: list[Verdict],
     events: list[tuple[int, str, float]],

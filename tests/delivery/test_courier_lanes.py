@@ -340,7 +340,7 @@ STEPS = st.tuples(
     concurrency=st.sampled_from([1, 4]),
     per_second=st.sampled_from([None, 5.0]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_each_event_ends_once_and_each_strand_in_order_whatever_happens(
     script: list[Verdict],
     steps: list[tuple[int, str, str | None, float, str]],

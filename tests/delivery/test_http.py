@@ -279,7 +279,7 @@ async def test_silence_is_no_answer_that_cannot_be_read() -> None:
 
 
 @given(st.binary(max_size=60), st.integers(0, 80))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_bytes_of_a_vendor_are_an_exception(noise: bytes, place: int) -> None:
     """An answer with noise in it is one, or none."""
     head = b"Content-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -129,7 +129,7 @@ def test_a_request_holds_no_more_events_than_the_vendor_takes() -> None:
 
 
 @given(st.lists(st.lists(st.integers(1, 60), max_size=6), max_size=6))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_request_holds_no_more_bytes_than_the_vendor_takes(sizes: list[list[int]]) -> None:
     """100 at most, the commas between the events included."""
 
@@ -292,7 +292,7 @@ sizes_with_refused = st.lists(st.integers(1, 40), min_size=1, max_size=24).flatm
 
 
 @given(case=sizes_with_refused, named=st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_search_for_refused_events_stays_within_its_bound_over_all_parts(
     case: tuple[list[int], set[int]], named: bool
 ) -> None:

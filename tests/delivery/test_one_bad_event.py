@@ -79,7 +79,7 @@ def test_one_event_that_always_fails_becomes_a_dead_letter_and_the_others_go_on(
     retry_after=st.sampled_from([None, 0, 1, 60, 600]),
     vendor=st.sampled_from([EIGHTSELECT, MISO]),
 )
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 def test_whatever_the_status_the_others_go_on(
     code: int, retry_after: int | None, vendor: Vendor
 ) -> None:
@@ -169,7 +169,7 @@ def test_a_vendor_that_fails_over_everything_is_closed_and_gives_up_nothing(
     seed=st.integers(0, 1_000),
     vendor=st.sampled_from([EIGHTSELECT, MISO, COUNTING]),
 )
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 def test_a_vendor_that_fails_at_random_gives_up_nothing(
     share: float, failure: int, seed: int, vendor: Vendor
 ) -> None:
@@ -183,7 +183,7 @@ def test_a_vendor_that_fails_at_random_gives_up_nothing(
     failure=st.sampled_from([500, 403, 429]),
     vendor=st.sampled_from([EIGHTSELECT, MISO, COUNTING]),
 )
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 def test_outages_that_come_and_go_give_up_nothing(
     period: float, failure: int, vendor: Vendor
 ) -> None:

@@ -177,7 +177,7 @@ def test_metadata_that_is_not_ours_is_refused() -> None:
     st.text("abc.-_", min_size=0, max_size=200),
     st.sets(st.integers(0, 2**40), max_size=MAX_UNCLEAR),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_metadata_never_exceeds_what_the_broker_takes_and_forgets_nothing(
     start: int, settled: set[int], prefix: str, unclear: set[int]
 ) -> None:
@@ -262,7 +262,7 @@ class Partition:
     st.sampled_from((10, 1_000, 6_000, 10_000)),
     st.lists(st.sampled_from((500, 3_000, 10_000)), min_size=2, max_size=6),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_what_has_a_receipt_or_was_listed_is_never_sent_again_by_any_successor(
     seed: int, length: int, in_hand: list[int]
 ) -> None:
@@ -402,7 +402,7 @@ class _Sink:
 
 
 @given(st.integers(0, 2**32), st.integers(1, 40), st.integers(0, 25))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_no_sequence_of_crashes_loses_an_event_or_repeats_one_whose_receipt_was_kept(
     seed: int, raw: int, crashes: int
 ) -> None:

@@ -204,7 +204,7 @@ def test_a_record_larger_than_all_credit_may_be_handed_out_alone() -> None:
     st.lists(st.lists(st.integers(1, 300), min_size=1, max_size=4), min_size=1, max_size=15),
     st.lists(st.tuples(st.booleans(), st.integers(0, 60)), max_size=40),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_open_records_are_counted_and_their_bytes_are_never_underrated(
     chunks: list[list[int]], steps: list[tuple[bool, int]]
 ) -> None:
@@ -239,7 +239,7 @@ def test_open_records_are_counted_and_their_bytes_are_never_underrated(
     st.lists(st.integers(1, 4), min_size=1, max_size=12),
     st.lists(st.tuples(st.booleans(), st.integers(0, 40)), max_size=40),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_no_open_record_is_ever_below_the_commit(
     gaps: list[int], steps: list[tuple[bool, int]]
 ) -> None:

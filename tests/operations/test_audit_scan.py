@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, cast
 import msgspec
 import pytest
 from aiokafka import TopicPartition
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.errors import SetupError
@@ -139,7 +139,6 @@ async def audit_of(logs: LivingLogs) -> Any:
     )
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 40), min_size=30, max_size=30), st.integers(0, 200))
 async def test_a_relay_that_goes_on_during_the_audit_balances(
     steps: list[int], before: int
