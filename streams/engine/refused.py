@@ -40,6 +40,7 @@ from aiokafka.producer.message_accumulator import (
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
+from streams import wall_clock
 from streams.engine.limits import (
     BATCH_OVERHEAD_BYTES,
     DEFAULT_MESSAGE_BYTES,
@@ -291,9 +292,13 @@ class Accumulator(MessageAccumulator):
             if value is not None and record.value is not None and len(value) < len(record.value):
                 left[0] = [record._replace(value=value)]
                 return
+        if isinstance(error, InvalidTimestampError) and _bear_now(left):
+            return
         refused.note(tp, _why(tp.topic, error, records, limit))
         await asyncio.sleep(RETRY_SECONDS)
-        if isinstance(error, NO_RIGHT):
+        if isinstance(error, InvalidTimestampError):
+            _bear_now(left)
+        elif isinstance(error, NO_RIGHT):
             await self.refresh()
         elif limit is not None:
             # What had to be taken apart goes together again as soon as the topic takes more.
@@ -338,6 +343,17 @@ def _records(batch: _Batch) -> list[_Record]:
     return records
 
 
+def _bear_now(left: "deque[list[_Record]]") -> bool:
+    """Let the first records bear this moment; return whether they were ahead of it.
+
+    The clock was wrong when they were made, and what it says now may be right.
+    """
+    now = wall_clock.now_ms()
+    was_ahead = max(record.timestamp for record in left[0]) > now
+    left[0] = [record._replace(timestamp=now) for record in left[0]]
+    return was_ahead
+
+
 def _split(records: Sequence[_Record], aim: int) -> list[list[_Record]]:
     """Return the records in groups of at most so many bytes; a larger one is alone."""
     groups: list[list[_Record]] = []
@@ -366,6 +382,12 @@ def _why(topic: str, error: KafkaError, records: Sequence[_Record], limit: int |
             f"this worker's Kafka user may not write to {topic}. Give it the right: kafka-acls "
             f"--add --topic {topic} --operation Write --operation Describe --allow-principal "
             f"User:NAME. {_AGAIN}"
+        )
+    if isinstance(error, InvalidTimestampError):
+        return (
+            f"{topic} takes no record of this machine's time of day. Set the machine's clock "
+            "right, or look at the topic's message.timestamp.after.max.ms and "
+            f"message.timestamp.before.max.ms. {_AGAIN}"
         )
     return (
         f"{topic} refuses what is written to it ({type(error).__name__}). Look at the topic's "

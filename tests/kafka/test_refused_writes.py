@@ -11,8 +11,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import MessageSizeTooLargeError
+from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
 
+from streams import wall_clock
 from streams.embedded import EmbeddedKafka
 from streams.engine.connection import admin
 from streams.engine.limits import TopicLimits
@@ -122,6 +124,33 @@ async def topic(
 def numbered(count: int, size: int) -> list[bytes]:
     """Values that differ."""
     return [b"%06d" % n + b"x" * (size - 6) for n in range(count)]
+
+
+async def test_records_of_a_wrong_clock_wait_and_bear_the_right_time_once_it_is_set(
+    topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two hours ahead, where a topic takes one; with the old time they would wait for an hour."""
+    ahead_ms, append, true_ms = [7_200_000], BatchBuilder.append, wall_clock.now_ms
+
+    def now_ms() -> int:
+        return true_ms() + ahead_ms[0]
+
+    def append_now(builder: Any, *, timestamp: int | None, **record: Any) -> Any:
+        return append(builder, timestamp=timestamp or now_ms(), **record)
+
+    monkeypatch.setattr(BatchBuilder, "append", append_now)
+    monkeypatch.setattr(wall_clock, "now_ms", now_ms)
+    waiting = [await topic.send(b"0")]
+    later = [asyncio.ensure_future(topic.send(b"%d" % n)) for n in (1, 2)]
+    await until(lambda: bool(topic.said), 10, "the refusal to be said")
+    (sentence,) = topic.refused.sentences()
+    assert "takes no record of this machine's time of day. Set the machine's clock" in sentence
+    ahead_ms[0] = 0
+    waiting += [await task for task in later]
+    for delivery in waiting:
+        await asyncio.wait_for(delivery.acknowledged(), 10)
+    assert await topic.values() == [b"0", b"1", b"2"]
+    assert topic.refused.sentences() == []
 
 
 async def test_a_record_that_is_too_large_waits_with_all_behind_it_until_the_topic_takes_it(
