@@ -414,12 +414,34 @@ def test_receipts_of_a_recreated_topic_settle_no_record_of_the_new_one() -> None
         books.raw_record(CLICKS, 0, offset, now)
     for position, source in enumerate((0, 7), 4):
         books.vendor_record("miso", 0, position, f"{CLICKS}/0/{source}", now - 1)
-    for offset, position, written in ((0, 4, now), (7, 5, now), (1, 2, now - CLOCK_SKEW_MS - 1)):
+    for offset, position, written in ((1, 2, now - CLOCK_SKEW_MS - 1), (0, 4, now), (7, 5, now)):
         facts = ReceiptFacts("e", "accepted", f"{CLICKS}/0/{offset}", "live", position)
         books.receipt("miso", 0, 0, facts, written)
     (found,) = books.report().vendors
     assert (found.accepted, found.unexplained) == (0, 0)
     assert found.missing_offsets == {f"{CLICKS}/0": [(0, 1)]}
+
+
+def test_receipts_of_a_worker_whose_clock_was_set_back_count() -> None:
+    """They lie behind one of a right clock: a skip of enrichment, and an accepted event."""
+    from streams.operations.audit.books import Books
+    from streams.operations.audit.decode import ReceiptFacts
+    from streams.operations.audit.logs import RawLog, VendorLog
+
+    now, back = 10**12, 10**12 - 259_200_000
+    books = Books({(CLICKS, 0): RawLog(0, 0, 3, 3, 3)}, {"miso": {0: VendorLog(0, 0, 2, 2, 2)}})
+    for offset in range(3):
+        books.raw_record(CLICKS, 0, offset, now)
+    for position, source in enumerate((0, 2)):
+        books.vendor_record("miso", 0, position, f"{CLICKS}/0/{source}", now)
+    for facts, at in (
+        (ReceiptFacts("e", "accepted", f"{CLICKS}/0/0", "live", 0), now),
+        (ReceiptFacts("e", "skipped", f"{CLICKS}/0/1", "live", None), back),
+        (ReceiptFacts("e", "accepted", f"{CLICKS}/0/2", "live", 1), back),
+    ):
+        books.receipt("miso", 0, 0, facts, at)
+    (found,) = books.report().vendors
+    assert (found.accepted, found.missing, found.unexplained) == (2, 0, 0)
 
 
 def test_a_record_on_another_partition_than_its_source_is_unexplained() -> None:

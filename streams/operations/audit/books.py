@@ -54,6 +54,19 @@ class _Side:
     examples: list[Finding] = field(default_factory=list)
     accepted_ids: dict[tuple[str, str | None], str] = field(default_factory=dict)
     """Source and run → event id: each run sends an event once more."""
+    _written_ms: dict[int, int] = field(default_factory=dict)
+    """Partition → the latest Kafka time of its receipts so far."""
+
+    def latest(self, partition: int, written_ms: int | None) -> int | None:
+        """Return the latest Kafka time of the receipts of a partition up to this one.
+
+        What was written behind a receipt of now is of now, too, whatever its writer's clock said.
+        """
+        times = (self._written_ms.get(partition), written_ms)
+        latest = max((ms for ms in times if ms is not None), default=None)
+        if latest is not None:
+            self._written_ms[partition] = latest
+        return latest
 
     def found(self, kind: str, where: str, detail: str) -> None:
         self.numbers[kind] += 1
@@ -161,6 +174,7 @@ class Books:
             return
         try:
             raw, source = self._parse(receipt.source)
+            written_ms = side.latest(partition, written_ms)
             is_former = written_ms is not None and self._is_former(raw, written_ms + CLOCK_SKEW_MS)
             if receipt.lane == "live":
                 _check_partition(raw, partition)
