@@ -314,9 +314,10 @@ class Run:
 
     async def _close(self) -> None:
         site, result = self._site, self.result
+        # Of a run that ended early events still come in: what is asked for is read afterwards.
+        acknowledged = set(site.producer.acknowledged)
         _, report = await self._look()
         is_drained = not any(waiting(site.logs, vendor) for vendor in VENDORS)
-        acknowledged = site.producer.acknowledged
         result.findings = check(
             site.logs, site.doors, self._fates, acknowledged, is_final=is_drained
         )

@@ -12,6 +12,7 @@ import sys
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 GIVE_UP_SECONDS = 20.0
 OFFSET = struct.Struct("q")
@@ -46,9 +47,23 @@ def follow_offset(path: Path) -> None:
     time.time, time.time_ns, time.clock_gettime = shifted, shifted_ns, shifted_clock
 
 
+def shift_records() -> None:
+    """Let records bear the shifted time: aiokafka's C code asks the machine for it by itself."""
+    from aiokafka.producer.message_accumulator import BatchBuilder
+
+    append = BatchBuilder.append
+
+    def append_now(builder: Any, *, timestamp: int | None, **record: Any) -> Any:
+        now = time.time_ns() // 1_000_000 if timestamp is None else timestamp
+        return append(builder, timestamp=now, **record)
+
+    BatchBuilder.append = append_now
+
+
 def main() -> int:
     """Run the command line with a clock that can be set."""
     follow_offset(Path(os.environ["CHAOS_CLOCK"]))
+    shift_records()
     from streams.cli import main as run
     from streams.delivery import line
     from streams.delivery.contrast import GiveUpRule
