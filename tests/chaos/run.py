@@ -51,7 +51,8 @@ AUDIT_EVERY = 5
 """Rounds, where an audit takes longer than that; the run's own books are checked in each."""
 RECENT = 10
 """Faults to which a live line may lay what it tells; the table looks at all."""
-GIVE_UP_SECONDS = 150.0
+GIVE_UP_SECONDS = 60.0
+"""For events that a vendor never takes; Voyado's own waits are longer, its events go on waiting."""
 VOYADO_BACKLOG = 60
 VOYADO_SECONDS = 90.0
 
