@@ -211,9 +211,7 @@ from streams.web.build import build_site
 
 health.register(Pages(), reporter=None, findings=list)
 worker = SimpleNamespace(snapshot=None)
-watch = SimpleNamespace(
-    board=None, refresh=None, silent_seconds=None, findings=list, labels=list, known=None
-)
+watch = SimpleNamespace(findings=list, labels=list, note_expired=lambda lately: None)
 site = build_site(load_settings({}), worker, watch, wall_ms=int, clock=float)
 print(*(page.path for page in site.all_pages() if not page.path.startswith("/assets/")))
 """

@@ -140,6 +140,7 @@ class DemoView:
         command = "streams" if shutil.which("streams") else shlex.quote(sys.argv[0])
         pages = [
             ("the dashboard", f"{rig.web_url(ENRICH)}/"),
+            ("  its token, to log in", rig.web_token),
             ("what the stand-ins stored", f"{sandbox}/ledger"),
             ("how they misbehave", f"{sandbox}/faults"),
             ("Kafka", settings.kafka.bootstrap_servers),

@@ -1,6 +1,7 @@
 """Everything that the demo runs beside the broker: topics, stand-ins and workers."""
 
 import asyncio
+import secrets
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -65,6 +66,7 @@ class Rig:
             "STREAMS_KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
             "STREAMS_STATE_DIR": str(folder / "state"),
             "STREAMS_WEB_PORT": str(web_port),
+            "STREAMS_WEB_TOKEN": secrets.token_urlsafe(9),
         }
         """The settings of this pipeline, as variables."""
         if topic_prefix:
@@ -132,7 +134,11 @@ class Rig:
         self._supervising = asyncio.create_task(self.supervisor.run(self._stop))
         waiting = dict.fromkeys(stages, "it has not answered yet")
         try:
-            async with asyncio.timeout(READY_SECONDS), aiohttp.ClientSession() as session:
+            headers = {"Authorization": f"Bearer {self.web_token}"}
+            async with (
+                asyncio.timeout(READY_SECONDS),
+                aiohttp.ClientSession(headers=headers) as session,
+            ):
                 while waiting:
                     for stage in list(waiting):
                         pid = self.supervisor.pids.get(stage)
@@ -154,6 +160,11 @@ class Rig:
         self._stop.set()
         if self._supervising is not None:
             await self._supervising
+
+    @property
+    def web_token(self) -> str:
+        """The token with which everything on the dashboard can be tried."""
+        return self.environment["STREAMS_WEB_TOKEN"]
 
     def web_url(self, stage: str) -> str:
         """Return the address of a stage's web view."""

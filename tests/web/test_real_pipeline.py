@@ -209,8 +209,9 @@ async def _doors_are_shut(view: View) -> None:
 
 async def _knows_all(view: View) -> bool:
     shown = await view.json("/api/pipeline")
-    accepted = next(one for one in shown["vendors"] if one["key"] == "miso")["accepted"]
-    return len(shown["workers"]) == 2 and accepted != "0"
+    shares = next(one for one in shown["vendors"] if one["key"] == "miso")["shares"]
+    ready = [worker for worker in shown["workers"] if worker["state"] == "ready"]
+    return len(ready) == 2 and shares["rows"][0]["count"] != "0"
 
 
 async def _all_of(pipeline: Pipeline, topic: str) -> str:
@@ -244,9 +245,8 @@ async def _a_pause_holds(pipeline: Pipeline, view: View) -> None:
     await pipeline.send(click("berta", event_id="later"))
 
     async def waits() -> bool:
-        return "1 event waits" in "".join(
-            part for part in (await view.miso())["sentence"] if isinstance(part, str)
-        )
+        findings = (await view.json("/api/pipeline"))["findings"]
+        return any(one["kind"] == "paused" and "1 event waits" in one["cause"] for one in findings)
 
     await pipeline.until(waits, what="the waiting event to be shown")
     assert "later" not in pipeline.stored()
