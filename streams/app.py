@@ -1,6 +1,7 @@
 """The composition root: settings in, a running worker out; only here real things are built."""
 
 import asyncio
+import logging
 import random
 import socket
 import time
@@ -43,6 +44,8 @@ from streams.vendors import VENDORS, plan_for
 from streams.vendors.base import VendorSettings
 from streams.web.build import open_site
 
+log = logging.getLogger("streams")
+
 
 def run_stage(
     settings: Settings, stage: str, slot: int | None = None, last_exit: int | None = None
@@ -57,6 +60,7 @@ def run_stage(
     """
     settings.require_stage(stage)
     held = take_slot(settings.state.dir, stage, slot)
+    log.info("starting %s: connecting to Kafka at %s", stage, settings.kafka.bootstrap_servers)
     needed = needed_topics(settings.topics, stage, settings.enabled_vendors())
     counts = asyncio.run(required_topics(settings, needed))
     port = settings.web_port(stage, held.number)
@@ -116,7 +120,7 @@ def _build_enrich(
     )
     for vendor, window_ms in late_identity_ms(settings).items():
         logic.users.on_row = _late_identity(settings, logic, vendor, window_ms).note
-    return app, _reporter(settings, app, logic, None, slot, life)
+    return app, _reporter(settings, app, logic, None, stage, slot, life)
 
 
 def _late_identity(
@@ -163,7 +167,7 @@ def _build_sink(
         may_act=app.may_act,
     )
     logic.bind(app, courier, partitions=partitions[settings.topics.events(stage)])
-    return app, _reporter(settings, app, logic, courier, slot, life)
+    return app, _reporter(settings, app, logic, courier, stage, slot, life)
 
 
 def _with_current_secrets(settings: Settings, stage: str, logic: SinkStage) -> VendorSettings:
@@ -222,6 +226,7 @@ def _reporter(
     app: StageApp,
     logic: EnrichStage | SinkStage,
     courier: Courier | None,
+    stage: str,
     slot: int,
     life: Life,
 ) -> Reporter:
@@ -234,6 +239,7 @@ def _reporter(
         wall_ms=wall_clock.now_ms,
         clock=time.monotonic,
         life=life,
+        page=f"http://{settings.web.host}:{settings.web_port(stage, slot)}/",
         joins=logic.joins if isinstance(logic, EnrichStage) else None,
         secrets=lambda: (
             logic.keeper.secrets if isinstance(logic, SinkStage) else settings.secrets()

@@ -18,6 +18,7 @@ from streams.agents.outcome_windows import OutcomeWindows, Pace, outcomes_of
 from streams.agents.requests import LastRequests
 from streams.agents.tally import Rate, Tally
 from streams.core.consent import MAX_ROW_DELAY_SECONDS
+from streams.core.dead_letter import without_values
 from streams.core.masking import masked_text
 from streams.core.snapshot import (
     QuotaUse,
@@ -40,6 +41,8 @@ log = logging.getLogger("streams.status")
 
 PUBLISH_SECONDS = 1.0
 SHOWN_CAUSES = 10
+SAY_AGAIN_SECONDS = 10.0
+"""How often a worker that is not ready says what it waits for."""
 MAX_REASON_CHARS = 600
 """A vendor's own words may stand in it."""
 VERSIONS = {
@@ -65,8 +68,9 @@ class Reporter:
         joins: Joins | None = None,
         secrets: Callable[[], Sequence[str]] = tuple,
         life: Life | None = None,
+        page: str = "",
     ) -> None:
-        """Take the seams; ``secrets`` returns what must never be shown."""
+        """Take the seams; ``secrets`` returns what must never be shown, ``page`` is the address."""
         self.app = app
         self.tally = tally
         self.courier = courier
@@ -82,6 +86,10 @@ class Reporter:
         self._requests = LastRequests()
         self._pace = Pace()
         self._life = life
+        self._page = page
+        self._said_ready: bool | None = None
+        self._said_reasons = ""
+        self._said_at = float("-inf")
         self._windows = OutcomeWindows()
         if life is not None:
             age = max(0.0, (self._started_at - life.carried_at_ms) / 1000)
@@ -199,6 +207,7 @@ class Reporter:
         while True:
             await self._look_at_ends()
             self._sample()
+            self._say_readiness()
             if self._produces():
                 try:
                     written = await self.app.kafka_producer.send(
@@ -237,6 +246,26 @@ class Reporter:
             self._turns.sample(now, courier.line.quota.taken)
         taken = courier.line.exchanges.take()
         self._requests.take(taken, self._secrets(), now, self._wall_ms())
+
+    def _say_readiness(self) -> None:
+        """Log when the worker becomes ready, and what it waits for meanwhile."""
+        reasons = self.not_ready()
+        words, now = " ".join(reasons), self._clock()
+        if not reasons:
+            if self._said_ready is not True:
+                topics = self.app._consumer.assignment()
+                log.info(
+                    "ready: stage %s, %d partitions, page at %s",
+                    self.app.stage,
+                    len(topics),
+                    self._page,
+                )
+            self._said_ready, self._said_reasons = True, ""
+            return
+        if without_values(words) != self._said_reasons or now - self._said_at >= SAY_AGAIN_SECONDS:
+            log.info("not ready yet: %s (page at %s)", words, self._page)
+            self._said_at, self._said_reasons = now, without_values(words)
+        self._said_ready = False
 
     def _look_at_pace(self, now: float) -> None:
         tally, lags = self.tally, self._lag()

@@ -8,7 +8,10 @@ import typer
 
 def demo(
     once: Annotated[
-        bool, typer.Option("--once", help="End when the books are closed: 0 only if they balance.")
+        bool,
+        typer.Option(
+            "--once", help="Exit after the table: 0 only if every event is accounted for."
+        ),
     ] = False,
     events: Annotated[
         Path | None,
@@ -16,7 +19,7 @@ def demo(
             metavar="FILE",
             exists=True,
             dir_okay=False,
-            help="Events in place of the sample's: JSON lines, as streams produce takes them.",
+            help="Use these events: JSON lines as for streams produce. Applies [source.…].",
         ),
     ] = None,
     port: Annotated[
@@ -28,9 +31,10 @@ def demo(
 ) -> None:
     """Run the whole pipeline on this machine: a real Kafka, the vendors' stand-ins, all workers.
 
-    Nothing leaves this machine, nothing has to be installed, and no settings are read. Real shop
-    sessions go through; then a table for each vendor accounts for every event, summed from the
-    topics and held against what the stand-ins stored. It stays up to be tried until Ctrl-C.
+    Nothing leaves this machine and nothing has to be installed. Real shop sessions go through;
+    then a table for each vendor accounts for every event, summed from the topics and compared with
+    what the simulators stored. It stays up until Ctrl-C. Of the settings only [source.…] is used,
+    with --events; then invalid records make the exit code 1.
     """
     import sys
 

@@ -1,12 +1,12 @@
 """``streams produce``: JSON lines into the raw topics."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from streams.cli.terminal import file_or_stdin
+from streams.cli.terminal import file_or_stdin, plain
 
 _SHOWN = 20
 
@@ -18,16 +18,19 @@ def produce(
     ],
     rate: Annotated[
         float | None,
-        typer.Option(metavar="N", min=0.001, help="Records a second at most."),
+        typer.Option(metavar="N", min=0.001, help="Maximum records per second."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The counts as one JSON array.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print counts and all event ids as one JSON array.")
+    ] = False,
 ) -> None:
     """Write JSON lines into the raw topics and wait until the broker has them all.
 
     A line is an envelope, {"topic": "clicks"|"add-to-carts"|"users"|"products", "key": "…",
     "value": {…} or null for a tombstone}, or an event by itself: one with a quantity, or with the
     event_type add_to_cart, goes to the add-to-carts, any other to the clicks. The key of an event
-    is its anonymous_id. Lines that cannot be written are named; then the exit code is 1.
+    is its anonymous_id. Lines that cannot be written are listed; then the exit code is 1. Lines
+    that are written but will not count (malformed rows, invalid events) are listed as warnings.
     """
     import asyncio
     import sys
@@ -48,19 +51,32 @@ def produce(
     if watched:
         typer.echo("\r", nl=False, err=True)
     counts = sorted(produced.written.items())
+    ids = [produced.ids[number] for number in sorted(produced.ids)]
     if as_json:
         import json
 
-        typer.echo(json.dumps([{"topic": topic, "written": count} for topic, count in counts]))
+        rows = [
+            {"topic": topic, "written": count, "event_ids": [i for t, i in ids if t == topic]}
+            for topic, count in counts
+        ]
+        typer.echo(json.dumps(rows))
     else:
         for topic, count in counts:
             typer.echo(f"{topic}: {count:,} written")
-    for number, why in produced.bad[:_SHOWN]:
-        typer.echo(f"line {number} {why}", err=True)
-    if len(produced.bad) > _SHOWN:
-        typer.echo(f"and {len(produced.bad) - _SHOWN:,} more lines", err=True)
+        if ids:
+            last = f" … {ids[-1][1]}" if len(ids) > 1 else ""
+            typer.echo(plain(f"event ids: {ids[0][1]}{last}"))
+    _name(produced.bad, "more lines were not written")
+    _name(produced.doubtful, "more lines were written and will not count")
     if produced.bad:
         raise typer.Exit(1)
+
+
+def _name(lines: Sequence[tuple[int, str]], rest: str) -> None:
+    for number, why in lines[:_SHOWN]:
+        typer.echo(plain(f"line {number} {why}"), err=True)
+    if len(lines) > _SHOWN:
+        typer.echo(f"and {len(lines) - _SHOWN:,} {rest}", err=True)
 
 
 async def _lines(file: Path) -> AsyncIterator[bytes]:

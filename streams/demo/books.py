@@ -75,6 +75,8 @@ class Closing:
     """Events that the broker acknowledged to the demo."""
     report: AuditReport
     vendors: tuple[VendorClosing, ...]
+    may_hold_invalid: bool = True
+    """Whether invalid records are meant to be among the events, as in the sample."""
 
     @property
     def exit_code(self) -> int:
@@ -91,6 +93,14 @@ class Closing:
             found.append(
                 f"enrich: {self.report.unexplained:,} dead letters about records that do not "
                 f"exist, {self.report.unreadable:,} unreadable{_first(self.report.examples)}."
+            )
+        invalid = sum(self.report.enrich_dead_letters.values())
+        if invalid and not self.may_hold_invalid:
+            reasons = ", ".join(f"{n:,} {r}" for r, n in self.report.enrich_dead_letters.items())
+            found.append(
+                f"{invalid:,} of {self.written:,} events are invalid records ({reasons}): look at "
+                "them with `streams dead-letters list`, or try the file with "
+                "`streams check --mapping`."
             )
         for vendor in self.vendors:
             found += _book_problems(vendor.books)

@@ -1,6 +1,7 @@
 """Everything that the demo runs beside the broker: topics, stand-ins and workers."""
 
 import asyncio
+import json
 import secrets
 import shlex
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ from streams.operations.supervisor.console import ending_words, read_line
 from streams.operations.supervisor.supervisor import Console, Ending, Supervisor, worker_command
 from streams.operations.topics import create_topics
 from streams.sandbox import Sandbox
-from streams.settings import Settings, load_settings
+from streams.settings import Settings, load_settings, variable
 
 READY_SECONDS = 60.0
 STALL_SECONDS = 60.0
@@ -48,6 +49,7 @@ class Rig:
         console: Console,
         environ: Mapping[str, str],
         topic_prefix: str = "",
+        source: Mapping[str, str] | None = None,
     ) -> None:
         """Describe a pipeline; nothing happens before the block is entered.
 
@@ -58,6 +60,7 @@ class Rig:
             console: where the workers' lines and endings go.
             environ: of the caller; none of its settings are used.
             topic_prefix: of all topics.
+            source: variables that say how records become events.
         """
         self.sandbox = Sandbox()
         self.folder = folder
@@ -69,6 +72,7 @@ class Rig:
             "STREAMS_WEB_TOKEN": secrets.token_urlsafe(9),
         }
         """The settings of this pipeline, as variables."""
+        self.environment |= source or {}
         if topic_prefix:
             self.environment["STREAMS_KAFKA_TOPIC_PREFIX"] = topic_prefix
         self._around = {n: v for n, v in environ.items() if not n.startswith("STREAMS_")}
@@ -233,6 +237,23 @@ class Rig:
             final = Ending(ending.stage, ending.code, None)
             error = "\n".join([f"Worker {ending_words(final)}:", *words])
             self.failed.set_result(WorkerFailedError(error))
+
+
+def source_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return, as variables, how the caller's settings make events of its records.
+
+    Raises SettingsError where these settings cannot be read.
+    """
+    settings = load_settings(environ)
+    found = {}
+    sections = {"source.clicks": settings.source_clicks}
+    sections["source.add-to-carts"] = settings.source_add_to_carts
+    for section, source in sections.items():
+        values = source.model_dump(exclude_none=True, exclude_defaults=True)
+        for name, value in values.items():
+            text = value if isinstance(value, str) else json.dumps(value)
+            found[variable(section, name)] = text
+    return found
 
 
 def _require_all(produced: Produced) -> None:

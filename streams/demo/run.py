@@ -4,7 +4,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +13,7 @@ from streams.core.topics import Topics
 from streams.demo.books import Closing
 from streams.demo.feed import Feed, file_feed, sample_feed
 from streams.demo.progress import Progress
-from streams.demo.rig import Rig
+from streams.demo.rig import Rig, source_environment
 from streams.embedded import DEFAULT_VERSION, EmbeddedKafka
 from streams.embedded import Progress as Download
 from streams.embedded.ports import free_port
@@ -116,7 +116,8 @@ async def _run_beside(
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    rig = Rig(bootstrap_servers, folder, web_port, view, environ)
+    source = {} if options.events is None else source_environment(environ)
+    rig = Rig(bootstrap_servers, folder, web_port, view, environ, source=source)
     result = Result()
     playing = asyncio.create_task(_play(rig, feed, options, view, result))
     stopping = asyncio.create_task(stop.wait())
@@ -158,7 +159,8 @@ async def _play(rig: Rig, feed: Feed, options: Options, view: View, result: Resu
         written = await rig.play(feed, view.progress)
         view.played()
         view.began("Auditing the topics and the ledgers")
-        result.closing = await rig.close_books(written)
+        closing = await rig.close_books(written)
+        result.closing = replace(closing, may_hold_invalid=options.events is None)
         view.closed(result.closing)
         if not options.once:
             view.staying(rig)

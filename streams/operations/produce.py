@@ -15,7 +15,8 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from streams.core.errors import SetupError
+from streams.core.errors import InvalidEvent, SetupError
+from streams.core.rows import InvalidRow, decode_product, decode_user
 from streams.core.strict_json import (
     BYTE_ORDER_MARK,
     StrictJsonError,
@@ -27,6 +28,7 @@ from streams.core.values import id_text
 from streams.engine.connection import client_options
 from streams.operations.topics import verify_topics
 from streams.settings import Settings
+from streams.vendors import VENDORS
 
 _NOTHING = msgspec.Raw(b"null")
 
@@ -61,6 +63,10 @@ class Produced:
     """Records by topic that the broker has acknowledged."""
     bad: list[tuple[int, str]] = field(default_factory=list)
     """Line numbers, from 1, and why each was not written."""
+    doubtful: list[tuple[int, str]] = field(default_factory=list)
+    """Line numbers, and why what was written there will not count: malformed rows, no events."""
+    ids: dict[int, tuple[str, str]] = field(default_factory=dict)
+    """Topic and event id by line: the event's own id, or that made of its place."""
 
 
 class _Line(msgspec.Struct):
@@ -180,6 +186,7 @@ async def produce(
             else:
                 await writer.write(number, outgoing)
     produced.bad.sort()
+    produced.doubtful.sort()
     return produced
 
 
@@ -198,6 +205,7 @@ async def write_records(
             number += 1
             await writer.write(number, record)
     produced.bad.sort()
+    produced.doubtful.sort()
     return produced
 
 
@@ -211,6 +219,7 @@ class _Writer:
         self._produced = produced
         self._rate = rate
         self._tell = tell
+        self._parsers = settings.event_parsers()
         self._sent = 0
         self._started = 0.0
 
@@ -247,16 +256,35 @@ class _Writer:
         except KafkaError as error:
             self._produced.bad.append((number, f"was refused: {_words(error)}"))
             return
-        answer.add_done_callback(lambda done: self._settle(number, record.topic, done))
+        answer.add_done_callback(lambda done: self._settle(number, record, done))
 
-    def _settle(self, number: int, topic: str, answer: "asyncio.Future[Any]") -> None:
+    def _settle(self, number: int, record: Outgoing, answer: "asyncio.Future[Any]") -> None:
         error = answer.exception()
         if error is not None:
             self._produced.bad.append((number, f"was not acknowledged: {_words(error)}"))
             return
-        self._produced.written[topic] += 1
+        self._produced.written[record.topic] += 1
+        self._look_at(number, record, answer.result())
         if self._tell is not None:
             self._tell(self._produced.written.total())
+
+    def _look_at(self, number: int, record: Outgoing, written: Any) -> None:
+        """Note the event's id, or why enrichment will not take what was written."""
+        topics, produced = self._settings.topics, self._produced
+        parser = self._parsers.get(record.topic)
+        try:
+            if parser is not None:
+                place = written.partition, written.offset, written.timestamp
+                event = parser.parse(record.key, record.value, *place)
+                produced.ids[number] = record.topic, event.event_id
+            elif record.value is not None and record.topic == topics.users:
+                decode_user(record.value, VENDORS)
+            elif record.value is not None:
+                decode_product(record.value)
+        except InvalidEvent as error:
+            produced.doubtful.append((number, f"becomes a dead letter: {error.detail}"))
+        except InvalidRow as error:
+            produced.doubtful.append((number, f"is a malformed row: {error}"))
 
 
 def _kind_of(event: _Line) -> str:
