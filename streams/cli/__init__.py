@@ -51,7 +51,8 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _streams(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show it.")
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
     """Relay a shop's clicks and add-to-carts from Kafka to 8SELECT, Voyado Engage and Miso."""

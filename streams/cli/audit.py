@@ -17,15 +17,15 @@ def audit(
         str | None,
         typer.Option(
             metavar="T",
-            help="Only raw records of this Kafka time or later: 2h ago, 2026-11-20 14:00, …",
+            help="Count raw records written at T or later: 2h ago, 2026-11-20 14:00, …",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
 ) -> None:
-    """Recompute from the topics whether every raw event is accounted for at each vendor.
+    """Recount from the topics whether every raw event is accounted for at each vendor.
 
-    raw - enrichment's dead letters = accepted + dead-lettered + skipped + waiting. Ends with exit
-    code 1 where this does not hold, or where a record is missing, contradicted or unexplained.
+    raw - enrichment's dead letters = accepted + dead-lettered + skipped + waiting. Exit code 1
+    if this does not hold, or if a record is missing, contradicted or unexplained.
     """
     import asyncio
 
@@ -89,8 +89,18 @@ def audit_table(report: "AuditReport") -> "Table":
         ("unreadable", "unreadable"),
     ):
         row(title, [getattr(v, key) for v in vendors], style="bold red", always=False)
-    row("repeats: vendor records", [v.repeated_records for v in vendors], "dim", always=False)
-    row("repeats: receipts", [v.repeated_receipts for v in vendors], "dim", always=False)
+    row(
+        "written more than once: vendor records",
+        [v.repeated_records for v in vendors],
+        "dim",
+        always=False,
+    )
+    row(
+        "written more than once: receipts",
+        [v.repeated_receipts for v in vendors],
+        "dim",
+        always=False,
+    )
     return table
 
 

@@ -21,7 +21,7 @@ def check(
         bool,
         typer.Option(
             "--send-test",
-            help="Let each vendor judge test events, by the means it documents for that.",
+            help="Send test events to each vendor's own validation endpoint; nothing is stored.",
         ),
     ] = False,
     mapping: Annotated[
@@ -29,10 +29,10 @@ def check(
         typer.Option(
             metavar="FILE",
             callback=file_or_stdin,
-            help="Show what each vendor would get for these JSON lines; - reads stdin.",
+            help="Show what each vendor would receive for these JSON lines; - reads stdin.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
 ) -> None:
     """Look at settings, broker, topics and workers, then ask each vendor; nothing is stored.
 

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from streams.cli.terminal import plain
 from streams.core.fields import FIELDS
+from streams.core.notes import note_words
 from streams.core.outcome import Outcome
 from streams.operations.check.mapping_preview import ROW, SENT, PreviewRow
 from streams.vendors import VENDORS
@@ -46,9 +47,9 @@ def _heading(row: PreviewRow) -> Text:
     if row.event_id is not None:
         made = " (made of its place in Kafka)" if "made_event_id" in row.notes else ""
         words += [f"{row.event_type} {row.event_id}{made}", f"visitor {row.anonymous_id}"]
-    put_right = [note for note in row.notes if note != "made_event_id"]
-    if put_right:
-        words.append(f"put right: {', '.join(put_right)}")
+    corrected = [note for note in row.notes if note != "made_event_id"]
+    if corrected:
+        words += [note_words(note) for note in corrected]
     return Text(plain("  ".join(words)), "bold")
 
 

@@ -11,10 +11,10 @@ Vendor = Annotated[str, typer.Argument(metavar="VENDOR", help="eightselect, voya
 
 
 def pause(vendor: Vendor) -> None:
-    """Begin no request to a vendor any more; what is under way ends, events wait.
+    """Stop sending to a vendor. Requests in flight finish; events wait.
 
-    For all its workers, those included that start later, until `streams resume`. Events wait on
-    their topic for as long as its retention lasts. Pausing twice changes nothing.
+    Applies to all its workers, also to those started later, until `streams resume`. Events wait
+    on their topic for as long as its retention allows. Pausing twice changes nothing.
     """
     will = _set(vendor, paused=True)
     name = _name(vendor)
@@ -28,10 +28,10 @@ def pause(vendor: Vendor) -> None:
 
 
 def resume(vendor: Vendor) -> None:
-    """Send to a vendor again what waits for it.
+    """Resume sending to a vendor.
 
-    This also ends a parking because most events were refused, which no probe can end: one event
-    then goes first, and its answer decides. Resuming what runs does no harm.
+    Also ends a parking after most events were refused: one event is sent first, and its answer
+    decides. Resuming a running vendor has no effect.
     """
     will = _set(vendor, paused=False)
     name = _name(vendor)

@@ -16,20 +16,26 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="List, show, send again and drop what was given up on, by cause.",
+    help="List, show, resend and drop dead letters, grouped by cause.",
 )
 
 Vendor = Annotated[
     str | None,
-    typer.Option(metavar="V|enrich", help="Only this vendor's; enrich: what was no event at all."),
+    typer.Option(
+        metavar="V|enrich", help="Only this vendor's dead letters; enrich: invalid records."
+    ),
 ]
-Fingerprint = Annotated[str | None, typer.Option(metavar="F", help="Only those of this cause.")]
-EventId = Annotated[str | None, typer.Option(metavar="E", help="Only those of this event.")]
+Fingerprint = Annotated[
+    str | None, typer.Option(metavar="F", help="Only dead letters with this fingerprint.")
+]
+EventId = Annotated[str | None, typer.Option(metavar="E", help="Only dead letters of this event.")]
 Since = Annotated[
     str | None,
-    typer.Option(metavar="T", help="Only those written at T or later: 2h ago, 2026-11-20 14:00, …"),
+    typer.Option(
+        metavar="T", help="Only dead letters written at T or later: 2h ago, 2026-11-20 14:00, …"
+    ),
 ]
-JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON array.")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON array.")]
 
 _DETAIL_CHARS = 300
 _CUT_MARGIN_BYTES = 64
@@ -67,7 +73,7 @@ def show(
     since: Since = None,
     limit: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="The newest N (10; with --json all)."),
+        typer.Option(min=1, metavar="N", help="Show the newest N (default 10; all with --json)."),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -112,13 +118,13 @@ def drop(
     fingerprint: Fingerprint = None,
     event_id: EventId = None,
     since: Since = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip confirmation.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Close open letters for good: a note of it is appended, nothing is deleted.
+    """Drop open dead letters: they are marked as closed, nothing is deleted.
 
-    They are listed no more. They stay on their topic until its retention ends, and in the sums of
-    `streams audit` as dead-lettered. A cause that comes again makes new letters.
+    They are no longer listed. They stay on their topic until its retention ends, and count as
+    dead-lettered in `streams audit`. If the cause occurs again, new dead letters are written.
     """
     import asyncio
     import sys

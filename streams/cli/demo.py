@@ -25,7 +25,7 @@ def demo(
     port: Annotated[
         int | None,
         typer.Option(
-            metavar="P", min=1, max=65_442, help="The first of the workers' web ports (6066)."
+            metavar="P", min=1, max=65_442, help="First web port of the workers (default 6066)."
         ),
     ] = None,
 ) -> None:

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
 def forget(
     visitor: Annotated[str, typer.Argument(metavar="VISITOR", help="The anonymous_id.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="The report as one JSON object.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip confirmation.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the report as one JSON object.")
+    ] = False,
 ) -> None:
-    """Forget a visitor: nothing older is sent any more, and vendors are asked to delete.
+    """Forget a visitor: stop sending their older events, and ask vendors to delete.
 
     Writes the visitor's tombstone to shop.users, waits until the running workers have read it, and
     asks those vendors to delete that offer it. Says what was done, what has to be done by hand,

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Show where stages read, or set a stopped stage to another moment: it then reads all "
+    help="Show or reset the offsets of a stopped stage: it then reads all "
     "from there once more. For a window of events, replay is the better tool.",
 )
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON array.")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON array.")]
 
 
 @app.command("show")
@@ -66,9 +66,9 @@ def reset(
         typer.Option(metavar="T", help="earliest, latest, 2h ago, 2026-11-20 14:00, ms, …"),
     ],
     topic: Annotated[
-        str | None, typer.Option(metavar="TOPIC", help="Only this one of the topics it reads.")
+        str | None, typer.Option(metavar="TOPIC", help="Only this topic of the stage.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip confirmation.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Set a stage whose workers are all stopped to a moment of Kafka time.

@@ -6,7 +6,7 @@ import typer
 
 
 def reasons(
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
 ) -> None:
     """List why an event is skipped or becomes a dead letter, one reason a line.
 

@@ -20,21 +20,22 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     invoke_without_command=True,
-    help="Send raw events of a window again: previewed first, through today's rows and mappings.",
+    help="Replay raw events of a time window with today's rows and mappings; preview first.",
 )
 
 NICE = 10
 """How much less than others a run's process is given where it shares its processor."""
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON array.")]
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="As `streams replay list` names it.")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON array.")]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="Run id from `streams replay list`.")]
 
 
 @app.callback()
 def replay(
     context: typer.Context,
     vendor: Annotated[
-        str | None, typer.Option(metavar="V|all", help="To this vendor, or to all that are on.")
+        str | None,
+        typer.Option(metavar="V|all", help="Send to this vendor, or to all enabled vendors."),
     ] = None,
     from_: Annotated[
         str | None,
@@ -45,7 +46,7 @@ def replay(
         ),
     ] = None,
     to: Annotated[
-        str | None, typer.Option("--to", metavar="T", help="The first moment not meant any more.")
+        str | None, typer.Option("--to", metavar="T", help="End of the window, exclusive.")
     ] = None,
     only: Annotated[
         list[str] | None,
@@ -56,20 +57,22 @@ def replay(
         ),
     ] = None,
     visitor: Annotated[
-        str | None, typer.Option(metavar="A", help="Only events of this anonymous_id.")
+        str | None, typer.Option(metavar="A", help="Only events with this anonymous_id.")
     ] = None,
-    sku: Annotated[str | None, typer.Option(metavar="SKU", help="Only of this SKU.")] = None,
+    sku: Annotated[
+        str | None, typer.Option(metavar="SKU", help="Only events with this SKU.")
+    ] = None,
     rate: Annotated[
         float | None,
-        typer.Option(min=0.001, metavar="N", help="Events a second at most, for each vendor."),
+        typer.Option(min=0.001, metavar="N", help="Maximum events per second and vendor."),
     ] = None,
     again: Annotated[
-        bool, typer.Option("--again", help="Also what the vendor has accepted already.")
+        bool, typer.Option("--again", help="Include events that the vendor has already accepted.")
     ] = False,
     preview: Annotated[
-        bool, typer.Option("--preview", help="Only show what would be sent.")
+        bool, typer.Option("--preview", help="Show what would be sent, then exit.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip confirmation.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Send raw records of a window of Kafka time (from ≤ t < to) to vendors once more.

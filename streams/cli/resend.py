@@ -24,12 +24,12 @@ def resend(
     since: Since = None,
     rate: Annotated[
         float | None,
-        typer.Option(min=0.001, metavar="N", help="Events a second at most, for each vendor."),
+        typer.Option(min=0.001, metavar="N", help="Maximum events per second and vendor."),
     ] = None,
     only_preview: Annotated[
-        bool, typer.Option("--preview", help="Only show what would be sent.")
+        bool, typer.Option("--preview", help="Show what would be sent, then exit.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip confirmation.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Send open letters again, each only to the vendor that failed; those of enrich to all.

@@ -6,20 +6,25 @@ import typer
 
 
 def sandbox(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8090,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")
+    ] = 8090,
     host: Annotated[
-        str, typer.Option(help="Anything but loopback lets others read and change the ledger.")
+        str,
+        typer.Option(
+            help="Address to listen on. Outside loopback, others can read and change the ledger."
+        ),
     ] = "127.0.0.1",
     fault: Annotated[
         list[str] | None,
         typer.Option(
             metavar="[VENDOR:]KIND[,FIELD=VALUE…]",
-            help="Misbehave from the start; may be given several times.",
+            help="Fault to simulate from the start; repeatable.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the faults' rates.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the simulated faults.")] = 0,
     max_body_bytes: Annotated[
-        int, typer.Option(min=1, help="Larger requests are answered with 413.")
+        int, typer.Option(min=1, help="Maximum request size; larger requests get 413.")
     ] = 16 * 1024 * 1024,
 ) -> None:
     """Run the vendor stand-ins as a server, until it is stopped.

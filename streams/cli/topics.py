@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
     from streams.operations.topics import TopicReport
 
-app = typer.Typer(no_args_is_help=True, help="Make and list the topics that the relay needs.")
+app = typer.Typer(no_args_is_help=True, help="Create and list the topics that the relay needs.")
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON array.")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON array.")]
 
 
 def _days(help_text: str) -> typer.models.OptionInfo:
@@ -64,20 +64,18 @@ def create(
 
 @app.command("rekey")
 def rekey(
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only count; nothing is written.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count only; write nothing.")] = False,
     wait: Annotated[
         float,
-        typer.Option(min=0, help="Seconds to wait until events on old partitions are settled."),
+        typer.Option(min=0, help="Seconds to wait for events on old partitions to settle."),
     ] = 30.0,
     now: Annotated[
         bool,
         typer.Option(
-            "--now", help="Do not wait: events still waiting there lose the yes of their row."
+            "--now", help="Do not wait: events still waiting there lose the consent of their row."
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Bring user rows to the partitions of their visitors' events, after partitions were added.
 

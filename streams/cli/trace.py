@@ -49,10 +49,10 @@ def trace(
         str,
         typer.Option(
             metavar="T",
-            help="Look at what was written at T or later: 2h ago, 2026-11-20 14:00, …",
+            help="Search records written at T or later: 2h ago, 2026-11-20 14:00, …",
         ),
     ] = "1h ago",
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON array.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
 ) -> None:
     """Show what became of an event at each vendor, from the topics alone.
 

@@ -19,13 +19,13 @@ app = typer.Typer(
     help="Keep Voyado's interaction schemas in files: compare, create, export.",
 )
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON array.")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON array.")]
 Folder = Annotated[
     Path | None,
     typer.Option(
         "--dir",
         metavar="DIR",
-        help="Folder with one *.json a schema. Without it: the two that the relay sends, as "
+        help="Folder with one *.json per schema. Default: the two that the relay sends, as "
         "shipped, under the ids of the settings.",
     ),
 ]
@@ -48,7 +48,7 @@ def list_(as_json: JsonFlag = False) -> None:
 def plan(
     folder: Folder = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Exit code 1 where a schema is missing or different.")
+        bool, typer.Option("--check", help="Exit code 1 if a schema is missing or different.")
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -79,11 +79,11 @@ def apply(
         str | None,
         typer.Option(
             metavar="ID",
-            help="Delete this one schema with ALL its interactions, and make it anew.",
+            help="Delete this schema with ALL its interactions, then create it again.",
         ),
     ] = None,
     yes: Annotated[
-        bool, typer.Option("--yes", help="With --replace: do not ask for the id to be typed.")
+        bool, typer.Option("--yes", help="With --replace: skip typing the id as confirmation.")
     ] = False,
 ) -> None:
     """Create the schemas that Voyado lacks; those that differ are named and left (exit code 1).
@@ -106,10 +106,10 @@ def apply(
 @app.command("export")
 def export(
     folder: Annotated[
-        Path, typer.Option("--dir", metavar="DIR", help="Folder for one <id>.json a schema.")
+        Path, typer.Option("--dir", metavar="DIR", help="Folder for one <id>.json per schema.")
     ] = Path("voyado-schemas"),
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace files that have other content.")
+        bool, typer.Option("--overwrite", help="Overwrite files with different content.")
     ] = False,
 ) -> None:
     """Write what Voyado has into files, as plan and apply read them."""

@@ -9,12 +9,14 @@ def worker(
     stages: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[STAGE …]", help="enrich or vendors; none named: all that are enabled."
+            metavar="[STAGE …]", help="enrich or vendor keys; default: all enabled stages."
         ),
     ] = None,
     slot: Annotated[
         int | None,
-        typer.Option(min=0, max=9, help="Which worker of its stage this is on this machine."),
+        typer.Option(
+            min=0, max=9, help="Number of this worker among those of its stage on this machine."
+        ),
     ] = None,
     supervised: Annotated[
         bool, typer.Option("--supervised", hidden=True, help="End when stdin does.")
