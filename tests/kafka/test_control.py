@@ -123,7 +123,7 @@ async def stage_state(pipeline: Pipeline) -> tuple[int, str, str]:
     """Return Miso's live workers, its state, and why, as ``streams status`` shows them."""
     _, known, _ = await observe(pipeline.settings)
     miso = known.stages[-1]
-    why = [finding.sentence() for finding in judge(known) if finding.subject == "miso"]
+    why = [one.sentence() for one in judge(known) if (one.subject, one.kind) == ("miso", "paused")]
     return len(known.alive("miso")), known.state(miso), " ".join(why)
 
 

@@ -201,7 +201,7 @@ async def test_every_fate_is_told_by_every_key(broker: Broker, prefix: str, tmp_
         assert set(outcomes(late).values()) == {("waiting", None)}
         assert late.text == (
             "It waits for enrichment: 0 records of its partition before it. "
-            "No worker of enrichment is running."
+            "No enrichment worker is running. Start one with `streams worker enrich`."
         )
         await in_transactions(pipeline, f"{prefix}t")
         assert (await traced(pipeline, "event", "aborted")).events == []

@@ -124,7 +124,6 @@ def _of_stage(known: Known, stage: Stage) -> Iterator[Finding]:
         yield _no_worker(known, stage, workers)
     elif len(alive) < len(workers):
         yield _some_silent(known, stage, [w for w in workers if w.is_stale], len(alive))
-    yield from _restarts(known, stage, snapshots)
     if alive and not any(one.ready for one in snapshots):
         yield _starting(stage, snapshots)
     if lost := known.expired_lately.get(stage.key, 0):
@@ -136,6 +135,7 @@ def _of_stage(known: Known, stage: Stage) -> Iterator[Finding]:
         yield from _letters(stage, lately(known, ENRICH), _top_reason(known, stage))
     else:
         yield from _shares(known, stage)
+    yield from _restarts(known, stage, snapshots)
     for text in dict.fromkeys(text for one in snapshots for text in one.warnings):
         yield Finding(Level.WARNING, stage.key, text, kind=WARNED)
 

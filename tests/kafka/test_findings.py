@@ -1,0 +1,32 @@
+"""A handful of states of a real pipeline, each named by ``streams status`` within 30 s."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.broker_fixtures import Broker
+from tests.kafka.pipeline import Pipeline
+from tests.kafka.states import STATES, Live
+
+pytestmark = pytest.mark.kafka
+
+HANDFUL = (
+    "nothing was ever started",
+    "all is well",
+    "invalid records",
+    "a malformed row",
+    "a vendor's worker was stopped",
+    "paused, without a worker",
+)
+
+
+async def test_states_are_named_as_they_come(broker: Broker, prefix: str, tmp_path: Path) -> None:
+    """One after the other on one pipeline; the last also by the worker that is left."""
+    states = {state.name: state for state in STATES}
+    async with Pipeline(broker, prefix, tmp_path, partitions=1) as pipeline:
+        live = Live(pipeline)
+        for name in HANDFUL:
+            is_last = name == HANDFUL[-1]
+            state = states[name]._replace(is_seen_by_workers=is_last)
+            await state.make(live)
+            await live.named(state)
