@@ -184,6 +184,17 @@ def test_a_dead_letter_of_enrichment_that_was_mended_counts_by_its_redelivery() 
     assert (report.vendors[0].accepted, report.vendors[0].enrich_dead_lettered) == (2, 0)
 
 
+def test_the_receipts_of_a_replay_are_no_repeats_after_a_crash() -> None:
+    """An event that was accepted is sent again on purpose, by two runs."""
+    logs = settled()
+    source = f"{CLICKS}/0/0"
+    for run in ("r1", "r2"):
+        logs.receipts.append(receipt(source, "accepted", 0, lane="redelivery", run_id=run))
+    report = logs.audit()
+    assert report.balanced
+    assert (report.vendors[0].accepted, report.vendors[0].repeated_receipts) == (1, 0)
+
+
 def test_gaps_in_a_log_are_no_events() -> None:
     """Transaction markers and compaction leave offsets without a record: nothing is missing."""
     logs = settled()

@@ -11,7 +11,6 @@ from streams.operations.audit.decode import LetterFacts, ReceiptFacts
 from streams.operations.audit.fates import TROUBLES, Fate, TroubledRun, tally, troubled
 from streams.operations.audit.logs import (
     ACCEPTED,
-    ANY_RECEIPT,
     CLOCK_SKEW_MS,
     DEAD,
     DEAD_DUE,
@@ -188,7 +187,8 @@ class Books:
         if place is None:
             return
         traces = side.traces[raw.index]
-        if traces.state[place] & ANY_RECEIPT:
+        # A replay's receipt is one of its own, and no repeat after a crash.
+        if receipt.lane == "live" and traces.state[place] & LIVE_RECEIPT:
             side.numbers["repeated_receipts"] += 1
         traces.state[place] |= bit | (LIVE_RECEIPT if receipt.lane == "live" else 0)
         if bit == SKIPPED:

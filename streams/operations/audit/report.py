@@ -56,7 +56,7 @@ class VendorBooks:
     """Vendor records beyond the first of a raw record: repeats after a crash."""
     receipts: int
     repeated_receipts: int
-    """Receipts beyond the first of a raw record."""
+    """Live receipts beyond the first of a raw record; a replay's are its own."""
     letters: int
     repeated_letters: int
     """Dead letters beyond the first of a raw record."""

@@ -11,7 +11,16 @@ from streams.core.snapshot import WorkerSnapshot
 from streams.operations.control import read_wills
 from streams.operations.findings import Finding
 from streams.operations.groups import GroupState, read_groups
-from streams.operations.status.judge import WELL, judge
+from streams.operations.status.judge import (
+    CRASH_LOOP,
+    DEAD_LETTERS,
+    FALLING_BEHIND,
+    NOTHING_ACCEPTED,
+    RESTARTED,
+    SKIP_JUMP,
+    WELL,
+    judge,
+)
 from streams.operations.status.known import Known
 from streams.operations.status.observe import stages_of
 from streams.operations.status.status import StatusBoard
@@ -20,6 +29,10 @@ from streams.settings import Settings
 
 log = logging.getLogger("streams.status")
 
+LOGGED = frozenset(
+    {CRASH_LOOP, RESTARTED, DEAD_LETTERS, NOTHING_ACCEPTED, SKIP_JUMP, FALLING_BEHIND}
+)
+"""The kinds that are judged here; what a vendor answers, and Kafka, is logged where it happens."""
 GROUPS_SECONDS = 5.0
 """How often the brokers are asked what waits: a worker that does not report cannot say it."""
 SILENT_SECONDS = 10.0
@@ -59,6 +72,7 @@ class Watch:
         self._groups: Sequence[GroupState] = ()
         self._wills: Mapping[str, Will] = {}
         self._asked_at = float("-inf")
+        self._said: frozenset[str] = frozenset()
         self._expired: Callable[[], dict[str, int]] = dict
 
     @property
@@ -85,6 +99,7 @@ class Watch:
     async def refresh(self) -> None:
         """Read what is new; what the brokers do not tell stays unknown, not as it was."""
         await self._tail.refresh()
+        self._say_what_is_new()
         now = self._clock()
         if now - self._asked_at < GROUPS_SECONDS:
             return
@@ -95,6 +110,18 @@ class Watch:
         except SetupError as error:
             self._groups = ()
             log.debug("the groups' offsets could not be read: %s", error)
+
+    def _say_what_is_new(self) -> None:
+        """Log the findings about this worker's stage that nothing else logs, as they begin."""
+        own = self._own()
+        if own is None:
+            return
+        found = {f.kind: f for f in self.findings() if f.subject == own.stage and f.kind in LOGGED}
+        for kind in found.keys() - self._said:
+            log.warning(found[kind].sentence())
+        for kind in self._said - found.keys():
+            log.info("%s: %s is over", own.stage, kind)
+        self._said = frozenset(found)
 
     def known(self) -> Known:
         """Return what is known as of now, this worker's own word included."""
