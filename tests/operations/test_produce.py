@@ -186,6 +186,33 @@ async def test_lines_reach_the_broker_and_bad_ones_are_numbered(
     assert len({record.partition for record in records}) == 1
 
 
+async def test_ids_are_told_and_what_will_not_count_is_warned_of(
+    broker: Broker, prefix: str
+) -> None:
+    """An event's own id, one made of its place, a malformed row, an event that is none."""
+    settings = _settings(broker, prefix)
+    await create_topics(settings)
+    event = {"anonymous_id": "v", "product_id": "p", "timestamp": 1_777_000_000_000}
+    produced = await produce(
+        settings,
+        _given(
+            json.dumps(event | {"event_id": "own-7"}).encode(),
+            json.dumps(event).encode(),
+            b'{"topic": "users", "key": "v", "value": {"Consent": 1}}',
+            b'{"topic": "products", "key": "p", "value": null}',
+            b'{"anonymous_id": "v", "product_id": "p"}',
+        ),
+    )
+    topic = settings.topics.clicks
+    partition = produced.ids[2][1].split("-")[-2]
+    assert produced.ids == {1: (topic, "own-7"), 2: (topic, f"shop.clicks-{partition}-1")}
+    assert produced.bad == []
+    assert [(number, why.partition(":")[0]) for number, why in produced.doubtful] == [
+        (3, "is a malformed row"),
+        (5, "becomes a dead letter"),
+    ]
+
+
 async def test_a_missing_topic_is_named_with_the_command(broker: Broker, prefix: str) -> None:
     """Nothing is written, and no topic is made by asking for it."""
     settings = _settings(broker, prefix)
