@@ -48,6 +48,9 @@ class Event:
 
 
 HANGS = Verdict(Fate.UNCLEAR, "no answer came")
+LATE = [Verdict(fate, "at last", 200) for fate in (Fate.ACCEPTED, Fate.REJECTED, Fate.UNAVAILABLE)]
+LATE_SECONDS = 50.0
+"""After this long an answer still comes, and a rebalance has stopped waiting for it."""
 
 
 class Hanging(FakeVendor):
@@ -61,7 +64,8 @@ class Hanging(FakeVendor):
         self.requests.append(seen)
         verdict = self._verdicts[str(number)] = self.judge(seen, number)
         try:
-            await asyncio.sleep(TIMED_OUT if verdict is HANGS else 0.01)
+            late = LATE_SECONDS if verdict in LATE else 0.01
+            await asyncio.sleep(TIMED_OUT if verdict is HANGS else late)
         finally:
             seen.ended = loop.time()
         return HttpAnswer(200, {"number": str(number)}, b"")
@@ -254,7 +258,9 @@ histories = st.lists(
     st.one_of(writes, writes_to_all, waits, rebalances, happenings), min_size=20, max_size=60
 )
 scripts = st.lists(
-    st.one_of(FATES, st.sampled_from([HANGS, MISCONFIGURED, ACCEPTED])), min_size=15, max_size=40
+    st.one_of(FATES, st.sampled_from([HANGS, *LATE, MISCONFIGURED, ACCEPTED])),
+    min_size=15,
+    max_size=40,
 )
 """What the vendor answers, one request after the other; then all is accepted."""
 

@@ -453,6 +453,45 @@ def test_a_pause_in_the_middle_of_a_search_holds_nothing_back_afterwards() -> No
     assert set(run(main()).outcomes().values()) == {1}
 
 
+def test_a_strand_of_a_failed_request_is_held_up_until_the_request_has_ended() -> None:
+    """A process that stood still in between wakes up when the part may go again already."""
+    stood_still = [0.0]
+
+    def judge(_request: Request, number: int) -> Verdict:
+        if number == 0:
+            asyncio.get_running_loop().call_soon(wake_up)
+        return ACCEPTED if number else UNAVAILABLE
+
+    def wake_up() -> None:
+        stood_still[0] = 10.0
+        add(couriers[0], "late", partition=1)
+
+    couriers: list[Courier] = []
+    fake, desk = FakeVendor(judge), FakeDesk()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        made = Courier(
+            vendor(fake, batch=100),
+            None,
+            fake,
+            desk,
+            clock=lambda: loop.time() + stood_still[0],
+            random=lambda: 1.0,
+            on_defect=fail,
+        )
+        couriers.append(made)
+        for partition in range(3):
+            add(made, f"e{partition}", partition=partition)
+        await until(lambda: len(desk.accepted_ids) == 4)
+
+    run(main())
+    again, late = (r for r in fake.requests[1:] if {"e1", "late"} & set(r.ids))
+    assert (again.ids, late.ids) == (("e1",), ("late",))
+    assert again.ended is not None
+    assert late.at >= again.ended
+
+
 # -- receipts
 
 

@@ -1,6 +1,7 @@
 """Workers are killed again and again while events come in: nothing is lost, little is repeated."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from streams.engine.failure import RESTART
+from streams.engine.partitions import home_of
 from tests.broker_fixtures import Broker, OwnBroker
 from tests.kafka.pipeline import Pipeline, many, visitors
 
@@ -15,7 +17,6 @@ pytestmark = pytest.mark.kafka
 
 KILLS = 10
 PARTITIONS = 3
-BATCH = 20
 EVENTS_BETWEEN_KILLS = 100
 RESTART_SECONDS = 40.0
 MOST_WAITING = 1_000
@@ -56,16 +57,26 @@ async def load(pipeline: Pipeline) -> AsyncIterator[Load]:
         await running
 
 
-def repeats_after(ids: list[str], kills: list[int]) -> list[int]:
-    """Return how many repeats were stored after each kill and before the next one."""
-    seen: set[str] = set()
-    repeats = [0] * (len(kills) + 1)
-    for position, event_id in enumerate(ids):
-        if event_id in seen:
-            repeats[sum(position >= kill for kill in kills)] += 1
-        seen.add(event_id)
-    assert repeats[0] == 0, "repeats before the first kill"
-    return repeats[1:]
+class Requests:
+    """Which requests stored what, by partition, and which of them were made again."""
+
+    def __init__(self, pipeline: Pipeline, kills: list[int]) -> None:
+        self.partitions: dict[int, set[int]] = defaultdict(set)
+        """By request: of which partitions it held events."""
+        self.repeated: dict[tuple[int, int], set[int]] = defaultdict(set)
+        """By kill and partition: the requests of which events were stored again after it."""
+        last: dict[str, int] = {}
+        for row in pipeline.ledger.rows():
+            partition = home_of(row["anonymous_id"].encode(), PARTITIONS)
+            self.partitions[row["request"]].add(partition)
+            if (before := last.get(row["event_id"])) is not None:
+                kill = sum(row["position"] >= kill for kill in kills)
+                self.repeated[kill, partition].add(before)
+            last[row["event_id"]] = row["request"]
+
+    def shared(self) -> set[int]:
+        """Return the requests with events of several partitions."""
+        return {request for request, held in self.partitions.items() if len(held) > 1}
 
 
 async def kill_often(pipeline: Pipeline, stage: str) -> tuple[int, list[int]]:
@@ -105,8 +116,11 @@ async def test_enrich_killed_ten_times_under_load_loses_and_repeats_nothing(
 async def test_sink_killed_ten_times_under_load_repeats_only_what_was_in_flight(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:
-    """A kill repeats at most one request a strand: the one whose receipts were not kept yet."""
-    env = {"STREAMS_MISO_BATCH_RECORDS": str(BATCH), "STREAMS_MISO_LINGER_SECONDS": "0.05"}
+    """A kill repeats at most one request a strand: the one whose receipts were not kept yet.
+
+    Most requests are shared by several partitions, those that are repeated among them.
+    """
+    env = {"STREAMS_MISO_LINGER_SECONDS": "0.05"}
     async with Pipeline(broker, prefix, tmp_path, partitions=PARTITIONS, env=env) as pipeline:
         await pipeline.products("p1")
         pipeline.sandbox.faults.set("miso:slow,seconds=0.1")
@@ -116,9 +130,11 @@ async def test_sink_killed_ten_times_under_load_repeats_only_what_was_in_flight(
         assert await pipeline.order_violations() == []
         # What has a receipt is never sent again, so no event has two.
         assert report.vendors[0].repeated_receipts == 0
-        repeats = repeats_after(pipeline.stored(), kills)
-        print("repeats after each kill:", repeats)
-        assert max(repeats) <= PARTITIONS * BATCH, repeats
+        requests = Requests(pipeline, kills)
+        repeated = requests.repeated
+        print("requests repeated after each kill, by partition:", dict(repeated))
+        assert all(kill > 0 and len(made) == 1 for (kill, _), made in repeated.items()), repeated
+        assert requests.shared() & set().union(*repeated.values())
 
 
 async def test_a_broker_that_dies_and_comes_back_delays_and_loses_nothing(
