@@ -463,7 +463,7 @@ def test_a_strand_of_a_failed_request_is_held_up_until_the_request_has_ended() -
         return ACCEPTED if number else UNAVAILABLE
 
     def wake_up() -> None:
-        stood_still[0] = 10.0
+        stood_still[0], fake.seconds = 10.0, 1.0
         add(couriers[0], "late", partition=1)
 
     couriers: list[Courier] = []
