@@ -370,6 +370,9 @@ class Courier:
         task.add_done_callback(lambda done: self._ended(done, strand, lane, request))
 
     def _ended(self, task: Attempt, strand: Strand, lane: Lane, request: int) -> None:
+        self._call(self._end, task, strand, lane, request)
+
+    def _end(self, task: Attempt, strand: Strand, lane: Lane, request: int) -> None:
         self.line.gate.ended(request)
         del self._requests[task]
         self._in_flight[lane] -= 1
@@ -434,12 +437,23 @@ class Courier:
             return False
         return has_room and not self.line.is_quiet and self.line.gate.may_send(now)
 
+    def _call_later(
+        self, seconds: float, callback: Callable[..., None], *args: Any
+    ) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(seconds, self._call, callback, *args)
+
+    def _call(self, callback: Callable[..., None], *args: Any) -> None:
+        """Call back; the event loop would only log a defect of ours."""
+        try:
+            callback(*args)
+        except Exception as defect:
+            self._on_defect(defect)
+
     def _set_timer(self, strand: Strand, now: float) -> None:
         due = strand.due_at()
         if due is None or strand in self._timers:
             return
-        loop = asyncio.get_running_loop()
-        self._timers[strand] = loop.call_later(max(0.0, due - now), self._timer_rang, strand)
+        self._timers[strand] = self._call_later(max(0.0, due - now), self._timer_rang, strand)
 
     def _timer_rang(self, strand: Strand) -> None:
         self._timers.pop(strand, None)
@@ -457,7 +471,7 @@ class Courier:
             return
         opens_at = self.line.gate.opens_at()
         wait = 0.5 if opens_at is None else max(0.01, opens_at - now)
-        self._gate_timer = asyncio.get_running_loop().call_later(wait, self._look_at_gate)
+        self._gate_timer = self._call_later(wait, self._look_at_gate)
 
     def _look_at_gate(self) -> None:
         self._gate_timer = None
@@ -470,6 +484,9 @@ class Courier:
         try:
             await self.line.probe()
             self._hurry_retries()
+        except Exception as defect:
+            self._on_defect(defect)
+            return
         finally:
             self._probing = None
         self._consider_held()

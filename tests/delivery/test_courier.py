@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -417,6 +417,41 @@ def test_an_exception_of_our_own_is_reported_as_a_defect() -> None:
 
     run(main())
     assert isinstance(defects[0], TypeError)
+
+
+@pytest.mark.parametrize("where", ["probe", "timer", "answer"])
+def test_a_defect_beside_a_request_is_reported_like_one_in_it(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A probe, a timer and the end of a request have nobody who waits for them."""
+    fake, desk = FakeVendor(lambda *_: MISCONFIGURED if where == "probe" else ACCEPTED), FakeDesk()
+    defects: list[BaseException] = []
+
+    def break_down(*_: Any) -> Any:
+        raise ZeroDivisionError(where)
+
+    async def main() -> None:
+        waits = replace(vendor(fake), linger_seconds=lambda _: 0.5)
+        if where == "probe":
+            waits = replace(waits, build_probe=break_down)
+        made = Courier(
+            waits,
+            None,
+            fake,
+            desk,
+            clock=asyncio.get_running_loop().time,
+            random=lambda: 1.0,
+            on_defect=defects.append,
+        )
+        add(made, "e0")
+        if where == "timer":
+            monkeypatch.setattr(made, "_consider", break_down)
+        if where == "answer":
+            monkeypatch.setattr(made.line.gate, "ended", break_down)
+        await until(lambda: bool(defects))
+
+    run(main())
+    assert [str(defect) for defect in defects][:1] == [where]
 
 
 FATES = st.sampled_from(
