@@ -7,6 +7,7 @@ from typing import Any
 
 import faust
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import ClusterAuthorizationFailedError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.auth import SASLMechanism
@@ -15,7 +16,7 @@ from mode import CrashingSupervisor
 from streams.engine.chunks import ChunkSchema
 from streams.engine.consumer import PROMPT_CHUNKS, Consumer
 from streams.engine.contact import Contact
-from streams.engine.failure import SERVICE_LOG
+from streams.engine.failure import SERVICE_LOG, leave
 from streams.engine.ledger import Credit
 from streams.engine.limits import MAX_BATCH_BYTES, TopicLimits
 from streams.engine.outputs import Outputs
@@ -126,7 +127,15 @@ class Producer(driver.Producer):
 
         aiokafka then asks for its leader alone, and batches for the others wait in a hot loop.
         """
-        await super().on_start()
+        try:
+            await super().on_start()
+        except ClusterAuthorizationFailedError as error:
+            leave(
+                "Kafka gives this user no producer id, without which it cannot write: allow it "
+                "WRITE on the topics of this stage or, on brokers before 2.8, IDEMPOTENT_WRITE on "
+                "the cluster, for instance with Kafka's kafka-acls.sh; starting again",
+                cause=error,
+            )
         producer = self._ensure_producer()
         self.app.contact.listen(producer.client)
         await self.app.options.limits.look(self.app.options.topics)

@@ -28,6 +28,7 @@ from faust.types import TP
 from mode import Service
 
 from streams.engine.chunks import ChunkMessage, Record
+from streams.engine.coordinator import refusal_words
 from streams.engine.failure import (
     SERVICE_LOG,
     FencedError,
@@ -99,7 +100,8 @@ class Consumer(driver.Consumer):
         except FencedError:
             leave_fenced()
         except Exception as error:
-            leave(f"fetching from Kafka failed: {error!r}", cause=error)
+            refusal = refusal_words(error, self.app.options.group)
+            leave(f"fetching from Kafka failed: {refusal or repr(error)}", cause=error)
 
     async def _fetch_once(self) -> None:
         tables = {tp for tp in self._get_active_partitions() if self._is_changelog_tp(tp)}
@@ -300,6 +302,8 @@ class Consumer(driver.Consumer):
         except FencedError:
             leave_fenced()
         except KafkaError as error:
+            if refusal_words(error, self.app.options.group) is not None:
+                return False  # it is said, and tried again; in the end the watchdog ends the worker
             leave(f"committing to Kafka failed: {error!r}", cause=error)
         return committed
 

@@ -9,6 +9,7 @@ It also keeps the lease by which the stages know that they are still members.
 
 import asyncio
 import logging
+from collections.abc import Collection
 from time import monotonic
 from typing import Any
 
@@ -31,7 +32,10 @@ _MEMBERS = 5
 
 
 def refusal_words(error: BaseException, group: str) -> str | None:
-    """Return why a group cannot be entered and what to do; None for any other error."""
+    """Return why a group cannot be entered or its topics read, and what to do.
+
+    None for any other error.
+    """
     match error:
         case aiokafka.errors.InconsistentGroupProtocolError():
             return (
@@ -43,6 +47,12 @@ def refusal_words(error: BaseException, group: str) -> str | None:
                 f"Kafka does not let this user into the group {group}: allow it READ on this "
                 "group, for instance with Kafka's kafka-acls.sh"
             )
+        case aiokafka.errors.TopicAuthorizationFailedError():
+            topics = ", ".join(_names(error)) or "a topic"
+            return (
+                f"Kafka does not let this user read {topics}: allow it READ there, for instance "
+                "with Kafka's kafka-acls.sh"
+            )
         case aiokafka.errors.InvalidSessionTimeoutError():
             return (
                 f"the brokers do not allow sessions as long as those of the group {group}: set "
@@ -53,13 +63,26 @@ def refusal_words(error: BaseException, group: str) -> str | None:
     return None
 
 
+def _names(error: BaseException) -> list[str]:
+    """Return the topics that an error is about: aiokafka gives it one, or a set of them."""
+    return sorted(
+        name
+        for given in error.args
+        for name in (given if isinstance(given, Collection) and type(given) is not str else [given])
+        if type(name) is str
+    )
+
+
 class Coordinator(GroupCoordinator):
     """Aiokafka's, which asks who has its place before it joins again."""
 
     _lost_member_id = ""
     _told_at = -TELL_SECONDS
     refusal: str | None = None
-    """Why the group cannot be entered and what to do, as a sentence; None: it can, or is tried."""
+    """Why the group cannot be entered, or not be committed for, and what to do, as a sentence.
+
+    None: it can, or is tried.
+    """
     lease: Lease
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -90,20 +113,27 @@ class Coordinator(GroupCoordinator):
         refusal = refusal_words(exc, self.group_id)
         if refusal is None:
             return await super()._push_error_to_user(exc)
+        self._take_refusal(refusal)
+        self.request_rejoin()
+        await asyncio.sleep(AGAIN_SECONDS)
+        return None
+
+    def _take_refusal(self, refusal: str) -> None:
         self.refusal = refusal
         if monotonic() - self._told_at >= TELL_SECONDS:
             self._told_at = monotonic()
             log.warning(refusal)
-        self.request_rejoin()
-        await asyncio.sleep(AGAIN_SECONDS)
-        return None
 
     async def _do_commit_offsets(self, assignment: Any, offsets: Any) -> None:
         try:
             await super()._do_commit_offsets(assignment, offsets)
         except aiokafka.errors.KafkaError as error:
             refusals.note("commit", f"the coordinator of the group {self.group_id}", error)
+            if (refusal := refusal_words(error, self.group_id)) is not None:
+                self._take_refusal(refusal)
             raise
+        if offsets:
+            self.refusal = None
 
     async def _do_heartbeat(self) -> bool:
         sent = self.lease.now()

@@ -13,6 +13,7 @@ from aiokafka.errors import (
     InconsistentGroupProtocolError,
     InvalidSessionTimeoutError,
     KafkaError,
+    TopicAuthorizationFailedError,
 )
 
 from streams.engine.coordinator import Coordinator
@@ -138,6 +139,38 @@ async def test_a_refused_commit_is_noted_as_the_coordinators(
     found = noted.recent("commit", monotonic())
     assert found is not None
     assert found[:2] == ("the coordinator of the group g", "GroupCoordinatorNotAvailableError")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (GroupAuthorizationFailedError("g"), "Kafka does not let this user into the group g: "),
+        (
+            TopicAuthorizationFailedError({"shop.users", "shop.clicks"}),
+            "Kafka does not let this user read shop.clicks, shop.users: allow it READ there",
+        ),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+async def test_a_right_taken_away_is_said_until_a_commit_is_taken_again(
+    error: Exception, words: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, with the remedy, however often it is tried."""
+    answers: list[Exception | None] = [error, error, None]
+
+    async def commit(*_: Any) -> None:
+        if (answer := answers.pop(0)) is not None:
+            raise answer
+
+    monkeypatch.setattr(GroupCoordinator, "_do_commit_offsets", commit)
+    made = coordinator()
+    for _ in range(2):
+        with pytest.raises(type(error)):
+            await made._do_commit_offsets(None, {"tp": 1})
+        assert made.refusal.startswith(words)
+    assert [message.startswith(words) for message in caplog.messages] == [True]
+    await made._do_commit_offsets(None, {"tp": 1})
+    assert made.refusal is None
 
 
 async def test_a_lease_is_as_old_as_the_heartbeat_was_when_it_was_sent(

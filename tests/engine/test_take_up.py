@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
 from faust.types import TP
 
 from streams.engine.thread import Committed
@@ -71,6 +72,29 @@ async def test_unknown_metadata_is_not_committed(consumer: OurConsumer) -> None:
     consumer.app.known[EVENTS] = ""
     assert await consumer.force_commit() is True
     assert consumer._thread.commits == [{EVENTS: (110, "")}]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [GroupAuthorizationFailedError("g"), TopicAuthorizationFailedError({"vendor.voyado.events"})],
+    ids=lambda each: type(each).__name__,
+)
+async def test_a_commit_that_is_refused_for_a_missing_right_stays_due(
+    consumer: OurConsumer, monkeypatch: pytest.MonkeyPatch, refusal: Exception
+) -> None:
+    """The right may be given back; if not, the watchdog ends the worker after its grace."""
+
+    async def refuse(_due: object) -> bool:
+        raise refusal
+
+    await consumer.perform_seek()
+    consumer.ledgers[EVENTS].hand_out(_chunk(100, 109, acked=True))
+    with monkeypatch.context() as without_right:
+        without_right.setattr(consumer._thread, "commit_with_metadata", refuse)
+        assert await consumer.force_commit() is False
+        assert await consumer.force_commit() is False
+    assert await consumer.force_commit() is True
+    assert consumer._thread.commits == [{EVENTS: (110, LEFT)}]
 
 
 async def test_a_partition_that_is_revoked_while_it_is_taken_up_is_let_go_of(

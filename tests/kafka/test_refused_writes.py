@@ -229,8 +229,8 @@ async def test_a_refused_single_record_leaves_no_hole_in_the_sequence(topic: Top
 
 # -- rights
 
-TOPIC, LITERAL, DENY = 2, 3, 2
-ALL, WRITE = 2, 4
+TOPIC, GROUP, CLUSTER, LITERAL, DENY = 2, 3, 4, 3, 2
+ALL, READ, WRITE, IDEMPOTENT_WRITE = 2, 3, 4, 12
 """As Kafka's protocol says them."""
 
 
@@ -374,3 +374,59 @@ async def test_vendor_records_that_are_refused_hold_enrichment_without_a_restart
         assert 9_000 < len(letter["record"]) < 10_000
         assert letter["record_bytes"] == 90_031
         assert enrich.code is None
+
+
+@pytest.mark.parametrize("gives_it_back", [True, False])
+async def test_a_group_right_taken_away_is_said_and_waited_for_and_ends_a_worker_after_a_grace(
+    guarded: Broker, prefix: str, tmp_path: Path, *, gives_it_back: bool
+) -> None:
+    """Commits are due meanwhile; nothing is lost or sent twice by it."""
+    env = {} if gives_it_back else {"STREAMS_WATCHDOG_STALL_SECONDS": "5"}
+    async with Pipeline(guarded, prefix, tmp_path, partitions=1, env=env) as pipeline:
+        await pipeline.products("p1")
+        await pipeline.worker("enrich")
+        miso = await pipeline.worker("miso")
+        await pipeline.send(*many(20, visitors(5)))
+        await pipeline.settled(20)
+        group = f"{prefix}streams-miso"
+        denied = (GROUP, group, LITERAL, "User:ANONYMOUS", "*", READ, DENY)
+        await pipeline.admin._send_request(CreateAclsRequest(*denied))
+        await pipeline.send(*many(20, visitors(5), 20))
+        why = f"Kafka does not let this user into the group {group}: allow it READ"
+
+        async def is_said() -> bool:
+            return why in str((await pipeline.status(miso))["not_ready"])
+
+        if gives_it_back:
+            await pipeline.until(is_said, 10, "the status to say it")
+            assert await pipeline.health(miso) == 503
+            await pipeline.admin._send_request(DeleteAclsRequest(*denied))
+            await pipeline.settled(40)
+            await pipeline.ready(miso)
+            assert miso.code is None
+        else:
+            assert await miso.ended(40) == 70
+            assert f"{why} on this group" in miso.output().splitlines()[-1]
+        assert set(Counter(pipeline.stored()).values()) == {1}
+
+
+async def test_a_worker_that_is_given_no_producer_id_says_what_to_allow(
+    guarded: Broker, prefix: str, tmp_path: Path
+) -> None:
+    """Brokers give one to whoever may write to any topic, or has the older right on the cluster."""
+    who = (LITERAL, "User:ANONYMOUS", "*")
+    denied = (
+        (TOPIC, "*", *who, WRITE, DENY),
+        (CLUSTER, "kafka-cluster", *who, IDEMPOTENT_WRITE, DENY),
+    )
+    async with Pipeline(guarded, prefix, tmp_path, partitions=1) as pipeline:
+        try:
+            for entry in denied:
+                await pipeline.admin._send_request(CreateAclsRequest(*entry))
+            miso = pipeline.start("miso")
+            assert await miso.ended(40) == 70
+        finally:
+            for entry in denied:
+                await pipeline.admin._send_request(DeleteAclsRequest(*entry))
+        why = "Kafka gives this user no producer id, without which it cannot write: allow it WRITE"
+        assert why in miso.output().splitlines()[-1]
