@@ -55,6 +55,8 @@ VERSIONS = {
 class Reporter:
     """Builds and publishes one worker's snapshots."""
 
+    _said_hidden: Sequence[str] = ()
+
     def __init__(
         self,
         app: StageApp,
@@ -105,6 +107,8 @@ class Reporter:
             return [app.contact.problem() or "The broker is not reached yet."]
         if problem := app.contact.problem():
             return [problem]
+        if refusal := consumer._thread.group_refusal():
+            return [f"{refusal[0].upper()}{refusal[1:]}."]
         if (rows := self.recovering_rows()) is not None:
             return [f"Tables are being read: {rows:,} rows remain{self._recovery_ends()}."]
         recovery = app.tables._recovery
@@ -119,15 +123,35 @@ class Reporter:
         app, recovery = self.app, self.app.consumer.recovery
         topic = app.tables["users"]._topic_name
         return [
-            f"{topic} partition {tp.partition}: a transaction of another producer is open, so what "
-            "its visitors said last cannot be read, and their events wait. It ends with that "
-            "producer's commit, or after its transaction.timeout.ms; one that never ends is found, "
-            "and aborted, with Kafka's kafka-transactions.sh."
+            _hidden(tp, "what its visitors said last cannot be read, and their events wait")
             for tp in sorted(app.consumer.assignment())
             if tp.topic == topic
             and recovery.is_behind_transaction(tp)
             and recovery.delay_seconds(tp) > MAX_ROW_DELAY_SECONDS
         ]
+
+    def _hidden_rows(self) -> list[str]:
+        """Return a sentence for each partition whose newest rows nobody can read and none wait for.
+
+        Events wait for those of users: see ``not_ready``.
+        """
+        consumer = self.app._consumer
+        if consumer is None:
+            return []
+        names = {table._topic_name: name for name, table in self.app.tables.items()}
+        recovery = consumer.recovery
+        return [
+            _hidden(tp, _HIDDEN[names[tp.topic]])
+            for tp in recovery.behind_transactions()
+            if names.get(tp.topic) in _HIDDEN and recovery.delay_seconds(tp) > MAX_ROW_DELAY_SECONDS
+        ]
+
+    def _say_hidden_rows(self) -> None:
+        hidden = self._hidden_rows()
+        for sentence in hidden:
+            if sentence not in self._said_hidden:
+                log.warning(sentence)
+        self._said_hidden = hidden
 
     def _recovery_ends(self) -> str:
         seconds = self.app.consumer.recovery.remaining_seconds(self._clock())
@@ -233,6 +257,7 @@ class Reporter:
     def _sample(self) -> None:
         """Look once at what only its change over time says."""
         now, tally, courier = self._clock(), self.tally, self.courier
+        self._say_hidden_rows()
         self._rate = tally.sample_rate(now)
         self._accepted.sample(now, tally.accepted)
         self._settled.sample(now, tally.settled)
@@ -344,6 +369,7 @@ class Reporter:
         warnings = self.app.retention.sentences()
         for table in self.app.tables.values():
             warnings += table.warnings()
+        warnings += self._hidden_rows()
         if self.courier is not None and self._refused(now_ms) is not None:
             return warnings  # the vendor's state says the rest
         return self.app.refused.sentences() + warnings
@@ -358,6 +384,24 @@ class Reporter:
         state: VendorState = "parked" if on_hold else "degraded"
         since = now_ms - int((self._clock() - refused.since) * 1000)
         return VendorStatus(state, since, " ".join(refused.sentences()))
+
+
+_HIDDEN = {
+    "control": (
+        "no pause, resume or stop of a run written since then is obeyed. To stop sending meanwhile,"
+        " stop the workers"
+    ),
+    "products": "products are known as they were before it",
+}
+"""By table: what comes of its newest rows not being read."""
+
+
+def _hidden(tp: Any, consequence: str) -> str:
+    return (
+        f"{tp.topic} partition {tp.partition}: a transaction of another producer is open, so "
+        f"{consequence}. It ends with that producer's commit, or after its transaction.timeout.ms; "
+        "one that never ends is found, and aborted, with Kafka's kafka-transactions.sh."
+    )
 
 
 _TYPES = {b'"event_type":"click"': "click", b'"event_type":"add_to_cart"': "add_to_cart"}

@@ -265,6 +265,10 @@ class Recovery:
         known_at = self._current_at.get(tp)
         return inf if known_at is None else self._clock() - known_at
 
+    def behind_transactions(self) -> list[TP]:
+        """Return the partitions of which an open transaction hides the newest rows."""
+        return sorted(self._behind_transaction)
+
     def is_behind_transaction(self, tp: TP) -> bool:
         """Return whether an open transaction keeps the newest rows of this from being read."""
         return tp in self._behind_transaction

@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from streams.operations.control import set_paused
 from tests.broker_fixtures import Broker
 from tests.kafka.pipeline import Pipeline, Worker, click, user
 
@@ -72,5 +73,41 @@ async def test_events_wait_while_a_transaction_hides_what_their_visitors_said(
             await pipeline.send(click("carl", event_id="c", **SILENT))
             await pipeline.until(lambda: pipeline.stored() == ["b", "c"])
             assert [await reasons(worker) for worker in workers] == [(200, []), (200, [])]
+        finally:
+            await other.stop()
+
+
+async def test_a_pause_hidden_by_a_transaction_is_not_missed_in_silence(
+    broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    """Log and status say that it is not obeyed; once the transaction ends, it is."""
+    async with Pipeline(broker, prefix, tmp_path, partitions=1) as pipeline:
+        await pipeline.products("p1")
+        miso = await pipeline.worker("miso")
+        other = AIOKafkaProducer(
+            **pipeline.settings.kafka.client_options(), transactional_id=f"{prefix}stranger"
+        )
+        await other.start()
+        try:
+            await other.begin_transaction()
+            topic = pipeline.topics.control
+            await other.send_and_wait(topic, b"{}", b"nobody")
+            await set_paused(pipeline.settings, "miso", paused=True)
+            why = f"{topic} partition 0: a transaction of another producer is open, so no pause, "
+
+            async def is_said() -> bool:
+                warnings = (await pipeline.status(miso))["warnings"]
+                return any(warning.startswith(why) for warning in warnings)
+
+            await pipeline.until(is_said, 15, "the status to say it")
+            assert miso.output().count(why) == 1
+            assert (await pipeline.status(miso))["vendor"]["state"] == "running"
+            await other.abort_transaction()
+
+            async def is_paused() -> bool:
+                status = await pipeline.status(miso)
+                return status["vendor"]["state"] == "paused" and not status["warnings"]
+
+            await pipeline.until(is_paused, 15, "the pause to be obeyed")
         finally:
             await other.stop()
