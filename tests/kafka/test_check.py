@@ -120,8 +120,9 @@ async def test_what_is_wrong_with_topics_is_found(settings: Settings) -> None:
     findings = [finding for finding in await found(settings) if finding.subject == "topics"]
     texts = [finding.text for finding in findings if finding.level is Level.PROBLEM]
     assert (
-        f"Topic {topics.users} has 4 partitions and must have as many as {topics.clicks}, which "
-        "has 3."
+        "Topics on which a visitor's records must meet have different numbers of partitions "
+        f"({topics.users} has 4; {topics.clicks} and {topics.receipts('miso')} have 3), so no "
+        "stage works, and nothing is lost."
     ) in texts
     assert (
         f"Topic {topics.receipts('miso')} keeps receipts 1 day, but {topics.clicks} its records "

@@ -113,6 +113,8 @@ async def test_a_broker_that_dies_under_load_takes_nothing_with_it(
 async def needs_copies(pipeline: Pipeline, copies: int, *topics: str) -> None:
     """Let these topics take writes only with so many copies in sync."""
     wanted = {"min.insync.replicas": str(copies)}
-    await pipeline.admin.alter_configs(
-        [ConfigResource(ConfigResourceType.TOPIC, topic, wanted) for topic in topics]
-    )
+    # A client of its own: the pipeline's may take the killed broker for the controller.
+    async with admin(pipeline.settings.kafka) as client:
+        await client.alter_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, topic, wanted) for topic in topics]
+        )

@@ -252,7 +252,7 @@ async def test_records_of_aborted_transactions_are_neither_events_nor_rows(
 
         names = visitors(6)
         try:
-            await write(True, product("p1"), *(user(name, {}) for name in names))
+            await write(True, product("p1"), *(user(name, {"user_id": "u"}) for name in names))
             await write(False, product("p2"), *(user(name, b"no row") for name in names))
             await write(False, *many(12, names, 100))
             await write(True, *many(12, names))

@@ -1,7 +1,6 @@
 """The vendor misbehaves: order is kept, nothing is lost, and only what it refused is given up."""
 
 import json
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -164,9 +163,8 @@ async def test_an_outage_only_delays(broker: Broker, prefix: str, tmp_path: Path
         pipeline.sandbox.faults.set("miso:down")
         times = pipeline.record_requests()
         await pipeline.send(*many(50, visitors(5)))
-        await pipeline.until(lambda: len(times) >= 4)
-        gaps = [after - before for before, after in pairwise(times)]
-        assert gaps == sorted(gaps)
+        await pipeline.until(lambda: len(times) >= 24)
+        assert times[7] - times[0] < times[23] - times[16]
         assert (await pipeline.status(miso))["vendor"]["state"] == "degraded"
         pipeline.sandbox.faults.clear()
         await pipeline.settled(50)
