@@ -203,8 +203,7 @@ class Attempts:
             if strand.is_left() or self._line.is_quiet or len(strand.members) > 1:
                 return Talk(None, 0)
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
-        is_shared = len(strand.members) > 1
-        return await self._line.converse(batch, strand.lane, strand.is_left, is_shared=is_shared)
+        return await self._line.converse(batch, strand.lane, strand.is_left)
 
     def _sort_out(self, strand: Strand, batch: MicroBatch[Item], verdict: Verdict) -> None:
         """Give up exactly the refused events; the rest goes again at once."""

@@ -112,17 +112,12 @@ class Line:
         self.exchanges = Exchanges()
 
     async def converse(
-        self,
-        batch: MicroBatch[Item],
-        lane: Lane,
-        is_left: Callable[[], bool] = lambda: False,
-        *,
-        is_shared: bool = False,
+        self, batch: MicroBatch[Item], lane: Lane, is_left: Callable[[], bool] = lambda: False
     ) -> Talk:
         """Lead the vendor's conversation over these events, and tell the gate what came of it.
 
         Once ``is_left`` says that the partition is another worker's, nothing more is asked or
-        judged: that worker does both. ``is_shared``: the events are of several strands.
+        judged: that worker does both.
         """
         items = batch.positions
         if is_left():
@@ -153,7 +148,7 @@ class Line:
             talk.close()
         except StopIteration as end:
             verdict = end.value
-        contrasted = bool(sent) and verdict is not None and self._note(items, verdict, is_shared)
+        contrasted = bool(sent) and verdict is not None and self._note(items, verdict)
         return Talk(verdict, sent, stopped, contrasted)
 
     def hush(self) -> None:
@@ -210,7 +205,7 @@ class Line:
         self.requests_by_status[status] += 1
         return answer
 
-    def _note(self, items: Sequence[Item], verdict: Verdict, is_shared: bool) -> bool:
+    def _note(self, items: Sequence[Item], verdict: Verdict) -> bool:
         """Hold a verdict against the vendor or, where others fare well, against its events.
 
         Return whether it is a failure of the latter kind.
@@ -219,10 +214,11 @@ class Line:
             self.contrast.judged(items, verdict, self._clock())
         elif self.contrast.failed(items, verdict, self._clock()):
             return True
-        self._tell_gate(verdict, is_shared)
+        # The events of a strand stand one behind the other.
+        self._tell_gate(verdict, is_shared=items[0].strand is not items[-1].strand)
         return False
 
-    def _tell_gate(self, verdict: Verdict, is_shared: bool) -> None:
+    def _tell_gate(self, verdict: Verdict, *, is_shared: bool) -> None:
         gate, now = self.gate, self._clock()
         before = gate.state
         gate.on_verdict(verdict, now, is_shared=is_shared)

@@ -271,7 +271,7 @@ scripts = st.lists(
     per_second=st.sampled_from([None, 0.5, 20.0]),
     batch=st.sampled_from([1, 3, 20]),
 )
-@settings(max_examples=200)
+@settings(max_examples=120)
 def test_every_event_ends_once_and_in_order_whatever_happens(
     steps: list[Step], script: list[Verdict], per_second: float | None, batch: int
 ) -> None:

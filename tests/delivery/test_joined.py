@@ -48,7 +48,7 @@ def deliver(judge: Judge, of_partitions: Mapping[int, Sequence[str]], batch: int
         for partition, ids in of_partitions.items():
             world.add(*ids, partition=partition)
         count = sum(map(len, of_partitions.values()))
-        await until(lambda: len(world.outcomes()) == count)
+        await until(lambda: len(world.outcomes()) == count, 120.0)
         await until(lambda: world.courier.under_way == 0)
         return world
 

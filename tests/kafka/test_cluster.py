@@ -10,6 +10,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from streams.embedded import EmbeddedKafka
 from streams.embedded.broker import new_cluster_id
 from streams.embedded.ports import free_port
+from streams.engine.connection import admin
 from tests.kafka.pipeline import Pipeline, click
 
 pytestmark = pytest.mark.kafka
