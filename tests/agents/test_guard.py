@@ -82,6 +82,8 @@ def test_each_event_is_judged_by_its_own_visitors_row() -> None:
     assert around.guard.stopped([item(name, "assumed") for name in names]) == {1: stop, 3: stop}
     assert around.guard.stopped([item("missing", partition=1)]) == {}
     assert around.guard.stopped([item("yes", partition=7)]) == {0: stop}
+    shared = [item(name, partition=n) for n in (0, 1) for name in ("yes", "no", "missing")]
+    assert around.guard.stopped(shared) == {1: stop, 2: stop, 3: stop}
 
 
 def test_a_yes_counts_for_events_from_consent_since_on() -> None:

@@ -1,6 +1,7 @@
 """Workers are killed again and again while events come in: nothing is lost, little is repeated."""
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +20,8 @@ KILLS = 10
 PARTITIONS = 3
 EVENTS_BETWEEN_KILLS = 100
 RESTART_SECONDS = 40.0
+LAST_ARRIVAL_SECONDS = 0.5
+"""So long after a kill a request can only be the dead worker's: a new one takes longer to start."""
 MOST_WAITING = 1_000
 """On a slow machine no more is written than is worth waiting for in the end."""
 
@@ -58,31 +61,35 @@ async def load(pipeline: Pipeline) -> AsyncIterator[Load]:
 
 
 class Requests:
-    """Which requests stored what, by partition, and which of them were made again."""
+    """Which requests were stored again after a kill, and which held several partitions' events."""
 
-    def __init__(self, pipeline: Pipeline, kills: list[int]) -> None:
+    def __init__(self, pipeline: Pipeline, arrivals: list[float], kills: list[float]) -> None:
+        """``arrivals``: of the requests, by number."""
         self.partitions: dict[int, set[int]] = defaultdict(set)
         """By request: of which partitions it held events."""
         self.repeated: dict[tuple[int, int], set[int]] = defaultdict(set)
-        """By kill and partition: the requests of which events were stored again after it."""
-        last: dict[str, int] = {}
+        """By worker and partition: its requests with events that a later worker sent again."""
+        last: dict[str, tuple[int, int]] = {}
         for row in pipeline.ledger.rows():
+            request, event_id = row["request"], row["event_id"]
             partition = home_of(row["anonymous_id"].encode(), PARTITIONS)
-            self.partitions[row["request"]].add(partition)
-            if (before := last.get(row["event_id"])) is not None:
-                kill = sum(row["position"] >= kill for kill in kills)
-                self.repeated[kill, partition].add(before)
-            last[row["event_id"]] = row["request"]
+            self.partitions[request].add(partition)
+            worker = sum(arrivals[request - 1] > kill + LAST_ARRIVAL_SECONDS for kill in kills)
+            if event_id in last:
+                earlier, its_worker = last[event_id]
+                assert its_worker < worker, "only after a kill is anything sent again"
+                self.repeated[its_worker, partition].add(earlier)
+            last[event_id] = request, worker
 
     def shared(self) -> set[int]:
         """Return the requests with events of several partitions."""
         return {request for request, held in self.partitions.items() if len(held) > 1}
 
 
-async def kill_often(pipeline: Pipeline, stage: str) -> tuple[int, list[int]]:
-    """Kill a stage's worker again and again under load; return the events and where it died."""
+async def kill_often(pipeline: Pipeline, stage: str) -> tuple[int, list[float]]:
+    """Kill a stage's worker again and again under load; return the events and when it died."""
     workers = dict(zip(("enrich", "miso"), await pipeline.both(), strict=True))
-    kills: list[int] = []
+    kills: list[float] = []
     async with load(pipeline) as loading:
         for number in range(KILLS):
             stored = len(pipeline.ledger)
@@ -93,7 +100,7 @@ async def kill_often(pipeline: Pipeline, stage: str) -> tuple[int, list[int]]:
                 f"the events after kill {number}",
             )
             workers[stage].kill()
-            kills.append(len(pipeline.ledger))
+            kills.append(time.monotonic())
             workers[stage] = pipeline.start(stage)
     await pipeline.ready(*workers.values())
     return loading.sent, kills
@@ -124,16 +131,17 @@ async def test_sink_killed_ten_times_under_load_repeats_only_what_was_in_flight(
     async with Pipeline(broker, prefix, tmp_path, partitions=PARTITIONS, env=env) as pipeline:
         await pipeline.products("p1")
         pipeline.sandbox.faults.set("miso:slow,seconds=0.1")
+        arrivals = pipeline.record_requests()
         events, kills = await kill_often(pipeline, "miso")
         report = await pipeline.settled(events)
         assert report.vendors[0].accepted == events
         assert await pipeline.order_violations() == []
         # What has a receipt is never sent again, so no event has two.
         assert report.vendors[0].repeated_receipts == 0
-        requests = Requests(pipeline, kills)
+        requests = Requests(pipeline, arrivals, kills)
         repeated = requests.repeated
-        print("requests repeated after each kill, by partition:", dict(repeated))
-        assert all(kill > 0 and len(made) == 1 for (kill, _), made in repeated.items()), repeated
+        print("repeated requests of each worker, by partition:", dict(repeated))
+        assert all(len(made) == 1 for made in repeated.values()), repeated
         assert requests.shared() & set().union(*repeated.values())
 
 
