@@ -332,6 +332,21 @@ def test_a_shared_request_that_is_too_large_goes_again_in_halves() -> None:
     assert world.desk.rejected_ids == []
 
 
+def test_what_goes_again_takes_nobody_along() -> None:
+    """The second half would otherwise be too large again, for ever."""
+
+    async def main() -> World:
+        world = World(lambda r, _: TOO_LARGE if len(r.ids) > 2 else ACCEPTED, batch=100)
+        world.add("a", "b", "c", partition=0)
+        await until(lambda: len(world.fake.requests) == 1)
+        world.add("d", partition=1)
+        await until(lambda: len(world.desk.accepted_ids) == 4, 60.0)
+        return world
+
+    world = run(main())
+    assert requests(world) == [("a", "b", "c"), ("a",), ("b", "c"), ("d",)]
+
+
 def test_who_said_no_is_left_out_and_the_other_parts_go() -> None:
     """Each is skipped on its own partition."""
 
