@@ -10,7 +10,7 @@ from streams.cli.terminal import plain
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rich.console import Group
+    from rich.console import Console, Group
 
     from streams.core.control import Will
     from streams.operations.status.known import Known
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _REFRESH_SECONDS = 1.0
 _REFRESH_IN_PIPE_SECONDS = 5.0
+_PIPE_COLUMNS = 1_000
 
 
 def status(
@@ -47,8 +48,6 @@ def status(
 
 async def _show(settings: "Settings", watch: bool, as_json: bool) -> bool:
     """Print what is found; return whether any worker runs."""
-    from rich.console import Console
-
     from streams.operations.status.observe import observe
 
     if watch:
@@ -57,7 +56,7 @@ async def _show(settings: "Settings", watch: bool, as_json: bool) -> bool:
     if as_json:
         typer.echo(status_json(board, known.now_ms, wills))
     else:
-        Console().print(status_view(known))
+        _console().print(status_view(known))
     return any(not worker.is_stale for worker in known.workers)
 
 
@@ -65,12 +64,11 @@ async def _follow(settings: "Settings") -> bool:
     """Show it again and again: in place on a terminal, block by block in a pipe."""
     import asyncio
 
-    from rich.console import Console
     from rich.live import Live
 
     from streams.operations.status.observe import observe
 
-    console = Console()
+    console = _console()
     # The first look comes before the screen is taken: an error is then an ordinary line.
     _, known, _ = await observe(settings)
     if not console.is_terminal:
@@ -85,6 +83,14 @@ async def _follow(settings: "Settings") -> bool:
             await asyncio.sleep(_REFRESH_SECONDS)
             known = await _look_again(settings, known)
             live.update(status_view(known))
+
+
+def _console() -> "Console":
+    """Return the terminal; in a pipe each finding is one line, whatever its length."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=_PIPE_COLUMNS)
 
 
 async def _look_again(settings: "Settings", before: "Known") -> "Known":

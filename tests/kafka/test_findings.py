@@ -1,5 +1,9 @@
 """A handful of states of a real pipeline, each named by ``streams status`` within 30 s."""
 
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -30,3 +34,26 @@ async def test_states_are_named_as_they_come(broker: Broker, prefix: str, tmp_pa
             state = states[name]._replace(is_seen_by_workers=is_last)
             await state.make(live)
             await live.named(state)
+        watching = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "streams", "status", "--watch"),
+            env=os.environ | pipeline.env,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        try:
+            assert watching.stdout is not None
+            async with asyncio.timeout(20):
+                lines = [line async for line in until_blank(watching.stdout)]
+        finally:
+            watching.kill()
+            await watching.wait()
+        assert [line.split()[0] for line in lines if line.startswith(("enrich", "miso"))] == [
+            "enrich",
+            "miso",
+        ]
+        assert any("Miso is paused by an operator and no worker runs" in line for line in lines)
+
+
+async def until_blank(stream: asyncio.StreamReader) -> AsyncIterator[str]:
+    """Yield the lines of one block that is written into a pipe."""
+    while (line := (await stream.readline()).decode()).strip():
+        yield line
