@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from streams.operations.audit.audit import AuditReport, VendorBooks
+    from streams.settings import Settings
 
 
 def audit(
@@ -47,8 +48,32 @@ def audit(
         console.print(audit_table(report))
         for line in audit_lines(report):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
+        if stages := stages_waited_for(report):
+            for line in asyncio.run(_why_events_wait(settings, stages)):
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
     if not report.balanced:
         raise typer.Exit(1)
+
+
+def stages_waited_for(report: "AuditReport") -> set[str]:
+    """Return the stages for which events wait."""
+    found = {books.vendor for books in report.vendors if books.waiting_for_vendor}
+    if any(books.waiting_for_enrichment for books in report.vendors):
+        found.add("enrich")
+    return found
+
+
+async def _why_events_wait(settings: "Settings", stages: set[str]) -> list[str]:
+    """Return what ``streams status`` finds about these stages."""
+    from streams.core.errors import SetupError
+    from streams.operations.status.judge import judge
+    from streams.operations.status.observe import observe
+
+    try:
+        _, known, _ = await observe(settings)
+    except SetupError as error:
+        return [plain(f"Why events wait is not known: {error}")]
+    return [plain(one.sentence()) for one in judge(known) if one.subject in stages]
 
 
 def audit_table(report: "AuditReport") -> "Table":

@@ -34,6 +34,13 @@ async def test_states_are_named_as_they_come(broker: Broker, prefix: str, tmp_pa
             state = states[name]._replace(is_seen_by_workers=is_last)
             await state.make(live)
             await live.named(state)
+        audit = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "streams", "audit"),
+            env=os.environ | pipeline.env,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        out, _ = await audit.communicate()
+        assert "Miso is paused by an operator and no worker runs for it. 5 events" in out.decode()
         watching = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "streams", "status", "--watch"),
             env=os.environ | pipeline.env,
