@@ -220,5 +220,5 @@ async def test_every_fate_is_told_by_every_key(broker: Broker, prefix: str, tmp_
         assert waiting[-1].place == waiting[0].place
         assert waiting[-1].text == (
             "It waits for Miso: at most 0 events of its partition before it; nothing is lost. "
-            "No worker of Miso is running."
+            "No worker for Miso is running. Start one with `streams worker miso`."
         )
