@@ -147,20 +147,20 @@ def _vendor(
         ("settled", f"{words.rate(settled)} /s" if is_known else UNKNOWN, _SETTLED),
         ("waiting", _count(waiting), "not settled yet"),
         ("accepted", f"{words.rate(vendor.accepted_rate)} /s" if is_known else UNKNOWN, ""),
+    ]
+    if vendor.quota_limit is not None:
+        used = f"{words.rate(vendor.quota_used)} of {words.rate(vendor.quota_limit)} /s"
+        facts.append(("quota", used, f"{words.rate(vendor.quota_share)} a second are allowed now"))
+    if vendor.redeliveries:
+        number = words.count(vendor.redeliveries)
+        facts.append(("redeliveries", number, "served after live events"))
+    if vendor.expired:
+        facts.append(("expired", words.count(vendor.expired), "deleted by Kafka, unread"))
+    facts += [
         ("time to clear", _time_to_clear(state, waiting, vendor, history), "at today's speed"),
         ("event time", _percentiles(vendor.age, is_known), _EVENT_TIME),
         ("delivery time", _percentiles(vendor.delivery, is_known), _DELIVERY_TIME),
     ]
-    if vendor.redeliveries:
-        number = words.count(vendor.redeliveries)
-        facts.append(("redeliveries", number, "served after live events"))
-    if vendor.quota_limit is not None:
-        used = f"{words.rate(vendor.quota_used)} of {words.rate(vendor.quota_limit)} /s"
-        facts.append(("quota", used, f"{words.rate(vendor.quota_share)} a second are allowed now"))
-    if vendor.expired:
-        facts.append(
-            ("expired", words.count(vendor.expired), "deleted by Kafka before it was read")
-        )
     return {
         "key": stage.key,
         "name": stage.name,
@@ -219,7 +219,7 @@ def _percentiles(of: Percentiles, is_known: bool) -> str:
         return UNKNOWN
     if of.p50 is None or of.p95 is None:
         return "none accepted yet"
-    return f"half within {words.span(of.p50)}, 95 % within {words.span(of.p95)}"
+    return f"half in {words.span(of.p50)}, 95 % in {words.span(of.p95)}"
 
 
 def _shares(known: Known, key: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.resources import files
 from importlib.util import find_spec
 from typing import Any
 
@@ -20,7 +21,7 @@ FLAGS = (
     "--disable-sync",
 )
 WIDE = {"width": 1240, "height": 900}
-PHONE = {"width": 360, "height": 740}
+PHONE = {"width": 390, "height": 844}
 
 
 def chromium() -> str | None:
@@ -33,8 +34,8 @@ def why_not() -> str:
     """Return why no browser test can run here; empty where they can."""
     if chromium() is None:
         return "there is no chromium: apt-get install chromium"
-    if find_spec("playwright") is None:
-        return "playwright is not installed: make install"
+    if find_spec("playwright") is None or find_spec("axe_playwright_python") is None:
+        return "playwright or axe is not installed: make install"
     return ""
 
 
@@ -52,6 +53,11 @@ async def browser() -> AsyncIterator[Any]:
             yield started
         finally:
             await started.close()
+
+
+def axe() -> str:
+    """Return axe-core's script, to be evaluated: the page's policy forbids foreign scripts."""
+    return files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
 
 
 class Tab:
@@ -75,6 +81,22 @@ class Tab:
         await self.page.goto(url)
         await self.page.wait_for_selector("article.vendor")
 
+    async def log_in(self, url: str, token: str) -> None:
+        """Go there, give the token and wait for the first view."""
+        await self.page.goto(url)
+        await self.page.fill("#token", token)
+        await self.page.keyboard.press("Enter")
+        await self.page.wait_for_selector("article.vendor")
+
+    async def barriers(self) -> list[str]:
+        """Return what axe-core finds on the page as it is now: rule, impact and element."""
+        found = await self.page.evaluate(f"{axe()}; axe.run().then(r => r.violations)")
+        return [
+            f"{rule['id']} ({rule['impact']}): {node['html'][:120]}"
+            for rule in found
+            for node in rule["nodes"]
+        ]
+
     async def text(self, selector: str) -> str:
         """Return what is shown of an element."""
         return str(await self.page.inner_text(selector))
@@ -94,10 +116,11 @@ async def tab(
     size: dict[str, int] | None = None,
     scheme: str = "light",
     motion: str = "reduce",
+    zone: str | None = None,
 ) -> AsyncIterator[Tab]:
     """Yield a page in a context of its own; when it ends nothing may have gone wrong in it."""
     context = await started.new_context(
-        viewport=size or WIDE, color_scheme=scheme, reduced_motion=motion
+        viewport=size or WIDE, color_scheme=scheme, reduced_motion=motion, timezone_id=zone
     )
     context.set_default_timeout(15_000)
     found = Tab(await context.new_page())

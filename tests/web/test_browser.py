@@ -11,10 +11,10 @@ import pytest_asyncio
 from aiohttp import web
 from msgspec.structs import replace
 
-from streams.core.snapshot import LastRequest, VendorStatus
+from streams.core.snapshot import LastRequest, Outcomes, VendorStatus
 from streams.web.site import Page
 from tests.kafka.pipeline import until
-from tests.web.browser import PHONE, browser, needs_browser, tab
+from tests.web.browser import PHONE, WIDE, browser, needs_browser, tab
 from tests.web.scenes import (
     TOKEN,
     calm,
@@ -54,17 +54,69 @@ class TestDashboard:
     """Against snapshots, without a broker."""
 
     async def test_ten_seconds_are_enough(self, chrome: Any) -> None:
-        """What is wrong, with whom, since when and what to do stand in the first screen."""
+        """What is wrong, since when, and the remedy are the headline; that vendor's card is next."""
         async with scene(refused_key(now_ms())) as shown, tab(chrome) as found:
             await found.open(shown.url)
-            await found.shows("#verdict h1", "Miso refuses the key (401). 18,204 events wait.")
-            assert "Nothing is lost." in await found.text("#verdict")
-            said = await found.text("#vendor-miso .said")
-            assert "Put the new key into STREAMS_MISO_API_KEY" in said
-            place = await found.page.locator("#vendor-miso .said").bounding_box()
-            assert place["y"] + place["height"] < 900
+            await found.shows("#headline h1", "Miso is parked since")
+            assert "Miso refuses the key (401). 18,204 events wait. Nothing is lost." in (
+                await found.text("#headline-cause")
+            )
+            assert await found.text("#headline-remedy") == (
+                "Put the new key into STREAMS_MISO_API_KEY and restart its workers."
+            )
+            first = found.page.locator("article.vendor").first
+            assert await first.get_attribute("aria-label") == "Miso"
+            place = await first.bounding_box()
+            assert place["y"] < 300
             assert await found.page.title() == "(!!) Clickstream relay"
             assert found.hosts == {f"127.0.0.1:{shown.server.port}"}
+
+    async def test_on_a_phone_the_failing_vendor_comes_first_too(self, chrome: Any) -> None:
+        """Headline, then its card, in the first screen; what is calm comes below."""
+        async with scene(refused_key(now_ms())) as shown, tab(chrome, size=PHONE) as found:
+            await found.open(shown.url)
+            await found.shows("#headline h1", "Miso is parked since")
+            cards = found.page.locator("article.vendor")
+            names = [await cards.nth(n).get_attribute("aria-label") for n in range(3)]
+            assert names == ["Miso", "8SELECT", "Voyado Engage"]
+            place = await found.page.locator("#vendor-miso .pill").bounding_box()
+            assert place["y"] < 844
+
+    async def test_the_card_that_moves_up_keeps_the_focus(self, chrome: Any) -> None:
+        """Who is about to press a button there presses that one."""
+        async with scene(calm(now_ms()), token=TOKEN) as shown, tab(chrome) as found:
+            await found.log_in(shown.url, TOKEN)
+            await found.page.get_by_role("button", name="Pause Miso").focus()
+            shown.show(refused_key(now_ms()))
+            await found.shows("#headline h1", "Miso is parked since")
+            focused = await found.page.evaluate("document.activeElement.getAttribute('aria-label')")
+            assert focused == "Pause Miso"
+
+    async def test_a_stage_without_a_worker_is_a_row(self, chrome: Any) -> None:
+        """With what waits by the brokers' offsets; what nobody tells is a question mark."""
+        workers = [w for w in calm(now_ms()) if w.stage != "voyado"]
+        async with scene(workers, waiting={"voyado": 1_204}) as shown, tab(chrome) as found:
+            await found.open(shown.url)
+            await found.shows("#headline h1", "No worker for Voyado Engage is running.")
+            await found.shows("#headline-remedy", "Start one with streams worker voyado.")
+            row = found.page.locator("#workers tbody tr", has_text="voyado")
+            assert (await row.inner_text()).split() == ["voyado", "no", "worker", "0", "0", "1,204"]
+            assert "accepted\n?" in await found.text("#vendor-voyado .shares")
+
+    async def test_curves_fill_their_width_from_the_first_minute(self, chrome: Any) -> None:
+        """Six samples reach from edge to edge, and so does one."""
+        for minutes, points in ((1, 6), (0, 1)):
+            async with (
+                scene(calm(now_ms()), past_minutes=minutes) as shown,
+                tab(chrome) as found,
+            ):
+                await found.open(shown.url)
+                line = found.page.locator("#vendor-miso .curve path.line").first
+                await line.wait_for(state="attached")
+                ends = await line.evaluate(
+                    "e => [e.getPointAtLength(0).x, e.getPointAtLength(e.getTotalLength()).x]"
+                )
+                assert [round(x) for x in ends] == [0, 300], points
 
     async def test_every_state_is_shown_as_it_comes(self, chrome: Any) -> None:
         """Live, without a reload; each state by word and by its own colour."""
@@ -81,17 +133,17 @@ class TestDashboard:
                 colours[state] = await pill.evaluate("e => getComputedStyle(e).color")
             assert len(set(colours.values())) == 5
             shown.show([w for w in calm(now_ms()) if w.stage != "miso"])
-            await found.shows("#vendor-miso .pill", "gone")
+            await found.shows("#vendor-miso .pill", "no worker")
 
     async def test_nothing_and_ten_million_fit(self, chrome: Any) -> None:
         """Numbers keep their separators and the page its width."""
         status = VendorStatus("parked", now_ms() - 90_000_000, "503: down", "")
         async with scene([]) as shown, tab(chrome, size=PHONE) as found:
             await found.open(shown.url)
-            await found.shows("#verdict", "No enrichment worker runs")
+            await found.shows("#headline", "No enrichment worker is running")
             shown.show(in_state(now_ms(), "miso", status, 10_000_000))
             await found.shows("#vendor-miso .facts", "10,000,000")
-            assert await found.page.evaluate("document.documentElement.scrollWidth") == 360
+            assert await found.page.evaluate("document.documentElement.scrollWidth") == 390
 
     async def test_a_narrow_screen_needs_no_sideways_scrolling(self, chrome: Any) -> None:
         """Also with everything open and with words that nobody can break."""
@@ -102,7 +154,7 @@ class TestDashboard:
             await found.page.evaluate(
                 "document.querySelectorAll('details').forEach(d => d.open = 1)"
             )
-            assert await found.page.evaluate("document.documentElement.scrollWidth") == 360
+            assert await found.page.evaluate("document.documentElement.scrollWidth") == 390
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     async def test_text_can_be_read(self, chrome: Any, scheme: str) -> None:
@@ -114,6 +166,35 @@ class TestDashboard:
             )
             assert await found.page.evaluate(TOO_FAINT) == []
 
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+    async def test_axe_finds_nothing(self, chrome: Any, scheme: str, size: dict[str, int]) -> None:
+        """In trouble, with everything open, letters and runs listed, and a question asked."""
+        pages = [
+            Page("GET", "/api/dead-letters", answers(LETTERS)),
+            Page("GET", "/api/replays", answers({"runs": [RUN]})),
+            Page("POST", "/api/replays/preview", answers(PREVIEW)),
+        ]
+        async with (
+            scene(refused_key(now_ms()), token=TOKEN, pages=pages, past_minutes=5) as shown,
+            tab(chrome, size=size, scheme=scheme) as found,
+        ):
+            await found.page.goto(shown.url)
+            await found.page.wait_for_selector("#token")
+            assert await found.barriers() == []
+            await found.log_in(shown.url, TOKEN)
+            await found.page.click("#letters-go")
+            await found.page.click("#replays-go")
+            await found.page.wait_for_selector("#letters-found .group")
+            await found.page.wait_for_selector("#replays-found .group")
+            await found.page.evaluate(
+                "document.querySelectorAll('details').forEach(d => d.open = 1)"
+            )
+            assert await found.barriers() == []
+            await found.page.click("#replay-preview")
+            await found.shows("#ask-title", "Send about 480 events?")
+            assert await found.barriers() == []
+
     async def test_everything_is_reached_by_keyboard(self, chrome: Any) -> None:
         """Tab comes to each control in order, / to the search, Escape out of a question."""
         async with scene(calm(now_ms()), token=TOKEN) as shown, tab(chrome) as found:
@@ -123,7 +204,7 @@ class TestDashboard:
             await found.page.keyboard.press("Enter")
             await found.page.wait_for_selector("article.vendor")
             reached = []
-            for _ in range(40):
+            for _ in range(60):
                 await found.page.keyboard.press("Tab")
                 reached.append(
                     await found.page.evaluate(
@@ -133,7 +214,7 @@ class TestDashboard:
                 )
             for control in ("Skip to the vendors", "Log out", "Pause Miso", "search-text"):
                 assert control in reached
-            for control in ("search-go", "letters-go", "replays-go"):
+            for control in ("search-go", "letters-go", "replays-go", "replay-preview"):
                 assert control in reached
             assert {text.split()[0] for text in reached} >= {"Skipped", "Last", "Dead"}
             await found.page.locator("h1").click()
@@ -180,7 +261,7 @@ class TestDashboard:
             await found.shows("#link", "not connected since")
             assert await found.text("#vendor-miso .pill") == "running"
             async with scene(refused_key(now_ms()), port=port):
-                await found.shows("#verdict h1", "Miso refuses the key (401)")
+                await found.shows("#headline h1", "Miso is parked since")
                 await found.shows("#link", "live")
 
     async def test_a_token_that_has_gone_leads_back_to_the_form(self, chrome: Any) -> None:
@@ -258,7 +339,7 @@ class TestDashboard:
         ]
         async with scene(workers, pages=pages) as shown, tab(chrome) as found:
             await found.open(shown.url)
-            await found.shows("#vendor-miso .said", "onerror")
+            await found.shows("#headline", "onerror")
             # What is typed cannot hold control characters; the rest goes as it is.
             await found.page.evaluate(
                 "text => { document.getElementById('search-text').value = text }", HTML
@@ -325,10 +406,7 @@ class TestDashboard:
             scene(calm(now_ms()), token=TOKEN, pages=pages) as shown,
             tab(chrome) as found,
         ):
-            await found.page.goto(shown.url)
-            await found.page.fill("#token", TOKEN)
-            await found.page.keyboard.press("Enter")
-            await found.page.wait_for_selector("article.vendor")
+            await found.log_in(shown.url, TOKEN)
             await found.page.click("#letters-go")
             await found.shows("#letters-found", "14 \u00d7 rejected")
             await found.page.get_by_role("button", name="Drop…").click()
@@ -340,25 +418,148 @@ class TestDashboard:
             ]
             assert await found.text("#letters-found") == ""
 
-    async def test_a_run_that_goes_on_is_followed(self, chrome: Any) -> None:
-        """Until it has ended; its sentences name the command that ends it."""
+    async def test_dead_letters_are_resent_after_the_terminals_question(self, chrome: Any) -> None:
+        """The preview's own lines and figures; what is begun is what was previewed."""
+        asked: list[Any] = []
+
+        async def preview(request: web.Request) -> web.StreamResponse:
+            asked.append(await request.json())
+            return web.json_response(PREVIEW | {"asked": {"command": "resend", "vendor": "miso"}})
+
+        async def start(request: web.Request) -> web.StreamResponse:
+            asked.append(await request.json())
+            return web.json_response({"run_id": "r-20260501-080000-ab12"})
+
+        pages = [
+            Page("GET", "/api/dead-letters", answers(LETTERS)),
+            Page("GET", "/api/replays", answers({"runs": [RUN]})),
+            Page("POST", "/api/replays/preview", preview),
+            Page("POST", "/api/replays/start", start),
+        ]
+        async with (
+            scene(calm(now_ms()), token=TOKEN, pages=pages) as shown,
+            tab(chrome) as found,
+        ):
+            await found.log_in(shown.url, TOKEN)
+            await found.page.click("#letters-go")
+            resend = found.page.get_by_role("button", name="Resend…")
+            await resend.click()
+            await found.shows("#ask-title", "Send about 480 events?")
+            assert "SAMPLE: 200,000 of them" in await found.text("#ask-text")
+            assert "Miso is paused" in await found.text("#ask-more")
+            assert "= would be sent\t480" in await found.text("#ask-more table")
+            zone = await found.page.evaluate("Intl.DateTimeFormat().resolvedOptions().timeZone")
+            letters = {"command": "resend", "vendor": "miso", "fingerprint": "h7k2mnpq"}
+            assert asked == [letters | {"since_ms": 1_700_000_000_000, "zone": zone}]
+            await found.page.keyboard.press("Escape")
+            await found.shows("#letters-found", "Nothing was sent.")
+            await resend.click()
+            await found.page.get_by_role("button", name="Send", exact=True).click()
+            await found.shows("#letters-found", "Run r-20260501-080000-ab12 has begun")
+            await found.shows("#replays-found h3", "r-20260501-080000-ab12")
+            assert asked[-1] == {"command": "resend", "vendor": "miso"}
+
+    async def test_a_window_is_replayed_from_the_page(self, chrome: Any) -> None:
+        """Times are those of the browser's clock; a preview that would send nothing asks nothing."""
+        asked: list[Any] = []
+
+        async def preview(request: web.Request) -> web.StreamResponse:
+            asked.append(await request.json())
+            return web.json_response(PREVIEW | {"is_empty": True})
+
+        pages = [Page("POST", "/api/replays/preview", preview)]
+        async with (
+            scene(calm(now_ms()), token=TOKEN, pages=pages) as shown,
+            tab(chrome, zone="Europe/Berlin") as found,
+        ):
+            await found.log_in(shown.url, TOKEN)
+            await found.page.fill("#replay-from", "2026-05-01T10:00:00")
+            await found.page.fill("#replay-to", "2026-05-01T11:00:00")
+            await found.page.select_option("#replay-vendor", "voyado")
+            await found.page.select_option("#replay-only", "dead_lettered")
+            await found.page.click("#replay-preview")
+            await found.shows("#replays-said", "Nothing would be sent.")
+            assert asked == [
+                {
+                    "command": "replay",
+                    "vendor": "voyado",
+                    "from_ms": 1_777_622_400_000,
+                    "to_ms": 1_777_626_000_000,
+                    "only": ["dead_lettered"],
+                    "zone": "Europe/Berlin",
+                }
+            ]
+
+    async def test_without_a_token_the_buttons_say_why_they_do_nothing(self, chrome: Any) -> None:
+        """They are there, and each names the setting."""
+        pages = [Page("GET", "/api/dead-letters", answers(LETTERS))]
+        async with scene(calm(now_ms()), pages=pages) as shown, tab(chrome) as found:
+            await found.open(shown.url)
+            await found.page.click("#letters-go")
+            for name in ("Resend…", "Drop…", "Preview…", "Pause Miso"):
+                button = found.page.get_by_role("button", name=name)
+                await button.wait_for()
+                assert await button.is_disabled(), name
+                assert "STREAMS_WEB_TOKEN" in str(await button.get_attribute("title")), name
+
+    async def test_the_headline_has_the_button_that_its_remedy_names(self, chrome: Any) -> None:
+        """Resume for a pause; the list for new dead letters."""
+        now = now_ms()
+        paused = VendorStatus("paused", now, "", "Resume it with `streams resume miso`.")
+        refused = Outcomes(90, {}, {"rejected": 10})
+        pages = [Page("GET", "/api/dead-letters", answers(LETTERS))]
+        async with (
+            scene(in_state(now, "miso", paused, 7), token=TOKEN, pages=pages) as shown,
+            tab(chrome) as found,
+        ):
+            await found.log_in(shown.url, TOKEN)
+            await found.page.locator("#headline-remedy button", has_text="Resume Miso").click()
+            await found.page.get_by_role("button", name="Resume", exact=True).click()
+            await until(lambda: shown.paused == [("miso", False)], 5, "the resume")
+            shown.show(
+                [
+                    replace(w, lately={"miso": refused}) if w.stage == "miso" else w
+                    for w in calm(now_ms())
+                ]
+            )
+            await found.shows("#letters-count", "10 new in the last hour")
+            button = found.page.locator("#headline-remedy button", has_text="Show the dead letters")
+            await button.click()
+            await found.shows("#letters-found", "14 \u00d7 rejected")
+            assert "1 cause of Miso" in await found.text("#letters-said")
+
+    async def test_a_run_that_goes_on_is_followed_and_stopped(self, chrome: Any) -> None:
+        """Until it has ended; the button asks first."""
         looks: list[int] = []
+        stopped: list[str] = []
 
         async def runs(request: web.Request) -> web.StreamResponse:
             looks.append(len(looks))
-            is_over = len(looks) > 1
-            sentence = ["Done."] if is_over else ["End it with `streams replay stop r-1`."]
-            part = {"name": "Miso", "sentence": f"{len(looks)} accepted.", "done": float(is_over)}
-            run = {"run_id": "r-1", "goes_on": not is_over, "what": ["replay"], "parts": [part]}
-            return web.json_response({"runs": [run | {"sentence": sentence}]})
+            part = {"name": "Miso", "sentence": f"{len(looks)} accepted.", "done": 0.5}
+            can = [] if stopped else ["stop"]
+            run = RUN | {"goes_on": not stopped, "parts": [part], "can": can}
+            return web.json_response({"runs": [run]})
 
-        pages = [Page("GET", "/api/replays", runs)]
-        async with scene(calm(now_ms()), pages=pages) as shown, tab(chrome) as found:
-            await found.open(shown.url)
+        async def stop(request: web.Request) -> web.StreamResponse:
+            stopped.append(request.match_info["run_id"])
+            return web.json_response({"run_id": stopped[0]})
+
+        pages = [
+            Page("GET", "/api/replays", runs),
+            Page("POST", "/api/replays/{run_id}/stop", stop),
+        ]
+        async with (
+            scene(calm(now_ms()), token=TOKEN, pages=pages) as shown,
+            tab(chrome) as found,
+        ):
+            await found.log_in(shown.url, TOKEN)
             await found.page.click("#replays-go")
-            await found.shows("#replays-found code", "streams replay stop r-1")
             await found.shows("#replays-found .group", "2 accepted.")
-            assert len(looks) == 2
+            await found.page.get_by_role("button", name=f"Stop run {RUN['run_id']}").click()
+            await found.shows("#ask-title", f"Stop run {RUN['run_id']}?")
+            await found.page.get_by_role("button", name="Stop", exact=True).click()
+            await until(lambda: stopped == [RUN["run_id"]], 5, "the stop")
+            await found.page.wait_for_function("!document.querySelector('#replays-found button')")
 
     async def test_a_search_can_be_stopped(self, chrome: Any) -> None:
         """It says how far it is until then, and the worker hears that nobody waits."""
@@ -393,6 +594,33 @@ class TestDashboard:
             await until(lambda: bool(left), 10.0, "the worker to hear of it")
 
 
+RUN: dict[str, Any] = {
+    "run_id": "r-20260501-080000-ab12",
+    "goes_on": False,
+    "can": ["resume", "stop"],
+    "what": ["replay"],
+    "sentence": [
+        "Interrupted since ",
+        {"at": 1_777_622_400_000},
+        ". Resume it, or stop it for good.",
+    ],
+    "parts": [{"name": "Miso", "sentence": "480 selected, 200 accepted.", "done": 0.4}],
+}
+PREVIEW: dict[str, Any] = {
+    "lines": ["dead letters of miso: 480 open", "SAMPLE: 200,000 of them were looked at."],
+    "vendors": ["miso"],
+    "rows": [
+        {"name": "events", "values": ["500"], "weight": ""},
+        {"name": "= would be sent", "values": ["480"], "weight": "bold"},
+        {"name": "  dead letters until now", "values": ["480"], "weight": "dim"},
+    ],
+    "warnings": ["Miso is paused: what is sent waits until `streams resume miso`."],
+    "question": "Send about 480 events?",
+    "is_empty": False,
+    "asked": {"command": "replay", "vendor": "miso", "from_ms": 1, "to_ms": 2},
+}
+
+
 def group(detail: str) -> dict[str, Any]:
     """A group of dead letters as the worker sends it."""
     return {
@@ -406,3 +634,6 @@ def group(detail: str) -> dict[str, Any]:
         "fix": "Compare the record with the catalogue.",
         "until": 1_800_000_000_000,
     }
+
+
+LETTERS = {"groups": [group("SKU-9 is unknown")], "more_groups": 0, "since": 1_700_000_000_000}

@@ -109,8 +109,8 @@ def test_rates_count_what_is_skipped() -> None:
 def test_ages_say_which_clock_they_begin_at() -> None:
     """The event's own time, and its arrival in Kafka."""
     made = shown(scenes.calm(NOW))
-    assert fact(made, "miso", "event time") == "half within 4.2 s, 95 % within 1 min"
-    assert fact(made, "miso", "delivery time") == "half within 310 ms, 95 % within 740 ms"
+    assert fact(made, "miso", "event time") == "half in 4.2 s, 95 % in 1 min"
+    assert fact(made, "miso", "delivery time") == "half in 310 ms, 95 % in 740 ms"
     quiet = [replace(w, age_seconds={}, delivery_seconds={}) for w in scenes.calm(NOW)]
     assert fact(shown(quiet), "miso", "event time") == "none accepted yet"
 
@@ -260,7 +260,7 @@ def test_two_workers_of_a_vendor_are_one() -> None:
     made = shown([scenes.enrich(NOW), one, two])
     assert vendor(made, "voyado")["state"] == "throttled"
     assert fact(made, "voyado", "accepted") == "12 /s"
-    assert fact(made, "voyado", "event time") == "half within 6.7 s, 95 % within 2 min"
+    assert fact(made, "voyado", "event time") == "half in 6.7 s, 95 % in 2 min"
     assert fact(made, "voyado", "quota") == "19 of 40 /s"
     assert fact(made, "voyado", "waiting") == "8"
 

@@ -159,7 +159,7 @@ function updateVendor(card, vendor) {
   part("said").hidden = !vendor.findings.length;
   keep(part("said"), vendor.findings.map((index) => last.findings[index]), (one) => `${one.kind} ${plain(one.text)}`, () => el("li", {}, el("span"), " ", el("span")), (node, one) => {
     say(node.firstChild, one.text);
-    say(node.lastChild, [[one.cause, one.remedy].filter(Boolean).join(" ")]);
+    say(node.lastChild, [one.remedy]);
   });
   keep(part("facts"), vendor.facts, (fact) => fact.name, factRow, (row, fact) => setText(row.lastChild, fact.value));
   part("quota").hidden = vendor.quota_share === null;
@@ -175,7 +175,7 @@ function updateVendor(card, vendor) {
   fold(part("requests"), "Last requests", "", vendor.requests, (requests) => el("div", {}, ...requests.map(request)));
 }
 
-const WIDE_FACTS = new Set(["event time", "delivery time"]);
+const WIDE_FACTS = new Set(["time to clear", "event time", "delivery time"]);
 const factRow = (fact) => el("div", { title: fact.hint || null, class: WIDE_FACTS.has(fact.name) ? "wide" : null }, el("dt", {}, fact.name), el("dd"));
 
 // What became of the last hour's events; null: nobody knows.
