@@ -5,6 +5,7 @@ virtual time.
 """
 
 import asyncio
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,6 +18,9 @@ from streams.core.outcome import Verdict
 from streams.delivery.courier import Courier
 from streams.delivery.progress import Metadata, Progress
 from streams.delivery.strand import Item, strand_number
+from streams.engine.chunks import ChunkMessage
+from streams.engine.ledger import KEPT_BYTES, Credit, Ledger
+from streams.engine.stash import Batch
 from streams.engine.thread import Committed
 from streams.vendors import VENDORS
 from streams.vendors.base import HttpAnswer, HttpRequest
@@ -195,3 +199,32 @@ def test_large_records_are_bounded_in_bytes_and_come_through(
         assert 1 < shop.most_in_hand <= 64
 
     run(main())
+
+
+def test_what_is_settled_behind_an_open_head_stays_small_and_its_span_is_bounded() -> None:
+    """A thousand bytes a record at most where each comes alone; metadata fit in a commit."""
+    ledger, progress = Ledger(), Progress(0, Metadata(), {}, 0)
+    credit = Credit(span=10_000)
+    tracemalloc.start()
+    try:
+        for offset in range(credit.span):
+            assert ledger.room(credit).records > 0
+            records: Any = [Record(offset, 600)]
+            chunk = ChunkMessage(EVENTS, records, 1)
+            ledger.hand_out(chunk, Batch(records, 600, 600))
+            progress.admit(offset, f"shop.clicks/0/{2 * offset}", 1, offset)
+            chunk.let_go()
+            if offset:
+                progress.settle(offset, offset)
+            ledger.settle_below(progress.safe_below(), progress.settled_ahead)
+        used, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert used - KEPT_BYTES < credit.span * 1_000
+    assert ledger.open_records == 1
+    assert ledger.room(credit).records == 0
+    assert len(progress.metadata(unclear=[])) < 100
+    progress.settle(0, 0)
+    for ended in ledger.settle_below(progress.safe_below(), progress.settled_ahead):
+        ended.acked = True
+    assert (ledger.committable(), len(ledger)) == (credit.span, 0)
