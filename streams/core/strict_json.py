@@ -106,10 +106,11 @@ def decode_repaired(value: bytes, known: KnownDecoder | None = None) -> Decoded:
     """
     decode: KnownDecoder = _decode
     # Value by value takes longer with a large one than to look at the bytes.
-    by_bytes = len(value) > _LARGE_BYTES and _LONG_INTEGER.search(value) is None
-    if by_bytes:
+    is_large = len(value) > _LARGE_BYTES
+    by_bytes = is_large and _LONG_INTEGER.search(value) is None
+    if is_large:
         has_fractions = b"." in value or b"e" in value or b"E" in value
-        if known is not None and value.lstrip()[:1] == b"{":
+        if by_bytes and known is not None and value.lstrip()[:1] == b"{":
             decode = known
         elif not has_fractions or _NEEDS_EXACT.search(value) is None:
             decode = _decode_roughly

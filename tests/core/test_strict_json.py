@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from streams.core import strict_json
 from streams.core.strict_json import (
     StrictJsonError,
     check_bounds,
@@ -97,3 +98,18 @@ def test_half_a_surrogate_pair_is_repaired_and_told(filler: str) -> None:
     assert value["a"] == f"\ufffd 😀 \\ud83d A {filler}\ufffd"
     assert repaired
     assert decode_repaired(rf'{{"a":"\ud83d\ude00{filler}"}}'.encode()).repaired is False
+
+
+def test_a_long_integer_sends_no_other_number_of_a_large_record_through_python(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ids of 19 digits are usual, also as text; 60,000 fractions beside one took 20 ms."""
+    monkeypatch.setattr(strict_json, "_decode", None)
+    for literal, wanted in (
+        (b"1234567890123456789", 1234567890123456789),
+        (b'"1234567890123456789"', "1234567890123456789"),
+    ):
+        found = decode_strict(b'{"id":%b,"x":[%b1]}' % (literal, b"1.5," * 10_000))
+        assert found == {"id": wanted, "x": [1.5] * 10_000 + [1]}
+    with pytest.raises(StrictJsonError, match="an integer of more than 64 bits"):
+        decode_strict(b'{"id":18446744073709551616,"x":[%b1]}' % (b"1.5," * 10_000))
