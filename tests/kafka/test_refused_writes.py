@@ -229,7 +229,7 @@ async def test_a_refused_single_record_leaves_no_hole_in_the_sequence(topic: Top
 
 # -- rights
 
-TOPIC, GROUP, CLUSTER, LITERAL, DENY = 2, 3, 4, 3, 2
+TOPIC, GROUP, CLUSTER, LITERAL, DENY, ALLOW = 2, 3, 4, 3, 2, 3
 ALL, READ, WRITE, IDEMPOTENT_WRITE = 2, 3, 4, 12
 """As Kafka's protocol says them."""
 
@@ -415,18 +415,20 @@ async def test_a_worker_that_is_given_no_producer_id_says_what_to_allow(
 ) -> None:
     """Brokers give one to whoever may write to any topic, or has the older right on the cluster."""
     who = (LITERAL, "User:ANONYMOUS", "*")
-    denied = (
-        (TOPIC, "*", *who, WRITE, DENY),
-        (CLUSTER, "kafka-cluster", *who, IDEMPOTENT_WRITE, DENY),
+    topics, cluster = (TOPIC, "*", *who), (CLUSTER, "kafka-cluster", *who)
+    # What an entry names is forbidden to whom none allows it, the broker itself included.
+    entries = (
+        *((*each, ALL, ALLOW) for each in (topics, cluster)),
+        *((*topics, WRITE, DENY), (*cluster, IDEMPOTENT_WRITE, DENY)),
     )
     async with Pipeline(guarded, prefix, tmp_path, partitions=1) as pipeline:
         try:
-            for entry in denied:
+            for entry in entries:
                 await pipeline.admin._send_request(CreateAclsRequest(*entry))
             miso = pipeline.start("miso")
             assert await miso.ended(40) == 70
         finally:
-            for entry in denied:
+            for entry in reversed(entries):
                 await pipeline.admin._send_request(DeleteAclsRequest(*entry))
         why = "Kafka gives this user no producer id, without which it cannot write: allow it WRITE"
         assert why in miso.output().splitlines()[-1]
