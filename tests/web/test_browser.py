@@ -54,7 +54,7 @@ class TestDashboard:
     """Against snapshots, without a broker."""
 
     async def test_ten_seconds_are_enough(self, chrome: Any) -> None:
-        """What is wrong, since when, and the remedy are the headline; that vendor's card is next."""
+        """What is wrong, since when and the remedy are the headline; that vendor's card is next."""
         async with scene(refused_key(now_ms())) as shown, tab(chrome) as found:
             await found.open(shown.url)
             await found.shows("#headline h1", "Miso is parked since")
@@ -460,7 +460,7 @@ class TestDashboard:
             assert asked[-1] == {"command": "resend", "vendor": "miso"}
 
     async def test_a_window_is_replayed_from_the_page(self, chrome: Any) -> None:
-        """Times are those of the browser's clock; a preview that would send nothing asks nothing."""
+        """Times are by the browser's clock; a preview that would send nothing asks nothing."""
         asked: list[Any] = []
 
         async def preview(request: web.Request) -> web.StreamResponse:
