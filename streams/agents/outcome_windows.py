@@ -31,7 +31,10 @@ def outcomes_of(tally: Tally, stage: str) -> dict[str, Outcomes]:
         letters.setdefault(vendor or ENRICH, Counter())[str(reason)] += count
     return {
         vendor: Outcomes(
-            0, _plain(tally.skipped_by_vendor.get(vendor, {})), _plain(letters.get(vendor, {}))
+            0,
+            _plain(tally.skipped_by_vendor.get(vendor, {})),
+            _plain(letters.get(vendor, {})),
+            _plain(tally.no_consent.get(vendor, {})),
         )
         for vendor in {*letters, *tally.skipped_by_vendor}
     }
@@ -127,6 +130,7 @@ def _difference(after: ByVendor, before: ByVendor) -> dict[str, Outcomes]:
             now.accepted - then.accepted,
             _less(now.skipped, then.skipped),
             _less(now.dead_lettered, then.dead_lettered),
+            _less(now.no_consent, then.no_consent),
         )
         if one.events:
             found[vendor] = one
@@ -145,5 +149,6 @@ def _sum(one: ByVendor, other: ByVendor) -> dict[str, Outcomes]:
             has.accepted + more.accepted,
             dict(Counter(has.skipped) + Counter(more.skipped)),
             dict(Counter(has.dead_lettered) + Counter(more.dead_lettered)),
+            dict(Counter(has.no_consent) + Counter(more.no_consent)),
         )
     return found

@@ -212,7 +212,6 @@ class Reporter:
             waiting=waiting,
             quota=self._quota(),
             skipped_by_vendor={v: dict(counts) for v, counts in tally.skipped_by_vendor.items()},
-            no_consent={v: dict(counts) for v, counts in tally.no_consent.items()},
             causes=tally.most_causes(SHOWN_CAUSES),
             last_requests=self._requests.newest_first(),
             join=None if self._joins is None else self._joins.health(self._secrets()),

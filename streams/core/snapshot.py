@@ -103,6 +103,8 @@ class Outcomes(msgspec.Struct, frozen=True):
     """By skip reason."""
     dead_lettered: dict[str, int] = {}
     """By dead-letter reason."""
+    no_consent: dict[str, int] = {}
+    """Which ``no_consent`` those skipped for it are, where enrichment decided."""
 
     @property
     def events(self) -> int:
@@ -181,8 +183,6 @@ class WorkerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """None where the vendor counts no requests."""
     skipped_by_vendor: dict[str, dict[str, int]] = {}
     """By vendor and reason; what a sink skips is its own vendor's."""
-    no_consent: dict[str, dict[str, int]] = {}
-    """Which ``no_consent``, by vendor: ``no_row``, ``said_no``, ``forgotten`` …"""
     causes: list[Cause] = []
     """The most frequent ones."""
     last_requests: list[LastRequest] = []

@@ -1,4 +1,4 @@
-"""The stages' consumer groups as the brokers know them: who is in them, and what waits."""
+"""The stages' consumer groups as the brokers know them: what waits for each, and who is in one."""
 
 import asyncio
 from dataclasses import dataclass
@@ -8,7 +8,6 @@ from aiokafka.errors import KafkaError, for_code
 
 from streams.core.errors import SetupError
 from streams.core.topics import Topics
-from streams.engine.connection import admin
 from streams.engine.groups import group_id
 from streams.operations.logs.reader import COMMIT_RETRY_SECONDS, COMMIT_TRIES, connect
 from streams.settings import ENRICH, Settings
@@ -19,10 +18,6 @@ class GroupState:
     """One stage's consumer group as the brokers know it."""
 
     stage: str
-    members: int
-    """Workers that are in the group now."""
-    state: str
-    """Kafka's word: ``Stable``, ``Empty``, ``Dead`` (never seen), …"""
     waiting: int
     """Records that no worker of the stage has committed yet."""
     has_committed: bool
@@ -41,22 +36,24 @@ async def read_groups(settings: Settings) -> list[GroupState]:
 
     Raises SetupError where the brokers do not answer or refuse.
     """
-    groups = {stage: group_id(settings.kafka.topic_prefix, stage) for stage in settings.stages()}
-    found = []
-    async with connect(settings.kafka) as reader, admin(settings.kafka) as client:
-        for stage, group in groups.items():
-            partitions = await reader.partitions(topics_read(settings.topics, stage))
-            tps = [tp for listed in partitions.values() for tp in listed]
-            starts, ends = await reader.starts(tps), await reader.ends(tps)
-            commits = await reader.commits(group, tps) if tps else {}
-            at = {
-                tp: max(start, commits[tp].offset if tp in commits else start)
-                for tp, start in starts.items()
-            }
-            waiting = sum(max(0, ends[tp] - at[tp]) for tp in tps)
-            members, state = await members_of(client, group)
-            found.append(GroupState(stage, members, state, waiting, bool(commits)))
-    return found
+    prefix, topics = settings.kafka.topic_prefix, settings.topics
+    read = {stage: topics_read(topics, stage) for stage in settings.stages()}
+    async with connect(settings.kafka) as reader:
+        partitions = await reader.partitions([t for listed in read.values() for t in listed])
+        tps = {
+            stage: [tp for t in listed for tp in partitions[t]] for stage, listed in read.items()
+        }
+        every = [tp for listed in tps.values() for tp in listed]
+        starts, ends = await reader.starts(every), await reader.ends(every)
+
+        async def state_of(stage: str) -> GroupState:
+            own = tps[stage]
+            commits = await reader.commits(group_id(prefix, stage), own) if own else {}
+            at = {tp: max(starts[tp], commits[tp].offset if tp in commits else 0) for tp in own}
+            waiting = sum(max(0, ends[tp] - at[tp]) for tp in own)
+            return GroupState(stage, waiting, bool(commits))
+
+        return list(await asyncio.gather(*map(state_of, read)))
 
 
 async def members_of(client: AIOKafkaAdminClient, group: str) -> tuple[int, str]:

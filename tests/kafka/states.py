@@ -212,8 +212,8 @@ async def _malformed_row(live: Live) -> None:
     await live.pipeline.send(user("mallory", b"no row"))
 
 
-async def _no_row(live: Live) -> None:
-    await live.send(30, visitor="nobody", consent={"eightselect": False})
+async def _event_says_no(live: Live) -> None:
+    await live.send(30, visitor="nobody", consent={"eightselect": False, "miso": False})
 
 
 async def _frozen(live: Live) -> None:
@@ -299,7 +299,11 @@ STATES: Sequence[State] = (
         "accepted none of the last",
     ),
     State(
-        "events without consent say which", _no_row, "eightselect", "nothing_accepted", "says no"
+        "no_consent says which",
+        _event_says_no,
+        "eightselect",
+        "nothing_accepted",
+        "(event says no)",
     ),
     State("a malformed row", _malformed_row, "enrich", "malformed_rows", "1 key of shop.users"),
     State("a worker hangs", _frozen, "miso", "no_worker", "stopped reporting"),

@@ -686,8 +686,9 @@ STATES: dict[str, tuple[Known, Expected]] = {
         pipeline(
             worker(
                 "enrich",
-                lately={"miso": Outcomes(0, {"no_consent": 990})},
-                no_consent={"miso": {"no_row": 980, "said_no": 10}},
+                lately={
+                    "miso": Outcomes(0, {"no_consent": 990}, {}, {"no_row": 980, "said_no": 10})
+                },
             )
         ),
         [
@@ -696,7 +697,7 @@ STATES: dict[str, tuple[Known, Expected]] = {
                 "nothing_accepted",
                 (
                     "Miso accepted none of the last 990 events. In the last 10 minutes it "
-                    "skipped 990 as no_consent. Of no_consent since the start: 980 (no row "
+                    "skipped 990 as no_consent. Of no_consent: 980 (no row "
                     "in shop.users) and 10 (row says no). Check whether shop.users still "
                     "gets rows with consent."
                 ),

@@ -45,8 +45,8 @@ class Pipeline:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
         self.groups: Sequence[GroupState] = (
-            GroupState("enrich", 0, "Empty", 77, has_committed=True),
-            GroupState("miso", 1, "Stable", 0, has_committed=True),
+            GroupState("enrich", 77, has_committed=True),
+            GroupState("miso", 0, has_committed=True),
         )
         self.contact = Contact()
         self.own = WorkerSnapshot(

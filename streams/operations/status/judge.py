@@ -312,7 +312,7 @@ def _shares(known: Known, stage: Stage) -> Iterator[Finding]:
     most = max(recent.skipped, key=lambda reason: recent.skipped[reason], default="")
     if not recent.accepted and skipped:
         text = f"{stage.name} accepted none of the last {count(events, 'event')}."
-        which = _which_no_consent(known, stage) if "no_consent" in recent.skipped else ""
+        which = _which_no_consent(recent)
         why = f"In the last 10 minutes it skipped {_each(recent.skipped, ' as ')}.{which}"
         yield Finding(
             Level.WARNING, stage.key, text, _skip_remedy(most), NOTHING_ACCEPTED, None, why
@@ -334,15 +334,12 @@ def _shares(known: Known, stage: Stage) -> Iterator[Finding]:
             )
 
 
-def _which_no_consent(known: Known, stage: Stage) -> str:
+def _which_no_consent(recent: Outcomes) -> str:
     """Return which kinds of no_consent there are, as a sentence to append."""
-    numbers: Counter[str] = Counter()
-    for worker in known.workers:
-        if not worker.is_stale:
-            numbers.update(worker.snapshot.no_consent.get(stage.key, {}))
-    kinds = sorted((kind for kind in NoConsent if numbers[kind]), key=lambda k: -numbers[k])
-    words = listing([f"{count(numbers[k])} ({NO_CONSENT_MEANING[k]})" for k in kinds] or [""])
-    return f" Of no_consent since the start: {words}." if kinds else ""
+    numbers = recent.no_consent
+    kinds = sorted((k for k in NoConsent if numbers.get(k)), key=lambda k: -numbers[k])
+    words = [f"{count(numbers[k])} ({NO_CONSENT_MEANING[k]})" for k in kinds]
+    return f" Of no_consent: {listing(words)}." if words else ""
 
 
 _SKIP_REMEDIES = {
@@ -483,9 +480,11 @@ def before(known: Known, stage: str) -> Outcomes:
 def _sum(found: Sequence[dict[str, Outcomes]], stage: str) -> Outcomes:
     skipped: Counter[str] = Counter()
     letters: Counter[str] = Counter()
+    no_consent: Counter[str] = Counter()
     accepted = 0
     for one in (outcomes[stage] for outcomes in found if stage in outcomes):
         accepted += one.accepted
         skipped.update(one.skipped)
         letters.update(one.dead_lettered)
-    return Outcomes(accepted, dict(skipped), dict(letters))
+        no_consent.update(one.no_consent)
+    return Outcomes(accepted, dict(skipped), dict(letters), dict(no_consent))

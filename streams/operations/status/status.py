@@ -70,7 +70,7 @@ def gravest(vendors: Iterable[VendorStatus]) -> VendorStatus | None:
 
 def partitions_of(snapshot: WorkerSnapshot) -> int:
     """Return how many partitions of events a worker has; those of tables are no work."""
-    tables = ("shop.users", "shop.products")
+    tables = ("shop.users", "shop.products", "streams.control")
     held = snapshot.partitions.items()
     return sum(len(numbers) for topic, numbers in held if not topic.endswith(tables))
 
