@@ -40,14 +40,14 @@ def login_page(problem: str = "") -> str:
 <style>{_STYLE}</style>
 </head>
 <body>
-<form method="post" action="/login">
+<main><form method="post" action="/login">
 <h1>Clickstream relay</h1>
 {alert}
 <label for="token">Token</label>
 <input id="token" name="token" type="password" required autofocus autocomplete="current-password">
 <button>Log in</button>
 <p class="after">It is the value of STREAMS_WEB_TOKEN. A session lasts twelve hours.</p>
-</form>
+</form></main>
 </body>
 </html>
 """

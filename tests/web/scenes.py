@@ -313,9 +313,10 @@ async def scene(
     app = web.Application()
     site.install(app)
     server = _Server(app, port=port) if port else _Server(app)
-    await server.start_server(shutdown_timeout=0.1)
     found = Scene(site, watched, server, paused, delays)
+    # Before the first pulse, so that no curve begins or ends with nothing known.
     found.show(snapshots)
+    await server.start_server(shutdown_timeout=0.1)
     try:
         yield found
     finally:

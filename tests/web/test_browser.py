@@ -54,7 +54,7 @@ class TestDashboard:
     """Against snapshots, without a broker."""
 
     async def test_ten_seconds_are_enough(self, chrome: Any) -> None:
-        """What is wrong, since when and the remedy are the headline; that vendor's card is next."""
+        """The headline says what is wrong and what to do; that vendor's card is next."""
         async with scene(refused_key(now_ms())) as shown, tab(chrome) as found:
             await found.open(shown.url)
             await found.shows("#headline h1", "Miso is parked since")
@@ -460,7 +460,7 @@ class TestDashboard:
             assert asked[-1] == {"command": "resend", "vendor": "miso"}
 
     async def test_a_window_is_replayed_from_the_page(self, chrome: Any) -> None:
-        """Times are by the browser's clock; a preview that would send nothing asks nothing."""
+        """Times are of the browser's clock; a preview that would send nothing asks nothing."""
         asked: list[Any] = []
 
         async def preview(request: web.Request) -> web.StreamResponse:
@@ -559,7 +559,9 @@ class TestDashboard:
             await found.shows("#ask-title", f"Stop run {RUN['run_id']}?")
             await found.page.get_by_role("button", name="Stop", exact=True).click()
             await until(lambda: stopped == [RUN["run_id"]], 5, "the stop")
-            await found.page.wait_for_function("!document.querySelector('#replays-found button')")
+            await found.page.wait_for_function(
+                "() => !document.querySelector('#replays-found button')"
+            )
 
     async def test_a_search_can_be_stopped(self, chrome: Any) -> None:
         """It says how far it is until then, and the worker hears that nobody waits."""
