@@ -158,8 +158,8 @@ def _vendor(
         facts.append(("expired", words.count(vendor.expired), "deleted by Kafka, unread"))
     facts += [
         ("time to clear", _time_to_clear(state, waiting, vendor, history), "at today's speed"),
-        ("event time", _percentiles(vendor.age, is_known), _EVENT_TIME),
-        ("delivery time", _percentiles(vendor.delivery, is_known), _DELIVERY_TIME),
+        (EVENT_TIME, _percentiles(vendor.age, is_known), ""),
+        (DELIVERY_TIME, _percentiles(vendor.delivery, is_known), ""),
     ]
     return {
         "key": stage.key,
@@ -195,8 +195,8 @@ def _vendor(
 
 
 _SETTLED = "accepted, skipped or dead-lettered; what enrichment skips for this vendor included"
-_EVENT_TIME = "from the moment in the shop to the vendor's acceptance"
-_DELIVERY_TIME = "from the arrival in Kafka to the vendor's acceptance"
+EVENT_TIME = "event time: from the shop to the vendor"
+DELIVERY_TIME = "delivery time: from Kafka to the vendor"
 
 
 def settled_rate(vendor: VendorSummary, history: History) -> float:

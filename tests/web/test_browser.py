@@ -445,7 +445,7 @@ class TestDashboard:
             resend = found.page.get_by_role("button", name="Resend…")
             await resend.click()
             await found.shows("#ask-title", "Send about 480 events?")
-            assert "SAMPLE: 200,000 of them" in await found.text("#ask-text")
+            assert "SAMPLE: 200,000 of them" in await found.text("#ask-more")
             assert "Miso is paused" in await found.text("#ask-more")
             assert "= would be sent\t480" in await found.text("#ask-more table")
             zone = await found.page.evaluate("Intl.DateTimeFormat().resolvedOptions().timeZone")

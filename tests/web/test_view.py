@@ -12,7 +12,7 @@ from streams.operations.status.judge import judge
 from streams.settings import load_settings
 from streams.web.build import frame_of
 from streams.web.history import SAMPLES, History, Point
-from streams.web.view import summaries, view
+from streams.web.view import DELIVERY_TIME, EVENT_TIME, summaries, view
 from streams.web.words import plain
 from tests.web import scenes
 
@@ -109,10 +109,10 @@ def test_rates_count_what_is_skipped() -> None:
 def test_ages_say_which_clock_they_begin_at() -> None:
     """The event's own time, and its arrival in Kafka."""
     made = shown(scenes.calm(NOW))
-    assert fact(made, "miso", "event time") == "half in 4.2 s, 95 % in 1 min"
-    assert fact(made, "miso", "delivery time") == "half in 310 ms, 95 % in 740 ms"
+    assert fact(made, "miso", EVENT_TIME) == "half in 4.2 s, 95 % in 1 min"
+    assert fact(made, "miso", DELIVERY_TIME) == "half in 310 ms, 95 % in 740 ms"
     quiet = [replace(w, age_seconds={}, delivery_seconds={}) for w in scenes.calm(NOW)]
-    assert fact(shown(quiet), "miso", "event time") == "none accepted yet"
+    assert fact(shown(quiet), "miso", EVENT_TIME) == "none accepted yet"
 
 
 def test_a_card_begins_with_what_became_of_the_hours_events() -> None:
@@ -174,7 +174,7 @@ def test_what_is_not_known_is_never_nought() -> None:
     workers = [replace(w, at=NOW - 40_000) if w.stage == "miso" else w for w in scenes.calm(NOW)]
     made = shown(workers)
     assert {fact(made, "miso", name) for name in ("settled", "waiting", "time to clear")} == {"?"}
-    assert {fact(made, "miso", name) for name in ("event time", "delivery time")} == {"?"}
+    assert {fact(made, "miso", name) for name in (EVENT_TIME, DELIVERY_TIME)} == {"?"}
     silent, none = [w for w in made["workers"] if w["stage"] == "miso"]
     assert silent["doing"] == ["unknown since ", {"at": NOW - 40_000}]
     assert (silent["rate"], silent["waiting"], silent["memory"]) == ("?", "?", "?")
@@ -260,7 +260,7 @@ def test_two_workers_of_a_vendor_are_one() -> None:
     made = shown([scenes.enrich(NOW), one, two])
     assert vendor(made, "voyado")["state"] == "throttled"
     assert fact(made, "voyado", "accepted") == "12 /s"
-    assert fact(made, "voyado", "event time") == "half in 6.7 s, 95 % in 2 min"
+    assert fact(made, "voyado", EVENT_TIME) == "half in 6.7 s, 95 % in 2 min"
     assert fact(made, "voyado", "quota") == "19 of 40 /s"
     assert fact(made, "voyado", "waiting") == "8"
 

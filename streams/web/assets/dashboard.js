@@ -175,8 +175,7 @@ function updateVendor(card, vendor) {
   fold(part("requests"), "Last requests", "", vendor.requests, (requests) => el("div", {}, ...requests.map(request)));
 }
 
-const WIDE_FACTS = new Set(["time to clear", "event time", "delivery time"]);
-const factRow = (fact) => el("div", { title: fact.hint || null, class: WIDE_FACTS.has(fact.name) ? "wide" : null }, el("dt", {}, fact.name), el("dd"));
+const factRow = (fact) => el("div", { title: fact.hint || null, class: fact.name === "time to clear" ? "wide" : fact.name.includes(":") ? "wide tall" : null }, el("dt", {}, fact.name), el("dd"));
 
 // What became of the last hour's events; null: nobody knows.
 function showShares(node, shares) {

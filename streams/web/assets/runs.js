@@ -55,7 +55,7 @@ export async function send(button, asked, said) {
       return;
     }
     setText(said, "");
-    if (!(await confirmed(seen.question, seen.lines.join(" "), "Send", [table(seen), ...seen.warnings.map(warning)]))) {
+    if (!(await confirmed(seen.question, seen.lines[0], "Send", [...seen.lines.slice(1).map((line) => el("p", {}, line)), table(seen), ...seen.warnings.map(warning)]))) {
       setText(said, "Nothing was sent.");
       return;
     }
