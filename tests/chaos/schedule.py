@@ -130,20 +130,17 @@ def short_schedule(seed: int) -> list[Round]:
     rounds.append((Plan(TERM, choose.choice(quick)),))
     rounds.append((Plan(SECOND_KILL, choose.choice(quick)),))
     rounds.append((_at_stage(START_KILL, choose.choice(quick), choose, lengths),))
-    # Who is frozen stands still for 20 s: the others meanwhile are worked on.
-    frozen, stepped = choose.sample(("eightselect", "miso"), 2)
-    rounds.append(
-        (
-            _at_stage(FROZEN, frozen, choose, lengths),
-            _at_stage(CLOCK, stepped, choose, lengths),
-        )
-    )
     rounds += [(Plan(BROKER_KILL),), (Plan(BROKER_AWAY, seconds=lengths.broker_away),)]
     rounds.append(_vendor_round((ERRORS, REFUSED_KEY, DOWN), sinks, lengths))
     choose.shuffle(rounds)
     # First what somebody waits for a minute, or half of one; the run meanwhile goes on.
+    frozen, stepped = choose.sample(("eightselect", "miso"), 2)
     first: list[Round] = [
-        (Plan(KILL, "voyado"),),
+        (
+            Plan(KILL, "voyado"),
+            _at_stage(FROZEN, frozen, choose, lengths),
+            _at_stage(CLOCK, stepped, choose, lengths),
+        ),
         _vendor_round((HANGS, DROPS, THROTTLED), sinks, lengths),
         (Plan(WIPE),),
     ]
