@@ -974,3 +974,12 @@ def test_the_brokers_figures_say_what_waits() -> None:
     stopped = pipeline(without=["miso"], stages={"miso": {"waiting": 7}})
     miso = stopped.stages[2]
     assert (stopped.state(miso), stopped.waiting(miso)) == ("gone", 7)
+
+
+def test_a_vendor_that_does_not_report_is_not_said_to_accept_nothing() -> None:
+    """What it accepted is unknown: enrichment alone tells what it skipped for it."""
+    known = pipeline(
+        worker("enrich", lately={"miso": Outcomes(0, {"no_contact": 347})}),
+        worker("miso", silent=40.0),
+    )
+    assert [finding.kind for finding in judge(known)] == ["no_worker"]

@@ -306,7 +306,8 @@ def _shares(known: Known, stage: Stage) -> Iterator[Finding]:
     recent = lately(known, stage.key)
     yield from _letters(stage, recent, _top_reason(known, stage))
     events = recent.events
-    if events < LEAST_EVENTS:
+    # Of a vendor whose workers do not report only enrichment's skips are known.
+    if events < LEAST_EVENTS or not known.alive(stage.key):
         return
     skipped = sum(recent.skipped.values())
     most = max(recent.skipped, key=lambda reason: recent.skipped[reason], default="")
