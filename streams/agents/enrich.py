@@ -34,7 +34,7 @@ from streams.core.topics import Topics
 from streams.core.values import SUSPICIOUS_IDS
 from streams.delivery.receipts import SkipReceipts
 from streams.engine.app import Stage, StageApp
-from streams.engine.chunks import ChunkMessage, Records
+from streams.engine.chunks import Chunk, Records
 from streams.engine.expired import ALL, Expired, total_by_topic
 from streams.engine.failure import leave
 from streams.engine.outputs import Outputs
@@ -207,22 +207,27 @@ class EnrichStage(Stage):
     async def _run(self, stream: Any) -> None:
         try:
             async for event in stream.noack().events():
-                if not await self._has_room_for(event.message):
-                    continue  # revoked meanwhile: the next owner starts from the commit
-                tp = event.message.tp
-                chunk = EnrichedChunk(self.app.new_outputs(), self.app.new_outputs())
-                self.enrich_chunk(tp, event.value, chunk)
-                before, passed = self._passed.get(tp), asyncio.Event()
-                self._passed[tp] = passed
-                task = asyncio.ensure_future(self._finish(event, chunk, before, passed))
-                self._under_way[task] = tp.partition
-                task.add_done_callback(self._ended)
+                for chunk in event.value:
+                    # Not where it was revoked meanwhile: the next owner starts from the commit.
+                    if await self._has_room_for(chunk):
+                        self._begin(chunk)
         except asyncio.CancelledError:
             raise
         except Exception as error:
             leave(f"enriching stopped: {error!r}", cause=error)
 
-    async def _has_room_for(self, chunk: ChunkMessage) -> bool:
+    def _begin(self, chunk: Chunk) -> None:
+        """Enrich a chunk, and begin to write what came of it."""
+        tp = chunk.tp
+        enriched = EnrichedChunk(self.app.new_outputs(), self.app.new_outputs())
+        self.enrich_chunk(tp, chunk.value, enriched)
+        before, passed = self._passed.get(tp), asyncio.Event()
+        self._passed[tp] = passed
+        task = asyncio.ensure_future(self._finish(chunk, enriched, before, passed))
+        self._under_way[task] = tp.partition
+        task.add_done_callback(self._ended)
+
+    async def _has_room_for(self, chunk: Chunk) -> bool:
         """Wait until few enough deliveries are under way; what topics refuse is not among them.
 
         Return False where the chunk is not ours any more: its visitors' rows go with its
@@ -242,29 +247,29 @@ class EnrichStage(Stage):
 
     async def _finish(
         self,
-        event: Any,
-        chunk: "EnrichedChunk",
+        chunk: Chunk,
+        enriched: EnrichedChunk,
         before: asyncio.Event | None,
         passed: asyncio.Event,
     ) -> None:
         """Write the vendor records behind those of the chunk before, and settle the chunk."""
         try:
-            await (await chunk.closing.send()).acknowledged()
+            await (await enriched.closing.send()).acknowledged()
             if before is not None:
                 await before.wait()
-            if not await self._is_ours(event.message):
+            if not await self._is_ours(chunk):
                 passed.set()
                 return
-            delivery = await chunk.passing.send()
+            delivery = await enriched.passing.send()
             passed.set()
             await delivery.acknowledged()
         except asyncio.CancelledError:
             raise
         except Exception as error:
             leave(f"{error}; starting again from the last commit", cause=error)
-        event.ack()
+        self.app.consumer.ack(chunk)
 
-    async def _is_ours(self, chunk: ChunkMessage) -> bool:
+    async def _is_ours(self, chunk: Chunk) -> bool:
         """Return whether a chunk may be written: no other worker can have its partition.
 
         After a pause that may have cost the membership it waits for the broker's word.

@@ -327,8 +327,9 @@ class SinkStage(Stage):
     async def _run(self, stream: Any) -> None:
         try:
             async for event in stream.noack().events():
-                self._take(event.message.tp, event.value)
-                event.message.let_go()
+                for chunk in event.value:
+                    self._take(chunk.tp, chunk.value)
+                    chunk.let_go()
         except asyncio.CancelledError:
             raise
         except Exception as error:

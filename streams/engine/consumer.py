@@ -27,7 +27,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import Service
 
-from streams.engine.chunks import ChunkMessage, Record
+from streams.engine.chunks import Chunk, ChunksMessage, Record, together
 from streams.engine.coordinator import refusal_words
 from streams.engine.failure import (
     SERVICE_LOG,
@@ -194,38 +194,48 @@ class Consumer(driver.Consumer):
                 continue
 
     async def _hand_out_round(self) -> bool:
-        """Hand out at most one chunk a partition, beginning with another one each time."""
-        handed_out = False
+        """Hand out at most one chunk a partition, beginning with another one each time.
+
+        Small ones of a topic go together: an event costs the same whatever it carries.
+        """
         tps = [tp for tp, stash in self._stash.items() if stash]
         if len(tps) > 1:
             self._turn = (self._turn + 1) % len(tps)
             tps = tps[self._turn :] + tps[: self._turn]
-        for tp in tps:
-            if self._seeking or not self.flow_active or not self.app.flow_control.is_active():
-                return handed_out
-            stash = self._stash.get(tp)
-            if not stash or not self._has_credit(tp) or not self.app.may_hand_out(tp):
-                continue
-            ledger, credit = self.ledgers[tp], self.app.credit
-            room = min(ledger.room(credit).size, credit.size // PROMPT_CHUNKS)
-            batch = stash.take(self.app.options.chunk_records, room)
-            chunk = ChunkMessage(tp, batch.records, self.app.consumer_generation_id)
-            ledger.hand_out(chunk, batch)
-            self._handed_out_at[tp] = monotonic()
-            handed_out = True
-            await self._give_to_agents(chunk)
-        return handed_out
+        if self._seeking or not self.flow_active:
+            return False
+        epoch = self._epoch
+        found = [chunk for tp in tps if (chunk := self._next_chunk(tp)) is not None]
+        for chunks in together(found, self.app.options.chunk_records):
+            if epoch != self._epoch:
+                break  # these are in no ledger any more
+            await self._give_to_agents(ChunksMessage(chunks, self.app.consumer_generation_id))
+        return bool(found)
 
-    async def _give_to_agents(self, chunk: ChunkMessage) -> None:
-        """Put a chunk into its agent's queue, where credit leaves room; unless a rebalance begins.
+    def _next_chunk(self, tp: TP) -> Chunk | None:
+        """Return the next chunk of a partition, noted in its ledger; None: it must wait."""
+        stash = self._stash[tp]
+        if not self._has_credit(tp) or not self.app.may_hand_out(tp):
+            return None
+        ledger, credit = self.ledgers[tp], self.app.credit
+        room = min(ledger.room(credit).size, credit.size // PROMPT_CHUNKS)
+        batch = stash.take(self.app.options.chunk_records, room)
+        chunk = Chunk(tp, batch.records)
+        ledger.hand_out(chunk, batch)
+        self._handed_out_at[tp] = monotonic()
+        return chunk
 
-        While nothing holds the queues up it is there without a round of the loop, so that all of a
-        fetch is taken, and written, together.
+    async def _give_to_agents(self, message: ChunksMessage) -> None:
+        """Put chunks into their agent's queue, where credit leaves room; not during a rebalance.
+
+        While nothing holds the queues up they are there without a round of the loop, so that all
+        of a fetch is taken, and written, together.
         """
-        if self.app.topics._tp_to_callback_lock.locked():
-            await self.wait_first(self.callback(chunk), self.suspend_flow.wait())
+        app = self.app
+        if app.topics._tp_to_callback_lock.locked() or not app.flow_control.is_active():
+            await self.wait_first(self.callback(message), self.suspend_flow.wait())
         else:
-            await self.callback(chunk)
+            await self.callback(message)
 
     def _has_credit(self, tp: TP) -> bool:
         """Return whether something of what waits may be handed out now."""
@@ -245,19 +255,18 @@ class Consumer(driver.Consumer):
 
     # -- settling and committing
 
-    def ack(self, message: Any) -> bool:
+    def ack(self, chunk: Any) -> bool:
         """Note that a whole chunk is settled."""
-        if message.acked:
+        if chunk.acked:
             return False
-        message.acked = True
-        message.let_go()
-        if (ledger := self.ledgers.get(message.tp)) is not None:
-            ledger.acked(message)
-        self._unacked_messages.discard(message)
+        chunk.acked = True
+        chunk.let_go()
+        if (ledger := self.ledgers.get(chunk.tp)) is not None:
+            ledger.acked(chunk)
         self._work.set()
         return True
 
-    def is_in_hand(self, chunk: ChunkMessage) -> bool:
+    def is_in_hand(self, chunk: Chunk) -> bool:
         """Return whether a chunk is still to be worked on here: no rebalance has taken it away."""
         ledger = self.ledgers.get(chunk.tp)
         return ledger is not None and chunk in ledger

@@ -1,7 +1,7 @@
 """aiokafka's fetcher, which notes how far each answer reaches, and asks no more often than pays.
 
 aiokafka asks again as soon as a record has come: at some hundred records a second each one has a
-request, a hand-over between two threads, and all that follows, of its own. Here a request waits
+request of its own, and all that follows. Here a request waits
 until some milliseconds after the one before it, so that what comes meanwhile comes together. A
 record that comes after a while of silence waits for nothing, and neither does anything under load.
 """
@@ -26,7 +26,7 @@ would have to wait for this request to end."""
 class Pace:
     """How long one request for records waits after the one before it. Pure."""
 
-    GATHERED = 10
+    GATHERED = 4
     """Records that a request should bring."""
     LEAST_SECONDS = 0.02
     MANY_RECORDS = 200
@@ -82,18 +82,18 @@ class Fetcher(AioKafkaFetcher):
             self.pace.handed_over(records, monotonic())
 
     def _get_actions_per_node(self, assignment: Any) -> Any:
-        """Return aiokafka's next steps, the requests for records only if it is time for them."""
+        """Return aiokafka's next steps once it is time for a request for records."""
         if self.pace is None:
             return super()._get_actions_per_node(assignment)
+        now = monotonic()
+        if (wait := self.pace.wait(now)) > 0:
+            # Each look costs as much as there are partitions. Positions can wait as long, too.
+            return [], {}, wait, False, []
         self._fetch_max_wait_ms = SHORT_POLL_MS if self._records else LONG_POLL_MS
-        requests, resets, timeout, *others = super()._get_actions_per_node(assignment)
-        if requests:
-            now = monotonic()
-            wait = self.pace.wait(now)
-            if wait > 0:
-                return [], resets, min(timeout, wait), *others
+        actions = super()._get_actions_per_node(assignment)
+        if actions[0]:
             self.pace.asked(now)
-        return requests, resets, timeout, *others
+        return actions
 
     async def _proc_fetch_request(self, assignment: Any, node_id: Any, request: Any) -> Any:
         asked_at = elapsed()

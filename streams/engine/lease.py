@@ -35,7 +35,7 @@ def moment() -> Moment:
 
 
 class Lease:
-    """One member's. Renewed by the consumer thread, looked at by all: each step is atomic."""
+    """One member's. Renewed by the group's coordinator, looked at by all."""
 
     def __init__(self, session_seconds: float, now: Callable[[], Moment] = moment) -> None:
         self._seconds = PART_OF_SESSION * session_seconds

@@ -92,8 +92,7 @@ class Unanswered:
         """Take the connections as they are now, each with its kind; ``now`` in seconds."""
         known, self._waiting = self._waiting, {}
         for kind, connection in connections:
-            # Of another thread, perhaps: it may be answered at any moment.
-            oldest = next(iter(tuple(connection._requests)), None)
+            oldest = next(iter(connection._requests), None)
             if oldest is None:
                 continue
             before = known.get(id(connection))

@@ -218,10 +218,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return coordinator is not None and bool(coordinator.lease.holds())
 
     def fetch_state(self, tp: TP) -> FetchState | None:
-        """Return how far a partition is fetched, None where it is not assigned; waits for nobody.
-
-        Read across threads: each of the values for itself is right.
-        """
+        """Return how far a partition is fetched, or None where it is not assigned."""
         consumer = self._ensure_consumer()
         subscription = consumer._subscription.subscription
         assignment = None if subscription is None else subscription.assignment
@@ -256,7 +253,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return await self.call_thread(self._log_ends, tuple(tps))  # type: ignore[no-any-return]
 
     async def _log_ends(self, tps: tuple[TP, ...]) -> dict[TP, int]:
-        # In time: whoever waits here takes one of the thread's two turns.
         asked = self._ensure_consumer().end_offsets([TopicPartition(*tp) for tp in tps])
         ends = await asyncio.wait_for(asked, ENDS_SECONDS)
         return {TP(*tp): end for tp, end in ends.items()}

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from streams.agents.enrich import EnrichedChunk, EnrichStage
 from streams.core.enrich import Enricher
 from streams.core.topics import Topics
-from streams.engine.chunks import ChunkMessage
+from streams.engine.chunks import Chunk
 from streams.engine.consumer import Consumer
 from streams.engine.ledger import Ledger
 from streams.engine.tables import MALFORMED
@@ -291,8 +291,8 @@ def test_with_0_minutes_nothing_is_a_duplicate() -> None:
 class Stream:
     """An agent's stream of one chunk."""
 
-    def __init__(self, message: Any) -> None:
-        self._message = message
+    def __init__(self, chunk: Chunk) -> None:
+        self._chunk = chunk
 
     def noack(self) -> "Stream":
         """As Faust has it."""
@@ -300,7 +300,7 @@ class Stream:
 
     async def events(self) -> AsyncIterator[Any]:
         """Yield it."""
-        yield SimpleNamespace(message=self._message, value=self._message.value, ack=lambda: None)
+        yield SimpleNamespace(value=[self._chunk])
 
 
 class InHand:
@@ -313,7 +313,7 @@ class InHand:
         self.enriched: list[TP] = []
         self.stage.enrich_chunk = lambda tp, *_: self.enriched.append(tp)
         self.consumer: Any = object.__new__(Consumer)
-        self.chunk = ChunkMessage(CLICKS, [click(0)], 1)  # type: ignore[list-item]
+        self.chunk = Chunk(CLICKS, [click(0)])  # type: ignore[list-item]
         self.consumer.ledgers = {CLICKS: Ledger()}
         self.consumer.ledgers[CLICKS].hand_out(self.chunk)
         self.stage.app = SimpleNamespace(

@@ -18,7 +18,7 @@ from streams.core.outcome import Verdict
 from streams.delivery.courier import Courier
 from streams.delivery.progress import Metadata, Progress
 from streams.delivery.strand import Item, strand_number
-from streams.engine.chunks import ChunkMessage
+from streams.engine.chunks import Chunk
 from streams.engine.ledger import KEPT_BYTES, Credit, Ledger
 from streams.engine.stash import Batch
 from streams.engine.thread import Committed
@@ -117,7 +117,8 @@ class Shop:
         suspended.close()
         await handed_out
 
-    async def _take(self, chunk: Any) -> None:
+    async def _take(self, message: Any) -> None:
+        (chunk,) = message.value
         for record in chunk.value:
             offset = record.offset
             self.progress.admit(offset, f"shop.clicks/0/{offset}", 1, offset)
@@ -210,7 +211,7 @@ def test_what_is_settled_behind_an_open_head_stays_small_and_its_span_is_bounded
         for offset in range(credit.span):
             assert ledger.room(credit).records > 0
             records: Any = [Record(offset, 600)]
-            chunk = ChunkMessage(EVENTS, records, 1)
+            chunk = Chunk(EVENTS, records)
             ledger.hand_out(chunk, Batch(records, 600, 600))
             progress.admit(offset, f"shop.clicks/0/{2 * offset}", 1, offset)
             chunk.let_go()

@@ -129,7 +129,6 @@ def consumer_in_memory(
     made._thread = Thread()
     made._thread.group.update(group)
     made._read_offset, made._committed_offset = {}, {}
-    made._unacked_messages = set()
     made.can_resume_flow = made.suspend_flow = asyncio.Event()
     made.flow_active = True
     return made

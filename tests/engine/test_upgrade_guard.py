@@ -105,7 +105,12 @@ PARTS: list[tuple[Any, str, str, str]] = [
         "self, assigned, generation_id",
         "Whether it is still given the whole assignment, tables included.",
     ),
-    (driver.Consumer, "ack", "self, message", "Whether event.ack() still ends in it."),
+    (
+        driver.Consumer,
+        "ack",
+        "self, message",
+        "Whether only event.ack() calls it: ours is for chunks.",
+    ),
     (
         driver.Consumer,
         "verify_all_partitions_active",
@@ -341,7 +346,6 @@ PARTS: list[tuple[Any, str, str, str]] = [
 ]
 
 ATTRIBUTES: list[tuple[Any, str, str]] = [
-    (faust_consumer.Consumer, "_unacked_messages", "Faust adds each message that goes out."),
     (faust_consumer.Consumer, "_read_offset", "Faust's own positions, set by our seek."),
     (faust_consumer.Consumer, "_committed_offset", "Faust's own commits, for its monitor."),
     (faust_consumer.Consumer, "suspend_flow", "Set while nothing may be handed out."),
