@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewTopic
@@ -307,6 +308,13 @@ async def says(pipeline: Pipeline, worker: Worker, what: str) -> dict[str, Any]:
     return found
 
 
+async def ready_page(worker: Worker) -> tuple[int, dict[str, Any]]:
+    """Return status and body of ``/health/ready``."""
+    url = f"http://127.0.0.1:{worker.port}/health/ready"
+    async with aiohttp.ClientSession() as http, http.get(url) as answer:
+        return answer.status, await answer.json()
+
+
 async def test_receipts_that_are_refused_stop_sending_until_the_topic_takes_them(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:
@@ -324,7 +332,11 @@ async def test_receipts_that_are_refused_stop_sending_until_the_topic_takes_them
             await pipeline.ready(sink)
             status = await says(pipeline, sink, f"is larger than {receipts} takes")
             assert status["vendor"]["state"] == "parked"
-            assert await pipeline.health(sink) == 200
+            words = f"is larger than {receipts} takes. Raise its max.message.bytes of 100 bytes"
+            code, body = await ready_page(sink)
+            assert (code, body["vendor"]["state"]) == (200, "parked")
+            assert words in body["vendor"]["reason"]
+            assert words in sink.output()
             assert len(requests) == start
             if start == 1:
                 sink.kill()
