@@ -47,7 +47,7 @@ async def test_a_real_pipeline_is_looked_at_searched_paused_and_restarted(
         await found.shows("#vendor-miso .pill", "paused")
         await pipeline.send(click("anna", event_id="e-3"))
         await found.shows("#headline-cause", "1 event waits.")
-        await page.get_by_role("button", name="Resume Miso").click()
+        await page.locator("#headline-remedy button", has_text="Resume Miso").click()
         await page.get_by_role("button", name="Resume", exact=True).click()
         await found.shows("#vendor-miso .pill", "running")
         await pipeline.until(lambda: "e-3" in pipeline.stored(), what="the event that waited")

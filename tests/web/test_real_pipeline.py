@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from streams.core.masking import masked_id
 from streams.sandbox.faults import Fault, FaultKind
 from tests.broker_fixtures import Broker
 from tests.kafka.pipeline import Pipeline, Worker, cart, click, product, user
@@ -151,7 +152,7 @@ async def test_what_strangers_planted_is_shown_nowhere_and_the_view_works(
             sent = json.dumps(shown["requests"])
             for masked in (
                 "***",
-                "visi\\u2026",
+                masked_id(VISITOR),
                 "203.0.113.0",
                 "?\\u2026",
                 "product_detail_page_view",
