@@ -18,8 +18,11 @@ from streams.delivery.strand import Item, Strand
 from streams.delivery.strands import Strands
 from streams.vendors.base import Vendor
 
-DOUBT_SECONDS = 0.5
-"""How soon it is tried again whether a refused key is the vendor's word on everything."""
+DOUBT_SECONDS = 3.0
+"""How soon it is tried again whether a refused key is the vendor's word on everything.
+
+By then others have been tried, at a few events a second too: what it refuses alone parks nobody.
+"""
 KEPT_TOGETHER_SECONDS = 1.0
 """So long strands that shared a request wait for each other's receipts, to go on together. One
 whose receipts take longer, or are refused, must not hold up the others."""
