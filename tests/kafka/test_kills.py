@@ -125,9 +125,10 @@ async def test_sink_killed_ten_times_under_load_repeats_only_what_was_in_flight(
 ) -> None:
     """A kill repeats at most one request a strand: the one whose receipts were not kept yet.
 
-    Most requests are shared by several partitions, those that are repeated among them.
+    Requests that several partitions share are among those that are repeated.
     """
-    env = {"STREAMS_MISO_LINGER_SECONDS": "0.05"}
+    # What waits after a restart fits into one request, whatever the partition.
+    env = {"STREAMS_MISO_BATCH_RECORDS": str(2 * MOST_WAITING)}
     async with Pipeline(broker, prefix, tmp_path, partitions=PARTITIONS, env=env) as pipeline:
         await pipeline.products("p1")
         pipeline.sandbox.faults.set("miso:slow,seconds=0.1")
