@@ -49,7 +49,7 @@ async def main() -> None:
     }
     reader = AIOKafkaConsumer(**options)
     await reader.start()
-    users = await read_table(reader, topics.users, lambda value: decode_user(value, vendors))
+    users = await read_table(reader, topics.users, lambda value: decode_user(value, VENDORS))
     products = await read_table(reader, topics.products, decode_product)
     await reader.stop()
     consumer = AIOKafkaConsumer(
