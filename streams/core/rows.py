@@ -14,7 +14,7 @@ from msgspec import Meta
 from streams.core.errors import StreamsError
 from streams.core.events import Currency, Id, Int64, Price
 from streams.core.masking import masked_text
-from streams.core.strict_json import StrictJsonError, decode_repaired
+from streams.core.strict_json import StrictJsonError, decode_fields, decode_repaired
 from streams.core.times import MAX_MS, YEAR_2000_MS, to_ms
 from streams.core.uuids import UUID_PATTERN
 from streams.core.values import NIL_UUID, SUSPICIOUS_IDS, id_text, is_absent, is_blank
@@ -227,11 +227,17 @@ def _read_product(value: bytes) -> Product:
 
 
 def _object(value: bytes, what: str) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return the JSON object, and a note where half a surrogate pair was in it."""
+    """Return the JSON object, and a note where half a surrogate pair was in it.
+
+    A field that strict JSON refuses, such as a number out of range, holds the StrictJsonError.
+    """
     try:
         row, repaired = decode_repaired(value)
     except StrictJsonError as problem:
-        raise InvalidRow(f"the {what} row is out of shape: {problem}") from None
+        try:
+            row, repaired = decode_fields(value)
+        except StrictJsonError:
+            raise InvalidRow(f"the {what} row is out of shape: {problem}") from None
     if type(row) is not dict:
         raise InvalidRow(f"the {what} row is out of shape: it is no JSON object")
     return row, ("lone_surrogate",) if repaired else ()
@@ -248,6 +254,8 @@ def _fields(
         if given is None:
             continue
         try:
+            if isinstance(given, StrictJsonError):
+                raise given
             fields[name] = msgspec.convert(given, wanted)
             if name == "updated_at":
                 to_ms(fields[name])

@@ -58,6 +58,7 @@ _EXACT = 2.0**53
 _EXACT_CHARS = 15
 _decode = msgspec.json.Decoder(float_hook=_number).decode
 _decode_roughly = msgspec.json.Decoder().decode
+_decode_raw_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _LARGE_BYTES = 16 * 1024
 """From here on numbers go through Python one by one only where it matters for one of them."""
 _NEEDS_EXACT = re.compile(
@@ -128,6 +129,28 @@ def decode_repaired(value: bytes, known: KnownDecoder | None = None) -> Decoded:
     elif _is_deep(value):
         raise _too_deep()
     return Decoded(document, repaired)
+
+
+def decode_fields(value: bytes) -> Decoded:
+    """Return the fields of a JSON object, each decoded by itself.
+
+    A field that ``decode_repaired`` refuses holds the StrictJsonError. Raises one where the whole
+    is no JSON object.
+    """
+    mended = mend_half_pairs(value) if b"\\u" in value else value
+    try:
+        mended.decode()  # also what is passed over
+    except UnicodeDecodeError:
+        raise StrictJsonError("not valid UTF-8") from None
+    fields: dict[str, msgspec.Raw] = _decode_any(mended, _decode_raw_fields)
+    return Decoded({name: _alone(bytes(raw)) for name, raw in fields.items()}, mended != value)
+
+
+def _alone(value: bytes) -> Any:
+    try:
+        return decode_strict(value)
+    except StrictJsonError as problem:
+        return problem
 
 
 def _decode_any(value: bytes, decode: Callable[[bytes], Any]) -> Any:

@@ -343,6 +343,52 @@ def test_a_products_field_out_of_shape_is_left_out_and_noted(field: str, value: 
     assert made.notes == (f"left_out:{field}",)
 
 
+REFUSED = ["1e400", "-1e400", '{"a":1e400}', "[[1e400]]", '{"a":1e400,"b":"\\ud800"}']
+"""JSON that holds a number out of range."""
+
+
+@pytest.mark.parametrize("value", [*REFUSED, "[" * 200 + "]" * 200])
+@pytest.mark.parametrize("field", ["name", "category", "price", "attributes"])
+def test_a_products_field_with_what_strict_json_refuses_is_left_out(field: str, value: str) -> None:
+    """The rest of the row stands; nothing is said of a field that is none of ours."""
+    read = decode_product(f'{{"{field}":{value},"sku":"S"}}'.encode())
+    assert read.sku == "S"
+    assert getattr(read, field) is None
+    assert f"left_out:{field}" in read.notes
+    unknown = decode_product(f'{{"zz":{value},"sku":"S","name":7}}'.encode())
+    assert (unknown.sku, "left_out:name" in unknown.notes) == ("S", True)
+
+
+@pytest.mark.parametrize("value", REFUSED)
+@pytest.mark.parametrize("field", ["user_id", "contact_id", "email", "updated_at"])
+def test_a_users_field_with_a_number_out_of_range_is_left_out(field: str, value: str) -> None:
+    """The no stands."""
+    read = decode_user(f'{{"consent":{{"miso":false}},"{field}":{value}}}'.encode(), VENDORS)
+    assert read.consent == {"miso": False}
+    assert getattr(read, field) is None
+    assert f"left_out:{field}" in read.notes
+
+
+@pytest.mark.parametrize("value", [*REFUSED, '{"miso":1e400}'])
+@pytest.mark.parametrize("field", ["consent", "consent_since", "sku"])
+def test_a_number_out_of_range_where_the_row_depends_on_it_is_malformed(
+    field: str, value: str
+) -> None:
+    """The field is named; what is no yes stays none."""
+    read = READERS["product" if field == "sku" else "user"]
+    with pytest.raises(InvalidRow, match=f"out of shape: {field}"):
+        read(f'{{"{field}":{value},"user_id":"u"}}'.encode())
+
+
+@pytest.mark.parametrize(
+    "value", [b'{"sku":"S","price":1e400', b'{"sku":"S","zz":"\xff","price":1e400}', b"[1e400]"]
+)
+def test_what_is_no_json_object_is_malformed_whatever_numbers_it_holds(value: bytes) -> None:
+    """Field by field is no way round the rules for the whole."""
+    with pytest.raises(InvalidRow, match="out of shape"):
+        decode_product(value)
+
+
 def test_what_is_blank_in_a_product_is_absent() -> None:
     """In lists and objects, too."""
     blank = {"name": " ", "brand": "", "currency": None, "price": "", "attributes": {"a": " "}}
