@@ -146,6 +146,7 @@ _FIELD_TYPES: Mapping[type[msgspec.Struct], Mapping[str, Any]] = {
     kind: {f.name: f.type for f in msgspec.structs.fields(kind) if f.name not in _BY_PARSER}
     for kind in (Click, AddToCart, Page, Campaign, Content)
 }
+_NO_PAGE, _NO_CAMPAIGN = Page(), Campaign()
 _UUIDS = frozenset({"miso_id", "eightselect_user_id"})
 _INTEGERS = frozenset({"timestamp", "quantity"})
 _ANY_OF: Mapping[type[Event], type[msgspec.Struct]] = {
@@ -229,6 +230,10 @@ class EventParser:
             if not event.ip.isspace():
                 notes = (*notes, "left_out:ip")
             _set(event, "ip", None)
+        if event.campaign == _NO_CAMPAIGN:
+            _set(event, "campaign", None)
+        if event.page == _NO_PAGE:
+            _set(event, "page", None)
         consent, vendors = event.consent, self._vendors
         if consent is not None and vendors is not None and not vendors.issuperset(consent):
             raise _unknown_vendor(consent, vendors)
@@ -369,10 +374,10 @@ def _present(record: dict[str, Any], kind: type[msgspec.Struct]) -> dict[str, An
 
 
 def _read_object(kind: type[msgspec.Struct]) -> Callable[[Any], Any]:
-    """Return what reads an object with parts; PHP's empty array stands for none."""
+    """Return what reads an object with parts; one without any is absent, as PHP's empty array."""
 
     def read(value: Any) -> Any:
-        return _present(value, kind) if type(value) is dict else _no_empty_array(value)
+        return _present(value, kind) or None if type(value) is dict else _no_empty_array(value)
 
     return read
 

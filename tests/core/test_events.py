@@ -276,7 +276,7 @@ def test_one_part_of_a_page_out_of_shape_leaves_the_others() -> None:
         CLICK | {"page": {"url": "https://u", "title": 5}, "campaign": {"name": "n" * 5000}}
     )
     assert event.page == Page(url="https://u")
-    assert event.campaign == Campaign()
+    assert event.campaign is None
     assert event.notes == ("left_out:page.title", "left_out:campaign.name")
 
 
@@ -487,6 +487,24 @@ def test_suspicious_id_of_the_content_is_noted() -> None:
     """It is an id as well."""
     event = parse(CLICK | {"content": {"type": "customSet", "id": "undefined"}})
     assert event.notes == ("suspicious_id",)
+
+
+@pytest.mark.parametrize("field", ["page", "campaign", "content"])
+@pytest.mark.parametrize("value", [{}, {"title": None, "name": "", "id": " "}, {"unknown": 1}])
+@pytest.mark.parametrize("more", [{}, {"sku": ""}])
+def test_an_object_whose_parts_are_all_absent_is_absent(
+    field: str, value: Any, more: dict[str, Any]
+) -> None:
+    """Whichever way the record is read: no vendor gets an empty object."""
+    assert parse(CLICK | more | {field: value}) == parse(CLICK)
+
+
+@pytest.mark.parametrize(("field", "part"), [("page", "title"), ("campaign", "name")])
+def test_an_object_whose_parts_are_all_left_out_is_absent(field: str, part: str) -> None:
+    """What was left out is counted all the same."""
+    event = parse(CLICK | {field: {part: []}})
+    assert getattr(event, field) is None
+    assert event.notes == (f"left_out:{field}.{part}",)
 
 
 def test_nil_uuid_is_absent_where_a_uuid_is_expected() -> None:
