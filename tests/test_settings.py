@@ -394,15 +394,15 @@ def test_formats_of_times_may_be_a_list_with_a_zone() -> None:
     assert read is not None
     assert read.read_time("2026-11-20 10:00") == (1_795_165_200_000, False)
     assert settings.source_add_to_carts.timezone == "Asia/Tokyo"
-    replaced = load_settings({"STREAMS_SOURCE_CLICKS_TIMESTAMP_FORMAT": '["ns", "%Y %m"]'})
-    assert replaced.source_clicks.timestamp_format == ("ns", "%Y %m")
+    replaced = load_settings({"STREAMS_SOURCE_CLICKS_TIMESTAMP_FORMAT": '["ns", "%Y %j"]'})
+    assert replaced.source_clicks.timestamp_format == ("ns", "%Y %j")
 
 
 def test_times_that_cannot_be_read_are_named() -> None:
     """A zone that is none, one that nothing needs, and a name of a zone without one."""
     told = problems(
         STREAMS_SOURCE_CLICKS_TIMESTAMP_FORMAT="%Y-%m-%d %H:%M:%S %Z",
-        STREAMS_SOURCE_ADD_TO_CARTS_TIMESTAMP_FORMAT="%Y",
+        STREAMS_SOURCE_ADD_TO_CARTS_TIMESTAMP_FORMAT="%Y%j",
         STREAMS_SOURCE_ADD_TO_CARTS_TIMEZONE="Europe/Berlim",
     )
     assert told == [
@@ -415,6 +415,8 @@ def test_times_that_cannot_be_read_are_named() -> None:
             "Europe/Berlin."
         ),
     ]
+    (no_day,) = problems(STREAMS_SOURCE_CLICKS_TIMESTAMP_FORMAT="%H:%M")
+    assert no_day.startswith("STREAMS_SOURCE_CLICKS_TIMESTAMP_FORMAT: '%H:%M': says no day; ")
     assert problems(STREAMS_SOURCE_CLICKS_TIMEZONE="Europe/Berlin") == [
         "STREAMS_SOURCE_CLICKS_TIMEZONE: is for patterns without a zone, and there is none."
     ]

@@ -23,6 +23,11 @@ _PER_MS = {"ms": 1, "us": 1_000, "ns": 1_000_000}
 # Bounded before it is converted: an integer of a million digits takes half a minute.
 _NUMBER = re.compile(r"[+-]?\d{1,25}(?:\.\d{0,25})?(?:[eE][+-]?\d{1,2})?", re.ASCII)
 _DIRECTIVE = re.compile(r"%.", re.DOTALL)
+_SOME_DAY = datetime(2026, 11, 20, 10, 7, 38, tzinfo=UTC)
+_NO_DAY = (
+    "says no day; a pattern needs the year with month and day or the day of the year, or the ISO "
+    f"year with week and weekday; a number needs {', '.join(UNITS)} instead of a pattern"
+)
 _UTC_NAMES = ("UTC", "GMT", "Z")
 _NAMED_YEARS = range(2000, 2101)
 _SHOWN_CHARS = 60
@@ -241,5 +246,14 @@ def _pattern_problem(pattern: str) -> str | None:
         return "a directive stands in it twice"
     except ValueError as problem:
         text = str(problem)
-        return text if "directive" in text or "stray" in text else None
+        if "directive" in text or "stray" in text:
+            return text
+        return None if _says_the_day(pattern) else _NO_DAY
     return "an empty pattern"
+
+
+def _says_the_day(pattern: str) -> bool:
+    """Return whether a text of this pattern is read as the day for which it was written."""
+    text = _DIRECTIVE.sub(lambda found: _SOME_DAY.strftime(found[0]), pattern)
+    moment = _strptime(text, pattern)
+    return moment is not None and moment.date() == _SOME_DAY.date()

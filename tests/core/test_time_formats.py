@@ -100,10 +100,10 @@ def test_first_format_that_fits_the_whole_value_counts(
     ("formats", "value", "why"),
     [
         (["%d.%m.%Y"], "20.11.2026 ", '"20.11.2026 " does not fit the pattern "%d.%m.%Y"'),
-        (["%Y"], 2026, '2026 does not fit the pattern "%Y"'),
-        (["%Y"], "2" * 200, f'"{"2" * 60}…" does not fit the pattern "%Y"'),
-        (["s", "%Y"], "soon", '"soon" has none of the formats s, %Y'),
-        (["s", "%Y"], 1_795_168_800_000, ("1795168800000 has none of the formats s, %Y: "
+        (["%Y%j"], 2026324, '2026324 does not fit the pattern "%Y%j"'),
+        (["%Y%j"], "2" * 200, f'"{"2" * 60}…" does not fit the pattern "%Y%j"'),
+        (["s", "%Y%j"], "soon", '"soon" has none of the formats s, %Y%j'),
+        (["s", "%Y%j"], 1_795_168_800_000, ("1795168800000 has none of the formats s, %Y%j: "
          "1795168800000 as seconds lies beyond the year 2100; it looks like milliseconds "
          '(timestamp_format = "ms")')),
     ],
@@ -198,4 +198,38 @@ def test_formats_that_can_never_fit_are_found_at_loading(
     with pytest.raises(ValueError, match=r".") as refusal:
         TimeFormats(formats, zone)
     assert refusal.value.args == problems
-    TimeFormats(["%Y %%Z"])
+    TimeFormats(["%Y%j %%Z"])
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["%H:%M", "%m-%d %H:%M", "%Y", "%Y-%m", "%Y %d", "%H:%M %z", "%Y %U", "%G-W%V", "%Y-W%V-%u",
+     "%j", "%%Y-%%m-%%d", "now", "2026-11-20"],
+)  # fmt: skip
+def test_pattern_without_the_day_is_found_at_loading(pattern: str) -> None:
+    """Each of its texts would be read as a day of 1900, as the first of a month, or not at all."""
+    with pytest.raises(ValueError, match=r".") as refusal:
+        TimeFormats(["s", pattern])
+    assert refusal.value.args == (
+        f"{pattern!r}: says no day; a pattern needs the year with month and day or the day of the "
+        "year, or the ISO year with week and weekday; a number needs s, ms, us, ns instead of a "
+        "pattern",
+    )
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        ("%Y-%m-%d", "2026-11-20"),
+        ("%d/%b/%y", "20/Nov/26"),
+        ("%Y%j", "2026324"),
+        ("%G-W%V-%u", "2026-W47-5"),
+        ("%a %U %Y", "Fri 46 2026"),
+        ("%c", "Fri Nov 20 00:00:00 2026"),
+        ("(%x) um 00.00 Uhr – %%[ü]", "(11/20/26) um 00.00 Uhr – %[ü]"),
+        ("%A, %d. %B %Y %I %p %z", "Friday, 20. November 2026 12 AM +0000"),
+    ],
+)
+def test_pattern_with_the_day_is_taken_however_it_is_said(pattern: str, text: str) -> None:
+    """Also with text of its own around it."""
+    assert TimeFormats([pattern]).read(text).ms == utc(2026, 11, 20)

@@ -111,8 +111,8 @@ def test_what_enrichment_refuses_is_explained(key: bytes, value: bytes, words: s
     [
         (FieldMap({"consent": "{miso: contains(groups, 'C4')}"}), "expression of the field map"),
         (FieldMap({"timestamp": "abs(at)"}, "s"), "expression of the field map"),
-        (FieldMap({"timestamp": "day"}, "%Y"), "Correct timestamp_format"),
-        (FieldMap({"timestamp": "day"}, ["s", "%Y"]), "Correct timestamp_format"),
+        (FieldMap({"timestamp": "day"}, "%Y%j"), "Correct timestamp_format"),
+        (FieldMap({"timestamp": "day"}, ["s", "%Y%j"]), "Correct timestamp_format"),
         (FieldMap({"timestamp": "day"}, "us"), "Correct timestamp_format"),
     ],
 )
