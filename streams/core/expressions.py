@@ -10,7 +10,9 @@ from jmespath.exceptions import ArityError, JMESPathError, JMESPathTypeError
 from jmespath.functions import TYPES_MAP, Functions, signature
 from jmespath.visitor import Options, TreeInterpreter
 
+from streams.core.addresses import without_addresses
 from streams.core.strict_json import StrictJsonError, check_bounds
+from streams.core.values import is_absent
 
 MAX_ELEMENTS = 5_000
 """Elements of arrays and objects that one expression may go through in one record."""
@@ -47,7 +49,8 @@ class Expression:
     def search(self, record: Mapping[str, Any]) -> "Found":
         """Return what the expression finds; raises ExpressionError where it fails over the record.
 
-        The text names the expression, the function, and what it got.
+        The text names the expression, the function, and what it got. Where nothing is found since
+        ``to_number`` got what is no number, it fails: what is there must not count as absent.
         """
         interpreter = _Interpreter()
         try:
@@ -63,7 +66,9 @@ class Expression:
         except (ValueError, TypeError, ArithmeticError, LookupError, RecursionError) as problem:
             why = interpreter.called or f"values of types that do not go together ({problem})"
         else:
-            return Found(value, interpreter.left_elements)
+            if value is not None or not interpreter.unread:
+                return Found(value, interpreter.left_elements)
+            why = interpreter.unread
         raise ExpressionError(f"the expression {_shortened(self.text)} failed: {why[:500]}")
 
 
@@ -108,6 +113,8 @@ class _Interpreter(TreeInterpreter):  # type: ignore[misc]
         self.called = ""
         """The function that was called last, and the types of what it got."""
         self.left_elements = False
+        self.unread = ""
+        """What was there and is no number, in words."""
 
     def _spend(self, value: Any) -> None:
         if type(value) in {list, dict}:
@@ -121,7 +128,10 @@ class _Interpreter(TreeInterpreter):  # type: ignore[misc]
             self._spend(argument)
         types = (TYPES_MAP.get(type(argument).__name__, "expression") for argument in arguments)
         self.called = f"{node['value']}() got {' and '.join(types)}"
-        return self._functions.call_function(node["value"], arguments)
+        found = self._functions.call_function(node["value"], arguments)
+        if found is None and node["value"] == "to_number" and not is_absent(arguments[0]):
+            self.unread = f"{self.called}{_shown_text(arguments[0])}, which is no number"
+        return found
 
     def visit_index(self, node: Any, value: Any) -> Any:
         if type(value) is list and len(value) > 1:
@@ -176,5 +186,12 @@ def _is_text(value: Any) -> bool:
     return True
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= _MAX_SHOWN_CHARS else f"{text[:_MAX_SHOWN_CHARS]}…"
+def _shown_text(value: Any) -> str:
+    if type(value) is not str:
+        return ""
+    text = without_addresses(value[:_MAX_SHOWN_CHARS])
+    return f' "{_shortened(text, _MAX_NUMBER_CHARS)}"'
+
+
+def _shortened(text: str, limit: int = _MAX_SHOWN_CHARS) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}…"

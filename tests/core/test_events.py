@@ -611,6 +611,22 @@ def test_failing_expression_of_a_field_that_must_be_in_shape_is_named(
     assert problem.value.detail == f"{field}: the expression {expression} failed: {why}"
 
 
+@pytest.mark.parametrize("given", ["NaN", "Infinity", "two", "0x2", "1,5"])
+def test_a_quantity_that_no_number_can_be_made_of_is_a_dead_letter(given: str) -> None:
+    """It is not the one item that a record without a quantity stands for."""
+    fields = FieldMap({"quantity": "to_number(q)", "price": "to_number(p)"})
+    with pytest.raises(InvalidEvent) as problem:
+        parse(CLICK | {"q": given}, kind="add_to_cart", fields=fields)
+    assert (problem.value.reason, problem.value.field) == ("invalid_field", "quantity")
+    assert problem.value.detail == (
+        "quantity: the expression to_number(q) failed: "
+        f'to_number() got string "{given}", which is no number'
+    )
+    event = parse(CLICK | {"q": " ", "p": given}, kind="add_to_cart", fields=fields)
+    assert isinstance(event, AddToCart)
+    assert (event.quantity, event.price, event.notes) == (1, None, ("left_out:price",))
+
+
 def test_failing_expression_of_an_optional_field_is_left_out_and_told() -> None:
     """The event goes on; a person who looks closely is told why."""
     fields = FieldMap({"price": "abs(word)", "page.url": "abs(word)", "sku": "to_string(none)"})

@@ -47,6 +47,16 @@ def test_expression_without_a_match_makes_the_field_absent() -> None:
     ("expression", "why"),
     [
         ("contains(none, 'C0004')", "contains() got null, not array or string"),
+        ("to_number('NaN')", 'to_number() got string "NaN", which is no number'),
+        ("to_number('1_000')", 'to_number() got string "1_000", which is no number'),
+        ("to_number(long)", f'to_number() got string "{"1" * 40}…", which is no number'),
+        ("to_number(mail)", 'to_number() got string "***", which is no number'),
+        ("to_number(x)", "to_number() got array, which is no number"),
+        ("to_number(yes)", "to_number() got boolean, which is no number"),
+        (
+            "to_number(word) || to_number(none)",
+            'to_number() got string "w", which is no number',
+        ),
         ("sum(x)", "sum() got string, not array of number"),
         ("max_by(x, &y)", "max_by() got null, not number or string"),
         ("abs(word)", "abs() got string, not number"),
@@ -70,7 +80,10 @@ def test_expression_that_fails_over_a_record_says_so_in_words(expression: str, w
 
     Whoever reads the dead letter has to find the line in the settings.
     """
-    record = {"x": ["text", 1], "word": "w", "one": 1, "many": [0] * 5_001, "big": 2**64 - 1}
+    record = {
+        "x": ["text", 1], "word": "w", "one": 1, "many": [0] * 5_001, "big": 2**64 - 1,
+        "long": "1" * 100_000, "mail": "anna@example.org", "yes": True,
+    }  # fmt: skip
     failed = FieldMap({"price": expression}).apply(record).record["price"]
     assert type(failed) is Failed
     assert failed.why == f"the expression {expression} failed: {why}"
@@ -86,12 +99,11 @@ def test_expression_that_fails_over_a_record_says_so_in_words(expression: str, w
         ("to_string(text)", "null"),
         ("to_string(flag)", "true"),
         ("to_number(none)", None),
-        ("to_number(text)", None),
+        ("to_number(blank)", None),
+        ("to_number(text) || digits", "17"),
+        ("not_null(to_number(text), to_number(digits))", 17),
         ("to_number(digits)", 17),
         ("to_number('1e3')", 1000.0),
-        ("to_number('1_000')", None),
-        ("to_number('NaN')", None),
-        ("to_number(long)", None),
         ("not_null(none, number)", 39910),
     ],
 )
@@ -99,7 +111,7 @@ def test_what_is_absent_stays_absent(expression: str, found: Any) -> None:
     """The text of null would be an id, and the same for everybody who has none."""
     record = {
         "none": None, "number": 39910, "double": 12345.0, "text": "null", "flag": True,
-        "digits": "17", "long": "1" * 100_000,
+        "digits": "17", "blank": " ",
     }  # fmt: skip
     assert FieldMap({"sku": expression}).apply(record).record["sku"] == found
 
