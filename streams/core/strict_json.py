@@ -75,7 +75,8 @@ _PIECE = re.compile(
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _AS_SQUARE = bytes.maketrans(b"{}", b"[]")
-_LONG_INTEGER = re.compile(rb"[0-9]{19}")
+_LONG_INTEGER = re.compile(rb"-[0-9]{19}|[0-9]{20}")
+"""What may be an integer of more than 64 bits."""
 
 
 def decode_strict(value: bytes) -> Any:
@@ -93,7 +94,10 @@ def known_decoder(kind: type[msgspec.Struct]) -> KnownDecoder:
 
     def known(value: bytes) -> dict[str, Any]:
         value.decode()  # also what is passed over
-        decode = exactly if _NEEDS_EXACT.search(value) else roughly
+        decode = roughly
+        if _NEEDS_EXACT.search(value) is not None:
+            _decode_roughly(value)  # fails where a number out of range would be passed over
+            decode = exactly
         found = msgspec.structs.asdict(decode(value))
         return {name: item for name, item in found.items() if item is not msgspec.UNSET}
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from streams.core import strict_json
@@ -10,7 +11,14 @@ from streams.core.strict_json import (
     check_bounds,
     decode_repaired,
     decode_strict,
+    known_decoder,
 )
+
+
+class Known(msgspec.Struct):
+    """The fields of an object that are looked at."""
+
+    a: Any = msgspec.UNSET
 
 
 @pytest.mark.parametrize(
@@ -113,3 +121,33 @@ def test_a_long_integer_sends_no_other_number_of_a_large_record_through_python(
         assert found == {"id": wanted, "x": [1.5] * 10_000 + [1]}
     with pytest.raises(StrictJsonError, match="an integer of more than 64 bits"):
         decode_strict(b'{"id":18446744073709551616,"x":[%b1]}' % (b"1.5," * 10_000))
+
+
+@pytest.mark.parametrize("filler", ["", "x" * 20_000])
+@pytest.mark.parametrize("place", ['{{"zz":{},"a":"{}"}}', '{{"zz":[1, {}],"a":"{}"}}'])
+@pytest.mark.parametrize(
+    ("literal", "is_refused"),
+    [
+        ("1e400", True), ("-1.5E+400", True), ("0.1e310", True), ("1e0000400", True),
+        ("1" + "0" * 400 + ".5", True), ("1" + "0" * 250 + "e99", True),
+        ("18446744073709551616", True), ("-9223372036854775809", True),
+        ("1e308", False), ("1e-400", False), ("1" + "0" * 200 + "e99", False),
+        ("18446744073709551615", False), ("-9223372036854775808", False), ('"1e400"', False),
+    ],
+)  # fmt: skip
+def test_numbers_are_held_to_the_bounds_in_fields_that_are_passed_over(
+    literal: str, is_refused: bool, place: str, filler: str
+) -> None:
+    """A large record is no way round what a small one is refused for."""
+    value = place.format(literal, filler).encode()
+    if is_refused:
+        with pytest.raises(StrictJsonError, match=r"out of range|more than 64 bits"):
+            decode_repaired(value, known_decoder(Known))
+    else:
+        assert decode_repaired(value, known_decoder(Known)).value["a"] == filler
+
+
+def test_a_positive_number_of_19_digits_keeps_no_large_record_from_being_passed_over() -> None:
+    """Ids and nanoseconds have 19 digits, and each of them fits 64 bits."""
+    value = b'{"a":1695262025123334999,"zz":[%b1]}' % (b"1e2," * 10_000)
+    assert decode_repaired(value, known_decoder(Known)).value == {"a": 1_695_262_025_123_334_999}
