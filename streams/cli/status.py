@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from streams.core.control import Will
     from streams.operations.status.known import Known
+    from streams.operations.status.new_letters import NewLetters
     from streams.operations.status.status import StatusBoard
     from streams.settings import Settings
 
@@ -63,25 +64,27 @@ async def _show(settings: "Settings", watch: bool, as_json: bool) -> bool:
 async def _follow(settings: "Settings") -> bool:
     """Show it again and again: in place on a terminal, block by block in a pipe."""
     import asyncio
+    import time
 
     from rich.live import Live
 
+    from streams.operations.status.new_letters import NewLetters
     from streams.operations.status.observe import observe
 
-    console = _console()
+    console, letters = _console(), NewLetters(settings, time.monotonic)
     # The first look comes before the screen is taken: an error is then an ordinary line.
-    _, known, _ = await observe(settings)
+    _, known, _ = await observe(settings, letters)
     if not console.is_terminal:
         while True:
             console.print(status_view(known))
             console.print()
             console.file.flush()
             await asyncio.sleep(_REFRESH_IN_PIPE_SECONDS)
-            known = await _look_again(settings, known)
+            known = await _look_again(settings, known, letters)
     with Live(status_view(known), console=console, refresh_per_second=4) as live:
         while True:
             await asyncio.sleep(_REFRESH_SECONDS)
-            known = await _look_again(settings, known)
+            known = await _look_again(settings, known, letters)
             live.update(status_view(known))
 
 
@@ -93,7 +96,7 @@ def _console() -> "Console":
     return console if console.is_terminal else Console(width=_PIPE_COLUMNS)
 
 
-async def _look_again(settings: "Settings", before: "Known") -> "Known":
+async def _look_again(settings: "Settings", before: "Known", letters: "NewLetters") -> "Known":
     """Return what is known now; where Kafka does not answer, since when."""
     from dataclasses import replace
 
@@ -101,7 +104,7 @@ async def _look_again(settings: "Settings", before: "Known") -> "Known":
     from streams.operations.status.observe import observe
 
     try:
-        return (await observe(settings))[1]
+        return (await observe(settings, letters))[1]
     except SetupError as error:
         since = before.kafka_silent_since or before.now_ms
         return replace(

@@ -14,6 +14,8 @@ from tests.kafka.states import STATES, Live
 
 pytestmark = pytest.mark.kafka
 
+NEW_LETTERS = "new_dead_letters"
+
 HANDFUL = (
     "nothing was ever started",
     "all is well",
@@ -37,6 +39,15 @@ async def test_states_are_named_as_they_come(broker: Broker, prefix: str, tmp_pa
                 state = state._replace(subject="miso")  # the only vendor here
             await state.make(live)
             await live.named(state)
+            if name == "invalid records":
+                await dropped(pipeline)
+                assert NEW_LETTERS not in [finding.kind for finding in await live.findings()]
+
+        async def is_over_for_a_worker() -> bool:
+            found = await live.of_a_worker()
+            return found is not None and NEW_LETTERS not in [one["kind"] for one in found]
+
+        await pipeline.until(is_over_for_a_worker, 20, "a worker to name dropped letters no more")
         audit = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "streams", "audit"),
             env=os.environ | pipeline.env,
@@ -61,6 +72,13 @@ async def test_states_are_named_as_they_come(broker: Broker, prefix: str, tmp_pa
             "miso",
         ]
         assert any("Miso is paused by an operator and no worker runs" in line for line in lines)
+
+
+async def dropped(pipeline: Pipeline) -> None:
+    """Drop all open dead letters, as an operator does."""
+    command = (sys.executable, "-m", "streams", "dead-letters", "drop", "--yes")
+    dropping = await asyncio.create_subprocess_exec(*command, env=os.environ | pipeline.env)
+    assert await dropping.wait() == 0
 
 
 async def until_blank(stream: asyncio.StreamReader) -> AsyncIterator[str]:

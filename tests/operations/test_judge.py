@@ -682,6 +682,76 @@ STATES: dict[str, tuple[Known, Expected]] = {
             ),
         ],
     ),
+    "some new dead letters were resent": (
+        pipeline(
+            worker(
+                "miso",
+                lately={"miso": Outcomes(960, {}, {"rejected": 39, "invalid_payload": 1})},
+                causes=[
+                    Cause("miso", "rejected", "h7k2mnpq", 39, "# is not in the catalogue"),
+                    Cause("miso", "invalid_payload", "p3x8rtwd", 1, "a price below 0"),
+                ],
+            ),
+            open_letters={"miso": {"invalid_payload": 1}},
+        ),
+        [
+            (
+                WARNING,
+                "new_dead_letters",
+                (
+                    "Miso: 1 new dead letter of 1,000 events (0.1 %) in 10 minutes. By reason: "
+                    "1 invalid_payload. Most often: a price below 0. List them with `streams "
+                    "dead-letters list`, fix the cause, then send them again with `streams "
+                    "dead-letters resend`."
+                ),
+            ),
+        ],
+    ),
+    "all new dead letters were resent or dropped": (
+        pipeline(
+            worker("enrich", lately={"enrich": Outcomes(0, {}, {"invalid_json": 400})}),
+            worker("miso", lately={"miso": Outcomes(960, {}, {"rejected": 39})}),
+            open_letters={"enrich": {}, "miso": {}},
+        ),
+        [
+            (OK, "all_well", "All is well. 8SELECT and Miso keep up with 52 events a second."),
+        ],
+    ),
+    "one vendor's new dead letters were resent, of another's it is unknown": (
+        pipeline(
+            worker("eightselect", lately={"eightselect": Outcomes(0, {}, {"rejected": 9_000})}),
+            worker("miso", lately={"miso": Outcomes(0, {}, {"rejected": 39})}),
+            open_letters={"miso": {}},
+        ),
+        [
+            (
+                WARNING,
+                "new_dead_letters",
+                (
+                    "8SELECT: 9,000 new dead letters in 10 minutes. By reason: 9,000 rejected. "
+                    "List them with `streams dead-letters list`, fix the cause, then send them "
+                    "again with `streams dead-letters resend`."
+                ),
+            ),
+        ],
+    ),
+    "more letters lie open than the workers counted lately": (
+        pipeline(
+            worker("miso", lately={"miso": Outcomes(0, {}, {"rejected": 1})}),
+            open_letters={"miso": {"rejected": 5, "invalid_payload": 2}},
+        ),
+        [
+            (
+                WARNING,
+                "new_dead_letters",
+                (
+                    "Miso: 1 new dead letter in 10 minutes. By reason: 1 rejected. List "
+                    "them with `streams dead-letters list`, fix the cause, then send them "
+                    "again with `streams dead-letters resend`."
+                ),
+            ),
+        ],
+    ),
     "a vendor accepts none of what comes": (
         pipeline(
             worker(

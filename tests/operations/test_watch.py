@@ -1,7 +1,8 @@
 """What a worker knows of the whole pipeline: unknown where nobody tells, said once in the log."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import pytest
@@ -9,10 +10,13 @@ import pytest
 from streams.core.errors import SetupError
 from streams.core.snapshot import Outcomes, VendorStatus, WorkerSnapshot
 from streams.operations.groups import GroupState
+from streams.operations.status import new_letters
 from streams.operations.status import watch as module
 from streams.operations.status.status import StatusBoard
 from streams.operations.status.watch import Watch
 from streams.settings import load_settings
+from tests.operations.log_reader_in_memory import LogsInMemory, record
+from tests.operations.test_dead_letters_book import TOPIC, letter, resolution
 
 NOW = 1_777_000_000_000
 SETTINGS = load_settings({"STREAMS_MISO_API_KEY": "k"})
@@ -62,6 +66,8 @@ class Pipeline:
             vendor=VendorStatus("running", NOW),
         )
         monkeypatch.setattr(module, "StatusTail", Tail)
+        self.logs: LogsInMemory | None = None
+        monkeypatch.setattr(new_letters, "connect", self.connect)
         monkeypatch.setattr(module, "read_groups", self.read_groups)
         monkeypatch.setattr(module, "read_wills", self.read_wills)
         self.watch = Watch(
@@ -71,6 +77,13 @@ class Pipeline:
             wall_ms=lambda: NOW,
             clock=lambda: self.now,
         )
+
+    @asynccontextmanager
+    async def connect(self, *_: object) -> AsyncIterator[LogsInMemory]:
+        """Show the topics of dead letters; none: the brokers do not answer."""
+        if self.logs is None:
+            raise SetupError("no answer")
+        yield self.logs
 
     async def read_groups(self, _: object) -> Sequence[GroupState]:
         """Return them; nothing: the brokers do not answer."""
@@ -133,4 +146,36 @@ async def test_a_finding_is_logged_once_when_it_begins_and_when_it_is_over(
     assert [record.getMessage()[:52] for record in caplog.records] == [
         "Miso: 3 new dead letters of 8 events (38 %) in 10 mi",
         "miso: new_dead_letters is over",
+    ]
+
+
+async def test_dead_letters_are_news_until_all_are_resolved(
+    pipeline: Pipeline, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Although the worker goes on counting those of the last ten minutes."""
+    from msgspec.structs import replace
+
+    caplog.set_level(logging.INFO, "streams.status")
+    lately = {"miso": Outcomes(5, {}, {"rejected": 2})}
+    pipeline.own = replace(pipeline.own, lately=cast("Any", lately))
+    log = [letter(0), letter(1)]
+    for second, resolved in ((0.0, ()), (5.0, (0,)), (10.0, (1,))):
+        log += map(resolution, resolved)
+        pipeline.logs = LogsInMemory(
+            *(record(TOPIC, offset, value, at_ms=NOW) for offset, value in enumerate(log))
+        )
+        pipeline.now = second
+        await pipeline.watch.refresh()
+        texts = [finding.text for finding in pipeline.watch.findings() if "dead" in finding.text]
+        assert (
+            texts
+            == [
+                ["Miso: 2 new dead letters of 7 events (29 %) in 10 minutes."],
+                ["Miso: 1 new dead letter of 7 events (14 %) in 10 minutes."],
+                [],
+            ][round(second / 5)]
+        )
+    assert [record.getMessage()[:25] for record in caplog.records] == [
+        "Miso: 2 new dead letters ",
+        "miso: new_dead_letters is",
     ]

@@ -1,7 +1,7 @@
 """Reading topics from one offset to another, without a consumer group."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -135,7 +135,7 @@ class LogReader:
 
     async def read(
         self, starts: Offsets, ends: Offsets, tell: Tell
-    ) -> AsyncIterator[tuple[TopicPartition, list[ConsumerRecord]]]:
+    ) -> AsyncGenerator[tuple[TopicPartition, list[ConsumerRecord]], None]:
         """Yield the records of each partition from its start to its end, in batches, in order."""
         open_ = {tp for tp in ends if starts[tp] < ends[tp]}
         if not open_:

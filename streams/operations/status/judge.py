@@ -5,7 +5,7 @@ own. The gravest come first; of equal ones those of the earlier stage.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from streams.core.consent import NO_CONSENT_MEANING, NoConsent
@@ -132,7 +132,7 @@ def _of_stage(known: Known, stage: Stage) -> Iterator[Finding]:
         yield from _of_vendor(known, stage, snapshots)
     if stage.key == ENRICH:
         yield from _malformed_rows(snapshots)
-        yield from _letters(stage, lately(known, ENRICH), _top_reason(known, stage))
+        yield from _letters(known, stage, lately(known, ENRICH))
     else:
         yield from _shares(known, stage)
     yield from _restarts(known, stage, snapshots)
@@ -304,7 +304,7 @@ def _behind(known: Known, stage: Stage, snapshots: Sequence[WorkerSnapshot]) -> 
 
 def _shares(known: Known, stage: Stage) -> Iterator[Finding]:
     recent = lately(known, stage.key)
-    yield from _letters(stage, recent, _top_reason(known, stage))
+    yield from _letters(known, stage, recent)
     events = recent.events
     # Of a vendor whose workers do not report only enrichment's skips are known.
     if events < LEAST_EVENTS or not known.alive(stage.key):
@@ -356,15 +356,17 @@ def _skip_remedy(reason: str) -> str:
     return _SKIP_REMEDIES.get(reason, "Look at one of them with `streams trace`.")
 
 
-def _letters(stage: Stage, recent: Outcomes, top: str) -> Iterator[Finding]:
-    number = sum(recent.dead_lettered.values())
+def _letters(known: Known, stage: Stage, recent: Outcomes) -> Iterator[Finding]:
+    letters = _still_open(known, stage, recent.dead_lettered)
+    number = sum(letters.values())
     if not number:
         return
     of_whom = "Enrichment" if stage.key == ENRICH else stage.name
     of_all = f" of {count(recent.events, 'event')}" if recent.events > number else ""
     share = f" ({percent(number, recent.events)})" if of_all else ""
     text = f"{of_whom}: {count(number, 'new dead letter')}{of_all}{share} in 10 minutes."
-    why = f"By reason: {_each(recent.dead_lettered, ' ')}.{top}"
+    top = _top_reason(known, stage, letters)
+    why = f"By reason: {_each(letters, ' ')}.{top}"
     remedy = (
         "List them with `streams dead-letters list`, fix the cause, then send them again with "
         "`streams dead-letters resend`."
@@ -372,13 +374,24 @@ def _letters(stage: Stage, recent: Outcomes, top: str) -> Iterator[Finding]:
     yield Finding(Level.WARNING, stage.key, text, remedy, DEAD_LETTERS, None, why)
 
 
-def _top_reason(known: Known, stage: Stage) -> str:
-    """Return the most frequent cause in words, as a sentence to append."""
+def _still_open(known: Known, stage: Stage, counted: Mapping[str, int]) -> dict[str, int]:
+    """Return by reason those of the counted letters that nobody has resent or dropped.
+
+    Where it is unknown which are open, all that were counted are.
+    """
+    open_ = known.open_letters.get(stage.key, counted)
+    left = {reason: min(number, open_.get(reason, 0)) for reason, number in counted.items()}
+    return {reason: number for reason, number in left.items() if number}
+
+
+def _top_reason(known: Known, stage: Stage, reasons: Collection[str]) -> str:
+    """Return the most frequent cause of these reasons in words, as a sentence to append."""
     wanted = None if stage.key == ENRICH else stage.key
     numbers: Counter[str] = Counter()
     for worker in known.workers:
         for one in worker.snapshot.causes:
-            if one.vendor == wanted and one.example and not worker.is_stale:
+            is_meant = one.vendor == wanted and one.reason in reasons
+            if is_meant and one.example and not worker.is_stale:
                 numbers[one.example] += one.count
     return f" Most often: {numbers.most_common(1)[0][0].rstrip('.')}." if numbers else ""
 
@@ -471,6 +484,11 @@ def lately(known: Known, stage: str) -> Outcomes:
     For ``enrich`` these are its own dead letters, which concern no single vendor.
     """
     return _sum([w.snapshot.lately for w in known.workers if not w.is_stale], stage)
+
+
+def stages_with_letters(known: Known) -> list[str]:
+    """Return the stages whose workers counted dead letters in the last ten minutes."""
+    return [stage.key for stage in known.stages if lately(known, stage.key).dead_lettered]
 
 
 def before(known: Known, stage: str) -> Outcomes:

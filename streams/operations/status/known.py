@@ -1,9 +1,12 @@
 """What is known of a pipeline at one moment: the input of ``judge``. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from streams.operations.status.status import WorkerStatus, gravest
+
+OpenLetters = Mapping[str, Mapping[str, int]]
+"""By stage (``enrich`` or a vendor key) and reason: dead letters that are open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class Known:
     """Why they do not, as far as it was found out: one sentence."""
     expired_lately: dict[str, int] = field(default_factory=dict)
     """By stage: records that retention deleted unread within the hour."""
+    open_letters: OpenLetters = field(default_factory=dict)
+    """Those of the last ten minutes; of a stage that is not in it, it is unknown."""
     unreadable: int = 0
     """Records of the status topic that are no snapshots."""
 

@@ -1,7 +1,9 @@
 """Looking at a pipeline from outside: snapshots, the brokers' figures, operators' commands."""
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from pydantic import SecretStr
 
@@ -10,20 +12,27 @@ from streams.core.control import Will
 from streams.operations.control import read_wills
 from streams.operations.groups import GroupState, read_groups
 from streams.operations.status.known import Known, Stage
+from streams.operations.status.new_letters import NewLetters
 from streams.operations.status.status import StatusBoard, read_status
 from streams.settings import ENRICH, Settings, variable
 from streams.vendors import VENDORS
 
 
-async def observe(settings: Settings) -> tuple[StatusBoard, Known, Mapping[str, Will]]:
+async def observe(
+    settings: Settings, letters: NewLetters | None = None
+) -> tuple[StatusBoard, Known, Mapping[str, Will]]:
     """Return the snapshots, what is known, and operators' commands by vendor.
 
+    ``letters``: of whoever looks again and again; dead letters are then not read at each look.
     Raises SetupError where the brokers do not answer or topics are missing.
     """
     board, groups, wills = await asyncio.gather(
         read_status(settings), read_groups(settings), read_wills(settings)
     )
-    return board, known_of(settings, board, groups, wills), wills
+    known = known_of(settings, board, groups, wills)
+    letters = letters or NewLetters(settings, time.monotonic)
+    await letters.refresh(known)
+    return board, replace(known, open_letters=letters.open), wills
 
 
 def known_of(

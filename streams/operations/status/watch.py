@@ -22,6 +22,7 @@ from streams.operations.status.judge import (
     judge,
 )
 from streams.operations.status.known import Known
+from streams.operations.status.new_letters import NewLetters
 from streams.operations.status.observe import stages_of
 from streams.operations.status.status import StatusBoard
 from streams.operations.status.tail import StatusTail
@@ -69,6 +70,7 @@ class Watch:
         self._contact = contact
         self._wall_ms = wall_ms
         self._clock = clock
+        self._letters = NewLetters(settings, clock)
         self._groups: Sequence[GroupState] = ()
         self._wills: Mapping[str, Will] = {}
         self._asked_at = float("-inf")
@@ -99,6 +101,8 @@ class Watch:
     async def refresh(self) -> None:
         """Read what is new; what the brokers do not tell stays unknown, not as it was."""
         await self._tail.refresh()
+        if self._contact.silent_seconds() < SILENT_SECONDS:
+            await self._letters.refresh(self.known())
         self._say_what_is_new()
         now = self._clock()
         if now - self._asked_at < GROUPS_SECONDS:
@@ -134,6 +138,7 @@ class Watch:
             stages_of(self._settings, self._groups, self._wills),
             board.workers(now_ms),
             expired_lately=self._expired(),
+            open_letters=self._letters.open,
             unreadable=board.unreadable,
         )
         silent = self._contact.silent_seconds()
