@@ -22,6 +22,7 @@ from streams.core.times import utc_text
 from streams.delivery.progress import Metadata
 from streams.delivery.receipts import encode_receipt
 from streams.operations import offsets
+from streams.operations.check.check import pipeline_findings
 from streams.operations.dead_letters.book import Selection
 from streams.operations.dead_letters.dead_letters import find_letters
 from streams.operations.dead_letters.resend import ResendJob, preview_resend
@@ -242,6 +243,13 @@ async def test_dead_letters_are_sent_again_and_what_fails_again_is_a_new_letter(
         assert [letter.cause.reason for letter in found.open] == ["invalid_json", "rejected"]
         assert found.resolved == {"resent": 6}
         assert Counter(Counter(pipeline.stored()).values()) == {1: 44}
+        # Miso's worker has counted six by now, and only what failed again is open.
+        named = await pipeline_findings(settings, {settings.topics.status})
+        new = [one.text for one in named if one.kind == "new_dead_letters"]
+        assert [text.partition(" letter")[0] for text in new] == [
+            "Enrichment: 1 new dead",
+            "Miso: 1 new dead",
+        ]
 
         # A mended field map makes an event of what was none.
         theirs = event("v2", event_id="theirs", article="p1", product_id=None)

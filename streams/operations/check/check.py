@@ -13,7 +13,7 @@ from streams.operations.control import read_wills
 from streams.operations.findings import Finding, Level, ok, problem
 from streams.operations.groups import read_groups
 from streams.operations.status.judge import judge
-from streams.operations.status.observe import known_of
+from streams.operations.status.observe import known_of, with_open_letters
 from streams.operations.status.status import StatusBoard, read_status
 from streams.operations.topics import TopicState, list_topics, verify_topics
 from streams.settings import ENRICH, Settings, variable
@@ -114,7 +114,8 @@ async def pipeline_findings(settings: Settings, topics: Collection[str]) -> list
     names = settings.topics
     board = await read_status(settings) if names.status in topics else StatusBoard()
     wills = await read_wills(settings) if names.control in topics else {}
-    return judge(known_of(settings, board, await read_groups(settings), wills))
+    known = known_of(settings, board, await read_groups(settings), wills)
+    return judge(await with_open_letters(settings, known))
 
 
 def exit_code(findings: list[Finding]) -> int:

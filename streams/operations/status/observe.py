@@ -30,9 +30,16 @@ async def observe(
         read_status(settings), read_groups(settings), read_wills(settings)
     )
     known = known_of(settings, board, groups, wills)
+    return board, await with_open_letters(settings, known, letters), wills
+
+
+async def with_open_letters(
+    settings: Settings, known: Known, letters: NewLetters | None = None
+) -> Known:
+    """Return the same and which of the new dead letters are open, where that can be read."""
     letters = letters or NewLetters(settings, time.monotonic)
     await letters.refresh(known)
-    return board, replace(known, open_letters=letters.open), wills
+    return replace(known, open_letters=letters.open)
 
 
 def known_of(

@@ -11,7 +11,7 @@ from streams.core.errors import SettingsError
 from streams.core.times import utc_text
 from streams.operations.logs.reader import Tell, silent
 from streams.operations.status.judge import judge
-from streams.operations.status.observe import known_of
+from streams.operations.status.observe import known_of, with_open_letters
 from streams.operations.status.status import StatusBoard, read_status
 from streams.operations.trace.follow import Facts, follow
 from streams.operations.trace.locate import locate
@@ -65,7 +65,7 @@ async def trace(
 
         events, records = told(), logs.search.records
         if any(step.kind == "waiting" for event in events for step in _steps(event)):
-            _say_how_stages_are(facts, settings, await read_status(settings))
+            await _say_how_stages_are(facts, settings, await read_status(settings))
             events = told()
     return Trace(
         asked={kind: text},
@@ -85,9 +85,9 @@ def _steps(event: TracedEvent) -> Iterator[Step]:
         yield from vendor.steps
 
 
-def _say_how_stages_are(facts: Facts, settings: Settings, board: StatusBoard) -> None:
+async def _say_how_stages_are(facts: Facts, settings: Settings, board: StatusBoard) -> None:
     """Let what waits say why, as the workers themselves do."""
-    known = known_of(settings, board, (), {})
+    known = await with_open_letters(settings, known_of(settings, board, (), {}))
     says = {finding.subject: finding.sentence() for finding in reversed(judge(known))}
     for one in facts.values():
         one.enrich.says = says.get(ENRICH, _RUNNING)
