@@ -26,6 +26,7 @@ from streams.operations.check.check import pipeline_findings
 from streams.operations.dead_letters.book import Selection
 from streams.operations.dead_letters.dead_letters import find_letters
 from streams.operations.dead_letters.resend import ResendJob, preview_resend
+from streams.operations.groups import read_groups
 from streams.operations.offsets import apply_reset, plan_reset, read_places
 from streams.operations.replay import preview as replay_preview
 from streams.operations.replay import run as replay_run
@@ -222,6 +223,11 @@ async def test_dead_letters_are_sent_again_and_what_fails_again_is_a_new_letter(
                 settings, ["miso"], wanted, ResendJob(), tell=silent, watch=lambda _: None
             )
 
+        async def is_committed() -> bool:
+            return not any(group.waiting for group in await read_groups(settings))
+
+        # What is settled counts as waiting until it is committed, about a second later.
+        await pipeline.until(is_committed)
         seen = await preview_resend(settings, Asked("resend"), tell=silent, now_ms=now_ms())
         (counts,) = seen.vendors
         assert (counts.selected, counts.sent) == (6, 5)
@@ -259,6 +265,7 @@ async def test_dead_letters_are_sent_again_and_what_fails_again_is_a_new_letter(
             return len((await find_letters(settings, Selection(owner="enrich"))).open) == 2
 
         await pipeline.until(is_given_up)
+        await pipeline.until(is_committed)
         config = tmp_path / "streams.toml"
         config.write_text('[source.clicks.fields]\nproduct_id = "article"\n')
         mended = load_settings(pipeline.env | {"STREAMS_CONFIG": str(config)})
