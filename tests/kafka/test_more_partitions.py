@@ -52,7 +52,7 @@ async def test_a_topic_that_grew_alone_ends_enrichment_with_its_name_and_the_sin
         assert await enrich.ended(25) == 2
         again = pipeline.start("enrich")
         assert await again.ended(25) == 2
-        (at_start,) = again.output().splitlines()
+        _, at_start = again.output().splitlines()
         for said in (enrich.output(), at_start):
             assert f"{clicks} has 3" in said
             assert (
