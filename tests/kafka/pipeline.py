@@ -330,6 +330,16 @@ class Pipeline:
         found: dict[TopicPartition, Any] = await self.admin.list_consumer_group_offsets(group)
         return {TopicPartition(*tp): at for tp, at in found.items()}
 
+    async def enriched(self, records: int) -> None:
+        """Wait until enrichment has committed so many offsets: a kill then leaves nothing open."""
+        raw = {self.topics.clicks, self.topics.add_to_carts}
+
+        async def are_committed() -> bool:
+            found = await self.committed("enrich")
+            return bool(sum(at.offset for tp, at in found.items() if tp.topic in raw) == records)
+
+        await self.until(are_committed)
+
     async def commit(self, stage: str, tp: TopicPartition, offset: int, metadata: str = "") -> None:
         """Commit for a stage of which no worker runs."""
         consumer = AIOKafkaConsumer(

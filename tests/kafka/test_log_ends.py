@@ -81,6 +81,7 @@ async def test_raw_records_deleted_while_enrichment_was_away_are_counted_as_expi
         assert "15 records of" in enrich.output()
         await expired_and_settled(pipeline, enrich, pipeline.topics.clicks)
         # Long afterwards, by another worker, and with all that was delivered gone too.
+        await pipeline.enriched(30)
         enrich.kill()
         await delete_below(pipeline, {TopicPartition(pipeline.topics.clicks, 0): 30})
         enrich = await pipeline.worker("enrich")
