@@ -19,6 +19,7 @@ from streams.core.outcome import DeadLetterReason
 from streams.core.strict_json import StrictJsonError, decode_repaired, known_decoder
 from streams.core.time_formats import OutOfRangeTimeError, epoch_ms
 from streams.core.times import CLOCK_TOLERANCE_MS, MAX_MS, YEAR_2000_MS, to_ms
+from streams.core.uuids import UUID_PATTERN
 from streams.core.values import (
     MAX_ID_CHARS,
     NIL_UUID,
@@ -33,15 +34,7 @@ MAX_EVENT_BYTES = 256 * 1024
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARS)]
 EventId = Annotated[str, Meta(min_length=1, max_length=128)]
 Text = Annotated[str, Meta(min_length=1, max_length=4096)]
-Uuid = Annotated[
-    str,
-    Meta(
-        pattern=(
-            rf"^(?!{NIL_UUID}\Z)"
-            r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\Z"
-        )
-    ),
-]
+Uuid = Annotated[str, Meta(pattern=UUID_PATTERN)]
 Price = Annotated[float, Meta(ge=0, le=1e13)]
 """Above the limit a double can no longer hold the cents."""
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")]

@@ -230,11 +230,6 @@ class Recovery:
         self._first_look: tuple[float, int] | None = None
         """When (s) somebody first asked what remains of this recovery, and what did then."""
 
-    def table_of(self, tp: TP) -> TopicTable | None:
-        """Return the table that reads this partition, if one does."""
-        table: TopicTable | None = self._app.tables._changelogs.get(tp.topic)
-        return table
-
     def apply(self, tp: TP, records: list[Record]) -> None:
         """Apply fetched rows that have not been seen, and note how far the table has come."""
         recovery = self._app.tables.recovery

@@ -360,7 +360,6 @@ ATTRIBUTES: list[tuple[Any, str, str]] = [
     (driver.AIOKafkaConsumerThread, "_consumer", "Aiokafka's; None until its thread has begun."),
     (driver.Producer, "_producer", "Aiokafka's; None until it has begun."),
     (TableManager, "_recovery", "None until the tables' first recovery."),
-    (TableManager, "_changelogs", "Topic → table."),
     (Recovery, "active_tps", "The partitions whose rows are applied."),
     (Recovery, "active_offsets", "How far each table's partition is applied."),
     (Recovery, "active_highwaters", "The last offset of each at the start of recovery."),
