@@ -387,6 +387,24 @@ class Pipeline:
         ledger.open_request = note  # type: ignore[method-assign]
         return times
 
+    async def stored_unanswered(self, act: Callable[[], None], vendor: str = "miso") -> None:
+        """Call ``act`` when the vendor has stored the next request and not answered it yet."""
+        ledger = self.sandbox.ledgers[vendor]
+        close_request, before = ledger.close_request, len(ledger)
+        acted = asyncio.Event()
+
+        def close(ending: int | str) -> None:
+            if len(ledger) > before and not acted.is_set():
+                act()
+                acted.set()
+            close_request(ending)
+
+        ledger.close_request = close  # type: ignore[method-assign]
+        try:
+            await asyncio.wait_for(acted.wait(), UNTIL_SECONDS)
+        finally:
+            ledger.close_request = close_request  # type: ignore[method-assign]
+
     async def written(self, events: int) -> None:
         """Wait until enrichment has written so many vendor records."""
 
