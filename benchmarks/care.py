@@ -16,7 +16,7 @@ from shop import Record, Shop
 from table import CPU_NOTE, conditions, render
 from worker_process import Worker
 
-from streams.embedded.ports import free_port
+from streams.lab.embedded.ports import free_port
 from streams.settings import load_settings
 from streams.vendors import VENDORS, plan_for
 

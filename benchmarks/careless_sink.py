@@ -9,35 +9,35 @@ import os
 import sys
 from typing import Any
 
-from streams.agents.guard import SinkGuard
-from streams.agents.keeper import Keeper
 from streams.cli import main
-from streams.delivery.held import Held
-from streams.delivery.progress import Admission, Progress
+from streams.delivery.progress import Admission, PartitionProgress
+from streams.delivery.ready_queue import ReadyQueue
+from streams.stages.sink.outcome_writer import OutcomeWriter
+from streams.stages.sink.send_filter import RowSendFilter
 
 
 def without_guard() -> None:
     """Send everything, whoever it is about."""
-    SinkGuard.stopped = lambda *_: {}  # type: ignore[method-assign]
-    SinkGuard.is_current = lambda *_: True  # type: ignore[method-assign]
+    RowSendFilter.stopped = lambda *_: {}  # type: ignore[method-assign]
+    RowSendFilter.is_current = lambda *_: True  # type: ignore[method-assign]
 
 
 def without_lanes() -> None:
     """Let strands go in the order in which they came."""
 
-    def add(self: Any, strand: Any) -> None:
-        self.plain[strand] = None
+    def add(self: Any, queue: Any) -> None:
+        self.plain[queue] = None
 
     def take(self: Any, _lanes: Any) -> Any:
-        strand = next(iter(self.plain))
-        del self.plain[strand]
-        return strand
+        queue = next(iter(self.plain))
+        del self.plain[queue]
+        return queue
 
-    Held.__init__ = lambda self: setattr(self, "plain", {})  # type: ignore[method-assign]
-    Held.__bool__ = lambda self: bool(self.plain)  # type: ignore[method-assign, attr-defined]
-    Held.lanes = lambda self: [0] if self.plain else []  # type: ignore[method-assign, return-value]
-    Held.add, Held.take = add, take  # type: ignore[method-assign]
-    Held.began = lambda *_: None  # type: ignore[method-assign]
+    ReadyQueue.__init__ = lambda self: setattr(self, "plain", {})  # type: ignore[method-assign]
+    ReadyQueue.__bool__ = lambda self: bool(self.plain)  # type: ignore[method-assign, attr-defined]
+    ReadyQueue.lanes = lambda self: [0] if self.plain else []  # type: ignore[method-assign, return-value]
+    ReadyQueue.add, ReadyQueue.take = add, take  # type: ignore[method-assign]
+    ReadyQueue.began = lambda *_: None  # type: ignore[method-assign]
 
 
 def without_marks() -> None:
@@ -48,7 +48,7 @@ def without_marks() -> None:
         self._order.append((position, "", None))
         return Admission.NEW
 
-    Progress.admit = admit  # type: ignore[method-assign]
+    PartitionProgress.admit = admit  # type: ignore[method-assign]
 
 
 def without_receipts() -> None:
@@ -66,7 +66,7 @@ def without_receipts() -> None:
         for partition in partitions:
             self._settled(partition)
 
-    Keeper._write = write  # type: ignore[method-assign]
+    OutcomeWriter._write = write  # type: ignore[method-assign]
 
 
 PARTS = {

@@ -24,7 +24,7 @@ from shop import Record, Shop
 from table import CPU_NOTE, Row, Table, arguments, conditions
 from worker_process import Measure, Reading, Worker
 
-from streams.embedded.ports import free_port
+from streams.lab.embedded.ports import free_port
 from streams.vendors import VENDORS, plan_for
 
 VENDOR = "miso"
@@ -60,7 +60,7 @@ class StandIn:
 
 
 @contextmanager
-def stand_in(folder: Path) -> Iterator[StandIn]:
+def simulator(folder: Path) -> Iterator[StandIn]:
     """Run the stand-in."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
@@ -104,9 +104,9 @@ def measure_batches(
     """Measure micro-batches for Miso, each round on topics of its own."""
     ours: list[Measure] = []
     stock: list[Measure] = []
-    stand_in_cpu: list[float] = []
+    simulator_cpu: list[float] = []
     table = Table("Delivery: vendor records to Miso in micro-batches of 500, one worker", {})
-    with stand_in(folder / "stand-in") as vendor_side:
+    with simulator(folder / "stand-in") as vendor_side:
         access = {
             f"STREAMS_{VENDOR.upper()}_BASE_URL": vendor_side.url,
             f"STREAMS_{VENDOR.upper()}_API_KEY": "benchmark-secret",
@@ -132,7 +132,7 @@ def measure_batches(
             write(here.settings, {topics.users: users, topics.events(VENDOR): records})
             measure, used = run_ours(here, vendor_side, events)
             ours.append(measure)
-            stand_in_cpu.append(used / events * 100_000)
+            simulator_cpu.append(used / events * 100_000)
             stock.append(run_stock(here, vendor_side, stock_events))
     table.rows = [
         Row(
@@ -160,7 +160,7 @@ def measure_batches(
             [m.peak_bytes / 2**20 for m in ours],
             [m.peak_bytes / 2**20 for m in stock],
         ),
-        Row("stand-in's CPU s per 100,000", stand_in_cpu, digits=2),
+        Row("stand-in's CPU s per 100,000", simulator_cpu, digits=2),
     ]
     table.notes = [CPU_NOTE, RECEIPTS_NOTE]
     return table

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from shop import PARTITIONS
 from worker_process import Reading, Worker
 
-from streams.embedded.ports import free_port
+from streams.lab.embedded.ports import free_port
 from streams.settings import Settings, load_settings
 from streams.vendors import VENDORS
 

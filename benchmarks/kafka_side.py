@@ -11,8 +11,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.structs import TopicPartition
 from shop import PARTITIONS, Record
 
-from streams.embedded import DEFAULT_VERSION, EmbeddedKafka
-from streams.operations.topics import create_topics
+from streams.kafka.topics import create_topics
+from streams.lab.embedded import DEFAULT_VERSION, EmbeddedKafka
 from streams.settings import Settings
 
 BATCH_BYTES = 900_000

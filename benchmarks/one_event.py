@@ -16,7 +16,7 @@ from shop import Record, Shop
 from table import CPU_NOTE, Row, Table, conditions
 from worker_process import Measure
 
-from streams.sandbox.eightselect_schema import event_errors
+from streams.lab.sandbox.eightselect_schema import event_errors
 from streams.vendors import VENDORS, plan_for
 
 VENDOR = "eightselect"

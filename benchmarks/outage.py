@@ -31,8 +31,8 @@ from shop import Record, partition_of
 from table import conditions, load_average, render
 from worker_process import Reading, Worker
 
-from streams.embedded import DEFAULT_VERSION, EmbeddedKafka
-from streams.sandbox import Sandbox
+from streams.lab.embedded import DEFAULT_VERSION, EmbeddedKafka
+from streams.lab.sandbox import Sandbox
 
 VISITORS, CONTACTS, PRODUCTS = 20_000, 200, 1_000
 CART_EVERY = 10
@@ -100,7 +100,7 @@ class Outage:
             assert kafka.data_dir is not None
             self._server_log = kafka.data_dir / "logs" / "server.log"
             self._http = await stack.enter_async_context(aiohttp.ClientSession())
-            self._url = stack.enter_context(stand_in(self._folder / "stand-in"))
+            self._url = stack.enter_context(simulator(self._folder / "stand-in"))
             access = dict(line.split("=", 1) for line in access_lines(self._url))
             here = Installation(kafka.bootstrap_servers, "outage.", self._folder, access)
             self._here = here
@@ -296,9 +296,9 @@ class Outage:
 
 
 @contextlib.contextmanager
-def stand_in(folder: Path) -> Iterator[str]:
+def simulator(folder: Path) -> Iterator[str]:
     """Run the sandbox in a process of its own; give its address."""
-    from streams.embedded.broker import free_port
+    from streams.lab.embedded.broker import free_port
 
     port = free_port()
     url = f"http://127.0.0.1:{port}"
@@ -313,7 +313,7 @@ def stand_in(folder: Path) -> Iterator[str]:
 def access_lines(url: str) -> list[str]:
     """Return the settings with which workers send to the sandbox."""
     sandbox = Sandbox()
-    return [line for each in sandbox.stand_ins.values() for line in each.example_environment(url)]
+    return [line for each in sandbox.simulators.values() for line in each.example_environment(url)]
 
 
 def users() -> list[Record]:

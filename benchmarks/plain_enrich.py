@@ -14,9 +14,9 @@ from streams.core.enrich import Enricher, Send
 from streams.core.errors import InvalidEvent
 from streams.core.events import EventParser
 from streams.core.rows import decode_product, decode_user
-from streams.operations.supervisor.life_line import end_with_parent
 from streams.settings import load_settings
 from streams.vendors import VENDORS, plan_for
+from streams.worker.supervisor.parent_watch import end_with_parent
 
 POLL_MS = 200
 

@@ -27,9 +27,9 @@ from table import Row, Table, arguments, conditions
 from streams.core.records import Receipt
 from streams.core.runs import Asked
 from streams.core.times import utc_text
-from streams.engine.groups import group_id
-from streams.operations.logs.reader import connect
-from streams.operations.replay.preview import preview
+from streams.kafka.group_ids import group_id
+from streams.kafka.reader import connect
+from streams.replay.preview import preview
 from streams.settings import Settings
 
 VENDOR = "miso"

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 from aiokafka.partitioner import murmur2
 
-from streams.core.enrich import Enricher, Plan, Send
+from streams.core.enrich import Enricher, Send, VendorPlan
 from streams.core.events import EventParser
 from streams.core.rows import decode_product, decode_user
 from streams.core.topics import Topics
@@ -95,7 +95,7 @@ class Shop:
                 event["quantity"] = 1 + number % 3
             yield is_cart, _keyed(visitor, event)
 
-    def vendor_records(self, topics: Topics, plan: Plan, count: int) -> Iterator[Record]:
+    def vendor_records(self, topics: Topics, plan: VendorPlan, count: int) -> Iterator[Record]:
         """What enrichment writes for one vendor, ``count`` records of it."""
         enricher = Enricher([plan], "required")
         parsers = {

@@ -19,7 +19,7 @@ from table import arguments, conditions, render
 
 from streams.delivery.progress import read_metadata
 from streams.delivery.receipts import SkipReceipts
-from streams.engine.groups import group_id
+from streams.kafka.group_ids import group_id
 
 BATCH_BYTES = 130_000
 """About 500 receipts: those of a chunk of which all events are skipped."""

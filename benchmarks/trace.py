@@ -18,7 +18,7 @@ from kafka_side import broker, make_topics
 from shop import PARTITIONS, partition_of
 from table import load_average
 
-from streams.engine.groups import group_id
+from streams.kafka.group_ids import group_id
 from streams.operations.trace.trace import Kind, trace
 from streams.settings import Settings, load_settings
 

@@ -13,36 +13,36 @@ from zlib import crc32
 from pydantic import SecretStr
 
 from streams import telemetry, wall_clock
-from streams.agents.enrich import EnrichStage
-from streams.agents.late_identity import LateIdentity, TableRows
-from streams.agents.life import Life, exit_words
-from streams.agents.report import Reporter
-from streams.agents.sink import SinkStage
 from streams.core.dead_letter import shorten_letter
 from streams.core.enrich import Enricher
 from streams.core.errors import SetupError
 from streams.delivery.courier import Courier
 from streams.delivery.http import HttpClient
 from streams.engine.app import EngineOptions, StageApp
-from streams.engine.connection import ask_brokers, client_options
 from streams.engine.failure import leave
-from streams.engine.groups import group_id
 from streams.engine.limits import TopicLimits
 from streams.engine.slots import take_slot
 from streams.engine.worker import run_worker
-from streams.operations.control import stop_run
-from streams.operations.replay.late_identity import late_identity_ms, send_late
-from streams.operations.topics import (
+from streams.kafka.connection import ask_brokers, client_options
+from streams.kafka.group_ids import group_id
+from streams.kafka.topics import (
     max_message_bytes,
     needed_topics,
     read_topics,
     required_topics,
     verify_topics,
 )
+from streams.replay.late_identity import late_identity_ms, send_late
 from streams.settings import ENRICH, Settings
+from streams.stages.enrich.late_identity import LateIdentity, TableRows
+from streams.stages.enrich.stage import EnrichStage
+from streams.stages.sink.stage import SinkStage
 from streams.vendors import VENDORS, plan_for
 from streams.vendors.base import VendorSettings
 from streams.web.build import open_site
+from streams.worker.control import stop_run
+from streams.worker.handover import Handover, exit_words
+from streams.worker.report import Reporter
 
 log = logging.getLogger("streams")
 
@@ -92,12 +92,12 @@ def build(
     make = _build_enrich if stage == ENRICH else _build_sink
     path = Path(settings.state.dir) / f"{stage}-{slot}.life.json"
     how = "" if last_exit is None else exit_words(last_exit)
-    life = Life(path, wall_clock.now_ms(), how)
+    life = Handover(path, wall_clock.now_ms(), how)
     return make(settings, stage, slot, partitions, life)
 
 
 def _build_enrich(
-    settings: Settings, stage: str, slot: int, partitions: Mapping[str, int], life: Life
+    settings: Settings, stage: str, slot: int, partitions: Mapping[str, int], life: Handover
 ) -> tuple[StageApp, Reporter]:
     vendors = settings.enabled_vendors()
     plans = [plan_for(VENDORS[key], settings.vendors[key]) for key in vendors]
@@ -140,7 +140,7 @@ def _build_sink(
     stage: str,
     slot: int,
     partitions: Mapping[str, int],
-    life: Life,
+    life: Handover,
 ) -> tuple[StageApp, Reporter]:
     vendor, section = VENDORS[stage], settings.vendors[stage]
     logic = SinkStage(
@@ -155,7 +155,7 @@ def _build_sink(
         vendor,
         section,
         HttpClient(section.base_url, concurrency=vendor.concurrency(section)),
-        logic.keeper,
+        logic.outcome_writer,
         clock=time.monotonic,
         random=random.random,
         current_settings=lambda: _with_current_secrets(settings, stage, logic),
@@ -175,7 +175,7 @@ def _with_current_secrets(settings: Settings, stage: str, logic: SinkStage) -> V
     section = settings.with_current_secrets(stage)
     secrets = [value.get_secret_value() for _, value in section if isinstance(value, SecretStr)]
     telemetry.hide(secrets)
-    logic.keeper.hide(secrets)
+    logic.outcome_writer.hide(secrets)
     return section
 
 
@@ -228,11 +228,11 @@ def _reporter(
     courier: Courier | None,
     stage: str,
     slot: int,
-    life: Life,
+    life: Handover,
 ) -> Reporter:
     reporter = Reporter(
         app,
-        logic.tally,
+        logic.counters,
         courier,
         slot=slot,
         status_topic=settings.topics.status,
@@ -242,7 +242,7 @@ def _reporter(
         page=f"http://{settings.web.host}:{settings.web_port(stage, slot)}/",
         joins=logic.joins if isinstance(logic, EnrichStage) else None,
         secrets=lambda: (
-            logic.keeper.secrets if isinstance(logic, SinkStage) else settings.secrets()
+            logic.outcome_writer.secrets if isinstance(logic, SinkStage) else settings.secrets()
         ),
     )
     open_site(app, settings, reporter, wall_ms=wall_clock.now_ms, clock=time.monotonic)

@@ -20,9 +20,9 @@ from typing import Any, Protocol
 
 import pytest
 
-from streams.embedded import DEFAULT_VERSION, EmbeddedKafka
-from streams.embedded.broker import serves
-from streams.embedded.ports import free_port
+from streams.lab.embedded import DEFAULT_VERSION, EmbeddedKafka
+from streams.lab.embedded.broker import serves
+from streams.lab.embedded.ports import free_port
 
 WANTED = os.environ.get("STREAMS_TEST_BROKER") or "embedded"
 FIRST_DOWNLOAD_SECONDS = 600

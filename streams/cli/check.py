@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams import wall_clock
-from streams.cli.terminal import file_or_stdin, plain
+from streams.cli.terminal import file_or_stdin
+from streams.core.masking import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from streams.operations.findings import Finding
     from streams.settings import Settings
+    from streams.status.findings import Finding
 
 
 def check(
@@ -106,10 +107,14 @@ def _show(console: "Console", finding: "Finding") -> None:
 
 
 def _preview(settings: "Settings", file: Path, as_json: bool) -> int:
-    from streams.operations.check.mapping_preview import UNREADABLE, Preview, previewed_vendors
+    from streams.operations.check.mapping_preview import (
+        UNREADABLE,
+        MappingPreview,
+        previewed_vendors,
+    )
 
     vendors = previewed_vendors(settings)
-    preview = Preview(settings, vendors.plans, wall_clock.now_ms())
+    preview = MappingPreview(settings, vendors.plans, wall_clock.now_ms())
     rows = (
         row
         for number, line in enumerate(_lines(file), start=1)

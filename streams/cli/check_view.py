@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from streams.cli.terminal import plain
 from streams.core.fields import FIELDS
+from streams.core.masking import plain
 from streams.core.notes import note_words
 from streams.core.outcome import Outcome
 from streams.operations.check.mapping_preview import ROW, SENT, PreviewRow

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from streams.core.control import Will
+    from streams.core.control import VendorControl
 
 Vendor = Annotated[str, typer.Argument(metavar="VENDOR", help="eightselect, voyado or miso.")]
 
@@ -41,13 +41,13 @@ def resume(vendor: Vendor) -> None:
     typer.echo(f"{name} is resumed: what waits is sent. Watch it with: streams status")
 
 
-def _set(vendor: str, *, paused: bool) -> "Will":
+def _set(vendor: str, *, paused: bool) -> "VendorControl":
     import asyncio
     import sys
 
-    from streams.operations.control import set_paused
     from streams.settings import load_settings
     from streams.telemetry import setup_logging
+    from streams.worker.control import set_paused
 
     settings = load_settings()
     # What goes wrong ends in a sentence; a producer's retries are not news.

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streams import wall_clock
-from streams.cli.terminal import counted, moment_ms, plain, reading_progress
+from streams.cli.terminal import counted, moment_ms, reading_progress
+from streams.core.masking import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streams.operations.dead_letters.book import Group, Letter
-    from streams.operations.dead_letters.dead_letters import Found, Letters
+    from streams.dead_letters.book import Group, Letter
+    from streams.dead_letters.dead_letters import FoundLetters, Letters
     from streams.settings import Settings
 
 app = typer.Typer(
@@ -82,7 +83,7 @@ def show(
     import heapq
     import sys
 
-    from streams.operations.dead_letters.dead_letters import read_whole
+    from streams.dead_letters.dead_letters import read_whole
 
     settings, found = _find(vendor, fingerprint, event_id, since)
     letters: Letters = found.open
@@ -130,7 +131,7 @@ def drop(
     import sys
 
     from streams.core.errors import SettingsError
-    from streams.operations.dead_letters.dead_letters import drop_letters
+    from streams.dead_letters.dead_letters import drop_letters
     from streams.telemetry import setup_logging
 
     if not yes and not sys.stdin.isatty():
@@ -165,11 +166,11 @@ def drop(
 
 def _find(
     vendor: str | None, fingerprint: str | None, event_id: str | None, since: str | None
-) -> "tuple[Settings, Found]":
+) -> "tuple[Settings, FoundLetters]":
     import asyncio
 
-    from streams.operations.dead_letters.book import Selection
-    from streams.operations.dead_letters.dead_letters import find_letters
+    from streams.dead_letters.book import Selection
+    from streams.dead_letters.dead_letters import find_letters
     from streams.settings import load_settings
 
     since_ms = None if since is None else moment_ms(since)
@@ -201,7 +202,7 @@ def letter_lines(letter: "Letter", value: bytes) -> list[str]:
     import msgspec
 
     from streams.core.dead_letter import MAX_LETTER_BYTES
-    from streams.operations.dead_letters.book import words_of
+    from streams.dead_letters.book import words_of
 
     words = words_of(letter, value)
     whole: dict[str, Any] = msgspec.json.decode(value)
@@ -235,7 +236,7 @@ def _row(letter: "Letter", value: bytes) -> dict[str, Any]:
     """Return a letter as ``show --json`` has it: its own members, and what is known around it."""
     import msgspec
 
-    from streams.operations.dead_letters.book import words_of
+    from streams.dead_letters.book import words_of
 
     row: dict[str, Any] = msgspec.json.decode(value)
     known = {"copies": letter.copies, "fix": words_of(letter, value).fix(letter)}
@@ -251,7 +252,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= _DETAIL_CHARS else f"{text[: _DETAIL_CHARS - 1]}…"
 
 
-def _sum(found: "Found", groups: "Sequence[Group] | None" = None) -> str:
+def _sum(found: "FoundLetters", groups: "Sequence[Group] | None" = None) -> str:
     resolved = ", ".join(f"{n:,} {plain(action)}" for action, n in found.resolved.most_common())
     also = f" Closed: {resolved}." if resolved else ""
     if not len(found.open):

@@ -39,7 +39,7 @@ def demo(
     import sys
 
     from streams.cli.demo_view import DemoView
-    from streams.demo.run import Options, run_demo
+    from streams.lab.demo.run import Options, run_demo
     from streams.settings.loading import process_environment
     from streams.telemetry import setup_logging
 

@@ -6,8 +6,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from streams.cli.terminal import plain
-from streams.demo.books import Closing, VendorClosing
+from streams.core.masking import plain
+from streams.lab.demo.books import Closing, VendorClosing
 from streams.vendors import VENDORS
 
 _INDENT = "  "

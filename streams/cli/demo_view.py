@@ -14,15 +14,15 @@ from rich.status import Status
 from rich.text import Text
 
 from streams.cli.demo_table import books_table, verdict_lines
-from streams.cli.terminal import plain
-from streams.demo.books import Closing
-from streams.demo.feed import Feed
-from streams.demo.progress import Progress as Moment
-from streams.demo.rig import Rig
-from streams.operations.supervisor.console import SharedConsole, ending_words, read_line
-from streams.operations.supervisor.supervisor import Ending
+from streams.core.masking import plain
+from streams.lab.demo.books import Closing
+from streams.lab.demo.feed import Feed
+from streams.lab.demo.progress import DemoProgress as Moment
+from streams.lab.demo.rig import Rig
 from streams.settings import ENRICH
 from streams.vendors import VENDORS
+from streams.worker.supervisor.console import SharedConsole, ending_words, read_line
+from streams.worker.supervisor.supervisor import Ending
 
 _PLAIN_SECONDS = 2.0
 """Between two lines about the events where there is no terminal to draw bars on."""

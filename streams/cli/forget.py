@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.terminal import counted, plain, reading_progress
+from streams.cli.terminal import counted, reading_progress
+from streams.core.masking import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

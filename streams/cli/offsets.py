@@ -4,10 +4,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.terminal import local_zone, moment_ms, plain
+from streams.cli.terminal import local_zone, moment_ms
+from streams.core.masking import plain
 
 if TYPE_CHECKING:
-    from streams.operations.offsets import Place, Reset, To
+    from streams.operations.offsets import OffsetPlace, Reset, To
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -131,7 +132,7 @@ def reset_lines(planned: "Reset", to: "To") -> list[str]:
     return [plain(line) for line in lines]
 
 
-def _row(stage: str, place: "Place") -> dict[str, object]:
+def _row(stage: str, place: "OffsetPlace") -> dict[str, object]:
     return {
         "stage": stage,
         "topic": place.tp.topic,

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from streams.cli.terminal import file_or_stdin, plain
+from streams.cli.terminal import file_or_stdin
+from streams.core.masking import plain
 
 _SHOWN = 20
 

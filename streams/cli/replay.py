@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streams import wall_clock
-from streams.cli.terminal import local_zone, moment_ms, plain, reading_progress
+from streams.cli.terminal import local_zone, moment_ms, reading_progress
+from streams.core.masking import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from streams.core.runs import Run
-    from streams.operations.logs.reader import Tell
-    from streams.operations.replay.run import Watch
+    from streams.kafka.reader import Tell
+    from streams.replay.run import Watch
     from streams.settings import Settings
 
 app = typer.Typer(
@@ -86,8 +87,8 @@ def replay(
 
     from streams.core.errors import SettingsError
     from streams.core.runs import Asked
-    from streams.operations.replay.only import parse_only
-    from streams.operations.replay.preview import replayed_vendors
+    from streams.replay.only import parse_only
+    from streams.replay.preview import replayed_vendors
     from streams.settings import load_settings
 
     missing = [
@@ -132,11 +133,11 @@ def _preview_and_run(
     import asyncio
 
     from streams.cli.replay_view import counts_table
-    from streams.operations.replay.counts import warnings_for
-    from streams.operations.replay.in_words import counts_rows, preview_lines, question
-    from streams.operations.replay.preview import preview
-    from streams.operations.replay.replay import ReplayJob, start_run
-    from streams.operations.replay.sinks import sink_remarks
+    from streams.replay.counts import warnings_for
+    from streams.replay.in_words import counts_rows, preview_lines, question
+    from streams.replay.preview import preview
+    from streams.replay.replay import ReplayJob, start_run
+    from streams.replay.sinks import sink_remarks
 
     quiet_logs(settings)
     with reading_progress() as tell:
@@ -173,8 +174,8 @@ def list_(as_json: JsonFlag = False) -> None:
     import asyncio
 
     from streams.cli.replay_view import run_json, run_line
-    from streams.operations.replay.replay import refreshed_runs
-    from streams.operations.replay.store import has_process
+    from streams.replay.replay import refreshed_runs
+    from streams.replay.run_store import has_process
     from streams.settings import load_settings
 
     settings = load_settings()
@@ -195,7 +196,7 @@ def show(run_id: RunId, as_json: JsonFlag = False) -> None:
     """Show one run: what it was asked, how far it is, and its receipt, whose sum balances."""
     import asyncio
 
-    from streams.operations.replay.replay import show_run
+    from streams.replay.replay import show_run
     from streams.settings import load_settings
 
     settings = load_settings()
@@ -208,7 +209,7 @@ def stop(run_id: RunId, as_json: JsonFlag = False) -> None:
     """Stop a run for good: nothing more is written, what waits is passed over, receipts stay."""
     import asyncio
 
-    from streams.operations.replay.replay import stop_runs
+    from streams.replay.replay import stop_runs
     from streams.settings import load_settings
 
     settings = load_settings()
@@ -219,7 +220,7 @@ def stop(run_id: RunId, as_json: JsonFlag = False) -> None:
 @app.command("resume")
 def resume(run_id: RunId, as_json: JsonFlag = False) -> None:
     """Go on with a run whose process was interrupted, where it was; nothing is sent twice."""
-    from streams.operations.replay.replay import resume_run
+    from streams.replay.replay import resume_run
     from streams.settings import load_settings
 
     settings = load_settings()
@@ -242,7 +243,7 @@ def run_and_show(begin: "Callable[[Tell, Watch], Coroutine[Any, Any, Run]]", as_
     from contextlib import suppress
 
     from streams.cli.replay_view import CLEAR, Watching
-    from streams.operations.logs.reader import silent
+    from streams.kafka.reader import silent
 
     # Whatever is live on this machine goes first.
     with suppress(OSError):
@@ -276,7 +277,7 @@ def run_and_show(begin: "Callable[[Tell, Watch], Coroutine[Any, Any, Run]]", as_
 def show_receipt(run: "Run", as_json: bool) -> None:
     """Print a run with its receipt."""
     from streams.cli.replay_view import receipt_table, run_json, run_lines
-    from streams.operations.replay.store import has_process
+    from streams.replay.run_store import has_process
 
     alive = has_process(run, wall_clock.now_ms())
     if as_json:

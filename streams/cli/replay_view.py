@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any
 
-from streams.cli.terminal import plain
+from streams.core.masking import plain
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from streams.core.runs import Part, Run
-    from streams.operations.replay.in_words import Row
+    from streams.core.runs import Run, VendorPart
+    from streams.replay.in_words import PreviewRow
 
 CLEAR = "\r\x1b[K"
 """Back to the start of the line, which is emptied."""
@@ -18,7 +18,7 @@ SILENT_SECONDS = 15
 """After so long without a sign of a sink it is said."""
 
 
-def counts_table(vendors: Sequence[str], rows: Sequence["Row"]) -> "Table":
+def counts_table(vendors: Sequence[str], rows: Sequence["PreviewRow"]) -> "Table":
     """Return the figures of a preview, one column a vendor; all text in it is escaped."""
     table = _Table(vendors)
     for row in rows:
@@ -26,12 +26,12 @@ def counts_table(vendors: Sequence[str], rows: Sequence["Row"]) -> "Table":
     return table.table
 
 
-def receipt_table(parts: Sequence["Part"]) -> "Table":
+def receipt_table(parts: Sequence["VendorPart"]) -> "Table":
     """Return what became of a run's events, one column a vendor; all text in it is escaped."""
-    from streams.core.runs import Receipt
-    from streams.operations.replay.in_words import LEFT_WORDS
+    from streams.core.runs import RunReceipt
+    from streams.replay.in_words import LEFT_WORDS
 
-    receipts = [part.receipt or Receipt() for part in parts]
+    receipts = [part.receipt or RunReceipt() for part in parts]
     table = _Table([part.vendor for part in parts])
     table.words("state", [part.state for part in parts])
     table.numbers("selected", [r.selected for r in receipts], style="bold")
@@ -53,7 +53,7 @@ def receipt_table(parts: Sequence["Part"]) -> "Table":
 
 def run_lines(run: "Run", zone: tzinfo, *, has_process: bool) -> list[str]:
     """Return the heading of a run: its id, what it was asked, since when, and what to do."""
-    from streams.operations.replay.in_words import asked_words
+    from streams.replay.in_words import asked_words
 
     lines = [f"{run.run_id}  {state_word(run, has_process=has_process)}"]
     lines.append(f"  {asked_words(run.asked, zone)}")
@@ -71,9 +71,9 @@ def run_lines(run: "Run", zone: tzinfo, *, has_process: bool) -> list[str]:
 
 def run_line(run: "Run", *, has_process: bool) -> str:
     """Return one line about a run, for the list."""
-    from streams.core.runs import Receipt
+    from streams.core.runs import RunReceipt
 
-    receipts = [part.receipt or Receipt() for part in run.parts]
+    receipts = [part.receipt or RunReceipt() for part in run.parts]
     sums = {
         name: sum(getattr(r, name) for r in receipts)
         for name in ("selected", "sent", "accepted", "waiting", "passed_over")
@@ -100,7 +100,7 @@ def run_json(run: "Run", *, has_process: bool) -> dict[str, Any]:
     """Return a run as ``--json`` shows it."""
     import msgspec
 
-    from streams.core.runs import Receipt
+    from streams.core.runs import RunReceipt
     from streams.core.times import utc_text
 
     asked = msgspec.to_builtins(run.asked)
@@ -109,8 +109,8 @@ def run_json(run: "Run", *, has_process: bool) -> dict[str, Any]:
             asked[shown] = utc_text(asked.pop(name))
     vendors = []
     for part in run.parts:
-        receipt = part.receipt or Receipt()
-        fields = {name: getattr(receipt, name) for name in Receipt.__struct_fields__}
+        receipt = part.receipt or RunReceipt()
+        fields = {name: getattr(receipt, name) for name in RunReceipt.__struct_fields__}
         balanced = receipt.balanced
         vendors.append(
             {"vendor": part.vendor, "state": part.state} | fields | {"balanced": balanced}
@@ -136,14 +136,14 @@ class Watching:
 
     def __call__(self, run: "Run") -> None:
         """Show a run that was just kept."""
-        from streams.core.runs import Receipt
+        from streams.core.runs import RunReceipt
 
         if self.run is None:
             self._write(f"Run {run.run_id}\n")
         self.run = run
         words = []
         for part in run.parts:
-            receipt = part.receipt or Receipt()
+            receipt = part.receipt or RunReceipt()
             settled = part.sent - receipt.waiting - receipt.passed_over
             unread = f", {receipt.unread:,} records to look at" if receipt.unread else ""
             words.append(f"{part.vendor}: {part.sent:,} written, {settled:,} settled{unread}")

@@ -7,14 +7,15 @@ import typer
 from streams import wall_clock
 from streams.cli.dead_letters import EventId, Fingerprint, JsonFlag, Since, Vendor
 from streams.cli.replay import print_json, quiet_logs, run_and_show, show_preview
-from streams.cli.terminal import local_zone, moment_ms, plain, reading_progress
+from streams.cli.terminal import local_zone, moment_ms, reading_progress
+from streams.core.masking import plain
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from streams.core.runs import Run
-    from streams.operations.logs.reader import Tell
-    from streams.operations.replay.run import Watch
+    from streams.kafka.reader import Tell
+    from streams.replay.run import Watch
 
 
 def resend(
@@ -43,11 +44,11 @@ def resend(
     from streams.cli.replay_view import counts_table
     from streams.core.errors import SettingsError
     from streams.core.runs import Asked
-    from streams.operations.dead_letters.resend import ResendJob, preview_resend
-    from streams.operations.replay.counts import counts_json, warnings_for
-    from streams.operations.replay.in_words import counts_rows, question, resend_lines
-    from streams.operations.replay.replay import start_run
-    from streams.operations.replay.sinks import sink_remarks
+    from streams.replay.counts import counts_json, warnings_for
+    from streams.replay.in_words import counts_rows, question, resend_lines
+    from streams.replay.replay import start_run
+    from streams.replay.resend import ResendJob, preview_resend
+    from streams.replay.sinks import sink_remarks
     from streams.settings import load_settings
 
     if not yes and not only_preview and not sys.stdin.isatty():

@@ -56,7 +56,7 @@ async def _serve(host: str, port: int, faults: list[str], seed: int, max_body_by
     import asyncio
     import signal
 
-    from streams.sandbox import Sandbox
+    from streams.lab.sandbox import Sandbox
 
     server = Sandbox(host, port, faults, seed=seed, max_body_bytes=max_body_bytes)
     stopped = asyncio.Event()
@@ -64,7 +64,7 @@ async def _serve(host: str, port: int, faults: list[str], seed: int, max_body_by
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
     await server.start()
-    names = ", ".join(stand_in.name for stand_in in server.stand_ins.values())
+    names = ", ".join(simulator.name for simulator in server.simulators.values())
     typer.echo(f"The stand-ins for {names} listen on {server.url}. Point the workers at them:")
     for line in server.example_environment():
         typer.echo(f"  {line}")
@@ -74,6 +74,6 @@ async def _serve(host: str, port: int, faults: list[str], seed: int, max_body_by
     for key, ledger in server.ledgers.items():
         endings = ", ".join(f"{word}: {n}" for word, n in sorted(ledger.answers.items()))
         typer.echo(
-            f"{server.stand_ins[key].name}: {len(ledger)} records stored, "
+            f"{server.simulators[key].name}: {len(ledger)} records stored, "
             f"{ledger.requests} requests ({endings or 'none'})"
         )

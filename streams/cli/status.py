@@ -5,18 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams import wall_clock
-from streams.cli.terminal import plain
+from streams.core.masking import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rich.console import Console, Group
 
-    from streams.core.control import Will
-    from streams.operations.status.known import Known
-    from streams.operations.status.new_letters import NewLetters
-    from streams.operations.status.status import StatusBoard
+    from streams.core.control import VendorControl
     from streams.settings import Settings
+    from streams.status.known import Known
+    from streams.status.new_letters import NewLetters
+    from streams.status.status import StatusBoard
 
 _REFRESH_SECONDS = 1.0
 _REFRESH_IN_PIPE_SECONDS = 5.0
@@ -49,7 +49,7 @@ def status(
 
 async def _show(settings: "Settings", watch: bool, as_json: bool) -> bool:
     """Print what is found; return whether any worker runs."""
-    from streams.operations.status.observe import observe
+    from streams.status.observe import observe
 
     if watch:
         return await _follow(settings)
@@ -68,8 +68,8 @@ async def _follow(settings: "Settings") -> bool:
 
     from rich.live import Live
 
-    from streams.operations.status.new_letters import NewLetters
-    from streams.operations.status.observe import observe
+    from streams.status.new_letters import NewLetters
+    from streams.status.observe import observe
 
     console, letters = _console(), NewLetters(settings, time.monotonic)
     # The first look comes before the screen is taken: an error is then an ordinary line.
@@ -101,7 +101,7 @@ async def _look_again(settings: "Settings", before: "Known", letters: "NewLetter
     from dataclasses import replace
 
     from streams.core.errors import SetupError
-    from streams.operations.status.observe import observe
+    from streams.status.observe import observe
 
     try:
         return (await observe(settings, letters))[1]
@@ -116,7 +116,7 @@ async def _look_again(settings: "Settings", before: "Known", letters: "NewLetter
 
 
 def status_json(
-    board: "StatusBoard", now_ms: int, wills: "Mapping[str, Will] | None" = None
+    board: "StatusBoard", now_ms: int, wills: "Mapping[str, VendorControl] | None" = None
 ) -> str:
     """Return the workers as a JSON array: their snapshots, and whether they are stale.
 
@@ -124,14 +124,14 @@ def status_json(
     """
     import msgspec
 
-    from streams.core.control import Will
+    from streams.core.control import VendorControl
 
     rows = []
     for worker in board.workers(now_ms):
         said = None
         if worker.snapshot.vendor is not None:
-            will = (wills or {}).get(worker.snapshot.stage, Will())
-            said = {name: getattr(will, name) for name in Will.__struct_fields__}
+            will = (wills or {}).get(worker.snapshot.stage, VendorControl())
+            said = {name: getattr(will, name) for name in VendorControl.__struct_fields__}
         rows.append(
             msgspec.to_builtins(worker.snapshot)
             | {
@@ -149,7 +149,7 @@ def status_view(known: "Known") -> "Group":
     from rich.table import Table
     from rich.text import Text
 
-    from streams.operations.status.judge import judge
+    from streams.status.judge import judge
 
     table = Table(show_edge=False, pad_edge=False)
     table.add_column("stage")
@@ -170,7 +170,7 @@ def status_view(known: "Known") -> "Group":
 
 def stage_rows(known: "Known") -> list[tuple[str, ...]]:
     """Return a row for each configured stage; what is not known is ``?``."""
-    from streams.operations.status.status import partitions_of
+    from streams.status.status import partitions_of
 
     rows: list[tuple[str, ...]] = []
     for stage in known.stages:

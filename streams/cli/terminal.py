@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from streams import wall_clock
+from streams.core.masking import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,12 +15,7 @@ if TYPE_CHECKING:
 
     from rich.progress import TaskID
 
-    from streams.operations.logs.reader import Tell
-
-
-def plain(text: str) -> str:
-    """Return text in which control characters are spelled out; markup is left to the caller."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    from streams.kafka.reader import Tell
 
 
 def counted(number: int, word: str) -> str:

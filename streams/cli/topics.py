@@ -8,7 +8,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streams.operations.topics import TopicReport
+    from streams.kafka.topics import TopicReport
 
 app = typer.Typer(no_args_is_help=True, help="Create and list the topics that the relay needs.")
 
@@ -36,7 +36,7 @@ def create(
     A topic that exists with other partitions or clean-up is reported, nothing is made or changed
     then, and the exit code is 1.
     """
-    from streams.operations.topics import TopicState, create_topics
+    from streams.kafka.topics import TopicState, create_topics
     from streams.settings import load_settings
 
     reports = asyncio.run(
@@ -116,7 +116,7 @@ def rekey(
 @app.command("list")
 def list_(as_json: JsonFlag = False) -> None:
     """Show each topic of the relay: what it is and whether it is as it must be."""
-    from streams.operations.topics import list_topics
+    from streams.kafka.topics import list_topics
     from streams.settings import load_settings
 
     _show(asyncio.run(list_topics(load_settings())), as_json)
@@ -126,7 +126,7 @@ def _show(reports: "Sequence[TopicReport]", as_json: bool) -> None:
     if as_json:
         import json
 
-        from streams.operations.topics import report_rows
+        from streams.kafka.topics import report_rows
 
         typer.echo(json.dumps(report_rows(reports), indent=2))
         return

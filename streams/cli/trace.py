@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams import wall_clock
-from streams.cli.terminal import counted, moment_ms, plain
+from streams.cli.terminal import counted, moment_ms
+from streams.core.masking import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.console import Console
 
-    from streams.operations.logs.reader import Tell
+    from streams.kafka.reader import Tell
     from streams.operations.trace.timeline import Step, Trace, TracedEvent, VendorTrace
     from streams.operations.trace.trace import Kind
 

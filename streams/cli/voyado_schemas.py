@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams import wall_clock
-from streams.cli.terminal import plain
+from streams.core.masking import plain
 
 if TYPE_CHECKING:
     from streams.operations.voyado_schemas.definition import Definition

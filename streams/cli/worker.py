@@ -33,7 +33,7 @@ def worker(
     let each settle what answers within 8 s.
     """
     if supervised:
-        from streams.operations.supervisor.life_line import end_with_parent
+        from streams.worker.supervisor.parent_watch import end_with_parent
 
         end_with_parent()
     from streams.settings import load_settings
@@ -48,6 +48,6 @@ def worker(
         from streams.app import run_stage
 
         raise typer.Exit(run_stage(settings, wanted[0], slot, last_exit))
-    from streams.operations.supervisor.supervisor import supervise
+    from streams.worker.supervisor.supervisor import supervise
 
     raise typer.Exit(supervise(wanted, slot))

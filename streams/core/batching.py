@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 P = TypeVar("P")
 
 
-class Cause(StrEnum):
+class BatchCause(StrEnum):
     """Why a micro-batch was flushed."""
 
     COUNT = "count"
@@ -26,7 +26,7 @@ class MicroBatch(Generic[P]):
 
     positions: tuple[P, ...]
     payloads: tuple[bytes, ...]
-    cause: Cause
+    cause: BatchCause
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -54,7 +54,7 @@ class Batcher(Generic[P]):
         self._waiting: deque[tuple[P, bytes, float]] = deque()
         # Each payload counts one byte more, for its separator; the first of a batch has none.
         self._bytes = 0
-        self.causes: Counter[Cause] = Counter()
+        self.causes: Counter[BatchCause] = Counter()
         """How many batches were flushed for each cause."""
 
     def __len__(self) -> int:
@@ -70,19 +70,19 @@ class Batcher(Generic[P]):
         """Return when the oldest event has waited long enough; None where none waits."""
         return self._waiting[0][2] + self._linger_seconds if self._waiting else None
 
-    def ready(self, now: float) -> Cause | None:
+    def ready(self, now: float) -> BatchCause | None:
         """Return why a batch should be flushed now, or None."""
         if not self._waiting:
             return None
         if len(self._waiting) >= self._max_records:
-            return Cause.COUNT
+            return BatchCause.COUNT
         if self._bytes - 1 >= self._max_bytes:
-            return Cause.BYTES
+            return BatchCause.BYTES
         if now >= self._waiting[0][2] + self._linger_seconds:
-            return Cause.AGE
+            return BatchCause.AGE
         return None
 
-    def take(self, cause: Cause) -> MicroBatch[P]:
+    def take(self, cause: BatchCause) -> MicroBatch[P]:
         """Remove and return the oldest events that fit one request, and count the cause.
 
         Raises IndexError where none waits.

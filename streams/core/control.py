@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import msgspec
 
 
-class Will(msgspec.Struct, frozen=True, omit_defaults=True):
+class VendorControl(msgspec.Struct, frozen=True, omit_defaults=True):
     """What every worker of a vendor's stage obeys, whenever it starts."""
 
     paused: bool = False
@@ -19,12 +19,12 @@ class Will(msgspec.Struct, frozen=True, omit_defaults=True):
     is_unreadable: ClassVar[bool] = False
     """The vendor's newest record says something, and nobody can read what."""
 
-    def changed(self, **changes: Any) -> "Will":
+    def changed(self, **changes: Any) -> "VendorControl":
         """Return this will with changes, as one that can be written and read."""
-        return Will(**(msgspec.structs.asdict(self) | changes))
+        return VendorControl(**(msgspec.structs.asdict(self) | changes))
 
 
-class UnreadableWill(Will, frozen=True):
+class UnreadableControl(VendorControl, frozen=True):
     """What counts as said by a record that cannot be read: paused, and else what was said before.
 
     It may have been a pause, and the one before it may be compacted away, so that a worker that
@@ -35,23 +35,23 @@ class UnreadableWill(Will, frozen=True):
     is_unreadable: ClassVar[bool] = True
 
     @classmethod
-    def after(cls, before: Will) -> "UnreadableWill":
+    def after(cls, before: VendorControl) -> "UnreadableControl":
         """Return what counts behind this will."""
         return cls(True, "", before.resumed_at, before.stopped_runs)
 
 
-_DECODER = msgspec.json.Decoder(Will)
+_DECODER = msgspec.json.Decoder(VendorControl)
 
 
-def encode_will(will: Will) -> bytes:
+def encode_will(will: VendorControl) -> bytes:
     """Return the record value."""
     return msgspec.json.encode(will)
 
 
-def decode_will(value: bytes | None) -> Will:
+def decode_will(value: bytes | None) -> VendorControl:
     """Read a record value back; no value means that nothing was said.
 
     Raises:
         ValueError: the value is no will (``msgspec.DecodeError`` is one).
     """
-    return Will() if value is None else _DECODER.decode(value)
+    return VendorControl() if value is None else _DECODER.decode(value)

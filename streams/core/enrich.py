@@ -45,7 +45,7 @@ class EnrichedEvent(msgspec.Struct, frozen=True, gc=False):
     product: Product | None
 
 
-class Mapped(NamedTuple):
+class MappedEvent(NamedTuple):
     """What a mapping returns where there is more to say than the payload."""
 
     payload: Any
@@ -56,11 +56,11 @@ class Mapped(NamedTuple):
 
 
 Mapper = Callable[[EnrichedEvent], Any]
-"""Event → payload, ``Mapped``, or a SkipReason; raises InvalidEvent where it does not fit."""
+"""Event → payload, ``MappedEvent``, or a SkipReason; raises InvalidEvent where it does not fit."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class VendorPlan:
     """One enabled vendor as enrichment needs it; ``vendors.plan_for`` makes it."""
 
     vendor: str
@@ -105,7 +105,7 @@ _encode = msgspec.json.Encoder().encode
 class Enricher:
     """Decides, for each enabled vendor, what becomes of an event."""
 
-    def __init__(self, plans: Sequence[Plan], consent_mode: ConsentMode) -> None:
+    def __init__(self, plans: Sequence[VendorPlan], consent_mode: ConsentMode) -> None:
         self._plans = [
             (
                 plan.vendor,
@@ -209,7 +209,7 @@ def _map(
         return skip[payload]
     contact: dict[str, str] | None = None
     notes: tuple[str, ...] = ()
-    if type(payload) is Mapped:
+    if type(payload) is MappedEvent:
         payload, contact, notes = payload
     value = _encode(
         VendorRecord(

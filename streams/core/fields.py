@@ -18,7 +18,7 @@ class Failed:
         self.why = why
 
 
-class Mapped(NamedTuple):
+class MappedFields(NamedTuple):
     """A record under our names."""
 
     record: dict[str, Any]
@@ -97,7 +97,7 @@ class FieldMap:
         if problems:
             raise SettingsError(problems)
 
-    def apply(self, record: Mapping[str, Any]) -> Mapped:
+    def apply(self, record: Mapping[str, Any]) -> MappedFields:
         """Return the record under our names; what fails to evaluate is ``Failed``."""
         ours = dict(record)
         replaced: set[str] = set()
@@ -117,7 +117,7 @@ class FieldMap:
                 own = ours.get(field)
                 ours[field] = dict(own) if type(own) is dict else {}
             ours[field][part] = value
-        return Mapped(ours, ("items_left",) if left_items else ())
+        return MappedFields(ours, ("items_left",) if left_items else ())
 
     @property
     def has_time_formats(self) -> bool:

@@ -67,7 +67,7 @@ DEAD_LETTER_MEANING: Mapping[DeadLetterReason, str] = {
 }
 
 
-class Fate(StrEnum):
+class RequestOutcome(StrEnum):
     """What one request's answer says, by who must act next."""
 
     ACCEPTED = "accepted"
@@ -86,7 +86,7 @@ class Fate(StrEnum):
     """The events need not be sent, for the reason in ``Verdict.skip`` (Voyado only)."""
 
 
-JUDGED = frozenset({Fate.ACCEPTED, Fate.REJECTED, Fate.SKIPPED})
+JUDGED = frozenset({RequestOutcome.ACCEPTED, RequestOutcome.REJECTED, RequestOutcome.SKIPPED})
 """The vendor has spoken about the events; all others are failures."""
 
 
@@ -94,7 +94,7 @@ JUDGED = frozenset({Fate.ACCEPTED, Fate.REJECTED, Fate.SKIPPED})
 class Verdict:
     """The judgement on one request over its events, numbered from 0 in request order."""
 
-    fate: Fate
+    fate: RequestOutcome
     detail: str = ""
     """One line for a person: status and the vendor's own words, secrets masked."""
     status: int | None = None

@@ -53,7 +53,7 @@ class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
     since_ms: int | None = None
 
 
-class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
+class RunReceipt(msgspec.Struct, frozen=True, omit_defaults=True):
     """What became of a run's events at one vendor; the sum balances."""
 
     selected: int = 0
@@ -80,7 +80,7 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.selected == self.accepted + known + self.passed_over + self.waiting
 
 
-class Part(msgspec.Struct, omit_defaults=True):
+class VendorPart(msgspec.Struct, omit_defaults=True):
     """One vendor's share of a run."""
 
     vendor: str
@@ -99,7 +99,7 @@ class Part(msgspec.Struct, omit_defaults=True):
     skipped: dict[str, int] = {}
     """In mapping."""
     left: dict[str, int] = {}
-    receipt: Receipt | None = None
+    receipt: RunReceipt | None = None
     """Kept once nothing of the run waits."""
 
 
@@ -114,7 +114,7 @@ class Run(msgspec.Struct, omit_defaults=True):
     """When its process last said that it lives."""
     stops: dict[str, int] = {}
     """``topic/partition`` → the first offset that is not looked at, fixed at the start."""
-    parts: list[Part] = []
+    parts: list[VendorPart] = []
     ended_at: str | None = None
     host: str | None = None
     pid: int | None = None

@@ -8,14 +8,14 @@ from http import HTTPStatus
 from typing import Protocol
 
 from streams.core.batching import MicroBatch
-from streams.core.outcome import DeadLetterReason, Fate, SkipReason, Verdict
-from streams.delivery.contrast import LONGEST_WAIT_SECONDS
-from streams.delivery.joined import JoinedStrand
-from streams.delivery.line import Guard, Line, Talk
+from streams.core.outcome import DeadLetterReason, RequestOutcome, SkipReason, Verdict
+from streams.delivery.joined_queue import JoinedQueue
+from streams.delivery.ordered_queue import Item, OrderedQueue
+from streams.delivery.ordered_queues import OrderedQueues
+from streams.delivery.poison_detection import LONGEST_WAIT_SECONDS
+from streams.delivery.redelivery_runs import RedeliveryRuns
 from streams.delivery.retry import obeyed, wait_seconds
-from streams.delivery.runs import Runs
-from streams.delivery.strand import Item, Strand
-from streams.delivery.strands import Strands
+from streams.delivery.vendor_client import RequestResult, SendFilter, VendorClient
 from streams.vendors.base import Vendor
 
 DOUBT_SECONDS = 3.0
@@ -30,7 +30,7 @@ LOOK_AGAIN_SECONDS = 0.1
 """How soon events are looked at again whose visitors' rows are not recent enough."""
 
 
-class Desk(Protocol):
+class OutcomeHandler(Protocol):
     """Who keeps the outcomes: writes receipts and dead letters, then settles."""
 
     def accepted(self, items: tuple[Item, ...], verdict: Verdict) -> Awaitable[None] | None:
@@ -57,89 +57,91 @@ class Attempts:
     def __init__(
         self,
         vendor: Vendor,
-        line: Line,
-        desk: Desk,
-        guard: Guard,
-        strands: Strands,
+        line: VendorClient,
+        outcome_handler: OutcomeHandler,
+        guard: SendFilter,
+        queues: OrderedQueues,
         *,
         clock: Callable[[], float],
         random: Callable[[], float],
         on_bad_run: Callable[[str, str], None],
-        on_freed: Callable[[Collection[Strand]], None],
+        on_freed: Callable[[Collection[OrderedQueue]], None],
     ) -> None:
         """``on_freed``: told of strands that go on while others of their request cannot yet."""
         self._vendor = vendor
         self._line = line
-        self._desk = desk
+        self._outcome_handler = outcome_handler
         self._guard = guard
-        self._strands = strands
+        self._queues = queues
         self._clock = clock
         self._random = random
         self._on_bad_run = on_bad_run
         self._on_freed = on_freed
-        self._runs = Runs()
+        self._runs = RedeliveryRuns()
 
-    async def make(self, strand: Strand, batch: MicroBatch[Item]) -> Sequence[Strand]:
+    async def make(self, queue: OrderedQueue, batch: MicroBatch[Item]) -> Sequence[OrderedQueue]:
         """Make one attempt, and leave in the strand what is still without an outcome.
 
         Return the strands that were isolated of this one.
         """
-        talk = await self._talk(strand, batch)
+        talk = await self._talk(queue, batch)
         verdict = talk.verdict
         for item in batch.positions:
             item.attempts += talk.requests
         if verdict is None:
-            self._broken_off(strand, batch, talk)
+            self._broken_off(queue, batch, talk)
             return ()
         match verdict.fate:
-            case Fate.ACCEPTED:
-                self._strands.note_accepted()
+            case RequestOutcome.ACCEPTED:
+                self._queues.note_accepted()
                 self._note_outcomes(batch.positions, ())
-                await self._keep_accepted(strand, batch, verdict)
-                if (found := strand.accepted()) is not None and strand.holds(found[0]):
+                await self._keep_accepted(queue, batch, verdict)
+                if (found := queue.accepted()) is not None and queue.holds(found[0]):
                     self._give_up(*found)
-            case Fate.REJECTED:
-                strand.answered()
-                self._sort_out(strand, batch, verdict)
-            case Fate.SKIPPED:
-                strand.answered()
-                for _, part in strand.parts(batch):
-                    self._desk.skipped(part.positions, verdict)
-                strand.rest(batch, set(range(len(batch))))
+            case RequestOutcome.REJECTED:
+                queue.answered()
+                self._sort_out(queue, batch, verdict)
+            case RequestOutcome.SKIPPED:
+                queue.answered()
+                for _, part in queue.parts(batch):
+                    self._outcome_handler.skipped(part.positions, verdict)
+                queue.rest(batch, set(range(len(batch))))
             case _:
-                return self._all_failed(strand, batch, verdict, contrasted=talk.contrasted)
+                return self._all_failed(queue, batch, verdict, contrasted=talk.contrasted)
         return ()
 
-    def _broken_off(self, strand: Strand, batch: MicroBatch[Item], talk: Talk) -> None:
+    def _broken_off(
+        self, queue: OrderedQueue, batch: MicroBatch[Item], talk: RequestResult
+    ) -> None:
         """See to it that what came to no verdict goes again, without what was stopped."""
         for item in batch.positions:
             item.unclear = item.unclear or bool(talk.requests)
-        self._stop(strand, batch, talk.stopped)
-        strand.cut(batch, set(talk.stopped))
+        self._stop(queue, batch, talk.stopped)
+        queue.cut(batch, set(talk.stopped))
 
     async def _keep_accepted(
-        self, strand: Strand, batch: MicroBatch[Item], verdict: Verdict
+        self, queue: OrderedQueue, batch: MicroBatch[Item], verdict: Verdict
     ) -> None:
         """Keep what the vendor took, and wait until all of it is kept."""
         kept = [
-            (member, self._desk.accepted(part.positions, verdict))
-            for member, part in strand.parts(batch)
+            (member, self._outcome_handler.accepted(part.positions, verdict))
+            for member, part in queue.parts(batch)
         ]
-        waits: dict[asyncio.Future[None], Strand] = {
+        waits: dict[asyncio.Future[None], OrderedQueue] = {
             asyncio.ensure_future(each): member for member, each in kept if each is not None
         }
-        if isinstance(strand, JoinedStrand) and waits:
-            await self._wait_for_each(strand, waits)
+        if isinstance(queue, JoinedQueue) and waits:
+            await self._wait_for_each(queue, waits)
         for each, member in waits.items():
-            if member in strand.members:
+            if member in queue.members:
                 await each
 
     async def _wait_for_each(
-        self, joined: JoinedStrand, waits: Mapping[asyncio.Future[None], Strand]
+        self, joined: JoinedQueue, waits: Mapping[asyncio.Future[None], OrderedQueue]
     ) -> None:
         """Wait until all receipts are kept, and let strands go on that would wait for long."""
         await asyncio.wait(waits, timeout=KEPT_TOGETHER_SECONDS)
-        while late := {each: strand for each, strand in waits.items() if not each.done()}:
+        while late := {each: queue for each, queue in waits.items() if not each.done()}:
             joined.break_up()
             self._on_freed(joined.free_all_but(late.values()))
             if not joined.members:
@@ -147,18 +149,18 @@ class Attempts:
             await asyncio.wait(late, return_when=asyncio.FIRST_COMPLETED)
 
     def _all_failed(
-        self, strand: Strand, batch: MicroBatch[Item], verdict: Verdict, *, contrasted: bool
-    ) -> Sequence[Strand]:
+        self, queue: OrderedQueue, batch: MicroBatch[Item], verdict: Verdict, *, contrasted: bool
+    ) -> Sequence[OrderedQueue]:
         """Let each strand's part of a failed request go again by itself."""
         for item in batch.positions:
-            item.unclear = item.unclear or verdict.fate is Fate.UNCLEAR
-        strand.break_up()
-        parts, was_alone = strand.parts(batch), len(batch) == 1
+            item.unclear = item.unclear or verdict.fate is RequestOutcome.UNCLEAR
+        queue.break_up()
+        parts, was_alone = queue.parts(batch), len(batch) == 1
         if len(parts) > 1:
             # Each part goes again by itself soon: one event of another may have been the cause.
             # Where the vendor means everybody, the next failure makes the gate wait as it asks.
             verdict = replace(verdict, retry_after_seconds=None)
-        isolated: list[Strand] = []
+        isolated: list[OrderedQueue] = []
         for number, (member, part) in enumerate(parts):
             isolated += self._failed(
                 member, part, verdict, contrasted=contrasted, was_alone=was_alone
@@ -166,85 +168,89 @@ class Attempts:
             if verdict.is_puzzling:
                 # They may be stored already: one after the other, so that the gate can close.
                 member.not_before += number * self._vendor.retry_waits[0]
-        strand.hold_on()
+        queue.hold_on()
         return isolated
 
     def _failed(
         self,
-        strand: Strand,
+        queue: OrderedQueue,
         batch: MicroBatch[Item],
         verdict: Verdict,
         *,
         contrasted: bool,
         was_alone: bool,
-    ) -> Sequence[Strand]:
+    ) -> Sequence[OrderedQueue]:
         """See to it that a request goes again that failed: as it is, in halves or not at all."""
         now, (first, *_) = self._clock(), batch.positions
         if contrasted and was_alone and self._line.contrast.is_hopeless(first, now):
-            strand.answered()
-            last_word = replace(verdict, fate=Fate.REJECTED, letter=DeadLetterReason.UNDELIVERABLE)
-            self._desk.rejected(first, verdict.detail, last_word)
-            strand.rest(batch, {0})
+            queue.answered()
+            last_word = replace(
+                verdict, fate=RequestOutcome.REJECTED, letter=DeadLetterReason.UNDELIVERABLE
+            )
+            self._outcome_handler.rejected(first, verdict.detail, last_word)
+            queue.rest(batch, {0})
             return ()
-        failures = strand.failures + 1
+        failures = queue.failures + 1
         again_at = now + self._wait(failures, verdict, contrasted=contrasted)
-        isolated: Sequence[Strand] = ()
+        isolated: Sequence[OrderedQueue] = ()
         if contrasted or failures > 1:
-            isolated = self._strands.isolate(strand, batch, proven=contrasted)
+            isolated = self._queues.isolate(queue, batch, proven=contrasted)
         for own in isolated:
             # A half may be innocent, so it goes at once; who is alone is known to fail.
             is_half = len(isolated) > 1
             own.failures, own.not_before = (1, 0.0) if is_half else (failures, again_at)
         if not isolated:
-            strand.again(batch, again_at)
+            queue.again(batch, again_at)
         return isolated
 
-    async def _talk(self, strand: Strand, batch: MicroBatch[Item]) -> Talk:
+    async def _talk(self, queue: OrderedQueue, batch: MicroBatch[Item]) -> RequestResult:
         """Lead the conversation, as soon as the guard knows what it judges by."""
-        while not all(self._guard.is_current(member.partition) for member in strand.members):
+        while not all(self._guard.is_current(member.partition) for member in queue.members):
             # Of a shared request one strand must not hold up the others.
-            if strand.is_left() or self._line.is_quiet or len(strand.members) > 1:
-                return Talk(None, 0)
+            if queue.is_left() or self._line.is_quiet or len(queue.members) > 1:
+                return RequestResult(None, 0)
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
-        return await self._line.converse(batch, strand.lane, strand.is_left)
+        return await self._line.start_flow(batch, queue.lane, queue.is_left)
 
-    def _sort_out(self, strand: Strand, batch: MicroBatch[Item], verdict: Verdict) -> None:
+    def _sort_out(self, queue: OrderedQueue, batch: MicroBatch[Item], verdict: Verdict) -> None:
         """Give up exactly the refused events; the rest goes again at once."""
         refused: Mapping[int, str] = verdict.refused
         if not refused:
             if len(batch) > 1:
                 if verdict.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-                    strand.split(batch)  # no single event is to blame
+                    queue.split(batch)  # no single event is to blame
                 else:
-                    strand.narrow(batch, verdict)
+                    queue.narrow(batch, verdict)
                 return
             refused = {0: verdict.detail}
         judged = [(batch.positions[index], words) for index, words in refused.items()]
         self._note_outcomes((), [item for item, _ in judged])
         for item, words in judged:
-            if strand.holds(item):
-                self._desk.rejected(item, words, verdict)
-        strand.rest(batch, set(refused))
+            if queue.holds(item):
+                self._outcome_handler.rejected(item, words, verdict)
+        queue.rest(batch, set(refused))
 
     def _give_up(self, item: Item, verdict: Verdict) -> None:
         """Give up an event that is left over of a refused request."""
         self._note_outcomes((), (item,))
-        self._desk.rejected(item, verdict.detail, verdict)
+        self._outcome_handler.rejected(item, verdict.detail, verdict)
 
     def _stop(
-        self, strand: Strand, batch: MicroBatch[Item], stopped: Mapping[int, SkipReason | None]
+        self, queue: OrderedQueue, batch: MicroBatch[Item], stopped: Mapping[int, SkipReason | None]
     ) -> None:
         """Give those their outcome that must not be sent any more."""
-        alike: dict[tuple[SkipReason | None, Strand | None], list[Item]] = {}
+        alike: dict[tuple[SkipReason | None, OrderedQueue | None], list[Item]] = {}
         for index, reason in stopped.items():
             item = batch.positions[index]
-            if strand.holds(item):
-                alike.setdefault((reason, item.strand), []).append(item)
+            if queue.holds(item):
+                alike.setdefault((reason, item.queue), []).append(item)
         for (reason, _), items in alike.items():
             if reason is None:
                 self._guard.pass_over(items)
             else:
-                self._desk.skipped(tuple(items), Verdict(Fate.SKIPPED, skip=reason))
+                self._outcome_handler.skipped(
+                    tuple(items), Verdict(RequestOutcome.SKIPPED, skip=reason)
+                )
 
     def _note_outcomes(self, accepted: Sequence[Item], refused: Sequence[Item]) -> None:
         """Count the vendor's last word on events; the gate looks at live ones only."""
@@ -259,7 +265,7 @@ class Attempts:
 
     def _wait(self, failures: int, verdict: Verdict, *, contrasted: bool) -> float:
         steps = self._vendor.retry_waits
-        if verdict.fate is Fate.MISCONFIGURED and not contrasted:
+        if verdict.fate is RequestOutcome.MISCONFIGURED and not contrasted:
             return DOUBT_SECONDS  # if it is the vendor's, the gate is closed by then
         wait = wait_seconds(failures, steps, self._random)
         if verdict.retry_after_seconds is not None:

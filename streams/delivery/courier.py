@@ -1,9 +1,10 @@
 """The courier: takes one vendor's events through micro-batches, HTTP and retries to an outcome.
 
-Every event that is handed to it is reported exactly once to its ``Desk``: accepted or refused for
-good. What the vendor has not judged goes again, however long that takes; nothing is given up on.
+Every event that is handed to it is reported exactly once to its ``OutcomeHandler``: accepted or
+refused for good. What the vendor has not judged goes again, however long that takes; nothing is
+given up on.
 
-One module, though a long one: which strand goes next depends on everything that it keeps.
+One module, though a long one: which queue goes next depends on everything that it keeps.
 """
 
 import asyncio
@@ -11,16 +12,16 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
-from streams.core.batching import Batcher, Cause, MicroBatch
-from streams.core.control import Will
-from streams.delivery.attempts import KEPT_TOGETHER_SECONDS, Attempts, Desk, ignore
-from streams.delivery.contrast import GiveUpRule
-from streams.delivery.held import Held
-from streams.delivery.joined import JoinedStrand, join
+from streams.core.batching import BatchCause, Batcher, MicroBatch
+from streams.core.control import VendorControl
+from streams.delivery.attempts import KEPT_TOGETHER_SECONDS, Attempts, OutcomeHandler, ignore
+from streams.delivery.joined_queue import JoinedQueue, join
 from streams.delivery.lanes import Lane
-from streams.delivery.line import Guard, LetAll, Line, Sender
-from streams.delivery.strand import Item, Strand
-from streams.delivery.strands import Strands
+from streams.delivery.ordered_queue import Item, OrderedQueue
+from streams.delivery.ordered_queues import OrderedQueues
+from streams.delivery.poison_detection import GiveUpRule
+from streams.delivery.ready_queue import ReadyQueue
+from streams.delivery.vendor_client import HttpTransport, SendAll, SendFilter, VendorClient
 from streams.vendors.base import Vendor
 
 CLOSE_SECONDS = 30.0
@@ -32,7 +33,7 @@ MAX_UNCLEAR = 40
 LONGEST_REQUEST_SECONDS = 900.0
 """With its turn in the quota and all its questions; what takes longer never ends."""
 
-Attempt = asyncio.Task[Sequence[Strand]]
+Attempt = asyncio.Task[Sequence[OrderedQueue]]
 
 
 class Courier:
@@ -42,14 +43,14 @@ class Courier:
         self,
         vendor: Vendor,
         settings: Any,
-        sender: Sender,
-        desk: Desk,
+        sender: HttpTransport,
+        outcome_handler: OutcomeHandler,
         *,
         clock: Callable[[], float],
         random: Callable[[], float],
         on_defect: Callable[[BaseException], None],
         current_settings: Callable[[], Any] | None = None,
-        guard: Guard | None = None,
+        guard: SendFilter | None = None,
         on_bad_run: Callable[[str, str], None] = ignore,
         give_up: GiveUpRule | None = None,
         may_act: Callable[[], bool] = lambda: True,
@@ -65,17 +66,17 @@ class Courier:
         self._settings = settings
         self._clock = clock
         self._on_defect = on_defect
-        self._guard = guard or LetAll()
-        self._strands = Strands(self._new_batcher, vendor.strands)
-        self._touched: dict[Strand, None] = {}
-        self._held = Held()
-        self._timers: dict[Strand, asyncio.TimerHandle] = {}
-        self._requests: dict[Attempt, Strand] = {}
+        self._guard = guard or SendAll()
+        self._queues = OrderedQueues(self._new_batcher, vendor.queues)
+        self._touched: dict[OrderedQueue, None] = {}
+        self._held = ReadyQueue()
+        self._timers: dict[OrderedQueue, asyncio.TimerHandle] = {}
+        self._requests: dict[Attempt, OrderedQueue] = {}
         # A conversation of several requests remembers what lies on its partition.
-        self._may_join = vendor.conversation is None
+        self._may_join = vendor.request_flow is None
         self._begun_at: dict[int, float] = {}
         """By partition: when its newest request began."""
-        self._gate_timer: asyncio.TimerHandle | None = None
+        self._breaker_timer: asyncio.TimerHandle | None = None
         self._probing: asyncio.Task[None] | None = None
         self._concurrency = vendor.concurrency(settings)
         # Live events must find a free slot however long the vendor takes over redeliveries.
@@ -86,19 +87,19 @@ class Courier:
         self._left_open: dict[tuple[bool, int], int] = {}
         self._left_unclear: dict[tuple[bool, int], set[int]] = {}
         """By lane and partition: what the former owner named, as long as it is not read."""
-        self._asked: set[Strand] = set()
+        self._asked: set[OrderedQueue] = set()
         """Which wait until the vendor can be asked what a former owner's request stored."""
         self._on_hold: frozenset[int] = frozenset()
         self._is_alone = False
-        self.line = Line(
+        self.line = VendorClient(
             vendor, settings, sender, clock, current_settings, self._guard, give_up, may_act
         )
         self._attempts = Attempts(
             vendor,
             self.line,
-            desk,
+            outcome_handler,
             self._guard,
-            self._strands,
+            self._queues,
             clock=clock,
             random=random,
             on_bad_run=on_bad_run,
@@ -113,21 +114,21 @@ class Courier:
         ``go`` must follow once all events at hand are added.
         """
         item.ordering_key = key
-        strand, is_new = self._strands.strand_of(item)
-        lane = strand.is_redelivery, item.partition
+        queue, is_new = self._queues.queue_of(item)
+        lane = queue.is_redelivery, item.partition
         if is_new and item.position < self._left_open.get(lane, 0):
             # The former owner's unanswered request, if there was one, was about this event.
             item.unclear = True
-            strand.not_before = self._clock() + ANSWERED_BY_THEN_SECONDS
-            self._asked.add(strand)
+            queue.not_before = self._clock() + ANSWERED_BY_THEN_SECONDS
+            self._asked.add(queue)
         unclear = self._left_unclear.get(lane)
         if unclear and item.position in unclear:
             # Its last answer did not say whether it was stored, and it may come yet.
             unclear.discard(item.position)
             item.unclear = True
-            strand.not_before = max(strand.not_before, self._clock() + self._vendor.retry_waits[0])
-        strand.add(item, payload, self._clock())
-        self._touched[strand] = None
+            queue.not_before = max(queue.not_before, self._clock() + self._vendor.retry_waits[0])
+        queue.add(item, payload, self._clock())
+        self._touched[queue] = None
 
     def go(self) -> None:
         """Begin what can begin with the events that were added."""
@@ -172,20 +173,20 @@ class Courier:
         released = self._on_hold - frozenset(partitions)
         self._on_hold = frozenset(partitions)
         for partition in released:
-            self._consider_all(self._strands.of_partition(partition))
+            self._consider_all(self._queues.of_partition(partition))
 
     @property
     def is_on_hold(self) -> bool | None:
         """Whether no request is begun for any partition; None: for some of them."""
         if not self._on_hold:
             return False
-        return True if self._is_alone or self._on_hold >= self._strands.partitions else None
+        return True if self._is_alone or self._on_hold >= self._queues.partitions else None
 
     def drop_redeliveries(self, is_unwanted: Callable[[Item], bool]) -> None:
         """Give up waiting redeliveries, those under way left out, without a word."""
-        for strand in self._strands:
-            if strand.is_redelivery and (dropped := strand.drop(is_unwanted)):
-                self._strands.release(strand)
+        for queue in self._queues:
+            if queue.is_redelivery and (dropped := queue.drop(is_unwanted)):
+                self._queues.release(queue)
                 self._guard.pass_over(dropped)
 
     def unclear(
@@ -205,9 +206,9 @@ class Courier:
             return None
         found = [
             item.position
-            for strand in self._strands.of_partition(partition)
-            if strand.is_redelivery is is_redelivery
-            for item in strand.waiting()
+            for queue in self._queues.of_partition(partition)
+            if queue.is_redelivery is is_redelivery
+            for item in queue.waiting()
             if item.unclear
         ]
         found += [at for at in self._left_unclear.get(lane, ()) if at >= read_below]
@@ -223,8 +224,8 @@ class Courier:
 
         What is under way may still be answered; no further request is begun for it.
         """
-        for strand in self._strands.leave(partition):
-            self._cancel_timer(strand)
+        for queue in self._queues.leave(partition):
+            self._cancel_timer(queue)
 
     async def close_partitions(self, partitions: Collection[int]) -> None:
         """Leave partitions and wait, for all of them together, for the requests in flight.
@@ -250,9 +251,9 @@ class Courier:
     def _in_flight_of(self, partitions: Collection[int]) -> set[Attempt]:
         return {
             request
-            for request, strand in self._requests.items()
+            for request, queue in self._requests.items()
             if not request.done()
-            and any(member.partition in partitions for member in strand.members)
+            and any(member.partition in partitions for member in queue.members)
         }
 
     async def quiesce(self, seconds: float) -> None:
@@ -266,22 +267,22 @@ class Courier:
         self.line.is_quiet = False
         self._consider_held()
 
-    def obey(self, will: Will, wall_ms: int) -> None:
+    def apply(self, will: VendorControl, wall_ms: int) -> None:
         """Do at once what an operator wants; ``wall_ms``: the time of day in ms since the epoch."""
-        self.line.obey(will, wall_ms)
+        self.line.apply(will, wall_ms)
         self._consider_held()
 
     def waiting(self) -> int:
         """Return how many events have no verdict yet, those under way left out."""
-        joined = [each for each in self._requests.values() if isinstance(each, JoinedStrand)]
-        return sum(map(len, self._strands)) + sum(map(len, joined))
+        joined = [each for each in self._requests.values() if isinstance(each, JoinedQueue)]
+        return sum(map(len, self._queues)) + sum(map(len, joined))
 
     def may_be_silent(self, partition: int) -> bool:
         """Return whether what waits of this partition has a reason to, that will end.
 
         The vendor's gate or an operator, a hold, a request, a strand's own wait, or a free slot.
         """
-        if self.line.is_quiet or self.line.gate.state != "running" or partition in self._on_hold:
+        if self.line.is_quiet or self.line.breaker.state != "running" or partition in self._on_hold:
             return True
         if self._in_flight_of({partition}):
             return self._clock() - self._begun_at[partition] < LONGEST_REQUEST_SECONDS
@@ -289,13 +290,13 @@ class Courier:
             return True
         if self._in_flight[Lane.SUSPECT] >= self._suspect_slots:
             return True
-        return any(strand in self._timers for strand in self._strands.of_partition(partition))
+        return any(queue in self._timers for queue in self._queues.of_partition(partition))
 
     def asking(self) -> int:
         """Return how many events wait until the vendor has said what it stored before a restart."""
         now = self._clock()
         self._asked = {s for s in self._asked if len(s) and not s.closed and s.not_before > now}
-        return sum(item.unclear for strand in self._asked for item in strand.waiting())
+        return sum(item.unclear for queue in self._asked for item in queue.waiting())
 
     @property
     def under_way(self) -> int:
@@ -312,68 +313,68 @@ class Courier:
             vendor.linger_seconds(settings),
         )
 
-    def _consider_all(self, strands: Iterable[Strand]) -> None:
-        for strand in strands:
-            self._consider(strand)
+    def _consider_all(self, queues: Iterable[OrderedQueue]) -> None:
+        for queue in queues:
+            self._consider(queue)
 
-    def _consider(self, strand: Strand) -> bool:
+    def _consider(self, queue: OrderedQueue) -> bool:
         """Begin the strand's next request, or see to it that it is looked at again in time.
 
         Return whether a request was begun.
         """
-        if strand.closed or strand.under_way or strand.partition in self._on_hold:
+        if queue.closed or queue.under_way or queue.partition in self._on_hold:
             return False
         now = self._clock()
-        if not self._may_begin(now, strand.lane):
-            self._held.add(strand)
-            self._watch_gate(now)
+        if not self._may_begin(now, queue.lane):
+            self._held.add(queue)
+            self._watch_breaker(now)
             return False
-        alone, is_fresh = self.line.gate.is_trying, strand.is_fresh
-        batch = strand.next_batch(now, alone=alone)
+        alone, is_fresh = self.line.breaker.is_trying, queue.is_fresh
+        batch = queue.next_batch(now, alone=alone)
         if batch is None:
-            self._set_timer(strand, now)
+            self._set_timer(queue, now)
             return False
-        self._cancel_timer(strand)
-        if self._may_join and is_fresh and not alone and batch.cause is Cause.AGE:
-            strand, batch = self._with_company(strand, batch, now)
-        self._begin(strand, batch)
+        self._cancel_timer(queue)
+        if self._may_join and is_fresh and not alone and batch.cause is BatchCause.AGE:
+            queue, batch = self._with_company(queue, batch, now)
+        self._begin(queue, batch)
         return True
 
     def _with_company(
-        self, strand: Strand, batch: MicroBatch[Item], now: float
-    ) -> tuple[Strand, MicroBatch[Item]]:
+        self, queue: OrderedQueue, batch: MicroBatch[Item], now: float
+    ) -> tuple[OrderedQueue, MicroBatch[Item]]:
         """Add what waits in idle strands of the same lane and fits into the same request."""
         records, size = len(batch), sum(map(len, batch.payloads)) + len(batch)
-        parts = [(strand, batch)]
-        for other in self._strands:
-            if other.is_redelivery is not strand.is_redelivery or not self._may_accompany(other):
+        parts = [(queue, batch)]
+        for other in self._queues:
+            if other.is_redelivery is not queue.is_redelivery or not self._may_accompany(other):
                 continue
             if (part := other.company(now, records, size)) is not None:
                 parts.append((other, part))
                 records += len(part)
                 size += sum(map(len, part.payloads)) + len(part)
                 self._cancel_timer(other)
-        return join(parts) if len(parts) > 1 else (strand, batch)
+        return join(parts) if len(parts) > 1 else (queue, batch)
 
-    def _may_accompany(self, strand: Strand) -> bool:
+    def _may_accompany(self, queue: OrderedQueue) -> bool:
         # A strand whose visitors' rows are late waits for them, and by itself.
-        partition = strand.partition
+        partition = queue.partition
         return partition not in self._on_hold and self._guard.is_current(partition)
 
-    def _begin(self, strand: Strand, batch: MicroBatch[Item]) -> None:
-        request, lane = self.line.gate.started(), strand.lane
+    def _begin(self, queue: OrderedQueue, batch: MicroBatch[Item]) -> None:
+        request, lane = self.line.breaker.started(), queue.lane
         self._in_flight[lane] += 1
-        task = asyncio.ensure_future(self._attempts.make(strand, batch))
-        self._requests[task] = strand
-        for member in strand.members:
+        task = asyncio.ensure_future(self._attempts.make(queue, batch))
+        self._requests[task] = queue
+        for member in queue.members:
             self._begun_at[member.partition] = self._clock()
-        task.add_done_callback(lambda done: self._ended(done, strand, lane, request))
+        task.add_done_callback(lambda done: self._ended(done, queue, lane, request))
 
-    def _ended(self, task: Attempt, strand: Strand, lane: Lane, request: int) -> None:
-        self._call(self._end, task, strand, lane, request)
+    def _ended(self, task: Attempt, queue: OrderedQueue, lane: Lane, request: int) -> None:
+        self._call(self._end, task, queue, lane, request)
 
-    def _end(self, task: Attempt, strand: Strand, lane: Lane, request: int) -> None:
-        self.line.gate.ended(request)
+    def _end(self, task: Attempt, queue: OrderedQueue, lane: Lane, request: int) -> None:
+        self.line.breaker.ended(request)
         del self._requests[task]
         self._in_flight[lane] -= 1
         if not task.cancelled():
@@ -382,21 +383,21 @@ class Courier:
                 return
             for isolated in task.result():
                 self._consider(isolated)
-        if isinstance(strand, JoinedStrand):
-            self._go_on(strand)
+        if isinstance(queue, JoinedQueue):
+            self._go_on(queue)
         else:
-            self._consider_again(strand)
+            self._consider_again(queue)
         self._consider_held()
 
-    def _consider_again(self, strand: Strand) -> None:
-        self._strands.release(strand)
-        if len(strand):
+    def _consider_again(self, queue: OrderedQueue) -> None:
+        self._queues.release(queue)
+        if len(queue):
             if self._held:
-                self._held.add(strand)  # the slot that it leaves is for whoever waits for it
+                self._held.add(queue)  # the slot that it leaves is for whoever waits for it
             else:
-                self._consider(strand)
+                self._consider(queue)
 
-    def _go_on(self, joined: JoinedStrand) -> None:
+    def _go_on(self, joined: JoinedQueue) -> None:
         """Begin the next request over what is left of the parts, or let all strands go.
 
         It keeps the slot of the one before: while it waited, its strands would have to, too.
@@ -410,23 +411,23 @@ class Courier:
             else:
                 joined.break_up()
                 freed += joined.free_all_but(())
-        for strand in freed:
-            self._consider_again(strand)
+        for queue in freed:
+            self._consider_again(queue)
 
-    def _may_go_on(self, now: float, joined: JoinedStrand) -> bool:
-        if joined.is_left() or self.line.gate.is_trying or not self._may_begin(now, joined.lane):
+    def _may_go_on(self, now: float, joined: JoinedQueue) -> bool:
+        if joined.is_left() or self.line.breaker.is_trying or not self._may_begin(now, joined.lane):
             return False
-        return all(self._may_accompany(strand) for strand in joined.members)
+        return all(self._may_accompany(queue) for queue in joined.members)
 
     def _consider_held(self) -> None:
         now = self._clock()
         while lanes := [lane for lane in self._held.lanes() if self._may_begin(now, lane)]:
-            strand = self._held.take(lanes)
-            if self._consider(strand):
-                self._held.began(strand, lanes)
+            queue = self._held.take(lanes)
+            if self._consider(queue):
+                self._held.began(queue, lanes)
         if self._held:
             # They may have waited for a slot only, and the gate may have closed since.
-            self._watch_gate(self._clock())
+            self._watch_breaker(self._clock())
 
     def _may_begin(self, now: float, lane: Lane) -> bool:
         # A request counts until its receipts are kept: so many a crash can repeat, and no more.
@@ -435,7 +436,7 @@ class Courier:
             return False
         if lane is Lane.SUSPECT and self._in_flight[lane] >= self._suspect_slots:
             return False
-        return has_room and not self.line.is_quiet and self.line.gate.may_send(now)
+        return has_room and not self.line.is_quiet and self.line.breaker.may_send(now)
 
     def _call_later(
         self, seconds: float, callback: Callable[..., None], *args: Any
@@ -449,34 +450,34 @@ class Courier:
         except Exception as defect:
             self._on_defect(defect)
 
-    def _set_timer(self, strand: Strand, now: float) -> None:
-        due = strand.due_at()
-        if due is None or strand in self._timers:
+    def _set_timer(self, queue: OrderedQueue, now: float) -> None:
+        due = queue.due_at()
+        if due is None or queue in self._timers:
             return
-        self._timers[strand] = self._call_later(max(0.0, due - now), self._timer_rang, strand)
+        self._timers[queue] = self._call_later(max(0.0, due - now), self._timer_rang, queue)
 
-    def _timer_rang(self, strand: Strand) -> None:
-        self._timers.pop(strand, None)
-        self._consider(strand)
+    def _timer_rang(self, queue: OrderedQueue) -> None:
+        self._timers.pop(queue, None)
+        self._consider(queue)
 
-    def _cancel_timer(self, strand: Strand) -> None:
-        timer = self._timers.pop(strand, None)
+    def _cancel_timer(self, queue: OrderedQueue) -> None:
+        timer = self._timers.pop(queue, None)
         if timer is not None:
             timer.cancel()
 
     # -- a closed gate
 
-    def _watch_gate(self, now: float) -> None:
-        if self._gate_timer is not None or self.line.gate.may_send(now):
+    def _watch_breaker(self, now: float) -> None:
+        if self._breaker_timer is not None or self.line.breaker.may_send(now):
             return
-        opens_at = self.line.gate.opens_at()
+        opens_at = self.line.breaker.opens_at()
         wait = 0.5 if opens_at is None else max(0.01, opens_at - now)
-        self._gate_timer = self._call_later(wait, self._look_at_gate)
+        self._breaker_timer = self._call_later(wait, self._look_at_breaker)
 
-    def _look_at_gate(self) -> None:
-        self._gate_timer = None
+    def _look_at_breaker(self) -> None:
+        self._breaker_timer = None
         now = self._clock()
-        if self.line.gate.probe_due(now) and not self.line.is_quiet and self._probing is None:
+        if self.line.breaker.probe_due(now) and not self.line.is_quiet and self._probing is None:
             self._probing = asyncio.ensure_future(self._probe())
         self._consider_held()
 
@@ -493,10 +494,10 @@ class Courier:
 
     def _hurry_retries(self) -> None:
         """After a good probe no strand has to sit out the wait of its last failure."""
-        if not self.line.gate.may_send(self._clock()):
+        if not self.line.breaker.may_send(self._clock()):
             return
-        for strand in self._strands:
-            if strand.failures and not strand.under_way:
-                strand.not_before = 0.0
-                self._cancel_timer(strand)
-                self._held.add(strand)
+        for queue in self._queues:
+            if queue.failures and not queue.under_way:
+                queue.not_before = 0.0
+                self._cancel_timer(queue)
+                self._held.add(queue)

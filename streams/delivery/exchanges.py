@@ -2,14 +2,14 @@
 
 from typing import NamedTuple
 
-from streams.vendors.base import HttpAnswer, HttpRequest
+from streams.vendors.base import HttpRequest, HttpResponse
 
 
 class Exchange(NamedTuple):
     """A request and what came back."""
 
     request: HttpRequest
-    answer: HttpAnswer
+    answer: HttpResponse
     began: float
     """On the line's clock, in seconds."""
     seconds: float
@@ -22,7 +22,7 @@ class Exchanges:
         self._newest: Exchange | None = None
         self._newest_failure: Exchange | None = None
 
-    def note(self, request: HttpRequest, answer: HttpAnswer, began: float, ended: float) -> None:
+    def note(self, request: HttpRequest, answer: HttpResponse, began: float, ended: float) -> None:
         """Take note of one, in place of the one before."""
         exchange = Exchange(request, answer, began, ended - began)
         if is_success(answer):
@@ -37,6 +37,6 @@ class Exchanges:
         return found
 
 
-def is_success(answer: HttpAnswer) -> bool:
+def is_success(answer: HttpResponse) -> bool:
     """Return whether the vendor answered with a 2xx."""
     return answer.status is not None and 200 <= answer.status < 300

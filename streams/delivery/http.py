@@ -20,7 +20,7 @@ from aiohttp.streams import StreamReader
 from httpx_aiohttp import AiohttpTransport
 
 from streams import __version__
-from streams.vendors.base import HttpAnswer, HttpRequest
+from streams.vendors.base import HttpRequest, HttpResponse
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
@@ -59,7 +59,7 @@ class HttpClient:
         self._transport = transport or AiohttpTransport(client=self._new_session)
         self._addresses: dict[str, httpx.URL] = {}
 
-    async def send(self, request: HttpRequest) -> HttpAnswer:
+    async def send(self, request: HttpRequest) -> HttpResponse:
         """Send one request and return its answer; a failure is an answer without status.
 
         A status that was read stands, whatever becomes of the body behind it.
@@ -78,7 +78,7 @@ class HttpClient:
             if response is None:
                 return _no_answer(error)
             failure = f"its body cannot be read to the end: {_words(error)}"
-        return HttpAnswer(response.status_code, _lowered(response.headers), bytes(body), failure)
+        return HttpResponse(response.status_code, _lowered(response.headers), bytes(body), failure)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -214,7 +214,7 @@ def _lowered(headers: httpx.Headers) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
 
-def _no_answer(error: Exception) -> HttpAnswer:
+def _no_answer(error: Exception) -> HttpResponse:
     # The transport calls a connection that broke after the request "ConnectTimeout", too: only
     # aiohttp's own word for "never connected" proves that the vendor has seen nothing.
     cause = error.__cause__
@@ -223,13 +223,13 @@ def _no_answer(error: Exception) -> HttpAnswer:
     notes = getattr(cause, "__notes__", ())
     status = next((n.removeprefix(_STATUS_NOTE) for n in notes if n.startswith(_STATUS_NOTE)), "")
     if status:
-        return HttpAnswer(int(status), {}, b"", f"its headers cannot be read: {words}")
+        return HttpResponse(int(status), {}, b"", f"its headers cannot be read: {words}")
     garbled = isinstance(error, aiohttp.ClientResponseError) or (
         # What it says is not a text, but what came of a head.
         isinstance(cause, aiohttp.ServerDisconnectedError) and type(cause.message) is not str
     )
     words = f"the answer cannot be read: {words}" if garbled else words
-    return HttpAnswer(None, {}, b"", words, was_sent=not never, is_garbled=garbled)
+    return HttpResponse(None, {}, b"", words, was_sent=not never, is_garbled=garbled)
 
 
 def _words(error: Exception) -> str:

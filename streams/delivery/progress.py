@@ -132,7 +132,7 @@ _ANY_RECEIPT = 0
 """Of what a former owner listed: its receipt may be any."""
 
 
-class Progress:
+class PartitionProgress:
     """One partition's positions in log order, from its committed offset on."""
 
     def __init__(

@@ -15,10 +15,10 @@ from mode import CrashingSupervisor
 
 from streams.engine.chunks import ChunkSchema
 from streams.engine.consumer import PROMPT_CHUNKS, Consumer
-from streams.engine.contact import Contact
+from streams.engine.contact import BrokerContact
 from streams.engine.failure import SERVICE_LOG, leave
-from streams.engine.ledger import Credit
 from streams.engine.limits import MAX_BATCH_BYTES, TopicLimits
+from streams.engine.offset_tracker import Credit
 from streams.engine.outputs import Outputs
 from streams.engine.partitions import PartitionWatch
 from streams.engine.positions import StartPosition
@@ -203,7 +203,7 @@ class StageApp(faust.App):
         self.watchdog = Watchdog(
             self, stall_seconds=options.stall_seconds, memory_limit=options.memory_limit
         )
-        self.contact = Contact(options.ask_brokers)
+        self.contact = BrokerContact(options.ask_brokers)
         self.partition_watch = PartitionWatch(self, options.topics, options.topic_problems)
         servers = options.client_options["bootstrap_servers"]
         super().__init__(

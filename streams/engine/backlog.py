@@ -3,7 +3,7 @@
 from faust.types import TP
 
 from streams.engine.consumer import Consumer
-from streams.engine.ledger import OpenRecord
+from streams.engine.offset_tracker import OpenRecord
 
 
 def oldest_by_partition(consumer: Consumer) -> dict[TP, OpenRecord]:

@@ -36,7 +36,7 @@ from streams.engine.failure import (
     leave_fenced,
     leave_recreated,
 )
-from streams.engine.ledger import Ledger
+from streams.engine.offset_tracker import OffsetTracker
 from streams.engine.positions import StartPosition
 from streams.engine.stash import Stash
 from streams.engine.tables import Recovery
@@ -59,7 +59,7 @@ class Consumer(driver.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.ledgers: dict[TP, Ledger] = {}
+        self.ledgers: dict[TP, OffsetTracker] = {}
         self.recovery = Recovery(self.app)
         self.known_ends: dict[TP, int] = {}
         """Where logs ended that are not fetched for want of room, when somebody last looked."""
@@ -410,7 +410,7 @@ class Consumer(driver.Consumer):
             if (at := found[tp].offset) is not None:
                 self._committed[tp] = (at, found[tp].metadata)
             self._started_at[tp] = self._next_offset[tp] = self._read_offset[tp] = offset
-            self.ledgers[tp] = Ledger()
+            self.ledgers[tp] = OffsetTracker()
         epoch = self._epoch
         async with self._committing:
             points = {tp: self._point(tp, at) for tp, at in start_at.items()}

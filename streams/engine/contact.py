@@ -11,7 +11,7 @@ from time import monotonic
 from typing import Any
 
 from streams.core.errors import SetupError
-from streams.engine.connection import LoginRefusedError
+from streams.kafka.connection import LoginRefusedError
 
 log = logging.getLogger("streams.engine")
 
@@ -25,7 +25,7 @@ SILENT_SECONDS = 15.0
 """After so long without an answer a worker is not ready."""
 
 
-class Contact:
+class BrokerContact:
     """One worker's contact with the brokers."""
 
     def __init__(

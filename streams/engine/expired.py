@@ -26,7 +26,7 @@ class Gap(NamedTuple):
     records: int
 
 
-class Expired:
+class ExpiredRecords:
     """Counts by name, of which ``ALL`` is one, over all gaps ever found; the newest gaps' places.
 
     Of more than ``MAX_GAPS`` gaps the two that lie closest together become one. Its ``records``
@@ -74,7 +74,7 @@ def _bounded(gaps: list[Gap]) -> list[Gap]:
     return gaps
 
 
-def total_by_topic(partitions: Mapping[TP, Expired]) -> dict[str, int]:
+def total_by_topic(partitions: Mapping[TP, ExpiredRecords]) -> dict[str, int]:
     """Return the totals of these partitions, by topic; topics without any are left out."""
     totals: Counter[str] = Counter()
     for tp, expired in partitions.items():

@@ -23,7 +23,7 @@ SHORT_POLL_MS = 50
 would have to wait for this request to end."""
 
 
-class Pace:
+class FetchPace:
     """How long one request for records waits after the one before it. Pure."""
 
     GATHERED = 4
@@ -69,7 +69,7 @@ class Fetcher(AioKafkaFetcher):
     them.
     """
 
-    pace: Pace | None = None
+    pace: FetchPace | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

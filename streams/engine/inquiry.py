@@ -22,10 +22,10 @@ from aiokafka.errors import (
 from aiokafka.structs import TopicPartition
 from faust.types import TP
 
-from streams.engine.connection import collected_errors, is_refused, why_not
 from streams.engine.coordinator import refusal_words
 from streams.engine.pending import Unanswered, connections_of, refusals
-from streams.engine.tail import reader
+from streams.kafka.connection import collected_errors, is_refused, why_not
+from streams.kafka.tail import reader
 
 ANSWER_SECONDS = 10.0
 
@@ -43,7 +43,7 @@ REFUSED = {"settle": "produce", "commit": "commit", "group": "commit", "take up"
 """Whose refusals may be the reason."""
 
 
-class Answer(NamedTuple):
+class BrokerAnswer(NamedTuple):
     """A reason for which something stands still, and which a healthy worker may have, too."""
 
     words: str
@@ -52,7 +52,7 @@ class Answer(NamedTuple):
     """It does not go away by itself: a worker that is refused ends after a grace."""
 
 
-class Inquiry:
+class BrokerInquiry:
     """What the brokers are to one worker."""
 
     def __init__(self, app: Any) -> None:
@@ -63,31 +63,31 @@ class Inquiry:
         """Look at what the worker's clients wait for; once a second."""
         self._unanswered.look(connections_of(self._app), monotonic())
 
-    async def about(self, kind: str, tp: TP | None) -> Answer | None:
+    async def about(self, kind: str, tp: TP | None) -> BrokerAnswer | None:
         """Return why this kind of work may stand still; None: the brokers are no reason."""
         return self._refused_membership(kind) or self._waits(kind) or await self._ask(kind, tp)
 
-    def _refused_membership(self, kind: str) -> Answer | None:
+    def _refused_membership(self, kind: str) -> BrokerAnswer | None:
         consumer = self._app._consumer
         if kind != "group" or consumer is None:
             return None
         words = consumer._thread.group_refusal()
-        return None if words is None else Answer(words, is_final=True)
+        return None if words is None else BrokerAnswer(words, is_final=True)
 
-    def _waits(self, kind: str) -> Answer | None:
+    def _waits(self, kind: str) -> BrokerAnswer | None:
         now = monotonic()
         refused = refusals.recent(REFUSED.get(kind, ""), now)
         if refused is not None:
-            return Answer(
+            return BrokerAnswer(
                 f"{refused.what} refuses what is written ({refused.error}), and it is tried again: "
                 "look at the brokers, whether all copies are in sync (min.insync.replicas) for one"
             )
         seconds = self._unanswered.recent(CONNECTIONS[kind], now)
         if seconds is not None:
-            return Answer(f"a broker has not answered a request for {seconds:.0f} s")
+            return BrokerAnswer(f"a broker has not answered a request for {seconds:.0f} s")
         return None
 
-    async def _ask(self, kind: str, tp: TP | None) -> Answer | None:
+    async def _ask(self, kind: str, tp: TP | None) -> BrokerAnswer | None:
         options = self._app.options
         servers = ",".join(options.client_options["bootstrap_servers"])
         with collected_errors(logged=True) as reasons:
@@ -102,12 +102,16 @@ class Inquiry:
                     )
             except (GroupAuthorizationFailedError, TopicAuthorizationFailedError) as error:
                 words = refusal_words(error, options.group)
-                return Answer(words or f"Kafka does not let this user in: {error}", is_final=True)
+                return BrokerAnswer(
+                    words or f"Kafka does not let this user in: {error}", is_final=True
+                )
             except (KafkaError, OSError, TimeoutError) as error:
                 found = [*reasons, error]
                 if isinstance(error, BrokerResponseError) and not is_refused(found):
-                    return Answer(f"the brokers answer that they cannot ({type(error).__name__})")
-                return Answer(why_not(servers, found).rstrip("."), is_final=is_refused(found))
+                    return BrokerAnswer(
+                        f"the brokers answer that they cannot ({type(error).__name__})"
+                    )
+                return BrokerAnswer(why_not(servers, found).rstrip("."), is_final=is_refused(found))
 
 
 def _topics(topics: Collection[str], kind: str, tp: TP | None) -> list[str]:
@@ -131,7 +135,7 @@ async def coordinator_answers(client_options: Mapping[str, Any], group: str) -> 
 
 async def leaders_answer(
     client_options: Mapping[str, Any], topics: Collection[str], tp: TP | None = None
-) -> Answer | None:
+) -> BrokerAnswer | None:
     """Return None once the leader of each partition of these topics has answered.
 
     ``tp`` narrows it to the partitions of its number. Raises KafkaError or OSError.
@@ -150,7 +154,7 @@ async def leaders_answer(
     ]
     for topic, partition, leader in partitions:
         if leader < 0:
-            return Answer(f"{topic} partition {partition} has no leader: look at the brokers")
+            return BrokerAnswer(f"{topic} partition {partition} has no leader: look at the brokers")
     async with reader(client_options) as consumer:
         await consumer.end_offsets([TopicPartition(name, number) for name, number, _ in partitions])
     return None

@@ -34,7 +34,7 @@ One that is sent to a wrong leader for long may have stale metadata: a fresh pro
 """
 
 
-class Refusal(NamedTuple):
+class BrokerRefusal(NamedTuple):
     """What a broker refused, to be tried again."""
 
     what: str
@@ -43,24 +43,24 @@ class Refusal(NamedTuple):
     at: float
 
 
-class Refusals:
+class BrokerRefusals:
     """The newest refusal of what is produced, and of what is committed."""
 
     def __init__(self) -> None:
-        self._newest: dict[str, Refusal] = {}
+        self._newest: dict[str, BrokerRefusal] = {}
 
     def note(self, kind: str, what: str, error: BaseException) -> None:
         """Note an error, if it is of the brokers' own; ``kind`` is ``produce`` or ``commit``."""
         if isinstance(error, BROKERS_OWN):
-            self._newest[kind] = Refusal(what, type(error).__name__, monotonic())
+            self._newest[kind] = BrokerRefusal(what, type(error).__name__, monotonic())
 
-    def recent(self, kind: str, now: float) -> Refusal | None:
+    def recent(self, kind: str, now: float) -> BrokerRefusal | None:
         """Return the newest one, unless it is long ago; ``now`` in seconds of ``monotonic``."""
         found = self._newest.get(kind)
         return None if found is None or now - found.at > RECENT_SECONDS else found
 
 
-refusals = Refusals()
+refusals = BrokerRefusals()
 """Of this process: aiokafka makes what tells of them by itself."""
 
 

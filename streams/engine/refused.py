@@ -127,7 +127,7 @@ def _sentence(tps: Sequence[TopicPartition], why: str) -> str:
     return f"{what}: {why}"
 
 
-class _Record(NamedTuple):
+class _WrittenRecord(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: list[tuple[str, bytes | None]]
@@ -272,7 +272,7 @@ class Accumulator(MessageAccumulator):
     async def _prepare(
         self,
         tp: TopicPartition,
-        left: "deque[list[_Record]]",
+        left: "deque[list[_WrittenRecord]]",
         error: KafkaError,
         refused: RefusedWrites,
     ) -> None:
@@ -307,7 +307,7 @@ class Accumulator(MessageAccumulator):
             left.clear()
             left.extend(_split(all_left, limits.batch_bytes(tp.topic) - BATCH_OVERHEAD_BYTES))
 
-    async def _try(self, tp: TopicPartition, records: "Sequence[_Record]") -> int:
+    async def _try(self, tp: TopicPartition, records: "Sequence[_WrittenRecord]") -> int:
         """Send records before all else of their partition; return the first one's offset."""
         # Their sizes are the broker's to judge: no limit of ours may divide them here.
         builder = self.builder(2**31 - 1)
@@ -335,15 +335,15 @@ class Accumulator(MessageAccumulator):
 aiokafka.producer.producer.MessageAccumulator = Accumulator
 
 
-def _records(batch: _Batch) -> list[_Record]:
+def _records(batch: _Batch) -> list[_WrittenRecord]:
     records = []
     memory = MemoryRecords(bytes(batch.get_data_buffer()))
     while (inner := memory.next_batch()) is not None:
-        records += [_Record(r.key, r.value, list(r.headers), r.timestamp) for r in inner]
+        records += [_WrittenRecord(r.key, r.value, list(r.headers), r.timestamp) for r in inner]
     return records
 
 
-def _bear_now(left: "deque[list[_Record]]") -> bool:
+def _bear_now(left: "deque[list[_WrittenRecord]]") -> bool:
     """Let the first records bear this moment; return whether they were ahead of it.
 
     The clock was wrong when they were made, and what it says now may be right.
@@ -354,9 +354,9 @@ def _bear_now(left: "deque[list[_Record]]") -> bool:
     return was_ahead
 
 
-def _split(records: Sequence[_Record], aim: int) -> list[list[_Record]]:
+def _split(records: Sequence[_WrittenRecord], aim: int) -> list[list[_WrittenRecord]]:
     """Return the records in groups of at most so many bytes; a larger one is alone."""
-    groups: list[list[_Record]] = []
+    groups: list[list[_WrittenRecord]] = []
     size = aim
     for record in records:
         size += record_bytes(*record[:3])
@@ -367,7 +367,9 @@ def _split(records: Sequence[_Record], aim: int) -> list[list[_Record]]:
     return groups
 
 
-def _why(topic: str, error: KafkaError, records: Sequence[_Record], limit: int | None) -> str:
+def _why(
+    topic: str, error: KafkaError, records: Sequence[_WrittenRecord], limit: int | None
+) -> str:
     if isinstance(error, TOO_LARGE):
         size = max(record_bytes(*record[:3]) for record in records)
         most = "" if limit is None else f" of {limit:,} bytes"

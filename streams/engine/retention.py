@@ -28,7 +28,7 @@ _FOR_EVER = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Closing:
+class NearExpiry:
     """A topic of which something unsettled may soon be deleted; of its partitions the worst."""
 
     topic: str
@@ -54,7 +54,7 @@ class Closing:
 
 def closing(
     oldest_ms: Mapping[TP, int], retention_ms: Mapping[str, int], now_ms: int
-) -> list[Closing]:
+) -> list[NearExpiry]:
     """Return the topics whose oldest record has used up most of its time, by name.
 
     ``oldest_ms``: by partition, the Kafka time of the oldest record that is not settled.
@@ -66,7 +66,7 @@ def closing(
         if tp.topic in retention_ms and age >= ANNOUNCED_FROM * retention_ms[tp.topic]:
             late.setdefault(tp.topic, []).append((age, tp.partition))
     return [
-        Closing(topic, max(found)[1], max(found)[0], retention_ms[topic], len(found))
+        NearExpiry(topic, max(found)[1], max(found)[0], retention_ms[topic], len(found))
         for topic, found in sorted(late.items())
     ]
 
@@ -113,7 +113,7 @@ class RetentionWatch:
                     log.warning(found.sentence())
             await asyncio.sleep(LOOK_SECONDS)
 
-    def _closing(self) -> list[Closing]:
+    def _closing(self) -> list[NearExpiry]:
         consumer = self._app._consumer
         if consumer is None or not self._retention_ms:
             return []

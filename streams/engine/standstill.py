@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from faust.types import TP
 
 from streams.engine.consumer import Consumer
-from streams.engine.tail import read_so_far
+from streams.kafka.tail import read_so_far
 
 What = tuple[str, TP | None]
 """A kind of work, and the partition that it is about, if it is about one."""

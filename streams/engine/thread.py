@@ -22,7 +22,7 @@ from mode.utils.futures import maybe_async
 from streams.engine.chunks import Record
 from streams.engine.coordinator import Coordinator
 from streams.engine.failure import SERVICE_LOG, FencedError
-from streams.engine.fetcher import Fetcher, Pace
+from streams.engine.fetcher import Fetcher, FetchPace
 
 GATHER_SECONDS = 0.1
 """What a record may wait for others, where few come."""
@@ -150,7 +150,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         """Start aiokafka's consumer."""
         await super().on_start()
-        self._ensure_consumer()._fetcher.pace = Pace(GATHER_SECONDS)
+        self._ensure_consumer()._fetcher.pace = FetchPace(GATHER_SECONDS)
 
     async def fetch(self, wanted: set[TP], tables: set[TP], seconds: float) -> Fetched:
         """Return what is buffered of the wanted partitions, waiting at most so long for it."""

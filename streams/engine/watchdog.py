@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 from faust.types import TP
 
 from streams.engine.failure import leave
-from streams.engine.inquiry import Answer, Inquiry
+from streams.engine.inquiry import BrokerAnswer, BrokerInquiry
 from streams.engine.memory import container_limit, memory_bytes
 from streams.engine.standstill import Standing, What, standings
 
@@ -35,7 +35,7 @@ class Still(NamedTuple):
     for_good: bool
     """It was warned of a while ago."""
 
-    def sentence(self, answer: Answer | None) -> str:
+    def sentence(self, answer: BrokerAnswer | None) -> str:
         """Return what has happened, as the beginning of a sentence."""
         why = "and the brokers answer" if answer is None else answer.words
         joint = ", " if answer is None else ": "
@@ -48,11 +48,11 @@ class Brokers(Protocol):
     def look(self) -> None:
         """Look at what the worker waits for; once a second."""
 
-    async def about(self, kind: str, tp: TP | None) -> Answer | None:
+    async def about(self, kind: str, tp: TP | None) -> BrokerAnswer | None:
         """Return why this kind of work may stand still; None: the brokers are no reason."""
 
 
-class Patience:
+class StandstillLimits:
     """Since when each thing has stood still. Pure."""
 
     def __init__(self, seconds: float) -> None:
@@ -107,9 +107,9 @@ class Watchdog:
     ) -> None:
         """``memory_limit`` in bytes; None: that of the container, if it has one."""
         self._app = app
-        self._patience = Patience(stall_seconds)
+        self._patience = StandstillLimits(stall_seconds)
         self._memory_limit = container_limit() if memory_limit is None else memory_limit
-        self._brokers = brokers or Inquiry(app)
+        self._brokers = brokers or BrokerInquiry(app)
         self._leave = leave
         self._memory = memory
 

@@ -17,10 +17,10 @@ from aiokafka.errors import KafkaError
 
 from streams.core.errors import SettingsError, SetupError
 from streams.delivery.progress import Metadata, read_metadata
-from streams.engine.connection import admin, client_options
-from streams.engine.groups import group_id
-from streams.operations.groups import members_of
-from streams.operations.logs.reader import Commit, LogReader, Offsets, connect, silent
+from streams.kafka.connection import admin, client_options
+from streams.kafka.group_ids import group_id
+from streams.kafka.groups import members_of
+from streams.kafka.reader import Commit, LogReader, Offsets, connect, silent
 from streams.settings import ENRICH, Settings
 
 EMPTY_SECONDS = 15.0
@@ -33,7 +33,7 @@ To = int | Literal["earliest", "latest"]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class OffsetPlace:
     """One partition as a stage's group stands in it."""
 
     tp: TopicPartition
@@ -58,7 +58,7 @@ class Reset:
     """What a reset would do; nothing is changed before ``apply_reset``."""
 
     stage: str
-    changes: list[tuple[Place, int]] = field(default_factory=list)
+    changes: list[tuple[OffsetPlace, int]] = field(default_factory=list)
     """Each place with its new offset."""
     commits: dict[str, dict[TopicPartition, OffsetAndMetadata]] = field(default_factory=dict)
     """By stage: what is to be committed, for other stages only their metadata."""
@@ -74,7 +74,7 @@ class Reset:
         return sum(max(0, to - _at(place)) for place, to in self.changes if not place.is_recreated)
 
 
-def _at(place: Place) -> int:
+def _at(place: OffsetPlace) -> int:
     return place.log_start if place.committed is None else place.committed
 
 
@@ -89,13 +89,13 @@ def stage_topics(settings: Settings, stage: str) -> tuple[str, ...]:
     raise SettingsError([f'--stage: "{stage}" is no stage; there are: {known}.'])
 
 
-async def read_places(settings: Settings, stage: str) -> list[Place]:
+async def read_places(settings: Settings, stage: str) -> list[OffsetPlace]:
     """Return every partition that a stage reads; raises SetupError where a topic is missing."""
     async with connect(settings.kafka) as reader:
         return await _places(reader, settings, stage)
 
 
-async def _places(reader: LogReader, settings: Settings, stage: str) -> list[Place]:
+async def _places(reader: LogReader, settings: Settings, stage: str) -> list[OffsetPlace]:
     names = stage_topics(settings, stage)
     found = await reader.partitions(names)
     if absent := [name for name, tps in found.items() if not tps]:
@@ -111,10 +111,10 @@ async def _places(reader: LogReader, settings: Settings, stage: str) -> list[Pla
 
 def _place(
     tp: TopicPartition, starts: Offsets, ends: Offsets, commit: Commit | None, is_anew: bool
-) -> Place:
+) -> OffsetPlace:
     if commit is None:
-        return Place(tp, starts[tp], ends[tp], None, is_recreated=is_anew)
-    return Place(tp, starts[tp], ends[tp], commit.offset, commit.metadata, is_anew)
+        return OffsetPlace(tp, starts[tp], ends[tp], None, is_recreated=is_anew)
+    return OffsetPlace(tp, starts[tp], ends[tp], commit.offset, commit.metadata, is_anew)
 
 
 async def plan_reset(settings: Settings, stage: str, to: To, topic: str | None = None) -> Reset:
@@ -191,7 +191,7 @@ async def apply_reset(settings: Settings, reset: Reset) -> None:
             await consumer.stop()
 
 
-def _is_meant(settings: Settings, place: Place, topic: str | None) -> bool:
+def _is_meant(settings: Settings, place: OffsetPlace, topic: str | None) -> bool:
     name = place.tp.topic
     if topic is not None:
         return topic in (name, name.removeprefix(settings.topics.prefix))
@@ -199,7 +199,9 @@ def _is_meant(settings: Settings, place: Place, topic: str | None) -> bool:
     return not is_redelivery
 
 
-async def _targets(reader: LogReader, places: Sequence[Place], to: To) -> dict[TopicPartition, int]:
+async def _targets(
+    reader: LogReader, places: Sequence[OffsetPlace], to: To
+) -> dict[TopicPartition, int]:
     if to == "earliest":
         return {place.tp: place.log_start for place in places}
     if to == "latest":
@@ -227,7 +229,7 @@ async def _require_empty(settings: Settings, stage: str) -> None:
             await asyncio.sleep(0.5)
 
 
-def _enrich_metadata(place: Place, at: int) -> str:
+def _enrich_metadata(place: OffsetPlace, at: int) -> str:
     """Return the ranges in which vendors were on, with what is read again among them."""
     if not place.metadata or place.is_recreated:
         return ""
@@ -243,7 +245,7 @@ def _enrich_metadata(place: Place, at: int) -> str:
     return msgspec.json.encode(said).decode()
 
 
-async def _sink_metadata(reader: LogReader, settings: Settings, place: Place, at: int) -> str:
+async def _sink_metadata(reader: LogReader, settings: Settings, place: OffsetPlace, at: int) -> str:
     """Return metadata under which every record from ``at`` on is new to the sink."""
     topic, vendor = place.tp.topic, _vendor_of(settings, place.tp.topic)
     of_receipts = TopicPartition(settings.topics.receipts(vendor), place.tp.partition)
@@ -268,7 +270,9 @@ async def _sink_metadata(reader: LogReader, settings: Settings, place: Place, at
     return msgspec.json.encode(after).decode()
 
 
-async def _marks_below(reader: LogReader, place: Place, at: int) -> dict[str, tuple[int, int]]:
+async def _marks_below(
+    reader: LogReader, place: OffsetPlace, at: int
+) -> dict[str, tuple[int, int]]:
     """Return, by raw topic, the newest source among the records just below this place."""
     marks: dict[str, tuple[int, int]] = {}
     starts = {place.tp: max(place.log_start, at - MARK_RECORDS)}
@@ -288,7 +292,7 @@ async def _marks_below(reader: LogReader, place: Place, at: int) -> dict[str, tu
 
 
 async def _lowered_marks(
-    reader: LogReader, settings: Settings, vendor: str, changes: Sequence[tuple[Place, int]]
+    reader: LogReader, settings: Settings, vendor: str, changes: Sequence[tuple[OffsetPlace, int]]
 ) -> dict[TopicPartition, OffsetAndMetadata]:
     """Return a sink's commits with marks that let pass what enrichment reads again.
 

@@ -25,8 +25,8 @@ from streams.core.strict_json import (
 )
 from streams.core.topics import Topics
 from streams.core.values import id_text
-from streams.engine.connection import client_options
-from streams.operations.topics import verify_topics
+from streams.kafka.connection import client_options
+from streams.kafka.topics import verify_topics
 from streams.settings import Settings
 from streams.vendors import VENDORS
 

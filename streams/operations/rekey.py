@@ -25,11 +25,11 @@ from aiokafka.errors import KafkaError
 
 from streams.core.errors import SetupError
 from streams.core.records import MOVED, is_moved
-from streams.engine.connection import client_options
-from streams.engine.groups import group_id
 from streams.engine.partitions import home_of
-from streams.operations.logs.reader import LogReader, Offsets, Tell, connect, silent
-from streams.operations.topics import required_topics
+from streams.kafka.connection import client_options
+from streams.kafka.group_ids import group_id
+from streams.kafka.reader import LogReader, Offsets, Tell, connect, silent
+from streams.kafka.topics import required_topics
 from streams.settings import ENRICH, Settings
 from streams.vendors import VENDORS
 
@@ -38,7 +38,7 @@ Headers = tuple[tuple[str, bytes | None], ...]
 _OF_MOVED: Headers = ((MOVED, b"1"),)
 
 
-class Row(NamedTuple):
+class RekeyRow(NamedTuple):
     """A record of ``shop.users``; without a value a tombstone."""
 
     offset: int
@@ -59,7 +59,7 @@ class Write(NamedTuple):
 
 
 @dataclass(slots=True)
-class Plan:
+class RekeyPlan:
     """What is to be written."""
 
     rows: int = 0
@@ -81,12 +81,12 @@ class Lay:
     def __init__(self, partitions: int) -> None:
         self._partitions = partitions
         self._home: dict[bytes, int] = {}
-        self._newest: dict[bytes, dict[int, Row]] = {}
+        self._newest: dict[bytes, dict[int, RekeyRow]] = {}
         """Key → partition → what a table holds of it: never a copy over something else."""
         self._hidden: set[tuple[int, bytes]] = set()
         """Where a copy lies behind what it has to yield to."""
 
-    def take(self, partition: int, key: bytes, row: Row) -> None:
+    def take(self, partition: int, key: bytes, row: RekeyRow) -> None:
         """Take the next record of a partition, in log order."""
         places = self._newest.setdefault(key, {})
         if is_moved(row.headers):
@@ -101,9 +101,9 @@ class Lay:
         self._hidden.discard((partition, key))
         places[partition] = row
 
-    def plan(self) -> Plan:
+    def plan(self) -> RekeyPlan:
         """Return what brings each visitor's newest word home and leaves it nowhere else."""
-        plan = Plan()
+        plan = RekeyPlan()
         for key, places in self._newest.items():
             plan.rows += sum(row.value is not None for row in places.values())
             home = self._home_of(key)
@@ -137,7 +137,7 @@ class Lay:
 
 
 def repairs(
-    written: Mapping[tuple[int, bytes], int], since: Iterable[tuple[int, bytes, Row]]
+    written: Mapping[tuple[int, bytes], int], since: Iterable[tuple[int, bytes, RekeyRow]]
 ) -> list[Write]:
     """Return what somebody else wrote just before one of our copies and is to be written again.
 
@@ -208,9 +208,9 @@ async def rekey(
     return Rekeyed(plan.rows, len(plan.copies), removed, left, tuple(waiting))
 
 
-def _as_row(record: object) -> Row:
+def _as_row(record: object) -> RekeyRow:
     headers = tuple(record.headers)  # type: ignore[attr-defined]
-    return Row(record.offset, record.timestamp, record.value, headers)  # type: ignore[attr-defined]
+    return RekeyRow(record.offset, record.timestamp, record.value, headers)  # type: ignore[attr-defined]
 
 
 async def _write_copies(
@@ -222,7 +222,7 @@ async def _write_copies(
         partitions = {partition for partition, _ in written}
         starts = {tp: offset for tp, offset in since.items() if tp.partition in partitions}
         ends = await reader.ends(list(starts))
-        news: list[tuple[int, bytes, Row]] = []
+        news: list[tuple[int, bytes, RekeyRow]] = []
         async for tp, records in reader.read(starts, ends, silent):
             news += [
                 (tp.partition, record.key, _as_row(record))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from streams.core.enrich import Plan
+from streams.core.enrich import VendorPlan
 from streams.vendors import eightselect, miso, voyado
 from streams.vendors.base import Vendor, VendorSettings
 
@@ -20,8 +20,8 @@ VENDORS: Mapping[str, Vendor] = MappingProxyType(
 """Vendor by key, in the order in which they are shown."""
 
 
-def plan_for(vendor: Vendor, settings: VendorSettings) -> Plan:
+def plan_for(vendor: Vendor, settings: VendorSettings) -> VendorPlan:
     """Return the vendor under these settings as enrichment needs it."""
-    return Plan(
+    return VendorPlan(
         vendor.key, vendor.mapper(settings), settings.max_age_hours, vendor.needs_sku(settings)
     )

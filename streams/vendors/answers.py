@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
-from streams.core.outcome import Fate, Verdict
-from streams.vendors.base import HttpAnswer
+from streams.core.outcome import RequestOutcome, Verdict
+from streams.vendors.base import HttpResponse
 
 MAX_RETRY_AFTER_SECONDS = 3600.0
 MAX_WORDS_CHARS = 500
@@ -26,69 +26,69 @@ _FORMAT = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _KEY = re.compile(r"""((?:api|access)[_-]?key["']?\s*[=:]\s*["']?)[^\s"'&,;}]+""", re.IGNORECASE)
 
 
-def fate_of_status(status: int) -> Fate:
+def fate_of_status(status: int) -> RequestOutcome:
     """Return the fate that a status stands for by itself: the default of every vendor."""
     for statuses, fate in _FATES:
         if status in statuses:
             return fate
-    return Fate.UNCLEAR
+    return RequestOutcome.UNCLEAR
 
 
-_FATES: tuple[tuple[frozenset[int] | range, Fate], ...] = (
-    (range(200, 300), Fate.ACCEPTED),
-    (range(300, 400), Fate.MISCONFIGURED),
+_FATES: tuple[tuple[frozenset[int] | range, RequestOutcome], ...] = (
+    (range(200, 300), RequestOutcome.ACCEPTED),
+    (range(300, 400), RequestOutcome.MISCONFIGURED),
     # Request timeout, too early, too many requests.
-    (frozenset({408, 425, 429}), Fate.THROTTLED),
+    (frozenset({408, 425, 429}), RequestOutcome.THROTTLED),
     # Of these, none is about the events: key, contract, address, method, proxy, media type, TLS.
     (
         frozenset({401, 402, 403, 404, 405, 406, 407, 410, 411, 414, 415, 421, 426, 431, 451}),
-        Fate.MISCONFIGURED,
+        RequestOutcome.MISCONFIGURED,
     ),
-    (range(400, 500), Fate.REJECTED),
+    (range(400, 500), RequestOutcome.REJECTED),
     # Not implemented: repeating will not help.
-    (frozenset({501}), Fate.MISCONFIGURED),
-    (range(500, 600), Fate.UNAVAILABLE),
+    (frozenset({501}), RequestOutcome.MISCONFIGURED),
+    (range(500, 600), RequestOutcome.UNAVAILABLE),
 )
 
 
-def no_answer(answer: HttpAnswer, words: str) -> Verdict:
+def no_answer(answer: HttpResponse, words: str) -> Verdict:
     """Return the verdict where there is no status; ``words``: the failure, without secrets."""
-    fate = Fate.UNCLEAR if answer.was_sent else Fate.UNAVAILABLE
+    fate = RequestOutcome.UNCLEAR if answer.was_sent else RequestOutcome.UNAVAILABLE
     return Verdict(fate, one_line(words) or "no answer came", is_puzzling=answer.is_garbled)
 
 
-def undocumented(answer: HttpAnswer, words: str) -> Verdict:
+def undocumented(answer: HttpResponse, words: str) -> Verdict:
     """Return the verdict on a 2xx that is no success as the vendor documents it.
 
     Whether anything was stored, it does not say. ``words``: what it says, without secrets.
     """
     why = answer.failure or f"but no success that is documented: {words or 'no body'}"
     detail = one_line(f"{answer.status}, {why}")
-    return Verdict(Fate.UNCLEAR, detail, answer.status, is_puzzling=True)
+    return Verdict(RequestOutcome.UNCLEAR, detail, answer.status, is_puzzling=True)
 
 
-def is_page(answer: HttpAnswer) -> bool:
+def is_page(answer: HttpResponse) -> bool:
     """Return whether the body is a text, but no JSON: something else answered for the vendor."""
     has_body = bool(answer.body.strip() or answer.failure)
     return has_body and read_json(answer.body) is UNREADABLE
 
 
-def is_page_for_refusal(answer: HttpAnswer) -> bool:
+def is_page_for_refusal(answer: HttpResponse) -> bool:
     """Return whether a refusal is a page: it knows nothing of events, so it can blame none.
 
     But for 413, which anybody may say who finds a request too large: halves of it may pass.
     """
-    refuses = fate_of_status(answer.status or 0) is Fate.REJECTED
+    refuses = fate_of_status(answer.status or 0) is RequestOutcome.REJECTED
     return refuses and answer.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE and is_page(answer)
 
 
-def blames_nobody(answer: HttpAnswer, words: str) -> Verdict:
+def blames_nobody(answer: HttpResponse, words: str) -> Verdict:
     """Return the verdict on a refusal that is not the vendor's own: its events wait.
 
     ``words``: what it says, without secrets.
     """
     detail = one_line(f"{answer.status}, but the answer is not the vendor's: {words or 'no body'}")
-    return Verdict(Fate.UNAVAILABLE, detail, answer.status)
+    return Verdict(RequestOutcome.UNAVAILABLE, detail, answer.status)
 
 
 def read_json(body: bytes) -> Any:
@@ -99,7 +99,7 @@ def read_json(body: bytes) -> Any:
         return UNREADABLE
 
 
-def is_html(answer: HttpAnswer) -> bool:
+def is_html(answer: HttpResponse) -> bool:
     """Return whether the answer is a page for people: a proxy's, or a wrong address's."""
     return (
         "html" in answer.headers.get("content-type", "").lower() or answer.body.lstrip()[:1] == b"<"
@@ -112,7 +112,7 @@ def one_line(text: str, limit: int = MAX_WORDS_CHARS) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
-def text_of(answer: HttpAnswer) -> str:
+def text_of(answer: HttpResponse) -> str:
     """Return what a body says to a person, on one line; tags of a page are left out."""
     text = answer.body[:4096].decode(errors="replace")
     return one_line(_TAGS.sub(" ", text) if is_html(answer) else text)

@@ -36,7 +36,7 @@ class HttpRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class HttpAnswer:
+class HttpResponse:
     """What came back: a status with its body, or no answer and why."""
 
     status: int | None
@@ -70,7 +70,7 @@ class Parcel:
     """Seconds of a clock that only grows, for what the vendor's memory keeps."""
 
 
-class Memory(Protocol):
+class VendorMemory(Protocol):
     """What a vendor's conversations remember; the type beyond this is the vendor's own."""
 
     def forget_partition(self, partition: int) -> None:
@@ -84,7 +84,7 @@ class NoMemory:
         """Do nothing."""
 
 
-Conversation = Generator[HttpRequest, HttpAnswer, Verdict]
+RequestFlow = Generator[HttpRequest, HttpResponse, Verdict]
 """Yields requests, is sent their answers, and returns the verdict: no I/O of its own."""
 
 
@@ -95,7 +95,7 @@ class Inquiry:
     about: str
     """What is asked, as the start of a sentence: ``schema "click-1"``."""
     request: HttpRequest
-    classify: Callable[[HttpAnswer, int], Verdict]
+    classify: Callable[[HttpResponse, int], Verdict]
     """(answer, number of events in the request, 0 where none) → verdict; REJECTED: the vendor
     answered, and what it said is not as it must be."""
     remedy: str = ""
@@ -138,7 +138,7 @@ class Forgetting:
     """(vendor record, payload decoded) → the ids by which it names the person to the vendor."""
     plan: Callable[[Trail, Any], Erasure]
     """(trail, settings) → what is to be done; settings may lack credentials."""
-    classify: Callable[[HttpAnswer], Verdict]
+    classify: Callable[[HttpResponse], Verdict]
     """Answer to one of the requests → verdict; ACCEPTED: deleted, or was not there."""
 
 
@@ -163,7 +163,7 @@ class Vendor:
     """(encoded payloads in order, settings) → the request that carries exactly these."""
     build_probe: Callable[[Any], HttpRequest]
     """settings → a request that checks key and address without storing anything."""
-    classify: Callable[[HttpAnswer, int], Verdict]
+    classify: Callable[[HttpResponse, int], Verdict]
     """(answer, number of events in the request) → verdict; total over every answer."""
     max_batch_records: Callable[[Any], int]
     """settings → events in one request at most; 1 for vendors without a bulk form."""
@@ -177,9 +177,9 @@ class Vendor:
     own stage does not."""
     concurrency: Callable[[Any], int] = lambda _: 16
     """settings → requests under way at once at most, in one worker."""
-    strands: int = 1
+    queues: int = 1
     """Strands of one partition: events of one strand stay in order, one request at a time."""
-    strand_key: Callable[[VendorRecord], str] = lambda record: record.anonymous_id
+    ordering_key: Callable[[VendorRecord], str] = lambda record: record.anonymous_id
     """What must stay in order; its hash is the strand."""
     requests_per_second: Callable[[Any], float | None] = lambda _: None
     """settings → what all workers together may ask of the vendor; None: it counts nothing."""
@@ -188,9 +188,9 @@ class Vendor:
     strand is looked for where a former owner may have left a request without an answer."""
     retry_waits: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
     """Seconds before the next attempt, by failures in a row; the last one repeats."""
-    conversation: Callable[[Parcel, Any, Any], Conversation] | None = None
+    request_flow: Callable[[Parcel, Any, Any], RequestFlow] | None = None
     """(parcel, settings, memory) → a conversation of several requests; None: one request."""
-    new_memory: Callable[[], Memory] = NoMemory
+    new_memory: Callable[[], VendorMemory] = NoMemory
     """What one worker's conversations remember between them: a cache of contacts, say."""
     inquiries: Callable[[Any], Sequence[Inquiry]] = lambda _: ()
     """settings → what ``streams check`` asks beyond the probe: whether its schemas fit, say."""
@@ -201,12 +201,12 @@ class Vendor:
     forgetting: Forgetting | None = None
     """How a visitor is forgotten there; None: the vendor documents nothing."""
 
-    def converse(self, parcel: Parcel, settings: Any, memory: Any) -> Conversation:
+    def start_flow(self, parcel: Parcel, settings: Any, memory: Any) -> RequestFlow:
         """Return the conversation that delivers a parcel."""
-        if self.conversation is not None:
-            return self.conversation(parcel, settings, memory)
+        if self.request_flow is not None:
+            return self.request_flow(parcel, settings, memory)
         return self._one_request(parcel, settings)
 
-    def _one_request(self, parcel: Parcel, settings: Any) -> Conversation:
+    def _one_request(self, parcel: Parcel, settings: Any) -> RequestFlow:
         answer = yield self.build_request(parcel.payloads, settings)
         return self.classify(answer, len(parcel.payloads))

@@ -5,23 +5,23 @@ from typing import Any
 
 from faust.web.base import BlueprintManager
 
-from streams.agents.metrics import WorkerCollector, registry_of
-from streams.agents.report import Reporter
-from streams.operations.control import set_paused
-from streams.operations.status.watch import Watch
 from streams.settings import Settings
+from streams.status.watch import PipelineWatch
 from streams.vendors import VENDORS
 from streams.web import health
+from streams.web.authentication import Authentication
 from streams.web.connections import BoundedRunner
 from streams.web.dashboard import Dashboard
-from streams.web.guard import Guard
 from streams.web.letters import Letters
 from streams.web.metrics import MetricsPage
 from streams.web.replays import Replays
-from streams.web.runs import RunProcesses, Runs
-from streams.web.site import Page, Site
-from streams.web.trace import Traces
+from streams.web.runs import RunPage, RunProcesses
+from streams.web.site import Site, StaticFile
+from streams.web.trace import TracePage
 from streams.web.view import Frame
+from streams.worker.control import set_paused
+from streams.worker.metrics import WorkerCollector, registry_of
+from streams.worker.report import Reporter
 
 
 def open_site(
@@ -35,7 +35,7 @@ def open_site(
     """Put every page on the app's web view, in place of Faust's own, behind the guard."""
     app.web.blueprints = BlueprintManager()
     app.web._runner = BoundedRunner(app.web.web_app)
-    watch = Watch(
+    watch = PipelineWatch(
         settings,
         own=reporter.snapshot,
         contact=app.contact,
@@ -50,7 +50,7 @@ def open_site(
 def build_site(
     settings: Settings,
     reporter: Reporter,
-    watch: Watch,
+    watch: PipelineWatch,
     *,
     wall_ms: Callable[[], int],
     clock: Callable[[], float],
@@ -61,7 +61,7 @@ def build_site(
     secrets = settings.secrets()
     letters = Letters(settings, wall_ms, lambda: secrets)
 
-    runs = Runs(RunProcesses().do)
+    runs = RunPage(RunProcesses().do)
 
     async def pause(vendor: str, paused: bool) -> str:
         will = await set_paused(settings, vendor, paused)
@@ -72,23 +72,23 @@ def build_site(
 
     return Site(
         dashboard,
-        Guard(
+        Authentication(
             token.get_secret_value() if token else None,
             settings.web.host,
             lambda: wall_ms() / 1000,
         ),
         pause,
         (
-            Page("GET", "/api/dead-letters", letters.groups),
-            Page("GET", "/api/dead-letters/example", letters.example),
-            Page("POST", "/api/dead-letters/drop", letters.drop),
-            Page("GET", "/api/replays", Replays(settings, wall_ms).runs),
-            Page("POST", "/api/replays/preview", runs.preview),
-            Page("POST", "/api/replays/start", runs.start),
-            Page("POST", "/api/replays/{run_id}/resume", runs.resume),
-            Page("POST", "/api/replays/{run_id}/stop", runs.stop),
-            Page("GET", "/api/trace", Traces(settings, wall_ms).answer),
-            Page(
+            StaticFile("GET", "/api/dead-letters", letters.groups),
+            StaticFile("GET", "/api/dead-letters/example", letters.example),
+            StaticFile("POST", "/api/dead-letters/drop", letters.drop),
+            StaticFile("GET", "/api/replays", Replays(settings, wall_ms).runs),
+            StaticFile("POST", "/api/replays/preview", runs.preview),
+            StaticFile("POST", "/api/replays/start", runs.start),
+            StaticFile("POST", "/api/replays/{run_id}/resume", runs.resume),
+            StaticFile("POST", "/api/replays/{run_id}/stop", runs.stop),
+            StaticFile("GET", "/api/trace", TracePage(settings, wall_ms).answer),
+            StaticFile(
                 "GET",
                 "/metrics",
                 MetricsPage(registry_of(WorkerCollector(reporter, watch.labels))).answer,

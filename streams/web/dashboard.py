@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from streams.operations.status.known import Known
 from streams.settings import ENRICH
+from streams.status.known import Known
 from streams.web.history import STEP_SECONDS, History, Point
 from streams.web.vendors import VendorSummary
 from streams.web.view import Frame, settled_rate, summaries, view
@@ -21,7 +21,7 @@ PULSE_SECONDS = 1.0
 _encode = msgspec.json.Encoder().encode
 
 
-class Watch(Protocol):
+class FindingsSource(Protocol):
     """Who knows how the pipeline is."""
 
     async def refresh(self) -> None:
@@ -37,7 +37,7 @@ class Watch(Protocol):
 class Dashboard:
     """One worker's view of the whole pipeline, made once a second while somebody looks."""
 
-    def __init__(self, frame: Frame, watch: Watch, *, clock: Callable[[], float]) -> None:
+    def __init__(self, frame: Frame, watch: FindingsSource, *, clock: Callable[[], float]) -> None:
         self.frame = frame
         self.viewers = 0
         self.pulse = 0

@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
-from streams.agents.report import Reporter
 from streams.core.snapshot import WorkerSnapshot
-from streams.operations.findings import Finding
+from streams.status.findings import Finding
+from streams.worker.report import Reporter
 
 
 def register(app: Any, reporter: Reporter, findings: Callable[[], list[Finding]]) -> None:

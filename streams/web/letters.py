@@ -10,16 +10,16 @@ from aiohttp import web
 from streams.core.errors import SettingsError
 from streams.core.masking import masked_json, masked_text, names_in
 from streams.core.times import utc_text
-from streams.operations.dead_letters.book import Group, Letter, Selection, kafka_time
-from streams.operations.dead_letters.dead_letters import (
-    Found,
+from streams.dead_letters.book import Group, Letter, Selection, kafka_time
+from streams.dead_letters.dead_letters import (
+    FoundLetters,
     drop_letters,
     find_letters,
     read_whole,
 )
 from streams.settings import Settings
 from streams.web.apart import apart
-from streams.web.guard import refusal
+from streams.web.authentication import refusal
 
 DEFAULT_HOURS = 7 * 24
 MAX_HOURS = 90 * 24
@@ -93,7 +93,7 @@ class Letters:
         )
         return web.json_response({"dropped": dropped.letters, "gone": dropped.gone})
 
-    async def _find(self, selection: Selection) -> Found | None:
+    async def _find(self, selection: Selection) -> FoundLetters | None:
         """Return the open letters; None while another search is under way."""
         if self._one_at_a_time.locked():
             return None
@@ -108,7 +108,7 @@ class Letters:
         return shown | {"until": one.last_ms, "open": f"{shown['open']:,}"}
 
 
-def _left_out(found: Found) -> str:
+def _left_out(found: FoundLetters) -> str:
     """Return what the figures do not have, in a sentence; nothing where they are whole."""
     if found.full_at_ms is None:
         return ""

@@ -7,15 +7,15 @@ from typing import Any
 from aiohttp import web
 
 from streams.core.masking import masked_id
-from streams.core.runs import ONE_VISITOR, Asked, Part, Receipt, Run
+from streams.core.runs import ONE_VISITOR, Asked, Run, RunReceipt, VendorPart
 from streams.core.times import to_ms
-from streams.operations.replay.replay import refreshed_runs
-from streams.operations.replay.store import has_process, list_runs
+from streams.replay.replay import refreshed_runs
+from streams.replay.run_store import has_process, list_runs
 from streams.settings import Settings
 from streams.vendors import VENDORS
 from streams.web import words
 from streams.web.apart import apart
-from streams.web.guard import refusal
+from streams.web.authentication import refusal
 
 SHOWN_RUNS = 20
 
@@ -97,8 +97,8 @@ def _sentence(run: Run, *, alive: bool) -> words.Words:
     return [f"{run.state.capitalize()}{ended}", *end, f".{problem}"]
 
 
-def _part(part: Part) -> dict[str, Any]:
-    receipt = part.receipt or Receipt(selected=part.selected, sent=part.sent, waiting=part.sent)
+def _part(part: VendorPart) -> dict[str, Any]:
+    receipt = part.receipt or RunReceipt(selected=part.selected, sent=part.sent, waiting=part.sent)
     said = [
         f"{words.count(receipt.selected)} selected",
         f"{words.count(receipt.accepted)} accepted",
@@ -123,7 +123,7 @@ _LEFT: Mapping[str, str] = {
 }
 
 
-def _done(part: Part, receipt: Receipt) -> float:
+def _done(part: VendorPart, receipt: RunReceipt) -> float:
     """Return how much of its share has an outcome, from 0 to 1."""
     whole = receipt.selected + receipt.unread
     if part.state == "done" or not whole:

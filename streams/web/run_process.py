@@ -19,20 +19,20 @@ import msgspec
 from streams import wall_clock
 from streams.core.errors import SettingsError, StreamsError
 from streams.core.runs import Asked, Run
-from streams.operations.dead_letters.resend import ResendJob, preview_resend
-from streams.operations.logs.reader import silent
-from streams.operations.replay.counts import Counts, warnings_for
-from streams.operations.replay.in_words import (
+from streams.kafka.reader import silent
+from streams.replay.counts import Counts, warnings_for
+from streams.replay.in_words import (
     counts_rows,
     preview_lines,
     question,
     resend_lines,
 )
-from streams.operations.replay.only import parse_only
-from streams.operations.replay.preview import preview, replayed_vendors
-from streams.operations.replay.replay import ReplayJob, resume_run, start_run, stop_runs
-from streams.operations.replay.run import Watch
-from streams.operations.replay.sinks import sink_remarks
+from streams.replay.only import parse_only
+from streams.replay.preview import preview, replayed_vendors
+from streams.replay.replay import ReplayJob, resume_run, start_run, stop_runs
+from streams.replay.resend import ResendJob, preview_resend
+from streams.replay.run import Watch
+from streams.replay.sinks import sink_remarks
 from streams.settings import Settings, load_settings
 from streams.telemetry import setup_logging
 
@@ -126,7 +126,7 @@ async def _start(settings: Settings, request: RunRequest, now_ms: int, watch: Wa
     return await start_run(settings, vendors, asked, ResendJob(), tell=silent, watch=watch)
 
 
-class Answer:
+class RunReply:
     """Writes the answer, once: nobody reads what comes later."""
 
     def __init__(self, out: BinaryIO) -> None:
@@ -146,7 +146,7 @@ class Answer:
         self.write({"run_id": run.run_id})
 
 
-async def _do(settings: Settings, errand: Errand, answer: Answer) -> None:
+async def _do(settings: Settings, errand: Errand, answer: RunReply) -> None:
     now_ms = wall_clock.now_ms()
     if errand.asked is not None:
         if errand.do == "preview":
@@ -171,7 +171,7 @@ def _zone(name: str) -> ZoneInfo:
 
 def main() -> int:
     """Do one errand; return 0, or 1 where it could not be done."""
-    answer = Answer(sys.stdout.buffer)
+    answer = RunReply(sys.stdout.buffer)
     errand = msgspec.json.decode(sys.stdin.buffer.read(), type=Errand)
     with suppress(OSError):
         os.nice(NICE)

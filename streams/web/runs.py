@@ -13,7 +13,7 @@ from aiohttp import web
 
 from streams.core.errors import SettingsError
 from streams.core.runs import RUN_ID
-from streams.web.guard import refusal
+from streams.web.authentication import refusal
 from streams.web.run_process import Errand, RunRequest
 
 COMMAND = (sys.executable, "-m", "streams.web.run_process")
@@ -28,7 +28,7 @@ class ErrandFailedError(Exception):
     """The process said why it could not; the message is a sentence."""
 
 
-class Runs:
+class RunPage:
     """The handlers; ``do`` is how an errand is done."""
 
     def __init__(self, do: Do) -> None:

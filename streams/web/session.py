@@ -74,7 +74,7 @@ class Sessions:
         return f"{claim}.{signature}"
 
 
-class Patience:
+class LoginThrottle:
     """How long a wrong try from an address has to wait for its answer; times are in seconds.
 
     The token itself never waits: behind a proxy everybody has one address, and nobody there may

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
+from streams.web.authentication import Authentication, Handler, protect, refusal
 from streams.web.dashboard import Dashboard
-from streams.web.guard import Guard, Handler, protect, refusal
 from streams.web.stream import Stream
 
 ASSETS = {
@@ -26,7 +26,7 @@ ASSETS = {
 }
 
 
-class Page(NamedTuple):
+class StaticFile(NamedTuple):
     """One page's method, path and what answers."""
 
     method: str
@@ -39,28 +39,28 @@ class Site:
     """The parts of which the pages are made."""
 
     dashboard: Dashboard
-    guard: Guard
+    guard: Authentication
     set_paused: Callable[[str, bool], Awaitable[str]]
     """(vendor, paused) → what is true now, in one sentence."""
-    pages: tuple[Page, ...] = ()
+    pages: tuple[StaticFile, ...] = ()
     """Further ones: dead letters, replays, traces."""
 
-    def all_pages(self) -> list[Page]:
+    def all_pages(self) -> list[StaticFile]:
         """Return every page in the order in which they are registered."""
         stream = Stream(self.dashboard)
         own = [
-            Page("GET", "/", _asset("dashboard.html")),
+            StaticFile("GET", "/", _asset("dashboard.html")),
             *(
-                Page("GET", f"/assets/{name}", _asset(name))
+                StaticFile("GET", f"/assets/{name}", _asset(name))
                 for name in ASSETS
                 if "html" not in name
             ),
-            Page("POST", "/login", self.guard.login),
-            Page("POST", "/logout", self.guard.logout),
-            Page("GET", "/api/pipeline", stream.pipeline),
-            Page("GET", "/api/stream", stream.stream),
-            Page("POST", "/api/vendors/{vendor}/pause", self._pause(paused=True)),
-            Page("POST", "/api/vendors/{vendor}/resume", self._pause(paused=False)),
+            StaticFile("POST", "/login", self.guard.login),
+            StaticFile("POST", "/logout", self.guard.logout),
+            StaticFile("GET", "/api/pipeline", stream.pipeline),
+            StaticFile("GET", "/api/stream", stream.stream),
+            StaticFile("POST", "/api/vendors/{vendor}/pause", self._pause(paused=True)),
+            StaticFile("POST", "/api/vendors/{vendor}/resume", self._pause(paused=False)),
         ]
         return [*own, *self.pages]
 

@@ -6,8 +6,8 @@ from typing import Final
 
 from aiohttp import web
 
+from streams.web.authentication import refusal
 from streams.web.dashboard import Dashboard
-from streams.web.guard import refusal
 
 MAX_VIEWERS = 50
 RECONNECT_MS = 2_000

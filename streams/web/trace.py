@@ -32,7 +32,7 @@ PATIENCE_SECONDS = 2.0
 Tracer = Callable[..., Awaitable[Trace]]
 
 
-class Traces:
+class TracePage:
     """The handler; one search at a time in a worker, since each reads a lot."""
 
     def __init__(

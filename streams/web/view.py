@@ -12,11 +12,11 @@ import msgspec
 
 from streams.core.outcome import DEAD_LETTER_MEANING, SKIP_MEANING
 from streams.core.snapshot import JoinHealth, Outcomes, WorkerSnapshot
-from streams.operations.findings import Finding, Level
-from streams.operations.status.judge import DEAD_LETTERS, before, judge, lately
-from streams.operations.status.known import Known, Stage
-from streams.operations.status.status import WorkerStatus
 from streams.settings import ENRICH
+from streams.status.findings import Finding, Level
+from streams.status.judge import DEAD_LETTERS, before, judge, lately
+from streams.status.known import Known, StageState
+from streams.status.status import WorkerStatus
 from streams.web import words
 from streams.web.history import History
 from streams.web.vendors import Percentiles, VendorSummary, summarize
@@ -135,7 +135,7 @@ def _flow(
 
 def _vendor(
     known: Known,
-    stage: Stage,
+    stage: StageState,
     vendor: VendorSummary,
     history: History,
     findings: Sequence[Finding],
@@ -338,7 +338,7 @@ def _workers(known: Known, frame: Frame) -> list[dict[str, Any]]:
     return rows + [_worker(worker, frame) for worker in others]
 
 
-def _no_worker(known: Known, stage: Stage) -> dict[str, Any]:
+def _no_worker(known: Known, stage: StageState) -> dict[str, Any]:
     is_unknown = known.kafka_silent_since is not None
     return {
         "worker": f"{stage.key} without a worker",

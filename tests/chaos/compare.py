@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from streams.embedded import EmbeddedKafka
-from streams.operations.topics import create_topics
-from streams.sandbox import Sandbox
+from streams.kafka.topics import create_topics
+from streams.lab.embedded import EmbeddedKafka
+from streams.lab.sandbox import Sandbox
 from streams.settings import load_settings
 from tests.chaos.blame import back_after
 from tests.chaos.books import overtaken, repeats

@@ -17,7 +17,7 @@ from pathlib import Path
 import aiohttp
 
 import streams
-from streams.operations.supervisor.restart_policy import RestartPolicy
+from streams.worker.supervisor.restart_policy import RestartPolicy
 from tests.chaos.waiting import until
 from tests.chaos.worker import set_offset
 

@@ -5,7 +5,7 @@ from bisect import bisect_left
 from collections import Counter
 from typing import Any
 
-from streams.sandbox import Ledger
+from streams.lab.sandbox import Ledger
 from tests.chaos.shop import number_of
 
 BUFFERED_SECONDS = 0.4

@@ -12,9 +12,9 @@ import msgspec
 from aiokafka import AIOKafkaConsumer
 
 from streams.core.records import VendorRecord
-from streams.operations.supervisor.life_line import end_with_parent
 from streams.settings import load_settings
 from streams.vendors import VENDORS
+from streams.worker.supervisor.parent_watch import end_with_parent
 
 
 class Passed(VendorRecord, frozen=True):

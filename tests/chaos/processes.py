@@ -8,8 +8,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from streams.core.errors import SetupError
-from streams.engine.groups import group_id
-from streams.operations.groups import members_of
+from streams.kafka.group_ids import group_id
+from streams.kafka.groups import members_of
 from tests.chaos.fleet import Worker
 from tests.chaos.schedule import FROZEN_BESIDE, JOIN_KILL, SECOND_TERM, STAGES, WIPE, Plan
 from tests.chaos.shop import VENDORS

@@ -13,9 +13,9 @@ from typing import Any
 
 from aiokafka.errors import KafkaError
 
-from streams.embedded import EmbeddedKafka
-from streams.operations.topics import create_topics
-from streams.sandbox import Sandbox
+from streams.kafka.topics import create_topics
+from streams.lab.embedded import EmbeddedKafka
+from streams.lab.sandbox import Sandbox
 from streams.settings import Settings, load_settings
 from tests.chaos.blame import (
     back_after,

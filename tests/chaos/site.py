@@ -5,8 +5,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from streams.embedded import EmbeddedKafka
-from streams.sandbox import Fault, FaultKind, Sandbox
+from streams.lab.embedded import EmbeddedKafka
+from streams.lab.sandbox import Fault, FaultKind, Sandbox
 from tests.chaos.disk import Disk
 from tests.chaos.fleet import Fleet
 from tests.chaos.ledgers import Door

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from streams.sandbox import Fault, FaultKind
+from streams.lab.sandbox import Fault, FaultKind
 from tests.chaos.logs import receipts_topic
 from tests.chaos.schedule import (
     BROKER_AWAY,

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from streams.sandbox import Ledger
+from streams.lab.sandbox import Ledger
 from tests.chaos.blame import back_after, back_everywhere, blame, last_fault, next_fault
 from tests.chaos.books import check, in_flight, overtaken, repeats, waiting
 from tests.chaos.fates import Fates, Revocation

@@ -65,10 +65,10 @@ def main() -> int:
     follow_offset(Path(os.environ["CHAOS_CLOCK"]))
     shift_records()
     from streams.cli import main as run
-    from streams.delivery import line
-    from streams.delivery.contrast import GiveUpRule
+    from streams.delivery import vendor_client
+    from streams.delivery.poison_detection import GiveUpRule
 
-    line.GiveUpRule = partial(GiveUpRule, seconds=GIVE_UP_SECONDS)  # type: ignore[assignment,attr-defined]
+    vendor_client.GiveUpRule = partial(GiveUpRule, seconds=GIVE_UP_SECONDS)  # type: ignore[assignment,attr-defined]
     return run(sys.argv[1:])
 
 

@@ -10,7 +10,7 @@ from streams.cli.dead_letters import group_lines, letter_lines
 from streams.core.dead_letter import build_dead_letter, encode_dead_letter
 from streams.core.records import Origin
 from streams.core.topics import Topics
-from streams.operations.dead_letters.book import Group, Letter, LetterBook, words_of
+from streams.dead_letters.book import Group, Letter, LetterBook, words_of
 
 AT_MS = 1_777_622_400_000
 HOSTILE = "\x1b[2J[bold red]<b>\u202eevil\u2028\x07\r\nmiso  rejected  aaaaaaaa  0 open"

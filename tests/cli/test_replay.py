@@ -16,16 +16,16 @@ from streams.cli.replay_view import (
     run_lines,
     state_word,
 )
-from streams.core.runs import ONE_VISITOR, RUNNING, STOPPED, Asked, Part, Receipt, Run
-from streams.operations.replay.counts import Counts
-from streams.operations.replay.in_words import (
+from streams.core.runs import ONE_VISITOR, RUNNING, STOPPED, Asked, Run, RunReceipt, VendorPart
+from streams.replay.counts import Counts
+from streams.replay.in_words import (
     asked_words,
     counts_rows,
     preview_lines,
     question,
 )
-from streams.operations.replay.judge import Left, Sent, Skipped
-from streams.operations.replay.preview import Preview
+from streams.replay.planner import Left, PlannedSend, Skipped
+from streams.replay.preview import ReplayPreview
 from streams.settings import load_settings
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -81,11 +81,11 @@ def test_a_preview_shows_window_and_zone_and_what_is_not_sent_and_why() -> None:
     """A hostile vendor's reason is shown, not obeyed."""
     counts = Counts("miso")
     for _ in range(3):
-        counts.take(Sent(b"{}", "row"), "dead_lettered")
+        counts.take(PlannedSend(b"{}", "row"), "dead_lettered")
     counts.take(Left("already_accepted"), "accepted")
     counts.take(Skipped("no_consent", "e"), None)
     counts.take(Skipped("[red]\x1b", "e"), None)
-    seen = Preview(Asked("replay", FROM_MS, FROM_MS + 1), [counts], records=6, looked_at=6)
+    seen = ReplayPreview(Asked("replay", FROM_MS, FROM_MS + 1), [counts], records=6, looked_at=6)
     (first,) = preview_lines(seen, BERLIN)
     assert first == (
         "from 2026-05-01 10:00:00 +02:00 (CEST) to 2026-05-01 10:00:00.001 +02:00 (CEST): 6 records"
@@ -107,7 +107,7 @@ def test_a_preview_shows_window_and_zone_and_what_is_not_sent_and_why() -> None:
 
 def test_a_sample_is_said_to_be_one() -> None:
     """In capitals, with how many were looked at; so is what may be missing."""
-    seen = Preview(
+    seen = ReplayPreview(
         Asked("replay", FROM_MS, FROM_MS + 1),
         [],
         records=5_000_000,
@@ -126,13 +126,13 @@ def test_a_sample_is_said_to_be_one() -> None:
     assert "more than 24 h late" in text
 
 
-def run_of(*parts: Part, **more: object) -> Run:
+def run_of(*parts: VendorPart, **more: object) -> Run:
     """A run of Miso's."""
     asked = Asked("replay", FROM_MS, FROM_MS + 1, visitor="v\x1b")
     return Run("r-20260501-080000-ab12", asked, "then", "now", parts=list(parts), **more)  # type: ignore[arg-type]
 
 
-RECEIPT = Receipt(
+RECEIPT = RunReceipt(
     selected=9,
     sent=5,
     accepted=3,
@@ -145,7 +145,7 @@ RECEIPT = Receipt(
 
 def test_a_receipt_shows_every_way_in_which_an_event_ended() -> None:
     """And the same as JSON, with whether the sum balances."""
-    run = run_of(Part("miso", STOPPED, receipt=RECEIPT), problem="It was stopped.")
+    run = run_of(VendorPart("miso", STOPPED, receipt=RECEIPT), problem="It was stopped.")
     lines = shown(receipt_table(run.parts))
     for line in (
         "state stopped",
@@ -182,7 +182,7 @@ def test_a_run_without_its_process_says_what_to_do(
     all_written: bool, has_process: bool, word: str, advice: str | None
 ) -> None:
     """Where all is written, nothing is."""
-    run = run_of(Part("miso", RUNNING, all_written=all_written))
+    run = run_of(VendorPart("miso", RUNNING, all_written=all_written))
     assert state_word(run, has_process=has_process) == word
     text = "\n".join(run_lines(run, BERLIN, has_process=has_process))
     assert advice is None or advice in text
@@ -202,7 +202,7 @@ def test_a_sink_that_takes_nothing_is_said_once(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("time.monotonic", lambda: next(clock))
     written: list[str] = []
     watch = Watching(written.append)
-    run = run_of(Part("miso", sent=5, receipt=Receipt(sent=5, waiting=5)))
+    run = run_of(VendorPart("miso", sent=5, receipt=RunReceipt(sent=5, waiting=5)))
     for _ in range(4):
         watch(run)
     said = [text for text in written if text.endswith("\n")]

@@ -3,11 +3,11 @@
 import json
 
 from streams.cli.status import status_json
-from streams.core.control import Will
+from streams.core.control import VendorControl
 from streams.core.snapshot import VendorStatus
-from tests.operations.test_status import NOW, board_of, snapshot
+from tests.status.test_status import NOW, board_of, snapshot
 
-PAUSED = Will(paused=True, at="2026-11-21T10:02:30.000Z", stopped_runs=("r-1",))
+PAUSED = VendorControl(paused=True, at="2026-11-21T10:02:30.000Z", stopped_runs=("r-1",))
 RUNNING = VendorStatus("running", NOW)
 
 

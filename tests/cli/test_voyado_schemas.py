@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from streams.cli import main
+from streams.lab.sandbox import Sandbox
 from streams.operations.voyado_schemas import voyado_schemas as operations
 from streams.operations.voyado_schemas.endpoint import VoyadoAnswerError
 from streams.operations.voyado_schemas.files import shipped_folder
-from streams.sandbox import Sandbox
 from streams.settings import load_settings
 from tests.operations.voyado_schemas_in_process import KEY, InProcess
 
@@ -293,7 +293,7 @@ def test_words_of_voyado_are_shown_and_not_obeyed(
 
 
 @pytest.mark.parametrize("key", ["sandbox-secret", "sandbox-invalid-1"])
-async def test_the_client_of_workers_reaches_a_stand_in_on_a_port(key: str) -> None:
+async def test_the_client_of_workers_reaches_a_simulator_on_a_port(key: str) -> None:
     """Over HTTP: a list, and a key that is refused and not shown."""
     server = Sandbox("127.0.0.1", 0)
     await server.start()

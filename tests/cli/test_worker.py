@@ -13,10 +13,10 @@ from typing import IO, Any
 import pytest
 
 from streams.core.snapshot import WorkerSnapshot
-from streams.demo.run import free_web_port
-from streams.operations.status.status import read_status
-from streams.operations.topics import create_topics
+from streams.kafka.topics import create_topics
+from streams.lab.demo.run import free_web_port
 from streams.settings import Settings, load_settings
+from streams.status.status import read_status
 from tests.broker_fixtures import Broker
 
 

@@ -21,9 +21,9 @@ from streams.core.events import EventParser
 from streams.core.outcome import DeadLetterReason, Verdict
 from streams.core.rows import Product, User
 from streams.delivery.courier import Courier
-from streams.delivery.strand import Item
+from streams.delivery.ordered_queue import Item
 from streams.vendors import plan_for
-from streams.vendors.base import HttpAnswer, HttpRequest
+from streams.vendors.base import HttpRequest, HttpResponse
 from tests.contract.fourth_vendor.example import VENDOR, ExampleSettings
 from tests.delivery.virtual_time import run
 
@@ -145,12 +145,12 @@ def test_registered_it_is_part_of_the_commands(registered: Path) -> None:
 class Example:
     """The vendor as its page says, with memory: a request with a refused event stores nothing."""
 
-    def __init__(self, *failures: HttpAnswer) -> None:
+    def __init__(self, *failures: HttpResponse) -> None:
         self.requests: list[HttpRequest] = []
         self.stored: list[dict[str, Any]] = []
         self._failures = list(failures)
 
-    async def send(self, request: HttpRequest) -> HttpAnswer:
+    async def send(self, request: HttpRequest) -> HttpResponse:
         """Judge a request a tenth of a second later."""
         await asyncio.sleep(0.1)
         self.requests.append(request)
@@ -166,9 +166,9 @@ class Example:
             if event["sku"] == "unknown"
         ]
         if errors:
-            return HttpAnswer(422, {}, json.dumps({"errors": errors}).encode())
+            return HttpResponse(422, {}, json.dumps({"errors": errors}).encode())
         self.stored += events
-        return HttpAnswer(202, {}, b'{"accepted":%d}' % len(events))
+        return HttpResponse(202, {}, b'{"accepted":%d}' % len(events))
 
 
 class Desk:
@@ -214,7 +214,7 @@ def vendor_record(number: int, **changes: Any) -> bytes:
     return decision.value
 
 
-async def deliver(example: Example, desk: Desk, records: list[bytes]) -> float:
+async def deliver(example: Example, outcome_handler: Desk, records: list[bytes]) -> float:
     """Hand the records of one partition to a courier; return when all had their outcome."""
     loop = asyncio.get_running_loop()
     defects: list[BaseException] = []
@@ -222,7 +222,7 @@ async def deliver(example: Example, desk: Desk, records: list[bytes]) -> float:
         VENDOR,
         SETTINGS,
         example,
-        desk,
+        outcome_handler,
         clock=loop.time,
         random=lambda: 1.0,
         on_defect=defects.append,
@@ -241,21 +241,21 @@ async def deliver(example: Example, desk: Desk, records: list[bytes]) -> float:
 
 def test_events_reach_it_in_order_in_requests_of_a_hundred() -> None:
     """250 events: three requests, the last one after its 0.5 s of waiting for others."""
-    example, desk = Example(), Desk()
+    example, outcome_handler = Example(), Desk()
     records = [vendor_record(number) for number in range(250)]
-    run(deliver(example, desk, records))
+    run(deliver(example, outcome_handler, records))
     assert [event["id"] for event in example.stored] == [f"e-{number}" for number in range(250)]
     assert [len(json.loads(r.body)["events"]) for r in example.requests] == [100, 100, 50]
-    assert desk.outcomes == [(f"e-{number}", "accepted") for number in range(250)]
+    assert outcome_handler.outcomes == [(f"e-{number}", "accepted") for number in range(250)]
 
 
 def test_a_refused_event_is_given_up_alone() -> None:
     """Its words are kept, and the others go again at once."""
-    example, desk = Example(), Desk()
+    example, outcome_handler = Example(), Desk()
     records = [vendor_record(0), vendor_record(1, sku="unknown"), vendor_record(2)]
-    run(deliver(example, desk, records))
+    run(deliver(example, outcome_handler, records))
     assert [event["id"] for event in example.stored] == ["e-0", "e-2"]
-    assert sorted(desk.outcomes) == [
+    assert sorted(outcome_handler.outcomes) == [
         ("e-0", "accepted"),
         ("e-1", "sku is unknown"),
         ("e-2", "accepted"),
@@ -265,13 +265,13 @@ def test_a_refused_event_is_given_up_alone() -> None:
 def test_an_outage_loses_nothing_and_changes_no_order() -> None:
     """No connection, 503 and 429, one after the other: the same event again, then the rest."""
     failures = (
-        HttpAnswer(None, {}, b"", "connection refused", was_sent=False),
-        HttpAnswer(503, {}, b""),
-        HttpAnswer(429, {"retry-after": "30"}, b""),
+        HttpResponse(None, {}, b"", "connection refused", was_sent=False),
+        HttpResponse(503, {}, b""),
+        HttpResponse(429, {"retry-after": "30"}, b""),
     )
-    example, desk = Example(*failures), Desk()
+    example, outcome_handler = Example(*failures), Desk()
     records = [vendor_record(number) for number in range(150)]
-    seconds = run(deliver(example, desk, records))
+    seconds = run(deliver(example, outcome_handler, records))
     assert seconds > 30
     assert [event["id"] for event in example.stored] == [f"e-{number}" for number in range(150)]
     sent = [json.loads(request.body)["events"] for request in example.requests]
@@ -281,7 +281,7 @@ def test_an_outage_loses_nothing_and_changes_no_order() -> None:
         ("e-0", 1),
         ("e-0", 1),
     ]
-    assert desk.outcomes == [(f"e-{number}", "accepted") for number in range(150)]
+    assert outcome_handler.outcomes == [(f"e-{number}", "accepted") for number in range(150)]
 
 
 def test_what_does_not_fit_never_leaves_enrichment() -> None:

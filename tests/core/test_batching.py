@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.batching import Batcher, Cause, MicroBatch, halves, without
+from streams.core.batching import BatchCause, Batcher, MicroBatch, halves, without
 
 
 def batcher(
@@ -29,9 +29,11 @@ def test_full_by_count() -> None:
     waiting.add(2, b"b", 0.0)
     assert waiting.ready(0.0) is None
     waiting.add(3, b"c", 0.0)
-    assert waiting.ready(0.0) is Cause.COUNT
-    assert waiting.take(Cause.COUNT) == MicroBatch((1, 2, 3), (b"a", b"b", b"c"), Cause.COUNT)
-    assert waiting.causes == {Cause.COUNT: 1}
+    assert waiting.ready(0.0) is BatchCause.COUNT
+    assert waiting.take(BatchCause.COUNT) == MicroBatch(
+        (1, 2, 3), (b"a", b"b", b"c"), BatchCause.COUNT
+    )
+    assert waiting.causes == {BatchCause.COUNT: 1}
 
 
 def test_full_by_bytes_counts_separators_and_envelope() -> None:
@@ -40,9 +42,9 @@ def test_full_by_bytes_counts_separators_and_envelope() -> None:
     waiting.add(1, b"aaaa", 0.0)
     assert waiting.ready(0.0) is None
     waiting.add(2, b"bbbb", 0.0)
-    assert waiting.ready(0.0) is Cause.BYTES
+    assert waiting.ready(0.0) is BatchCause.BYTES
     waiting.add(3, b"c", 0.0)
-    assert waiting.take(Cause.BYTES).positions == (1, 2)
+    assert waiting.take(BatchCause.BYTES).positions == (1, 2)
     assert len(waiting) == 1
 
 
@@ -53,8 +55,8 @@ def test_full_by_age_of_the_oldest() -> None:
     waiting.add(2, b"b", 10.2)
     assert waiting.due_at() == 10.25
     assert waiting.ready(10.24) is None
-    assert waiting.ready(10.25) is Cause.AGE
-    waiting.take(Cause.AGE)
+    assert waiting.ready(10.25) is BatchCause.AGE
+    waiting.take(BatchCause.AGE)
     assert waiting.due_at() is None
 
 
@@ -63,19 +65,19 @@ def test_payload_beyond_the_limit_travels_alone() -> None:
     waiting = batcher(size=10)
     for position, payload in enumerate((b"a", b"x" * 50, b"b")):
         waiting.add(position, payload, 0.0)
-    assert [waiting.take(Cause.BYTES).positions for _ in range(3)] == [(0,), (1,), (2,)]
+    assert [waiting.take(BatchCause.BYTES).positions for _ in range(3)] == [(0,), (1,), (2,)]
 
 
 def test_taking_from_an_empty_batcher_is_an_error() -> None:
     """A courier asks before it takes."""
     with pytest.raises(IndexError):
-        batcher().take(Cause.AGE)
+        batcher().take(BatchCause.AGE)
 
 
 def test_one_event_cannot_be_halved() -> None:
     """The search for a refused event ends at one."""
     with pytest.raises(ValueError, match="one event"):
-        halves(MicroBatch((1,), (b"a",), Cause.COUNT))
+        halves(MicroBatch((1,), (b"a",), BatchCause.COUNT))
 
 
 payloads = st.lists(st.binary(min_size=1, max_size=40), max_size=60)
@@ -90,11 +92,11 @@ def test_nothing_is_lost_order_is_kept_and_limits_are_respected(
     batches = []
     for position, payload in enumerate(given_payloads):
         waiting.add(position, payload, float(position))
-        while (cause := waiting.ready(float(position))) in {Cause.COUNT, Cause.BYTES}:
+        while (cause := waiting.ready(float(position))) in {BatchCause.COUNT, BatchCause.BYTES}:
             assert cause is not None
             batches.append(waiting.take(cause))
     while len(waiting):
-        batches.append(waiting.take(Cause.AGE))
+        batches.append(waiting.take(BatchCause.AGE))
     assert [p for batch in batches for p in batch.positions] == list(range(len(given_payloads)))
     assert [p for batch in batches for p in batch.payloads] == given_payloads
     for batch in batches:
@@ -106,19 +108,19 @@ def test_nothing_is_lost_order_is_kept_and_limits_are_respected(
 @given(st.lists(st.binary(max_size=4), min_size=2, max_size=20))
 def test_halves_are_the_whole_in_order(some: list[bytes]) -> None:
     """Both halves have events, and together they are the batch."""
-    batch = MicroBatch(tuple(range(len(some))), tuple(some), Cause.AGE)
+    batch = MicroBatch(tuple(range(len(some))), tuple(some), BatchCause.AGE)
     first, second = halves(batch)
     assert len(first) > 0
     assert len(second) > 0
     assert first.positions + second.positions == batch.positions
     assert first.payloads + second.payloads == batch.payloads
-    assert first.cause is second.cause is Cause.AGE
+    assert first.cause is second.cause is BatchCause.AGE
 
 
 @given(st.lists(st.binary(max_size=4), max_size=20), st.sets(st.integers(0, 19)))
 def test_without_takes_out_exactly_the_refused(some: list[bytes], refused: set[int]) -> None:
     """The rest keeps its order."""
-    batch = MicroBatch(tuple(range(len(some))), tuple(some), Cause.COUNT)
+    batch = MicroBatch(tuple(range(len(some))), tuple(some), BatchCause.COUNT)
     kept = without(batch, refused)
     assert list(kept.positions) == [p for p in range(len(some)) if p not in refused]
     assert list(kept.payloads) == [some[p] for p in kept.positions]

@@ -2,12 +2,12 @@
 
 import pytest
 
-from streams.core.control import UnreadableWill, Will, decode_will, encode_will
+from streams.core.control import UnreadableControl, VendorControl, decode_will, encode_will
 
 
 def test_a_will_survives_its_way_through_the_topic() -> None:
     """Whatever was said is read back."""
-    will = Will(
+    will = VendorControl(
         paused=True,
         at="2026-11-21T10:00:00.000Z",
         resumed_at="2026-11-20T09:00:00.000Z",
@@ -22,9 +22,9 @@ def test_a_will_survives_its_way_through_the_topic() -> None:
 
 def test_where_nobody_has_said_anything_the_vendor_runs() -> None:
     """A tombstone, an empty object, and fields of a newer version."""
-    assert decode_will(None) == Will()
-    assert decode_will(b"{}") == Will()
-    assert decode_will(b'{"paused":false,"later":1}') == Will()
+    assert decode_will(None) == VendorControl()
+    assert decode_will(b"{}") == VendorControl()
+    assert decode_will(b'{"paused":false,"later":1}') == VendorControl()
 
 
 @pytest.mark.parametrize("value", [b"", b"[]", b'{"paused":"yes"}', b"\xff"])
@@ -36,11 +36,13 @@ def test_what_is_no_will_is_refused(value: bytes) -> None:
 
 def test_a_record_that_cannot_be_read_counts_as_a_pause_and_changes_nothing_else() -> None:
     """What a worker that starts now would not know otherwise; it is never written as such."""
-    before = Will(at="2026-11-21T10:00:00.000Z", resumed_at="hour 1", stopped_runs=("r-1",))
-    will = UnreadableWill.after(before)
+    before = VendorControl(
+        at="2026-11-21T10:00:00.000Z", resumed_at="hour 1", stopped_runs=("r-1",)
+    )
+    will = UnreadableControl.after(before)
     assert (will.paused, will.resumed_at, will.stopped_runs) == (True, "hour 1", ("r-1",))
     assert will.is_unreadable
-    assert will != Will(paused=True, resumed_at="hour 1", stopped_runs=("r-1",))
+    assert will != VendorControl(paused=True, resumed_at="hour 1", stopped_runs=("r-1",))
     resumed = will.changed(paused=False, at="hour 2")
-    assert resumed == Will(at="hour 2", resumed_at="hour 1", stopped_runs=("r-1",))
+    assert resumed == VendorControl(at="hour 2", resumed_at="hour 1", stopped_runs=("r-1",))
     assert not resumed.is_unreadable

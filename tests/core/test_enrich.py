@@ -11,12 +11,12 @@ from streams.core.enrich import (
     Decision,
     EnrichedEvent,
     Enricher,
-    Mapped,
+    MappedEvent,
     Mapper,
-    Plan,
     Refuse,
     Send,
     Skip,
+    VendorPlan,
     differing_ids,
 )
 from streams.core.errors import InvalidEvent
@@ -53,7 +53,7 @@ def decide(
     event: Click | None = None,
     user: Any = YES,
     *,
-    plans: list[Plan] | None = None,
+    plans: list[VendorPlan] | None = None,
     map_event: Mapper = echo,
     mode: Any = "required",
     forgotten_at_ms: int | None = None,
@@ -62,7 +62,7 @@ def decide(
     passed_to: Sequence[str] = (),
 ) -> list[Decision]:
     """Decide over one event, for Miso alone unless other plans are given."""
-    enricher = Enricher(plans or [Plan("miso", map_event)], mode)
+    enricher = Enricher(plans or [VendorPlan("miso", map_event)], mode)
     return enricher.decide(
         event or click(), user, forgotten_at_ms, product, kafka_ms, NOW_MS, passed_to
     )
@@ -124,7 +124,7 @@ def test_unknown_product_is_skipped_unless_the_event_names_a_sku() -> None:
 
 def test_unknown_product_is_judged_by_vendor() -> None:
     """Where a vendor's catalogue is by product id, no SKU is needed; for the others it is."""
-    plans = [Plan("miso", echo, needs_sku=False), Plan("voyado", echo)]
+    plans = [VendorPlan("miso", echo, needs_sku=False), VendorPlan("voyado", echo)]
     sent, skipped = decide(plans=plans, product=None)
     assert isinstance(sent, Send)
     assert skipped == Skip("voyado", SkipReason.UNKNOWN_PRODUCT)
@@ -172,7 +172,7 @@ def test_no_consent_is_a_skip() -> None:
 
 def test_malformed_row_skips_every_vendor() -> None:
     """A row out of shape says no, whatever event and mode say."""
-    plans = [Plan("voyado", echo), Plan("miso", echo)]
+    plans = [VendorPlan("voyado", echo), VendorPlan("miso", echo)]
     event = click(consent={"miso": True, "voyado": True})
     assert decide(event, MALFORMED, plans=plans, mode="assumed") == [
         no_consent("malformed_row", "voyado"),
@@ -193,7 +193,10 @@ def test_forgotten_visitors_older_events_are_never_sent(kafka_ms: int, sent: boo
 
 def test_age_is_judged_per_vendor_by_the_events_own_time() -> None:
     """Exactly as old as allowed is still young enough."""
-    plans = [Plan("voyado", echo, max_age_hours=0.5), Plan("miso", echo, max_age_hours=1)]
+    plans = [
+        VendorPlan("voyado", echo, max_age_hours=0.5),
+        VendorPlan("miso", echo, max_age_hours=1),
+    ]
     event = click(timestamp_ms=NOW_MS - HOUR_MS)
     first, second = decide(event, plans=plans)
     assert first == Skip("voyado", SkipReason.TOO_OLD)
@@ -206,7 +209,7 @@ def test_first_reason_in_the_contracts_order_is_given() -> None:
     def outside(_: EnrichedEvent) -> SkipReason:
         return SkipReason.OUTSIDE_CONTENT
 
-    old = [Plan("miso", outside, max_age_hours=1)]
+    old = [VendorPlan("miso", outside, max_age_hours=1)]
     event = click(timestamp_ms=NOW_MS - HOUR_MS - 1)
     assert decide(event, None, plans=old, product=None) == [Skip("miso", SkipReason.TOO_OLD)]
     assert decide(user=None, product=None) == [no_consent("no_row")]
@@ -216,7 +219,11 @@ def test_first_reason_in_the_contracts_order_is_given() -> None:
 
 def test_a_duplicate_is_one_for_the_vendors_that_got_the_first() -> None:
     """Whatever its consent; only being too old comes before it."""
-    plans = [Plan("miso", echo), Plan("voyado", echo), Plan("old", echo, max_age_hours=0.0001)]
+    plans = [
+        VendorPlan("miso", echo),
+        VendorPlan("voyado", echo),
+        VendorPlan("old", echo, max_age_hours=0.0001),
+    ]
     of_miso, of_voyado, of_old = decide(plans=plans, passed_to=("miso", "old"))
     assert of_miso == Skip("miso", SkipReason.DUPLICATE)
     assert isinstance(of_voyado, Send)
@@ -232,7 +239,7 @@ def test_misfit_refuses_one_vendor_only() -> None:
     def misfit(_: EnrichedEvent) -> Any:
         raise error
 
-    refused, sent = decide(plans=[Plan("voyado", misfit), Plan("miso", echo)])
+    refused, sent = decide(plans=[VendorPlan("voyado", misfit), VendorPlan("miso", echo)])
     assert refused == Refuse("voyado", error)
     assert isinstance(sent, Send)
 
@@ -243,7 +250,7 @@ def test_failing_mapping_is_a_defect_of_one_vendor_only() -> None:
     def broken(_: EnrichedEvent) -> Any:
         raise KeyError("secret value")
 
-    refused, sent = decide(plans=[Plan("voyado", broken), Plan("miso", echo)])
+    refused, sent = decide(plans=[VendorPlan("voyado", broken), VendorPlan("miso", echo)])
     assert isinstance(refused, Refuse)
     assert refused.error.reason == "defect"
     assert refused.error.detail == "mapping for voyado failed: KeyError"
@@ -270,7 +277,9 @@ def test_record_over_the_limit_is_refused_by_its_encoded_size() -> None:
 
 def test_address_of_a_contact_lies_beside_the_payload() -> None:
     """The sink looks the contact up before it sends."""
-    (decision,) = decide(map_event=lambda _: Mapped({"a": 1}, {"customKey": "k-1"}, ("cut:a",)))
+    (decision,) = decide(
+        map_event=lambda _: MappedEvent({"a": 1}, {"customKey": "k-1"}, ("cut:a",))
+    )
     assert isinstance(decision, Send)
     record = msgspec.json.decode(decision.value)
     assert (record["payload"], record["contact"]) == ({"a": 1}, {"customKey": "k-1"})

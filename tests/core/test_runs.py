@@ -9,10 +9,10 @@ from streams.core.runs import (
     RUNNING,
     STOPPED,
     Asked,
-    Part,
-    Receipt,
     Run,
+    RunReceipt,
     State,
+    VendorPart,
     decode_run,
     encode_run,
     new_run_id,
@@ -21,7 +21,7 @@ from streams.core.runs import (
 
 def run_of(*states: State) -> Run:
     """A run whose parts are in these states."""
-    parts = [Part(f"vendor{number}", state) for number, state in enumerate(states)]
+    parts = [VendorPart(f"vendor{number}", state) for number, state in enumerate(states)]
     return Run("r-20261121-101500-ab12", Asked("replay", 1, 2), "then", "now", parts=parts)
 
 
@@ -36,7 +36,7 @@ def test_a_run_id_says_when_it_began() -> None:
 def test_a_record_is_read_back_as_it_was() -> None:
     """Whatever was asked and reached."""
     asked = Asked("replay", 1, 2, only=("skipped:no_contact",), visitor="v-1", rate=2.5, again=True)
-    part = Part("miso", positions={"shop.clicks/0": 7}, sent=3, skipped={"too_old": 1})
+    part = VendorPart("miso", positions={"shop.clicks/0": 7}, sent=3, skipped={"too_old": 1})
     run = Run("r-1", asked, "then", "now", stops={"shop.clicks/0": 9}, parts=[part], pid=1)
     assert decode_run(encode_run(run)) == run
 
@@ -66,7 +66,7 @@ def test_a_run_is_what_its_vendors_are(states: tuple[State, ...], whole: State) 
 
 def test_a_receipt_balances_where_each_event_is_counted_once() -> None:
     """Selected = accepted + refused + skipped + left + passed over + waiting."""
-    receipt = Receipt(
+    receipt = RunReceipt(
         selected=21,
         sent=15,
         accepted=10,
@@ -77,4 +77,4 @@ def test_a_receipt_balances_where_each_event_is_counted_once() -> None:
         waiting=2,
     )
     assert receipt.balanced
-    assert not Receipt(selected=2, accepted=1).balanced
+    assert not RunReceipt(selected=2, accepted=1).balanced

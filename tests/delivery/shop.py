@@ -11,11 +11,11 @@ from typing import Any
 from pydantic import SecretStr
 
 from streams.core.outcome import DeadLetterReason, Verdict
-from streams.delivery.contrast import GiveUpRule
 from streams.delivery.courier import Courier
-from streams.delivery.strand import Item
+from streams.delivery.ordered_queue import Item
+from streams.delivery.poison_detection import GiveUpRule
 from streams.vendors import VENDORS
-from streams.vendors.base import HttpAnswer, HttpRequest, Vendor
+from streams.vendors.base import HttpRequest, HttpResponse, Vendor
 from streams.vendors.eightselect import EightSelectSettings
 from streams.vendors.miso import MisoSettings
 from tests.delivery.test_courier import fail
@@ -29,7 +29,7 @@ ANSWER_SECONDS = 0.1
 EIGHTSELECT, MISO = VENDORS["eightselect"], VENDORS["miso"]
 COUNTING = replace(
     EIGHTSELECT,
-    strands=10,
+    queues=10,
     requests_per_second=lambda _: 40.0,
     retry_waits=VENDORS["voyado"].retry_waits,
 )
@@ -41,23 +41,23 @@ SETTINGS: dict[str, Any] = {
     "miso": MisoSettings(api_key=SecretStr("k" * 8)),
 }
 GOOD = {
-    "eightselect": HttpAnswer(200, {}, b""),
-    "miso": HttpAnswer(200, {}, b'{"message":"success"}'),
+    "eightselect": HttpResponse(200, {}, b""),
+    "miso": HttpResponse(200, {}, b'{"message":"success"}'),
 }
-NO_ANSWER = HttpAnswer(None, {}, b"", failure="the vendor did not answer within 60 s")
+NO_ANSWER = HttpResponse(None, {}, b"", failure="the vendor did not answer within 60 s")
 
-Answer = Callable[[HttpRequest, float], HttpAnswer | None]
+Answer = Callable[[HttpRequest, float], HttpResponse | None]
 """(request, time) → the vendor's answer; None: a good one. ``NO_ANSWER`` takes a minute."""
 Mark = Callable[[int, int], bytes]
 """(partition, position) → what an event's payload says beside its id."""
 
 
-def status(code: int, retry_after: int | None = None) -> HttpAnswer:
+def status(code: int, retry_after: int | None = None) -> HttpResponse:
     """An answer as a firewall gives it: a page."""
     headers = {"content-type": "text/html"}
     if retry_after is not None:
         headers["retry-after"] = str(retry_after)
-    return HttpAnswer(code, headers, b"<html><body>Request blocked</body></html>")
+    return HttpResponse(code, headers, b"<html><body>Request blocked</body></html>")
 
 
 @dataclass
@@ -107,7 +107,7 @@ class _Sender:
         self._good = GOOD[key]
         self._answer = answer
 
-    async def send(self, request: HttpRequest) -> HttpAnswer:
+    async def send(self, request: HttpRequest) -> HttpResponse:
         now = asyncio.get_running_loop().time()
         answer = self._answer(request, now) or self._good
         await asyncio.sleep(MINUTE if answer is NO_ANSWER else ANSWER_SECONDS)
@@ -150,7 +150,7 @@ async def deliver(
                 delivered.handed_over += 1
             position += 1
         courier.go()
-        delivered.states[courier.line.gate.state] += 1
+        delivered.states[courier.line.breaker.state] += 1
         await asyncio.sleep(1)
     return delivered
 

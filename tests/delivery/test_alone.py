@@ -1,11 +1,11 @@
 """A strand's first event alone: what goes first after a parking."""
 
-from tests.delivery.test_strand import REFUSED, ids, strand
+from tests.delivery.test_ordered_queue import REFUSED, ids, queue
 
 
 def test_the_first_event_goes_alone_and_the_others_stay_behind_it_in_order() -> None:
     """They go as one request afterwards, before what came later."""
-    made = strand("a", "b", "c", "d")
+    made = queue("a", "b", "c", "d")
     assert ids(made.next_batch(0.0, alone=True)) == ["a"]
     assert len(made) == 3
     made.answered()
@@ -16,7 +16,7 @@ def test_the_first_event_goes_alone_and_the_others_stay_behind_it_in_order() -> 
 
 def test_a_request_that_failed_goes_again_one_event_at_a_time() -> None:
     """A second parking cuts off no second event."""
-    made = strand("a", "b", "c")
+    made = queue("a", "b", "c")
     whole = made.next_batch(0.0)
     assert whole is not None
     made.again(whole, 0.0)
@@ -31,7 +31,7 @@ def test_a_request_that_failed_goes_again_one_event_at_a_time() -> None:
 
 def test_a_search_for_a_refused_event_begins_anew() -> None:
     """What it has found out by then stays found; nothing is lost and nothing goes twice."""
-    made = strand("a", "b", "c")
+    made = queue("a", "b", "c")
     whole = made.next_batch(0.0)
     assert whole is not None
     made.answered()
@@ -46,7 +46,7 @@ def test_a_search_for_a_refused_event_begins_anew() -> None:
 
 def test_where_nothing_is_due_nothing_goes() -> None:
     """Alone or not."""
-    made = strand("a")
+    made = queue("a")
     assert made.next_batch(0.5, alone=True) is None
     assert not made.under_way
     assert ids(made.next_batch(1.0, alone=True)) == ["a"]

@@ -11,18 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.core.outcome import Fate, SkipReason, Verdict
+from streams.core.outcome import RequestOutcome, SkipReason, Verdict
 from streams.delivery.courier import Courier
-from streams.delivery.strand import Item
-from streams.vendors.base import HttpAnswer, HttpRequest, Vendor, VendorSettings
+from streams.delivery.ordered_queue import Item
+from streams.vendors.base import HttpRequest, HttpResponse, Vendor, VendorSettings
 from tests.delivery.virtual_time import run
 
-ACCEPTED = Verdict(Fate.ACCEPTED, "200", 200)
-REJECTED = Verdict(Fate.REJECTED, "422 no", 422)
-UNAVAILABLE = Verdict(Fate.UNAVAILABLE, "503", 503)
-MISCONFIGURED = Verdict(Fate.MISCONFIGURED, "401 bad key", 401)
-UNCLEAR = Verdict(Fate.UNCLEAR, "no answer came")
-STRANDS = 3
+ACCEPTED = Verdict(RequestOutcome.ACCEPTED, "200", 200)
+REJECTED = Verdict(RequestOutcome.REJECTED, "422 no", 422)
+UNAVAILABLE = Verdict(RequestOutcome.UNAVAILABLE, "503", 503)
+MISCONFIGURED = Verdict(RequestOutcome.MISCONFIGURED, "401 bad key", 401)
+UNCLEAR = Verdict(RequestOutcome.UNCLEAR, "no answer came")
+QUEUES = 3
 
 
 @dataclass
@@ -45,7 +45,7 @@ class FakeVendor:
     requests: list[Request] = field(default_factory=list)
     _verdicts: dict[str, Verdict] = field(default_factory=dict)
 
-    async def send(self, request: HttpRequest) -> HttpAnswer:
+    async def send(self, request: HttpRequest) -> HttpResponse:
         """Answer after a while."""
         loop = asyncio.get_running_loop()
         ids = tuple(request.body.decode().split(",")) if request.body else ()
@@ -57,9 +57,9 @@ class FakeVendor:
         finally:
             seen.ended = loop.time()
         self._verdicts[str(number)] = self.judge(seen, number)
-        return HttpAnswer(200, {"number": str(number)}, b"")
+        return HttpResponse(200, {"number": str(number)}, b"")
 
-    def classify(self, answer: HttpAnswer, _count: int) -> Verdict:
+    def classify(self, answer: HttpResponse, _count: int) -> Verdict:
         """Return what the function said."""
         return self._verdicts[answer.headers["number"]]
 
@@ -110,7 +110,7 @@ def vendor(fake: FakeVendor, *, batch: int = 3, concurrency: int = 4) -> Vendor:
         max_batch_bytes=lambda _: 10_000,
         linger_seconds=lambda _: 0.2,
         concurrency=lambda _: concurrency,
-        strands=STRANDS,
+        queues=QUEUES,
     )
 
 
@@ -119,13 +119,13 @@ def fail(error: BaseException) -> None:
     raise AssertionError from error
 
 
-def courier(fake: FakeVendor, desk: FakeDesk, **options: Any) -> Courier:
+def courier(fake: FakeVendor, outcome_handler: FakeDesk, **options: Any) -> Courier:
     """A courier on the running loop's clock, without jitter."""
     return Courier(
         vendor(fake, **options),
         None,
         fake,
-        desk,
+        outcome_handler,
         clock=asyncio.get_running_loop().time,
         random=lambda: 1.0,
         on_defect=fail,
@@ -153,15 +153,15 @@ def play(
     judge: Callable[[Request, int], Verdict], ids: Sequence[str], **options: Any
 ) -> tuple[FakeVendor, FakeDesk, Courier]:
     """Deliver these events of one visitor to their outcomes."""
-    fake, desk = FakeVendor(judge), FakeDesk()
+    fake, outcome_handler = FakeVendor(judge), FakeDesk()
 
     async def main() -> Courier:
-        made = courier(fake, desk, **options)
+        made = courier(fake, outcome_handler, **options)
         add(made, *ids)
-        await until(lambda: len(desk.outcomes()) == len(ids))
+        await until(lambda: len(outcome_handler.outcomes()) == len(ids))
         return made
 
-    return fake, desk, run(main())
+    return fake, outcome_handler, run(main())
 
 
 IDS = [f"e{n}" for n in range(7)]
@@ -169,13 +169,13 @@ IDS = [f"e{n}" for n in range(7)]
 
 def test_events_travel_in_full_batches_and_the_rest_after_its_linger() -> None:
     """Seven events in batches of three; the last one waits 0.2 s for company."""
-    fake, desk, _ = play(lambda *_: ACCEPTED, IDS)
+    fake, outcome_handler, _ = play(lambda *_: ACCEPTED, IDS)
     assert [r.ids for r in fake.requests] == [
         ("e0", "e1", "e2"),
         ("e3", "e4", "e5"),
         ("e6",),
     ]
-    assert desk.accepted_ids == IDS
+    assert outcome_handler.accepted_ids == IDS
     assert fake.requests[2].at == pytest.approx(0.2)
 
 
@@ -184,23 +184,25 @@ def test_named_refusals_are_cut_out_and_the_rest_goes_again_at_once() -> None:
 
     def judge(request: Request, _number: int) -> Verdict:
         if "e1" in request.ids:
-            return Verdict(Fate.REJECTED, "422", 422, refused={request.ids.index("e1"): "no sku"})
+            return Verdict(
+                RequestOutcome.REJECTED, "422", 422, refused={request.ids.index("e1"): "no sku"}
+            )
         return ACCEPTED
 
-    fake, desk, _ = play(judge, IDS)
+    fake, outcome_handler, _ = play(judge, IDS)
     assert [r.ids for r in fake.requests[:3]] == [("e0", "e1", "e2"), ("e0", "e2"), IDS_3_TO_5]
-    assert desk.rejected_ids == ["e1"]
-    assert desk.words == {"e1": "no sku"}
-    assert desk.accepted_ids == ["e0", "e2", "e3", "e4", "e5", "e6"]
+    assert outcome_handler.rejected_ids == ["e1"]
+    assert outcome_handler.words == {"e1": "no sku"}
+    assert outcome_handler.accepted_ids == ["e0", "e2", "e3", "e4", "e5", "e6"]
     assert fake.requests[1].at == fake.requests[0].ended
 
 
 IDS_3_TO_5 = ("e3", "e4", "e5")
 
 
-def test_unnamed_refusals_are_found_by_halving() -> None:
+def test_unnamed_refusals_are_found_by_bisection() -> None:
     """The front half goes first; the event that is left over is asked about alone."""
-    fake, desk, _ = play(lambda r, _: REJECTED if "e2" in r.ids else ACCEPTED, IDS)
+    fake, outcome_handler, _ = play(lambda r, _: REJECTED if "e2" in r.ids else ACCEPTED, IDS)
     assert [r.ids for r in fake.requests] == [
         ("e0", "e1", "e2"),
         ("e0",),
@@ -209,30 +211,34 @@ def test_unnamed_refusals_are_found_by_halving() -> None:
         IDS_3_TO_5,
         ("e6",),
     ]
-    assert desk.rejected_ids == ["e2"]
-    assert desk.words == {"e2": "422 no"}
+    assert outcome_handler.rejected_ids == ["e2"]
+    assert outcome_handler.words == {"e2": "422 no"}
 
 
 def test_the_last_event_of_a_range_that_was_refused_twice_is_not_asked_about_alone() -> None:
     """The others of the smaller range were accepted, so it is the one; the rest is one batch."""
-    fake, desk, _ = play(lambda r, _: REJECTED if "e1" in r.ids else ACCEPTED, IDS[:4], batch=4)
+    fake, outcome_handler, _ = play(
+        lambda r, _: REJECTED if "e1" in r.ids else ACCEPTED, IDS[:4], batch=4
+    )
     assert [r.ids for r in fake.requests] == [
         ("e0", "e1", "e2", "e3"),
         ("e0", "e1"),
         ("e0",),
         ("e2", "e3"),
     ]
-    assert desk.rejected_ids == ["e1"]
-    assert desk.words == {"e1": "422 no"}
-    assert desk.accepted_ids == ["e0", "e2", "e3"]
+    assert outcome_handler.rejected_ids == ["e1"]
+    assert outcome_handler.words == {"e1": "422 no"}
+    assert outcome_handler.accepted_ids == ["e0", "e2", "e3"]
 
 
 def test_a_request_that_is_too_large_is_halved_and_no_event_is_blamed() -> None:
     """413 where more than one event is sent: each goes in a smaller request."""
-    too_large = Verdict(Fate.REJECTED, "413", 413)
-    fake, desk, _ = play(lambda r, _: ACCEPTED if len(r.ids) < 3 else too_large, IDS, batch=7)
-    assert desk.accepted_ids == IDS
-    assert desk.rejected_ids == []
+    too_large = Verdict(RequestOutcome.REJECTED, "413", 413)
+    fake, outcome_handler, _ = play(
+        lambda r, _: ACCEPTED if len(r.ids) < 3 else too_large, IDS, batch=7
+    )
+    assert outcome_handler.accepted_ids == IDS
+    assert outcome_handler.rejected_ids == []
     assert [len(r.ids) for r in fake.requests] == [7, 3, 1, 2, 4, 2, 2]
 
 
@@ -241,7 +247,7 @@ def test_pauses_between_failures_grow() -> None:
     fake, _, made = play(lambda _, n: ACCEPTED if n > 5 else UNAVAILABLE, ["e0"])
     gaps = [b.at - (a.ended or 0) for a, b in pairwise(fake.requests)]
     assert gaps == pytest.approx([0.5, 1, 2, 4, 8, 16])
-    assert made.line.gate.state == "running"
+    assert made.line.breaker.state == "running"
 
 
 def test_a_vendor_that_fails_for_a_minute_is_asked_by_probes_only() -> None:
@@ -250,35 +256,35 @@ def test_a_vendor_that_fails_for_a_minute_is_asked_by_probes_only() -> None:
     after = [request for request in fake.requests if 65 < request.at < 200]
     assert all(bool(a.ids) != bool(b.ids) for a, b in pairwise(after))
     assert 8 <= len(after) <= 26
-    assert made.line.gate.state == "running"
+    assert made.line.breaker.state == "running"
 
 
-def test_a_closed_strand_is_not_sent() -> None:
+def test_a_closed_queue_is_not_sent() -> None:
     """A partition that was taken away waits for what is under way, and sends nothing more."""
-    fake, desk = FakeVendor(lambda *_: ACCEPTED), FakeDesk()
+    fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED), FakeDesk()
 
     async def main() -> None:
-        made = courier(fake, desk)
+        made = courier(fake, outcome_handler)
         add(made, *IDS)
         add(made, "other", partition=1)
         await asyncio.sleep(0)
         assert made.under_way == 1
         await made.close_partitions([0])
         assert made.under_way == 0
-        assert desk.accepted_ids == ["e0", "e1", "e2"]
-        await until(lambda: "other" in desk.accepted_ids)
+        assert outcome_handler.accepted_ids == ["e0", "e1", "e2"]
+        await until(lambda: "other" in outcome_handler.accepted_ids)
         await asyncio.sleep(60)
 
     run(main())
-    assert desk.accepted_ids == ["e0", "e1", "e2", "other"]
+    assert outcome_handler.accepted_ids == ["e0", "e1", "e2", "other"]
 
 
 def test_a_closed_partition_drops_what_was_to_be_repeated() -> None:
     """The next owner repeats it; here it would come too late."""
-    fake, desk = FakeVendor(lambda *_: UNAVAILABLE), FakeDesk()
+    fake, outcome_handler = FakeVendor(lambda *_: UNAVAILABLE), FakeDesk()
 
     async def main() -> None:
-        made = courier(fake, desk)
+        made = courier(fake, outcome_handler)
         add(made, *IDS)
         await until(lambda: len(fake.requests) == 3)
         await made.close_partitions([0])
@@ -288,36 +294,36 @@ def test_a_closed_partition_drops_what_was_to_be_repeated() -> None:
         assert made.waiting() == 0
 
     run(main())
-    assert not desk.outcomes()
+    assert not outcome_handler.outcomes()
 
 
 def test_quiesce_waits_for_answers_and_resume_goes_on() -> None:
     """Nothing is begun in between."""
-    fake, desk = FakeVendor(lambda *_: ACCEPTED, seconds=1.0), FakeDesk()
+    fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED, seconds=1.0), FakeDesk()
 
     async def main() -> None:
-        made = courier(fake, desk)
+        made = courier(fake, outcome_handler)
         add(made, *IDS)
         await asyncio.sleep(0.1)
         await made.quiesce(8.0)
         assert asyncio.get_running_loop().time() == pytest.approx(1.0)
-        assert desk.accepted_ids == ["e0", "e1", "e2"]
+        assert outcome_handler.accepted_ids == ["e0", "e1", "e2"]
         add(made, "e7")
         await asyncio.sleep(30)
         assert len(fake.requests) == 1
         made.resume()
-        await until(lambda: len(desk.accepted_ids) == 8)
+        await until(lambda: len(outcome_handler.accepted_ids) == 8)
 
     run(main())
-    assert desk.accepted_ids == [*IDS, "e7"]
+    assert outcome_handler.accepted_ids == [*IDS, "e7"]
 
 
 def test_quiesce_gives_a_hanging_vendor_up_in_time() -> None:
     """Its requests stay under way."""
-    fake, desk = FakeVendor(lambda *_: ACCEPTED, seconds=60.0), FakeDesk()
+    fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED, seconds=60.0), FakeDesk()
 
     async def main() -> None:
-        made = courier(fake, desk)
+        made = courier(fake, outcome_handler)
         add(made, *IDS)
         await asyncio.sleep(0)
         await made.quiesce(8.0)
@@ -335,18 +341,18 @@ def test_a_parked_vendor_gets_probes_and_after_a_good_one_one_event_first() -> N
     def judge(request: Request, _number: int) -> Verdict:
         return ACCEPTED if request.at >= repaired_at else MISCONFIGURED
 
-    fake, desk = FakeVendor(judge, seconds=0.5), FakeDesk()
+    fake, outcome_handler = FakeVendor(judge, seconds=0.5), FakeDesk()
 
     async def main() -> Courier:
-        made = courier(fake, desk)
+        made = courier(fake, outcome_handler)
         for partition in range(4):
             add(made, *(f"{partition}-{n}" for n in range(3)), partition=partition)
-        await until(lambda: made.line.gate.state == "parked")
-        await until(lambda: len(desk.accepted_ids) == 12)
+        await until(lambda: made.line.breaker.state == "parked")
+        await until(lambda: len(outcome_handler.accepted_ids) == 12)
         return made
 
     made = run(main())
-    assert made.line.gate.state == "running"
+    assert made.line.breaker.state == "running"
     probes = [request.at for request in fake.requests if not request.ids]
     assert len(probes) == 3
     assert all(after - before >= 10 for before, after in pairwise(probes))
@@ -358,22 +364,22 @@ def test_a_parked_vendor_gets_probes_and_after_a_good_one_one_event_first() -> N
 
 def test_throttling_holds_the_whole_vendor_for_as_long_as_it_asks() -> None:
     """One 429 with Retry-After 40: no strand sends before."""
-    throttled = Verdict(Fate.THROTTLED, "429", 429, retry_after_seconds=40.0)
-    fake, desk = FakeVendor(lambda _, n: throttled if n == 0 else ACCEPTED), FakeDesk()
+    throttled = Verdict(RequestOutcome.THROTTLED, "429", 429, retry_after_seconds=40.0)
+    fake, outcome_handler = FakeVendor(lambda _, n: throttled if n == 0 else ACCEPTED), FakeDesk()
 
     async def main() -> None:
-        made = courier(fake, desk)
+        made = courier(fake, outcome_handler)
         add(made, "a1", "a2", "a3", partition=0)
         await asyncio.sleep(0.1)
         add(made, "b1", "b2", "b3", partition=1)
-        await until(lambda: len(desk.accepted_ids) == 6)
+        await until(lambda: len(outcome_handler.accepted_ids) == 6)
 
     run(main())
     assert all(request.at >= 40.0 for request in fake.requests[1:])
 
 
-@pytest.mark.parametrize("fate", [Fate.THROTTLED, Fate.UNAVAILABLE])
-def test_retry_after_0_is_no_hot_loop(fate: Fate) -> None:
+@pytest.mark.parametrize("fate", [RequestOutcome.THROTTLED, RequestOutcome.UNAVAILABLE])
+def test_retry_after_0_is_no_hot_loop(fate: RequestOutcome) -> None:
     """Half a second between two requests at least, whatever the vendor says."""
     again = Verdict(fate, "later", 429, retry_after_seconds=0.0)
     fake, _, _ = play(lambda _, n: ACCEPTED if n == 20 else again, ["e0"])
@@ -382,13 +388,13 @@ def test_retry_after_0_is_no_hot_loop(fate: Fate) -> None:
 
 def test_no_more_requests_than_the_concurrency_are_under_way() -> None:
     """Twelve strands, two requests at a time, all delivered."""
-    fake, desk = FakeVendor(lambda *_: ACCEPTED, seconds=1.0), FakeDesk()
+    fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED, seconds=1.0), FakeDesk()
 
     async def main() -> None:
-        made = courier(fake, desk, concurrency=2)
+        made = courier(fake, outcome_handler, concurrency=2)
         for partition in range(12):
             add(made, f"{partition}a", f"{partition}b", f"{partition}c", partition=partition)
-        await until(lambda: len(desk.accepted_ids) == 36)
+        await until(lambda: len(outcome_handler.accepted_ids) == 36)
 
     run(main())
     for request in fake.requests:
@@ -397,7 +403,7 @@ def test_no_more_requests_than_the_concurrency_are_under_way() -> None:
 
 def test_an_exception_of_our_own_is_reported_as_a_defect() -> None:
     """It must end the process: its events would otherwise wait for ever."""
-    fake, desk = FakeVendor(lambda *_: ACCEPTED), FakeDesk()
+    fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED), FakeDesk()
     defects: list[BaseException] = []
 
     async def main() -> None:
@@ -406,7 +412,7 @@ def test_an_exception_of_our_own_is_reported_as_a_defect() -> None:
             broken,
             None,
             fake,
-            desk,
+            outcome_handler,
             clock=asyncio.get_running_loop().time,
             random=lambda: 1.0,
             on_defect=defects.append,
@@ -424,7 +430,10 @@ def test_a_defect_beside_a_request_is_reported_like_one_in_it(
     where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A probe, a timer and the end of a request have nobody who waits for them."""
-    fake, desk = FakeVendor(lambda *_: MISCONFIGURED if where == "probe" else ACCEPTED), FakeDesk()
+    fake, outcome_handler = (
+        FakeVendor(lambda *_: MISCONFIGURED if where == "probe" else ACCEPTED),
+        FakeDesk(),
+    )
     defects: list[BaseException] = []
 
     def break_down(*_: Any) -> Any:
@@ -438,7 +447,7 @@ def test_a_defect_beside_a_request_is_reported_like_one_in_it(
             waits,
             None,
             fake,
-            desk,
+            outcome_handler,
             clock=asyncio.get_running_loop().time,
             random=lambda: 1.0,
             on_defect=defects.append,
@@ -447,7 +456,7 @@ def test_a_defect_beside_a_request_is_reported_like_one_in_it(
         if where == "timer":
             monkeypatch.setattr(made, "_consider", break_down)
         if where == "answer":
-            monkeypatch.setattr(made.line.gate, "ended", break_down)
+            monkeypatch.setattr(made.line.breaker, "ended", break_down)
         await until(lambda: bool(defects))
 
     run(main())
@@ -461,13 +470,13 @@ FATES = st.sampled_from(
         UNAVAILABLE,
         MISCONFIGURED,
         UNCLEAR,
-        Verdict(Fate.UNAVAILABLE, "503", 503, retry_after_seconds=7.0),
-        Verdict(Fate.THROTTLED, "429", 429),
-        Verdict(Fate.THROTTLED, "429", 429, retry_after_seconds=3.0),
-        Verdict(Fate.SKIPPED, "no contact", skip=SkipReason.NO_CONTACT),
-        Verdict(Fate.REJECTED, "413", 413),
-        Verdict(Fate.REJECTED, "422", 422, refused={0: "first"}),
-        Verdict(Fate.REJECTED, "422", 422, refused={1: "second", 2: "third"}),
+        Verdict(RequestOutcome.UNAVAILABLE, "503", 503, retry_after_seconds=7.0),
+        Verdict(RequestOutcome.THROTTLED, "429", 429),
+        Verdict(RequestOutcome.THROTTLED, "429", 429, retry_after_seconds=3.0),
+        Verdict(RequestOutcome.SKIPPED, "no contact", skip=SkipReason.NO_CONTACT),
+        Verdict(RequestOutcome.REJECTED, "413", 413),
+        Verdict(RequestOutcome.REJECTED, "422", 422, refused={0: "first"}),
+        Verdict(RequestOutcome.REJECTED, "422", 422, refused={1: "second", 2: "third"}),
     ]
 )
 
@@ -483,7 +492,7 @@ FATES = st.sampled_from(
     batch=st.sampled_from([3, 20]),
 )
 @settings(max_examples=150)
-def test_each_event_has_one_outcome_and_each_strand_its_order_whatever_the_vendor_says(
+def test_each_event_has_one_outcome_and_each_queue_its_order_whatever_the_vendor_says(
     script: list[Verdict],
     events: list[tuple[int, str, float]],
     pauses: list[int],
@@ -499,11 +508,11 @@ def test_each_event_has_one_outcome_and_each_strand_its_order_whatever_the_vendo
             return UNAVAILABLE  # it can only name what was sent
         return verdict
 
-    fake, desk = FakeVendor(judge, seconds=seconds), FakeDesk()
+    fake, outcome_handler = FakeVendor(judge, seconds=seconds), FakeDesk()
     by_visitor: dict[tuple[int, str], list[str]] = defaultdict(list)
 
     async def main() -> None:
-        made = courier(fake, desk, batch=batch)
+        made = courier(fake, outcome_handler, batch=batch)
         for number, (partition, visitor, pause) in enumerate(events):
             if number in pauses:
                 await made.quiesce(1.0)
@@ -512,13 +521,13 @@ def test_each_event_has_one_outcome_and_each_strand_its_order_whatever_the_vendo
             await asyncio.sleep(pause)
             if number in pauses:
                 made.resume()
-        await until(lambda: len(desk.outcomes()) == len(events))
+        await until(lambda: len(outcome_handler.outcomes()) == len(events))
         assert made.waiting() == 0
         await until(lambda: made.under_way == 0)
 
     run(main())
-    assert desk.outcomes() == Counter(f"e{n}" for n in range(len(events)))
-    place = {event_id: n for n, event_id in enumerate(desk.accepted_ids)}
+    assert outcome_handler.outcomes() == Counter(f"e{n}" for n in range(len(events)))
+    place = {event_id: n for n, event_id in enumerate(outcome_handler.accepted_ids)}
     for ids in by_visitor.values():
         delivered = [place[event_id] for event_id in ids if event_id in place]
         assert delivered == sorted(delivered)
@@ -529,22 +538,24 @@ def test_each_event_has_one_outcome_and_each_strand_its_order_whatever_the_vendo
 
 def test_what_nobody_understands_is_stored_again_at_most_six_times_a_minute() -> None:
     """60 events, each stored by a vendor whose answers cannot be read; then it is well again."""
-    puzzling = Verdict(Fate.UNCLEAR, "200, its headers cannot be read", 200, is_puzzling=True)
+    puzzling = Verdict(
+        RequestOutcome.UNCLEAR, "200, its headers cannot be read", 200, is_puzzling=True
+    )
 
     def judge(request: Request, _: int) -> Verdict:
         is_ill = request.ids and request.at < 300
         return puzzling if is_ill else ACCEPTED
 
     async def main() -> tuple[list[Request], FakeDesk]:
-        fake, desk = FakeVendor(judge), FakeDesk()
-        made = courier(fake, desk, batch=1)
+        fake, outcome_handler = FakeVendor(judge), FakeDesk()
+        made = courier(fake, outcome_handler, batch=1)
         for number in range(60):
             add(made, f"e-{number}", key=f"visitor-{number}")
         await asyncio.sleep(400)
-        return fake.deliveries(), desk
+        return fake.deliveries(), outcome_handler
 
-    requests, desk = run(main())
-    assert desk.outcomes() == Counter({f"e-{number}": 1 for number in range(60)})
+    requests, outcome_handler = run(main())
+    assert outcome_handler.outcomes() == Counter({f"e-{number}": 1 for number in range(60)})
     assert requests[-1].at < 320
     for begin in range(0, 300, 60):
         in_minute = [request for request in requests if begin <= request.at < begin + 60]

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.core.control import Will
-from streams.core.outcome import Fate, SkipReason, Verdict
+from streams.core.control import VendorControl
+from streams.core.outcome import RequestOutcome, SkipReason, Verdict
 from streams.delivery.courier import Courier
-from streams.delivery.strand import Item
+from streams.delivery.ordered_queue import Item
 from tests.delivery.test_courier import (
     ACCEPTED,
     FATES,
@@ -69,7 +69,11 @@ class World:
         concurrency: int = 4,
         per_second: float | None = None,
     ) -> None:
-        self.fake, self.desk, self.guard = FakeVendor(judge, seconds), FakeDesk(), FakeGuard()
+        self.fake, self.outcome_handler, self.guard = (
+            FakeVendor(judge, seconds),
+            FakeDesk(),
+            FakeGuard(),
+        )
         self.bad_runs: list[tuple[str, str]] = []
         self.attempts: dict[str, Item] = {}
         made = vendor(self.fake, batch=batch, concurrency=concurrency)
@@ -77,7 +81,7 @@ class World:
             replace(made, requests_per_second=lambda _: per_second),
             None,
             self.fake,
-            self.desk,
+            self.outcome_handler,
             clock=asyncio.get_running_loop().time,
             random=lambda: 1.0,
             on_defect=fail,
@@ -102,7 +106,7 @@ class World:
 
     def outcomes(self) -> Counter[str]:
         """How many outcomes each event has."""
-        return self.desk.outcomes() + Counter(self.guard.passed_over)
+        return self.outcome_handler.outcomes() + Counter(self.guard.passed_over)
 
 
 def test_the_guard_is_asked_before_each_attempt_and_the_others_of_the_batch_go() -> None:
@@ -118,9 +122,9 @@ def test_the_guard_is_asked_before_each_attempt_and_the_others_of_the_batch_go()
 
     world = run(main())
     assert [request.ids for request in world.fake.requests] == [("a", "b", "c"), ("a", "c")]
-    assert world.desk.skipped_ids == ["b"]
+    assert world.outcome_handler.skipped_ids == ["b"]
     assert world.attempts["b"].attempts == 1
-    assert world.desk.accepted_ids == ["a", "c"]
+    assert world.outcome_handler.accepted_ids == ["a", "c"]
 
 
 def test_after_an_hour_parked_nothing_is_sent_of_who_said_no_meanwhile() -> None:
@@ -132,7 +136,7 @@ def test_after_an_hour_parked_nothing_is_sent_of_who_said_no_meanwhile() -> None
         for number in range(10):
             for visitor in ("anna", "bert", "carl", "dora"):
                 world.add(f"{visitor}{number}", key=visitor)
-        await until(lambda: world.courier.line.gate.state == "parked")
+        await until(lambda: world.courier.line.breaker.state == "parked")
         tried = Counter(event_id for request in world.fake.deliveries() for event_id in request.ids)
         assert sum(tried.values()) <= 4
         await asyncio.sleep(1_800)
@@ -141,10 +145,10 @@ def test_after_an_hour_parked_nothing_is_sent_of_who_said_no_meanwhile() -> None
         return world
 
     world = run(main())
-    assert sorted(world.desk.skipped_ids) == [f"bert{number}" for number in range(10)]
+    assert sorted(world.outcome_handler.skipped_ids) == [f"bert{number}" for number in range(10)]
     late = [event_id for r in world.fake.deliveries() if r.at > 1_900 for event_id in r.ids]
     assert not [event_id for event_id in late if event_id.startswith("bert")]
-    assert len(world.desk.accepted_ids) == 30
+    assert len(world.outcome_handler.accepted_ids) == 30
 
 
 def test_while_waiting_for_a_turn_in_the_quota_consent_may_go() -> None:
@@ -161,7 +165,7 @@ def test_while_waiting_for_a_turn_in_the_quota_consent_may_go() -> None:
 
     world = run(main())
     assert world.sent("e1") == []
-    assert world.desk.skipped_ids == ["e1"]
+    assert world.outcome_handler.skipped_ids == ["e1"]
     assert world.attempts["e1"].attempts == 0
 
 
@@ -175,7 +179,7 @@ def test_nothing_is_sent_by_rows_that_are_too_old() -> None:
         await asyncio.sleep(100)
         assert world.fake.requests == []
         world.guard.current = True
-        await until(lambda: world.desk.accepted_ids == ["a"])
+        await until(lambda: world.outcome_handler.accepted_ids == ["a"])
         world.guard.current = False
         world.add("b", partition=1)
         await asyncio.sleep(1)
@@ -185,7 +189,7 @@ def test_nothing_is_sent_by_rows_that_are_too_old() -> None:
         return world
 
     world = run(main())
-    assert world.desk.accepted_ids == ["a"]
+    assert world.outcome_handler.accepted_ids == ["a"]
 
 
 def test_a_request_whose_turn_comes_when_the_guard_knows_too_little_waits_for_it() -> None:
@@ -206,7 +210,7 @@ def test_a_request_whose_turn_comes_when_the_guard_knows_too_little_waits_for_it
 
     world = run(main())
     assert [request.ids for request in world.fake.requests] == [("a",)]
-    assert world.desk.skipped_ids == ["b"]
+    assert world.outcome_handler.skipped_ids == ["b"]
 
 
 def test_a_live_event_finds_a_slot_however_many_redeliveries_are_under_way() -> None:
@@ -220,7 +224,7 @@ def test_a_live_event_finds_a_slot_however_many_redeliveries_are_under_way() -> 
         assert world.courier.under_way == 2
         began = asyncio.get_running_loop().time()
         world.add("live", "live2", partition=7)
-        await until(lambda: "live2" in world.desk.accepted_ids)
+        await until(lambda: "live2" in world.outcome_handler.accepted_ids)
         await until(lambda: len(world.outcomes()) == 62)
         return world, began
 
@@ -244,7 +248,9 @@ def test_live_goes_first_where_the_vendor_counts_requests_and_redeliveries_end_n
             world.add(f"l{number}", partition=number % 30, key=f"v{number}")
             await asyncio.sleep(0.05)
             if number % 20 == 0:
-                backlog.append(sum(name.startswith("r") for name in world.desk.accepted_ids))
+                backlog.append(
+                    sum(name.startswith("r") for name in world.outcome_handler.accepted_ids)
+                )
         await world.courier.quiesce(10.0)
         return world, backlog
 
@@ -267,7 +273,7 @@ def test_a_run_that_is_mostly_refused_is_told_of_and_the_vendor_is_not_parked() 
 
     world = run(main())
     assert world.bad_runs == [("r-bad", "20 of its last 20 events were refused")]
-    assert world.courier.line.gate.state == "running"
+    assert world.courier.line.breaker.state == "running"
 
 
 def test_what_waits_of_a_stopped_run_is_dropped_even_while_the_vendor_is_parked() -> None:
@@ -278,7 +284,7 @@ def test_what_waits_of_a_stopped_run_is_dropped_even_while_the_vendor_is_parked(
         world.add("a1", "a2", "a3", run_id="r-1")
         world.add("b1", "b2", run_id="r-2")
         world.add("live", partition=1)
-        await until(lambda: world.courier.line.gate.state == "parked")
+        await until(lambda: world.courier.line.breaker.state == "parked")
         await until(lambda: world.courier.under_way == 0)
         world.courier.drop_redeliveries(lambda item: item.run_id == "r-1")
         assert sorted(world.guard.passed_over) == ["a1", "a2", "a3"]
@@ -287,7 +293,7 @@ def test_what_waits_of_a_stopped_run_is_dropped_even_while_the_vendor_is_parked(
         return world
 
     world = run(main())
-    assert sorted(world.desk.accepted_ids) == ["b1", "b2", "live"]
+    assert sorted(world.outcome_handler.accepted_ids) == ["b1", "b2", "live"]
 
 
 def test_a_redelivery_that_goes_again_and_again_holds_up_no_live_event_of_its_visitor() -> None:
@@ -296,7 +302,7 @@ def test_a_redelivery_that_goes_again_and_again_holds_up_no_live_event_of_its_vi
     async def main() -> World:
         world = World(
             lambda r, _: (
-                Verdict(Fate.UNAVAILABLE, "503", 503, retry_after_seconds=None)
+                Verdict(RequestOutcome.UNAVAILABLE, "503", 503, retry_after_seconds=None)
                 if r.ids and r.ids[0] == "replayed" and r.at < 20
                 else ACCEPTED
             )
@@ -308,7 +314,7 @@ def test_a_redelivery_that_goes_again_and_again_holds_up_no_live_event_of_its_vi
         return world
 
     world = run(main())
-    assert world.desk.accepted_ids == ["live", "replayed"]
+    assert world.outcome_handler.accepted_ids == ["live", "replayed"]
     assert world.sent("live") == [1.0]
 
 
@@ -341,7 +347,7 @@ STEPS = st.tuples(
     per_second=st.sampled_from([None, 5.0]),
 )
 @settings(max_examples=150)
-def test_each_event_ends_once_and_each_strand_in_order_whatever_happens(
+def test_each_event_ends_once_and_each_queue_in_order_whatever_happens(
     script: list[Verdict],
     steps: list[tuple[int, str, str | None, float, str]],
     batch: int,
@@ -357,7 +363,7 @@ def test_each_event_ends_once_and_each_strand_in_order_whatever_happens(
             return UNAVAILABLE  # it can only name what was sent
         return verdict
 
-    by_strand: dict[tuple[int, str, bool], list[str]] = defaultdict(list)
+    by_queue: dict[tuple[int, str, bool], list[str]] = defaultdict(list)
     runs: dict[str, str | None] = {}
     withdrawn_at: dict[str, float] = {}
 
@@ -366,7 +372,7 @@ def test_each_event_ends_once_and_each_strand_in_order_whatever_happens(
         for number, (partition, visitor, run_id, pause, also) in enumerate(steps):
             name = f"e{number}"
             runs[name] = run_id
-            by_strand[partition, visitor, run_id is not None].append(name)
+            by_queue[partition, visitor, run_id is not None].append(name)
             world.add(name, run_id=run_id, partition=partition, key=visitor)
             if also == "no consent":
                 withdrawn_at.setdefault(f"e{number // 2}", asyncio.get_running_loop().time())
@@ -375,7 +381,7 @@ def test_each_event_ends_once_and_each_strand_in_order_whatever_happens(
         world.guard.current = True
         for hour in range(40):
             # Whatever was refused so often that no probe could open the gate again.
-            world.courier.obey(Will(resumed_at=f"hour {hour}"), 0)
+            world.courier.apply(VendorControl(resumed_at=f"hour {hour}"), 0)
             await asyncio.sleep(3_600)
         assert len(world.outcomes()) == len(steps)
         assert world.courier.waiting() == 0
@@ -385,8 +391,8 @@ def test_each_event_ends_once_and_each_strand_in_order_whatever_happens(
     world = run(main())
     assert world.outcomes() == Counter(f"e{n}" for n in range(len(steps)))
     assert {runs[name] for name in world.guard.passed_over} <= {"r-1"}
-    place = {event_id: n for n, event_id in enumerate(world.desk.accepted_ids)}
-    for ids in by_strand.values():
+    place = {event_id: n for n, event_id in enumerate(world.outcome_handler.accepted_ids)}
+    for ids in by_queue.values():
         delivered = [place[event_id] for event_id in ids if event_id in place]
         assert delivered == sorted(delivered)
         for first, second in pairwise(r for r in world.fake.deliveries() if set(r.ids) & set(ids)):

@@ -10,11 +10,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.core.control import Will
-from streams.core.outcome import Fate, SkipReason, Verdict
+from streams.core.control import VendorControl
+from streams.core.outcome import RequestOutcome, SkipReason, Verdict
 from streams.delivery.courier import Courier
-from streams.delivery.strand import Item
-from streams.vendors.base import HttpAnswer, HttpRequest
+from streams.delivery.ordered_queue import Item
+from streams.vendors.base import HttpRequest, HttpResponse
 from tests.delivery.test_courier import (
     ACCEPTED,
     FATES,
@@ -47,8 +47,11 @@ class Event:
     run_id: str | None
 
 
-HANGS = Verdict(Fate.UNCLEAR, "no answer came")
-LATE = [Verdict(fate, "at last", 200) for fate in (Fate.ACCEPTED, Fate.REJECTED, Fate.UNAVAILABLE)]
+HANGS = Verdict(RequestOutcome.UNCLEAR, "no answer came")
+LATE = [
+    Verdict(fate, "at last", 200)
+    for fate in (RequestOutcome.ACCEPTED, RequestOutcome.REJECTED, RequestOutcome.UNAVAILABLE)
+]
 LATE_SECONDS = 50.0
 """After this long an answer still comes, and a rebalance has stopped waiting for it."""
 
@@ -56,7 +59,7 @@ LATE_SECONDS = 50.0
 class Hanging(FakeVendor):
     """Answers at once, or only after the client's patience is over."""
 
-    async def send(self, request: HttpRequest) -> HttpAnswer:
+    async def send(self, request: HttpRequest) -> HttpResponse:
         """Answer, in time or not."""
         loop = asyncio.get_running_loop()
         seen = Request(loop.time(), tuple(request.body.decode().split(",")) if request.body else ())
@@ -68,7 +71,7 @@ class Hanging(FakeVendor):
             await asyncio.sleep(TIMED_OUT if verdict is HANGS else late)
         finally:
             seen.ended = loop.time()
-        return HttpAnswer(200, {"number": str(number)}, b"")
+        return HttpResponse(200, {"number": str(number)}, b"")
 
 
 class SlowDesk(FakeDesk):
@@ -105,7 +108,7 @@ class History:
                 return UNAVAILABLE  # it can only name what was sent
             return verdict
 
-        self.fake, self.desk, self.guard = Hanging(judge), SlowDesk(), FakeGuard()
+        self.fake, self.outcome_handler, self.guard = Hanging(judge), SlowDesk(), FakeGuard()
         self.written: list[Event] = []
         self.given_up: dict[int, dict[int, float]] = {}
         """By request and partition: when its answer ceased to matter for the partition."""
@@ -117,7 +120,7 @@ class History:
             ),
             None,
             self.fake,
-            self.desk,
+            self.outcome_handler,
             clock=asyncio.get_running_loop().time,
             random=lambda: 1.0,
             on_defect=fail,
@@ -148,7 +151,7 @@ class History:
 
     def ended(self) -> Counter[str]:
         """How many outcomes each event has."""
-        return self.desk.outcomes() + Counter(self.guard.passed_over)
+        return self.outcome_handler.outcomes() + Counter(self.guard.passed_over)
 
     async def rebalance(self, partitions: list[int], away_seconds: float) -> None:
         """Lose partitions, and get them again from their commits, as ``SinkStage`` does it."""
@@ -172,7 +175,7 @@ class History:
 
     def refuse_receipts(self, partitions: list[int]) -> None:
         """Let the receipts of just these partitions be refused, which the engine notices."""
-        self.desk.refusing = set(partitions)
+        self.outcome_handler.refusing = set(partitions)
         self.courier.hold(partitions)
 
     def ended_for(self, request: Request, partition: int) -> float:
@@ -180,11 +183,11 @@ class History:
         assert request.ended is not None
         return self.given_up.get(id(request), {}).get(partition, request.ended)
 
-    def obey(self, *, paused: bool) -> None:
+    def apply(self, *, paused: bool) -> None:
         """Pause or resume."""
         self.resumed += not paused
         resumed_at = f"2026-01-01T00:00:{self.resumed:02}.000Z"
-        self.courier.obey(Will(paused=paused, at=resumed_at, resumed_at=resumed_at), 0)
+        self.courier.apply(VendorControl(paused=paused, at=resumed_at, resumed_at=resumed_at), 0)
 
     def stop(self, number: int, reason: SkipReason | None) -> None:
         """Let the guard stop an event from now on; None is for redeliveries only."""
@@ -197,14 +200,14 @@ class History:
         """Mend everything outside, and wait until every event has ended."""
         self.guard.current, self.guard.stale = True, set()
         self.refuse_receipts([])
-        self.obey(paused=False)
+        self.apply(paused=False)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + TWO_DAYS
         while len(self.ended()) < len(self.written):
-            gate = self.courier.line.gate
-            assert loop.time() < deadline, f"{self.ended()} {gate}"
-            if gate.state == "parked":
-                self.obey(paused=False)  # parked for good, where most events were refused
+            breaker = self.courier.line.breaker
+            assert loop.time() < deadline, f"{self.ended()} {breaker}"
+            if breaker.state == "parked":
+                self.apply(paused=False)  # parked for good, where most events were refused
             await asyncio.sleep(60)
         await asyncio.sleep(TIMED_OUT)
 
@@ -246,7 +249,7 @@ rebalances = st.tuples(
 ).map(lambda t: lambda h: h.rebalance(*t))
 happenings = st.one_of(
     rebalances,
-    st.booleans().map(lambda paused: lambda h: h.obey(paused=paused)),
+    st.booleans().map(lambda paused: lambda h: h.apply(paused=paused)),
     some.map(lambda partitions: lambda h: _stale(h, partitions)),
     some.map(lambda partitions: lambda h: h.refuse_receipts(partitions)),
     st.tuples(st.integers(0, 20), st.sampled_from([None, SkipReason.TOO_OLD])).map(
@@ -290,7 +293,7 @@ def test_every_event_ends_once_and_in_order_whatever_happens(
     made, written = history.courier, history.written
     assert history.ended() == Counter(event.event_id for event in written)
     assert (made.waiting(), made.under_way) == (0, 0)
-    place = {event_id: n for n, event_id in enumerate(history.desk.accepted_ids)}
+    place = {event_id: n for n, event_id in enumerate(history.outcome_handler.accepted_ids)}
     of_visitor: dict[tuple[int, str, str | None], list[str]] = defaultdict(list)
     for event in written:
         of_visitor[event.partition, event.visitor, event.run_id].append(event.event_id)

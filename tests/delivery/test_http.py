@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from streams.delivery import http
 from streams.delivery.http import HttpClient
-from streams.vendors.base import HttpAnswer, HttpRequest
+from streams.vendors.base import HttpRequest, HttpResponse
 
 REQUEST = HttpRequest("POST", "/v1/interactions", {"X-API-KEY": "k"}, b'{"data":[]}')
 
@@ -61,7 +61,7 @@ def answers(raw: bytes) -> Connection:
     return serve
 
 
-async def ask(serve: Connection) -> HttpAnswer:
+async def ask(serve: Connection) -> HttpResponse:
     """Send the request to such a server."""
     async with listening(serve) as client:
         return await client.send(REQUEST)

@@ -12,12 +12,12 @@ class World:
 
     def __init__(self) -> None:
         self.may_act = True
-        self.fake, self.desk = FakeVendor(lambda *_: ACCEPTED, seconds=1.0), FakeDesk()
+        self.fake, self.outcome_handler = FakeVendor(lambda *_: ACCEPTED, seconds=1.0), FakeDesk()
         self.courier = Courier(
             vendor(self.fake, batch=1),
             None,
             self.fake,
-            self.desk,
+            self.outcome_handler,
             clock=asyncio.get_running_loop().time,
             random=lambda: 1.0,
             on_defect=fail,
@@ -34,10 +34,10 @@ def test_what_is_under_way_is_all_that_leaves_until_the_membership_is_confirmed(
         await until(lambda: len(world.fake.requests) == 1)
         world.may_act = False
         await asyncio.sleep(60)
-        assert world.desk.accepted_ids == ["e1"]
+        assert world.outcome_handler.accepted_ids == ["e1"]
         assert len(world.fake.requests) == 1
         world.may_act = True
-        await until(lambda: world.desk.accepted_ids == ["e1", "e2"])
+        await until(lambda: world.outcome_handler.accepted_ids == ["e1", "e2"])
         return world
 
     run(main())
@@ -57,7 +57,7 @@ def test_a_partition_that_is_lost_meanwhile_is_not_sent_at_all() -> None:
         await asyncio.sleep(60)
         return world
 
-    assert run(main()).desk.accepted_ids == ["e2"]
+    assert run(main()).outcome_handler.accepted_ids == ["e2"]
 
 
 def test_a_worker_that_stops_does_not_wait_for_the_word() -> None:

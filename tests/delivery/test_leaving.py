@@ -31,15 +31,17 @@ def test_what_waited_is_the_next_owners_however_the_rows_look_here() -> None:
         world.guard.stops = {f"gone{n}": SkipReason.NO_CONSENT for n in range(5)}
         world.courier.leave_partition(0)
         world.courier.resume()
-        await until(lambda: len(world.desk.accepted_ids) == 6)
+        await until(lambda: len(world.outcome_handler.accepted_ids) == 6)
         await asyncio.sleep(60)
         return world
 
     world = run(main())
     # The strands take turns; which one comes first is theirs.
-    assert world.desk.accepted_ids[0] == "gone0"
-    assert sorted(world.desk.accepted_ids[1:]) == [f"kept{number}" for number in range(5)]
-    assert world.desk.skipped_ids == []
+    assert world.outcome_handler.accepted_ids[0] == "gone0"
+    assert sorted(world.outcome_handler.accepted_ids[1:]) == [
+        f"kept{number}" for number in range(5)
+    ]
+    assert world.outcome_handler.skipped_ids == []
 
 
 def test_what_waits_for_its_turn_in_the_quota_is_let_go_of_too() -> None:
@@ -52,14 +54,14 @@ def test_what_waits_for_its_turn_in_the_quota_is_let_go_of_too() -> None:
         await asyncio.sleep(0.5)
         world.guard.stops["e2"] = SkipReason.NO_CONSENT
         world.courier.leave_partition(2)
-        await until(lambda: len(world.desk.accepted_ids) == 3)
+        await until(lambda: len(world.outcome_handler.accepted_ids) == 3)
         await asyncio.sleep(60)
         return world
 
     world = run(main())
-    assert sorted(world.desk.accepted_ids) == ["e0", "e1", "e3"]
+    assert sorted(world.outcome_handler.accepted_ids) == ["e0", "e1", "e3"]
     assert world.sent("e2") == []
-    assert world.desk.skipped_ids == []
+    assert world.outcome_handler.skipped_ids == []
 
 
 def test_partitions_that_hang_are_closed_together() -> None:
@@ -88,12 +90,12 @@ def test_a_vendor_is_tried_again_after_a_trial_that_a_rebalance_gave_up() -> Non
             fake.seconds = 60.0  # it answers a probe, and hangs over the event after it
         return ACCEPTED if number else MISCONFIGURED
 
-    fake, desk = FakeVendor(judge), FakeDesk()
+    fake, outcome_handler = FakeVendor(judge), FakeDesk()
 
     async def main() -> None:
-        made = courier(fake, desk, batch=1)
+        made = courier(fake, outcome_handler, batch=1)
         add(made, "a0", "a1")
-        await until(lambda: made.line.gate.is_trying)
+        await until(lambda: made.line.breaker.is_trying)
         await until(lambda: made.under_way == 1)
         await made.quiesce(3.0)
         await made.close_partitions([0])
@@ -101,8 +103,8 @@ def test_a_vendor_is_tried_again_after_a_trial_that_a_rebalance_gave_up() -> Non
         made.open_partition(0, 0)
         made.resume()
         add(made, "a0", "a1")
-        await until(lambda: len(desk.accepted_ids) == 2, 60.0)
-        assert made.line.gate.state == "running"
+        await until(lambda: len(outcome_handler.accepted_ids) == 2, 60.0)
+        assert made.line.breaker.state == "running"
 
     run(main())
-    assert desk.accepted_ids == ["a0", "a1"]
+    assert outcome_handler.accepted_ids == ["a0", "a1"]

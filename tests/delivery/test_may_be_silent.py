@@ -15,8 +15,8 @@ from tests.delivery.test_courier import (
 from tests.delivery.virtual_time import run
 
 
-async def _settled(made: Courier, desk: FakeDesk, *ids: str) -> None:
-    while sorted(desk.accepted_ids) != sorted(ids):
+async def _settled(made: Courier, outcome_handler: FakeDesk, *ids: str) -> None:
+    while sorted(outcome_handler.accepted_ids) != sorted(ids):
         assert made.may_be_silent(0)
         await asyncio.sleep(0.5)
 
@@ -26,10 +26,10 @@ def test_waiting_for_company_for_an_answer_or_for_the_next_try_is_a_reason() -> 
 
     async def main() -> None:
         fake = FakeVendor(lambda _, n: ACCEPTED if n else UNAVAILABLE, seconds=3.0)
-        desk = FakeDesk()
-        made = courier(fake, desk)
+        outcome_handler = FakeDesk()
+        made = courier(fake, outcome_handler)
         add(made, "a")
-        await _settled(made, desk, "a")
+        await _settled(made, outcome_handler, "a")
         assert len(fake.requests) == 2
         assert not made.may_be_silent(0)
 
@@ -81,11 +81,11 @@ def test_slots_that_others_hold_are_a_reason() -> None:
 
     async def main() -> None:
         fake = FakeVendor(lambda *_: ACCEPTED, seconds=5.0)
-        desk = FakeDesk()
-        made = courier(fake, desk, batch=1, concurrency=1)
+        outcome_handler = FakeDesk()
+        made = courier(fake, outcome_handler, batch=1, concurrency=1)
         add(made, "x", partition=1)
         await asyncio.sleep(1)
         add(made, "a")
-        await _settled(made, desk, "x", "a")
+        await _settled(made, outcome_handler, "x", "a")
 
     run(main())

@@ -3,7 +3,7 @@
 import asyncio
 
 from streams.core.outcome import Verdict
-from streams.delivery.strand import Item
+from streams.delivery.ordered_queue import Item
 from tests.delivery.test_courier import ACCEPTED, FakeDesk, FakeVendor, add, courier, until
 from tests.delivery.virtual_time import run
 
@@ -30,8 +30,8 @@ def test_at_first_one_request_goes_alone_until_its_outcome_is_kept() -> None:
     """However many partitions and visitors wait; then all go at once."""
 
     async def main() -> None:
-        fake, desk = FakeVendor(lambda *_: ACCEPTED), SlowDesk()
-        made = courier(fake, desk, batch=1)
+        fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED), SlowDesk()
+        made = courier(fake, outcome_handler, batch=1)
         made.begin_alone()
         for partition in range(4):
             add(made, f"e{partition}", partition=partition)
@@ -41,9 +41,9 @@ def test_at_first_one_request_goes_alone_until_its_outcome_is_kept() -> None:
         made.outcomes_are_kept()
         await asyncio.sleep(0.001)
         assert len(fake.requests) == 4
-        desk.kept.set()
+        outcome_handler.kept.set()
         await until(lambda: made.under_way == 0)
-        assert sorted(desk.accepted_ids) == ["e0", "e1", "e2", "e3"]
+        assert sorted(outcome_handler.accepted_ids) == ["e0", "e1", "e2", "e3"]
 
     run(main())
 
@@ -52,21 +52,21 @@ def test_a_partition_on_hold_sends_nothing_and_the_others_go_on() -> None:
     """Once it is released its events go, in order."""
 
     async def main() -> None:
-        fake, desk = FakeVendor(lambda *_: ACCEPTED), FakeDesk()
-        made = courier(fake, desk, batch=1)
+        fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED), FakeDesk()
+        made = courier(fake, outcome_handler, batch=1)
         made.hold([0])
         assert made.is_on_hold is True
         add(made, "a1", "a2", partition=0)
         add(made, "b1", "b2", partition=1)
         await asyncio.sleep(3_600)
-        assert desk.accepted_ids == ["b1", "b2"]
+        assert outcome_handler.accepted_ids == ["b1", "b2"]
         assert made.is_on_hold is None
         assert made.may_be_silent(0)
         add(made, "a3", partition=0)
         made.hold([])
         assert made.is_on_hold is False
-        await until(lambda: len(desk.accepted_ids) == 5)
-        assert desk.accepted_ids[2:] == ["a1", "a2", "a3"]
+        await until(lambda: len(outcome_handler.accepted_ids) == 5)
+        assert outcome_handler.accepted_ids[2:] == ["a1", "a2", "a3"]
 
     run(main())
 
@@ -75,10 +75,10 @@ def test_leaving_a_partition_on_hold_does_not_wait_for_its_receipts() -> None:
     """They may take hours, and a rebalance must not."""
 
     async def main() -> None:
-        fake, desk = FakeVendor(lambda *_: ACCEPTED), SlowDesk()
-        made = courier(fake, desk)
+        fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED), SlowDesk()
+        made = courier(fake, outcome_handler)
         add(made, "a")
-        await until(lambda: desk.accepted_ids == ["a"])
+        await until(lambda: outcome_handler.accepted_ids == ["a"])
         made.hold([0])
         began = asyncio.get_running_loop().time()
         await made.close_partitions({0})

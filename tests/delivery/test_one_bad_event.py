@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.vendors.base import HttpAnswer, HttpRequest, Vendor
+from streams.vendors.base import HttpRequest, HttpResponse, Vendor
 from tests.delivery.shop import (
     COUNTING,
     EIGHTSELECT,
@@ -33,13 +33,13 @@ FAILURES = [status(500), status(403), status(503, retry_after=120), status(429, 
 ODD = "0/40"
 
 
-def failing_over(answer: HttpAnswer) -> Answer:
+def failing_over(answer: HttpResponse) -> Answer:
     """A vendor that answers this to every request with a marked event."""
     return lambda request, _: answer if is_odd(request) else None
 
 
 def with_one_bad_event(
-    vendor: Vendor, answer: HttpAnswer, minutes: float = 14, per_second: float = 12.0
+    vendor: Vendor, answer: HttpResponse, minutes: float = 14, per_second: float = 12.0
 ) -> Delivered:
     """What a shop's events come to."""
     return run(
@@ -62,7 +62,7 @@ def holds(seen: Delivered) -> None:
 @pytest.mark.parametrize("answer", FAILURES, ids=["500", "403", "503", "429", "no answer"])
 @pytest.mark.parametrize("vendor", KINDS)
 def test_one_event_that_always_fails_becomes_a_dead_letter_and_the_others_go_on(
-    vendor: Vendor, answer: HttpAnswer
+    vendor: Vendor, answer: HttpResponse
 ) -> None:
     """After five tries over ten minutes, and not much later."""
     seen = with_one_bad_event(vendor, answer)
@@ -105,7 +105,7 @@ def test_the_innocent_events_of_a_batch_are_through_within_seconds() -> None:
 
 
 @pytest.mark.parametrize("answer", [status(500), status(403)], ids=["500", "403"])
-def test_where_nobody_else_could_be_tried_the_first_ones_make_way(answer: HttpAnswer) -> None:
+def test_where_nobody_else_could_be_tried_the_first_ones_make_way(answer: HttpResponse) -> None:
     """One partition, one order, and the bad event is the first of all."""
     seen = run(
         deliver(
@@ -155,7 +155,7 @@ def nothing_is_given_up(vendor: Vendor, answer: Answer, minutes: float = 15) -> 
 @pytest.mark.parametrize("answer", FAILURES, ids=["500", "403", "503", "429", "no answer"])
 @pytest.mark.parametrize("vendor", KINDS)
 def test_a_vendor_that_fails_over_everything_is_closed_and_gives_up_nothing(
-    vendor: Vendor, answer: HttpAnswer
+    vendor: Vendor, answer: HttpResponse
 ) -> None:
     """Parked as ever, or throttled where it asks for that."""
     seen = nothing_is_given_up(vendor, lambda *_: answer, minutes=25)
@@ -197,7 +197,7 @@ def test_outages_that_come_and_go_give_up_nothing(
 def test_a_vendor_that_fails_over_a_whole_kind_of_events_gives_up_nothing(vendor: Vendor) -> None:
     """A third of all visitors: that is no bad event. The others go on."""
 
-    def answer(request: HttpRequest, _now: float) -> HttpAnswer | None:
+    def answer(request: HttpRequest, _now: float) -> HttpResponse | None:
         return status(500) if is_odd(request) else None
 
     seen = nothing_is_given_up(vendor, answer)

@@ -13,23 +13,23 @@ import pytest
 
 from streams.core.records import VendorRecord
 from streams.delivery.courier import Courier
-from streams.delivery.strand import Item
-from streams.sandbox.eightselect import EightSelectStandIn
-from streams.sandbox.exchange import Call, StandIn
-from streams.sandbox.miso import MisoStandIn
-from streams.sandbox.voyado import VoyadoStandIn
+from streams.delivery.ordered_queue import Item
+from streams.lab.sandbox.eightselect import EightSelectSimulator
+from streams.lab.sandbox.exchange import Call, Simulator
+from streams.lab.sandbox.miso import MisoSimulator
+from streams.lab.sandbox.voyado import VoyadoSimulator
 from streams.vendors import VENDORS
-from streams.vendors.base import HttpAnswer, HttpRequest
+from streams.vendors.base import HttpRequest, HttpResponse
 from tests.delivery.test_courier import FakeDesk, fail, until
 from tests.delivery.virtual_time import run
 from tests.vendors.eightselect import examples as eightselect
 from tests.vendors.miso import examples as miso
 from tests.vendors.voyado import examples as voyado
 
-STAND_INS: Mapping[str, tuple[type[StandIn], ModuleType, str]] = {
-    "eightselect": (EightSelectStandIn, eightselect, "api_id"),
-    "voyado": (VoyadoStandIn, voyado, "api_key"),
-    "miso": (MisoStandIn, miso, "api_key"),
+SIMULATORS: Mapping[str, tuple[type[Simulator], ModuleType, str]] = {
+    "eightselect": (EightSelectSimulator, eightselect, "api_id"),
+    "voyado": (VoyadoSimulator, voyado, "api_key"),
+    "miso": (MisoSimulator, miso, "api_key"),
 }
 PROBES = {
     "eightselect": ("POST", "/analytics/v3/events/validate"),
@@ -43,7 +43,7 @@ PROBES = {
 class Wire:
     """Carries requests to a stand-in; remembers each with what was stored by then."""
 
-    stand_in: StandIn
+    simulator: Simulator
     calls: list[tuple[str, str, int]] = field(default_factory=list)
     """(method, path, status), in order of the answers."""
     open: int = 0
@@ -51,7 +51,7 @@ class Wire:
     """By answer: how many requests were unanswered at once since the last one."""
     _peak: int = 0
 
-    async def send(self, request: HttpRequest) -> HttpAnswer:
+    async def send(self, request: HttpRequest) -> HttpResponse:
         """Answer after a while, as the vendor would."""
         path, _, query = request.path.partition("?")
         self.open += 1
@@ -61,13 +61,13 @@ class Wire:
         call = Call(
             request.method, path, dict(parse_qsl(query)), request.headers, request.body, 1, now
         )
-        answer = self.stand_in.answer(call)
+        answer = self.simulator.answer(call)
         self.open -= 1
         self.calls.append((request.method, request.path, answer.status))
         self.most_open.append(self._peak)
         self._peak = self.open
         headers = {name.lower(): text for name, text in answer.headers.items()}
-        return HttpAnswer(answer.status, headers, answer.body)
+        return HttpResponse(answer.status, headers, answer.body)
 
 
 def add_events(made: Courier, payload: Mapping[str, Any], count: int) -> None:
@@ -95,8 +95,8 @@ def add_events(made: Courier, payload: Mapping[str, Any], count: int) -> None:
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_a_wrong_key_is_found_to_be_right_again_without_sending_an_event(vendor: str) -> None:
     """Nothing is stored by a probe, the good one included; each event arrives once."""
-    kind, examples, credential = STAND_INS[vendor]
-    wire, desk = Wire(kind()), FakeDesk()
+    kind, examples, credential = SIMULATORS[vendor]
+    wire, outcome_handler = Wire(kind()), FakeDesk()
     given = {**examples.SETTINGS.model_dump(), "user_id_secret": None}
     given = {name: value for name, value in given.items() if value is not None}
 
@@ -111,7 +111,7 @@ def test_a_wrong_key_is_found_to_be_right_again_without_sending_an_event(vendor:
             VENDORS[vendor],
             bad,
             wire,
-            desk,
+            outcome_handler,
             clock=asyncio.get_running_loop().time,
             random=lambda: 1.0,
             on_defect=fail,
@@ -119,13 +119,13 @@ def test_a_wrong_key_is_found_to_be_right_again_without_sending_an_event(vendor:
         )
         add_events(made, examples.ADD_TO_CART_PAYLOAD, 5)
         await asyncio.sleep(45)
-        assert made.line.gate.state == "parked"
-        assert len(wire.stand_in.ledger) == 0
+        assert made.line.breaker.state == "parked"
+        assert len(wire.simulator.ledger) == 0
         asked = len(wire.calls)
         repaired[0] = True
         await until(lambda: (*PROBES[vendor], 200) in wire.calls[asked:], 30)
-        assert len(wire.stand_in.ledger) == 0
-        await until(lambda: len(desk.outcomes()) == 5)
+        assert len(wire.simulator.ledger) == 0
+        await until(lambda: len(outcome_handler.outcomes()) == 5)
 
     run(main())
     good_probe = next(n for n, call in enumerate(wire.calls) if call[2] == 200)
@@ -135,9 +135,9 @@ def test_a_wrong_key_is_found_to_be_right_again_without_sending_an_event(vendor:
     first = next(n for n in range(good_probe + 1, len(wire.calls)) if is_delivery(wire.calls[n]))
     assert set(wire.most_open[good_probe : first + 1]) == {1}
     assert max(wire.most_open[first + 1 :]) > 1
-    assert len(wire.stand_in.ledger) == 5
-    assert desk.outcomes().total() == 5
-    assert len(desk.accepted_ids) == 5
+    assert len(wire.simulator.ledger) == 5
+    assert outcome_handler.outcomes().total() == 5
+    assert len(outcome_handler.accepted_ids) == 5
 
 
 def is_delivery(call: tuple[str, str, int]) -> bool:

@@ -14,7 +14,7 @@ from streams.delivery.progress import (
     MAX_RUN_MARKS,
     Admission,
     Metadata,
-    Progress,
+    PartitionProgress,
     Recalled,
     read_metadata,
 )
@@ -22,12 +22,14 @@ from streams.delivery.progress import (
 CLICKS, CARTS = "shop.clicks", "shop.add-to-carts"
 
 
-def fresh(start: int = 0) -> Progress:
+def fresh(start: int = 0) -> PartitionProgress:
     """A partition of which nothing is known."""
-    return Progress(start, Metadata(), {}, 0)
+    return PartitionProgress(start, Metadata(), {}, 0)
 
 
-def admit(progress: Progress, position: int, offset: int, topic: str = CLICKS) -> Admission:
+def admit(
+    progress: PartitionProgress, position: int, offset: int, topic: str = CLICKS
+) -> Admission:
     """Hand over a record whose raw record was written at its offset, in ms."""
     return progress.admit(position, f"{topic}/0/{offset}", 1_000 + position, offset)
 
@@ -88,7 +90,7 @@ def test_the_first_events_of_a_recreated_raw_topic_are_new() -> None:
     assert progress.admit(3, "shop.clicks/0/1", 1, 89_000) is Admission.NEW
     for position in (0, 1, 3):
         progress.settle(position, position)
-    again = Progress(progress.safe_below(), read_metadata(progress.metadata()), {}, 4)
+    again = PartitionProgress(progress.safe_below(), read_metadata(progress.metadata()), {}, 4)
     assert again.admit(4, "shop.clicks/0/1", 1, 89_000) is Admission.REPEAT
     assert again.admit(5, "shop.clicks/0/2", 1, 89_000) is Admission.NEW
 
@@ -127,7 +129,7 @@ def test_the_next_owner_skips_what_was_settled_above_the_commit() -> None:
         progress.settle(position, position)
     metadata = read_metadata(progress.metadata())
     assert metadata.settled == [1, 2, 2, 1]
-    again = Progress(progress.safe_below(), metadata, {}, 6)
+    again = PartitionProgress(progress.safe_below(), metadata, {}, 6)
     found = [admit(again, position, position) for position in range(6)]
     new, settled = Admission.NEW, Admission.SETTLED
     assert found == [new, settled, settled, new, new, settled]
@@ -140,7 +142,7 @@ def test_settled_positions_stay_where_they_are_when_the_log_begins_later() -> No
         admit(progress, position, position)
     for position in (2, 3, 4, 8):
         progress.settle(position, position)
-    again = Progress(6, read_metadata(progress.metadata()), {}, 10)
+    again = PartitionProgress(6, read_metadata(progress.metadata()), {}, 10)
     found = [admit(again, position, position) for position in range(6, 10)]
     new, settled = Admission.NEW, Admission.SETTLED
     assert found == [new, new, settled, new]
@@ -157,7 +159,7 @@ def test_a_receipt_counts_only_for_the_record_it_was_written_for() -> None:
         2: Recalled("shop.clicks/0/2", -298_999),
         3: Recalled("shop.clicks/0/3", -298_997),
     }
-    progress = Progress(0, Metadata(), recalled, 4)
+    progress = PartitionProgress(0, Metadata(), recalled, 4)
     found = [admit(progress, position, position) for position in range(4)]
     new, settled = Admission.NEW, Admission.SETTLED
     assert found == [settled, new, new, settled]
@@ -225,7 +227,7 @@ class Partition:
             for offset, position in enumerate(self.receipts)
             if offset >= metadata.receipts and position is not None and position >= self.committed
         }
-        progress = Progress(self.committed, metadata, recalled, len(self.receipts))
+        progress = PartitionProgress(self.committed, metadata, recalled, len(self.receipts))
         known = self.listed | {position for position in self.receipts if position is not None}
         new = [
             position
@@ -250,7 +252,7 @@ class Partition:
         if rng.random() < 0.8:
             self.commit(progress)
 
-    def commit(self, progress: Progress) -> None:
+    def commit(self, progress: PartitionProgress) -> None:
         """Commit what is settled."""
         self.committed, self.metadata = progress.safe_below(), progress.metadata()
         assert len(self.metadata) <= MAX_METADATA_BYTES
@@ -295,7 +297,7 @@ def test_positions_that_fit_no_list_are_found_by_their_receipts() -> None:
     metadata = read_metadata(progress.metadata())
     last = max(metadata.listed())
     assert metadata.receipts == 1_000 + (last + 1) // 2
-    successor = Progress(0, Metadata(settled=[1, 1, 38_000, 1], receipts=9), {}, 9)
+    successor = PartitionProgress(0, Metadata(settled=[1, 1, 38_000, 1], receipts=9), {}, 9)
     for position in range(40_000):
         admit(successor, position, position)
     for position in range(4, 38_000, 2):
@@ -346,7 +348,7 @@ class World:
             for at, (position, source) in enumerate(self.receipts[metadata.receipts :])
             if position >= self.committed
         }
-        progress = Progress(self.committed, metadata, recalled, len(self.receipts))
+        progress = PartitionProgress(self.committed, metadata, recalled, len(self.receipts))
         sink = _Sink(self, progress, self.committed)
         for _ in range(rng.randint(0, 40)):
             rng.choice((sink.read, sink.send, sink.write_receipt, sink.settle, sink.commit))()
@@ -355,7 +357,7 @@ class World:
 class _Sink:
     """One life of the sink, step by step."""
 
-    def __init__(self, world: World, progress: Progress, start: int) -> None:
+    def __init__(self, world: World, progress: PartitionProgress, start: int) -> None:
         self._world, self._progress, self._next = world, progress, start
         self._waiting: list[int] = []
         self._accepted: list[int] = []
@@ -428,7 +430,7 @@ def test_of_deleted_positions_those_that_were_settled_have_not_expired() -> None
     """Neither those that the metadata list, nor those with a receipt; nothing is kept of them."""
     metadata = Metadata(settled=[12, 2], receipts=3)
     recalled = {n: Recalled(f"shop.clicks/0/{n}", 1, at) for n, at in ((15, 4), (21, 6))}
-    progress = Progress(20, metadata, recalled, 9)
+    progress = PartitionProgress(20, metadata, recalled, 9)
     assert progress.forget_deleted(10, 20) == 7
     assert read_metadata(progress.metadata(expired=7)) == Metadata(receipts=6, expired=7)
     gaps = [(5, 12, 7)]
@@ -439,12 +441,12 @@ def test_of_deleted_positions_those_that_were_settled_have_not_expired() -> None
 # -- redeliveries
 
 
-def of_runs(start: int = 0, metadata: str = "", receipts_end: int = 0) -> Progress:
+def of_runs(start: int = 0, metadata: str = "", receipts_end: int = 0) -> PartitionProgress:
     """A partition of redeliveries."""
-    return Progress(start, read_metadata(metadata), {}, receipts_end, of_runs=True)
+    return PartitionProgress(start, read_metadata(metadata), {}, receipts_end, of_runs=True)
 
 
-def admit_of(progress: Progress, run: str, position: int, offset: int) -> Admission:
+def admit_of(progress: PartitionProgress, run: str, position: int, offset: int) -> Admission:
     """Hand over a redelivery of a click."""
     return progress.admit(position, f"{CLICKS}/0/{offset}", 1_000, offset, run)
 

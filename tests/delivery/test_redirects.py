@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pytest
 from aiohttp import web
 
-from streams.core.outcome import Fate
+from streams.core.outcome import RequestOutcome
 from streams.delivery.http import HttpClient
 from streams.vendors import VENDORS
 from streams.vendors.base import HttpRequest, Vendor
@@ -67,7 +67,7 @@ async def test_no_redirect_is_followed(vendor: Vendor, servers: Servers) -> None
     for request in (event, event, probe, event, probe):
         answer = await client.send(request)
         verdict = vendor.classify(answer, 1)
-        assert verdict.fate is Fate.MISCONFIGURED
+        assert verdict.fate is RequestOutcome.MISCONFIGURED
     await client.close()
     assert len(servers.asked) == 5
     assert all(SECRET in request.headers.values() for request in servers.asked)

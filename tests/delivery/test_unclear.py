@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from streams.core.outcome import Verdict
 from streams.delivery.courier import ANSWERED_BY_THEN_SECONDS, MAX_UNCLEAR, Courier
-from streams.delivery.strand import Item
+from streams.delivery.ordered_queue import Item
 from tests.delivery.test_courier import (
     ACCEPTED,
     UNAVAILABLE,
@@ -31,19 +31,19 @@ class World:
         def judge(_request: Request, _number: int) -> Verdict:
             return waiting.pop(0) if waiting else ACCEPTED
 
-        self.fake, self.desk = FakeVendor(judge, seconds=1.0), FakeDesk()
+        self.fake, self.outcome_handler = FakeVendor(judge, seconds=1.0), FakeDesk()
         self.items: list[Item] = []
         asked = replace(
             vendor(self.fake, batch=1),
             looks_before_repeat=True,
             retry_waits=(FIRST_WAIT, 300.0),
-            strands=1_000,
+            queues=1_000,
         )
         self.courier = Courier(
             asked,
             None,
             self.fake,
-            self.desk,
+            self.outcome_handler,
             clock=loop.time,
             random=lambda: 1.0,
             on_defect=fail,
@@ -140,7 +140,7 @@ def test_the_next_owner_asks_for_what_is_named_and_sends_all_others_at_once() ->
 
     world = run(main())
     assert [item.unclear for item in world.items] == [False, True, False]
-    assert sorted(world.desk.accepted_ids) == ["e4", "e5", "e6"]
+    assert sorted(world.outcome_handler.accepted_ids) == ["e4", "e5", "e6"]
     sent = {request.ids[0]: request.at for request in world.fake.requests}
     assert sent["e4"] < 1
     assert sent["e6"] < 1

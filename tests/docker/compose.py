@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from streams.embedded.ports import free_port
+from streams.lab.embedded.ports import free_port
 from streams.vendors import VENDORS
 
 T = TypeVar("T")

@@ -44,7 +44,7 @@ def relay() -> Iterator[Compose]:
         compose.remove()
 
 
-def test_the_sample_is_accounted_for_at_every_stand_in(relay: Compose) -> None:
+def test_the_sample_is_accounted_for_at_every_simulator(relay: Compose) -> None:
     """``up`` with both profiles works like the demo: the books balance, and the ledgers agree."""
     (sample,) = relay.containers("sample")
     assert docker("wait", sample) == "0"
@@ -175,7 +175,7 @@ def test_stop_ends_every_worker_with_0_within_10_seconds(relay: Compose) -> None
         assert ended - before < 10
 
 
-def test_keys_are_refused_on_volumes_that_belong_to_the_stand_ins(relay: Compose) -> None:
+def test_keys_are_refused_on_volumes_that_belong_to_the_simulators(relay: Compose) -> None:
     """Made-up events that wait never go to a vendor because somebody has set a key."""
     done = relay.run("run", "--rm", "--no-deps", "topics", fails=True, STREAMS_MISO_API_KEY="key")
     assert "These volumes hold what went to the stand-ins." in done.stderr + done.stdout
@@ -187,7 +187,7 @@ def test_keys_are_refused_on_volumes_that_belong_to_the_stand_ins(relay: Compose
     )
 
 
-def test_neither_keys_nor_stand_ins_is_said_before_anything_starts(relay: Compose) -> None:
+def test_neither_keys_nor_simulators_is_said_before_anything_starts(relay: Compose) -> None:
     """``docker compose up`` without keys ends with what to do."""
     relay.run("stop", "sandbox")
     done = relay.run("run", "--rm", "--no-deps", "topics", fails=True)

@@ -9,7 +9,7 @@ from tests.docker.compose import ROOT, STAGES
 FOLDER = ROOT / "deploy" / "compose"
 
 
-def test_the_stand_ins_settings_switch_every_vendor_on() -> None:
+def test_the_simulators_settings_switch_every_vendor_on() -> None:
     """Each registered vendor has a section with a key and the door's address."""
     settings = load_settings({"STREAMS_CONFIG": str(FOLDER / "sandbox" / "streams.toml")})
     assert settings.enabled_vendors() == tuple(VENDORS)

@@ -10,7 +10,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from streams.engine.consumer import Consumer
-from streams.engine.ledger import Credit
+from streams.engine.offset_tracker import Credit
 from streams.engine.positions import StartPosition
 from streams.engine.thread import Committed
 

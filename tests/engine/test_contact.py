@@ -6,8 +6,8 @@ import logging
 import pytest
 
 from streams.core.errors import SetupError
-from streams.engine.connection import LoginRefusedError
-from streams.engine.contact import Contact
+from streams.engine.contact import BrokerContact
+from streams.kafka.connection import LoginRefusedError
 
 SILENT = "Kafka has not answered for 4 s; nothing is lost, and work goes on when it does."
 
@@ -19,7 +19,7 @@ class Brokers:
         self.now = 100.0
         self.refusal: SetupError | None = None
         self.asked = 0
-        self.contact = Contact(self.ask, lambda: self.now)
+        self.contact = BrokerContact(self.ask, lambda: self.now)
 
     async def ask(self) -> None:
         """Let somebody in, or say why not."""
@@ -96,7 +96,7 @@ async def test_brokers_that_hang_are_said_within_5_s_without_a_reason(
         await asyncio.Event().wait()
 
     times = iter([0.0, 3.0, 4.0])
-    contact = Contact(hang, lambda: next(times))
+    contact = BrokerContact(hang, lambda: next(times))
     for _ in range(2):
         contact.look()
         await asyncio.sleep(0)

@@ -18,7 +18,7 @@ from aiokafka.errors import (
 
 from streams.engine.coordinator import Coordinator
 from streams.engine.lease import Lease, Moment
-from streams.engine.pending import Refusals
+from streams.engine.pending import BrokerRefusals
 
 CLOCK = [Moment(0.0, 0.0)]
 
@@ -132,7 +132,7 @@ async def test_a_refused_commit_is_noted_as_the_coordinators(
         raise GroupCoordinatorNotAvailableError
 
     monkeypatch.setattr(GroupCoordinator, "_do_commit_offsets", commit)
-    noted = Refusals()
+    noted = BrokerRefusals()
     monkeypatch.setattr("streams.engine.coordinator.refusals", noted)
     with pytest.raises(GroupCoordinatorNotAvailableError):
         await coordinator()._do_commit_offsets(None, {})

@@ -2,12 +2,12 @@
 
 import pytest
 
-from streams.engine.fetcher import Pace
+from streams.engine.fetcher import FetchPace
 
 
-def paced(records_a_second: float, most_seconds: float = 0.1) -> Pace:
+def paced(records_a_second: float, most_seconds: float = 0.1) -> FetchPace:
     """Return a pace that has seen such a rate for three seconds, and was asked at second 100."""
-    pace = Pace(most_seconds)
+    pace = FetchPace(most_seconds)
     for tenth in range(971, 1001):
         pace.handed_over(round(records_a_second / 10), tenth / 10)
     pace.asked(100.0)

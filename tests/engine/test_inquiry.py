@@ -11,8 +11,8 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError, NotEnoughReplicas
 from faust.types import TP
 
 from streams.engine import inquiry, pending
-from streams.engine.inquiry import Answer, Inquiry
-from streams.engine.pending import Refusals
+from streams.engine.inquiry import BrokerAnswer, BrokerInquiry
+from streams.engine.pending import BrokerRefusals
 
 CLICKS = TP("shop.clicks", 2)
 
@@ -23,7 +23,7 @@ class Asked:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
         self.asked: list[Any] = []
-        self.refusals = Refusals()
+        self.refusals = BrokerRefusals()
         self.group_refusal: str | None = None
         self.connections: dict[str, Any] = {
             kind: SimpleNamespace(_requests=deque()) for kind in ("produce", "fetch", "group")
@@ -46,7 +46,7 @@ class Asked:
             _producer=SimpleNamespace(_producer=producer),
             options=options,
         )
-        self.inquiry = Inquiry(app)
+        self.inquiry = BrokerInquiry(app)
         for module in (inquiry, pending):
             monkeypatch.setattr(module, "monotonic", lambda: self.now)
         monkeypatch.setattr(inquiry, "refusals", self.refusals)
@@ -59,7 +59,7 @@ class Asked:
     async def _leaders(self, _options: Any, topics: Collection[str], tp: TP | None) -> None:
         self.asked.append((topics, tp))
 
-    async def waited_for(self, connection: str, kind: str) -> Answer | None:
+    async def waited_for(self, connection: str, kind: str) -> BrokerAnswer | None:
         """Return what is said of this kind of work behind a request unanswered for 30 s."""
         self.connections[connection]._requests.append(object())
         for _ in range(31):
@@ -98,7 +98,7 @@ async def test_a_broker_that_owes_an_answer_is_a_reason_however_quick_it_is_othe
 ) -> None:
     """A leader with slow followers acknowledges late and tells at once where its log ends."""
     answer = await Asked(monkeypatch).waited_for(connection, kind)
-    assert answer == Answer("a broker has not answered a request for 30 s")
+    assert answer == BrokerAnswer("a broker has not answered a request for 30 s")
 
 
 async def test_an_answer_that_is_owed_to_others_is_no_reason(
@@ -130,5 +130,7 @@ async def test_a_group_that_cannot_be_entered_is_a_reason_to_end(
     """Only where membership is what stands still."""
     seen = Asked(monkeypatch)
     seen.group_refusal = "Kafka does not let this user into the group g"
-    assert await seen.inquiry.about("group", None) == Answer(seen.group_refusal, is_final=True)
+    assert await seen.inquiry.about("group", None) == BrokerAnswer(
+        seen.group_refusal, is_final=True
+    )
     assert await seen.inquiry.about("fetch", CLICKS) is None

@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError, NotEnoughReplicasError, NotLeaderForPart
 from aiokafka.structs import TopicPartition
 
 from streams.engine import pending
-from streams.engine.pending import Refusals, TellingHandler, Unanswered
+from streams.engine.pending import BrokerRefusals, TellingHandler, Unanswered
 
 
 def connection(*requests: object) -> Any:
@@ -47,7 +47,7 @@ def test_a_batch_that_is_sent_again_is_noted_where_the_broker_is_to_blame(
     error: KafkaError, is_noted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not where the worker may know the wrong leader: a fresh one would know better."""
-    noted = Refusals()
+    noted = BrokerRefusals()
     monkeypatch.setattr(pending, "refusals", noted)
     handler: Any = object.__new__(TellingHandler)
     handler._sender = SimpleNamespace(_txn_manager=object())

@@ -7,7 +7,7 @@ from faust.tables.recovery import Recovery
 
 from streams.engine.app import TableRecovery
 from streams.engine.standstill import standings
-from streams.engine.tail import read_so_far
+from streams.kafka.tail import read_so_far
 from tests.engine.worker_in_memory import Worker
 
 

@@ -2,7 +2,7 @@
 
 from faust.types import TP
 
-from streams.engine.retention import Closing, closing
+from streams.engine.retention import NearExpiry, closing
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -14,7 +14,7 @@ def test_nothing_is_said_below_four_fifths_of_the_retention() -> None:
     oldest = {TP("a", 0): NOW - 79 * HOUR, TP("a", 1): NOW - HOUR}
     assert closing(oldest, {"a": 100 * HOUR}, NOW) == []
     oldest |= {TP("a", 2): NOW - 80 * HOUR, TP("a", 3): NOW - 90 * HOUR}
-    assert closing(oldest, {"a": 100 * HOUR}, NOW) == [Closing("a", 3, 90 * HOUR, 100 * HOUR, 2)]
+    assert closing(oldest, {"a": 100 * HOUR}, NOW) == [NearExpiry("a", 3, 90 * HOUR, 100 * HOUR, 2)]
 
 
 def test_a_topic_that_keeps_everything_threatens_nothing() -> None:
@@ -24,7 +24,7 @@ def test_a_topic_that_keeps_everything_threatens_nothing() -> None:
 
 def test_the_sentence_says_when_and_what_to_do() -> None:
     """With the setting's own value, so that it can be found again."""
-    late = Closing("vendor.miso.events", 3, 6 * DAY, 7 * DAY, 2)
+    late = NearExpiry("vendor.miso.events", 3, 6 * DAY, 7 * DAY, 2)
     assert late.sentence() == (
         "vendor.miso.events partition 3 (2 partitions are as late): the oldest record that is not "
         "settled is 6.0 days old, and retention may delete it in 24.0 h. Remove what it waits for, "
@@ -35,4 +35,4 @@ def test_the_sentence_says_when_and_what_to_do() -> None:
 
 def test_a_record_that_is_overdue_may_go_at_any_moment() -> None:
     """Kafka deletes whole segments, so it may still be there."""
-    assert "may delete it at any moment." in Closing("a", 0, 7 * DAY, 7 * DAY, 1).sentence()
+    assert "may delete it at any moment." in NearExpiry("a", 0, 7 * DAY, 7 * DAY, 1).sentence()

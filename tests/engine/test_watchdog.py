@@ -9,10 +9,10 @@ import logging
 import pytest
 from faust.types import TP
 
-from streams.engine.inquiry import Answer
+from streams.engine.inquiry import BrokerAnswer
 from streams.engine.standstill import Standing
 from streams.engine.thread import FetchState
-from streams.engine.watchdog import Patience, Watchdog
+from streams.engine.watchdog import StandstillLimits, Watchdog
 from tests.engine.worker_in_memory import CLICKS, USERS, Hang, Worker
 
 SECONDS = 100.0
@@ -29,7 +29,7 @@ class Kennel:
         self.worker = worker
         self.now = 1_000.0
         self.asked: list[str] = []
-        self.answers: dict[str, Answer] = {}
+        self.answers: dict[str, BrokerAnswer] = {}
         """What the brokers are to each kind of work; none for those that answer."""
         self.memory = 0
         self.dog = Watchdog(
@@ -61,7 +61,7 @@ class Kennel:
     def look(self) -> None:
         """As ``Brokers`` has it."""
 
-    async def about(self, kind: str, tp: TP | None) -> Answer | None:
+    async def about(self, kind: str, tp: TP | None) -> BrokerAnswer | None:
         """Answer as they do."""
         self.asked.append(kind)
         assert (tp is None) == (kind in ("start", "group", "take up"))
@@ -223,7 +223,7 @@ async def test_while_the_brokers_are_away_nobody_leaves(caplog: pytest.LogCaptur
     worker = Worker()
     kennel = Kennel(worker)
     _a_dead_agent(worker)
-    kennel.answers["settle"] = Answer("Kafka cannot be reached")
+    kennel.answers["settle"] = BrokerAnswer("Kafka cannot be reached")
     with caplog.at_level(logging.WARNING, "streams.engine"):
         assert await kennel.pass_time(10 * SECONDS) is None
     assert len(kennel.asked) == 9
@@ -240,7 +240,7 @@ async def test_who_waits_for_brokers_does_not_excuse_what_waits_for_others() -> 
     """A coordinator that is lost holds up commits; a dead agent does not come back with it."""
     worker = Worker()
     kennel = Kennel(worker)
-    kennel.answers["commit"] = Answer("the coordinator is lost")
+    kennel.answers["commit"] = BrokerAnswer("the coordinator is lost")
     _commit_without_answer(worker)
     assert await kennel.pass_time(5 * SECONDS) is None
     assert set(kennel.asked) == {"commit"}
@@ -257,7 +257,7 @@ async def test_who_is_refused_says_so_and_ends_after_a_grace(
     worker = Worker()
     kennel = Kennel(worker)
     refusal = "Kafka does not let this user into the group g: allow it READ on this group"
-    kennel.answers["group"] = Answer(refusal, is_final=True)
+    kennel.answers["group"] = BrokerAnswer(refusal, is_final=True)
     _out_of_the_group(worker)
     with caplog.at_level(logging.WARNING, "streams.engine"):
         ended = await kennel.pass_time(2 * SECONDS)
@@ -282,7 +282,7 @@ async def test_who_goes_on_after_the_warning_stays() -> None:
 
 def test_a_pause_of_the_whole_process_is_followed_by_a_second_look() -> None:
     """A clock that has jumped makes everything look old at once; that alone ends nothing."""
-    patience = Patience(SECONDS)
+    patience = StandstillLimits(SECONDS)
     standing = Standing(("work", CLICKS), 1, "the work")
     assert patience.look([standing], 0.0) == []
     (found,) = patience.look([standing], 10_000.0)

@@ -6,7 +6,7 @@ from typing import Any
 
 from faust.types import TP
 
-from streams.engine.ledger import Ledger
+from streams.engine.offset_tracker import OffsetTracker
 from streams.engine.stash import Stash
 from streams.engine.thread import FetchState
 
@@ -39,7 +39,7 @@ class Consumer:
         self.room = self.credit = True
         self.committed = 10
         self.flow_active = True
-        self.ledgers = {CLICKS: Ledger()}
+        self.ledgers = {CLICKS: OffsetTracker()}
         self.recovery = SimpleNamespace(remaining_rows=lambda: self.remaining)
         self._thread = SimpleNamespace(
             _consumer=object(),

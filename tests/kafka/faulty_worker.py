@@ -11,14 +11,14 @@ from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.message_accumulator import MessageBatch
 
 import streams.app
-from streams.agents.enrich import EnrichStage
-from streams.agents.sink import SinkStage
 from streams.cli import main
-from streams.delivery import line
-from streams.delivery.contrast import GiveUpRule
+from streams.delivery import vendor_client
 from streams.delivery.courier import Courier
+from streams.delivery.poison_detection import GiveUpRule
 from streams.engine.app import EngineOptions
 from streams.engine.outputs import Delivery
+from streams.stages.enrich.stage import EnrichStage
+from streams.stages.sink.stage import SinkStage
 
 FOR_EVER = 3_600
 COMMIT_SECONDS = 0.1
@@ -58,7 +58,7 @@ def block() -> None:
 
 def be_quick() -> None:
     """An event over which its vendor alone fails is given up after seconds, not minutes."""
-    line.GiveUpRule = partial(GiveUpRule, seconds=4.0)  # type: ignore[assignment,attr-defined]
+    vendor_client.GiveUpRule = partial(GiveUpRule, seconds=4.0)  # type: ignore[assignment,attr-defined]
 
 
 def grow() -> None:

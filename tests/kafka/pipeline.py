@@ -30,9 +30,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from streams.kafka.topics import create_topics
+from streams.lab.sandbox import Ledger, Sandbox
 from streams.operations.audit.audit import AuditReport, audit
-from streams.operations.topics import create_topics
-from streams.sandbox import Ledger, Sandbox
 from streams.settings import Settings, load_settings
 from tests.broker_fixtures import Broker
 

@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
-from streams.embedded import EmbeddedKafka
-from streams.operations.control import set_paused
-from streams.operations.findings import Finding
-from streams.operations.status.judge import judge
-from streams.operations.status.observe import observe
+from streams.lab.embedded import EmbeddedKafka
+from streams.status.findings import Finding
+from streams.status.judge import judge
+from streams.status.observe import observe
+from streams.worker.control import set_paused
 from tests.broker_fixtures import Elsewhere
 from tests.kafka.pipeline import Pipeline, Worker, click, product, user
 

@@ -15,11 +15,11 @@ from streams.cli import main
 from streams.core.errors import SetupError
 from streams.core.snapshot import WorkerSnapshot, encode_snapshot
 from streams.core.topics import Topics
-from streams.engine.groups import group_id
+from streams.kafka.group_ids import group_id
+from streams.kafka.topics import create_topics
 from streams.operations.audit.audit import audit, compare_with_ledger
-from streams.operations.status.status import read_status
-from streams.operations.topics import create_topics
 from streams.settings import KafkaSettings, Settings
+from streams.status.status import read_status
 from streams.vendors.miso import MisoSettings
 from tests.broker_fixtures import Broker
 from tests.operations.audit_logs_in_memory import letter, receipt

@@ -7,13 +7,13 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewTopic
 
-from streams.engine.connection import admin, client_options
-from streams.engine.groups import group_id
+from streams.kafka.connection import admin, client_options
+from streams.kafka.group_ids import group_id
+from streams.kafka.groups import read_groups
+from streams.kafka.topics import create_topics, until_visible
 from streams.operations.check.check import check_kafka
-from streams.operations.findings import Finding, Level
-from streams.operations.groups import read_groups
-from streams.operations.topics import create_topics, until_visible
 from streams.settings import Settings, load_settings
+from streams.status.findings import Finding, Level
 from tests.broker_fixtures import Broker
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from streams.embedded import EmbeddedKafka
-from streams.embedded.broker import new_cluster_id
-from streams.embedded.ports import free_port
-from streams.engine.connection import admin
+from streams.kafka.connection import admin
+from streams.lab.embedded import EmbeddedKafka
+from streams.lab.embedded.broker import new_cluster_id
+from streams.lab.embedded.ports import free_port
 from tests.kafka.pipeline import Pipeline, click
 
 pytestmark = pytest.mark.kafka

@@ -10,8 +10,8 @@ from aiokafka.errors import InvalidTopicError, KafkaConnectionError, SaslAuthent
 from pydantic import SecretStr
 
 from streams.core.errors import SetupError
-from streams.engine import connection
-from streams.engine.connection import admin, client_options
+from streams.kafka import connection
+from streams.kafka.connection import admin, client_options
 from streams.settings import KafkaSettings
 from tests.broker_fixtures import Broker
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from streams.core.times import utc_text
-from streams.operations.control import set_paused
+from streams.worker.control import set_paused
 from tests.broker_fixtures import Broker
 from tests.kafka.pipeline import Pipeline, click, now_ms, user
 

@@ -12,15 +12,15 @@ from aiokafka import AIOKafkaProducer
 from pydantic import SecretStr
 
 from streams.cli import main
-from streams.core.control import Will, encode_will
+from streams.core.control import VendorControl, encode_will
 from streams.core.errors import SettingsError, SetupError
-from streams.operations import control
-from streams.operations.control import _producer, publish_will, read_wills, set_paused, stop_run
-from streams.operations.status.judge import judge
-from streams.operations.status.observe import observe
-from streams.operations.topics import create_topics
+from streams.kafka.topics import create_topics
 from streams.settings import KafkaSettings, Settings
+from streams.status.judge import judge
+from streams.status.observe import observe
 from streams.vendors.miso import MisoSettings
+from streams.worker import control
+from streams.worker.control import _producer, publish_will, read_wills, set_paused, stop_run
 from tests.broker_fixtures import Broker
 from tests.kafka.pipeline import Pipeline, many, visitors
 
@@ -69,11 +69,11 @@ async def test_a_will_is_changed_in_part_and_nobody_elses_word_is_lost(
     assert (paused.paused, paused.resumed_at) == (True, None)
     assert await set_paused(settings, "miso", paused=True) == paused
     stopped = await stop_run(settings, "miso", RUN)
-    assert stopped == Will(paused=True, at=paused.at, stopped_runs=(RUN,))
+    assert stopped == VendorControl(paused=True, at=paused.at, stopped_runs=(RUN,))
     assert await stop_run(settings, "miso", RUN) == stopped
     await set_paused(settings, "voyado", paused=True)
     resumed = await set_paused(settings, "miso", paused=False)
-    assert resumed == Will(at=resumed.at, resumed_at=resumed.at, stopped_runs=(RUN,))
+    assert resumed == VendorControl(at=resumed.at, resumed_at=resumed.at, stopped_runs=(RUN,))
     wills = await read_wills(settings)
     assert (wills["miso"], wills["voyado"].paused) == (resumed, True)
 
@@ -90,9 +90,11 @@ async def test_a_will_is_changed_in_part_and_nobody_elses_word_is_lost(
 
     # A worker stops a run between our reading and our writing; then somebody resumes after it.
     ours = publish_will
-    between = Will(stopped_runs=(RUN, "r-2"))
+    between = VendorControl(stopped_runs=(RUN, "r-2"))
 
-    async def disturbed(producer: AIOKafkaProducer, topic: str, vendor: str, will: Will) -> int:
+    async def disturbed(
+        producer: AIOKafkaProducer, topic: str, vendor: str, will: VendorControl
+    ) -> int:
         monkeypatch.setattr(control, "publish_will", ours)
         await producer.send_and_wait(topic, b"no will", b"miso")
         await ours(producer, topic, vendor, between)
@@ -100,12 +102,14 @@ async def test_a_will_is_changed_in_part_and_nobody_elses_word_is_lost(
 
     monkeypatch.setattr(control, "publish_will", disturbed)
     merged = await set_paused(settings, "miso", paused=True)
-    assert merged == Will(paused=True, at=merged.at, stopped_runs=(RUN, "r-2"))
+    assert merged == VendorControl(paused=True, at=merged.at, stopped_runs=(RUN, "r-2"))
     assert (await read_wills(settings))["miso"] == merged
 
-    other = Will(at="2026-11-21T10:00:00.000Z", resumed_at="2026-11-21T10:00:00.000Z")
+    other = VendorControl(at="2026-11-21T10:00:00.000Z", resumed_at="2026-11-21T10:00:00.000Z")
 
-    async def overtaken(producer: AIOKafkaProducer, topic: str, vendor: str, will: Will) -> int:
+    async def overtaken(
+        producer: AIOKafkaProducer, topic: str, vendor: str, will: VendorControl
+    ) -> int:
         offset = await ours(producer, topic, vendor, will)
         await producer.send_and_wait(topic, encode_will(other), vendor.encode())
         return offset

@@ -19,12 +19,12 @@ from streams.cli import main
 from streams.core.dead_letter import build_dead_letter, encode_dead_letter
 from streams.core.errors import SetupError
 from streams.core.records import Origin
-from streams.engine.connection import admin
+from streams.dead_letters.book import Selection
+from streams.dead_letters.dead_letters import drop_letters, find_letters, read_whole
 from streams.engine.memory import memory_bytes
+from streams.kafka.connection import admin
+from streams.kafka.topics import create_topics
 from streams.operations.audit.audit import audit
-from streams.operations.dead_letters.book import Selection
-from streams.operations.dead_letters.dead_letters import drop_letters, find_letters, read_whole
-from streams.operations.topics import create_topics
 from streams.settings import KafkaSettings, Settings
 from streams.vendors.miso import MisoSettings
 from streams.web.letters import MAX_BYTES

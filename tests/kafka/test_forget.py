@@ -13,8 +13,8 @@ import pytest
 import structlog
 
 from streams.cli import main
-from streams.operations.control import set_paused
-from streams.sandbox import Fault, FaultKind
+from streams.lab.sandbox import Fault, FaultKind
+from streams.worker.control import set_paused
 from tests.broker_fixtures import Broker
 from tests.kafka.pipeline import Pipeline, Record, cart, click, product, user
 

@@ -10,9 +10,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewTopic
 from aiokafka.errors import NotLeaderForPartitionError, OutOfOrderSequenceNumber
 
-from streams.engine.connection import admin
 from streams.engine.outputs import Outputs, leave_if_unusable
-from streams.operations.topics import until_visible
+from streams.kafka.connection import admin
+from streams.kafka.topics import until_visible
 from streams.settings import KafkaSettings
 from tests.broker_fixtures import Broker
 from tests.kafka.pipeline import until

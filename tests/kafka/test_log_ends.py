@@ -8,8 +8,8 @@ from aiokafka import TopicPartition
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
+from streams.kafka.topics import create_topics
 from streams.operations.audit.audit import AuditReport
-from streams.operations.topics import create_topics
 from tests.broker_fixtures import Broker
 from tests.kafka.pipeline import Pipeline, Worker, click
 

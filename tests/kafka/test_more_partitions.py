@@ -7,9 +7,9 @@ from aiokafka.admin import NewPartitions
 
 from streams.cli import main
 from streams.engine.partitions import home_of
+from streams.kafka.reader import silent
 from streams.operations.forget.forget import forget
 from streams.operations.forget.survey import survey
-from streams.operations.logs.reader import silent
 from streams.operations.rekey import rekey
 from tests.broker_fixtures import Broker
 from tests.kafka.pipeline import Pipeline, click, product, user, visitors

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from streams.operations.control import set_paused
+from streams.worker.control import set_paused
 from tests.broker_fixtures import Broker
 from tests.kafka.pipeline import Pipeline, Worker, click, user
 

@@ -2,8 +2,8 @@
 
 from aiokafka.admin import NewTopic
 
-from streams.engine.connection import admin
-from streams.operations.topics import until_visible
+from streams.kafka.connection import admin
+from streams.kafka.topics import until_visible
 from streams.settings import KafkaSettings
 from tests.broker_fixtures import OwnBroker
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from aiokafka import ConsumerRecord
 
-from streams.core.control import Will, decode_will
-from streams.sandbox import Fault, FaultKind
+from streams.core.control import VendorControl, decode_will
+from streams.lab.sandbox import Fault, FaultKind
 from tests.broker_fixtures import Broker
 from tests.kafka.pipeline import Pipeline, click, many, visitors
 
@@ -38,10 +38,10 @@ async def of_run(pipeline: Pipeline, run: str) -> list[dict[str, Any]]:
     return [receipt for receipt in await pipeline.receipts() if receipt.get("run_id") == run]
 
 
-async def will(pipeline: Pipeline) -> Will:
+async def will(pipeline: Pipeline) -> VendorControl:
     """Return what is said about Miso."""
     records = await pipeline.read(pipeline.topics.control)
-    return decode_will(records[-1].value) if records else Will()
+    return decode_will(records[-1].value) if records else VendorControl()
 
 
 async def test_redeliveries_have_their_own_marks_and_receipts_and_a_bad_run_stops_alone(

@@ -16,12 +16,12 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
 
 from streams import wall_clock
-from streams.embedded import EmbeddedKafka
-from streams.engine.connection import admin
 from streams.engine.limits import TopicLimits
 from streams.engine.outputs import Delivery, Outputs
 from streams.engine.refused import RefusedWrites
-from streams.operations.topics import max_message_bytes, until_visible
+from streams.kafka.connection import admin
+from streams.kafka.topics import max_message_bytes, until_visible
+from streams.lab.embedded import EmbeddedKafka
 from streams.settings import KafkaSettings
 from tests.broker_fixtures import Broker, Elsewhere
 from tests.kafka.pipeline import Pipeline, Worker, many, until, visitors

@@ -19,22 +19,22 @@ from streams.core.errors import SettingsError, SetupError
 from streams.core.records import Receipt, VendorRecord
 from streams.core.runs import Asked, Run
 from streams.core.times import utc_text
+from streams.dead_letters.book import Selection
+from streams.dead_letters.dead_letters import find_letters
 from streams.delivery.progress import Metadata
 from streams.delivery.receipts import encode_receipt
+from streams.kafka.groups import read_groups
+from streams.lab.sandbox import Fault, FaultKind
 from streams.operations import offsets
 from streams.operations.check.check import pipeline_findings
-from streams.operations.dead_letters.book import Selection
-from streams.operations.dead_letters.dead_letters import find_letters
-from streams.operations.dead_letters.resend import ResendJob, preview_resend
-from streams.operations.groups import read_groups
 from streams.operations.offsets import apply_reset, plan_reset, read_places
-from streams.operations.replay import preview as replay_preview
-from streams.operations.replay import run as replay_run
-from streams.operations.replay.counts import Counts
-from streams.operations.replay.preview import Preview, preview
-from streams.operations.replay.replay import ReplayJob, resume_run, show_run, start_run, stop_runs
-from streams.operations.replay.store import list_runs
-from streams.sandbox import Fault, FaultKind
+from streams.replay import preview as replay_preview
+from streams.replay import run as replay_run
+from streams.replay.counts import Counts
+from streams.replay.preview import ReplayPreview, preview
+from streams.replay.replay import ReplayJob, resume_run, show_run, start_run, stop_runs
+from streams.replay.resend import ResendJob, preview_resend
+from streams.replay.run_store import list_runs
 from streams.settings import load_settings
 from tests.broker_fixtures import Broker
 from tests.kafka.pipeline import Pipeline, click, event, many, now_ms, user, visitors
@@ -53,7 +53,7 @@ def asked(from_ms: int, to_ms: int, **more: object) -> Asked:
     return Asked("replay", from_ms, to_ms, **more)  # type: ignore[arg-type]
 
 
-async def previewed(pipeline: Pipeline, wanted: Asked) -> tuple[Preview, Counts]:
+async def previewed(pipeline: Pipeline, wanted: Asked) -> tuple[ReplayPreview, Counts]:
     """Return the preview for Miso."""
     found = await preview(pipeline.settings, ["miso"], wanted, tell=silent, now_ms=now_ms())
     (counts,) = found.vendors

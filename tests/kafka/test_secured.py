@@ -17,10 +17,10 @@ from cryptography.hazmat.primitives.serialization import (
 from faust.types import TP
 
 from streams.core.errors import SetupError
-from streams.embedded import EmbeddedKafka
-from streams.embedded.ports import free_port
-from streams.engine.inquiry import Inquiry
-from streams.operations.topics import create_topics
+from streams.engine.inquiry import BrokerInquiry
+from streams.kafka.topics import create_topics
+from streams.lab.embedded import EmbeddedKafka
+from streams.lab.embedded.ports import free_port
 from streams.settings import load_settings
 from tests.kafka.pipeline import Pipeline, click
 
@@ -132,7 +132,7 @@ async def test_a_worker_whose_password_is_refused_is_told_from_one_that_waits_fo
             _consumer=None,
             options=SimpleNamespace(client_options=options, group="g", topics=["shop.clicks"]),
         )
-        answer = await Inquiry(app).about("fetch", TP("shop.clicks", 0))
+        answer = await BrokerInquiry(app).about("fetch", TP("shop.clicks", 0))
         assert answer is not None
         answers.append(answer)
     refused, silent = answers

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from aiokafka.admin import NewTopic
 
-from streams.operations.topics import until_visible
+from streams.kafka.topics import until_visible
 from tests.broker_fixtures import Broker
 from tests.kafka.pipeline import Pipeline, Worker, many, visitors
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from streams.embedded import EmbeddedKafka
-from streams.embedded.ports import free_port
+from streams.lab.embedded import EmbeddedKafka
+from streams.lab.embedded.ports import free_port
 from tests.broker_fixtures import Elsewhere
 from tests.kafka.pipeline import Pipeline, Worker
 

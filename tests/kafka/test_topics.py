@@ -8,8 +8,8 @@ from aiokafka.admin import NewTopic
 
 from streams.cli import main
 from streams.core.errors import SetupError
-from streams.engine.connection import admin
-from streams.operations.topics import (
+from streams.kafka.connection import admin
+from streams.kafka.topics import (
     TopicReport,
     TopicState,
     create_topics,

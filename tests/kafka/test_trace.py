@@ -11,8 +11,8 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from streams.core.records import Source
-from streams.operations.dead_letters.book import Selection
-from streams.operations.dead_letters.dead_letters import drop_letters, find_letters
+from streams.dead_letters.book import Selection
+from streams.dead_letters.dead_letters import drop_letters, find_letters
 from streams.operations.trace.timeline import Trace, TracedEvent
 from streams.operations.trace.trace import Kind, trace
 from tests.broker_fixtures import Broker

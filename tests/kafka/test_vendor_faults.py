@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.sandbox import Fault, FaultKind
+from streams.lab.sandbox import Fault, FaultKind
 from tests.broker_fixtures import Broker
 from tests.kafka.pipeline import Pipeline, click, many, visitors
 

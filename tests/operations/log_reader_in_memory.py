@@ -5,7 +5,7 @@ from typing import Any
 
 from aiokafka import ConsumerRecord, TopicPartition
 
-from streams.operations.logs.reader import Commit, Offsets, Tell
+from streams.kafka.reader import Commit, Offsets, Tell
 
 
 def record(

@@ -5,7 +5,6 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from streams.cli.audit import audit_lines, audit_table
 from streams.cli.terminal import moment_ms
 from streams.core.errors import SettingsError
 from streams.operations.audit.audit import compare_with_ledger
@@ -19,6 +18,7 @@ from streams.operations.audit.decode import (
     read_sink_commit,
     read_source,
 )
+from streams.operations.audit.table import audit_lines, audit_table
 from tests.operations.audit_logs_in_memory import CARTS, CLICKS, Logs, receipt
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from streams.core.errors import SetupError
 from streams.core.topics import Topics
+from streams.kafka.reader import Commit, LogReader, Offsets, Tell
 from streams.operations.audit.scan import scan
-from streams.operations.logs.reader import Commit, LogReader, Offsets, Tell
 from tests.operations.audit_logs_in_memory import letter, receipt
 
 TOPICS = Topics()

@@ -5,8 +5,8 @@ import pytest
 from streams.core.errors import SettingsError
 from streams.operations.check import check as module
 from streams.operations.check.check import check, check_settings, exit_code
-from streams.operations.findings import Finding, Level
 from streams.settings import load_settings
+from streams.status.findings import Finding, Level
 
 
 def test_settings_with_a_vendor_fit_together() -> None:

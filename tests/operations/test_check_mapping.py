@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from streams.core.enrich import EnrichedEvent, Mapped, Plan
+from streams.core.enrich import EnrichedEvent, MappedEvent, VendorPlan
 from streams.core.errors import InvalidEvent, SettingsError
 from streams.core.outcome import DeadLetterReason, SkipReason
 from streams.operations.check import mapping_preview as module
-from streams.operations.check.mapping_preview import Preview, PreviewRow, previewed_vendors
+from streams.operations.check.mapping_preview import MappingPreview, PreviewRow, previewed_vendors
 from streams.settings import Settings, load_settings
 from streams.vendors import VENDORS, plan_for
 from streams.vendors.base import Vendor
@@ -39,13 +39,13 @@ def click(**more: Any) -> dict[str, Any]:
 def previewed(
     *lines: dict[str, Any] | bytes,
     settings: Settings | None = None,
-    plans: tuple[Plan, ...] | None = None,
+    plans: tuple[VendorPlan, ...] | None = None,
 ) -> list[PreviewRow]:
     """What becomes of these lines but good rows; at Miso alone unless plans are given."""
     settings = settings or load_settings({})
     if plans is None:
         plans = (plan_for(VENDORS["miso"], settings.vendors["miso"]),)
-    preview = Preview(settings, plans, NOW_MS)
+    preview = MappingPreview(settings, plans, NOW_MS)
     encoded = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines]
     rows = [row for at, line in enumerate(encoded, start=1) for row in preview.take(at, line)]
     return [row for row in rows if row.outcome != "row"]
@@ -254,8 +254,8 @@ def test_field_maps_consent_mode_and_age_are_those_of_the_settings(tmp_path: Any
 def test_each_vendor_decides_for_itself() -> None:
     """A payload with a contact to look up, a skip of the mapping, a misfit, a defect."""
 
-    def addressed(event: EnrichedEvent) -> Mapped:
-        return Mapped({"sku": event.sku}, {"customKey": "4711"})
+    def addressed(event: EnrichedEvent) -> MappedEvent:
+        return MappedEvent({"sku": event.sku}, {"customKey": "4711"})
 
     def outside(_: EnrichedEvent) -> SkipReason:
         return SkipReason.OUTSIDE_CONTENT
@@ -268,10 +268,10 @@ def test_each_vendor_decides_for_itself() -> None:
 
     settings = load_settings({"STREAMS_CONSENT_MODE": "assumed"})
     plans = (
-        Plan("one", addressed),
-        Plan("two", outside),
-        Plan("three", misfit),
-        Plan("four", broken),
+        VendorPlan("one", addressed),
+        VendorPlan("two", outside),
+        VendorPlan("three", misfit),
+        VendorPlan("four", broken),
     )
     rows = [
         {name: value for name, value in shown(row).items() if name not in _OF_THE_EVENT}
@@ -320,7 +320,7 @@ def test_an_email_is_known_only_where_a_vendor_looks_contacts_up_by_it() -> None
         return {}
 
     row = user("v-1", {"email": "a@b.example", "consent": {"miso": True}})
-    previewed(row, click(sku="8S-1"), plans=(Plan("miso", note),))
+    previewed(row, click(sku="8S-1"), plans=(VendorPlan("miso", note),))
     assert seen == [None]
 
 
@@ -355,11 +355,11 @@ def test_a_vendor_whose_mapping_lacks_a_secret_is_shown_with_a_made_up_one(
     """The setting is named, and nothing of what is given is changed."""
     seen = []
 
-    def plan(_: Vendor, section: MisoSettings) -> Plan:
+    def plan(_: Vendor, section: MisoSettings) -> VendorPlan:
         if section.api_key is None:
             raise SettingsError(["STREAMS_MISO_API_KEY: is missing; ids are made with it."])
         seen.append((section.api_key.get_secret_value(), section.product_id))
-        return Plan("miso", lambda _: {})
+        return VendorPlan("miso", lambda _: {})
 
     monkeypatch.setattr(module, "plan_for", plan)
     monkeypatch.setattr(module, "VENDORS", {"miso": VENDORS["miso"]})
@@ -374,7 +374,7 @@ def test_a_vendor_whose_mapping_lacks_a_secret_is_shown_with_a_made_up_one(
 
 def test_every_row_of_json_has_the_same_fields() -> None:
     """Rows of tables are told as rows; null is what there is not."""
-    preview = Preview(load_settings({}), (), NOW_MS)
+    preview = MappingPreview(load_settings({}), (), NOW_MS)
     (row,) = preview.take(1, json.dumps(product("p-1", {"sku": "8S-1"})).encode())
     assert json.loads(msgspec.json.encode(row)) == {
         "line": 1, "outcome": "row", "topic": "shop.products", "event_id": None,
@@ -402,7 +402,7 @@ def test_odd_ids_and_failed_expressions_are_named_where_an_event_is_sent() -> No
 
 def test_fields_are_counted_over_all_records_of_a_topic() -> None:
     """Also over those that are no events: a field that nobody has shows a wrong expression."""
-    preview = Preview(load_settings({}), (), NOW_MS)
+    preview = MappingPreview(load_settings({}), (), NOW_MS)
     for line in (
         click(sku="8S-1", page={"url": "https://u", "title": " "}),
         click(sku="", user_id=4711),

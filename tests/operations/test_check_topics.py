@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from streams.core.topics import DAY_MS, Topics
+from streams.kafka.groups import topics_read
+from streams.kafka.topics import TopicReport, TopicState, topic_problems
 from streams.operations.check.topics import topic_findings
-from streams.operations.findings import Finding, Level
-from streams.operations.groups import topics_read
-from streams.operations.topics import TopicReport, TopicState, topic_problems
 from streams.settings import load_settings
+from streams.status.findings import Finding, Level
 
 TOPICS = Topics("x.")
 GOOD = {

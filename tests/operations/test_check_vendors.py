@@ -8,32 +8,32 @@ from typing import Any
 
 import pytest
 
-from streams.core.outcome import Fate, Verdict
+from streams.core.outcome import RequestOutcome, Verdict
+from streams.lab.sandbox import Sandbox
 from streams.operations.check import vendors as module
 from streams.operations.check.samples import sample_payloads
 from streams.operations.check.vendors import check_vendors
-from streams.operations.findings import Finding, Level
-from streams.sandbox import Sandbox
 from streams.settings import Settings, load_settings
+from streams.status.findings import Finding, Level
 from streams.vendors import VENDORS, miso
-from streams.vendors.base import HttpAnswer, HttpRequest, Inquiry, Vendor, VendorSettings
+from streams.vendors.base import HttpRequest, HttpResponse, Inquiry, Vendor, VendorSettings
 from streams.vendors.miso import MisoSettings
 
 NOW_MS = 1_795_168_800_000
 KEY = "miso-secret-0815"
 JSON = {"content-type": "application/json"}
-TAKEN = HttpAnswer(200, JSON, b'{"message":"success"}')
+TAKEN = HttpResponse(200, JSON, b'{"message":"success"}')
 
 
 class FakeClient:
     """Answers each request with the next answer, the last one for ever; keeps what it got."""
 
-    def __init__(self, *answers: HttpAnswer) -> None:
+    def __init__(self, *answers: HttpResponse) -> None:
         self.answers = list(answers)
         self.requests: list[HttpRequest] = []
         self.is_closed = False
 
-    async def send(self, request: HttpRequest) -> HttpAnswer:
+    async def send(self, request: HttpRequest) -> HttpResponse:
         """Keep the request and answer it."""
         self.requests.append(request)
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -46,7 +46,7 @@ class FakeClient:
 class SilentClient(FakeClient):
     """Never answers: the timeout comes at once."""
 
-    async def send(self, _: HttpRequest) -> HttpAnswer:
+    async def send(self, _: HttpRequest) -> HttpResponse:
         """Fail as a vendor does that takes too long."""
         raise TimeoutError
 
@@ -77,7 +77,7 @@ async def asked(
             Finding(Level.OK, "miso", "Miso at https://api.askmiso.com answers and takes the key."),
         ),
         (
-            HttpAnswer(401, JSON, b'{"message":"Invalid API key"}'),
+            HttpResponse(401, JSON, b'{"message":"Invalid API key"}'),
             Finding(
                 Level.PROBLEM,
                 "miso",
@@ -87,7 +87,7 @@ async def asked(
             ),
         ),
         (
-            HttpAnswer(403, JSON, b'{"message":"publishable key"}'),
+            HttpResponse(403, JSON, b'{"message":"publishable key"}'),
             Finding(
                 Level.PROBLEM,
                 "miso",
@@ -97,7 +97,7 @@ async def asked(
             ),
         ),
         (
-            HttpAnswer(404, JSON, b'{"message":"Not Found"}'),
+            HttpResponse(404, JSON, b'{"message":"Not Found"}'),
             Finding(
                 Level.PROBLEM,
                 "miso",
@@ -106,7 +106,7 @@ async def asked(
             ),
         ),
         (
-            HttpAnswer(422, JSON, b'{"message":"bad","data":["data.0.type is invalid. No."]}'),
+            HttpResponse(422, JSON, b'{"message":"bad","data":["data.0.type is invalid. No."]}'),
             Finding(
                 Level.PROBLEM,
                 "miso",
@@ -116,7 +116,7 @@ async def asked(
             ),
         ),
         (
-            HttpAnswer(429, {**JSON, "retry-after": "7"}, b'{"message":"slow down"}'),
+            HttpResponse(429, {**JSON, "retry-after": "7"}, b'{"message":"slow down"}'),
             Finding(
                 Level.WARNING,
                 "miso",
@@ -125,7 +125,7 @@ async def asked(
             ),
         ),
         (
-            HttpAnswer(503, JSON, b'{"message":"maintenance"}'),
+            HttpResponse(503, JSON, b'{"message":"maintenance"}'),
             Finding(
                 Level.PROBLEM,
                 "miso",
@@ -135,7 +135,7 @@ async def asked(
             ),
         ),
         (
-            HttpAnswer(None, {}, b"", failure="Name or service not known", was_sent=False),
+            HttpResponse(None, {}, b"", failure="Name or service not known", was_sent=False),
             Finding(
                 Level.PROBLEM,
                 "miso",
@@ -146,7 +146,7 @@ async def asked(
         ),
     ],
 )
-async def test_each_answer_is_explained(answer: HttpAnswer, finding: Finding) -> None:
+async def test_each_answer_is_explained(answer: HttpResponse, finding: Finding) -> None:
     """What the vendor said, what it means, and which setting to look at."""
     client = FakeClient(answer)
     assert await asked(client) == [finding]
@@ -164,7 +164,7 @@ async def test_a_vendor_that_takes_too_long_is_a_problem() -> None:
 async def test_a_key_that_the_vendor_echoes_is_masked() -> None:
     """Neither the words nor the remedy hold it."""
     body = json.dumps({"message": f"no account has {KEY} here"}).encode()
-    (finding,) = await asked(FakeClient(HttpAnswer(401, JSON, body)))
+    (finding,) = await asked(FakeClient(HttpResponse(401, JSON, body)))
     assert finding.text == (
         "Miso at https://api.askmiso.com refuses the key: 401 no account has *** here."
     )
@@ -223,7 +223,7 @@ async def test_send_test_lets_the_vendor_judge_a_click_and_an_add_to_cart() -> N
 async def test_test_events_that_the_vendor_refuses_are_a_problem_with_its_words() -> None:
     """Each refused event is named."""
     refusal = b'{"errors":true,"message":"bad","data":["data.1.quantities is invalid. No list."]}'
-    client = FakeClient(TAKEN, HttpAnswer(422, JSON, refusal))
+    client = FakeClient(TAKEN, HttpResponse(422, JSON, refusal))
     _, finding = await asked(client, send_test=True)
     assert finding == Finding(
         Level.PROBLEM,
@@ -236,7 +236,7 @@ async def test_test_events_that_the_vendor_refuses_are_a_problem_with_its_words(
 
 async def test_no_test_event_follows_a_probe_that_failed() -> None:
     """A second refusal of the same key would say nothing more."""
-    client = FakeClient(HttpAnswer(401, JSON, b"{}"))
+    client = FakeClient(HttpResponse(401, JSON, b"{}"))
     assert len(await asked(client, send_test=True)) == 1
     assert len(client.requests) == 1
 
@@ -266,11 +266,11 @@ async def test_further_questions_of_a_vendor_are_asked_and_explained(
 ) -> None:
     """A schema that does not fit is a problem with the vendor's own remedy."""
 
-    def read(answer: HttpAnswer, count: int) -> Verdict:
+    def read(answer: HttpResponse, count: int) -> Verdict:
         assert count == 0
         if answer.body == b"fits":
-            return Verdict(Fate.ACCEPTED)
-        return Verdict(Fate.REJECTED, "it has no property eventId", 200)
+            return Verdict(RequestOutcome.ACCEPTED)
+        return Verdict(RequestOutcome.REJECTED, "it has no property eventId", 200)
 
     def inquiries(_: MisoSettings) -> Sequence[Inquiry]:
         return [
@@ -281,7 +281,7 @@ async def test_further_questions_of_a_vendor_are_asked_and_explained(
         ]
 
     _use(monkeypatch, inquiries=inquiries)
-    client = FakeClient(TAKEN, HttpAnswer(200, {}, b"fits"), HttpAnswer(200, {}, b"other"))
+    client = FakeClient(TAKEN, HttpResponse(200, {}, b"fits"), HttpResponse(200, {}, b"other"))
     assert (await asked(client))[1:] == [
         Finding(Level.OK, "miso", 'Miso, schema "clicks": as it must be.'),
         Finding(Level.PROBLEM, "miso", 'Miso, schema "carts": it has no property eventId.', "Do."),
@@ -292,7 +292,7 @@ async def test_further_questions_of_a_vendor_are_asked_and_explained(
     ]
 
 
-async def test_against_the_stand_in_nothing_is_stored() -> None:
+async def test_against_the_simulator_nothing_is_stored() -> None:
     """Probe and test events are dry runs there too."""
     sandbox = Sandbox()
     await sandbox.start()

@@ -5,11 +5,11 @@ from typing import Any
 
 from streams.core.topics import Topics
 from streams.operations.forget.plan import (
-    Held,
+    HeldRecords,
     Keeping,
     LogRecord,
     StillHeld,
-    Traces,
+    VisitorTraces,
     keeping_of,
     still_held,
 )
@@ -54,9 +54,9 @@ def receipt(source: str, outcome: str, position: int | None, **more: Any) -> Log
     return record(0, f"e-{source}", value | more)
 
 
-def traces() -> Traces:
+def traces() -> VisitorTraces:
     """Nothing read yet, of anna."""
-    return Traces("anna", TOPICS, VENDORS)
+    return VisitorTraces("anna", TOPICS, VENDORS)
 
 
 def test_receipts_are_read_behind_everything_else() -> None:
@@ -76,8 +76,8 @@ def test_only_the_visitors_own_records_count() -> None:
     )
     found.take("p.vendor.miso.dead-letters", [record(5, "anna", {"reason": "rejected"})])
     assert found.held == {
-        "p.shop.clicks": Held(2, 1_004),
-        "p.vendor.miso.dead-letters": Held(1, 1_005),
+        "p.shop.clicks": HeldRecords(2, 1_004),
+        "p.vendor.miso.dead-letters": HeldRecords(1, 1_005),
     }
 
 
@@ -140,7 +140,7 @@ def test_a_receipt_that_names_the_visitor_needs_no_other_record() -> None:
         ],
     )
     assert found.trail("voyado") == Trail("anna", references=("i-1",))
-    assert found.held == {"p.vendor.voyado.receipts": Held(1, 7)}
+    assert found.held == {"p.vendor.voyado.receipts": HeldRecords(1, 7)}
 
 
 def test_a_lane_has_its_own_positions() -> None:
@@ -163,7 +163,11 @@ def test_a_lane_has_its_own_positions() -> None:
 
 def test_how_long_a_topic_keeps_the_visitor() -> None:
     """Retention counts from the last record of a segment; compaction has no date."""
-    held = {"p.shop.clicks": Held(2, 1_000), "p.shop.users": Held(1, 5), "old": Held(1, 7)}
+    held = {
+        "p.shop.clicks": HeldRecords(2, 1_000),
+        "p.shop.users": HeldRecords(1, 5),
+        "old": HeldRecords(1, 7),
+    }
     keeping = {
         "p.shop.clicks": keeping_of(
             {"cleanup.policy": "delete", "retention.ms": str(7 * DAY_MS), "segment.ms": str(DAY_MS)}

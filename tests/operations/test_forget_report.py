@@ -12,11 +12,11 @@ from streams.cli import main
 from streams.cli.forget import report_lines, survey_lines
 from streams.core.snapshot import VendorStatus, WorkerSnapshot
 from streams.core.topics import Topics
-from streams.operations.forget.plan import AtVendor, Held, StillHeld, Traces
+from streams.operations.forget.plan import AtVendor, HeldRecords, StillHeld, VisitorTraces
 from streams.operations.forget.report import Done, Obeys, Report, StageWord, VendorWord, stage_words
 from streams.operations.forget.survey import Survey, partition_of
-from streams.operations.status.status import WorkerStatus
 from streams.settings import load_settings
+from streams.status.status import WorkerStatus
 from streams.vendors import VENDORS
 
 NOW = 1_777_000_000_000
@@ -58,7 +58,7 @@ def words(*workers: WorkerStatus) -> dict[str, StageWord]:
     return {word.stage: word for word in found}
 
 
-def test_a_stage_obeys_once_the_worker_with_the_partition_has_read_the_tombstone() -> None:
+def test_a_stage_applies_once_the_worker_with_the_partition_has_read_the_tombstone() -> None:
     """Others of the stage do not matter; a vendor's state comes along."""
     parked = VendorStatus("parked", NOW)
     said = words(
@@ -76,7 +76,7 @@ def test_a_stage_obeys_once_the_worker_with_the_partition_has_read_the_tombstone
 def test_a_stage_without_workers_reads_it_at_its_start() -> None:
     """One that has long been silent does not count."""
     said = words(worker("miso-a-0", "miso", stale=True, users_read={2: 60}))
-    assert said["miso"].obeys is Obeys.NO_WORKER
+    assert said["miso"].applies is Obeys.NO_WORKER
     assert said["miso"].sentence == (
         "no worker runs: one reads the tombstone before it sends anything."
     )
@@ -87,7 +87,7 @@ def test_where_it_is_not_sure_it_says_so() -> None:
     behind = worker("miso-a-0", "miso", users_read={2: 49})
     elsewhere = worker("enrich-a-0", "enrich", partitions={USERS: [1]})
     said = words(behind, elsewhere, worker("miso-a-1", "miso", users_read={2: 50}))
-    assert [word.obeys for word in said.values()] == [Obeys.UNSURE, Obeys.UNSURE]
+    assert [word.applies for word in said.values()] == [Obeys.UNSURE, Obeys.UNSURE]
     assert said["miso"].sentence.startswith("miso-a-0 has not said that it has read the tombstone:")
     assert said["enrich"].sentence.startswith("no worker has the visitor's partition yet, nor that")
 
@@ -165,8 +165,8 @@ def test_what_waits_and_what_is_for_people_alone_is_no_failure() -> None:
 def test_strangers_text_is_shown_and_obeyed_by_no_terminal() -> None:
     """Ids are what browsers wrote."""
     settings = load_settings({"STREAMS_MISO_API_KEY": "key"})
-    traces = Traces(HOSTILE, Topics(), {"miso": VENDORS["miso"]})
-    traces.held["shop.clicks"] = Held(1, NOW)
+    traces = VisitorTraces(HOSTILE, Topics(), {"miso": VENDORS["miso"]})
+    traces.held["shop.clicks"] = HeldRecords(1, NOW)
     traces.user_ids[HOSTILE] = None
     traces.at_vendor["miso"] = AtVendor(accepted={"s"}, open={("t", 1): "s2"})
     lines = survey_lines(settings, Survey(traces, 0, ("miso",), {}))

@@ -9,7 +9,7 @@ from streams.operations.forget.plan import AtVendor
 from streams.operations.forget.report import Done, VendorWord
 from streams.operations.forget.vendors import erase
 from streams.vendors import VENDORS
-from streams.vendors.base import HttpAnswer, HttpRequest, Trail, VendorSettings
+from streams.vendors.base import HttpRequest, HttpResponse, Trail, VendorSettings
 from streams.vendors.eightselect import EightSelectSettings
 from streams.vendors.miso import MisoSettings
 from streams.vendors.voyado import VoyadoSettings
@@ -27,12 +27,12 @@ TRAIL = Trail("anna", references=("i-1", "i-2", "i-3"))
 class Client:
     """Answers by a function of the request's number; remembers what it was sent."""
 
-    def __init__(self, answer: Callable[[int], HttpAnswer]) -> None:
+    def __init__(self, answer: Callable[[int], HttpResponse]) -> None:
         self.requests: list[HttpRequest] = []
         self.closed = False
         self._answer = answer
 
-    async def send(self, request: HttpRequest) -> HttpAnswer:
+    async def send(self, request: HttpRequest) -> HttpResponse:
         """Return the answer to this request."""
         self.requests.append(request)
         return self._answer(len(self.requests))
@@ -55,22 +55,22 @@ class Time:
         self.now += seconds
 
 
-def answers(*statuses: int | None, **headers: str) -> Callable[[int], HttpAnswer]:
+def answers(*statuses: int | None, **headers: str) -> Callable[[int], HttpResponse]:
     """These statuses in turn, the last one for ever."""
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     bodies = {200: b'{"message":"success"}', 204: b""}
 
-    def answer(n: int) -> HttpAnswer:
+    def answer(n: int) -> HttpResponse:
         status = statuses[min(n, len(statuses)) - 1]
         body = bodies.get(status or 0, b'{"message":"the-key"}')
-        return HttpAnswer(status, sent, body, "cut off" if status is None else "")
+        return HttpResponse(status, sent, body, "cut off" if status is None else "")
 
     return answer
 
 
 async def carry_out(
     vendor: str,
-    answer: Callable[[int], HttpAnswer],
+    answer: Callable[[int], HttpResponse],
     trail: Trail = TRAIL,
     there: AtVendor | None = None,
     *,
@@ -155,7 +155,7 @@ async def test_what_fails_for_a_while_is_asked_again() -> None:
     ],
 )
 async def test_a_failure_says_why_and_what_to_do_and_shows_no_key(
-    vendor: str, answer: Callable[[int], HttpAnswer], asked: int, problem: str
+    vendor: str, answer: Callable[[int], HttpResponse], asked: int, problem: str
 ) -> None:
     """Nothing is asked twice that was refused, and no connection stays open."""
     word, client, _ = await carry_out(vendor, answer)

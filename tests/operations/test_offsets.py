@@ -11,9 +11,9 @@ from aiokafka import TopicPartition
 
 from streams.cli.offsets import reset_lines
 from streams.core.errors import SettingsError, SetupError
-from streams.delivery.progress import Metadata, Progress, read_metadata
+from streams.delivery.progress import Metadata, PartitionProgress, read_metadata
+from streams.kafka.reader import Commit
 from streams.operations import offsets
-from streams.operations.logs.reader import Commit
 from streams.operations.offsets import plan_reset
 from streams.settings import Settings, load_settings
 from tests.operations.log_reader_in_memory import LogsInMemory, record
@@ -82,7 +82,7 @@ async def test_a_sink_goes_on_from_its_new_place_as_if_it_had_never_been_further
     assert (metadata.receipts, metadata.settled) == (10, [])
     assert (metadata.clean, metadata.expired) == (True, 3)
     assert (planned.repeated, planned.left_out) == (12 - at, 0)
-    progress = Progress(new.offset, metadata, {}, 10)
+    progress = PartitionProgress(new.offset, metadata, {}, 10)
     for one in logs.logs[EVENTS].values():
         if one.offset >= at:
             source = dict(one.headers)["source"].decode()

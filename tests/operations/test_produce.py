@@ -8,10 +8,10 @@ from aiokafka import AIOKafkaConsumer
 
 from streams.core.errors import SetupError
 from streams.core.topics import Topics
-from streams.demo.records import event_records, stream, table_records
-from streams.demo.sample import load_sample
+from streams.kafka.topics import create_topics
+from streams.lab.demo.records import event_records, stream, table_records
+from streams.lab.demo.sample import load_sample
 from streams.operations.produce import Outgoing, delay_seconds, parse_line, produce, write_records
-from streams.operations.topics import create_topics
 from streams.settings import Settings, load_settings
 from tests.broker_fixtures import Broker
 

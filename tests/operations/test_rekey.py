@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from streams.core.records import MOVED
 from streams.engine.partitions import home_of
 from streams.engine.tables import TopicTable
-from streams.operations.rekey import Headers, Lay, Row, Write, repairs
+from streams.operations.rekey import Headers, Lay, RekeyRow, Write, repairs
 from streams.wall_clock import ForwardTime
 from tests.engine.test_partitions import keys
 
@@ -17,7 +17,7 @@ PARTITIONS = 3
 OF_MOVED: Headers = ((MOVED, b"1"),)
 
 
-def planned(*records: tuple[int, Row], key: bytes = KEY) -> tuple[list[Write], list[Write]]:
+def planned(*records: tuple[int, RekeyRow], key: bytes = KEY) -> tuple[list[Write], list[Write]]:
     """Return copies and removals for these records of one key, which belongs on partition 2."""
     lay = Lay(PARTITIONS)
     for partition, row in records:
@@ -26,9 +26,9 @@ def planned(*records: tuple[int, Row], key: bytes = KEY) -> tuple[list[Write], l
     return plan.copies, plan.removals
 
 
-def row(offset: int, value: bytes | None, headers: Headers = ()) -> Row:
+def row(offset: int, value: bytes | None, headers: Headers = ()) -> RekeyRow:
     """A record whose time is its offset."""
-    return Row(offset, offset, value, headers)
+    return RekeyRow(offset, offset, value, headers)
 
 
 REMOVAL = Write(0, KEY, None, None, OF_MOVED)
@@ -78,9 +78,9 @@ def test_of_rows_on_two_old_partitions_the_newest_counts() -> None:
 
 def test_a_copy_behind_a_row_that_came_between_is_put_right() -> None:
     """Compaction would else keep the copy alone: an earlier run was killed."""
-    copies, removals = planned((2, row(9, b"no")), (2, Row(10, 5, b"yes", OF_MOVED)))
+    copies, removals = planned((2, row(9, b"no")), (2, RekeyRow(10, 5, b"yes", OF_MOVED)))
     assert (copies, removals) == ([Write(2, KEY, b"no", 9, ())], [])
-    assert planned((2, Row(10, 5, b"yes", OF_MOVED)), (2, row(11, b"no"))) == ([], [])
+    assert planned((2, RekeyRow(10, 5, b"yes", OF_MOVED)), (2, row(11, b"no"))) == ([], [])
 
 
 def test_what_came_just_before_our_copy_is_written_once_more() -> None:
@@ -104,7 +104,7 @@ def table() -> Any:
     return made
 
 
-class Record(tuple[int, bytes, Row]):
+class Record(tuple[int, bytes, RekeyRow]):
     """Partition, key and row, as a table reads them."""
 
     __slots__ = ()
@@ -141,7 +141,9 @@ def test_afterwards_each_visitors_newest_word_is_at_home_alone(
     for write in [*plan.copies, *plan.removals]:
         at = len(written)
         timestamp = at if write.timestamp is None else write.timestamp
-        written.append((write.partition, write.key, Row(at, timestamp, write.value, write.headers)))
+        written.append(
+            (write.partition, write.key, RekeyRow(at, timestamp, write.value, write.headers))
+        )
     users = table()
     for entry in written:
         users.apply(entry[0], [Record(entry)])

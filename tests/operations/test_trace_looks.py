@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.operations.logs.needles import AnyOf
+from streams.kafka.byte_patterns import AnyOf
 from streams.operations.trace.looks import in_json, slices
 
 MINUTE = 60_000
@@ -38,11 +38,11 @@ def test_days_are_looked_through_one_by_one() -> None:
 @given(st.text(min_size=1, max_size=20).filter(lambda text: text.isprintable()))
 def test_a_text_is_found_however_its_encoder_writes_it(text: str) -> None:
     """Escaped to ASCII, plain, with escaped slashes."""
-    needle = AnyOf(in_json(text))
+    byte_pattern = AnyOf(in_json(text))
     for written in (
         json.dumps({"id": text}),
         json.dumps({"id": text}, ensure_ascii=False),
         json.dumps({"id": text}).replace("/", "\\/"),
     ):
         value = written.encode("utf-8", "replace")
-        assert needle.is_in(value, 0, len(value))
+        assert byte_pattern.is_in(value, 0, len(value))

@@ -7,7 +7,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from streams.core.events import Click
-from streams.engine.log_search import FoundRecord
+from streams.kafka.topic_search import FoundRecord
 from streams.operations.trace.rows import row_words
 
 AT = 1_795_168_800_000

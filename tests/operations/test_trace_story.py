@@ -6,13 +6,13 @@ from streams.core.events import EventParser
 from streams.core.records import DeadLetter, Origin, Receipt, Source, VendorRecord
 from streams.operations.trace.facts import (
     EventFacts,
-    Lane,
     Lettered,
     OnRanges,
     RawRecord,
     Received,
     Resolved,
-    Sent,
+    SentRecord,
+    TraceLane,
     VendorFacts,
     was_on,
 )
@@ -34,12 +34,12 @@ def place(topic: str, offset: int) -> Source:
     return Source(topic, 2, offset)
 
 
-def sent(offset: int, *, run_id: str | None = None, at_ms: int = T0 + 50) -> Sent:
+def sent(offset: int, *, run_id: str | None = None, at_ms: int = T0 + 50) -> SentRecord:
     """Return a vendor record; of the redelivery lane where it has a run."""
     payload = {"sku": "S-1", "user_id": "user-4711", "anonymous_id": "visitor-42"}
     record = VendorRecord("e1", "click", "2026-04-24T03:06:40.000Z", "visitor-42", payload)
     lane = "vendor.miso.events" if run_id is None else "vendor.miso.redelivery"
-    return Sent(place(lane, offset), at_ms, record, SOURCE, run_id is not None, run_id, "row")
+    return SentRecord(place(lane, offset), at_ms, record, SOURCE, run_id is not None, run_id, "row")
 
 
 def receipt(outcome: str, offset: int, at_ms: int = T0 + 300, **more: Any) -> Received:
@@ -71,8 +71,8 @@ def letter(reason: str, offset: int, at_ms: int, vendor: str | None = "miso") ->
 
 def told(asked: str = "e1", committed: int | None = 200, **miso: Any) -> TracedEvent:
     """Return the story of the raw record with these facts about Miso."""
-    facts = EventFacts(SOURCE, RawRecord(T0, b"visitor-42", RAW), enrich=Lane(committed, 300))
-    fields: dict[str, Any] = {"live": Lane(8, 20), "redelivery": Lane(0, 5)}
+    facts = EventFacts(SOURCE, RawRecord(T0, b"visitor-42", RAW), enrich=TraceLane(committed, 300))
+    fields: dict[str, Any] = {"live": TraceLane(8, 20), "redelivery": TraceLane(0, 5)}
     facts.vendors["miso"] = VendorFacts(**(fields | miso))
     return told_of(facts, asked)
 
@@ -207,14 +207,16 @@ def test_what_was_written_twice_after_a_crash_is_told_and_counts_once() -> None:
 
 def test_an_event_that_waits_for_its_vendor_says_behind_how_many() -> None:
     """By its position and what the sink has committed."""
-    event = told(sent=[sent(12)], live=Lane(8, 20, "The worker is parked: Miso refuses the key."))
+    event = told(
+        sent=[sent(12)], live=TraceLane(8, 20, "The worker is parked: Miso refuses the key.")
+    )
     assert miso_of(event).outcome == "waiting"
     assert event.text == "Waits for Miso."
     assert miso_of(event).steps[-1].text == (
         "It waits for Miso: at most 4 events of its partition before it; nothing is lost. "
         "The worker is parked: Miso refuses the key."
     )
-    nobody = told(sent=[sent(12)], live=Lane(None, 20, "No worker of Miso is running."))
+    nobody = told(sent=[sent(12)], live=TraceLane(None, 20, "No worker of Miso is running."))
     assert miso_of(nobody).text == (
         "It waits for Miso, which has had nothing yet. No worker of Miso is running."
     )
@@ -256,7 +258,7 @@ def test_a_vendor_that_was_off_owes_nothing_and_silence_is_called_unknown() -> N
 
 def test_a_record_that_is_no_event_goes_to_no_vendor() -> None:
     """The letter says what is wrong; no vendor is listed."""
-    facts = EventFacts(SOURCE, RawRecord(T0, b"k", b"{broken"), enrich=Lane(200, 300))
+    facts = EventFacts(SOURCE, RawRecord(T0, b"k", b"{broken"), enrich=TraceLane(200, 300))
     facts.letters.append(letter("invalid_json", 8, T0 + 20, vendor=None))
     facts.vendors["miso"] = VendorFacts()
     event = told_of(facts)
@@ -271,7 +273,7 @@ def test_a_record_that_is_no_event_goes_to_no_vendor() -> None:
 
 def test_a_record_that_retention_has_deleted_is_told_from_what_is_left() -> None:
     """By its vendor record: id, type and time."""
-    facts = EventFacts(SOURCE, None, enrich=Lane(200, 300))
+    facts = EventFacts(SOURCE, None, enrich=TraceLane(200, 300))
     facts.vendors["miso"] = VendorFacts(sent=[sent(7)], receipts=[receipt("accepted", 3)])
     event = told_of(facts)
     assert (event.event_id, event.event_type, event.raw) == ("e1", "click", None)

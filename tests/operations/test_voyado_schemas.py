@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from streams.core.errors import SettingsError, SetupError
+from streams.lab.sandbox.voyado_schemas import judge_payload, schema_problem
 from streams.operations.check.samples import sample_payloads
 from streams.operations.voyado_schemas import voyado_schemas as operations
 from streams.operations.voyado_schemas.definition import (
@@ -25,7 +26,6 @@ from streams.operations.voyado_schemas.files import (
     write_definitions,
 )
 from streams.operations.voyado_schemas.plan import State, compatibility, plan
-from streams.sandbox.voyado_schemas import judge_payload, schema_problem
 from streams.settings import load_settings
 from streams.vendors import VENDORS
 from streams.vendors.voyado.mapping import InteractionPayload
@@ -125,7 +125,7 @@ def test_what_the_mapping_makes_fits_the_shipped_files() -> None:
 @pytest.mark.parametrize(
     "path", sorted(shipped_folder().glob("**/*.json")), ids=lambda path: path.stem
 )
-def test_each_shipped_file_is_taken_by_the_stand_in(path: Path) -> None:
+def test_each_shipped_file_is_taken_by_the_simulator(path: Path) -> None:
     """Examples, too; each file is named after its id."""
     assert schema_problem(json.loads(path.read_bytes())) is None
     assert read_definition(path.read_bytes()).id == path.stem
@@ -137,7 +137,7 @@ def test_the_use_cases_of_the_vendors_page_are_there() -> None:
     assert {d.id: d.display_name for d in there} == EXAMPLES
 
 
-async def test_shipped_files_are_what_the_stand_in_starts_with() -> None:
+async def test_shipped_files_are_what_the_simulator_starts_with() -> None:
     """Nothing is to be done there."""
     rows = plan(load_definitions(None, section_of()), await endpoint_of(InProcess()).all())
     assert [(row.id, row.state) for row in rows] == [

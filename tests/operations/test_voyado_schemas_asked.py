@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from streams.core.errors import SetupError
+from streams.lab.sandbox.exchange import Call
 from streams.operations.voyado_schemas import voyado_schemas as operations
 from streams.operations.voyado_schemas.definition import Definition
 from streams.operations.voyado_schemas.endpoint import SchemaEndpoint, VoyadoAnswerError
 from streams.operations.voyado_schemas.files import load_definitions, shipped_folder
 from streams.operations.voyado_schemas.plan import State, plan
-from streams.sandbox.exchange import Call
-from streams.vendors.base import HttpAnswer, HttpRequest
+from streams.vendors.base import HttpRequest, HttpResponse
 from tests.operations.voyado_schemas_in_process import (
     JSON,
     KEY,
@@ -96,7 +96,7 @@ async def test_every_request_carries_the_headers_and_keeps_to_the_rate() -> None
 async def test_lists_are_read_in_all_known_forms(answer: Any) -> None:
     """An array, or under items or data; schemas as text; flags as values."""
     client = InProcess()
-    client.instead["GET", 0] = HttpAnswer(200, JSON, json.dumps(answer).encode())
+    client.instead["GET", 0] = HttpResponse(200, JSON, json.dumps(answer).encode())
     assert await endpoint_of(client).all() == [schema(a=rules())]
 
 
@@ -104,7 +104,7 @@ async def test_lists_are_read_in_all_known_forms(answer: Any) -> None:
 async def test_schemas_that_are_only_named_are_asked_for(row: Any) -> None:
     """One more request each."""
     client = InProcess()
-    client.instead["GET", 0] = HttpAnswer(200, JSON, json.dumps([row]).encode())
+    client.instead["GET", 0] = HttpResponse(200, JSON, json.dumps([row]).encode())
     (found,) = await endpoint_of(client).all()
     assert (found.id, found.display_name, "eventId" in found.properties) == (
         "productClick",
@@ -118,14 +118,14 @@ async def test_schemas_that_are_only_named_are_asked_for(row: Any) -> None:
     ("answer", "words"),
     [
         (
-            HttpAnswer(401, JSON, b'{"message":"Authorization has been denied."}'),
+            HttpResponse(401, JSON, b'{"message":"Authorization has been denied."}'),
             (
                 "refuses the key: 401 Authorization has been denied. Correct STREAMS_VOYADO_API_KEY, "
                 "and see that STREAMS_VOYADO_BASE_URL is the environment that the key is for."
             ),
         ),
         (
-            HttpAnswer(403, JSON, f'{{"message":"Not {KEY}"}}'.encode()),
+            HttpResponse(403, JSON, f'{{"message":"Not {KEY}"}}'.encode()),
             (
                 "does not let this key do that: 403 Not ***. Interactions are a paid add-on, and "
                 "access can be limited by address: ask Voyado what the key of STREAMS_VOYADO_API_KEY "
@@ -133,65 +133,65 @@ async def test_schemas_that_are_only_named_are_asked_for(row: Any) -> None:
             ),
         ),
         (
-            HttpAnswer(404, {"content-type": "text/html"}, b"<h1>Not Found</h1>"),
+            HttpResponse(404, {"content-type": "text/html"}, b"<h1>Not Found</h1>"),
             (
                 "is not where this belongs: 404 Not Found. Correct STREAMS_VOYADO_BASE_URL: scheme, "
                 "host and port only."
             ),
         ),
         (
-            HttpAnswer(429, JSON | {"retry-after": "7"}, b'{"message":"Too many requests."}'),
+            HttpResponse(429, JSON | {"retry-after": "7"}, b'{"message":"Too many requests."}'),
             (
                 "asks for fewer requests: 429 Too many requests. Try again after 7 s; the workers use "
                 "the same key."
             ),
         ),
         (
-            HttpAnswer(429, JSON, b""),
+            HttpResponse(429, JSON, b""),
             (
                 "asks for fewer requests: 429. Try again after a minute (it names no wait); the "
                 "workers use the same key."
             ),
         ),
         (
-            HttpAnswer(302, JSON | {"location": "https://elsewhere.example"}, b""),
+            HttpResponse(302, JSON | {"location": "https://elsewhere.example"}, b""),
             (
                 "is not where this belongs: 302. Correct STREAMS_VOYADO_BASE_URL: scheme, host and "
                 "port only."
             ),
         ),
         (
-            HttpAnswer(500, JSON, b'{"message":"An error has occurred"}'),
+            HttpResponse(500, JSON, b'{"message":"An error has occurred"}'),
             "fails: 500 An error has occurred. Nothing was changed; try again later.",
         ),
         (
-            HttpAnswer(200, {"content-type": "text/html"}, b"<h1>Welcome</h1>"),
+            HttpResponse(200, {"content-type": "text/html"}, b"<h1>Welcome</h1>"),
             (
                 "is not where this belongs: 200, but the answer is not Voyado's; check base_url: "
                 "Welcome. Correct STREAMS_VOYADO_BASE_URL: scheme, host and port only."
             ),
         ),
         (
-            HttpAnswer(200, JSON, b'{"total": 3}'),
+            HttpResponse(200, JSON, b'{"total": 3}'),
             (
                 "is not where this belongs: 200, but the answer is not Voyado's: "
                 '{"total": 3}. Correct STREAMS_VOYADO_BASE_URL: scheme, host and port only.'
             ),
         ),
         (
-            HttpAnswer(None, {}, b"", failure="Name or service not known", was_sent=False),
+            HttpResponse(None, {}, b"", failure="Name or service not known", was_sent=False),
             (
                 "cannot be reached: Name or service not known. Check STREAMS_VOYADO_BASE_URL, and "
                 "that this machine may reach it: name, firewall, proxy, TLS."
             ),
         ),
         (
-            HttpAnswer(None, {}, b"", failure="no answer within 60 s"),
+            HttpResponse(None, {}, b"", failure="no answer within 60 s"),
             "gave no answer: no answer within 60 s. Nothing was changed; try again later.",
         ),
     ],
 )
-async def test_each_failure_is_explained(answer: HttpAnswer, words: str) -> None:
+async def test_each_failure_is_explained(answer: HttpResponse, words: str) -> None:
     """What Voyado said, what it means, and which setting to look at; never the key."""
     client = InProcess()
     client.instead["GET", 0] = answer
@@ -204,7 +204,9 @@ async def test_a_refused_schema_keeps_voyados_words() -> None:
     """What was created before it stays."""
     client = InProcess()
     endpoint = endpoint_of(client)
-    client.instead["POST", 1] = HttpAnswer(400, JSON, b'{"message":"Schema b is not to my taste"}')
+    client.instead["POST", 1] = HttpResponse(
+        400, JSON, b'{"message":"Schema b is not to my taste"}'
+    )
     rows = plan([schema(id_, a=rules()) for id_ in "abc"], await endpoint.all())
     with pytest.raises(VoyadoAnswerError) as caught:
         _ = [id_ async for id_ in operations.create_missing(endpoint, rows)]
@@ -283,7 +285,7 @@ async def test_a_deletion_without_an_answer_is_looked_for() -> None:
 async def test_a_deletion_that_was_not_done_ends_it() -> None:
     """The old schema is there with its interactions, and nothing is created."""
     client = InProcess()
-    client.instead["DELETE", 0] = HttpAnswer(503, JSON, b"{}")
+    client.instead["DELETE", 0] = HttpResponse(503, JSON, b"{}")
     with pytest.raises(SetupError, match="Deleting the schema productClick"):
         await replaced(client, click_with(colour=rules()))
     assert client.asked("POST") == 0
@@ -296,7 +298,7 @@ async def test_creating_is_tried_again_with_growing_waits() -> None:
     old = await endpoint_of(client).show("productClick")
     assert old is not None
     client.requests.clear()
-    client.instead["POST", 0] = HttpAnswer(429, JSON | {"retry-after": "5"}, b"{}")
+    client.instead["POST", 0] = HttpResponse(429, JSON | {"retry-after": "5"}, b"{}")
     client.lost.add(("POST", 1))
     new = click_with(colour=rules())
     await operations.replace(endpoint_of(client, clock), old, new)
@@ -308,7 +310,7 @@ async def test_creating_is_tried_again_with_growing_waits() -> None:
 async def test_a_refused_new_schema_puts_the_old_one_back() -> None:
     """Without its interactions, and that is said."""
     client = InProcess()
-    client.instead["POST", 0] = HttpAnswer(400, JSON, b'{"message":"No colours"}')
+    client.instead["POST", 0] = HttpResponse(400, JSON, b'{"message":"No colours"}')
     old = await endpoint_of(client).show("productClick")
     assert old is not None
     with pytest.raises(SetupError) as caught:
@@ -327,7 +329,7 @@ async def test_a_schema_that_stays_deleted_is_shown_in_full() -> None:
     old = await endpoint_of(client).show("productClick")
     assert old is not None
     for number in range(4):
-        client.instead["POST", number] = HttpAnswer(503, JSON, b"{}")
+        client.instead["POST", number] = HttpResponse(503, JSON, b"{}")
     with pytest.raises(SetupError) as caught:
         await operations.replace(endpoint_of(client), old, click_with(colour=rules()))
     text = str(caught.value)
@@ -350,6 +352,6 @@ async def test_stopping_half_way_says_so() -> None:
     client = InProcess()
     old = await endpoint_of(client).show("productClick")
     assert old is not None
-    client.instead["POST", 0] = HttpAnswer(503, JSON, b"{}")
+    client.instead["POST", 0] = HttpResponse(503, JSON, b"{}")
     with pytest.raises(SetupError, match="Stopped half-way"):
         await operations.replace(endpoint_of(client, Stopped()), old, click_with(colour=rules()))

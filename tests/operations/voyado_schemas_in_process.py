@@ -3,13 +3,13 @@
 import json
 from typing import Any
 
+from streams.lab.sandbox.exchange import Call
+from streams.lab.sandbox.voyado import VoyadoSimulator
 from streams.operations.voyado_schemas import voyado_schemas as operations
 from streams.operations.voyado_schemas.definition import Definition, read_definition
 from streams.operations.voyado_schemas.endpoint import SchemaEndpoint
-from streams.sandbox.exchange import Call
-from streams.sandbox.voyado import VoyadoStandIn
 from streams.settings import load_settings
-from streams.vendors.base import HttpAnswer, HttpRequest
+from streams.vendors.base import HttpRequest, HttpResponse
 from streams.vendors.voyado import VoyadoSettings
 
 KEY = "voyado-secret-0815"
@@ -45,10 +45,10 @@ def schema(id_: str = "wishlist", *required: str, **properties: Any) -> Definiti
 class InProcess:
     """Carries requests to the stand-in without a network; keeps them, and may lose some."""
 
-    def __init__(self, voyado: VoyadoStandIn | None = None) -> None:
-        self.voyado = voyado or VoyadoStandIn()
+    def __init__(self, voyado: VoyadoSimulator | None = None) -> None:
+        self.voyado = voyado or VoyadoSimulator()
         self.requests: list[HttpRequest] = []
-        self.instead: dict[tuple[str, int], HttpAnswer] = {}
+        self.instead: dict[tuple[str, int], HttpResponse] = {}
         """(method, number of this method's requests before) → an answer; the stand-in sees none."""
         self.lost: set[tuple[str, int]] = set()
         """Those that the stand-in answers, and whose answer never comes."""
@@ -58,7 +58,7 @@ class InProcess:
         """How many requests of a method came."""
         return sum(request.method == method for request in self.requests)
 
-    async def send(self, request: HttpRequest) -> HttpAnswer:
+    async def send(self, request: HttpRequest) -> HttpResponse:
         """Keep the request and let the stand-in answer it."""
         key = request.method, self.asked(request.method)
         self.requests.append(request)
@@ -68,8 +68,8 @@ class InProcess:
         call = Call(request.method, request.path, {}, request.headers, request.body, number, 0.0)
         answer = self.voyado.answer(call)
         if key in self.lost:
-            return HttpAnswer(None, {}, b"", failure="no answer within 60 s", was_sent=True)
-        return HttpAnswer(answer.status, JSON, answer.body)
+            return HttpResponse(None, {}, b"", failure="no answer within 60 s", was_sent=True)
+        return HttpResponse(answer.status, JSON, answer.body)
 
     async def close(self) -> None:
         """Note that it is over."""

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import pytest
 from pydantic import SecretStr
 
-from streams.core.outcome import Fate
+from streams.core.outcome import RequestOutcome
 from streams.core.records import VendorRecord
 from streams.vendors import VENDORS
-from streams.vendors.base import Erasure, Forgetting, HttpAnswer, Trail
+from streams.vendors.base import Erasure, Forgetting, HttpResponse, Trail
 from streams.vendors.eightselect import EightSelectSettings
 from streams.vendors.miso import MisoSettings
 from streams.vendors.voyado import VoyadoSettings
@@ -35,9 +35,9 @@ def subjects(vendor: str, payload: object) -> Sequence[str]:
     return forgetting(vendor).subjects(record)
 
 
-def answer(status: int | None, body: bytes = b"", content_type: str = "") -> HttpAnswer:
+def answer(status: int | None, body: bytes = b"", content_type: str = "") -> HttpResponse:
     """An answer with this body."""
-    return HttpAnswer(status, {"content-type": content_type}, body)
+    return HttpResponse(status, {"content-type": content_type}, body)
 
 
 def test_miso_is_sent_the_users_and_the_visitor_in_one_request() -> None:
@@ -123,24 +123,29 @@ JSON_404 = (b'{"errorCode":"InteractionNotFound"}', "application/json")
 @pytest.mark.parametrize(
     ("vendor", "status", "body", "fate"),
     [
-        ("miso", 200, (b'{"message":"success"}', ""), Fate.ACCEPTED),
-        ("miso", 422, (b'{"detail":[{"loc":["body"],"msg":"field required"}]}', ""), Fate.REJECTED),
-        ("miso", 401, (b'{"message":"invalid api key."}', ""), Fate.MISCONFIGURED),
-        ("miso", 429, (b"", ""), Fate.THROTTLED),
-        ("miso", 503, (b"", ""), Fate.UNAVAILABLE),
-        ("miso", None, (b"", ""), Fate.UNCLEAR),
-        ("voyado", 204, (b"", ""), Fate.ACCEPTED),
-        ("voyado", 200, (b"{}", ""), Fate.ACCEPTED),
-        ("voyado", 404, JSON_404, Fate.ACCEPTED),
-        ("voyado", 404, PAGE, Fate.MISCONFIGURED),
-        ("voyado", 401, (b"{}", ""), Fate.MISCONFIGURED),
-        ("voyado", 400, (b"{}", ""), Fate.REJECTED),
-        ("voyado", 429, (b"", ""), Fate.THROTTLED),
-        ("voyado", 500, (b"", ""), Fate.UNAVAILABLE),
+        ("miso", 200, (b'{"message":"success"}', ""), RequestOutcome.ACCEPTED),
+        (
+            "miso",
+            422,
+            (b'{"detail":[{"loc":["body"],"msg":"field required"}]}', ""),
+            RequestOutcome.REJECTED,
+        ),
+        ("miso", 401, (b'{"message":"invalid api key."}', ""), RequestOutcome.MISCONFIGURED),
+        ("miso", 429, (b"", ""), RequestOutcome.THROTTLED),
+        ("miso", 503, (b"", ""), RequestOutcome.UNAVAILABLE),
+        ("miso", None, (b"", ""), RequestOutcome.UNCLEAR),
+        ("voyado", 204, (b"", ""), RequestOutcome.ACCEPTED),
+        ("voyado", 200, (b"{}", ""), RequestOutcome.ACCEPTED),
+        ("voyado", 404, JSON_404, RequestOutcome.ACCEPTED),
+        ("voyado", 404, PAGE, RequestOutcome.MISCONFIGURED),
+        ("voyado", 401, (b"{}", ""), RequestOutcome.MISCONFIGURED),
+        ("voyado", 400, (b"{}", ""), RequestOutcome.REJECTED),
+        ("voyado", 429, (b"", ""), RequestOutcome.THROTTLED),
+        ("voyado", 500, (b"", ""), RequestOutcome.UNAVAILABLE),
     ],
 )
 def test_answers_to_a_deletion(
-    vendor: str, status: int | None, body: tuple[bytes, str], fate: Fate
+    vendor: str, status: int | None, body: tuple[bytes, str], fate: RequestOutcome
 ) -> None:
     """What is not there at Voyado is deleted; a page of something else deletes nothing."""
     assert forgetting(vendor).classify(answer(status, *body)).fate is fate

@@ -22,13 +22,13 @@ from streams.core.snapshot import (
     Waiting,
     WorkerSnapshot,
 )
-from streams.operations.status.known import Known, Stage
-from streams.operations.status.status import StatusBoard
+from streams.status.known import Known, StageState
+from streams.status.status import StatusBoard
+from streams.web.authentication import Authentication
 from streams.web.connections import BoundedRunner
 from streams.web.dashboard import Dashboard
-from streams.web.guard import Guard
 from streams.web.history import SAMPLES, STEP_SECONDS, Point
-from streams.web.site import Page, Site
+from streams.web.site import Site, StaticFile
 from streams.web.view import Frame
 
 NAMES = {"eightselect": "8SELECT", "voyado": "Voyado Engage", "miso": "Miso"}
@@ -194,7 +194,7 @@ def known(now: int, snapshots: Sequence[WorkerSnapshot], **more: Any) -> Known:
     """What is known where these workers speak; ``waiting``: by stage, what the brokers say."""
     waiting = more.pop("waiting", {})
     stages = [
-        Stage(
+        StageState(
             key,
             name,
             waiting=waiting.get(key),
@@ -293,7 +293,7 @@ async def scene(
     snapshots: Sequence[WorkerSnapshot],
     *,
     token: str | None = None,
-    pages: Sequence[Page] = (),
+    pages: Sequence[StaticFile] = (),
     port: int | None = None,
     past_minutes: int = 0,
     waiting: Mapping[str, int] | None = None,
@@ -314,7 +314,9 @@ async def scene(
     async def sleep(seconds: float) -> None:
         delays.append(seconds)
 
-    site = Site(dashboard, Guard(token, "127.0.0.1", time.time, sleep), pause, tuple(pages))
+    site = Site(
+        dashboard, Authentication(token, "127.0.0.1", time.time, sleep), pause, tuple(pages)
+    )
     app = web.Application()
     site.install(app)
     server = _Server(app, port=port) if port else _Server(app)

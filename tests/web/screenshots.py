@@ -11,12 +11,12 @@ from typing import Any
 from aiohttp import web
 
 from streams.core.times import utc_text
-from streams.web.site import Page
+from streams.web.site import StaticFile
 from tests.web import scenes
 from tests.web.browser import browser, tab
 
 FOLDER = Path(__file__).parents[2] / "docs" / "images"
-DESK = {"width": 1240, "height": 1010}
+OUTCOME_HANDLER = {"width": 1240, "height": 1010}
 PHONE = {"width": 390, "height": 1000}
 
 
@@ -26,11 +26,11 @@ async def draw() -> None:
     async with browser() as chrome:
         now = scenes.now_ms()
         async with scenes.scene(scenes.refused_key(now), past_minutes=60) as shown:
-            await _shoot(chrome, shown.url, "dashboard-light.png", DESK, "light")
+            await _shoot(chrome, shown.url, "dashboard-light.png", OUTCOME_HANDLER, "light")
             await _shoot(chrome, shown.url, "dashboard-phone.png", PHONE, "light")
-        pages = [Page("GET", "/api/trace", _trace)]
+        pages = [StaticFile("GET", "/api/trace", _trace)]
         async with scenes.scene(scenes.calm(now), past_minutes=60, pages=pages) as shown:
-            await _shoot(chrome, shown.url, "dashboard-dark.png", DESK, "dark")
+            await _shoot(chrome, shown.url, "dashboard-dark.png", OUTCOME_HANDLER, "dark")
             async with tab(chrome, scheme="light") as found:
                 await found.open(shown.url)
                 await found.page.fill("#search-text", "e-41c2")

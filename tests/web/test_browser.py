@@ -12,7 +12,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from streams.core.snapshot import LastRequest, Outcomes, VendorStatus
-from streams.web.site import Page
+from streams.web.site import StaticFile
 from tests.kafka.pipeline import until
 from tests.web.browser import PHONE, WIDE, browser, needs_browser, tab
 from tests.web.scenes import (
@@ -171,9 +171,9 @@ class TestDashboard:
     async def test_axe_finds_nothing(self, chrome: Any, scheme: str, size: dict[str, int]) -> None:
         """In trouble, with everything open, letters and runs listed, and a question asked."""
         pages = [
-            Page("GET", "/api/dead-letters", answers(LETTERS)),
-            Page("GET", "/api/replays", answers({"runs": [RUN]})),
-            Page("POST", "/api/replays/preview", answers(PREVIEW)),
+            StaticFile("GET", "/api/dead-letters", answers(LETTERS)),
+            StaticFile("GET", "/api/replays", answers({"runs": [RUN]})),
+            StaticFile("POST", "/api/replays/preview", answers(PREVIEW)),
         ]
         async with (
             scene(refused_key(now_ms()), token=TOKEN, pages=pages, past_minutes=5) as shown,
@@ -333,9 +333,9 @@ class TestDashboard:
 
         letters = {"groups": [group(HTML)], "more_groups": 0}
         pages = [
-            Page("GET", "/api/trace", trace),
-            Page("GET", "/api/dead-letters", answers(letters)),
-            Page("GET", "/api/dead-letters/example", answers({"letter": {HTML: HTML}})),
+            StaticFile("GET", "/api/trace", trace),
+            StaticFile("GET", "/api/dead-letters", answers(letters)),
+            StaticFile("GET", "/api/dead-letters/example", answers({"letter": {HTML: HTML}})),
         ]
         async with scene(workers, pages=pages) as shown, tab(chrome) as found:
             await found.open(shown.url)
@@ -372,7 +372,7 @@ class TestDashboard:
             return web.Response(text=json.dumps({"trace": found_all}) + "\n")
 
         async with (
-            scene(calm(now_ms()), pages=[Page("GET", "/api/trace", trace)]) as shown,
+            scene(calm(now_ms()), pages=[StaticFile("GET", "/api/trace", trace)]) as shown,
             tab(chrome) as found,
         ):
             await found.open(shown.url)
@@ -394,13 +394,15 @@ class TestDashboard:
             return web.json_response({"dropped": 14, "gone": 0})
 
         pages = [
-            Page(
+            StaticFile(
                 "GET",
                 "/api/dead-letters",
                 answers({"groups": [group("SKU-9 is unknown")], "more_groups": 0}),
             ),
-            Page("GET", "/api/dead-letters/example", answers({"letter": {"reason": "rejected"}})),
-            Page("POST", "/api/dead-letters/drop", drop),
+            StaticFile(
+                "GET", "/api/dead-letters/example", answers({"letter": {"reason": "rejected"}})
+            ),
+            StaticFile("POST", "/api/dead-letters/drop", drop),
         ]
         async with (
             scene(calm(now_ms()), token=TOKEN, pages=pages) as shown,
@@ -431,10 +433,10 @@ class TestDashboard:
             return web.json_response({"run_id": "r-20260501-080000-ab12"})
 
         pages = [
-            Page("GET", "/api/dead-letters", answers(LETTERS)),
-            Page("GET", "/api/replays", answers({"runs": [RUN]})),
-            Page("POST", "/api/replays/preview", preview),
-            Page("POST", "/api/replays/start", start),
+            StaticFile("GET", "/api/dead-letters", answers(LETTERS)),
+            StaticFile("GET", "/api/replays", answers({"runs": [RUN]})),
+            StaticFile("POST", "/api/replays/preview", preview),
+            StaticFile("POST", "/api/replays/start", start),
         ]
         async with (
             scene(calm(now_ms()), token=TOKEN, pages=pages) as shown,
@@ -467,7 +469,7 @@ class TestDashboard:
             asked.append(await request.json())
             return web.json_response(PREVIEW | {"is_empty": True})
 
-        pages = [Page("POST", "/api/replays/preview", preview)]
+        pages = [StaticFile("POST", "/api/replays/preview", preview)]
         async with (
             scene(calm(now_ms()), token=TOKEN, pages=pages) as shown,
             tab(chrome, zone="Europe/Berlin") as found,
@@ -492,7 +494,7 @@ class TestDashboard:
 
     async def test_without_a_token_the_buttons_say_why_they_do_nothing(self, chrome: Any) -> None:
         """They are there, and each names the setting."""
-        pages = [Page("GET", "/api/dead-letters", answers(LETTERS))]
+        pages = [StaticFile("GET", "/api/dead-letters", answers(LETTERS))]
         async with scene(calm(now_ms()), pages=pages) as shown, tab(chrome) as found:
             await found.open(shown.url)
             await found.page.click("#letters-go")
@@ -507,7 +509,7 @@ class TestDashboard:
         now = now_ms()
         paused = VendorStatus("paused", now, "", "Resume it with `streams resume miso`.")
         refused = Outcomes(90, {}, {"rejected": 10})
-        pages = [Page("GET", "/api/dead-letters", answers(LETTERS))]
+        pages = [StaticFile("GET", "/api/dead-letters", answers(LETTERS))]
         async with (
             scene(in_state(now, "miso", paused, 7), token=TOKEN, pages=pages) as shown,
             tab(chrome) as found,
@@ -545,8 +547,8 @@ class TestDashboard:
             return web.json_response({"run_id": stopped[0]})
 
         pages = [
-            Page("GET", "/api/replays", runs),
-            Page("POST", "/api/replays/{run_id}/stop", stop),
+            StaticFile("GET", "/api/replays", runs),
+            StaticFile("POST", "/api/replays/{run_id}/stop", stop),
         ]
         async with (
             scene(calm(now_ms()), token=TOKEN, pages=pages) as shown,
@@ -582,7 +584,7 @@ class TestDashboard:
             return response
 
         async with (
-            scene(calm(now_ms()), pages=[Page("GET", "/api/trace", trace)]) as shown,
+            scene(calm(now_ms()), pages=[StaticFile("GET", "/api/trace", trace)]) as shown,
             tab(chrome) as found,
         ):
             await found.open(shown.url)

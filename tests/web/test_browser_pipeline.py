@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.sandbox import parse_fault
+from streams.lab.sandbox import parse_fault
 from tests.broker_fixtures import Broker
 from tests.kafka.pipeline import Pipeline, cart, click
 from tests.web.browser import Tab, browser, needs_browser, tab

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from streams.web import connections, guard
+from streams.web import authentication, connections
 from tests.web.scenes import TOKEN, Scene, calm, now_ms, scene
 
 HEAD = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n"
@@ -21,7 +21,7 @@ async def small(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
     """A view that takes five connections and waits for a fifth of a second."""
     monkeypatch.setattr(connections, "MAX_CONNECTIONS", 5)
     monkeypatch.setattr(connections, "IDLE_SECONDS", 0.2)
-    monkeypatch.setattr(guard, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(authentication, "BODY_SECONDS", 0.2)
     async with scene(calm(now_ms())) as found:
         yield found
 
@@ -80,7 +80,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
 async def test_unfinished_requests_give_way_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever opens connections without end shuts nobody out: the oldest goes for a new one."""
     monkeypatch.setattr(connections, "IDLE_SECONDS", 60.0)
-    monkeypatch.setattr(guard, "BODY_SECONDS", 60.0)
+    monkeypatch.setattr(authentication, "BODY_SECONDS", 60.0)
     async with scene(calm(now_ms()), token=TOKEN) as locked:
         held = [await opened(locked, (HEAD, FORM)[n % 2]) for n in range(20)]
         answer = await rest(

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from streams.operations.status.known import Known
+from streams.status.known import Known
 from streams.web.dashboard import Dashboard
 from streams.web.stream import MAX_VIEWERS
 from tests.kafka.pipeline import until

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from streams.core.snapshot import WorkerSnapshot
-from streams.operations.findings import Finding, Level
+from streams.status.findings import Finding, Level
 from streams.web import health
 from tests.web.scenes import now_ms, refused_key, sink
 

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from streams.core.masking import masked_id
-from streams.sandbox.faults import Fault, FaultKind
+from streams.lab.sandbox.faults import Fault, FaultKind
 from tests.broker_fixtures import Broker
 from tests.kafka.pipeline import Pipeline, Worker, cart, click, product, user
 

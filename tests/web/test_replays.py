@@ -1,15 +1,15 @@
 """Runs of replays and resends as the page shows them."""
 
-from streams.core.runs import Asked, Part, Receipt, Run
+from streams.core.runs import Asked, Run, RunReceipt, VendorPart
 from streams.web.replays import shown
 from streams.web.words import plain
 
 TEN = 36_000_000
 
 
-def run(state: str, receipt: Receipt | None, **changes: object) -> Run:
+def run(state: str, receipt: RunReceipt | None, **changes: object) -> Run:
     """A replay of Miso's morning."""
-    part = Part("miso", state, selected=500, sent=480, receipt=receipt)  # type: ignore[arg-type]
+    part = VendorPart("miso", state, selected=500, sent=480, receipt=receipt)  # type: ignore[arg-type]
     return Run(
         "r-20261121-101500-ab12",
         Asked("replay", TEN, TEN + 3_600_000, visitor="visitor-0123456789"),
@@ -22,7 +22,7 @@ def run(state: str, receipt: Receipt | None, **changes: object) -> Run:
 
 def test_a_run_that_goes_on_says_how_far_it_is() -> None:
     """What was asked, what became of it until now, and how to end it."""
-    receipt = Receipt(500, 480, 200, {"rejected": 3}, {"no_consent": 7}, waiting=280, unread=500)
+    receipt = RunReceipt(500, 480, 200, {"rejected": 3}, {"no_consent": 7}, waiting=280, unread=500)
     made = shown(run("running", receipt), alive=True)
     assert made["goes_on"]
     assert plain(made["what"]) == "replay from 10:00 UTC to 11:00 UTC, visitor #gjx4"
@@ -47,7 +47,7 @@ def test_a_run_whose_process_died_says_how_to_go_on() -> None:
 
 def test_a_finished_run_is_full() -> None:
     """Also one that had nothing to do."""
-    made = shown(run("done", Receipt(), ended_at="1970-01-01T11:20:00.000Z"), alive=False)
+    made = shown(run("done", RunReceipt(), ended_at="1970-01-01T11:20:00.000Z"), alive=False)
     assert plain(made["sentence"]) == "Done, ended 11:20 UTC."
     assert made["parts"][0]["done"] == 1.0
     assert made["can"] == []

@@ -9,8 +9,8 @@ from aiohttp.test_utils import TestClient
 from streams.core.errors import SettingsError
 from streams.core.runs import Asked
 from streams.web.run_process import Errand, RunRequest, asked_of
-from streams.web.runs import COMMAND, ErrandFailedError, RunProcesses, Runs
-from streams.web.site import Page
+from streams.web.runs import COMMAND, ErrandFailedError, RunPage, RunProcesses
+from streams.web.site import StaticFile
 from tests.web.scenes import TOKEN, calm, now_ms, scene
 
 NOW = 1_800_000_000_000
@@ -102,11 +102,11 @@ async def test_previews_and_runs_need_the_token_and_say_what_they_do() -> None:
             raise ErrandFailedError("Run r-20260501-080000-ab12 is done: there is nothing to stop.")
         return {"run_id": "r-20260501-080000-ab12"}
 
-    runs = Runs(do)
+    runs = RunPage(do)
     pages = [
-        Page("POST", "/api/replays/preview", runs.preview),
-        Page("POST", "/api/replays/start", runs.start),
-        Page("POST", "/api/replays/{run_id}/stop", runs.stop),
+        StaticFile("POST", "/api/replays/preview", runs.preview),
+        StaticFile("POST", "/api/replays/start", runs.start),
+        StaticFile("POST", "/api/replays/{run_id}/stop", runs.stop),
     ]
     async with (
         scene(calm(now_ms()), token=TOKEN, pages=pages) as shown,

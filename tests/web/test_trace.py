@@ -12,7 +12,7 @@ from aiohttp import web
 from streams.core.errors import SetupError
 from streams.operations.trace.timeline import Trace
 from streams.settings import load_settings
-from streams.web.trace import Traces
+from streams.web.trace import TracePage
 
 NOW = 1_777_000_000_000
 
@@ -54,7 +54,9 @@ def searches() -> Searches:
 async def page(searches: Searches) -> AsyncIterator[str]:
     """The address of the page, served on loopback."""
     app = web.Application()
-    app.router.add_get("/api/trace", Traces(load_settings({}), lambda: NOW, searches, 0.2).answer)
+    app.router.add_get(
+        "/api/trace", TracePage(load_settings({}), lambda: NOW, searches, 0.2).answer
+    )
     runner = web.AppRunner(app, shutdown_timeout=1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

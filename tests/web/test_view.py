@@ -8,8 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from streams.core.snapshot import Outcomes, Restarts, VendorStatus, Waiting, WorkerSnapshot
-from streams.operations.status.judge import judge
 from streams.settings import load_settings
+from streams.status.judge import judge
 from streams.web.build import frame_of
 from streams.web.history import SAMPLES, History, Point
 from streams.web.view import DELIVERY_TIME, EVENT_TIME, summaries, view

@@ -8,20 +8,20 @@ by itself, so that the two sides can differ.
 from collections.abc import Sequence
 
 from streams.core.errors import SettingsError
+from streams.kafka.reader import LogReader, Tell, connect
 from streams.operations.audit.report import (
     AuditReport,
-    Finding,
+    Discrepancy,
     LedgerComparison,
     VendorBooks,
     compare_with_ledger,
 )
 from streams.operations.audit.scan import scan
-from streams.operations.logs.reader import LogReader, Tell, connect
 from streams.settings import Settings
 
 __all__ = [
     "AuditReport",
-    "Finding",
+    "Discrepancy",
     "LedgerComparison",
     "VendorBooks",
     "audit",

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from streams.operations.audit.decode import LetterFacts, ReceiptFacts
-from streams.operations.audit.fates import TROUBLES, Fate, TroubledRun, tally, troubled
+from streams.operations.audit.fates import TROUBLES, AuditedOutcome, TroubledRun, tally, troubled
 from streams.operations.audit.logs import (
     ACCEPTED,
     CLOCK_SKEW_MS,
@@ -24,14 +24,14 @@ from streams.operations.audit.logs import (
     RECORD_PASSED,
     SKIPPED,
     ExpiredSpan,
+    LogTraces,
     NoSuchRecordError,
     RawLog,
     RawPart,
-    Traces,
     VendorLog,
     VendorPart,
 )
-from streams.operations.audit.report import AuditReport, Finding, VendorBooks
+from streams.operations.audit.report import AuditReport, Discrepancy, VendorBooks
 
 EXAMPLES = 10
 """Examples kept of each vendor's troubles."""
@@ -47,10 +47,10 @@ class _Side:
     """One vendor's facts while they are collected."""
 
     parts: Mapping[int, VendorPart]
-    traces: list[Traces]
+    traces: list[LogTraces]
     """By the index of the raw partition."""
     numbers: Counter[str] = field(default_factory=Counter)
-    examples: list[Finding] = field(default_factory=list)
+    examples: list[Discrepancy] = field(default_factory=list)
     accepted_ids: dict[tuple[str, str | None], str] = field(default_factory=dict)
     """Source and run → event id: each run sends an event once more."""
     _written_ms: dict[int, int] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class _Side:
     def found(self, kind: str, where: str, detail: str) -> None:
         self.numbers[kind] += 1
         if len(self.examples) < EXAMPLES:
-            self.examples.append(Finding(where, detail))
+            self.examples.append(Discrepancy(where, detail))
 
 
 class Books:
@@ -91,7 +91,7 @@ class Books:
         self._sides = {
             vendor: _Side(
                 parts={p: VendorPart(log) for p, log in logs.items()},
-                traces=[Traces(len(r.flags)) for r in self._raw],
+                traces=[LogTraces(len(r.flags)) for r in self._raw],
             )
             for vendor, logs in vendors.items()
         }
@@ -275,27 +275,32 @@ class Books:
         skipped = {self._reasons[number]: n for number, n in sums.skipped.items()}
         if lost := unread + unsent_and_gone + deleted_unsent:
             skipped["expired"] = skipped.get("expired", 0) + lost
-        missing = fates[Fate.NO_TRACE] + fates[Fate.NO_RECEIPT] + fates[Fate.NO_LETTER]
+        missing = (
+            fates[AuditedOutcome.NO_TRACE]
+            + fates[AuditedOutcome.NO_RECEIPT]
+            + fates[AuditedOutcome.NO_LETTER]
+        )
         named: dict[str, list[tuple[int, int]]] = {}
         examples = list(side.examples)
-        if missing + fates[Fate.CONTRADICTING]:
+        if missing + fates[AuditedOutcome.CONTRADICTING]:
             runs = troubled(vendor, parts, spans)
             examples += _name(runs, spans, excess, named, EXAMPLES)
         return VendorBooks(
             vendor=vendor,
             raw=raw_count + unread + unsent_and_gone,
             gone=unread + unsent_and_gone,
-            enrich_dead_lettered=fates[Fate.GIVEN_UP] + fates[Fate.CONTRADICTING],
-            off=fates[Fate.OFF],
-            accepted=fates[Fate.ACCEPTED],
+            enrich_dead_lettered=fates[AuditedOutcome.GIVEN_UP]
+            + fates[AuditedOutcome.CONTRADICTING],
+            off=fates[AuditedOutcome.OFF],
+            accepted=fates[AuditedOutcome.ACCEPTED],
             dead_lettered=dict(sorted((self._reasons[r], n) for r, n in sums.dead.items())),
             skipped=dict(sorted(skipped.items())),
-            waiting_for_enrichment=fates[Fate.WAITING_FOR_ENRICHMENT],
-            waiting_for_vendor=fates[Fate.WAITING_FOR_VENDOR],
+            waiting_for_enrichment=fates[AuditedOutcome.WAITING_FOR_ENRICHMENT],
+            waiting_for_vendor=fates[AuditedOutcome.WAITING_FOR_VENDOR],
             missing=missing - deleted_unsent,
             missing_among_expired=among_expired,
             missing_offsets=named,
-            contradicting=fates[Fate.CONTRADICTING],
+            contradicting=fates[AuditedOutcome.CONTRADICTING],
             unexplained=side.numbers["unexplained"],
             unreadable=side.numbers["unreadable"],
             vendor_records=side.numbers["records"],
@@ -352,9 +357,9 @@ def _name(
     excess: Mapping[int, int],
     named: dict[str, list[tuple[int, int]]],
     examples: int,
-) -> list[Finding]:
+) -> list[Discrepancy]:
     """Enter the runs of missing records by partition, and return that many of them in words."""
-    found: list[Finding] = []
+    found: list[Discrepancy] = []
     among: dict[int, list[str]] = {}
     count = 0
     for run in runs:
@@ -362,16 +367,16 @@ def _name(
             if excess[run.span] > 0:
                 among.setdefault(run.span, []).append(run.where)
             continue
-        if run.fate is not Fate.CONTRADICTING and count < MAX_RUNS:
+        if run.fate is not AuditedOutcome.CONTRADICTING and count < MAX_RUNS:
             count += 1
             named.setdefault(f"{run.raw.topic}/{run.raw.partition}", []).append(
                 (run.first, run.last)
             )
         if len(found) < examples:
-            found.append(Finding(run.where, TROUBLES[run.fate]))
+            found.append(Discrepancy(run.where, TROUBLES[run.fate]))
     for index, places in among.items():
         found.append(
-            Finding(
+            Discrepancy(
                 ", ".join(places[:examples]),
                 f"{excess[index] + spans[index].expired:,} records without a trace, of which only "
                 f"{spans[index].expired:,} can have expired unsent: {excess[index]:,} are missing",

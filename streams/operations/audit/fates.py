@@ -20,12 +20,12 @@ from streams.operations.audit.logs import (
     RECORD_PASSED,
     SKIPPED,
     ExpiredSpan,
+    LogTraces,
     RawPart,
-    Traces,
 )
 
 
-class Fate(Enum):
+class AuditedOutcome(Enum):
     """What became of one raw record at one vendor."""
 
     GIVEN_UP = auto()
@@ -43,16 +43,16 @@ class Fate(Enum):
     NO_LETTER = auto()
 
 
-TROUBLES: Mapping[Fate, str] = {
-    Fate.CONTRADICTING: "enrichment gave it up, and yet it went to the vendor",
-    Fate.NO_TRACE: "enrichment has passed it and left no trace for the vendor",
-    Fate.NO_RECEIPT: "the sink has passed its vendor record and there is no receipt",
-    Fate.NO_LETTER: "its receipt says dead_lettered and there is no dead letter",
+TROUBLES: Mapping[AuditedOutcome, str] = {
+    AuditedOutcome.CONTRADICTING: "enrichment gave it up, and yet it went to the vendor",
+    AuditedOutcome.NO_TRACE: "enrichment has passed it and left no trace for the vendor",
+    AuditedOutcome.NO_RECEIPT: "the sink has passed its vendor record and there is no receipt",
+    AuditedOutcome.NO_LETTER: "its receipt says dead_lettered and there is no dead letter",
 }
 """What should not be, in words."""
 
 
-def fate_of(raw: int, trace: int, is_passed: bool, is_off: bool) -> Fate:
+def fate_of(raw: int, trace: int, is_passed: bool, is_off: bool) -> AuditedOutcome:
     """Return the fate of a present raw record from its flags and its trace at the vendor.
 
     ``is_passed``: it lies below enrichment's commit. ``is_off``: the vendor was off when it was
@@ -60,24 +60,28 @@ def fate_of(raw: int, trace: int, is_passed: bool, is_off: bool) -> Fate:
     """
     if raw & GIVEN_UP:
         if trace & (LIVE_RECEIPT | RECORD | ENRICH_LETTER):
-            return Fate.CONTRADICTING
+            return AuditedOutcome.CONTRADICTING
         if not trace & ANY_RECEIPT:
-            return Fate.GIVEN_UP
+            return AuditedOutcome.GIVEN_UP
         # Only redeliveries know it: it was mended and sent again, and what became of it counts.
     if trace & ACCEPTED:
-        return Fate.ACCEPTED
+        return AuditedOutcome.ACCEPTED
     if trace & DEAD:
         is_kept = trace & LETTER or not trace & DEAD_DUE
-        return Fate.DEAD_LETTERED if is_kept else Fate.NO_LETTER
+        return AuditedOutcome.DEAD_LETTERED if is_kept else AuditedOutcome.NO_LETTER
     if trace & SKIPPED:
-        return Fate.DEAD_LETTERED if trace & ENRICH_LETTER else Fate.SKIPPED
+        return AuditedOutcome.DEAD_LETTERED if trace & ENRICH_LETTER else AuditedOutcome.SKIPPED
     if trace & RECORD:
-        return Fate.NO_RECEIPT if trace & RECORD_PASSED else Fate.WAITING_FOR_VENDOR
+        return (
+            AuditedOutcome.NO_RECEIPT
+            if trace & RECORD_PASSED
+            else AuditedOutcome.WAITING_FOR_VENDOR
+        )
     if trace & ENRICH_LETTER:
-        return Fate.DEAD_LETTERED
+        return AuditedOutcome.DEAD_LETTERED
     if is_off:
-        return Fate.OFF
-    return Fate.NO_TRACE if is_passed else Fate.WAITING_FOR_ENRICHMENT
+        return AuditedOutcome.OFF
+    return AuditedOutcome.NO_TRACE if is_passed else AuditedOutcome.WAITING_FOR_ENRICHMENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +123,10 @@ def stretches(
 
 
 @dataclass(slots=True)
-class Tally:
+class OutcomeCounts:
     """The sums over a vendor's raw records."""
 
-    fates: "Counter[Fate]"
+    fates: "Counter[AuditedOutcome]"
     skipped: "Counter[int]"
     """By number of the reason."""
     dead: "Counter[int]"
@@ -132,10 +136,10 @@ class Tally:
 
 
 def tally(
-    vendor: str, parts: Sequence[tuple[RawPart, Traces]], spans: Sequence[ExpiredSpan]
-) -> Tally:
+    vendor: str, parts: Sequence[tuple[RawPart, LogTraces]], spans: Sequence[ExpiredSpan]
+) -> OutcomeCounts:
     """Return the sums; a record without a trace counts as such also where it may have expired."""
-    sums = Tally(Counter(), Counter(), Counter(), Counter())
+    sums = OutcomeCounts(Counter(), Counter(), Counter(), Counter())
     for raw, traces in parts:
         for stretch in stretches(vendor, raw, list(enumerate(spans))):
             cut = slice(stretch.first, stretch.end)
@@ -153,11 +157,11 @@ def tally(
                     continue
                 fate = fate_of(flags, state, stretch.is_passed, stretch.is_off)
                 sums.fates[fate] += count
-                if fate is Fate.SKIPPED:
+                if fate is AuditedOutcome.SKIPPED:
                     sums.skipped[skip] += count
-                elif fate is Fate.DEAD_LETTERED:
+                elif fate is AuditedOutcome.DEAD_LETTERED:
                     sums.dead[dead] += count
-                elif fate is Fate.NO_TRACE and stretch.span is not None:
+                elif fate is AuditedOutcome.NO_TRACE and stretch.span is not None:
                     sums.traceless[stretch.span] += count
     return sums
 
@@ -170,7 +174,7 @@ class TroubledRun:
     first: int
     """Raw offset."""
     last: int
-    fate: Fate
+    fate: AuditedOutcome
     span: int | None
     """The index of the span of expired vendor records that may explain it."""
 
@@ -182,7 +186,7 @@ class TroubledRun:
 
 
 def troubled(
-    vendor: str, parts: Sequence[tuple[RawPart, Traces]], spans: Sequence[ExpiredSpan]
+    vendor: str, parts: Sequence[tuple[RawPart, LogTraces]], spans: Sequence[ExpiredSpan]
 ) -> Iterator[TroubledRun]:
     """Yield where records lie whose fate should not be, in the order of their offsets."""
     for raw, traces in parts:
@@ -196,7 +200,7 @@ def troubled(
                 if fate not in TROUBLES:
                     continue
                 offset = place + raw.log.start
-                span = stretch.span if fate is Fate.NO_TRACE else None
+                span = stretch.span if fate is AuditedOutcome.NO_TRACE else None
                 found = TroubledRun(raw, offset, offset, fate, span)
                 if (
                     run is not None

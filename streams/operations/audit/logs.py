@@ -113,7 +113,7 @@ class RawPart:
         return offset << 16 | self.index
 
 
-class Traces:
+class LogTraces:
     """What one vendor knows of the records of one raw partition, by their place."""
 
     def __init__(self, size: int) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Discrepancy:
     """One example of what should not be."""
 
     where: str
@@ -60,7 +60,7 @@ class VendorBooks:
     letters: int
     repeated_letters: int
     """Dead letters beyond the first of a raw record."""
-    examples: tuple[Finding, ...] = ()
+    examples: tuple[Discrepancy, ...] = ()
 
     @property
     def waiting(self) -> int:
@@ -108,7 +108,7 @@ class AuditReport:
     """Dead letters of enrichment about records that do not exist."""
     unreadable: int
     vendors: tuple[VendorBooks, ...]
-    examples: tuple[Finding, ...] = ()
+    examples: tuple[Discrepancy, ...] = ()
     accepted_ids: Mapping[str, Mapping[str, int]] = field(default_factory=dict, repr=False)
     """Vendor → event id → events accepted under it; only where the audit was asked for ids."""
 

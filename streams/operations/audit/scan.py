@@ -11,7 +11,8 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from streams.core.errors import SetupError
 from streams.core.topics import Topics
-from streams.engine.groups import group_id
+from streams.kafka.group_ids import group_id
+from streams.kafka.reader import Commit, LogReader, Offsets, Tell
 from streams.operations.audit.books import Books
 from streams.operations.audit.decode import (
     Expired,
@@ -25,7 +26,6 @@ from streams.operations.audit.decode import (
 )
 from streams.operations.audit.logs import CLOCK_SKEW_MS, RawLog, VendorLog
 from streams.operations.audit.report import AuditReport
-from streams.operations.logs.reader import Commit, LogReader, Offsets, Tell
 from streams.settings import ENRICH
 
 

@@ -6,18 +6,18 @@ Nothing is written, made or stored: not on the broker, not at a vendor.
 from collections.abc import AsyncIterator, Collection
 
 from streams.core.errors import SettingsError, SetupError
-from streams.engine.connection import admin
+from streams.kafka.connection import admin
+from streams.kafka.groups import read_groups
+from streams.kafka.topics import TopicState, list_topics, verify_topics
 from streams.operations.check.topics import topic_findings
 from streams.operations.check.vendors import OpenClient, check_vendors, open_client
-from streams.operations.control import read_wills
-from streams.operations.findings import Finding, Level, ok, problem
-from streams.operations.groups import read_groups
-from streams.operations.status.judge import judge
-from streams.operations.status.observe import known_of, with_open_letters
-from streams.operations.status.status import StatusBoard, read_status
-from streams.operations.topics import TopicState, list_topics, verify_topics
 from streams.settings import ENRICH, Settings, variable
+from streams.status.findings import Finding, Level, ok, problem
+from streams.status.judge import judge
+from streams.status.observe import known_of, with_open_letters
+from streams.status.status import StatusBoard, read_status
 from streams.vendors import VENDORS, plan_for
+from streams.worker.control import read_wills
 
 SETTINGS = "settings"
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from pydantic import SecretStr
 
 from streams.core.consent import MALFORMED, Ground, Malformed
-from streams.core.enrich import Decision, Enricher, Plan, Send, Skip, differing_ids
+from streams.core.enrich import Decision, Enricher, Send, Skip, VendorPlan, differing_ids
 from streams.core.errors import InvalidEvent, SettingsError
 from streams.core.events import Event
 from streams.core.outcome import SKIP_MEANING, Outcome
@@ -69,7 +69,7 @@ class PreviewRow(msgspec.Struct, frozen=True):
 class Previewed(NamedTuple):
     """The vendors of a preview."""
 
-    plans: tuple[Plan, ...]
+    plans: tuple[VendorPlan, ...]
     remarks: tuple[str, ...]
     """Which vendors are not shown, or shown although something is missing, one sentence each."""
 
@@ -122,10 +122,10 @@ def _with_made_up_secrets(section: VendorSettings) -> VendorSettings:
     return section.model_copy(update=dict.fromkeys(missing, _MADE_UP))
 
 
-class Preview:
+class MappingPreview:
     """The tables and the decisions of one file; lines are given in order."""
 
-    def __init__(self, settings: Settings, plans: Iterable[Plan], now_ms: int) -> None:
+    def __init__(self, settings: Settings, plans: Iterable[VendorPlan], now_ms: int) -> None:
         """Start with empty tables; ``now_ms`` is taken for the Kafka time of every record."""
         plans = tuple(plans)
         self._now_ms = now_ms

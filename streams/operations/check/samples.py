@@ -36,11 +36,11 @@ def sample_payloads(
     return payloads, refusals
 
 
-class _Record(msgspec.Struct):
+class _SampleRecord(msgspec.Struct):
     payload: msgspec.Raw
 
 
-_decode_payload = msgspec.json.Decoder(_Record).decode
+_decode_payload = msgspec.json.Decoder(_SampleRecord).decode
 _KINDS: tuple[tuple[Literal["click", "add_to_cart"], dict[str, int]], ...] = (
     ("click", {}),
     ("add_to_cart", {"quantity": 1}),

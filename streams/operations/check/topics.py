@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from streams.core.topics import DAY_MS, Topics
 from streams.engine.limits import DEFAULT_MESSAGE_BYTES
-from streams.operations.findings import Finding, ok, problem, warning
-from streams.operations.topics import TopicReport, TopicState
+from streams.kafka.topics import TopicReport, TopicState
+from streams.status.findings import Finding, ok, problem, warning
 
 SUBJECT = "topics"
 _SHOWN = 4

@@ -6,23 +6,23 @@ from typing import Protocol
 
 from streams.core.dead_letter import mask_secrets
 from streams.core.errors import SettingsError
-from streams.core.outcome import Fate, Verdict
+from streams.core.outcome import RequestOutcome, Verdict
 from streams.delivery.http import HttpClient
 from streams.operations.check.samples import sample_payloads
-from streams.operations.findings import Finding, Level, ok, problem, warning
 from streams.settings import Settings, variable
+from streams.status.findings import Finding, Level, ok, problem, warning
 from streams.vendors import VENDORS
 from streams.vendors.answers import one_line
-from streams.vendors.base import HttpAnswer, HttpRequest, Inquiry, Vendor, VendorSettings
+from streams.vendors.base import HttpRequest, HttpResponse, Inquiry, Vendor, VendorSettings
 
 ANSWER_SECONDS = 20.0
 """So long a vendor may take; workers wait longer."""
 
 
-class Client(Protocol):
+class DryRunClient(Protocol):
     """What carries requests to one vendor."""
 
-    async def send(self, request: HttpRequest) -> HttpAnswer:
+    async def send(self, request: HttpRequest) -> HttpResponse:
         """Return the answer; a failure is an answer without status."""
 
     async def close(self) -> None:
@@ -30,10 +30,10 @@ class Client(Protocol):
 
 
 _KEY_REFUSED = (401, 402, 403)
-OpenClient = Callable[[VendorSettings], Client]
+OpenClient = Callable[[VendorSettings], DryRunClient]
 
 
-def open_client(section: VendorSettings) -> Client:
+def open_client(section: VendorSettings) -> DryRunClient:
     """Return the client that workers use, with one connection."""
     return HttpClient(section.base_url, concurrency=1)
 
@@ -101,21 +101,21 @@ def _not_asked(settings: Settings, vendor: Vendor) -> Finding | None:
     )
 
 
-async def _send(client: Client, request: HttpRequest) -> HttpAnswer:
+async def _send(client: DryRunClient, request: HttpRequest) -> HttpResponse:
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             return await client.send(request)
     except TimeoutError:
         words = f"no answer within {ANSWER_SECONDS:g} s"
-        return HttpAnswer(None, {}, b"", failure=words, was_sent=True)
+        return HttpResponse(None, {}, b"", failure=words, was_sent=True)
 
 
 def probe_finding(vendor: Vendor, section: VendorSettings, verdict: Verdict) -> Finding:
     """Return what the answer to a vendor's probe means for the person who set it up."""
     key, where = vendor.key, f"{vendor.name} at {section.base_url}"
-    if verdict.fate is Fate.ACCEPTED:
+    if verdict.fate is RequestOutcome.ACCEPTED:
         return ok(key, f"{where} answers and takes the key.")
-    if verdict.fate is Fate.REJECTED:
+    if verdict.fate is RequestOutcome.REJECTED:
         return problem(
             key,
             f"{where} answers, but refuses a request that should be right: {_words(verdict)}.",
@@ -128,15 +128,19 @@ def inquiry_finding(
     vendor: Vendor, section: VendorSettings, inquiry: Inquiry, verdict: Verdict
 ) -> Finding:
     """Return what the answer to a further question means."""
-    if verdict.fate is Fate.ACCEPTED:
+    if verdict.fate is RequestOutcome.ACCEPTED:
         words = f" ({_words(verdict)})" if verdict.detail else ""
         return ok(vendor.key, f"{vendor.name}, {inquiry.about}: as it must be{words}.")
-    is_about_key = verdict.fate is Fate.MISCONFIGURED and verdict.status in _KEY_REFUSED
-    if verdict.fate in (Fate.REJECTED, Fate.MISCONFIGURED) and inquiry.remedy and not is_about_key:
+    is_about_key = verdict.fate is RequestOutcome.MISCONFIGURED and verdict.status in _KEY_REFUSED
+    if (
+        verdict.fate in (RequestOutcome.REJECTED, RequestOutcome.MISCONFIGURED)
+        and inquiry.remedy
+        and not is_about_key
+    ):
         return problem(
             vendor.key, f"{vendor.name}, {inquiry.about}: {_words(verdict)}.", inquiry.remedy
         )
-    if verdict.fate is Fate.REJECTED:
+    if verdict.fate is RequestOutcome.REJECTED:
         refused = "; ".join(
             f"event {at}: {words.rstrip('.')}" for at, words in verdict.refused.items()
         )
@@ -153,20 +157,20 @@ def _unanswered(vendor: Vendor, section: VendorSettings, verdict: Verdict) -> Fi
     """The vendor did not come to judge the request itself."""
     key, where, words = vendor.key, f"{vendor.name} at {section.base_url}", _words(verdict)
     address = variable(key, "base_url")
-    if verdict.fate is Fate.THROTTLED:
+    if verdict.fate is RequestOutcome.THROTTLED:
         return warning(
             key,
             f"{where} asks for fewer requests: {words}.",
             "Wait and check again; find out what else uses this key.",
         )
-    if verdict.fate is Fate.MISCONFIGURED and verdict.status in _KEY_REFUSED:
+    if verdict.fate is RequestOutcome.MISCONFIGURED and verdict.status in _KEY_REFUSED:
         names = " and ".join(variable(key, name) for name in vendor.credentials)
         return problem(
             key,
             f"{where} refuses the key: {words}.",
             f"Correct {names}, and see that {address} is the environment that the key is for.",
         )
-    if verdict.fate is Fate.MISCONFIGURED:
+    if verdict.fate is RequestOutcome.MISCONFIGURED:
         return problem(
             key,
             f"{where} is not where the requests belong: {words}.",
@@ -192,7 +196,7 @@ def _words(verdict: Verdict) -> str:
 
 
 async def _validate(
-    vendor: Vendor, section: VendorSettings, client: Client, now_ms: int
+    vendor: Vendor, section: VendorSettings, client: DryRunClient, now_ms: int
 ) -> AsyncIterator[Finding]:
     if vendor.validation is None:
         yield ok(

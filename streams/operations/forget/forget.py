@@ -14,14 +14,14 @@ from aiokafka.errors import KafkaError
 from streams import wall_clock
 from streams.core.errors import SetupError
 from streams.delivery.http import HttpClient
-from streams.engine.connection import client_options
+from streams.kafka.connection import client_options
+from streams.kafka.reader import Tell, connect
 from streams.operations.forget.plan import still_held
 from streams.operations.forget.report import Obeys, Report, StageWord, stage_words
 from streams.operations.forget.survey import Survey, keeping
-from streams.operations.forget.vendors import Client, NewClient, erase
-from streams.operations.logs.reader import Tell, connect
-from streams.operations.status.status import follow_status
+from streams.operations.forget.vendors import DeletionClient, NewClient, erase
 from streams.settings import ENRICH, Settings
+from streams.status.status import follow_status
 from streams.vendors import VENDORS
 
 WORKERS_SECONDS = 20.0
@@ -84,7 +84,7 @@ async def forget(
     )
 
 
-def _http_client(base_url: str) -> Client:
+def _http_client(base_url: str) -> DeletionClient:
     return HttpClient(base_url, concurrency=1)
 
 
@@ -124,7 +124,7 @@ async def _workers(
                 partition=survey.partition,
                 offset=offset,
             )
-            if all(w.obeys is not Obeys.UNSURE for w in words) or time.monotonic() > deadline:
+            if all(w.applies is not Obeys.UNSURE for w in words) or time.monotonic() > deadline:
                 break
             await asyncio.sleep(_LOOK_SECONDS)
     return words
@@ -140,7 +140,7 @@ async def _catch_up(
     moving = [
         word.stage
         for word in stages
-        if word.obeys is not Obeys.NO_WORKER and word.vendor_state not in _STANDING_STILL
+        if word.applies is not Obeys.NO_WORKER and word.vendor_state not in _STANDING_STILL
     ]
     deadline = time.monotonic() + seconds
     async with connect(settings.kafka) as reader:

@@ -33,7 +33,7 @@ class LogRecord(NamedTuple):
 
 
 @dataclass(slots=True)
-class Held:
+class HeldRecords:
     """How much of the visitor a topic holds."""
 
     records: int = 0
@@ -59,12 +59,12 @@ class AtVendor:
             del self.open[at]
 
 
-class Traces:
+class VisitorTraces:
     """What one visitor has left on the topics of this installation."""
 
     def __init__(self, visitor: str, topics: Topics, vendors: Mapping[str, Vendor]) -> None:
         self.visitor = visitor
-        self.held: dict[str, Held] = {}
+        self.held: dict[str, HeldRecords] = {}
         """By topic that holds something."""
         self.user_ids: dict[str, None] = {}
         self.eightselect_user_ids: dict[str, None] = {}
@@ -121,7 +121,7 @@ class Traces:
         )
 
     def _hold(self, topic: str, record: LogRecord) -> None:
-        held = self.held.setdefault(topic, Held())
+        held = self.held.setdefault(topic, HeldRecords())
         held.records += 1
         held.newest_ms = max(held.newest_ms, record.time_ms)
 
@@ -195,7 +195,7 @@ class StillHeld:
     note: str = ""
 
 
-def still_held(held: Mapping[str, Held], keeping: Mapping[str, Keeping]) -> list[StillHeld]:
+def still_held(held: Mapping[str, HeldRecords], keeping: Mapping[str, Keeping]) -> list[StillHeld]:
     """Return what stays where, and until when at the latest."""
     found = []
     for topic, here in held.items():

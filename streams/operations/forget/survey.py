@@ -8,13 +8,13 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import for_code
 
 from streams.core.errors import SettingsError, SetupError
-from streams.engine.connection import admin
-from streams.engine.groups import group_id
-from streams.engine.log_search import FoundRecord, connect_search
 from streams.engine.partitions import home_of
-from streams.operations.forget.plan import Keeping, LogRecord, Traces, keeping_of
-from streams.operations.logs.needles import AnyOf
-from streams.operations.logs.reader import LogReader, Offsets, Tell, connect
+from streams.kafka.byte_patterns import AnyOf
+from streams.kafka.connection import admin
+from streams.kafka.group_ids import group_id
+from streams.kafka.reader import LogReader, Offsets, Tell, connect
+from streams.kafka.topic_search import FoundRecord, connect_search
+from streams.operations.forget.plan import Keeping, LogRecord, VisitorTraces, keeping_of
 from streams.settings import Settings
 from streams.vendors import VENDORS
 
@@ -26,7 +26,7 @@ _KEEPING = ("cleanup.policy", "retention.ms", "segment.ms")
 class Survey:
     """What is known of a visitor, and how far each topic has been read for it."""
 
-    traces: Traces
+    traces: VisitorTraces
     partition: int
     vendors: tuple[str, ...]
     """Those that have topics here, whether they are on or off."""
@@ -81,7 +81,7 @@ async def survey(settings: Settings, visitor: str, *, tell: Tell | None = None) 
                 f"The topic {topics.users} does not exist. Create it with: streams topics create"
             )
         vendors = tuple(vendor for vendor in VENDORS if there[topics.events(vendor)])
-        traces = Traces(visitor, topics, {vendor: VENDORS[vendor] for vendor in vendors})
+        traces = VisitorTraces(visitor, topics, {vendor: VENDORS[vendor] for vendor in vendors})
         partition = partition_of(visitor, count)
         wanted = [TopicPartition(topic, partition) for topic in traces.topics]
         found = await reader.partitions(traces.topics)

@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from streams.core.dead_letter import mask_secrets
-from streams.core.outcome import Fate, Verdict
+from streams.core.outcome import RequestOutcome, Verdict
 from streams.core.values import SUSPICIOUS_IDS
-from streams.delivery.quota import HEADROOM, Quota
+from streams.delivery.rate_limit import HEADROOM, RateLimit
 from streams.delivery.retry import wait_seconds
 from streams.operations.forget.plan import AtVendor
 from streams.operations.forget.report import Done, VendorWord
 from streams.settings import variable
-from streams.vendors.base import Erasure, Forgetting, HttpAnswer, HttpRequest, Trail, Vendor
+from streams.vendors.base import Erasure, Forgetting, HttpRequest, HttpResponse, Trail, Vendor
 
 TRIES = 5
 WAITS = (1.0, 2.0, 5.0, 10.0)
@@ -23,20 +23,20 @@ LONGEST_WAIT_SECONDS = 60.0
 SHARE = 1 - HEADROOM
 """The part of a vendor's quota that its workers leave free."""
 
-_NOT_NOW = (Fate.THROTTLED, Fate.UNAVAILABLE, Fate.UNCLEAR)
+_NOT_NOW = (RequestOutcome.THROTTLED, RequestOutcome.UNAVAILABLE, RequestOutcome.UNCLEAR)
 
 
-class Client(Protocol):
+class DeletionClient(Protocol):
     """What carries requests to a vendor."""
 
-    async def send(self, request: HttpRequest) -> HttpAnswer:
+    async def send(self, request: HttpRequest) -> HttpResponse:
         """Return the answer; a failure is an answer without status."""
 
     async def close(self) -> None:
         """Close all connections."""
 
 
-NewClient = Callable[[str], Client]
+NewClient = Callable[[str], DeletionClient]
 """base_url → what carries requests there."""
 
 
@@ -79,13 +79,13 @@ async def erase(
         names = " and ".join(variable(vendor.key, name) for name in vendor.credentials)
         return word(Done.FAILED, erasure, problem=f"Set {names}, then run this again.")
     limit = vendor.requests_per_second(settings)
-    quota = None if limit is None else Quota(limit, clock(), SHARE)
+    quota = None if limit is None else RateLimit(limit, clock(), SHARE)
     client = new_client(settings.base_url)
     made = 0
     try:
         for request in erasure.requests:
             verdict = await _insist(vendor, request, client, quota, sleep, clock)
-            if verdict.fate is not Fate.ACCEPTED:
+            if verdict.fate is not RequestOutcome.ACCEPTED:
                 return word(Done.FAILED, erasure, made, _why_not(vendor, erasure, made, verdict))
             made += 1
     finally:
@@ -112,8 +112,8 @@ def _plan(forgetting: Forgetting, trail: Trail, settings: Any) -> Erasure:
 async def _insist(
     vendor: Vendor,
     request: HttpRequest,
-    client: Client,
-    quota: Quota | None,
+    client: DeletionClient,
+    quota: RateLimit | None,
     sleep: Callable[[float], Awaitable[None]],
     clock: Callable[[], float],
 ) -> Verdict:
@@ -125,7 +125,7 @@ async def _insist(
         verdict = vendor.forgetting.classify(await client.send(request))
         if verdict.fate not in _NOT_NOW or tried == TRIES:
             break
-        if verdict.fate is Fate.THROTTLED and quota is not None:
+        if verdict.fate is RequestOutcome.THROTTLED and quota is not None:
             quota.throttled(clock())
         wait = verdict.retry_after_seconds
         wait = wait_seconds(tried, WAITS, lambda: 1.0) if wait is None else wait
@@ -140,9 +140,9 @@ def _why_not(vendor: Vendor, erasure: Erasure, made: int, verdict: Verdict) -> s
     far = f"{made:,} of {of:,} requests were confirmed, then " if of > 1 else ""
     words = verdict.detail.rstrip(".") or f"status {verdict.status}"
     remedy = {
-        Fate.MISCONFIGURED: "Correct the key or the address in the settings, then run this again.",
-        Fate.REJECTED: "Read what it says, then run this again, or ask the vendor in writing.",
-        Fate.THROTTLED: "It asks for fewer requests: run this again later.",
+        RequestOutcome.MISCONFIGURED: "Correct the key or the address, then run this again.",
+        RequestOutcome.REJECTED: "Read what it says and run this again, or ask the vendor.",
+        RequestOutcome.THROTTLED: "It asks for fewer requests: run this again later.",
     }.get(verdict.fate, "Run this again later; what is deleted already does no harm.")
     sentence = f"{far}{vendor.name} did not delete: {words}. {remedy}"
     return sentence[0].upper() + sentence[1:]

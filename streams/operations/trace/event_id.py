@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable, Sequence
 from aiokafka import TopicPartition
 
 from streams.core.records import Source
-from streams.engine.log_search import FoundRecord, Needle
-from streams.operations.logs.needles import AnyOf
-from streams.operations.logs.reader import Offsets
+from streams.kafka.byte_patterns import AnyOf
+from streams.kafka.reader import Offsets
+from streams.kafka.topic_search import BytePattern, FoundRecord
 from streams.operations.trace.facts import place_of, read_letter, read_receipt, read_sent
 from streams.operations.trace.logs import TraceLogs
-from streams.operations.trace.looks import in_json, names_event, newest_first, raw_needle
+from streams.operations.trace.looks import in_json, names_event, newest_first, raw_byte_pattern
 from streams.settings import ENRICH
 
 Read = Callable[[FoundRecord], Source | None]
@@ -35,7 +35,7 @@ class EventIdSearch:
         """Look where it is likeliest and cheapest first; several records can have one id."""
         logs, topics, raw = self._logs, self._logs.topics, self._logs.raw_topics
         by_key, by_value = AnyOf([self._key]), AnyOf(self._forms)
-        in_raw = raw_needle(logs, self._forms)
+        in_raw = raw_byte_pattern(logs, self._forms)
         by_waiting = sorted(logs.vendors, key=self._waiting)
         first, others = by_waiting[:1], by_waiting[1:]
         receipts = [topics.receipts(vendor) for vendor in first]
@@ -65,7 +65,7 @@ class EventIdSearch:
     async def _look(
         self,
         topics: Sequence[str],
-        needle: Needle,
+        byte_pattern: BytePattern,
         read: Read,
         starts: Offsets | None = None,
     ) -> list[Source]:
@@ -75,7 +75,7 @@ class EventIdSearch:
         def is_its(record: FoundRecord) -> bool:
             return read(record) is not None
 
-        async for records in newest_first(logs, tps, needle, self._since_ms, is_its, starts):
+        async for records in newest_first(logs, tps, byte_pattern, self._since_ms, is_its, starts):
             sources = map(read, await logs.committed(records))
             found = [one for one in sources if one is not None and one.topic in logs.raw_topics]
             if found:

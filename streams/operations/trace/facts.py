@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from streams.core.records import DeadLetter, Receipt, Source, VendorRecord
-from streams.engine.log_search import FoundRecord
+from streams.kafka.topic_search import FoundRecord
 
 OnRanges = Mapping[str, Sequence[Sequence[int | None]]]
 """Vendor → raw offset ranges [from, to]; the last is open while the vendor is on."""
@@ -22,7 +22,7 @@ class RawRecord(NamedTuple):
     value: bytes | None
 
 
-class Sent(NamedTuple):
+class SentRecord(NamedTuple):
     """A vendor record about it, on one of the two lanes."""
 
     place: Source
@@ -64,7 +64,7 @@ class Resolved(NamedTuple):
 
 
 @dataclass(slots=True)
-class Lane:
+class TraceLane:
     """How far a stage has come on the partition."""
 
     committed: int | None = None
@@ -80,14 +80,14 @@ class VendorFacts:
 
     was_on: bool = True
     """Whether the vendor was on when enrichment read the record, or is on while it waits."""
-    sent: list[Sent] = field(default_factory=list)
+    sent: list[SentRecord] = field(default_factory=list)
     receipts: list[Received] = field(default_factory=list)
     letters: list[Lettered] = field(default_factory=list)
     resolved: list[Resolved] = field(default_factory=list)
     row_says: str = ""
     """Of a skip for want of consent: what the visitor's row says today, in a sentence."""
-    live: Lane = field(default_factory=Lane)
-    redelivery: Lane = field(default_factory=Lane)
+    live: TraceLane = field(default_factory=TraceLane)
+    redelivery: TraceLane = field(default_factory=TraceLane)
 
     @property
     def is_settled(self) -> bool:
@@ -105,7 +105,7 @@ class EventFacts:
     letters: list[Lettered] = field(default_factory=list)
     """Enrichment's, of a record that is no event at all."""
     resolved: list[Resolved] = field(default_factory=list)
-    enrich: Lane = field(default_factory=Lane)
+    enrich: TraceLane = field(default_factory=TraceLane)
     vendors: dict[str, VendorFacts] = field(default_factory=dict)
 
     @property
@@ -114,7 +114,7 @@ class EventFacts:
         return self.enrich.committed is not None and self.source.offset < self.enrich.committed
 
 
-class _Resolution(msgspec.Struct, frozen=True):
+class _TracedResolution(msgspec.Struct, frozen=True):
     resolves: str
     action: str = ""
     run_id: str | None = None
@@ -129,7 +129,7 @@ _decode_commit = msgspec.json.Decoder(_Commit).decode
 _decode_record = msgspec.json.Decoder(VendorRecord).decode
 _decode_receipt = msgspec.json.Decoder(Receipt).decode
 _decode_letter = msgspec.json.Decoder(DeadLetter).decode
-_decode_resolution = msgspec.json.Decoder(_Resolution).decode
+_decode_resolution = msgspec.json.Decoder(_TracedResolution).decode
 _NOT_OURS = (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError)
 
 
@@ -138,7 +138,7 @@ def place_of(record: FoundRecord) -> Source:
     return Source(record.tp.topic, record.tp.partition, record.offset)
 
 
-def read_sent(record: FoundRecord, *, is_redelivery: bool) -> Sent | None:
+def read_sent(record: FoundRecord, *, is_redelivery: bool) -> SentRecord | None:
     """Return what a vendor record says; None where it is none."""
     headers = dict(record.headers)
     try:
@@ -149,7 +149,7 @@ def read_sent(record: FoundRecord, *, is_redelivery: bool) -> Sent | None:
     run_id = _text(headers.get("run-id")) or None
     consent = _text(headers.get("consent"))
     place = place_of(record)
-    return Sent(place, record.timestamp, value, source, is_redelivery, run_id, consent)
+    return SentRecord(place, record.timestamp, value, source, is_redelivery, run_id, consent)
 
 
 def read_receipt(record: FoundRecord) -> Received | None:

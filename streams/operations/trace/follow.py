@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from aiokafka import TopicPartition
 
 from streams.core.records import Source
-from streams.engine.log_search import FoundRecord, Needle
-from streams.operations.logs.needles import AnyOf, Places
-from streams.operations.logs.reader import Offsets
+from streams.kafka.byte_patterns import AnyOf, Places
+from streams.kafka.reader import Offsets
+from streams.kafka.topic_search import BytePattern, FoundRecord
 from streams.operations.trace.facts import (
     EventFacts,
     RawRecord,
@@ -81,7 +81,9 @@ async def _read_rare(logs: TraceLogs, facts: Facts, since: Mapping[int, int]) ->
     tps = _tps(logs, [*owners, *lanes], since)
     starts = await _at(logs, tps, since)
     ends = {tp: logs.ends[tp] for tp in tps}
-    async for records in logs.search.find(starts, ends, _needle(facts), logs.tell, "dead letters"):
+    async for records in logs.search.find(
+        starts, ends, _byte_pattern(facts), logs.tell, "dead letters"
+    ):
         for record in records:
             vendor = lanes.get(record.tp.topic)
             if vendor is not None:
@@ -109,8 +111,8 @@ async def _read_resolutions(logs: TraceLogs, facts: Facts, since: Mapping[int, i
     tps = sorted({TopicPartition(*lettered.place[:2]) for _, lettered in wanted.values()})
     starts = await _at(logs, tps, since)
     ends = {tp: logs.ends[tp] for tp in tps}
-    needle = AnyOf([b'"resolves"'])
-    async for records in logs.search.find(starts, ends, needle, logs.tell, "dead letters"):
+    byte_pattern = AnyOf([b'"resolves"'])
+    async for records in logs.search.find(starts, ends, byte_pattern, logs.tell, "dead letters"):
         for record in records:
             resolved = read_resolution(record)
             if resolved is not None and resolved.resolves in wanted:
@@ -140,7 +142,7 @@ async def _read_receipts(logs: TraceLogs, facts: Facts, since_ms: int) -> None:
         if not open_:
             return
         ends = await _upto(logs, open_, since, distance)
-        found = logs.search.find(begins, ends, _needle(wanted), logs.tell, "receipts")
+        found = logs.search.find(begins, ends, _byte_pattern(wanted), logs.tell, "receipts")
         async for records in found:
             _take_receipts(facts, records, by_topic)
         open_ = [
@@ -167,8 +169,8 @@ async def _read_near(
     async with room:
         starts = await _at(logs, tps, at, -NEAR_BEFORE_MS)
         ends = await _at(logs, tps, at, NEAR_AFTER_MS)
-        needle = _needle({one.source: one})
-        async for records in logs.search.find(starts, ends, needle, logs.tell, "receipts"):
+        byte_pattern = _byte_pattern({one.source: one})
+        async for records in logs.search.find(starts, ends, byte_pattern, logs.tell, "receipts"):
             _take_receipts(facts, records, by_topic)
 
 
@@ -212,7 +214,7 @@ async def _read_open_records(logs: TraceLogs, facts: Facts, since: Mapping[int, 
         if not open_:
             return
         ends = await _upto(logs, open_, since, distance)
-        found = logs.search.find(begins, ends, _needle(facts), logs.tell, "vendor records")
+        found = logs.search.find(begins, ends, _byte_pattern(facts), logs.tell, "vendor records")
         async for records in found:
             _take_sent(facts, records, by_topic)
         open_ = _without_record(facts, open_, by_topic)
@@ -280,7 +282,7 @@ async def _upto(
     return await _at(logs, tps, since, distance_ms + SKEW_MS)
 
 
-def _needle(facts: Facts) -> Needle:
+def _byte_pattern(facts: Facts) -> BytePattern:
     if len(facts) > FEW:
         return Places((source.partition, source.offset) for source in facts)
     mentions = [str(source).encode() for source in facts]

@@ -10,9 +10,9 @@ from aiokafka import TopicPartition
 
 from streams.core.records import Source
 from streams.core.rows import InvalidRow, decode_product, person_in
-from streams.engine.log_search import FoundRecord, Keep, Needle
 from streams.engine.partitions import home_of
-from streams.operations.logs.needles import AnyOf
+from streams.kafka.byte_patterns import AnyOf
+from streams.kafka.topic_search import BytePattern, FoundRecord, Keep
 from streams.operations.trace.event_id import EventIdSearch
 from streams.operations.trace.facts import (
     RawRecord,
@@ -25,7 +25,7 @@ from streams.operations.trace.looks import (
     event_of,
     in_json,
     newest_first,
-    raw_needle,
+    raw_byte_pattern,
 )
 
 MAX_KEYS = 50
@@ -104,15 +104,15 @@ async def _by_user(logs: TraceLogs, query: Query, found: Located) -> None:
         )
 
     keys = [visitor.encode() for visitor in visitors]
-    needle = raw_needle(logs, [*in_json(query.text), *keys])
+    byte_pattern = raw_byte_pattern(logs, [*in_json(query.text), *keys])
     tps = [tp for topic in logs.raw_topics for tp in logs.tps[topic]]
     at_home = [
         tp for tp in tps if any(tp.partition == _partition_of(k, logs, tp.topic) for k in keys)
     ]
-    await _collect(logs, query, found, at_home, needle, is_wanted)
+    await _collect(logs, query, found, at_home, byte_pattern, is_wanted)
     if not found.raw:
         await _collect(
-            logs, query, found, [tp for tp in tps if tp not in at_home], needle, is_wanted
+            logs, query, found, [tp for tp in tps if tp not in at_home], byte_pattern, is_wanted
         )
     elif len(at_home) < len(tps):
         found.notes.append(
@@ -134,7 +134,7 @@ async def _by_sku(logs: TraceLogs, query: Query, found: Located) -> None:
 
     forms = [form for text in (query.text, *products) for form in in_json(text)]
     tps = [tp for topic in logs.raw_topics for tp in logs.tps[topic]]
-    await _collect(logs, query, found, tps, raw_needle(logs, forms), is_wanted)
+    await _collect(logs, query, found, tps, raw_byte_pattern(logs, forms), is_wanted)
 
 
 def _limited(keys: set[str], found: Located, word: str) -> None:
@@ -149,8 +149,8 @@ async def _rows(logs: TraceLogs, topic: str, text: str) -> dict[bytes, bytes]:
     tps = logs.tps[topic]
     starts, ends = {tp: logs.starts[tp] for tp in tps}, {tp: logs.ends[tp] for tp in tps}
     found: dict[bytes, tuple[int, bytes]] = {}
-    needle = AnyOf(in_json(text))
-    async for records in logs.search.find(starts, ends, needle, logs.tell, topic):
+    byte_pattern = AnyOf(in_json(text))
+    async for records in logs.search.find(starts, ends, byte_pattern, logs.tell, topic):
         for record in records:
             newest = record.key is None or found.get(record.key, (-1,))[0] > record.offset
             if record.key is not None and record.value is not None and not newest:
@@ -175,11 +175,11 @@ async def _collect(
     query: Query,
     found: Located,
     tps: Sequence[TopicPartition],
-    needle: Needle,
+    byte_pattern: BytePattern,
     is_wanted: Keep,
 ) -> None:
     """Add the raw records that are wanted, until there are more than may be listed."""
-    async for records in newest_first(logs, tps, needle, query.since_ms, is_wanted):
+    async for records in newest_first(logs, tps, byte_pattern, query.since_ms, is_wanted):
         # Those of a transaction are looked at one by one, so no more than are to be shown.
         for first in range(0, len(records), query.limit + 1):
             some = records[first : first + query.limit + 1]

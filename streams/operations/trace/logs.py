@@ -11,10 +11,10 @@ from streams.core.events import Event, EventParser
 from streams.core.fields import FieldMap
 from streams.core.records import Source
 from streams.core.topics import Topics
-from streams.engine.groups import group_id
-from streams.engine.log_search import FoundRecord, LogSearch, connect_search
-from streams.operations.logs.reader import Commit, LogReader, Offsets, Tell, connect, silent
-from streams.operations.trace.facts import Lane, OnRanges, RawRecord, read_on_ranges
+from streams.kafka.group_ids import group_id
+from streams.kafka.reader import Commit, LogReader, Offsets, Tell, connect, silent
+from streams.kafka.topic_search import FoundRecord, TopicSearch, connect_search
+from streams.operations.trace.facts import OnRanges, RawRecord, TraceLane, read_on_ranges
 from streams.settings import ENRICH, Settings
 
 
@@ -24,7 +24,7 @@ class TraceLogs:
 
     settings: Settings
     reader: LogReader
-    search: LogSearch
+    search: TopicSearch
     tell: Tell
     now_ms: int
     tps: dict[str, list[TopicPartition]]
@@ -49,10 +49,10 @@ class TraceLogs:
         """Those of the shop's events."""
         return self.topics.clicks, self.topics.add_to_carts
 
-    def lane(self, stage: str, tp: TopicPartition) -> Lane:
+    def lane(self, stage: str, tp: TopicPartition) -> TraceLane:
         """Return how far a stage has come."""
         commit = self.commits.get(stage, {}).get(tp)
-        return Lane(None if commit is None else commit.offset, self.ends.get(tp, 0))
+        return TraceLane(None if commit is None else commit.offset, self.ends.get(tp, 0))
 
     def on_ranges(self, source: Source) -> OnRanges | None:
         """Return when each vendor was on, by enrichment's commit; None: nobody knows."""

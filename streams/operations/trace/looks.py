@@ -12,9 +12,9 @@ from streams.core.errors import InvalidEvent
 from streams.core.events import Event
 from streams.core.records import Source
 from streams.core.values import id_text
-from streams.engine.log_search import Everything, FoundRecord, Keep, Needle
-from streams.operations.logs.needles import AnyOf
-from streams.operations.logs.reader import Offsets
+from streams.kafka.byte_patterns import AnyOf
+from streams.kafka.reader import Offsets
+from streams.kafka.topic_search import BytePattern, Everything, FoundRecord, Keep
 from streams.operations.trace.facts import RawRecord, place_of
 from streams.operations.trace.logs import TraceLogs
 
@@ -51,7 +51,7 @@ class Located:
 async def newest_first(
     logs: TraceLogs,
     tps: Sequence[TopicPartition],
-    needle: Needle,
+    byte_pattern: BytePattern,
     since_ms: int,
     keep: Keep,
     starts: Offsets | None = None,
@@ -70,7 +70,7 @@ async def newest_first(
             begins = {tp: max(offset, starts[tp]) for tp, offset in begins.items()}
         if any(begins[tp] < ends[tp] for tp in tps):
             found: list[FoundRecord] = []
-            search = logs.search.find(begins, ends, needle, logs.tell, step, keep)
+            search = logs.search.find(begins, ends, byte_pattern, logs.tell, step, keep)
             async for records in search:
                 found += records
                 if len(found) > 2 * MAX_OF_A_SLICE:
@@ -120,7 +120,7 @@ def names_event(logs: TraceLogs, record: FoundRecord, event_id: str) -> bool:
     return bool(id_text(document.get("event_id")) == event_id)
 
 
-def raw_needle(logs: TraceLogs, forms: Iterable[bytes]) -> Needle:
+def raw_byte_pattern(logs: TraceLogs, forms: Iterable[bytes]) -> BytePattern:
     """Return the needle for raw records; a map that computes fields leaves nothing to look for."""
     settings = logs.settings
     for source in (settings.source_clicks, settings.source_add_to_carts):

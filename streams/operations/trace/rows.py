@@ -11,9 +11,9 @@ from streams.core.outcome import SkipReason
 from streams.core.records import Source
 from streams.core.rows import InvalidRow, decode_user
 from streams.core.times import utc_text
-from streams.engine.log_search import FoundRecord
 from streams.engine.partitions import home_of
-from streams.operations.logs.needles import AnyOf
+from streams.kafka.byte_patterns import AnyOf
+from streams.kafka.topic_search import FoundRecord
 from streams.operations.trace.facts import EventFacts
 from streams.operations.trace.logs import TraceLogs
 from streams.vendors import VENDORS

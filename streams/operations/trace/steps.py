@@ -21,7 +21,7 @@ from streams.operations.trace.facts import (
     Lettered,
     Received,
     Resolved,
-    Sent,
+    SentRecord,
 )
 from streams.operations.trace.timeline import Step
 
@@ -66,7 +66,7 @@ class Shown:
         return masked_json(value, (), field)
 
 
-def sent_step(sent: Sent, show: Shown, *, is_repeat: bool) -> Step:
+def sent_step(sent: SentRecord, show: Shown, *, is_repeat: bool) -> Step:
     """Return the step of a vendor record, with its payload."""
     ground = CONSENT_WORDS.get(sent.consent)
     if sent.is_redelivery:

@@ -10,8 +10,8 @@ from streams.core.records import Receipt, Source
 from streams.core.times import utc_text
 from streams.operations.trace.facts import (
     EventFacts,
-    Lane,
     RawRecord,
+    TraceLane,
     VendorFacts,
     resolution_of,
 )
@@ -207,11 +207,11 @@ def _open_steps(name: str, found: VendorFacts, facts: EventFacts) -> list[Step]:
     return [Step(kind="unknown", text=text)]
 
 
-def _is_ahead(lane: Lane, position: int) -> bool:
+def _is_ahead(lane: TraceLane, position: int) -> bool:
     return lane.committed is None or position >= lane.committed
 
 
-def _waits(name: str, place: Source, lane: Lane, word: str, run_id: str | None = None) -> Step:
+def _waits(name: str, place: Source, lane: TraceLane, word: str, run_id: str | None = None) -> Step:
     before = place.offset - (lane.committed or 0)
     if lane.committed is None:
         text = f"It waits for {name}, which has had nothing yet. {lane.says}".strip()

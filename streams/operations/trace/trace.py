@@ -9,10 +9,7 @@ from typing import Literal
 
 from streams.core.errors import SettingsError
 from streams.core.times import utc_text
-from streams.operations.logs.reader import Tell, silent
-from streams.operations.status.judge import judge
-from streams.operations.status.observe import known_of, with_open_letters
-from streams.operations.status.status import StatusBoard, read_status
+from streams.kafka.reader import Tell, silent
 from streams.operations.trace.follow import Facts, follow
 from streams.operations.trace.locate import locate
 from streams.operations.trace.logs import open_logs
@@ -21,6 +18,9 @@ from streams.operations.trace.rows import say_what_rows_say
 from streams.operations.trace.story import story_of
 from streams.operations.trace.timeline import Step, Trace, TracedEvent
 from streams.settings import ENRICH, Settings
+from streams.status.judge import judge
+from streams.status.observe import known_of, with_open_letters
+from streams.status.status import StatusBoard, read_status
 from streams.vendors import VENDORS
 
 DEFAULT_WINDOW_MS = 60 * 60_000

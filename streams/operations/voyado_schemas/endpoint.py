@@ -7,12 +7,12 @@ from typing import Any, Protocol
 
 from streams.core.dead_letter import mask_secrets
 from streams.core.errors import SetupError
-from streams.core.outcome import Fate, Verdict
-from streams.delivery.quota import Quota
+from streams.core.outcome import RequestOutcome, Verdict
+from streams.delivery.rate_limit import RateLimit
 from streams.operations.voyado_schemas.definition import FLAGS, Definition
 from streams.settings import variable
 from streams.vendors.answers import UNREADABLE, one_line, read_json, text_of
-from streams.vendors.base import HttpAnswer, HttpRequest
+from streams.vendors.base import HttpRequest, HttpResponse
 from streams.vendors.voyado.api import NOT_FOUND, SCHEMAS, SUCCESS, get_schema, headers, judge
 from streams.vendors.voyado.settings import VoyadoSettings
 
@@ -21,10 +21,10 @@ FORBIDDEN = 403
 CONFLICT = 409
 
 
-class Client(Protocol):
+class SchemaClient(Protocol):
     """What carries requests to Voyado."""
 
-    async def send(self, request: HttpRequest) -> HttpAnswer:
+    async def send(self, request: HttpRequest) -> HttpResponse:
         """Return the answer; a failure is an answer without status."""
 
     async def close(self) -> None:
@@ -42,7 +42,7 @@ class VoyadoAnswerError(SetupError):
         """A wait may help, or it was done although no answer says so."""
 
 
-_MAY_SUCCEED = (Fate.THROTTLED, Fate.UNAVAILABLE, Fate.UNCLEAR)
+_MAY_SUCCEED = (RequestOutcome.THROTTLED, RequestOutcome.UNAVAILABLE, RequestOutcome.UNCLEAR)
 
 
 class SchemaEndpoint:
@@ -51,7 +51,7 @@ class SchemaEndpoint:
     def __init__(
         self,
         settings: VoyadoSettings,
-        client: Client,
+        client: SchemaClient,
         *,
         secrets: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
@@ -63,7 +63,7 @@ class SchemaEndpoint:
         self._clock = clock
         self.sleep = sleep
         """Waits so many seconds."""
-        self._quota = Quota(settings.requests_per_second, clock())
+        self._quota = RateLimit(settings.requests_per_second, clock())
 
     async def all(self) -> list[Definition]:
         """Return every registered schema, in Voyado's order.
@@ -106,7 +106,7 @@ class SchemaEndpoint:
         answer = await self._send(request, doing, changes=True)
         if answer.body.strip() and type(read_json(answer.body)) is not str:
             verdict = judge(answer)
-            if verdict.fate is not Fate.ACCEPTED:
+            if verdict.fate is not RequestOutcome.ACCEPTED:
                 raise self._failed(doing, answer, changes=True)
 
     async def delete(self, id_: str) -> None:
@@ -126,7 +126,7 @@ class SchemaEndpoint:
         *,
         changes: bool = False,
         and_also: int | None = None,
-    ) -> HttpAnswer:
+    ) -> HttpResponse:
         wait = self._quota.reserve(self._clock())
         if wait > 0:
             await self.sleep(wait)
@@ -136,13 +136,13 @@ class SchemaEndpoint:
         raise self._failed(doing, answer, changes=changes)
 
     def _failed(
-        self, doing: str, answer: HttpAnswer, *, changes: bool = False
+        self, doing: str, answer: HttpResponse, *, changes: bool = False
     ) -> VoyadoAnswerError:
         verdict = judge(answer)
         is_other_json = verdict.is_puzzling and read_json(answer.body) is not UNREADABLE
-        if answer.status in SUCCESS and (verdict.fate is Fate.ACCEPTED or is_other_json):
+        if answer.status in SUCCESS and (verdict.fate is RequestOutcome.ACCEPTED or is_other_json):
             words = f"{answer.status}, but the answer is not Voyado's: {text_of(answer)}"
-            verdict = Verdict(Fate.MISCONFIGURED, one_line(words), answer.status)
+            verdict = Verdict(RequestOutcome.MISCONFIGURED, one_line(words), answer.status)
         words = (one_line(verdict.detail) or f"status {verdict.status}").rstrip(".")
         where = f"Voyado Engage at {self._settings.base_url}"
         sentence = (
@@ -164,16 +164,16 @@ def _meaning(verdict: Verdict, words: str, *, changes: bool) -> str:
             f"does not let this key do that: {words}. Interactions are a paid add-on, and access "
             f"can be limited by address: ask Voyado what the key of {key} may do."
         )
-    if verdict.fate is Fate.THROTTLED:
+    if verdict.fate is RequestOutcome.THROTTLED:
         seconds = verdict.retry_after_seconds
         wait = "a minute (it names no wait)" if seconds is None else f"{seconds:g} s"
         return (
             f"asks for fewer requests: {words}. Try again after {wait}; the workers use the same "
             "key."
         )
-    if verdict.fate is Fate.REJECTED:
+    if verdict.fate is RequestOutcome.REJECTED:
         return f"refuses that: {words}. Read what it says; nothing was changed by it."
-    if verdict.fate is Fate.MISCONFIGURED:
+    if verdict.fate is RequestOutcome.MISCONFIGURED:
         return f"is not where this belongs: {words}. Correct {address}: scheme, host and port only."
     again = (
         "Look with `streams voyado-schemas plan` whether it was done."
@@ -182,7 +182,7 @@ def _meaning(verdict: Verdict, words: str, *, changes: bool) -> str:
     )
     if verdict.status is not None:
         return f"fails: {words}. {again}"
-    if verdict.fate is Fate.UNCLEAR:
+    if verdict.fate is RequestOutcome.UNCLEAR:
         return f"gave no answer: {words}. {again}"
     return (
         f"cannot be reached: {words}. Check {address}, and that this machine may reach it: name, "

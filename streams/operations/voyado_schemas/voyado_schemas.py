@@ -14,7 +14,7 @@ from streams.delivery.http import HttpClient
 from streams.operations.voyado_schemas.definition import Definition
 from streams.operations.voyado_schemas.endpoint import (
     CONFLICT,
-    Client,
+    SchemaClient,
     SchemaEndpoint,
     VoyadoAnswerError,
 )
@@ -51,7 +51,7 @@ def voyado_settings(settings: Settings) -> VoyadoSettings:
     return section
 
 
-def open_client(section: VendorSettings) -> Client:
+def open_client(section: VendorSettings) -> SchemaClient:
     """Return the client that workers use, with one connection."""
     return HttpClient(section.base_url, concurrency=1)
 

@@ -22,7 +22,7 @@ VENDOR = Vendor(
     concurrency=lambda settings: settings.concurrency,
     # So many that visitors at random fill the concurrency from one partition alone; a prime, so
     # that ids which are alike spread too.
-    strands=67,
+    queues=67,
     validation=api.validation,
     forgetting=forget.FORGETTING,
 )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from streams.core.enrich import MAX_VENDOR_RECORD_BYTES
-from streams.core.outcome import Fate, Verdict
+from streams.core.outcome import RequestOutcome, Verdict
 from streams.vendors.answers import (
     UNREADABLE,
     blames_nobody,
@@ -19,7 +19,7 @@ from streams.vendors.answers import (
     text_of,
     undocumented,
 )
-from streams.vendors.base import HttpAnswer, HttpRequest, Inquiry
+from streams.vendors.base import HttpRequest, HttpResponse, Inquiry
 from streams.vendors.eightselect.settings import EightSelectSettings
 
 PATH = "/analytics/v3/events"
@@ -58,14 +58,14 @@ def _headers(settings: EightSelectSettings) -> Mapping[str, str]:
     return {"Content-Type": "application/json", "x-api-id": api_id}
 
 
-def classify(answer: HttpAnswer, count: int) -> Verdict:
+def classify(answer: HttpResponse, count: int) -> Verdict:
     """Return the verdict on a request of ``count`` events; total over every answer."""
     if answer.status is None:
         return no_answer(answer, _masked(answer.failure))
     fate = fate_of_status(answer.status)
     body = read_json(answer.body)
     # What any other status stands for, no body can change.
-    if fate in {Fate.ACCEPTED, Fate.REJECTED}:
+    if fate in {RequestOutcome.ACCEPTED, RequestOutcome.REJECTED}:
         for rule in _RULES:
             verdict = rule(answer.status, answer, body, count)
             if verdict is not None:
@@ -73,7 +73,7 @@ def classify(answer: HttpAnswer, count: int) -> Verdict:
     return _verdict(fate, answer.status, answer, _words(answer, body))
 
 
-def _refused_key(status: int, answer: HttpAnswer, body: Any, _count: int) -> Verdict | None:
+def _refused_key(status: int, answer: HttpResponse, body: Any, _count: int) -> Verdict | None:
     """Any form in which the account, not the event, is refused: the event is kept.
 
     Only words that cannot come from a visitor are looked at: types, names of members, and the
@@ -82,11 +82,11 @@ def _refused_key(status: int, answer: HttpAnswer, body: Any, _count: int) -> Ver
     if any(_is_about_key(problem) for problem in _problems(body)) or (
         type(body) is dict and _ABOUT_KEY.match(_message(body)) is not None
     ):
-        return _verdict(Fate.MISCONFIGURED, status, answer, _words(answer, body))
+        return _verdict(RequestOutcome.MISCONFIGURED, status, answer, _words(answer, body))
     return None
 
 
-def _refused_event(status: int, answer: HttpAnswer, body: Any, count: int) -> Verdict | None:
+def _refused_event(status: int, answer: HttpResponse, body: Any, count: int) -> Verdict | None:
     """Ajv's list of errors, or an object with errors, whatever the status: nothing was stored."""
     has_errors = type(body) is dict and bool(body.get("errors"))
     words = "; ".join(dict.fromkeys(filter(None, map(_words_of, _problems(body)))))
@@ -94,17 +94,17 @@ def _refused_event(status: int, answer: HttpAnswer, body: Any, count: int) -> Ve
         return None
     words = one_line(_masked(words)) or _words(answer, body)
     refused = {0: words} if count == 1 and words else {}
-    return Verdict(Fate.REJECTED, f"{status} {words}".strip(), status, refused=refused)
+    return Verdict(RequestOutcome.REJECTED, f"{status} {words}".strip(), status, refused=refused)
 
 
-def _not_8selects(_status: int, answer: HttpAnswer, _body: Any, _count: int) -> Verdict | None:
+def _not_8selects(_status: int, answer: HttpResponse, _body: Any, _count: int) -> Verdict | None:
     """A refusal that is a page: no event is to blame for it."""
     if not is_page_for_refusal(answer):
         return None
     return blames_nobody(answer, _masked(text_of(answer)))
 
 
-def _success(status: int, answer: HttpAnswer, body: Any, _count: int) -> Verdict | None:
+def _success(status: int, answer: HttpResponse, body: Any, _count: int) -> Verdict | None:
     """2xx: a success if it says nothing more, or says so; a page is a proxy's."""
     if status not in range(200, 300):
         return None
@@ -113,7 +113,7 @@ def _success(status: int, answer: HttpAnswer, body: Any, _count: int) -> Verdict
         return None
     if text and body is UNREADABLE and is_html(answer):
         words = f", but the answer is not 8SELECT's; check base_url: {_masked(text_of(answer))}"
-        return Verdict(Fate.MISCONFIGURED, f"{status}{words}", status)
+        return Verdict(RequestOutcome.MISCONFIGURED, f"{status}{words}", status)
     if body is UNREADABLE and not answer.failure and text.lower() in _YES:
         return None
     return undocumented(answer, _words(answer, body))
@@ -150,7 +150,7 @@ def _is_yes(name: str, value: Any) -> bool:
             return False
 
 
-_RULES: tuple[Callable[[int, HttpAnswer, Any, int], Verdict | None], ...] = (
+_RULES: tuple[Callable[[int, HttpResponse, Any, int], Verdict | None], ...] = (
     _refused_key,
     _refused_event,
     _not_8selects,
@@ -158,8 +158,8 @@ _RULES: tuple[Callable[[int, HttpAnswer, Any, int], Verdict | None], ...] = (
 )
 
 
-def _verdict(fate: Fate, status: int, answer: HttpAnswer, words: str) -> Verdict:
-    waits = fate in {Fate.THROTTLED, Fate.UNAVAILABLE}
+def _verdict(fate: RequestOutcome, status: int, answer: HttpResponse, words: str) -> Verdict:
+    waits = fate in {RequestOutcome.THROTTLED, RequestOutcome.UNAVAILABLE}
     return Verdict(
         fate,
         f"{status} {words}".strip(),
@@ -179,7 +179,7 @@ def _masked(text: str) -> str:
     return _API_ID.sub(r"\1***", text)
 
 
-def _words(answer: HttpAnswer, body: Any) -> str:
+def _words(answer: HttpResponse, body: Any) -> str:
     message = _message(body) if type(body) is dict else ""
     return one_line(_masked(message)) if message else _masked(text_of(answer))
 

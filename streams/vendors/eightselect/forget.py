@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from streams.core.outcome import Verdict
 from streams.core.records import VendorRecord
 from streams.core.uuids import is_uuid
-from streams.vendors.base import Erasure, Forgetting, HttpAnswer, Trail
+from streams.vendors.base import Erasure, Forgetting, HttpResponse, Trail
 from streams.vendors.eightselect.api import classify
 from streams.vendors.eightselect.mapping import keyed_uuid
 from streams.vendors.eightselect.settings import EightSelectSettings
@@ -38,7 +38,7 @@ def plan(trail: Trail, settings: EightSelectSettings) -> Erasure:
     return Erasure(by_hand=f"8SELECT documents no way to delete: ask it in writing, and {named}")
 
 
-def judge(answer: HttpAnswer) -> Verdict:
+def judge(answer: HttpResponse) -> Verdict:
     """Return the verdict on an answer, of which there is none: no request is made."""
     return classify(answer, 0)
 

@@ -34,7 +34,7 @@ class Identified(msgspec.Struct, frozen=True, gc=False):
     id: str
 
 
-class Product(msgspec.Struct, frozen=True, gc=False):
+class EightSelectProduct(msgspec.Struct, frozen=True, gc=False):
     """The product that was clicked or put into the cart."""
 
     sku: str
@@ -44,7 +44,7 @@ class Interact(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="pro
     """The payload of an ``interact`` event."""
 
     action: str
-    product: Product
+    product: EightSelectProduct
 
 
 class CustomSet(
@@ -121,7 +121,7 @@ def mapper(
             return SkipReason.OUTSIDE_CONTENT
         user = UserContext(Identified(user_id_of(event, enriched.user, secret)))
         return InteractEvent(
-            Interact(ACTIONS[enriched.event_type], Product(enriched.sku)),
+            Interact(ACTIONS[enriched.event_type], EightSelectProduct(enriched.sku)),
             (user,)
             if content is None
             else (ContentContext(_CONTENTS[content.type](Identified(content.id))), user),

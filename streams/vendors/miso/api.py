@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from streams.core.outcome import Fate, Verdict
+from streams.core.outcome import RequestOutcome, Verdict
 from streams.vendors.answers import (
     UNREADABLE,
     blames_nobody,
@@ -18,7 +18,7 @@ from streams.vendors.answers import (
     text_of,
     undocumented,
 )
-from streams.vendors.base import HttpAnswer, HttpRequest, Inquiry
+from streams.vendors.base import HttpRequest, HttpResponse, Inquiry
 from streams.vendors.miso.settings import MisoSettings
 
 PATH = "/v1/interactions"
@@ -67,7 +67,7 @@ def headers(settings: MisoSettings) -> Mapping[str, str]:
     return {"Content-Type": "application/json", "X-API-KEY": key}
 
 
-def classify(answer: HttpAnswer, count: int) -> Verdict:
+def classify(answer: HttpResponse, count: int) -> Verdict:
     """Return the verdict on a request of ``count`` records; total over every answer."""
     if answer.status is None:
         return no_answer(answer, answer.failure)
@@ -79,26 +79,28 @@ def classify(answer: HttpAnswer, count: int) -> Verdict:
     return _verdict(fate_of_status(answer.status), answer, body)
 
 
-def _not_misos(status: int, answer: HttpAnswer, body: Any, _count: int) -> Verdict | None:
+def _not_misos(status: int, answer: HttpResponse, body: Any, _count: int) -> Verdict | None:
     """A refusal without an object: each of Miso's own is one, so something else answered."""
     if (
         type(body) is dict
-        or fate_of_status(status) is not Fate.REJECTED
+        or fate_of_status(status) is not RequestOutcome.REJECTED
         or status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     ):
         return None
     return blames_nobody(answer, text_of(answer))
 
 
-def _refused_by_lines(status: int, answer: HttpAnswer, body: Any, count: int) -> Verdict | None:
+def _refused_by_lines(status: int, answer: HttpResponse, body: Any, count: int) -> Verdict | None:
     """422, and any status with ``errors: true``: no record of the request was stored."""
     has_errors = type(body) is dict and bool(body.get("errors"))
     if status != _UNPROCESSABLE and not (has_errors and status in range(200, 300)):
         return None
-    return Verdict(Fate.REJECTED, _detail(answer, body), status, refused=_refused(body, count))
+    return Verdict(
+        RequestOutcome.REJECTED, _detail(answer, body), status, refused=_refused(body, count)
+    )
 
 
-def _success(status: int, answer: HttpAnswer, body: Any, _count: int) -> Verdict | None:
+def _success(status: int, answer: HttpResponse, body: Any, _count: int) -> Verdict | None:
     """2xx: a success if it says so as Miso does; a page is a proxy's; anything else is unclear."""
     if status not in range(200, 300):
         return None
@@ -109,7 +111,7 @@ def _success(status: int, answer: HttpAnswer, body: Any, _count: int) -> Verdict
     if body is UNREADABLE and not (answer.body.strip() and is_html(answer)):
         return undocumented(answer, text_of(answer))
     return Verdict(
-        Fate.MISCONFIGURED,
+        RequestOutcome.MISCONFIGURED,
         f"{status}, but the answer is not Miso's; check base_url: {text_of(answer)}",
         status,
     )
@@ -122,21 +124,21 @@ def _is_success(body: Mapping[str, Any]) -> bool:
     return body.get("errors") is False
 
 
-def _bad_request(status: int, answer: HttpAnswer, body: Any, _count: int) -> Verdict | None:
+def _bad_request(status: int, answer: HttpResponse, body: Any, _count: int) -> Verdict | None:
     """400: the message tells a playground key and a server-side timeout from a bad request."""
     if status != _BAD_REQUEST:
         return None
     message = text_of(answer).lower()
     if "playground" in message:
-        return _verdict(Fate.MISCONFIGURED, answer, body)
+        return _verdict(RequestOutcome.MISCONFIGURED, answer, body)
     if "request timeout" in message:
-        return _verdict(Fate.UNCLEAR, answer, body)
+        return _verdict(RequestOutcome.UNCLEAR, answer, body)
     return None
 
 
 _UNPROCESSABLE = 422
 _BAD_REQUEST = 400
-_RULES: tuple[Callable[[int, HttpAnswer, Any, int], Verdict | None], ...] = (
+_RULES: tuple[Callable[[int, HttpResponse, Any, int], Verdict | None], ...] = (
     _bad_request,
     _not_misos,
     _refused_by_lines,
@@ -144,8 +146,8 @@ _RULES: tuple[Callable[[int, HttpAnswer, Any, int], Verdict | None], ...] = (
 )
 
 
-def _verdict(fate: Fate, answer: HttpAnswer, body: Any) -> Verdict:
-    waits = fate in {Fate.THROTTLED, Fate.UNAVAILABLE}
+def _verdict(fate: RequestOutcome, answer: HttpResponse, body: Any) -> Verdict:
+    waits = fate in {RequestOutcome.THROTTLED, RequestOutcome.UNAVAILABLE}
     return Verdict(
         fate,
         _detail(answer, body),
@@ -154,7 +156,7 @@ def _verdict(fate: Fate, answer: HttpAnswer, body: Any) -> Verdict:
     )
 
 
-def _detail(answer: HttpAnswer, body: Any) -> str:
+def _detail(answer: HttpResponse, body: Any) -> str:
     message = body.get("message") if type(body) is dict else None
     words = one_line(message) if type(message) is str else text_of(answer)
     return f"{answer.status} {words}".strip()

@@ -7,7 +7,7 @@ import msgspec
 from streams.core.outcome import Verdict
 from streams.core.records import VendorRecord
 from streams.core.values import SUSPICIOUS_IDS
-from streams.vendors.base import Erasure, Forgetting, HttpAnswer, HttpRequest, Trail
+from streams.vendors.base import Erasure, Forgetting, HttpRequest, HttpResponse, Trail
 from streams.vendors.miso.api import PATH, classify, headers
 from streams.vendors.miso.settings import MisoSettings
 
@@ -50,7 +50,7 @@ def _deletion(ids: Sequence[str], users: Sequence[str], settings: MisoSettings) 
     )
 
 
-def judge(answer: HttpAnswer) -> Verdict:
+def judge(answer: HttpResponse) -> Verdict:
     """Return the verdict on the deletion."""
     return classify(answer, 0)
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from streams.core.enrich import EnrichedEvent, Mapped
+from streams.core.enrich import EnrichedEvent, MappedEvent
 from streams.core.errors import InvalidEvent
 from streams.core.events import AddToCart, Campaign, Page
 from streams.core.outcome import DeadLetterReason, SkipReason
@@ -48,7 +48,7 @@ class Context(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     user_agent: str | None = None
 
 
-class Interaction(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+class MisoInteraction(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One record of ``data``; only what a click or an add-to-cart can fill."""
 
     type: str
@@ -67,12 +67,12 @@ PAGE_LEFT_OUT = ("left_out:miso.page",)
 
 def mapper(
     settings: MisoSettings,
-) -> Callable[[EnrichedEvent], Interaction | Mapped | SkipReason]:
+) -> Callable[[EnrichedEvent], MisoInteraction | MappedEvent | SkipReason]:
     """Return the mapping under these settings."""
     click_type = settings.click_type
     by_product_id = settings.product_id == "product_id"
 
-    def map_event(enriched: EnrichedEvent) -> Interaction | Mapped:
+    def map_event(enriched: EnrichedEvent) -> MisoInteraction | MappedEvent:
         event = enriched.event
         product = enriched.product_id if by_product_id else enriched.sku
         user_id = enriched.user_id
@@ -86,7 +86,7 @@ def mapper(
         quantities = (event.quantity,) if isinstance(event, AddToCart) else None
         page = event.page
         has_address = page is not None and bool(page.url)
-        interaction = Interaction(
+        interaction = MisoInteraction(
             click_type if quantities is None else "add_to_cart",
             anonymous_id,
             enriched.timestamp,
@@ -106,7 +106,7 @@ def mapper(
         )
         if page is None or has_address:
             return interaction
-        return Mapped(interaction, notes=PAGE_LEFT_OUT)
+        return MappedEvent(interaction, notes=PAGE_LEFT_OUT)
 
     return map_event
 

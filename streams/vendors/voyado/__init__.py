@@ -1,8 +1,8 @@
 """Voyado Engage: interactions of known contacts, one a request, within a small quota."""
 
 from streams.vendors.base import Vendor
-from streams.vendors.voyado import api, conversation, forget, inquiries, mapping
-from streams.vendors.voyado.memory import Memory
+from streams.vendors.voyado import api, forget, inquiries, mapping, request_flow
+from streams.vendors.voyado.memory import ContactMemory
 from streams.vendors.voyado.settings import VoyadoSettings
 
 __all__ = ["VENDOR", "VoyadoSettings"]
@@ -22,13 +22,13 @@ VENDOR = Vendor(
     linger_seconds=lambda _: 0.0,
     # 10 strands on each of 6 partitions: at most 60 requests are open when a worker dies.
     concurrency=lambda _: 60,
-    strands=10,
+    queues=10,
     # Growing waits as the vendor's retry policy names them.
     requests_per_second=lambda settings: settings.requests_per_second,
     looks_before_repeat=True,
     retry_waits=(10.0, 30.0, 60.0, 300.0),
-    conversation=conversation.converse,
-    new_memory=Memory,
+    request_flow=request_flow.start_flow,
+    new_memory=ContactMemory,
     inquiries=inquiries.inquiries,
     forgetting=forget.FORGETTING,
 )

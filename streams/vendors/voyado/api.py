@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from streams.core.outcome import Fate, Verdict
+from streams.core.outcome import RequestOutcome, Verdict
 from streams.vendors.answers import (
     UNREADABLE,
     blames_nobody,
@@ -20,7 +20,7 @@ from streams.vendors.answers import (
     text_of,
     undocumented,
 )
-from streams.vendors.base import HttpAnswer, HttpRequest
+from streams.vendors.base import HttpRequest, HttpResponse
 from streams.vendors.voyado.schema import read_schema
 from streams.vendors.voyado.settings import VoyadoSettings
 
@@ -89,11 +89,11 @@ def headers(settings: VoyadoSettings) -> Mapping[str, str]:
     }
 
 
-def classify(answer: HttpAnswer, count: int) -> Verdict:  # noqa: ARG001
+def classify(answer: HttpResponse, count: int) -> Verdict:  # noqa: ARG001
     """Return the verdict on a POST, or on a probe; total over every answer.
 
     A 5xx is unclear: the interaction may be stored, so it is looked for before it is sent again.
-    So is a success without an id: Voyado returns one upon acceptance. ``conversation`` looks for
+    So is a success without an id: Voyado returns one upon acceptance. ``request_flow`` looks for
     the interaction then, and knows more of a 404.
     """
     status = answer.status
@@ -103,26 +103,26 @@ def classify(answer: HttpAnswer, count: int) -> Verdict:  # noqa: ARG001
             return _registered(status, answer)
         if type(body) is str and is_guid(body) is not None:
             # The form of the id is not documented: it may come bare, as that of a contact does.
-            return Verdict(Fate.ACCEPTED, str(status), status, vendor_ref=body)
+            return Verdict(RequestOutcome.ACCEPTED, str(status), status, vendor_ref=body)
         verdict = judge(answer)
-        if verdict.fate is Fate.ACCEPTED and verdict.vendor_ref is None:
+        if verdict.fate is RequestOutcome.ACCEPTED and verdict.vendor_ref is None:
             return undocumented(answer, text_of(answer))
         return verdict
     verdict = judge(answer)
-    if verdict.fate is Fate.UNAVAILABLE and status in _SERVER_ERRORS:
-        return replace(verdict, fate=Fate.UNCLEAR)
+    if verdict.fate is RequestOutcome.UNAVAILABLE and status in _SERVER_ERRORS:
+        return replace(verdict, fate=RequestOutcome.UNCLEAR)
     return verdict
 
 
-def _registered(status: int | None, answer: HttpAnswer) -> Verdict:
+def _registered(status: int | None, answer: HttpResponse) -> Verdict:
     """The answer to a probe: the schema as it is registered."""
     problem = read_schema(answer.body).problem()
     if problem is not None:
-        return Verdict(Fate.MISCONFIGURED, f"{status}, but the schema {problem}", status)
-    return Verdict(Fate.ACCEPTED, str(status), status)
+        return Verdict(RequestOutcome.MISCONFIGURED, f"{status}, but the schema {problem}", status)
+    return Verdict(RequestOutcome.ACCEPTED, str(status), status)
 
 
-def judge(answer: HttpAnswer) -> Verdict:
+def judge(answer: HttpResponse) -> Verdict:
     """Return the verdict on any request by status and body alone."""
     if answer.status is None:
         return no_answer(answer, answer.failure)
@@ -132,7 +132,7 @@ def judge(answer: HttpAnswer) -> Verdict:
     if is_page_for_refusal(answer):
         return blames_nobody(answer, text_of(answer))
     fate = fate_of_status(answer.status)
-    waits = fate in {Fate.THROTTLED, Fate.UNAVAILABLE}
+    waits = fate in {RequestOutcome.THROTTLED, RequestOutcome.UNAVAILABLE}
     return Verdict(
         fate,
         detail_of(answer, body),
@@ -141,29 +141,29 @@ def judge(answer: HttpAnswer) -> Verdict:
     )
 
 
-def _success(answer: HttpAnswer, status: int, body: Any) -> Verdict:
+def _success(answer: HttpResponse, status: int, body: Any) -> Verdict:
     """2xx: a success if it has no body, an empty one, an id, or the schema that was asked for."""
     if not answer.failure and (not answer.body.strip() or body == {}):
-        return Verdict(Fate.ACCEPTED, str(status), status)
+        return Verdict(RequestOutcome.ACCEPTED, str(status), status)
     if body is UNREADABLE and not is_html(answer):
         return undocumented(answer, text_of(answer))
     if type(body) is not dict:
         return Verdict(
-            Fate.MISCONFIGURED,
+            RequestOutcome.MISCONFIGURED,
             f"{status}, but the answer is not Voyado's; check base_url: {text_of(answer)}",
             status,
         )
     if body.get("errors"):
-        return Verdict(Fate.REJECTED, detail_of(answer, body), status)
+        return Verdict(RequestOutcome.REJECTED, detail_of(answer, body), status)
     reference = body.get("id")
     if type(reference) is str and reference:
-        return Verdict(Fate.ACCEPTED, str(status), status, vendor_ref=one_line(reference))
+        return Verdict(RequestOutcome.ACCEPTED, str(status), status, vendor_ref=one_line(reference))
     if read_schema(answer.body).properties is not None:
-        return Verdict(Fate.ACCEPTED, str(status), status)
+        return Verdict(RequestOutcome.ACCEPTED, str(status), status)
     return undocumented(answer, detail_of(answer, body).removeprefix(f"{status} "))
 
 
-def detail_of(answer: HttpAnswer, body: Any) -> str:
+def detail_of(answer: HttpResponse, body: Any) -> str:
     """Return the status and the vendor's own words on one line."""
     words = ""
     if type(body) is dict:

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from streams.core.outcome import Fate, Verdict
+from streams.core.outcome import RequestOutcome, Verdict
 from streams.vendors.answers import is_page, text_of, undocumented
-from streams.vendors.base import HttpAnswer, Inquiry
+from streams.vendors.base import HttpResponse, Inquiry
 from streams.vendors.voyado.api import NOT_FOUND, get_schema, judge
 from streams.vendors.voyado.schema import Schema, read_schema
 from streams.vendors.voyado.settings import VoyadoSettings
@@ -44,19 +44,21 @@ def inquiries(settings: VoyadoSettings) -> Sequence[Inquiry]:
     ]
 
 
-def _reader(types: Mapping[str, tuple[str, ...]]) -> Callable[[HttpAnswer, int], Verdict]:
-    def read(answer: HttpAnswer, _count: int) -> Verdict:
+def _reader(types: Mapping[str, tuple[str, ...]]) -> Callable[[HttpResponse, int], Verdict]:
+    def read(answer: HttpResponse, _count: int) -> Verdict:
         verdict = judge(answer)
         if answer.status == NOT_FOUND and not is_page(answer):
-            return replace(verdict, fate=Fate.REJECTED, detail="404, it is not registered")
-        if verdict.fate is not Fate.ACCEPTED:
+            return replace(
+                verdict, fate=RequestOutcome.REJECTED, detail="404, it is not registered"
+            )
+        if verdict.fate is not RequestOutcome.ACCEPTED:
             return verdict
         schema = read_schema(answer.body)
         if schema.properties is None and verdict.vendor_ref is None:
-            return replace(undocumented(answer, text_of(answer)), fate=Fate.UNAVAILABLE)
+            return replace(undocumented(answer, text_of(answer)), fate=RequestOutcome.UNAVAILABLE)
         problems = _problems(schema, types)
         if problems:
-            return replace(verdict, fate=Fate.REJECTED, detail="; ".join(problems))
+            return replace(verdict, fate=RequestOutcome.REJECTED, detail="; ".join(problems))
         lacking = [name for name in types if name not in (schema.properties or types)]
         words = [f"it has no {', '.join(lacking)}, which is left out"] if lacking else []
         risks = _risks(schema, types)

@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from streams.core.enrich import EnrichedEvent, Mapped
+from streams.core.enrich import EnrichedEvent, MappedEvent
 from streams.core.events import AddToCart, Event
 from streams.core.outcome import SkipReason
 from streams.core.rows import Product, User
@@ -42,7 +42,7 @@ class InteractionPayload(msgspec.Struct, frozen=True, gc=False, omit_defaults=Tr
     url: str | None = None
 
 
-class Interaction(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename="camel"):
+class VoyadoInteraction(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename="camel"):
     """The body of ``POST /api/v3/interactions``."""
 
     schema_id: str
@@ -54,14 +54,14 @@ class Interaction(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, ren
 
 def mapper(
     settings: VoyadoSettings,
-) -> Callable[[EnrichedEvent], Interaction | Mapped | SkipReason]:
+) -> Callable[[EnrichedEvent], VoyadoInteraction | MappedEvent | SkipReason]:
     """Return the mapping under these settings."""
     click_schema_id = settings.click_schema_id
     add_to_cart_schema_id = settings.add_to_cart_schema_id
     takes_clicks = settings.clicks != "off"
     lookup_email = settings.lookup_email
 
-    def map_event(enriched: EnrichedEvent) -> Interaction | Mapped | SkipReason:
+    def map_event(enriched: EnrichedEvent) -> VoyadoInteraction | MappedEvent | SkipReason:
         event, user = enriched.event, enriched.user
         contact_id = user.contact_id if user is not None else None
         contact = None if contact_id else _contact_key(user, by_email=lookup_email)
@@ -70,13 +70,13 @@ def mapper(
         is_cart = isinstance(event, AddToCart)
         if not is_cart and not takes_clicks:
             return SkipReason.THINNED
-        interaction = Interaction(
+        interaction = VoyadoInteraction(
             add_to_cart_schema_id if is_cart else click_schema_id,
             enriched.timestamp,
             _payload(enriched),
             contact_id,
         )
-        return interaction if contact is None else Mapped(interaction, contact)
+        return interaction if contact is None else MappedEvent(interaction, contact)
 
     return map_event
 

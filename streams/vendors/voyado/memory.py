@@ -104,7 +104,7 @@ def _at(click: tuple[int, str]) -> int:
     return click[0]
 
 
-class Memory:
+class ContactMemory:
     """One worker's memory: without it there are more requests, and a click too many may be sent."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from streams.vendors.answers import read_json
 _TOKENS = ("continuation", "continuationToken", "nextContinuation")
 
 
-class Page(NamedTuple):
+class InteractionPage(NamedTuple):
     """Up to 50 interactions."""
 
     items: Sequence[Any]
@@ -17,7 +17,7 @@ class Page(NamedTuple):
     """What asks for the next page; None: this was the last."""
 
 
-def read_page(body: bytes) -> Page | None:
+def read_page(body: bytes) -> InteractionPage | None:
     """Return the page that an answer holds; None where it holds none.
 
     ``{"items": […], "links": [{"rel", "href", "method"}]}`` or ``{"data": […]}``, each with the
@@ -25,16 +25,16 @@ def read_page(body: bytes) -> Page | None:
     """
     answer = read_json(body)
     if type(answer) is list:
-        return Page(answer, None)
+        return InteractionPage(answer, None)
     if type(answer) is not dict:
         return None
     items = next(
         (answer[name] for name in ("items", "data") if type(answer.get(name)) is list), None
     )
-    return None if items is None else Page(items, _continuation(answer))
+    return None if items is None else InteractionPage(items, _continuation(answer))
 
 
-def reference_of(event_id: str, page: Page) -> str | None:
+def reference_of(event_id: str, page: InteractionPage) -> str | None:
     """Return Voyado's id of the interaction that carries our event id.
 
     An empty text where it is there and has no id; None where it is not there.

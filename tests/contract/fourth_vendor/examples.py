@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from streams.core.outcome import Fate
-from streams.vendors.base import HttpAnswer
+from streams.core.outcome import RequestOutcome
+from streams.vendors.base import HttpResponse
 from tests.contract.fourth_vendor.example import ExampleSettings
 
 SECRET = "example-secret-key-0815"
@@ -20,10 +20,10 @@ CLICK_PAYLOAD: dict[str, Any] = {
 ADD_TO_CART_PAYLOAD = CLICK_PAYLOAD | {"kind": "cart", "count": 2}
 """What the suite's two whole events become."""
 
-ACCEPTED = HttpAnswer(202, {"content-type": "application/json"}, b'{"accepted":1}')
+ACCEPTED = HttpResponse(202, {"content-type": "application/json"}, b'{"accepted":1}')
 """The answer to a request that was taken."""
 
-NAMED = HttpAnswer(
+NAMED = HttpResponse(
     422,
     {"content-type": "application/json"},
     b'{"errors":[{"index":1,"reason":"sku is unknown"}]}',
@@ -31,19 +31,19 @@ NAMED = HttpAnswer(
 """The answer to a request of three, of which the second is refused."""
 
 STATUS_FATES = {
-    200: Fate.UNCLEAR,
-    202: Fate.UNCLEAR,
-    301: Fate.MISCONFIGURED,
-    400: Fate.REJECTED,
-    401: Fate.MISCONFIGURED,
-    403: Fate.MISCONFIGURED,
-    404: Fate.MISCONFIGURED,
-    408: Fate.THROTTLED,
-    413: Fate.REJECTED,
-    422: Fate.REJECTED,
-    429: Fate.THROTTLED,
-    500: Fate.UNAVAILABLE,
-    501: Fate.MISCONFIGURED,
-    503: Fate.UNAVAILABLE,
+    200: RequestOutcome.UNCLEAR,
+    202: RequestOutcome.UNCLEAR,
+    301: RequestOutcome.MISCONFIGURED,
+    400: RequestOutcome.REJECTED,
+    401: RequestOutcome.MISCONFIGURED,
+    403: RequestOutcome.MISCONFIGURED,
+    404: RequestOutcome.MISCONFIGURED,
+    408: RequestOutcome.THROTTLED,
+    413: RequestOutcome.REJECTED,
+    422: RequestOutcome.REJECTED,
+    429: RequestOutcome.THROTTLED,
+    500: RequestOutcome.UNAVAILABLE,
+    501: RequestOutcome.MISCONFIGURED,
+    503: RequestOutcome.UNAVAILABLE,
 }
 """What these statuses mean without a body."""

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from streams.core.outcome import Fate
-from streams.vendors.base import HttpAnswer
+from streams.core.outcome import RequestOutcome
+from streams.vendors.base import HttpResponse
 from streams.vendors.eightselect import EightSelectSettings
 
 SECRET = "8select-api-id-0815"
@@ -24,33 +24,33 @@ ADD_TO_CART_PAYLOAD = CLICK_PAYLOAD | {
 }
 """What the suite's two whole events become."""
 
-ACCEPTED = HttpAnswer(200, {"content-type": "application/json"}, b"{}")
+ACCEPTED = HttpResponse(200, {"content-type": "application/json"}, b"{}")
 """The answer to a request that was taken."""
 
 NAMED = None
 """One event a request: an answer needs to name none."""
 
 STATUS_FATES = {
-    200: Fate.ACCEPTED,
-    201: Fate.ACCEPTED,
-    202: Fate.ACCEPTED,
-    204: Fate.ACCEPTED,
-    301: Fate.MISCONFIGURED,
-    400: Fate.REJECTED,
-    401: Fate.MISCONFIGURED,
-    403: Fate.MISCONFIGURED,
-    404: Fate.MISCONFIGURED,
-    405: Fate.MISCONFIGURED,
-    408: Fate.THROTTLED,
-    409: Fate.REJECTED,
-    413: Fate.REJECTED,
-    415: Fate.MISCONFIGURED,
-    422: Fate.REJECTED,
-    429: Fate.THROTTLED,
-    500: Fate.UNAVAILABLE,
-    501: Fate.MISCONFIGURED,
-    502: Fate.UNAVAILABLE,
-    503: Fate.UNAVAILABLE,
-    504: Fate.UNAVAILABLE,
+    200: RequestOutcome.ACCEPTED,
+    201: RequestOutcome.ACCEPTED,
+    202: RequestOutcome.ACCEPTED,
+    204: RequestOutcome.ACCEPTED,
+    301: RequestOutcome.MISCONFIGURED,
+    400: RequestOutcome.REJECTED,
+    401: RequestOutcome.MISCONFIGURED,
+    403: RequestOutcome.MISCONFIGURED,
+    404: RequestOutcome.MISCONFIGURED,
+    405: RequestOutcome.MISCONFIGURED,
+    408: RequestOutcome.THROTTLED,
+    409: RequestOutcome.REJECTED,
+    413: RequestOutcome.REJECTED,
+    415: RequestOutcome.MISCONFIGURED,
+    422: RequestOutcome.REJECTED,
+    429: RequestOutcome.THROTTLED,
+    500: RequestOutcome.UNAVAILABLE,
+    501: RequestOutcome.MISCONFIGURED,
+    502: RequestOutcome.UNAVAILABLE,
+    503: RequestOutcome.UNAVAILABLE,
+    504: RequestOutcome.UNAVAILABLE,
 }
 """What these statuses mean without a body."""

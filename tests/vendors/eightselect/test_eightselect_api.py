@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.dead_letter import fingerprint
-from streams.core.outcome import Fate, Verdict
-from streams.vendors.base import HttpAnswer
+from streams.core.outcome import RequestOutcome, Verdict
+from streams.vendors.base import HttpResponse
 from streams.vendors.eightselect import EightSelectSettings
 from streams.vendors.eightselect.api import build_probe, build_request, classify, validation
 
@@ -39,10 +39,12 @@ UNKNOWN = {
 }
 
 
-def answer(status: int | None, body: Any = b"", **headers: str) -> HttpAnswer:
+def answer(status: int | None, body: Any = b"", **headers: str) -> HttpResponse:
     """Return an answer; header names with underscores for hyphens."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return HttpAnswer(status, {name.replace("_", "-"): text for name, text in headers.items()}, raw)
+    return HttpResponse(
+        status, {name.replace("_", "-"): text for name, text in headers.items()}, raw
+    )
 
 
 def test_request_carries_exactly_the_payload() -> None:
@@ -80,8 +82,8 @@ def test_an_event_can_be_judged_without_being_stored() -> None:
     sent = build_request([b'{"type":"interact"}'], SETTINGS)
     assert inquiry.request.path == "/analytics/v3/events/validate"
     assert (inquiry.request.headers, inquiry.request.body) == (sent.headers, sent.body)
-    assert inquiry.classify(answer(200, []), 1).fate is Fate.ACCEPTED
-    assert inquiry.classify(answer(200, [NO_SKU]), 1).fate is Fate.REJECTED
+    assert inquiry.classify(answer(200, []), 1).fate is RequestOutcome.ACCEPTED
+    assert inquiry.classify(answer(200, [NO_SKU]), 1).fate is RequestOutcome.REJECTED
 
 
 def test_settings_without_an_id_send_an_empty_one() -> None:
@@ -101,7 +103,7 @@ def test_settings_without_an_id_send_an_empty_one() -> None:
 def test_success_that_says_nothing_else_is_accepted(status: int, body: Any) -> None:
     """No body is documented: none is asked for, and one may say that all is well."""
     verdict = classify(answer(status, body), 1)
-    assert (verdict.fate, verdict.status, verdict.refused) == (Fate.ACCEPTED, status, {})
+    assert (verdict.fate, verdict.status, verdict.refused) == (RequestOutcome.ACCEPTED, status, {})
 
 
 @pytest.mark.parametrize("status", [200, 202, 400, 409, 413, 422])
@@ -114,7 +116,9 @@ def test_ajv_errors_refuse_the_event_in_their_own_words(status: int, wrap: Any) 
         '/context/*/user/id must match format "uuid"; '
         "/uuid must NOT have additional properties"
     )
-    assert verdict == Verdict(Fate.REJECTED, f"{status} {words}", status, refused={0: words})
+    assert verdict == Verdict(
+        RequestOutcome.REJECTED, f"{status} {words}", status, refused={0: words}
+    )
 
 
 def test_equal_faults_have_equal_words_wherever_they_stand() -> None:
@@ -153,20 +157,20 @@ def test_values_of_a_verbose_answer_are_left_out() -> None:
 def test_other_refusals_have_the_answers_words(body: Any, words: str) -> None:
     """There is one event in a request, so it is the refused one."""
     verdict = classify(answer(400, body), 1)
-    assert (verdict.fate, verdict.detail) == (Fate.REJECTED, words)
+    assert (verdict.fate, verdict.detail) == (RequestOutcome.REJECTED, words)
 
 
 @pytest.mark.parametrize("body", [b"nonsense", b"<html><h1>nonsense</h1></html>"])
 def test_a_refusal_that_is_a_page_blames_no_event(body: bytes) -> None:
     """A proxy's, which knows nothing of events."""
     words = "400, but the answer is not the vendor's: nonsense"
-    assert classify(answer(400, body), 1) == Verdict(Fate.UNAVAILABLE, words, 400)
+    assert classify(answer(400, body), 1) == Verdict(RequestOutcome.UNAVAILABLE, words, 400)
 
 
 def test_success_with_errors_is_no_success() -> None:
     """The sister API answers 200 where it refuses."""
     for body in ({"errors": True}, {"errors": [{"errorType": "MappingTemplate"}]}):
-        assert classify(answer(200, body), 1).fate is Fate.REJECTED
+        assert classify(answer(200, body), 1).fate is RequestOutcome.REJECTED
 
 
 @pytest.mark.parametrize(
@@ -186,7 +190,7 @@ def test_success_with_errors_is_no_success() -> None:
 def test_refused_account_parks_and_gives_up_nothing(status: int, body: Any) -> None:
     """Whatever its status, an answer about the id is not about the event."""
     verdict = classify(answer(status, body), 1)
-    assert (verdict.fate, verdict.refused) == (Fate.MISCONFIGURED, {})
+    assert (verdict.fate, verdict.refused) == (RequestOutcome.MISCONFIGURED, {})
 
 
 @pytest.mark.parametrize(
@@ -202,24 +206,27 @@ def test_refused_account_parks_and_gives_up_nothing(status: int, body: Any) -> N
 )
 def test_visitors_words_cannot_park_the_vendor(body: Any) -> None:
     """What a stranger calls a product is no word about the account."""
-    assert classify(answer(400, body), 1).fate is Fate.REJECTED
+    assert classify(answer(400, body), 1).fate is RequestOutcome.REJECTED
 
 
 def test_page_instead_of_an_answer_is_a_wrong_address() -> None:
     """A page for people is not 8SELECT's: nothing is given up, the operator is told."""
     page = b"<html><script>x()</script><h1>Log in to\nWiFi</h1></html>"
     assert classify(answer(200, page), 1) == Verdict(
-        Fate.MISCONFIGURED,
+        RequestOutcome.MISCONFIGURED,
         "200, but the answer is not 8SELECT's; check base_url: Log in to WiFi",
         200,
     )
-    assert classify(answer(200, b"Hi", content_type="text/HTML"), 1).fate is Fate.MISCONFIGURED
+    assert (
+        classify(answer(200, b"Hi", content_type="text/HTML"), 1).fate
+        is RequestOutcome.MISCONFIGURED
+    )
 
 
 @pytest.mark.parametrize("status", [0, 99, 600, 999])
 def test_a_number_that_is_no_status_is_unclear(status: int) -> None:
     """All others stand in the tables of verdicts."""
-    assert classify(answer(status), 1).fate is Fate.UNCLEAR
+    assert classify(answer(status), 1).fate is RequestOutcome.UNCLEAR
 
 
 @pytest.mark.parametrize("status", [301, 401, 404, 408, 429, 500, 503])
@@ -247,11 +254,11 @@ def test_retry_after_is_read_in_both_forms(status: int) -> None:
 
 def test_no_answer_is_unclear_only_if_the_request_went_out() -> None:
     """What never left cannot have been stored."""
-    sent = HttpAnswer(None, {}, b"", "no answer within 30 s")
-    assert classify(sent, 1) == Verdict(Fate.UNCLEAR, "no answer within 30 s")
-    unsent = HttpAnswer(None, {}, b"", "connection refused", was_sent=False)
-    assert classify(unsent, 1) == Verdict(Fate.UNAVAILABLE, "connection refused")
-    assert classify(HttpAnswer(None, {}, b""), 1).detail == "no answer came"
+    sent = HttpResponse(None, {}, b"", "no answer within 30 s")
+    assert classify(sent, 1) == Verdict(RequestOutcome.UNCLEAR, "no answer within 30 s")
+    unsent = HttpResponse(None, {}, b"", "connection refused", was_sent=False)
+    assert classify(unsent, 1) == Verdict(RequestOutcome.UNAVAILABLE, "connection refused")
+    assert classify(HttpResponse(None, {}, b""), 1).detail == "no answer came"
 
 
 @pytest.mark.parametrize(
@@ -272,7 +279,7 @@ def test_key_in_an_answer_is_masked(status: int, text: str) -> None:
         verdict = classify(answer(status, body), 1)
         assert "***" in verdict.detail
         assert API_ID not in verdict.detail + "".join(verdict.refused.values())
-    assert API_ID not in classify(HttpAnswer(None, {}, b"", text), 1).detail
+    assert API_ID not in classify(HttpResponse(None, {}, b"", text), 1).detail
 
 
 def test_detail_is_one_line_of_bounded_length() -> None:
@@ -312,10 +319,10 @@ def test_any_answer_has_a_verdict(
     status: int | None, body: bytes, headers: dict[str, str], count: int
 ) -> None:
     """Total over every answer; refused events are events of the request."""
-    verdict = classify(HttpAnswer(status, headers, body), count)
-    assert verdict.fate in Fate
+    verdict = classify(HttpResponse(status, headers, body), count)
+    assert verdict.fate in RequestOutcome
     assert set(verdict.refused) <= set(range(count))
     assert all(verdict.refused.values())
-    assert not verdict.refused or verdict.fate is Fate.REJECTED
+    assert not verdict.refused or verdict.fate is RequestOutcome.REJECTED
     wait = verdict.retry_after_seconds
     assert wait is None or 0 <= wait <= 3600

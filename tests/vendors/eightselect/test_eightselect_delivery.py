@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from streams.core.enrich import Enricher, Send
 from streams.core.events import AddToCart, Click, Content
-from streams.core.outcome import Fate, Verdict
+from streams.core.outcome import RequestOutcome, Verdict
 from streams.core.records import VendorRecord
 from streams.delivery.courier import Courier
-from streams.delivery.strand import Item
-from streams.sandbox.eightselect import EightSelectStandIn, digest
-from streams.sandbox.exchange import Answer, Call
-from streams.sandbox.faults import Faults
+from streams.delivery.ordered_queue import Item
+from streams.lab.sandbox.eightselect import EightSelectSimulator, digest
+from streams.lab.sandbox.exchange import Call, SimulatedResponse
+from streams.lab.sandbox.faults import Faults
 from streams.vendors import plan_for
-from streams.vendors.base import HttpAnswer, HttpRequest
+from streams.vendors.base import HttpRequest, HttpResponse
 from streams.vendors.eightselect import VENDOR, EightSelectSettings
 
 SETTINGS = EightSelectSettings.model_validate(
@@ -29,7 +29,9 @@ SETTINGS = EightSelectSettings.model_validate(
 KAFKA_MS = 1_795_168_800_000
 
 
-def judged(stand_in: EightSelectStandIn, request: HttpRequest, fault: str | None = None) -> Answer:
+def judged(
+    simulator: EightSelectSimulator, request: HttpRequest, fault: str | None = None
+) -> SimulatedResponse:
     """Return the stand-in's answer to a request as it would arrive."""
     call = Call(request.method, request.path, {}, request.headers, request.body, 1, 1.0)
     if fault is not None:
@@ -38,13 +40,13 @@ def judged(stand_in: EightSelectStandIn, request: HttpRequest, fault: str | None
         plan = faults.plan("eightselect", request.method, request.path)
         assert plan.refusals is not None
         call.refusals = plan.refusals
-    return stand_in.answer(call)
+    return simulator.answer(call)
 
 
-def as_read(answer: Answer) -> HttpAnswer:
+def as_read(answer: SimulatedResponse) -> HttpResponse:
     """Return the answer as the courier reads it."""
     headers = {name.lower(): text for name, text in answer.headers.items()}
-    return HttpAnswer(answer.status, headers, answer.body)
+    return HttpResponse(answer.status, headers, answer.body)
 
 
 def record(event: Click | AddToCart) -> bytes:
@@ -82,11 +84,11 @@ def test_whatever_is_mapped_is_accepted(
         timestamp_ms=KAFKA_MS,
     )
     payload = payload_of(record(event))
-    stand_in = EightSelectStandIn()
-    answer = judged(stand_in, VENDOR.build_request([payload], SETTINGS))
-    assert VENDOR.classify(as_read(answer), 1) == Verdict(Fate.ACCEPTED, "200 {}", 200)
-    assert stand_in.ledger.event_ids() == [digest(json.loads(payload))]
-    assert set(stand_in.ledger.flagged) == ({"no_content"} if content is None else set())
+    simulator = EightSelectSimulator()
+    answer = judged(simulator, VENDOR.build_request([payload], SETTINGS))
+    assert VENDOR.classify(as_read(answer), 1) == Verdict(RequestOutcome.ACCEPTED, "200 {}", 200)
+    assert simulator.ledger.event_ids() == [digest(json.loads(payload))]
+    assert set(simulator.ledger.flagged) == ({"no_content"} if content is None else set())
 
 
 CLICK = payload_of(
@@ -107,20 +109,20 @@ REFUSED = "/interact/product/sku must be taken by this sandbox: '8S-1042' is ref
 
 def test_probe_and_validation_store_nothing() -> None:
     """The stand-in takes both for what they are."""
-    stand_in = EightSelectStandIn()
+    simulator = EightSelectSimulator()
     assert VENDOR.validation is not None
     for request in (VENDOR.build_probe(SETTINGS), VENDOR.validation([CLICK], SETTINGS).request):
-        answer = judged(stand_in, request)
-        assert VENDOR.classify(as_read(answer), 0).fate is Fate.ACCEPTED
-    assert (len(stand_in.ledger), stand_in.ledger.dry_run_records) == (0, 2)
+        answer = judged(simulator, request)
+        assert VENDOR.classify(as_read(answer), 0).fate is RequestOutcome.ACCEPTED
+    assert (len(simulator.ledger), simulator.ledger.dry_run_records) == (0, 2)
 
 
 @pytest.mark.parametrize("fault", ["refuse,skus=8S-1042", "refuse_unreadable", "errors_true"])
-def test_each_refusal_of_the_stand_in_is_understood(fault: str) -> None:
+def test_each_refusal_of_the_simulator_is_understood(fault: str) -> None:
     """Behind whatever status it comes."""
-    answer = judged(EightSelectStandIn(), VENDOR.build_request([CLICK], SETTINGS), fault)
+    answer = judged(EightSelectSimulator(), VENDOR.build_request([CLICK], SETTINGS), fault)
     verdict = VENDOR.classify(as_read(answer), 1)
-    assert verdict.fate is Fate.REJECTED
+    assert verdict.fate is RequestOutcome.REJECTED
     words = {} if fault == "refuse_unreadable" else {0: REFUSED}
     assert verdict.refused == words
     assert verdict.detail == f"{answer.status} {words.get(0, 'Bad Request')}"
@@ -131,21 +133,21 @@ def test_a_wrong_account_parks(api_id: str | None, status: int) -> None:
     """Events and probes alike."""
     settings = EightSelectSettings.model_validate({"api_id": api_id})
     for request in (VENDOR.build_request([CLICK], settings), VENDOR.build_probe(settings)):
-        verdict = VENDOR.classify(as_read(judged(EightSelectStandIn(), request)), 1)
-        assert (verdict.fate, verdict.status) == (Fate.MISCONFIGURED, status)
+        verdict = VENDOR.classify(as_read(judged(EightSelectSimulator(), request)), 1)
+        assert (verdict.fate, verdict.status) == (RequestOutcome.MISCONFIGURED, status)
 
 
 class Line:
     """A sender to the stand-in with memory; answers come a few turns of the loop later."""
 
     def __init__(self, failures: dict[int, int]) -> None:
-        self.stand_in = EightSelectStandIn()
+        self.simulator = EightSelectSimulator()
         self.open = 0
         self.most_open = 0
         self.requests = 0
         self._failures = failures
 
-    async def send(self, request: HttpRequest) -> HttpAnswer:
+    async def send(self, request: HttpRequest) -> HttpResponse:
         """Return the stand-in's answer, or a failure where one is due."""
         self.requests += 1
         status = self._failures.get(self.requests)
@@ -156,8 +158,8 @@ class Line:
             await asyncio.sleep(0)
         self.open -= 1
         if status is not None:
-            return HttpAnswer(status, {}, b"")
-        return as_read(judged(self.stand_in, request))
+            return HttpResponse(status, {}, b"")
+        return as_read(judged(self.simulator, request))
 
 
 class Desk:
@@ -168,7 +170,7 @@ class Desk:
 
     def accepted(self, items: tuple[Item, ...], verdict: Verdict) -> None:
         """Count them."""
-        assert verdict.fate is Fate.ACCEPTED
+        assert verdict.fate is RequestOutcome.ACCEPTED
         self.settled.update(item.event_id for item in items)
 
     def rejected(self, item: Item, words: str, verdict: Verdict) -> None:
@@ -182,25 +184,25 @@ class Desk:
 
 async def test_one_partition_uses_the_whole_concurrency_and_keeps_visitors_in_order() -> None:
     """600 events of 150 visitors: 32 requests at once, each visitor in order, none twice."""
-    line, desk = Line({}), Desk()
+    line, outcome_handler = Line({}), Desk()
     visitors = 150
-    await deliver(line, desk, visitors, rounds=4)
+    await deliver(line, outcome_handler, visitors, rounds=4)
     assert line.most_open == 32
-    assert set(desk.settled.values()) == {1}
+    assert set(outcome_handler.settled.values()) == {1}
     assert line.requests == 600
     expect_order(line, visitors, rounds=4)
 
 
 async def test_a_retry_holds_its_visitor_and_nobody_else() -> None:
     """Outages in between change no visitor's order and lose nothing."""
-    line, desk = Line({5: 503, 17: 500, 40: 502}), Desk()
-    await deliver(line, desk, 40, rounds=3)
+    line, outcome_handler = Line({5: 503, 17: 500, 40: 502}), Desk()
+    await deliver(line, outcome_handler, 40, rounds=3)
     assert line.requests == 123
-    assert set(desk.settled.values()) == {1}
+    assert set(outcome_handler.settled.values()) == {1}
     expect_order(line, 40, rounds=3)
 
 
-async def deliver(line: Line, desk: Desk, visitors: int, rounds: int) -> None:
+async def deliver(line: Line, outcome_handler: Desk, visitors: int, rounds: int) -> None:
     """Hand the courier one partition's events and wait until all are settled."""
     loop = asyncio.get_running_loop()
     defects: list[BaseException] = []
@@ -208,7 +210,7 @@ async def deliver(line: Line, desk: Desk, visitors: int, rounds: int) -> None:
         VENDOR,
         SETTINGS,
         line,
-        desk,
+        outcome_handler,
         clock=loop.time,
         random=lambda: 0.0,
         on_defect=defects.append,
@@ -230,7 +232,7 @@ async def deliver(line: Line, desk: Desk, visitors: int, rounds: int) -> None:
             item = Item(
                 0, position, f"e-{position}", f"shop.clicks/0/{position}", "", value, KAFKA_MS
             )
-            courier.add(item, payload_of(value), VENDOR.strand_key(known))
+            courier.add(item, payload_of(value), VENDOR.ordering_key(known))
             position += 1
     courier.go()
     async with asyncio.timeout(30):
@@ -242,7 +244,7 @@ async def deliver(line: Line, desk: Desk, visitors: int, rounds: int) -> None:
 def expect_order(line: Line, visitors: int, rounds: int) -> None:
     """Each visitor's products were stored in the order of the clicks."""
     skus = defaultdict(list)
-    for row in line.stand_in.ledger.rows():
+    for row in line.simulator.ledger.rows():
         skus[row["user_id"]].append(row["sku"])
     assert len(skus) == visitors
     assert all(seen == [f"8S-{number}" for number in range(rounds)] for seen in skus.values())

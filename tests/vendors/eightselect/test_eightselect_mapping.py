@@ -251,7 +251,7 @@ def test_one_event_a_request_at_once_and_visitors_in_order() -> None:
     settings = EightSelectSettings()
     assert VENDOR.max_batch_records(settings) == 1
     assert VENDOR.linger_seconds(settings) == 0.0
-    assert VENDOR.strands >= VENDOR.concurrency(settings)
+    assert VENDOR.queues >= VENDOR.concurrency(settings)
     assert VENDOR.credentials == ("api_id",)
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from streams.core.outcome import Fate
-from streams.vendors.base import HttpAnswer
+from streams.core.outcome import RequestOutcome
+from streams.vendors.base import HttpResponse
 from streams.vendors.eightselect.api import classify
 from tests.vendors.verdict_tables import CUT, HTML, NEVER_SENT, NO_ANSWER, answer, check_statuses
 
@@ -38,36 +38,40 @@ AJV = [{"instancePath": "/interact/product", "message": "must have required prop
 NO_SKU = {0: "/interact/product must have required property 'sku'"}
 NO_ID = {"message": "Missing x-api-id header"}
 
-ANSWERS: dict[str, tuple[HttpAnswer, Fate, dict[int, str]]] = {
+ANSWERS: dict[str, tuple[HttpResponse, RequestOutcome, dict[int, str]]] = {
     # said by                       the answer                              is        and refuses
-    "success": (answer(200, {}), Fate.ACCEPTED, {}),
-    "success without a body": (answer(204), Fate.ACCEPTED, {}),
-    "success, no errors": (answer(200, []), Fate.ACCEPTED, {}),
-    "success, text": (answer(200, b"OK"), Fate.ACCEPTED, {}),
-    "success, broken JSON": (answer(200, b'{"id": "cut o'), Fate.UNCLEAR, {}),
-    "success, huge body": (answer(200, CUT), Fate.UNCLEAR, {}),
-    "success that says no": (answer(200, AJV), Fate.REJECTED, NO_SKU),
-    "success that says no, in errors": (answer(200, {"errors": AJV}), Fate.REJECTED, NO_SKU),
-    "success about the id": (answer(200, NO_ID), Fate.MISCONFIGURED, {}),
-    "success, HTML": (answer(200, HTML), Fate.MISCONFIGURED, {}),
-    "redirect": (answer(301, location="https://evil.example/"), Fate.MISCONFIGURED, {}),
-    "redirect, errors": (answer(307, AJV, location="/x"), Fate.MISCONFIGURED, {}),
-    "400 of Ajv": (answer(400, AJV), Fate.REJECTED, NO_SKU),
-    "400 about the id": (answer(400, NO_ID), Fate.MISCONFIGURED, {}),
-    "400 without a body": (answer(400), Fate.REJECTED, {}),
-    "400, broken JSON": (answer(400, b'[{"instancePa'), Fate.UNAVAILABLE, {}),
-    "400, HTML": (answer(400, HTML), Fate.UNAVAILABLE, {}),
-    "400, huge body": (answer(400, CUT), Fate.UNAVAILABLE, {}),
-    "401": (answer(401, {"message": "Unauthorized"}), Fate.MISCONFIGURED, {}),
-    "403, HTML": (answer(403, HTML), Fate.MISCONFIGURED, {}),
-    "404": (answer(404), Fate.MISCONFIGURED, {}),
-    "422 of Ajv": (answer(422, {"errors": AJV}), Fate.REJECTED, NO_SKU),
-    "429 with errors": (answer(429, AJV), Fate.THROTTLED, {}),
-    "500 with errors": (answer(500, AJV), Fate.UNAVAILABLE, {}),
-    "502, HTML": (answer(502, HTML), Fate.UNAVAILABLE, {}),
-    "503, huge body": (answer(503, CUT), Fate.UNAVAILABLE, {}),
-    "connection refused": (NEVER_SENT, Fate.UNAVAILABLE, {}),
-    "read timeout": (NO_ANSWER, Fate.UNCLEAR, {}),
+    "success": (answer(200, {}), RequestOutcome.ACCEPTED, {}),
+    "success without a body": (answer(204), RequestOutcome.ACCEPTED, {}),
+    "success, no errors": (answer(200, []), RequestOutcome.ACCEPTED, {}),
+    "success, text": (answer(200, b"OK"), RequestOutcome.ACCEPTED, {}),
+    "success, broken JSON": (answer(200, b'{"id": "cut o'), RequestOutcome.UNCLEAR, {}),
+    "success, huge body": (answer(200, CUT), RequestOutcome.UNCLEAR, {}),
+    "success that says no": (answer(200, AJV), RequestOutcome.REJECTED, NO_SKU),
+    "success that says no, in errors": (
+        answer(200, {"errors": AJV}),
+        RequestOutcome.REJECTED,
+        NO_SKU,
+    ),
+    "success about the id": (answer(200, NO_ID), RequestOutcome.MISCONFIGURED, {}),
+    "success, HTML": (answer(200, HTML), RequestOutcome.MISCONFIGURED, {}),
+    "redirect": (answer(301, location="https://evil.example/"), RequestOutcome.MISCONFIGURED, {}),
+    "redirect, errors": (answer(307, AJV, location="/x"), RequestOutcome.MISCONFIGURED, {}),
+    "400 of Ajv": (answer(400, AJV), RequestOutcome.REJECTED, NO_SKU),
+    "400 about the id": (answer(400, NO_ID), RequestOutcome.MISCONFIGURED, {}),
+    "400 without a body": (answer(400), RequestOutcome.REJECTED, {}),
+    "400, broken JSON": (answer(400, b'[{"instancePa'), RequestOutcome.UNAVAILABLE, {}),
+    "400, HTML": (answer(400, HTML), RequestOutcome.UNAVAILABLE, {}),
+    "400, huge body": (answer(400, CUT), RequestOutcome.UNAVAILABLE, {}),
+    "401": (answer(401, {"message": "Unauthorized"}), RequestOutcome.MISCONFIGURED, {}),
+    "403, HTML": (answer(403, HTML), RequestOutcome.MISCONFIGURED, {}),
+    "404": (answer(404), RequestOutcome.MISCONFIGURED, {}),
+    "422 of Ajv": (answer(422, {"errors": AJV}), RequestOutcome.REJECTED, NO_SKU),
+    "429 with errors": (answer(429, AJV), RequestOutcome.THROTTLED, {}),
+    "500 with errors": (answer(500, AJV), RequestOutcome.UNAVAILABLE, {}),
+    "502, HTML": (answer(502, HTML), RequestOutcome.UNAVAILABLE, {}),
+    "503, huge body": (answer(503, CUT), RequestOutcome.UNAVAILABLE, {}),
+    "connection refused": (NEVER_SENT, RequestOutcome.UNAVAILABLE, {}),
+    "read timeout": (NO_ANSWER, RequestOutcome.UNCLEAR, {}),
 }
 
 
@@ -78,7 +82,7 @@ def test_every_status_has_its_fate() -> None:
 
 @pytest.mark.parametrize(("said", "fate", "refused"), ANSWERS.values(), ids=ANSWERS)
 def test_every_kind_of_answer_has_its_verdict(
-    said: HttpAnswer, fate: Fate, refused: dict[int, str]
+    said: HttpResponse, fate: RequestOutcome, refused: dict[int, str]
 ) -> None:
     """A refusal that names nothing is about the one event of the request."""
     verdict = classify(said, 1)

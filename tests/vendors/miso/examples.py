@@ -1,7 +1,7 @@
 """What the vendor suite in ``tests/contract`` needs to know of Miso."""
 
-from streams.core.outcome import Fate
-from streams.vendors.base import HttpAnswer
+from streams.core.outcome import RequestOutcome
+from streams.vendors.base import HttpResponse
 from streams.vendors.miso import MisoSettings
 
 SECRET = "miso-secret-key-0815"
@@ -31,10 +31,10 @@ CLICK_PAYLOAD = {
 ADD_TO_CART_PAYLOAD = CLICK_PAYLOAD | {"type": "add_to_cart"} | {"quantities": [2]}
 """What the suite's two whole events become."""
 
-ACCEPTED = HttpAnswer(200, {"content-type": "application/json"}, b'{"message":"success"}')
+ACCEPTED = HttpResponse(200, {"content-type": "application/json"}, b'{"message":"success"}')
 """The answer to a request that was taken."""
 
-NAMED = HttpAnswer(
+NAMED = HttpResponse(
     422,
     {"content-type": "application/json"},
     b'{"errors":true,"message":"bad","data":["data.1.product_ids is invalid. Not an array."]}',
@@ -42,22 +42,22 @@ NAMED = HttpAnswer(
 """The answer to a request of three that refuses the second event; None: there is no such form."""
 
 STATUS_FATES = {
-    200: Fate.UNCLEAR,
-    204: Fate.ACCEPTED,
-    301: Fate.MISCONFIGURED,
-    400: Fate.UNAVAILABLE,
-    401: Fate.MISCONFIGURED,
-    403: Fate.MISCONFIGURED,
-    404: Fate.MISCONFIGURED,
-    405: Fate.MISCONFIGURED,
-    408: Fate.THROTTLED,
-    413: Fate.REJECTED,
-    422: Fate.UNAVAILABLE,
-    429: Fate.THROTTLED,
-    500: Fate.UNAVAILABLE,
-    501: Fate.MISCONFIGURED,
-    502: Fate.UNAVAILABLE,
-    503: Fate.UNAVAILABLE,
-    504: Fate.UNAVAILABLE,
+    200: RequestOutcome.UNCLEAR,
+    204: RequestOutcome.ACCEPTED,
+    301: RequestOutcome.MISCONFIGURED,
+    400: RequestOutcome.UNAVAILABLE,
+    401: RequestOutcome.MISCONFIGURED,
+    403: RequestOutcome.MISCONFIGURED,
+    404: RequestOutcome.MISCONFIGURED,
+    405: RequestOutcome.MISCONFIGURED,
+    408: RequestOutcome.THROTTLED,
+    413: RequestOutcome.REJECTED,
+    422: RequestOutcome.UNAVAILABLE,
+    429: RequestOutcome.THROTTLED,
+    500: RequestOutcome.UNAVAILABLE,
+    501: RequestOutcome.MISCONFIGURED,
+    502: RequestOutcome.UNAVAILABLE,
+    503: RequestOutcome.UNAVAILABLE,
+    504: RequestOutcome.UNAVAILABLE,
 }
 """What these statuses mean without a body."""

@@ -7,18 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.outcome import Fate, Verdict
-from streams.vendors.base import HttpAnswer
+from streams.core.outcome import RequestOutcome, Verdict
+from streams.vendors.base import HttpResponse
 from streams.vendors.miso import VENDOR, MisoSettings
 from streams.vendors.miso.api import build_probe, build_request, classify
 
 SETTINGS = MisoSettings.model_validate({"api_key": "miso-secret-key-0815"})
 
 
-def answer(status: int | None, body: Any = b"", **headers: str) -> HttpAnswer:
+def answer(status: int | None, body: Any = b"", **headers: str) -> HttpResponse:
     """Return an answer; header names with underscores for hyphens."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return HttpAnswer(status, {name.replace("_", "-"): text for name, text in headers.items()}, raw)
+    return HttpResponse(
+        status, {name.replace("_", "-"): text for name, text in headers.items()}, raw
+    )
 
 
 def test_request_carries_exactly_the_payloads_in_order() -> None:
@@ -69,7 +71,7 @@ def test_probe_is_a_dry_run_with_the_same_key() -> None:
 def test_success_is_accepted(status: int, body: Any) -> None:
     """2xx, in the words that are documented."""
     verdict = classify(answer(status, body), 3)
-    assert verdict.fate is Fate.ACCEPTED
+    assert verdict.fate is RequestOutcome.ACCEPTED
     assert verdict.refused == {}
     assert verdict.status == status
 
@@ -78,10 +80,10 @@ def test_success_with_errors_is_no_success() -> None:
     """The vendor's own client takes ``errors: true`` as failure at any status."""
     body = {"errors": True, "message": "oops", "data": ["data.2.type is invalid. Unknown."]}
     assert classify(answer(200, body), 3) == Verdict(
-        Fate.REJECTED, "200 oops", 200, refused={2: "type is invalid. Unknown."}
+        RequestOutcome.REJECTED, "200 oops", 200, refused={2: "type is invalid. Unknown."}
     )
     assert classify(answer(201, {"errors": True}), 3) == Verdict(
-        Fate.REJECTED, '201 {"errors": true}', 201
+        RequestOutcome.REJECTED, '201 {"errors": true}', 201
     )
 
 
@@ -89,18 +91,18 @@ def test_success_page_of_a_proxy_is_a_wrong_address() -> None:
     """A page for people is not Miso's answer: nothing is given up, the operator is told."""
     page = b"<html><script>x()</script><h1>Log in to\nWiFi</h1></html>"
     assert classify(answer(200, page), 1) == Verdict(
-        Fate.MISCONFIGURED,
+        RequestOutcome.MISCONFIGURED,
         "200, but the answer is not Miso's; check base_url: Log in to WiFi",
         200,
     )
-    assert classify(answer(200, [1]), 1).fate is Fate.MISCONFIGURED
+    assert classify(answer(200, [1]), 1).fate is RequestOutcome.MISCONFIGURED
 
 
 def test_success_cut_off_is_unclear() -> None:
     """A broken body proves nothing either way."""
     verdict = classify(answer(200, b'{"message":"succ'), 1)
     words = '200, but no success that is documented: {"message":"succ'
-    assert verdict == Verdict(Fate.UNCLEAR, words, 200, is_puzzling=True)
+    assert verdict == Verdict(RequestOutcome.UNCLEAR, words, 200, is_puzzling=True)
 
 
 def test_422_lines_name_the_refused_events() -> None:
@@ -117,7 +119,7 @@ def test_422_lines_name_the_refused_events() -> None:
     }
     verdict = classify(answer(422, body), 5)
     assert verdict == Verdict(
-        Fate.REJECTED,
+        RequestOutcome.REJECTED,
         "422 None of the records were inserted.",
         422,
         refused={
@@ -154,7 +156,7 @@ def test_422_as_places() -> None:
         ]
     }
     verdict = classify(answer(422, body), 2)
-    assert verdict.fate is Fate.REJECTED
+    assert verdict.fate is RequestOutcome.REJECTED
     assert verdict.refused == {0: "record: bad", 1: "product_ids.0: str type expected"}
 
 
@@ -175,17 +177,17 @@ def test_422_as_places() -> None:
 def test_unreadable_422_refuses_without_naming(body: Any) -> None:
     """The courier then halves the request until it is found."""
     verdict = classify(answer(422, body), 3)
-    assert (verdict.fate, verdict.refused) == (Fate.REJECTED, {})
+    assert (verdict.fate, verdict.refused) == (RequestOutcome.REJECTED, {})
 
 
 def test_400_is_read_before_it_is_judged() -> None:
     """A playground key is the operator's matter, a timeout the vendor's, the rest the events'."""
     playground = classify(answer(400, {"message": "Upload to the Playground is disabled."}), 1)
-    assert playground.fate is Fate.MISCONFIGURED
+    assert playground.fate is RequestOutcome.MISCONFIGURED
     assert playground.detail == "400 Upload to the Playground is disabled."
-    assert classify(answer(400, {"message": "Request timeout."}), 1).fate is Fate.UNCLEAR
+    assert classify(answer(400, {"message": "Request timeout."}), 1).fate is RequestOutcome.UNCLEAR
     refused = classify(answer(400, {"message": "Bad request."}), 1)
-    assert refused == Verdict(Fate.REJECTED, "400 Bad request.", 400)
+    assert refused == Verdict(RequestOutcome.REJECTED, "400 Bad request.", 400)
 
 
 @pytest.mark.parametrize("status", [400, 409, 422])
@@ -195,14 +197,18 @@ def test_400_is_read_before_it_is_judged() -> None:
 def test_a_refusal_without_an_object_blames_no_event(status: int, body: Any) -> None:
     """Miso's own are objects, so something else answered: nothing is halved, nothing given up."""
     verdict = classify(answer(status, body), 3)
-    assert (verdict.fate, verdict.status, verdict.refused) == (Fate.UNAVAILABLE, status, {})
+    assert (verdict.fate, verdict.status, verdict.refused) == (
+        RequestOutcome.UNAVAILABLE,
+        status,
+        {},
+    )
     assert verdict.detail.startswith(f"{status}, but the answer is not the vendor's: ")
 
 
 @pytest.mark.parametrize("status", [0, 99, 600, 999])
 def test_a_number_that_is_no_status_is_unclear(status: int) -> None:
     """All others stand in the tables of verdicts."""
-    assert classify(answer(status), 1).fate is Fate.UNCLEAR
+    assert classify(answer(status), 1).fate is RequestOutcome.UNCLEAR
 
 
 @pytest.mark.parametrize(
@@ -263,11 +269,11 @@ def test_retry_after_of_a_refusal_says_nothing() -> None:
 
 def test_no_answer_is_unclear_only_if_the_request_went_out() -> None:
     """What never left cannot have been stored."""
-    sent = HttpAnswer(None, {}, b"", "no answer within 30 s")
-    assert classify(sent, 2) == Verdict(Fate.UNCLEAR, "no answer within 30 s")
-    unsent = HttpAnswer(None, {}, b"", "connection refused", was_sent=False)
-    assert classify(unsent, 2) == Verdict(Fate.UNAVAILABLE, "connection refused")
-    assert classify(HttpAnswer(None, {}, b""), 2).detail == "no answer came"
+    sent = HttpResponse(None, {}, b"", "no answer within 30 s")
+    assert classify(sent, 2) == Verdict(RequestOutcome.UNCLEAR, "no answer within 30 s")
+    unsent = HttpResponse(None, {}, b"", "connection refused", was_sent=False)
+    assert classify(unsent, 2) == Verdict(RequestOutcome.UNAVAILABLE, "connection refused")
+    assert classify(HttpResponse(None, {}, b""), 2).detail == "no answer came"
 
 
 @pytest.mark.parametrize(
@@ -318,9 +324,9 @@ def test_any_answer_has_a_verdict(
     status: int | None, body: bytes, headers: dict[str, str], count: int
 ) -> None:
     """Total over every answer; refused events are events of the request."""
-    verdict = classify(HttpAnswer(status, headers, body), count)
-    assert verdict.fate in Fate
+    verdict = classify(HttpResponse(status, headers, body), count)
+    assert verdict.fate in RequestOutcome
     assert set(verdict.refused) <= set(range(count))
-    assert not verdict.refused or verdict.fate is Fate.REJECTED
+    assert not verdict.refused or verdict.fate is RequestOutcome.REJECTED
     wait = verdict.retry_after_seconds
     assert wait is None or 0 <= wait <= 3600

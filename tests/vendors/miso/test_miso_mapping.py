@@ -6,12 +6,12 @@ import msgspec
 import pytest
 from pydantic import ValidationError
 
-from streams.core.enrich import EnrichedEvent, Mapped
+from streams.core.enrich import EnrichedEvent, MappedEvent
 from streams.core.errors import InvalidEvent
 from streams.core.events import AddToCart, Click, Event, Page
 from streams.vendors import plan_for
 from streams.vendors.miso import VENDOR, MisoSettings
-from streams.vendors.miso.mapping import Interaction, mapper, truncated_ip
+from streams.vendors.miso.mapping import MisoInteraction, mapper, truncated_ip
 from streams.vendors.miso.types import CLICK_TYPES, COMMON, PROPERTIES
 
 
@@ -40,7 +40,7 @@ def click(**more: Any) -> Click:
 def mapped(event: EnrichedEvent, **settings: Any) -> Any:
     """Return the payload as Miso reads it."""
     made = mapper(MisoSettings.model_validate(settings))(event)
-    return msgspec.to_builtins(made.payload if isinstance(made, Mapped) else made)
+    return msgspec.to_builtins(made.payload if isinstance(made, MappedEvent) else made)
 
 
 def test_smallest_click() -> None:
@@ -121,7 +121,7 @@ def test_no_address_goes_out_whole(ip: str, sent: str | None) -> None:
 
 def test_payload_has_only_what_its_type_allows() -> None:
     """One property too many would refuse the whole request."""
-    fields = set(Interaction.__struct_fields__)
+    fields = set(MisoInteraction.__struct_fields__)
     assert fields - {"quantities"} <= COMMON | PROPERTIES["product_detail_page_view"]
     assert fields <= COMMON | PROPERTIES["add_to_cart"]
     for click_type in CLICK_TYPES:
@@ -189,7 +189,7 @@ def test_click_becomes_the_type_of_the_settings(click_type: str) -> None:
 def test_a_page_that_is_left_out_is_noted(page: Page | None, notes: tuple[str, ...]) -> None:
     """Miso takes none without its address; texts have no limit there, so none is cut."""
     made = mapper(MisoSettings())(enriched(click(page=page)))
-    assert (made.notes if isinstance(made, Mapped) else ()) == notes
+    assert (made.notes if isinstance(made, MappedEvent) else ()) == notes
 
 
 def test_the_longest_texts_of_an_event_are_sent_whole() -> None:

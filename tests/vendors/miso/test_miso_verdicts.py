@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from streams.core.outcome import Fate
-from streams.vendors.base import HttpAnswer
+from streams.core.outcome import RequestOutcome
+from streams.vendors.base import HttpResponse
 from streams.vendors.miso.api import classify
 from tests.vendors.verdict_tables import CUT, HTML, NEVER_SENT, NO_ANSWER, answer, check_statuses
 
@@ -43,47 +43,59 @@ A, B = "data.0.type is invalid. Unknown.", "data.2.sku (5) is invalid. No string
 BOTH = {0: "type is invalid. Unknown.", 2: "sku is invalid. No string."}
 PLACES = [{"loc": ["body", "data", 1, "type"], "msg": "bad"}]
 
-ANSWERS: dict[str, tuple[HttpAnswer, Fate, dict[int, str]]] = {
+ANSWERS: dict[str, tuple[HttpResponse, RequestOutcome, dict[int, str]]] = {
     # said by                       the answer                              is        and refuses
-    "success": (answer(200, {"message": "success"}), Fate.ACCEPTED, {}),
-    "success, errors: false": (answer(200, {"errors": False, "data": []}), Fate.ACCEPTED, {}),
-    "success without a body": (answer(204), Fate.ACCEPTED, {}),
-    "success that says no": (answer(200, {"errors": True, "data": [A, B]}), Fate.REJECTED, BOTH),
-    "success that says no, unnamed": (answer(200, {"errors": True}), Fate.REJECTED, {}),
-    "success, broken JSON": (answer(200, b'{"message": "succ'), Fate.UNCLEAR, {}),
-    "success, huge body": (answer(200, CUT), Fate.UNCLEAR, {}),
-    "success, HTML": (answer(200, HTML), Fate.MISCONFIGURED, {}),
-    "success, other JSON": (answer(200, [1, 2]), Fate.MISCONFIGURED, {}),
-    "redirect": (answer(302, location="https://evil.example/"), Fate.MISCONFIGURED, {}),
-    "redirect, HTML": (answer(308, HTML, location="/x"), Fate.MISCONFIGURED, {}),
-    "422 lines": (answer(422, {"errors": True, "data": [A, B]}), Fate.REJECTED, BOTH),
-    "422 places": (answer(422, {"detail": PLACES}), Fate.REJECTED, {1: "type: bad"}),
-    "422 without a body": (answer(422), Fate.UNAVAILABLE, {}),
-    "422, broken JSON": (answer(422, b'{"errors": true, "da'), Fate.UNAVAILABLE, {}),
-    "422, HTML": (answer(422, HTML), Fate.UNAVAILABLE, {}),
-    "422, huge body": (answer(422, CUT), Fate.UNAVAILABLE, {}),
+    "success": (answer(200, {"message": "success"}), RequestOutcome.ACCEPTED, {}),
+    "success, errors: false": (
+        answer(200, {"errors": False, "data": []}),
+        RequestOutcome.ACCEPTED,
+        {},
+    ),
+    "success without a body": (answer(204), RequestOutcome.ACCEPTED, {}),
+    "success that says no": (
+        answer(200, {"errors": True, "data": [A, B]}),
+        RequestOutcome.REJECTED,
+        BOTH,
+    ),
+    "success that says no, unnamed": (answer(200, {"errors": True}), RequestOutcome.REJECTED, {}),
+    "success, broken JSON": (answer(200, b'{"message": "succ'), RequestOutcome.UNCLEAR, {}),
+    "success, huge body": (answer(200, CUT), RequestOutcome.UNCLEAR, {}),
+    "success, HTML": (answer(200, HTML), RequestOutcome.MISCONFIGURED, {}),
+    "success, other JSON": (answer(200, [1, 2]), RequestOutcome.MISCONFIGURED, {}),
+    "redirect": (answer(302, location="https://evil.example/"), RequestOutcome.MISCONFIGURED, {}),
+    "redirect, HTML": (answer(308, HTML, location="/x"), RequestOutcome.MISCONFIGURED, {}),
+    "422 lines": (answer(422, {"errors": True, "data": [A, B]}), RequestOutcome.REJECTED, BOTH),
+    "422 places": (answer(422, {"detail": PLACES}), RequestOutcome.REJECTED, {1: "type: bad"}),
+    "422 without a body": (answer(422), RequestOutcome.UNAVAILABLE, {}),
+    "422, broken JSON": (answer(422, b'{"errors": true, "da'), RequestOutcome.UNAVAILABLE, {}),
+    "422, HTML": (answer(422, HTML), RequestOutcome.UNAVAILABLE, {}),
+    "422, huge body": (answer(422, CUT), RequestOutcome.UNAVAILABLE, {}),
     "422 naming no record of ours": (
         answer(422, {"data": ["data.7.type is invalid. x"]}),
-        Fate.REJECTED,
+        RequestOutcome.REJECTED,
         {},
     ),
-    "400": (answer(400, {"message": "Bad request."}), Fate.REJECTED, {}),
+    "400": (answer(400, {"message": "Bad request."}), RequestOutcome.REJECTED, {}),
     "400 playground": (
         answer(400, {"message": "Upload to the Playground is disabled."}),
-        Fate.MISCONFIGURED,
+        RequestOutcome.MISCONFIGURED,
         {},
     ),
-    "400 timeout": (answer(400, {"message": "Request timeout."}), Fate.UNCLEAR, {}),
-    "401": (answer(401, {"message": "Unauthorized"}), Fate.MISCONFIGURED, {}),
-    "403, HTML": (answer(403, HTML), Fate.MISCONFIGURED, {}),
-    "404, HTML": (answer(404, HTML), Fate.MISCONFIGURED, {}),
-    "413, HTML": (answer(413, HTML), Fate.REJECTED, {}),
-    "429": (answer(429, {"errors": True}), Fate.THROTTLED, {}),
-    "500 that names records": (answer(500, {"errors": True, "data": [A]}), Fate.UNAVAILABLE, {}),
-    "502, HTML": (answer(502, HTML), Fate.UNAVAILABLE, {}),
-    "503, huge body": (answer(503, CUT), Fate.UNAVAILABLE, {}),
-    "connection refused": (NEVER_SENT, Fate.UNAVAILABLE, {}),
-    "read timeout": (NO_ANSWER, Fate.UNCLEAR, {}),
+    "400 timeout": (answer(400, {"message": "Request timeout."}), RequestOutcome.UNCLEAR, {}),
+    "401": (answer(401, {"message": "Unauthorized"}), RequestOutcome.MISCONFIGURED, {}),
+    "403, HTML": (answer(403, HTML), RequestOutcome.MISCONFIGURED, {}),
+    "404, HTML": (answer(404, HTML), RequestOutcome.MISCONFIGURED, {}),
+    "413, HTML": (answer(413, HTML), RequestOutcome.REJECTED, {}),
+    "429": (answer(429, {"errors": True}), RequestOutcome.THROTTLED, {}),
+    "500 that names records": (
+        answer(500, {"errors": True, "data": [A]}),
+        RequestOutcome.UNAVAILABLE,
+        {},
+    ),
+    "502, HTML": (answer(502, HTML), RequestOutcome.UNAVAILABLE, {}),
+    "503, huge body": (answer(503, CUT), RequestOutcome.UNAVAILABLE, {}),
+    "connection refused": (NEVER_SENT, RequestOutcome.UNAVAILABLE, {}),
+    "read timeout": (NO_ANSWER, RequestOutcome.UNCLEAR, {}),
 }
 
 
@@ -94,7 +106,7 @@ def test_every_status_has_its_fate() -> None:
 
 @pytest.mark.parametrize(("said", "fate", "refused"), ANSWERS.values(), ids=ANSWERS)
 def test_every_kind_of_answer_has_its_verdict(
-    said: HttpAnswer, fate: Fate, refused: dict[int, Any]
+    said: HttpResponse, fate: RequestOutcome, refused: dict[int, Any]
 ) -> None:
     """About a request of three records."""
     verdict = classify(said, 3)

@@ -1,7 +1,7 @@
 """What the vendor suite in ``tests/contract`` needs to know of Voyado."""
 
-from streams.core.outcome import Fate
-from streams.vendors.base import HttpAnswer
+from streams.core.outcome import RequestOutcome
+from streams.vendors.base import HttpResponse
 from streams.vendors.voyado import VoyadoSettings
 
 SECRET = "voyado-secret-key-0815"
@@ -46,7 +46,7 @@ ADD_TO_CART_PAYLOAD = CLICK_PAYLOAD | {
 }
 """What the suite's two whole events become."""
 
-ACCEPTED = HttpAnswer(
+ACCEPTED = HttpResponse(
     200,
     {"content-type": "application/json"},
     b'{"id":"0b4b7c1e-1111-4222-8333-944455556666","self":{"created":"2026-11-20T10:00:00Z"}}',
@@ -57,22 +57,22 @@ NAMED = None
 """There is one event in a request, so none needs to be named."""
 
 STATUS_FATES = {
-    200: Fate.UNCLEAR,
-    301: Fate.MISCONFIGURED,
-    400: Fate.REJECTED,
-    401: Fate.MISCONFIGURED,
-    403: Fate.MISCONFIGURED,
-    404: Fate.MISCONFIGURED,
-    405: Fate.MISCONFIGURED,
-    408: Fate.THROTTLED,
-    409: Fate.REJECTED,
-    413: Fate.REJECTED,
-    422: Fate.REJECTED,
-    429: Fate.THROTTLED,
-    500: Fate.UNCLEAR,
-    501: Fate.MISCONFIGURED,
-    502: Fate.UNCLEAR,
-    503: Fate.UNCLEAR,
-    504: Fate.UNCLEAR,
+    200: RequestOutcome.UNCLEAR,
+    301: RequestOutcome.MISCONFIGURED,
+    400: RequestOutcome.REJECTED,
+    401: RequestOutcome.MISCONFIGURED,
+    403: RequestOutcome.MISCONFIGURED,
+    404: RequestOutcome.MISCONFIGURED,
+    405: RequestOutcome.MISCONFIGURED,
+    408: RequestOutcome.THROTTLED,
+    409: RequestOutcome.REJECTED,
+    413: RequestOutcome.REJECTED,
+    422: RequestOutcome.REJECTED,
+    429: RequestOutcome.THROTTLED,
+    500: RequestOutcome.UNCLEAR,
+    501: RequestOutcome.MISCONFIGURED,
+    502: RequestOutcome.UNCLEAR,
+    503: RequestOutcome.UNCLEAR,
+    504: RequestOutcome.UNCLEAR,
 }
 """What these statuses mean without a body."""

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.outcome import Fate, Verdict
-from streams.vendors.base import HttpAnswer
+from streams.core.outcome import RequestOutcome, Verdict
+from streams.vendors.base import HttpResponse
 from streams.vendors.voyado import VENDOR, VoyadoSettings
 from streams.vendors.voyado.api import (
     build_probe,
@@ -18,7 +18,7 @@ from streams.vendors.voyado.api import (
     get_contact_id,
     get_interactions,
 )
-from streams.vendors.voyado.pages import Page, read_page, reference_of
+from streams.vendors.voyado.pages import InteractionPage, read_page, reference_of
 from streams.vendors.voyado.schema import Schema, read_schema
 
 SETTINGS = VoyadoSettings.model_validate(
@@ -36,10 +36,12 @@ HEADERS = {
 CONTACT = "5c0d7a52-6f0a-4f1c-8a3e-1d2c3b4a5f66"
 
 
-def answer(status: int | None, body: Any = b"", **headers: str) -> HttpAnswer:
+def answer(status: int | None, body: Any = b"", **headers: str) -> HttpResponse:
     """Return an answer; header names with underscores for hyphens."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return HttpAnswer(status, {name.replace("_", "-"): text for name, text in headers.items()}, raw)
+    return HttpResponse(
+        status, {name.replace("_", "-"): text for name, text in headers.items()}, raw
+    )
 
 
 # -- requests
@@ -103,7 +105,7 @@ def test_no_request_shows_whom_it_is_about() -> None:
 def test_success_with_an_id_is_accepted(status: int) -> None:
     """The exact code is not documented."""
     verdict = classify(answer(status, {"id": "i-1", "self": {"href": "x"}}), 1)
-    assert verdict == Verdict(Fate.ACCEPTED, str(status), status, vendor_ref="i-1")
+    assert verdict == Verdict(RequestOutcome.ACCEPTED, str(status), status, vendor_ref="i-1")
 
 
 GUID = "0b4b7c1e-1111-4222-8333-944455556666"
@@ -118,36 +120,36 @@ def test_bare_id_is_a_reference_too() -> None:
 def test_success_without_an_id_is_none_yet(body: Any) -> None:
     """The conversation asks whether it was stored."""
     verdict = classify(answer(200, body), 1)
-    assert (verdict.fate, verdict.vendor_ref) == (Fate.UNCLEAR, None)
+    assert (verdict.fate, verdict.vendor_ref) == (RequestOutcome.UNCLEAR, None)
     assert verdict.detail.startswith("200, but no success that is documented: ")
 
 
 @pytest.mark.parametrize("body", [[1], 5, ""])
 def test_success_that_is_no_object_is_a_wrong_address(body: Any) -> None:
     """Voyado answers with an object, or with the id alone."""
-    assert classify(answer(200, body), 1).fate is Fate.MISCONFIGURED
+    assert classify(answer(200, body), 1).fate is RequestOutcome.MISCONFIGURED
 
 
 def test_success_with_errors_is_no_success() -> None:
     """Whatever it says beside."""
     verdict = classify(answer(200, {"id": "i-1", "errors": True, "message": "No."}), 1)
-    assert verdict == Verdict(Fate.REJECTED, "200 No.", 200)
+    assert verdict == Verdict(RequestOutcome.REJECTED, "200 No.", 200)
 
 
 def test_foreign_success_is_a_wrong_address() -> None:
     """A page for people."""
     page = classify(answer(200, b"<html><h1>Log in</h1></html>"), 1)
     words = "200, but the answer is not Voyado's; check base_url: Log in"
-    assert page == Verdict(Fate.MISCONFIGURED, words, 200)
+    assert page == Verdict(RequestOutcome.MISCONFIGURED, words, 200)
 
 
 def test_probe_is_good_if_the_schema_can_be_used() -> None:
     """A parked vendor stays parked, with the reason, while its schema is wrong."""
     good = {"id": "productClick", "jsonSchema": {"properties": {"eventId": {"type": "string"}}}}
-    assert classify(answer(200, good), 0) == Verdict(Fate.ACCEPTED, "200", 200)
+    assert classify(answer(200, good), 0) == Verdict(RequestOutcome.ACCEPTED, "200", 200)
     bad = {"id": "productClick", "jsonSchema": {"properties": {}}}
     assert classify(answer(200, bad), 0) == Verdict(
-        Fate.MISCONFIGURED,
+        RequestOutcome.MISCONFIGURED,
         "200, but the schema has no property eventId, by which a repeat is recognised",
         200,
     )
@@ -155,7 +157,7 @@ def test_probe_is_good_if_the_schema_can_be_used() -> None:
 
 def test_success_cut_off_is_unclear() -> None:
     """It is looked for before it is sent again."""
-    assert classify(answer(200, b'{"id":"i-'), 1).fate is Fate.UNCLEAR
+    assert classify(answer(200, b'{"id":"i-'), 1).fate is RequestOutcome.UNCLEAR
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 599])
@@ -163,16 +165,16 @@ def test_server_error_is_unclear(status: int) -> None:
     """What the vendor calls dangerous is a blind repeat."""
     verdict = classify(answer(status, {"message": "An error has occurred"}, retry_after="7"), 1)
     words = f"{status} An error has occurred"
-    assert verdict == Verdict(Fate.UNCLEAR, words, status, retry_after_seconds=7.0)
+    assert verdict == Verdict(RequestOutcome.UNCLEAR, words, status, retry_after_seconds=7.0)
 
 
 def test_no_answer_is_unclear_only_if_the_request_went_out() -> None:
     """A read timeout, and a connection that was refused."""
-    sent = HttpAnswer(None, {}, b"", "no answer within 60 s")
-    assert classify(sent, 1) == Verdict(Fate.UNCLEAR, "no answer within 60 s")
-    unsent = HttpAnswer(None, {}, b"", "connection refused", was_sent=False)
-    assert classify(unsent, 1) == Verdict(Fate.UNAVAILABLE, "connection refused")
-    assert classify(HttpAnswer(None, {}, b""), 1).detail == "no answer came"
+    sent = HttpResponse(None, {}, b"", "no answer within 60 s")
+    assert classify(sent, 1) == Verdict(RequestOutcome.UNCLEAR, "no answer within 60 s")
+    unsent = HttpResponse(None, {}, b"", "connection refused", was_sent=False)
+    assert classify(unsent, 1) == Verdict(RequestOutcome.UNAVAILABLE, "connection refused")
+    assert classify(HttpResponse(None, {}, b""), 1).detail == "no answer came"
 
 
 def test_code_and_message_are_the_vendors_words() -> None:
@@ -183,7 +185,9 @@ def test_code_and_message_are_the_vendors_words() -> None:
         "messageDetails": {"multipleMatchesFound": [CONTACT]},
     }
     verdict = classify(answer(409, body), 1)
-    assert verdict == Verdict(Fate.REJECTED, "409 MultipleMatches Several contacts match.", 409)
+    assert verdict == Verdict(
+        RequestOutcome.REJECTED, "409 MultipleMatches Several contacts match.", 409
+    )
 
 
 @given(
@@ -202,10 +206,10 @@ def test_code_and_message_are_the_vendors_words() -> None:
 )
 def test_any_answer_has_a_verdict(status: int | None, body: bytes) -> None:
     """Total over every answer."""
-    verdict = classify(HttpAnswer(status, {}, body), 1)
-    assert verdict.fate in Fate
+    verdict = classify(HttpResponse(status, {}, body), 1)
+    assert verdict.fate in RequestOutcome
     assert all(category(character) != "Cc" for character in verdict.detail)
-    assert verdict.vendor_ref is None or verdict.fate is Fate.ACCEPTED
+    assert verdict.vendor_ref is None or verdict.fate is RequestOutcome.ACCEPTED
 
 
 # -- schemas
@@ -416,7 +420,7 @@ ITEMS = [
 )
 def test_list_is_read_in_every_form(answer_: Any, continuation: str | None) -> None:
     """Items or data, the continuation as a field or within a link; never the link's host."""
-    assert read_page(json.dumps(answer_).encode()) == Page(ITEMS, continuation)
+    assert read_page(json.dumps(answer_).encode()) == InteractionPage(ITEMS, continuation)
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"{}", b"5", b'{"items":{}}', b"<html></html>"])
@@ -427,7 +431,7 @@ def test_what_is_no_list_is_none(body: bytes) -> None:
 
 def test_interaction_is_found_by_our_event_id() -> None:
     """Payloads may come as text, and an entry without an id is still there."""
-    page = Page(ITEMS, None)
+    page = InteractionPage(ITEMS, None)
     found = [reference_of(f"e-{number}", page) for number in (1, 2, 3, 4)]
     assert found == ["i-1", "i-2", "", None]
 
@@ -435,7 +439,7 @@ def test_interaction_is_found_by_our_event_id() -> None:
 # -- what streams check asks
 
 
-def asked(schema: Any, *, status: int = 200, cart: bool = False) -> tuple[Fate, str]:
+def asked(schema: Any, *, status: int = 200, cart: bool = False) -> tuple[RequestOutcome, str]:
     """Return what the inquiry about a schema makes of this answer."""
     inquiry = VENDOR.inquiries(SETTINGS)[1 if cart else 0]
     verdict = inquiry.classify(answer(status, schema), 0)
@@ -460,7 +464,7 @@ def test_check_compares_a_schema_with_what_is_sent() -> None:
     whole = dict.fromkeys(
         ("eventId", "productSku", "productName", "category", "brand", "currency", "url"), text
     ) | {"price": {"type": "number"}}
-    assert asked({"properties": whole}) == (Fate.ACCEPTED, "")
+    assert asked({"properties": whole}) == (RequestOutcome.ACCEPTED, "")
     assert asked({"properties": {"eventId": text, "productSku": text}})[1] == (
         "it has no productName, category, brand, currency, url, price, which is left out"
     )
@@ -470,16 +474,16 @@ def test_check_compares_a_schema_with_what_is_sent() -> None:
         "required": ["productSku", "colour"],
     }
     fate, words = asked(problems)
-    assert fate is Fate.REJECTED
+    assert fate is RequestOutcome.REJECTED
     assert words.split("; ") == [
         "has no property eventId, by which a repeat is recognised",
         "it requires colour, which is never sent",
         "it calls productSku integer, which is sent as string",
         "it calls price integer, which is sent as number",
     ]
-    assert asked({"id": "productClick"}) == (Fate.ACCEPTED, "")
-    assert asked({})[0] is Fate.UNAVAILABLE
-    assert asked({"error": "no"})[0] is not Fate.ACCEPTED
+    assert asked({"id": "productClick"}) == (RequestOutcome.ACCEPTED, "")
+    assert asked({})[0] is RequestOutcome.UNAVAILABLE
+    assert asked({"error": "no"})[0] is not RequestOutcome.ACCEPTED
 
 
 def test_check_names_the_rules_that_data_of_a_shop_may_break() -> None:
@@ -497,7 +501,7 @@ def test_check_names_the_rules_that_data_of_a_shop_may_break() -> None:
     required = ["eventId", "productSku", "brand"]
     schema = {"properties": properties, "required": required, "minProperties": 3}
     fate, words = asked(schema)
-    assert fate is Fate.ACCEPTED
+    assert fate is RequestOutcome.ACCEPTED
     assert words == (
         "an event that breaks one of these becomes a dead letter: the payload: minProperties 3, "
         "productName: maxLength 40, category: enum, currency: pattern ^[A-Z]{3}$, url: format uri, "
@@ -508,7 +512,7 @@ def test_check_names_the_rules_that_data_of_a_shop_may_break() -> None:
 def test_check_asks_in_vain() -> None:
     """A schema that is not there, and a key that is refused."""
     assert asked({"errorCode": "SchemaNotFound"}, status=404) == (
-        Fate.REJECTED,
+        RequestOutcome.REJECTED,
         "404, it is not registered",
     )
-    assert asked({}, status=401)[0] is Fate.MISCONFIGURED
+    assert asked({}, status=401)[0] is RequestOutcome.MISCONFIGURED

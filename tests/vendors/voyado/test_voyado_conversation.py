@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.outcome import DeadLetterReason, Fate, SkipReason, Verdict
-from streams.vendors.base import HttpAnswer, HttpRequest, Parcel
+from streams.core.outcome import DeadLetterReason, RequestOutcome, SkipReason, Verdict
+from streams.vendors.base import HttpRequest, HttpResponse, Parcel
 from streams.vendors.voyado import VENDOR, VoyadoSettings
-from streams.vendors.voyado.memory import Clicks, Expiring, Memory
+from streams.vendors.voyado.memory import Clicks, ContactMemory, Expiring
 
 KEY = "voyado-secret-key-0815"
 SETTINGS = VoyadoSettings.model_validate({"api_key": KEY, "user_agent": "AcmeShop/1.5"})
@@ -27,12 +27,12 @@ SCHEMA: dict[str, Any] = {
         "required": ["eventId"],
     },
 }
-MISSING = HttpAnswer(404, {}, b'{"errorCode":"NotFound"}')
+MISSING = HttpResponse(404, {}, b'{"errorCode":"NotFound"}')
 
 
-def ok(content: Any, status: int = 200) -> HttpAnswer:
+def ok(content: Any, status: int = 200) -> HttpResponse:
     """Return an answer with this content as JSON."""
-    return HttpAnswer(status, {"content-type": "application/json"}, json.dumps(content).encode())
+    return HttpResponse(status, {"content-type": "application/json"}, json.dumps(content).encode())
 
 
 class Voyado:
@@ -41,12 +41,12 @@ class Voyado:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.posted: list[Any] = []
-        self.schema: HttpAnswer | list[HttpAnswer] = ok(SCHEMA)
-        self.contact: HttpAnswer | list[HttpAnswer] = ok(CONTACT)
-        self.pages: list[HttpAnswer] = [ok({"items": [], "links": []})]
-        self.post: HttpAnswer | list[HttpAnswer] = ok({"id": "i-1"})
+        self.schema: HttpResponse | list[HttpResponse] = ok(SCHEMA)
+        self.contact: HttpResponse | list[HttpResponse] = ok(CONTACT)
+        self.pages: list[HttpResponse] = [ok({"items": [], "links": []})]
+        self.post: HttpResponse | list[HttpResponse] = ok({"id": "i-1"})
 
-    def answer(self, request: HttpRequest) -> HttpAnswer:
+    def answer(self, request: HttpRequest) -> HttpResponse:
         """Return what a test wants to be answered, and remember the question."""
         path = urlsplit(request.path)
         if "interactionschemas" in path.path:
@@ -64,8 +64,8 @@ class Voyado:
         return _next(self.post)
 
 
-def _next(answers: HttpAnswer | list[HttpAnswer]) -> HttpAnswer:
-    if isinstance(answers, HttpAnswer):
+def _next(answers: HttpResponse | list[HttpResponse]) -> HttpResponse:
+    if isinstance(answers, HttpResponse):
         return answers
     return answers.pop(0) if len(answers) > 1 else answers[0]
 
@@ -96,7 +96,7 @@ def event(
 def deliver(
     voyado: Voyado,
     record: Any,
-    memory: Memory,
+    memory: ContactMemory,
     *,
     unclear: bool = False,
     now: float = 1000.0,
@@ -109,7 +109,7 @@ def deliver(
     except (msgspec.DecodeError, KeyError):
         payload = b""
     parcel = Parcel([payload], [encoded], unclear, 0, now)
-    talk = VENDOR.converse(parcel, SETTINGS.model_copy(update=settings), memory)
+    talk = VENDOR.start_flow(parcel, SETTINGS.model_copy(update=settings), memory)
     try:
         request = next(talk)
         while True:
@@ -125,17 +125,17 @@ def deliver(
 
 def test_schema_is_asked_once_and_the_payload_posted_as_it_is() -> None:
     """One look at the schema, then one request an event."""
-    voyado, memory = Voyado(), Memory()
+    voyado, memory = Voyado(), ContactMemory()
     for number in (1, 2):
         verdict = deliver(voyado, event(f"e-{number}", productSku=f"s-{number}"), memory)
-        assert verdict == Verdict(Fate.ACCEPTED, "200", 200, vendor_ref="i-1")
+        assert verdict == Verdict(RequestOutcome.ACCEPTED, "200", 200, vendor_ref="i-1")
     assert voyado.asked == ["schema", "post", "post"]
     assert voyado.posted[1] == event("e-2", productSku="s-2")["payload"]
 
 
 def test_schema_is_asked_again_after_an_hour() -> None:
     """Somebody may have made it anew, with other properties."""
-    voyado, memory = Voyado(), Memory()
+    voyado, memory = Voyado(), ContactMemory()
     for now in (0.0, 3599.0, 3600.0):
         deliver(voyado, event(f"e-{now}", "add_to_cart"), memory, now=now)
     assert voyado.asked == ["schema", "post", "post", "schema", "post"]
@@ -143,10 +143,10 @@ def test_schema_is_asked_again_after_an_hour() -> None:
 
 def test_contact_is_looked_up_and_put_into_the_body() -> None:
     """Found is remembered for a day."""
-    voyado, memory = Voyado(), Memory()
+    voyado, memory = Voyado(), ContactMemory()
     for now in (0.0, 86_399.0, 86_400.0):
         record = event(f"e-{now}", "add_to_cart", contact={"customKey": "C 7001"})
-        assert deliver(voyado, record, memory, now=now).fate is Fate.ACCEPTED
+        assert deliver(voyado, record, memory, now=now).fate is RequestOutcome.ACCEPTED
     assert [asked for asked in voyado.asked if asked != "schema"] == [
         "contact customKey=C+7001",
         "post",
@@ -161,7 +161,7 @@ def test_contact_is_looked_up_and_put_into_the_body() -> None:
 def test_property_that_the_schema_lacks_is_left_out() -> None:
     """Nothing else changes."""
     voyado = Voyado()
-    deliver(voyado, event(url="https://shop.example", price=19.9), Memory())
+    deliver(voyado, event(url="https://shop.example", price=19.9), ContactMemory())
     assert voyado.posted == [event(price=19.9)["payload"]]
 
 
@@ -179,14 +179,14 @@ def test_property_that_the_schema_lacks_is_left_out() -> None:
 )
 def test_visitor_without_a_contact_is_skipped(status: int, code: str, words: str) -> None:
     """Only the code is kept: a 409 lists other people, a message may name them."""
-    voyado, memory = Voyado(), Memory()
+    voyado, memory = Voyado(), ContactMemory()
     details = {"multipleMatchesFound": [OTHER, "jane@shop.example"]}
     body = {"errorCode": code, "message": "jane@shop.example?", "messageDetails": details}
     voyado.contact = ok(body, status)
     for now in (0.0, 299.0, 300.0):
         record = event(contact={"email": "jane@shop.example"})
         verdict = deliver(voyado, record, memory, now=now)
-        assert verdict == Verdict(Fate.SKIPPED, words, status, skip=SkipReason.NO_CONTACT)
+        assert verdict == Verdict(RequestOutcome.SKIPPED, words, status, skip=SkipReason.NO_CONTACT)
     assert len([asked for asked in voyado.asked if asked.startswith("contact")]) == 2
     assert voyado.posted == []
 
@@ -194,49 +194,49 @@ def test_visitor_without_a_contact_is_skipped(status: int, code: str, words: str
 def test_look_up_by_a_page_of_a_proxy_is_a_wrong_address() -> None:
     """Otherwise every visitor would count as no contact."""
     voyado = Voyado()
-    voyado.contact = HttpAnswer(404, {"content-type": "text/html"}, b"<html>no</html>")
-    verdict = deliver(voyado, event(contact={"customKey": "C7001"}), Memory())
-    assert verdict.fate is Fate.MISCONFIGURED
+    voyado.contact = HttpResponse(404, {"content-type": "text/html"}, b"<html>no</html>")
+    verdict = deliver(voyado, event(contact={"customKey": "C7001"}), ContactMemory())
+    assert verdict.fate is RequestOutcome.MISCONFIGURED
 
 
 @pytest.mark.parametrize("body", [b"{}", b'"jane"', b"", b'{"id":"x"}', b"null"])
 def test_look_up_that_answers_no_id_is_a_wrong_address(body: bytes) -> None:
     """A success that is not Voyado's."""
     voyado = Voyado()
-    voyado.contact = HttpAnswer(200, {}, body)
-    verdict = deliver(voyado, event(contact={"customKey": "C7001"}), Memory())
+    voyado.contact = HttpResponse(200, {}, body)
+    verdict = deliver(voyado, event(contact={"customKey": "C7001"}), ContactMemory())
     words = "200, but the answer to the look-up is no contact id; check base_url"
-    assert verdict == Verdict(Fate.MISCONFIGURED, words, 200)
+    assert verdict == Verdict(RequestOutcome.MISCONFIGURED, words, 200)
     assert voyado.posted == []
 
 
 # -- questions that fail
 
-NO_ANSWER = HttpAnswer(None, {}, b"", "no answer within 60 s")
+NO_ANSWER = HttpResponse(None, {}, b"", "no answer within 60 s")
 
 
 @pytest.mark.parametrize("question", ["schema", "contact", "pages"])
 @pytest.mark.parametrize(
     ("answer", "fate", "wait"),
     [
-        (ok({"message": "An error has occurred"}, 500), Fate.UNAVAILABLE, None),
-        (NO_ANSWER, Fate.UNAVAILABLE, None),
-        (HttpAnswer(None, {}, b"", "refused", was_sent=False), Fate.UNAVAILABLE, None),
-        (HttpAnswer(429, {"retry-after": "9"}, b""), Fate.THROTTLED, 9.0),
-        (ok({}, 401), Fate.MISCONFIGURED, None),
-        (ok({}, 403), Fate.MISCONFIGURED, None),
-        (ok({}, 422), Fate.MISCONFIGURED, None),
-        (HttpAnswer(302, {}, b""), Fate.MISCONFIGURED, None),
+        (ok({"message": "An error has occurred"}, 500), RequestOutcome.UNAVAILABLE, None),
+        (NO_ANSWER, RequestOutcome.UNAVAILABLE, None),
+        (HttpResponse(None, {}, b"", "refused", was_sent=False), RequestOutcome.UNAVAILABLE, None),
+        (HttpResponse(429, {"retry-after": "9"}, b""), RequestOutcome.THROTTLED, 9.0),
+        (ok({}, 401), RequestOutcome.MISCONFIGURED, None),
+        (ok({}, 403), RequestOutcome.MISCONFIGURED, None),
+        (ok({}, 422), RequestOutcome.MISCONFIGURED, None),
+        (HttpResponse(302, {}, b""), RequestOutcome.MISCONFIGURED, None),
     ],
 )
 def test_question_that_fails_leaves_the_event_unsent(
-    question: str, answer: HttpAnswer, fate: Fate, wait: float | None
+    question: str, answer: HttpResponse, fate: RequestOutcome, wait: float | None
 ) -> None:
     """Nothing was stored by a GET: the event goes again as it is."""
     voyado = Voyado()
     setattr(voyado, question, [answer])
     record = event(contact={"customKey": "C7001"})
-    verdict = deliver(voyado, record, Memory(), unclear=question == "pages")
+    verdict = deliver(voyado, record, ContactMemory(), unclear=question == "pages")
     assert (verdict.fate, verdict.retry_after_seconds) == (fate, wait)
     assert voyado.posted == []
 
@@ -245,19 +245,19 @@ def test_schema_that_is_missing_parks() -> None:
     """The words name the schema and the setting."""
     voyado = Voyado()
     voyado.schema = MISSING
-    verdict = deliver(voyado, event(kind="add_to_cart"), Memory())
+    verdict = deliver(voyado, event(kind="add_to_cart"), ContactMemory())
     words = "404, there is no schema addToCart; create it or correct add_to_cart_schema_id"
-    assert verdict == Verdict(Fate.MISCONFIGURED, words, 404)
+    assert verdict == Verdict(RequestOutcome.MISCONFIGURED, words, 404)
 
 
 def test_schema_without_event_id_parks() -> None:
     """It would make a repeat unrecognisable."""
-    voyado, memory = Voyado(), Memory()
+    voyado, memory = Voyado(), ContactMemory()
     voyado.schema = ok({"jsonSchema": {"properties": {"productSku": STRING}}})
     for _ in range(2):
         verdict = deliver(voyado, event(), memory)
         assert verdict == Verdict(
-            Fate.MISCONFIGURED,
+            RequestOutcome.MISCONFIGURED,
             "schema productClick has no property eventId, by which a repeat is recognised; "
             "name another in click_schema_id",
             200,
@@ -268,9 +268,11 @@ def test_schema_without_event_id_parks() -> None:
 def test_payload_that_would_be_ignored_is_a_dead_letter() -> None:
     """Voyado would answer with success."""
     voyado = Voyado()
-    verdict = deliver(voyado, event(price="19.90"), Memory())
+    verdict = deliver(voyado, event(price="19.90"), ContactMemory())
     words = "schema productClick: price is no number, as the schema wants it"
-    assert verdict == Verdict(Fate.REJECTED, words, letter=DeadLetterReason.INVALID_PAYLOAD)
+    assert verdict == Verdict(
+        RequestOutcome.REJECTED, words, letter=DeadLetterReason.INVALID_PAYLOAD
+    )
     assert voyado.posted == []
 
 
@@ -292,7 +294,7 @@ def test_payload_that_would_be_ignored_is_a_dead_letter() -> None:
 def test_foreign_record_is_a_dead_letter(record: Any) -> None:
     """No request is made for it."""
     voyado = Voyado()
-    verdict = deliver(voyado, record, Memory())
+    verdict = deliver(voyado, record, ContactMemory())
     assert verdict.letter is DeadLetterReason.INVALID_PAYLOAD
     assert verdict.detail.startswith("this is no interaction: ")
     assert voyado.asked == []
@@ -305,9 +307,9 @@ def test_404_with_the_schema_there_is_an_unknown_contact() -> None:
     """The schema is asked for anew, whatever is remembered."""
     voyado = Voyado()
     voyado.post = ok({"errorCode": "ContactNotFound", "message": "Not found."}, 404)
-    verdict = deliver(voyado, event(), Memory())
+    verdict = deliver(voyado, event(), ContactMemory())
     assert verdict == Verdict(
-        Fate.REJECTED,
+        RequestOutcome.REJECTED,
         "404 ContactNotFound Not found.",
         404,
         letter=DeadLetterReason.UNKNOWN_CONTACT,
@@ -318,48 +320,54 @@ def test_404_with_the_schema_there_is_an_unknown_contact() -> None:
 @pytest.mark.parametrize(
     ("answer", "fate"),
     [
-        (MISSING, Fate.MISCONFIGURED),
-        (ok({}, 401), Fate.MISCONFIGURED),
-        (ok({}, 500), Fate.UNAVAILABLE),
-        (ok({}, 429), Fate.THROTTLED),
+        (MISSING, RequestOutcome.MISCONFIGURED),
+        (ok({}, 401), RequestOutcome.MISCONFIGURED),
+        (ok({}, 500), RequestOutcome.UNAVAILABLE),
+        (ok({}, 429), RequestOutcome.THROTTLED),
     ],
 )
-def test_404_without_the_schema_is_no_ones_fault(answer: HttpAnswer, fate: Fate) -> None:
+def test_404_without_the_schema_is_no_ones_fault(
+    answer: HttpResponse, fate: RequestOutcome
+) -> None:
     """The event stays as it is until the question is answered."""
     voyado = Voyado()
     voyado.schema = [ok(SCHEMA), answer]
     voyado.post = MISSING
-    assert deliver(voyado, event(), Memory()).fate is fate
+    assert deliver(voyado, event(), ContactMemory()).fate is fate
 
 
 def test_remembered_contact_that_is_unknown_is_looked_up_again() -> None:
     """Contacts are merged: the event goes to whom the key names now."""
-    voyado, memory = Voyado(), Memory()
+    voyado, memory = Voyado(), ContactMemory()
     voyado.contact = [ok(CONTACT), ok(OTHER)]
     voyado.post = [ok({"id": "i-1"}), MISSING, ok({"id": "i-2"})]
     key = {"customKey": "C7001"}
     deliver(voyado, event("e-1", "add_to_cart", contact=key), memory)
     verdict = deliver(voyado, event("e-2", "add_to_cart", contact=key), memory)
-    assert (verdict.fate, verdict.vendor_ref) == (Fate.ACCEPTED, "i-2")
+    assert (verdict.fate, verdict.vendor_ref) == (RequestOutcome.ACCEPTED, "i-2")
     assert [body["contactId"] for body in voyado.posted] == [CONTACT, CONTACT, OTHER]
 
 
 @pytest.mark.parametrize(
     ("again", "fate", "posts"),
-    [(ok(CONTACT), Fate.REJECTED, 2), (MISSING, Fate.SKIPPED, 2), (NO_ANSWER, Fate.UNAVAILABLE, 2)],
+    [
+        (ok(CONTACT), RequestOutcome.REJECTED, 2),
+        (MISSING, RequestOutcome.SKIPPED, 2),
+        (NO_ANSWER, RequestOutcome.UNAVAILABLE, 2),
+    ],
 )
 def test_look_up_again_may_find_the_same_or_nobody(
-    again: HttpAnswer, fate: Fate, posts: int
+    again: HttpResponse, fate: RequestOutcome, posts: int
 ) -> None:
     """The same: unknown contact. Nobody: no contact."""
-    voyado, memory = Voyado(), Memory()
+    voyado, memory = Voyado(), ContactMemory()
     voyado.contact = [ok(CONTACT), again]
     voyado.post = [ok({"id": "i-1"}), MISSING]
     key = {"customKey": "C7001"}
     deliver(voyado, event("e-1", "add_to_cart", contact=key), memory)
     verdict = deliver(voyado, event("e-2", "add_to_cart", contact=key), memory)
     assert (verdict.fate, len(voyado.posted)) == (fate, posts)
-    if fate is Fate.REJECTED:
+    if fate is RequestOutcome.REJECTED:
         assert verdict.letter is DeadLetterReason.UNKNOWN_CONTACT
 
 
@@ -367,7 +375,7 @@ def test_contact_just_found_is_not_looked_up_twice() -> None:
     """An answer of this moment cannot be outdated."""
     voyado = Voyado()
     voyado.post = MISSING
-    verdict = deliver(voyado, event(contact={"customKey": "C7001"}), Memory())
+    verdict = deliver(voyado, event(contact={"customKey": "C7001"}), ContactMemory())
     assert voyado.asked == ["schema", "contact customKey=C7001", "post", "schema"]
     assert verdict.letter is DeadLetterReason.UNKNOWN_CONTACT
 
@@ -378,39 +386,39 @@ def test_success_without_an_id_is_asked_about() -> None:
     found = "200 found among the contact's interactions"
     gone = "200 without an id, and the interaction was not stored"
     for page, verdict in (
-        (stored, Verdict(Fate.ACCEPTED, found, 200, vendor_ref="i-9")),
-        (ok([]), Verdict(Fate.REJECTED, gone, 200)),
+        (stored, Verdict(RequestOutcome.ACCEPTED, found, 200, vendor_ref="i-9")),
+        (ok([]), Verdict(RequestOutcome.REJECTED, gone, 200)),
     ):
         voyado = Voyado()
         voyado.post, voyado.pages = ok({}), [page]
-        assert deliver(voyado, event(), Memory()) == verdict
+        assert deliver(voyado, event(), ContactMemory()) == verdict
         assert voyado.asked == ["schema", "post", "list"]
 
 
 @pytest.mark.parametrize("answer", [ok({}, 500), ok({}, 429), ok({}, 401), NO_ANSWER])
-def test_success_without_an_id_that_cannot_be_asked_about_is_unclear(answer: HttpAnswer) -> None:
+def test_success_without_an_id_that_cannot_be_asked_about_is_unclear(answer: HttpResponse) -> None:
     """It is looked for before it is sent again."""
     voyado = Voyado()
     voyado.post, voyado.pages = ok({}), [answer]
-    assert deliver(voyado, event(), Memory()).fate is Fate.UNCLEAR
+    assert deliver(voyado, event(), ContactMemory()).fate is RequestOutcome.UNCLEAR
 
 
 @pytest.mark.parametrize(
     ("answer", "fate"),
     [
-        (ok({"message": "An error has occurred"}, 500), Fate.UNCLEAR),
-        (NO_ANSWER, Fate.UNCLEAR),
-        (HttpAnswer(None, {}, b"", "refused", was_sent=False), Fate.UNAVAILABLE),
-        (ok({}, 429), Fate.THROTTLED),
-        (ok({}, 401), Fate.MISCONFIGURED),
-        (ok({"message": "No."}, 400), Fate.REJECTED),
+        (ok({"message": "An error has occurred"}, 500), RequestOutcome.UNCLEAR),
+        (NO_ANSWER, RequestOutcome.UNCLEAR),
+        (HttpResponse(None, {}, b"", "refused", was_sent=False), RequestOutcome.UNAVAILABLE),
+        (ok({}, 429), RequestOutcome.THROTTLED),
+        (ok({}, 401), RequestOutcome.MISCONFIGURED),
+        (ok({"message": "No."}, 400), RequestOutcome.REJECTED),
     ],
 )
-def test_other_answers_to_a_post(answer: HttpAnswer, fate: Fate) -> None:
+def test_other_answers_to_a_post(answer: HttpResponse, fate: RequestOutcome) -> None:
     """As they are classified."""
     voyado = Voyado()
     voyado.post = answer
-    assert deliver(voyado, event(), Memory()).fate is fate
+    assert deliver(voyado, event(), ContactMemory()).fate is fate
 
 
 # -- look before repeating
@@ -420,22 +428,22 @@ def test_unclear_event_is_looked_for_and_not_sent_again() -> None:
     """Accepted, with the id that Voyado gave it."""
     voyado = Voyado()
     voyado.pages = [ok({"items": [{"id": "i-7", "payload": {"eventId": "e-1"}}]})]
-    verdict = deliver(voyado, event(), Memory(), unclear=True)
+    verdict = deliver(voyado, event(), ContactMemory(), unclear=True)
     words = "200 found among the contact's interactions"
-    assert verdict == Verdict(Fate.ACCEPTED, words, 200, vendor_ref="i-7")
+    assert verdict == Verdict(RequestOutcome.ACCEPTED, words, 200, vendor_ref="i-7")
     assert voyado.asked == ["schema", "list"]
 
 
 @pytest.mark.parametrize("page", [ok({"items": []}), ok([]), MISSING])
-def test_unclear_event_that_is_not_there_is_sent(page: HttpAnswer) -> None:
+def test_unclear_event_that_is_not_there_is_sent(page: HttpResponse) -> None:
     """Nobody there to have it is as good as an empty list: the POST says what is missing."""
     voyado = Voyado()
     voyado.pages = [page]
-    assert deliver(voyado, event(), Memory(), unclear=True).vendor_ref == "i-1"
+    assert deliver(voyado, event(), ContactMemory(), unclear=True).vendor_ref == "i-1"
     assert voyado.asked == ["schema", "list", "post"]
 
 
-def page_of(*event_ids: str, token: str = "", form: str = "items") -> HttpAnswer:
+def page_of(*event_ids: str, token: str = "", form: str = "items") -> HttpResponse:
     """Return a page with these events and a continuation."""
     content: dict[str, Any] = {
         form: [{"id": f"i-{id_}", "payload": {"eventId": id_}} for id_ in event_ids]
@@ -456,7 +464,7 @@ def test_list_is_read_to_its_end(form: str) -> None:
         page_of("e-9", token="t2", form=form),
         page_of("e-1", token="t3", form=form),
     ]
-    assert deliver(voyado, event(), Memory(), unclear=True).vendor_ref == "i-e-1"
+    assert deliver(voyado, event(), ContactMemory(), unclear=True).vendor_ref == "i-e-1"
     assert voyado.asked == ["schema", "list", "list t1", "list t2"]
 
 
@@ -464,24 +472,28 @@ def test_list_that_goes_in_circles_is_no_answer() -> None:
     """Neither found nor not found: it is tried again later, and not sent."""
     voyado = Voyado()
     voyado.pages = [page_of("e-8", token="t1"), page_of("e-9", token="t1")]
-    verdict = deliver(voyado, event(), Memory(), unclear=True)
-    assert verdict == Verdict(Fate.UNAVAILABLE, "the list of interactions goes in circles")
+    verdict = deliver(voyado, event(), ContactMemory(), unclear=True)
+    assert verdict == Verdict(
+        RequestOutcome.UNAVAILABLE, "the list of interactions goes in circles"
+    )
     assert voyado.posted == []
 
 
 @pytest.mark.parametrize(
     ("body", "fate"),
     [
-        (b'{"items":[', Fate.UNAVAILABLE),
-        (b"{}", Fate.MISCONFIGURED),
-        (b"<html>Log in</html>", Fate.MISCONFIGURED),
+        (b'{"items":[', RequestOutcome.UNAVAILABLE),
+        (b"{}", RequestOutcome.MISCONFIGURED),
+        (b"<html>Log in</html>", RequestOutcome.MISCONFIGURED),
     ],
 )
-def test_answer_that_is_no_list_is_not_taken_for_an_empty_one(body: bytes, fate: Fate) -> None:
+def test_answer_that_is_no_list_is_not_taken_for_an_empty_one(
+    body: bytes, fate: RequestOutcome
+) -> None:
     """Sending then could be a blind repeat."""
     voyado = Voyado()
-    voyado.pages = [HttpAnswer(200, {}, body)]
-    assert deliver(voyado, event(), Memory(), unclear=True).fate is fate
+    voyado.pages = [HttpResponse(200, {}, body)]
+    assert deliver(voyado, event(), ContactMemory(), unclear=True).fate is fate
     assert voyado.posted == []
 
 
@@ -503,25 +515,25 @@ def test_answer_that_is_no_list_is_not_taken_for_an_empty_one(body: bytes, fate:
 )
 def test_click_after_an_accepted_one_is_thinned(at: str, more: dict[str, Any], sent: bool) -> None:
     """Of the same contact and SKU, within 30 minutes before it, by the events' own times."""
-    voyado, memory = Voyado(), Memory()
+    voyado, memory = Voyado(), ContactMemory()
     deliver(voyado, event("e-1", at="2026-11-20T10:00:00.000Z"), memory)
     verdict = deliver(voyado, event("e-2", at=at, **more), memory)
     if sent:
-        assert verdict.fate is Fate.ACCEPTED
+        assert verdict.fate is RequestOutcome.ACCEPTED
     else:
         words = "a click within 30 minutes was accepted"
-        assert verdict == Verdict(Fate.SKIPPED, words, skip=SkipReason.THINNED)
+        assert verdict == Verdict(RequestOutcome.SKIPPED, words, skip=SkipReason.THINNED)
     assert len(voyado.posted) == 1 + sent
 
 
 def test_late_click_between_two_accepted_ones_is_thinned_by_the_earlier() -> None:
     """Whatever came after it: 10:10 lies within 30 minutes of 10:00, 10:35 of neither."""
-    voyado, memory = Voyado(), Memory()
+    voyado, memory = Voyado(), ContactMemory()
     fates = [
         deliver(voyado, event(f"e-{at}", at=f"2026-11-20T{at}:00.000Z"), memory).fate
         for at in ("10:00", "10:40", "10:10", "10:29", "10:35", "10:50", "09:59")
     ]
-    accepted, skipped = Fate.ACCEPTED, Fate.SKIPPED
+    accepted, skipped = RequestOutcome.ACCEPTED, RequestOutcome.SKIPPED
     assert fates == [accepted, accepted, skipped, skipped, accepted, skipped, accepted]
 
 
@@ -543,47 +555,47 @@ def test_thinning_is_what_the_contract_says(arrivals: list[tuple[int, int]]) -> 
 
 def test_thinned_click_does_not_thin_the_next() -> None:
     """What counts is the last accepted one: after 30 minutes one goes out again."""
-    voyado, memory = Voyado(), Memory()
+    voyado, memory = Voyado(), ContactMemory()
     fates = [
         deliver(voyado, event(f"e-{minute}", at=f"2026-11-20T10:{minute}:00.000Z"), memory).fate
         for minute in (10, 25, 39, 40, 55)
     ]
-    accepted, skipped = Fate.ACCEPTED, Fate.SKIPPED
+    accepted, skipped = RequestOutcome.ACCEPTED, RequestOutcome.SKIPPED
     assert fates == [accepted, skipped, skipped, accepted, skipped]
 
 
 @pytest.mark.parametrize(
     "answer", [ok({}, 400), ok({}, 429), ok({}, 500), MISSING, ok({"errors": True})]
 )
-def test_click_that_was_not_accepted_thins_nothing(answer: HttpAnswer) -> None:
+def test_click_that_was_not_accepted_thins_nothing(answer: HttpResponse) -> None:
     """Otherwise both would be lost."""
-    voyado, memory = Voyado(), Memory()
+    voyado, memory = Voyado(), ContactMemory()
     voyado.post = [answer, ok({"id": "i-2"})]
     deliver(voyado, event("e-1"), memory)
-    assert deliver(voyado, event("e-2"), memory).fate is Fate.ACCEPTED
+    assert deliver(voyado, event("e-2"), memory).fate is RequestOutcome.ACCEPTED
 
 
 def test_add_to_cart_thins_no_click() -> None:
     """Add-to-carts neither count nor are thinned."""
-    voyado, memory = Voyado(), Memory()
+    voyado, memory = Voyado(), ContactMemory()
     for number in range(2):
         deliver(voyado, event(f"c-{number}", "add_to_cart"), memory)
-    assert deliver(voyado, event("e-1"), memory).fate is Fate.ACCEPTED
+    assert deliver(voyado, event("e-1"), memory).fate is RequestOutcome.ACCEPTED
     assert len(voyado.posted) == 3
 
 
 def test_click_that_comes_again_is_not_thinned_by_itself() -> None:
     """It was accepted before its partition moved away and back, and its receipt was lost."""
-    voyado, memory = Voyado(), Memory()
+    voyado, memory = Voyado(), ContactMemory()
     deliver(voyado, event("e-1"), memory)
     voyado.pages = [page_of("e-1")]
-    assert deliver(voyado, event("e-1"), memory, unclear=True).fate is Fate.ACCEPTED
+    assert deliver(voyado, event("e-1"), memory, unclear=True).fate is RequestOutcome.ACCEPTED
     assert len(voyado.posted) == 1
 
 
 def test_click_found_by_looking_thins_as_well() -> None:
     """It was accepted, however that became known."""
-    voyado, memory = Voyado(), Memory()
+    voyado, memory = Voyado(), ContactMemory()
     voyado.pages = [page_of("e-1")]
     deliver(voyado, event("e-1"), memory, unclear=True)
     assert deliver(voyado, event("e-2"), memory).skip is SkipReason.THINNED
@@ -591,7 +603,7 @@ def test_click_found_by_looking_thins_as_well() -> None:
 
 def test_unclear_click_is_looked_for_before_it_is_thinned() -> None:
     """If it is stored, it is accepted, not skipped."""
-    voyado, memory = Voyado(), Memory()
+    voyado, memory = Voyado(), ContactMemory()
     deliver(voyado, event("e-1"), memory)
     voyado.pages = [page_of("e-2")]
     assert deliver(voyado, event("e-2"), memory, unclear=True).vendor_ref == "i-e-2"
@@ -601,21 +613,25 @@ def test_unclear_click_is_looked_for_before_it_is_thinned() -> None:
 
 def test_all_clicks_are_sent_if_the_shop_wants_it() -> None:
     """``clicks = "all"``."""
-    voyado, memory = Voyado(), Memory()
+    voyado, memory = Voyado(), ContactMemory()
     for number in range(3):
         verdict = deliver(voyado, event(f"e-{number}"), memory, clicks="all")
-        assert verdict.fate is Fate.ACCEPTED
+        assert verdict.fate is RequestOutcome.ACCEPTED
 
 
 def test_clicks_switched_off_meanwhile_are_not_sent() -> None:
     """Records of clicks may still wait; one that may be stored is looked for."""
-    voyado, memory = Voyado(), Memory()
+    voyado, memory = Voyado(), ContactMemory()
     verdict = deliver(voyado, event(), memory, clicks="off")
-    assert verdict == Verdict(Fate.SKIPPED, "clicks are off", skip=SkipReason.THINNED)
+    assert verdict == Verdict(RequestOutcome.SKIPPED, "clicks are off", skip=SkipReason.THINNED)
     assert voyado.asked == []
-    assert deliver(voyado, event(), memory, unclear=True, clicks="off").fate is Fate.SKIPPED
+    assert (
+        deliver(voyado, event(), memory, unclear=True, clicks="off").fate is RequestOutcome.SKIPPED
+    )
     voyado.pages = [page_of("e-1")]
-    assert deliver(voyado, event(), memory, unclear=True, clicks="off").fate is Fate.ACCEPTED
+    assert (
+        deliver(voyado, event(), memory, unclear=True, clicks="off").fate is RequestOutcome.ACCEPTED
+    )
     assert deliver(voyado, event(kind="add_to_cart"), memory, clicks="off").vendor_ref == "i-1"
     assert len(voyado.posted) == 1
 
@@ -654,17 +670,18 @@ def test_late_click_does_not_move_the_window_back() -> None:
 
 @pytest.mark.parametrize("question", ["schema", "contact", "pages", "post"])
 @pytest.mark.parametrize(
-    "make", [lambda text: ok({"message": text}, 500), lambda text: HttpAnswer(None, {}, b"", text)]
+    "make",
+    [lambda text: ok({"message": text}, 500), lambda text: HttpResponse(None, {}, b"", text)],
 )
 def test_no_verdict_speaks_of_a_person_or_the_key(
-    question: str, make: Callable[[str], HttpAnswer]
+    question: str, make: Callable[[str], HttpResponse]
 ) -> None:
     """Details are logged and shown: neither key, e-mail nor whom an answer names."""
     voyado = Voyado()
     text = f"{KEY} ann+x@shop.example ann%2Bx%40shop.example bob@other.example apikey=abc123"
     setattr(voyado, question, [make(text)])
     record = event(contact={"email": "ann+x@shop.example"})
-    detail = deliver(voyado, record, Memory(), unclear=question == "pages").detail
+    detail = deliver(voyado, record, ContactMemory(), unclear=question == "pages").detail
     assert "***" in detail
     for private in (KEY, "ann", "bob", "abc123", "other.example"):
         assert private not in detail
@@ -674,11 +691,11 @@ def test_contact_id_is_masked_too() -> None:
     """A vendor's words may repeat it."""
     voyado = Voyado()
     voyado.post = ok({"message": f"Contact {CONTACT} is locked."}, 400)
-    assert deliver(voyado, event(), Memory()).detail == "400 Contact *** is locked."
+    assert deliver(voyado, event(), ContactMemory()).detail == "400 Contact *** is locked."
 
 
 ANSWERS = st.builds(
-    HttpAnswer,
+    HttpResponse,
     st.sampled_from([None, 200, 204, 302, 400, 401, 404, 409, 422, 429, 500, 503]),
     st.just({}),
     st.binary(max_size=30)
@@ -697,20 +714,20 @@ ANSWERS = st.builds(
 
 
 @given(st.lists(ANSWERS, min_size=1, max_size=12), st.booleans(), st.booleans())
-def test_every_conversation_ends(answers: list[HttpAnswer], unclear: bool, by_key: bool) -> None:
+def test_every_request_flow_ends(answers: list[HttpResponse], unclear: bool, by_key: bool) -> None:
     """Whatever is answered: within few requests, with a verdict that fits."""
     left = list(answers)
     asked = 0
 
     class Odd(Voyado):
-        def answer(self, request: HttpRequest) -> HttpAnswer:  # noqa: ARG002
+        def answer(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002
             nonlocal asked
             asked += 1
             return left.pop(0) if len(left) > 1 else left[0]
 
     record = event(contact={"customKey": "C7001"} if by_key else CONTACT)
-    verdict = deliver(Odd(), record, Memory(), unclear=unclear)
+    verdict = deliver(Odd(), record, ContactMemory(), unclear=unclear)
     assert asked <= 12
-    assert (verdict.fate is Fate.SKIPPED) is (verdict.skip is not None)
-    assert verdict.vendor_ref is None or verdict.fate is Fate.ACCEPTED
+    assert (verdict.fate is RequestOutcome.SKIPPED) is (verdict.skip is not None)
+    assert verdict.vendor_ref is None or verdict.fate is RequestOutcome.ACCEPTED
     assert verdict.refused == {}

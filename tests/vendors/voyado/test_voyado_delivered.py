@@ -15,9 +15,9 @@ from streams.core.outcome import Verdict
 from streams.core.rows import Product, User
 from streams.delivery.courier import Courier
 from streams.delivery.http import HttpClient
-from streams.delivery.strand import Item
-from streams.sandbox import Sandbox, server
-from streams.sandbox.voyado import VoyadoStandIn
+from streams.delivery.ordered_queue import Item
+from streams.lab.sandbox import Sandbox, server
+from streams.lab.sandbox.voyado import VoyadoSimulator
 from streams.vendors import plan_for
 from streams.vendors.voyado import VENDOR, VoyadoSettings
 
@@ -36,7 +36,7 @@ USERS = {
 @pytest.fixture
 async def sandbox(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
     """Run a sandbox of Voyado's stand-in alone."""
-    monkeypatch.setattr(server, "STAND_INS", (VoyadoStandIn,))
+    monkeypatch.setattr(server, "STAND_INS", (VoyadoSimulator,))
     running = Sandbox()
     await running.start()
     yield running
@@ -93,13 +93,13 @@ async def deliver(sandbox: Sandbox, visitors: dict[str, int], **settings: object
     section = VoyadoSettings.model_validate(
         {"base_url": sandbox.url, "api_key": "sandbox-secret", "lookup_email": True} | settings
     )
-    desk, defects = Desk(), list[BaseException]()
+    outcome_handler, defects = Desk(), list[BaseException]()
     client = HttpClient(sandbox.url, concurrency=8)
     courier = Courier(
         QUICK,
         section,
         client,
-        desk,
+        outcome_handler,
         clock=time.monotonic,
         random=lambda: 0.0,
         on_defect=defects.append,
@@ -123,18 +123,18 @@ async def deliver(sandbox: Sandbox, visitors: dict[str, int], **settings: object
             position += 1
     courier.go()
     async with asyncio.timeout(20):
-        while len(desk.outcomes) < position and not defects:  # noqa: ASYNC110 - no one tells
+        while len(outcome_handler.outcomes) < position and not defects:  # noqa: ASYNC110 - no one tells
             await asyncio.sleep(0.005)
     await client.close()
     assert defects == []
-    return desk
+    return outcome_handler
 
 
 async def test_events_of_every_kind_of_contact_are_delivered(sandbox: Sandbox) -> None:
     """By id, key and e-mail; without contact none; clicks after the first one are thinned."""
-    desk = await deliver(sandbox, dict.fromkeys(USERS, 4))
+    outcome_handler = await deliver(sandbox, dict.fromkeys(USERS, 4))
     by_visitor: dict[str, list[str]] = {}
-    for event_id, outcome in desk.outcomes:
+    for event_id, outcome in outcome_handler.outcomes:
         by_visitor.setdefault(event_id.rpartition("-")[0], []).append(outcome)
     sent = ["accepted", "accepted", "accepted", "thinned"]
     none = ["no_contact"] * 4
@@ -149,7 +149,7 @@ async def test_events_of_every_kind_of_contact_are_delivered(sandbox: Sandbox) -
     assert (summary["records"], summary["duplicates"], summary["ignored"]) == (9, 0, 0)
     assert (summary["flagged"], summary["dropped_properties"]) == ({}, {})
     assert summary["types"] == {"addToCart": 6, "productClick": 3}
-    assert all(desk.references.values())
+    assert all(outcome_handler.references.values())
 
 
 async def test_events_of_a_contact_arrive_in_their_order(sandbox: Sandbox) -> None:
@@ -162,8 +162,8 @@ async def test_events_of_a_contact_arrive_in_their_order(sandbox: Sandbox) -> No
         "down,times=2,after=12",
     ):
         sandbox.faults.set(f"voyado:{fault}")
-    desk = await deliver(sandbox, {"by-key": 12, "by-id": 12}, clicks="all")
-    assert Counter(outcome for _, outcome in desk.outcomes) == {"accepted": 24}
+    outcome_handler = await deliver(sandbox, {"by-key": 12, "by-id": 12}, clicks="all")
+    assert Counter(outcome for _, outcome in outcome_handler.outcomes) == {"accepted": 24}
     ledger = sandbox.ledgers["voyado"]
     assert ledger.duplicates() == {}
     for visitor in ("by-key", "by-id"):
@@ -174,18 +174,18 @@ async def test_events_of_a_contact_arrive_in_their_order(sandbox: Sandbox) -> No
 async def test_what_the_vendor_finished_is_never_sent_again(sandbox: Sandbox) -> None:
     """Every POST is stored, and every answer lost, in pages of 50 and more."""
     sandbox.faults.set("voyado:store_then_drop,method=POST")
-    desk = await deliver(sandbox, {"by-id": 60}, clicks="all")
-    assert Counter(outcome for _, outcome in desk.outcomes) == {"accepted": 60}
+    outcome_handler = await deliver(sandbox, {"by-id": 60}, clicks="all")
+    assert Counter(outcome for _, outcome in outcome_handler.outcomes) == {"accepted": 60}
     ledger = sandbox.ledgers["voyado"]
     assert ledger.event_ids() == [f"by-id-{number}" for number in range(60)]
-    assert all(desk.references.values())
+    assert all(outcome_handler.references.values())
 
 
 async def test_refused_event_does_not_hold_the_next(sandbox: Sandbox) -> None:
     """One dead letter, the rest accepted."""
     sandbox.faults.set("voyado:refuse,times=1,after=1")
-    desk = await deliver(sandbox, {"by-id": 4}, clicks="all")
-    assert [outcome for _, outcome in desk.outcomes] == [
+    outcome_handler = await deliver(sandbox, {"by-id": 4}, clicks="all")
+    assert [outcome for _, outcome in outcome_handler.outcomes] == [
         "accepted",
         "rejected",
         "accepted",

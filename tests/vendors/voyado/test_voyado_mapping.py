@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from pydantic import ValidationError
 
-from streams.core.enrich import EnrichedEvent, Mapped
+from streams.core.enrich import EnrichedEvent, MappedEvent
 from streams.core.events import AddToCart, Click, Event, Page
 from streams.core.outcome import SkipReason
 from streams.core.records import VendorRecord
@@ -48,7 +48,7 @@ def cart(**more: Any) -> AddToCart:
 def mapped(event: EnrichedEvent, **settings: Any) -> Any:
     """Return what the mapping makes of it, as JSON has it."""
     made = mapper(VoyadoSettings.model_validate(settings))(event)
-    if isinstance(made, Mapped):
+    if isinstance(made, MappedEvent):
         return msgspec.json.decode(msgspec.json.encode(made.payload)), made.contact
     return made if isinstance(made, SkipReason) else msgspec.json.decode(msgspec.json.encode(made))
 
@@ -168,7 +168,7 @@ def test_a_visitors_events_stay_in_order_also_while_the_contact_becomes_known() 
     """A strand by contact would let what comes after a login overtake what came before."""
     before = VendorRecord("e-1", "click", "t", "visitor-7", {}, {"customKey": "C7"})
     after = VendorRecord("e-2", "click", "t", "visitor-7", {"contactId": CONTACT})
-    assert VENDOR.strand_key(before) == VENDOR.strand_key(after) == "visitor-7"
+    assert VENDOR.ordering_key(before) == VENDOR.ordering_key(after) == "visitor-7"
 
 
 # -- settings
@@ -217,7 +217,7 @@ def test_setting_that_cannot_work_is_refused(name: str, value: Any, words: str) 
 def test_open_requests_of_a_worker_are_at_most_64() -> None:
     """What was open at a crash is looked for before it is repeated, so it must not be many."""
     settings = VoyadoSettings.model_validate({})
-    assert VENDOR.strands * 6 <= 64
+    assert VENDOR.queues * 6 <= 64
     assert VENDOR.concurrency(settings) <= 64
     assert VENDOR.retry_waits == (10.0, 30.0, 60.0, 300.0)
     assert VENDOR.max_batch_records(settings) == 1

@@ -1,13 +1,13 @@
 """Voyado's answers to a POST and their verdicts, written out.
 
 The tables are of one answer alone. Where it leads to a question first (404: is the schema there;
-a success without an id: is it stored), ``test_voyado_conversation.py`` has the rest.
+a success without an id: is it stored), ``test_voyado_request_flow.py`` has the rest.
 """
 
 import pytest
 
-from streams.core.outcome import Fate
-from streams.vendors.base import HttpAnswer
+from streams.core.outcome import RequestOutcome
+from streams.vendors.base import HttpResponse
 from streams.vendors.voyado.api import classify
 from tests.vendors.verdict_tables import CUT, HTML, NEVER_SENT, NO_ANSWER, answer, check_statuses
 
@@ -41,35 +41,43 @@ BY_STATUS = """
 GUID = "0b4b7c1e-1111-4222-8333-944455556666"
 NO = {"errorCode": "InvalidPayload", "message": "No."}
 
-ANSWERS: dict[str, tuple[HttpAnswer, Fate, str | None]] = {
+ANSWERS: dict[str, tuple[HttpResponse, RequestOutcome, str | None]] = {
     # said by                       the answer                              is        stored as
-    "success": (answer(201, {"id": "i-1"}), Fate.ACCEPTED, "i-1"),
-    "success, bare id": (answer(200, GUID), Fate.ACCEPTED, GUID),
-    "success without an id": (answer(200, {}), Fate.UNCLEAR, None),
-    "success without a body": (answer(202), Fate.UNCLEAR, None),
-    "success that says no": (answer(200, {"id": "i", "errors": True}), Fate.REJECTED, None),
-    "success, broken JSON": (answer(200, b'{"id":"i-'), Fate.UNCLEAR, None),
-    "success, huge body": (answer(200, CUT), Fate.UNCLEAR, None),
-    "success, HTML": (answer(200, HTML), Fate.MISCONFIGURED, None),
-    "redirect": (answer(302, location="https://evil.example/"), Fate.MISCONFIGURED, None),
-    "redirect with an id": (answer(307, {"id": "i-1"}, location="/x"), Fate.MISCONFIGURED, None),
-    "400": (answer(400, NO), Fate.REJECTED, None),
-    "400 without a body": (answer(400), Fate.REJECTED, None),
-    "400, broken JSON": (answer(400, b'{"errorCo'), Fate.UNAVAILABLE, None),
-    "400, HTML": (answer(400, HTML), Fate.UNAVAILABLE, None),
-    "400, huge body": (answer(400, CUT), Fate.UNAVAILABLE, None),
-    "401": (answer(401, {"message": "Unauthorized"}), Fate.MISCONFIGURED, None),
-    "403, HTML": (answer(403, HTML), Fate.MISCONFIGURED, None),
-    "404": (answer(404, {"errorCode": "NotFound"}), Fate.MISCONFIGURED, None),
-    "409": (answer(409, {"errorCode": "MultipleMatches"}), Fate.REJECTED, None),
-    "422": (answer(422, NO), Fate.REJECTED, None),
-    "429": (answer(429, NO), Fate.THROTTLED, None),
-    "500": (answer(500, {"message": "An error has occurred"}), Fate.UNCLEAR, None),
-    "500 with an id": (answer(500, {"id": "i-1"}), Fate.UNCLEAR, None),
-    "502, HTML": (answer(502, HTML), Fate.UNCLEAR, None),
-    "503, huge body": (answer(503, CUT), Fate.UNCLEAR, None),
-    "connection refused": (NEVER_SENT, Fate.UNAVAILABLE, None),
-    "read timeout": (NO_ANSWER, Fate.UNCLEAR, None),
+    "success": (answer(201, {"id": "i-1"}), RequestOutcome.ACCEPTED, "i-1"),
+    "success, bare id": (answer(200, GUID), RequestOutcome.ACCEPTED, GUID),
+    "success without an id": (answer(200, {}), RequestOutcome.UNCLEAR, None),
+    "success without a body": (answer(202), RequestOutcome.UNCLEAR, None),
+    "success that says no": (
+        answer(200, {"id": "i", "errors": True}),
+        RequestOutcome.REJECTED,
+        None,
+    ),
+    "success, broken JSON": (answer(200, b'{"id":"i-'), RequestOutcome.UNCLEAR, None),
+    "success, huge body": (answer(200, CUT), RequestOutcome.UNCLEAR, None),
+    "success, HTML": (answer(200, HTML), RequestOutcome.MISCONFIGURED, None),
+    "redirect": (answer(302, location="https://evil.example/"), RequestOutcome.MISCONFIGURED, None),
+    "redirect with an id": (
+        answer(307, {"id": "i-1"}, location="/x"),
+        RequestOutcome.MISCONFIGURED,
+        None,
+    ),
+    "400": (answer(400, NO), RequestOutcome.REJECTED, None),
+    "400 without a body": (answer(400), RequestOutcome.REJECTED, None),
+    "400, broken JSON": (answer(400, b'{"errorCo'), RequestOutcome.UNAVAILABLE, None),
+    "400, HTML": (answer(400, HTML), RequestOutcome.UNAVAILABLE, None),
+    "400, huge body": (answer(400, CUT), RequestOutcome.UNAVAILABLE, None),
+    "401": (answer(401, {"message": "Unauthorized"}), RequestOutcome.MISCONFIGURED, None),
+    "403, HTML": (answer(403, HTML), RequestOutcome.MISCONFIGURED, None),
+    "404": (answer(404, {"errorCode": "NotFound"}), RequestOutcome.MISCONFIGURED, None),
+    "409": (answer(409, {"errorCode": "MultipleMatches"}), RequestOutcome.REJECTED, None),
+    "422": (answer(422, NO), RequestOutcome.REJECTED, None),
+    "429": (answer(429, NO), RequestOutcome.THROTTLED, None),
+    "500": (answer(500, {"message": "An error has occurred"}), RequestOutcome.UNCLEAR, None),
+    "500 with an id": (answer(500, {"id": "i-1"}), RequestOutcome.UNCLEAR, None),
+    "502, HTML": (answer(502, HTML), RequestOutcome.UNCLEAR, None),
+    "503, huge body": (answer(503, CUT), RequestOutcome.UNCLEAR, None),
+    "connection refused": (NEVER_SENT, RequestOutcome.UNAVAILABLE, None),
+    "read timeout": (NO_ANSWER, RequestOutcome.UNCLEAR, None),
 }
 
 
@@ -80,7 +88,7 @@ def test_every_status_has_its_fate() -> None:
 
 @pytest.mark.parametrize(("said", "fate", "reference"), ANSWERS.values(), ids=ANSWERS)
 def test_every_kind_of_answer_has_its_verdict(
-    said: HttpAnswer, fate: Fate, reference: str | None
+    said: HttpResponse, fate: RequestOutcome, reference: str | None
 ) -> None:
     """A refusal names nothing: there is one interaction in a request."""
     verdict = classify(said, 1)

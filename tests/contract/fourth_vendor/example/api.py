@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from streams.core.outcome import Fate, Verdict
+from streams.core.outcome import RequestOutcome, Verdict
 from streams.vendors.answers import (
     blames_nobody,
     fate_of_status,
@@ -15,7 +15,7 @@ from streams.vendors.answers import (
     text_of,
     undocumented,
 )
-from streams.vendors.base import HttpAnswer, HttpRequest
+from streams.vendors.base import HttpRequest, HttpResponse
 
 from .settings import ExampleSettings
 
@@ -47,22 +47,24 @@ def _headers(settings: ExampleSettings) -> Mapping[str, str]:
     return {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
 
 
-def classify(answer: HttpAnswer, count: int) -> Verdict:
+def classify(answer: HttpResponse, count: int) -> Verdict:
     """Return the verdict on a request of ``count`` events; total over every answer."""
     if answer.status is None:
         return no_answer(answer, answer.failure)
     fate, body = fate_of_status(answer.status), read_json(answer.body)
     if is_page_for_refusal(answer):
         return blames_nobody(answer, text_of(answer))
-    if fate is Fate.ACCEPTED and not (type(body) is dict and type(body.get("accepted")) is int):
+    if fate is RequestOutcome.ACCEPTED and not (
+        type(body) is dict and type(body.get("accepted")) is int
+    ):
         return undocumented(answer, text_of(answer))
-    waits = fate in {Fate.THROTTLED, Fate.UNAVAILABLE}
+    waits = fate in {RequestOutcome.THROTTLED, RequestOutcome.UNAVAILABLE}
     return Verdict(
         fate,
         f"{answer.status} {text_of(answer)}".strip(),
         answer.status,
         retry_after_seconds=retry_after_seconds(answer.headers) if waits else None,
-        refused=_refused(body, count) if fate is Fate.REJECTED else {},
+        refused=_refused(body, count) if fate is RequestOutcome.REJECTED else {},
     )
 
 

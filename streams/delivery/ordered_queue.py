@@ -1,0 +1,295 @@
+"""A strand: events that must stay in order, so at most one of its requests is unanswered.
+
+Pure: time comes in as an argument.
+"""
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from zlib import crc32
+
+from streams.core.batching import BatchCause, Batcher, MicroBatch, halves, without
+from streams.core.consent import Ground
+from streams.core.outcome import Verdict
+from streams.delivery.bisection import Bisection, joined
+from streams.delivery.lanes import Lane
+from streams.delivery.poison_detection import Failures
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """One vendor record on its way."""
+
+    partition: int
+    position: int
+    event_id: str
+    source: str
+    timestamp: str
+    """When it happened in the shop: RFC 3339."""
+    record: bytes
+    """The vendor record as it lies on its topic, for a dead letter."""
+    raw_ms: int
+    """Kafka time of the raw record."""
+    key: bytes | None = None
+    """The vendor record's key."""
+    tag: Any = None
+    """The sink's own: what the outcome is settled in."""
+    run_id: str | None = None
+    """Of a redelivery; None: a live event."""
+    ground: Ground = "row"
+    """What the yes of the visitor rests on."""
+    ordering_key: str = ""
+    """Events of one key leave in the order in which they came."""
+    attempts: int = 0
+    failures: Failures | None = None
+    """Of the requests that it was in, since it was last accepted or judged."""
+    unclear: bool = False
+    """An earlier request with it may have been stored although no answer came."""
+    queue: "OrderedQueue | None" = field(default=None, repr=False)
+    """In which it waits, or waited last."""
+
+
+class OrderedQueue:
+    """What waits, what goes again first, and since when it may."""
+
+    def __init__(
+        self,
+        partition: int,
+        batcher: Batcher[Item],
+        *,
+        is_redelivery: bool = False,
+        visitors: frozenset[str] = frozenset(),
+    ) -> None:
+        """``visitors``: the ordering keys of an isolated strand; none: it is for everybody."""
+        self.partition = partition
+        self.visitors = visitors
+        self.is_isolated = bool(visitors)
+        self.is_redelivery = is_redelivery
+        self.under_way = False
+        self.closed = False
+        self.failures = 0
+        self.not_before = 0.0
+        self._batcher = batcher
+        self._search: Bisection[Item] | None = None
+        """For an event that an answer refused without naming it; it stands before all others."""
+        self._again: deque[MicroBatch[Item]] = deque()
+
+    def __len__(self) -> int:
+        searched = 0
+        if self._search is not None:
+            under_way = len(self._search.next_batch()) if self.under_way else 0
+            searched = len(self._search) - under_way
+        return searched + len(self._batcher) + sum(map(len, self._again))
+
+    @property
+    def members(self) -> Collection["OrderedQueue"]:
+        """The strands that its requests hold up: itself."""
+        return (self,)
+
+    def is_left(self) -> bool:
+        """Return whether something of its request belongs to another worker by now."""
+        return self.closed
+
+    def holds(self, item: Item) -> bool:  # noqa: ARG002
+        """Return whether the outcome of an event of its request is still to be judged here."""
+        return True
+
+    def parts(self, batch: MicroBatch[Item]) -> "list[tuple[OrderedQueue, MicroBatch[Item]]]":
+        """Return a request's events by the strand in which they waited."""
+        return [(self, batch)]
+
+    def give_up(self, partitions: Collection[int]) -> bool:  # noqa: ARG002
+        """Judge nothing of these partitions any more; return whether nothing else is held up."""
+        return True
+
+    def break_up(self) -> None:
+        """Give back what waits behind the request that is under way, where others held it."""
+
+    def hold_on(self) -> None:
+        """Hold up strands that shared a request until it has ended."""
+
+    @property
+    def lane(self) -> Lane:
+        """The lane of its next request."""
+        if self.is_redelivery:
+            return Lane.REDELIVERY
+        if self.failures and len(self.visitors) == 1:
+            return Lane.SUSPECT
+        return Lane.RETRY if self.failures else Lane.LIVE
+
+    def add(self, item: Item, payload: bytes, now: float) -> None:
+        """Append an event behind all others; its linger counts from ``now``."""
+        item.queue = self
+        self._batcher.add(item, payload, now)
+
+    def due_at(self) -> float | None:
+        """Return when the strand may have a request to make; None: when something is added."""
+        if self._search is not None or self._again:
+            return self.not_before
+        due = self._batcher.due_at()
+        return None if due is None else max(due, self.not_before)
+
+    def next_batch(self, now: float, *, alone: bool = False) -> MicroBatch[Item] | None:
+        """Return the next request's events and mark the strand as under way, if it is time.
+
+        ``alone``: only the first of them; the others stay at the front.
+        """
+        if self.under_way or self.closed or now < self.not_before:
+            return None
+        # Who waits apart for one event that fails has the others in batches again behind it.
+        alone = alone or (self.failures > 0 and len(self.visitors) == 1)
+        if alone:
+            self._end_search()
+        batch = self._next_batch(now)
+        self.under_way = batch is not None
+        if batch is not None and alone and len(batch) > 1:
+            self.put_first(without(batch, {0}))
+            return without(batch, range(1, len(batch)))
+        return batch
+
+    def _next_batch(self, now: float) -> MicroBatch[Item] | None:
+        if self._search is not None:
+            return self._search.next_batch()
+        if self._again:
+            return self._again.popleft()
+        cause = self._batcher.ready(now)
+        return None if cause is None else self._batcher.take(cause)
+
+    def company(self, now: float, records: int, size: int) -> MicroBatch[Item] | None:
+        """Return all that waits, to share a request with others, and mark the strand as under way.
+
+        None: it may not go now, it does not go for the first time, or it does not fit beside so
+        many records and bytes, one byte more for each record.
+        """
+        if self.under_way or self.closed or now < self.not_before or not self.is_fresh:
+            return None
+        if not len(self._batcher) or not self._batcher.fits_beside(records, size):
+            return None
+        self.under_way = True
+        return self._batcher.take(BatchCause.AGE)
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether all that waits goes for the first time, and with anybody."""
+        return not (self.failures or self.is_isolated or self._again or self._search)
+
+    def answered(self) -> None:
+        """Note that the vendor has judged the request: the next one may go."""
+        self.under_way = False
+        self.failures = 0
+        self.not_before = 0.0
+
+    def accepted(self) -> tuple[Item, Verdict] | None:
+        """Note that the vendor took the request: the next one may go.
+
+        Return the event that is now known to be the refused one of an earlier request, if there is
+        one, with the answer that refused it.
+        """
+        self.answered()
+        search = self._search
+        if search is None:
+            return None
+        found = search.accepted()
+        if search.is_over:
+            self._search = None
+            self.put_first(search.left())
+        return None if found is None else (found, search.verdict)
+
+    def again(self, batch: MicroBatch[Item], not_before: float) -> None:
+        """Put the same request back to the front, to go no earlier than this."""
+        self.failures += 1
+        self.not_before = not_before
+        self.put_back(batch)
+
+    def rest(self, batch: MicroBatch[Item], judged: set[int]) -> None:
+        """Put what has no outcome yet back to the front, to go at once."""
+        left = without(batch, judged)
+        if self._search is not None:
+            left = joined(left, self._search.left_behind_next())
+            self._search = None
+        self.put_first(left)
+
+    def cut(self, batch: MicroBatch[Item], stopped: set[int]) -> None:
+        """Put a request that came to no verdict back to the front, without what was stopped."""
+        if stopped:
+            self.under_way = False
+            self.rest(batch, stopped)
+        else:
+            self.put_back(batch)
+
+    def drop(self, is_unwanted: Callable[[Item], bool]) -> list[Item]:
+        """Take out what waits and is not wanted any more, requests under way left out."""
+        if self._search is not None:
+            if self.under_way:
+                return []
+            self._end_search()
+        dropped: list[Item] = []
+        again, self._again = self._again, deque()
+        for batch in again:
+            unwanted = {n for n, item in enumerate(batch.positions) if is_unwanted(item)}
+            dropped += [batch.positions[n] for n in sorted(unwanted)]
+            left = without(batch, unwanted)
+            if len(left):
+                self._again.append(left)
+        return dropped + self._batcher.drop(is_unwanted)
+
+    def waiting(self) -> Iterator[Item]:
+        """Yield what waits, requests under way left out."""
+        if self._search is not None and not self.under_way:
+            yield from self._search.left().positions
+        for batch in self._again:
+            yield from batch.positions
+        yield from self._batcher.waiting()
+
+    def put_back(self, batch: MicroBatch[Item]) -> None:
+        """Put a request that came to nothing back to the front."""
+        self.under_way = False
+        if self._search is None:
+            self._again.appendleft(batch)
+
+    def take_out(self, visitors: Collection[str]) -> list[tuple[Item, bytes, float]]:
+        """Remove and return what waits of these visitors, in order, as it was added.
+
+        What was tried before counts as added long ago: it has waited for company already.
+        """
+        self._end_search()
+        tried: list[tuple[Item, bytes, float]] = []
+        again, self._again = self._again, deque()
+        for batch in again:
+            theirs = {n for n, item in enumerate(batch.positions) if item.ordering_key in visitors}
+            tried += [(batch.positions[n], batch.payloads[n], 0.0) for n in sorted(theirs)]
+            left = without(batch, theirs)
+            if len(left):
+                self._again.append(left)
+        return tried + self._batcher.take_out(lambda item: item.ordering_key in visitors)
+
+    def narrow(self, batch: MicroBatch[Item], verdict: Verdict) -> None:
+        """Look for the event for which this request was refused, without a word which it is."""
+        if self._search is None:
+            self._search = Bisection(batch, verdict)
+        else:
+            self._search.refused(verdict)
+
+    def split(self, batch: MicroBatch[Item]) -> None:
+        """Put a request that was too large back to the front, halved."""
+        if self._search is not None:
+            self.put_first(self._search.left_behind_next())
+            self._search = None
+        first, second = halves(batch)
+        self._again.extendleft((second, first))
+
+    def put_first(self, batch: MicroBatch[Item]) -> None:
+        """Put events before all others that wait."""
+        if len(batch):
+            self._again.appendleft(batch)
+
+    def _end_search(self) -> None:
+        if self._search is not None:
+            self.put_first(self._search.left())
+            self._search = None
+
+
+def queue_number(key: str, queues: int) -> int:
+    """Return which of a partition's strands a key belongs to, the same in every process."""
+    return 0 if queues == 1 else crc32(key.encode()) % queues

@@ -1,0 +1,81 @@
+"""The turnstile before a vendor that counts requests: one at a time, in the lanes' order."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from streams.delivery.lanes import Lane, Turns
+from streams.delivery.rate_limit import RateLimit
+
+CATCH_UP_SECONDS = 0.05
+"""A timer that rings so late costs no turn; what a longer standstill missed is not made up for."""
+
+
+class RateLimiter:
+    """Who waits for a turn in the quota, by lane."""
+
+    def __init__(
+        self, quota: RateLimit, clock: Callable[[], float], is_open: Callable[[], bool]
+    ) -> None:
+        """``is_open``: whether a request that has its turn may go at all."""
+        self._quota = quota
+        self._clock = clock
+        self._is_open = is_open
+        self._turns = Turns()
+        self._waiting: dict[Lane, deque[asyncio.Future[bool]]] = {lane: deque() for lane in Lane}
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+
+    async def turn(self, lane: Lane) -> bool:
+        """Wait for a turn and take it; return False, at once and without one, while closed."""
+        if not self._is_open():
+            return False
+        now = self._clock()
+        if self._timer is None and self._quota.backlog_seconds(now) <= 0:
+            self._turns.took(lane, (lane,))
+            self._quota.reserve(now)
+            return True
+        turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting[lane].append(turn)
+        self._wind(now)
+        return await turn
+
+    def release(self) -> None:
+        """Let all who wait go without a turn."""
+        for waiting in self._waiting.values():
+            for turn in waiting:
+                if not turn.done():
+                    turn.set_result(False)
+            waiting.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _wind(self, now: float) -> None:
+        if self._timer is None:
+            wait = self._quota.backlog_seconds(now)
+            self._due = now + wait
+            self._timer = asyncio.get_running_loop().call_later(wait, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if not self._is_open():
+            self.release()
+            return
+        lanes = [lane for lane, waiting in self._waiting.items() if _has_any(waiting)]
+        if not lanes:
+            return
+        lane = self._turns.next(lanes)
+        self._turns.took(lane, lanes)
+        now = self._clock()
+        self._quota.reserve(self._due if now - self._due <= CATCH_UP_SECONDS else now)
+        self._waiting[lane].popleft().set_result(True)
+        if len(lanes) > 1 or self._waiting[lane]:
+            self._wind(now)
+
+
+def _has_any(waiting: "deque[asyncio.Future[bool]]") -> bool:
+    """Return whether somebody waits, those left out whose request was given up."""
+    while waiting and waiting[0].done():
+        waiting.popleft()
+    return bool(waiting)

@@ -1,0 +1,234 @@
+"""The line to a vendor: requests one by one, each in its turn, none behind a closed gate."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from streams.core.batching import MicroBatch
+from streams.core.control import VendorControl
+from streams.core.errors import SettingsError
+from streams.core.outcome import JUDGED, RequestOutcome, SkipReason, Verdict
+from streams.delivery.circuit_breaker import CircuitBreaker
+from streams.delivery.exchanges import Exchanges
+from streams.delivery.lanes import Lane
+from streams.delivery.ordered_queue import Item
+from streams.delivery.poison_detection import GiveUpRule, PoisonDetection
+from streams.delivery.rate_limit import RateLimit
+from streams.delivery.rate_limiter import RateLimiter
+from streams.metrics import REQUEST_SECONDS, Histogram
+from streams.vendors.base import HttpRequest, HttpResponse, Parcel, Vendor
+
+log = logging.getLogger("streams.delivery")
+
+LOOK_AGAIN_SECONDS = 0.05
+"""How soon after a pause it is asked again whether the partitions are still this worker's."""
+
+
+class HttpTransport(Protocol):
+    """What carries a request: ``HttpClient``, or a test's own."""
+
+    async def send(self, request: HttpRequest) -> HttpResponse:
+        """Return the answer; a failure is an answer without status."""
+
+
+class SendFilter(Protocol):
+    """Who says, right before each request, what may not be sent any more."""
+
+    def is_current(self, partition: int) -> bool:
+        """Return whether what it judges by is recent enough for this partition's events."""
+
+    def stopped(self, items: Sequence[Item]) -> Mapping[int, SkipReason | None]:
+        """Return by index which of these must not be sent, and why.
+
+        None: they belong to a stopped run, and nothing is to become of them.
+        """
+
+    def pass_over(self, items: Sequence[Item]) -> None:
+        """Settle redeliveries of which nothing is to become."""
+
+
+class SendAll:
+    """A guard that stops nothing."""
+
+    def is_current(self, partition: int) -> bool:  # noqa: ARG002
+        """Always."""
+        return True
+
+    def stopped(self, items: Sequence[Item]) -> Mapping[int, SkipReason | None]:  # noqa: ARG002
+        """None of them."""
+        return {}
+
+    def pass_over(self, items: Sequence[Item]) -> None:
+        """Nothing is ever passed over."""
+
+
+class RequestResult(NamedTuple):
+    """What came of a conversation."""
+
+    verdict: Verdict | None
+    """None: it was broken off."""
+    requests: int
+    stopped: Mapping[int, SkipReason | None] = {}
+    """It was broken off because the guard stopped these."""
+    contrasted: bool = False
+    """It failed, and by how others fared meanwhile that is its events' own."""
+
+
+class VendorClient:
+    """One vendor's gate, quota and memory in one worker, and the requests that pass them."""
+
+    def __init__(
+        self,
+        vendor: Vendor,
+        settings: Any,
+        sender: HttpTransport,
+        clock: Callable[[], float],
+        current_settings: Callable[[], Any] | None = None,
+        guard: SendFilter | None = None,
+        give_up: GiveUpRule | None = None,
+        may_act: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._vendor = vendor
+        self._settings = settings
+        self._may_act = may_act
+        self._current_settings = current_settings or (lambda: settings)
+        self._sender = sender
+        self._clock = clock
+        self._guard = guard or SendAll()
+        limit = vendor.requests_per_second(settings)
+        self.contrast = PoisonDetection(give_up or GiveUpRule(), clock())
+        self.breaker = CircuitBreaker(vendor.name, clock(), vendor.key)
+        self.quota = None if limit is None else RateLimit(limit, clock())
+        self._rate_limiter = (
+            None if self.quota is None else RateLimiter(self.quota, clock, self._is_open)
+        )
+        self.memory = vendor.new_memory()
+        self.is_quiet = False
+        """No request is begun: the worker settles what is under way."""
+        self.requests_by_status: Counter[str] = Counter()
+        self.request_seconds = Histogram(REQUEST_SECONDS)
+        self.exchanges = Exchanges()
+
+    async def start_flow(
+        self, batch: MicroBatch[Item], lane: Lane, is_left: Callable[[], bool] = lambda: False
+    ) -> RequestResult:
+        """Lead the vendor's conversation over these events, and tell the gate what came of it.
+
+        Once ``is_left`` says that the partition is another worker's, nothing more is asked or
+        judged: that worker does both.
+        """
+        items = batch.positions
+        if is_left():
+            return RequestResult(None, 0)
+        if stopped := self._guard.stopped(items):
+            return RequestResult(None, 0, stopped)
+        parcel = Parcel(
+            batch.payloads,
+            records=tuple(item.record for item in items),
+            unclear=any(item.unclear for item in items),
+            partition=items[0].partition,
+            now=self._clock(),
+        )
+        talk = self._vendor.start_flow(parcel, self._settings, self.memory)
+        sent = 0
+        verdict: Verdict | None = None
+        try:
+            request = next(talk)
+            while await self._may_ask(lane, is_left) and not is_left():
+                # Between two requests, and while waiting for a turn, anything may have changed.
+                may_differ = sent or self._rate_limiter is not None
+                if may_differ and not self._knows_enough(items):
+                    break
+                if may_differ and (stopped := self._guard.stopped(items)):
+                    break
+                sent += 1
+                request = talk.send(await self._ask(request))
+            talk.close()
+        except StopIteration as end:
+            verdict = end.value
+        contrasted = bool(sent) and verdict is not None and self._note(items, verdict)
+        return RequestResult(verdict, sent, stopped, contrasted)
+
+    def hush(self) -> None:
+        """Begin no request from now on, until ``is_quiet`` is taken back."""
+        self.is_quiet = True
+        if self._rate_limiter is not None:
+            self._rate_limiter.release()
+
+    async def probe(self) -> None:
+        """Ask a parked vendor whether it answers again, storing nothing, with the newest key."""
+        try:
+            self._settings = self._current_settings()
+        except SettingsError as error:
+            log.warning("the settings were not read again: %s", error)
+        answer = await self._ask(self._vendor.build_probe(self._settings))
+        self.breaker.on_probe(self._vendor.classify(answer, 0), self._clock())
+
+    def apply(self, will: VendorControl, wall_ms: int) -> None:
+        """Do what an operator wants; ``wall_ms``: the time of day in ms since the epoch."""
+        before = self.breaker.state
+        self.breaker.apply(will, self._clock(), wall_ms)
+        self._say_change(before)
+
+    def note_outcomes(self, *, accepted: int, refused: int) -> None:
+        """Count the vendor's last word on events."""
+        before = self.breaker.state
+        self.breaker.on_outcomes(accepted=accepted, refused=refused, now=self._clock())
+        self._say_change(before)
+
+    def _knows_enough(self, items: Sequence[Item]) -> bool:
+        return all(map(self._guard.is_current, {item.partition for item in items}))
+
+    async def _may_ask(self, lane: Lane, is_left: Callable[[], bool]) -> bool:
+        """Wait for this request's turn in the quota; return whether it may still be made.
+
+        While the partition may be another worker's already, it is waited for, too.
+        """
+        if self._rate_limiter is not None and not await self._rate_limiter.turn(lane):
+            return False
+        while self._is_open() and not is_left() and not self._may_act():  # noqa: ASYNC110 - a clock
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        return self._is_open()
+
+    def _is_open(self) -> bool:
+        return not (self.is_quiet or self.breaker.is_shut(self._clock()))
+
+    async def _ask(self, request: HttpRequest) -> HttpResponse:
+        began = self._clock()
+        answer = await self._sender.send(request)
+        ended = self._clock()
+        self.exchanges.note(request, answer, began, ended)
+        self.request_seconds.observe(ended - began)
+        status = "none" if answer.status is None else str(answer.status)
+        self.requests_by_status[status] += 1
+        return answer
+
+    def _note(self, items: Sequence[Item], verdict: Verdict) -> bool:
+        """Hold a verdict against the vendor or, where others fare well, against its events.
+
+        Return whether it is a failure of the latter kind.
+        """
+        if verdict.fate in JUDGED:
+            self.contrast.judged(items, verdict, self._clock())
+        elif self.contrast.failed(items, verdict, self._clock()):
+            return True
+        # The events of a strand stand one behind the other.
+        self._tell_breaker(verdict, is_shared=items[0].queue is not items[-1].queue)
+        return False
+
+    def _tell_breaker(self, verdict: Verdict, *, is_shared: bool) -> None:
+        breaker, now = self.breaker, self._clock()
+        before = breaker.state
+        breaker.on_verdict(verdict, now, is_shared=is_shared)
+        if verdict.fate is RequestOutcome.THROTTLED and self.quota is not None:
+            self.quota.throttled(now)
+        self._say_change(before)
+
+    def _say_change(self, before: str) -> None:
+        breaker = self.breaker
+        if breaker.state != before:
+            words = " ".join(filter(None, (breaker.reason, breaker.advice)))
+            level = logging.INFO if breaker.state == "running" else logging.WARNING
+            log.log(level, "%s is %s%s", breaker.name, breaker.state, f": {words}" if words else "")

@@ -1,0 +1,204 @@
+"""What has been handed out and not yet settled, and so how far each partition may be committed.
+
+The ledger holds the very message objects that went out. A late ack of an object that a rebalance
+has taken out of the ledger can therefore commit nothing, and gaps in the log need no handling.
+
+It also says how much more may be handed out. What counts is what is open: what is settled behind
+a head that waits takes little memory, so it is bounded far more loosely. Every step costs the same
+however many chunks there are.
+"""
+
+from array import array
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from streams.engine.stash import Batch
+
+KEPT_BYTES = 4 * 2**20
+"""Of the records in hand so much is kept here, to say what the oldest open one is."""
+
+
+class HandedOut(Protocol):
+    """What the ledger needs to know of a chunk."""
+
+    offset: int
+    """The last record's."""
+    acked: bool
+    settled_below: int
+    value: Sequence[Any]
+    """Its records, each with offset and timestamp; looked at only when it is handed out."""
+
+
+class OpenRecord(NamedTuple):
+    """Where a record lies that is not settled."""
+
+    offset: int
+    timestamp: int
+    """Kafka time in ms."""
+    value: bytes | None
+    """None: it has none, or it is not kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """How much of one partition may be in hand."""
+
+    records: int = 2_000
+    """Open ones at most."""
+    size: int = 16 * 2**20
+    """Bytes of open ones at most, but for one record."""
+    span: int = 100_000
+    """Records from the oldest open one to the newest at most, the settled between them included."""
+
+
+class Room(NamedTuple):
+    """How much more may be handed out."""
+
+    records: int
+    size: int
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    """One chunk."""
+
+    chunk: HandedOut
+    number: int
+    offsets: "array[int]"
+    timestamps: "array[int]"
+    size: int
+    records: Sequence[Any]
+    """Empty: not kept."""
+    is_ahead: bool = False
+    """Counted as settled."""
+
+
+class OffsetTracker:
+    """One partition's chunks in the order in which they were handed out."""
+
+    def __init__(self) -> None:
+        self._entries: deque[_Entry] = deque()
+        self._open: dict[HandedOut, _Entry] = {}
+        self._safe: int | None = None
+        self._number = 0
+        self._records = 0
+        self._size = 0
+        self._acked_ahead = 0
+        """Records of acked chunks behind one that is not."""
+        self._told_ahead = 0
+        """Settled records behind an open one, as the stage told."""
+        self._largest: deque[tuple[int, int]] = deque()
+        """Number of a chunk and the size of its largest record: falling sizes, from the head on."""
+
+    def __len__(self) -> int:
+        """Return the number of chunks from the first one on that is not settled yet."""
+        self._advance()
+        return len(self._entries)
+
+    def hand_out(self, chunk: HandedOut, batch: Batch | None = None) -> None:
+        """Note a chunk before anybody else sees it; ``batch`` says how large it is."""
+        records = chunk.value
+        size, largest = (batch.size, batch.largest) if batch is not None else (0, 0)
+        self._number += 1
+        entry = _Entry(
+            chunk,
+            self._number,
+            array("q", [record.offset for record in records]),
+            array("q", [record.timestamp for record in records]),
+            size,
+            records if self._size < KEPT_BYTES else (),
+        )
+        self._entries.append(entry)
+        self._open[chunk] = entry
+        self._records += len(records)
+        self._size += size
+        while self._largest and self._largest[-1][1] <= largest:
+            self._largest.pop()
+        self._largest.append((self._number, largest))
+
+    def settle_below(self, offset: int, ahead: int = 0) -> Iterable[HandedOut]:
+        """Mark all records below ``offset`` as settled; return the chunks that end with this.
+
+        ``ahead``: how many records above it are settled, too.
+        """
+        self._advance()
+        self._told_ahead = ahead
+        ended = []
+        for entry in self._entries:
+            chunk = entry.chunk
+            if chunk.offset < offset:
+                if not chunk.acked:
+                    ended.append(chunk)
+            else:
+                chunk.settled_below = max(chunk.settled_below, offset)
+                break
+        return ended
+
+    def acked(self, chunk: HandedOut) -> None:
+        """Count a chunk as settled; one that is not of this ledger counts for nothing."""
+        entry = self._open.get(chunk)
+        if entry is not None and not entry.is_ahead:
+            entry.is_ahead = True
+            self._acked_ahead += len(entry.offsets)
+
+    def __contains__(self, chunk: object) -> bool:
+        """Return whether this chunk was handed out here and is not settled yet."""
+        return chunk in self._open
+
+    def committable(self) -> int | None:
+        """Return the offset below which everything handed out is settled; None: nothing new."""
+        self._advance()
+        if self._entries:
+            head = self._entries[0].chunk.settled_below
+            if self._safe is None or head > self._safe:
+                return head
+        return self._safe
+
+    def oldest_open(self) -> OpenRecord | None:
+        """Return the first record that is handed out and not settled, or None."""
+        self._advance()
+        if not self._entries:
+            return None
+        head = self._entries[0]
+        at = min(self._settled_in(head), len(head.offsets) - 1)
+        value = head.records[at].value if head.records else None
+        return OpenRecord(head.offsets[at], head.timestamps[at], value)
+
+    @property
+    def open_records(self) -> int:
+        """How many records are handed out and not settled."""
+        self._advance()
+        if not self._entries:
+            return 0
+        settled = self._settled_in(self._entries[0]) + self._acked_ahead + self._told_ahead
+        return max(0, self._records - settled)
+
+    def room(self, credit: Credit) -> Room:
+        """Return how much more may be handed out; zero or less: nothing."""
+        open_records = self.open_records
+        largest = self._largest[0][1] if self._largest else 0
+        # Which of them are large is not known; this is never less than they are.
+        open_size = min(self._size, open_records * largest)
+        return Room(
+            min(credit.records - open_records, credit.span - self._records),
+            credit.size - open_size,
+        )
+
+    @staticmethod
+    def _settled_in(entry: _Entry) -> int:
+        return bisect_left(entry.offsets, entry.chunk.settled_below)
+
+    def _advance(self) -> None:
+        while self._entries and self._entries[0].chunk.acked:
+            entry = self._entries.popleft()
+            self._safe = entry.chunk.offset + 1
+            del self._open[entry.chunk]
+            self._records -= len(entry.offsets)
+            self._size -= entry.size
+            if entry.is_ahead:
+                self._acked_ahead -= len(entry.offsets)
+            if self._largest and self._largest[0][0] == entry.number:
+                self._largest.popleft()

@@ -1,0 +1,1 @@
+"""Kafka outside Faust: connections, reading and searching topics, offsets, topics themselves."""

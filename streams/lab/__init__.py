@@ -1,0 +1,1 @@
+"""What production does not need: the embedded Kafka, the vendor simulators, the demo."""

@@ -1,0 +1,84 @@
+"""How long the relay took for what was accepted, from the topics alone.
+
+Measured from the raw record's Kafka time, when the shop's producer wrote it, to the receipt's
+``at``, when the vendor had answered: one machine's clock.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+from aiokafka import ConsumerRecord, TopicPartition
+
+from streams.kafka.reader import LogReader, connect
+from streams.settings import Settings
+
+
+class _Receipt(msgspec.Struct, frozen=True, gc=False):
+    outcome: str
+    source: str
+    at: str
+
+
+_decode = msgspec.json.Decoder(_Receipt).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Ages:
+    """Seconds from raw record to acceptance, over ``count`` events."""
+
+    count: int
+    p50: float
+    p95: float
+
+
+def ages_of(seconds: Sequence[float]) -> Ages | None:
+    """Return the ages' percentiles by nearest rank; None where there are no ages."""
+    if not seconds:
+        return None
+    ranked = sorted(seconds)
+
+    def percentile(share: int) -> float:
+        return ranked[max(0, -(-len(ranked) * share // 100) - 1)]
+
+    return Ages(len(ranked), percentile(50), percentile(95))
+
+
+async def read_ages(settings: Settings, vendors: Sequence[str]) -> dict[str, Ages | None]:
+    """Return each vendor's ages; a receipt that cannot be read is left to the audit."""
+    topics = settings.topics
+    async with connect(settings.kafka) as reader:
+        written: dict[str, int] = {}
+        for topic in (topics.clicks, topics.add_to_carts):
+            for tp, record in await _records(reader, topic):
+                written[f"{tp.topic}/{tp.partition}/{record.offset}"] = record.timestamp
+        found: dict[str, Ages | None] = {}
+        for vendor in vendors:
+            receipts = await _records(reader, topics.receipts(vendor))
+            values = [record.value for _, record in receipts if record.value is not None]
+            found[vendor] = ages_of(list(_seconds(values, written).values()))
+    return found
+
+
+def _seconds(receipts: Sequence[bytes], written: dict[str, int]) -> dict[str, float]:
+    """Return source → seconds, of the first receipt that says accepted."""
+    ages: dict[str, float] = {}
+    for value in receipts:
+        try:
+            receipt = _decode(value)
+            at_ms = datetime.fromisoformat(receipt.at).timestamp() * 1000
+        except ValueError:  # msgspec's errors among them
+            continue
+        if receipt.outcome == "accepted" and receipt.source in written:
+            ages.setdefault(receipt.source, (at_ms - written[receipt.source]) / 1000)
+    return ages
+
+
+async def _records(reader: LogReader, topic: str) -> list[tuple[TopicPartition, ConsumerRecord]]:
+    tps = (await reader.partitions([topic]))[topic]
+    starts, ends = await reader.starts(tps), await reader.ends(tps)
+    found: list[tuple[TopicPartition, ConsumerRecord]] = []
+    async for tp, records in reader.read(starts, ends, lambda _topic, _read, _total: None):
+        found += ((tp, record) for record in records)
+    return found

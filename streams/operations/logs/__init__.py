@@ -1,1 +1,0 @@
-"""Reading topics without a consumer group: ranges of records, and the search for bytes."""

@@ -1,0 +1,227 @@
+"""What a replay does with a raw record, for each vendor: the one judgement of preview and run."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+from aiokafka import ConsumerRecord, TopicPartition
+
+from streams.core.consent import Ground, Malformed
+from streams.core.duplicates import PassedOn, bits, identity
+from streams.core.enrich import Enricher, Refuse, Send, VendorPlan
+from streams.core.errors import InvalidEvent
+from streams.core.events import Event
+from streams.core.outcome import DeadLetterReason, Outcome
+from streams.core.rows import Product, User
+from streams.core.runs import ALREADY_ACCEPTED, DUPLICATE, WAITING, Asked
+from streams.replay.delivery_history import DeliveryHistory
+from streams.replay.only import MISSING, parse_only
+from streams.settings import Settings
+
+
+class PlannedSend(NamedTuple):
+    """The event goes to the vendor."""
+
+    value: bytes
+    """The encoded vendor record."""
+    consent: Ground
+
+
+class Left(NamedTuple):
+    """Nothing is to be done."""
+
+    why: str
+    """A word of ``core.runs``."""
+
+
+class Skipped(NamedTuple):
+    """Today's rows, consent or mapping say no."""
+
+    reason: str
+    event_id: str
+
+
+class Refused(NamedTuple):
+    """It is no event, or does not fit the vendor."""
+
+    error: InvalidEvent
+    event_id: str | None
+    """None: it is no event at all."""
+
+
+Judgement = PlannedSend | Left | Skipped | Refused
+
+
+class RowLookup(Protocol):
+    """The tables as they are now."""
+
+    def user(self, key: bytes) -> User | Malformed | None:
+        """Return the visitor's row; MALFORMED for one out of shape, None where there is none."""
+
+    def forgotten_ms(self, key: bytes) -> int | None:
+        """Return the Kafka time of the visitor's newest tombstone."""
+
+    def product(self, product_id: str) -> Product | None:
+        """Return the product's row; None where there is none or one out of shape."""
+
+
+class Mapper:
+    """Raw records and today's rows in, decisions out: enrichment's own parser and judgement."""
+
+    def __init__(self, settings: Settings, plans: Sequence[VendorPlan], rows: RowLookup) -> None:
+        self.rows = rows
+        self._vendors = tuple(plan.vendor for plan in plans)
+        self._enricher = Enricher(plans, settings.consent.mode)
+        self._parsers = settings.event_parsers()
+
+    def parse(
+        self,
+        tp: TopicPartition,
+        offset: int,
+        key: bytes | None,
+        value: bytes | None,
+        kafka_ms: int,
+    ) -> Event:
+        """Return the event; raises InvalidEvent, also where our own code fails over it."""
+        try:
+            return self._parsers[tp.topic].parse(key, value, tp.partition, offset, kafka_ms)
+        except InvalidEvent:
+            raise
+        except Exception as defect:
+            words = f"{type(defect).__name__}: {defect}"
+            raise InvalidEvent(DeadLetterReason.DEFECT, words) from defect
+
+    def sku_of(self, event: Event) -> str | None:
+        """Return the event's SKU, else its product row's."""
+        if event.sku:
+            return event.sku
+        product = self.rows.product(event.product_id)
+        return None if product is None else product.sku
+
+    def decide(self, event: Event, kafka_ms: int, now_ms: int) -> Iterator[tuple[str, Judgement]]:
+        """Yield what today's rows, consent and mapping make of it, by vendor."""
+        key = event.anonymous_id.encode()
+        try:
+            decisions = self._enricher.decide(
+                event,
+                self.rows.user(key),
+                self.rows.forgotten_ms(key),
+                self.rows.product(event.product_id),
+                kafka_ms,
+                now_ms,
+            )
+        # One record over which our own code fails must not end the run.
+        except Exception as defect:
+            words = f"{type(defect).__name__}: {defect}"
+            letter = InvalidEvent(DeadLetterReason.DEFECT, words)
+            letter.__cause__ = defect
+            yield from ((vendor, Refused(letter, event.event_id)) for vendor in self._vendors)
+            return
+        for decision in decisions:
+            if isinstance(decision, Send):
+                yield decision.vendor, PlannedSend(decision.value, decision.consent)
+            elif isinstance(decision, Refuse):
+                yield decision.vendor, Refused(decision.error, event.event_id)
+            else:
+                yield decision.vendor, Skipped(str(decision.reason), event.event_id)
+
+
+class ReplayPlanner:
+    """Decides over the records of a window."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        plans: Sequence[VendorPlan],
+        rows: RowLookup,
+        past: DeliveryHistory,
+        asked: Asked,
+    ) -> None:
+        topics = settings.topics
+        self._mapper = Mapper(settings, plans, rows)
+        self._duplicate_ms = round(settings.enrich.duplicate_minutes * 60_000)
+        self._seen: dict[TopicPartition, PassedOn] = {}
+        self._vendors = tuple(plan.vendor for plan in plans)
+        self._bits = bits(self._vendors)
+        self._past = past
+        self._only = parse_only(asked.only)
+        self._types = {topics.clicks: "click", topics.add_to_carts: "add_to_cart"}
+        self._visitor = None if asked.visitor is None else asked.visitor.encode()
+        self._sku = asked.sku
+        self._again = asked.again
+
+    def judge(
+        self, tp: TopicPartition, record: ConsumerRecord, now_ms: int
+    ) -> list[tuple[str, Judgement]]:
+        """Return the judgement for each vendor for which the record is selected.
+
+        The record lies within the window: its Kafka time has been looked at.
+        """
+        if self._visitor is not None and record.key != self._visitor:
+            return []
+        if not self._only.has_type(self._types[tp.topic]):
+            return []
+        settled, open_ = self._by_past(tp, record.offset)
+        if not open_ and (self._sku is None or not settled):
+            return settled
+        try:
+            event = self._mapper.parse(
+                tp, record.offset, record.key, record.value, record.timestamp
+            )
+        except InvalidEvent as error:
+            if self._sku is not None:
+                return []
+            return [*settled, *((vendor, Refused(error, None)) for vendor in open_)]
+        if self._sku is not None and self._mapper.sku_of(event) != self._sku:
+            return []
+        if open_:
+            decisions = self._mapper.decide(event, record.timestamp, now_ms)
+            wanted = [(vendor, made) for vendor, made in decisions if vendor in open_]
+            settled += self._without_duplicates(tp, record, event, wanted)
+        return settled
+
+    def _without_duplicates(
+        self,
+        tp: TopicPartition,
+        record: ConsumerRecord,
+        event: Event,
+        decisions: list[tuple[str, Judgement]],
+    ) -> list[tuple[str, Judgement]]:
+        """Leave what this judge itself has sent from another record, as enrichment would."""
+        if not self._duplicate_ms:
+            return decisions
+        who = identity(record.key or b"", event.event_id)
+        seen = self._seen.get(tp)
+        if seen is None:
+            seen = self._seen[tp] = PassedOn(self._duplicate_ms, self._vendors)
+        offset, kafka_ms = record.offset, record.timestamp
+        seen.advance(kafka_ms, kafka_ms)
+        known = seen.vendors_of(who, offset, kafka_ms, None)
+        judged: list[tuple[str, Judgement]] = []
+        for vendor, made in decisions:
+            if isinstance(made, PlannedSend) and vendor in known:
+                judged.append((vendor, Left(DUPLICATE)))
+                continue
+            if isinstance(made, PlannedSend):
+                seen.add(who, offset, kafka_ms, self._bits[vendor])
+            judged.append((vendor, made))
+        return judged
+
+    def _by_past(
+        self, tp: TopicPartition, offset: int
+    ) -> tuple[list[tuple[str, Judgement]], list[str]]:
+        """Return what is clear without looking into the record, and the vendors left to decide."""
+        settled: list[tuple[str, Judgement]] = []
+        open_: list[str] = []
+        for vendor in self._vendors:
+            last = self._past.last(vendor, tp, offset)
+            if not self._only.has_outcome(last.outcome or MISSING, last.reason):
+                continue
+            if self._past.is_waiting(vendor, tp, offset):
+                settled.append((vendor, Left(WAITING)))
+            elif last.outcome == Outcome.ACCEPTED and not self._again:
+                settled.append((vendor, Left(ALREADY_ACCEPTED)))
+            elif self._past.was_duplicate(last):
+                settled.append((vendor, Left(DUPLICATE)))
+            else:
+                open_.append(vendor)
+        return settled, open_

@@ -1,0 +1,266 @@
+"""``streams dead-letters resend``: preview, run, and the notes that close and open letters."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from streams.core.errors import EngineError, SettingsError
+from streams.core.runs import ALREADY_ACCEPTED, RUNNING, Asked, Run, VendorPart
+from streams.dead_letters.book import (
+    ENRICH,
+    RESENT,
+    Letter,
+    Selection,
+    encode_resolution,
+)
+from streams.dead_letters.compact import NumberSet
+from streams.dead_letters.dead_letters import find_letters, newest_copies
+from streams.kafka.connection import client_options
+from streams.kafka.reader import LogReader, Tell, connect, silent
+from streams.replay.counts import Counts
+from streams.replay.delivery_history import DeliveryHistory, read_past
+from streams.replay.planner import Left, Mapper, PlannedSend, Refused
+from streams.replay.preview import new_rows
+from streams.replay.redeliver import (
+    LettersWork,
+    LetterTable,
+    ToSend,
+    is_about_raw,
+)
+from streams.replay.rows import Rows
+from streams.replay.run_pages import PAGE_RECORDS, RecordPage, RunPages
+from streams.replay.settled import Settled, partitions_from
+from streams.settings import Settings
+from streams.vendors import VENDORS, plan_for
+from streams.worker.control import stopped_runs
+
+
+@dataclass(slots=True)
+class ResendPreview:
+    """What a resend would do."""
+
+    asked: Asked
+    letters: int
+    """How many are open and about a raw record."""
+    vendors: list[Counts]
+    foreign: int = 0
+    """Letters about no raw record: what strangers wrote on our own topics is never sent."""
+    off: dict[str, int] = field(default_factory=dict)
+    """Letters of vendors that are off, by vendor."""
+
+    @property
+    def would_send(self) -> int:
+        """Events, over all vendors."""
+        return sum(counts.sent for counts in self.vendors)
+
+
+def selection_of(asked: Asked) -> Selection:
+    """Return which letters are meant."""
+    return Selection(asked.owner, asked.fingerprint, asked.event_id, asked.since_ms)
+
+
+async def preview_resend(
+    settings: Settings, asked: Asked, *, tell: Tell, now_ms: int
+) -> ResendPreview:
+    """Judge every open letter that is meant; nothing is written.
+
+    Raises SettingsError for an owner that there is none of or that is off, SetupError where the
+    brokers do not answer or a topic is missing.
+    """
+    on = settings.enabled_vendors()
+    if asked.owner is not None and asked.owner in VENDORS and asked.owner not in on:
+        name = VENDORS[asked.owner].name
+        raise SettingsError([f"--vendor: {name} is off; switch it on before sending it anything."])
+    found = await find_letters(settings, selection_of(asked), tell=tell)
+    raw_topics = (settings.topics.clicks, settings.topics.add_to_carts)
+    letters = LetterTable(one for one in found.open if is_about_raw(one, raw_topics))
+    preview = ResendPreview(asked, len(letters), [], len(found.open) - len(letters))
+    preview.off = {v: n for v, n in letters.counts.items() if v != ENRICH and v not in on}
+    vendors = [vendor for vendor in on if letters.is_for(vendor)]
+    if len(letters) and not on:
+        raise SettingsError(["No vendor is on, so there is none to send to."])
+    settings.require_mappings(vendors)
+    if not vendors:
+        return preview
+    job = ResendJob()
+    async with connect(settings.kafka) as reader:
+        await job.read(settings, asked, vendors, letters, reader, tell)
+        for vendor in vendors:
+            counts = Counts(vendor)
+            work = job.work_for(vendor, reader)
+            while open_ := work.open_partitions():
+                for page in await work.take(open_, PAGE_RECORDS, now_ms):
+                    for task in page.tasks:
+                        counts.take(task.judgement, "dead_lettered")
+                work.letters.clear()
+            preview.vendors.append(counts)
+    return preview
+
+
+class ResendJob:
+    """The letters that a run is about: those open now, and those that it has closed itself."""
+
+    def __init__(self) -> None:
+        self._works: dict[str, LettersWork] = {}
+        self._gone: dict[TopicPartition, NumberSet] = {}
+        """Sources of letters about no vendor of which nothing could be judged."""
+        self._unwritten: set[str] = set()
+        self._own = ""
+        """The run's id, once there is one."""
+
+    async def begin(self, settings: Settings, run: Run, reader: LogReader, tell: Tell) -> None:
+        """Find the letters; a run that is resumed looks at all of them anew.
+
+        What it wrote before is known from the redelivery topics, from where the run began.
+        """
+        self._own = run.run_id
+        found = await find_letters(
+            settings, selection_of(run.asked), closed_by=run.run_id, tell=tell
+        )
+        raw_topics = (settings.topics.clicks, settings.topics.add_to_carts)
+        both = chain(found.open, found.open.of_run())
+        letters = LetterTable(one for one in both if is_about_raw(one, raw_topics))
+        parts = [part for part in run.parts if part.state == RUNNING]
+        for part in parts:
+            part.selected = part.sent = 0
+            part.left, part.skipped, part.refused, part.positions = {}, {}, {}, {}
+            part.all_written = False
+        self._unwritten = {part.vendor for part in parts}
+        await self.read(settings, run.asked, sorted(self._unwritten), letters, reader, tell)
+
+    async def read(
+        self,
+        settings: Settings,
+        asked: Asked,
+        vendors: Sequence[str],
+        letters: LetterTable,
+        reader: LogReader,
+        tell: Tell,
+    ) -> None:
+        """Read the tables and what is known of these letters' events."""
+        self._settings = settings
+        self._letters = letters
+        partitions = letters.partitions()
+        window = letters.window(await reader.starts(partitions))
+        self._numbers = {tp.partition for tp in partitions}
+        self._rows: Rows = new_rows(settings, vendors, asked)
+        await self._rows.follow(reader, tell, self._numbers)
+        passed_over = await stopped_runs(settings) | {(vendor, self._own) for vendor in vendors}
+        self._past: DeliveryHistory = await read_past(
+            reader, settings.topics, vendors, window, tell, passed_over=passed_over
+        )
+
+    async def work(self, part: VendorPart, reader: LogReader) -> RunPages:
+        """Return the letters that go to one vendor."""
+        return self.work_for(part.vendor, reader)
+
+    def work_for(self, vendor: str, reader: LogReader) -> LettersWork:
+        """Return the letters that go to one vendor; the reader is the work's alone."""
+        settings = self._settings
+        plan = plan_for(VENDORS[vendor], settings.vendors[vendor])
+        work = self._works[vendor] = LettersWork(
+            reader,
+            self._letters,
+            Mapper(settings, [plan], self._rows),
+            self._past,
+            vendor,
+            settings.consent.mode,
+        )
+        return work
+
+    async def follow(self, reader: LogReader) -> None:
+        """Bring the tables up to date."""
+        await self._rows.follow(reader, silent, self._numbers)
+
+    async def page_written(
+        self, run: Run, part: VendorPart, page: RecordPage, producer: AIOKafkaProducer, at: str
+    ) -> None:
+        """Close the vendor's letters that were sent, had been accepted, or failed anew."""
+        letters = []
+        for task in page.tasks:
+            letter = self._works[part.vendor].letters.pop((page.tp, task.offset))
+            judgement = task.judgement
+            if isinstance(judgement, Left) and judgement.why != ALREADY_ACCEPTED:
+                gone = self._gone.setdefault(page.tp, NumberSet())
+                if task.offset not in gone:
+                    gone.add(task.offset)
+            elif letter.owner == part.vendor and (
+                isinstance(judgement, PlannedSend | Refused | Left)
+            ):
+                letters.append(letter)
+        await _resolve(producer, run.run_id, letters, at)
+
+    async def written(
+        self, run: Run, part: VendorPart, producer: AIOKafkaProducer, at: str
+    ) -> None:
+        """Close the letters about no vendor, once every vendor's share is written."""
+        self._unwritten.discard(part.vendor)
+        if self._unwritten:
+            return
+        none = NumberSet()
+        letters = (
+            letter
+            for letter in self._letters
+            if letter.owner == ENRICH
+            and letter.source.offset not in self._gone.get(TopicPartition(*letter.source[:2]), none)
+        )
+        while some := list(islice(letters, PAGE_RECORDS)):
+            await _resolve(producer, run.run_id, some, at)
+
+
+async def _resolve(
+    producer: AIOKafkaProducer, run_id: str, letters: Sequence[ToSend], at: str
+) -> None:
+    waiting = []
+    for letter in letters:
+        topic, partition, _ = letter.position
+        value = encode_resolution(letter.position, RESENT, at, run_id)
+        waiting.append(await producer.send(topic, value, partition=partition))
+    try:
+        for sent in waiting:
+            await sent
+    except KafkaError as error:
+        raise EngineError(f"noting what was sent again failed: {error!r}") from error
+
+
+async def reopen_letters(settings: Settings, run: Run) -> int:
+    """Open the letters again whose events a stopped run has written and no sink has settled.
+
+    A copy of each is appended, which is open. Returns how many these are.
+    """
+    found = await find_letters(settings, selection_of(run.asked), closed_by=run.run_id)
+    if next(found.open.of_run(), None) is None:
+        return 0
+    reopened = 0
+    producer = AIOKafkaProducer(
+        **client_options(settings.kafka), client_id="streams-replay", enable_idempotence=True
+    )
+    async with connect(settings.kafka) as reader:
+        settled: dict[str, Settled] = {}
+        for part in run.parts:
+            topic = settings.topics.receipts(part.vendor)
+            settled[part.vendor] = Settled(run.run_id, partitions_from(topic, part.receipts_from))
+            await settled[part.vendor].follow(reader, silent)
+        left = (one for one in found.open.of_run() if _is_unsettled(one, settled))
+        await producer.start()
+        try:
+            async for letter, record in newest_copies(reader, left):
+                if record is not None:
+                    topic, partition, _ = letter.position
+                    await producer.send_and_wait(
+                        topic, record.value, record.key, partition=partition
+                    )
+                    reopened += 1
+        finally:
+            await producer.stop()
+    return reopened
+
+
+def _is_unsettled(letter: Letter, settled: Mapping[str, Settled]) -> bool:
+    topic, partition, offset = letter.source
+    vendors = list(settled) if letter.owner == ENRICH else [letter.owner]
+    place = f"{topic}/{partition}"
+    return any(v in settled and not settled[v].has(place, offset) for v in vendors)

@@ -1,0 +1,128 @@
+"""The tables ``users`` and ``products`` as they are now, for commands; they can follow along."""
+
+from collections.abc import Iterable
+
+from aiokafka import ConsumerRecord, TopicPartition
+
+from streams.core.consent import MALFORMED, Malformed
+from streams.core.records import is_moved
+from streams.core.rows import InvalidRow, Product, User, decode_product, decode_user, strip_email
+from streams.core.topics import Topics
+from streams.engine.partitions import home_of
+from streams.kafka.reader import LogReader, Tell
+from streams.vendors import VENDORS
+
+DECODED_ROWS = 100_000
+
+
+class Rows:
+    """User and product rows by key, encoded; a look-up decodes."""
+
+    def __init__(self, topics: Topics, *, keep_email: bool, visitor: bytes | None = None) -> None:
+        """Start empty; with ``visitor`` no other visitor's row is kept."""
+        self._topics = topics
+        self._keep_email = keep_email
+        self._visitor = visitor
+        self._users: dict[int, dict[bytes, bytes]] = {}
+        """By partition: after partitions were added a visitor may have rows on two."""
+        self._partitions = 1
+        self._forgotten: dict[bytes, int] = {}
+        self._products: dict[bytes, bytes] = {}
+        self._decoded_users: dict[bytes, User | Malformed] = {}
+        self._decoded_products: dict[bytes, Product] = {}
+        self._read_to: dict[TopicPartition, int] = {}
+
+    async def follow(
+        self, reader: LogReader, tell: Tell, user_partitions: Iterable[int] | None = None
+    ) -> None:
+        """Read both topics from where this last ended to their ends as they are now.
+
+        With ``user_partitions`` only these of ``shop.users``.
+        """
+        topics = self._topics
+        found = await reader.partitions([topics.users, topics.products])
+        self._partitions = len(found[topics.users])
+        kept = None if user_partitions is None else set(user_partitions)
+        users = [tp for tp in found[topics.users] if kept is None or tp.partition in kept]
+        for tps, apply in (
+            (users, self.apply_users),
+            (found[topics.products], self.apply_products),
+        ):
+            ends = await reader.ends(tps)
+            begins = await reader.starts(tps)
+            starts = {tp: max(begins[tp], self._read_to.get(tp, 0)) for tp in tps}
+            async for _, records in reader.read(starts, ends, tell):
+                apply(records)
+            self._read_to.update(ends)
+
+    def apply_users(self, records: Iterable[ConsumerRecord]) -> None:
+        """Take user rows and tombstones of one partition in log order."""
+        for record in records:
+            key = record.key
+            if key is None or (self._visitor is not None and key != self._visitor):
+                continue
+            self._decoded_users.pop(key, None)
+            rows = self._users.setdefault(record.partition, {})
+            value, moved = record.value, is_moved(record.headers or ())
+            if value is None:
+                rows.pop(key, None)
+                if not moved:
+                    self._forgotten[key] = max(record.timestamp, self._forgotten.get(key, 0))
+            elif not (moved and key in rows):
+                rows[key] = value if self._keep_email else strip_email(value, VENDORS)
+
+    def apply_products(self, records: Iterable[ConsumerRecord]) -> None:
+        """Take product rows and tombstones of one partition in log order."""
+        for record in records:
+            if record.key is None:
+                continue
+            self._decoded_products.pop(record.key, None)
+            if record.value is None:
+                self._products.pop(record.key, None)
+            else:
+                self._products[record.key] = record.value
+
+    def user(self, key: bytes) -> User | Malformed | None:
+        """Return the visitor's row; MALFORMED for one out of shape, None where there is none."""
+        row = self._row_of(key)
+        if row is None:
+            return None
+        known = self._decoded_users.get(key)
+        if known is None:
+            if len(self._decoded_users) >= DECODED_ROWS:
+                self._decoded_users.clear()
+            try:
+                known = decode_user(row, VENDORS)
+            except InvalidRow:
+                known = MALFORMED
+            self._decoded_users[key] = known
+        return known
+
+    def _row_of(self, key: bytes) -> bytes | None:
+        """Return the visitor's row; of several that on the partition where the key belongs."""
+        found = {at: rows[key] for at, rows in self._users.items() if key in rows}
+        if len(found) > 1 and (home := home_of(key, self._partitions)) in found:
+            return found[home]
+        return next(iter(found.values()), None)
+
+    def forgotten_ms(self, key: bytes) -> int | None:
+        """Return the Kafka time of the visitor's newest tombstone."""
+        return self._forgotten.get(key)
+
+    def product(self, product_id: str) -> Product | None:
+        """Return the product's row; None where there is none or one out of shape."""
+        key = product_id.encode()
+        known = self._decoded_products.get(key)
+        if known is not None:
+            return known
+        row = self._products.get(key)
+        if row is None:
+            return None
+        if len(self._decoded_products) >= DECODED_ROWS:
+            self._decoded_products.clear()
+        try:
+            known = decode_product(row)
+        except InvalidRow:
+            return None
+        self._decoded_products[key] = known
+        return known

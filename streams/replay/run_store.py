@@ -1,0 +1,193 @@
+"""The runs on the broker (``streams.replays``): who runs what, how far it is, what became of it."""
+
+import os
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from streams import wall_clock
+from streams.core.errors import SettingsError, SetupError
+from streams.core.runs import RUNNING, SILENT_MS, STOPPED, Run, decode_run, encode_run
+from streams.core.times import to_ms
+from streams.kafka.connection import client_options
+from streams.kafka.reader import LogReader, connect
+from streams.settings import Settings
+
+REUSED_MS = 5_000
+"""A process that began so much later than the run spoke has only its id in common with it."""
+
+
+def has_process(run: Run, now_ms: int) -> bool:
+    """Return whether some process goes on with the run now."""
+    if run.pid is None:
+        return False
+    try:
+        spoke_ms = to_ms(run.at)
+    except ValueError:
+        return False
+    if run.host == socket.gethostname():
+        return _is_alive(run.pid, spoke_ms)
+    return now_ms - spoke_ms < SILENT_MS
+
+
+def _is_alive(pid: int, spoke_ms: int) -> bool:
+    """Return whether a process of this host lives, and lived already when it spoke."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    try:
+        began_ms = Path(f"/proc/{pid}").stat().st_ctime * 1000
+    except OSError:
+        return True  # no /proc: ids are seldom given anew
+    return began_ms < spoke_ms + REUSED_MS
+
+
+class RunStore:
+    """All runs that are kept, as far as ``read_on`` has read."""
+
+    def __init__(
+        self, reader: LogReader, producer: AIOKafkaProducer, tp: TopicPartition, start: int
+    ) -> None:
+        self.runs: dict[str, Run] = {}
+        """By run id, in the order in which they were last written."""
+        self._reader = reader
+        self._producer = producer
+        self._tp = tp
+        self._next = start
+
+    async def read_on(self) -> None:
+        """Read what was written since."""
+        ends = await self._reader.ends([self._tp])
+        async for _, records in self._reader.read({self._tp: self._next}, ends, _tell_nobody):
+            for record in records:
+                run_id = (record.key or b"").decode("utf-8", "replace")
+                self.runs.pop(run_id, None)
+                if record.value is None:
+                    continue
+                try:
+                    self.runs[run_id] = decode_run(record.value)
+                except ValueError:
+                    continue  # somebody else's; what cannot be read cannot be gone on with
+        self._next = max(self._next, ends[self._tp])
+
+    async def write(self, run: Run) -> None:
+        """Write a run's record; raises SetupError where the broker refuses."""
+        try:
+            await self._producer.send_and_wait(
+                self._tp.topic, encode_run(run), run.run_id.encode(), partition=self._tp.partition
+            )
+        except KafkaError as error:
+            raise SetupError(
+                f"Writing to {self._tp.topic} failed: {error!r}. Look at the brokers and at what "
+                "this user may write, then try again."
+            ) from error
+
+    async def claim(self, run: Run, *, is_new: bool) -> None:
+        """Write a run as this process's, unless another one has its vendors.
+
+        Raises SettingsError with the sentence that names the other run.
+        """
+        run.host, run.pid, run.at = socket.gethostname(), os.getpid(), wall_clock.now_text()
+        await self.read_on()
+        self._refuse_second(run)
+        await self.write(run)
+        # Two that begin in one moment both see each other here; the later name gives way.
+        await self.read_on()
+        try:
+            self._refuse_second(run, only_before=is_new)
+        except SettingsError:
+            run.pid, run.host = None, None
+            if is_new:
+                for part in run.parts:
+                    part.state = STOPPED
+            await self.write(run)
+            raise
+
+    def _refuse_second(self, run: Run, *, only_before: bool = False) -> None:
+        for other in self.runs.values():
+            if other.run_id == run.run_id or (only_before and other.run_id > run.run_id):
+                continue
+            theirs = {part.vendor for part in other.parts if part.state == RUNNING}
+            if both := sorted(theirs & set(run.vendors)):
+                raise SettingsError([busy_sentence(other, both)])
+
+    def find(self, run_id: str) -> Run:
+        """Return a run; raises SettingsError where there is none of this id."""
+        run = self.runs.get(run_id)
+        if run is None:
+            raise SettingsError([f"There is no run {run_id}; `streams replay list` lists them."])
+        return run
+
+
+def busy_sentence(other: Run, vendors: Sequence[str]) -> str:
+    """Return why another run keeps one from beginning, and what to do."""
+    to = ", ".join(vendors)
+    if has_process(other, wall_clock.now_ms()):
+        return (
+            f"Run {other.run_id} is sending to {to}, and only one at a time may: wait for it, or "
+            f"stop it with `streams replay stop {other.run_id}`."
+        )
+    return (
+        f"Run {other.run_id} to {to} is not finished, and only one at a time may run: go on with "
+        f"it by `streams replay resume {other.run_id}`, or end it by `streams replay stop "
+        f"{other.run_id}`."
+    )
+
+
+@asynccontextmanager
+async def run_store(settings: Settings) -> AsyncIterator[RunStore]:
+    """Connect and read all runs; raises SetupError where broker or topic are not there."""
+    producer = AIOKafkaProducer(
+        **client_options(settings.kafka), client_id="streams-replay", enable_idempotence=True
+    )
+    async with connect(settings.kafka) as reader:
+        topic = settings.topics.replays
+        tps = (await reader.partitions([topic]))[topic]
+        if not tps:
+            raise SetupError(
+                f"Topics are missing: {topic}. Create them with: streams topics create"
+            )
+        try:
+            await producer.start()
+            store = RunStore(reader, producer, tps[0], (await reader.starts(tps[:1]))[tps[0]])
+            await store.read_on()
+            yield store
+        finally:
+            await producer.stop()
+
+
+async def list_runs(settings: Settings) -> list[Run]:
+    """Return all runs that are kept, the newest first, as their processes last wrote them.
+
+    Raises SetupError where the broker does not answer or the topic is missing.
+    """
+    async with connect(settings.kafka) as reader:
+        topic = settings.topics.replays
+        tps = (await reader.partitions([topic]))[topic]
+        if not tps:
+            raise SetupError(
+                f"Topics are missing: {topic}. Create them with: streams topics create"
+            )
+        runs: dict[str, Run] = {}
+        starts, ends = await reader.starts(tps), await reader.ends(tps)
+        async for _, records in reader.read(starts, ends, _tell_nobody):
+            for record in records:
+                run_id = (record.key or b"").decode("utf-8", "replace")
+                runs.pop(run_id, None)
+                try:
+                    if record.value is not None:
+                        runs[run_id] = decode_run(record.value)
+                except ValueError:
+                    continue
+    return sorted(runs.values(), key=lambda run: run.run_id, reverse=True)
+
+
+def _tell_nobody(_topic: str, _read: int, _total: int) -> None:
+    """A topic this small needs no progress."""

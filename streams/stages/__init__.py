@@ -1,0 +1,1 @@
+"""The stages: one folder each, whose ``stage`` module is the whole path of a record."""

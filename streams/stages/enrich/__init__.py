@@ -1,0 +1,1 @@
+"""Enrichment: raw events in, one record a vendor out."""

@@ -1,0 +1,75 @@
+"""What enrichment's commits say for ``streams audit``: in which raw offsets vendors were on.
+
+And how many records expired: deleted by retention before they were read.
+"""
+
+import logging
+from collections.abc import Sequence
+
+import msgspec
+from faust.types import TP
+
+log = logging.getLogger("streams.enrich")
+
+MAX_RANGES_BYTES = 3_500
+"""Below Kafka's 4,096 for a commit's metadata, with room for offsets to grow."""
+
+
+class EnabledRanges(msgspec.Struct):
+    """Vendor → ranges of raw offsets ``[from, to]``; the last is open while the vendor is on."""
+
+    on: dict[str, list[list[int | None]]] = {}
+    expired: dict[str, int] = {}
+    """``*`` → records of this partition that expired below the commit; vendor → while it was on."""
+    since: int | None = None
+    """Below this raw offset nobody knows any more which vendors were on; None: not switched yet."""
+
+    def switch(self, enabled: Sequence[str], offset: int, log_start: int = 0) -> None:
+        """Open a range at ``offset`` for each vendor that is on, close it for the others.
+
+        Ranges that end at or below ``log_start`` are forgotten: no raw record is left of them.
+        """
+        if self.since is None:
+            self.since = offset
+        for vendor in enabled:
+            ranges = self.on.setdefault(vendor, [])
+            if not ranges or ranges[-1][1] is not None:
+                ranges.append([offset, None])
+        for vendor, ranges in self.on.items():
+            if vendor not in enabled and ranges and ranges[-1][1] is None:
+                ranges[-1][1] = offset
+            ranges[:] = [range_ for range_ in ranges if range_[0] != range_[1]]
+        self._forget_below(log_start)
+        self._forget_what_does_not_fit()
+
+    def _forget_below(self, offset: int) -> None:
+        for ranges in self.on.values():
+            ranges[:] = [range_ for range_ in ranges if range_[1] is None or range_[1] > offset]
+
+    def _forget_what_does_not_fit(self) -> None:
+        """Forget the oldest ranges of a vendor that was switched so often, and say up to where."""
+        while len(msgspec.json.encode(self)) > MAX_RANGES_BYTES:
+            end = max(self.on.values(), key=len)[0][1]
+            if end is None:
+                return  # one open range a vendor, which always fits
+            self.since = max(self.since or 0, end)
+            self._forget_below(end)
+
+
+def read_ranges(tp: TP, metadata: str) -> EnabledRanges:
+    """Return what a commit's metadata says; nothing where it is not ours."""
+    if not metadata:
+        return EnabledRanges()
+    try:
+        known = msgspec.json.decode(metadata, type=EnabledRanges)
+    except msgspec.DecodeError:
+        log.warning(
+            "%s partition %d: commit metadata that is not ours: %.80r; in which offsets vendors "
+            "were on counts from here",
+            *tp,
+            metadata,
+        )
+        return EnabledRanges()
+    if known.since is None and known.on:
+        known.since = 0  # written before there was such a mark
+    return known

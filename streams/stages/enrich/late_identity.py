@@ -1,0 +1,144 @@
+"""Late identity: a visitor's contact becomes known, and events from before it can be sent.
+
+Enrichment sees each user row. One that names another contact than before is noted, and a little
+later, once what was enriched without it has its receipts, the partition is looked through.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import NamedTuple
+
+from streams.core.consent import Malformed
+from streams.core.errors import StreamsError
+from streams.core.rows import InvalidRow, Product, User, decode_user
+from streams.engine.tables import MALFORMED, GlobalTopicTable, Row, TopicTable
+from streams.stages.enrich.joined_rows import JoinedRows
+from streams.vendors import VENDORS
+
+log = logging.getLogger("streams.enrich")
+
+SETTLE_SECONDS = 2.0
+"""After a row, until what was enriched without it has its receipts."""
+AGAIN_SECONDS = 3.0
+TRIES = 5
+FAILED_SECONDS = 10.0
+LOOK_SECONDS = 0.5
+
+Replay = Callable[[int, Mapping[bytes, int]], Awaitable[Collection[bytes] | None]]
+"""(partition, visitor → Kafka time of the row) → visitors of whom something is still on the way.
+
+None: not now.
+"""
+
+
+class _Noted(NamedTuple):
+    row_ms: int
+    due_at: float
+    tries: int
+
+
+class TableRows:
+    """One partition's rows in this worker's tables."""
+
+    def __init__(self, users: TopicTable, products: GlobalTopicTable, partition: int) -> None:
+        self._users = users.rows.get(partition, {})
+        self._forgotten = users.forgotten.get(partition, {})
+        self._products = products.by_key
+        self._decoded = JoinedRows()
+
+    def user(self, key: bytes) -> User | Malformed | None:
+        """Return the visitor's row; MALFORMED for one out of shape, None where there is none."""
+        return self._decoded.user(self._users, key)
+
+    def forgotten_ms(self, key: bytes) -> int | None:
+        """Return the Kafka time of the visitor's newest tombstone."""
+        return self._forgotten.get(key)
+
+    def product(self, product_id: str) -> Product | None:
+        """Return the product's row; None where there is none or one out of shape."""
+        return self._decoded.product(self._products, product_id)
+
+
+class LateIdentity:
+    """Notes rows and has the visitors' partitions looked through, one after the other."""
+
+    def __init__(
+        self,
+        users: TopicTable,
+        window_ms: int,
+        replay: Replay,
+        *,
+        wall_ms: Callable[[], int],
+    ) -> None:
+        """Begin with nothing; ``window_ms``: a row older than this has nothing left to send."""
+        self._users = users
+        self._window_ms = window_ms
+        self._replay = replay
+        self._wall_ms = wall_ms
+        self._noted: dict[int, dict[bytes, _Noted]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def note(self, partition: int, key: bytes, before: Row | None, row: Row, row_ms: int) -> None:
+        """Take a row; one that names no contact, or the same as before, changes nothing.
+
+        At the start of a worker rows are read again: what was sent then is not sent twice.
+        """
+        if row_ms < self._wall_ms() - self._window_ms:
+            return
+        contact = _contact(row)
+        if contact is None or contact == _contact(before):
+            return
+        loop = asyncio.get_running_loop()
+        noted = _Noted(row_ms, loop.time() + SETTLE_SECONDS, TRIES)
+        self._noted.setdefault(partition, {})[key] = noted
+        if self._task is None or self._task.done():
+            self._task = asyncio.ensure_future(self._work())
+
+    async def _work(self) -> None:
+        """Look through what is due until nothing is noted any more."""
+        loop = asyncio.get_running_loop()
+        while self._noted:
+            for partition in list(self._noted):
+                if partition not in self._users.rows:
+                    del self._noted[partition]  # another worker's now, which reads its rows anew
+                    continue
+                await self._look(partition, loop.time())
+            if self._noted:
+                await asyncio.sleep(LOOK_SECONDS)
+
+    async def _look(self, partition: int, now: float) -> None:
+        noted = self._noted[partition]
+        due = {key: one for key, one in noted.items() if one.due_at <= now}
+        if not due:
+            return
+        try:
+            again = await self._replay(partition, {key: one.row_ms for key, one in due.items()})
+        except StreamsError as error:
+            log.warning("events of visitors who became known are not sent yet: %s", error)
+            again = None
+        if again is None:
+            for key, one in due.items():
+                noted[key] = one._replace(due_at=now + FAILED_SECONDS)
+            return
+        for key, one in due.items():
+            if noted.get(key) is not one:
+                continue  # a newer row came meanwhile
+            if key in again and one.tries > 1:
+                noted[key] = _Noted(one.row_ms, now + AGAIN_SECONDS, one.tries - 1)
+            else:
+                del noted[key]
+        if not noted:
+            del self._noted[partition]
+
+
+def _contact(row: Row | None) -> tuple[str, str, str] | None:
+    """Return by what a row names a contact; None: it names none."""
+    if row is None or row is MALFORMED:
+        return None
+    try:
+        user = decode_user(row, VENDORS)
+    except InvalidRow:
+        return None
+    contact = (user.contact_id or "", user.custom_key or "", user.email or "")
+    return contact if any(contact) else None

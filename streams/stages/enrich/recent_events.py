@@ -1,0 +1,151 @@
+"""What enrichment passed on lately, so that a producer's repeat is told from a new event.
+
+After a start it is known from the vendors' topics, whose records say where they come from: only
+what lies there was passed on, whatever today's rows would say of the raw records.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
+from typing import Any
+
+import msgspec
+from faust.types import TP
+
+from streams.core.duplicates import PassedOn, bits, identity, trim
+from streams.core.records import Source
+from streams.core.topics import Topics
+from streams.engine.chunks import Records
+from streams.engine.positions import StartPosition
+from streams.kafka.tail import first_times, reader, records_to_end
+
+log = logging.getLogger("streams.enrich")
+
+MAX_RECALLED = 500_000
+"""Vendor records read at a start, at most; the newest of each partition."""
+SKEW_MS = 60_000
+"""So much earlier than its raw record a vendor record may seem written: clocks of hosts differ."""
+FORGOTTEN_EARLY = "ids_forgotten_early"
+"""The note that counts what was forgotten within the time, because there was too much of it."""
+
+
+class _Identified(msgspec.Struct, frozen=True, gc=False):
+    event_id: str
+
+
+_decode = msgspec.json.Decoder(_Identified).decode
+
+
+class RecentEvents:
+    """``PassedOn`` of each source partition of this worker; none where the time is 0."""
+
+    def __init__(
+        self,
+        topics: Topics,
+        vendors: Sequence[str],
+        window_ms: int,
+        derived: Mapping[str, str],
+        notes: Counter[str],
+    ) -> None:
+        """Take the window in ms, and by raw topic how an event id is derived for it."""
+        self._window_ms = window_ms
+        self._vendors = tuple(vendors)
+        self._events = {topics.events(vendor): bit for vendor, bit in bits(vendors).items()}
+        self._derived = derived
+        self._notes = notes
+        self._passed_on: dict[TP, PassedOn] = {}
+        self._read_to: dict[TP, int] = {}
+        """Below this offset all that was passed on is known."""
+
+    def of(self, tp: TP, records: Records, now_ms: int) -> PassedOn | None:
+        """Return what is known of the partition of which these records come next."""
+        if not self._window_ms:
+            return None
+        passed_on = self._passed_on.get(tp)
+        if passed_on is None:
+            passed_on = self._passed_on[tp] = self._new()
+        first, last = records[0], records[-1]
+        # A producer's clock that is ahead must not make everything else seem old.
+        passed_on.advance(min(first.timestamp, now_ms), min(last.timestamp, now_ms))
+        self._read_to[tp] = last.offset + 1
+        if forgotten := trim(self._passed_on.values()):
+            self._notes[FORGOTTEN_EARLY] += forgotten
+        return passed_on
+
+    async def start(
+        self,
+        positions: Mapping[TP, StartPosition],
+        client_options: Callable[[], Mapping[str, Any]],
+        now_ms: int,
+    ) -> None:
+        """Read what was passed on before these positions, where this worker does not know it."""
+        if not self._window_ms:
+            return
+        unknown = {
+            tp: start.offset
+            for tp, start in positions.items()
+            if start.offset > self._read_to.get(tp, 0)
+        }
+        for tp in set(self._passed_on) - set(positions) | set(unknown):
+            self._passed_on.pop(tp, None)
+            self._read_to.pop(tp, None)
+        if unknown:
+            began = monotonic()
+            count = await self._recall(unknown, client_options(), now_ms)
+            seconds = monotonic() - began
+            log.info("%d vendor records were read to tell duplicates, in %.1f s", count, seconds)
+            self._read_to |= unknown
+
+    async def _recall(
+        self, unknown: Mapping[TP, int], client_options: Mapping[str, Any], now_ms: int
+    ) -> int:
+        count = 0
+        since: dict[int, int] = {}
+        async with reader(client_options) as consumer:
+            times = await first_times(consumer, {tp: at - 1 for tp, at in unknown.items()})
+            for tp in unknown:
+                last_ms = min(times.get(tp, now_ms), now_ms)
+                oldest_ms = last_ms - self._window_ms
+                since[tp.partition] = min(since.get(tp.partition, oldest_ms), oldest_ms)
+            starts = await self._starts(consumer, since)
+            async for (topic, partition), records in records_to_end(consumer, starts):
+                count += len(records)
+                for record in records:
+                    self._take(record, self._events[topic], unknown, since[partition])
+        return count
+
+    async def _starts(self, consumer: Any, since: Mapping[int, int]) -> dict[tuple[str, int], int]:
+        """Return from where on to read the vendors' topics."""
+        wanted = {
+            TP(topic, partition): max(0, oldest_ms - SKEW_MS)
+            for topic in self._events
+            for partition, oldest_ms in since.items()
+        }
+        found = await consumer.offsets_for_times(wanted)
+        ends = await consumer.end_offsets(list(wanted))
+        most = MAX_RECALLED // max(1, len(wanted))
+        return {
+            tuple(tp): max(at.offset, ends[tp] - most) for tp, at in found.items() if at is not None
+        }
+
+    def _take(self, record: Any, vendor: int, unknown: Mapping[TP, int], oldest_ms: int) -> None:
+        headers = dict(record.headers)
+        try:
+            source = Source.parse(headers["source"].decode())
+            kafka_ms = int(headers["source-time"])
+            event_id = _decode(record.value).event_id
+        except (KeyError, ValueError, TypeError, RecursionError):
+            return  # not enrichment's, so it was not passed on by it
+        topic, partition, offset = source
+        tp = TP(topic, partition)
+        is_derived = event_id == f"{self._derived.get(topic)}-{partition}-{offset}"
+        if tp not in unknown or kafka_ms < oldest_ms or record.key is None or is_derived:
+            return
+        passed_on = self._passed_on.get(tp)
+        if passed_on is None:
+            passed_on = self._passed_on[tp] = self._new()
+        passed_on.recall(identity(record.key, event_id), offset, kafka_ms, vendor)
+
+    def _new(self) -> PassedOn:
+        return PassedOn(self._window_ms, self._vendors)

@@ -1,0 +1,1 @@
+"""A sink: one vendor's records in, each to exactly one outcome."""

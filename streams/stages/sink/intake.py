@@ -1,0 +1,149 @@
+"""The sink's intake: records of one vendor's two topics in, events on their strands out."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+from faust.types import TP
+
+from streams.core.consent import Ground
+from streams.core.dead_letter import letter_key
+from streams.core.outcome import DeadLetterReason, Outcome
+from streams.core.records import VendorRecord
+from streams.core.times import MAX_MS, utc_text
+from streams.delivery.courier import Courier
+from streams.delivery.ordered_queue import Item
+from streams.delivery.progress import Admission, PartitionProgress
+from streams.engine.chunks import Record, Records
+from streams.stages.sink.outcome_writer import OutcomeWriter, Settlement
+from streams.stages.sink.send_filter import RowSendFilter
+from streams.vendors.base import Vendor
+from streams.worker.counters import Counters
+
+MAX_ID_CHARS = 512
+"""A stranger's longer one might make a receipt that fits no batch."""
+MAX_TIME_DIGITS = 15
+
+_RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_GROUNDS: Mapping[bytes | None, Ground] = {b"event": "event", b"row": "row", b"assumed": "assumed"}
+_STRICTEST: Ground = "row"
+"""For whatever the header does not say."""
+
+
+class RawVendorRecord(VendorRecord, frozen=True, gc=False):
+    """A vendor record whose payload is passed on as it is."""
+
+    event_id: Annotated[str, msgspec.Meta(max_length=MAX_ID_CHARS)]
+    payload: msgspec.Raw
+
+
+_decode_raw = msgspec.json.Decoder(RawVendorRecord).decode
+
+
+class Intake:
+    """Reads chunks; whatever is no vendor record of ours becomes a dead letter of its own."""
+
+    def __init__(
+        self,
+        vendor: Vendor,
+        outcome_writer: OutcomeWriter,
+        counters: Counters,
+        guard: RowSendFilter,
+    ) -> None:
+        self._vendor = vendor
+        self._outcome_writer = outcome_writer
+        self._counters = counters
+        self._guard = guard
+
+    def take(
+        self,
+        tp: TP,
+        records: Records,
+        progress: PartitionProgress,
+        courier: Courier,
+        *,
+        is_redelivery: bool,
+    ) -> None:
+        """Hand over to the courier what is new in these records of one partition."""
+        add, admit = courier.add, progress.admit
+        ordering_key = self._vendor.ordering_key
+        partition = tp.partition
+        counters = self._counters
+        stopped_runs = self._guard.stopped_runs
+        run: str | None = None
+        for record in records:
+            position, value = record.offset, record.value
+            headers = dict(record.headers)
+            try:
+                if is_redelivery:
+                    run = _run_id(headers)
+                    if run in stopped_runs:
+                        progress.take_foreign(position)
+                        progress.pass_over(position)
+                        counters.notes["passed_over"] += 1
+                        continue
+                source = (headers["source"] or b"").decode()
+                raw_ms = int(
+                    (headers.get("source-time") or b"")[:MAX_TIME_DIGITS] or record.timestamp
+                )
+                vendor_record = _event_of(record)
+                admission = admit(position, source, record.timestamp, raw_ms, run or "")
+            except (KeyError, ValueError, msgspec.DecodeError, RecursionError) as error:
+                self._refuse_foreign(tp, record, progress, is_redelivery, repr(error))
+                continue
+            if admission is not Admission.NEW:
+                counters.repeats += 1
+                continue
+            counters.events += 1
+            item = Item(
+                partition,
+                position,
+                vendor_record.event_id,
+                source,
+                vendor_record.timestamp,
+                value or b"",
+                raw_ms,
+                record.key,
+                progress,
+                run,
+                _GROUNDS.get(headers.get("consent"), _STRICTEST),
+            )
+            add(item, bytes(vendor_record.payload), ordering_key(vendor_record))
+
+    def _refuse_foreign(
+        self, tp: TP, record: Record, progress: PartitionProgress, is_redelivery: bool, problem: str
+    ) -> None:
+        """Keep a record that nobody of us can have written as a dead letter of its own."""
+        item = Item(
+            partition=tp.partition,
+            position=record.offset,
+            event_id=f"{tp.topic}-{tp.partition}-{record.offset}",
+            source=f"{tp.topic}/{tp.partition}/{record.offset}",
+            timestamp=utc_text(min(max(record.timestamp, 0), MAX_MS)),
+            record=record.value or b"",
+            raw_ms=record.timestamp,
+            key=letter_key(record.key),
+            tag=progress,
+            run_id="" if is_redelivery else None,
+        )
+        progress.take_foreign(record.offset)
+        words = f"no vendor record: {problem}"
+        self._outcome_writer.keep(
+            Settlement((item,), Outcome.DEAD_LETTERED, DeadLetterReason.INVALID_JSON, None, words)
+        )
+
+
+def _event_of(record: Record) -> RawVendorRecord:
+    """Return the event; its visitor is the key, by which consent is looked up."""
+    found = _decode_raw(record.value or b"")
+    if record.key != found.anonymous_id.encode():
+        raise ValueError("its key is not its anonymous_id")
+    return found
+
+
+def _run_id(headers: Mapping[str, Any]) -> str:
+    text: str = (headers["run-id"] or b"").decode()
+    if not _RUN_ID.fullmatch(text):
+        raise ValueError(f"no run id: {text[:100]!r}")
+    return text

@@ -1,0 +1,113 @@
+"""The pipeline as its workers describe it: the newest snapshot of each in ``streams.status``."""
+
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+import msgspec
+from aiokafka import ConsumerRecord
+
+from streams import wall_clock
+from streams.core.errors import SetupError
+from streams.core.snapshot import VendorStatus, WorkerSnapshot, decode_snapshot
+from streams.kafka.reader import connect
+from streams.settings import ENRICH, Settings
+
+STALE_MS = 15_000
+"""A worker that has said nothing for so long is gone or stuck: it speaks about once a second."""
+
+
+LOOK_BACK_MS = 10 * 60 * 1000
+"""Older news is not read: until compaction comes round the topic holds every second's."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """One worker: what it last said, and whether that still holds."""
+
+    snapshot: WorkerSnapshot
+    silent_seconds: float
+    is_stale: bool
+    """Nothing has come from it for longer than STALE_MS."""
+
+
+@dataclass(slots=True)
+class StatusBoard:
+    """The newest snapshot of each worker, kept up to date record by record."""
+
+    snapshots: dict[str, WorkerSnapshot] = field(default_factory=dict)
+    unreadable: int = 0
+    """Records that are no snapshot, such as those of another version."""
+
+    def take(self, key: bytes | None, value: bytes | None) -> None:
+        """Take the next record of the topic; a tombstone says that a worker has ended."""
+        worker = (key or b"").decode("utf-8", "replace")
+        if value is None:
+            self.snapshots.pop(worker, None)
+            return
+        try:
+            self.snapshots[worker] = decode_snapshot(value)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self.unreadable += 1
+
+    def workers(self, now_ms: int) -> list[WorkerStatus]:
+        """Return the workers, enrichment first, then by stage and slot."""
+        found = []
+        for snapshot in self.snapshots.values():
+            silent = max(0, now_ms - snapshot.at)
+            found.append(WorkerStatus(snapshot, silent / 1000, silent > STALE_MS))
+        found.sort(key=lambda w: (w.snapshot.stage != ENRICH, w.snapshot.stage, w.snapshot.slot))
+        return found
+
+
+_GRAVITY = ("running", "degraded", "throttled", "paused", "parked")
+
+
+def gravest(vendors: Iterable[VendorStatus]) -> VendorStatus | None:
+    """Return the state that somebody must know of first, that of the longest standing; or None."""
+    return max(vendors, key=lambda v: (_GRAVITY.index(v.state), -v.since), default=None)
+
+
+def partitions_of(snapshot: WorkerSnapshot) -> int:
+    """Return how many partitions of events a worker has; those of tables are no work."""
+    tables = ("shop.users", "shop.products", "streams.control")
+    held = snapshot.partitions.items()
+    return sum(len(numbers) for topic, numbers in held if not topic.endswith(tables))
+
+
+async def read_status(settings: Settings) -> StatusBoard:
+    """Return the board with what was said in the last ten minutes.
+
+    Raises SetupError where the brokers do not answer or the topic does not exist.
+    """
+    async with aclosing(follow_status(settings)) as boards:
+        return await anext(boards)
+
+
+async def follow_status(settings: Settings) -> AsyncGenerator[StatusBoard, None]:
+    """Yield the same board again and again, each time after reading to the topic's end."""
+    topic = settings.topics.status
+    board = StatusBoard()
+    async with connect(settings.kafka) as reader:
+        tps = (await reader.partitions([topic]))[topic]
+        if not tps:
+            raise SetupError(
+                f"The topic {topic} does not exist. Create it with: streams topics create"
+            )
+        starts = await reader.starts(tps, wall_clock.now_ms() - LOOK_BACK_MS)
+        while True:
+            ends = await reader.ends(tps)
+            async for _, records in reader.read(starts, ends, _tell_nobody):
+                _take_all(board, records)
+            starts = {tp: max(starts[tp], ends[tp]) for tp in tps}
+            yield board
+
+
+def _take_all(board: StatusBoard, records: Iterable[ConsumerRecord]) -> None:
+    """Take of each worker only the newest word: there is one a second."""
+    for record in {record.key: record for record in records}.values():
+        board.take(record.key, record.value)
+
+
+def _tell_nobody(_topic: str, _read: int, _total: int) -> None:
+    """A topic this small needs no progress."""

@@ -1,0 +1,313 @@
+"""The requests that deliver one interaction, as a generator without I/O.
+
+The schema is asked for (and remembered), the contact looked up (and remembered), an interaction
+that may be stored already looked for, a click too many left out; then the interaction is posted.
+"""
+
+import re
+from collections.abc import Generator
+from dataclasses import replace
+from typing import TypeVar
+from urllib.parse import quote, quote_plus
+
+from streams.core.dead_letter import mask_secrets
+from streams.core.outcome import DeadLetterReason, RequestOutcome, SkipReason, Verdict
+from streams.vendors.answers import (
+    UNREADABLE,
+    is_html,
+    is_page,
+    read_json,
+    text_of,
+    undocumented,
+)
+from streams.vendors.base import HttpRequest, HttpResponse, Parcel, RequestFlow
+from streams.vendors.voyado.api import (
+    NOT_FOUND,
+    SUCCESS,
+    build_request,
+    classify,
+    get_contact_id,
+    get_interactions,
+    get_schema,
+    judge,
+)
+from streams.vendors.voyado.interaction_request import InteractionRequest, encode_body, read_order
+from streams.vendors.voyado.memory import (
+    FOUND_SECONDS,
+    NOT_FOUND_SECONDS,
+    SCHEMA_SECONDS,
+    Contact,
+    ContactMemory,
+)
+from streams.vendors.voyado.pages import read_page, reference_of
+from streams.vendors.voyado.schema import Schema, read_schema
+from streams.vendors.voyado.settings import VoyadoSettings
+
+T = TypeVar("T")
+Step = Generator[HttpRequest, HttpResponse, T]
+"""A part of the conversation: the answer to one question, or the verdict that ends it all."""
+
+
+def start_flow(parcel: Parcel, settings: VoyadoSettings, memory: ContactMemory) -> RequestFlow:
+    """Return the conversation that delivers one interaction; see ``Vendor.conversation``."""
+    try:
+        order = read_order(parcel.records[0])
+    except ValueError as error:
+        return _refused(DeadLetterReason.INVALID_PAYLOAD, f"this is no interaction: {error}")
+    verdict = yield from _InteractionDelivery(order, parcel, settings, memory).verdict()
+    key = "" if settings.api_key is None else settings.api_key.get_secret_value()
+    private = (key, order.value, quote(order.value), quote_plus(order.value))
+    return _masked(verdict, (*private, order.body.contact_id or ""))
+
+
+class _InteractionDelivery:
+    """One interaction on its way; each method that yields is a step of the conversation."""
+
+    def __init__(
+        self,
+        order: InteractionRequest,
+        parcel: Parcel,
+        settings: VoyadoSettings,
+        memory: ContactMemory,
+    ) -> None:
+        self._order = order
+        self._schema_id = order.body.schema_id
+        self._payload = parcel.payloads[0]
+        self._is_unclear = parcel.unclear
+        self._now = parcel.now
+        self._partition = parcel.partition
+        self._settings = settings
+        self._memory = memory
+
+    def verdict(self) -> Step[Verdict]:
+        order, settings = self._order, self._settings
+        if order.is_click and settings.clicks == "off" and not self._is_unclear:
+            return _skipped(SkipReason.THINNED, "clicks are off")
+        schema = yield from self._schema()
+        if isinstance(schema, Verdict):
+            return schema
+        was_known = self._memory.contacts.get(self._contact_key, self._now) is not None
+        contact = yield from self._contact()
+        if isinstance(contact, Verdict):
+            return contact
+        if contact.contact_id is None:
+            return _skipped(SkipReason.NO_CONTACT, contact.words, contact.status)
+        verdict = yield from self._send_once(contact.contact_id, schema)
+        if verdict.letter is DeadLetterReason.UNKNOWN_CONTACT and order.key:
+            self._memory.contacts.forget(self._contact_key)
+            if was_known:  # contacts are merged and deleted: what was remembered may be outdated
+                again = yield from self._contact()
+                if isinstance(again, Verdict):
+                    return again
+                if again.contact_id is None:
+                    return _skipped(SkipReason.NO_CONTACT, again.words, again.status)
+                if again.contact_id != contact.contact_id:
+                    verdict = yield from self._send_once(again.contact_id, schema)
+        return verdict
+
+    def _send_once(self, contact_id: str, schema: Schema) -> Step[Verdict]:
+        """Look for the interaction if it may be there, else send it if it is to be sent."""
+        order = self._order
+        clicks = self._memory.clicks_of(self._partition)
+        sku, at_ms, event_id = order.sku, order.at_ms, order.event_id
+        person = contact_id.lower()
+        verdict: Verdict | None = None
+        if self._is_unclear:
+            verdict = yield from self._look(contact_id)
+        if verdict is None:
+            if order.is_click and self._settings.clicks != "all":
+                if self._settings.clicks == "off":
+                    return _skipped(SkipReason.THINNED, "clicks are off")
+                if clicks.thin_out(person, sku, at_ms, event_id):
+                    return _skipped(SkipReason.THINNED, "a click within 30 minutes was accepted")
+            misfit = schema.misfit(order.body.payload)
+            if misfit is not None:
+                words = f"schema {self._schema_id}: {misfit}"
+                return _refused(DeadLetterReason.INVALID_PAYLOAD, words)
+            verdict = yield from self._post(contact_id, schema)
+        if (
+            order.is_click
+            and verdict.fate is RequestOutcome.ACCEPTED
+            and self._settings.clicks == "thinned"
+        ):
+            clicks.accepted(person, sku, at_ms, event_id)
+        return verdict
+
+    def _post(self, contact_id: str, schema: Schema) -> Step[Verdict]:
+        body, payload = self._order.body, self._payload
+        unlisted = schema.unlisted(body.payload)
+        if unlisted or body.contact_id != contact_id:
+            payload = encode_body(body, contact_id, unlisted)
+        answer = yield build_request([payload], self._settings)
+        verdict = classify(answer, 1)
+        if answer.status == NOT_FOUND and not is_page(answer):
+            return (yield from self._explain_not_found(verdict))
+        if verdict.fate is RequestOutcome.UNCLEAR and answer.status in SUCCESS:
+            return (yield from self._confirm(contact_id, answer, verdict))
+        return verdict
+
+    def _explain_not_found(self, verdict: Verdict) -> Step[Verdict]:
+        """404 to a POST: either the contact or the schema is not there."""
+        self._memory.schemas.forget(self._schema_id)
+        schema = yield from self._schema()
+        if isinstance(schema, Verdict):
+            return schema
+        return _refused(DeadLetterReason.UNKNOWN_CONTACT, verdict.detail, NOT_FOUND)
+
+    def _confirm(self, contact_id: str, answer: HttpResponse, verdict: Verdict) -> Step[Verdict]:
+        """A success without an id: Voyado returns one upon acceptance, so it may have ignored it.
+
+        If it cannot be asked now, it is asked before the interaction is sent again.
+        """
+        found = yield from self._look(contact_id)
+        if found is None:
+            # What says anything else than Voyado's success does not speak of this interaction.
+            if answer.failure or answer.body.strip() not in (b"", b"{}"):
+                return verdict
+            words = f"{verdict.status} without an id, and the interaction was not stored"
+            return Verdict(RequestOutcome.REJECTED, words, verdict.status)
+        return (
+            found
+            if found.fate is RequestOutcome.ACCEPTED
+            else replace(found, fate=RequestOutcome.UNCLEAR)
+        )
+
+    # -- the three questions
+
+    def _schema(self) -> Step[Schema | Verdict]:
+        schema_id = self._schema_id
+        known = self._memory.schemas.get(schema_id, self._now)
+        if known is not None:
+            return known
+        answer = yield get_schema(schema_id, self._settings)
+        if answer.status == NOT_FOUND and not is_page(answer):
+            words = f"404, there is no schema {schema_id}; create it or correct"
+            return Verdict(
+                RequestOutcome.MISCONFIGURED, f"{words} {self._schema_setting}", NOT_FOUND
+            )
+        verdict = _of_question(answer)
+        if verdict.fate is not RequestOutcome.ACCEPTED:
+            return verdict
+        schema = read_schema(answer.body)
+        if schema.properties is None and verdict.vendor_ref is None:
+            return replace(undocumented(answer, text_of(answer)), fate=RequestOutcome.UNAVAILABLE)
+        problem = schema.problem()
+        if problem is not None:
+            return Verdict(
+                RequestOutcome.MISCONFIGURED,
+                f"schema {schema_id} {problem}; name another in {self._schema_setting}",
+                answer.status,
+            )
+        self._memory.schemas.put(schema_id, schema, self._now + SCHEMA_SECONDS)
+        return schema
+
+    @property
+    def _schema_setting(self) -> str:
+        return f"{'click' if self._order.is_click else 'add_to_cart'}_schema_id"
+
+    @property
+    def _contact_key(self) -> str:
+        return f"{self._order.key}:{self._order.value}"
+
+    def _contact(self) -> Step[Contact | Verdict]:
+        order, contacts = self._order, self._memory.contacts
+        if order.body.contact_id:
+            return Contact(order.body.contact_id, 200, "")
+        known = contacts.get(self._contact_key, self._now)
+        if known is not None:
+            return known
+        answer = yield get_contact_id(order.key, order.value, self._settings)
+        if answer.status in _NO_CONTACT and not is_page(answer):
+            # The code only: a 409 lists other people.
+            found = Contact(None, answer.status, f"{answer.status} {_code(answer.body)}".strip())
+            contacts.put(self._contact_key, found, self._now + NOT_FOUND_SECONDS)
+            return found
+        if answer.status not in SUCCESS:
+            return _of_question(answer)
+        contact_id = _guid(answer.body)
+        if contact_id is None:
+            words = f"{answer.status}, but the answer to the look-up is no contact id"
+            return Verdict(RequestOutcome.MISCONFIGURED, f"{words}; check base_url", answer.status)
+        found = Contact(contact_id, answer.status or 200, "")
+        contacts.put(self._contact_key, found, self._now + FOUND_SECONDS)
+        return found
+
+    def _look(self, contact_id: str) -> Step[Verdict | None]:
+        """Return that the interaction is stored, or why that is not known; None: it is not."""
+        seen: set[str | None] = set()
+        continuation: str | None = None
+        while continuation not in seen:
+            seen.add(continuation)
+            answer = yield get_interactions(
+                contact_id, self._schema_id, continuation, self._settings
+            )
+            if answer.status == NOT_FOUND and not is_page(answer):
+                return None  # nobody there to have it; the POST says what is missing
+            if answer.status not in SUCCESS:
+                return _of_question(answer)
+            page = read_page(answer.body)
+            if page is None:
+                cut_off = read_json(answer.body) is UNREADABLE and not is_html(answer)
+                fate = RequestOutcome.UNAVAILABLE if cut_off else RequestOutcome.MISCONFIGURED
+                words = f"{answer.status}, but the answer is no list of interactions"
+                return Verdict(fate, words, answer.status)
+            reference = reference_of(self._order.event_id, page)
+            if reference is not None:
+                words = f"{answer.status} found among the contact's interactions"
+                return Verdict(
+                    RequestOutcome.ACCEPTED, words, answer.status, vendor_ref=reference or None
+                )
+            if page.continuation is None:
+                return None
+            continuation = page.continuation
+        return Verdict(RequestOutcome.UNAVAILABLE, "the list of interactions goes in circles")
+
+
+_NO_CONTACT = (400, 404, 409)
+_CODES = re.compile(
+    rb"\b(ContactNotFound|MultipleMatches|InvalidEmailAddress|InvalidPhoneNumber"
+    rb"|InvalidSocialSecurityNumber|InvalidContactType|InvalidSearchQuery)\b"
+)
+_GUID = re.compile(rb'\s*"?([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"?\s*')
+_E_MAIL = re.compile(r"""[^\s"'<>(),;:=&?]{1,64}@[^\s"'<>(),;:=&?]{1,255}""")
+
+
+def _code(body: bytes) -> str:
+    found = _CODES.search(body)
+    return found[1].decode() if found is not None else ""
+
+
+def _guid(body: bytes) -> str | None:
+    found = _GUID.fullmatch(body)
+    return found[1].decode() if found is not None else None
+
+
+def _of_question(answer: HttpResponse) -> Verdict:
+    """Return the verdict where a GET's answer does not help: nothing was stored by it."""
+    verdict = judge(answer)
+    if verdict.fate is RequestOutcome.UNCLEAR:
+        return replace(verdict, fate=RequestOutcome.UNAVAILABLE)
+    # A question that is refused would be refused of every event.
+    return (
+        replace(verdict, fate=RequestOutcome.MISCONFIGURED)
+        if verdict.fate is RequestOutcome.REJECTED
+        else verdict
+    )
+
+
+def _refused(letter: DeadLetterReason, words: str, status: int | None = None) -> Verdict:
+    return Verdict(RequestOutcome.REJECTED, words, status, letter=letter)
+
+
+def _skipped(reason: SkipReason, words: str, status: int | None = None) -> Verdict:
+    return Verdict(RequestOutcome.SKIPPED, words, status, skip=reason)
+
+
+def _masked(verdict: Verdict, private: tuple[str, ...]) -> Verdict:
+    """Return the verdict without key, contact data and whatever looks like an e-mail address."""
+    secrets = [text for text in private if len(text) >= _MIN_SECRET_CHARS]
+    return replace(verdict, detail=_E_MAIL.sub("***", mask_secrets(verdict.detail, secrets)))
+
+
+_MIN_SECRET_CHARS = 4
+"""Shorter ones would mask parts of words and the status, and tell nothing by themselves."""

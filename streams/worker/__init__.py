@@ -1,0 +1,1 @@
+"""The life of a worker: supervisor, status reports, counters, metrics, operator commands."""

@@ -1,0 +1,187 @@
+"""The operator's will on the broker: pause, resume, stop a run (``streams.control``, contract §1).
+
+A record replaces the one before it, so a change is read, made, written, and looked at again: a will
+that somebody else wrote in between is not lost, and one that came later wins.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from streams import wall_clock
+from streams.core.control import UnreadableControl, VendorControl, decode_will, encode_will
+from streams.core.errors import SettingsError, SetupError
+from streams.kafka.connection import client_options
+from streams.kafka.reader import LogReader, connect
+from streams.settings import Settings
+from streams.vendors import VENDORS
+
+log = logging.getLogger("streams.control")
+
+STOPPED_RUNS_KEPT = 200
+"""The newest of a vendor: what an older run left behind has long been passed over."""
+_TRIES = 5
+
+Change = Callable[[VendorControl], VendorControl]
+"""Returns what is to be true instead; the same will where nothing is to be changed."""
+
+
+async def read_wills(settings: Settings) -> dict[str, VendorControl]:
+    """Return by vendor what was last said; raises SetupError where it cannot be read."""
+    async with connect(settings.kafka) as reader:
+        said = await _Said.of(reader, settings.topics.control)
+        return dict(said.wills)
+
+
+async def stopped_runs(settings: Settings) -> frozenset[tuple[str, str]]:
+    """Return vendor and run id of what is stopped; raises SetupError where it cannot be read."""
+    wills = await read_wills(settings)
+    return frozenset((vendor, run) for vendor, will in wills.items() for run in will.stopped_runs)
+
+
+async def set_paused(settings: Settings, vendor: str, paused: bool) -> VendorControl:
+    """Pause a vendor for all its workers, or resume it, and return the will that is in force.
+
+    Pausing what is paused changes nothing; a resume is noted each time, since it also ends a
+    parking that no probe can end. The returned will is another than the one asked for only if
+    somebody else said so later.
+
+    Raises:
+        SettingsError: there is no such vendor.
+        SetupError: the broker does not answer, or the topic is missing.
+    """
+    return await _change(settings, vendor, _paused_at if paused else _resumed_at)
+
+
+async def stop_run(settings: Settings, vendor: str, run_id: str) -> VendorControl:
+    """Have a run's waiting redeliveries passed over, and return the will that is in force.
+
+    Raises as ``set_paused`` does.
+    """
+
+    def stopped(will: VendorControl) -> VendorControl:
+        if run_id in will.stopped_runs:
+            return will
+        runs = (*will.stopped_runs, run_id)[-STOPPED_RUNS_KEPT:]
+        # "at" stays: it says since when the vendor is paused.
+        return will.changed(stopped_runs=runs, at=will.at or wall_clock.now_text())
+
+    return await _change(settings, vendor, stopped)
+
+
+async def publish_will(
+    producer: AIOKafkaProducer, topic: str, vendor: str, will: VendorControl
+) -> int:
+    """Write a will and return its offset, once all replicas have it; raises KafkaError."""
+    written = await producer.send_and_wait(topic, encode_will(will), vendor.encode())
+    return int(written.offset)
+
+
+def _paused_at(will: VendorControl) -> VendorControl:
+    if will.paused and not will.is_unreadable:
+        return will
+    return will.changed(paused=True, at=wall_clock.now_text())
+
+
+def _resumed_at(will: VendorControl) -> VendorControl:
+    now = wall_clock.now_text()
+    return will.changed(paused=False, at=now, resumed_at=now)
+
+
+async def _change(settings: Settings, vendor: str, change: Change) -> VendorControl:
+    if vendor not in VENDORS:
+        raise SettingsError([f"There is no vendor {vendor}; name one of {', '.join(VENDORS)}."])
+    topic = settings.topics.control
+    async with connect(settings.kafka) as reader, _producer(settings) as producer:
+        said = await _Said.of(reader, topic)
+        current = said.wills.get(vendor, VendorControl())
+        for _ in range(_TRIES):
+            wanted = change(current)
+            if wanted == current:
+                return current
+            offset = await publish_will(producer, topic, vendor, wanted)
+            news = [new for new in await said.read_on() if new.vendor == vendor]
+            if later := [new for new in news if new.offset > offset]:
+                return later[-1].will
+            missed = [new for new in news if new.offset < offset]
+            if not missed:
+                return wanted
+            current = missed[-1].will
+    raise SetupError(
+        f"Others go on changing what {vendor} is to do ({topic}): agree with them, then try again."
+    )
+
+
+@asynccontextmanager
+async def _producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
+    producer = AIOKafkaProducer(
+        **client_options(settings.kafka), client_id="streams-control", enable_idempotence=True
+    )
+    try:
+        await producer.start()
+        yield producer
+    except KafkaError as error:
+        raise SetupError(
+            f"Writing to {settings.topics.control} failed: {error!r}. Look at the brokers and at "
+            "what this user may write, then try again."
+        ) from error
+    finally:
+        await producer.stop()
+
+
+class _New(NamedTuple):
+    offset: int
+    vendor: str
+    will: VendorControl
+
+
+class _Said:
+    """What the topic says, read on from where the last reading ended."""
+
+    def __init__(self, reader: LogReader, tp: TopicPartition, start: int) -> None:
+        self.wills: dict[str, VendorControl] = {}
+        self._reader = reader
+        self._tp = tp
+        self._next = start
+
+    @classmethod
+    async def of(cls, reader: LogReader, topic: str) -> "_Said":
+        tps = (await reader.partitions([topic]))[topic]
+        if not tps:
+            raise SetupError(
+                f"The topic {topic} does not exist. Create it with: streams topics create"
+            )
+        said = cls(reader, tps[0], (await reader.starts(tps[:1]))[tps[0]])
+        await said.read_on()
+        return said
+
+    async def read_on(self) -> list[_New]:
+        """Read to the end and return what is new, in order."""
+        ends = await self._reader.ends([self._tp])
+        news = []
+        async for _, records in self._reader.read({self._tp: self._next}, ends, _tell_nobody):
+            for record in records:
+                vendor = (record.key or b"").decode("utf-8", "replace")
+                try:
+                    will = decode_will(record.value)
+                except ValueError as error:
+                    log.warning(
+                        "%s offset %d cannot be read, so %s counts as paused: %s",
+                        self._tp.topic,
+                        record.offset,
+                        vendor,
+                        error,
+                    )
+                    will = UnreadableControl.after(self.wills.get(vendor, VendorControl()))
+                self.wills[vendor] = will
+                news.append(_New(record.offset, vendor, will))
+        self._next = max(self._next, ends[self._tp])
+        return news
+
+
+def _tell_nobody(_topic: str, _read: int, _total: int) -> None:
+    """A topic this small needs no progress."""

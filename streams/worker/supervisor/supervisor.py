@@ -1,0 +1,208 @@
+"""Several workers as one command: a process a stage, watched, restarted, on one console."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from asyncio.subprocess import PIPE, STDOUT, Process
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from streams.worker.supervisor.console import SharedConsole
+from streams.worker.supervisor.restart_policy import DO_NOT_RESTART, SET_UP, RestartPolicy
+
+STOP_SECONDS = 12.0
+"""A worker settles for up to 8 s and exits within 10 s; what is then left is killed."""
+
+_LONGEST_LINE = 256 * 1024
+
+Command = Callable[[str], Sequence[str]]
+"""Stage → the command line of its worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A worker that ended without being told to."""
+
+    stage: str
+    code: int
+    """Its exit code; minus the signal's number where one ended it."""
+    pause_seconds: float | None
+    """How long until it is started again; None: it is not."""
+
+
+class Console(Protocol):
+    """Where the workers' output goes."""
+
+    def line(self, stage: str, text: str) -> None:
+        """Take one line that a worker wrote, without its end."""
+
+    def ended(self, ending: Ending) -> None:
+        """Take the news that a worker has ended by itself."""
+
+
+class Supervisor:
+    """Keeps one worker of each stage running.
+
+    The workers get a stdin that ends when this process does, and a session of their own, so that
+    Ctrl-C in a terminal is for the supervisor, which then ends them in order.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[str],
+        command: Command,
+        console: Console,
+        *,
+        environ: Mapping[str, str] | None = None,
+        policy: Callable[[], RestartPolicy] = RestartPolicy,
+        stop_seconds: float = STOP_SECONDS,
+    ) -> None:
+        """Describe the workers; nothing starts before ``run``.
+
+        Args:
+            stages: one worker each.
+            command: how to start a worker.
+            console: where its lines go.
+            environ: of the workers; None: this process's.
+            policy: makes the rules of restarting, one object a worker.
+            stop_seconds: how long workers that were told to end may take.
+        """
+        self._stages = tuple(stages)
+        self._command = command
+        self._console = console
+        self._environ = environ
+        self._policy = policy
+        self._stop_seconds = stop_seconds
+        self._running: dict[str, Process] = {}
+        self._ending = asyncio.Event()
+
+    @property
+    def pids(self) -> Mapping[str, int]:
+        """The process ids of the workers that run now, by stage."""
+        return {stage: process.pid for stage, process in self._running.items()}
+
+    async def run(self, stop: asyncio.Event) -> int:
+        """Run until ``stop`` is set (0), a set-up is wrong (1), or every worker gave up (2)."""
+        keepers = [asyncio.create_task(self._keep(stage)) for stage in self._stages]
+        stopping = asyncio.create_task(stop.wait())
+        waiting: set[asyncio.Task[int]] = set(keepers)
+        try:
+            while waiting and not stopping.done():
+                await asyncio.wait({*waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                done = {outcome_writer for outcome_writer in waiting if outcome_writer.done()}
+                if any(outcome_writer.result() == SET_UP for outcome_writer in done):
+                    return SET_UP
+                waiting -= done
+            return 0 if stopping.done() else DO_NOT_RESTART
+        finally:
+            stopping.cancel()
+            await self._end(keepers)
+
+    async def _keep(self, stage: str) -> int:
+        """Start a worker again and again; return the exit code with which it is given up."""
+        policy = self._policy()
+        code: int | None = None
+        while True:
+            started = time.monotonic()
+            code = await self._run_once(stage, code)
+            if self._ending.is_set():
+                return 0
+            pause = policy.after(code, time.monotonic() - started)
+            self._console.ended(Ending(stage, code, pause))
+            if pause is None:
+                return code
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), pause)
+            if self._ending.is_set():
+                return 0
+
+    async def _run_once(self, stage: str, last_exit: int | None) -> int:
+        told = [] if last_exit is None else [f"--last-exit={last_exit}"]
+        process = await asyncio.create_subprocess_exec(
+            *self._command(stage),
+            *told,
+            stdin=PIPE,  # the life line: see operations/supervisor/life_line.py
+            stdout=PIPE,
+            stderr=STDOUT,
+            env=self._environ,
+            start_new_session=True,
+        )
+        self._running[stage] = process
+        try:
+            if self._ending.is_set():
+                _tell(process, signal.SIGTERM)
+            assert process.stdout is not None
+            async for line in _lines(process.stdout):
+                self._console.line(stage, line)
+            return await process.wait()
+        finally:
+            del self._running[stage]
+
+    async def _end(self, keepers: Sequence["asyncio.Task[int]"]) -> None:
+        """Tell all workers to end, kill those that do not, and wait until they are gone."""
+        self._ending.set()
+        self._signal(signal.SIGTERM)
+        _, late = await asyncio.wait(keepers, timeout=self._stop_seconds)
+        if late:
+            self._kill()
+            await asyncio.wait(late)
+        for outcome_writer in keepers:
+            outcome_writer.result()
+
+    def _signal(self, number: signal.Signals) -> None:
+        for process in self._running.values():
+            _tell(process, number)
+
+    def _kill(self) -> None:
+        """Kill each worker's whole session: what it left behind would hold its output open."""
+        for process in self._running.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def _tell(process: Process, number: signal.Signals) -> None:
+    """Send a signal; asyncio's own way can take the exit code from whoever waits for it."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, number)
+
+
+async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
+    """Yield lines without their ends; a longer one than ``_LONGEST_LINE`` comes in pieces."""
+    rest = b""
+    while piece := await stream.read(64 * 1024):
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            yield line.decode("utf-8", "replace")
+        if len(rest) > _LONGEST_LINE:
+            yield rest.decode("utf-8", "replace")
+            rest = b""
+    if rest:
+        yield rest.decode("utf-8", "replace")
+
+
+def worker_command(stage: str, slot: int | None = None) -> list[str]:
+    """Return the command line of one worker that ends with its supervisor."""
+    slots = [] if slot is None else ["--slot", str(slot)]
+    return [sys.executable, "-m", "streams", "worker", stage, *slots, "--supervised"]
+
+
+def supervise(stages: Sequence[str], slot: int | None = None) -> int:
+    """Run one worker of each stage until SIGTERM or SIGINT; return the exit code.
+
+    0 after a signal, 1 where the set-up is wrong at the start, 2 where every worker has ended in a
+    way that a restart cannot help.
+    """
+    return asyncio.run(_supervise(stages, slot))
+
+
+async def _supervise(stages: Sequence[str], slot: int | None) -> int:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    console = SharedConsole(stages)
+    return await Supervisor(stages, lambda stage: worker_command(stage, slot), console).run(stop)
