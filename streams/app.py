@@ -12,19 +12,22 @@ from zlib import crc32
 
 from pydantic import SecretStr
 
-from streams import telemetry, wall_clock
+from streams import telemetry
 from streams.core.dead_letter import shorten_letter
 from streams.core.enrich import Enricher
 from streams.core.errors import SetupError
+from streams.core.records import is_moved
+from streams.core.times import arrived_ms
 from streams.delivery.courier import Courier
 from streams.delivery.http import HttpClient
+from streams.engine import wall_clock
 from streams.engine.app import EngineOptions, StageApp
 from streams.engine.failure import leave
 from streams.engine.limits import TopicLimits
-from streams.engine.slots import take_slot
 from streams.engine.worker import run_worker
-from streams.kafka.connection import ask_brokers, client_options
+from streams.kafka.connection import ask_brokers, client_options, explain
 from streams.kafka.group_ids import group_id
+from streams.kafka.tail import read_so_far
 from streams.kafka.topics import (
     max_message_bytes,
     needed_topics,
@@ -43,6 +46,7 @@ from streams.web.build import open_site
 from streams.worker.control import stop_run
 from streams.worker.handover import Handover, exit_words
 from streams.worker.report import Reporter
+from streams.worker.slots import take_slot
 
 log = logging.getLogger("streams")
 
@@ -204,9 +208,13 @@ def _options(
         topics=partitions,
         limits=_limits(settings),
         ask_brokers=partial(ask_brokers, settings.kafka),
+        explain=partial(explain, settings.kafka),
+        read_elsewhere=lambda: read_so_far.records,
         topic_problems=lambda: verify_topics(settings, tuple(partitions)),
         web_host=settings.web.host,
         web_port=settings.web_port(stage, slot),
+        arrived_ms=arrived_ms,
+        is_moved=is_moved,
         chunk_records=settings.enrich.chunk_records,
         stall_seconds=settings.watchdog.stall_seconds,
         memory_limit=None if megabytes is None else megabytes * 2**20,

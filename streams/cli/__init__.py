@@ -83,6 +83,7 @@ app.command("sandbox")(sandbox.sandbox)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 failed, 2 wrong use or settings."""
     from streams.core.errors import SettingsError, SetupError, StreamsError
+    from streams.engine.errors import EngineError
 
     try:
         try:
@@ -94,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(error.problems, 2)
     except SetupError as error:
         return _failed([str(error)], error.exit_code)
-    except StreamsError as error:
+    except (StreamsError, EngineError) as error:
         return _failed([str(error)], 1)
     except KeyboardInterrupt:
         return 130

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams import wall_clock
 from streams.cli.terminal import file_or_stdin
-from streams.core.masking import plain
+from streams.core.plain_text import plain
+from streams.engine import wall_clock
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -8,9 +8,9 @@ from rich.table import Table
 from rich.text import Text
 
 from streams.core.fields import FIELDS
-from streams.core.masking import plain
 from streams.core.notes import note_words
 from streams.core.outcome import Outcome
+from streams.core.plain_text import plain
 from streams.operations.check.mapping_preview import ROW, SENT, PreviewRow
 from streams.vendors import VENDORS
 

@@ -6,7 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from streams.core.masking import plain
+from streams.core.plain_text import plain
 from streams.lab.demo.books import Closing, VendorClosing
 from streams.vendors import VENDORS
 

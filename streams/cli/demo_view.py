@@ -14,7 +14,7 @@ from rich.status import Status
 from rich.text import Text
 
 from streams.cli.demo_table import books_table, verdict_lines
-from streams.core.masking import plain
+from streams.core.plain_text import plain
 from streams.lab.demo.books import Closing
 from streams.lab.demo.feed import Feed
 from streams.lab.demo.progress import DemoProgress as Moment

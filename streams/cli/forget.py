@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.cli.terminal import counted, reading_progress
-from streams.core.masking import plain
+from streams.core.plain_text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.cli.terminal import local_zone, moment_ms
-from streams.core.masking import plain
+from streams.core.plain_text import plain
 
 if TYPE_CHECKING:
     from streams.operations.offsets import OffsetPlace, Reset, To

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from streams.cli.terminal import file_or_stdin
-from streams.core.masking import plain
+from streams.core.plain_text import plain
 
 _SHOWN = 20
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any
 
-from streams.core.masking import plain
+from streams.core.plain_text import plain
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams import wall_clock
 from streams.cli.dead_letters import EventId, Fingerprint, JsonFlag, Since, Vendor
 from streams.cli.replay import print_json, quiet_logs, run_and_show, show_preview
 from streams.cli.terminal import local_zone, moment_ms, reading_progress
-from streams.core.masking import plain
+from streams.core.plain_text import plain
+from streams.engine import wall_clock
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams import wall_clock
-from streams.core.masking import plain
+from streams.core.plain_text import plain
+from streams.engine import wall_clock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams import wall_clock
 from streams.cli.terminal import counted, moment_ms
-from streams.core.masking import plain
+from streams.core.plain_text import plain
+from streams.engine import wall_clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams import wall_clock
-from streams.core.masking import plain
+from streams.core.plain_text import plain
+from streams.engine import wall_clock
 
 if TYPE_CHECKING:
     from streams.operations.voyado_schemas.definition import Definition

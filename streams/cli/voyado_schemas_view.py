@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from streams.core.masking import plain
+from streams.core.plain_text import plain
 from streams.operations.voyado_schemas.definition import Definition
 from streams.operations.voyado_schemas.plan import PlanRow
 

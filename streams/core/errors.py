@@ -3,8 +3,7 @@
 StreamsError
 ├── InvalidEvent       the record can never become an event: dead letter
 ├── SettingsError      the person who configured it: exit 2, lists every problem
-├── SetupError         the person who runs it (topics, broker, ports): one sentence with the remedy
-└── EngineError        the process cannot go on safely: it exits and is started again
+└── SetupError         the person who runs it (topics, broker, ports): one sentence with the remedy
 
 What one vendor request says about its events is a value, not an exception: see ``core.outcome``.
 """
@@ -43,7 +42,3 @@ class SetupError(StreamsError):
     """Something outside this process is not as it must be; the message names the remedy."""
 
     exit_code = 1
-
-
-class EngineError(StreamsError):
-    """A guarantee can no longer be kept in this process; a fresh one goes on from the commit."""

@@ -137,8 +137,3 @@ def first_of_batch(value: Any) -> Any:
 
 def _masked_number(value: Any) -> Any:
     return MASK if type(value) in {int, float} and abs(value) >= 1000 else value
-
-
-def plain(text: str) -> str:
-    """Return text in which control characters are spelled out; markup is left to the caller."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

@@ -12,7 +12,7 @@ from operator import attrgetter
 from streams.core.batching import BatchCause, Batcher, MicroBatch
 from streams.delivery.ordered_queue import Item, OrderedQueue
 
-_queue_of = attrgetter("strand")
+_queue_of = attrgetter("queue")
 
 
 class JoinedQueue(OrderedQueue):

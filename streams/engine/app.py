@@ -1,6 +1,6 @@
 """A stage as a Faust app: its transport is ours, its group, agents, tables and web view Faust's."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,10 @@ async def _no_question() -> None:
     pass
 
 
+def _plainly(reasons: Sequence[BaseException]) -> tuple[str, bool]:
+    return str(reasons[0]), False
+
+
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
     """What a stage's app is built from."""
@@ -90,12 +94,20 @@ class EngineOptions:
     data_dir: Path
     web_host: str
     web_port: int
+    arrived_ms: Callable[[int, int], int]
+    """Makes of a row's Kafka time and now (ms) the time from which it counts."""
+    is_moved: Callable[[Iterable[tuple[str, bytes | None]]], bool]
+    """Returns by its headers whether a row only restates one that lies elsewhere."""
     topics: Mapping[str, int] = field(default_factory=dict)
     """How many partitions each topic has that this stage reads or writes."""
     limits: TopicLimits = field(default_factory=TopicLimits)
     """How much these topics take at once."""
     ask_brokers: Callable[[], Awaitable[None]] = _no_question
-    """Connects to the brokers anew; raises SetupError with a sentence where that fails."""
+    """Connects to the brokers anew; raises BrokersUnavailableError where that fails."""
+    explain: Callable[[Sequence[BaseException]], tuple[str, bool]] = _plainly
+    """Returns in a sentence why the brokers cannot be used; and whether they refuse the login."""
+    read_elsewhere: Callable[[], int] = int
+    """Counts what this process reads outside the engine: while it grows, work goes on."""
     topic_problems: Callable[[], Awaitable[list[str]]] = _no_problems
     """Asks the brokers what keeps this stage from using its topics as they are now."""
     chunk_records: int = 500

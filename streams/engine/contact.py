@@ -10,8 +10,7 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any
 
-from streams.core.errors import SetupError
-from streams.kafka.connection import LoginRefusedError
+from streams.engine.errors import BrokersUnavailableError
 
 log = logging.getLogger("streams.engine")
 
@@ -31,7 +30,7 @@ class BrokerContact:
     def __init__(
         self, ask: Callable[[], Awaitable[None]], clock: Callable[[], float] = monotonic
     ) -> None:
-        """``ask`` connects anew; it raises SetupError with a sentence where that fails."""
+        """``ask`` connects anew; raises BrokersUnavailableError where that fails."""
         self._ask = ask
         self._clock = clock
         self._answered_at = clock()
@@ -101,8 +100,8 @@ class BrokerContact:
     async def _find_out(self) -> None:
         try:
             await self._ask()
-        except SetupError as error:
-            self._why, self._is_refused = str(error), isinstance(error, LoginRefusedError)
+        except BrokersUnavailableError as error:
+            self._why, self._is_refused = str(error), error.is_refused
             await asyncio.sleep(ASK_AGAIN_SECONDS)
         else:
             self.answered()

@@ -14,7 +14,7 @@ from aiokafka.consumer.fetcher import Fetcher as AioKafkaFetcher
 from aiokafka.structs import TopicPartition
 
 from streams.engine.freshness import LogEnds
-from streams.wall_clock import elapsed
+from streams.engine.wall_clock import elapsed
 
 LONG_POLL_MS = 250
 """What the broker waits where nothing has come and every partition is asked about."""

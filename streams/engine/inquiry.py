@@ -7,10 +7,13 @@ question may owe the answer to another.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping
+import logging
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any, NamedTuple
 
+from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
     BrokerResponseError,
@@ -24,8 +27,6 @@ from faust.types import TP
 
 from streams.engine.coordinator import refusal_words
 from streams.engine.pending import Unanswered, connections_of, refusals
-from streams.kafka.connection import collected_errors, is_refused, why_not
-from streams.kafka.tail import reader
 
 ANSWER_SECONDS = 10.0
 
@@ -89,7 +90,6 @@ class BrokerInquiry:
 
     async def _ask(self, kind: str, tp: TP | None) -> BrokerAnswer | None:
         options = self._app.options
-        servers = ",".join(options.client_options["bootstrap_servers"])
         with collected_errors(logged=True) as reasons:
             try:
                 async with asyncio.timeout(ANSWER_SECONDS):
@@ -101,17 +101,19 @@ class BrokerInquiry:
                         options.client_options, _topics(options.topics, kind, tp), tp
                     )
             except (GroupAuthorizationFailedError, TopicAuthorizationFailedError) as error:
-                words = refusal_words(error, options.group)
                 return BrokerAnswer(
-                    words or f"Kafka does not let this user in: {error}", is_final=True
+                    refusal_words(error, options.group)
+                    or f"Kafka does not let this user in: {error}",
+                    is_final=True,
                 )
             except (KafkaError, OSError, TimeoutError) as error:
                 found = [*reasons, error]
-                if isinstance(error, BrokerResponseError) and not is_refused(found):
+                words, is_refused = options.explain(found)
+                if isinstance(error, BrokerResponseError) and not is_refused:
                     return BrokerAnswer(
                         f"the brokers answer that they cannot ({type(error).__name__})"
                     )
-                return BrokerAnswer(why_not(servers, found).rstrip("."), is_final=is_refused(found))
+                return BrokerAnswer(words.rstrip("."), is_final=is_refused)
 
 
 def _topics(topics: Collection[str], kind: str, tp: TP | None) -> list[str]:
@@ -155,6 +157,35 @@ async def leaders_answer(
     for topic, partition, leader in partitions:
         if leader < 0:
             return BrokerAnswer(f"{topic} partition {partition} has no leader: look at the brokers")
-    async with reader(client_options) as consumer:
+    consumer = AIOKafkaConsumer(**client_options, group_id=None)
+    try:
+        await consumer.start()
+        # Stopping it before its own tasks have begun raises CancelledError.
+        await asyncio.sleep(0)
         await consumer.end_offsets([TopicPartition(name, number) for name, number, _ in partitions])
+    finally:
+        await consumer.stop()
     return None
+
+
+@contextmanager
+def collected_errors(*, logged: bool = False) -> Iterator[list[BaseException]]:
+    """Yield the errors that aiokafka's log lines are about; keep these from the log by default.
+
+    aiokafka logs why each broker failed and raises only that all did.
+    """
+    found: list[BaseException] = []
+
+    def keep(record: logging.LogRecord) -> bool:
+        arguments = record.args if isinstance(record.args, tuple) else ()
+        found.extend(value for value in arguments if isinstance(value, BaseException))
+        return logged
+
+    loggers = [logging.getLogger(f"aiokafka{name}") for name in ("", ".conn")]
+    for logger in loggers:
+        logger.addFilter(keep)
+    try:
+        yield found
+    finally:
+        for logger in loggers:
+            logger.removeFilter(keep)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
-from streams.core.errors import SetupError
+from streams.engine.errors import BrokersUnavailableError
 
 log = logging.getLogger("streams.engine")
 
@@ -19,7 +19,8 @@ BATCH_OVERHEAD_BYTES = 61
 Shorten = Callable[[bytes, int], bytes | None]
 """Takes a record's value and how many bytes it may have; None: it cannot be cut to that."""
 ReadLimits = Callable[[Sequence[str]], Awaitable[Mapping[str, int]]]
-"""Asks the broker for ``max.message.bytes`` by topic. Raises SetupError where it does not say."""
+"""Asks the broker for ``max.message.bytes`` by topic. Raises BrokersUnavailableError where
+it does not say."""
 
 
 class TopicLimits:
@@ -47,7 +48,7 @@ class TopicLimits:
             return {}
         try:
             found = await self._read(topics)
-        except SetupError as error:
+        except BrokersUnavailableError as error:
             log.warning(
                 "max.message.bytes of the topics could not be read: %s A batch that is too large "
                 "is halved until its topic takes it.",

@@ -25,7 +25,7 @@ from aiokafka.errors import (
     UnknownProducerId,
 )
 
-from streams.core.errors import EngineError
+from streams.engine.errors import EngineError
 from streams.engine.failure import leave
 from streams.engine.limits import MAX_BATCH_BYTES, TopicLimits
 from streams.engine.refused import Split

@@ -7,7 +7,7 @@ from typing import Any
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
 
-from streams.core.errors import StreamsError
+from streams.engine.errors import BrokersUnavailableError
 from streams.engine.failure import DO_NOT_RESTART, RESTART, leave
 
 LOOK_SECONDS = 5.0
@@ -83,11 +83,11 @@ class PartitionWatch:
             try:
                 if await producer.client.force_metadata_update():
                     await self.look(producer.client.cluster)
-            except (KafkaError, OSError, StreamsError):
+            except (KafkaError, OSError, BrokersUnavailableError):
                 continue  # brokers that are away have added no partitions
 
     async def look(self, cluster: Any) -> None:
-        """Leave, if a topic has grown; raises StreamsError where the brokers do not say more."""
+        """Leave, if a topic has grown; raises BrokersUnavailableError where they say no more."""
         grown = []
         for topic, count in self._known.items():
             found = len(cluster.partitions_for_topic(topic) or ())

@@ -40,7 +40,7 @@ from aiokafka.producer.message_accumulator import (
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
-from streams import wall_clock
+from streams.engine import wall_clock
 from streams.engine.limits import (
     BATCH_OVERHEAD_BYTES,
     DEFAULT_MESSAGE_BYTES,

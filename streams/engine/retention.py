@@ -12,7 +12,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 from faust.types import TP
 
-from streams import wall_clock
+from streams.engine import wall_clock
 from streams.engine.backlog import oldest_by_partition
 
 log = logging.getLogger("streams.engine")

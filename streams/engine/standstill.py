@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 from faust.types import TP
 
 from streams.engine.consumer import Consumer
-from streams.kafka.tail import read_so_far
 
 What = tuple[str, TP | None]
 """A kind of work, and the partition that it is about, if it is about one."""
@@ -61,7 +60,7 @@ def _taking_up(app: Any, consumer: Consumer) -> Standing | None:
     remaining = consumer.recovery.remaining_rows()
     return Standing(
         ("take up", None),
-        (consumer._epoch, rows, remaining, read_so_far.records),
+        (consumer._epoch, rows, remaining, app.options.read_elsewhere()),
         f"the taking up of its partitions ({remaining:,} rows of tables remain)",
     )
 

@@ -15,12 +15,10 @@ from typing import Any
 import faust
 from faust.types import TP
 
-from streams.core.records import is_moved
-from streams.core.times import arrived_ms
 from streams.engine.chunks import Record
 from streams.engine.failure import SERVICE_LOG
 from streams.engine.partitions import Strays
-from streams.wall_clock import ForwardTime, elapsed
+from streams.engine.wall_clock import ForwardTime, elapsed
 
 log = logging.getLogger("streams.engine")
 
@@ -60,6 +58,8 @@ class TopicTable(faust.Table):
         self._topic_name = topic
         self._malformed_row = malformed_row
         self._admit = admit
+        self._arrived_ms = app.options.arrived_ms
+        self._is_moved = app.options.is_moved
         self.strays = strays
         self.rows: dict[int, dict[bytes, Row]] = {}
         """Partition → key → row."""
@@ -104,11 +104,11 @@ class TopicTable(faust.Table):
                 continue
             self.rows_applied += 1
             value = record.value
-            came_ms = arrived_ms(record.timestamp, now_ms)
+            came_ms = self._arrived_ms(record.timestamp, now_ms)
             if came_ms != record.timestamp:
                 self._note_from_future(partition, record)
             self._look_at_place(partition, key, is_row=value is not None)
-            if record.headers and is_moved(record.headers):
+            if record.headers and self._is_moved(record.headers):
                 if value is None:
                     rows.pop(key, None)
                     continue

@@ -1,10 +1,9 @@
 """How clients reach the brokers, and what is said when they cannot."""
 
 import asyncio
-import logging
 import ssl
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -18,6 +17,8 @@ from aiokafka.errors import (
 )
 
 from streams.core.errors import SetupError
+from streams.engine.errors import BrokersUnavailableError
+from streams.engine.inquiry import collected_errors
 from streams.settings import KafkaSettings
 
 CONNECT_SECONDS = 9
@@ -32,8 +33,12 @@ _REFUSALS = (
 )
 
 
-class LoginRefusedError(SetupError):
-    """The brokers answer, and do not let us in."""
+class KafkaUnavailableError(SetupError, BrokersUnavailableError):
+    """The brokers cannot be reached, refuse the credentials, or refuse or drop a request."""
+
+    def __init__(self, sentence: str, *, is_refused: bool = False) -> None:
+        super().__init__(sentence)
+        self.is_refused = is_refused
 
 
 def client_options(kafka: KafkaSettings) -> dict[str, Any]:
@@ -64,7 +69,7 @@ async def admin(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
         try:
             yield client
         except KafkaError as error:
-            raise SetupError(
+            raise KafkaUnavailableError(
                 f"Kafka at {kafka.bootstrap_servers} (STREAMS_KAFKA_BOOTSTRAP_SERVERS) answered, "
                 f"but a request failed: {_words(error)}. Check the addresses that its brokers "
                 "advertise and what this user may do there."
@@ -84,9 +89,14 @@ async def ask_brokers(kafka: KafkaSettings) -> None:
         return
 
 
-def _unusable(kafka: KafkaSettings, reasons: Sequence[BaseException]) -> SetupError:
-    kind = LoginRefusedError if is_refused(reasons) else SetupError
-    return kind(why_not(kafka.bootstrap_servers, reasons))
+def explain(kafka: KafkaSettings, reasons: Sequence[BaseException]) -> tuple[str, bool]:
+    """Return in a sentence why the brokers cannot be used, and whether they refuse the login."""
+    return why_not(kafka.bootstrap_servers, reasons), is_refused(reasons)
+
+
+def _unusable(kafka: KafkaSettings, reasons: Sequence[BaseException]) -> KafkaUnavailableError:
+    words, refused = explain(kafka, reasons)
+    return KafkaUnavailableError(words, is_refused=refused)
 
 
 def why_not(servers: str, reasons: Sequence[BaseException]) -> str:
@@ -119,26 +129,3 @@ def _words(error: BaseException) -> str:
     if isinstance(error, ConnectionResetError):
         return "it closed the connection"
     return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-@contextmanager
-def collected_errors(*, logged: bool = False) -> Iterator[list[BaseException]]:
-    """Yield the errors that aiokafka's log lines are about; keep these from the log by default.
-
-    aiokafka logs why each broker failed and raises only that all did.
-    """
-    found: list[BaseException] = []
-
-    def keep(record: logging.LogRecord) -> bool:
-        arguments = record.args if isinstance(record.args, tuple) else ()
-        found.extend(value for value in arguments if isinstance(value, BaseException))
-        return logged
-
-    loggers = [logging.getLogger(f"aiokafka{name}") for name in ("", ".conn")]
-    for logger in loggers:
-        logger.addFilter(keep)
-    try:
-        yield found
-    finally:
-        for logger in loggers:
-            logger.removeFilter(keep)

@@ -8,7 +8,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
-from streams.core.errors import EngineError
+from streams.engine.errors import EngineError
 from streams.kafka.topic_search import BytePattern, FoundRecord, Keep, TopicSearch
 
 STALL_SECONDS = 60.0

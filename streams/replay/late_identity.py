@@ -7,10 +7,10 @@ events whose last word is ``no_contact`` are sent, so looking twice sends nothin
 import os
 from collections.abc import Collection, Mapping
 
-from streams import wall_clock
 from streams.core.outcome import Outcome, SkipReason
 from streams.core.runs import RUNNING, Asked, new_run_id
 from streams.core.times import utc_text
+from streams.engine import wall_clock
 from streams.engine.outputs import Outputs
 from streams.kafka.reader import connect, silent
 from streams.replay.delivery_history import USUAL_SKEW_MS, read_past

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from streams import wall_clock
 from streams.core.errors import SettingsError, SetupError
 from streams.core.runs import DONE, RUNNING, STOPPED, Asked, Run, RunReceipt, VendorPart, new_run_id
 from streams.core.times import utc_text
+from streams.engine import wall_clock
 from streams.kafka.reader import LogReader, Tell, connect, silent
 from streams.replay.delivery_history import DeliveryHistory, read_past
 from streams.replay.planner import ReplayPlanner

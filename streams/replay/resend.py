@@ -7,7 +7,7 @@ from itertools import chain, islice
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.core.errors import EngineError, SettingsError
+from streams.core.errors import SettingsError
 from streams.core.runs import ALREADY_ACCEPTED, RUNNING, Asked, Run, VendorPart
 from streams.dead_letters.book import (
     ENRICH,
@@ -18,6 +18,7 @@ from streams.dead_letters.book import (
 )
 from streams.dead_letters.compact import NumberSet
 from streams.dead_letters.dead_letters import find_letters, newest_copies
+from streams.engine.errors import EngineError
 from streams.kafka.connection import client_options
 from streams.kafka.reader import LogReader, Tell, connect, silent
 from streams.replay.counts import Counts

@@ -15,10 +15,11 @@ from typing import Protocol
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams import wall_clock
 from streams.core.control import decode_will
-from streams.core.errors import EngineError, SetupError
+from streams.core.errors import SetupError
 from streams.core.runs import DONE, RUNNING, STOPPED, Run, VendorPart
+from streams.engine import wall_clock
+from streams.engine.errors import EngineError
 from streams.kafka.connection import client_options
 from streams.kafka.group_ids import group_id
 from streams.kafka.reader import LogReader, Tell, connect, silent

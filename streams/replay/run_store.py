@@ -9,10 +9,10 @@ from pathlib import Path
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams import wall_clock
 from streams.core.errors import SettingsError, SetupError
 from streams.core.runs import RUNNING, SILENT_MS, STOPPED, Run, decode_run, encode_run
 from streams.core.times import to_ms
+from streams.engine import wall_clock
 from streams.kafka.connection import client_options
 from streams.kafka.reader import LogReader, connect
 from streams.settings import Settings

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from streams import wall_clock
 from streams.core.dead_letter import build_dead_letter, encode_dead_letter, letter_key
 from streams.core.fields import FieldMap
 from streams.core.outcome import Outcome
@@ -15,6 +14,7 @@ from streams.core.runs import Run, VendorPart
 from streams.core.times import utc_text
 from streams.core.topics import Topics
 from streams.delivery.receipts import encode_receipt
+from streams.engine import wall_clock
 from streams.engine.outputs import Outputs
 from streams.replay.counts import Counts
 from streams.replay.planner import PlannedSend, Refused, Skipped

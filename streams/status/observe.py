@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from pydantic import SecretStr
 
-from streams import wall_clock
 from streams.core.control import VendorControl
+from streams.engine import wall_clock
 from streams.kafka.groups import GroupState, read_groups
 from streams.settings import ENRICH, Settings, variable
 from streams.status.known import Known, StageState

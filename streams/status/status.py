@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import msgspec
 from aiokafka import ConsumerRecord
 
-from streams import wall_clock
 from streams.core.errors import SetupError
 from streams.core.snapshot import VendorStatus, WorkerSnapshot, decode_snapshot
+from streams.engine import wall_clock
 from streams.kafka.reader import connect
 from streams.settings import ENRICH, Settings
 

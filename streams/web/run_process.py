@@ -16,9 +16,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from streams import wall_clock
 from streams.core.errors import SettingsError, StreamsError
 from streams.core.runs import Asked, Run
+from streams.engine import wall_clock
+from streams.engine.errors import EngineError
 from streams.kafka.reader import silent
 from streams.replay.counts import Counts, warnings_for
 from streams.replay.in_words import (
@@ -179,7 +180,7 @@ def main() -> int:
         settings = load_settings()
         setup_logging(stream=sys.stderr, level="ERROR", secrets=settings.secrets())
         asyncio.run(_do(settings, errand, answer))
-    except StreamsError as error:
+    except (StreamsError, EngineError) as error:
         answer.write({"error": " ".join(str(error).split("\n"))})
         return 1
     return 0

@@ -12,9 +12,9 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams import wall_clock
 from streams.core.control import UnreadableControl, VendorControl, decode_will, encode_will
 from streams.core.errors import SettingsError, SetupError
+from streams.engine import wall_clock
 from streams.kafka.connection import client_options
 from streams.kafka.reader import LogReader, connect
 from streams.settings import Settings

@@ -22,7 +22,7 @@ set_offset(path, 7200)
 print(off())
 set_offset(path, -259200)
 print(off(), time.monotonic() - monotonic < 60)
-from streams import wall_clock
+from streams.engine import wall_clock
 print(round(wall_clock.now_ms() / 1e3 - true_ns() / 1e9))
 shift_records()
 from aiokafka.producer.message_accumulator import BatchBuilder

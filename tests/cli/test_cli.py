@@ -12,8 +12,9 @@ import typer
 
 from streams import cli
 from streams.cli import app, main
-from streams.core.errors import EngineError, SettingsError, SetupError
+from streams.core.errors import SettingsError, SetupError
 from streams.core.outcome import DeadLetterReason, SkipReason
+from streams.engine.errors import EngineError
 
 HEAVY = ("aiokafka", "aiohttp", "faust", "httpx", "jmespath", "msgspec", "pydantic", "structlog")
 

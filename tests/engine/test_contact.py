@@ -5,9 +5,9 @@ import logging
 
 import pytest
 
-from streams.core.errors import SetupError
 from streams.engine.contact import BrokerContact
-from streams.kafka.connection import LoginRefusedError
+from streams.engine.errors import BrokersUnavailableError
+from streams.kafka.connection import KafkaUnavailableError
 
 SILENT = "Kafka has not answered for 4 s; nothing is lost, and work goes on when it does."
 
@@ -17,7 +17,7 @@ class Brokers:
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.refusal: SetupError | None = None
+        self.refusal: BrokersUnavailableError | None = None
         self.asked = 0
         self.contact = BrokerContact(self.ask, lambda: self.now)
 
@@ -65,7 +65,9 @@ async def test_a_silence_is_said_once_with_its_reason_and_after_15_s_a_worker_is
     """And once more when it is over."""
     caplog.set_level(logging.INFO, "streams.engine")
     brokers = Brokers()
-    brokers.refusal = SetupError("Kafka at k:9092 cannot be reached (connection refused).")
+    brokers.refusal = BrokersUnavailableError(
+        "Kafka at k:9092 cannot be reached (connection refused)."
+    )
     assert await brokers.after(3.5) == ""
     for _ in range(4):
         assert await brokers.after(0.5) == ""
@@ -81,7 +83,9 @@ async def test_a_silence_is_said_once_with_its_reason_and_after_15_s_a_worker_is
 async def test_a_refused_login_is_not_waited_with() -> None:
     """It needs somebody."""
     brokers = Brokers()
-    brokers.refusal = LoginRefusedError("Kafka at k:9092 refuses the credentials (no).")
+    brokers.refusal = KafkaUnavailableError(
+        "Kafka at k:9092 refuses the credentials (no).", is_refused=True
+    )
     assert await brokers.after(3.0) == "Kafka at k:9092 refuses the credentials (no)."
     brokers.contact.answered()
     assert await brokers.after(1.0) == ""

@@ -8,7 +8,7 @@ import pytest
 from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from streams.core.errors import EngineError
+from streams.engine.errors import EngineError
 from streams.engine.outputs import Outputs
 
 

@@ -7,7 +7,6 @@ from faust.tables.recovery import Recovery
 
 from streams.engine.app import TableRecovery
 from streams.engine.standstill import standings
-from streams.kafka.tail import read_so_far
 from tests.engine.worker_in_memory import Worker
 
 
@@ -24,12 +23,12 @@ async def test_no_step_of_recovery_has_a_timeout(monkeypatch: pytest.MonkeyPatch
     assert waited == [("a step", None)]
 
 
-def test_reading_what_a_former_owner_left_is_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_what_a_former_owner_left_is_progress() -> None:
     """Receipts and vendor records, before the first record is handed out."""
     worker = Worker()
     worker.completed = False
     (before,) = standings(worker)
-    monkeypatch.setattr(read_so_far, "records", read_so_far.records + 1)
+    worker.read_elsewhere += 1
     (after,) = standings(worker)
     assert before.what == after.what
     assert before.state != after.state

@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 import pytest
 from faust.types import TP
 
+from streams.core.records import is_moved
+from streams.core.times import arrived_ms
 from streams.engine.tables import MALFORMED, GlobalTopicTable, Recovery, TopicTable
-from streams.wall_clock import ForwardTime
+from streams.engine.wall_clock import ForwardTime
 
 NOW_MS = 1_800_000_000_000
 HOUR_MS = 3_600_000
@@ -39,6 +41,7 @@ def table(kind: type[TopicTable]) -> Any:
     made.rows, made.forgotten, made.malformed_keys, made.rows_applied = {}, {}, set(), 0
     made.on_row, made.from_future, made._time = None, 0, ForwardTime(lambda: NOW_MS)
     made.strays = None
+    made._arrived_ms, made._is_moved = arrived_ms, is_moved
     if kind is GlobalTopicTable:
         made.by_key, made._on_change = {}, None
     return made

@@ -97,6 +97,8 @@ class Worker:
         )
         table = SimpleNamespace(rows_applied=0)
         self.recovering: Any = recovery
+        self.read_elsewhere = 0
+        self.options = SimpleNamespace(read_elsewhere=lambda: self.read_elsewhere)
         self.tables = SimpleNamespace(_recovery=recovery, values=lambda: [table])
 
     @property

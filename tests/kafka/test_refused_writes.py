@@ -15,7 +15,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
 
-from streams import wall_clock
+from streams.engine import wall_clock
 from streams.engine.limits import TopicLimits
 from streams.engine.outputs import Delivery, Outputs
 from streams.engine.refused import RefusedWrites

@@ -138,10 +138,7 @@ async def test_what_fails_for_a_while_is_asked_again() -> None:
             "miso",
             answers(401),
             1,
-            (
-                "Miso did not delete: 401 ***. Correct the key or the address in the settings, "
-                "then run this again."
-            ),
+            ("Miso did not delete: 401 ***. Correct the key or the address, then run this again."),
         ),
         (
             "voyado",
@@ -149,7 +146,7 @@ async def test_what_fails_for_a_while_is_asked_again() -> None:
             2,
             (
                 "1 of 3 requests were confirmed, then Voyado Engage did not delete: 400 ***. "
-                "Read what it says, then run this again, or ask the vendor in writing."
+                "Read what it says and run this again, or ask the vendor."
             ),
         ),
     ],

@@ -5,11 +5,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.records import MOVED
+from streams.core.records import MOVED, is_moved
+from streams.core.times import arrived_ms
 from streams.engine.partitions import home_of
 from streams.engine.tables import TopicTable
+from streams.engine.wall_clock import ForwardTime
 from streams.operations.rekey import Headers, Lay, RekeyRow, Write, repairs
-from streams.wall_clock import ForwardTime
 from tests.engine.test_partitions import keys
 
 PARTITIONS = 3
@@ -98,6 +99,7 @@ def table() -> Any:
     """A table without its app."""
     made: Any = object.__new__(TopicTable)
     made._topic_name, made._admit = "shop.users", bytes
+    made._arrived_ms, made._is_moved = arrived_ms, is_moved
     made.rows, made.forgotten, made.malformed_keys, made.rows_applied = {}, {}, set(), 0
     made.on_row = made.strays = None
     made._time = ForwardTime(lambda: 10**12)

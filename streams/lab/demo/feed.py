@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from streams import wall_clock
 from streams.core.errors import SettingsError
 from streams.core.topics import Topics
+from streams.engine import wall_clock
 from streams.lab.demo.records import event_records, table_records
 from streams.lab.demo.sample import load_sample
 from streams.operations.produce import Outgoing, parse_line

@@ -3,7 +3,7 @@
 from rich.markup import escape
 from rich.table import Table
 
-from streams.core.masking import plain
+from streams.core.plain_text import plain
 from streams.operations.audit.report import AuditReport, VendorBooks
 
 

@@ -11,9 +11,9 @@ from contextlib import aclosing
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from streams import wall_clock
 from streams.core.errors import SetupError
 from streams.delivery.http import HttpClient
+from streams.engine import wall_clock
 from streams.kafka.connection import client_options
 from streams.kafka.reader import Tell, connect
 from streams.operations.forget.plan import still_held

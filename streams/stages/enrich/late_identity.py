@@ -12,6 +12,7 @@ from typing import NamedTuple
 from streams.core.consent import Malformed
 from streams.core.errors import StreamsError
 from streams.core.rows import InvalidRow, Product, User, decode_user
+from streams.engine.errors import EngineError
 from streams.engine.tables import MALFORMED, GlobalTopicTable, Row, TopicTable
 from streams.stages.enrich.joined_rows import JoinedRows
 from streams.vendors import VENDORS
@@ -114,7 +115,7 @@ class LateIdentity:
             return
         try:
             again = await self._replay(partition, {key: one.row_ms for key, one in due.items()})
-        except StreamsError as error:
+        except (StreamsError, EngineError) as error:
             log.warning("events of visitors who became known are not sent yet: %s", error)
             again = None
         if again is None:

@@ -35,11 +35,11 @@ from streams.engine.outputs import Outputs
 from streams.engine.partitions import Strays
 from streams.engine.positions import StartPosition
 from streams.engine.tables import GlobalTopicTable, TopicTable
+from streams.engine.wall_clock import ForwardTime
 from streams.stages.enrich.enabled_ranges import EnabledRanges, read_ranges
 from streams.stages.enrich.joined_rows import JoinedRows, admit_product, admit_user
 from streams.stages.enrich.recent_events import RecentEvents
 from streams.stages.enrich.refusals import EnrichmentRefusals
-from streams.wall_clock import ForwardTime
 from streams.worker.counters import Counters
 from streams.worker.join_rates import JoinRates
 

@@ -9,7 +9,6 @@ from typing import Any
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from streams import wall_clock
 from streams.core.control import UnreadableControl, VendorControl, decode_will
 from streams.core.topics import Topics
 from streams.delivery.courier import Courier
@@ -22,6 +21,7 @@ from streams.delivery.receipts import (
     decode_receipt,
     is_of_a_sink,
 )
+from streams.engine import wall_clock
 from streams.engine.app import Stage, StageApp
 from streams.engine.chunks import Records
 from streams.engine.expired import ALL, ExpiredRecords, total_by_topic

@@ -453,7 +453,7 @@ def test_settings_for_a_worker_are_named() -> None:
 
 async def test_faults_reach_it_over_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     """Throttled, dropped after storing, an outage, then well again; the ledger knows all."""
-    monkeypatch.setattr("streams.lab.sandbox.server.STAND_INS", (EightSelectSimulator,))
+    monkeypatch.setattr("streams.lab.sandbox.server.SIMULATORS", (EightSelectSimulator,))
     sandbox = Sandbox(
         faults=("eightselect:429,retry_after=2,times=1", "eightselect:store_then_drop,times=1")
     )

@@ -26,7 +26,7 @@ CLICK: dict[str, Any] = {
 @pytest.fixture
 async def sandbox(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
     """Run a sandbox of this stand-in alone."""
-    monkeypatch.setattr(server, "STAND_INS", (VoyadoSimulator,))
+    monkeypatch.setattr(server, "SIMULATORS", (VoyadoSimulator,))
     running = Sandbox()
     await running.start()
     yield running

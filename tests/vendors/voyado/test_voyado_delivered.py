@@ -36,7 +36,7 @@ USERS = {
 @pytest.fixture
 async def sandbox(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
     """Run a sandbox of Voyado's stand-in alone."""
-    monkeypatch.setattr(server, "STAND_INS", (VoyadoSimulator,))
+    monkeypatch.setattr(server, "SIMULATORS", (VoyadoSimulator,))
     running = Sandbox()
     await running.start()
     yield running

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from streams.core.errors import SetupError
-from streams.engine.slots import MAX_SLOTS, take_slot
+from streams.worker.slots import MAX_SLOTS, take_slot
 
 
 def test_the_lowest_free_slot_is_taken(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_slot_ends_with_its_process_however_that_ends(tmp_path: Path) -> None:
     """A killed worker leaves no lock behind."""
     code = (
         "import os, signal, sys\nfrom pathlib import Path\n"
-        "from streams.engine.slots import take_slot\n"
+        "from streams.worker.slots import take_slot\n"
         "slot = take_slot(Path(sys.argv[1]), 'enrich', 0)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )

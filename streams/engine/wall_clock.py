@@ -2,9 +2,8 @@
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from math import inf
-
-from streams.core.times import utc_text
 
 
 def now_ms() -> int:
@@ -14,7 +13,7 @@ def now_ms() -> int:
 
 def now_text() -> str:
     """Return the time as it stands in records: RFC 3339 UTC, milliseconds, ``Z``."""
-    return utc_text(now_ms())
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def elapsed() -> float:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from streams.wall_clock import ForwardTime, elapsed
+from streams.engine.wall_clock import ForwardTime, elapsed
 
 HOUR_MS = 3_600_000
 
