@@ -77,33 +77,33 @@ _ALL = (
         "streams_vendor_needs_action",
         "gauge",
         ("vendor",),
-        "1 while the vendor is parked for something that time alone does not mend, else 0.",
+        "1 while the vendor is parked and needs an operator's action, else 0.",
     ),
     Metric(
         "streams_findings",
         "gauge",
         ("level", "subject", "kind"),
-        "What page, streams status and streams check find wrong in the whole pipeline, as this "
-        "worker sees it; every worker says it. Kinds: docs/operations.md, Findings.",
+        "Findings about the whole pipeline, as page, streams status and streams check show them. "
+        "Every worker exports them. Kinds: docs/operations.md, Findings.",
     ),
     Metric(
         "streams_restarts",
         "gauge",
         ("stage",),
-        "How often this worker was started again after a failure within the last hour.",
+        "Restarts of this worker after a failure within the last hour.",
     ),
     Metric("streams_ready", "gauge", ("stage",), "1 while the worker processes events, else 0."),
     Metric(
         "streams_records_read_total",
         "counter",
         ("stage",),
-        "Records taken up: raw ones by enrichment, new vendor records by a sink.",
+        "Records read: raw records by enrichment, new vendor records by a sink.",
     ),
     Metric(
         "streams_dead_letters_total",
         "counter",
         ("vendor", "reason"),
-        "Dead letters written; vendor enrich: records that are no event.",
+        "Dead letters written; vendor enrich: invalid records.",
     ),
     Metric(
         "streams_repeats_total",
@@ -127,14 +127,14 @@ _ALL = (
         "streams_corrections_total",
         "counter",
         ("note",),
-        "What was put right or is odd in events: left_out:<field>, left_out:<vendor>.<field> where "
-        "one vendor does not take it, suspicious_id, clock_ahead ….",
+        "Values that were corrected, ignored or suspicious: left_out:<field>, left_out:<vendor>."
+        "<field> where one vendor does not take it, suspicious_id, clock_ahead ….",
     ),
     Metric(
         "streams_unjoined_events_total",
         "counter",
         ("missing",),
-        "Events of which enrichment knows no user, no product row or no SKU.",
+        "Events without a user, a product row or a SKU.",
     ),
     Metric(
         "streams_kafka_silent_seconds",

@@ -22,10 +22,10 @@ def audit(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
 ) -> None:
-    """Recount from the topics whether every raw event is accounted for at each vendor.
+    """Check from the topics that every raw event is accounted for at each vendor.
 
-    raw - enrichment's dead letters = accepted + dead-lettered + skipped + waiting. Exit code 1
-    if this does not hold, or if a record is missing, contradicted or unexplained.
+    raw - enrichment's dead letters = accepted + dead-lettered + skipped + waiting. Exit code 1 if
+    this does not hold, or if a record is missing, contradictory or unexplained.
     """
     import asyncio
 

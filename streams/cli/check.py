@@ -35,15 +35,16 @@ def check(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
 ) -> None:
-    """Look at settings, broker, topics and workers, then ask each vendor; nothing is stored.
+    """Check settings, broker, topics, workers and each vendor; vendors store nothing.
 
-    Each finding is ok, a warning or a problem, with what to do about it. Ends with exit code 1
-    where there is a problem, 2 where it lies in the settings.
+    Each finding is ok, a warning or a problem, with its remedy. Exit code 1 on a problem, 2 if it
+    is in the settings.
 
-    With --mapping, nothing is asked, not even a broker: FILE holds lines as `streams produce` takes
-    them, rows of users and products act on the events after them, and each event is shown as each
-    vendor would get it, or with the reason why not. What a vendor's own stage decides later
-    (contacts, thinning, duplicates) is not known here. Lines that cannot be read: exit code 1.
+    With --mapping, no broker and no vendor is contacted. FILE holds JSON lines as for `streams
+    produce`; user and product rows apply to the events after them. Each event is shown as each
+    vendor would receive it, or with the reason why a vendor would not. Decisions of the vendor's
+    own stage (contacts, thinning, duplicates) are not included. Exit code 1 if a line cannot be
+    read.
     """
     from streams.core.errors import SettingsError
     from streams.settings import load_settings

@@ -13,16 +13,16 @@ Vendor = Annotated[str, typer.Argument(metavar="VENDOR", help="eightselect, voya
 def pause(vendor: Vendor) -> None:
     """Stop sending to a vendor. Requests in flight finish; events wait.
 
-    Applies to all its workers, also to those started later, until `streams resume`. Events wait
-    on their topic for as long as its retention allows. Pausing twice changes nothing.
+    Applies to all its workers, including those started later, until `streams resume`. Events wait
+    on their topic as long as its retention allows. Pausing twice has no effect.
     """
     will = _set(vendor, paused=True)
     name = _name(vendor)
     if not will.paused:
-        typer.echo(f"{name} was resumed by somebody else meanwhile, at {will.at}.", err=True)
+        typer.echo(f"{name} was resumed by another operator at {will.at}.", err=True)
         raise typer.Exit(1)
     typer.echo(
-        f"{name} is paused since {will.at}: no request begins, and events wait on their topic as "
+        f"{name} is paused since {will.at}. No request is started; events wait on their topic as "
         f"long as its retention lasts. Resume with: streams resume {vendor}"
     )
 
@@ -30,15 +30,15 @@ def pause(vendor: Vendor) -> None:
 def resume(vendor: Vendor) -> None:
     """Resume sending to a vendor.
 
-    Also ends a parking after most events were refused: one event is sent first, and its answer
-    decides. Resuming a running vendor has no effect.
+    Also resumes a vendor that is parked because it refused most events: one event is sent first,
+    and the vendor's response decides. Resuming a running vendor has no effect.
     """
     will = _set(vendor, paused=False)
     name = _name(vendor)
     if will.paused:
-        typer.echo(f"{name} was paused by somebody else meanwhile, at {will.at}.", err=True)
+        typer.echo(f"{name} was paused by another operator at {will.at}.", err=True)
         raise typer.Exit(1)
-    typer.echo(f"{name} is resumed: what waits is sent. Watch it with: streams status")
+    typer.echo(f"{name} is resumed: waiting events are sent. Watch it with: streams status")
 
 
 def _set(vendor: str, *, paused: bool) -> "VendorControl":

@@ -51,10 +51,10 @@ def list_(
     since: Since = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """List the open dead letters by cause: how many, since when, an example, the likely fix.
+    """List the open dead letters by cause: count, since when, an example and the likely fix.
 
-    The letters of equal causes have equal fingerprints. A letter that was dropped or sent again
-    is not open; what failed once more is open again.
+    Dead letters with the same cause share a fingerprint. Dropped and resent dead letters are not
+    open. An event that fails again becomes a new dead letter.
     """
     _, found = _find(vendor, fingerprint, event_id, since)
     groups = found.groups
@@ -78,7 +78,7 @@ def show(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Show whole open letters: the vendor's words and the record, keys and addresses masked."""
+    """Show open dead letters in full: response and record, with keys and addresses masked."""
     import asyncio
     import heapq
     import sys
@@ -122,7 +122,7 @@ def drop(
     yes: Annotated[bool, typer.Option("--yes", help="Skip confirmation.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Drop open dead letters: they are marked as closed, nothing is deleted.
+    """Drop open dead letters: they are marked as closed; nothing is deleted.
 
     They are no longer listed. They stay on their topic until its retention ends, and count as
     dead-lettered in `streams audit`. If the cause occurs again, new dead letters are written.

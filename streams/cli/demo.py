@@ -29,12 +29,12 @@ def demo(
         ),
     ] = None,
 ) -> None:
-    """Run the whole pipeline on this machine: a real Kafka, the vendors' stand-ins, all workers.
+    """Run the whole pipeline on this machine: a real Kafka, vendor simulators, all workers.
 
-    Nothing leaves this machine and nothing has to be installed. Real shop sessions go through;
-    then a table for each vendor accounts for every event, summed from the topics and compared with
-    what the simulators stored. It stays up until Ctrl-C. Of the settings only [source.…] is used,
-    with --events; then invalid records make the exit code 1.
+    Everything runs locally and nothing needs to be installed. The demo sends real shop sessions,
+    then prints a table per vendor that accounts for every event: counted from the topics and
+    compared with what the simulators stored. It keeps running until Ctrl-C. It ignores your
+    settings, except [source.…] with --events; with --events, invalid records give exit code 1.
     """
     import sys
 

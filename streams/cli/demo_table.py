@@ -52,9 +52,9 @@ def _add_events(table: Table, closing: Closing) -> None:
 
 def _add_ledgers(table: Table, vendors: Iterable[VendorClosing]) -> None:
     vendors = list(vendors)
-    _add(table, "requests at the stand-in", [v.ledger.requests for v in vendors])
+    _add(table, "requests at the simulator", [v.ledger.requests for v in vendors])
     _add_each(table, [v.ledger.answers for v in vendors])
-    _add(table, "in the stand-in's own ledger", [len(v.ledger.ids) for v in vendors])
+    _add(table, "in the simulator's ledger", [len(v.ledger.ids) for v in vendors])
     table.add_row(f"{_INDENT}against our receipts", *map(_agreement, vendors), style="bold")
     table.add_row("raw record to accepted, p50", *(_seconds(v, 50) for v in vendors))
     table.add_row(f"{'p95':>27}", *(_seconds(v, 95) for v in vendors))
@@ -81,7 +81,7 @@ def verdict_lines(closing: Closing) -> list[Text]:
     line = Text("The books balance: ", style="bold green")
     words = f"each of the {closing.written:,} events is accounted for at every vendor."
     line.append(words, style="not bold default")
-    source = "Summed from the topics and the stand-ins' ledgers, not from the workers' counters."
+    source = "Counted from the topics and the simulators' ledgers, not from the workers' counters."
     return [line, Text(source, style="dim")]
 
 

@@ -48,9 +48,7 @@ class DemoView:
 
     def __enter__(self) -> Self:
         title = Text("streams demo", style="bold")
-        title.append(
-            ": shop events through a real Kafka to the vendors' stand-ins", style="not bold"
-        )
+        title.append(": shop events through a real Kafka to vendor simulators", style="not bold")
         self._print(title)
         return self
 
@@ -141,7 +139,7 @@ class DemoView:
         pages = [
             ("the dashboard", f"{rig.web_url(ENRICH)}/"),
             ("  its token, to log in", rig.web_token),
-            ("what the stand-ins stored", f"{sandbox}/ledger"),
+            ("what the simulators stored", f"{sandbox}/ledger"),
             ("how they misbehave", f"{sandbox}/faults"),
             ("Kafka", settings.kafka.bootstrap_servers),
         ]
@@ -174,7 +172,7 @@ class DemoView:
         self._live.close()
         if not self._is_stopping:
             self._is_stopping = True
-            self._print(Text("Stopping workers, stand-ins and Kafka.", style="dim"))
+            self._print(Text("Stopping workers, simulators and Kafka.", style="dim"))
 
     def line(self, stage: str, text: str) -> None:
         """Show a worker's line if it matters to a person."""

@@ -22,13 +22,12 @@ def forget(
         bool, typer.Option("--json", help="Print the report as one JSON object.")
     ] = False,
 ) -> None:
-    """Forget a visitor: stop sending their older events, and ask vendors to delete.
+    """Forget a visitor: stop sending their older events, and ask vendors to delete their data.
 
-    Writes the visitor's tombstone to shop.users, waits until the running workers have read it, and
-    asks those vendors to delete that offer it. Says what was done, what has to be done by hand,
-    and what stays on the topics until when. It cannot be undone; it can be repeated. What comes
-    later, with a consent of its own, is sent anew. Exit code 1: something is left to do by
-    running it again.
+    Writes a tombstone to shop.users, waits until the running workers have read it, and sends a
+    deletion request to each vendor that supports it. Reports what was done, what you must do by
+    hand, and how long data stays on the topics. This cannot be undone. It is safe to repeat. Later
+    events that have their own consent are sent. Exit code 1: run it again to complete it.
     """
     import asyncio
     import sys

@@ -12,8 +12,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Show or reset the offsets of a stopped stage: it then reads all "
-    "from there once more. For a window of events, replay is the better tool.",
+    help="Show or reset the offsets of a stopped stage. To send a time window again, use replay.",
 )
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON array.")]
@@ -26,7 +25,7 @@ def show(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Show for each partition what is committed, where the log begins and ends, what waits."""
+    """Show for each partition the committed offset, the ends of the log and what waits."""
     import asyncio
 
     from streams.operations.offsets import read_places, stage_topics
@@ -72,10 +71,10 @@ def reset(
     yes: Annotated[bool, typer.Option("--yes", help="Skip confirmation.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Set a stage whose workers are all stopped to a moment of Kafka time.
+    """Move a stage to a point in Kafka time. All its workers must be stopped.
 
-    What it reads once more is sent once more, also what vendors have accepted; `streams replay`
-    leaves that out and needs nothing stopped. Where a topic was recreated, only that is set.
+    Everything from there on is sent again, including events that vendors have accepted. `streams
+    replay` leaves those out and needs no stop. If a topic was recreated, only that topic is set.
     """
     import asyncio
     import sys

@@ -25,13 +25,13 @@ def produce(
         bool, typer.Option("--json", help="Print counts and all event ids as one JSON array.")
     ] = False,
 ) -> None:
-    """Write JSON lines into the raw topics and wait until the broker has them all.
+    """Write JSON lines to the raw topics and wait until the broker has stored them.
 
     A line is an envelope, {"topic": "clicks"|"add-to-carts"|"users"|"products", "key": "…",
-    "value": {…} or null for a tombstone}, or an event by itself: one with a quantity, or with the
-    event_type add_to_cart, goes to the add-to-carts, any other to the clicks. The key of an event
-    is its anonymous_id. Lines that cannot be written are listed; then the exit code is 1. Lines
-    that are written but will not count (malformed rows, invalid events) are listed as warnings.
+    "value": {…} or null for a tombstone}, or a bare event. A bare event with a quantity or with
+    event_type add_to_cart goes to add-to-carts, any other to clicks; its key is its anonymous_id.
+    Lines that cannot be written are listed (exit code 1). Lines that are written but are malformed
+    rows or invalid events are listed as warnings.
     """
     import asyncio
     import sys

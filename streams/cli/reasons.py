@@ -8,9 +8,9 @@ import typer
 def reasons(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
 ) -> None:
-    """List why an event is skipped or becomes a dead letter, one reason a line.
+    """List the reasons why an event is skipped or becomes a dead letter.
 
-    Skips come in the order in which they are looked for: of several, the first counts.
+    Skip reasons are listed in the order in which they are checked; the first that applies counts.
     """
     from streams.core.outcome import DEAD_LETTER_MEANING, SKIP_MEANING, Outcome
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     invoke_without_command=True,
-    help="Replay raw events of a time window with today's rows and mappings; preview first.",
+    help="Replay raw events of a time window with current rows and mappings; preview first.",
 )
 
 NICE = 10
@@ -43,7 +43,7 @@ def replay(
         typer.Option(
             "--from",
             metavar="T",
-            help="2h ago, yesterday 14:00, 2026-11-20 14:00, with offset, ms.",
+            help="Start of the window: 2h ago, yesterday 14:00, 2026-11-20 14:00, epoch ms.",
         ),
     ] = None,
     to: Annotated[
@@ -54,7 +54,7 @@ def replay(
         typer.Option(
             metavar="WHAT",
             help="dead_lettered, skipped, missing (no receipt), accepted, skipped:no_contact, …; "
-            "click, add_to_cart. Several by commas.",
+            "click, add_to_cart. Separate with commas.",
         ),
     ] = None,
     visitor: Annotated[
@@ -65,7 +65,7 @@ def replay(
     ] = None,
     rate: Annotated[
         float | None,
-        typer.Option(min=0.001, metavar="N", help="Maximum events per second and vendor."),
+        typer.Option(metavar="N", help="Maximum events per second and vendor."),
     ] = None,
     again: Annotated[
         bool, typer.Option("--again", help="Include events that the vendor has already accepted.")
@@ -76,19 +76,18 @@ def replay(
     yes: Annotated[bool, typer.Option("--yes", help="Skip confirmation.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Send raw records of a window of Kafka time (from ≤ t < to) to vendors once more.
+    """Send raw records of a window of Kafka time (from ≤ t < to) to vendors again.
 
-    First it is shown what would be sent, and what not and why; then it asks. They are served after
-    live traffic, and everything stays live meanwhile. What a vendor has accepted is left out.
+    A preview shows what would be sent, what would not and why; then it asks for confirmation. Live
+    traffic continues and goes first. Events that a vendor has accepted are left out.
     """
     if context.invoked_subcommand is not None:
         return
     import sys
 
     from streams.core.errors import SettingsError
-    from streams.core.runs import Asked
-    from streams.replay.only import parse_only
     from streams.replay.preview import replayed_vendors
+    from streams.replay.request import replay_request
     from streams.settings import load_settings
 
     missing = [
@@ -100,23 +99,19 @@ def replay(
         raise SettingsError(missing)
     if not yes and not preview and not sys.stdin.isatty():
         raise SettingsError(
-            ["Replaying asks first, and there is no terminal: give --yes to send, or --preview."]
+            ["There is no terminal for the confirmation: give --yes to send, or --preview."]
         )
-    now_ms = wall_clock.now_ms()
-    from_ms, to_ms = moment_ms(from_, "--from"), min(moment_ms(to, "--to"), now_ms)
-    if from_ms > to_ms:
-        raise SettingsError(["--from: lies behind --to, or in the future."])
-    settings = load_settings()
-    asked = Asked(
-        "replay",
-        from_ms,
-        to_ms,
-        only=parse_only(only or ()).words,
+    asked = replay_request(
+        from_ms=moment_ms(from_, "--from"),
+        to_ms=moment_ms(to, "--to"),
+        now_ms=wall_clock.now_ms(),
+        only=only or (),
         visitor=visitor,
         sku=sku,
-        again=again,
         rate=rate,
+        again=again,
     )
+    settings = load_settings()
     vendors = replayed_vendors(settings, vendor)
     _preview_and_run(settings, vendors, asked, only_preview=preview, yes=yes, as_json=as_json)
 
@@ -170,7 +165,7 @@ def _preview_and_run(
 
 @app.command("list")
 def list_(as_json: JsonFlag = False) -> None:
-    """List the runs that are kept, the newest first: state, vendors, what became of the events."""
+    """List runs, newest first: state, vendors and outcomes."""
     import asyncio
 
     from streams.cli.replay_view import run_json, run_line
@@ -188,12 +183,12 @@ def list_(as_json: JsonFlag = False) -> None:
     for run in runs:
         typer.echo(run_line(run, has_process=has_process(run, now_ms)))
     if not runs:
-        typer.echo("There has been no run yet.")
+        typer.echo("No replay or resend has run yet.")
 
 
 @app.command("show")
 def show(run_id: RunId, as_json: JsonFlag = False) -> None:
-    """Show one run: what it was asked, how far it is, and its receipt, whose sum balances."""
+    """Show one run: its request, its progress and its receipt."""
     import asyncio
 
     from streams.replay.replay import show_run
@@ -206,7 +201,7 @@ def show(run_id: RunId, as_json: JsonFlag = False) -> None:
 
 @app.command("stop")
 def stop(run_id: RunId, as_json: JsonFlag = False) -> None:
-    """Stop a run for good: nothing more is written, what waits is passed over, receipts stay."""
+    """Stop a run permanently. Nothing more is sent; its receipt stays."""
     import asyncio
 
     from streams.replay.replay import stop_runs
@@ -219,7 +214,7 @@ def stop(run_id: RunId, as_json: JsonFlag = False) -> None:
 
 @app.command("resume")
 def resume(run_id: RunId, as_json: JsonFlag = False) -> None:
-    """Go on with a run whose process was interrupted, where it was; nothing is sent twice."""
+    """Resume an interrupted run where it stopped; nothing is sent twice."""
     from streams.replay.replay import resume_run
     from streams.settings import load_settings
 
@@ -262,8 +257,8 @@ def run_and_show(begin: "Callable[[Tell, Watch], Coroutine[Any, Any, Run]]", as_
         if watch.run is not None:
             run_id = watch.run.run_id
             typer.echo(
-                f"\nRun {run_id} is interrupted. Go on with it: streams replay resume {run_id}; "
-                f"or end it: streams replay stop {run_id}",
+                f"\nRun {run_id} is interrupted. Resume it with `streams replay resume {run_id}`, "
+                f"or stop it with `streams replay stop {run_id}`.",
                 err=True,
             )
         raise

@@ -47,7 +47,7 @@ def receipt_table(parts: Sequence["VendorPart"]) -> "Table":
         if any(getattr(r, name) for r in receipts):
             table.numbers(label, [getattr(r, name) for r in receipts])
     if any(r.unread for r in receipts):
-        table.numbers("records not looked at", [r.unread for r in receipts], style="dim")
+        table.numbers("records not read yet", [r.unread for r in receipts], style="dim")
     return table.table
 
 
@@ -61,9 +61,11 @@ def run_lines(run: "Run", zone: tzinfo, *, has_process: bool) -> list[str]:
     lines.append(f"  started {run.started_at}{ended}")
     if run.state == "running" and not has_process:
         if all(part.all_written for part in run.parts):
-            lines.append("  All of it is written; the sinks go on by themselves.")
+            lines.append("  All events are written; the workers are delivering them.")
         else:
-            lines.append(f"  No process is at it: `streams replay resume {run.run_id}`.")
+            lines.append(
+                f"  Its process has ended. Resume it with `streams replay resume {run.run_id}`."
+            )
     if run.problem:
         lines.append(f"  {run.problem}")
     return [plain(line) for line in lines]
@@ -145,7 +147,7 @@ class Watching:
         for part in run.parts:
             receipt = part.receipt or RunReceipt()
             settled = part.sent - receipt.waiting - receipt.passed_over
-            unread = f", {receipt.unread:,} records to look at" if receipt.unread else ""
+            unread = f", {receipt.unread:,} records to read" if receipt.unread else ""
             words.append(f"{part.vendor}: {part.sent:,} written, {settled:,} settled{unread}")
             self._note_silence(part.vendor, settled, receipt.waiting)
         self._write(f"{CLEAR}{'; '.join(words)}")
@@ -160,8 +162,8 @@ class Watching:
         elif monotonic() - since > SILENT_SECONDS:
             self._settled[vendor] = settled, float("inf")
             self._write(
-                f"{CLEAR}{vendor} has taken nothing for {SILENT_SECONDS} s: does its worker run, "
-                "is it paused or parked? `streams status` says so. This goes on waiting.\n"
+                f"{CLEAR}{vendor} has settled nothing for {SILENT_SECONDS} s. Check with `streams "
+                "status` whether its worker is running, paused or parked. Still waiting.\n"
             )
 
 

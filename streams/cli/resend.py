@@ -33,10 +33,10 @@ def resend(
     yes: Annotated[bool, typer.Option("--yes", help="Skip confirmation.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Send open letters again, each only to the vendor that failed; those of enrich to all.
+    """Resend open dead letters, each to the vendor that failed; those of enrich to all vendors.
 
-    Each is mapped anew from its raw record where that still exists, else what was kept is sent. A
-    letter that is sent is closed; an event that fails again makes a new one.
+    Each event is mapped again from its raw record if Kafka still has it; otherwise the stored copy
+    is sent. A resent dead letter is closed. An event that fails again becomes a new dead letter.
     """
     import asyncio
     import sys
@@ -52,7 +52,7 @@ def resend(
     from streams.settings import load_settings
 
     if not yes and not only_preview and not sys.stdin.isatty():
-        words = "Sending again asks first, and there is no terminal: give --yes to send"
+        words = "There is no terminal for the confirmation: give --yes to send"
         raise SettingsError([f"{words}, or --preview."])
     since_ms = None if since is None else moment_ms(since)
     settings = load_settings()

@@ -27,19 +27,19 @@ def sandbox(
         int, typer.Option(min=1, help="Maximum request size; larger requests get 413.")
     ] = 16 * 1024 * 1024,
 ) -> None:
-    """Run the vendor stand-ins as a server, until it is stopped.
+    """Run the vendor simulators as a server until it is stopped.
 
     They refuse what the vendors refuse, and keep a ledger of what they stored:
     GET /ledger (?ids=1, ?records=1, ?payloads=1, ?since=N), DELETE /ledger.
 
-    Any API key will do, but one that starts with sandbox-invalid,
-    sandbox-publishable or sandbox-playground gets Miso's answer to such a key;
-    8SELECT and Voyado know sandbox-invalid, Voyado sandbox-forbidden, too.
+    Any API key is accepted, except keys that start with sandbox-invalid (all
+    vendors), sandbox-forbidden (Voyado), sandbox-publishable or
+    sandbox-playground (Miso): these get the vendor's error response.
 
-    Voyado's stand-in knows every contact, except custom keys that start with
+    Voyado's simulator knows every contact, except custom keys that start with
     sandbox-unknown (404) or sandbox-twice (409).
 
-    Faults are set by --fault or by POST /faults, and cleared by DELETE /faults.
+    Set faults with --fault or POST /faults; clear them with DELETE /faults.
     Kinds: down, slow (seconds=), a status such as 429 or 503 (retry_after=,
     retry_after_form=date, stored=true), html, redirect, hang,
     drop_before_store, store_then_drop, refuse, refuse_unreadable, errors_true
@@ -65,7 +65,7 @@ async def _serve(host: str, port: int, faults: list[str], seed: int, max_body_by
         loop.add_signal_handler(number, stopped.set)
     await server.start()
     names = ", ".join(simulator.name for simulator in server.simulators.values())
-    typer.echo(f"The stand-ins for {names} listen on {server.url}. Point the workers at them:")
+    typer.echo(f"The simulators for {names} listen on {server.url}. Point the workers at them:")
     for line in server.example_environment():
         typer.echo(f"  {line}")
     typer.echo(f"What they stored: {server.url}/ledger   Faults: {server.url}/faults")

@@ -26,15 +26,15 @@ _PIPE_COLUMNS = 1_000
 def status(
     watch: Annotated[
         bool,
-        typer.Option("--watch", help="Refresh until Ctrl-C; into a pipe, one block every 5 s."),
+        typer.Option("--watch", help="Refresh until Ctrl-C; in a pipe, one block every 5 s."),
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the workers' snapshots as one JSON array.")
     ] = False,
 ) -> None:
-    """Show each configured stage and every finding: what is wrong, since when, why, what to do.
+    """Show each configured stage and all findings: what is wrong, since when, why, what to do.
 
-    ? stands for what is not known. Exit code 1 if no worker is running.
+    ? means unknown. Exit code 1 if no worker is running.
     """
     import asyncio
 

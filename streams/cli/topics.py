@@ -31,10 +31,10 @@ def create(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Make the topics that are missing; run it as often as you like.
+    """Create the topics that are missing. Safe to run again.
 
-    A topic that exists with other partitions or clean-up is reported, nothing is made or changed
-    then, and the exit code is 1.
+    If an existing topic has a different partition count or cleanup policy, it is reported, nothing
+    is created or changed, and the exit code is 1.
     """
     from streams.kafka.topics import TopicState, create_topics
     from streams.settings import load_settings
@@ -77,11 +77,11 @@ def rekey(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Bring user rows to the partitions of their visitors' events, after partitions were added.
+    """Move user rows to the partitions of their visitors' events after partitions were added.
 
-    Rows whose key belongs on another partition are copied there, unless a newer one is there
-    already, and taken off their old one; nobody counts as forgotten by that. It can be repeated.
-    Exit code 1: rows are left, because events on their old partitions are not settled yet.
+    Copies each row whose key belongs to another partition there, unless a newer row exists, and
+    removes it from the old partition. No visitor is forgotten by this. Safe to run again. Exit code
+    1: rows are left because events on their old partitions are not settled yet.
     """
     from streams.operations.rekey import rekey as bring_home
     from streams.settings import load_settings
@@ -115,7 +115,7 @@ def rekey(
 
 @app.command("list")
 def list_(as_json: JsonFlag = False) -> None:
-    """Show each topic of the relay: what it is and whether it is as it must be."""
+    """List the relay's topics, their purpose, and whether their configuration is correct."""
     from streams.kafka.topics import list_topics
     from streams.settings import load_settings
 

@@ -33,7 +33,7 @@ def trace(
         str | None,
         typer.Argument(
             metavar="[EVENT_ID]",
-            help="The event's own id, or the place of its raw record: shop.clicks-3-1042.",
+            help="Event id, or topic, partition and offset of its raw record: shop.clicks-3-1042.",
             show_default=False,
         ),
     ] = None,
@@ -55,10 +55,10 @@ def trace(
     ] = "1h ago",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
 ) -> None:
-    """Show what became of an event at each vendor, from the topics alone.
+    """Show the outcome of an event at each vendor, read from the topics.
 
-    Ids and addresses are masked, but for what you type. Ends with exit code 1 where nothing is
-    found. Ctrl-C ends the search.
+    Ids and addresses are masked, except those you type. Exit code 1 if nothing is found. Ctrl-C
+    stops the search.
     """
     import asyncio
 
@@ -131,7 +131,7 @@ def show(console: "Console", found: "Trace") -> None:
         _line(console, note)
     _line(
         console,
-        f"{counted(len(found.events), 'event')}, {found.records:,} records looked through in "
+        f"{counted(len(found.events), 'event')}, {found.records:,} records read in "
         f"{found.seconds:.1f} s. Times are UTC.",
         style="dim",
     )

@@ -25,15 +25,15 @@ Folder = Annotated[
     typer.Option(
         "--dir",
         metavar="DIR",
-        help="Folder with one *.json per schema. Default: the two that the relay sends, as "
-        "shipped, under the ids of the settings.",
+        help="Folder with one *.json per schema. Default: the two shipped with the relay, "
+        "with the ids of the settings.",
     ),
 ]
 
 
 @app.command("list")
 def list_(as_json: JsonFlag = False) -> None:
-    """Show what Voyado has: id, names, and properties; the mail editor writes ids in lower case."""
+    """List Voyado's schemas: id, names, properties. The mail editor writes ids in lower case."""
     from streams.cli.voyado_schemas_view import echo_json, list_row, show_list
     from streams.settings import load_settings
 
@@ -52,9 +52,9 @@ def plan(
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Compare files with what Voyado has; nothing is changed.
+    """Compare schema files with Voyado; nothing is changed.
 
-    Files that break a rule of Voyado or of the relay: exit code 2, before any request.
+    Exit code 2, before any request, if a file breaks a rule of Voyado or of the relay.
     """
     from streams.cli.voyado_schemas_view import echo_json, show_plan
     from streams.operations.voyado_schemas.plan import State, room_problem
@@ -86,11 +86,11 @@ def apply(
         bool, typer.Option("--yes", help="With --replace: skip typing the id as confirmation.")
     ] = False,
 ) -> None:
-    """Create the schemas that Voyado lacks; those that differ are named and left (exit code 1).
+    """Create the schemas that Voyado lacks; list those that differ (exit code 1).
 
-    Voyado cannot change a schema. --replace ID deletes one, and all its interactions of all
-    contacts with it, and makes it anew from its file: that is explained first, refused where the
-    new one is not backward compatible, and done only after the id was typed (or with --yes).
+    Voyado cannot change a schema. --replace ID deletes a schema with all its interactions of all
+    contacts, then creates it again from its file. This is refused if the new schema is not backward
+    compatible, and it asks you to type the id first (or use --yes).
     """
     from streams.settings import load_settings
 
@@ -112,7 +112,7 @@ def export(
         bool, typer.Option("--overwrite", help="Overwrite files with different content.")
     ] = False,
 ) -> None:
-    """Write what Voyado has into files, as plan and apply read them."""
+    """Export Voyado's schemas to files that plan and apply can read."""
     from streams.cli.voyado_schemas_view import echo
     from streams.operations.voyado_schemas.files import write_definitions
     from streams.settings import load_settings

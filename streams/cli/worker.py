@@ -19,18 +19,18 @@ def worker(
         ),
     ] = None,
     supervised: Annotated[
-        bool, typer.Option("--supervised", hidden=True, help="End when stdin does.")
+        bool, typer.Option("--supervised", hidden=True, help="Exit when stdin is closed.")
     ] = False,
     last_exit: Annotated[
         int | None,
-        typer.Option("--last-exit", hidden=True, help="Exit code of the process before."),
+        typer.Option("--last-exit", hidden=True, help="Exit code of the previous process."),
     ] = None,
 ) -> None:
-    """Run workers until a signal ends them: one process a stage, watched and restarted.
+    """Run workers until they are stopped: one process per stage, monitored and restarted.
 
-    A worker that ends is started again after 1 s, then 2, 4, up to 60 s; one that ends with exit
-    code 2 (settings, another worker in its place, a recreated topic) is not. SIGTERM and Ctrl-C
-    let each settle what answers within 8 s.
+    A worker that exits is restarted after 1 s, then 2, 4, up to 60 s. After exit code 2 (invalid
+    settings, slot already in use, recreated topic) it is not restarted. On SIGTERM or Ctrl-C each
+    worker waits up to 8 s for the requests in flight.
     """
     if supervised:
         from streams.worker.supervisor.parent_watch import end_with_parent

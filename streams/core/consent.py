@@ -73,7 +73,7 @@ class NoConsent(StrEnum):
 
 NO_CONSENT_MEANING: Mapping[NoConsent, str] = {
     NoConsent.NO_ROW: "no row in shop.users",
-    NoConsent.NOT_SAID: "row says nothing of this vendor",
+    NoConsent.NOT_SAID: "row does not mention this vendor",
     NoConsent.SAID_NO: "row says no",
     NoConsent.EVENT_SAYS_NO: "event says no",
     NoConsent.YES_ONLY_LATER: "yes only to later events",

@@ -46,7 +46,7 @@ def fingerprint(reason: str, field: str | None = None, vendor_message: str | Non
 
     A cause is the reason, the field, and the vendor's message without the values in it.
     """
-    cause = "\0".join((reason, field or "", without_values(vendor_message or "")))
+    cause = "\0".join((reason, field or "", without_values(vendor_message or "").lower()))
     number = int.from_bytes(hashlib.blake2s(cause.encode(), digest_size=8).digest(), "big")
     letters = []
     for _ in range(_FINGERPRINT_CHARS):
@@ -64,7 +64,7 @@ def without_values(message: str) -> str:
 
     That is what stands in quotes or parentheses, and each word with a digit: ids, times, numbers.
     """
-    words = _QUOTED.sub("#", message[:MAX_ANSWER_CHARS]).lower().split()
+    words = _QUOTED.sub("#", message[:MAX_ANSWER_CHARS]).split()
     return " ".join("#" if _DIGIT.search(word) else word for word in words)
 
 

@@ -27,14 +27,14 @@ class SkipReason(StrEnum):
 
 
 SKIP_MEANING: Mapping[SkipReason, str] = {
-    SkipReason.TOO_OLD: "older than the vendor's max_age_hours when it was read or was to be sent",
-    SkipReason.EXPIRED: "deleted by the topic's retention before it was read; counted by offsets",
-    SkipReason.DUPLICATE: "same visitor and id as another record of the raw topic, just passed on",
-    SkipReason.NO_CONSENT: "the visitor did not say yes (or only later), said no, or was forgotten",
-    SkipReason.UNKNOWN_PRODUCT: "no row in shop.products, and the event names no sku itself",
-    SkipReason.OUTSIDE_CONTENT: "did not happen inside 8SELECT content (8SELECT only)",
-    SkipReason.NO_CONTACT: "the visitor is no contact of Voyado Engage (Voyado only)",
-    SkipReason.THINNED: "another click of this contact and SKU within 30 minutes (Voyado only)",
+    SkipReason.TOO_OLD: "older than the vendor's max_age_hours when it was read or sent",
+    SkipReason.EXPIRED: "deleted by Kafka's retention before it was read; counted from offsets",
+    SkipReason.DUPLICATE: "same visitor and event id as a recent record of the same raw topic",
+    SkipReason.NO_CONSENT: "consent not given, given only later, refused, or visitor forgotten",
+    SkipReason.UNKNOWN_PRODUCT: "no row in shop.products, and the event has no sku",
+    SkipReason.OUTSIDE_CONTENT: "not inside 8SELECT content (8SELECT only)",
+    SkipReason.NO_CONTACT: "the visitor is not a contact in Voyado Engage (Voyado only)",
+    SkipReason.THINNED: "another click by this contact on this SKU within 30 minutes (Voyado only)",
 }
 
 
@@ -55,15 +55,15 @@ class DeadLetterReason(StrEnum):
 
 DEAD_LETTER_MEANING: Mapping[DeadLetterReason, str] = {
     DeadLetterReason.EMPTY: "a record without a value",
-    DeadLetterReason.INVALID_JSON: "not one JSON object in valid UTF-8",
-    DeadLetterReason.INVALID_FIELD: "a required field, event_id, quantity or consent out of shape",
-    DeadLetterReason.KEY_MISMATCH: "the record's key is not its anonymous_id: it cannot be joined",
-    DeadLetterReason.TOO_LARGE: "more bytes than an event or a vendor record may have",
-    DeadLetterReason.INVALID_PAYLOAD: "what would be sent does not fit the vendor's own rules",
-    DeadLetterReason.REJECTED: "the vendor refused this very event",
+    DeadLetterReason.INVALID_JSON: "not a JSON object in valid UTF-8",
+    DeadLetterReason.INVALID_FIELD: "a required field, event_id, quantity or consent is invalid",
+    DeadLetterReason.KEY_MISMATCH: "the key is not the anonymous_id, so the event cannot be joined",
+    DeadLetterReason.TOO_LARGE: "larger than the limit for an event or a vendor record",
+    DeadLetterReason.INVALID_PAYLOAD: "the mapped event breaks the vendor's rules",
+    DeadLetterReason.REJECTED: "the vendor refused this event",
     DeadLetterReason.UNKNOWN_CONTACT: "Voyado Engage does not know the contact id (Voyado only)",
-    DeadLetterReason.UNDELIVERABLE: "the vendor failed over this event alone, again and again",
-    DeadLetterReason.DEFECT: "our own code failed over this record",
+    DeadLetterReason.UNDELIVERABLE: "the vendor repeatedly failed on this event only",
+    DeadLetterReason.DEFECT: "a defect of the relay: its code failed on this record",
 }
 
 

@@ -181,8 +181,8 @@ class CircuitBreaker:
             self._for_good, self._trial, self._trial_in_flight = True, False, None
             reason = f"{self.name} refused {bad} of the last {answers} events."
             advice = (
-                "Look at `streams dead-letters list`: that many point to the mapping, the product "
-                f"ids or a schema; fix it, then `streams resume {self.key}`."
+                "Check `streams dead-letters list`: so many refusals usually have one cause in the "
+                f"mapping, the product ids or a schema. Fix it, then `streams resume {self.key}`."
             )
             self._become("parked", reason, advice, now)
 
@@ -255,15 +255,15 @@ class CircuitBreaker:
     def _advice(self, fate: RequestOutcome) -> str:
         if fate is RequestOutcome.MISCONFIGURED:
             return (
-                f"Check the key and the address of {self.name} in the settings. A key in a file is "
-                f"read again at each probe, anything else at a restart."
+                f"Check the key and the address of {self.name} in the settings. A key file is read "
+                "again at each probe, other settings at a restart."
             )
         if fate is RequestOutcome.UNCLEAR:
             return (
-                f"Ask {self.name} what its answer means. One event is tried after each good probe, "
-                f"at most {60 / PROBE_SECONDS:g} a minute, since each may be stored twice."
+                f"Ask {self.name} what its response means. After each good probe one event is "
+                f"sent, at most {60 / PROBE_SECONDS:g} a minute, because it may be stored twice."
             )
-        return f"{NOTHING}: {self.name} is asked every {PROBE_SECONDS:g} s."
+        return f"{NOTHING}: {self.name} is probed every {PROBE_SECONDS:g} s."
 
     def _become(self, state: str, reason: str, advice: str, now: float) -> None:
         since = self._own.since if state == self._own.state else now
@@ -273,7 +273,7 @@ class CircuitBreaker:
         if self._for_good:
             self._for_good, self._trial = False, True
             self._refused.clear()
-            reason = "Resumed by an operator: one event goes first, and its answer decides."
+            reason = "Resumed by an operator: one event is sent first, the response decides."
             self._own = replace(self._own, reason=reason, advice="")
         self._probe_at = now
 
@@ -282,17 +282,17 @@ class CircuitBreaker:
             return Condition(
                 "paused",
                 now,
-                f"The newest record about {self.name} on the control topic cannot be read, so "
-                "it counts as a pause; events wait, nothing is lost.",
-                f"Write a good one with `streams pause {self.key}` or `streams resume {self.key}`.",
+                f"The newest control record of {self.name} is unreadable, so it counts as a pause. "
+                "Events wait; nothing is lost.",
+                f"Write a new one with `streams pause {self.key}` or `streams resume {self.key}`.",
             )
-        at_ms, when = wall_ms, "a time that nobody noted"
+        at_ms, when = wall_ms, "an unknown time"
         with suppress(ValueError):
             at_ms = to_ms(will.at)
             when = f"{will.at[:10]} {will.at[11:16]} UTC"
         return Condition(
             "paused",
             now - max(0, wall_ms - at_ms) / 1000,
-            f"Paused by an operator since {when}; events wait, nothing is lost.",
+            f"Paused by an operator since {when}. Events wait; nothing is lost.",
             f"Resume with `streams resume {self.key}`.",
         )

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from streams.core.outcome import Outcome
+from streams.core.quantities import count
 from streams.delivery.rate_limit import HEADROOM
 from streams.replay.planner import Judgement, Left, PlannedSend, Skipped
 from streams.settings import Settings
@@ -130,13 +131,13 @@ def warnings_for(counts: Counts) -> list[str]:
     warnings = []
     if counts.vendor == "eightselect" and counts.sent:
         warnings.append(
-            "8SELECT's events carry no time: it counts what is sent now as if it happened now, so "
-            "a replay distorts its figures."
+            "8SELECT's events have no timestamp: it counts replayed events at the time of the "
+            "replay, which distorts its figures."
         )
     again = counts.before[Outcome.ACCEPTED]
     if again:
         warnings.append(
-            f"{again:,} of them were accepted before and are sent again (--again): "
-            f"{VENDORS[counts.vendor].name} may count them twice."
+            f"{count(again, 'event')} that {VENDORS[counts.vendor].name} has accepted "
+            f"{'is' if again == 1 else 'are'} sent again (--again) and may be counted twice."
         )
     return warnings

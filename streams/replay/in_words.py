@@ -8,6 +8,7 @@ from datetime import tzinfo
 from typing import NamedTuple
 
 from streams.core.moments import shown_moment, shown_span
+from streams.core.quantities import count
 from streams.core.runs import ONE_VISITOR, Asked
 from streams.replay.counts import Counts, effort
 from streams.replay.preview import ReplayPreview
@@ -16,14 +17,14 @@ from streams.settings import Settings
 
 LEFT_WORDS = {
     "already_accepted": "already accepted",
-    "waiting": "still on the way",
-    "duplicate": "duplicates of others",
-    "gone": "kept nowhere any more",
+    "waiting": "still waiting",
+    "duplicate": "duplicates",
+    "gone": "no longer stored",
 }
 SKIP_WORDS = {
-    "no_consent": "consent is now refused or missing",
+    "no_consent": "no consent now",
     "too_old": "too old now",
-    "unknown_product": "product is now unknown",
+    "unknown_product": "product unknown now",
 }
 NOT_SAID = "-"
 _LEFT_OUT = ("left", "skipped", "refused")
@@ -46,31 +47,31 @@ def preview_lines(preview: ReplayPreview, zone: tzinfo) -> list[str]:
     if preview.sampled:
         lines = [
             f"{asked_words(asked, zone)}: about {preview.records:,} records.",
-            f"SAMPLE: {preview.looked_at:,} of them were looked at; the figures below are scaled.",
+            f"SAMPLE: {preview.looked_at:,} of them were read; the figures below are extrapolated.",
         ]
     if preview.kept_from_ms is not None:
         kept = shown_moment(preview.kept_from_ms, zone)
-        lines.append(f"Raw records are kept from {kept} on.")
+        lines.append(f"Raw records are kept since {kept}.")
     if preview.is_cut:
-        lines.append("Retention has deleted records from the beginning of this window.")
+        lines.append("Retention has deleted records at the start of this window.")
     if preview.late_ms is not None:
         hours = preview.late_ms // 3_600_000
-        lines.append(f"Records of it that were written more than {hours} h late are not looked at.")
+        lines.append(f"Records that were written more than {hours} h late are not included.")
     return lines
 
 
 def resend_lines(preview: ResendPreview, zone: tzinfo) -> list[str]:
     """Return what stands above a resend's table: what was asked, and what is left out."""
-    count = f"{preview.letters:,} open" if preview.letters else "none is open"
-    lines = [f"{asked_words(preview.asked, zone)}: {count}"]
+    open_ = f"{preview.letters:,} open" if preview.letters else "none is open"
+    lines = [f"{asked_words(preview.asked, zone)}: {open_}"]
     if preview.foreign:
         lines.append(
-            f"{preview.foreign:,} are about records that strangers wrote on this project's own "
-            "topics; these are never sent."
+            f"{preview.foreign:,} are about records that another producer wrote to the relay's own "
+            "topics; they are never resent."
         )
     lines += [
-        f"{count:,} are of {vendor}, which is off; they stay open."
-        for vendor, count in sorted(preview.off.items())
+        f"{number:,} belong to {vendor}, which is off; they stay open."
+        for vendor, number in sorted(preview.off.items())
     ]
     return lines
 
@@ -87,19 +88,19 @@ def counts_rows(
             _each(f"- {SKIP_WORDS.get(word, f'skipped: {word}')}", word, skipped)
             for word in _words(skipped)
         ),
-        *(_each(f"- do not fit: {word}", word, refused) for word in _words(refused)),
+        *(_each(f"- invalid: {word}", word, refused) for word in _words(refused)),
         _numbers("= would be sent", [c.sent for c in vendors], "bold"),
     ]
     if any(c.dead_letters for c in vendors):
         letters = [c.dead_letters for c in vendors]
-        rows.append(_numbers("  dead letters until now", letters, "dim"))
+        rows.append(_numbers("  dead letters before", letters, "dim"))
     efforts = [effort(settings, counts, rate) for counts in vendors]
     quotas = [one.requests_per_second for one in efforts]
     lengths = [one.seconds for one in efforts]
     return [
         *rows,
-        _numbers("requests, about", [one.requests for one in efforts]),
-        PreviewRow("at the quota", tuple(NOT_SAID if q is None else f"{q:g}/s" for q in quotas)),
+        _numbers("requests (about)", [one.requests for one in efforts]),
+        PreviewRow("quota", tuple(NOT_SAID if q is None else f"{q:g}/s" for q in quotas)),
         PreviewRow(
             "takes at least", tuple(NOT_SAID if s is None else shown_span(s) for s in lengths)
         ),
@@ -109,7 +110,7 @@ def counts_rows(
 def question(preview: ReplayPreview | ResendPreview) -> str:
     """Return what is asked before anything is sent."""
     about = "about " if isinstance(preview, ReplayPreview) and preview.sampled else ""
-    return f"Send {about}{preview.would_send:,} events?"
+    return f"Send {about}{count(preview.would_send, 'event')}?"
 
 
 def asked_words(asked: Asked, zone: tzinfo) -> str:
@@ -133,9 +134,9 @@ def asked_words(asked: Asked, zone: tzinfo) -> str:
     if asked.since_ms is not None:
         words.append(f"since {shown_moment(asked.since_ms, zone)}")
     if asked.rate is not None:
-        words.append(f"{asked.rate:g} events a second")
+        words.append(f"at most {asked.rate:g} events per second")
     if asked.again:
-        words.append("also what was accepted")
+        words.append("including accepted events")
     return ", ".join(words)
 
 
@@ -148,4 +149,4 @@ def _each(name: str, word: str, counters: Sequence[Mapping[str, int]]) -> Previe
 
 
 def _words(counters: Iterable[Mapping[str, int]]) -> list[str]:
-    return sorted({word for counts in counters for word, count in counts.items() if count})
+    return sorted({word for counts in counters for word, number in counts.items() if number})

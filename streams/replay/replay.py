@@ -138,15 +138,15 @@ async def resume_run(settings: Settings, run_id: str, *, tell: Tell, watch: Watc
             raise SettingsError([words])
         if has_process(run, wall_clock.now_ms()):
             words = (
-                f"Run {run_id} is at work (process {run.pid} on {run.host}); `streams replay show "
-                f"{run_id}` shows how far it is."
+                f"Run {run_id} is running (process {run.pid} on {run.host}). Progress: `streams "
+                f"replay show {run_id}`."
             )
             raise SettingsError([words])
         on = settings.enabled_vendors()
         open_ = [part.vendor for part in run.parts if part.state == RUNNING]
         if off := [vendor for vendor in open_ if vendor not in on]:
             words = f"Run {run_id} sends to {', '.join(off)}, which is off"
-            raise SettingsError([f"{words}: switch it on, or stop the run."])
+            raise SettingsError([f"{words}. Enable it, or stop the run."])
         settings.require_mappings(run.vendors)
         await store.claim(run, is_new=False)
         job: Job = ResendJob() if run.asked.command == "resend" else ReplayJob()

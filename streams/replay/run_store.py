@@ -131,12 +131,12 @@ def busy_sentence(other: Run, vendors: Sequence[str]) -> str:
     to = ", ".join(vendors)
     if has_process(other, wall_clock.now_ms()):
         return (
-            f"Run {other.run_id} is sending to {to}, and only one at a time may: wait for it, or "
-            f"stop it with `streams replay stop {other.run_id}`."
+            f"Run {other.run_id} is already sending to {to}. Wait for it, or stop it with "
+            f"`streams replay stop {other.run_id}`."
         )
     return (
-        f"Run {other.run_id} to {to} is not finished, and only one at a time may run: go on with "
-        f"it by `streams replay resume {other.run_id}`, or end it by `streams replay stop "
+        f"Run {other.run_id} to {to} is not finished, and only one may run at a time. Resume it "
+        f"with `streams replay resume {other.run_id}`, or stop it with `streams replay stop "
         f"{other.run_id}`."
     )
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
@@ -80,9 +81,12 @@ class PartRunner:
                 self.part.all_written = True
                 return
             ready = {number for number in open_ if self._has_room(number)}
-            if not ready:
+            pause = self._next_at - asyncio.get_running_loop().time()
+            if not ready or pause > 0:
+                # Whatever the rate, a stop is obeyed at once.
                 self.changed.clear()
-                await self.changed.wait()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.changed.wait(), pause if ready else None)
                 continue
             now_ms = wall_clock.now_ms()
             pages = await self.work.take(ready, self._page_records, now_ms)
@@ -105,7 +109,7 @@ class PartRunner:
         # A receipt is what says that nothing more is to be done: letters are there before it.
         letters, outputs = Outputs(self._producer), Outputs(self._producer)
         counts = [self._fill(page, at, letters, outputs) for page in pages]
-        await self._pace(sum(one.sent for one in counts))
+        self._pace(sum(one.sent for one in counts))
         if letters:
             await (await letters.send()).acknowledged()
         acknowledged = await (await outputs.send()).acknowledged() if outputs else {}
@@ -223,14 +227,11 @@ class PartRunner:
         to = self._topics.receipts(self.part.vendor)
         outputs.append(to, tp.partition, event_id.encode(), encode_receipt(receipt))
 
-    async def _pace(self, events: int) -> None:
-        """Wait so that no more than the asked rate is written."""
-        rate = self.run.asked.rate
-        if rate is None or not events:
-            return
-        now = asyncio.get_running_loop().time()
-        self._next_at = max(self._next_at, now) + events / rate
-        await asyncio.sleep(max(0.0, self._next_at - events / rate - now))
+    def _pace(self, events: int) -> None:
+        """Put off the next page so that no more than the asked rate is written."""
+        if rate := self.run.asked.rate:
+            now = asyncio.get_running_loop().time()
+            self._next_at = max(self._next_at, now) + events / rate
 
 
 def redelivery_headers(

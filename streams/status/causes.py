@@ -18,7 +18,7 @@ def cause(name: str, reason: str) -> str:
     if status in {408, 425, 429}:
         return f"{name} asks to slow down ({status})."
     if status >= 500 and status != 501:
-        return f"{name} has a fault of its own ({status})."
+        return f"{name} reports a server error ({status})."
     return _sentence(f"{name} answers {status}{f': {said}' if said else ''}")
 
 

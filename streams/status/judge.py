@@ -90,7 +90,7 @@ def judge(known: Known) -> list[Finding]:
         return [_kafka_away(known)]
     vendors = [stage for stage in known.stages if stage.key != ENRICH]
     if not vendors:
-        text = "No vendor is enabled, so no event is delivered."
+        text = "No vendor is enabled. No event is delivered."
         remedy = "Set the credentials of a vendor: docs/operations.md, Settings."
         return [Finding(Level.PROBLEM, "settings", text, remedy, NOTHING_CONFIGURED)]
     found = [finding for stage in known.stages for finding in _of_stage(known, stage)]
@@ -250,10 +250,11 @@ def _of_vendor(
         return
     if asking := sum(one.asking for one in snapshots):
         asked = count(asking, "event")
-        which, them = ("whether it stored", "It is") if asking == 1 else ("which of", "They are")
-        stored = "" if asking == 1 else " it stored"
-        text = f"{stage.name} is being asked {which} {asked}{stored} before the restart."
-        why = f"This takes about 30 s. {them} sent again only where {stage.name} has none of it."
+        which = (
+            f"whether it has stored {asked}" if asking == 1 else f"which of {asked} it has stored"
+        )
+        text = f"After the restart, {stage.name} is asked {which}."
+        why = "This takes about 30 s. Only events that it has not stored are sent again."
         yield Finding(Level.WARNING, stage.key, text, kind=ASKING, cause=why)
         return
     yield from _behind(known, stage, snapshots)
@@ -294,9 +295,9 @@ def _behind(
         f"{rate(trend.settled)} were settled.{limit} {_effect(known, stage, waiting)}{age}"
     )
     remedy = (
-        "Ask the vendor for a higher quota, or send it less."
+        "Ask the vendor for a higher quota, or send fewer events."
         if limit
-        else f"Start another worker with `streams worker {stage.key} --slot 1`, up to one a "
+        else f"Start another worker with `streams worker {stage.key} --slot 1`, up to one per "
         "partition."
     )
     text = f"{stage.name} is falling behind."

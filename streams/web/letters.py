@@ -26,7 +26,7 @@ MAX_HOURS = 90 * 24
 SHOWN_GROUPS = 100
 MAX_BYTES = 32 * 2**20
 """What a search may take of the worker's memory; what else it needs is well below as much again."""
-NO_JSON = "no JSON, so nothing of it is shown here; `streams dead-letters show` prints it"
+NO_JSON = "not JSON, so it is not shown here. `streams dead-letters show` prints it."
 _HOUR_MS = 3_600_000
 
 
@@ -74,7 +74,7 @@ class Letters:
         newest = [one.example for one in found.groups[:1]]
         await apart(lambda: read_whole(self._settings, newest, take))
         if not shown:
-            return refusal(404, "There is no open dead letter of this cause any more.")
+            return refusal(404, "No dead letter with this cause is open any more.")
         return web.json_response({"letter": shown[0]})
 
     async def drop(self, request: web.Request) -> web.StreamResponse:
@@ -83,7 +83,7 @@ class Letters:
         selection = _selection(asked.get("vendor"), asked.get("fingerprint"))
         until = asked.get("until")
         if type(until) is not int:
-            raise SettingsError(["until: is missing; it says up to when letters were shown."])
+            raise SettingsError(["until: is missing."])
         found = await self._find(selection)
         if found is None:
             return _busy()
@@ -113,8 +113,8 @@ def _left_out(found: FoundLetters) -> str:
     if found.full_at_ms is None:
         return ""
     return (
-        f"{found.left_out:,} letters from {kafka_time(found.full_at_ms)} on did not fit into this "
-        "worker's memory and are not counted: choose a shorter time, or run "
+        f"{found.left_out:,} letters since {kafka_time(found.full_at_ms)} did not fit into this "
+        "worker's memory and are not counted. Choose a shorter time, or run "
         "`streams dead-letters list`."
     )
 
@@ -166,7 +166,7 @@ async def _body(request: web.Request) -> dict[str, Any]:
     except (msgspec.DecodeError, UnicodeDecodeError):
         body = None
     if type(body) is not dict:
-        raise SettingsError(["The body is to be a JSON object."])
+        raise SettingsError(["The body must be a JSON object."])
     return body
 
 
@@ -176,9 +176,9 @@ def _hours(text: str | None) -> float:
     except ValueError:
         hours = -1.0
     if not 0 < hours <= MAX_HOURS:
-        raise SettingsError([f"hours: is to be a number up to {MAX_HOURS}."])
+        raise SettingsError([f"hours: must be a number up to {MAX_HOURS}."])
     return hours
 
 
 def _busy() -> web.Response:
-    return refusal(429, "Another search of the dead letters is under way: try again in a moment.")
+    return refusal(429, "Another search of the dead letters is running. Try again in a moment.")

@@ -9,6 +9,7 @@ from aiohttp import web
 from streams.core.masking import masked_id
 from streams.core.runs import ONE_VISITOR, Asked, Run, RunReceipt, VendorPart
 from streams.core.times import to_ms
+from streams.replay.in_words import LEFT_WORDS
 from streams.replay.replay import refreshed_runs
 from streams.replay.run_store import has_process, list_runs
 from streams.settings import Settings
@@ -31,7 +32,7 @@ class Replays:
     async def runs(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002
         """Return the newest runs, each vendor's share in words."""
         if self._one_at_a_time.locked():
-            return refusal(429, "Somebody else is looking at the runs: try again in a moment.")
+            return refusal(429, "Another request is reading the runs. Try again in a moment.")
         async with self._one_at_a_time:
             # Bringing receipts up to date writes them down: without a token nothing is written.
             look = refreshed_runs if self._settings.web.token else list_runs
@@ -89,8 +90,8 @@ def _sentence(run: Run, *, alive: bool) -> words.Words:
         if alive:
             return ["Running", *begun]
         if all(part.all_written for part in run.parts):
-            return ["Written; the sinks go on by themselves", *begun]
-        return ["Interrupted", *begun, " Resume it, or stop it for good."]
+            return ["All events are written; the workers are delivering them. Started", *begun]
+        return ["Interrupted", *begun, " Resume or stop it."]
     ended = "" if run.ended_at is None else ", ended "
     end = [words.at(to_ms(run.ended_at))] if run.ended_at is not None else []
     problem = f" {run.problem}" if run.problem else ""
@@ -113,13 +114,9 @@ def _part(part: VendorPart) -> dict[str, Any]:
     return {"name": name, "sentence": f"{', '.join(said)}.", "done": _done(part, receipt)}
 
 
-_LEFT: Mapping[str, str] = {
-    "already_accepted": "were accepted already",
-    "waiting": "still on the way",
-    "duplicate": "duplicates",
-    "gone": "kept nowhere any more",
-    "passed_over": "passed over, the run was stopped",
-    "unread": "raw records not looked at yet",
+_LEFT: Mapping[str, str] = LEFT_WORDS | {
+    "passed_over": "not sent because the run was stopped",
+    "unread": "raw records not read yet",
 }
 
 

@@ -28,9 +28,9 @@ from streams.replay.in_words import (
     question,
     resend_lines,
 )
-from streams.replay.only import parse_only
 from streams.replay.preview import preview, replayed_vendors
 from streams.replay.replay import ReplayJob, resume_run, start_run, stop_runs
+from streams.replay.request import replay_request
 from streams.replay.resend import ResendJob, preview_resend
 from streams.replay.run import Watch
 from streams.replay.sinks import sink_remarks
@@ -50,6 +50,11 @@ class RunRequest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown
     from_ms: int | None = None
     to_ms: int | None = None
     only: tuple[str, ...] = ()
+    visitor: str | None = None
+    sku: str | None = None
+    rate: float | None = None
+    """Events a second at most, for each vendor."""
+    again: bool = False
     fingerprint: str | None = None
     since_ms: int | None = None
     zone: str = "UTC"
@@ -73,12 +78,16 @@ def asked_of(request: RunRequest, now_ms: int) -> Asked:
             fingerprint=request.fingerprint,
             since_ms=request.since_ms,
         )
-    if request.from_ms is None or request.to_ms is None:
-        raise SettingsError(["from and to: both are needed."])
-    from_ms, to_ms = request.from_ms, min(request.to_ms, now_ms)
-    if not 0 <= from_ms < to_ms:
-        raise SettingsError(["from: lies behind to, or in the future."])
-    return Asked("replay", from_ms, to_ms, only=parse_only(request.only).words)
+    return replay_request(
+        from_ms=request.from_ms,
+        to_ms=request.to_ms,
+        now_ms=now_ms,
+        only=request.only,
+        visitor=request.visitor,
+        sku=request.sku,
+        rate=request.rate,
+        again=request.again,
+    )
 
 
 async def previewed(settings: Settings, request: RunRequest, now_ms: int) -> dict[str, Any]:
@@ -96,11 +105,12 @@ async def previewed(settings: Settings, request: RunRequest, now_ms: int) -> dic
     warnings = [words for one in counts for words in warnings_for(one)]
     if sending:
         warnings += await sink_remarks(settings, sending)
+    rows = counts_rows(settings, counts, asked.rate) if counts else []
     fixed = msgspec.structs.replace(request, from_ms=asked.from_ms, to_ms=asked.to_ms)
     return {
         "lines": lines,
         "vendors": [one.vendor for one in counts],
-        "rows": [row._asdict() for row in counts_rows(settings, counts, None)] if counts else [],
+        "rows": [row._asdict() for row in rows],
         "warnings": warnings,
         "question": asks,
         # A resend closes letters of which nothing is sent, too: those that were accepted since.
@@ -123,7 +133,7 @@ async def _start(settings: Settings, request: RunRequest, now_ms: int, watch: Wa
     seen = await preview_resend(settings, asked, tell=silent, now_ms=now_ms)
     vendors = [counts.vendor for counts in seen.vendors if counts.selected]
     if not vendors:
-        raise SettingsError(["No dead letter of this cause is open any more."])
+        raise SettingsError(["No dead letter with this cause is open any more."])
     return await start_run(settings, vendors, asked, ResendJob(), tell=silent, watch=watch)
 
 

@@ -5,7 +5,8 @@ Each is done by a process of its own (``run_process.py``) with the worker's sett
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -20,6 +21,10 @@ COMMAND = (sys.executable, "-m", "streams.web.run_process")
 ANSWER_SECONDS = 180.0
 """So long a preview, and what is read before a run begins, may take."""
 MAX_ANSWER_BYTES = 1024 * 1024
+PATIENCE_SECONDS = 2.0
+"""So long a new preview waits for the one before it to end."""
+LISTENING_SECONDS = 0.25
+"""How often it is looked whether a preview's client is still there."""
 
 Do = Callable[[Errand], Awaitable[dict[str, Any]]]
 
@@ -38,10 +43,15 @@ class RunPage:
     async def preview(self, request: web.Request) -> web.StreamResponse:
         """Return what would be sent, in the terminal's words, and the question it asks."""
         errand = Errand("preview", _asked(await request.read()))
-        if self._one_preview.locked():
-            return refusal(429, "Somebody else is looking at a preview: try again in a moment.")
-        async with self._one_preview:
-            return await self._answer(errand)
+        try:
+            # Who cancels a preview and asks for another one must not be told to wait.
+            await asyncio.wait_for(self._one_preview.acquire(), PATIENCE_SECONDS)
+        except TimeoutError:
+            return refusal(429, "Another preview is running. Try again in a moment.")
+        try:
+            return await _while_listening(request, self._answer(errand))
+        finally:
+            self._one_preview.release()
 
     async def start(self, request: web.Request) -> web.StreamResponse:
         """Begin what was previewed; return the run's id."""
@@ -61,6 +71,23 @@ class RunPage:
         except ErrandFailedError as error:
             return refusal(409, str(error))
         return web.json_response(body=msgspec.json.encode(said))
+
+
+async def _while_listening(
+    request: web.Request, answer: Coroutine[Any, Any, web.StreamResponse]
+) -> web.StreamResponse:
+    """Return the answer; it is cancelled, its process with it, once its client has gone."""
+    answering = asyncio.ensure_future(answer)
+    try:
+        while request.transport is not None and not answering.done():
+            await asyncio.wait([answering], timeout=LISTENING_SECONDS)
+        if answering.done():
+            return answering.result()
+        return refusal(499, "The preview was cancelled.")
+    finally:
+        answering.cancel()
+        with suppress(asyncio.CancelledError, Exception):
+            await answering
 
 
 class RunProcesses:
@@ -101,7 +128,7 @@ class RunProcesses:
             if not line and errand.do == "preview" and process.returncode is None:
                 process.kill()
         if not line:
-            words = "The process ended without an answer; the worker's log says why."
+            words = "The process ended without an answer. See the worker's log."
             raise ErrandFailedError(words)
         said: dict[str, Any] = msgspec.json.decode(line)
         if "error" in said:
@@ -116,10 +143,10 @@ class RunProcesses:
 def _too_long(errand: Errand) -> str:
     if errand.do == "preview":
         return (
-            f"The preview took more than {ANSWER_SECONDS:.0f} s: choose a shorter time, or use "
-            "the terminal: `streams replay --preview`."
+            f"The preview took more than {ANSWER_SECONDS:.0f} s. Choose a shorter window, or use "
+            "`streams replay --preview` in the terminal."
         )
-    return f"Nothing was heard for {ANSWER_SECONDS:.0f} s: look at the list of runs."
+    return f"No answer within {ANSWER_SECONDS:.0f} s. Check the list of runs."
 
 
 def _asked(body: bytes) -> RunRequest:
@@ -132,5 +159,5 @@ def _asked(body: bytes) -> RunRequest:
 def _run_id(request: web.Request) -> str:
     run_id = request.match_info["run_id"]
     if not RUN_ID.fullmatch(run_id):
-        raise SettingsError([f"{run_id[:40]} is no run's id."])
+        raise SettingsError([f"{run_id[:40]} is not a run id."])
     return run_id

@@ -53,7 +53,7 @@ class TracePage:
         asked = [(kind, request.query[kind]) for kind in get_args(Kind) if request.query.get(kind)]
         now_ms = self._wall_ms()
         if len(asked) != 1 or len(asked[0][1]) > MAX_ASKED_CHARS:
-            return _refusal(400, "Name one of event, visitor, user and sku, and since if you like.")
+            return _refusal(400, "Give one of event, visitor, user and sku; since is optional.")
         try:
             since = request.query.get("since")
             # Without an offset, times are read as UTC: whose clock is meant nobody can tell here.
@@ -64,7 +64,7 @@ class TracePage:
             # Who stops a search and asks for something else must not be told to wait.
             await asyncio.wait_for(self._one_at_a_time.acquire(), self._patience_seconds)
         except TimeoutError:
-            return _refusal(429, "This worker is searching for something else: try again soon.")
+            return _refusal(429, "Another search is running on this worker. Try again in a moment.")
         try:
             return await self._search(request, asked[0], now_ms, since_ms)
         finally:
@@ -117,7 +117,7 @@ def _said(search: "asyncio.Future[Trace]") -> dict[str, Any]:
     if isinstance(error, StreamsError):
         return {"error": str(error)}
     log.error("a trace failed", exc_info=error)
-    return {"error": "The search failed by a fault of ours; the worker's log says more."}
+    return {"error": "The search failed because of a defect of the relay. See the worker's log."}
 
 
 async def _write(response: web.StreamResponse, line: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from streams.core.notes import note_words
 from streams.core.outcome import DEAD_LETTER_MEANING, SKIP_MEANING
 from streams.core.snapshot import JoinHealth, Outcomes, WorkerSnapshot
 from streams.settings import ENRICH
@@ -155,9 +156,11 @@ def _vendor(
         number = words.count(vendor.redeliveries)
         facts.append(("redeliveries", number, "served after live events"))
     if vendor.expired:
-        facts.append(("expired", words.count(vendor.expired), "deleted by Kafka, unread"))
+        facts.append(
+            ("expired", words.count(vendor.expired), "deleted by Kafka before they were read")
+        )
     facts += [
-        ("time to clear", _time_to_clear(state, waiting, vendor, history), "at today's speed"),
+        ("time to clear", _time_to_clear(state, waiting, vendor, history), "at the current rate"),
         (EVENT_TIME, _percentiles(vendor.age, is_known), ""),
         (DELIVERY_TIME, _percentiles(vendor.delivery, is_known), ""),
     ]
@@ -294,15 +297,21 @@ def _enrich(alive: Sequence[WorkerSnapshot]) -> dict[str, Any]:
     return {
         "invalid": _counts(letters, DEAD_LETTER_MEANING),
         "notes": [
-            {"name": name, "count": words.count(number)} for name, number in notes.most_common(8)
+            {"name": note_words(note), "count": words.count(number)}
+            for note, number in notes.most_common(8)
         ],
     }
 
 
 _JOINS = (
-    ("user", "without_user", "no user id", "No user row, and the event names no user"),
-    ("product", "without_product", "no product row", "shop.products has none for their product"),
-    ("sku", "without_sku", "no SKU", "These go to no vendor that needs one"),
+    (
+        "user",
+        "without_user",
+        "no user id",
+        "The visitor has no user row with a user_id, and the event has none",
+    ),
+    ("product", "without_product", "no product row", "shop.products has no row for the product"),
+    ("sku", "without_sku", "no SKU", "Vendors that need a SKU skip these events"),
 )
 
 

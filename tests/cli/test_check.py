@@ -50,8 +50,8 @@ def test_a_mapping_is_shown_line_by_line(file: Path, capsys: pytest.CaptureFixtu
         '"timestamp":"2026-11-20T09:59:58.000Z","product_ids":["8S-1"],'
         '"context":{"custom_context":{"uuid":"e-1"}}}\n'
         "line 4  shop.clicks  click shop.clicks-0-1 (made of its place in Kafka)  visitor v-2\n"
-        "  Miso            skipped        no_consent: the visitor did not say yes (or only later), "
-        "said no, or was forgotten\n"
+        "  Miso            skipped        no_consent: consent not given, given only later, "
+        "refused, or visitor forgotten\n"
         "line 5  shop.clicks\n"
         "  all vendors     dead letter    invalid_field: timestamp: neither RFC 3339 with an "
         "offset nor an integer of milliseconds  (field timestamp)\n"

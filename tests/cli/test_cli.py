@@ -75,7 +75,7 @@ def test_reasons_as_json_are_one_array(capsys: pytest.CaptureFixture[str]) -> No
     assert rows[0] == {
         "reason": "too_old",
         "outcome": "skipped",
-        "meaning": "older than the vendor's max_age_hours when it was read or was to be sent",
+        "meaning": "older than the vendor's max_age_hours when it was read or sent",
     }
     assert {row["outcome"] for row in rows} == {"skipped", "dead_lettered"}
 

@@ -44,11 +44,15 @@ WINDOW = ("--vendor", "miso", "--from", "2h ago", "--to", "now")
             ["replay", "--vendor", "miso", "--from", "soon", "--to", "now", "--yes"],
             '--from: "soon"',
         ),
-        (["replay", "--vendor", "miso", "--from", "1h ago", "--to", "2h ago", "--yes"], "behind"),
+        (
+            ["replay", "--vendor", "miso", "--from", "1h ago", "--to", "2h ago", "--yes"],
+            "--from: must be before --to and in the past.",
+        ),
         (["replay", *WINDOW, "--only", "sent", "--yes"], '--only: "sent"'),
         (["replay", *WINDOW, "--yes"], "--vendor: Miso is off"),
         (["replay", "--vendor", "all", *WINDOW[2:], "--yes"], "no vendor is on"),
-        (["replay", *WINDOW, "--rate", "0", "--yes"], "--rate"),
+        (["replay", *WINDOW, "--rate", "0", "--yes"], "--rate: must be at least 0.001 events"),
+        (["replay", *WINDOW, "--sku", " ", "--yes"], "--sku: must not be empty."),
         (["replay", "stop"], "RUN"),
         (["offsets", "reset", "--stage", "miso", "--to", "earliest"], "give --yes to reset"),
         (
@@ -94,11 +98,11 @@ def test_a_preview_shows_window_and_zone_and_what_is_not_sent_and_why() -> None:
     for line in (
         "events 6",
         "- already accepted 1",
-        "- consent is now refused or missing 1",
+        "- no consent now 1",
         r"- skipped: [red]\x1b 1",
         "= would be sent 3",
-        "dead letters until now 3",
-        "requests, about 1",
+        "dead letters before 3",
+        "requests (about) 1",
         "takes at least 3 s",
     ):
         assert line in lines
@@ -120,8 +124,8 @@ def test_a_sample_is_said_to_be_one() -> None:
     assert question(seen) == "Send about 0 events?"
     text = "\n".join(preview_lines(seen, BERLIN))
     assert "about 5,000,000 records" in text
-    assert "SAMPLE: 200,000 of them were looked at" in text
-    assert "kept from 2026-05-01 10:00:00 +02:00 (CEST)" in text
+    assert "SAMPLE: 200,000 of them were read" in text
+    assert "kept since 2026-05-01 10:00:00 +02:00 (CEST)" in text
     assert "Retention has deleted records" in text
     assert "more than 24 h late" in text
 
@@ -175,7 +179,7 @@ def test_a_receipt_shows_every_way_in_which_an_event_ended() -> None:
         (False, True, "running", None),
         (True, True, "running", None),
         (False, False, "interrupted", "streams replay resume r-20260501-080000-ab12"),
-        (True, False, "delivering", "the sinks go on by themselves"),
+        (True, False, "delivering", "the workers are delivering them"),
     ],
 )
 def test_a_run_without_its_process_says_what_to_do(
@@ -208,4 +212,4 @@ def test_a_sink_that_takes_nothing_is_said_once(monkeypatch: pytest.MonkeyPatch)
     said = [text for text in written if text.endswith("\n")]
     assert said[0] == "Run r-20260501-080000-ab12\n"
     assert len(said) == 2
-    assert "miso has taken nothing for 15 s" in said[1]
+    assert "miso has settled nothing for 15 s" in said[1]

@@ -90,7 +90,7 @@ def test_one_event_is_shown_with_every_step() -> None:
         "                           answer: Red shoe",
         '                           {"title": "Red shoe"}',
         "",
-        "1 event, 3,600,000 records looked through in 1.2 s. Times are UTC.",
+        "1 event, 3,600,000 records read in 1.2 s. Times are UTC.",
     ]
 
 

@@ -221,7 +221,7 @@ def test_a_paused_breaker_sends_nothing_and_says_since_when_and_what_to_do() -> 
     seen.apply(PAUSED, 105.0, AT_10_02_40)
     assert (seen.state, seen.since) == ("paused", 95.0)
     assert seen.reason == (
-        "Paused by an operator since 2026-11-21 10:02 UTC; events wait, nothing is lost."
+        "Paused by an operator since 2026-11-21 10:02 UTC. Events wait; nothing is lost."
     )
     assert seen.advice == "Resume with `streams resume test`."
     assert not seen.may_send(1e9)
@@ -283,7 +283,7 @@ def test_a_resume_ends_parking_for_good_and_one_event_goes_first() -> None:
     seen = parked_for_good()
     seen.apply(RESUMED, 110.0, AT_10_02_40)
     assert seen.state == "parked"
-    assert seen.reason == "Resumed by an operator: one event goes first, and its answer decides."
+    assert seen.reason == "Resumed by an operator: one event is sent first, the response decides."
     assert seen.may_send(110.0)
     seen.started()
     assert not seen.may_send(110.0)
@@ -313,7 +313,7 @@ def test_a_pause_after_a_resume_keeps_what_the_resume_has_not_opened() -> None:
     seen = parked_for_good()
     seen.apply(VendorControl(paused=True, at="", resumed_at=RESUMED.resumed_at), 110.0, AT_10_02_40)
     assert (seen.state, seen.since) == ("paused", 110.0)
-    assert "since a time that nobody noted" in seen.reason
+    assert "since an unknown time" in seen.reason
     assert not seen.may_send(1e9)
 
 
@@ -339,10 +339,10 @@ def test_a_will_that_cannot_be_read_shuts_the_breaker_and_says_what_to_do() -> N
         seen.apply(unreadable, 120.0, AT_10_02_40)
         assert (seen.state, seen.may_send(1e9), seen.is_shut(1e9)) == ("paused", False, True)
         assert seen.reason == (
-            "The newest record about Test on the control topic cannot be read, so it counts as a "
-            "pause; events wait, nothing is lost."
+            "The newest control record of Test is unreadable, so it counts as a pause. "
+            "Events wait; nothing is lost."
         )
-        assert seen.advice == "Write a good one with `streams pause test` or `streams resume test`."
+        assert seen.advice == "Write a new one with `streams pause test` or `streams resume test`."
         seen.apply(PAUSED, 130.0, AT_10_02_40)
         assert seen.reason.startswith("Paused by an operator since 2026-11-21 10:02 UTC")
         seen.apply(RESUMED, 140.0, AT_10_02_40)

@@ -70,7 +70,10 @@ class Compose:
             check=False,
         )
         if bool(done.returncode) != fails:
-            raise AssertionError(f"{' '.join(command)}: {done.returncode}\n{done.stderr[-4000:]}")
+            raise AssertionError(
+                f"{' '.join(command)}: {done.returncode}\n{done.stdout[-4000:]}\n"
+                f"{done.stderr[-4000:]}"
+            )
         return done
 
     def containers(self, service: str) -> list[str]:

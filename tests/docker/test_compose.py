@@ -178,7 +178,7 @@ def test_stop_ends_every_worker_with_0_within_10_seconds(relay: Compose) -> None
 def test_keys_are_refused_on_volumes_that_belong_to_the_simulators(relay: Compose) -> None:
     """Made-up events that wait never go to a vendor because somebody has set a key."""
     done = relay.run("run", "--rm", "--no-deps", "topics", fails=True, STREAMS_MISO_API_KEY="key")
-    assert "These volumes hold what went to the stand-ins." in done.stderr + done.stdout
+    assert "These volumes hold events for the simulators." in done.stderr + done.stdout
     done = relay.run(
         "run", "--rm", "--no-deps", "sample-rows", fails=True, STREAMS_MISO_API_KEY="key"
     )

@@ -119,7 +119,7 @@ async def test_a_will_is_changed_in_part_and_nobody_elses_word_is_lost(
     code = await asyncio.to_thread(main, ["pause", "miso"])
     assert code == 1
     assert capsys.readouterr().err == (
-        "Miso was resumed by somebody else meanwhile, at 2026-11-21T10:00:00.000Z.\n"
+        "Miso was resumed by another operator at 2026-11-21T10:00:00.000Z.\n"
     )
 
 

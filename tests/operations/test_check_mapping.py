@@ -130,7 +130,7 @@ def test_products_are_taken_and_removed() -> None:
 def test_a_skip_says_what_its_reason_means() -> None:
     """In the words of `streams reasons`."""
     (row,) = previewed(click(sku="8S-1"))
-    assert row.detail == "the visitor did not say yes (or only later), said no, or was forgotten"
+    assert row.detail == "consent not given, given only later, refused, or visitor forgotten"
 
 
 def test_an_event_that_can_never_be_one_is_a_dead_letter_for_all() -> None:
@@ -289,7 +289,7 @@ def test_each_vendor_decides_for_itself() -> None:
             "vendor": "two",
             "outcome": "skipped",
             "reason": "outside_content",
-            "detail": "did not happen inside 8SELECT content (8SELECT only)",
+            "detail": "not inside 8SELECT content (8SELECT only)",
         },
         {
             "vendor": "three",

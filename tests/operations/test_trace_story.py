@@ -130,8 +130,8 @@ def test_a_skip_says_why_in_words() -> None:
     event = told(receipts=[receipt("skipped", 1, reason="no_consent", position=None, attempts=0)])
     assert miso_of(event).outcome == "skipped"
     assert miso_of(event).text == (
-        "Not sent to Miso: no_consent, the visitor did not say yes (or only later), said no, or "
-        "was forgotten."
+        "Not sent to Miso: no_consent, consent not given, given only later, refused, or "
+        "visitor forgotten."
     )
     assert event.text == "Not sent to Miso."
 
@@ -140,7 +140,7 @@ def test_a_skip_for_want_of_consent_says_what_the_row_says() -> None:
     """Behind the reason."""
     skipped = receipt("skipped", 1, reason="no_consent", position=None, attempts=0)
     event = told(receipts=[skipped], row_says="The visitor's row says no.")
-    assert miso_of(event).text.endswith(" or was forgotten. The visitor's row says no.")
+    assert miso_of(event).text.endswith(" or visitor forgotten. The visitor's row says no.")
 
 
 def test_a_dead_letter_shows_the_vendors_words_and_what_to_type() -> None:
@@ -153,7 +153,7 @@ def test_a_dead_letter_shows_the_vendors_words_and_what_to_type() -> None:
     _, step = miso_of(event).steps
     assert step.answer == "no such product for ***"
     assert miso_of(event).text == (
-        "Given up for Miso (2 requests): rejected, the vendor refused this very event. "
+        "Given up for Miso (2 requests): rejected, the vendor refused this event. "
         "See `streams dead-letters show --fingerprint abcd2345`."
     )
 
@@ -264,7 +264,7 @@ def test_a_record_that_is_no_event_goes_to_no_vendor() -> None:
     event = told_of(facts)
     assert event.vendors == []
     assert event.text == (
-        "No event, so it goes to no vendor: invalid_json, not one JSON object in valid UTF-8. "
+        "No event, so it goes to no vendor: invalid_json, not a JSON object in valid UTF-8. "
         "See `streams dead-letters show --fingerprint abcd2345`."
     )
     assert [step.kind for step in event.steps] == ["raw", "dead_lettered"]

@@ -98,6 +98,6 @@ def test_of_a_run_at_work_it_is_said_that_it_can_be_stopped(
     """Not that it can be gone on with."""
     monkeypatch.setattr(replay_store, "has_process", lambda *_: True)
     said = busy_sentence(run("r-1"), ["miso", "voyado"])
-    assert "Run r-1 is sending to miso, voyado" in said
+    assert "Run r-1 is already sending to miso, voyado" in said
     assert "`streams replay stop r-1`" in said
     assert "resume" not in said

@@ -239,16 +239,21 @@ async def test_nothing_is_counted_that_is_not_done(broker: Broker, fails: str) -
     assert (one.part.sent, one.part.positions, one.part.written_to) == (0, {}, {"0": 0})
 
 
-async def test_a_rate_spreads_what_is_written(
-    broker: Broker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """About a second's worth at a time; what is not sent costs no time."""
-    waits: list[float] = []
+async def test_a_rate_spreads_what_is_written(broker: Broker) -> None:
+    """The page after ten events waits until these ten are due; the last page delays nothing."""
+    pages = (page(0, *[SENT] * 10), page(10, Left("waiting")), page(11, *[SENT] * 1_000))
+    begun = asyncio.get_running_loop().time()
+    await asyncio.wait_for(runner(broker, *pages, rate=100.0).write(nothing), 5)
+    assert asyncio.get_running_loop().time() - begun >= 0.1
 
-    async def sleep(seconds: float) -> None:
-        waits.append(seconds)
 
-    monkeypatch.setattr(asyncio, "sleep", sleep)
-    pages = (page(0, *[SENT] * 10), page(10, Left("waiting")), page(11, *[SENT] * 5))
-    await runner(broker, *pages, rate=10.0).write(nothing)
-    assert waits == [pytest.approx(0.0, abs=0.1), pytest.approx(1.0, abs=0.1)]
+async def test_a_stop_is_obeyed_at_once_whatever_the_rate(broker: Broker) -> None:
+    """It does not wait until the next event is due, and nothing more is written."""
+    one = runner(broker, page(0, SENT), page(1, SENT), rate=0.001)
+    writing = asyncio.create_task(one.write(nothing))
+    await turns()
+    assert one.part.sent == 1
+    one.is_stopped = True
+    one.changed.set()
+    await asyncio.wait_for(writing, 5)
+    assert (one.part.sent, one.part.all_written) == (1, False)

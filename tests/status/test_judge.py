@@ -76,13 +76,13 @@ def parked(reason: str, advice: str, since: str = "02:48") -> VendorStatus:
 
 
 CHECK_KEY = (
-    "Check the key and the address of 8SELECT in the settings. A key in a file is read again at "
-    "each probe, anything else at a restart."
+    "Check the key and the address of 8SELECT in the settings. A key file is read again at "
+    "each probe, other settings at a restart."
 )
-ONLY_TIME = "No action is needed: Miso is asked every 10 s."
+ONLY_TIME = "No action is needed: Miso is probed every 10 s."
 REFUSED_MOST = (
-    "Look at `streams dead-letters list`: that many point to the mapping, the product ids or a "
-    "schema; fix it, then `streams resume miso`."
+    "Check `streams dead-letters list`: so many refusals usually have one cause in the mapping, "
+    "the product ids or a schema. Fix it, then `streams resume miso`."
 )
 RETRIED = "No action is needed: requests are retried automatically."
 EVENTS_8 = "vendor.eightselect.events"
@@ -126,7 +126,7 @@ STATES: dict[str, tuple[Known, Expected]] = {
                 PROBLEM,
                 "no_vendor",
                 (
-                    "No vendor is enabled, so no event is delivered. Set the credentials of "
+                    "No vendor is enabled. No event is delivered. Set the credentials of "
                     "a vendor: docs/operations.md, Settings."
                 ),
             ),
@@ -447,7 +447,7 @@ STATES: dict[str, tuple[Known, Expected]] = {
                 "parked",
                 (
                     "Miso is parked since 02:48 UTC: Connection refused. 900 events wait. "
-                    "Nothing is lost. No action is needed: Miso is asked every 10 s."
+                    "Nothing is lost. No action is needed: Miso is probed every 10 s."
                 ),
             ),
         ],
@@ -465,7 +465,7 @@ STATES: dict[str, tuple[Known, Expected]] = {
                 WARNING,
                 "degraded",
                 (
-                    "Miso is degraded since 03:06 UTC: Miso has a fault of its own (500). 3 "
+                    "Miso is degraded since 03:06 UTC: Miso reports a server error (500). 3 "
                     "events wait. Nothing is lost. No action is needed: requests are "
                     "retried automatically."
                 ),
@@ -508,9 +508,9 @@ STATES: dict[str, tuple[Known, Expected]] = {
                 "parked",
                 (
                     "Miso is parked since 02:48 UTC: Miso refused 15 of the last 20 events. "
-                    "5 events wait. Nothing is lost. Look at `streams dead-letters list`: "
-                    "that many point to the mapping, the product ids or a schema; fix it, "
-                    "then `streams resume miso`."
+                    "5 events wait. Nothing is lost. Check `streams dead-letters list`: "
+                    "so many refusals usually have one cause in the mapping, the product ids "
+                    "or a schema. Fix it, then `streams resume miso`."
                 ),
             ),
         ],
@@ -548,9 +548,8 @@ STATES: dict[str, tuple[Known, Expected]] = {
                 WARNING,
                 "asking_after_restart",
                 (
-                    "Miso is being asked which of 24 events it stored before the restart. "
-                    "This takes about 30 s. They are sent again only where Miso has none of "
-                    "it."
+                    "After the restart, Miso is asked which of 24 events it has stored. This "
+                    "takes about 30 s. Only events that it has not stored are sent again."
                 ),
             ),
         ],
@@ -562,8 +561,8 @@ STATES: dict[str, tuple[Known, Expected]] = {
                 WARNING,
                 "asking_after_restart",
                 (
-                    "Miso is being asked whether it stored 1 event before the restart. This "
-                    "takes about 30 s. It is sent again only where Miso has none of it."
+                    "After the restart, Miso is asked whether it has stored 1 event. This "
+                    "takes about 30 s. Only events that it has not stored are sent again."
                 ),
             ),
         ],
@@ -863,7 +862,7 @@ STATES: dict[str, tuple[Known, Expected]] = {
                     "Miso is falling behind. Over 5 min, 50 events a second came in and 20 "
                     "were settled. 9,000 events wait. Nothing is lost. The oldest is 37 min "
                     "old. Start another worker with `streams worker miso --slot 1`, up to "
-                    "one a partition."
+                    "one per partition."
                 ),
             ),
         ],
@@ -884,8 +883,8 @@ STATES: dict[str, tuple[Known, Expected]] = {
                 (
                     "Miso is falling behind. Over 5 min, 50 events a second came in and 20 "
                     "were settled. Its quota allows 20 requests a second. 9,000 events "
-                    "wait. Nothing is lost. Ask the vendor for a higher quota, or send it "
-                    "less."
+                    "wait. Nothing is lost. Ask the vendor for a higher quota, or send "
+                    "fewer events."
                 ),
             ),
         ],
@@ -979,7 +978,7 @@ STATES: dict[str, tuple[Known, Expected]] = {
                 WARNING,
                 "degraded",
                 (
-                    "Miso is degraded since 03:06 UTC: Miso has a fault of its own (503). "
+                    "Miso is degraded since 03:06 UTC: Miso reports a server error (503). "
                     "No events wait. Nothing is lost. No action is needed: requests are "
                     "retried automatically."
                 ),

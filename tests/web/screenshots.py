@@ -79,7 +79,7 @@ async def _trace(request: web.Request) -> web.StreamResponse:
                         "vendor": "eightselect",
                         "name": "8SELECT",
                         "outcome": "skipped",
-                        "text": "Skipped: it did not happen inside 8SELECT content.",
+                        "text": "Skipped: not inside 8SELECT content.",
                         "steps": [
                             {
                                 "kind": "skipped",

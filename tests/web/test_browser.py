@@ -457,7 +457,7 @@ class TestDashboard:
             await found.shows("#letters-found", "Nothing was sent.")
             await resend.click()
             await found.page.get_by_role("button", name="Send", exact=True).click()
-            await found.shows("#letters-found", "Run r-20260501-080000-ab12 has begun")
+            await found.shows("#letters-found", "Run r-20260501-080000-ab12 has started")
             await found.shows("#replays-found h3", "r-20260501-080000-ab12")
             assert asked[-1] == {"command": "resend", "vendor": "miso"}
 
@@ -481,16 +481,47 @@ class TestDashboard:
             await found.page.select_option("#replay-only", "dead_lettered")
             await found.page.click("#replay-preview")
             await found.shows("#replays-said", "Nothing would be sent.")
-            assert asked == [
-                {
-                    "command": "replay",
-                    "vendor": "voyado",
-                    "from_ms": 1_777_622_400_000,
-                    "to_ms": 1_777_626_000_000,
-                    "only": ["dead_lettered"],
-                    "zone": "Europe/Berlin",
-                }
-            ]
+            await found.page.click("#replay summary")
+            await found.page.fill("#replay-visitor", "anna")
+            await found.page.fill("#replay-sku", "SKU-1")
+            await found.page.fill("#replay-rate", "0.5")
+            await found.page.check("#replay-again")
+            await found.page.click("#replay-preview")
+            await until(lambda: len(asked) == 2, 10.0, "the second preview")
+            request = {
+                "command": "replay",
+                "vendor": "voyado",
+                "from_ms": 1_777_622_400_000,
+                "to_ms": 1_777_626_000_000,
+                "only": ["dead_lettered"],
+                "visitor": None,
+                "sku": None,
+                "rate": None,
+                "again": False,
+                "zone": "Europe/Berlin",
+            }
+            options = {"visitor": "anna", "sku": "SKU-1", "rate": 0.5, "again": True}
+            assert asked == [request, request | options]
+
+    async def test_a_preview_can_be_cancelled(self, chrome: Any) -> None:
+        """The worker hears of it, and the form can be used again."""
+        came: list[web.Request] = []
+
+        async def preview(request: web.Request) -> web.StreamResponse:
+            came.append(request)
+            await until(lambda: request.transport is None, 30.0, "the browser to hang up")
+            return web.json_response({})
+
+        pages = [StaticFile("POST", "/api/replays/preview", preview)]
+        async with scene(calm(now_ms()), token=TOKEN, pages=pages) as shown, tab(chrome) as found:
+            await found.log_in(shown.url, TOKEN)
+            await found.page.click("#replay-preview")
+            await until(lambda: bool(came), 10.0, "the preview")
+            await found.page.get_by_role("button", name="Cancel preview").click()
+            await found.shows("#replays-said", "The preview was cancelled. Nothing was sent.")
+            await until(lambda: came[0].transport is None, 10.0, "the worker to hear of it")
+            assert await found.page.get_by_role("button", name="Cancel preview").count() == 0
+            assert await found.page.is_enabled("#replay-preview")
 
     async def test_without_a_token_the_buttons_say_why_they_do_nothing(self, chrome: Any) -> None:
         """They are there, and each names the setting."""
@@ -606,17 +637,17 @@ RUN: dict[str, Any] = {
     "sentence": [
         "Interrupted since ",
         {"at": 1_777_622_400_000},
-        ". Resume it, or stop it for good.",
+        ". Resume or stop it.",
     ],
     "parts": [{"name": "Miso", "sentence": "480 selected, 200 accepted.", "done": 0.4}],
 }
 PREVIEW: dict[str, Any] = {
-    "lines": ["dead letters of miso: 480 open", "SAMPLE: 200,000 of them were looked at."],
+    "lines": ["dead letters of miso: 480 open", "SAMPLE: 200,000 of them were read."],
     "vendors": ["miso"],
     "rows": [
         {"name": "events", "values": ["500"], "weight": ""},
         {"name": "= would be sent", "values": ["480"], "weight": "bold"},
-        {"name": "  dead letters until now", "values": ["480"], "weight": "dim"},
+        {"name": "  dead letters before", "values": ["480"], "weight": "dim"},
     ],
     "warnings": ["Miso is paused: what is sent waits until `streams resume miso`."],
     "question": "Send about 480 events?",

@@ -32,7 +32,7 @@ def test_a_run_that_goes_on_says_how_far_it_is() -> None:
         {
             "name": "Miso",
             "sentence": "500 selected, 200 accepted, 3 refused (rejected), 7 skipped (no_consent), "
-            "280 still on the way, 500 raw records not looked at yet.",
+            "280 still waiting, 500 raw records not read yet.",
             "done": 0.22,
         }
     ]
@@ -41,7 +41,7 @@ def test_a_run_that_goes_on_says_how_far_it_is() -> None:
 def test_a_run_whose_process_died_says_how_to_go_on() -> None:
     """Nothing of it is lost; somebody has to say what is wanted."""
     made = shown(run("running", None), alive=False)
-    assert plain(made["sentence"]) == "Interrupted since 11:15 UTC. Resume it, or stop it for good."
+    assert plain(made["sentence"]) == "Interrupted since 11:15 UTC. Resume or stop it."
     assert made["can"] == ["resume", "stop"]
 
 

@@ -1,16 +1,23 @@
 """Replays and resends begun from the page: what is asked, and the process that does it."""
 
+import asyncio
+import re
 import sys
+from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient
+from typer.main import get_command
 
+from streams.cli import app
 from streams.core.errors import SettingsError
 from streams.core.runs import Asked
 from streams.web.run_process import Errand, RunRequest, asked_of
 from streams.web.runs import COMMAND, ErrandFailedError, RunPage, RunProcesses
 from streams.web.site import StaticFile
+from tests.kafka.pipeline import until
 from tests.web.scenes import TOKEN, calm, now_ms, scene
 
 NOW = 1_800_000_000_000
@@ -19,8 +26,12 @@ HOUR = 3_600_000
 
 def test_a_window_ends_now_at_the_latest() -> None:
     """As in the terminal; what to leave out is read the same way, too."""
-    request = RunRequest("replay", "miso", NOW - HOUR, NOW + HOUR, ("dead_lettered",))
-    assert asked_of(request, NOW) == Asked("replay", NOW - HOUR, NOW, only=("dead_lettered",))
+    request = RunRequest(
+        "replay", "miso", NOW - HOUR, NOW + HOUR, ("dead_lettered",), "anna", "SKU-1", 5.0, True
+    )
+    assert asked_of(request, NOW) == Asked(
+        "replay", NOW - HOUR, NOW, ("dead_lettered",), "anna", "SKU-1", again=True, rate=5.0
+    )
 
 
 def test_a_resend_is_about_one_cause() -> None:
@@ -34,10 +45,12 @@ def test_a_resend_is_about_one_cause() -> None:
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
-        (RunRequest("replay", "miso"), "from and to: both are needed."),
-        (RunRequest("replay", "miso", NOW + 1, NOW + 2), "from: lies behind to"),
-        (RunRequest("replay", "miso", -1, NOW), "from: lies behind to"),
+        (RunRequest("replay", "miso"), "--from and --to: both are needed."),
+        (RunRequest("replay", "miso", NOW + 1, NOW + 2), "--from: must be before --to"),
+        (RunRequest("replay", "miso", -1, NOW), "--from: must be before --to"),
         (RunRequest("replay", "miso", 1, NOW, ("sent",)), '--only: "sent"'),
+        (RunRequest("replay", "miso", 1, NOW, rate=0.0), "--rate: must be at least 0.001"),
+        (RunRequest("replay", "miso", 1, NOW, visitor=" "), "--visitor: must not be empty."),
     ],
 )
 def test_what_cannot_be_meant_is_said(request_: RunRequest, words: str) -> None:
@@ -45,6 +58,16 @@ def test_what_cannot_be_meant_is_said(request_: RunRequest, words: str) -> None:
     with pytest.raises(SettingsError) as caught:
         asked_of(request_, NOW)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("option", ["to", "visitor", "sku", "rate", "again"])
+def test_the_page_explains_an_option_as_the_terminal_does(option: str) -> None:
+    """In the same sentence."""
+    page = resources.files("streams.web").joinpath("assets/dashboard.html").read_text("utf-8")
+    titles = dict(re.findall(r'id="replay-(\w+)"[^>]* title="([^"]+)"', page))
+    command: Any = get_command(app).commands["replay"]  # type: ignore[attr-defined]
+    helps = {each.opts[0].removeprefix("--"): each.help for each in command.params}
+    assert titles[option] == helps[option]
 
 
 def code(text: str) -> tuple[str, ...]:
@@ -72,7 +95,7 @@ async def test_the_process_gets_the_errand_and_its_first_line_is_the_answer() ->
     ("program", "words"),
     [
         ("""print('{"error": "Another run has Miso."}')""", "Another run has Miso."),
-        ("raise SystemExit(3)", "ended without an answer; the worker's log says why."),
+        ("raise SystemExit(3)", "ended without an answer. See the worker's log."),
     ],
 )
 async def test_a_process_that_fails_has_its_sentence(program: str, words: str) -> None:
@@ -90,6 +113,31 @@ async def test_without_settings_the_real_process_says_what_is_wrong(
     request = RunRequest("replay", "miso", 1_000, 2_000)
     with pytest.raises(ErrandFailedError, match="Miso is off; switch it on"):
         await done(Errand("preview", request))
+
+
+async def test_a_preview_that_nobody_waits_for_any_longer_ends_its_process(tmp_path: Path) -> None:
+    """Cancelled on the page: the process is killed, and the next preview is not turned away."""
+    began = tmp_path / "began"
+    slow = (
+        "import os, pathlib, sys, time; asked = sys.stdin.read()\n"
+        f"began = pathlib.Path({str(began)!r})\n"
+        "if began.exists(): print('{}')\n"
+        "else: began.write_text(str(os.getpid())); time.sleep(600)"
+    )
+    processes = RunProcesses(code(slow))
+    pages = [StaticFile("POST", "/api/replays/preview", RunPage(processes.do).preview)]
+    body = {"command": "replay", "vendor": "miso"}
+    key = {"Authorization": f"Bearer {TOKEN}"}
+    async with (
+        scene(calm(now_ms()), token=TOKEN, pages=pages) as shown,
+        TestClient(shown.server) as client,
+    ):
+        waiting = asyncio.ensure_future(client.post("/api/replays/preview", json=body, headers=key))
+        await until(lambda: began.exists() and bool(began.read_text()), 30, "the first preview")
+        waiting.cancel()
+        again = await client.post("/api/replays/preview", json=body, headers=key)
+        assert (again.status, await again.json()) == (200, {})
+        await asyncio.wait_for(processes.all_ended(), 30)
 
 
 async def test_previews_and_runs_need_the_token_and_say_what_they_do() -> None:
@@ -125,4 +173,4 @@ async def test_previews_and_runs_need_the_token_and_say_what_they_do() -> None:
         assert ended.status == 409
         assert (await ended.json())["error"].endswith("there is nothing to stop.")
         nothing = await client.post("/api/replays/r-1/stop", json={}, headers=key)
-        assert (nothing.status, await nothing.json()) == (400, {"error": "r-1 is no run's id."})
+        assert (nothing.status, await nothing.json()) == (400, {"error": "r-1 is not a run id."})

@@ -129,9 +129,9 @@ def _book_problems(books: VendorBooks) -> Iterable[str]:
 def _ledger_problems(vendor: VendorClosing) -> Iterable[str]:
     key, comparison = vendor.books.vendor, vendor.comparison
     for ids, words in (
-        (comparison.lacking, "accepted by the receipts and not in the stand-in's ledger"),
-        (comparison.without_receipt, "in the stand-in's ledger without a receipt"),
-        (comparison.duplicates, "in the stand-in's ledger once more than accepted"),
+        (comparison.lacking, "accepted by the receipts and not in the simulator's ledger"),
+        (comparison.without_receipt, "in the simulator's ledger without a receipt"),
+        (comparison.duplicates, "in the simulator's ledger more often than accepted"),
     ):
         if ids:
             shown = ", ".join(sorted(ids)[:_NAMED_IDS]) + ", …" * (len(ids) > _NAMED_IDS)

@@ -29,7 +29,7 @@ def require_simulators(settings: Settings) -> None:
     """Raise SettingsError where made-up events would reach a vendor itself."""
     real = [
         f"The sample's events are made up, but {VENDORS[key].name} is at "
-        f"{settings.vendors[key].base_url}: play it to the stand-ins only."
+        f"{settings.vendors[key].base_url}: play it to the simulators only."
         for key in settings.enabled_vendors()
         if not is_loopback(urlsplit(settings.vendors[key].base_url).hostname or "")
     ]

@@ -148,7 +148,7 @@ async def _play(rig: Rig, feed: Feed, options: Options, view: View, result: Resu
     async with rig:
         settings = rig.settings
         vendors = [VENDORS[key].name for key in settings.enabled_vendors()]
-        view.done(f"Stand-in for {', '.join(vendors)} on {rig.sandbox.url}")
+        view.done(f"Simulator for {', '.join(vendors)} on {rig.sandbox.url}")
         view.began("Writing users and products")
         await rig.write_rows(feed)
         view.done(f"Topics created, {feed.row_count:,} users and products written")

@@ -68,7 +68,7 @@ function show() {
   updateReplayForm(last);
   showJoin(last.join, last.enrich);
   keep(document.querySelector("#workers tbody"), last.workers, (worker) => worker.worker, workerRow, updateWorker);
-  if (hour?.began) setText(at("history-said"), `The curves begin at ${timeText(hour.began)} and show an hour at most; they are kept in this worker's memory.`);
+  if (hour?.began) setText(at("history-said"), `Curves start at ${timeText(hour.began)} and cover up to one hour; they are kept in this worker's memory.`);
   watch();
 }
 
@@ -182,7 +182,7 @@ function showShares(node, shares) {
   const [said, bars, list] = node.children;
   redraw(node, [shares], () => {
     const rows = shares ? shares.rows : ["accepted", "skipped", "dead-lettered"].map((name) => ({ name, count: "?", share: "?", part: 0 }));
-    setText(said, shares ? `Of ${shares.events} in the last hour` : "What became of the last hour's events is unknown");
+    setText(said, shares ? `Outcomes of ${shares.events} in the last hour` : "Outcomes of the last hour are unknown");
     bars.replaceChildren(...rows.filter((row) => row.part).map((row) => sized(el("div", { class: `is-${row.name}` }), row.part)));
     list.replaceChildren(...rows.map((row) => el("div", { class: `is-${row.name}` }, el("dt", {}, row.name), el("dd", {}, row.share, " ", el("span", { class: "soft" }, row.share === "?" || row.share === "-" ? "" : `(${row.count})`)))));
   });
@@ -232,14 +232,14 @@ function updateAction(button, vendor) {
 }
 
 async function act(button, vendor, verb) {
-  const question = verb === "pause" ? `Nothing is sent to ${vendor.name} until somebody resumes it, at all its workers. Events wait; nothing is lost.` : `Sending to ${vendor.name} goes on; one event goes first.`;
+  const question = verb === "pause" ? `Nothing is sent to ${vendor.name} until it is resumed. This applies to all its workers. Events wait; nothing is lost.` : `Sending to ${vendor.name} resumes; one event is sent first.`;
   if (!(await confirmed(`${verb === "pause" ? "Pause" : "Resume"} ${vendor.name}?`, question, verb === "pause" ? "Pause" : "Resume"))) return;
   button.disabled = true;
   try {
     const { sentence } = await ask(`/api/vendors/${vendor.key}/${verb}`, {});
     setText(at("spoken"), sentence);
   } catch (error) {
-    await confirmed(`${vendor.name} is as it was`, error.message, "Close");
+    await confirmed(`${vendor.name} was not changed`, error.message, "Close");
   } finally {
     button.disabled = false;
     button.focus();
@@ -254,8 +254,8 @@ function showJoin(join, enrich) {
     redraw(node.querySelector("ul"), row.examples, () => node.querySelector("ul").replaceChildren(...row.examples.map((text) => el("li", {}, place(text)))));
   });
   redraw(at("enrich-notes"), enrich.notes, () => {
-    const notes = enrich.notes.map((one) => `${one.count} ${one.name}`).join(", ");
-    at("enrich-notes").replaceChildren(notes ? `Noted: ${notes}.` : "");
+    const notes = enrich.notes.map((one) => `${one.name} (${one.count})`).join(", ");
+    at("enrich-notes").replaceChildren(notes ? `Also seen in records: ${notes}.` : "");
   });
   redraw(at("invalid"), enrich.invalid, () => {
     const rows = enrich.invalid.map((one) => el("li", {}, el("span", {}, el("code", {}, one.reason)), el("b", {}, one.count), el("span", { class: "why" }, one.meaning)));

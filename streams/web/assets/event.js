@@ -65,7 +65,7 @@ function take(said) {
 function show(trace) {
   const found = trace.events.length;
   const what = found ? `${found} ${found === 1 ? "event" : "events"}${trace.more ? ", and there are more: narrow the time" : ""}` : "Nothing found";
-  const took = `${trace.records.toLocaleString("en-US")} records looked through in ${trace.seconds.toFixed(1)} s`;
+  const took = `${trace.records.toLocaleString("en-US")} records read in ${trace.seconds.toFixed(1)} s`;
   setText(at("search-said"), `${what}. ${took}. ${trace.notes.join(" ")}`);
   at("search-found").replaceChildren(...trace.events.map((one) => (found > FOLDED ? folded(one) : event(one))));
 }
@@ -103,9 +103,9 @@ function step(one) {
     one.run_id && `run ${one.run_id}`,
     one.attempts > 1 && `${one.attempts} requests`,
     one.status && `HTTP ${one.status}`,
-    one.vendor_ref && `their reference ${one.vendor_ref}`,
+    one.vendor_ref && `vendor reference ${one.vendor_ref}`,
     one.fingerprint && `fingerprint ${one.fingerprint}`,
-    one.is_repeat && "written again after a crash, counts once",
+    one.is_repeat && "written twice after a crash, counts once",
   ];
   return el(
     "li",

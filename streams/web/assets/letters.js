@@ -62,7 +62,7 @@ const showExample = (one, button, shown) => {
 const resendGroup = (one, since, button, said) => send(button, { command: "resend", vendor: one.vendor, fingerprint: one.fingerprint, since_ms: since }, said);
 
 async function dropGroup(one, button, node) {
-  const text = `They are marked as dropped and are not resent any more. The records stay on their topic until retention deletes them. Cause: ${one.reason}, ${one.fingerprint} (${nameOf(one.vendor)}).`;
+  const text = `They are marked as dropped and cannot be resent. The records stay on their topic until retention deletes them. Cause: ${one.reason}, ${one.fingerprint} (${nameOf(one.vendor)}).`;
   if (!(await confirmed(`Drop ${one.open} dead ${one.open === "1" ? "letter" : "letters"}?`, text, "Drop them"))) return;
   await busy(button, at("letters-said"), "Dropping…", async () => {
     const done = await ask("/api/dead-letters/drop", { vendor: one.vendor, fingerprint: one.fingerprint, until: one.until });

@@ -40,16 +40,29 @@ function local(ms) {
 const replay = () =>
   send(
     at("replay-preview"),
-    { command: "replay", vendor: at("replay-vendor").value, from_ms: Date.parse(at("replay-from").value), to_ms: Date.parse(at("replay-to").value), only: at("replay-only").value ? [at("replay-only").value] : [] },
+    {
+      command: "replay",
+      vendor: at("replay-vendor").value,
+      from_ms: Date.parse(at("replay-from").value),
+      to_ms: Date.parse(at("replay-to").value),
+      only: at("replay-only").value ? [at("replay-only").value] : [],
+      visitor: at("replay-visitor").value || null,
+      sku: at("replay-sku").value || null,
+      rate: at("replay-rate").value ? Number(at("replay-rate").value) : null,
+      again: at("replay-again").checked,
+    },
     at("replays-said"),
   );
 
 // Previews, asks, begins: resolves to whether a run was begun.
 export async function send(button, asked, said) {
   let begun = false;
-  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
   await busy(button, said, "Reading the topics for a preview…", async () => {
-    const seen = await ask("/api/replays/preview", { ...asked, zone });
+    const seen = await previewed(button, asked);
+    if (!seen) {
+      setText(said, "The preview was cancelled. Nothing was sent.");
+      return;
+    }
     if (seen.is_empty) {
       setText(said, `${seen.lines.join(" ")} Nothing would be sent.`);
       return;
@@ -59,13 +72,29 @@ export async function send(button, asked, said) {
       setText(said, "Nothing was sent.");
       return;
     }
-    setText(said, "Beginning…");
+    setText(said, "Starting…");
     const { run_id } = await ask("/api/replays/start", seen.asked);
     begun = true;
-    setText(said, `Run ${run_id} has begun; Replays and resends shows how far it is.`);
+    setText(said, `Run ${run_id} has started. Its progress is under Replays and resends.`);
     await lookAtRuns();
   });
   return begun;
+}
+
+// Resolves to the preview, or to null where it was cancelled by the button beside it.
+async function previewed(button, asked) {
+  const running = new AbortController();
+  const cancel = el("button", { type: "button", class: "quiet", on: { click: () => running.abort() } }, "Cancel preview");
+  button.after(cancel);
+  try {
+    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "UTC";
+    return await ask("/api/replays/preview", { ...asked, zone }, running.signal);
+  } catch (error) {
+    if (running.signal.aborted) return null;
+    throw error;
+  } finally {
+    cancel.remove();
+  }
 }
 
 const warning = (text) => {
@@ -120,8 +149,8 @@ function updateRun(node, one) {
 }
 
 const QUESTIONS = {
-  stop: ["Stop", "Nothing more of it is written, and what waits is passed over. It cannot go on afterwards; receipts stay."],
-  resume: ["Resume", "It goes on where it was. Nothing is sent twice."],
+  stop: ["Stop", "Nothing more is sent, and the run cannot be resumed afterwards. Its receipt stays."],
+  resume: ["Resume", "The run continues where it stopped. Nothing is sent twice."],
 };
 
 function runButton(one, verb) {

@@ -2,13 +2,14 @@
 import { setText } from "./drawing.js";
 
 const at = (id) => document.getElementById(id);
-export const NO_TOKEN = "Set STREAMS_WEB_TOKEN to change anything from here";
+export const NO_TOKEN = "Set STREAMS_WEB_TOKEN to enable changes";
 
-export async function ask(path, body) {
+export async function ask(path, body, signal) {
   const answer = await fetch(path, {
     method: body === undefined ? "GET" : "POST",
     headers: body === undefined ? {} : { "X-Streams-Change": "1", "Content-Type": "application/json" },
     body: body === undefined ? undefined : JSON.stringify(body),
+    signal,
   });
   if (answer.status === 401) location.reload();
   const said = await answer.json().catch(() => ({}));

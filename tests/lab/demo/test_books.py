@@ -147,8 +147,8 @@ async def test_a_ledger_of_as_many_but_other_events_ends_with_1(
         broker.bootstrap_servers, tmp_path, free_web_port(), Silent(), dict(os.environ), prefix
     )
     first, second, other = digest(payload("s-1")), digest(payload("s-2")), digest(payload("s-3"))
-    repeated = "eightselect: 1 events are in the stand-in's ledger once more than accepted"
-    lacking = "accepted by the receipts and not in the stand-in's ledger"
+    repeated = "eightselect: 1 events are in the simulator's ledger more often than accepted"
+    lacking = "accepted by the receipts and not in the simulator's ledger"
     async with rig:
         await rig.start_workers()
         assert await rig.play(file_feed(file, rig.settings.topics), lambda _: None) == 3
@@ -165,7 +165,7 @@ async def test_a_ledger_of_as_many_but_other_events_ends_with_1(
             1,
             [
                 f"eightselect: 1 events are {lacking}: {second}.",
-                f"eightselect: 1 events are in the stand-in's ledger without a receipt: {other}.",
+                f"eightselect: 1 events are in the simulator's ledger without a receipt: {other}.",
             ],
         )
 

@@ -156,7 +156,7 @@ def test_demo_once_accounts_for_every_event_and_exits_0(tmp_path: Path) -> None:
         ["unknown_product", "11", "11", "11"],
         ["+", "dead-lettered", "10", "10", "10"],
         ["difference", "✓", "0", "✓", "0", "✓", "0"],
-        ["in", "the", "stand-in's", "own", "ledger", "178", "382", "760"],
+        ["in", "the", "simulator's", "ledger", "178", "382", "760"],
         ["against", "our", "receipts", *["✓", "same,", "once"] * 3],
     ):
         assert row in rows, ran.stdout
@@ -248,19 +248,21 @@ async def test_each_side_that_breaks_is_seen_and_ends_with_1(
         event_id = known["context"]["custom_context"]["uuid"]
         await post_to_miso(rig, known)
         repeated = (
-            "miso: 1 events are in the stand-in's ledger once more than accepted: " + event_id + "."
+            "miso: 1 events are in the simulator's ledger more often than accepted: "
+            + event_id
+            + "."
         )
         assert await closed(rig, written) == (1, [repeated])
         known["context"]["custom_context"]["uuid"] = "invented"
         await post_to_miso(rig, known)
-        invented = "miso: 1 events are in the stand-in's ledger without a receipt: invented."
+        invented = "miso: 1 events are in the simulator's ledger without a receipt: invented."
         assert await closed(rig, written) == (1, [invented, repeated])
 
         # The ledger loses what it held.
         await ask_sandbox(rig, "DELETE", "/ledger")
         code, problems = await closed(rig, written)
         assert code == 1
-        words = "events are accepted by the receipts and not in the stand-in's ledger: "
+        words = "events are accepted by the receipts and not in the simulator's ledger: "
         for problem, lost in zip(
             problems, ("eightselect: 178", "voyado: 382", "miso: 760"), strict=True
         ):

@@ -20,7 +20,7 @@ def test_a_vendor_itself_never_gets_the_sample() -> None:
         require_simulators(load_settings({"STREAMS_MISO_API_KEY": "key"}))
     assert refused.value.problems[0] == (
         "The sample's events are made up, but Miso is at https://api.askmiso.com: "
-        "play it to the stand-ins only."
+        "play it to the simulators only."
     )
 
 
