@@ -104,8 +104,9 @@ class Consumer(driver.Consumer):
             leave(f"fetching from Kafka failed: {refusal or repr(error)}", cause=error)
 
     async def _fetch_once(self) -> None:
-        tables = {tp for tp in self._get_active_partitions() if self._is_changelog_tp(tp)}
-        wanted = tables | {tp for tp in self._get_active_partitions() if self._has_room(tp)}
+        active = self._get_active_partitions()
+        tables = {tp for tp in active if self._is_changelog_tp(tp)}
+        wanted = tables | {tp for tp in active if self._has_room(tp)}
         if not wanted:
             await asyncio.sleep(0.01)
             return

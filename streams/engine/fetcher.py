@@ -1,4 +1,4 @@
-"""aiokafka's fetcher, which notes how far each answer reaches, and asks no more often than pays.
+"""aiokafka's fetcher, which notes how far each answer reaches, and asks no more than pays.
 
 aiokafka asks again as soon as a record has come: at some hundred records a second each one has a
 request of its own, and all that follows. Here a request waits
@@ -6,15 +6,21 @@ until some milliseconds after the one before it, so that what comes meanwhile co
 record that comes after a while of silence waits for nothing, and neither does anything under load.
 """
 
+from collections import defaultdict
 from time import monotonic
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import aiokafka.consumer.fetcher
 from aiokafka.consumer.fetcher import Fetcher as AioKafkaFetcher
 from aiokafka.structs import TopicPartition
 
+from streams.engine.fetch_session import FetchSession, SessionRequest, places_in
 from streams.engine.freshness import LogEnds
-from streams.engine.wall_clock import elapsed
+from streams.engine.wall_clock import elapsed, now_ms
+
+# Made for each request.
+aiokafka.consumer.fetcher.FetchRequest = SessionRequest
 
 LONG_POLL_MS = 250
 """What the broker waits where nothing has come and every partition is asked about."""
@@ -26,7 +32,7 @@ would have to wait for this request to end."""
 class FetchPace:
     """How long one request for records waits after the one before it. Pure."""
 
-    GATHERED = 4
+    GATHERED = 3
     """Records that a request should bring."""
     LEAST_SECONDS = 0.02
     MANY_RECORDS = 200
@@ -75,6 +81,8 @@ class Fetcher(AioKafkaFetcher):
         super().__init__(*args, **kwargs)
         self.ends: WeakKeyDictionary[Any, LogEnds] = WeakKeyDictionary()
         """By aiokafka's state of a partition, which a new assignment makes anew."""
+        self._sessions: defaultdict[int, FetchSession] = defaultdict(FetchSession)
+        """By broker."""
 
     def handed_over(self, records: int) -> None:
         """Note how many records were handed over at once."""
@@ -91,22 +99,28 @@ class Fetcher(AioKafkaFetcher):
             return [], {}, wait, False, []
         self._fetch_max_wait_ms = SHORT_POLL_MS if self._records else LONG_POLL_MS
         actions = super()._get_actions_per_node(assignment)
-        if actions[0]:
+        for node_id, request in actions[0]:
+            request.session = self._sessions[node_id]
             self.pace.asked(now)
         return actions
 
     async def _proc_fetch_request(self, assignment: Any, node_id: Any, request: Any) -> Any:
         asked_at = elapsed()
-        asked = [
-            assignment.state_value(TopicPartition(topic, partition))
-            for topic, partitions in request.topics
-            for partition, *_ in partitions
-        ]
         needs_wakeup = await super()._proc_fetch_request(assignment, node_id, request)
-        for state in asked:
-            if state is None or state.lso is None:
-                continue  # it got no answer, or one that came too late
-            ends = self.ends.setdefault(state, LogEnds())
-            ends.told(asked_at, end=state.highwater, stable=state.lso)
-            state.lso = None  # each answer is taken once; nobody else reads it
+        answer, session = request.answer, request.session
+        if session is None or answer is None or answer.error_code:
+            return needs_wakeup
+        spoken_of, answered_at = places_in(answer.topics), now_ms()
+        for place in places_in(request.topics):
+            state = assignment.state_value(TopicPartition(*place))
+            ends = self.ends.get(state)
+            if place not in spoken_of and ends is not None:
+                ends.unchanged(asked_at)
+                state.timestamp = answered_at
+            elif state.lso is None:
+                session.restart()  # the answer came too late to be taken, and is not given again
+            else:
+                ends = self.ends.setdefault(state, LogEnds())
+                ends.told(asked_at, end=state.highwater, stable=state.lso)
+                state.lso = None  # each answer is taken once; nobody else reads it
         return needs_wakeup

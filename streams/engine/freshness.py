@@ -19,6 +19,7 @@ class LogEnds:
     def __init__(self) -> None:
         self._ends: deque[tuple[float, int]] = deque(maxlen=KEPT_ENDS)
         self._step_at = 0.0
+        self._end = 0
         self._stable = 0
 
     def told(self, asked_at: float, *, end: int, stable: int) -> None:
@@ -27,12 +28,16 @@ class LogEnds:
         ``asked_at`` is when the request was sent, in seconds: an answer may lie unread for long in
         a process that stands still, and it knows nothing of what came meanwhile.
         """
-        self._stable = stable
+        self._end, self._stable = end, stable
         if self._ends and asked_at - self._step_at < STEP_SECONDS:
             self._ends[-1] = asked_at, end
         else:
             self._ends.append((asked_at, end))
             self._step_at = asked_at
+
+    def unchanged(self, asked_at: float) -> None:
+        """Note an answer that says the same as the one before."""
+        self.told(asked_at, end=self._end, stable=self._stable)
 
     def known_at(self, position: int) -> float | None:
         """Return as of when (s) all is read; None: nothing new is known since it was last asked.

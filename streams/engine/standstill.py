@@ -38,8 +38,9 @@ def standings(app: Any) -> Iterator[Standing]:
     if (taking_up := _taking_up(app, consumer)) is not None:
         yield taking_up
         return
+    active = consumer._get_active_partitions()
     for tp in sorted(consumer.assignment()):
-        yield from _fetching(consumer, tp)
+        yield from _fetching(consumer, tp, is_active=tp in active)
         if not consumer._is_changelog_tp(tp):
             yield from _working(app, consumer, tp)
 
@@ -65,9 +66,9 @@ def _taking_up(app: Any, consumer: Consumer) -> Standing | None:
     )
 
 
-def _fetching(consumer: Consumer, tp: TP) -> Iterator[Standing]:
+def _fetching(consumer: Consumer, tp: TP, *, is_active: bool) -> Iterator[Standing]:
     is_table = consumer._is_changelog_tp(tp)
-    if tp not in consumer._get_active_partitions():
+    if not is_active:
         yield Standing(("fetch", tp), "paused", f"the fetching of {_name(tp)}, which is paused")
         return
     if not is_table and tp not in consumer.ledgers:

@@ -10,6 +10,7 @@ from aiokafka.structs import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.engine.fetch_session import FetchSession
 from streams.engine.fetcher import Fetcher
 from streams.engine.freshness import LogEnds
 
@@ -94,21 +95,37 @@ class Answers:
         self.assignment = SimpleNamespace(state_value={TP: self.state}.get)
         self.fetcher: Any = object.__new__(Fetcher)
         self.fetcher.ends = WeakKeyDictionary()
+        self.session = FetchSession()
         self.now, self.answer = 100.0, (10, 10)
         monkeypatch.setattr("streams.engine.fetcher.elapsed", lambda: self.now)
         monkeypatch.setattr(aiokafka_fetcher.Fetcher, "_proc_fetch_request", self._proc)
 
-    async def ask(self, seconds: float, answer: tuple[int, int] | None) -> None:
-        """Ask; the answer (end, last stable offset) is read so much later."""
+    async def ask(
+        self, seconds: float, answer: tuple[int, int] | None, *, is_answered: bool = True
+    ) -> int:
+        """Ask; the answer (end, last stable offset) is read so much later, if there is one.
+
+        Return the session's epoch of this request. Without ends the answer names no partition.
+        """
         self._after, self.answer = seconds, answer  # type: ignore[assignment]
-        request = SimpleNamespace(topics=[(TP.topic, [(TP.partition, 10, 0)])])
+        wanted = [(TP.topic, [(TP.partition, 10, 0)])]
+        epoch = self.session.ask(wanted).epoch
+        topics = wanted if answer else []
+        request = SimpleNamespace(topics=wanted, session=self.session, answer=None)
+        if is_answered:
+            self.session.answered(1, 0)
+            request.answer = SimpleNamespace(topics=topics, error_code=0)
         await self.fetcher._proc_fetch_request(self.assignment, 0, request)
+        return epoch
 
     async def _proc(self, *_: Any) -> bool:
         self.now += self._after
-        if self.answer is not None:
+        if self.answer is not None and not self.is_late:
             self.state.highwater, self.state.lso = self.answer
         return False
+
+    is_late = False
+    """Whether aiokafka takes no answer: the position has moved meanwhile."""
 
 
 class State:
@@ -116,6 +133,7 @@ class State:
 
     highwater: int | None = None
     lso: int | None = None
+    timestamp: int | None = None
 
 
 async def test_an_answer_is_dated_by_its_question_and_no_answer_dates_nothing(
@@ -125,7 +143,42 @@ async def test_an_answer_is_dated_by_its_question_and_no_answer_dates_nothing(
     seen = Answers(monkeypatch)
     await seen.ask(60.0, (10, 10))
     assert seen.fetcher.ends[seen.state].known_at(10) == 100.0
-    await seen.ask(1.0, None)
+    await seen.ask(1.0, None, is_answered=False)
     assert seen.fetcher.ends[seen.state].known_at(10) is None
     await seen.ask(1.0, (12, 10))
     assert seen.fetcher.ends[seen.state].is_behind_transaction(10)
+
+
+async def test_an_answer_that_does_not_name_a_partition_says_that_its_end_is_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In a session only what has changed is named."""
+    seen = Answers(monkeypatch)
+    assert await seen.ask(1.0, (12, 12)) == 0
+    assert await seen.ask(1.0, None) == 1
+    assert seen.fetcher.ends[seen.state].known_at(11) is None
+    assert seen.fetcher.ends[seen.state].known_at(12) == 101.0
+    assert seen.state.timestamp is not None
+
+
+async def test_what_was_said_in_an_answer_that_came_too_late_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The broker takes it for known; as of then nothing is known here."""
+    seen = Answers(monkeypatch)
+    await seen.ask(1.0, (12, 12))
+    seen.is_late = True
+    assert await seen.ask(1.0, (15, 15)) == 1
+    seen.is_late = False
+    assert await seen.ask(1.0, (15, 15)) == 0
+
+
+async def test_a_new_assignment_asks_for_the_ends_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The session is older, and would say nothing of an end that has not changed."""
+    seen = Answers(monkeypatch)
+    await seen.ask(1.0, (12, 12))
+    seen.state = State()
+    seen.assignment.state_value = {TP: seen.state}.get
+    assert await seen.ask(1.0, None) == 1
+    assert await seen.ask(1.0, (12, 12)) == 0
+    assert seen.fetcher.ends[seen.state].known_at(12) == 102.0

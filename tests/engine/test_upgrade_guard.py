@@ -29,6 +29,7 @@ from aiokafka.consumer.subscription_state import Assignment, SubscriptionState, 
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator, MessageBatch
 from aiokafka.producer.sender import Sender, SendProduceReqHandler
 from aiokafka.protocol.admin import DescribeGroupsRequest, DescribeGroupsResponse_v2
+from aiokafka.protocol.fetch import FetchRequest, FetchRequest_v7, FetchResponse_v7
 from aiokafka.protocol.group import HeartbeatRequest
 from faust.app.base import App
 from faust.assignor.partition_assignor import PartitionAssignor
@@ -48,6 +49,7 @@ import streams
 import streams.engine.app
 import streams.engine.consumer
 import streams.engine.coordinator
+import streams.engine.fetch_session
 import streams.engine.fetcher
 import streams.engine.thread
 
@@ -209,6 +211,12 @@ PARTS: list[tuple[Any, str, str, str]] = [
         "_proc_fetch_request",
         "self, assignment, node_id, request",
         "Whether it still sends the request, and sets highwater and lso by a good answer alone.",
+    ),
+    (
+        FetchRequest,
+        "build",
+        "self, request_struct_class",
+        "Whether fields of what it returns can be set before they are encoded.",
     ),
     (
         Fetcher,
@@ -416,7 +424,7 @@ ATTRIBUTES: list[tuple[Any, str, str]] = [
 
 
 STANDARD_LIBRARY = {"_asdict", "_replace", "_exit", "_current_frames"}
-DATA = {"Consumer", "Producer", "recovery", "logger", "description", "_abc_impl"}
+DATA = {"_CLASSES", "Consumer", "Producer", "recovery", "logger", "description", "_abc_impl"}
 """Overrides that are values: whether they are in place is tested below, or of no matter."""
 READ_ONLY = {"_can_retry", "_pop_batch"}
 """Neither called nor overridden: what we rely on is how it behaves."""
@@ -519,11 +527,24 @@ def test_the_engines_own_parts_are_in_place() -> None:
     """Aiokafka looks them up when a consumer starts and when an answer has an error."""
     assert aiokafka.consumer.consumer.GroupCoordinator is streams.engine.coordinator.Coordinator
     assert aiokafka.consumer.consumer.Fetcher is streams.engine.fetcher.Fetcher
+    assert aiokafka.consumer.fetcher.FetchRequest is streams.engine.fetch_session.SessionRequest
     assert aiokafka.errors.for_code(82) is streams.engine.thread.FencedInstanceIdError
     assert aiokafka.errors.for_code(87) is streams.engine.refused.InvalidRecordError
     assert aiokafka.producer.producer.MessageAccumulator is streams.engine.refused.Accumulator
     assert streams.engine.app.Transport.Consumer is streams.engine.consumer.Consumer
     assert isinstance(TableManager.recovery, property)
+
+
+def test_an_answer_is_read_by_what_its_request_names_for_it() -> None:
+    """Ours is read by the request itself; a session has the same fields in all its versions."""
+    code = inspect.getsource(AIOKafkaConnection._handle_frame)
+    assert "resp_type = request.RESPONSE_TYPE" in code
+    assert "resp_type.decode(resp)" in code
+    assert "in self._topics" in inspect.getsource(FetchRequest.build)
+    assert {"session_id", "session_epoch", "forgotten_topics_data"} < {
+        *FetchRequest_v7.SCHEMA.names
+    }
+    assert {"session_id", "error_code"} < {*FetchResponse_v7.SCHEMA.names}
 
 
 def test_a_described_group_has_its_members_where_the_coordinator_looks() -> None:

@@ -1,7 +1,8 @@
 """Enrichment: raw chunks in, one batch of records a vendor out.
 
 A chunk is settled once the broker has acknowledged all that came of it: first receipts of skips
-and dead letters, then vendor records.
+and dead letters, then vendor records. Chunks that came together are begun together, so that each
+of these two steps is one request to a broker; a partition that a topic refuses waits by itself.
 
 One module, though a long one: what is asked of the stage and what it does share its tables.
 """
@@ -46,6 +47,7 @@ from streams.worker.join_rates import JoinRates
 log = logging.getLogger("streams.enrich")
 
 DELIVERIES_UNDER_WAY = 8
+"""Of chunks that came together."""
 LOOK_AGAIN_SECONDS = 0.05
 """How soon after a pause it is asked again whether the partitions are still this worker's."""
 _OF_CONSENT = {ground: ("consent", ground.encode()) for ground in ("event", "row", "assumed")}
@@ -100,8 +102,9 @@ class EnrichStage(Stage):
         self._receipts = {vendor: topics.receipts(vendor) for vendor in vendors}
         self._ranges: dict[TP, EnabledRanges] = {}
         self._expired: dict[TP, ExpiredRecords] = {}
-        self._under_way: dict[asyncio.Task[None], int] = {}
-        """By delivery: its partition."""
+        self._under_way: dict[asyncio.Task[None], tuple[int, int]] = {}
+        """By chunk that is being written: which delivery it belongs to, and its partition."""
+        self._deliveries = 0
         self._passed: dict[TP, asyncio.Event] = {}
         """By source partition: set once its newest chunk's vendor records are queued."""
         self._refused: frozenset[int] = frozenset()
@@ -207,10 +210,10 @@ class EnrichStage(Stage):
     async def _run(self, stream: Any) -> None:
         try:
             async for event in stream.noack().events():
-                for chunk in event.value:
-                    # Not where it was revoked meanwhile: the next owner starts from the commit.
-                    if await self._has_room_for(chunk):
-                        self._begin(chunk)
+                # Not what was revoked meanwhile: the next owner starts from the commit.
+                for chunk in await self._with_room(event.value):
+                    self._begin(chunk)
+                self._deliveries += 1
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -224,25 +227,26 @@ class EnrichStage(Stage):
         before, passed = self._passed.get(tp), asyncio.Event()
         self._passed[tp] = passed
         task = asyncio.ensure_future(self._finish(chunk, enriched, before, passed))
-        self._under_way[task] = tp.partition
+        self._under_way[task] = self._deliveries, tp.partition
         task.add_done_callback(self._ended)
 
-    async def _has_room_for(self, chunk: Chunk) -> bool:
+    async def _with_room(self, chunks: Sequence[Chunk]) -> Sequence[Chunk]:
         """Wait until few enough deliveries are under way; what topics refuse is not among them.
 
-        Return False where the chunk is not ours any more: its visitors' rows go with its
-        partition, and without them nobody would have said yes.
+        Return those that are ours still: a chunk's visitors' rows go with its partition, and
+        without them nobody would have said yes.
         """
-        while await self._is_ours(chunk):
+        while ours := await self._ours(chunks):
             waiting = self._under_way.values()
-            if sum(partition not in self._refused for partition in waiting) < DELIVERIES_UNDER_WAY:
-                return True
+            under_way = {number for number, partition in waiting if partition not in self._refused}
+            if len(under_way) < DELIVERIES_UNDER_WAY:
+                break
             self._moved.clear()
             await self._moved.wait()
-        return False
+        return ours
 
-    def _ended(self, delivery: "asyncio.Task[None]") -> None:
-        del self._under_way[delivery]
+    def _ended(self, written: "asyncio.Task[None]") -> None:
+        del self._under_way[written]
         self._moved.set()
 
     async def _finish(
@@ -257,7 +261,7 @@ class EnrichStage(Stage):
             await (await enriched.closing.send()).acknowledged()
             if before is not None:
                 await before.wait()
-            if not await self._is_ours(chunk):
+            if not await self._ours((chunk,)):
                 passed.set()
                 return
             delivery = await enriched.passing.send()
@@ -269,15 +273,15 @@ class EnrichStage(Stage):
             leave(f"{error}; starting again from the last commit", cause=error)
         self.app.consumer.ack(chunk)
 
-    async def _is_ours(self, chunk: Chunk) -> bool:
-        """Return whether a chunk may be written: no other worker can have its partition.
+    async def _ours(self, chunks: Sequence[Chunk]) -> Sequence[Chunk]:
+        """Return which chunks may be written: no other worker can have their partitions.
 
         After a pause that may have cost the membership it waits for the broker's word.
         """
         is_in_hand = self.app.consumer.is_in_hand
-        while is_in_hand(chunk) and not self.app.may_act():  # noqa: ASYNC110 - a clock
+        while (ours := list(filter(is_in_hand, chunks))) and not self.app.may_act():  # noqa: ASYNC110 - a clock
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
-        return bool(is_in_hand(chunk))
+        return ours
 
     # One loop, though a long one: whatever is called in it costs every event.
     def enrich_chunk(  # noqa: C901

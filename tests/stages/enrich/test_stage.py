@@ -309,7 +309,7 @@ class InHand:
     def __init__(self) -> None:
         self.stage = stage()
         self.others = [asyncio.ensure_future(asyncio.Event().wait()) for _ in range(8)]
-        self.stage._under_way = dict.fromkeys(self.others, 5)
+        self.stage._under_way = {other: (-n, 5) for n, other in enumerate(self.others, 1)}
         self.enriched: list[TP] = []
         self.stage.enrich_chunk = lambda tp, *_: self.enriched.append(tp)
         self.consumer: Any = object.__new__(Consumer)
@@ -377,3 +377,99 @@ async def test_a_chunk_whose_partition_has_gone_before_waits_for_no_room() -> No
     seen.consumer.ledgers = {}
     await seen.run()
     assert seen.enriched == []
+
+
+class Written:
+    """Outputs of one chunk, which the broker acknowledges when it is told to."""
+
+    def __init__(self) -> None:
+        self.is_acknowledged = asyncio.Event()
+
+    async def send(self) -> "Written":
+        """Send at once."""
+        return self
+
+    async def acknowledged(self) -> None:
+        """As soon as the broker does."""
+        await self.is_acknowledged.wait()
+
+
+class Together:
+    """The stage, and chunks of all its partitions that came together."""
+
+    def __init__(self, partitions: int) -> None:
+        self.stage = stage()
+        self.stage.enrich_chunk = lambda *_: None
+        self.written: list[Written] = []
+        self.acked: list[int] = []
+        self.chunks = [
+            Chunk(TP("shop.clicks", number), [click(0)])  # type: ignore[list-item]
+            for number in range(partitions)
+        ]
+        consumer = SimpleNamespace(
+            is_in_hand=lambda _: True, ack=lambda chunk: self.acked.append(chunk.tp.partition)
+        )
+        self.stage.app = SimpleNamespace(
+            consumer=consumer, new_outputs=self._outputs, may_act=lambda: True
+        )
+
+    def _outputs(self) -> Written:
+        self.written.append(Written())
+        if len(self.written) % 2:
+            self.written[-1].is_acknowledged.set()  # nothing is closed
+        return self.written[-1]
+
+    @property
+    def passing(self) -> list[Written]:
+        """What is passed on of each chunk, in their order."""
+        return self.written[1::2]
+
+    def noack(self) -> "Together":
+        """As Faust's stream has it."""
+        return self
+
+    async def events(self) -> AsyncIterator[Any]:
+        """Yield all chunks again and again."""
+        while True:
+            yield SimpleNamespace(value=self.chunks)
+
+    async def until_it_waits(self) -> "asyncio.Task[None]":
+        """Run the agent until it waits for room."""
+        agent: asyncio.Task[None] = asyncio.ensure_future(self.stage._run(self))
+        await settled()
+        return agent
+
+
+async def settled() -> None:
+    """Let everything come as far as it comes."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_chunks_that_came_together_are_begun_together_and_take_room_once() -> None:
+    """However many partitions there are, what they give leaves in one request."""
+    seen = Together(24)
+    agent = await seen.until_it_waits()
+    assert len(seen.passing) == 8 * 24
+    for written in seen.passing[:23]:
+        written.is_acknowledged.set()
+    await settled()
+    assert len(seen.passing) == 8 * 24
+    seen.passing[23].is_acknowledged.set()
+    await settled()
+    assert len(seen.passing) == 9 * 24
+    agent.cancel()
+
+
+async def test_a_refused_partition_holds_up_no_other_that_came_with_it() -> None:
+    """Neither their settling nor the room for more."""
+    seen = Together(3)
+    agent = await seen.until_it_waits()
+    seen.stage.on_refused({1: "full"})
+    for number, written in enumerate(seen.passing):
+        if number % 3 != 1:
+            written.is_acknowledged.set()
+    await settled()
+    assert sorted(seen.acked) == [0] * 8 + [2] * 8
+    assert len(seen.passing) == 2 * 8 * 3
+    agent.cancel()
