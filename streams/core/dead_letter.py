@@ -13,7 +13,7 @@ import msgspec
 from streams.core.addresses import MASK, without_addresses
 from streams.core.fields import FieldMap
 from streams.core.records import DeadLetter, Origin
-from streams.core.strict_json import uncollected
+from streams.core.strict_json import StrictJsonError, decode_fields, may_have_many_values
 from streams.core.values import id_text, is_blank
 
 MAX_LETTER_BYTES = 256 * 1024
@@ -30,6 +30,10 @@ _MAX_EVENT_ID_CHARS = 128
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 _decode_letter = msgspec.json.Decoder(DeadLetter).decode
+_decode_text = msgspec.json.Decoder(str).decode
+_MAX_SHOWN_IPS = 100
+"""Of one record: what is no address takes microseconds to tell."""
+_MAX_ESCAPE = len(r"\u0000")
 _BASE64_BYTES = 16
 """What stands around the text of bytes that are no UTF-8."""
 
@@ -166,16 +170,16 @@ def shorten_letter(value: bytes, size: int) -> bytes | None:
 def _cut(text: str, room: int) -> str:
     """Return the longest beginning whose JSON string, without its quotes, fits ``room`` bytes."""
     text = text[:room]
-    if len(_encode(text)) - 2 <= room:
+    encoded = _encode(text)[1:-1]
+    if len(encoded) <= room:
         return text
-    fits, too_long = 0, len(text)
-    while too_long - fits > 1:
-        middle = (fits + too_long) // 2
-        if len(_encode(text[:middle])) - 2 <= room:
-            fits = middle
-        else:
-            too_long = middle
-    return text[:fits]
+    # No further back than the longest escape that the cut may go through.
+    for end in range(room, max(0, room - _MAX_ESCAPE), -1):
+        try:
+            return _decode_text(b'"' + encoded[:end] + b'"')
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+    return ""
 
 
 def _readable(raw: bytes, fields: FieldMap | None) -> tuple[str | None, str | None]:
@@ -190,22 +194,72 @@ def _readable(raw: bytes, fields: FieldMap | None) -> tuple[str | None, str | No
     may_hold_ip = b'"ip"' in raw or b"\\u" in raw or (fields is not None and fields.maps("ip"))
     maps_id = fields is not None and fields.maps("event_id")
     try:
+        if may_have_many_values(raw):
+            return _readable_of_many(raw, text, fields)
         if not may_hold_ip and not maps_id:
             return text, _event_id(_decode_named(raw).event_id)
-        document = uncollected(_decode)(raw)
+        document = _decode(raw)
         if type(document) is not dict:
             return text, None
         mapped = fields.value_of("ip", document) if fields is not None else None
         named = document.get("event_id")
         if fields is not None and maps_id:
             named = fields.value_of("event_id", document)
-        if _mask_addresses(document, mapped if type(mapped) is str else None):
+        if may_hold_ip and _mask_addresses(document, mapped if type(mapped) is str else None):
             text = _written(document)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (StrictJsonError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # Damaged or nested too deep: what still looks like our field is masked as it stands.
         found = _ID_FIELD.search(text)
-        return _IP_FIELD.sub(rf'\1"{MASK}"', text), found and _event_id(found[1])
+        return _masked_text(text), found and _event_id(found[1])
     return text, _event_id(named)
+
+
+def _readable_of_many(
+    raw: bytes, text: str, fields: FieldMap | None
+) -> tuple[str | None, str | None]:
+    """Return what ``_readable`` does of a record that may have too many values to look at each.
+
+    The text is empty where the map's ip is found only by reading all of them.
+    """
+    text = _masked_text(text)
+    maps_ip = fields is not None and fields.maps("ip")
+    id_names = _names_of("event_id", fields)
+    ip_names = _names_of("ip", fields) if maps_ip else frozenset()
+    record, _ = decode_fields(raw, sorted((id_names or frozenset()) | (ip_names or frozenset())))
+    event_id = _event_id(_read_alone("event_id", id_names, record, fields))
+    if maps_ip:
+        ip = _read_alone("ip", ip_names, record, fields)
+        if type(ip) is StrictJsonError:
+            return "", event_id
+        if type(ip) is str and ip:
+            text = text.replace(_encode(ip).decode(), f'"{MASK}"')
+    return text, event_id
+
+
+def _names_of(field: str, fields: FieldMap | None) -> frozenset[str] | None:
+    """Return of which fields of a record ours is made; None: of the record as a whole."""
+    if fields is None or not fields.maps(field):
+        return frozenset({field})
+    return fields.names_read((field,))
+
+
+def _read_alone(
+    field: str, names: frozenset[str] | None, record: dict[str, Any], fields: FieldMap | None
+) -> Any:
+    """Return a field of a record; StrictJsonError where it is made of too many values."""
+    if names is None:
+        return StrictJsonError("made of the record as a whole")
+    for name in names:
+        if type(record.get(name)) is StrictJsonError:
+            return record[name]
+    if fields is None or not fields.maps(field):
+        return record.get(field)
+    return fields.value_of(field, record)
+
+
+def _masked_text(text: str) -> str:
+    """Return JSON with each value named ``ip`` masked as it stands."""
+    return _IP_FIELD.sub(f'"ip":"{MASK}"', text)
 
 
 def _written(document: Any) -> str:
@@ -224,22 +278,25 @@ def _event_id(value: Any) -> str | None:
 
 
 _ID_FIELD = re.compile(r'"event_id"\s{0,9}:\s{0,9}"([^"\\]{1,128})"')
-_IP_FIELD = re.compile(r'("ip"\s{0,9}:\s{0,9})"[^"]*"?')
+_IP_FIELD = re.compile(
+    r'"(?:ip|i\\u0070|\\u0069p|\\u0069\\u0070)"\s{0,9}:\s{0,9}'
+    r'(?:"(?:[^"\\]++|\\.)*+"?|\[[^\]]*+\]?|\{[^}]*+\}?|[^\s,}\]]++)'
+)
 
 
 def _mask_addresses(document: Any, mapped: str | None) -> bool:
     """Mask, in place, each value named ``ip`` and each equal to ``mapped``; return if any was."""
-    found = False
+    found = 0
     open_values = [document]
     while open_values:
         value = open_values.pop()
         for key, item in value.items() if type(value) is dict else enumerate(value):
             if (key == "ip" and item is not None) or (type(item) is str and item == mapped):
-                value[key] = masked_ip(item)
-                found = True
+                value[key] = masked_ip(item) if found < _MAX_SHOWN_IPS else MASK
+                found += 1
             elif type(item) in {dict, list}:
                 open_values.append(item)
-    return found
+    return found > 0
 
 
 def masked_ip(value: object) -> str:

@@ -16,7 +16,7 @@ from msgspec import Meta
 from streams.core.errors import InvalidEvent
 from streams.core.fields import Failed, FieldMap
 from streams.core.outcome import DeadLetterReason
-from streams.core.strict_json import StrictJsonError, decode_repaired, known_decoder
+from streams.core.strict_json import StrictJsonError, decode_repaired
 from streams.core.time_formats import OutOfRangeTimeError, epoch_ms
 from streams.core.times import CLOCK_TOLERANCE_MS, MAX_MS, YEAR_2000_MS, to_ms
 from streams.core.uuids import UUID_PATTERN
@@ -142,14 +142,6 @@ _FIELD_TYPES: Mapping[type[msgspec.Struct], Mapping[str, Any]] = {
 _NO_PAGE, _NO_CAMPAIGN = Page(), Campaign()
 _UUIDS = frozenset({"miso_id", "eightselect_user_id"})
 _INTEGERS = frozenset({"timestamp", "quantity"})
-_ANY_OF: Mapping[type[Event], type[msgspec.Struct]] = {
-    kind: msgspec.defstruct(
-        f"Any{kind.__name__}",
-        [(name, Any, msgspec.UNSET) for name in _FIELD_TYPES[kind]],
-    )
-    for kind in (Click, AddToCart)
-}
-"""The fields of a record whose values may be anything."""
 _set = msgspec.structs.force_setattr
 
 
@@ -187,8 +179,9 @@ class EventParser:
         self._type = EVENT_TYPES[kind]
         self._decode = msgspec.json.Decoder(self._type).decode
         self.topic = topic_without_prefix
-        # A field map may look at any field.
-        self._known = known_decoder(_ANY_OF[self._type]) if fields is None else None
+        more = frozenset() if fields is None else fields.names_read()
+        own = _FIELD_TYPES[self._type]
+        self._needed = None if more is None else (*own, *sorted(more - own.keys()))
         self._fields = fields
         self._has_formats = fields is not None and fields.has_time_formats
         self._vendors = None if vendors is None else frozenset(vendors)
@@ -293,7 +286,7 @@ class EventParser:
     def _read(self, value: bytes) -> _Reading:
         """Return the fields that a record has, under our names; raises InvalidEvent."""
         try:
-            record, was_repaired = decode_repaired(value, self._known)
+            record, was_repaired = decode_repaired(value, self._needed)
         except StrictJsonError as problem:
             raise InvalidEvent(DeadLetterReason.INVALID_JSON, str(problem)) from None
         if type(record) is not dict:
@@ -310,6 +303,8 @@ class EventParser:
         given = reading.known["timestamp"]
         if type(given) is Failed:
             raise _invalid("timestamp", given.why, EXPRESSION)
+        if type(given) is StrictJsonError:
+            raise _invalid("timestamp", str(given))
         try:
             found = fields.read_time(given)
         except OutOfRangeTimeError as problem:
@@ -466,6 +461,8 @@ def _why(given: Any, problem: msgspec.ValidationError) -> tuple[str, str]:
     """Return what is wrong with a field's value, in words, and which kind of fault it is."""
     if type(given) is Failed:
         return given.why, EXPRESSION
+    if type(given) is StrictJsonError:
+        return str(given), ""
     if type(given) is dict:
         for name, item in given.items():
             if type(item) is Failed:

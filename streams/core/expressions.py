@@ -16,6 +16,8 @@ from streams.core.values import is_absent
 
 MAX_ELEMENTS = 5_000
 """Elements of arrays and objects that one expression may go through in one record."""
+MAX_RECORD_ELEMENTS = 10_000
+"""Elements that all expressions over one record may go through together."""
 _MAX_SHOWN_CHARS = 200
 _MAX_NUMBER_CHARS = 40
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
@@ -32,12 +34,21 @@ class Found(NamedTuple):
     left_elements: bool
 
 
+class Elements:
+    """How many elements the expressions over one record may still go through."""
+
+    def __init__(self) -> None:
+        self.left = MAX_RECORD_ELEMENTS
+
+
 class Expression:
     """One JMESPath expression, compiled."""
 
     def __init__(self, text: str) -> None:
         """Compile; raises ExpressionError with one clause."""
         self.text = text
+        self.names_read: frozenset[str] | None
+        """The fields of a record that it looks at; None where it looks at the record as a whole."""
         try:
             self._parsed = jmespath.compile(text).parsed
         except (JMESPathError, RecursionError) as problem:
@@ -45,14 +56,16 @@ class Expression:
             raise ExpressionError(f"{text!r} is no JMESPath: {reason}") from None
         for problem_text in _problems(self._parsed):
             raise ExpressionError(f"{text!r}: {problem_text}")
+        self.names_read = _names_read(self._parsed)
 
-    def search(self, record: Mapping[str, Any]) -> "Found":
+    def search(self, record: Mapping[str, Any], elements: Elements | None = None) -> "Found":
         """Return what the expression finds; raises ExpressionError where it fails over the record.
 
-        The text names the expression, the function, and what it got. Where nothing is found since
+        Give ``elements`` where it is one of several over the record. The error's text names the
+        expression, the function, and what it got. Where nothing is found since
         ``to_number`` got what is no number, it fails: what is there must not count as absent.
         """
-        interpreter = _Interpreter()
+        interpreter = _Interpreter(elements or Elements())
         try:
             value = interpreter.visit(self._parsed, record)
             check_bounds(value)
@@ -73,10 +86,7 @@ class Expression:
 
 
 class _TooMuchError(JMESPathError):  # type: ignore[misc]
-    """The record has more elements than an expression may go through."""
-
-    def __init__(self) -> None:
-        super().__init__(f"it goes through more than {MAX_ELEMENTS} elements")
+    """The record has more elements than expressions may go through."""
 
 
 class _Functions(Functions):  # type: ignore[misc]
@@ -103,13 +113,14 @@ class _Functions(Functions):  # type: ignore[misc]
 
 
 class _Interpreter(TreeInterpreter):  # type: ignore[misc]
-    """Evaluates one expression over one record, within ``MAX_ELEMENTS``."""
+    """Evaluates one expression over one record, within its bounds."""
 
     _OPTIONS = Options(custom_functions=_Functions())
 
-    def __init__(self) -> None:
+    def __init__(self, elements: Elements) -> None:
         super().__init__(self._OPTIONS)
-        self._elements_left = MAX_ELEMENTS
+        self._elements = elements
+        self._least_left = elements.left - MAX_ELEMENTS
         self.called = ""
         """The function that was called last, and the types of what it got."""
         self.left_elements = False
@@ -118,9 +129,20 @@ class _Interpreter(TreeInterpreter):  # type: ignore[misc]
 
     def _spend(self, value: Any) -> None:
         if type(value) in {list, dict}:
-            self._elements_left -= len(value)
-            if self._elements_left < 0:
-                raise _TooMuchError
+            left = self._elements.left - len(value)
+            if left < self._least_left:
+                raise _TooMuchError(f"it goes through more than {MAX_ELEMENTS} elements")
+            if left < 0:
+                raise _TooMuchError(
+                    f"with others it goes through more than {MAX_RECORD_ELEMENTS} elements"
+                )
+            self._elements.left = left
+
+    def visit_field(self, node: Any, value: Any) -> Any:
+        found = value.get(node["value"]) if type(value) is dict else None
+        if type(found) is StrictJsonError:
+            raise found
+        return found
 
     def visit_function_expression(self, node: Any, value: Any) -> Any:
         arguments = [self.visit(child, value) for child in node["children"]]
@@ -176,6 +198,30 @@ def _problems(node: Any) -> Iterator[str]:
         yield "half a surrogate pair stands in it"
     for child in children:
         yield from _problems(child)
+
+
+_ONWARDS = frozenset(
+    {
+        *("subexpression", "index_expression", "pipe", "flatten"),
+        *("projection", "value_projection", "filter_projection"),
+    }
+)
+"""Whose first part looks at the record, and the others at what that found."""
+
+
+def _names_read(node: Any) -> frozenset[str] | None:
+    if node["type"] == "field":
+        return frozenset({node["value"]})
+    if node["type"] in {"current", "identity"}:
+        return None
+    children = node.get("children", ())
+    names: frozenset[str] = frozenset()
+    for child in children[:1] if node["type"] in _ONWARDS else children:
+        more = _names_read(child)
+        if more is None:
+            return None
+        names |= more
+    return names
 
 
 def _is_text(value: Any) -> bool:

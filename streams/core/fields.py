@@ -1,10 +1,10 @@
 """Field maps: how a shop whose records look different says where our fields are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from streams.core.errors import SettingsError
-from streams.core.expressions import Expression, ExpressionError
+from streams.core.expressions import Elements, Expression, ExpressionError
 from streams.core.time_formats import ReadTime, TimeFormats
 
 
@@ -102,10 +102,11 @@ class FieldMap:
         ours = dict(record)
         replaced: set[str] = set()
         left_items = False
+        elements = Elements()
         for field, part, expression in self._expressions:
             value: Any
             try:
-                value, left_elements = expression.search(record)
+                value, left_elements = expression.search(record, elements)
                 left_items |= left_elements and field == "product_id"
             except ExpressionError as problem:
                 value = Failed(str(problem))
@@ -118,6 +119,20 @@ class FieldMap:
                 ours[field] = dict(own) if type(own) is dict else {}
             ours[field][part] = value
         return MappedFields(ours, ("items_left",) if left_items else ())
+
+    def names_read(self, fields: Collection[str] = FIELDS) -> frozenset[str] | None:
+        """Return which of the shop's fields these of ours are made of.
+
+        None: an expression looks at the record as a whole.
+        """
+        names: frozenset[str] = frozenset()
+        for field, _, expression in self._expressions:
+            if field not in fields:
+                continue
+            if expression.names_read is None:
+                return None
+            names |= expression.names_read
+        return names
 
     @property
     def has_time_formats(self) -> bool:

@@ -128,7 +128,7 @@ def person_in(value: bytes) -> User:
 
     Raises InvalidRow where it is no JSON object.
     """
-    fields, _ = _fields(_object(value, "user")[0], User, (), "user")
+    fields, _ = _fields(_object(value, User, "user")[0], User, (), "user")
     return User(**{name: fields[name] for name in fields.keys() & (_IDS | _UUIDS)})
 
 
@@ -207,7 +207,7 @@ def _finished(user: User, vendors: Collection[str]) -> User:
 
 
 def _read_user(value: bytes, vendors: Collection[str]) -> User:
-    row, odd = _object(value, "user")
+    row, odd = _object(value, User, "user")
     fields, notes = _fields(row, User, {"consent", "consent_since"}, "user")
     if not fields:
         found = ", ".join(masked_text(name, limit=40) for name in list(row)[:_SHOWN_NAMES])
@@ -219,23 +219,25 @@ def _read_user(value: bytes, vendors: Collection[str]) -> User:
 
 
 def _read_product(value: bytes) -> Product:
-    row, odd = _object(value, "product")
+    row, odd = _object(value, Product, "product")
     fields, notes = _fields(row, Product, {"sku"}, "product")
     if "sku" not in fields:
         raise InvalidRow("the product row is out of shape: it has no sku")
     return Product(**fields, notes=odd + notes)
 
 
-def _object(value: bytes, what: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _object(
+    value: bytes, kind: type[msgspec.Struct], what: str
+) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return the JSON object, and a note where half a surrogate pair was in it.
 
     A field that strict JSON refuses, such as a number out of range, holds the StrictJsonError.
     """
     try:
-        row, repaired = decode_repaired(value)
+        row, repaired = decode_repaired(value, _TYPES[kind])
     except StrictJsonError as problem:
         try:
-            row, repaired = decode_fields(value)
+            row, repaired = decode_fields(value, _TYPES[kind])
         except StrictJsonError:
             raise InvalidRow(f"the {what} row is out of shape: {problem}") from None
     if type(row) is not dict:

@@ -1,11 +1,11 @@
 """JSON as RFC 8259 has it, with the bounds of this project: 64-bit integers, 128 levels.
 
-Every cost is bounded by the size of the text: numbers are looked at before they are converted.
+Every cost is bounded: numbers are looked at before they are converted, and at most ``MAX_VALUES``
+values are handled one by one. What stands in fields that nobody reads is not counted.
 """
 
-import gc
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
@@ -14,6 +14,8 @@ import msgspec
 MAX_LEVELS = 128
 MIN_INTEGER = -(2**63)
 MAX_INTEGER = 2**64 - 1
+MAX_VALUES = 8_000
+"""Counted are commas and opening brackets outside texts; an exact number costs a microsecond."""
 MAX_NUMBER_CHARS = 1_000
 """A longer number with a fraction or an exponent is not looked at for an integer in it."""
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -28,9 +30,6 @@ class Decoded(NamedTuple):
 
     value: Any
     repaired: bool = False
-
-
-KnownDecoder = Callable[[bytes], Any]
 
 
 def _number(literal: str) -> int | float:
@@ -57,26 +56,15 @@ _EXACT = 2.0**53
 """Up to here a double says which integer was written, if that has few digits."""
 _EXACT_CHARS = 15
 _decode = msgspec.json.Decoder(float_hook=_number).decode
-_decode_roughly = msgspec.json.Decoder().decode
+_decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
 _decode_raw_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_LARGE_BYTES = 16 * 1024
-"""From here on numbers go through Python one by one only where it matters for one of them."""
-_NEEDS_EXACT = re.compile(
-    rb"[:,\[\s]-?(?:[0-9]{16,}+\.|[0-9]{7,}+(?:\.[0-9]++)?[eE]"
-    rb"|[0-9]++(?:\.[0-9]++)?[eE]\+?[0-9]{2})"
+_HALF_PAIR = re.compile(
+    rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD])[c-fC-F][0-9a-fA-F]{2})"
 )
-"""A number that may be an integer above 2**53: of a double it can be another one."""
-_PIECE = re.compile(
-    rb"((?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F][0-9a-fA-F]{2})"
-    rb"|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\\Z)*+)"
-    rb"(?:\\u[dD][89a-fA-F][0-9a-fA-F]{2}|\Z)"
-)
-"""All up to half a surrogate pair or the end. It matches wherever it is tried: linear."""
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_AS_SQUARE = bytes.maketrans(b"{}", b"[]")
-_LONG_INTEGER = re.compile(rb"-[0-9]{19}|[0-9]{20}")
-"""What may be an integer of more than 64 bits."""
+_MAX_TEXTS = 2 * MAX_VALUES + 2
+"""A value has at most two: its name and itself."""
 
 
 def decode_strict(value: bytes) -> Any:
@@ -87,74 +75,72 @@ def decode_strict(value: bytes) -> Any:
     return decode_repaired(value).value
 
 
-def known_decoder(kind: type[msgspec.Struct]) -> KnownDecoder:
-    """Return what reads an object's fields that the type has, and passes over the others."""
-    exactly = msgspec.json.Decoder(kind, float_hook=_number).decode
-    roughly = msgspec.json.Decoder(kind).decode
-
-    def known(value: bytes) -> dict[str, Any]:
-        value.decode()  # also what is passed over
-        decode = roughly
-        if _NEEDS_EXACT.search(value) is not None:
-            _decode_roughly(value)  # fails where a number out of range would be passed over
-            decode = exactly
-        found = msgspec.structs.asdict(decode(value))
-        return {name: item for name, item in found.items() if item is not msgspec.UNSET}
-
-    return known
-
-
-def decode_repaired(value: bytes, known: KnownDecoder | None = None) -> Decoded:
+def decode_repaired(value: bytes, needed: Collection[str] | None = None) -> Decoded:
     """Return what ``decode_strict`` does, and whether half a surrogate pair was in it.
 
-    With ``known`` a large object may come without its other fields, held to the same rules.
+    With ``needed`` an object that may have too many values is read as by ``decode_fields``.
     """
-    decode: KnownDecoder = _decode
-    # Value by value takes longer with a large one than to look at the bytes.
-    is_large = len(value) > _LARGE_BYTES
-    by_bytes = is_large and _LONG_INTEGER.search(value) is None
-    if is_large:
-        has_fractions = b"." in value or b"e" in value or b"E" in value
-        if by_bytes and known is not None and value.lstrip()[:1] == b"{":
-            decode = known
-        elif not has_fractions or _NEEDS_EXACT.search(value) is None:
-            decode = _decode_roughly
-        decode = uncollected(decode)
-    repaired = False
+    if may_have_many_values(value):
+        if needed is not None and value.lstrip()[:1] == b"{":
+            return decode_fields(value, needed)
+        _decode_any(value, _decode_raw)  # else its texts might have no end, and take forever
+        if _count_values(value) > MAX_VALUES:
+            raise _too_many()
+    decoded = _decode_mended(value, _decode)
+    check_bounds(decoded.value)
+    return decoded
+
+
+def decode_fields(value: bytes, needed: Collection[str]) -> Decoded:
+    """Return the fields of a JSON object; those that are needed are decoded each by itself.
+
+    One that ``decode_strict`` refuses holds the StrictJsonError, so does one with which the needed
+    fields before it would have too many values. Raises one where the whole is no JSON object.
+    """
     try:
-        document = _decode_any(value, decode)
+        value.decode()  # also what is passed over
+    except UnicodeDecodeError:
+        raise StrictJsonError("not valid UTF-8") from None
+    fields, repaired = _decode_mended(value, _decode_raw_fields)
+    values_left = MAX_VALUES
+    for name in needed:
+        if name in fields:
+            raw = bytes(fields[name])
+            values = _count_values(raw)
+            if values > values_left:
+                fields[name] = _too_many()
+            else:
+                values_left -= values
+                try:
+                    fields[name], was_repaired = decode_repaired(raw)
+                    repaired |= was_repaired
+                except StrictJsonError as problem:
+                    fields[name] = problem
+    return Decoded(fields, repaired)
+
+
+def may_have_many_values(value: bytes) -> bool:
+    """Return whether JSON may have more than ``MAX_VALUES``: what stands in texts counts, too."""
+    return len(value) > MAX_VALUES and _count_separators(value) > MAX_VALUES
+
+
+def _count_values(valid: bytes) -> int:
+    bare, texts = _STRING.subn(b"", valid, _MAX_TEXTS)
+    return max(texts // 2, _count_separators(bare))
+
+
+def _count_separators(value: bytes) -> int:
+    return value.count(b",") + value.count(b"[") + value.count(b"{")
+
+
+def _decode_mended(value: bytes, decode: Callable[[bytes], Any]) -> Decoded:
+    try:
+        return Decoded(_decode_any(value, decode))
     except StrictJsonError:
         mended = mend_half_pairs(value) if b"\\u" in value else value
         if mended == value:
             raise
-        document, repaired = _decode_any(mended, decode), True
-    if not by_bytes:
-        check_bounds(document)
-    elif _is_deep(value):
-        raise _too_deep()
-    return Decoded(document, repaired)
-
-
-def decode_fields(value: bytes) -> Decoded:
-    """Return the fields of a JSON object, each decoded by itself.
-
-    A field that ``decode_repaired`` refuses holds the StrictJsonError. Raises one where the whole
-    is no JSON object.
-    """
-    mended = mend_half_pairs(value) if b"\\u" in value else value
-    try:
-        mended.decode()  # also what is passed over
-    except UnicodeDecodeError:
-        raise StrictJsonError("not valid UTF-8") from None
-    fields: dict[str, msgspec.Raw] = _decode_any(mended, _decode_raw_fields)
-    return Decoded({name: _alone(bytes(raw)) for name, raw in fields.items()}, mended != value)
-
-
-def _alone(value: bytes) -> Any:
-    try:
-        return decode_strict(value)
-    except StrictJsonError as problem:
-        return problem
+        return Decoded(_decode_any(mended, decode), repaired=True)
 
 
 def _decode_any(value: bytes, decode: Callable[[bytes], Any]) -> Any:
@@ -172,42 +158,17 @@ def _decode_any(value: bytes, decode: Callable[[bytes], Any]) -> Any:
 
 def mend_half_pairs(value: bytes) -> bytes:
     """Return JSON of the same length with the escape of U+FFFD for each half surrogate pair."""
-    # After what stands before the end, the end itself matches once more.
-    return b"\\ufffd".join(_PIECE.findall(value)[:-1])
+    if b"\0" in value:  # no JSON, and what hides escaped backslashes here
+        return value
+    return _HALF_PAIR.sub(rb"\\ufffd", value.replace(rb"\\", b"\0\0")).replace(b"\0\0", rb"\\")
 
 
 def _too_deep() -> StrictJsonError:
     return StrictJsonError(f"nested deeper than {MAX_LEVELS} levels")
 
 
-def uncollected(decode: KnownDecoder) -> KnownDecoder:
-    """Return what decodes without the garbage collector.
-
-    It would look at each of a hundred thousand lists several times, none of which can be garbage.
-    """
-
-    def read(value: bytes) -> Any:
-        if not gc.isenabled():
-            return decode(value)
-        gc.disable()
-        try:
-            return decode(value)
-        finally:
-            gc.enable()
-
-    return read
-
-
-def _is_deep(value: bytes) -> bool:
-    """Return whether JSON is nested deeper than it may be, from its brackets alone."""
-    if value.count(b"[") + value.count(b"{") <= MAX_LEVELS:
-        return False
-    brackets = _STRING.sub(b"", value).translate(_AS_SQUARE, _NO_BRACKETS)
-    for _ in range(MAX_LEVELS):
-        if not brackets:
-            return False
-        brackets = brackets.replace(b"[]", b"")
-    return bool(brackets)
+def _too_many() -> StrictJsonError:
+    return StrictJsonError(f"more than {MAX_VALUES:,} values in the fields that are read")
 
 
 def check_bounds(document: Any) -> None:

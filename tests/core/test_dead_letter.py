@@ -195,7 +195,7 @@ def test_deeply_nested_record_with_an_ip_is_no_way_around(levels: int) -> None:
 
 def test_damaged_json_is_masked_where_it_still_looks_like_our_field() -> None:
     """A record that was cut off keeps no address either."""
-    assert build(b'{"sku":"8S-1","ip" : "203.0.113.7').record == '{"sku":"8S-1","ip" : "***"'
+    assert build(b'{"sku":"8S-1","ip" : "203.0.113.7').record == '{"sku":"8S-1","ip":"***"'
 
 
 def test_record_without_value_is_empty_text() -> None:
@@ -326,3 +326,36 @@ def test_causes_of_the_same_field_have_fingerprints_of_their_own() -> None:
         for cause in ("", "missing", "out of range", "expression")
     }
     assert len(letters) == 4
+
+
+MANY = b'"bulk":[%b1]' % (b"[]," * 6_000)
+"""More values than are looked at one by one in a record."""
+
+
+@pytest.mark.parametrize("ip", ['"203.0.113.7"', '["203.0.113.7"]', '{"v4":"203.0.113.7"}'])
+@pytest.mark.parametrize("name", ["ip", r"\u0069p", r"i\u0070"])
+def test_ip_beside_many_values_is_masked(name: str, ip: str) -> None:
+    """However it is spelt; the rest of the record is kept, and its id is found."""
+    record = f'{{"deep":[{{"{name}" : {ip}}}],"event_id":"e-1",{MANY.decode()}}}'
+    letter = build(record.encode())
+    assert letter.record == f'{{"deep":[{{"ip":"***"}}],"event_id":"e-1",{MANY.decode()}}}'
+    assert letter.event_id == "e-1"
+
+
+def test_ip_of_a_field_map_beside_many_values_is_masked() -> None:
+    """Where only all values together would say which it is, nothing of the record is kept."""
+    record = b'{"client":{"addr":"203.0.113.7"},"n":17,"log":["203.0.113.7"],%b}' % MANY
+    kept = build(record, fields=FieldMap({"ip": "client.addr", "event_id": "n"}))
+    assert kept.event_id == "17"
+    assert kept.record == record.decode().replace("203.0.113.7", "***")
+    for expression in ("bulk[0].addr || client.addr", "*.addr | [0]"):
+        assert build(record, fields=FieldMap({"ip": expression})).record == ""
+
+
+def test_of_many_addresses_the_first_are_shown_in_part() -> None:
+    """All are masked."""
+    record = b'{"a":[%b{"ip":"203.0.113.7"}]}' % (b'{"ip":"203.0.113.7"},' * 3_000)
+    kept = str(build(record).record)
+    assert "203.0.113.0" in kept
+    assert "***" in kept
+    assert "203.0.113.7" not in kept

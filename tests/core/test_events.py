@@ -693,3 +693,45 @@ def test_faults_of_the_same_field_are_told_apart() -> None:
         ("timestamp", "missing"),
         ("timestamp", "expression"),
     ]
+
+
+BULK: list[Any] = [1e19] * 10_001
+"""More values than are looked at one by one in a record."""
+
+
+@pytest.mark.parametrize("fields", [None, FieldMap({"sku": "items[0].id"})])
+def test_bulk_in_a_field_that_nobody_reads_is_passed_over(fields: FieldMap | None) -> None:
+    """The event goes on as if the field were not there."""
+    record = {"x": BULK, "items": [{"id": 10**17}]} | CLICK
+    assert parse(record, fields=fields) == parse(CLICK | {"items": record["items"]}, fields=fields)
+
+
+@pytest.mark.parametrize("fields", [None, FieldMap({"sku": "items[0].id"})])
+def test_bulk_in_a_field_that_is_read_is_out_of_shape(fields: FieldMap | None) -> None:
+    """Left out where a field may be, else a dead letter that names it."""
+    assert parse({"page": BULK} | CLICK, fields=fields).notes == ("left_out:page",)
+    assert refused({"consent": BULK} | CLICK, fields=fields) == ("invalid_field", "consent")
+    with pytest.raises(InvalidEvent, match="product_id: more than 8,000 values"):
+        parse(CLICK | {"product_id": BULK}, fields=fields)
+    with pytest.raises(InvalidEvent, match="timestamp: more than 8,000 values"):
+        parse(CLICK | {"timestamp": BULK}, fields=FieldMap({}, "s"))
+
+
+def test_bulk_that_an_expression_looks_at_fails_it_by_name() -> None:
+    """What is there must not count as absent."""
+    fields = FieldMap({"anonymous_id": "who.id || items[0].id", "price": "items[0].price"})
+    record = CLICK | {"items": BULK, "who": {"id": "visitor-7"}}
+    assert parse(record, fields=fields).notes == ("left_out:price",)
+    with pytest.raises(InvalidEvent) as problem:
+        parse(record | {"who": {}}, fields=fields)
+    assert problem.value.detail.startswith(
+        "anonymous_id: the expression who.id || items[0].id failed: more than 8,000 values"
+    )
+
+
+@pytest.mark.parametrize("expression", ["to_string(@)", "*[0]", "@.sku"])
+def test_a_map_that_looks_at_the_whole_record_takes_no_bulk(expression: str) -> None:
+    """Nothing of it is passed over."""
+    fields = FieldMap({"sku": expression})
+    assert refused(CLICK | {"x": BULK}, fields=fields) == ("invalid_json", None)
+    assert parse(CLICK | {"x": BULK[:7_000]}, fields=fields).product_id == "p-1042"

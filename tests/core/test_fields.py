@@ -180,3 +180,33 @@ def test_field_names_are_those_of_the_events() -> None:
     assert {name: set(parts) for name, parts in PARTS_OF_MAPS.items()} == {
         name: set(_FIELD_TYPES[kind]) for name, kind in _PARTS.items()
     }
+
+
+@pytest.mark.parametrize(
+    ("expression", "names"),
+    [
+        ("a.b[0].c", {"a"}),
+        ("a[?b == 'x'].c | [0]", {"a"}),
+        ("a[].b || c", {"a", "c"}),
+        ("{x: a.b, y: [c, d]}", {"a", "c", "d"}),
+        ("not_null(a, `1`) && !b", {"a", "b"}),
+        ("to_string(@)", None),
+        ("*.a", None),
+        ("[0]", None),
+        ("'text'", set()),
+    ],
+)
+def test_a_map_says_which_fields_it_looks_at(expression: str, names: set[str] | None) -> None:
+    """None: at the record as a whole."""
+    fields = FieldMap({"sku": expression, "page.url": "href"})
+    assert fields.names_read() == (None if names is None else frozenset(names | {"href"}))
+    assert fields.names_read(("page",)) == frozenset({"href"})
+
+
+def test_the_expressions_of_a_map_share_what_they_may_go_through() -> None:
+    """Twenty of them over one long array would hold up all other records."""
+    parts = ("name", "source", "medium", "term", "content")
+    fields = FieldMap({f"campaign.{part}": "many[*].id | [0]" for part in parts})
+    found = fields.apply({"many": [{"id": "x"}] * 4_000}).record["campaign"]
+    assert (found["name"], found["source"]) == ("x", "x")
+    assert found["medium"].why.endswith("with others it goes through more than 10000 elements")

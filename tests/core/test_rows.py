@@ -473,3 +473,14 @@ def test_whatever_a_field_holds_a_row_is_read_or_malformed(row: dict[str, Any]) 
         if type(kept) is User:
             kept = msgspec.structs.replace(kept, yes_from_ms={})
         assert msgspec.convert(msgspec.to_builtins(kept), type(kept)) == kept
+
+
+def test_bulk_in_a_row_takes_nothing_but_its_own_field() -> None:
+    """What is none of our fields is passed over."""
+    bulk = ",".join(["1e19"] * 10_001)
+    read = decode_product(f'{{"zz":[{bulk}],"sku":17.0,"category":[{bulk}]}}'.encode())
+    assert read == Product("17", notes=("left_out:category",))
+    read_user = decode_user(f'{{"zz":[{bulk}],"custom_key":17.0}}'.encode(), VENDORS)
+    assert read_user.custom_key == "17"
+    with pytest.raises(InvalidRow, match="consent: more than 8,000 values"):
+        decode_user(f'{{"consent":[{bulk}]}}'.encode(), VENDORS)

@@ -1,24 +1,21 @@
 """Strict JSON: RFC 8259 within our bounds."""
 
+import json
 from typing import Any
 
-import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from streams.core import strict_json
 from streams.core.strict_json import (
+    MAX_VALUES,
     StrictJsonError,
     check_bounds,
+    decode_fields,
     decode_repaired,
     decode_strict,
-    known_decoder,
+    mend_half_pairs,
 )
-
-
-class Known(msgspec.Struct):
-    """The fields of an object that are looked at."""
-
-    a: Any = msgspec.UNSET
 
 
 @pytest.mark.parametrize(
@@ -108,19 +105,14 @@ def test_half_a_surrogate_pair_is_repaired_and_told(filler: str) -> None:
     assert decode_repaired(rf'{{"a":"\ud83d\ude00{filler}"}}'.encode()).repaired is False
 
 
-def test_a_long_integer_sends_no_other_number_of_a_large_record_through_python(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Ids of 19 digits are usual, also as text; 60,000 fractions beside one took 20 ms."""
-    monkeypatch.setattr(strict_json, "_decode", None)
-    for literal, wanted in (
-        (b"1234567890123456789", 1234567890123456789),
-        (b'"1234567890123456789"', "1234567890123456789"),
-    ):
-        found = decode_strict(b'{"id":%b,"x":[%b1]}' % (literal, b"1.5," * 10_000))
-        assert found == {"id": wanted, "x": [1.5] * 10_000 + [1]}
-    with pytest.raises(StrictJsonError, match="an integer of more than 64 bits"):
-        decode_strict(b'{"id":18446744073709551616,"x":[%b1]}' % (b"1.5," * 10_000))
+@given(st.lists(st.sampled_from([r"\ud83d", r"\ude00", r"\\", r"\u0041", "a", r"\n"])))
+def test_each_half_pair_and_nothing_else_is_mended(parts: list[str]) -> None:
+    """As Python itself tells halves from pairs."""
+    text = "".join(parts)
+    halves = json.loads(f'"{text}"')
+    whole = halves.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    assert decode_strict(f'"{text}"'.encode()) == whole
+    assert len(mend_half_pairs(text.encode())) == len(text)
 
 
 @pytest.mark.parametrize("filler", ["", "x" * 20_000])
@@ -142,12 +134,53 @@ def test_numbers_are_held_to_the_bounds_in_fields_that_are_passed_over(
     value = place.format(literal, filler).encode()
     if is_refused:
         with pytest.raises(StrictJsonError, match=r"out of range|more than 64 bits"):
-            decode_repaired(value, known_decoder(Known))
+            decode_repaired(value, ["a"])
     else:
-        assert decode_repaired(value, known_decoder(Known)).value["a"] == filler
+        assert decode_repaired(value, ["a"]).value["a"] == filler
 
 
-def test_a_positive_number_of_19_digits_keeps_no_large_record_from_being_passed_over() -> None:
-    """Ids and nanoseconds have 19 digits, and each of them fits 64 bits."""
-    value = b'{"a":1695262025123334999,"zz":[%b1]}' % (b"1e2," * 10_000)
-    assert decode_repaired(value, known_decoder(Known)).value == {"a": 1_695_262_025_123_334_999}
+@pytest.mark.parametrize("element", ["1", "1.5", "1e19", '"a,[{"', "null"])
+@pytest.mark.parametrize("needed", [None, ["a"]])
+def test_as_many_values_as_may_be_are_read_and_no_more(
+    element: str, needed: list[str] | None
+) -> None:
+    """However they are written; commas and brackets in texts are none."""
+    most = MAX_VALUES - 1 - (needed is None)
+    inside = ",".join([element] * most)
+    assert len(decode_repaired(f'{{"a":[{inside},1]}}'.encode(), needed).value["a"]) == most + 1
+    value = f'{{"a":[{inside},1,2]}}'.encode()
+    if needed is None:
+        with pytest.raises(StrictJsonError, match="more than 8,000 values"):
+            decode_strict(value)
+    else:
+        assert "more than 8,000 values" in str(decode_repaired(value, needed).value["a"])
+
+
+def test_what_is_not_needed_is_passed_over_in_a_record_with_many_values() -> None:
+    """Nobody looks at it; what follows it is read."""
+    value = b'{"zz":[%b1],"a":12345678901234567.0,"b":"\\ud83d"}' % (b"1e19," * 60_000)
+    record, repaired = decode_repaired(value, ["a", "b"])
+    assert (record["a"], record["b"]) == (12345678901234567, "\ufffd")
+    assert repaired
+
+
+def test_needed_fields_have_the_values_together() -> None:
+    """One with which they would be too many is refused, and the others are read."""
+    bulk = b"[%b1]" % (b'",",' * 5_999)
+    record, _ = decode_fields(b'{"a":%b,"b":%b,"c":3}' % (bulk, bulk), ["a", "b", "c"])
+    assert (len(record["a"]), record["c"]) == (6_000, 3)
+    assert isinstance(record["b"], StrictJsonError)
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (b'{"zz":[%b1],"a":"\xff"}' % (b"1," * 20_000), "not valid UTF-8"),
+        (b'{"zz":[%b}' % (b"1," * 20_000), "not valid JSON"),
+        (b'{"a":"%b' % (b'\\",' * 60_000), "not valid JSON"),
+    ],
+)
+def test_damage_beside_many_values_is_named(value: bytes, problem: str) -> None:
+    """Also in what is passed over."""
+    with pytest.raises(StrictJsonError, match=problem):
+        decode_repaired(value, ["a"])

@@ -9,7 +9,7 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 
 from tests.fuzz.mutations import mutated
-from tests.fuzz.readers import LETTERS, MAX_CPU_SECONDS, READERS, read_in
+from tests.fuzz.readers import MAX_CPU_SECONDS, READERS, read_in
 
 _BATCH = 10_000
 
@@ -17,7 +17,7 @@ _BATCH = 10_000
 def _read_batch(seed: int, count: int) -> tuple[Counter[str], float, list[str]]:
     became: Counter[str] = Counter()
     longest, problems = 0.0, []
-    readers = list((READERS | LETTERS).items())
+    readers = list(READERS.items())
     for number, value in enumerate(mutated(seed, count)):
         # Each record in one reader, and each reader gets its share.
         name, read = readers[number % len(readers)]

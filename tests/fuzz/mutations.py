@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 MAX_BYTES = 256 * 1024
-LONG_EVERY = 500
-"""One record in so many is as long as a record can be."""
+LONG_EVERY = 101
+"""One record in so many is long. A prime number: each reader gets its share of them."""
 
 _CLICK: dict[str, Any] = {
     "event_id": "0199e2b0-7d1c-7c3e-9f33-3f2d0a5b7e11",
@@ -61,16 +61,22 @@ _FRAGMENTS = tuple(
     fragment.encode("utf-8", "surrogatepass")
     for fragment in (*VALUES, "\\u", "\\ud8", '"', "{", "}", "[", "]", ",", ":", "\\", "e", "1")
 )
-_REPEATED = (
-    *(b"1.5,", b"1e0,", b"1,", b"[],", b"{},", b'"a",', b"null,", b'{"item_id":1},', b"\\ud800"),
-    *(b"\\\\", b"\\n", b"[", b'{"a":', b"9", b" ", b"a@", b"::", b"\xff", b"\xc3\xa4", b"[[]],"),
-    *(
-        b"11111111111111111.,",
-        b"111111111111111111,",
-        b'"\\ud83d\\ude00",',
-        b"12345678901234567e0,",
-    ),
+_ELEMENTS = (
+    *(b"1.5", b"1e0", b"1e2", b"1e19", b"1", b"[]", b"{}", b"[[]]", b"[1e9]", b'"a"', b"null"),
+    *(b"11111111111111111.5", b"111111111111111111", b"-1234567890123456789", b"123456789e10"),
+    *(b"12345678901234567e0", b"10000000#.0", b"10000000#e9", b"1.0000000000#", b'"10000000#"'),
+    *(b'{"item_id":"#"}', b'{"item_id":"A","amount":1e19}', b'{"item_id":1,"price":"19.95"}'),
+    *(b'{"ip":"x#"}', b'{"ip":"203.0.113.#"}', b'{"a":1e9}', b'"\\ud83d"', b'"\\ud83d\\ude00"'),
 )
+"""Of long arrays; ``#`` is the element's number."""
+_MEMBERS = (b'"k#":1e19', b'"k#":1', b'"miso":true', b'"m#":true', b'"ip":"203.0.113.7"')
+_REPEATED = (
+    *(b"\\ud800", b"\\ud83d\\ude00", b"\\\\", b"\\n", b'\\"', b"\\u0000", b"\\u0041", b"9", b" "),
+    *(b"a@", b"::", b"\xff", b"\xc3\xa4", b",", b"[{", b"1.", b"203.0.113.7 ", b'"'),
+)
+_OPENED = (b"[", b'{"a":', b'[{"a":')
+_NEAR_A_BOUND = (2_500, 5_000, 8_000)
+"""Elements of which the relay handles no more; none of its bounds is more than twice another."""
 
 
 def mutated(seed: int, count: int) -> Iterator[bytes]:
@@ -118,15 +124,28 @@ def _damaged(rng: random.Random, value: bytes) -> bytes:
 
 
 def _long(rng: random.Random, value: bytes) -> bytes:
-    """Return a record as long as can be: a known or unknown field that repeats one thing."""
-    again = rng.choice(_REPEATED)
-    times = (MAX_BYTES - len(value) - 40) // len(again)
-    name = rng.choice(("items", "page", "consent", "timestamp", "user_id", "x")).encode()
-    filled = again * max(0, times)
-    if again.endswith(b","):
-        inside = b"[" + filled[:-1] + b"]"
-    elif again in {b"[", b'{"a":', b"9"}:
-        inside = filled
+    """Return a long record: a known, mapped or unknown field that repeats one thing."""
+    kind = rng.choice(("array", "array", "array", "object", "text", "opened"))
+    again = rng.choice(
+        {"array": _ELEMENTS, "object": _MEMBERS, "text": _REPEATED, "opened": _OPENED}[kind]
+    )
+    room = MAX_BYTES - len(value) - 40
+    each = len(again) + 4 * again.count(b"#") + (kind in {"array", "object"})
+    times = max(0, room // each)
+    if rng.random() < 0.5:  # more is often refused at once
+        times = min(times, int(rng.choice(_NEAR_A_BOUND) * rng.uniform(0.4, 1.0)))
+    if kind == "opened":
+        inside = again * times
+    elif kind == "text":
+        inside = b'"' + again * times + b'"'
     else:
-        inside = b'"' + filled + b'"'
-    return b'{"' + name + b'":' + inside + b"," + value.lstrip()[1:]
+        listed = (again.replace(b"#", b"%d" % number) for number in range(times))
+        filled = b",".join(listed if b"#" in again else (again,) * times)
+        inside = b"[" + filled + b"]" if kind == "array" else b"{" + filled + b"}"
+    name = rng.choice(
+        ("items", "items", "page", "consent", "timestamp", "user_id", "who", "attributes", "x")
+    ).encode()
+    long = b'"' + name + b'":' + inside
+    if kind == "object" and rng.random() < 0.3:
+        long = inside[1:-1] or b'"x":1'
+    return b"{" + long + b"," + value.lstrip()[1:]

@@ -1,16 +1,21 @@
-"""All that reads a stranger's record before anybody has judged it, and the CPU it takes."""
+"""All that reads a stranger's record and says what becomes of it, and the CPU it takes."""
 
+from collections import Counter
 from collections.abc import Callable
 from time import thread_time
 
 from streams.core.dead_letter import build_dead_letter
+from streams.core.enrich import Enricher
 from streams.core.errors import InvalidEvent
 from streams.core.events import EventParser
 from streams.core.fields import FieldMap
 from streams.core.records import Origin
+from streams.core.rows import InvalidRow
 from streams.core.topics import Topics
 from streams.operations.produce import parse_line
-from streams.vendors import VENDORS
+from streams.stages.enrich.joined_rows import admit_product, admit_user
+from streams.vendors import VENDORS, plan_for
+from tests.contract.test_vendors import examples
 
 KAFKA_MS = 1_795_168_800_000
 MAX_CPU_SECONDS = 0.020
@@ -34,14 +39,30 @@ _GA4 = FieldMap(
     ["us", "s", "%Y-%m-%d %H:%M:%S %Z", "%Y-%m-%dT%H:%M:%S.%f%z"],
     "Europe/Berlin",
 )
+_ITEMS = FieldMap(
+    {
+        "product_id": "items[0].item_id || product_id",
+        "price": "max(items[*].amount)",
+        "sku": "to_string(items[-1])",
+        "region": "items[?amount > `1`] | [0].item_id",
+        "ip": "who.ip || items[0].ip",
+        "consent": "consent",
+    }
+)
+"""Looks at some fields of the record, and never at all of it."""
 _SECONDS = FieldMap({"product_id": "to_string(product_id)"}, "s")
 _LETTER = Origin("shop.clicks", 0, 1, KAFKA_MS)
+_ENRICHER = Enricher(
+    [plan_for(vendor, examples(key).SETTINGS) for key, vendor in VENDORS.items()], "assumed"
+)
 
 
-def _letter_of(parser: EventParser, fields: FieldMap | None) -> Callable[[bytes], str]:
+def _outcome(parser: EventParser, fields: FieldMap | None = None) -> Callable[[bytes], str]:
+    """Return what reads a record up to its vendor records, or to its dead letter."""
+
     def read(value: bytes) -> str:
         try:
-            parser.parse(b"v", value, 0, 1, KAFKA_MS)
+            event = parser.parse(b"v", value, 0, 1, KAFKA_MS)
         except InvalidEvent as error:
             build_dead_letter(
                 stage="enrich",
@@ -54,17 +75,7 @@ def _letter_of(parser: EventParser, fields: FieldMap | None) -> Callable[[bytes]
                 fields=fields,
             )
             return str(error.reason)
-        return "event"
-
-    return read
-
-
-def _parse(parser: EventParser) -> Callable[[bytes], str]:
-    def read(value: bytes) -> str:
-        try:
-            parser.parse(b"v", value, 0, 1, KAFKA_MS)
-        except InvalidEvent as error:
-            return str(error.reason)
+        _ENRICHER.decide(event, None, None, None, KAFKA_MS, KAFKA_MS)
         return "event"
 
     return read
@@ -86,23 +97,33 @@ def _line(value: bytes) -> str:
     return "line"
 
 
+def _row(admit: Callable[[bytes], bytes]) -> Callable[[bytes], str]:
+    def read(value: bytes) -> str:
+        try:
+            admit(value)
+        except InvalidRow:
+            return "malformed"
+        return "row"
+
+    return read
+
+
 def _parser(kind: str, fields: FieldMap | None) -> EventParser:
     topic = "shop.clicks" if kind == "click" else "shop.add-to-carts"
     return EventParser(kind, topic, fields, vendors=VENDORS)  # type: ignore[arg-type]
 
 
 READERS: dict[str, Callable[[bytes], str]] = {
-    "click": _parse(_parser("click", None)),
-    "add_to_cart": _parse(_parser("add_to_cart", None)),
-    "click, in seconds": _parse(_parser("click", _SECONDS)),
-    "add_to_cart, mapped": _parse(_parser("add_to_cart", _GA4)),
+    "click": _outcome(_parser("click", None)),
+    "add_to_cart": _outcome(_parser("add_to_cart", None)),
+    "click, in seconds": _outcome(_parser("click", _SECONDS), _SECONDS),
+    "click, items mapped": _outcome(_parser("click", _ITEMS), _ITEMS),
+    "add_to_cart, mapped": _outcome(_parser("add_to_cart", _GA4), _GA4),
     "add_to_cart, mapped, inspected": _inspect(_parser("add_to_cart", _GA4)),
+    "user row": _row(admit_user(Counter(), keep_email=False)),
+    "product row": _row(admit_product(Counter())),
     "line": _line,
     "envelope": lambda value: _line(b'{"topic":"clicks","value":' + value + b"}"),
-}
-LETTERS: dict[str, Callable[[bytes], str]] = {
-    "dead letter": _letter_of(_parser("click", None), None),
-    "dead letter, mapped": _letter_of(_parser("add_to_cart", _GA4), _GA4),
 }
 
 

@@ -8,14 +8,14 @@ from collections import Counter
 import pytest
 
 from tests.fuzz.mutations import LONG_EVERY, mutated
-from tests.fuzz.readers import LETTERS, MAX_CPU_SECONDS, READERS, read_in
+from tests.fuzz.readers import MAX_CPU_SECONDS, READERS, read_in
 
-COUNT = 4 * LONG_EVERY
+COUNT = 20 * LONG_EVERY
 
 
 @pytest.mark.parametrize("name", READERS)
 def test_a_mutated_record_is_read_at_once_and_nothing_escapes(name: str) -> None:
-    """An event, a named refusal, or an unreadable line; whatever the bytes."""
+    """An event, a dead letter, a row or an unreadable line; whatever the bytes."""
     became: Counter[str] = Counter()
     for value in mutated(20_261_120, COUNT):
         outcome, seconds = read_in(READERS[name], value)
@@ -24,10 +24,3 @@ def test_a_mutated_record_is_read_at_once_and_nothing_escapes(name: str) -> None
     assert became.total() == COUNT
     # Else the mutations would only ever test the first line of the parser.
     assert name.endswith("inspected") or len(became) > 1
-
-
-@pytest.mark.parametrize("name", LETTERS)
-def test_a_mutated_record_becomes_a_dead_letter_without_an_escape(name: str) -> None:
-    """Its ip is masked and its text cut, whatever the bytes."""
-    became = Counter(LETTERS[name](value) for value in mutated(20_261_121, COUNT))
-    assert {"event", "invalid_json", "invalid_field"} <= set(became)

@@ -88,4 +88,4 @@ def _of_table(table: str, notes: Iterable[str]) -> Iterator[str]:
     """Yield ``left_out:price`` of a row as ``left_out:products.price``: events have fields too."""
     for note in notes:
         what, colon, field = note.partition(":")
-        yield f"{what}:{table}.{field}" if colon else f"{what}:{table}"
+        yield f"{what}:{table}.{field}" if colon else note

@@ -20,7 +20,7 @@ def test_fields_left_out_of_rows_are_counted_by_table_and_field() -> None:
         "left_out:users.contact_id": 1,
         "left_out:products.price": 2,
         "left_out:products.category": 1,
-        "suspicious_id:products": 1,
+        "suspicious_id": 1,
     }
 
 
