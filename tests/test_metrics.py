@@ -109,20 +109,6 @@ def test_grafana_finds_its_dashboard_and_its_source() -> None:
     assert all(services[name]["image"].count(":") == 1 for name in ("grafana", "prometheus"))
 
 
-def test_the_page_has_each_metric_as_the_catalogue_has_it() -> None:
-    """Name, kind, labels and words, in the same order."""
-    page = (ROOT / "docs" / "metrics.md").read_text("utf-8")
-    rows = [
-        tuple(cell.strip() for cell in line.split("|")[1:5])
-        for line in page.splitlines()
-        if line.startswith("| `streams_")
-    ]
-    assert rows == [
-        (f"`{m.name}`", m.kind, ", ".join(f"`{label}`" for label in m.labels), m.help)
-        for m in CATALOGUE.values()
-    ]
-
-
 def test_names_are_as_prometheus_wants_them() -> None:
     """Counters end in _total, histograms in their unit, nothing else does; no label is an id."""
     for metric in CATALOGUE.values():
