@@ -55,10 +55,15 @@ def codes(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
 
 
+def json_blocks(text: str) -> list[Any]:
+    """The JSON examples of a text, decoded."""
+    blocks = re.findall(r"^```json\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [json.loads(block) for block in blocks]
+
+
 def examples(title: str) -> list[Any]:
     """The JSON examples of a section, decoded."""
-    blocks = re.findall(r"^```json\n(.*?)^```$", section(title), re.MULTILINE | re.DOTALL)
-    return [json.loads(block) for block in blocks]
+    return json_blocks(section(title))
 
 
 def first_column(text: str, head: str) -> list[str]:
@@ -137,6 +142,16 @@ def test_what_belongs_together_in_the_examples_does() -> None:
     assert letter["fingerprint"] == fingerprint(letter["reason"], None, letter["detail"])
     assert letter["record_bytes"] == len(letter["record"])
     assert set(resolution) == {"resolves", "action", "run_id", "at"}
+
+
+def test_the_readme_shows_one_event_and_its_receipt() -> None:
+    """Both are what the code reads and writes, and they belong together."""
+    event, receipt = json_blocks((ROOT / "README.md").read_text("utf-8"))
+    parser = EventParser("click", "shop.clicks", vendors=VENDORS)
+    value = json.dumps(event).encode()
+    read = parser.parse(event["anonymous_id"].encode(), value, 3, 220, KAFKA_MS + 10**9)
+    assert read.notes == ()
+    assert msgspec.convert(receipt, Receipt).event_id == read.event_id
 
 
 def test_the_words_in_a_receipt_are_those_of_the_code() -> None:
