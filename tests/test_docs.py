@@ -286,3 +286,20 @@ def test_nothing_of_one_machine_stands_in_the_project(page: Path) -> None:
     hosts = re.findall(r"https?://([^/\s)>\"'`]+)", text)
     of_packages = re.compile(r"pypi|pythonhosted|maven|nexus|mirror")
     assert [host for host in hosts if of_packages.search(host)] == []
+
+
+def test_the_house_is_drawn_as_it_stands() -> None:
+    """The floors are the layers of the import linter, the rooms what lies in ``streams/``."""
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    house = page.partition("## The house")[2].partition("```\n")[2].partition("```")[0]
+    floors = [re.findall(r"│ (\w+)(?:/|\.py) ", line) for line in house.splitlines()]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    assert [floor for floor in floors if floor] == [layer.split(" | ") for layer in layers]
+    there = {
+        path.stem
+        for path in (ROOT / "streams").iterdir()
+        if (path / "__init__.py").exists() or path.suffix == ".py"
+    }
+    assert there - {"__init__", "__main__"} == {room for floor in floors for room in floor}
