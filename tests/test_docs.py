@@ -231,7 +231,7 @@ def test_relative_links_resolve(page: Path) -> None:
             assert anchor in anchors(target.read_text("utf-8")), link
 
 
-@pytest.mark.parametrize("page", DOCS, ids=names(DOCS))
+@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
 def test_names_of_code_in_the_documents_are_in_that_code(page: Path) -> None:
     """A link with a name in code to a module leads to a module that defines this name."""
     for link in links(page):
@@ -240,6 +240,14 @@ def test_names_of_code_in_the_documents_are_in_that_code(page: Path) -> None:
             for name in link.words.strip("`").split("."):
                 defined = rf"(?m)^\s*(?:(?:async )?def |class )?{name}\b"
                 assert re.search(defined, code), link
+
+
+def test_every_path_in_contributing_is_there() -> None:
+    """Files and folders, as far as they are not the newcomer's."""
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    named = re.findall(r"`((?:streams|tests|deploy|docs)/[\w./-]*\w)(?:/<\w+>)?(?:/[\w.]+)?`", text)
+    assert len(named) > 20
+    assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 def test_quoted_code_stands_in_the_file_that_is_linked_before_it() -> None:
