@@ -282,7 +282,8 @@ def test_the_ports_are_those_of_the_workers() -> None:
 
 def test_every_metric_has_a_row_as_the_catalogue_has_it() -> None:
     """Name, kind, labels and words, in the same order."""
-    assert [tuple(row) for row in rows(section("Metrics"))] == [
+    shown = [(*row[:3], row[3].replace("\\", "")) for row in rows(section("Metrics"))]
+    assert shown == [
         (f"`{m.name}`", m.kind, ", ".join(f"`{label}`" for label in m.labels), m.help)
         for m in CATALOGUE.values()
     ]
