@@ -43,7 +43,7 @@ def replay(
         typer.Option(
             "--from",
             metavar="T",
-            help="Start of the window: 2h ago, yesterday 14:00, 2026-11-20 14:00, epoch ms.",
+            help="Start of the window: 2h ago, 2026-11-20 14:00, epoch ms.",
         ),
     ] = None,
     to: Annotated[
