@@ -46,6 +46,7 @@ class DeadLetterReason(StrEnum):
     INVALID_FIELD = "invalid_field"
     KEY_MISMATCH = "key_mismatch"
     TOO_LARGE = "too_large"
+    UNKNOWN_SCHEMA = "unknown_schema"
     INVALID_PAYLOAD = "invalid_payload"
     REJECTED = "rejected"
     UNKNOWN_CONTACT = "unknown_contact"
@@ -59,6 +60,7 @@ DEAD_LETTER_MEANING: Mapping[DeadLetterReason, str] = {
     DeadLetterReason.INVALID_FIELD: "a required field, event_id, quantity or consent is invalid",
     DeadLetterReason.KEY_MISMATCH: "the key is not the anonymous_id, so the event cannot be joined",
     DeadLetterReason.TOO_LARGE: "larger than the limit for an event or a vendor record",
+    DeadLetterReason.UNKNOWN_SCHEMA: "ingest only: the schema registry has no schema with the id",
     DeadLetterReason.INVALID_PAYLOAD: "the mapped event breaks the vendor's rules",
     DeadLetterReason.REJECTED: "the vendor refused this event",
     DeadLetterReason.UNKNOWN_CONTACT: "Voyado Engage does not know the contact id (Voyado only)",

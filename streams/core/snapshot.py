@@ -139,7 +139,7 @@ class WorkerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     worker: str
     """The record's key: stage, host and slot."""
     stage: str
-    """``enrich`` or a vendor key."""
+    """``ingest``, ``enrich`` or a vendor key."""
     slot: int
     host: str
     pid: int
@@ -202,6 +202,8 @@ class WorkerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     restarts: Restarts = Restarts()
     asking: int = 0
     """Events that wait until the vendor has said whether it stored them before a restart."""
+    ingested: dict[str, dict[str, int]] = {}
+    """Ingest only: by section and outcome (``written``, ``unmapped``, ``dead_lettered``)."""
     warnings: list[str] = []
     """What threatens, or is refused by Kafka, and what to do about it, in whole sentences."""
 

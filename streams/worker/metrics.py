@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 
 from streams.core.outcome import DeadLetterReason, Outcome
 from streams.core.snapshot import WorkerSnapshot
-from streams.metrics import CATALOGUE, ENRICH, STATES, Histogram
+from streams.metrics import CATALOGUE, ENRICH, INGEST, STATES, Histogram
 from streams.worker.report import Reporter
 
 Values = Mapping[tuple[str, ...], float]
@@ -65,7 +65,7 @@ class WorkerCollector(Collector):
             (stage, str(reason)): 0 for reason in DeadLetterReason
         }
         for (vendor, reason, _), count in counters.causes.items():
-            key = (vendor or ENRICH, str(reason))
+            key = (vendor or (INGEST if stage == INGEST else ENRICH), str(reason))
             letters[key] = letters.get(key, 0) + count
             if vendor is not None and stage == ENRICH:
                 labels = (stage, vendor, str(Outcome.DEAD_LETTERED), str(reason))
@@ -74,7 +74,7 @@ class WorkerCollector(Collector):
             for vendor, skips in counters.skipped_by_vendor.items():
                 for reason, count in skips.items():
                     events[stage, vendor, str(Outcome.SKIPPED), str(reason)] = count
-        else:
+        elif stage != INGEST:
             events[stage, stage, str(Outcome.ACCEPTED), ""] = counters.accepted
             for outcome, counts in (
                 (Outcome.SKIPPED, counters.skipped),
@@ -91,6 +91,7 @@ class WorkerCollector(Collector):
         expired = dict.fromkeys(snapshot.lag, 0) | self._reporter.counters.expired
         found: dict[str, Values] = {
             "streams_expired_records_total": _labelled(expired),
+            "streams_ingested_total": _of_sections(self._reporter.counters.ingested),
             "streams_kafka_silent_seconds": {
                 (snapshot.stage,): round(app.contact.silent_seconds(), 1)
             },
@@ -113,6 +114,10 @@ class WorkerCollector(Collector):
             found["streams_requests_under_way"] = {(vendor,): courier.under_way}
             found["streams_repeats_total"] = {(vendor,): self._reporter.counters.repeats}
         return found
+
+
+def _of_sections(counts: Mapping[tuple[str, str], int]) -> Values:
+    return {(section, outcome): number for (section, outcome), number in counts.items()}
 
 
 def _of_snapshot(snapshot: WorkerSnapshot) -> dict[str, Values]:

@@ -8,8 +8,13 @@ from collections.abc import AsyncIterator, Collection
 from streams.core.errors import SettingsError, SetupError
 from streams.kafka.connection import admin
 from streams.kafka.groups import read_groups
-from streams.kafka.topics import TopicState, list_topics, verify_topics
-from streams.operations.check.topics import topic_findings
+from streams.kafka.topics import (
+    TopicState,
+    list_topics,
+    shop_configs,
+    verify_topics,
+)
+from streams.operations.check.topics import shop_findings, topic_findings
 from streams.operations.check.vendors import OpenClient, check_vendors, open_client
 from streams.settings import ENRICH, Settings, variable
 from streams.status.findings import Finding, Level, ok, problem
@@ -93,6 +98,7 @@ async def check_kafka(settings: Settings) -> AsyncIterator[Finding]:
             vendors,
             partitions=settings.kafka.partitions,
             brokers=brokers,
+            shop=list(shop_findings(settings, await shop_configs(settings))),
         ):
             yield finding
         subject = "workers"

@@ -18,6 +18,7 @@ from streams.kafka.connection import client_options
 from streams.kafka.reader import Tell, connect
 from streams.operations.forget.plan import still_held
 from streams.operations.forget.report import Obeys, Report, StageWord, stage_words
+from streams.operations.forget.shop_topics import held_by_shop
 from streams.operations.forget.survey import Survey, keeping
 from streams.operations.forget.vendors import DeletionClient, NewClient, erase
 from streams.settings import ENRICH, Settings
@@ -74,6 +75,7 @@ async def forget(
         )
         words.append(word)
     held = survey.traces.held
+    shop = await held_by_shop(settings, survey.traces.visitor, tell)
     return Report(
         visitor=survey.traces.visitor,
         at=at,
@@ -81,6 +83,7 @@ async def forget(
         stages=stages,
         vendors=words,
         held=still_held(held, await keeping(settings, list(held))),
+        not_ours=tuple(one.sentence for one in shop),
     )
 
 

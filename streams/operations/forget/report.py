@@ -119,6 +119,8 @@ class Report:
     stages: list[StageWord]
     vendors: list[VendorWord]
     held: list[StillHeld]
+    not_ours: tuple[str, ...] = ()
+    """What of the visitor stays in topics that are the shop's own, one sentence each."""
 
     @property
     def complete(self) -> bool:
