@@ -50,6 +50,7 @@ class TopicMapping:
         self.decoder: Decoder = decoder or PlainJsonDecoder()
         self._name = name_in_ids(topic)
         self._first = self.sections[0].name
+        self._is_plain = all(section.envelope == "none" for section in self.sections)
         self._has_rows = any(section.target.has_tombstones for section in self.sections)
 
     def read(
@@ -77,6 +78,11 @@ class TopicMapping:
             null = InvalidEvent(DeadLetterReason.INVALID_JSON, "a JSON null, not an object")
             return [IngestRefusal(self._first, null, event_id=place, is_whole=True)]
         outcomes: list[IngestOutcome] = []
+        if self._is_plain and type(value) is dict:
+            # What all of most topics is: the general way below costs two microseconds more.
+            for section in self.sections:
+                outcomes += section.read(source, value, place) or ()
+            return outcomes or [Unmapped(self._first)]
         by_envelope: dict[str, Unwrapped | InvalidEvent] = {}
         for section in self.sections:
             said = by_envelope.get(section.envelope)

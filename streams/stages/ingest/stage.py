@@ -72,7 +72,11 @@ class IngestStage(Stage):
         self._topics = topics
         self._mappings = mappings
         self._letters = IngestLetters(wall_ms, secrets)
-        self._to = {to: topics.of_ingest(to) for to in topics.fed}
+        sections = [one.name for mapping in mappings.values() for one in mapping.sections]
+        self._names = {name: ("section", name.encode()) for name in sections}
+        """By section: the header that names it."""
+        self._targets: dict[str, tuple[str, int]] = {}
+        """By ``to``: the topic and its number of partitions."""
         self._partitions: Mapping[str, int] = {}
         self._expired: dict[TP, ExpiredRecords] = {}
         self._in_flight: set[asyncio.Task[None]] = set()
@@ -85,6 +89,8 @@ class IngestStage(Stage):
         """Declare one agent a topic; ``partitions``: how many each topic has that is written."""
         self.app = app
         self._partitions = partitions
+        topics = {to: self._topics.of_ingest(to) for to in self._topics.fed}
+        self._targets = {to: (topic, partitions[topic]) for to, topic in topics.items()}
         for topic, mapping in self._mappings.items():
             self._declare(topic, mapping)
 
@@ -229,17 +235,21 @@ class IngestStage(Stage):
         """Append all that comes of these records of one partition."""
         topic, partition = chunk.tp
         counters, place = self.counters, f"{topic}/{partition}/".encode()
+        append, targets, names = outputs.append, self._targets, self._names
+        written: dict[str, int] = {}
         for record in chunk.value:
             source = ("source", b"%b%d" % (place, record.offset))
             for outcome in self._outcomes(mapping, partition, record):
                 if type(outcome) is IngestRecord:
-                    to = self._to[outcome.to]
-                    home = _home_of(outcome.key, self._partitions[to])
-                    headers = [source, ("section", _section_header(outcome))]
-                    outputs.append(to, home, outcome.key, outcome.value, headers)
-                    counters.ingested[outcome.section, "written"] += 1
-                    if outcome.notes:
-                        counters.notes.update(outcome.notes)
+                    section, to, key, value, element, notes = outcome
+                    target, partitions = targets[to]
+                    name = names[section]
+                    if element is not None:
+                        name = ("section", b"%b/%d" % (name[1], element))
+                    append(target, _home_of(key, partitions), key, value, [source, name])
+                    written[section] = written.get(section, 0) + 1
+                    if notes:
+                        counters.notes.update(notes)
                 elif type(outcome) is IngestRefusal:
                     self._refuse(mapping, chunk.tp, record, outcome, outputs)
                 elif type(outcome) is SkippedRecord:
@@ -247,6 +257,8 @@ class IngestStage(Stage):
                 else:
                     counters.ingested[outcome.section, "unmapped"] += 1  # type: ignore[union-attr]
         counters.events += len(chunk.value)
+        for section, count in written.items():
+            counters.ingested[section, "written"] += count
 
     def _outcomes(
         self, mapping: TopicMapping, partition: int, record: Record
@@ -278,10 +290,3 @@ class IngestStage(Stage):
         self.counters.dead_lettered[refusal.error.reason] += 1
         self.counters.ingested[refusal.section, "dead_lettered"] += 1
         self.counters.note_cause(letter)
-
-
-def _section_header(record: IngestRecord) -> bytes:
-    """Return the section and, with ``each``, the number of the element."""
-    if record.element is None:
-        return record.section.encode()
-    return f"{record.section}/{record.element}".encode()

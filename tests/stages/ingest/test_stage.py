@@ -47,6 +47,11 @@ class App:
         self.in_hand = True
         self.consumer = SimpleNamespace(is_in_hand=lambda _: self.in_hand, ack=self.acked.append)
 
+    def chunk_agent(self, topic: str, *, name: str) -> Any:
+        """Nothing comes by itself."""
+        assert name == f"ingest-{topic}"
+        return lambda agent: agent
+
     def may_act(self) -> bool:
         """This worker is in its group."""
         return True
@@ -67,7 +72,7 @@ def made(decoder: Any = None) -> tuple[IngestStage, App, TopicMapping]:
     mapping = TopicMapping("web", [IngestSection("views", "clicks", when="name")], decoder)
     stage = IngestStage(TOPICS, {"web": mapping}, wall_ms=lambda: NOW_MS)
     app = App()
-    stage.app, stage._partitions = app, PARTITIONS  # type: ignore[assignment]
+    stage.bind(app, partitions=PARTITIONS)  # type: ignore[arg-type]
     return stage, app, mapping
 
 
