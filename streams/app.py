@@ -35,6 +35,7 @@ from streams.kafka.topics import (
     required_topics,
     verify_topics,
 )
+from streams.registry.decoders import Decoders
 from streams.replay.late_identity import late_identity_ms, send_late
 from streams.settings import ENRICH, INGEST, Settings
 from streams.stages.enrich.late_identity import LateIdentity, TableRows
@@ -109,7 +110,7 @@ def _build_ingest(
 ) -> tuple[StageApp, Reporter]:
     logic = IngestStage(
         settings.topics,
-        settings.ingest_mappings(),
+        settings.ingest_mappings(Decoders(settings.registry).of),
         wall_ms=wall_clock.now_ms,
         secrets=settings.secrets(),
     )

@@ -17,6 +17,7 @@ from streams.cli import (
     check,
     control,
     dead_letters,
+    diff,
     forget,
     offsets,
     produce,
@@ -66,6 +67,7 @@ app.command("status")(status.status)
 app.command("audit")(audit.audit)
 app.command("trace")(trace.trace)
 app.command("check")(check.check)
+app.command("diff")(diff.diff)
 app.command("pause")(control.pause)
 app.command("resume")(control.resume)
 app.command("forget")(forget.forget)

@@ -42,6 +42,10 @@ VISITOR = "visitor"
 """Header of a receipt with a ``vendor_ref``: the visitor's id, for ``streams forget``."""
 
 
+SECTION = "section"
+"""Header of a raw record that the stage ``ingest`` has written: NAME of ``[ingest.NAME]``."""
+
+
 MOVED = "moved"
 """Header of what ``streams topics rekey`` writes to ``shop.users``, where a key has got another
 partition. With a row: a copy for the new partition, which yields to whatever is there already.

@@ -90,6 +90,27 @@ _RULES: tuple[_Rule, ...] = (
         "single quotes, comments, or a schema registry's leading bytes.",
     ),
     _Rule(
+        "invalid_frame",
+        "Set `format` in the [ingest.NAME] section of this topic to what its producers write: "
+        "json, confluent-json or confluent-avro.",
+    ),
+    _Rule(
+        "unknown_schema",
+        "Look whether [registry] url is the registry that the producer uses and whether the schema "
+        "was deleted there; register it again under the same id, then resend.",
+    ),
+    _Rule(
+        "invalid_avro",
+        "The registry's schema is of no use here: `format` in the [ingest.NAME] section must fit "
+        "what the producers write.",
+        "cannot be used",
+    ),
+    _Rule(
+        "invalid_avro",
+        "The producer must write each record with the schema whose id it puts before it: look "
+        "whether it uses the registry of [registry] url.",
+    ),
+    _Rule(
         "invalid_field",
         "An expression of the field map failed over this record: correct it in "
         "[source.clicks.fields] or [source.add-to-carts.fields], for instance by a default "

@@ -214,8 +214,11 @@ class RegistrySettings(Section):
     """Section ``[registry]``: where schemas of Confluent's framing are asked for."""
 
     url: str | None = None
+    """Up to where ``/schemas/ids`` begins."""
     username: str | None = None
     password: SecretStr | None = None
+    ca_file: Path | None = None
+    """Certificate authorities that are trusted beside the system's."""
 
 
 class WebSettings(Section):

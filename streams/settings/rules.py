@@ -166,6 +166,8 @@ def registry_problems(registry: RegistrySettings) -> Problems:
     if (registry.username is None) != (registry.password is None):
         missing = "username" if registry.username is None else "password"
         yield missing, "is missing; username and password go together"
+    if registry.ca_file is not None and not registry.ca_file.is_file():
+        yield "ca_file", f"there is no file {registry.ca_file}"
 
 
 def web_problems(web: WebSettings) -> Problems:

@@ -6,12 +6,13 @@ from typing import Protocol
 from streams.core.errors import SetupError
 from streams.core.ingest.decoding import RegistryAway
 from streams.core.ingest.topic_mapping import TopicMapping
+from streams.registry.decoders import Decoders
 from streams.settings import Settings
 
 
 def mappings_of(settings: Settings) -> Mapping[str, TopicMapping]:
-    """Return, by topic of the shop, what becomes of its records by today's settings."""
-    return settings.ingest_mappings()
+    """Return, by topic of the shop, what becomes of its records by these settings."""
+    return settings.ingest_mappings(Decoders(settings.registry).of)
 
 
 class _Readable(Protocol):

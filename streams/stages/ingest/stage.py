@@ -23,6 +23,7 @@ from streams.core.ingest.outcomes import (
 )
 from streams.core.ingest.topic_mapping import TopicMapping
 from streams.core.outcome import DeadLetterReason
+from streams.core.records import SECTION
 from streams.core.topics import Topics
 from streams.engine.app import Stage, StageApp
 from streams.engine.chunks import Chunk, Record
@@ -73,7 +74,7 @@ class IngestStage(Stage):
         self._mappings = mappings
         self._letters = IngestLetters(wall_ms, secrets)
         sections = [one.name for mapping in mappings.values() for one in mapping.sections]
-        self._names = {name: ("section", name.encode()) for name in sections}
+        self._names = {name: (SECTION, name.encode()) for name in sections}
         """By section: the header that names it."""
         self._targets: dict[str, tuple[str, int]] = {}
         """By ``to``: the topic and its number of partitions."""
@@ -245,7 +246,7 @@ class IngestStage(Stage):
                     target, partitions = targets[to]
                     name = names[section]
                     if element is not None:
-                        name = ("section", b"%b/%d" % (name[1], element))
+                        name = (SECTION, b"%b/%d" % (name[1], element))
                     append(target, _home_of(key, partitions), key, value, [source, name])
                     written[section] = written.get(section, 0) + 1
                     if notes:
