@@ -398,3 +398,38 @@ def test_each_record_is_accounted_for(value: Any, key: bytes | None, envelopes: 
     alone = [outcome for outcome in outcomes if isinstance(outcome, Unmapped | SkippedRecord)]
     if len(outcomes) > 1:
         assert all(isinstance(o, Unmapped) and o.section == "lines" for o in alone)
+
+
+items = st.none() | st.lists(st.sampled_from([{"id": 1}, {"id": "b"}, {}, {"id": " "}]), max_size=6)
+shop_records = st.tuples(st.sampled_from(["view", "order", "scroll"]), items, st.booleans())
+
+
+@given(st.lists(shop_records, max_size=8))
+def test_read_times_fan_out_is_written_unmapped_and_dead_letters(given_records: Any) -> None:
+    """Counted here by the records alone, and there by what comes of them."""
+    views = section(when="name == 'view'")
+    lines = section(
+        "lines", "add-to-carts", FIELDS | {"product_id": "_item.id"},
+        when="name == 'order'", each="items",
+    )  # fmt: skip
+    events = written_ = unmapped = refused = 0
+    found: list[IngestOutcome] = []
+    for name, elements, has_time in given_records:
+        record = VIEW | {"name": name, "items": elements} | ({} if has_time else {"at": None})
+        found += read(record, views, lines)
+        fan_out = len(elements or ()) if name == "order" else 1
+        events += max(1, fan_out)
+        if name == "scroll" or not fan_out:
+            unmapped += 1
+        elif not has_time:
+            refused += fan_out
+        elif name == "view":
+            written_ += 1
+        else:
+            sound = sum(str(one.get("id", "")).strip() != "" for one in elements)
+            written_, refused = written_ + sound, refused + fan_out - sound
+    kinds = [type(one) for one in found]
+    assert kinds.count(IngestRecord) == written_
+    assert kinds.count(Unmapped) == unmapped
+    assert kinds.count(IngestRefusal) == refused
+    assert len(found) == events == written_ + unmapped + refused
