@@ -273,6 +273,7 @@ def _reporter(
         life=life,
         page=f"http://{settings.web.host}:{settings.web_port(stage, slot)}/",
         joins=logic.joins if isinstance(logic, EnrichStage) else None,
+        drift=logic.drift if isinstance(logic, IngestStage) else list,
         secrets=lambda: (
             logic.outcome_writer.secrets if isinstance(logic, SinkStage) else settings.secrets()
         ),

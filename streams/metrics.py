@@ -114,6 +114,13 @@ _ALL = (
         "What became of the shop's own records: written, unmapped, dead_lettered.",
     ),
     Metric(
+        "streams_drift",
+        "gauge",
+        ("section", "change"),
+        "Fields, types and event names of the shop's records that have changed: field_gone, "
+        "type_changed, new_event_name.",
+    ),
+    Metric(
         "streams_repeats_total",
         "counter",
         ("vendor",),

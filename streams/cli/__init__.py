@@ -19,6 +19,7 @@ from streams.cli import (
     dead_letters,
     diff,
     forget,
+    init,
     offsets,
     produce,
     reasons,
@@ -66,6 +67,7 @@ app.command("worker")(worker.worker)
 app.command("status")(status.status)
 app.command("audit")(audit.audit)
 app.command("trace")(trace.trace)
+app.command("init")(init.init)
 app.command("check")(check.check)
 app.command("diff")(diff.diff)
 app.command("pause")(control.pause)

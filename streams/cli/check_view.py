@@ -33,7 +33,7 @@ def show_preview(
         if row.line != line:
             line = row.line
             console.print(_heading(row))
-        console.print(_share(row))
+        console.print(show_row(row))
         sums[row.vendor, row.outcome] += 1
     console.print(_sums(sums, vendors))
     outcomes: Counter[str] = Counter()
@@ -90,7 +90,8 @@ def _heading(row: PreviewRow) -> Text:
     return Text(plain("  ".join(words)), "bold")
 
 
-def _share(row: PreviewRow) -> Text:
+def show_row(row: PreviewRow) -> Text:
+    """Return one line: a vendor, the outcome, and the payload or the reason."""
     name = VENDORS[row.vendor].name if row.vendor is not None else "all vendors"
     outcome = _WORDS.get(row.outcome, row.outcome)
     text = Text(f"  {name:<14}  ")

@@ -48,13 +48,13 @@ class Elements:
 class Expression:
     """One JMESPath expression, compiled."""
 
-    def __init__(self, text: str) -> None:
-        """Compile; raises ExpressionError with one clause."""
+    def __init__(self, text: str, part: Any = None) -> None:
+        """Compile, or take part of a compiled tree; raises ExpressionError with one clause."""
         self.text = text
         self.names_read: frozenset[str] | None
         """The fields of a record that it looks at; None where it looks at the record as a whole."""
         try:
-            self._parsed = jmespath.compile(text).parsed
+            self._parsed = jmespath.compile(text).parsed if part is None else part
         except (JMESPathError, RecursionError) as problem:
             reason = " ".join(str(problem).split("\n")[0].split())
             raise ExpressionError(f"{text!r} is no JMESPath: {reason}") from None
@@ -68,6 +68,10 @@ class Expression:
     def tree(self) -> Any:
         """The parsed expression, as ``jmespath`` has it."""
         return self._parsed
+
+    def compared(self) -> "list[Expression]":
+        """Return what is compared with texts or numbers in it, as ``x`` in ``x == 'a'``."""
+        return [Expression(self.text, tree) for tree in _compared(self._parsed)]
 
     def search(self, record: Mapping[str, Any], elements: Elements | None = None) -> "Found":
         """Return what the expression finds; raises ExpressionError where it fails over the record.
@@ -233,6 +237,26 @@ def _names_read(node: Any) -> frozenset[str] | None:
             return None
         names |= more
     return names
+
+
+def _compared(node: Any) -> Iterator[Any]:
+    """Yield the sides of comparisons, and of ``contains()``, whose other side is a literal."""
+    children = node["children"]
+    is_equality = node["type"] == "comparator" and node["value"] == "eq"
+    is_contains = node["type"] == "function_expression" and node["value"] == "contains"
+    if is_equality or is_contains:
+        literal = [_is_literal(child) for child in children]
+        if literal.count(True) == 1:
+            yield children[literal.index(False)]
+    elif node["type"] in {"or_expression", "and_expression", "not_expression"}:
+        for child in children:
+            yield from _compared(child)
+
+
+def _is_literal(node: Any) -> bool:
+    if node["type"] == "multi_select_list":
+        return all(_is_literal(child) for child in node["children"])
+    return bool(node["type"] == "literal")
 
 
 def _is_text(value: Any) -> bool:

@@ -29,11 +29,12 @@ class MappedFields(NamedTuple):
     """Whether a value in it is ``Failed``."""
 
 
-_PARTS = {
+PARTS = {
     "page": ("url", "referrer", "title"),
     "campaign": ("name", "source", "medium", "term", "content"),
     "content": ("type", "id"),
 }
+"""Fields of an event that are objects, with their parts."""
 FIELDS = (
     "event_id",
     "timestamp",
@@ -86,7 +87,7 @@ class FieldMap:
                 problems.append(f"{name}.{field}: {problem}")
                 continue
             head, _, part = field.partition(".")
-            if head not in known or (part and part not in _PARTS.get(head, ())):
+            if head not in known or (part and part not in PARTS.get(head, ())):
                 problems.append(f"{name}.{field}: {what} have no such field")
                 continue
             self._expressions.append((head, part or None, expression))

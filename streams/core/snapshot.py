@@ -112,6 +112,22 @@ class Outcomes(msgspec.Struct, frozen=True):
         return self.accepted + sum(self.skipped.values()) + sum(self.dead_lettered.values())
 
 
+class DriftNote(msgspec.Struct, frozen=True):
+    """A change in the shop's own records, as ``core.ingest.drift`` finds it."""
+
+    change: str
+    """``field_gone``, ``type_changed`` or ``new_event_name``."""
+    section: str
+    what: str
+    """Our field, or the name of the events."""
+    words: str
+    since: int
+    """In ms since the epoch."""
+    topic: str = ""
+    example: str = ""
+    """A record in which it shows, masked and cut."""
+
+
 class Trend(msgspec.Struct, frozen=True):
     """How what waits develops, over minutes."""
 
@@ -204,6 +220,8 @@ class WorkerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Events that wait until the vendor has said whether it stored them before a restart."""
     ingested: dict[str, dict[str, int]] = {}
     """Ingest only: by section and outcome (``written``, ``unmapped``, ``dead_lettered``)."""
+    drift: list[DriftNote] = []
+    """Ingest only: what has changed in the shop's own records."""
     warnings: list[str] = []
     """What threatens, or is refused by Kafka, and what to do about it, in whole sentences."""
 

@@ -12,7 +12,12 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import InvalidReplicationFactorError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    InvalidReplicationFactorError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 
 from streams.core.errors import SetupError
 from streams.core.topics import DAY_MS, Topics, TopicSpec
@@ -279,6 +284,24 @@ def _partition_counts(found: Mapping[str, _Found]) -> dict[str, int]:
     return {name: topic.partitions for name, topic in found.items()}
 
 
+async def cleanup_policies(
+    client: AIOKafkaAdminClient, names: Iterable[str]
+) -> dict[str, str | None]:
+    """Return the clean-up policy of those of these topics that are there.
+
+    None: this user may not read the configuration.
+    """
+    found = await _found(client)
+    policies: dict[str, str | None] = {}
+    for name in names:
+        if name in found:
+            try:
+                policies[name] = (await _configs(client, [name]))[name]["cleanup.policy"]
+            except KafkaError:
+                policies[name] = None
+    return policies
+
+
 async def _configs(client: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
     if not names:
         return {}
@@ -370,6 +393,16 @@ async def _make(
         raise SetupError(f"Topic {name} was not made ({message or error.__name__}): {remedy}.")
     await until_visible(client, {spec.name for spec in specs})
     return made
+
+
+async def make_missing(
+    client: AIOKafkaAdminClient, specs: Sequence[TopicSpec], settings: Settings
+) -> None:
+    """Make those of these topics that are not there; raises KafkaError where that is refused."""
+    there = await _found(client)
+    missing = [spec for spec in specs if spec.name not in there]
+    if missing:
+        await _make(client, missing, settings)
 
 
 async def until_visible(client: AIOKafkaAdminClient, names: set[str]) -> None:

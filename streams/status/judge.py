@@ -10,7 +10,7 @@ from typing import Final
 
 from streams.core.consent import NO_CONSENT_MEANING, NoConsent
 from streams.core.quantities import count, listing, percent, rate, span
-from streams.core.snapshot import Outcomes, Trend, WorkerSnapshot
+from streams.core.snapshot import DriftNote, Outcomes, Trend, WorkerSnapshot
 from streams.delivery.circuit_breaker import NOTHING
 from streams.settings import ENRICH, INGEST
 from streams.status.causes import cause
@@ -35,6 +35,7 @@ NOTHING_ACCEPTED: Final = "nothing_accepted"
 SKIP_JUMP: Final = "skip_reason_jumped"
 FALLING_BEHIND: Final = "falling_behind"
 MALFORMED_ROWS: Final = "malformed_rows"
+DRIFT: Final = "drift"
 WARNED: Final = "warned"
 NOTHING_CONFIGURED: Final = "no_vendor"
 WELL: Final = "all_well"
@@ -57,6 +58,7 @@ KINDS: Final = (
     SKIP_JUMP,
     FALLING_BEHIND,
     MALFORMED_ROWS,
+    DRIFT,
     WARNED,
     NOTHING_CONFIGURED,
     WELL,
@@ -134,6 +136,7 @@ def _of_stage(known: Known, stage: StageState) -> Iterator[Finding]:
         yield from _malformed_rows(snapshots)
     if stage.key == INGEST and alive:
         yield from _behind(known, stage, snapshots)
+    yield from _drift(snapshots)
     if stage.is_vendor:
         yield from _shares(known, stage)
     else:
@@ -420,6 +423,32 @@ def _malformed_rows(snapshots: Sequence[WorkerSnapshot]) -> Iterator[Finding]:
         )
         remedy = "The worker's log names key, partition and offset. Write a valid row for each key."
         yield Finding(Level.WARNING, ENRICH, text, remedy, MALFORMED_ROWS, None, effect)
+
+
+_DRIFT_TEXTS = {
+    "field_gone": "Records of {topic} have lost the field {what}.",
+    "type_changed": "The type of {what} has changed in records of {topic}.",
+    "new_event_name": "Events of {topic} have a new name: {what}.",
+}
+
+
+def _drift(snapshots: Sequence[WorkerSnapshot]) -> Iterator[Finding]:
+    """Yield a finding for each change, once where several workers have found it."""
+    found: dict[tuple[str, str, str], DriftNote] = {}
+    for one in (one for snapshot in snapshots for one in snapshot.drift):
+        place = (one.change, one.section, one.what)
+        if place not in found or one.since < found[place].since:
+            found[place] = one
+    for one in found.values():
+        text = _DRIFT_TEXTS[one.change].format(topic=one.topic, what=one.what)
+        remedy = f"Check [ingest.{one.section}] in streams.toml."
+        if one.change == "new_event_name":
+            remedy = (
+                f"If these events matter, let the `when` of a section take them: look at "
+                f"[ingest.{one.section}] and its neighbours in streams.toml."
+            )
+        why = f"{one.words[:1].upper()}{one.words[1:]}. For example: {one.example}."
+        yield Finding(Level.WARNING, INGEST, text, remedy, DRIFT, one.since, why)
 
 
 def _expired(stage: StageState, lost: int) -> Finding:

@@ -128,6 +128,7 @@ def _of_snapshot(snapshot: WorkerSnapshot) -> dict[str, Values]:
         "streams_records_read_total": {(stage,): snapshot.totals.events},
         "streams_requests_total": _labelled(snapshot.totals.requests, stage),
         "streams_lag_records": _labelled(snapshot.lag),
+        "streams_drift": Counter((one.section, one.change) for one in snapshot.drift),
         "streams_oldest_unsettled_seconds": {(stage,): oldest},
         "streams_restarts": {(stage,): len(snapshot.restarts.at)},
         "streams_ready": {(stage,): int(snapshot.ready)},

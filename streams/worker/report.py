@@ -16,6 +16,7 @@ from streams.core.consent import MAX_ROW_DELAY_SECONDS
 from streams.core.dead_letter import without_values
 from streams.core.masking import masked_text
 from streams.core.snapshot import (
+    DriftNote,
     QuotaUse,
     Restarts,
     Totals,
@@ -71,8 +72,13 @@ class Reporter:
         secrets: Callable[[], Sequence[str]] = tuple,
         life: Handover | None = None,
         page: str = "",
+        drift: Callable[[], list[DriftNote]] = list,
     ) -> None:
-        """Take the seams; ``secrets`` returns what must never be shown, ``page`` is the address."""
+        """Take the seams; ``secrets`` returns what must never be shown, ``page`` is the address.
+
+        ``drift`` returns what has changed in the shop's own records.
+        """
+        self._drift = drift
         self.app = app
         self.counters = counters
         self.courier = courier
@@ -225,6 +231,7 @@ class Reporter:
             asking=0 if self.courier is None else self.courier.asking(),
             versions=VERSIONS,
             ingested=_by_section(counters.ingested),
+            drift=self._drift(),
             warnings=self._warnings(now_ms),
         )
 

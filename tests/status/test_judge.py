@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from streams.core.snapshot import (
     Cause,
+    DriftNote,
     Outcomes,
     QuotaUse,
     Restarts,
@@ -86,6 +87,24 @@ REFUSED_MOST = (
 )
 RETRIED = "No action is needed: requests are retried automatically."
 EVENTS_8 = "vendor.eightselect.events"
+GONE = DriftNote(
+    "field_gone",
+    "web-clicks",
+    "price",
+    "97 % of events had it, the last 25 have not",
+    at("02:58"),
+    "web",
+    '{"event":"view"}',
+)
+RENAMED = DriftNote(
+    "new_event_name",
+    "web-clicks",
+    "bagged",
+    "no section takes it, and 20 % of the topic's records have had it since",
+    at("03:02"),
+    "web",
+    '{"event":"bagged"}',
+)
 
 Expected = list[tuple[Level, str, str]]
 OK, WARNING, PROBLEM = Level.OK, Level.WARNING, Level.PROBLEM
@@ -981,6 +1000,43 @@ STATES: dict[str, tuple[Known, Expected]] = {
                     "Miso is degraded since 03:06 UTC: Miso reports a server error (503). "
                     "No events wait. Nothing is lost. No action is needed: requests are "
                     "retried automatically."
+                ),
+            ),
+        ],
+    ),
+    "the shop's records have changed": (
+        Known(
+            NOW,
+            [
+                StageState("ingest", "Ingest"),
+                StageState("enrich", "Enrichment"),
+                StageState("miso", "Miso"),
+            ],
+            [
+                worker("ingest", vendor=None, drift=[GONE, RENAMED]),
+                worker("ingest", vendor=None, drift=[replace(GONE, since=at("03:01"))]),
+                worker("enrich"),
+                worker("miso"),
+            ],
+        ),
+        [
+            (
+                WARNING,
+                "drift",
+                (
+                    "Records of web have lost the field price since 02:58 UTC: 97 % of events had "
+                    'it, the last 25 have not. For example: {"event":"view"}. Check '
+                    "[ingest.web-clicks] in streams.toml."
+                ),
+            ),
+            (
+                WARNING,
+                "drift",
+                (
+                    "Events of web have a new name: bagged since 03:02 UTC: No section takes it, "
+                    "and 20 % of the topic's records have had it since. For example: "
+                    '{"event":"bagged"}. If these events matter, let the `when` of a section take '
+                    "them: look at [ingest.web-clicks] and its neighbours in streams.toml."
                 ),
             ),
         ],

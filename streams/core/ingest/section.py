@@ -6,7 +6,7 @@ from typing import Any
 
 from streams.core.errors import InvalidEvent
 from streams.core.expressions import MAX_ELEMENTS, Expression, ExpressionError
-from streams.core.fields import FieldMap
+from streams.core.fields import PARTS, Failed, FieldMap
 from streams.core.ingest.envelopes import UNWRAP, Deleted
 from streams.core.ingest.outcomes import (
     IngestOutcome,
@@ -117,6 +117,51 @@ class IngestSection:
             seen = [said | {"_item": item, "_index": n} for n, item in enumerate(elements)]
         found = [self._fields.value_of("ip", one) for one in seen]
         return {ip for ip in found if type(ip) is str and ip}
+
+    # -- for who only looks
+
+    def takes(self, said: dict[str, Any]) -> bool:
+        """Return whether ``when`` is true; not where it fails."""
+        try:
+            return self.when is None or not is_false(_found(self.when, said, "when"))
+        except InvalidEvent:
+            return False
+
+    def fields_of(self, said: dict[str, Any]) -> dict[str, Any] | None:
+        """Return each field that a record, or its first element, may have, parts dotted.
+
+        None stands for a field that it has not; instead of all where there is no element.
+        """
+        seen = self._first(said)
+        if seen is None:
+            return None
+        ours = seen if self._fields is None else self._fields.apply(seen).record
+        found: dict[str, Any] = {}
+        for name in self.target.known:
+            value = ours.get(name)
+            parts = value if type(value) is dict and name in PARTS else None
+            for path, one in [(name, value)] if parts is None else _dotted(name, parts):
+                found[path] = None if type(one) is Failed else one
+        return found
+
+    def own_key_of(self, said: dict[str, Any]) -> Any:
+        """Return what would be the key of a record, or of its first element; None: nothing."""
+        seen = self._first(said)
+        if seen is None:
+            return None
+        try:
+            return self._key_in(seen)
+        except InvalidEvent:
+            return None
+
+    def _first(self, said: dict[str, Any]) -> dict[str, Any] | None:
+        if self.each is None:
+            return said
+        try:
+            elements = self._elements(said)
+        except InvalidEvent:
+            return None
+        return said | {"_item": elements[0], "_index": 0} if elements else None
 
     # -- events and rows
 
@@ -244,6 +289,10 @@ def _found(expression: Expression, said: dict[str, Any], setting: str) -> Any:
         return expression.search_slowly(said).value
     except ExpressionError as problem:
         raise _invalid(setting, str(problem), "expression") from None
+
+
+def _dotted(name: str, parts: dict[str, Any]) -> list[tuple[str, Any]]:
+    return [(f"{name}.{part}", parts.get(part)) for part in PARTS[name]]
 
 
 def _invalid(setting: str, detail: str, cause: str = "") -> InvalidEvent:

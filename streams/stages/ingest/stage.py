@@ -22,8 +22,11 @@ from streams.core.ingest.outcomes import (
     SkippedRecord,
 )
 from streams.core.ingest.topic_mapping import TopicMapping
+from streams.core.ingest.watch import TopicWatch
+from streams.core.masking import masked_json, masked_text
 from streams.core.outcome import DeadLetterReason
 from streams.core.records import SECTION
+from streams.core.snapshot import DriftNote
 from streams.core.topics import Topics
 from streams.engine.app import Stage, StageApp
 from streams.engine.chunks import Chunk, Record
@@ -44,6 +47,8 @@ IN_FLIGHT = 8
 """Writes that wait for the broker's word at once."""
 LOOK_AGAIN_SECONDS = 0.05
 """How soon after a pause it is asked again whether the partitions are still this worker's."""
+MAX_EXAMPLE_CHARS = 400
+"""Of a record in which something has changed."""
 REGISTRY_SECONDS = 1.0
 """How soon a registry that is away is asked again."""
 
@@ -73,6 +78,9 @@ class IngestStage(Stage):
         self._topics = topics
         self._mappings = mappings
         self._letters = IngestLetters(wall_ms, secrets)
+        self._wall_ms = wall_ms
+        self._secrets = tuple(secrets)
+        self._watches = {topic: TopicWatch(mapping) for topic, mapping in mappings.items()}
         sections = [one.name for mapping in mappings.values() for one in mapping.sections]
         self._names = {name: (SECTION, name.encode()) for name in sections}
         """By section: the header that names it."""
@@ -140,6 +148,26 @@ class IngestStage(Stage):
     def not_ready(self) -> list[str]:
         """Return why records wait although they are read, one sentence each."""
         return [f"registry: {why}" for why in dict.fromkeys(self._waits_for.values())]
+
+    def drift(self) -> list[DriftNote]:
+        """Return what has changed in the shop's records, examples masked."""
+        return [
+            DriftNote(
+                one.change,
+                one.section,
+                masked_text(one.what, self._secrets),
+                one.words,
+                one.since_ms,
+                topic,
+                masked_text(
+                    msgspec.json.encode(masked_json(one.example, self._secrets)).decode(),
+                    self._secrets,
+                    MAX_EXAMPLE_CHARS,
+                ),
+            )
+            for topic, watch in self._watches.items()
+            for one in watch.found()
+        ]
 
     def expired(self) -> Mapping[str, int]:
         """Return how many records retention ever deleted unread, by topic."""
@@ -236,9 +264,11 @@ class IngestStage(Stage):
         """Append all that comes of these records of one partition."""
         topic, partition = chunk.tp
         counters, place = self.counters, f"{topic}/{partition}/".encode()
+        watch, now_ms = self._watches[topic], self._wall_ms()
         append, targets, names = outputs.append, self._targets, self._names
         written: dict[str, int] = {}
         for record in chunk.value:
+            watch.look(record.key, record.value, now_ms / 1000, now_ms)
             source = ("source", b"%b%d" % (place, record.offset))
             for outcome in self._outcomes(mapping, partition, record):
                 if type(outcome) is IngestRecord:
