@@ -62,8 +62,7 @@ def _current(_: Any) -> Quick:
 
 
 def _field(tree: Any) -> Quick:
-    name = tree["value"]
-    return lambda value: value.get(name) if type(value) is dict else None
+    return _named_path([tree["value"]])
 
 
 def _path(tree: Any) -> Quick | None:
@@ -88,6 +87,8 @@ def _named_path(names: list[str]) -> Quick:
             if type(value) is not dict:
                 return None
             value = value.get(name)
+            if type(value) is StrictJsonError:
+                raise SlowPathNeeded  # a field that was not read; the interpreter says why
         return value
 
     return path
