@@ -35,10 +35,12 @@ from streams.kafka.topics import (
     required_topics,
     verify_topics,
 )
+from streams.registry.decoders import Decoders
 from streams.replay.late_identity import late_identity_ms, send_late
-from streams.settings import ENRICH, Settings
+from streams.settings import ENRICH, INGEST, Settings
 from streams.stages.enrich.late_identity import LateIdentity, TableRows
 from streams.stages.enrich.stage import EnrichStage
+from streams.stages.ingest.stage import IngestStage
 from streams.stages.sink.stage import SinkStage
 from streams.vendors import VENDORS, plan_for
 from streams.vendors.base import VendorSettings
@@ -49,6 +51,9 @@ from streams.worker.report import Reporter
 from streams.worker.slots import take_slot
 
 log = logging.getLogger("streams")
+
+INGEST_CHUNK_RECORDS = 2_000
+"""A chunk of the shop's records goes to all partitions of the raw topics: each batch costs."""
 
 
 def run_stage(
@@ -93,11 +98,25 @@ def build(
     last_exit: int | None = None,
 ) -> tuple[StageApp, Reporter]:
     """Return a stage's app and what it publishes of itself."""
-    make = _build_enrich if stage == ENRICH else _build_sink
+    make = {INGEST: _build_ingest, ENRICH: _build_enrich}.get(stage, _build_sink)
     path = Path(settings.state.dir) / f"{stage}-{slot}.life.json"
     how = "" if last_exit is None else exit_words(last_exit)
     life = Handover(path, wall_clock.now_ms(), how)
     return make(settings, stage, slot, partitions, life)
+
+
+def _build_ingest(
+    settings: Settings, stage: str, slot: int, partitions: Mapping[str, int], life: Handover
+) -> tuple[StageApp, Reporter]:
+    logic = IngestStage(
+        settings.topics,
+        settings.ingest_mappings(Decoders(settings.registry).of),
+        wall_ms=wall_clock.now_ms,
+        secrets=settings.secrets(),
+    )
+    app = StageApp(_options(settings, stage, slot, partitions), logic)
+    logic.bind(app, partitions=partitions)
+    return app, _reporter(settings, app, logic, None, stage, slot, life)
 
 
 def _build_enrich(
@@ -206,6 +225,7 @@ def _options(
         instance_id=f"{group}-{socket.gethostname()}-{slot}-{_digest(reads)}",
         data_dir=Path(settings.state.dir) / f"{stage}-{slot}",
         topics=partitions,
+        foreign_topics=settings.topics.shop if stage == INGEST else (),
         limits=_limits(settings),
         ask_brokers=partial(ask_brokers, settings.kafka),
         explain=partial(explain, settings.kafka),
@@ -215,7 +235,7 @@ def _options(
         web_port=settings.web_port(stage, slot),
         arrived_ms=arrived_ms,
         is_moved=is_moved,
-        chunk_records=settings.enrich.chunk_records,
+        chunk_records=INGEST_CHUNK_RECORDS if stage == INGEST else settings.enrich.chunk_records,
         stall_seconds=settings.watchdog.stall_seconds,
         memory_limit=None if megabytes is None else megabytes * 2**20,
     )
@@ -223,7 +243,11 @@ def _options(
 
 def _limits(settings: Settings) -> TopicLimits:
     topics = settings.topics
-    letters = [topics.enrich_dead_letters, *map(topics.dead_letters, VENDORS)]
+    letters = [
+        topics.ingest_dead_letters,
+        topics.enrich_dead_letters,
+        *map(topics.dead_letters, VENDORS),
+    ]
     return TopicLimits(
         shorten=dict.fromkeys(letters, shorten_letter), read=partial(max_message_bytes, settings)
     )
@@ -232,7 +256,7 @@ def _limits(settings: Settings) -> TopicLimits:
 def _reporter(
     settings: Settings,
     app: StageApp,
-    logic: EnrichStage | SinkStage,
+    logic: IngestStage | EnrichStage | SinkStage,
     courier: Courier | None,
     stage: str,
     slot: int,
@@ -249,6 +273,7 @@ def _reporter(
         life=life,
         page=f"http://{settings.web.host}:{settings.web_port(stage, slot)}/",
         joins=logic.joins if isinstance(logic, EnrichStage) else None,
+        drift=logic.drift if isinstance(logic, IngestStage) else list,
         secrets=lambda: (
             logic.outcome_writer.secrets if isinstance(logic, SinkStage) else settings.secrets()
         ),

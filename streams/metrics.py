@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 Kind = Literal["counter", "gauge", "histogram"]
 
+INGEST = "ingest"
 ENRICH = "enrich"
 """The label ``vendor`` of what enrichment does for no vendor in particular."""
 STATES = ("running", "degraded", "throttled", "parked", "paused")
@@ -97,13 +98,27 @@ _ALL = (
         "streams_records_read_total",
         "counter",
         ("stage",),
-        "Records read: raw records by enrichment, new vendor records by a sink.",
+        "Records read: the shop's own by ingest, raw records by enrichment, new vendor records "
+        "by a sink.",
     ),
     Metric(
         "streams_dead_letters_total",
         "counter",
         ("vendor", "reason"),
-        "Dead letters written; vendor enrich: invalid records.",
+        "Dead letters written; vendor enrich or ingest: invalid records.",
+    ),
+    Metric(
+        "streams_ingested_total",
+        "counter",
+        ("section", "outcome"),
+        "What became of the shop's own records: written, unmapped, dead_lettered.",
+    ),
+    Metric(
+        "streams_drift",
+        "gauge",
+        ("section", "change"),
+        "Fields, types and event names of the shop's records that have changed: field_gone, "
+        "type_changed, new_event_name.",
     ),
     Metric(
         "streams_repeats_total",

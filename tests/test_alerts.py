@@ -22,6 +22,8 @@ CRASHES = 'streams_findings{level="problem",subject="miso",kind="crash_loop",ins
 NOT_ACCEPTED = 'streams_findings{level="warning",subject="miso",kind="nothing_accepted"}'
 NEEDS = 'streams_vendor_needs_action{vendor="miso"}'
 
+DRIFT = 'streams_drift{section="web",change="field_gone",instance="%s"}'
+
 
 class Case(NamedTuple):
     """Series as promtool writes them, a sample a minute, and what is seen at one moment."""
@@ -35,6 +37,19 @@ class Case(NamedTuple):
 
 
 CASES = (
+    Case(
+        "StreamsShopRecordsChanged",
+        "one of two workers finds that a field is gone",
+        {DRIFT % "a": "0x5 1x5", DRIFT % "b": "0x10"},
+        "6m",
+        ({"section": "web", "change": "field_gone"},),
+    ),
+    Case(
+        "StreamsShopRecordsChanged",
+        "the field is back",
+        {DRIFT % "a": "1x5 stale"},
+        "11m",
+    ),
     Case(
         "StreamsWorkerAbsent",
         "a target does not answer",

@@ -15,7 +15,7 @@ import typer
 from streams.cli import app
 from streams.core.snapshot import VendorState
 from streams.core.topics import Topics
-from streams.settings import load_settings, section_models, variable
+from streams.settings import IngestSettings, load_settings, section_models, variable
 from streams.vendors import VENDORS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -110,7 +110,7 @@ def test_every_variable_in_the_documents_is_a_setting() -> None:
     """Nobody is told to set what is refused."""
     known = {
         variable(section, name) + suffix
-        for section, model in section_models().items()
+        for section, model in (*section_models().items(), ("ingest.NAME", IngestSettings))
         for name in model.model_fields
         for suffix in ("", "_FILE")
     }

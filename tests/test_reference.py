@@ -22,7 +22,7 @@ from streams.core.rows import Product, User, decode_product, decode_user
 from streams.core.snapshot import VendorState, WorkerSnapshot
 from streams.core.topics import Topics
 from streams.metrics import CATALOGUE
-from streams.settings import load_settings, section_models, variable
+from streams.settings import IngestSettings, load_settings, section_models, variable
 from streams.settings.loading import is_secret
 from streams.vendors import VENDORS
 
@@ -78,7 +78,7 @@ def first_column(text: str, head: str) -> list[str]:
 def test_every_topic_has_a_row_and_every_row_a_topic() -> None:
     """The vendors' under one name, with how long it is kept and its partitions."""
     expected = {}
-    for spec in Topics().specs(tuple(VENDORS), 6):
+    for spec in Topics(shop=("web-events",)).specs(tuple(VENDORS), 6):
         name = re.sub(rf"^vendor\.({'|'.join(VENDORS)})\.", "vendor.<v>.", spec.name)
         days = int(spec.config.get("retention.ms", 0)) // 86_400_000
         kept = f"{days} days" if spec.cleanup == "delete" else "compacted"
@@ -182,10 +182,13 @@ def test_every_reason_has_a_row_in_the_order_of_the_closed_list() -> None:
 # -- settings
 
 
-@pytest.mark.parametrize("name", section_models())
+SECTIONS = {**section_models(), "ingest.NAME": IngestSettings}
+
+
+@pytest.mark.parametrize("name", SECTIONS)
 def test_every_setting_has_a_row(name: str) -> None:
     """With its variable, its default, and whether it is secret."""
-    model = section_models()[name]
+    model = SECTIONS[name]
     shown = rows(section(f"Section `[{name}]`", level=3))
     assert [(row[0], row[1], row[2], row[3].endswith("; secret")) for row in shown] == [
         (f"`{f}`", f"`{variable(name, f)}`", default_shown(model, f), is_secret(model, f))
@@ -195,6 +198,8 @@ def test_every_setting_has_a_row(name: str) -> None:
 
 def default_shown(model: Any, name: str) -> str:
     """A default as the page has it."""
+    if model.model_fields[name].is_required():
+        return "required"
     value = model.model_fields[name].get_default(call_default_factory=True)
     if value in (None, "", {}):
         return "none"
@@ -274,7 +279,7 @@ def test_the_ports_are_those_of_the_workers() -> None:
     (first,) = re.findall(r"`web\.port` \((\d+)\)", text)
     offsets = re.findall(r"\+ (\d+) for `(\w+)`", text)
     assert [(stage, int(first) + int(n)) for n, stage in offsets] == [
-        (stage, settings.web_port(stage)) for stage in ("enrich", *VENDORS)
+        (stage, settings.web_port(stage)) for stage in ("enrich", *VENDORS, "ingest")
     ]
     (by_slot,) = re.findall(r"\+ (\d+) for each slot", text)
     assert settings.web_port("enrich", 1) == int(first) + int(by_slot)

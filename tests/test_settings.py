@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from streams.core.errors import SettingsError
-from streams.settings import load_settings, section_models, variable
+from streams.settings import IngestSettings, load_settings, section_models, variable
 from streams.vendors import VENDORS
 
 ROOT = Path(__file__).parent.parent
@@ -331,13 +331,14 @@ def test_bootstrap_servers_need_ports() -> None:
 
 
 def test_web_ports_leave_room_for_stages_and_slots() -> None:
-    """Three further stages, and ten slots of ten ports."""
+    """Four further stages, and ten slots of ten ports."""
     settings = load_settings({"STREAMS_WEB_PORT": "6100"})
     assert settings.web_port("enrich") == 6100
     assert settings.web_port("miso") == 6103
+    assert settings.web_port("ingest") == 6104
     assert settings.web_port("miso", slot=2) == 6123
     assert problems(STREAMS_WEB_PORT="65500") == [
-        'STREAMS_WEB_PORT: must be at most 65442, not "65500".'
+        'STREAMS_WEB_PORT: must be at most 65441, not "65500".'
     ]
     with pytest.raises(SettingsError, match="STREAMS_WEB_PORT: 6100 leaves no port for slot 9000"):
         settings.web_port("enrich", slot=9000)
@@ -470,7 +471,7 @@ EXAMPLE = (
 
 def uncommented() -> str:
     """The example with every setting that is commented out switched on."""
-    return re.sub(r"(?m)^# (?=[a-z_.]+ = )", "", EXAMPLE)
+    return re.sub(r"(?m)^# (?=[a-z_.]+ = |\[ingest\.)", "", EXAMPLE)
 
 
 def test_the_example_file_is_complete() -> None:
@@ -483,6 +484,8 @@ def test_the_example_file_is_complete() -> None:
         for section in section_models()
     }
     assert shown == {name: set(model.model_fields) for name, model in section_models().items()}
+    (ingest,) = content["ingest"].values()
+    assert set(ingest) == set(IngestSettings.model_fields)
     settings = re.findall(r"(?m)^(?:# )?[a-z_.]+ = .*$", EXAMPLE)
     described = re.findall(r"(?m)^#[^\n]*\n(?:# )?[a-z_.]+ = .*$", EXAMPLE)
     assert len(described) == len(settings)
@@ -507,3 +510,131 @@ def test_the_example_environment_starts() -> None:
     for key, vendor in VENDORS.items():
         for name in vendor.credentials:
             assert variable(key, name) in given
+
+
+def ingest_problems(text: str) -> list[str]:
+    """What loading these sections complains about."""
+    Path("streams.toml").write_text(text)
+    return problems()
+
+
+def test_sections_of_ingest_come_from_the_file_by_name() -> None:
+    """Variables win over them; without one the stage is not there."""
+    Path("streams.toml").write_text(
+        '[ingest.web-views]\ntopic = "web"\nto = "clicks"\nwhen = "n == \'v\'"\n'
+        '[ingest.web-views.fields]\nproduct_id = "item.id"\ntimestamp_format = "us"\n'
+        '[ingest.people]\ntopic = "crm"\nto = "users"\nenvelope = "debezium"\nkey = "id"\n'
+        '[ingest.people.fields]\nemail = "mail"\n'
+    )
+    settings = load_settings(
+        {"STREAMS_INGEST_WEB_VIEWS_TOPIC": "web2", "STREAMS_MISO_API_KEY": "k"}
+    )
+    assert list(settings.ingest) == ["web-views", "people"]
+    assert settings.ingest["web-views"].topic == "web2"
+    assert settings.ingest["web-views"].timestamp_format == ("us",)
+    assert set(settings.ingest_mappings()) == {"web2", "crm"}
+    assert settings.stages() == ("ingest", "enrich", "miso")
+    assert settings.web_port("ingest") == 6070
+    assert load_settings({"STREAMS_CONFIG": "/dev/null"}).stages() == ("enrich",)
+    with pytest.raises(SettingsError, match="ingest has nothing to do"):
+        load_settings({"STREAMS_CONFIG": "/dev/null"}).require_stage("ingest")
+
+
+@pytest.mark.parametrize(
+    ("section", "problem"),
+    [
+        ('to = "clicks"', "STREAMS_INGEST_A_TOPIC ([ingest.a] topic in streams.toml): is missing."),
+        (
+            'topic = "t"\nto = "click"',
+            (
+                "STREAMS_INGEST_A_TO ([ingest.a] to in streams.toml): "
+                'must be one of clicks, add-to-carts, users or products, not "click".'
+            ),
+        ),
+        (
+            'topic = "t"\nto = "clicks"\nwhen = "a =="',
+            (
+                "STREAMS_INGEST_A_WHEN: 'a ==' is no JMESPath: Invalid jmespath expression: "
+                "Incomplete expression:."
+            ),
+        ),
+        (
+            'topic = "t"\nto = "clicks"\neach = "lower(a)"',
+            "STREAMS_INGEST_A_EACH: 'lower(a)': JMESPath has no function lower().",
+        ),
+        (
+            'topic = "t"\nto = "users"\n[ingest.a.fields]\nsku = "x"',
+            "STREAMS_INGEST_A_FIELDS: sku: rows of users have no such field.",
+        ),
+        (
+            'topic = "shop.clicks"\nto = "clicks"',
+            "[ingest.a]: topic shop.clicks is one of streams itself; name a topic of the shop.",
+        ),
+        (
+            'topic = "t"\nto = "clicks"\nformat = "confluent-avro"',
+            "[ingest.a]: format confluent-avro needs [registry] url.",
+        ),
+        (
+            'topic = "t"\nto = "clicks"\n[ingest.b]\ntopic = "t"\nto = "clicks"',
+            (
+                "[ingest.b]: would write events of the same ids as [ingest.a] to clicks: give "
+                "each an event_id of its own in fields, or a when that is never true for the "
+                "same record."
+            ),
+        ),
+        (
+            (
+                'topic = "t"\nto = "clicks"\n[ingest.b]\ntopic = "t"\nto = "users"\n'
+                'format = "confluent-json"'
+            ),
+            "[ingest.b]: must have the format of [ingest.a], which reads the same topic.",
+        ),
+        (
+            'topic = "t"\nto = "clicks"\n[source.clicks.fields]\nsku = "x"',
+            (
+                '[ingest.a]: writes to "clicks", whose records [source.clicks] would map once '
+                "more; move that map to this section."
+            ),
+        ),
+    ],
+)
+def test_sections_of_ingest_that_cannot_work_are_named(section: str, problem: str) -> None:
+    """One sentence each, with the section and what to do."""
+    assert ingest_problems(f"[ingest.a]\n{section}\n") == [problem]
+
+
+def test_names_of_ingest_sections_make_variables() -> None:
+    """Two that make the same ones would share their settings."""
+    assert ingest_problems(
+        '[ingest.a-b]\ntopic = "t"\nto = "clicks"\n[ingest.a_b]\ntopic = "u"\nto = "clicks"\n'
+    ) == [
+        (
+            "[ingest.a_b] in streams.toml: has the same variables STREAMS_INGEST_A_B_… as "
+            "[ingest.a-b]; rename one of them."
+        )
+    ]
+    assert ingest_problems('[ingest."a.b"]\ntopic = "t"\nto = "clicks"\n') == [
+        "[ingest.a.b] in streams.toml: must be named by 1 to 40 letters, digits, - and _."
+    ]
+    assert ingest_problems("[ingest]\ntopic = 5\n") != []
+
+
+def test_registry_is_an_address_with_both_or_none_of_user_and_password() -> None:
+    """A password does not travel unencrypted."""
+    assert problems(
+        STREAMS_REGISTRY_URL="http://r.example/path", STREAMS_REGISTRY_PASSWORD="p"
+    ) == [
+        (
+            "STREAMS_REGISTRY_URL: must begin with https://, or the key would reach r.example "
+            "unencrypted."
+        ),
+        "STREAMS_REGISTRY_USERNAME: is missing; username and password go together.",
+    ]
+    settings = load_settings(
+        {
+            "STREAMS_REGISTRY_URL": "https://r.example/apis/ccompat/v7",
+            "STREAMS_REGISTRY_USERNAME": "u",
+            "STREAMS_REGISTRY_PASSWORD": "pass-word",
+        }
+    )
+    assert settings.secrets() == ("pass-word",)

@@ -17,7 +17,9 @@ from streams.cli import (
     check,
     control,
     dead_letters,
+    diff,
     forget,
+    init,
     offsets,
     produce,
     reasons,
@@ -65,7 +67,9 @@ app.command("worker")(worker.worker)
 app.command("status")(status.status)
 app.command("audit")(audit.audit)
 app.command("trace")(trace.trace)
+app.command("init")(init.init)
 app.command("check")(check.check)
+app.command("diff")(diff.diff)
 app.command("pause")(control.pause)
 app.command("resume")(control.resume)
 app.command("forget")(forget.forget)

@@ -24,8 +24,9 @@ def audit(
 ) -> None:
     """Check from the topics that every raw event is accounted for at each vendor.
 
-    raw - enrichment's dead letters = accepted + dead-lettered + skipped + waiting. Exit code 1 if
-    this does not hold, or if a record is missing, contradictory or unexplained.
+    raw - enrichment's dead letters = accepted + dead-lettered + skipped + waiting; for each section
+    of ingest, read x fan-out = written + unmapped + dead-lettered + waiting. Exit code 1 if this
+    does not hold, or if a record is missing, contradictory or unexplained.
     """
     import asyncio
 
@@ -43,10 +44,12 @@ def audit(
     else:
         from rich.console import Console
 
-        from streams.operations.audit.table import audit_lines, audit_table
+        from streams.operations.audit.table import audit_lines, audit_table, section_table
 
         console = Console()
         console.print(audit_table(report))
+        if report.sections:
+            console.print(section_table(report.sections))
         for line in audit_lines(report):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
         if stages := stages_waited_for(report):
@@ -59,6 +62,8 @@ def audit(
 def stages_waited_for(report: "AuditReport") -> set[str]:
     """Return the stages for which events wait."""
     found = {books.vendor for books in report.vendors if books.waiting_for_vendor}
+    if any(one.waiting for one in report.sections):
+        found.add("ingest")
     if any(books.waiting_for_enrichment for books in report.vendors):
         found.add("enrich")
     return found

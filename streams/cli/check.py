@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.terminal import file_or_stdin
+from streams.cli.terminal import file_or_stdin, reading_progress
 from streams.core.plain_text import plain
 from streams.engine import wall_clock
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
     from streams.settings import Settings
     from streams.status.findings import Finding
+
+
+TOPIC = "topic:"
+DEFAULT_SAMPLE = 1_000
 
 
 def check(
@@ -26,11 +30,17 @@ def check(
         ),
     ] = False,
     mapping: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FILE",
-            callback=file_or_stdin,
-            help="Show what each vendor would receive for these JSON lines; - reads stdin.",
+            metavar="FILE|topic:NAME",
+            help="Show what each vendor would receive for these JSON lines, - reads stdin; or for "
+            "the newest records of a topic.",
+        ),
+    ] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, max=100_000, help="So many records of topic:NAME; default: 1,000."
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
@@ -40,23 +50,32 @@ def check(
     Each finding is ok, a warning or a problem, with its remedy. Exit code 1 on a problem, 2 if it
     is in the settings.
 
-    With --mapping, no broker and no vendor is contacted. FILE holds JSON lines as for `streams
-    produce`; user and product rows apply to the events after them. Each event is shown as each
-    vendor would receive it, or with the reason why a vendor would not. Decisions of the vendor's
-    own stage (contacts, thinning, duplicates) are not included. Exit code 1 if a line cannot be
-    read.
+    With --mapping, no vendor is contacted. FILE holds JSON lines as for `streams produce`; user and
+    product rows apply to the events after them. Each event is shown as each vendor would receive
+    it, or with the reason why a vendor would not. Decisions of the vendor's own stage (contacts,
+    thinning, duplicates) are not included. Exit code 1 if a line cannot be read.
+
+    With --mapping topic:NAME the lines are the newest records of that topic: one of the shop that a
+    section [ingest.NAME] reads, or clicks, add-to-carts, users or products. Users and products are
+    read as they are now. It counts how many records have each field, and how often a field fails.
     """
     from streams.core.errors import SettingsError
     from streams.settings import load_settings
 
     if mapping is not None and send_test:
         raise SettingsError(["--mapping and --send-test exclude each other."])
+    topic = None if mapping is None or not mapping.startswith(TOPIC) else mapping[len(TOPIC) :]
+    if sample is not None and topic is None:
+        raise SettingsError(["--sample: goes with --mapping topic:NAME."])
     settings = load_settings()
-    code = (
-        _look(settings, send_test, as_json)
-        if mapping is None
-        else _preview(settings, mapping, as_json)
-    )
+    if mapping is None:
+        code = _look(settings, send_test, as_json)
+    elif topic is None:
+        file = file_or_stdin(Path(mapping))
+        assert file is not None
+        code = _preview(settings, file, as_json)
+    else:
+        code = _preview_topic(settings, topic, sample or DEFAULT_SAMPLE, as_json)
     if code:
         raise typer.Exit(code)
 
@@ -118,7 +137,7 @@ def _preview(settings: "Settings", file: Path, as_json: bool) -> int:
     preview = MappingPreview(settings, vendors.plans, wall_clock.now_ms())
     rows = (
         row
-        for number, line in enumerate(_lines(file), start=1)
+        for number, line in enumerate(lines_of(file), start=1)
         if line.strip()
         for row in preview.take(number, line)
     )
@@ -139,6 +158,29 @@ def _preview(settings: "Settings", file: Path, as_json: bool) -> int:
     return int(UNREADABLE in outcomes)
 
 
+def _preview_topic(settings: "Settings", name: str, sample: int, as_json: bool) -> int:
+    import asyncio
+
+    from streams.operations.check.mapping_preview import UNREADABLE, previewed_vendors
+    from streams.operations.check.topic_preview import preview_topic
+
+    vendors = previewed_vendors(settings)
+    with reading_progress() as tell:
+        found = asyncio.run(
+            preview_topic(settings, vendors, name, sample, now_ms=wall_clock.now_ms(), tell=tell)
+        )
+    if as_json:
+        for remark in vendors.remarks:
+            typer.echo(plain(remark), err=True)
+        return _write_json(found.rows, UNREADABLE)
+    from streams.cli.check_view import show_topic_preview
+
+    show_topic_preview(_console(), found, [plan.vendor for plan in vendors.plans])
+    for remark in vendors.remarks:
+        typer.echo(plain(remark))
+    return 0
+
+
 def _write_json(rows: Iterable[object], unreadable: str) -> int:
     """Write the array as it grows; a file may be long."""
     import msgspec
@@ -152,7 +194,8 @@ def _write_json(rows: Iterable[object], unreadable: str) -> int:
     return int(code)
 
 
-def _lines(file: Path) -> Iterable[bytes]:
+def lines_of(file: Path) -> Iterable[bytes]:
+    """Yield the lines of a file; ``-`` is stdin."""
     import sys
 
     if str(file) == "-":

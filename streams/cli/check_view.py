@@ -7,11 +7,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from streams.cli.terminal import counted
 from streams.core.fields import FIELDS
 from streams.core.notes import note_words
 from streams.core.outcome import Outcome
 from streams.core.plain_text import plain
 from streams.operations.check.mapping_preview import ROW, SENT, PreviewRow
+from streams.operations.check.topic_preview import Coverage, TopicPreview
 from streams.vendors import VENDORS
 
 _STYLES = {SENT: "green", ROW: "green", Outcome.SKIPPED: "yellow"}
@@ -31,13 +33,48 @@ def show_preview(
         if row.line != line:
             line = row.line
             console.print(_heading(row))
-        console.print(_share(row))
+        console.print(show_row(row))
         sums[row.vendor, row.outcome] += 1
     console.print(_sums(sums, vendors))
     outcomes: Counter[str] = Counter()
     for (_, outcome), count in sums.items():
         outcomes[outcome] += count
     return outcomes
+
+
+def show_topic_preview(console: Console, found: TopicPreview, vendors: Sequence[str]) -> None:
+    """Print how each section reads its records, and what becomes of them at the vendors."""
+    console.print(Text(plain(f"The newest {counted(found.sampled, 'record')} of {found.topic}:")))
+    for coverage in found.coverages:
+        console.print()
+        console.print(_coverage_table(coverage))
+        if coverage.unmapped:
+            words = f"{counted(coverage.unmapped, 'record')} unmapped"
+            console.print(Text(plain(f"{coverage.name}: {words}")))
+    console.print()
+    sums = Counter((row.vendor, row.outcome) for row in found.rows)
+    console.print(_sums(sums, vendors))
+    reasons = Counter(
+        (row.vendor, row.reason) for row in found.rows if row.vendor is not None and row.reason
+    )
+    for (vendor, reason), count in sorted(reasons.items(), key=lambda pair: -pair[1]):
+        console.print(Text(plain(f"{VENDORS[vendor or ''].name}: {reason} {count:,}")))
+
+
+def _coverage_table(coverage: Coverage) -> Table:
+    table = Table(show_edge=False, pad_edge=False)
+    table.add_column(Text(plain(coverage.name)))
+    table.add_column(f"of {coverage.records:,}", justify="right")
+    table.add_column("share", justify="right")
+    table.add_column("failed", justify="right")
+    table.add_column("why, of one")
+    names = {**dict.fromkeys(coverage.fields), **coverage.present, **coverage.failed}
+    for name in sorted(names):
+        has, failed = coverage.present[name], coverage.failed[name]
+        share = f"{has / coverage.records:.1%}" if coverage.records else ""
+        counts = f"{has:,}", share, f"{failed:,}" if failed else ""
+        table.add_row(Text(plain(name)), *counts, Text(plain(coverage.reasons.get(name, ""))))
+    return table
 
 
 def _heading(row: PreviewRow) -> Text:
@@ -53,7 +90,8 @@ def _heading(row: PreviewRow) -> Text:
     return Text(plain("  ".join(words)), "bold")
 
 
-def _share(row: PreviewRow) -> Text:
+def show_row(row: PreviewRow) -> Text:
+    """Return one line: a vendor, the outcome, and the payload or the reason."""
     name = VENDORS[row.vendor].name if row.vendor is not None else "all vendors"
     outcome = _WORDS.get(row.outcome, row.outcome)
     text = Text(f"  {name:<14}  ")
@@ -92,7 +130,7 @@ def fields_table(
     return table
 
 
-def _sums(sums: Counter[tuple[str | None, str]], vendors: Sequence[str]) -> Table:
+def _sums(sums: Mapping[tuple[str | None, str], int], vendors: Sequence[str]) -> Table:
     table = Table(show_edge=False, pad_edge=False)
     table.add_column("vendor")
     for title in ("sent", "skipped", "dead letters"):

@@ -23,7 +23,8 @@ app = typer.Typer(
 Vendor = Annotated[
     str | None,
     typer.Option(
-        metavar="V|enrich", help="Only this vendor's dead letters; enrich: invalid records."
+        metavar="V|enrich|ingest",
+        help="Only this vendor's dead letters; enrich: invalid records; ingest: the shop's own.",
     ),
 ]
 Fingerprint = Annotated[

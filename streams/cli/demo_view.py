@@ -22,7 +22,7 @@ from streams.lab.demo.rig import Rig
 from streams.settings import ENRICH
 from streams.vendors import VENDORS
 from streams.worker.supervisor.console import SharedConsole, ending_words, read_line
-from streams.worker.supervisor.supervisor import Ending
+from streams.worker.supervisor.restart_policy import Ending
 
 _PLAIN_SECONDS = 2.0
 """Between two lines about the events where there is no terminal to draw bars on."""

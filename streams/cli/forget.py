@@ -105,6 +105,7 @@ def report_lines(report: "Report") -> list[str]:
     for held in report.held:
         until = held.note or f"gone by {utc_text(held.gone_by_ms or 0)[:16]}Z at the latest"
         lines.append(f"  {held.topic}: {counted(held.records, 'record')}, {until}")
+    lines += [f"  {sentence}" for sentence in report.not_ours]
     if not report.held:
         lines.append("  nothing but the tombstone")
     done = "Everything that could be done is done."

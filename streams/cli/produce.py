@@ -21,6 +21,13 @@ def produce(
         float | None,
         typer.Option(metavar="N", min=0.001, help="Maximum records per second."),
     ] = None,
+    own_topics: Annotated[
+        bool,
+        typer.Option(
+            "--own-topics",
+            help="Write to topics of the shop's own, as the lines name them; makes missing ones.",
+        ),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print counts and all event ids as one JSON array.")
     ] = False,
@@ -32,6 +39,9 @@ def produce(
     event_type add_to_cart goes to add-to-carts, any other to clicks; its key is its anonymous_id.
     Lines that cannot be written are listed (exit code 1). Lines that are written but are malformed
     rows or invalid events are listed as warnings.
+
+    With --own-topics a line's topic may be any topic, by its name in Kafka, and its value is not
+    checked. Use it to try [ingest.NAME] sections.
     """
     import asyncio
     import sys
@@ -48,7 +58,14 @@ def produce(
             typer.echo(f"\r{count:,} written", nl=False, err=True)
 
     watched = sys.stderr.isatty()
-    produced = asyncio.run(run(settings, _lines(file), rate=rate, tell=tell if watched else None))
+    if own_topics:
+        from streams.operations.own_topics import produce_own
+
+        produced = asyncio.run(produce_own(settings, _lines(file)))
+    else:
+        produced = asyncio.run(
+            run(settings, _lines(file), rate=rate, tell=tell if watched else None)
+        )
     if watched:
         typer.echo("\r", nl=False, err=True)
     counts = sorted(produced.written.items())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.cli.terminal import local_zone, moment_ms, reading_progress
+from streams.cli.terminal import local_zone, moment_ms, print_json, quiet_logs, reading_progress
 from streams.core.plain_text import plain
 from streams.engine import wall_clock
 
@@ -38,12 +38,19 @@ def replay(
         str | None,
         typer.Option(metavar="V|all", help="Send to this vendor, or to all enabled vendors."),
     ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Begin at the shop's own topic: its records through the section [ingest.NAME].",
+        ),
+    ] = None,
     from_: Annotated[
         str | None,
         typer.Option(
             "--from",
             metavar="T",
-            help="Start of the window: 2h ago, yesterday 14:00, 2026-11-20 14:00, epoch ms.",
+            help="Start of the window: 2h ago, 2026-11-20 14:00, epoch ms.",
         ),
     ] = None,
     to: Annotated[
@@ -80,6 +87,9 @@ def replay(
 
     A preview shows what would be sent, what would not and why; then it asks for confirmation. Live
     traffic continues and goes first. Events that a vendor has accepted are left out.
+
+    With --source, records of the shop's own topic are mapped again and written to the raw topic or
+    table of their section; records that were written before are left out.
     """
     if context.invoked_subcommand is not None:
         return
@@ -90,17 +100,40 @@ def replay(
     from streams.replay.request import replay_request
     from streams.settings import load_settings
 
+    if source is not None and (vendor or only or visitor or sku):
+        raise SettingsError(["--source: goes with --from, --to, --again and --rate only."])
     missing = [
         f"{name}: is missing; `streams replay --help` explains it."
-        for name, value in (("--vendor", vendor), ("--from", from_), ("--to", to))
+        for name, value in (("--vendor", source or vendor), ("--from", from_), ("--to", to))
         if value is None
     ]
-    if vendor is None or from_ is None or to is None:
+    if (source or vendor) is None or from_ is None or to is None:
         raise SettingsError(missing)
     if not yes and not preview and not sys.stdin.isatty():
         raise SettingsError(
             ["There is no terminal for the confirmation: give --yes to send, or --preview."]
         )
+    settings = load_settings()
+    if source is not None:
+        from streams.cli.ingest import replay_source
+
+        now_ms = wall_clock.now_ms()
+        from_ms, to_ms = moment_ms(from_, "--from"), min(moment_ms(to, "--to"), now_ms)
+        if from_ms > to_ms:
+            raise SettingsError(["--from: lies behind --to, or in the future."])
+        replay_source(
+            settings,
+            source,
+            from_ms,
+            to_ms,
+            again=again,
+            rate=rate,
+            only_preview=preview,
+            yes=yes,
+            as_json=as_json,
+        )
+        return
+    assert vendor is not None
     asked = replay_request(
         from_ms=moment_ms(from_, "--from"),
         to_ms=moment_ms(to, "--to"),
@@ -111,7 +144,6 @@ def replay(
         rate=rate,
         again=again,
     )
-    settings = load_settings()
     vendors = replayed_vendors(settings, vendor)
     _preview_and_run(settings, vendors, asked, only_preview=preview, yes=yes, as_json=as_json)
 
@@ -294,19 +326,3 @@ def show_preview(lines: list[str], table: Any, warnings: list[str], asks: bool) 
     console.print(table)
     for words in warnings:
         typer.echo(plain(words), err=asks)
-
-
-def quiet_logs(settings: "Settings") -> None:
-    """What goes wrong ends in a sentence; a client's retries are not news."""
-    import sys
-
-    from streams.telemetry import setup_logging
-
-    setup_logging(stream=sys.stderr, level="ERROR", secrets=settings.secrets())
-
-
-def print_json(rows: list[dict[str, Any]]) -> None:
-    """Print a JSON array in ASCII, which no terminal obeys."""
-    import json
-
-    typer.echo(json.dumps(rows, indent=2).replace("\x7f", "\\u007f"))

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from streams.cli.dead_letters import EventId, Fingerprint, JsonFlag, Since, Vendor
-from streams.cli.replay import print_json, quiet_logs, run_and_show, show_preview
-from streams.cli.terminal import local_zone, moment_ms, reading_progress
+from streams.cli.replay import run_and_show, show_preview
+from streams.cli.terminal import local_zone, moment_ms, print_json, quiet_logs, reading_progress
 from streams.core.plain_text import plain
 from streams.engine import wall_clock
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from streams.replay.run import Watch
 
 
-def resend(
+def resend(  # noqa: C901 - most of it are the options of one command
     vendor: Vendor = None,
     fingerprint: Fingerprint = None,
     event_id: EventId = None,
@@ -35,15 +35,19 @@ def resend(
 ) -> None:
     """Resend open dead letters, each to the vendor that failed; those of enrich to all vendors.
 
+    Those of ingest, with --vendor ingest, are mapped again and written to the raw topics.
+
     Each event is mapped again from its raw record if Kafka still has it; otherwise the stored copy
     is sent. A resent dead letter is closed. An event that fails again becomes a new dead letter.
     """
     import asyncio
     import sys
 
+    from streams.cli.ingest import resend_ingest
     from streams.cli.replay_view import counts_table
     from streams.core.errors import SettingsError
     from streams.core.runs import Asked
+    from streams.dead_letters.book import INGEST, Selection
     from streams.replay.counts import counts_json, warnings_for
     from streams.replay.in_words import counts_rows, question, resend_lines
     from streams.replay.replay import start_run
@@ -55,6 +59,15 @@ def resend(
         words = "There is no terminal for the confirmation: give --yes to send"
         raise SettingsError([f"{words}, or --preview."])
     since_ms = None if since is None else moment_ms(since)
+    if vendor == INGEST:
+        resend_ingest(
+            Selection(vendor, fingerprint, event_id, since_ms),
+            rate=rate,
+            only_preview=only_preview,
+            yes=yes,
+            as_json=as_json,
+        )
+        return
     settings = load_settings()
     asked = Asked(
         "resend",

@@ -2,7 +2,7 @@
 
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from streams.kafka.reader import Tell
+    from streams.settings import Settings
 
 
 def counted(number: int, word: str) -> str:
@@ -88,3 +89,19 @@ def reading_progress() -> "Iterator[Tell]":
             bars.update(tasks[topic], completed=read)
 
         yield tell
+
+
+def quiet_logs(settings: "Settings") -> None:
+    """What goes wrong ends in a sentence; a client's retries are not news."""
+    import sys
+
+    from streams.telemetry import setup_logging
+
+    setup_logging(stream=sys.stderr, level="ERROR", secrets=settings.secrets())
+
+
+def print_json(rows: list[dict[str, Any]]) -> None:
+    """Print a JSON array in ASCII, which no terminal obeys."""
+    import json
+
+    typer.echo(json.dumps(rows, indent=2).replace("\x7f", "\\u007f"))

@@ -9,7 +9,7 @@ def worker(
     stages: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[STAGE …]", help="enrich or vendor keys; default: all enabled stages."
+            metavar="[STAGE …]", help="ingest, enrich or vendor keys; default: all enabled stages."
         ),
     ] = None,
     slot: Annotated[

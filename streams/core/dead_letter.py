@@ -5,7 +5,7 @@ import hashlib
 import ipaddress
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -101,6 +101,9 @@ def build_dead_letter(
     cause: str = "",
     secrets: Sequence[str] = (),
     fields: FieldMap | None = None,
+    section: str | None = None,
+    element: int | None = None,
+    addresses: Collection[str] = (),
 ) -> DeadLetter:
     """Return the letter, cut so that it encodes to at most ``MAX_LETTER_BYTES``.
 
@@ -108,9 +111,10 @@ def build_dead_letter(
     vendor said of this very event; the fingerprint is made of it, or else of the answer, or of
     ``cause``, which tells faults of the same field apart. Without ``event_id`` the record's own is
     taken where it has one, under the name that ``fields``, the topic's field map, gives it.
+    ``addresses`` are texts in the record that are masked as an ``ip`` is.
     """
     raw = record or b""
-    text, found_id = _readable(raw, fields)
+    text, found_id = _readable(raw, fields, addresses)
     letter = DeadLetter(
         stage=stage,
         reason=str(reason),
@@ -123,6 +127,8 @@ def build_dead_letter(
         record_bytes=len(raw),
         event_id=event_id or found_id,
         vendor=vendor,
+        section=section,
+        element=element,
         status=status,
         answer=None if answer is None else _readers_text(answer, secrets)[:MAX_ANSWER_CHARS],
     )
@@ -182,7 +188,9 @@ def _cut(text: str, room: int) -> str:
     return ""
 
 
-def _readable(raw: bytes, fields: FieldMap | None) -> tuple[str | None, str | None]:
+def _readable(
+    raw: bytes, fields: FieldMap | None, addresses: Collection[str]
+) -> tuple[str | None, str | None]:
     """Return the record as text with its ip masked, and the event id it names.
 
     The text is None where the bytes are no UTF-8.
@@ -192,6 +200,7 @@ def _readable(raw: bytes, fields: FieldMap | None) -> tuple[str | None, str | No
     except UnicodeDecodeError:
         return None, None
     may_hold_ip = b'"ip"' in raw or b"\\u" in raw or (fields is not None and fields.maps("ip"))
+    may_hold_ip = may_hold_ip or bool(addresses)
     maps_id = fields is not None and fields.maps("event_id")
     try:
         if may_have_many_values(raw):
@@ -205,7 +214,8 @@ def _readable(raw: bytes, fields: FieldMap | None) -> tuple[str | None, str | No
         named = document.get("event_id")
         if fields is not None and maps_id:
             named = fields.value_of("event_id", document)
-        if may_hold_ip and _mask_addresses(document, mapped if type(mapped) is str else None):
+        shown = {*addresses, mapped} if type(mapped) is str else addresses
+        if may_hold_ip and _mask_addresses(document, shown):
             text = _written(document)
     except (StrictJsonError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # Damaged or nested too deep: what still looks like our field is masked as it stands.
@@ -284,14 +294,14 @@ _IP_FIELD = re.compile(
 )
 
 
-def _mask_addresses(document: Any, mapped: str | None) -> bool:
-    """Mask, in place, each value named ``ip`` and each equal to ``mapped``; return if any was."""
+def _mask_addresses(document: Any, mapped: Collection[str]) -> bool:
+    """Mask, in place, each value named ``ip`` and each of ``mapped``; return if any was."""
     found = 0
     open_values = [document]
     while open_values:
         value = open_values.pop()
         for key, item in value.items() if type(value) is dict else enumerate(value):
-            if (key == "ip" and item is not None) or (type(item) is str and item == mapped):
+            if (key == "ip" and item is not None) or (type(item) is str and item in mapped):
                 value[key] = masked_ip(item) if found < _MAX_SHOWN_IPS else MASK
                 found += 1
             elif type(item) in {dict, list}:

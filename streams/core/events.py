@@ -16,6 +16,7 @@ from msgspec import Meta
 from streams.core.errors import InvalidEvent
 from streams.core.fields import Failed, FieldMap
 from streams.core.outcome import DeadLetterReason
+from streams.core.quick_expressions import SlowPathNeeded
 from streams.core.strict_json import StrictJsonError, decode_repaired
 from streams.core.time_formats import OutOfRangeTimeError, epoch_ms
 from streams.core.times import CLOCK_TOLERANCE_MS, MAX_MS, YEAR_2000_MS, to_ms
@@ -145,7 +146,7 @@ _INTEGERS = frozenset({"timestamp", "quantity"})
 _set = msgspec.structs.force_setattr
 
 
-class _Reading(msgspec.Struct):
+class Reading(msgspec.Struct):
     """What a close look at a record finds beside the event itself."""
 
     known: dict[str, Any]
@@ -153,6 +154,8 @@ class _Reading(msgspec.Struct):
     notes: list[str]
     moment_ms: int | None = None
     """Where the source has time formats of its own."""
+    has_failed: bool = False
+    """Whether an expression of the field map failed."""
 
 
 class Inspection(msgspec.Struct, frozen=True):
@@ -185,6 +188,10 @@ class EventParser:
         self._fields = fields
         self._has_formats = fields is not None and fields.has_time_formats
         self._vendors = None if vendors is None else frozenset(vendors)
+        self._plan = tuple(
+            (name, None if fields is None else fields.quick_of(name), reads, name in _UUIDS)
+            for name, reads in _READS[self._type]
+        )
 
     # One path, though a long one: whatever is called in it costs every event.
     def parse(  # noqa: C901
@@ -253,6 +260,56 @@ class EventParser:
             _set(event, "event_id", f"{self.topic}-{partition}-{offset}")
         return event
 
+    def read_fields(self, record: dict[str, Any]) -> Reading:
+        """Return the fields of a decoded record under our names, each that can be read in shape.
+
+        A timestamp in one of the source's formats is in ms. Optional fields whose expression fails
+        are left out and noted; raises InvalidEvent for others.
+        """
+        try:
+            reading = Reading(self._read_quickly(record), [])
+        except SlowPathNeeded:
+            reading = self._read_record(record)
+        known = reading.known
+        if self._fields is not None and "timestamp" in known:
+            self._read_time(self._fields, reading)
+        if reading.has_failed:
+            for name, given in list(known.items()):
+                if type(given) is Failed or (type(given) is dict and name in _PARTS):
+                    self._leave_out_failed(name, given, reading)
+        return reading
+
+    # What _read_record does, in one go: it costs ingest half of what it has for an event.
+    def _read_quickly(self, record: dict[str, Any]) -> dict[str, Any]:
+        known: dict[str, Any] = {}
+        for name, quick, reads, is_uuid in self._plan:
+            value = record.get(name) if quick is None else quick(record)
+            if value is None:
+                continue
+            if type(value) is str:
+                if not value or value.isspace() or (is_uuid and value == NIL_UUID):
+                    continue
+            elif reads is not None:
+                value = reads(value)
+                if value is None:
+                    continue
+            known[name] = value
+        return known
+
+    def _leave_out_failed(self, name: str, given: Any, reading: Reading) -> None:
+        if type(given) is not Failed:
+            for part, item in list(given.items()):
+                if type(item) is Failed:
+                    del given[part]
+                    reading.notes.append(f"left_out:{name}.{part}")
+            if not given:
+                del reading.known[name]
+        elif name in _MUST_BE_IN_SHAPE:
+            raise _invalid(name, given.why, EXPRESSION)
+        else:
+            del reading.known[name]
+            reading.notes.append(f"left_out:{name}")
+
     def inspect(self, value: bytes | None) -> Inspection:
         """Return what a person should know of a record; nothing of one that is no JSON object."""
         try:
@@ -283,7 +340,7 @@ class EventParser:
             reading.notes.append("suspicious_id")
         return event, reading.notes, reading.moment_ms
 
-    def _read(self, value: bytes) -> _Reading:
+    def _read(self, value: bytes) -> Reading:
         """Return the fields that a record has, under our names; raises InvalidEvent."""
         try:
             record, was_repaired = decode_repaired(value, self._needed)
@@ -291,15 +348,20 @@ class EventParser:
             raise InvalidEvent(DeadLetterReason.INVALID_JSON, str(problem)) from None
         if type(record) is not dict:
             raise InvalidEvent(
-                DeadLetterReason.INVALID_JSON, f"a JSON {_json_name(record)}, not an object"
+                DeadLetterReason.INVALID_JSON, f"a JSON {json_name(record)}, not an object"
             )
-        notes = ["lone_surrogate"] if was_repaired else []
-        if self._fields is not None:
-            record, more = self._fields.apply(record)
-            notes += more
-        return _Reading(_present(record, self._type), notes)
+        reading = self._read_record(record)
+        if was_repaired:
+            reading.notes.append("lone_surrogate")
+        return reading
 
-    def _read_time(self, fields: FieldMap, reading: _Reading) -> None:
+    def _read_record(self, record: dict[str, Any]) -> Reading:
+        if self._fields is None:
+            return Reading(_present(record, self._type), [])
+        record, notes, has_failed = self._fields.apply(record)
+        return Reading(_present(record, self._type), [*notes], has_failed=has_failed)
+
+    def _read_time(self, fields: FieldMap, reading: Reading) -> None:
         given = reading.known["timestamp"]
         if type(given) is Failed:
             raise _invalid("timestamp", given.why, EXPRESSION)
@@ -316,7 +378,7 @@ class EventParser:
             if found.is_dst_change:
                 reading.notes.append("dst")
 
-    def _convert_by_field(self, reading: _Reading) -> Event:
+    def _convert_by_field(self, reading: Reading) -> Event:
         values: dict[str, Any] = {}
         known, notes = reading.known, reading.notes
         for name, wanted in _FIELD_TYPES[self._type].items():
@@ -514,8 +576,9 @@ def _is_ip(text: str) -> bool:
     return True
 
 
-def _json_name(value: object) -> str:
+def json_name(value: object) -> str:
+    """Return what JSON calls this value."""
     if value is None:
         return "null"
-    names = {list: "array", str: "string", bool: "boolean"}
+    names = {dict: "object", list: "array", str: "string", bool: "boolean"}
     return names.get(type(value), "number")

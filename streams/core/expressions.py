@@ -1,6 +1,5 @@
 """JMESPath over a stranger's record: bounded work, and words for what fails. Pure."""
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -11,6 +10,13 @@ from jmespath.functions import TYPES_MAP, Functions, signature
 from jmespath.visitor import Options, TreeInterpreter
 
 from streams.core.addresses import without_addresses
+from streams.core.quick_expressions import (
+    MAX_NUMBER_CHARS,
+    SlowPathNeeded,
+    compile_quick,
+    to_number,
+    to_string,
+)
 from streams.core.strict_json import StrictJsonError, check_bounds
 from streams.core.values import is_absent
 
@@ -19,8 +25,6 @@ MAX_ELEMENTS = 5_000
 MAX_RECORD_ELEMENTS = 10_000
 """Elements that all expressions over one record may go through together."""
 _MAX_SHOWN_CHARS = 200
-_MAX_NUMBER_CHARS = 40
-_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 
 
 class ExpressionError(ValueError):
@@ -44,19 +48,30 @@ class Elements:
 class Expression:
     """One JMESPath expression, compiled."""
 
-    def __init__(self, text: str) -> None:
-        """Compile; raises ExpressionError with one clause."""
+    def __init__(self, text: str, part: Any = None) -> None:
+        """Compile, or take part of a compiled tree; raises ExpressionError with one clause."""
         self.text = text
         self.names_read: frozenset[str] | None
         """The fields of a record that it looks at; None where it looks at the record as a whole."""
         try:
-            self._parsed = jmespath.compile(text).parsed
+            self._parsed = jmespath.compile(text).parsed if part is None else part
         except (JMESPathError, RecursionError) as problem:
             reason = " ".join(str(problem).split("\n")[0].split())
             raise ExpressionError(f"{text!r} is no JMESPath: {reason}") from None
         for problem_text in _problems(self._parsed):
             raise ExpressionError(f"{text!r}: {problem_text}")
         self.names_read = _names_read(self._parsed)
+        self.quick = compile_quick(self._parsed) or _never_quick
+        """Finds what ``search`` does, or raises SlowPathNeeded."""
+
+    @property
+    def tree(self) -> Any:
+        """The parsed expression, as ``jmespath`` has it."""
+        return self._parsed
+
+    def compared(self) -> "list[Expression]":
+        """Return what is compared with texts or numbers in it, as ``x`` in ``x == 'a'``."""
+        return [Expression(self.text, tree) for tree in _compared(self._parsed)]
 
     def search(self, record: Mapping[str, Any], elements: Elements | None = None) -> "Found":
         """Return what the expression finds; raises ExpressionError where it fails over the record.
@@ -65,6 +80,13 @@ class Expression:
         expression, the function, and what it got. Where nothing is found since
         ``to_number`` got what is no number, it fails: what is there must not count as absent.
         """
+        try:
+            return Found(self.quick(record), False)
+        except SlowPathNeeded:
+            return self.search_slowly(record, elements)
+
+    def search_slowly(self, record: Mapping[str, Any], elements: Elements | None = None) -> "Found":
+        """Return what ``search`` does, by the interpreter."""
         interpreter = _Interpreter(elements or Elements())
         try:
             value = interpreter.visit(self._parsed, record)
@@ -85,6 +107,10 @@ class Expression:
         raise ExpressionError(f"the expression {_shortened(self.text)} failed: {why[:500]}")
 
 
+def _never_quick(_: Any) -> Any:
+    raise SlowPathNeeded
+
+
 class _TooMuchError(JMESPathError):  # type: ignore[misc]
     """The record has more elements than expressions may go through."""
 
@@ -94,22 +120,11 @@ class _Functions(Functions):  # type: ignore[misc]
 
     @signature({"types": []})  # type: ignore[untyped-decorator]
     def _func_to_string(self, arg: Any) -> Any:
-        """Leave absent what is absent: the text ``null`` would be an id, and everybody's."""
-        if arg is None:
-            return None
-        if type(arg) is float and arg.is_integer() and abs(arg) <= 2**53:
-            arg = int(arg)
-        return arg if type(arg) is str else msgspec.json.encode(arg).decode()
+        return to_string(arg)
 
     @signature({"types": []})  # type: ignore[untyped-decorator]
     def _func_to_number(self, arg: Any) -> Any:
-        """Read what JSON calls a number, and no longer one than anybody writes."""
-        if type(arg) is not str:
-            return arg if type(arg) in {int, float} else None
-        found = _NUMBER.fullmatch(arg) if len(arg) <= _MAX_NUMBER_CHARS else None
-        if found is None:
-            return None
-        return float(arg) if found[1] or found[2] else int(arg)
+        return to_number(arg)
 
 
 class _Interpreter(TreeInterpreter):  # type: ignore[misc]
@@ -224,6 +239,26 @@ def _names_read(node: Any) -> frozenset[str] | None:
     return names
 
 
+def _compared(node: Any) -> Iterator[Any]:
+    """Yield the sides of comparisons, and of ``contains()``, whose other side is a literal."""
+    children = node["children"]
+    is_equality = node["type"] == "comparator" and node["value"] == "eq"
+    is_contains = node["type"] == "function_expression" and node["value"] == "contains"
+    if is_equality or is_contains:
+        literal = [_is_literal(child) for child in children]
+        if literal.count(True) == 1:
+            yield children[literal.index(False)]
+    elif node["type"] in {"or_expression", "and_expression", "not_expression"}:
+        for child in children:
+            yield from _compared(child)
+
+
+def _is_literal(node: Any) -> bool:
+    if node["type"] == "multi_select_list":
+        return all(_is_literal(child) for child in node["children"])
+    return bool(node["type"] == "literal")
+
+
 def _is_text(value: Any) -> bool:
     try:
         msgspec.json.encode(value)
@@ -236,7 +271,7 @@ def _shown_text(value: Any) -> str:
     if type(value) is not str:
         return ""
     text = without_addresses(value[:_MAX_SHOWN_CHARS])
-    return f' "{_shortened(text, _MAX_NUMBER_CHARS)}"'
+    return f' "{_shortened(text, MAX_NUMBER_CHARS)}"'
 
 
 def _shortened(text: str, limit: int = _MAX_SHOWN_CHARS) -> str:

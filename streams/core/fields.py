@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from streams.core.errors import SettingsError
 from streams.core.expressions import Elements, Expression, ExpressionError
+from streams.core.quick_expressions import Quick, SlowPathNeeded
 from streams.core.time_formats import ReadTime, TimeFormats
 
 
@@ -24,13 +25,16 @@ class MappedFields(NamedTuple):
     record: dict[str, Any]
     notes: tuple[str, ...]
     """``items_left``: the record holds more products than the one that became the event's."""
+    has_failed: bool = False
+    """Whether a value in it is ``Failed``."""
 
 
-_PARTS = {
+PARTS = {
     "page": ("url", "referrer", "title"),
     "campaign": ("name", "source", "medium", "term", "content"),
     "content": ("type", "id"),
 }
+"""Fields of an event that are objects, with their parts."""
 FIELDS = (
     "event_id",
     "timestamp",
@@ -64,8 +68,12 @@ class FieldMap:
         timezone: str | None = None,
         *,
         name: str = "source.fields",
+        known: Collection[str] = FIELDS,
+        what: str = "events",
     ) -> None:
         """Compile the map; ``page.url`` may be one dotted key or a table within ``page``.
+
+        ``known`` are the fields that there are, and ``what`` has them.
 
         ``timestamp_format`` and ``timezone`` are as for ``TimeFormats``, one format or several.
         Raises SettingsError with one line for each problem, led by ``name``.
@@ -79,8 +87,8 @@ class FieldMap:
                 problems.append(f"{name}.{field}: {problem}")
                 continue
             head, _, part = field.partition(".")
-            if head not in FIELDS or (part and part not in _PARTS.get(head, ())):
-                problems.append(f"{name}.{field}: events have no such field")
+            if head not in known or (part and part not in PARTS.get(head, ())):
+                problems.append(f"{name}.{field}: {what} have no such field")
                 continue
             self._expressions.append((head, part or None, expression))
         self._times: TimeFormats | None = None
@@ -100,16 +108,21 @@ class FieldMap:
     def apply(self, record: Mapping[str, Any]) -> MappedFields:
         """Return the record under our names; what fails to evaluate is ``Failed``."""
         ours = dict(record)
+        has_failed = False
         replaced: set[str] = set()
         left_items = False
         elements = Elements()
         for field, part, expression in self._expressions:
             value: Any
             try:
-                value, left_elements = expression.search(record, elements)
-                left_items |= left_elements and field == "product_id"
-            except ExpressionError as problem:
-                value = Failed(str(problem))
+                value = expression.quick(record)
+            except SlowPathNeeded:
+                try:
+                    value, left_elements = expression.search_slowly(record, elements)
+                    left_items |= left_elements and field == "product_id"
+                except ExpressionError as problem:
+                    value = Failed(str(problem))
+                    has_failed = True
             if part is None:
                 ours[field] = value
                 continue
@@ -118,7 +131,31 @@ class FieldMap:
                 own = ours.get(field)
                 ours[field] = dict(own) if type(own) is dict else {}
             ours[field][part] = value
-        return MappedFields(ours, ("items_left",) if left_items else ())
+        return MappedFields(ours, ("items_left",) if left_items else (), has_failed)
+
+    def quick_of(self, field: str) -> Quick | None:
+        """Return what finds a field in most records; None: as in the record, by its own name.
+
+        Parts are set within what the whole is. It raises SlowPathNeeded where ``apply`` must do it.
+        """
+        whole: Quick | None = None
+        parts: list[tuple[str, Quick]] = []
+        for name, part, expression in self._expressions:
+            if name == field and part is None:
+                whole = expression.quick
+            elif name == field and part is not None:
+                parts.append((part, expression.quick))
+        if not parts:
+            return whole
+
+        def assembled(record: Any) -> Any:
+            own = record.get(field) if whole is None else whole(record)
+            made = dict(own) if type(own) is dict else {}
+            for part, quick in parts:
+                made[part] = quick(record)
+            return made
+
+        return assembled
 
     def names_read(self, fields: Collection[str] = FIELDS) -> frozenset[str] | None:
         """Return which of the shop's fields these of ours are made of.
@@ -149,6 +186,11 @@ class FieldMap:
     def maps(self, field: str) -> bool:
         """Return whether ``value_of`` may find something."""
         return any(mapped == field for mapped, _, _ in self._expressions)
+
+    def text_of(self, field: str) -> str | None:
+        """Return the expression of a field; None where the map names none."""
+        texts = (e.text for mapped, part, e in self._expressions if (mapped, part) == (field, None))
+        return next(texts, None)
 
     def value_of(self, field: str, record: Mapping[str, Any]) -> Any:
         """Return what the map reads as this field; None where it names none, or fails."""

@@ -1,4 +1,4 @@
-"""Moments as people write them: ``2h ago``, ``yesterday 14:00``, a date with or without a zone.
+"""Moments as people write them: ``2h ago``, a date with or without a zone.
 
 Pure: the present moment and the zone in which people read clocks are handed in.
 """
@@ -9,8 +9,8 @@ from datetime import date, datetime, time, timedelta, tzinfo
 from streams.core.times import EPOCH, MAX_MS, YEAR_2000_MS, datetime_to_ms, to_ms
 
 FORMS = (
-    "give a time such as 2026-11-20 14:00, 2026-11-20T13:00:00Z, 2h ago, 1h30m ago, "
-    "yesterday 14:00, today 9:00, now, or ms since the epoch"
+    "give a time such as 2026-11-20 14:00, 2026-11-20T13:00:00Z, 2h ago, 1h30m ago, now, "
+    "or ms since the epoch"
 )
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -22,9 +22,7 @@ _UNITS = {
     **dict.fromkeys(("w", "week", "weeks"), "w"),
 }
 _SPAN = re.compile(r"(\d{1,6})\s?([a-z]+)\s*", re.ASCII)
-_DAYS = {"today": 0, "yesterday": 1}
 _CLOCK = r"(\d{1,2}):(\d\d)(?::(\d\d)(?:\.(\d{1,3}))?)?"
-_OF_DAY = re.compile(rf"(?:(today|yesterday)(?: at)?)?(?: ?{_CLOCK})?", re.ASCII)
 _ISO = re.compile(
     rf"(\d{{4}})-(\d\d)-(\d\d)(?:[t ]{_CLOCK}\d* ?(z|[+-]\d\d(?::?\d\d)?)?)?", re.ASCII
 )
@@ -33,9 +31,9 @@ _ISO = re.compile(
 def read_moment(text: str, now_ms: int, zone: tzinfo) -> int:
     """Return what a person means by ``text``, as ms since the epoch.
 
-    A day without a time of day is its first moment, a time of day without a day is today's, and
-    without an offset it is read in ``zone``. Raises ValueError with one clause for what is no
-    time, or what the clocks of the zone showed twice or never.
+    A day without a time of day is its first moment; without an offset it is read in ``zone``.
+    Raises ValueError with one clause for what is no time, or what the clocks of the zone showed
+    twice or never.
     """
     words = " ".join(text.lower().split())
     if words == "now":
@@ -45,18 +43,12 @@ def read_moment(text: str, now_ms: int, zone: tzinfo) -> int:
     if words.endswith(" ago"):
         return _ago(words.removesuffix(" ago"), now_ms)
     found = _ISO.fullmatch(words)
-    if found is not None:
-        day, offset = found.group(1, 2, 3), found[8]
-        if offset is not None:
-            return _with_offset(words, offset)
-        return _local(_date(*map(int, day)), _time(found.group(4, 5, 6, 7)), zone)
-    found = _OF_DAY.fullmatch(words)
-    if found is None or not words:
+    if found is None:
         raise ValueError(f'"{text}" is no time; {FORMS}')
-    today = (EPOCH + timedelta(milliseconds=now_ms)).astimezone(zone).date()
-    return _local(
-        today - timedelta(days=_DAYS.get(found[1], 0)), _time(found.group(2, 3, 4, 5)), zone
-    )
+    day, offset = found.group(1, 2, 3), found[8]
+    if offset is not None:
+        return _with_offset(words, offset)
+    return _local(_date(*map(int, day)), _time(found.group(4, 5, 6, 7)), zone)
 
 
 def shown_moment(ms: int, zone: tzinfo) -> str:

@@ -43,6 +43,9 @@ class DeadLetterReason(StrEnum):
 
     EMPTY = "empty"
     INVALID_JSON = "invalid_json"
+    INVALID_FRAME = "invalid_frame"
+    UNKNOWN_SCHEMA = "unknown_schema"
+    INVALID_AVRO = "invalid_avro"
     INVALID_FIELD = "invalid_field"
     KEY_MISMATCH = "key_mismatch"
     TOO_LARGE = "too_large"
@@ -56,6 +59,9 @@ class DeadLetterReason(StrEnum):
 DEAD_LETTER_MEANING: Mapping[DeadLetterReason, str] = {
     DeadLetterReason.EMPTY: "a record without a value",
     DeadLetterReason.INVALID_JSON: "not a JSON object in valid UTF-8",
+    DeadLetterReason.INVALID_FRAME: "ingest only: not in Confluent's wire format",
+    DeadLetterReason.UNKNOWN_SCHEMA: "ingest only: the schema registry has no schema with the id",
+    DeadLetterReason.INVALID_AVRO: "ingest only: does not fit its Avro schema",
     DeadLetterReason.INVALID_FIELD: "a required field, event_id, quantity or consent is invalid",
     DeadLetterReason.KEY_MISMATCH: "the key is not the anonymous_id, so the event cannot be joined",
     DeadLetterReason.TOO_LARGE: "larger than the limit for an event or a vendor record",

@@ -42,6 +42,10 @@ VISITOR = "visitor"
 """Header of a receipt with a ``vendor_ref``: the visitor's id, for ``streams forget``."""
 
 
+SECTION = "section"
+"""Header of a raw record that the stage ``ingest`` has written: NAME of ``[ingest.NAME]``."""
+
+
 MOVED = "moved"
 """Header of what ``streams topics rekey`` writes to ``shop.users``, where a key has got another
 partition. With a row: a copy for the new partition, which yields to whatever is there already.
@@ -87,7 +91,7 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
     """An event given up on, with its reason and the record itself."""
 
     stage: str
-    """``enrich`` or ``deliver``."""
+    """``ingest``, ``enrich`` or ``deliver``."""
     reason: str
     detail: str
     fingerprint: str
@@ -104,3 +108,7 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
     status: int | None = None
     answer: str | None = None
     """The vendor's words, at most 2,000 characters, secrets masked."""
+    section: str | None = None
+    """Of stage ``ingest``: NAME of ``[ingest.NAME]``; None where the record could not be read."""
+    element: int | None = None
+    """Of stage ``ingest``: the number of the element of ``each``, where one is meant."""

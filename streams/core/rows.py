@@ -77,6 +77,10 @@ _TYPES: Final[Mapping[type[msgspec.Struct], Mapping[str, Any]]] = {
     kind: {f.name: f.type for f in msgspec.structs.fields(kind) if f.name not in _BY_DECODER}
     for kind in (User, Product)
 }
+ROW_FIELDS: Final[Mapping[type[msgspec.Struct], tuple[str, ...]]] = {
+    kind: tuple(types) for kind, types in _TYPES.items()
+}
+"""The fields of each table's rows."""
 _IDS = frozenset({"user_id", "custom_key", "sku", "product_group_id"})
 _UUIDS = frozenset({"contact_id", "eightselect_user_id"})
 _BY_VENDOR = frozenset({"consent", "consent_since"})
@@ -252,7 +256,7 @@ def _fields(
     fields: dict[str, Any] = {}
     notes: list[str] = []
     for name, wanted in _TYPES[kind].items():
-        given = _present(name, row.get(name))
+        given = present_value(name, row.get(name))
         if given is None:
             continue
         try:
@@ -271,8 +275,8 @@ def _fields(
     return fields, tuple(notes)
 
 
-def _present(name: str, given: Any) -> Any:
-    """Return a value as its field's type reads it; None: it counts as absent."""
+def present_value(name: str, given: Any) -> Any:
+    """Return a field's value as its field's type reads it; None: it counts as absent."""
     if is_absent(given) or (name in _UUIDS and given == NIL_UUID):
         return None
     if type(given) is list:

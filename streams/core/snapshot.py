@@ -112,6 +112,22 @@ class Outcomes(msgspec.Struct, frozen=True):
         return self.accepted + sum(self.skipped.values()) + sum(self.dead_lettered.values())
 
 
+class DriftNote(msgspec.Struct, frozen=True):
+    """A change in the shop's own records, as ``core.ingest.drift`` finds it."""
+
+    change: str
+    """``field_gone``, ``type_changed`` or ``new_event_name``."""
+    section: str
+    what: str
+    """Our field, or the name of the events."""
+    words: str
+    since: int
+    """In ms since the epoch."""
+    topic: str = ""
+    example: str = ""
+    """A record in which it shows, masked and cut."""
+
+
 class Trend(msgspec.Struct, frozen=True):
     """How what waits develops, over minutes."""
 
@@ -139,7 +155,7 @@ class WorkerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     worker: str
     """The record's key: stage, host and slot."""
     stage: str
-    """``enrich`` or a vendor key."""
+    """``ingest``, ``enrich`` or a vendor key."""
     slot: int
     host: str
     pid: int
@@ -202,6 +218,10 @@ class WorkerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     restarts: Restarts = Restarts()
     asking: int = 0
     """Events that wait until the vendor has said whether it stored them before a restart."""
+    ingested: dict[str, dict[str, int]] = {}
+    """Ingest only: by section and outcome (``written``, ``unmapped``, ``dead_lettered``)."""
+    drift: list[DriftNote] = []
+    """Ingest only: what has changed in the shop's own records."""
     warnings: list[str] = []
     """What threatens, or is refused by Kafka, and what to do about it, in whole sentences."""
 

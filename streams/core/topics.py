@@ -1,5 +1,6 @@
 """Every topic name, spelled once, with how each must be set up (contract §1)."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -26,6 +27,10 @@ class Topics:
     """The topic names of one installation, each with its prefix."""
 
     prefix: str = ""
+    shop: tuple[str, ...] = ()
+    """The shop's own topics that the stage ``ingest`` reads; none: there is no such stage."""
+    fed: tuple[str, ...] = ()
+    """What it writes, as in ``[ingest.NAME] to``."""
 
     @property
     def clicks(self) -> str:
@@ -83,6 +88,31 @@ class Topics:
         """Events that a vendor refused for good."""
         return f"{self.prefix}vendor.{vendor}.dead-letters"
 
+    @property
+    def ingest_dead_letters(self) -> str:
+        """The shop's own records that cannot be read or mapped."""
+        return f"{self.prefix}ingest.dead-letters"
+
+    def of_ingest(self, to: str) -> str:
+        """The raw topic or table that a section ``[ingest.NAME]`` names in ``to``."""
+        return f"{self.prefix}shop.{to}"
+
+    def is_ours(self, topic: str) -> bool:
+        """Return whether a topic has the name of one that this project writes or keeps."""
+        name = topic.removeprefix(self.prefix)
+        fixed = {
+            getattr(Topics(), field)
+            for field in (
+                "clicks", "add_to_carts", "users", "products", "enrich_dead_letters",
+                "ingest_dead_letters", "status", "control", "replays",
+            )
+        }  # fmt: skip
+        return topic.startswith(self.prefix) and (
+            name in fixed
+            or re.fullmatch(r"vendor\.[^.]+\.(events|redelivery|receipts|dead-letters)", name)
+            is not None
+        )
+
     def without_prefix(self, topic: str) -> str:
         """The contract's name of a topic."""
         return topic.removeprefix(self.prefix)
@@ -116,6 +146,7 @@ class Topics:
             kept(self.add_to_carts, raw_days),
             TopicSpec(self.users, partitions, forgetful),
             TopicSpec(self.products, None, compact),
+            *([kept(self.ingest_dead_letters, dead_letter_days)] if self.shop else []),
             kept(self.enrich_dead_letters, dead_letter_days),
         ]
         for vendor in vendors:

@@ -36,6 +36,8 @@ MAX_TEXT_CHARS = 1_000
 _OFFSET_BITS = 44
 _OFFSETS = (1 << _OFFSET_BITS) - 1
 
+INGEST = "ingest"
+"""Whose letters lie on ``ingest.dead-letters``: they are about the shop's own records."""
 ENRICH = "enrich"
 """Whose letters lie on ``enrich.dead-letters``: they are about no vendor."""
 
@@ -89,6 +91,13 @@ class _LetterFacts(msgspec.Struct, frozen=True, gc=False):
     detail: str = ""
     event_id: str | None = None
     status: int | None = None
+    section: str | None = None
+    element: int | None = None
+
+    @property
+    def part(self) -> str:
+        """Which part of its record it is about; of ``ingest`` one record may have several."""
+        return "" if self.section is None else f"{self.section}/{self.element}"
 
 
 _encode = msgspec.json.Encoder().encode
@@ -213,7 +222,7 @@ class LetterBook:
         self._max_bytes = max_bytes
         self._open = NumberSet()
         self._entries: dict[int, Entries] = {}
-        self._places: dict[tuple[str, int], int] = {}
+        self._places: dict[tuple[str, int, str], int] = {}
         self._place_names: list[tuple[str, int]] = []
         self._causes: dict[LetterCause, int] = {}
         self._cause_names: list[LetterCause] = []
@@ -270,7 +279,7 @@ class LetterBook:
             self._resolve(partition, document)
             return
         facts = _facts(document)
-        number = self._number(facts.source)
+        number = self._number(facts.source, facts.part)
         if not self._is_meant(facts, number, kafka_ms):
             return
         entries = self._entries.get(partition)
@@ -361,14 +370,14 @@ class LetterBook:
             entry.ms,
         )
 
-    def _number(self, source: _Source) -> int:
-        key = source.topic, source.partition
+    def _number(self, source: _Source, part: str) -> int:
+        key = source.topic, source.partition, part
         place = self._places.get(key)
         if place is None:
             if len(self._places) >= MAX_PLACES:
                 raise UnreadableLetterError("its source lies on one raw partition too many")
             place = self._places[key] = len(self._place_names)
-            self._place_names.append(key)
+            self._place_names.append(key[:2])
         if not 0 <= source.offset < 1 << _OFFSET_BITS:
             raise UnreadableLetterError("its source is no offset")
         return place << _OFFSET_BITS | source.offset
@@ -379,7 +388,7 @@ class LetterBook:
         if found is None:
             if len(self._causes) >= MAX_CAUSES or len("".join(cause)) > MAX_TEXT_CHARS:
                 cause = LetterCause(
-                    OTHER, "*", facts.stage if facts.stage == "deliver" else "enrich"
+                    OTHER, "*", facts.stage if facts.stage in ("deliver", INGEST) else ENRICH
                 )
                 if cause in self._causes:
                     return self._causes[cause]

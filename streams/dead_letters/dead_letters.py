@@ -19,6 +19,7 @@ from streams.core.topics import Topics
 from streams.dead_letters.book import (
     DROPPED,
     ENRICH,
+    INGEST,
     Group,
     Letter,
     LetterBook,
@@ -34,7 +35,7 @@ from streams.kafka.reader import LogReader, Tell, connect, silent
 from streams.settings import Settings
 from streams.vendors import VENDORS
 
-OWNERS = (ENRICH, *VENDORS)
+OWNERS = (ENRICH, *VENDORS, INGEST)
 """Whose letters there are, in the order in which they are read."""
 
 _WRITTEN_AT_ONCE = 1_000
@@ -115,7 +116,9 @@ _PIECE_BYTES = 1024 * 1024
 
 
 def topic_of(owner: str, topics: Topics) -> str:
-    """Return the topic of a vendor's dead letters, or of enrichment's."""
+    """Return the topic of a vendor's dead letters, or of ingest's or enrichment's."""
+    if owner == INGEST:
+        return topics.ingest_dead_letters
     return topics.enrich_dead_letters if owner == ENRICH else topics.dead_letters(owner)
 
 
@@ -143,6 +146,7 @@ async def find_letters(
     async with connect(settings.kafka, None if max_bytes is None else _PIECE_BYTES) as reader:
         tps = await reader.partitions(names.values())
         needed = {ENRICH, *settings.enabled_vendors()} if owner is None else {owner}
+        needed |= {INGEST} if owner is None and settings.ingest else set()
         if absent := [topic for name, topic in names.items() if name in needed and not tps[topic]]:
             raise SetupError(
                 f"Topics are missing: {', '.join(absent)}. Create them with: streams topics create"

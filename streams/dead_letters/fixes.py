@@ -16,7 +16,7 @@ class _Rule(NamedTuple):
     words: str = ""
     """A pattern that the letter's detail must contain."""
     owner: str = ""
-    """A vendor's key, or ``enrich``; empty: any."""
+    """A vendor's key, ``enrich`` or ``ingest``; empty: any."""
     status: int = 0
     """HTTP status; 0: any, or none."""
 
@@ -31,6 +31,37 @@ _MISO_SCHEMA = "compare the record with Miso's interaction schema"
 _COMPARE_SCHEMA = "`streams voyado-schemas plan` compares the registered schema with what is sent"
 
 _RULES: tuple[_Rule, ...] = (
+    _Rule(
+        "invalid_field",
+        "Correct this setting of the section in streams.toml, or give the record another section "
+        "by `when`; then send it again with `streams dead-letters resend --vendor ingest`.",
+        "^(when|each|key|envelope): ",
+        "ingest",
+    ),
+    _Rule(
+        "invalid_field",
+        "Correct the section's fields or timestamp_format in streams.toml, or what the producer "
+        "sends; then send it again with `streams dead-letters resend --vendor ingest`.",
+        owner="ingest",
+    ),
+    _Rule(
+        "key_mismatch",
+        "The section's `key` must give the same as its `anonymous_id`; leave `key` out for events.",
+        "not its anonymous_id",
+        "ingest",
+    ),
+    _Rule(
+        "empty",
+        "The shop writes records without a value to a topic of events: only sections that write "
+        "to users or products take tombstones.",
+        owner="ingest",
+    ),
+    _Rule(
+        "unknown_schema",
+        "The registry has no schema of the id that stands in the record: look whether [registry] "
+        "url is the one that its producer uses; then send it again with `streams dead-letters "
+        "resend --vendor ingest`.",
+    ),
     _Rule(
         "empty",
         "The producer writes records without a value to a topic of events; only shop.users and "
@@ -57,6 +88,27 @@ _RULES: tuple[_Rule, ...] = (
         "invalid_json",
         f"{_PRODUCER} strict JSON (RFC 8259): look at the record for a text that was cut off, "
         "single quotes, comments, or a schema registry's leading bytes.",
+    ),
+    _Rule(
+        "invalid_frame",
+        "Set `format` in the [ingest.NAME] section of this topic to what its producers write: "
+        "json, confluent-json or confluent-avro.",
+    ),
+    _Rule(
+        "unknown_schema",
+        "Look whether [registry] url is the registry that the producer uses and whether the schema "
+        "was deleted there; register it again under the same id, then resend.",
+    ),
+    _Rule(
+        "invalid_avro",
+        "The registry's schema is of no use here: `format` in the [ingest.NAME] section must fit "
+        "what the producers write.",
+        "cannot be used",
+    ),
+    _Rule(
+        "invalid_avro",
+        "The producer must write each record with the schema whose id it puts before it: look "
+        "whether it uses the registry of [registry] url.",
     ),
     _Rule(
         "invalid_field",

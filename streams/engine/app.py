@@ -46,6 +46,10 @@ class Stage:
     async def on_start_positions(self, positions: Mapping[TP, StartPosition]) -> None:
         """Take where each partition is about to be read from."""
 
+    def not_ready(self) -> list[str]:
+        """Return why the stage does not process events, one sentence each; [] where it does."""
+        return []
+
     def may_be_silent(self, tp: TP) -> bool:  # noqa: ARG002
         """Return whether what was handed out of this partition has a reason to wait.
 
@@ -100,6 +104,8 @@ class EngineOptions:
     """Returns by its headers whether a row only restates one that lies elsewhere."""
     topics: Mapping[str, int] = field(default_factory=dict)
     """How many partitions each topic has that this stage reads or writes."""
+    foreign_topics: tuple[str, ...] = ()
+    """Those of them that others administer, and may delete."""
     limits: TopicLimits = field(default_factory=TopicLimits)
     """How much these topics take at once."""
     ask_brokers: Callable[[], Awaitable[None]] = _no_question
@@ -216,7 +222,9 @@ class StageApp(faust.App):
             self, stall_seconds=options.stall_seconds, memory_limit=options.memory_limit
         )
         self.contact = BrokerContact(options.ask_brokers)
-        self.partition_watch = PartitionWatch(self, options.topics, options.topic_problems)
+        self.partition_watch = PartitionWatch(
+            self, options.topics, options.topic_problems, foreign=options.foreign_topics
+        )
         servers = options.client_options["bootstrap_servers"]
         super().__init__(
             options.group,

@@ -15,6 +15,8 @@ SERVICE_LOG = logging.getLogger("faust.service")
 
 RESTART = 70
 """Exit code: start me again."""
+SET_UP = 1
+"""Exit code: something outside must change, and may do so by itself."""
 DO_NOT_RESTART = 2
 """Exit code: somebody must change something first."""
 

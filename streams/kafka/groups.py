@@ -10,7 +10,7 @@ from streams.core.errors import SetupError
 from streams.core.topics import Topics
 from streams.kafka.group_ids import group_id
 from streams.kafka.reader import COMMIT_RETRY_SECONDS, COMMIT_TRIES, connect
-from streams.settings import ENRICH, Settings
+from streams.settings import ENRICH, INGEST, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,8 @@ class GroupState:
 
 def topics_read(topics: Topics, stage: str) -> list[str]:
     """Return the topics whose records the group of a stage commits."""
+    if stage == INGEST:
+        return list(topics.shop)
     if stage == ENRICH:
         return [topics.clicks, topics.add_to_carts]
     return [topics.events(stage), topics.redelivery(stage)]

@@ -162,11 +162,16 @@ class LogReader:
             read = sum(min(at[tp], ends[tp]) - starts[tp] for tp in starts if starts[tp] < ends[tp])
             tell(next(iter(starts)).topic, read, total)
             if open_ and loop.time() - progress_at > STALL_SECONDS:
-                names = ", ".join(sorted(f"{tp.topic}/{tp.partition}" for tp in open_))
-                raise SetupError(
-                    f"Reading stopped: nothing came from {names} for {STALL_SECONDS:.0f} s. "
-                    "Look at the brokers that lead these partitions, then try again."
-                )
+                raise stalled(open_)
+
+
+def stalled(tps: Iterable[TopicPartition]) -> SetupError:
+    """Return the error of a reading for which nothing comes from these partitions."""
+    names = ", ".join(sorted(f"{tp.topic}/{tp.partition}" for tp in tps))
+    return SetupError(
+        f"Reading stopped: nothing came from {names} for {STALL_SECONDS:.0f} s. "
+        "Look at the brokers that lead these partitions, then try again."
+    )
 
 
 @asynccontextmanager

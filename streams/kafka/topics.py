@@ -12,12 +12,17 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import InvalidReplicationFactorError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    InvalidReplicationFactorError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 
 from streams.core.errors import SetupError
 from streams.core.topics import DAY_MS, Topics, TopicSpec
 from streams.kafka.connection import admin
-from streams.settings import ENRICH, Settings
+from streams.settings import ENRICH, INGEST, Settings
 from streams.vendors import VENDORS
 
 VISIBLE_SECONDS = 10
@@ -105,6 +110,16 @@ async def list_topics(settings: Settings) -> list[TopicReport]:
         return await _compare(client, _specs(settings, any_days))
 
 
+async def shop_configs(settings: Settings) -> dict[str, dict[str, str]]:
+    """Return the settings of the shop's own topics that exist, as of ``COMPARED``."""
+    names = settings.topics.shop
+    if not names:
+        return {}
+    async with admin(settings.kafka) as client:
+        found = await _found(client)
+        return await _configs(client, [name for name in names if name in found])
+
+
 async def verify_topics(settings: Settings, names: Iterable[str]) -> list[str]:
     """What keeps a worker from using these topics, one sentence each; empty if nothing does.
 
@@ -146,7 +161,9 @@ async def max_message_bytes(settings: Settings, names: Sequence[str]) -> dict[st
 def needed_topics(topics: Topics, stage: str, vendors: Sequence[str]) -> list[str]:
     """Return the topics without which a stage must not start."""
     names = list(read_topics(topics, stage))
-    if stage == ENRICH:
+    if stage == INGEST:
+        names += [topics.ingest_dead_letters, *map(topics.of_ingest, topics.fed)]
+    elif stage == ENRICH:
         names.append(topics.enrich_dead_letters)
         written = [topics.events, topics.receipts, topics.dead_letters]
         names += [name(vendor) for vendor in vendors for name in written]
@@ -157,6 +174,8 @@ def needed_topics(topics: Topics, stage: str, vendors: Sequence[str]) -> list[st
 
 def read_topics(topics: Topics, stage: str) -> tuple[str, ...]:
     """Return the topics that a stage is assigned partitions of."""
+    if stage == INGEST:
+        return topics.shop
     if stage == ENRICH:
         return topics.clicks, topics.add_to_carts, topics.users, topics.products
     return topics.events(stage), topics.redelivery(stage), topics.users, topics.control
@@ -179,7 +198,12 @@ def topic_problems(
     problems = []
     names = list(names)
     for name in names:
-        if name not in partitions:
+        if name not in partitions and name in topics.shop:
+            problems.append(
+                f"Topic {name} does not exist, which {_readers(settings, name)} reads: correct its "
+                "name there or make it with Kafka's own tools; streams makes only its own topics."
+            )
+        elif name not in partitions:
             problems.append(f"Topic {name} does not exist: run `streams topics create`.")
         elif name in kept and partitions[name] != 1:
             problems.append(
@@ -190,6 +214,11 @@ def topic_problems(
     if _counts(settings, partitions, names) > 1:
         problems.append(_unequal(settings, partitions, names))
     return problems
+
+
+def _readers(settings: Settings, topic: str) -> str:
+    names = [f"[ingest.{name}]" for name, one in settings.ingest.items() if one.topic == topic]
+    return _listed(names)
 
 
 def _equal(settings: Settings, partitions: Mapping[str, int], names: Iterable[str]) -> list[str]:
@@ -216,7 +245,7 @@ def _unequal(settings: Settings, partitions: Mapping[str, int], names: Iterable[
     vendors = settings.enabled_vendors()
     works = [
         stage
-        for stage in (ENRICH, *vendors)
+        for stage in (*((INGEST,) if settings.ingest else ()), ENRICH, *vendors)
         if _counts(settings, partitions, needed_topics(settings.topics, stage, vendors)) == 1
     ]
     still = "no stage works"
@@ -253,6 +282,24 @@ async def _found(client: AIOKafkaAdminClient) -> dict[str, _Found]:
 
 def _partition_counts(found: Mapping[str, _Found]) -> dict[str, int]:
     return {name: topic.partitions for name, topic in found.items()}
+
+
+async def cleanup_policies(
+    client: AIOKafkaAdminClient, names: Iterable[str]
+) -> dict[str, str | None]:
+    """Return the clean-up policy of those of these topics that are there.
+
+    None: this user may not read the configuration.
+    """
+    found = await _found(client)
+    policies: dict[str, str | None] = {}
+    for name in names:
+        if name in found:
+            try:
+                policies[name] = (await _configs(client, [name]))[name]["cleanup.policy"]
+            except KafkaError:
+                policies[name] = None
+    return policies
 
 
 async def _configs(client: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -346,6 +393,16 @@ async def _make(
         raise SetupError(f"Topic {name} was not made ({message or error.__name__}): {remedy}.")
     await until_visible(client, {spec.name for spec in specs})
     return made
+
+
+async def make_missing(
+    client: AIOKafkaAdminClient, specs: Sequence[TopicSpec], settings: Settings
+) -> None:
+    """Make those of these topics that are not there; raises KafkaError where that is refused."""
+    there = await _found(client)
+    missing = [spec for spec in specs if spec.name not in there]
+    if missing:
+        await _make(client, missing, settings)
 
 
 async def until_visible(client: AIOKafkaAdminClient, names: set[str]) -> None:

@@ -21,7 +21,7 @@ from streams.kafka.connection import admin, client_options
 from streams.kafka.group_ids import group_id
 from streams.kafka.groups import members_of
 from streams.kafka.reader import Commit, LogReader, Offsets, connect, silent
-from streams.settings import ENRICH, Settings
+from streams.settings import ENRICH, INGEST, Settings
 
 EMPTY_SECONDS = 15.0
 """How long a group may take to notice that its last worker has ended."""
@@ -81,11 +81,13 @@ def _at(place: OffsetPlace) -> int:
 def stage_topics(settings: Settings, stage: str) -> tuple[str, ...]:
     """Return the topics that a stage's group commits; raises SettingsError for no stage."""
     topics = settings.topics
+    if stage == INGEST and topics.shop:
+        return topics.shop
     if stage == ENRICH:
         return (topics.clicks, topics.add_to_carts)
     if stage in settings.vendors:
         return (topics.events(stage), topics.redelivery(stage))
-    known = ", ".join((ENRICH, *settings.vendors))
+    known = ", ".join((ENRICH, *settings.vendors, *((INGEST,) if topics.shop else ())))
     raise SettingsError([f'--stage: "{stage}" is no stage; there are: {known}.'])
 
 
@@ -99,9 +101,10 @@ async def _places(reader: LogReader, settings: Settings, stage: str) -> list[Off
     names = stage_topics(settings, stage)
     found = await reader.partitions(names)
     if absent := [name for name, tps in found.items() if not tps]:
-        raise SetupError(
-            f"Topics are missing: {', '.join(absent)}. Create them with: streams topics create"
-        )
+        remedy = "Create them with: streams topics create"
+        if stage == INGEST:
+            remedy = "They are the shop's own: correct [ingest.NAME] topic in streams.toml"
+        raise SetupError(f"Topics are missing: {', '.join(absent)}. {remedy}.")
     tps = [tp for name in names for tp in found[name]]
     starts, ends = await reader.starts(tps), await reader.ends(tps)
     commits = await reader.commits(group_id(settings.topics.prefix, stage), tps)
@@ -147,7 +150,12 @@ async def plan_reset(settings: Settings, stage: str, to: To, topic: str | None =
         ]
         targets = await _targets(reader, meant, to)
         reset.changes = [(place, targets[place.tp]) for place in meant]
-        if stage == ENRICH:
+        if stage == INGEST:
+            reset.commits[INGEST] = {
+                place.tp: OffsetAndMetadata(at, "" if place.is_recreated else place.metadata)
+                for place, at in reset.changes
+            }
+        elif stage == ENRICH:
             reset.commits[ENRICH] = {
                 place.tp: OffsetAndMetadata(at, _enrich_metadata(place, at))
                 for place, at in reset.changes

@@ -69,6 +69,11 @@ def resend_lines(preview: ResendPreview, zone: tzinfo) -> list[str]:
             f"{preview.foreign:,} are about records that another producer wrote to the relay's own "
             "topics; they are never resent."
         )
+    if preview.of_ingest:
+        lines.append(
+            f"{preview.of_ingest:,} are of ingest; send them with `streams dead-letters resend "
+            "--vendor ingest`."
+        )
     lines += [
         f"{number:,} belong to {vendor}, which is off; they stay open."
         for vendor, number in sorted(preview.off.items())

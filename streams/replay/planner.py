@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 from aiokafka import ConsumerRecord, TopicPartition
 
 from streams.core.consent import Ground, Malformed
-from streams.core.duplicates import PassedOn, bits, identity
+from streams.core.duplicates import MAX_IDS, PassedOn, bits, identity, trim
 from streams.core.enrich import Enricher, Refuse, Send, VendorPlan
 from streams.core.errors import InvalidEvent
 from streams.core.events import Event
@@ -16,6 +16,9 @@ from streams.core.runs import ALREADY_ACCEPTED, DUPLICATE, WAITING, Asked
 from streams.replay.delivery_history import DeliveryHistory
 from streams.replay.only import MISSING, parse_only
 from streams.settings import Settings
+
+TRIMMED_AFTER = 10_000
+"""Events between two looks at how many are remembered."""
 
 
 class PlannedSend(NamedTuple):
@@ -62,6 +65,22 @@ class RowLookup(Protocol):
 
     def product(self, product_id: str) -> Product | None:
         """Return the product's row; None where there is none or one out of shape."""
+
+
+class Placed(Protocol):
+    """A record as far as its place and time go."""
+
+    @property
+    def key(self) -> bytes | None:
+        """The visitor."""
+
+    @property
+    def offset(self) -> int:
+        """Its place in the partition."""
+
+    @property
+    def timestamp(self) -> int:
+        """Its Kafka time."""
 
 
 class Mapper:
@@ -125,6 +144,50 @@ class Mapper:
                 yield decision.vendor, Skipped(str(decision.reason), event.event_id)
 
 
+class SentBefore:
+    """Leaves what was already sent from another record, as enrichment does."""
+
+    def __init__(self, settings: Settings, vendors: Sequence[str], max_ids: int = MAX_IDS) -> None:
+        """Start with nothing sent; about ``max_ids`` events are remembered at most."""
+        self._max_ids = max_ids
+        self._until_trimmed = TRIMMED_AFTER
+        self._window_ms = round(settings.enrich.duplicate_minutes * 60_000)
+        self._vendors = tuple(vendors)
+        self._bits = bits(self._vendors)
+        self._seen: dict[TopicPartition, PassedOn] = {}
+
+    def leave(
+        self,
+        tp: TopicPartition,
+        record: Placed,
+        event: Event,
+        decisions: list[tuple[str, Judgement]],
+    ) -> list[tuple[str, Judgement]]:
+        """Return the decisions, ``Left(DUPLICATE)`` for each vendor that has got the event."""
+        if not self._window_ms:
+            return decisions
+        who = identity(record.key or b"", event.event_id)
+        seen = self._seen.get(tp)
+        if seen is None:
+            seen = self._seen[tp] = PassedOn(self._window_ms, self._vendors)
+        offset, kafka_ms = record.offset, record.timestamp
+        seen.advance(kafka_ms, kafka_ms)
+        known = seen.vendors_of(who, offset, kafka_ms, None)
+        judged: list[tuple[str, Judgement]] = []
+        for vendor, made in decisions:
+            if isinstance(made, PlannedSend) and vendor in known:
+                judged.append((vendor, Left(DUPLICATE)))
+                continue
+            if isinstance(made, PlannedSend):
+                seen.add(who, offset, kafka_ms, self._bits[vendor])
+            judged.append((vendor, made))
+        self._until_trimmed -= 1
+        if self._until_trimmed <= 0:
+            self._until_trimmed = TRIMMED_AFTER
+            trim(self._seen.values(), self._max_ids)
+        return judged
+
+
 class ReplayPlanner:
     """Decides over the records of a window."""
 
@@ -138,10 +201,8 @@ class ReplayPlanner:
     ) -> None:
         topics = settings.topics
         self._mapper = Mapper(settings, plans, rows)
-        self._duplicate_ms = round(settings.enrich.duplicate_minutes * 60_000)
-        self._seen: dict[TopicPartition, PassedOn] = {}
         self._vendors = tuple(plan.vendor for plan in plans)
-        self._bits = bits(self._vendors)
+        self._sent_before = SentBefore(settings, self._vendors)
         self._past = past
         self._only = parse_only(asked.only)
         self._types = {topics.clicks: "click", topics.add_to_carts: "add_to_cart"}
@@ -176,35 +237,8 @@ class ReplayPlanner:
         if open_:
             decisions = self._mapper.decide(event, record.timestamp, now_ms)
             wanted = [(vendor, made) for vendor, made in decisions if vendor in open_]
-            settled += self._without_duplicates(tp, record, event, wanted)
+            settled += self._sent_before.leave(tp, record, event, wanted)
         return settled
-
-    def _without_duplicates(
-        self,
-        tp: TopicPartition,
-        record: ConsumerRecord,
-        event: Event,
-        decisions: list[tuple[str, Judgement]],
-    ) -> list[tuple[str, Judgement]]:
-        """Leave what this judge itself has sent from another record, as enrichment would."""
-        if not self._duplicate_ms:
-            return decisions
-        who = identity(record.key or b"", event.event_id)
-        seen = self._seen.get(tp)
-        if seen is None:
-            seen = self._seen[tp] = PassedOn(self._duplicate_ms, self._vendors)
-        offset, kafka_ms = record.offset, record.timestamp
-        seen.advance(kafka_ms, kafka_ms)
-        known = seen.vendors_of(who, offset, kafka_ms, None)
-        judged: list[tuple[str, Judgement]] = []
-        for vendor, made in decisions:
-            if isinstance(made, PlannedSend) and vendor in known:
-                judged.append((vendor, Left(DUPLICATE)))
-                continue
-            if isinstance(made, PlannedSend):
-                seen.add(who, offset, kafka_ms, self._bits[vendor])
-            judged.append((vendor, made))
-        return judged
 
     def _by_past(
         self, tp: TopicPartition, offset: int

@@ -11,6 +11,7 @@ from streams.core.errors import SettingsError
 from streams.core.runs import ALREADY_ACCEPTED, RUNNING, Asked, Run, VendorPart
 from streams.dead_letters.book import (
     ENRICH,
+    INGEST,
     RESENT,
     Letter,
     Selection,
@@ -51,6 +52,8 @@ class ResendPreview:
     """Letters about no raw record: what strangers wrote on our own topics is never sent."""
     off: dict[str, int] = field(default_factory=dict)
     """Letters of vendors that are off, by vendor."""
+    of_ingest: int = 0
+    """Letters about the shop's own records, which are sent again by themselves."""
 
     @property
     def would_send(self) -> int:
@@ -78,7 +81,9 @@ async def preview_resend(
     found = await find_letters(settings, selection_of(asked), tell=tell)
     raw_topics = (settings.topics.clicks, settings.topics.add_to_carts)
     letters = LetterTable(one for one in found.open if is_about_raw(one, raw_topics))
-    preview = ResendPreview(asked, len(letters), [], len(found.open) - len(letters))
+    of_ingest = sum(group.open for group in found.groups if group.owner == INGEST)
+    foreign = len(found.open) - len(letters) - of_ingest
+    preview = ResendPreview(asked, len(letters), [], foreign, of_ingest=of_ingest)
     preview.off = {v: n for v, n in letters.counts.items() if v != ENRICH and v not in on}
     vendors = [vendor for vendor in on if letters.is_for(vendor)]
     if len(letters) and not on:

@@ -18,14 +18,24 @@ DECODED_ROWS = 100_000
 class Rows:
     """User and product rows by key, encoded; a look-up decodes."""
 
-    def __init__(self, topics: Topics, *, keep_email: bool, visitor: bytes | None = None) -> None:
-        """Start empty; with ``visitor`` no other visitor's row is kept."""
+    def __init__(
+        self,
+        topics: Topics,
+        *,
+        keep_email: bool,
+        visitor: bytes | None = None,
+        partitions: int = 1,
+    ) -> None:
+        """Start empty; with ``visitor`` no other visitor's row is kept.
+
+        ``partitions`` are those of ``shop.users``; ``follow`` finds them out.
+        """
         self._topics = topics
         self._keep_email = keep_email
         self._visitor = visitor
         self._users: dict[int, dict[bytes, bytes]] = {}
         """By partition: after partitions were added a visitor may have rows on two."""
-        self._partitions = 1
+        self._partitions = partitions
         self._forgotten: dict[bytes, int] = {}
         self._products: dict[bytes, bytes] = {}
         self._decoded_users: dict[bytes, User | Malformed] = {}
@@ -98,10 +108,14 @@ class Rows:
             self._decoded_users[key] = known
         return known
 
+    def home_of(self, key: bytes) -> int:
+        """Return the partition of ``shop.users`` where a key belongs."""
+        return home_of(key, self._partitions)
+
     def _row_of(self, key: bytes) -> bytes | None:
         """Return the visitor's row; of several that on the partition where the key belongs."""
         found = {at: rows[key] for at, rows in self._users.items() if key in rows}
-        if len(found) > 1 and (home := home_of(key, self._partitions)) in found:
+        if len(found) > 1 and (home := self.home_of(key)) in found:
             return found[home]
         return next(iter(found.values()), None)
 

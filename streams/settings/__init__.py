@@ -3,7 +3,7 @@
 ``load_settings`` is called once, by the command line; everything else gets what it needs handed in.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -14,20 +14,27 @@ from pydantic import BaseModel, SecretStr
 from streams.core.errors import SettingsError
 from streams.core.events import EventParser
 from streams.core.fields import FieldMap
+from streams.core.ingest.decoding import Decoder, plain_decoder
+from streams.core.ingest.topic_mapping import TopicMapping
 from streams.core.topics import Topics
 from streams.settings.loading import Loader, process_environment, read_secret, variable
 from streams.settings.models import (
     ConsentSettings,
     EnrichSettings,
+    IngestSettings,
     KafkaSettings,
+    RegistrySettings,
     SourceSettings,
     StateSettings,
     WatchdogSettings,
     WebSettings,
 )
 from streams.settings.rules import (
+    ingest_conflicts,
+    ingest_problems,
     is_loopback,
     kafka_problems,
+    registry_problems,
     source_problems,
     vendor_problems,
     web_problems,
@@ -37,9 +44,13 @@ from streams.vendors.base import VendorSettings
 
 __all__ = [
     "ENRICH",
+    "INGEST",
+    "STAGE_NAMES",
     "ConsentSettings",
     "EnrichSettings",
+    "IngestSettings",
     "KafkaSettings",
+    "RegistrySettings",
     "Settings",
     "SourceSettings",
     "StateSettings",
@@ -54,7 +65,13 @@ __all__ = [
 ENRICH = "enrich"
 """The stage that is no vendor's."""
 
-_WEB_ORDER = (ENRICH, "eightselect", "voyado", "miso")
+INGEST = "ingest"
+"""The stage that reads the shop's own topics; off without a section ``[ingest.NAME]``."""
+
+STAGE_NAMES = {INGEST: "Ingest", ENRICH: "Enrichment"}
+"""As people call the stages that are no vendor's."""
+
+_WEB_ORDER = (ENRICH, "eightselect", "voyado", "miso", INGEST)
 """Stages by their distance from the first web port (contract §9); further vendors follow."""
 
 
@@ -66,6 +83,7 @@ def section_models() -> dict[str, type[BaseModel]]:
         "source.clicks": SourceSettings,
         "source.add-to-carts": SourceSettings,
         "enrich": EnrichSettings,
+        "registry": RegistrySettings,
         **{key: vendor.settings for key, vendor in VENDORS.items()},
         "web": WebSettings,
         "state": StateSettings,
@@ -82,6 +100,9 @@ class Settings:
     source_clicks: SourceSettings = field(default_factory=SourceSettings)
     source_add_to_carts: SourceSettings = field(default_factory=SourceSettings)
     enrich: EnrichSettings = field(default_factory=EnrichSettings)
+    ingest: Mapping[str, IngestSettings] = field(default_factory=dict)
+    """The sections ``[ingest.NAME]`` by NAME, in the order of the file."""
+    registry: RegistrySettings = field(default_factory=RegistrySettings)
     vendors: Mapping[str, VendorSettings] = field(default_factory=dict)
     """Every registered vendor's section, also of those that are off."""
     web: WebSettings = field(default_factory=WebSettings)
@@ -93,11 +114,16 @@ class Settings:
     @property
     def topics(self) -> Topics:
         """The topic names with this installation's prefix."""
-        return Topics(self.kafka.topic_prefix)
+        sections = self.ingest.values()
+        return Topics(
+            self.kafka.topic_prefix,
+            shop=tuple(dict.fromkeys(section.topic for section in sections)),
+            fed=tuple(dict.fromkeys(section.to for section in sections)),
+        )
 
     def secrets(self) -> tuple[str, ...]:
         """Return every secret's text, so that logging can leave it out."""
-        sections = (self.kafka, self.web, *self.vendors.values())
+        sections = (self.kafka, self.registry, self.web, *self.vendors.values())
         values = [value for section in sections for _, value in section]
         return tuple(v.get_secret_value() for v in values if isinstance(v, SecretStr))
 
@@ -119,6 +145,25 @@ class Settings:
             carts: EventParser("add_to_cart", "shop.add-to-carts", maps[carts], vendors=VENDORS),
         }
 
+    def ingest_mappings(
+        self, decoder_of: Callable[[str], Decoder] = plain_decoder
+    ) -> Mapping[str, TopicMapping]:
+        """Return by topic of the shop what becomes of its records.
+
+        ``decoder_of`` makes the decoder of a ``format``.
+        """
+        by_topic: dict[str, list[str]] = {}
+        for name, section in self.ingest.items():
+            by_topic.setdefault(section.topic, []).append(name)
+        return {
+            topic: TopicMapping(
+                topic,
+                [self.ingest[name].section(name, VENDORS) for name in names],
+                decoder_of(self.ingest[names[0]].format),
+            )
+            for topic, names in by_topic.items()
+        }
+
     def has_credentials(self, vendor: str) -> bool:
         """Whether all that the vendor's own stage needs to be let in is given."""
         return not self._missing(vendor)
@@ -133,13 +178,18 @@ class Settings:
 
     def stages(self) -> tuple[str, ...]:
         """The stages that ``streams worker`` runs where none is named."""
-        return (ENRICH, *self.enabled_vendors())
+        return (*((INGEST,) if self.ingest else ()), ENRICH, *self.enabled_vendors())
 
     def require_stage(self, stage: str) -> None:
         """Raise SettingsError where this stage cannot run with these settings."""
-        if stage != ENRICH and stage not in self.vendors:
-            known = ", ".join((ENRICH, *self.vendors))
+        if stage not in {INGEST, ENRICH, *self.vendors}:
+            known = ", ".join((ENRICH, *self.vendors, INGEST))
             raise SettingsError([f'"{stage}" is no stage; there are: {known}.'])
+        if stage == INGEST:
+            if not self.ingest:
+                words = "stage ingest has nothing to do: there is no section [ingest.NAME]."
+                raise SettingsError([words])
+            return
         if stage != ENRICH:
             self._require_vendor(stage)
         if stage == ENRICH:
@@ -211,12 +261,17 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
 
     Raises SettingsError with every problem, one sentence each, by variable name.
     """
-    loaded = Loader(section_models(), process_environment() if environ is None else environ).load()
+    loaded = Loader(
+        section_models(),
+        process_environment() if environ is None else environ,
+        {INGEST: IngestSettings},
+    ).load()
     problems = list(loaded.problems)
     rules: dict[str, Any] = {
         "kafka": kafka_problems,
         "source.clicks": source_problems,
         "source.add-to-carts": source_problems,
+        "registry": registry_problems,
         "web": web_problems,
     }
     for section, model in loaded.sections.items():
@@ -224,6 +279,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             found = vendor_problems(VENDORS[section], model, variable)  # type: ignore[arg-type]
         elif section in rules:
             found = rules[section](model)
+        elif isinstance(model, IngestSettings):
+            found = ingest_problems(model)
         else:
             continue
         problems += [
@@ -231,6 +288,13 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             for name, words in found
             if (section, name) not in loaded.refused
         ]
+    ingest = {
+        name.partition(".")[2]: loaded.sections.pop(name)
+        for name in [*loaded.sections]
+        if name.startswith(f"{INGEST}.")
+    }
+    if not problems:
+        problems = _ingest_conflicts(loaded.sections, ingest)  # type: ignore[arg-type]
     if problems:
         raise SettingsError(problems)
     vendors: dict[str, VendorSettings] = {}
@@ -241,10 +305,23 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         vendors[key] = section_of_vendor.model_copy(update={"base_url": address})
     named = {name.replace(".", "_").replace("-", "_"): m for name, m in loaded.sections.items()}
     return Settings(
+        ingest=MappingProxyType(ingest),  # type: ignore[arg-type]
         vendors=MappingProxyType(vendors),
         secret_files=MappingProxyType(loaded.secret_files),
         **named,  # type: ignore[arg-type]
     )
+
+
+def _ingest_conflicts(
+    sections: Mapping[str, BaseModel], ingest: Mapping[str, IngestSettings]
+) -> list[str]:
+    kafka, registry = sections["kafka"], sections["registry"]
+    assert isinstance(kafka, KafkaSettings)
+    assert isinstance(registry, RegistrySettings)
+    sources = {name: sections[f"source.{name}"] for name in ("clicks", "add-to-carts")}
+    mapped = {name for name, one in sources.items() if one.field_map() is not None}  # type: ignore[attr-defined]
+    found = ingest_conflicts(ingest, Topics(kafka.topic_prefix), registry, mapped)
+    return [f"[{INGEST}.{name}]: {words}." for name, words in found]
 
 
 def _either(vendor: str) -> str:

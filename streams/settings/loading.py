@@ -7,6 +7,7 @@ import contextlib
 import difflib
 import json
 import os
+import re
 import tomllib
 import types
 import typing
@@ -21,6 +22,7 @@ from streams.core.errors import SettingsError
 
 PREFIX = "STREAMS_"
 CONFIG = "STREAMS_CONFIG"
+_MEMBER_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
 TEST_PREFIX = "STREAMS_TEST_"
 """Variables of the test suite, which are no settings."""
 
@@ -66,10 +68,19 @@ class Loaded:
 
 
 class Loader:
-    """Reads the sections of ``models`` from a file and an environment."""
+    """Reads the sections of ``models`` from a file and an environment.
 
-    def __init__(self, models: Mapping[str, type[BaseModel]], environ: Mapping[str, str]) -> None:
-        self._models = models
+    ``families``: sections of which there may be any number, ``[family.NAME]``, named by the file.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, type[BaseModel]],
+        environ: Mapping[str, str],
+        families: Mapping[str, type[BaseModel]] = types.MappingProxyType({}),
+    ) -> None:
+        self._models = dict(models)
+        self._families = families
         # An empty variable is an unset one.
         self._environ = {
             name: text
@@ -116,6 +127,9 @@ class Loader:
         sections: dict[str, dict[str, Any]] = {}
         for key, value in content.items():
             section = above + key
+            if section in self._families and isinstance(value, dict):
+                for name in value:
+                    self._add_member(section, name)
             if section in self._models:
                 if isinstance(value, dict):
                     sections[section] = value
@@ -130,6 +144,19 @@ class Loader:
                 shown = f"[{section}]" if isinstance(value, dict) else section
                 self._problem(f"{shown} in {self._origin}", f"is no section of the settings{guess}")
         return sections
+
+    def _add_member(self, family: str, name: str) -> None:
+        section = f"{family}.{name}"
+        prefix = variable(section, "")
+        twin = next((known for known in self._models if variable(known, "") == prefix), None)
+        if _MEMBER_NAME.fullmatch(name) is None:
+            words = "must be named by 1 to 40 letters, digits, - and _"
+            self._problem(f"[{section}] in {self._origin}", words)
+        elif twin is not None:
+            words = f"has the same variables {prefix}… as [{twin}]; rename one of them"
+            self._problem(f"[{section}] in {self._origin}", words)
+        # Also one that is named badly: what else is wrong with it is told at the same time.
+        self._models[section] = self._families[family]
 
     def _read_environment(self) -> dict[str, dict[str, Any]]:
         values: dict[str, dict[str, Any]] = {section: {} for section in self._models}

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import ssl
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 
 from streams.core.errors import SettingsError
 from streams.core.fields import FieldMap
+from streams.core.ingest.section import IngestSection
+from streams.core.ingest.targets import TARGETS
 from streams.core.time_formats import UNITS
 
 SLOTS = 10
@@ -161,12 +164,69 @@ class SourceSettings(Section):
         return FieldMap(self.fields, self.timestamp_format, self.timezone, name=name)
 
 
+class IngestSettings(SourceSettings):
+    """A section ``[ingest.NAME]``: what becomes of the records of one of the shop's own topics."""
+
+    topic: str = Field(min_length=1, max_length=249, pattern=r"^[A-Za-z0-9._-]+$")
+    """As the shop calls it; the prefix is not put before it."""
+    to: Literal["clicks", "add-to-carts", "users", "products"]
+    format: Literal["json", "confluent-json", "confluent-avro"] = "json"
+    envelope: Literal["none", "debezium", "connect"] = "none"
+    when: str | None = None
+    """JMESPath: the record counts for this section where it is true; None: each does."""
+    each: str | None = None
+    """JMESPath to a list: one event for each element, as ``_item`` with ``_index``."""
+    key: str | None = None
+    """JMESPath to the Kafka key; None: ``anonymous_id``, for products ``product_id``."""
+
+    def field_map(self, name: str = "") -> FieldMap | None:
+        """How to read the fields of ``to``; see ``SourceSettings``."""
+        if not self.fields and self.timestamp_format is None and self.timezone is None:
+            return None
+        target = TARGETS[self.to]
+        return FieldMap(
+            self.fields,
+            self.timestamp_format,
+            self.timezone,
+            name=name,
+            known=target.known,
+            what=target.what,
+        )
+
+    def section(self, name: str, vendors: Collection[str]) -> IngestSection:
+        """This section, compiled; ``vendors`` are those for which an event may state consent.
+
+        Raises SettingsError; loaded settings have been checked.
+        """
+        return IngestSection(
+            name,
+            self.to,
+            fields=self.field_map(),
+            envelope=self.envelope,
+            when=self.when,
+            each=self.each,
+            key=self.key,
+            vendors=vendors,
+        )
+
+
+class RegistrySettings(Section):
+    """Section ``[registry]``: where schemas of Confluent's framing are asked for."""
+
+    url: str | None = None
+    """Up to where ``/schemas/ids`` begins."""
+    username: str | None = None
+    password: SecretStr | None = None
+    ca_file: Path | None = None
+    """Certificate authorities that are trusted beside the system's."""
+
+
 class WebSettings(Section):
     """Section ``[web]``."""
 
     host: str = Field("127.0.0.1", min_length=1)
-    port: int = Field(6066, ge=1, le=65535 - 3 - 10 * (SLOTS - 1))
-    """The first of a machine's ports: + 0 to 3 by stage, + 10 by slot."""
+    port: int = Field(6066, ge=1, le=65535 - 4 - 10 * (SLOTS - 1))
+    """The first of a machine's ports: + 0 to 4 by stage, + 10 by slot."""
     token: SecretStr | None = Field(None, min_length=8)
     """None: pages are readable on loopback only, and nothing can be changed."""
 

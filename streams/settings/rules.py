@@ -9,7 +9,17 @@ import idna
 from pydantic import SecretStr
 
 from streams.core.errors import SettingsError
-from streams.settings.models import KafkaSettings, SourceSettings, WebSettings
+from streams.core.expressions import Expression, ExpressionError
+from streams.core.ingest.overlaps import same_ids
+from streams.core.topics import Topics
+from streams.settings.models import (
+    IngestSettings,
+    KafkaSettings,
+    RegistrySettings,
+    SourceSettings,
+    WebSettings,
+)
+from streams.vendors import VENDORS
 from streams.vendors.base import Vendor, VendorSettings
 
 Problems = Iterator[tuple[str, str]]
@@ -97,6 +107,69 @@ def source_problems(source: SourceSettings) -> Problems:
             yield name, text.removeprefix(f"{name} ").rstrip(" :.")
 
 
+def ingest_problems(section: IngestSettings) -> Problems:
+    """What of a section's expressions cannot be read."""
+    yield from source_problems(section)
+    for name in ("when", "each", "key"):
+        text = getattr(section, name)
+        if text is not None:
+            try:
+                Expression(text)
+            except ExpressionError as problem:
+                yield name, str(problem)
+
+
+def ingest_conflicts(
+    sections: Mapping[str, IngestSettings],
+    ours: Topics,
+    registry: RegistrySettings,
+    mapped: set[str],
+) -> Problems:
+    """Yield what does not go together between sections, each by its name, and with the rest.
+
+    ``mapped``: the raw topics, as in ``to``, whose own source has a field map.
+    """
+    formats: dict[str, tuple[str, str]] = {}
+    compiled = [(one.topic, one.section(name, VENDORS)) for name, one in sections.items()]
+    for name, section in sections.items():
+        if ours.is_ours(section.topic):
+            yield name, f"topic {section.topic} is one of streams itself; name a topic of the shop"
+        if section.to in mapped:
+            yield (
+                name,
+                (
+                    f'writes to "{section.to}", whose records [source.{section.to}] would map once '
+                    f"more; move that map to this section"
+                ),
+            )
+        first, format_ = formats.setdefault(section.topic, (name, section.format))
+        if format_ != section.format:
+            yield name, f"must have the format of [ingest.{first}], which reads the same topic"
+        if section.format == "confluent-avro" and registry.url is None:
+            yield name, "format confluent-avro needs [registry] url"
+    for one, other in same_ids(compiled):
+        yield (
+            other.name,
+            (
+                f"would write events of the same ids as [ingest.{one.name}] to {one.to}: give each "
+                "an event_id of its own in fields, or a when that is never true for the same record"
+            ),
+        )
+
+
+def registry_problems(registry: RegistrySettings) -> Problems:
+    """What does not fit together in ``[registry]``."""
+    if registry.url is not None:
+        yield from _address_problems(
+            registry.url, registry.password is not None, name="url", with_path=True
+        )
+    if (registry.username is None) != (registry.password is None):
+        missing = "username" if registry.username is None else "password"
+        yield missing, "is missing; username and password go together"
+    if registry.ca_file is not None and not registry.ca_file.is_file():
+        yield "ca_file", f"there is no file {registry.ca_file}"
+
+
 def web_problems(web: WebSettings) -> Problems:
     """What does not fit together in ``[web]``."""
     if not is_loopback(web.host) and web.token is None:
@@ -138,19 +211,25 @@ def _header_problems(secrets: Mapping[str, SecretStr | None]) -> Problems:
             yield name, "must be printable ASCII without spaces around it: it travels in a header"
 
 
-def _address_problems(url: str, with_key: bool) -> Problems:
+def _address_problems(
+    url: str, with_key: bool, *, name: str = "base_url", with_path: bool = False
+) -> Problems:
     shape = "must be scheme, host and port only, like https://api.example.com"
+    if with_path:
+        shape = "must be an address like https://registry.example.com:8081"
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
-        yield "base_url", shape
+        yield name, shape
         return
     if parts.scheme not in ("http", "https") or not host or port == 0 or not url.isprintable():
-        yield "base_url", shape
+        yield name, shape
     elif (problem := host_problem(host)) is not None:
-        yield "base_url", f"{host} is no host name: {problem}"
-    elif parts.path not in ("", "/") or "@" in parts.netloc or "?" in url or "#" in url:
-        yield "base_url", shape + "; the documented path is appended"
+        yield name, f"{host} is no host name: {problem}"
+    elif "@" in parts.netloc or "?" in url or "#" in url:
+        yield name, shape
+    elif parts.path not in ("", "/") and not with_path:
+        yield name, shape + "; the documented path is appended"
     elif parts.scheme == "http" and with_key and not is_loopback(host):
-        yield "base_url", f"must begin with https://, or the key would reach {host} unencrypted"
+        yield name, f"must begin with https://, or the key would reach {host} unencrypted"

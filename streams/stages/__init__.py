@@ -1,1 +1,1 @@
-"""The stages: one folder each, whose ``stage`` module is the whole path of a record."""
+"""The stages as Faust apps, each to be read from top to bottom in its own folder."""

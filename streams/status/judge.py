@@ -10,9 +10,9 @@ from typing import Final
 
 from streams.core.consent import NO_CONSENT_MEANING, NoConsent
 from streams.core.quantities import count, listing, percent, rate, span
-from streams.core.snapshot import Outcomes, Trend, WorkerSnapshot
+from streams.core.snapshot import DriftNote, Outcomes, Trend, WorkerSnapshot
 from streams.delivery.circuit_breaker import NOTHING
-from streams.settings import ENRICH
+from streams.settings import ENRICH, INGEST
 from streams.status.causes import cause
 from streams.status.findings import Finding, Level
 from streams.status.known import Known, StageState
@@ -35,6 +35,7 @@ NOTHING_ACCEPTED: Final = "nothing_accepted"
 SKIP_JUMP: Final = "skip_reason_jumped"
 FALLING_BEHIND: Final = "falling_behind"
 MALFORMED_ROWS: Final = "malformed_rows"
+DRIFT: Final = "drift"
 WARNED: Final = "warned"
 NOTHING_CONFIGURED: Final = "no_vendor"
 WELL: Final = "all_well"
@@ -57,6 +58,7 @@ KINDS: Final = (
     SKIP_JUMP,
     FALLING_BEHIND,
     MALFORMED_ROWS,
+    DRIFT,
     WARNED,
     NOTHING_CONFIGURED,
     WELL,
@@ -88,7 +90,7 @@ def judge(known: Known) -> list[Finding]:
     """
     if known.kafka_silent_since is not None:
         return [_kafka_away(known)]
-    vendors = [stage for stage in known.stages if stage.key != ENRICH]
+    vendors = [stage for stage in known.stages if stage.is_vendor]
     if not vendors:
         text = "No vendor is enabled. No event is delivered."
         remedy = "Set the credentials of a vendor: docs/operations.md, Settings."
@@ -128,13 +130,17 @@ def _of_stage(known: Known, stage: StageState) -> Iterator[Finding]:
         yield _starting(stage, snapshots)
     if lost := known.expired_lately.get(stage.key, 0):
         yield _expired(stage, lost)
-    if alive and stage.key != ENRICH:
+    if alive and stage.is_vendor:
         yield from _of_vendor(known, stage, snapshots)
     if stage.key == ENRICH:
         yield from _malformed_rows(snapshots)
-        yield from _letters(known, stage, lately(known, ENRICH))
-    else:
+    if stage.key == INGEST and alive:
+        yield from _behind(known, stage, snapshots)
+    yield from _drift(snapshots)
+    if stage.is_vendor:
         yield from _shares(known, stage)
+    else:
+        yield from _letters(known, stage, lately(known, stage.key))
     yield from _restarts(known, stage, snapshots)
     for text in dict.fromkeys(text for one in snapshots for text in one.warnings):
         yield Finding(Level.WARNING, stage.key, text, kind=WARNED)
@@ -146,7 +152,7 @@ def _of_stage(known: Known, stage: StageState) -> Iterator[Finding]:
 def _no_worker(known: Known, stage: StageState, silent: Sequence[WorkerStatus]) -> Finding:
     waits = _effect(known, stage, stage.waiting)
     start = f"Start one with `streams worker {stage.key}`."
-    of_it = "enrichment worker" if stage.key == ENRICH else f"worker for {stage.name}"
+    of_it = f"worker for {stage.name}" if stage.is_vendor else f"{stage.name.lower()} worker"
     if stage.is_paused:
         text = f"{stage.name} is paused by an operator and no worker runs for it."
         if stage.is_control_unreadable:
@@ -215,12 +221,11 @@ def _restarts(
 
 def _starting(stage: StageState, snapshots: Sequence[WorkerSnapshot]) -> Finding:
     reasons = dict.fromkeys(reason for one in snapshots for reason in one.not_ready)
-    name = "Enrichment" if stage.key == ENRICH else stage.name
     began = min(one.started_at for one in snapshots)
     return Finding(
         Level.WARNING,
         stage.key,
-        f"{name} is starting.",
+        f"{stage.name} is starting.",
         kind=STARTING,
         since=began,
         cause=" ".join(reasons),
@@ -366,10 +371,9 @@ def _letters(known: Known, stage: StageState, recent: Outcomes) -> Iterator[Find
     number = sum(letters.values())
     if not number:
         return
-    of_whom = "Enrichment" if stage.key == ENRICH else stage.name
     of_all = f" of {count(recent.events, 'event')}" if recent.events > number else ""
     share = f" ({percent(number, recent.events)})" if of_all else ""
-    text = f"{of_whom}: {count(number, 'new dead letter')}{of_all}{share} in 10 minutes."
+    text = f"{stage.name}: {count(number, 'new dead letter')}{of_all}{share} in 10 minutes."
     top = _top_reason(known, stage, letters)
     why = f"By reason: {_each(letters, ' ')}.{top}"
     remedy = (
@@ -391,11 +395,13 @@ def _still_open(known: Known, stage: StageState, counted: Mapping[str, int]) -> 
 
 def _top_reason(known: Known, stage: StageState, reasons: Collection[str]) -> str:
     """Return the most frequent cause of these reasons in words, as a sentence to append."""
-    wanted = None if stage.key == ENRICH else stage.key
+    wanted = stage.key if stage.is_vendor else None
     numbers: Counter[str] = Counter()
     for worker in known.workers:
         for one in worker.snapshot.causes:
             is_meant = one.vendor == wanted and one.reason in reasons
+            if wanted is None:
+                is_meant &= worker.snapshot.stage == stage.key
             if is_meant and one.example and not worker.is_stale:
                 numbers[one.example] += one.count
     return f" Most often: {numbers.most_common(1)[0][0].rstrip('.')}." if numbers else ""
@@ -419,8 +425,34 @@ def _malformed_rows(snapshots: Sequence[WorkerSnapshot]) -> Iterator[Finding]:
         yield Finding(Level.WARNING, ENRICH, text, remedy, MALFORMED_ROWS, None, effect)
 
 
+_DRIFT_TEXTS = {
+    "field_gone": "Records of {topic} have lost the field {what}.",
+    "type_changed": "The type of {what} has changed in records of {topic}.",
+    "new_event_name": "Events of {topic} have a new name: {what}.",
+}
+
+
+def _drift(snapshots: Sequence[WorkerSnapshot]) -> Iterator[Finding]:
+    """Yield a finding for each change, once where several workers have found it."""
+    found: dict[tuple[str, str, str], DriftNote] = {}
+    for one in (one for snapshot in snapshots for one in snapshot.drift):
+        place = (one.change, one.section, one.what)
+        if place not in found or one.since < found[place].since:
+            found[place] = one
+    for one in found.values():
+        text = _DRIFT_TEXTS[one.change].format(topic=one.topic, what=one.what)
+        remedy = f"Check [ingest.{one.section}] in streams.toml."
+        if one.change == "new_event_name":
+            remedy = (
+                f"If these events matter, let the `when` of a section take them: look at "
+                f"[ingest.{one.section}] and its neighbours in streams.toml."
+            )
+        why = f"{one.words[:1].upper()}{one.words[1:]}. For example: {one.example}."
+        yield Finding(Level.WARNING, INGEST, text, remedy, DRIFT, one.since, why)
+
+
 def _expired(stage: StageState, lost: int) -> Finding:
-    for_whom = "enrichment" if stage.key == ENRICH else stage.name
+    for_whom = stage.name if stage.is_vendor else stage.name.lower()
     was, them = ("was", "it") if lost == 1 else ("were", "them")
     text = f"Kafka deleted {count(lost, 'record')} within the hour before {for_whom} read {them}."
     why = f"{count(lost)} {was} lost: the retention of the topic is shorter than the delay."
@@ -486,7 +518,8 @@ def _trend(snapshots: Sequence[WorkerSnapshot]) -> Trend | None:
 def lately(known: Known, stage: str) -> Outcomes:
     """Return what became of a stage's events in the last ten minutes, enrichment's share included.
 
-    For ``enrich`` these are its own dead letters, which concern no single vendor.
+    For ``enrich`` these are its own dead letters, which concern no single vendor; for ``ingest``
+    what was written counts as accepted.
     """
     return _sum([w.snapshot.lately for w in known.workers if not w.is_stale], stage)
 

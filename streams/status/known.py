@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from streams.settings import STAGE_NAMES
 from streams.status.status import WorkerStatus, gravest
 
 OpenLetters = Mapping[str, Mapping[str, int]]
-"""By stage (``enrich`` or a vendor key) and reason: dead letters that are open."""
+"""By stage and reason: dead letters that are open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +15,7 @@ class StageState:
     """One configured stage, and what the brokers say of it."""
 
     key: str
-    """``enrich`` or a vendor key."""
+    """``ingest``, ``enrich`` or a vendor key."""
     name: str
     """As people call it."""
     waiting: int | None = None
@@ -28,6 +29,11 @@ class StageState:
     key_place: str = ""
     """Where the vendor's key is set, as the end of a sentence: a file, or a variable."""
 
+    @property
+    def is_vendor(self) -> bool:
+        """Whether the stage delivers to a vendor."""
+        return self.key not in STAGE_NAMES
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -35,7 +41,7 @@ class Known:
 
     now_ms: int
     stages: Sequence[StageState]
-    """All that are configured, enrichment first."""
+    """All that are configured, in the order in which records pass them."""
     workers: Sequence[WorkerStatus] = ()
     """Those that spoke in the last minutes and did not say goodbye."""
     kafka_silent_since: int | None = None

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from streams.core.control import VendorControl
 from streams.engine import wall_clock
 from streams.kafka.groups import GroupState, read_groups
-from streams.settings import ENRICH, Settings, variable
+from streams.settings import STAGE_NAMES, Settings, variable
 from streams.status.known import Known, StageState
 from streams.status.new_letters import NewLetters
 from streams.status.status import StatusBoard, read_status
@@ -66,12 +66,12 @@ def stages_of(
     return [
         StageState(
             stage,
-            "Enrichment" if stage == ENRICH else VENDORS[stage].name,
+            STAGE_NAMES.get(stage) or VENDORS[stage].name,
             by_stage[stage].waiting if stage in by_stage else None,
             by_stage[stage].has_committed if stage in by_stage else True,
             will.paused,
             will.is_unreadable,
-            "" if stage == ENRICH else key_place(settings, stage),
+            "" if stage in STAGE_NAMES else key_place(settings, stage),
         )
         for stage in settings.stages()
         for will in (wills.get(stage, VendorControl()),)

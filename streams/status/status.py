@@ -11,7 +11,7 @@ from streams.core.errors import SetupError
 from streams.core.snapshot import VendorStatus, WorkerSnapshot, decode_snapshot
 from streams.engine import wall_clock
 from streams.kafka.reader import connect
-from streams.settings import ENRICH, Settings
+from streams.settings import STAGE_NAMES, Settings
 
 STALE_MS = 15_000
 """A worker that has said nothing for so long is gone or stuck: it speaks about once a second."""
@@ -51,12 +51,19 @@ class StatusBoard:
             self.unreadable += 1
 
     def workers(self, now_ms: int) -> list[WorkerStatus]:
-        """Return the workers, enrichment first, then by stage and slot."""
+        """Return the workers, ingest and enrichment first, then by stage and slot."""
         found = []
         for snapshot in self.snapshots.values():
             silent = max(0, now_ms - snapshot.at)
             found.append(WorkerStatus(snapshot, silent / 1000, silent > STALE_MS))
-        found.sort(key=lambda w: (w.snapshot.stage != ENRICH, w.snapshot.stage, w.snapshot.slot))
+        first = [*STAGE_NAMES]
+        found.sort(
+            key=lambda w: (
+                first.index(w.snapshot.stage) if w.snapshot.stage in first else len(first),
+                w.snapshot.stage,
+                w.snapshot.slot,
+            )
+        )
         return found
 
 

@@ -13,7 +13,7 @@ import msgspec
 from streams.core.notes import note_words
 from streams.core.outcome import DEAD_LETTER_MEANING, SKIP_MEANING
 from streams.core.snapshot import JoinHealth, Outcomes, WorkerSnapshot
-from streams.settings import ENRICH
+from streams.settings import ENRICH, STAGE_NAMES
 from streams.status.findings import Finding, Level
 from streams.status.judge import DEAD_LETTERS, before, judge, lately
 from streams.status.known import Known, StageState
@@ -50,7 +50,7 @@ def summaries(known: Known) -> dict[str, VendorSummary]:
             stage.key, [worker.snapshot for worker in known.alive(stage.key)], enrich
         )
         for stage in known.stages
-        if stage.key != ENRICH
+        if stage.is_vendor
     }
 
 
@@ -259,9 +259,9 @@ def _dead_letters(known: Known, vendors: Iterable[VendorSummary]) -> dict[str, A
     """Return how many there are, as the living workers count them."""
     stages = [stage.key for stage in known.stages]
     hour = [outcomes for key in stages for outcomes in (lately(known, key), before(known, key))]
-    enrich = [worker.snapshot for worker in known.alive(ENRICH)]
-    of_enrich = sum(c.count for one in enrich for c in one.causes if c.vendor is None)
-    total = of_enrich + sum(vendor.dead_lettered for vendor in vendors)
+    others = [w.snapshot for key in STAGE_NAMES for w in known.alive(key)]
+    of_no_vendor = sum(c.count for one in others for c in one.causes if c.vendor is None)
+    total = of_no_vendor + sum(vendor.dead_lettered for vendor in vendors)
     is_known = bool(known.workers) and known.kafka_silent_since is None
     return {
         "hour": _count(_letters_of(hour) if is_known else None),

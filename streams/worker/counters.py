@@ -49,6 +49,9 @@ class Counters:
         """Which ``no_consent``, by vendor and ``core.consent.NoConsent``."""
         self.causes: Counter[tuple[str | None, str, str]] = Counter()
         """Dead letters by vendor, reason and fingerprint."""
+        self.ingested: Counter[tuple[str, str]] = Counter()
+        """By section ``[ingest.NAME]`` and what became of its records: ``written``, ``unmapped``,
+        ``dead_lettered``."""
         self._examples: dict[tuple[str | None, str, str], str] = {}
         self.repeats = 0
         """Vendor records that were recognised as repeats and not sent."""

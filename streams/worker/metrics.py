@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 
 from streams.core.outcome import DeadLetterReason, Outcome
 from streams.core.snapshot import WorkerSnapshot
-from streams.metrics import CATALOGUE, ENRICH, STATES, Histogram
+from streams.metrics import CATALOGUE, ENRICH, INGEST, STATES, Histogram
 from streams.worker.report import Reporter
 
 Values = Mapping[tuple[str, ...], float]
@@ -65,7 +65,7 @@ class WorkerCollector(Collector):
             (stage, str(reason)): 0 for reason in DeadLetterReason
         }
         for (vendor, reason, _), count in counters.causes.items():
-            key = (vendor or ENRICH, str(reason))
+            key = (vendor or (INGEST if stage == INGEST else ENRICH), str(reason))
             letters[key] = letters.get(key, 0) + count
             if vendor is not None and stage == ENRICH:
                 labels = (stage, vendor, str(Outcome.DEAD_LETTERED), str(reason))
@@ -74,7 +74,7 @@ class WorkerCollector(Collector):
             for vendor, skips in counters.skipped_by_vendor.items():
                 for reason, count in skips.items():
                     events[stage, vendor, str(Outcome.SKIPPED), str(reason)] = count
-        else:
+        elif stage != INGEST:
             events[stage, stage, str(Outcome.ACCEPTED), ""] = counters.accepted
             for outcome, counts in (
                 (Outcome.SKIPPED, counters.skipped),
@@ -91,6 +91,7 @@ class WorkerCollector(Collector):
         expired = dict.fromkeys(snapshot.lag, 0) | self._reporter.counters.expired
         found: dict[str, Values] = {
             "streams_expired_records_total": _labelled(expired),
+            "streams_ingested_total": _of_sections(self._reporter.counters.ingested),
             "streams_kafka_silent_seconds": {
                 (snapshot.stage,): round(app.contact.silent_seconds(), 1)
             },
@@ -115,6 +116,10 @@ class WorkerCollector(Collector):
         return found
 
 
+def _of_sections(counts: Mapping[tuple[str, str], int]) -> Values:
+    return {(section, outcome): number for (section, outcome), number in counts.items()}
+
+
 def _of_snapshot(snapshot: WorkerSnapshot) -> dict[str, Values]:
     stage, vendor, quota, join = snapshot.stage, snapshot.vendor, snapshot.quota, snapshot.join
     oldest = snapshot.oldest_unsettled_seconds or 0.0
@@ -123,6 +128,7 @@ def _of_snapshot(snapshot: WorkerSnapshot) -> dict[str, Values]:
         "streams_records_read_total": {(stage,): snapshot.totals.events},
         "streams_requests_total": _labelled(snapshot.totals.requests, stage),
         "streams_lag_records": _labelled(snapshot.lag),
+        "streams_drift": Counter((one.section, one.change) for one in snapshot.drift),
         "streams_oldest_unsettled_seconds": {(stage,): oldest},
         "streams_restarts": {(stage,): len(snapshot.restarts.at)},
         "streams_ready": {(stage,): int(snapshot.ready)},

@@ -24,8 +24,9 @@ ByVendor = Mapping[str, Outcomes]
 def outcomes_of(counters: Counters, stage: str) -> dict[str, Outcomes]:
     """Return a worker's counts since its start by vendor; enrichment's own under ``enrich``."""
     if stage != ENRICH:
+        written = sum(n for (_, outcome), n in counters.ingested.items() if outcome == "written")
         counts = Outcomes(
-            counters.accepted, _plain(counters.skipped), _plain(counters.dead_lettered)
+            counters.accepted + written, _plain(counters.skipped), _plain(counters.dead_lettered)
         )
         return {stage: counts}
     letters: dict[str, Counter[str]] = {}

@@ -16,6 +16,7 @@ from streams.core.consent import MAX_ROW_DELAY_SECONDS
 from streams.core.dead_letter import without_values
 from streams.core.masking import masked_text
 from streams.core.snapshot import (
+    DriftNote,
     QuotaUse,
     Restarts,
     Totals,
@@ -71,8 +72,13 @@ class Reporter:
         secrets: Callable[[], Sequence[str]] = tuple,
         life: Handover | None = None,
         page: str = "",
+        drift: Callable[[], list[DriftNote]] = list,
     ) -> None:
-        """Take the seams; ``secrets`` returns what must never be shown, ``page`` is the address."""
+        """Take the seams; ``secrets`` returns what must never be shown, ``page`` is the address.
+
+        ``drift`` returns what has changed in the shop's own records.
+        """
+        self._drift = drift
         self.app = app
         self.counters = counters
         self.courier = courier
@@ -116,11 +122,13 @@ class Reporter:
             return ["No partitions are assigned yet."]
         if app.rebalancing:
             return ["The group is rebalancing."]
-        return self._behind_transactions()
+        return app.logic.not_ready() or self._behind_transactions()
 
     def _behind_transactions(self) -> list[str]:
         """Return a sentence for each partition whose events wait for rows that nobody can read."""
         app, recovery = self.app, self.app.consumer.recovery
+        if "users" not in app.tables:
+            return []
         topic = app.tables["users"]._topic_name
         return [
             _hidden(tp, "what its visitors said last cannot be read, and their events wait")
@@ -222,6 +230,8 @@ class Reporter:
             restarts=Restarts() if self._life is None else self._life.restarts(now_ms),
             asking=0 if self.courier is None else self.courier.asking(),
             versions=VERSIONS,
+            ingested=_by_section(counters.ingested),
+            drift=self._drift(),
             warnings=self._warnings(now_ms),
         )
 
@@ -383,6 +393,13 @@ class Reporter:
         state: VendorState = "parked" if on_hold else "degraded"
         since = now_ms - int((self._clock() - refused.since) * 1000)
         return VendorStatus(state, since, " ".join(refused.sentences()))
+
+
+def _by_section(counts: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for (section, outcome), number in counts.items():
+        found.setdefault(section, {})[outcome] = number
+    return found
 
 
 _HIDDEN = {

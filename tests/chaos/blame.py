@@ -70,7 +70,15 @@ def _culprit(repeat: Repeat, happened: Sequence[Happened]) -> int | None:
 
 def _allowed(fault: Happened, vendor: str, door: Door, logs: Logs) -> int:
     kind = fault.plan.kind
-    if vendor in NEVER_TWICE or kind in (TERM, SECOND_TERM) or fault.plan.target == "enrich":
+    if (
+        vendor in NEVER_TWICE
+        or kind in (TERM, SECOND_TERM)
+        or fault.plan.target
+        in (
+            "ingest",
+            "enrich",
+        )
+    ):
         return 0
     if vendor in fault.stored_unanswered:
         return fault.stored_unanswered[vendor]

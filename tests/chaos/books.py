@@ -13,6 +13,8 @@ from tests.chaos.logs import Ends, Logs, Place
 from tests.chaos.shop import ACCEPTED, DEAD
 
 NAMED = 5
+DUPLICATE = "skipped duplicate"
+"""What an event is that ingest has written once more after a crash."""
 """Examples that a finding names."""
 
 
@@ -90,13 +92,18 @@ def check(
     """Check what lies on the topics against the doors; ``is_final``: nothing may wait any more."""
     findings = Findings()
     known = logs.partition_of
-    findings.unacknowledged = sorted(set(acknowledged) - known.keys())
+    # While ingest is behind, what the shop wrote is on no raw topic yet.
+    if is_final:
+        findings.unacknowledged = sorted(set(acknowledged) - known.keys() - logs.letters.keys())
+    repeated = set(logs.repeated_raw)
     for vendor, door in doors.items():
         missing, contradicting = [], []
         receipts = logs.receipts[vendor]
         for number in known:
             may = fates.of(number, vendor)
             seen = {outcome for outcome, _ in receipts.get(number, ())}
+            if number in repeated:
+                seen.discard(DUPLICATE)
             if DEAD in may:
                 if seen or number in door.first_at or (is_final and not logs.letters.get(number)):
                     contradicting.append(number)
@@ -116,10 +123,13 @@ def check(
     return findings
 
 
-def waiting(logs: Logs, vendor: str) -> int:
-    """Return how many raw events have no outcome yet."""
+def waiting(logs: Logs, vendor: str, acknowledged: Iterable[int] = ()) -> int:
+    """Return how many events that are on a raw topic, or that the broker took, have no outcome."""
     receipts, letters = logs.receipts[vendor], logs.letters
-    return sum(number not in receipts and number not in letters for number in logs.partition_of)
+    return sum(
+        number not in receipts and number not in letters
+        for number in {*logs.partition_of, *acknowledged}
+    )
 
 
 def overtaken(

@@ -132,7 +132,7 @@ class Fleet:
         """What all of them get: the settings of this run."""
         self.workers: dict[str, Worker] = {}
         self.endings: list[Ending] = []
-        self._stages = ("enrich", "eightselect", "voyado", "miso")
+        self._stages = ("enrich", "eightselect", "voyado", "miso", "ingest")
         self._watching: asyncio.Task[None] | None = None
         self._due: dict[str, float] = {}
 
@@ -228,7 +228,7 @@ def free_ports() -> int:
     """Return a port from which on those of two slots are free."""
     for first in random.sample(range(15_000, 19_960, 40), 100):
         try:
-            for port in (first + n + 10 * slot for n in range(4) for slot in range(2)):
+            for port in (first + n + 10 * slot for n in range(5) for slot in range(2)):
                 with socket.socket() as probe:
                     probe.bind(("127.0.0.1", port))
         except OSError:

@@ -15,6 +15,7 @@ from tests.chaos.shop import VENDORS
 
 RAW = ("shop.clicks", "shop.add-to-carts")
 LETTERS = "enrich.dead-letters"
+INGEST_LETTERS = "ingest.dead-letters"
 
 Place = tuple[int, int]
 """Partition and offset of a record."""
@@ -35,9 +36,18 @@ def letters_topic(vendor: str) -> str:
 class Logs:
     """Follows the topics; ``read`` takes in what has come since."""
 
-    def __init__(self, servers: str, partitions: int, vendors: Sequence[str] = VENDORS) -> None:
+    def __init__(
+        self,
+        servers: str,
+        partitions: int,
+        vendors: Sequence[str] = VENDORS,
+        *,
+        ingest: bool = False,
+    ) -> None:
+        """``ingest``: there is such a stage, which has dead letters of its own."""
         self._servers = servers
-        names = [*RAW, LETTERS, *map(receipts_topic, vendors), *map(letters_topic, vendors)]
+        own = [INGEST_LETTERS] if ingest else []
+        names = [*RAW, LETTERS, *own, *map(receipts_topic, vendors), *map(letters_topic, vendors)]
         self._next = {TopicPartition(name, p): 0 for name in names for p in range(partitions)}
         self._partitions = partitions
         self.raw: dict[str, list[tuple[str, int]]] = {name: [] for name in RAW}
@@ -45,9 +55,9 @@ class Logs:
         self.partition_of: dict[int, int] = {}
         """Event number → its partition."""
         self.repeated_raw: list[int] = []
-        """Events that lie on the raw topics more than once: the producer's doing."""
+        """Events that lie on the raw topics more than once: the producer's doing, or ingest's."""
         self.letters: dict[int, list[str]] = defaultdict(list)
-        """Event number → reasons of enrichment's dead letters."""
+        """Event number → reasons of dead letters of ingest and enrichment."""
         self.vendor_letters: dict[str, set[int]] = {vendor: set() for vendor in vendors}
         """Vendor → events of which a dead letter lies there."""
         self.receipts: dict[str, dict[int, list[tuple[str, Place]]]] = {
@@ -86,8 +96,11 @@ class Logs:
             number = _number(body["event_id"])
             if number in self.partition_of:
                 self.repeated_raw.append(number)
+                return
             self.partition_of[number] = tp.partition
             self.raw[tp.topic].append((record.key.decode(), number))
+        elif tp.topic == INGEST_LETTERS:
+            self.letters[_number(body["event_id"])].append(body["reason"])
         elif tp.topic == LETTERS:
             number = _number(json.loads(body["record"])["event_id"])
             self.letters[number].append(body["reason"])

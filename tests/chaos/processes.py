@@ -143,7 +143,7 @@ async def _join(site: Site, plan: Plan) -> Worker:
 
 
 async def _both_work(site: Site, plan: Plan) -> None:
-    vendor = "miso" if plan.target == "enrich" else plan.target
+    vendor = plan.target if plan.target in VENDORS else "miso"
     door = site.doors[vendor]
     taken = len(door.stored) + plan.pause_events
     await until(

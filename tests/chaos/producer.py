@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from tests.chaos.fates import Revocation
-from tests.chaos.shop import Event, revoked_row, rows
+from tests.chaos.shop import ORDERS, Event, revoked_row, rows
 
 TURN_SECONDS = 0.05
 PATIENCE_MS = 180_000
@@ -19,7 +19,9 @@ PATIENCE_MS = 180_000
 class Producer:
     """Writes rows, then events until told to stop."""
 
-    def __init__(self, servers: str, rate: float) -> None:
+    def __init__(self, servers: str, rate: float, *, orders: bool = False) -> None:
+        """``orders``: add-to-carts go to the shop's own topic, for ``ingest``."""
+        self._orders = orders
         self._servers = servers
         self.rate = rate
         """Events a second, from now on."""
@@ -115,6 +117,8 @@ class Producer:
         self.sent_at.append(time.monotonic())
         topic = "shop.add-to-carts" if event.is_cart else "shop.clicks"
         value = event.value(time.time_ns() // 1_000_000)
+        if self._orders and event.is_cart:
+            topic, value = ORDERS, event.order(time.time_ns() // 1_000_000)
         try:
             written = await self._client.send(topic, key=event.key.encode(), value=value)
         except KafkaError:

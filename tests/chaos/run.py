@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
 from streams.kafka.topics import create_topics
@@ -35,7 +36,7 @@ from tests.chaos.logs import Logs
 from tests.chaos.producer import Producer
 from tests.chaos.result import Result, broken_bounds
 from tests.chaos.schedule import DISK_FULL, STAGES, Plan, Round
-from tests.chaos.shop import REVOKING, VENDORS
+from tests.chaos.shop import INGEST_SETTINGS, ORDERS, REVOKING, VENDORS
 from tests.chaos.site import Happened, Site
 from tests.chaos.waiting import TooLateError, until
 
@@ -55,6 +56,16 @@ GIVE_UP_SECONDS = 60.0
 """For events that a vendor never takes; Voyado's own waits are longer, its events go on waiting."""
 VOYADO_BACKLOG = 60
 VOYADO_SECONDS = 90.0
+
+
+async def _make_orders(servers: str) -> None:
+    """Make the shop's own topic, as the shop does."""
+    client = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await client.start()
+    try:
+        await client.create_topics([NewTopic(ORDERS, PARTITIONS, 1)])
+    finally:
+        await client.close()
 
 
 class Run:
@@ -114,16 +125,21 @@ class Run:
         environ = {
             "STREAMS_KAFKA_BOOTSTRAP_SERVERS": servers,
             "STREAMS_KAFKA_PARTITIONS": str(PARTITIONS),
+            "STREAMS_CONFIG": str(self._folder / "streams.toml"),
             **dict(line.split("=", 1) for line in sandbox.example_environment()),
         }
+        (self._folder / "streams.toml").write_text(INGEST_SETTINGS, encoding="utf-8")
         self._settings = load_settings(environ)
         await create_topics(self._settings)
-        producer = Producer(servers, self._rate)
+        await _make_orders(servers)
+        producer = Producer(servers, self._rate, orders=True)
         await producer.start()
         stack.push_async_callback(producer.stop)
         fleet = Fleet(environ, self._folder)
         stack.push_async_callback(fleet.stop)
-        self._site = Site(kafka, sandbox, doors, fleet, producer, Logs(servers, PARTITIONS), disk)
+        self._site = Site(
+            kafka, sandbox, doors, fleet, producer, Logs(servers, PARTITIONS, ingest=True), disk
+        )
         self._fates = Fates(producer.sent_at, producer.revocations, self._site.refused)
         for vendor in VENDORS:
             self._site.answer_as_usual(vendor)
@@ -306,7 +322,8 @@ class Run:
 
         async def is_drained() -> bool:
             await site.logs.read()
-            rest = {vendor: waiting(site.logs, vendor) for vendor in VENDORS}
+            taken = site.producer.acknowledged
+            rest = {vendor: waiting(site.logs, vendor, taken) for vendor in VENDORS}
             if any(rest.values()):
                 await asyncio.sleep(1.0)
             return not any(rest.values())
@@ -318,7 +335,7 @@ class Run:
         # Of a run that ended early events still come in: what is asked for is read afterwards.
         acknowledged = set(site.producer.acknowledged)
         _, report = await self._look()
-        is_drained = not any(waiting(site.logs, vendor) for vendor in VENDORS)
+        is_drained = not any(waiting(site.logs, vendor, acknowledged) for vendor in VENDORS)
         result.findings = check(
             site.logs, site.doors, self._fates, acknowledged, is_final=is_drained
         )

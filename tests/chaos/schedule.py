@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from tests.chaos.shop import VENDORS
 
-STAGES = ("enrich", *VENDORS)
+STAGES = ("ingest", "enrich", *VENDORS)
 
 KILL = "kill -9"
 TERM = "SIGTERM"
@@ -125,7 +125,7 @@ def short_schedule(seed: int) -> list[Round]:
     lengths = SHORT_LENGTHS
     sinks = list(VENDORS)
     choose.shuffle(sinks)
-    quick = ("enrich", "eightselect", "miso")
+    quick = ("ingest", "enrich", "eightselect", "miso")
     rounds: list[Round] = [(Plan(KILL, stage),) for stage in STAGES if stage != "voyado"]
     rounds.append((Plan(TERM, choose.choice(quick)),))
     rounds.append((Plan(SECOND_KILL, choose.choice(quick)),))
@@ -207,10 +207,10 @@ def _any(choose: random.Random, lengths: Lengths) -> Round:
     # Sinks have nothing to do with each other, so several kills fit into a round. After a kill
     # Voyado's open events wait 30 s: it gets fewer.
     targets = (
-        *(("enrich",), ("eightselect",), ("miso",), ("voyado",)),
+        *(("ingest",), ("enrich",), ("eightselect",), ("miso",), ("voyado",)),
         *(("eightselect", "miso"), VENDORS),
     )
-    return tuple(Plan(KILL, one) for one in choose.choices(targets, (26, 8, 10, 4, 46, 6))[0])
+    return tuple(Plan(KILL, one) for one in choose.choices(targets, (13, 13, 8, 10, 4, 46, 6))[0])
 
 
 def _broker(kind: str, lengths: Lengths) -> Plan:

@@ -21,6 +21,24 @@ DAY_MS = 24 * 3600 * 1000
 ANCIENT_MS = 915_148_800_000
 """1999: no shop's event."""
 
+ORDERS = "web-orders"
+"""A topic as the shop has it: ``ingest`` makes the add-to-carts of it."""
+INGEST_SETTINGS = f"""
+[ingest.orders]
+topic = "{ORDERS}"
+to = "add-to-carts"
+when = "kind == 'cart'"
+each = "lines"
+[ingest.orders.fields]
+event_id = "number"
+timestamp = "at"
+anonymous_id = "who.cookie"
+product_id = "_item.article"
+sku = "_item.sku"
+page.url = "href"
+content = "widget"
+"""
+
 DEAD = "dead letter of enrichment"
 ACCEPTED = "accepted"
 
@@ -80,6 +98,21 @@ class Event:
         if self.number % 2 == 0:
             body["content"] = {"type": "customSet", "id": f"set-{self.number % 7}"}
         return json.dumps(body, separators=(",", ":")).encode()
+
+    def order(self, now_ms: int) -> bytes:
+        """The same as a record of ``ORDERS``."""
+        body = json.loads(self.value(now_ms))
+        line = {"article": body["product_id"], "sku": body["sku"]}
+        order = {
+            "kind": "cart",
+            "number": self.id,
+            "at": body["timestamp"],
+            "who": {"cookie": self.key},
+            "lines": [line],
+            "href": body["page"]["url"],
+            "widget": body.get("content"),
+        }
+        return json.dumps(order, separators=(",", ":")).encode()
 
 
 def sku_of(number: int) -> str:

@@ -88,7 +88,7 @@ class Site:
     async def note_cut(self, happened: Happened) -> None:
         """Note that a worker was stopped just now: what was in flight may come again."""
         released = time.monotonic()
-        if happened.plan.target == "enrich":
+        if happened.plan.target in ("ingest", "enrich"):
             return
         ends = {vendor: await self.logs.ends(receipts_topic(vendor)) for vendor in happened.vendors}
         happened.cuts.append(Cut(released, ends))

@@ -54,6 +54,11 @@ WINDOW = ("--vendor", "miso", "--from", "2h ago", "--to", "now")
         (["replay", *WINDOW, "--rate", "0", "--yes"], "--rate: must be at least 0.001 events"),
         (["replay", *WINDOW, "--sku", " ", "--yes"], "--sku: must not be empty."),
         (["replay", "stop"], "RUN"),
+        (["replay", "--source", "x", *WINDOW, "--yes"], "--source: goes with --from, --to,"),
+        (
+            ["replay", "--source", "x", *WINDOW[2:], "--yes"],
+            '--source: there is no section "x"; there are: none',
+        ),
         (["offsets", "reset", "--stage", "miso", "--to", "earliest"], "give --yes to reset"),
         (
             ["offsets", "reset", "--stage", "miso", "--to", "soon", "--yes"],

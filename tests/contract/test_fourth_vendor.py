@@ -106,7 +106,7 @@ def test_registered_it_has_settings_a_stage_a_port_and_topics(registered: Path) 
     )
     assert json.loads(told) == {
         "stages": ["enrich", "example"],
-        "port": 6070,
+        "port": 6071,
         "linger_seconds": 0.1,
         "secrets": ["secret-0815"],
         "topics": [

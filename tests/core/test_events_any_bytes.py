@@ -11,6 +11,7 @@ from streams.core.errors import InvalidEvent
 from streams.core.events import Event, EventParser
 from streams.core.fields import FIELDS, FieldMap
 from streams.core.outcome import DeadLetterReason
+from streams.core.quick_expressions import SlowPathNeeded
 
 PARSER = EventParser("add_to_cart", "shop.add-to-carts")
 CLOSE_PARSER = EventParser("add_to_cart", "shop.add-to-carts", FieldMap({}))
@@ -55,6 +56,33 @@ values = st.recursive(
 names = st.sampled_from([*FIELDS, "notes", "timestamp_ms", "a"]) | st.text(max_size=3)
 sound = {"anonymous_id": "v", "timestamp": "2026-11-20T09:59:58.120Z", "product_id": "p"}
 records = st.dictionaries(names, values, max_size=6).map(lambda more: sound | more) | values
+
+
+FIELDS_ONLY = EventParser(
+    "click",
+    "",
+    FieldMap(
+        {
+            "anonymous_id": "a.b || a",
+            "product_id": "a[0].id",
+            "price": "to_number(a)",
+            "page": "content",
+            "page.url": "a.url",
+            "campaign.name": "name",
+            "eightselect_user_id": "sku",
+        }
+    ),
+)
+
+
+@given(st.dictionaries(names, values, max_size=6))
+def test_fields_read_in_one_go_are_those_of_the_map(record: dict[str, Any]) -> None:
+    """What cannot be read so is left to the map, which notes what it left."""
+    try:
+        quick = FIELDS_ONLY._read_quickly(record)
+    except SlowPathNeeded:
+        return
+    assert quick == FIELDS_ONLY._read_record(record).known
 
 
 def outcome(parser: EventParser, value: bytes) -> Any:

@@ -12,7 +12,7 @@ from streams.core.fields import FieldMap
 from streams.core.outcome import DeadLetterReason
 from streams.dead_letters.fixes import UNKNOWN, likely_fix
 
-OWNERS = ("enrich", "eightselect", "voyado", "miso")
+OWNERS = ("ingest", "enrich", "eightselect", "voyado", "miso")
 
 
 @pytest.mark.parametrize("owner", OWNERS)

@@ -4,8 +4,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.partitioner import murmur2 as reference
+from hypothesis import given
+from hypothesis import strategies as st
 
-from streams.engine.partitions import ALWAYS_LOOKED_AT, ONE_IN, PartitionWatch, Strays, home_of
+from streams.engine.partitions import (
+    ALWAYS_LOOKED_AT,
+    ONE_IN,
+    PartitionWatch,
+    Strays,
+    home_of,
+    murmur2,
+)
 
 
 def test_a_key_belongs_where_kafkas_default_partitioner_puts_it() -> None:
@@ -13,6 +23,12 @@ def test_a_key_belongs_where_kafkas_default_partitioner_puts_it() -> None:
     assert home_of(b"21", 2**31) == 1_173_551_340
     assert home_of(b"foobar", 2**31) == 1_357_151_166
     assert home_of(b"foobar", 6) == 0
+
+
+@given(st.binary(max_size=70))
+def test_hash_is_aiokafkas_own(key: bytes) -> None:
+    """Whatever the length of the key."""
+    assert murmur2(key) == reference(key) & 0xFFFFFFFF
 
 
 TAKEN_UP = "starting again to take them up"
@@ -87,3 +103,36 @@ async def test_a_topic_of_which_nothing_is_heard_has_not_grown() -> None:
     """Its brokers are away."""
     watch = PartitionWatch(None, {"clicks": 2}, lambda: pytest.fail("asked"))
     await watch.look(SimpleNamespace(partitions_for_topic=lambda _: None))
+
+
+@pytest.mark.parametrize(
+    ("hidden", "problems", "left"),
+    [
+        (
+            set(),
+            ["Topic web does not exist: make it."],
+            [("Topic web does not exist: make it.", 1)],
+        ),
+        (set(), [], []),
+        ({"web"}, ["Topic web does not exist: make it."], []),
+    ],
+)
+async def test_a_worker_ends_where_a_topic_of_others_is_deleted(
+    hidden: set[str], problems: list[str], left: list[tuple[str, int]]
+) -> None:
+    """Not where it is only hidden from this user, or the brokers say that it is there."""
+    said: list[tuple[str, int]] = []
+
+    async def asked() -> list[str]:
+        return problems
+
+    watch = PartitionWatch(
+        None, {"web": 2, "clicks": 2}, asked, lambda words, *, code: said.append((words, code)),
+        foreign=["web"],
+    )  # fmt: skip
+    cluster = SimpleNamespace(
+        partitions_for_topic=lambda topic: {0, 1} if topic == "clicks" else None,
+        unauthorized_topics=hidden,
+    )
+    await watch.look(cluster)
+    assert said == left

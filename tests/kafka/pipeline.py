@@ -483,7 +483,7 @@ def _free_web_ports() -> int:
     while True:
         port = random.randrange(15_000, 32_000, 40)
         try:
-            for each in (port + n + 10 * slot for n in range(4) for slot in range(3)):
+            for each in (port + n + 10 * slot for n in range(5) for slot in range(3)):
                 with socket.socket() as probe:
                     probe.bind(("127.0.0.1", each))
         except OSError:

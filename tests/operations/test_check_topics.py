@@ -7,8 +7,8 @@ import pytest
 from streams.core.topics import DAY_MS, Topics
 from streams.kafka.groups import topics_read
 from streams.kafka.topics import TopicReport, TopicState, topic_problems
-from streams.operations.check.topics import topic_findings
-from streams.settings import load_settings
+from streams.operations.check.topics import shop_findings, topic_findings
+from streams.settings import IngestSettings, Settings, load_settings
 from streams.status.findings import Finding, Level
 
 TOPICS = Topics("x.")
@@ -192,3 +192,24 @@ def test_a_topic_that_takes_less_at_once_than_by_default_is_named() -> None:
         "Raise it: kafka-configs --alter --topic x.vendor.miso.dead-letters --add-config "
         "max.message.bytes=1048588.",
     )
+
+
+def test_topics_of_the_shop_are_there_and_keep_the_rows_that_fill_tables() -> None:
+    """A missing one is a problem; rows that retention deletes are a warning."""
+    sections = {
+        "views": IngestSettings(topic="web", to="clicks"),
+        "people": IngestSettings(topic="crm", to="users"),
+        "goods": IngestSettings(topic="goods", to="products"),
+    }
+    settings = Settings(ingest=sections)
+    configs = {
+        "web": {"cleanup.policy": "delete"},
+        "crm": {"cleanup.policy": "delete"},
+        "goods": {"cleanup.policy": "compact,delete"},
+    }
+    (found,) = shop_findings(settings, configs)
+    assert found.level is Level.WARNING
+    assert found.text.startswith("Topic crm of [ingest.people], which fills shop.users, has ")
+    kept = {"crm": {"cleanup.policy": "compact"}, "goods": configs["goods"]}
+    (missing,) = shop_findings(settings, kept)
+    assert missing.text == "Topic web of [ingest.views] does not exist."

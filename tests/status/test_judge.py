@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from streams.core.snapshot import (
     Cause,
+    DriftNote,
     Outcomes,
     QuotaUse,
     Restarts,
@@ -86,6 +87,24 @@ REFUSED_MOST = (
 )
 RETRIED = "No action is needed: requests are retried automatically."
 EVENTS_8 = "vendor.eightselect.events"
+GONE = DriftNote(
+    "field_gone",
+    "web-clicks",
+    "price",
+    "97 % of events had it, the last 25 have not",
+    at("02:58"),
+    "web",
+    '{"event":"view"}',
+)
+RENAMED = DriftNote(
+    "new_event_name",
+    "web-clicks",
+    "bagged",
+    "no section takes it, and 20 % of the topic's records have had it since",
+    at("03:02"),
+    "web",
+    '{"event":"bagged"}',
+)
 
 Expected = list[tuple[Level, str, str]]
 OK, WARNING, PROBLEM = Level.OK, Level.WARNING, Level.PROBLEM
@@ -985,6 +1004,43 @@ STATES: dict[str, tuple[Known, Expected]] = {
             ),
         ],
     ),
+    "the shop's records have changed": (
+        Known(
+            NOW,
+            [
+                StageState("ingest", "Ingest"),
+                StageState("enrich", "Enrichment"),
+                StageState("miso", "Miso"),
+            ],
+            [
+                worker("ingest", vendor=None, drift=[GONE, RENAMED]),
+                worker("ingest", vendor=None, drift=[replace(GONE, since=at("03:01"))]),
+                worker("enrich"),
+                worker("miso"),
+            ],
+        ),
+        [
+            (
+                WARNING,
+                "drift",
+                (
+                    "Records of web have lost the field price since 02:58 UTC: 97 % of events had "
+                    'it, the last 25 have not. For example: {"event":"view"}. Check '
+                    "[ingest.web-clicks] in streams.toml."
+                ),
+            ),
+            (
+                WARNING,
+                "drift",
+                (
+                    "Events of web have a new name: bagged since 03:02 UTC: No section takes it, "
+                    "and 20 % of the topic's records have had it since. For example: "
+                    '{"event":"bagged"}. If these events matter, let the `when` of a section take '
+                    "them: look at [ingest.web-clicks] and its neighbours in streams.toml."
+                ),
+            ),
+        ],
+    ),
     "dead letters and a crash loop": (
         pipeline(
             worker(
@@ -1053,3 +1109,36 @@ def test_a_vendor_that_does_not_report_is_not_said_to_accept_nothing() -> None:
         worker("miso", silent=40.0),
     )
     assert [finding.kind for finding in judge(known)] == ["no_worker"]
+
+
+def with_ingest(*workers: WorkerStatus, **stage: Any) -> Known:
+    """A pipeline that reads a shop's own topics."""
+    known = pipeline()
+    stages = [StageState("ingest", "Ingest", **stage), *known.stages]
+    return Known(NOW, stages, [*known.workers, *workers])
+
+
+def test_ingest_is_a_stage_of_its_own_and_no_vendor() -> None:
+    """Its worker, its dead letters and its backlog are told; it is not among those that keep up."""
+    well = worker("ingest", vendor=None)
+    assert [finding.kind for finding in judge(with_ingest(well))] == ["all_well"]
+    assert "8SELECT and Miso keep up" in judge(with_ingest(well))[0].text
+    (gone,) = judge(with_ingest(waiting=12))
+    assert (gone.level, gone.kind, gone.subject) == (PROBLEM, "no_worker", "ingest")
+    assert gone.text == "No ingest worker is running."
+    assert gone.remedy == "Start one with `streams worker ingest`."
+    away = worker("ingest", vendor=None, ready=False, not_ready=["registry: http://r answers 503"])
+    (starting,) = judge(with_ingest(away))
+    assert (starting.kind, starting.cause) == ("starting", "registry: http://r answers 503")
+    letters = worker(
+        "ingest",
+        vendor=None,
+        lately={"ingest": Outcomes(90, {}, {"invalid_field": 10})},
+        causes=[Cause(None, "invalid_field", "abcdefgh", 10, "product_id: it is missing")],
+    )
+    (new,) = judge(with_ingest(letters))
+    assert new.text == "Ingest: 10 new dead letters of 100 events (10 %) in 10 minutes."
+    assert "Most often: product_id: it is missing." in new.cause
+    behind = worker("ingest", vendor=None, trend=Trend(300.0, 500.0, 100.0), lag={"web": 100_000})
+    (late,) = judge(with_ingest(behind, waiting=100_000))
+    assert (late.kind, late.text) == ("falling_behind", "Ingest is falling behind.")

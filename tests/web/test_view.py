@@ -1,5 +1,6 @@
 """What the dashboard shows of a pipeline, made of what is known alone."""
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -7,9 +8,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from streams.core.snapshot import Outcomes, Restarts, VendorStatus, Waiting, WorkerSnapshot
+from streams.core.snapshot import Cause, Outcomes, Restarts, VendorStatus, Waiting, WorkerSnapshot
 from streams.settings import load_settings
 from streams.status.judge import judge
+from streams.status.known import StageState
+from streams.status.status import WorkerStatus
 from streams.web.build import frame_of
 from streams.web.history import SAMPLES, History, Point
 from streams.web.view import DELIVERY_TIME, EVENT_TIME, summaries, view
@@ -285,3 +288,21 @@ def test_whether_anything_may_be_changed_is_known_from_the_token() -> None:
     """Without one the page only reads."""
     assert not frame_of(load_settings({"STREAMS_MISO_API_KEY": "key-4711"})).may_change
     assert frame_of(load_settings({"STREAMS_WEB_TOKEN": "a-token-for-tests-only"})).may_change
+
+
+def test_ingest_is_a_row_among_the_workers_and_no_card() -> None:
+    """Its dead letters count with the others."""
+    known = scenes.known(NOW, scenes.calm(NOW))
+    other = known.workers[0]
+    causes = [Cause(None, "invalid_field", "abcdefgh", 4)]
+    ingest = replace(other.snapshot, worker="ingest-a-0", stage="ingest", join=None, causes=causes)
+    workers = [WorkerStatus(ingest, 0.0, False), *known.workers]
+    with_ingest = dataclasses.replace(
+        known, stages=[StageState("ingest", "Ingest"), *known.stages], workers=workers
+    )
+    before = view(scenes.frame(), known, summaries(known), History())
+    made = view(scenes.frame(), with_ingest, summaries(with_ingest), History())
+    assert made["workers"][0]["worker"] == "ingest-a-0"
+    assert [one["key"] for one in made["vendors"]] == [*scenes.NAMES]
+    total = [int(one["dead_letters"]["total"]) for one in (before, made)]
+    assert total[1] == total[0] + 4

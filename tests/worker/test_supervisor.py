@@ -15,8 +15,8 @@ import pytest
 
 from streams.worker.supervisor.console import SharedConsole, read_line
 from streams.worker.supervisor.parent_watch import end_with_parent
-from streams.worker.supervisor.restart_policy import RestartPolicy
-from streams.worker.supervisor.supervisor import Ending, Supervisor, worker_command
+from streams.worker.supervisor.restart_policy import Ending, RestartPolicy
+from streams.worker.supervisor.supervisor import Supervisor, worker_command
 
 
 class Heard:

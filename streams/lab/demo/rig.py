@@ -22,7 +22,8 @@ from streams.operations.audit.audit import audit
 from streams.operations.produce import Produced, write_records
 from streams.settings import Settings, load_settings, variable
 from streams.worker.supervisor.console import ending_words, read_line
-from streams.worker.supervisor.supervisor import Console, Ending, Supervisor, worker_command
+from streams.worker.supervisor.restart_policy import Ending
+from streams.worker.supervisor.supervisor import Console, Supervisor, worker_command
 
 READY_SECONDS = 60.0
 STALL_SECONDS = 60.0

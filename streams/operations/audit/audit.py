@@ -1,14 +1,16 @@
 """Exact sums from the topics themselves: what became of every raw event, at every vendor.
 
 For each vendor: raw - enrichment's dead letters = accepted + dead-lettered + skipped + waiting.
-Nothing here shares code with the counters, the engine or the mappings, and every number is counted
-by itself, so that the two sides can differ.
+Nothing here shares code with the counters, the engine or the vendors' mappings, and every number
+is counted by itself, so that the two sides can differ. What the shop's own records are to give is
+asked of the sections of ``[ingest.NAME]``.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from streams.core.errors import SettingsError
-from streams.kafka.reader import LogReader, Tell, connect
+from streams.kafka.reader import LogReader, Tell, connect, silent
 from streams.operations.audit.report import (
     AuditReport,
     Discrepancy,
@@ -17,6 +19,7 @@ from streams.operations.audit.report import (
     compare_with_ledger,
 )
 from streams.operations.audit.scan import scan
+from streams.operations.audit.sections import audit_sections
 from streams.settings import Settings
 
 __all__ = [
@@ -50,14 +53,16 @@ async def audit(
             raise SettingsError(
                 ["No vendor is on and none has records: give one its credentials to switch it on."]
             )
-        return await scan(
+        report = await scan(
             reader,
             settings.topics,
             vendors,
             since_ms=since_ms,
             keep_ids=keep_ids,
-            tell=tell or (lambda _topic, _read, _total: None),
+            tell=tell or silent,
         )
+        sections = await audit_sections(settings, reader, since_ms, tell or silent)
+    return replace(report, sections=tuple(sections))
 
 
 async def _vendors_in_use(settings: Settings, reader: LogReader) -> list[str]:

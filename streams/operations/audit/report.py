@@ -90,6 +90,35 @@ class VendorBooks:
         return self.owed == self.explained and troubles == 0
 
 
+@dataclass(slots=True)
+class SectionBooks:
+    """One section's sum: events = written + unmapped + dead_lettered + waiting."""
+
+    section: str
+    topic: str
+    to: str
+    read: int = 0
+    """Records of the shop's topic, those that wait included."""
+    events: int = 0
+    """Read times fan-out; a record of which nothing is made counts as one."""
+    written: int = 0
+    unmapped: int = 0
+    """Records of which no section made anything count in the topic's first section."""
+    dead_lettered: int = 0
+    waiting: int = 0
+    """Not committed yet, and not to be found."""
+    missing: int = 0
+    """Committed, and not to be found: lost, or mapped otherwise when they were read."""
+    examples: list[str] = field(default_factory=list)
+    """``topic/partition/offset`` of missing ones."""
+
+    @property
+    def balanced(self) -> bool:
+        """Whether both sides are equal and nothing is missing."""
+        found = self.written + self.unmapped + self.dead_lettered + self.waiting
+        return self.events == found and not self.missing
+
+
 @dataclass(frozen=True, slots=True)
 class AuditReport:
     """Exact sums over the topics, as of one moment."""
@@ -108,6 +137,8 @@ class AuditReport:
     """Dead letters of enrichment about records that do not exist."""
     unreadable: int
     vendors: tuple[VendorBooks, ...]
+    sections: tuple[SectionBooks, ...] = ()
+    """Of the stage ``ingest``."""
     examples: tuple[Discrepancy, ...] = ()
     accepted_ids: Mapping[str, Mapping[str, int]] = field(default_factory=dict, repr=False)
     """Vendor → event id → events accepted under it; only where the audit was asked for ids."""
@@ -115,7 +146,11 @@ class AuditReport:
     @property
     def balanced(self) -> bool:
         """Whether every vendor's books balance and enrichment's dead letters are all explained."""
-        return self.unexplained + self.unreadable == 0 and all(v.balanced for v in self.vendors)
+        return (
+            self.unexplained + self.unreadable == 0
+            and all(v.balanced for v in self.vendors)
+            and all(one.balanced for one in self.sections)
+        )
 
     def to_json(self) -> dict[str, Any]:
         """The report in JSON types, with the sums that are derived from it; without the ids."""
@@ -124,6 +159,8 @@ class AuditReport:
         )
         del text["accepted_ids"]
         text["balanced"] = self.balanced
+        for row, section in zip(text["sections"], self.sections, strict=True):
+            row["balanced"] = section.balanced
         for entry, books in zip(text["vendors"], self.vendors, strict=True):
             entry |= {
                 "waiting": books.waiting,

@@ -1,10 +1,12 @@
 """An audit's report as people read it: a table and the sentences below it."""
 
+from collections.abc import Sequence
+
 from rich.markup import escape
 from rich.table import Table
 
 from streams.core.plain_text import plain
-from streams.operations.audit.report import AuditReport, VendorBooks
+from streams.operations.audit.report import AuditReport, SectionBooks, VendorBooks
 
 
 def audit_table(report: AuditReport) -> Table:
@@ -57,6 +59,22 @@ def audit_table(report: AuditReport) -> Table:
     return table
 
 
+def section_table(sections: Sequence[SectionBooks]) -> Table:
+    """Return a row for each section of ingest; all text in it is escaped."""
+    table = Table(title=None, show_edge=False, pad_edge=False)
+    table.add_column("ingest section")
+    names = ["read", "events", "written", "unmapped", "dead_lettered", "waiting"]
+    if any(one.missing for one in sections):
+        names.append("missing")
+    for name in names:
+        table.add_column(name.replace("_", "-"), justify="right")
+    for one in sections:
+        cells = [f"{getattr(one, name):,}" for name in names]
+        style = "" if one.balanced else "bold red"
+        table.add_row(_shown(one.section), *cells, style=style)
+    return table
+
+
 def audit_lines(report: AuditReport) -> list[str]:
     """Return the sentences below the table: what expired, examples of trouble, the verdict."""
     lines = [
@@ -72,6 +90,13 @@ def audit_lines(report: AuditReport) -> list[str]:
     lines += [f"  {example.where}: {example.detail}" for example in report.examples]
     for books in report.vendors:
         lines += _troubles(books)
+    for one in report.sections:
+        if not one.balanced:
+            lines.append(
+                f"[ingest.{one.section}]: {one.missing:,} events of {one.topic} are missing, such "
+                f"as {', '.join(one.examples)}. If the section was changed since they were read, "
+                "count from then on with --since."
+            )
     if report.balanced:
         lines.append("The books balance: every event is accounted for.")
     else:

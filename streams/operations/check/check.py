@@ -6,11 +6,18 @@ Nothing is written, made or stored: not on the broker, not at a vendor.
 from collections.abc import AsyncIterator, Collection
 
 from streams.core.errors import SettingsError, SetupError
+from streams.core.ingest.decoding import RegistryAway
 from streams.kafka.connection import admin
 from streams.kafka.groups import read_groups
-from streams.kafka.topics import TopicState, list_topics, verify_topics
-from streams.operations.check.topics import topic_findings
+from streams.kafka.topics import (
+    TopicState,
+    list_topics,
+    shop_configs,
+    verify_topics,
+)
+from streams.operations.check.topics import shop_findings, topic_findings
 from streams.operations.check.vendors import OpenClient, check_vendors, open_client
+from streams.registry.client import Registry
 from streams.settings import ENRICH, Settings, variable
 from streams.status.findings import Finding, Level, ok, problem
 from streams.status.judge import judge
@@ -29,13 +36,15 @@ async def check(
     now_ms: int,
     open_client: OpenClient = open_client,
 ) -> AsyncIterator[Finding]:
-    """Yield what is found, in order: settings, broker, topics, workers, each vendor.
+    """Yield what is found, in order: settings, broker, topics, workers, registry, each vendor.
 
     ``send_test`` lets each vendor judge test events by its own documented means, where it has one.
     """
     for finding in check_settings(settings):
         yield finding
     async for finding in check_kafka(settings):
+        yield finding
+    async for finding in check_registry(settings):
         yield finding
     for finding in await check_vendors(
         settings, send_test=send_test, now_ms=now_ms, open_client=open_client
@@ -93,6 +102,7 @@ async def check_kafka(settings: Settings) -> AsyncIterator[Finding]:
             vendors,
             partitions=settings.kafka.partitions,
             brokers=brokers,
+            shop=list(shop_findings(settings, await shop_configs(settings))),
         ):
             yield finding
         subject = "workers"
@@ -104,6 +114,20 @@ async def check_kafka(settings: Settings) -> AsyncIterator[Finding]:
             yield problem(subject, f"{text}).", f"{remedy[:1].upper()}{remedy[1:]}")
         else:
             yield problem(subject, text)
+
+
+async def check_registry(settings: Settings) -> AsyncIterator[Finding]:
+    """Yield whether the schema registry answers, where a section needs it."""
+    if all(section.format != "confluent-avro" for section in settings.ingest.values()):
+        return
+    registry = Registry(settings.registry)
+    try:
+        # Whether it has this schema or not, a registry that lets this user in says so.
+        await registry.load(1)
+    except RegistryAway as away:
+        yield problem("registry", str(away), "Until it answers, records of its topics wait.")
+    else:
+        yield ok("registry", f"The schema registry at {registry.url} answers.")
 
 
 async def pipeline_findings(settings: Settings, topics: Collection[str]) -> list[Finding]:

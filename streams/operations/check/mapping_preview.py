@@ -1,6 +1,6 @@
-"""What each vendor would get for the lines of a file, and why not: no broker, network or clock.
+"""What each vendor would get for records, and why not: no broker, network or clock.
 
-The same parser, rows, consent and mappings as enrichment; a row acts on the lines after it.
+The same parser, rows, consent and mappings as enrichment; a row acts on what is given after it.
 """
 
 from collections import Counter
@@ -64,6 +64,14 @@ class PreviewRow(msgspec.Struct, frozen=True):
     """What the sink looks the contact up by first; its id then joins the payload."""
     notes: tuple[str, ...] = ()
     """What enrichment put right or found odd, as ``Event.notes``; and ``made_event_id``."""
+
+
+class Place(NamedTuple):
+    """Where a record lies in its topic, and its Kafka time."""
+
+    partition: int
+    offset: int
+    kafka_ms: int
 
 
 class Previewed(NamedTuple):
@@ -152,8 +160,14 @@ class MappingPreview:
         except ValueError as problem:
             yield PreviewRow(number, UNREADABLE, detail=str(problem))
             return
+        offset = self._offsets[outgoing.topic]
+        self._offsets[outgoing.topic] += 1
+        yield from self.take_record(number, outgoing, Place(0, offset, self._now_ms))
+
+    def take_record(self, number: int, outgoing: Outgoing, place: Place) -> Iterator[PreviewRow]:
+        """Yield what becomes of a record that lies, or would lie, on one of our own topics."""
         if outgoing.topic in self._parsers:
-            yield from self._judge(number, outgoing)
+            yield from self._judge(number, outgoing, place)
         else:
             yield from self._fill(number, outgoing)
 
@@ -194,16 +208,14 @@ class MappingPreview:
         product = self._products[key] = decode_product(value)
         return product.notes
 
-    def _judge(self, number: int, outgoing: Outgoing) -> Iterator[PreviewRow]:
+    def _judge(self, number: int, outgoing: Outgoing, place: Place) -> Iterator[PreviewRow]:
         topic = self._topics.without_prefix(outgoing.topic)
-        offset = self._offsets[topic]
-        self._offsets[topic] += 1
         parser = self._parsers[outgoing.topic]
         inspection = parser.inspect(outgoing.value)
         self.events[outgoing.topic] += 1
         self.fields[outgoing.topic].update(inspection.fields)
         try:
-            event = parser.parse(outgoing.key, outgoing.value, 0, offset, self._now_ms)
+            event = parser.parse(outgoing.key, outgoing.value, *place)
         except InvalidEvent as error:
             yield PreviewRow(
                 number,
@@ -214,7 +226,7 @@ class MappingPreview:
                 detail=error.detail,
             )
             return
-        if event.event_id == f"{topic}-0-{offset}":
+        if event.event_id == f"{topic}-{place.partition}-{place.offset}":
             notes = (*event.notes, "made_event_id")
         else:
             notes = event.notes
@@ -225,7 +237,7 @@ class MappingPreview:
             user,
             None,
             self._products.get(event.product_id.encode()),
-            self._now_ms,
+            place.kafka_ms,
             self._now_ms,
         )
         for decision in decisions:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from streams.core.topics import DAY_MS, Topics
 from streams.engine.limits import DEFAULT_MESSAGE_BYTES
 from streams.kafka.topics import TopicReport, TopicState
+from streams.settings import Settings
 from streams.status.findings import Finding, ok, problem, warning
 
 SUBJECT = "topics"
@@ -23,11 +24,12 @@ def topic_findings(
     *,
     partitions: int,
     brokers: int,
+    shop: Sequence[Finding] = (),
 ) -> list[Finding]:
     """Return what is to be said of the topics of these vendors and of all that they share.
 
     ``misfits`` are the sentences of ``verify_topics`` about topics that exist, ``partitions`` is
-    the setting, ``brokers`` how many there are.
+    the setting, ``brokers`` how many there are, ``shop`` what is found of the shop's own topics.
     """
     specs = {spec.name: spec for spec in topics.specs(vendors, partitions)}
     reports = [report for report in reports if report.topic in specs]
@@ -55,6 +57,7 @@ def topic_findings(
     findings += _tombstones(there, topics)
     findings += _batches(there)
     findings += _sizes(there, topics, partitions, brokers)
+    findings += shop
     if not findings:
         raw = there[topics.clicks]
         findings.append(
@@ -65,6 +68,29 @@ def topic_findings(
             )
         )
     return findings
+
+
+def shop_findings(
+    settings: Settings, configs: Mapping[str, Mapping[str, str]]
+) -> Iterator[Finding]:
+    """Yield what is wrong with topics that ``ingest`` reads; ``configs``: of those that exist."""
+    for name, section in settings.ingest.items():
+        config = configs.get(section.topic)
+        if config is None:
+            yield problem(
+                SUBJECT,
+                f"Topic {section.topic} of [ingest.{name}] does not exist.",
+                "Correct its name in streams.toml, or make it with Kafka's own tools.",
+            )
+        elif section.to in ("users", "products") and "compact" not in config["cleanup.policy"]:
+            yield warning(
+                SUBJECT,
+                f"Topic {section.topic} of [ingest.{name}], which fills shop.{section.to}, has "
+                f"cleanup.policy {config['cleanup.policy']}: rows that were deleted there before "
+                "ingest first read it are missing.",
+                "Write all rows to it once more, or compact it: kafka-configs --alter --topic "
+                f"{section.topic} --add-config cleanup.policy=compact.",
+            )
 
 
 def _retention(

@@ -18,6 +18,7 @@ from streams.kafka.connection import client_options
 from streams.kafka.reader import Tell, connect
 from streams.operations.forget.plan import still_held
 from streams.operations.forget.report import Obeys, Report, StageWord, stage_words
+from streams.operations.forget.shop_topics import held_by_shop
 from streams.operations.forget.survey import Survey, keeping
 from streams.operations.forget.vendors import DeletionClient, NewClient, erase
 from streams.settings import ENRICH, Settings
@@ -74,6 +75,7 @@ async def forget(
         )
         words.append(word)
     held = survey.traces.held
+    shop = await held_by_shop(settings, survey.traces.visitor, tell)
     return Report(
         visitor=survey.traces.visitor,
         at=at,
@@ -81,6 +83,7 @@ async def forget(
         stages=stages,
         vendors=words,
         held=still_held(held, await keeping(settings, list(held))),
+        not_ours=tuple(one.sentence for one in shop),
     )
 
 
@@ -124,7 +127,7 @@ async def _workers(
                 partition=survey.partition,
                 offset=offset,
             )
-            if all(w.applies is not Obeys.UNSURE for w in words) or time.monotonic() > deadline:
+            if all(w.obeys is not Obeys.UNSURE for w in words) or time.monotonic() > deadline:
                 break
             await asyncio.sleep(_LOOK_SECONDS)
     return words
@@ -140,7 +143,7 @@ async def _catch_up(
     moving = [
         word.stage
         for word in stages
-        if word.applies is not Obeys.NO_WORKER and word.vendor_state not in _STANDING_STILL
+        if word.obeys is not Obeys.NO_WORKER and word.vendor_state not in _STANDING_STILL
     ]
     deadline = time.monotonic() + seconds
     async with connect(settings.kafka) as reader:

@@ -25,7 +25,7 @@ class StageWord:
     """One stage and the tombstone."""
 
     stage: str
-    applies: Obeys
+    obeys: Obeys
     worker: str = ""
     """Who has the visitor's partition."""
     vendor_state: str = ""
@@ -34,7 +34,7 @@ class StageWord:
     @property
     def sentence(self) -> str:
         """What that means, in one sentence."""
-        match self.applies:
+        match self.obeys:
             case Obeys.YES:
                 return f"{self.worker} has read the tombstone: nothing older is sent any more."
             case Obeys.NO_WORKER:
@@ -65,12 +65,12 @@ def stage_words(
             continue
         holders = [one for one in live if partition in one.partitions.get(users, ())]
         # While partitions move, more than one worker may still name this one.
-        applies = bool(holders) and all(h.users_read.get(partition, -1) >= offset for h in holders)
+        obeys = bool(holders) and all(h.users_read.get(partition, -1) >= offset for h in holders)
         holder = holders[0] if holders else None
         words.append(
             StageWord(
                 stage,
-                Obeys.YES if applies else Obeys.UNSURE,
+                Obeys.YES if obeys else Obeys.UNSURE,
                 "" if holder is None else holder.worker,
                 "" if holder is None or holder.vendor is None else holder.vendor.state,
             )
@@ -119,12 +119,14 @@ class Report:
     stages: list[StageWord]
     vendors: list[VendorWord]
     held: list[StillHeld]
+    not_ours: tuple[str, ...] = ()
+    """What of the visitor stays in topics that are the shop's own, one sentence each."""
 
     @property
     def complete(self) -> bool:
         """Whether nothing failed that could have been done; what is by hand does not count."""
         return all(v.done is not Done.FAILED for v in self.vendors) and all(
-            s.applies is not Obeys.UNSURE for s in self.stages
+            s.obeys is not Obeys.UNSURE for s in self.stages
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import msgspec
 
 from streams.core.records import DeadLetter, Receipt, Source, VendorRecord
 from streams.kafka.topic_search import FoundRecord
+from streams.operations.ingest.trail import Trail, read_trail
 
 OnRanges = Mapping[str, Sequence[Sequence[int | None]]]
 """Vendor → raw offset ranges [from, to]; the last is open while the vendor is on."""
@@ -19,6 +20,16 @@ class RawRecord(NamedTuple):
     at_ms: int
     """Its Kafka time."""
     key: bytes | None
+    value: bytes | None
+    trail: Trail | None = None
+    """Of which record of the shop's own topics it was made; None: it is the shop's own."""
+
+
+class ShopRecord(NamedTuple):
+    """The record on the shop's own topic."""
+
+    at_ms: int
+    """Its Kafka time."""
     value: bytes | None
 
 
@@ -102,6 +113,8 @@ class EventFacts:
     source: Source
     raw: RawRecord | None = None
     """None: retention has deleted it."""
+    shop: ShopRecord | None = None
+    """Of which ``ingest`` made it, where it is still there."""
     letters: list[Lettered] = field(default_factory=list)
     """Enrichment's, of a record that is no event at all."""
     resolved: list[Resolved] = field(default_factory=list)
@@ -160,6 +173,11 @@ def read_receipt(record: FoundRecord) -> Received | None:
     except _NOT_OURS:
         return None
     return Received(place_of(record), record.timestamp, receipt, source)
+
+
+def raw_of(record: FoundRecord) -> RawRecord:
+    """Return a record of a raw topic."""
+    return RawRecord(record.timestamp, record.key, record.value, read_trail(record.headers))
 
 
 def read_letter(record: FoundRecord) -> Lettered | None:

@@ -15,8 +15,8 @@ from streams.kafka.byte_patterns import AnyOf
 from streams.kafka.topic_search import BytePattern, FoundRecord, Keep
 from streams.operations.trace.event_id import EventIdSearch
 from streams.operations.trace.facts import (
-    RawRecord,
     place_of,
+    raw_of,
 )
 from streams.operations.trace.logs import TraceLogs
 from streams.operations.trace.looks import (
@@ -184,7 +184,7 @@ async def _collect(
         for first in range(0, len(records), query.limit + 1):
             some = records[first : first + query.limit + 1]
             for record in await logs.committed(some):
-                found.raw[place_of(record)] = RawRecord(record.timestamp, record.key, record.value)
+                found.raw[place_of(record)] = raw_of(record)
             if len(found.raw) > query.limit:
                 found.more = True
                 return
@@ -202,7 +202,7 @@ async def _read_raw(logs: TraceLogs, found: Located) -> None:
             wanted.setdefault(tp, []).append(source.offset)
     records = await logs.search.read(wanted, logs.tell, "raw records")
     for record in await logs.committed(records):
-        found.raw[place_of(record)] = RawRecord(record.timestamp, record.key, record.value)
+        found.raw[place_of(record)] = raw_of(record)
 
 
 def _partition_of(key: bytes, logs: TraceLogs, topic: str) -> int:

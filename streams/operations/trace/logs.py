@@ -15,7 +15,7 @@ from streams.kafka.group_ids import group_id
 from streams.kafka.reader import Commit, LogReader, Offsets, Tell, connect, silent
 from streams.kafka.topic_search import FoundRecord, TopicSearch, connect_search
 from streams.operations.trace.facts import OnRanges, RawRecord, TraceLane, read_on_ranges
-from streams.settings import ENRICH, Settings
+from streams.settings import ENRICH, INGEST, Settings
 
 
 @dataclass(slots=True)
@@ -100,7 +100,8 @@ async def open_logs(settings: Settings, now_ms: int, tell: Tell) -> AsyncIterato
     written = [name for names in of_vendor.values() for name in names]
     redelivery = [topics.redelivery(vendor) for vendor in settings.vendors]
     async with connect(settings.kafka) as reader:
-        tps = await reader.partitions([*needed, *written, *redelivery])
+        own = [*topics.shop, *([topics.ingest_dead_letters] if topics.shop else ())]
+        tps = await reader.partitions([*needed, *written, *redelivery, *own])
         if absent := [name for name in needed if not tps[name]]:
             raise SetupError(
                 f"Topics are missing: {', '.join(absent)}. Create them with: streams topics create"
@@ -115,6 +116,9 @@ async def open_logs(settings: Settings, now_ms: int, tell: Tell) -> AsyncIterato
             and (vendor in enabled or any(ends[tp] for name in names for tp in tps[name]))
         ]
         commits = {ENRICH: await _commits(reader, topics, ENRICH, [t for n in raw for t in tps[n]])}
+        shop = [tp for name in topics.shop for tp in tps[name]]
+        if shop:
+            commits[INGEST] = await _commits(reader, topics, INGEST, shop)
         for vendor in vendors:
             served = [*tps[topics.events(vendor)], *tps[topics.redelivery(vendor)]]
             commits[vendor] = await _commits(reader, topics, vendor, served)

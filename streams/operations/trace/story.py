@@ -8,6 +8,7 @@ from streams.core.masking import masked_text
 from streams.core.outcome import Outcome, SkipReason
 from streams.core.records import Receipt, Source
 from streams.core.times import utc_text
+from streams.operations.ingest.trail import Trail
 from streams.operations.trace.facts import (
     EventFacts,
     RawRecord,
@@ -123,6 +124,10 @@ def _before_vendors(facts: EventFacts, problem: str) -> list[Step]:
     steps: list[Timed] = []
     if facts.raw is not None:
         text = f"The shop wrote it to {facts.source.topic}."
+        if facts.raw.trail is not None:
+            steps.append(_beginning(facts, facts.raw.trail))
+            section = f"[ingest.{facts.raw.trail.section}]"
+            text = f"Ingest made this of it by {section} and wrote it to {facts.source.topic}."
         if problem:
             text += f" It is no event: {problem}."
         step = Step(kind="raw", text=text, at=utc_text(facts.raw.at_ms), place=str(facts.source))
@@ -139,6 +144,18 @@ def _before_vendors(facts: EventFacts, problem: str) -> list[Step]:
     if not facts.is_enriched and facts.raw is not None:
         in_order.append(Step(kind="waiting", text=_waits_for_enrichment(facts)))
     return in_order
+
+
+def _beginning(facts: EventFacts, trail: Trail) -> Timed:
+    """Return the step of the shop's own record."""
+    text = f"The shop wrote it to {trail.source.topic}."
+    at = None
+    if facts.shop is None:
+        text += " That record is gone: retention has deleted it."
+    else:
+        at = utc_text(facts.shop.at_ms)
+    step = Step(kind="raw", text=text, at=at, place=str(trail.source))
+    return (0 if facts.shop is None else facts.shop.at_ms), -1, step
 
 
 def _waits_for_enrichment(facts: EventFacts) -> str:

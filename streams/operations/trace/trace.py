@@ -15,6 +15,7 @@ from streams.operations.trace.locate import locate
 from streams.operations.trace.logs import open_logs
 from streams.operations.trace.looks import Located, Query
 from streams.operations.trace.rows import say_what_rows_say
+from streams.operations.trace.shop import never_written, read_beginnings
 from streams.operations.trace.story import story_of
 from streams.operations.trace.timeline import Step, Trace, TracedEvent
 from streams.settings import ENRICH, Settings
@@ -57,6 +58,7 @@ async def trace(
     async with open_logs(settings, now_ms, tell or silent) as logs:
         located = await locate(logs, query)
         facts = await follow(logs, located.raw, query.since_ms)
+        await read_beginnings(logs, facts)
         await say_what_rows_say(logs, facts)
         names = {key: vendor.name for key, vendor in VENDORS.items()}
 
@@ -67,13 +69,15 @@ async def trace(
         if any(step.kind == "waiting" for event in events for step in _steps(event)):
             await _say_how_stages_are(facts, settings, await read_status(settings))
             events = told()
+        if not events and kind == "event":
+            events = await never_written(logs, text, query.since_ms)
     return Trace(
         asked={kind: text},
         since=utc_text(query.since_ms),
         until=utc_text(now_ms),
         events=events,
         more=located.more,
-        notes=_notes(query, located),
+        notes=_notes(query, located) if located.raw or not events else [],
         records=records,
         seconds=round(time.monotonic() - began, 3),
     )

@@ -9,13 +9,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from streams.worker.supervisor.supervisor import Ending
+from streams.worker.supervisor.restart_policy import Ending
 
 _COLOURS = ("cyan", "magenta", "green", "blue", "yellow")
 _LEVEL_STYLES = {"warning": "yellow", "error": "red", "critical": "bold red"}
@@ -60,7 +59,7 @@ def read_line(line: str) -> Said:
     )
 
 
-def ending_words(ending: "Ending") -> str:
+def ending_words(ending: Ending) -> str:
     """Return in a sentence how a worker ended and what happens next."""
     code = ending.code
     how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
@@ -92,7 +91,7 @@ class SharedConsole:
         self._stream.write(f"{out}\n")
         self._stream.flush()
 
-    def ended(self, ending: "Ending") -> None:
+    def ended(self, ending: Ending) -> None:
         """Write that a worker ended, as a log line of the supervisor."""
         record = {
             "event": ending_words(ending),

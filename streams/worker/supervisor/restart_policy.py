@@ -8,6 +8,17 @@ DO_NOT_RESTART = 2
 """Exit code: settings, a fenced worker, a recreated topic; somebody must change something first."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A worker that ended without being told to."""
+
+    stage: str
+    code: int
+    """Its exit code; minus the signal's number where one ended it."""
+    pause_seconds: float | None
+    """How long until it is started again; None: it is not."""
+
+
 @dataclass(slots=True)
 class RestartPolicy:
     """One worker's history, as far as it decides about the next start."""

@@ -8,11 +8,10 @@ import sys
 import time
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from streams.worker.supervisor.console import SharedConsole
-from streams.worker.supervisor.restart_policy import DO_NOT_RESTART, SET_UP, RestartPolicy
+from streams.worker.supervisor.restart_policy import DO_NOT_RESTART, SET_UP, Ending, RestartPolicy
 
 STOP_SECONDS = 12.0
 """A worker settles for up to 8 s and exits within 10 s; what is then left is killed."""
@@ -21,17 +20,6 @@ _LONGEST_LINE = 256 * 1024
 
 Command = Callable[[str], Sequence[str]]
 """Stage → the command line of its worker."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """A worker that ended without being told to."""
-
-    stage: str
-    code: int
-    """Its exit code; minus the signal's number where one ended it."""
-    pause_seconds: float | None
-    """How long until it is started again; None: it is not."""
 
 
 class Console(Protocol):

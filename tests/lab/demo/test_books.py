@@ -17,7 +17,7 @@ from streams.lab.demo.feed import file_feed
 from streams.lab.demo.rig import Rig
 from streams.lab.demo.run import free_web_port
 from streams.lab.sandbox.eightselect import digest as digest_of_the_simulator
-from streams.worker.supervisor.supervisor import Ending
+from streams.worker.supervisor.restart_policy import Ending
 from tests.broker_fixtures import Broker
 
 LANES = {"live": "vendor.eightselect.events", "redelivery": "vendor.eightselect.redelivery"}

@@ -27,7 +27,7 @@ from streams.lab.demo.feed import file_feed, sample_feed
 from streams.lab.demo.progress import DemoProgress
 from streams.lab.demo.rig import Rig, WorkerFailedError
 from streams.lab.demo.run import free_web_port
-from streams.worker.supervisor.supervisor import Ending
+from streams.worker.supervisor.restart_policy import Ending
 from tests.broker_fixtures import Broker
 
 TOPICS = Topics()

@@ -1,0 +1,106 @@
+"""``streams diff``: what a change of settings would change for the vendors."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streams.cli.terminal import file_or_stdin, moment_ms, reading_progress
+from streams.core.plain_text import plain
+from streams.engine import wall_clock
+
+if TYPE_CHECKING:
+    from streams.operations.diff.diff import Compared, Difference
+
+DEFAULT_HOURS = 24
+
+
+def diff(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="The settings file as it is.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="The settings file as it would be.")],
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FILE]",
+            callback=file_or_stdin,
+            help="Compare over these JSON lines, and ask no broker; - reads stdin.",
+        ),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="T|FILE",
+            help="Compare over records written at T or later (2h ago, 2026-11-20 14:00, …); "
+            "default: the last 24 hours. Or FILE, as above.",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
+) -> None:
+    """Send the same records through two settings files and show how the vendors' payloads differ.
+
+    Counts are exact: payloads that would be added, gone and changed, by vendor and field, with
+    masked examples. Exit code 1 where they differ, 0 where they are equal.
+
+    Records are read where OLD reads them, with the users and products as they are now; of topics
+    in [ingest.NAME] the shop's own records are read. What a vendor's own stage decides later
+    (contacts, thinning) is not known here. Environment variables count for both files.
+    """
+    import asyncio
+
+    from streams.core.errors import SettingsError
+    from streams.operations.diff.diff import diff_lines, diff_topics
+
+    if since is not None and Path(since).is_file():
+        if file is not None:
+            raise SettingsError([f"--since: {since} and {file} are two files; give one."])
+        file, since = Path(since), None
+    if file is not None and since is not None:
+        raise SettingsError(["--since: a time and a file exclude each other."])
+    sides = _load(old, new)
+    now_ms = wall_clock.now_ms()
+    if file is not None:
+        from streams.cli.check import lines_of
+
+        found = asyncio.run(diff_lines(*sides, lines_of(file), now_ms))
+    else:
+        since_ms = now_ms - DEFAULT_HOURS * 3_600_000 if since is None else moment_ms(since)
+        with reading_progress() as tell:
+            found = asyncio.run(diff_topics(*sides, since_ms, tell))
+    _show(found, as_json)
+    if not found.is_equal:
+        raise typer.Exit(1)
+
+
+def _load(old: Path, new: Path) -> "tuple[Compared, Compared]":
+    """Load both files; all problems of both are reported, each led by its file."""
+    from streams.core.errors import SettingsError
+    from streams.operations.diff.diff import Compared
+    from streams.settings import load_settings
+    from streams.settings.loading import CONFIG, process_environment
+
+    sides, problems = [], []
+    for path in (old, new):
+        environ = {**process_environment(), CONFIG: str(path)}
+        try:
+            sides.append(Compared(load_settings(environ), environ))
+        except SettingsError as error:
+            problems += [f"{path}: {problem}" for problem in error.problems]
+    if problems:
+        raise SettingsError(problems)
+    return sides[0], sides[1]
+
+
+def _show(found: "Difference", as_json: bool) -> None:
+    if as_json:
+        import json
+
+        for remark in found.remarks:
+            typer.echo(plain(remark), err=True)
+        shown = [changes.to_json() for changes in found.vendors]
+        typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    from streams.cli.diff_view import show_difference
+
+    show_difference(Console(highlight=False, soft_wrap=True), found)

@@ -1,0 +1,299 @@
+"""One section ``[ingest.NAME]``, compiled: a record gives events or rows, or is refused."""
+
+from collections import Counter
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from streams.core.errors import InvalidEvent
+from streams.core.expressions import MAX_ELEMENTS, Expression, ExpressionError
+from streams.core.fields import PARTS, Failed, FieldMap
+from streams.core.ingest.envelopes import UNWRAP, Deleted
+from streams.core.ingest.outcomes import (
+    IngestOutcome,
+    IngestRecord,
+    IngestRefusal,
+    SourceRecord,
+    Unmapped,
+)
+from streams.core.ingest.targets import TARGETS, Draft, check_not_repaired, key_text
+from streams.core.outcome import DeadLetterReason
+from streams.core.quick_expressions import SlowPathNeeded, is_false
+from streams.core.strict_json import Decoded
+
+MAX_EVENT_ID_CHARS = 128
+
+
+class IngestSection:
+    """How one section reads the records of its topic."""
+
+    def __init__(
+        self,
+        name: str,
+        to: str,
+        *,
+        fields: FieldMap | None = None,
+        envelope: str = "none",
+        when: str | None = None,
+        each: str | None = None,
+        key: str | None = None,
+        vendors: Collection[str] = (),
+    ) -> None:
+        """Compile; raises ExpressionError for an expression that is none.
+
+        ``fields`` knows the fields of ``to``. ``vendors`` are those for which an event may state
+        consent.
+        """
+        self.name = name
+        self.to = to
+        self.envelope = envelope
+        self.unwrap = UNWRAP[envelope]
+        self.target = TARGETS[to]
+        self.when = None if when is None else Expression(when)
+        self.each = None if each is None else Expression(each)
+        self._key = None if key is None else Expression(key)
+        self._reader = self.target.reader(fields, vendors)
+        self.event_id = None if fields is None else fields.text_of("event_id")
+        """The expression of the event's own id; None: the record's field of that name, if any."""
+        self._fields = fields
+
+    def read(
+        self, source: SourceRecord, said: dict[str, Any], place: str
+    ) -> list[IngestOutcome] | None:
+        """Return what comes of a record; None: ``when`` is not true, so it is not of this section.
+
+        ``place`` is what event ids are made of where the record has none.
+        """
+        try:
+            if self.when is not None and is_false(_found(self.when, said, "when")):
+                return None
+            elements = None if self.each is None else self._elements(said)
+        except InvalidEvent as error:
+            return [IngestRefusal(self.name, error, event_id=place)]
+        if elements is None:
+            return [self._whole(source, said, place)]
+        if not elements:
+            return [Unmapped(self.name)]
+        return list(self._of_elements(source, said, place, elements))
+
+    def delete(
+        self, source: SourceRecord, gone: Deleted, own_key: Decoded | None
+    ) -> list[IngestOutcome] | None:
+        """Return the tombstones of a deleted row; None: it is not of this section.
+
+        ``own_key`` is the record's own key, which counts where there is no row to see.
+        """
+        before = gone.before
+        if before is None:
+            return [self._tombstone(source, lambda: self._key_of(own_key))]
+        try:
+            if self.when is not None and is_false(_found(self.when, before, "when")):
+                return None
+            elements = [None] if self.each is None else self._elements(before)
+        except InvalidEvent as error:
+            return [IngestRefusal(self.name, error)]
+        if not elements:
+            return [Unmapped(self.name)]
+        outcomes: list[IngestOutcome] = []
+        for index, item in enumerate(elements):
+            seen = before if self.each is None else before | {"_item": item, "_index": index}
+            number = None if self.each is None else index
+            outcomes.append(self._tombstone(source, lambda seen=seen: self._key_in(seen), number))
+        return outcomes
+
+    @property
+    def maps_ip(self) -> bool:
+        """Whether ``fields`` says where an ip is."""
+        return self._fields is not None and self._fields.maps("ip")
+
+    def addresses(self, said: dict[str, Any]) -> set[str]:
+        """Return what ``fields`` reads as an ip, in the record and each element."""
+        assert self._fields is not None
+        seen = [said]
+        if self.each is not None:
+            try:
+                elements = self._elements(said)
+            except InvalidEvent:
+                elements = []
+            seen = [said | {"_item": item, "_index": n} for n, item in enumerate(elements)]
+        found = [self._fields.value_of("ip", one) for one in seen]
+        return {ip for ip in found if type(ip) is str and ip}
+
+    # -- for who only looks
+
+    def takes(self, said: dict[str, Any]) -> bool:
+        """Return whether ``when`` is true; not where it fails."""
+        try:
+            return self.when is None or not is_false(_found(self.when, said, "when"))
+        except InvalidEvent:
+            return False
+
+    def fields_of(self, said: dict[str, Any]) -> dict[str, Any] | None:
+        """Return each field that a record, or its first element, may have, parts dotted.
+
+        None stands for a field that it has not; instead of all where there is no element.
+        """
+        seen = self._first(said)
+        if seen is None:
+            return None
+        ours = seen if self._fields is None else self._fields.apply(seen).record
+        found: dict[str, Any] = {}
+        for name in self.target.known:
+            value = ours.get(name)
+            parts = value if type(value) is dict and name in PARTS else None
+            for path, one in [(name, value)] if parts is None else _dotted(name, parts):
+                found[path] = None if type(one) is Failed else one
+        return found
+
+    def own_key_of(self, said: dict[str, Any]) -> Any:
+        """Return what would be the key of a record, or of its first element; None: nothing."""
+        seen = self._first(said)
+        if seen is None:
+            return None
+        try:
+            return self._key_in(seen)
+        except InvalidEvent:
+            return None
+
+    def _first(self, said: dict[str, Any]) -> dict[str, Any] | None:
+        if self.each is None:
+            return said
+        try:
+            elements = self._elements(said)
+        except InvalidEvent:
+            return None
+        return said | {"_item": elements[0], "_index": 0} if elements else None
+
+    # -- events and rows
+
+    def _whole(self, source: SourceRecord, said: dict[str, Any], place: str) -> IngestOutcome:
+        event_id = place
+        try:
+            draft = self._reader.read(said)
+            event_id = self._settle_id(draft, place, None)
+            return self._finished(source, said, draft, None)
+        except InvalidEvent as error:
+            return IngestRefusal(self.name, error, None, event_id)
+
+    def _of_elements(
+        self, source: SourceRecord, said: dict[str, Any], place: str, elements: list[Any]
+    ) -> Iterator[IngestOutcome]:
+        """Yield what comes of each element; ids that several of them have get their number."""
+        seen = dict(said)
+        drafts: list[Draft | InvalidEvent] = []
+        for index, item in enumerate(elements):
+            seen["_item"], seen["_index"] = item, index
+            try:
+                drafts.append(self._reader.read(seen))
+            except InvalidEvent as error:
+                drafts.append(error)
+        times = Counter(
+            own
+            for draft in drafts
+            if isinstance(draft, Draft) and type(own := draft.fields.get("event_id")) is str
+        )
+        for index, draft in enumerate(drafts):
+            event_id = f"{place}-{index}"
+            if isinstance(draft, InvalidEvent):
+                yield IngestRefusal(self.name, draft, index, event_id)
+                continue
+            try:
+                event_id = self._settle_id(draft, place, index, times)
+                seen["_item"], seen["_index"] = elements[index], index
+                yield self._finished(source, seen, draft, index)
+            except InvalidEvent as error:
+                yield IngestRefusal(self.name, error, index, event_id)
+
+    def _settle_id(
+        self, draft: Draft, place: str, index: int | None, times: "Counter[str] | None" = None
+    ) -> str:
+        """Set the event's id; return it, or the one of the record's place where it is no text."""
+        of_place = place if index is None else f"{place}-{index}"
+        if self.target.has_tombstones:
+            return of_place
+        fields = draft.fields
+        own = fields.get("event_id")
+        if own is None:
+            fields["event_id"] = of_place
+        elif type(own) is str:
+            # One id for all elements would make all but the first pass for duplicates.
+            if index is not None and (self.event_id is None or (times and times[own] > 1)):
+                own = fields["event_id"] = f"{own}-{index}"
+            return own if len(own) <= MAX_EVENT_ID_CHARS else of_place
+        return of_place
+
+    def _finished(
+        self, source: SourceRecord, seen: dict[str, Any], draft: Draft, index: int | None
+    ) -> IngestRecord:
+        key = None if self._key is None else key_text(_found(self._key, seen, "key"), "key")
+        made = self._reader.finish(draft, key, source.kafka_ms)
+        notes = made.notes
+        if source.value is not None and source.value.repaired:
+            check_not_repaired(made.key, self._key_name)
+            notes = (*notes, "lone_surrogate")
+        return IngestRecord(self.name, self.to, made.key, made.value, index, notes)
+
+    def _elements(self, said: dict[str, Any]) -> list[Any]:
+        assert self.each is not None
+        found = _found(self.each, said, "each")
+        if found is None:
+            return []
+        if type(found) is not list:
+            raise _invalid("each", "it gives no list")
+        if len(found) > MAX_ELEMENTS:
+            raise _invalid(
+                "each", f"it gives {len(found)} elements, more than {MAX_ELEMENTS}", "too many"
+            )
+        return found
+
+    # -- deletes
+
+    @property
+    def _key_name(self) -> str:
+        return self.target.key_field if self._key is None else "key"
+
+    def _tombstone(
+        self, source: SourceRecord, find_key: Any, index: int | None = None
+    ) -> IngestOutcome:
+        try:
+            key = find_key().encode()
+            if source.value is not None and source.value.repaired:
+                check_not_repaired(key, self._key_name)
+        except InvalidEvent as error:
+            return IngestRefusal(self.name, error, index)
+        return IngestRecord(self.name, self.to, key, None, index)
+
+    def _key_in(self, row: dict[str, Any]) -> str:
+        """Return the key of a row that expressions see."""
+        if self._key is not None:
+            return key_text(_found(self._key, row, "key"), "key")
+        field = self.target.key_field
+        ours = row if self._fields is None else self._fields.apply(row).record
+        return key_text(ours.get(field), field)
+
+    def _key_of(self, own: Decoded | None) -> str:
+        """Return the record's own key; of one with several parts what the expressions see in it."""
+        value = None if own is None else own.value
+        if type(value) is not dict:
+            return key_text(value, "the record's key")
+        if len(value) == 1:
+            return key_text(next(iter(value.values())), "the record's key")
+        return self._key_in(value)
+
+
+def _found(expression: Expression, said: dict[str, Any], setting: str) -> Any:
+    try:
+        return expression.quick(said)
+    except SlowPathNeeded:
+        pass
+    try:
+        return expression.search_slowly(said).value
+    except ExpressionError as problem:
+        raise _invalid(setting, str(problem), "expression") from None
+
+
+def _dotted(name: str, parts: dict[str, Any]) -> list[tuple[str, Any]]:
+    return [(f"{name}.{part}", parts.get(part)) for part in PARTS[name]]
+
+
+def _invalid(setting: str, detail: str, cause: str = "") -> InvalidEvent:
+    return InvalidEvent(DeadLetterReason.INVALID_FIELD, f"{setting}: {detail}", setting, cause)

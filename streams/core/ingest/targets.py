@@ -1,0 +1,258 @@
+"""What a section writes: raw events or rows of a table, by the fields of contract §§2 and 3."""
+
+from collections.abc import Collection, Mapping
+from typing import Any, Literal, NamedTuple, Protocol
+
+import msgspec
+
+from streams.core.errors import InvalidEvent
+from streams.core.events import MAX_EVENT_BYTES, EventParser
+from streams.core.fields import FIELDS, Failed, FieldMap
+from streams.core.outcome import DeadLetterReason
+from streams.core.rows import (
+    ROW_FIELDS,
+    InvalidRow,
+    Product,
+    User,
+    decode_product,
+    present_value,
+)
+from streams.core.values import MAX_ID_CHARS, id_text, is_absent
+
+_encode = msgspec.json.Encoder().encode
+_REPAIRED = "\ufffd"
+"""What half a surrogate pair became."""
+
+
+class Keyed(NamedTuple):
+    """A key and a value as they are written."""
+
+    key: bytes
+    value: bytes
+    notes: tuple[str, ...]
+
+
+class Target(Protocol):
+    """What one ``to`` asks of a record."""
+
+    key_field: str
+    """The field that is the key where the section names no other."""
+    has_tombstones: bool
+    known: Collection[str]
+    """The fields that a map may name."""
+    what: str
+    """As people call what is written."""
+
+    def reader(self, fields: FieldMap | None, vendors: Collection[str]) -> "TargetReader":
+        """Return what makes records of this target."""
+
+
+class TargetReader(Protocol):
+    """Makes the records of one section."""
+
+    def read(self, context: dict[str, Any]) -> "Draft":
+        """Return the fields of a record under our names; raises InvalidEvent."""
+
+    def finish(self, draft: "Draft", key: str | None, kafka_ms: int) -> Keyed:
+        """Return the record with this key, or its own where None; raises InvalidEvent."""
+
+
+class Draft(NamedTuple):
+    """A record's fields under our names, before its id and key are settled."""
+
+    fields: dict[str, Any]
+    notes: list[str]
+    own_key: Any
+    """What stands in the key's field."""
+
+
+class EventTarget:
+    """``to = "clicks"`` and ``"add-to-carts"``."""
+
+    key_field = "anonymous_id"
+    has_tombstones = False
+    known: Collection[str] = FIELDS
+    what = "events"
+
+    def __init__(self, kind: Literal["click", "add_to_cart"]) -> None:
+        self._kind = kind
+
+    def reader(self, fields: FieldMap | None, vendors: Collection[str]) -> "EventReader":
+        """See ``Target``."""
+        return EventReader(
+            EventParser(self._kind, "", fields, vendors=vendors),
+            EventParser(self._kind, "", vendors=vendors),
+        )
+
+
+class EventReader:
+    """Makes raw events that enrichment can read: it reads each as enrichment will."""
+
+    def __init__(self, mapped: EventParser, plain: EventParser) -> None:
+        self._mapped = mapped
+        self._parse = plain.parse
+
+    def read(self, context: dict[str, Any]) -> Draft:
+        """See ``TargetReader``."""
+        reading = self._mapped.read_fields(context)
+        return Draft(reading.known, reading.notes, reading.known.get("anonymous_id"))
+
+    def finish(self, draft: Draft, key: str | None, kafka_ms: int) -> Keyed:
+        """See ``TargetReader``."""
+        fields, notes = draft.fields, draft.notes
+        if key is not None:
+            fields.setdefault("anonymous_id", key)
+        visitor = fields.get("anonymous_id") if key is None else key
+        wire_key = visitor.encode() if type(visitor) is str else b""
+        value = _encode(fields)
+        event = self._parse(wire_key, value, 0, 0, kafka_ms)
+        if event.notes:
+            put_right = False
+            for note in event.notes:
+                what, _, field = note.partition(":")
+                if note == "clock_ahead":
+                    fields["timestamp"] = event.timestamp_ms
+                elif what == "left_out":
+                    _leave_out(fields, field)
+                else:
+                    continue  # enrichment will find and count it
+                notes.append(note)
+                put_right = True
+            if put_right:
+                value = _encode(fields)
+        return Keyed(wire_key, value, tuple(notes))
+
+
+class RowTarget:
+    """``to = "users"`` and ``"products"``."""
+
+    has_tombstones = True
+
+    def __init__(self, kind: type[User] | type[Product], key_field: str, what: str) -> None:
+        self._kind = kind
+        self.key_field = key_field
+        self.known: Collection[str] = (*ROW_FIELDS[kind], key_field)
+        self.what = what
+
+    def reader(
+        self,
+        fields: FieldMap | None,
+        vendors: Collection[str],  # noqa: ARG002 - rows are judged by who reads them
+    ) -> "RowReader":
+        """See ``Target``."""
+        return RowReader(self._kind, self.key_field, fields or FieldMap({}, known=self.known))
+
+
+class RowReader:
+    """Makes rows of one table."""
+
+    def __init__(self, kind: type[User] | type[Product], key_field: str, fields: FieldMap) -> None:
+        self._kind = kind
+        self._key_field = key_field
+        self._fields = fields
+
+    def read(self, context: dict[str, Any]) -> Draft:
+        """See ``TargetReader``."""
+        ours = self._fields.apply(context).record
+        row: dict[str, Any] = {}
+        notes: list[str] = []
+        for name in ROW_FIELDS[self._kind]:
+            given = ours.get(name)
+            if type(given) is Failed:
+                if name in ("consent", "consent_since"):
+                    # The row says no to all then: what it said before must not go on counting.
+                    row[name] = given.why
+                else:
+                    notes.append(f"left_out:{self._table}.{name}")
+                continue
+            value = present_value(name, given)
+            if value is not None:
+                row[name] = self._in_ms(name, value, notes)
+        return Draft(row, notes, ours.get(self._key_field))
+
+    @property
+    def _table(self) -> str:
+        return "users" if self._kind is User else "products"
+
+    def _in_ms(self, name: str, value: Any, notes: list[str]) -> Any:
+        """Return a moment in the section's formats in ms; what cannot be read as it is."""
+        if name not in ("updated_at", "consent_since") or not self._fields.has_time_formats:
+            return value
+        if type(value) is dict:
+            return {vendor: self._in_ms(name, at, notes) for vendor, at in value.items()}
+        try:
+            found = self._fields.read_time(value)
+        except ValueError:
+            return value
+        if found is None:
+            return value
+        if found.is_dst_change:
+            notes.append("dst")
+        return found.ms
+
+    def finish(
+        self,
+        draft: Draft,
+        key: str | None,
+        kafka_ms: int,  # noqa: ARG002 - a row is as old as its record
+    ) -> Keyed:
+        """See ``TargetReader``."""
+        if key is None:
+            key = key_text(draft.own_key, self._key_field)
+        value = _encode(draft.fields)
+        if len(value) > MAX_EVENT_BYTES:
+            raise InvalidEvent(
+                DeadLetterReason.TOO_LARGE,
+                f"the row has {len(value)} bytes, more than the {MAX_EVENT_BYTES} of a row",
+            )
+        if self._kind is Product:
+            try:
+                decode_product(value)
+            except InvalidRow as problem:
+                raise InvalidEvent(DeadLetterReason.INVALID_FIELD, str(problem), "sku") from None
+        return Keyed(key.encode(), value, tuple(draft.notes))
+
+
+TARGETS: Mapping[str, Target] = {
+    "clicks": EventTarget("click"),
+    "add-to-carts": EventTarget("add_to_cart"),
+    "users": RowTarget(User, "anonymous_id", "rows of users"),
+    "products": RowTarget(Product, "product_id", "rows of products"),
+}
+"""By ``to``."""
+
+
+def key_text(value: Any, field: str) -> str:
+    """Return a key's value as the text of the key; raises InvalidEvent, led by ``field``."""
+    text = id_text(value)
+    if type(text) is Failed:
+        raise InvalidEvent(
+            DeadLetterReason.INVALID_FIELD, f"{field}: {text.why}", field, "expression"
+        )
+    if is_absent(text):
+        problem, cause = "it is required and missing", "missing"
+    elif type(text) is not str:
+        problem, cause = "a key is text or an integer", ""
+    elif len(text) > MAX_ID_CHARS:
+        problem, cause = f"it has {len(text)} characters, more than {MAX_ID_CHARS}", ""
+    else:
+        return text
+    raise InvalidEvent(DeadLetterReason.INVALID_FIELD, f"{field}: {problem}", field, cause)
+
+
+def _leave_out(fields: dict[str, Any], path: str) -> None:
+    name, _, part = path.partition(".")
+    if part:
+        del fields[name][part]
+    if not part or not fields[name]:
+        del fields[name]
+
+
+def check_not_repaired(key: bytes, field: str) -> None:
+    """Raise InvalidEvent for a key in which half a surrogate pair stood: it is no record's key."""
+    if _REPAIRED in key.decode():
+        raise InvalidEvent(
+            DeadLetterReason.KEY_MISMATCH,
+            f"half a surrogate pair stands in {field}, which is the key of no record",
+            field,
+        )

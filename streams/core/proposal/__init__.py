@@ -1,0 +1,1 @@
+"""Proposes ``[ingest.NAME]`` sections from sampled records. Pure; knows no file and no broker."""

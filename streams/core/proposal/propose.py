@@ -1,0 +1,548 @@
+"""From samples to sections: known shapes first, then by names, types and joins."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from streams.core.fields import FIELDS
+from streams.core.proposal.documents import MANY, Documents, as_found, events_of, found_in, unwrap
+from streams.core.proposal.fields import (
+    Joins,
+    adapted,
+    chosen_leaves,
+    first_that_finds,
+    leaf_expressions,
+    other_meanings,
+)
+from streams.core.proposal.known import KNOWN, Known, Part
+from streams.core.proposal.leaves import Leaf, leaves_of, literal, words_of
+from streams.core.proposal.model import (
+    Answers,
+    Found,
+    Proposal,
+    Question,
+    Sample,
+    Section,
+)
+from streams.core.proposal.names import EVENT_FIELDS, PRODUCT_FIELDS, USER_FIELDS, kind_of_event
+from streams.core.proposal.tables import Table, product_table, user_table
+from streams.core.values import id_text, is_absent
+
+KINDS = ("clicks", "add-to-carts", "users", "products", "none")
+_NAME_WORDS = (
+    (
+        re.compile(
+            r"(?:^|_)(?:event|action|aktion|ereignis|behaviou?r|activity|interaction|evenement"
+            r"|evento|accion|azione)"
+        ),
+        2,
+    ),
+    (re.compile(r"(?:^|_)(?:type|typ|kind|art|name|verb|what)$"), 1),
+)
+_MAX_NAMES = 60
+_MAX_NAME_CHARS = 38
+"""Of a section; settings take 40."""
+_NO_WORD = re.compile(r"[^a-z0-9]+")
+_SHOWN_NAMES = 6
+_PROBABLY = 2.0
+"""From this score on a topic is what it looks like; below, somebody is asked."""
+
+
+@dataclass(slots=True)
+class _Topic:
+    sample: Sample
+    documents: Documents
+    known: Known | None
+    leaves: list[Leaf]
+    role: str = "events"
+    table: Table | None = None
+
+
+@dataclass(slots=True)
+class _Names:
+    """Which values of the field that names events mean what."""
+
+    expression: str
+    counts: Counter[Any] = field(default_factory=Counter)
+    clicks: list[Any] = field(default_factory=list)
+    carts: list[Any] = field(default_factory=list)
+
+
+def propose(samples: Sequence[Sample], answers: Answers | None = None) -> Proposal:
+    """Return sections for these samples; ``answers`` are by the questions' names."""
+    return _Proposer(samples, answers or {}).propose()
+
+
+class _Proposer:
+    def __init__(self, samples: Sequence[Sample], answers: Answers) -> None:
+        self._answers = answers
+        self._proposal = Proposal()
+        self._topics = [self._look(sample) for sample in samples]
+
+    def propose(self) -> Proposal:
+        for topic in self._topics:
+            self._say_role(topic)
+        tables = [(t.role, t.table) for t in self._topics if t.table is not None]
+        joins = Joins(
+            frozenset(key for role, table in tables if role == "products" for key in table.keys),
+            frozenset(sku for role, table in tables if role == "products" for sku in table.skus),
+            frozenset(key for role, table in tables if role == "users" for key in table.keys),
+        )
+        for topic in self._topics:
+            if topic.sample.format == "confluent-avro":
+                self._proposal.remarks.append(
+                    f"{topic.sample.topic} is framed with ids of schemas, and no JSON follows: "
+                    'write [registry] url, and for its sections format = "confluent-avro".'
+                )
+                continue
+            if topic.sample.unreadable:
+                self._proposal.remarks.append(
+                    f"{topic.sample.topic}: {topic.sample.unreadable:,} records are no JSON."
+                )
+            if not topic.documents.values:
+                self._proposal.remarks.append(
+                    f"{topic.sample.topic} has no record with a JSON object; nothing is proposed."
+                )
+            elif topic.known is not None:
+                self._known(topic, topic.known)
+            elif topic.role == "events":
+                self._events(topic, joins)
+            elif topic.table is not None:
+                self._table(topic, topic.table)
+        self._say_joins(joins)
+        self._settle_product_keys(joins)
+        self._ask_for_consent()
+        return self._proposal
+
+    # -- what a topic is
+
+    def _look(self, sample: Sample) -> _Topic:
+        documents = unwrap(sample)
+        values = documents.values
+        known = next(
+            (
+                shape
+                for shape in KNOWN
+                if values and sum(map(shape.looks, values)) >= MANY * len(values)
+            ),
+            None,
+        )
+        return _Topic(sample, documents, known, leaves_of(values))
+
+    def _say_role(self, topic: _Topic) -> None:
+        if topic.known is not None or not topic.documents.values:
+            return
+        of_events = [
+            t.leaves
+            for t in self._topics
+            if t is not topic and (t.known is not None or _looks_like_events(t) >= _PROBABLY)
+        ]
+        products = product_table(topic.documents, topic.leaves, topic.sample, of_events)
+        users = user_table(topic.documents, topic.leaves, topic.sample)
+        events = _looks_like_events(topic)
+        scores = {
+            "events": events,
+            "products": products.score if products else 0.0,
+            "users": users.score if users else 0.0,
+        }
+        best = max(scores, key=lambda role: scores[role])
+        said = self._ask(
+            Question(
+                f"kind:{topic.sample.topic}",
+                f"What does {topic.sample.topic} hold?",
+                KINDS,
+                best if scores[best] >= _PROBABLY else "none",
+            )
+            if scores[best] < _PROBABLY
+            else None
+        )
+        role = best if said is None else "events" if said in {"clicks", "add-to-carts"} else said
+        topic.role = role
+        topic.table = {"products": products, "users": users}.get(role)
+        if role == "none":
+            self._proposal.remarks.append(
+                f"{topic.sample.topic} looks like none of clicks, add-to-carts, users and "
+                "products; nothing is proposed for it."
+            )
+
+    def _ask(self, question: Question | None) -> str | None:
+        """Return the answer, or the default; None where nothing is asked."""
+        if question is None:
+            return None
+        if all(asked.name != question.name for asked in self._proposal.questions):
+            self._proposal.questions.append(question)
+        return self._answers.get(question.name) or question.default
+
+    # -- events
+
+    def _known(self, topic: _Topic, known: Known) -> None:
+        documents = topic.documents.values
+        names = _Names(known.event_name, _count_names(known.event_name, documents))
+        for part in known.parts:
+            if part.to == "users":
+                self._identities(topic, known, part)
+                continue
+            name = next((name for name in part.names if names.counts[name]), None)
+            if name is None:
+                continue
+            (names.clicks if part.to == "clicks" else names.carts).append(name)
+            text = literal(name)
+            when = (
+                f"contains({known.event_name}, {text})"
+                if known.has_many_events
+                else f"{known.event_name} == {text}"
+            )
+            each = part.each.replace("{name}", text) if part.each else None
+            records, events = events_of(documents, when, each)
+            expressions = {}
+            for ours, candidates in part.fields.items():
+                spelled = [candidate.replace("{name}", text) for candidate in candidates]
+                # A field that no event of this kind has may stand in others of the topic.
+                chosen = first_that_finds(spelled, events) or first_that_finds(spelled, documents)
+                if chosen is not None:
+                    expressions[ours] = chosen
+            section = self._section(topic, part.to, known.title, when=when, each=each)
+            self._fill(section, expressions, events, records)
+        self._say_left_over(topic, names)
+
+    def _identities(self, topic: _Topic, known: Known, part: Part) -> None:
+        when = "type == 'identify'"
+        records, rows = events_of(topic.documents.values, when, None)
+        if not rows:
+            return
+        expressions = {
+            ours: chosen
+            for ours, candidates in part.fields.items()
+            if (chosen := first_that_finds(candidates, rows)) is not None
+        }
+        key = expressions.pop("key", None)
+        section = self._section(topic, "users", f"{known.title}, identify", when=when)
+        self._fill(section, expressions, rows, records, key=key)
+
+    def _events(self, topic: _Topic, joins: Joins) -> None:
+        documents = topic.documents.values
+        names = _event_names(topic.leaves, documents)
+        parts: list[tuple[str, str | None]]
+        if names is None:
+            to = self._kind_without_names(topic)
+            parts = [] if to == "none" else [(to, None)]
+        else:
+            parts = [
+                (to, _is_one_of(names.expression, values))
+                for to, values in (("clicks", names.clicks), ("add-to-carts", names.carts))
+                if values
+            ]
+            self._say_left_over(topic, names)
+        # Clicks and add-to-carts of one topic have their visitor, time and page in one place.
+        counted = [
+            document for _, when in parts for document in events_of(documents, when, None)[1]
+        ]
+        shared = _chosen(counted, names, joins)
+        for to, when in parts:
+            own = _chosen(events_of(documents, when, None)[1], names, joins)
+            self._guessed(topic, to, when, _merged(shared, own, to))
+
+    def _kind_without_names(self, topic: _Topic) -> str:
+        said = self._answers.get(f"kind:{topic.sample.topic}")
+        if said in KINDS:
+            return said
+        kind = kind_of_event(_last_words(topic.sample.topic))
+        if kind is None:
+            kind = kind_of_event(topic.sample.topic)
+        if kind is not None:
+            return "add-to-carts" if kind == "cart" else "clicks"
+        taken = chosen_leaves(topic.leaves, EVENT_FIELDS, len(topic.documents.values))
+        default = "add-to-carts" if "quantity" in taken else "clicks"
+        return (
+            self._ask(
+                Question(
+                    f"kind:{topic.sample.topic}",
+                    f"No field of {topic.sample.topic} names what happened. What are its records?",
+                    KINDS,
+                    default,
+                )
+            )
+            or default
+        )
+
+    def _guessed(self, topic: _Topic, to: str, when: str | None, taken: dict[str, Leaf]) -> None:
+        if taken.get("anonymous_id") is not None and taken["anonymous_id"].words == "user_id":
+            taken.setdefault("user_id", taken["anonymous_id"])
+        if "product_id" not in taken and "sku" in taken:
+            taken["product_id"] = taken["sku"]
+        each, expressions = leaf_expressions(taken)
+        records, events = events_of(topic.documents.values, when, each)
+        section = self._section(topic, to, "recognised by names and values", when=when, each=each)
+        self._fill(section, expressions, events, records)
+
+    def _fill(
+        self,
+        section: Section,
+        expressions: Mapping[str, str],
+        events: Sequence[Mapping[str, Any]],
+        records: int,
+        key: str | None = None,
+    ) -> None:
+        """Complete a section and add it to the proposal."""
+        section.records, section.events = records, len(events)
+        fields, times, remarks = adapted(expressions, events)
+        section.fields = {name: fields[name] for name in sorted(fields, key=_place_of)}
+        section.remarks += remarks
+        if key is not None:
+            section.key = as_found(key, events)
+        # A row's other fields are left out where they do not fit; a wrong consent says no to all.
+        names = {"users": ("consent",), "products": ()}.get(section.to, FIELDS)
+        for name, text in other_meanings(section.fields, events, names).items():
+            section.fields[name] = Found(text, 0.0, None)
+            section.remarks.append(
+                f"{name}: the record's own field of this name means something else."
+            )
+        if section.to in {"clicks", "add-to-carts"}:
+            if times is not None:
+                self._say_times(section, times.formats, times.has_no_zone, times.or_else)
+            for missing in ("timestamp", "anonymous_id", "product_id"):
+                if missing not in section.fields:
+                    section.remarks.append(
+                        f"{missing} is required, and no field looks like it: write its expression."
+                    )
+        self._proposal.sections.append(section)
+
+    def _say_times(
+        self, section: Section, formats: tuple[str, ...], has_no_zone: bool, or_else: str | None
+    ) -> None:
+        example = section.fields["timestamp"].example
+        section.timestamp_format = formats
+        if or_else is not None:
+            said = self._ask(
+                Question(
+                    f"format:{section.topic}",
+                    f"Times of {section.topic} such as {example} can be read in two ways. Which?",
+                    (formats[0], or_else),
+                    formats[0],
+                )
+            )
+            section.timestamp_format = (said or formats[0],)
+        if has_no_zone:
+            zone = self._ask(
+                Question(
+                    f"timezone:{section.topic}",
+                    f"Times of {section.topic} such as {example} say no zone. In which IANA zone "
+                    "are they?",
+                    (),
+                    "UTC",
+                )
+            )
+            section.timezone = zone
+            if f"timezone:{section.topic}" not in self._answers:
+                section.remarks.append(
+                    f"timezone: times such as {example} say no zone; UTC is assumed."
+                )
+
+    # -- tables
+
+    def _table(self, topic: _Topic, table: Table) -> None:
+        documents = topic.documents.values
+        section = self._section(topic, topic.role, table.title)
+        section.remarks += table.remarks
+        self._fill(section, table.expressions, documents, len(documents), key=table.key)
+
+    def _settle_product_keys(self, joins: Joins) -> None:
+        """Say what the product id is where no products topic says it."""
+        sections = [s for s in self._proposal.sections if s.to in {"clicks", "add-to-carts"}]
+        without = [s for s in sections if "product_id" in s.fields and "sku" not in s.fields]
+        if joins.products or not without:
+            return
+        said = self._ask(
+            Question(
+                "sku",
+                "There is no products topic. Is the product id of the events also the SKU that "
+                "vendors know?",
+                ("yes", "no"),
+                "yes" if all("GA4" in section.shape for section in without) else "no",
+            )
+        )
+        for section in without:
+            if said == "yes":
+                section.fields["sku"] = section.fields["product_id"]
+            else:
+                section.remarks.append(
+                    "sku: without a products topic events need a SKU of their own; if the product "
+                    "id is one, write sku with the same expression."
+                )
+
+    def _say_joins(self, joins: Joins) -> None:
+        """Say of each section of events how many of its ids are keys of the tables."""
+        documents = {topic.sample.topic: topic.documents.values for topic in self._topics}
+        for section in self._proposal.sections:
+            _, events = events_of(documents[section.topic], section.when, section.each)
+            for name, keys, what in (
+                ("product_id", joins.products, "products"),
+                ("anonymous_id", joins.users, "users"),
+            ):
+                found = section.fields.get(name)
+                if not keys or found is None or section.to not in {"clicks", "add-to-carts"}:
+                    continue
+                ids = {id_text(value) for value in found_in(found.expression, events)} - {None}
+                met = 100 * len(ids & keys) / max(1, len(ids))
+                section.remarks.append(f"{name}: {met:.0f} % of its values are keys of the {what}.")
+
+    def _say_left_over(self, topic: _Topic, names: _Names) -> None:
+        used = {*names.clicks, *names.carts}
+        left = [(name, count) for name, count in names.counts.most_common() if name not in used]
+        if left:
+            shown = ", ".join(f"{name} ({count:,})" for name, count in left[:_SHOWN_NAMES])
+            more = f" and {len(left) - _SHOWN_NAMES} more" if len(left) > _SHOWN_NAMES else ""
+            self._proposal.remarks.append(
+                f"{topic.sample.topic}: no section takes these events: {shown}{more}."
+            )
+
+    def _ask_for_consent(self) -> None:
+        sections = self._proposal.sections
+        if not sections or any(
+            name.partition(".")[0] == "consent" and found.share
+            for section in sections
+            for name, found in section.fields.items()
+        ):
+            return
+        self._proposal.consent_mode = self._ask(
+            Question(
+                "consent",
+                "No field says whether a visitor has consented. required: nothing is sent until "
+                "events or user rows say yes. assumed: these topics hold only events of visitors "
+                "who have consented.",
+                ("required", "assumed"),
+                "required",
+            )
+        )
+
+    def _section(
+        self,
+        topic: _Topic,
+        to: str,
+        shape: str,
+        when: str | None = None,
+        each: str | None = None,
+    ) -> Section:
+        end = f"-{to}" if topic.role == "events" else ""
+        base = _NO_WORD.sub("-", topic.sample.topic.lower())
+        # The end of a long name says more than its beginning.
+        name = base[-(_MAX_NAME_CHARS - len(end)) :].strip("-") + end
+        taken = {section.name for section in self._proposal.sections}
+        while name in taken:
+            name += "-2"
+        return Section(
+            name,
+            topic.sample.topic,
+            to,
+            shape,
+            format=topic.sample.format,
+            envelope=topic.documents.envelope,
+            when=when,
+            each=each,
+        )
+
+
+def _chosen(
+    documents: Sequence[Mapping[str, Any]], names: _Names | None, joins: Joins
+) -> dict[str, Leaf]:
+    named_by = None if names is None else names.expression
+    leaves = [leaf for leaf in leaves_of(documents) if leaf.expression != named_by]
+    return chosen_leaves(leaves, EVENT_FIELDS, len(documents), joins)
+
+
+def _merged(shared: dict[str, Leaf], own: dict[str, Leaf], to: str) -> dict[str, Leaf]:
+    """Return the fields of one kind: what both kinds share, and its own where products differ."""
+    of_product = ("product_id", "sku", "price", "currency", "quantity")
+    merged = {name: leaf for name, leaf in shared.items() if name not in of_product}
+    merged |= {name: leaf for name, leaf in own.items() if name in of_product}
+    used = {leaf.expression for leaf in merged.values()}
+    merged |= {
+        name: leaf
+        for name, leaf in own.items()
+        if name not in merged and leaf.expression not in used
+    }
+    if to == "clicks":
+        merged.pop("quantity", None)
+    return merged
+
+
+def _place_of(field: str) -> tuple[int, str]:
+    """Return where people look for a field: in the order of the documentation."""
+    order = [*FIELDS, *PRODUCT_FIELDS, *USER_FIELDS]
+    head = field.partition(".")[0]
+    return (order.index(head) if head in order else len(order)), field
+
+
+def _looks_like_events(topic: _Topic) -> float:
+    taken = chosen_leaves(topic.leaves, EVENT_FIELDS, len(topic.documents.values))
+    score = 1.0 * ("timestamp" in taken) + 1.0 * ("product_id" in taken or "sku" in taken)
+    visitor = taken.get("anonymous_id")
+    if visitor is not None:
+        # Of rows there is one a visitor.
+        score += 1.0 if visitor.distinct < 0.9 * len(visitor.values) else 0.3
+    if _event_names(topic.leaves, topic.documents.values) is not None:
+        score += 1.5
+    words = words_of(topic.sample.topic)
+    if re.search(r"event|click|track|cart|view|pixel|hit|log|behavio|export|action", words):
+        score += 0.7
+    return score - (1.0 if topic.documents.envelope != "none" else 0.0)
+
+
+def _event_names(leaves: Sequence[Leaf], documents: Sequence[Mapping[str, Any]]) -> _Names | None:
+    """Return the field that names events and what its values mean; None: there is none."""
+    best: tuple[float, _Names] | None = None
+    for leaf in leaves:
+        if leaf.list_of is not None or leaf.distinct > _MAX_NAMES:
+            continue
+        if leaf.documents < 0.2 * len(documents) or set(leaf.types) - {str, int}:
+            continue
+        bonus = next((value for words, value in _NAME_WORDS if words.search(leaf.words)), 0)
+        names = _meant(leaf.expression, documents)
+        if names is None:
+            continue
+        meant = sum(names.counts[value] for value in (*names.clicks, *names.carts))
+        is_sure = meant == leaf.documents or (names.clicks and names.carts)
+        if not bonus and not is_sure:
+            continue
+        score = bonus + meant / len(documents) + bool(names.clicks and names.carts)
+        if best is None or score > best[0]:
+            best = score, names
+    return None if best is None else best[1]
+
+
+def _meant(expression: str, documents: Sequence[Mapping[str, Any]]) -> _Names | None:
+    names = _Names(expression, _count_names(expression, documents))
+    kinds: dict[str | None, list[Any]] = {}
+    for value in names.counts:
+        kinds.setdefault(kind_of_event(value), []).append(value)
+    names.carts = kinds.get("cart", [])
+    names.clicks = next(
+        (kinds[kind] for kind in ("view", "seen", "click", "page") if kind in kinds), []
+    )
+    return names if names.clicks or names.carts else None
+
+
+def _count_names(expression: str, documents: Sequence[Mapping[str, Any]]) -> Counter[Any]:
+    counts: Counter[Any] = Counter()
+    for value in found_in(expression, documents):
+        for one in value if type(value) is list else [value]:
+            if type(one) in {str, int} and not is_absent(one):
+                counts[one] += 1
+    return counts
+
+
+def _is_one_of(expression: str, values: Sequence[Any]) -> str:
+    if len(values) == 1:
+        return f"{expression} == {literal(values[0])}"
+    return f"contains([{', '.join(map(literal, values))}], {expression})"
+
+
+def _last_words(topic: str) -> str:
+    return list(_parts(topic))[-1]
+
+
+def _parts(topic: str) -> Iterator[str]:
+    yield topic
+    yield from topic.replace("/", ".").split(".")

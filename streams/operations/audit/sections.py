@@ -1,0 +1,187 @@
+"""The sums of ``ingest``, a row for each section: what the shop wrote against what came of it.
+
+The shop's records are mapped anew, by today's settings; what was written is counted on the raw
+topics by the records' headers, each once however often it was written. Of a compacted table a row
+also counts as written where a later record of the shop has taken its place.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from aiokafka import ConsumerRecord, TopicPartition
+
+from streams.core.errors import SetupError
+from streams.core.ingest.outcomes import IngestRecord, IngestRefusal, SkippedRecord
+from streams.core.ingest.topic_mapping import TopicMapping
+from streams.core.records import Source
+from streams.kafka.group_ids import group_id
+from streams.kafka.reader import LogReader, Offsets, Tell
+from streams.operations.audit.logs import CLOCK_SKEW_MS
+from streams.operations.audit.report import SectionBooks
+from streams.operations.ingest.mappings import mappings_of, prepare
+from streams.operations.ingest.trail import read_trail
+from streams.settings import INGEST, Settings
+
+Item = tuple[str, int, int, int | None]
+"""Topic and partition of the shop, offset, element."""
+EXAMPLES = 5
+
+
+class _Letter(msgspec.Struct):
+    source: Any = None
+    section: str | None = None
+    element: int | None = None
+    resolves: Any = None
+
+
+_decode_letter = msgspec.json.Decoder(_Letter).decode
+
+
+class _Found:
+    """What the topics hold that ``ingest`` writes."""
+
+    def __init__(self) -> None:
+        self.written: dict[str, set[Item]] = {}
+        self.letters: dict[str, set[Item]] = {}
+        self.newest: dict[tuple[str, bytes], Source] = {}
+        """By table and key: the shop's record of which its newest row was made."""
+
+    def record(self, to: str, record: ConsumerRecord, is_table: bool) -> None:
+        trail = read_trail(record.headers)
+        if trail is None:
+            return
+        item = (*trail.source, trail.element)
+        self.written.setdefault(trail.section, set()).add(item)
+        if is_table and record.key is not None:
+            self.newest[to, record.key] = trail.source
+
+    def letter(self, value: bytes | None) -> None:
+        try:
+            letter = _decode_letter(value or b"")
+            if letter.resolves is not None:
+                return
+            source = letter.source
+            item = (source["topic"], source["partition"], source["offset"], letter.element)
+        except (msgspec.MsgspecError, KeyError, TypeError):
+            return
+        self.letters.setdefault(letter.section or "", set()).add(item)
+
+
+async def audit_sections(
+    settings: Settings, reader: LogReader, since_ms: int | None, tell: Tell
+) -> list[SectionBooks]:
+    """Return the books of each section, in the order of the settings; none: there is no stage.
+
+    Raises SetupError for topics that do not exist or a registry that is away.
+    """
+    topics, mappings = settings.topics, mappings_of(settings)
+    if not mappings:
+        return []
+    targets = {topics.of_ingest(to): to for to in topics.fed}
+    tps = await reader.partitions([*mappings, *targets, topics.ingest_dead_letters])
+    if absent := [name for name, found in tps.items() if not found]:
+        raise SetupError(
+            f"Topics are missing: {', '.join(absent)}. Those of the shop are in [ingest.NAME] "
+            "topic; ours are made by: streams topics create"
+        )
+    shop = [tp for name in mappings for tp in tps[name]]
+    # In this order: what a commit has passed lies below an end that is taken later.
+    starts, ends = await reader.starts(shop, since_ms), await reader.ends(shop)
+    commits = await reader.commits(group_id(topics.prefix, INGEST), shop)
+    committed = {tp: commit.offset for tp, commit in commits.items()}
+    found = await _read_written(settings, reader, tps, since_ms, tell)
+    books = {name: SectionBooks(name, one.topic, one.to) for name, one in settings.ingest.items()}
+    for topic, mapping in mappings.items():
+        own = {tp: min(starts[tp], ends[tp]) for tp in tps[topic]}
+        own_ends = {tp: ends[tp] for tp in tps[topic]}
+        async for tp, records in reader.read(own, own_ends, tell):
+            await prepare(mapping, records)
+            for record in records:
+                _enter(books, mapping, record, found, record.offset < committed.get(tp, 0))
+    return list(books.values())
+
+
+async def _read_written(
+    settings: Settings,
+    reader: LogReader,
+    tps: Mapping[str, Sequence[TopicPartition]],
+    since_ms: int | None,
+    tell: Tell,
+) -> _Found:
+    topics, found = settings.topics, _Found()
+    early = None if since_ms is None else since_ms - CLOCK_SKEW_MS
+    for to in topics.fed:
+        name = topics.of_ingest(to)
+        starts, ends = await _range(reader, tps[name], early)
+        async for _, records in reader.read(starts, ends, tell):
+            for record in records:
+                found.record(to, record, to in _TABLES)
+    starts, ends = await _range(reader, tps[topics.ingest_dead_letters], early)
+    async for _, records in reader.read(starts, ends, tell):
+        for record in records:
+            found.letter(record.value)
+    return found
+
+
+_TABLES = ("users", "products")
+
+
+async def _range(
+    reader: LogReader, tps: Sequence[TopicPartition], since_ms: int | None
+) -> tuple[Offsets, Offsets]:
+    starts = await reader.starts(tps, since_ms)
+    ends = await reader.ends(tps)
+    return {tp: min(start, ends[tp]) for tp, start in starts.items()}, ends
+
+
+def _enter(
+    books: Mapping[str, SectionBooks],
+    mapping: TopicMapping,
+    record: ConsumerRecord,
+    found: _Found,
+    is_committed: bool,
+) -> None:
+    outcomes = mapping.read(
+        record.key, record.value, record.partition, record.offset, record.timestamp
+    )
+    for section in mapping.sections:
+        books[section.name].read += 1
+    for outcome in outcomes:
+        if isinstance(outcome, SkippedRecord):
+            continue
+        one = books[outcome.section]
+        one.events += 1
+        if isinstance(outcome, IngestRecord | IngestRefusal):
+            item = (record.topic, record.partition, record.offset, outcome.element)
+            if _is_written(outcome, item, found):
+                one.written += 1
+            elif _is_letter(outcome, item, found):
+                one.dead_lettered += 1
+            elif not is_committed:
+                one.waiting += 1
+            else:
+                one.missing += 1
+                if len(one.examples) < EXAMPLES:
+                    one.examples.append(f"{record.topic}/{record.partition}/{record.offset}")
+        elif is_committed:
+            one.unmapped += 1
+        else:
+            one.waiting += 1
+
+
+def _is_letter(outcome: IngestRecord | IngestRefusal, item: Item, found: _Found) -> bool:
+    if item in found.letters.get(outcome.section, ()):
+        return True
+    # A record that could not be read then, whatever it gives now.
+    return (*item[:3], None) in found.letters.get("", ())
+
+
+def _is_written(outcome: IngestRecord | IngestRefusal, item: Item, found: _Found) -> bool:
+    if item in found.written.get(outcome.section, ()):
+        return True
+    if not isinstance(outcome, IngestRecord) or outcome.to not in _TABLES:
+        return False
+    newest = found.newest.get((outcome.to, outcome.key))
+    # Compaction keeps the newest row of a key; other partitions may have written that.
+    return newest is not None and (newest[:2] != item[:2] or newest[2] > item[2])

@@ -1,0 +1,217 @@
+"""How what one vendor would get differs between two settings: exact counts, and masked examples.
+
+Pure. What is compared is what the vendor receives: the payload, and what its contact is looked up
+by. Numbers are equal where their values are, whatever the order of fields.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import msgspec
+
+from streams.core.masking import masked_json
+
+Made = bytes | str
+"""What one settings file makes of an event for a vendor: the encoded vendor record, or why none."""
+
+MAX_EXAMPLES = 3
+_NOTHING = msgspec.Raw(b"{}")
+NOTHING_MADE = "no event"
+"""Why there is no payload where the settings make no event of the record at all."""
+
+
+class Example(NamedTuple):
+    """One difference, as people are shown it."""
+
+    event_id: str
+    old: Any
+    """Masked; None: there is none."""
+    new: Any
+
+
+@dataclass(slots=True)
+class FieldChanges:
+    """In how many of the changed payloads one field differs."""
+
+    added: int = 0
+    gone: int = 0
+    changed: int = 0
+    examples: list[Example] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class VendorChanges:
+    """How the payloads of one vendor differ."""
+
+    vendor: str
+    same: int = 0
+    added: int = 0
+    gone: int = 0
+    changed: int = 0
+    fields: dict[str, FieldChanges] = field(default_factory=dict)
+    """By path, parts dotted, ``[]`` for the elements of a list."""
+    added_because: Counter[str] = field(default_factory=Counter)
+    """Why the old settings gave none of those that are added."""
+    gone_because: Counter[str] = field(default_factory=Counter)
+    """Why the new settings give none of those that are gone."""
+    added_examples: list[Example] = field(default_factory=list)
+    gone_examples: list[Example] = field(default_factory=list)
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether the vendor would get the same."""
+        return not (self.added or self.gone or self.changed)
+
+    def compare(self, old: Sequence[Made], new: Sequence[Made]) -> None:
+        """Count the differences between what both settings make of one record.
+
+        Events are matched by their ids; those that have no counterpart, in their order.
+        """
+        if old == new:
+            self.same += sum(type(made) is bytes for made in old)
+            return
+        olds, news = _read(old), _read(new)
+        for event_id in [*olds]:
+            if event_id in news:
+                self._compare_payloads(olds.pop(event_id), news.pop(event_id))
+        pairs = min(len(olds), len(news))
+        left, right = list(olds.values()), list(news.values())
+        for one, other in zip(left[:pairs], right[:pairs], strict=True):
+            self._compare_payloads(one, other)
+        for gone, why in zip(left[pairs:], _reasons(new), strict=False):
+            self.gone += 1
+            self.gone_because[why] += 1
+            if len(self.gone_examples) < MAX_EXAMPLES:
+                self.gone_examples.append(Example(gone.event_id, _masked(gone), None))
+        for added, why in zip(right[pairs:], _reasons(old), strict=False):
+            self.added += 1
+            self.added_because[why] += 1
+            if len(self.added_examples) < MAX_EXAMPLES:
+                self.added_examples.append(Example(added.event_id, None, _masked(added)))
+
+    def _compare_payloads(self, old: "_Sent", new: "_Sent") -> None:
+        before, after = _leaves_that_differ(old, new)
+        differ = False
+        for path in dict.fromkeys((*before, *after)):
+            one, other = before.get(path), after.get(path)
+            if one is not None and other is not None and _are_same(one, other):
+                continue
+            differ = True
+            changes = self.fields.setdefault(path, FieldChanges())
+            if one is None:
+                changes.added += 1
+            elif other is None:
+                changes.gone += 1
+            else:
+                changes.changed += 1
+            if len(changes.examples) < MAX_EXAMPLES:
+                shown = _shown(path, one), _shown(path, other)
+                changes.examples.append(Example(new.event_id, *shown))
+        self.changed += differ
+        self.same += not differ
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the counts and examples, as ``--json`` shows them."""
+        return {
+            "vendor": self.vendor,
+            "same": self.same,
+            "added": self.added,
+            "gone": self.gone,
+            "changed": self.changed,
+            "added_because": dict(self.added_because.most_common()),
+            "gone_because": dict(self.gone_because.most_common()),
+            "added_examples": [e._asdict() for e in self.added_examples],
+            "gone_examples": [e._asdict() for e in self.gone_examples],
+            "fields": [
+                {
+                    "field": path,
+                    "added": one.added,
+                    "gone": one.gone,
+                    "changed": one.changed,
+                    "examples": [e._asdict() for e in one.examples],
+                }
+                for path, one in self.fields.items()
+            ],
+        }
+
+
+class _Sent(msgspec.Struct):
+    """The part of a vendor record that is compared."""
+
+    event_id: str
+    payload: dict[str, msgspec.Raw]
+    contact: msgspec.Raw = _NOTHING
+
+
+_decode_sent = msgspec.json.Decoder(_Sent).decode
+_decode = msgspec.json.Decoder().decode
+
+
+def _read(made: Sequence[Made]) -> dict[str, _Sent]:
+    """Return the payloads by event id; one that is there twice gets a place of its own."""
+    found: dict[str, _Sent] = {}
+    for number, one in enumerate(made):
+        if isinstance(one, bytes):
+            sent = _decode_sent(one)
+            known = sent.event_id in found
+            found[f"{sent.event_id}\0{number}" if known else sent.event_id] = sent
+    return found
+
+
+def _reasons(made: Sequence[Made]) -> Iterator[str]:
+    """Yield why there is no payload, in the order of the events, and then why there are no more."""
+    yield from (one for one in made if isinstance(one, str))
+    while True:
+        yield NOTHING_MADE
+
+
+def _leaves_that_differ(
+    old: _Sent, new: _Sent
+) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
+    """Return the values by path, of a list those of all its elements, without equal bytes."""
+    before: dict[str, list[Any]] = {}
+    after: dict[str, list[Any]] = {}
+    for name in dict.fromkeys((*old.payload, *new.payload)):
+        one, other = old.payload.get(name), new.payload.get(name)
+        if one != other:
+            for raw, found in ((one, before), (other, after)):
+                if raw is not None:
+                    _collect(_decode(raw), name, found)
+    if old.contact != new.contact:
+        for raw, found in ((old.contact, before), (new.contact, after)):
+            if raw != _NOTHING:
+                _collect(_decode(raw), "contact", found)
+    return before, after
+
+
+def _masked(sent: _Sent) -> Any:
+    return masked_json({name: _decode(raw) for name, raw in sent.payload.items()})
+
+
+def _collect(value: Any, path: str, found: dict[str, list[Any]]) -> None:
+    if type(value) is dict and value:
+        for name, item in value.items():
+            _collect(item, f"{path}.{name}" if path else name, found)
+    elif type(value) is list:
+        found.setdefault(f"{path}[]", [])
+        for item in value:
+            _collect(item, f"{path}[]", found)
+    else:
+        found.setdefault(path, []).append(value)
+
+
+def _are_same(one: list[Any], other: list[Any]) -> bool:
+    # To Python, true is 1.
+    return one == other and all(
+        (type(a) is bool) == (type(b) is bool) for a, b in zip(one, other, strict=True)
+    )
+
+
+def _shown(path: str, values: list[Any] | None) -> Any:
+    if values is None:
+        return None
+    name = path.rpartition(".")[2].removesuffix("[]")
+    shown = masked_json(values, (), name)
+    return shown if path.endswith("[]") else shown[0]

@@ -1,0 +1,34 @@
+"""The sections as operations use them: beside the workers, over records already in Kafka."""
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from streams.core.errors import SetupError
+from streams.core.ingest.decoding import RegistryAway
+from streams.core.ingest.topic_mapping import TopicMapping
+from streams.registry.decoders import Decoders
+from streams.settings import Settings
+
+
+def mappings_of(settings: Settings) -> Mapping[str, TopicMapping]:
+    """Return, by topic of the shop, what becomes of its records by these settings."""
+    return settings.ingest_mappings(Decoders(settings.registry).of)
+
+
+class _Readable(Protocol):
+    """A record, whoever read it."""
+
+    @property
+    def key(self) -> bytes | None: ...
+
+    @property
+    def value(self) -> bytes | None: ...
+
+
+async def prepare(mapping: TopicMapping, records: Iterable[_Readable]) -> None:
+    """Get what decoding these needs; raises SetupError where the registry is away."""
+    values = [data for record in records for data in (record.value, record.key) if data is not None]
+    try:
+        await mapping.decoder.prepare(values)
+    except RegistryAway as away:
+        raise SetupError(f"Records of {mapping.topic} cannot be read: {away}") from away

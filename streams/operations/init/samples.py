@@ -1,0 +1,150 @@
+"""Samples of topics and of files of JSON lines."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from streams.core.errors import SettingsError, SetupError
+from streams.core.proposal.model import Sample, SampledRecord
+from streams.core.strict_json import BYTE_ORDER_MARK, StrictJsonError, decode_repaired
+from streams.kafka.connection import admin
+from streams.kafka.reader import LogReader, Tell, connect
+from streams.kafka.topics import cleanup_policies
+from streams.operations.own_topics import NotNamedError, parse_own_line
+from streams.settings import KafkaSettings
+
+ROWS_PER_RECORD = 20
+"""Of a compacted topic so many times as many records are read: its keys are to meet events' ids."""
+_MAGIC, _FRAME_BYTES = b"\0", 5
+"""Confluent's framing: a zero and four bytes of a schema's id."""
+_NO_TOPIC_CHAR = re.compile(r"[^A-Za-z0-9._-]+")
+_SUFFIXES = (".jsonl", ".json", ".ndjson", ".txt")
+
+
+class RawRecord(NamedTuple):
+    """A sampled record as it lies there."""
+
+    key: bytes | None
+    value: bytes | None
+
+
+class RawSample(NamedTuple):
+    """The bytes of one topic's sample."""
+
+    topic: str
+    records: Sequence[RawRecord]
+    is_compacted: bool | None = None
+
+    @property
+    def is_framed(self) -> bool:
+        """Whether a schema's id stands before most values."""
+        values = [value for _, value in self.records if value is not None]
+        framed = [value for value in values if value[:1] == _MAGIC and len(value) > _FRAME_BYTES]
+        return bool(values) and len(framed) > len(values) / 2
+
+    def bodies(self) -> list[RawRecord]:
+        """Return the records without the framing of their values."""
+        start = _FRAME_BYTES if self.is_framed else 0
+        return [RawRecord(key, value and value[start:]) for key, value in self.records]
+
+    def decoded(self) -> Sample:
+        """Return the sample as JSON reads it."""
+        records: list[SampledRecord] = []
+        unreadable = 0
+        for key, value in self.bodies():
+            try:
+                decoded = None if value is None else decode_repaired(value)[0]
+            except StrictJsonError:
+                unreadable += 1
+                continue
+            records.append(SampledRecord(_decoded_key(key), decoded))
+        format_ = "json"
+        if self.is_framed:
+            is_json = unreadable < len(self.records) / 2
+            format_ = "confluent-json" if is_json else "confluent-avro"
+        return Sample(self.topic, records, self.is_compacted, unreadable, format_)
+
+
+def _decoded_key(key: bytes | None) -> Any:
+    if key is None:
+        return None
+    try:
+        return decode_repaired(key)[0]
+    except StrictJsonError:
+        return key.decode("utf-8", "replace")
+
+
+def is_file(name: str) -> bool:
+    """Return whether a sample is named by a file's path; raises SettingsError where it is gone."""
+    if Path(name).is_file():
+        return True
+    if "/" in name or name.endswith(_SUFFIXES):
+        raise SettingsError([f"There is no file {name}."])
+    return False
+
+
+def read_file(path: Path, limit: int) -> list[RawSample]:
+    """Return the records of a file of JSON lines, evenly chosen where they are more than the limit.
+
+    Lines ``{"topic", "key", "value"}`` are records of that topic; others are values of a topic that
+    is called like the file. Raises SettingsError where the file cannot be read or is empty.
+    """
+    try:
+        lines = path.read_bytes().removeprefix(BYTE_ORDER_MARK).splitlines()
+    except OSError as error:
+        raise SettingsError([f"{path} cannot be read: {error.strerror or error}."]) from error
+    by_topic: dict[str, list[RawRecord]] = {}
+    name = _NO_TOPIC_CHAR.sub("-", path.stem).strip("-") or "records"
+    for line in lines:
+        if not line.strip():
+            continue
+        try:
+            topic, key, value = parse_own_line(line)
+        except NotNamedError:
+            topic, key, value = name, None, line
+        by_topic.setdefault(topic, []).append(RawRecord(key, value))
+    if not by_topic:
+        raise SettingsError([f"{path} holds no JSON lines."])
+    return [RawSample(topic, _chosen(records, limit)) for topic, records in by_topic.items()]
+
+
+def _chosen(records: Sequence[RawRecord], limit: int) -> Sequence[RawRecord]:
+    if len(records) <= limit:
+        return records
+    return [records[number * len(records) // limit] for number in range(limit)]
+
+
+async def read_topics(
+    kafka: KafkaSettings, topics: Sequence[str], limit: int, tell: Tell
+) -> list[RawSample]:
+    """Return the newest records of each topic, of compacted ones more.
+
+    Raises SetupError where a topic is not there or cannot be read.
+    """
+    async with admin(kafka) as client:
+        policies = await cleanup_policies(client, topics)
+    missing = [topic for topic in topics if topic not in policies]
+    if missing:
+        raise SetupError(
+            f"There is no topic {', '.join(missing)} at {kafka.bootstrap_servers}. Name topics as "
+            "they are called there, or files of JSON lines."
+        )
+    async with connect(kafka) as reader:
+        return [await _read_topic(reader, topic, policies[topic], limit, tell) for topic in topics]
+
+
+async def _read_topic(
+    reader: LogReader, topic: str, policy: str | None, limit: int, tell: Tell
+) -> RawSample:
+    is_compacted = None if policy is None else "compact" in policy
+    wanted = limit * ROWS_PER_RECORD if is_compacted else limit
+    partitions = (await reader.partitions([topic]))[topic]
+    starts, ends = await reader.starts(partitions), await reader.ends(partitions)
+    filled = [tp for tp in partitions if starts[tp] < ends[tp]]
+    share = -(-wanted // max(1, len(filled)))
+    begin = {tp: max(starts[tp], ends[tp] - share) for tp in filled}
+    records: list[RawRecord] = []
+    async for _, batch in reader.read(begin, {tp: ends[tp] for tp in filled}, tell):
+        records += [RawRecord(record.key, record.value) for record in batch]
+    return RawSample(topic, records[:wanted], is_compacted)

@@ -1,0 +1,151 @@
+"""The shop's own records in a trace: where an event began, and what never became one."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from aiokafka import ConsumerRecord, TopicPartition
+
+from streams.core.ingest.outcomes import IngestRecord, IngestRefusal, SkippedRecord
+from streams.core.ingest.topic_mapping import TopicMapping, name_in_ids
+from streams.core.masking import masked_text
+from streams.core.records import Source
+from streams.core.times import utc_text
+from streams.kafka.byte_patterns import AnyOf
+from streams.kafka.reader import silent
+from streams.operations.ingest.mappings import mappings_of, prepare
+from streams.operations.trace.facts import EventFacts, Lettered, ShopRecord, read_letter
+from streams.operations.trace.logs import TraceLogs
+from streams.operations.trace.looks import in_json, newest_first
+from streams.operations.trace.steps import Shown, letter_step, letter_words
+from streams.operations.trace.timeline import Step, TracedEvent
+from streams.settings import INGEST
+
+
+async def read_beginnings(logs: TraceLogs, facts: Mapping[Source, EventFacts]) -> None:
+    """Add the shop's own records of which ``ingest`` made these, as far as they are still there."""
+    wanted = [
+        one.raw.trail.source
+        for one in facts.values()
+        if one.raw is not None and one.raw.trail is not None
+    ]
+    records = await _read(logs, wanted)
+    for one in facts.values():
+        if one.raw is not None and one.raw.trail is not None:
+            record = records.get(one.raw.trail.source)
+            if record is not None:
+                one.shop = ShopRecord(record.timestamp, record.value)
+
+
+async def never_written(logs: TraceLogs, event_id: str, since_ms: int) -> list[TracedEvent]:
+    """Return the shop's records that this id is made of or that were given up on under it.
+
+    For an event of which there is no raw record: dead letters of ``ingest``, and the record at the
+    place that the id names, with what today's sections make of it.
+    """
+    if not logs.topics.shop:
+        return []
+    letters = await _letters(logs, event_id, since_ms)
+    places = dict.fromkeys([*(one.source for one in letters), *_places(logs, event_id)])
+    records = await _read(logs, list(places))
+    events = []
+    for place in places:
+        own = [one for one in letters if one.source == place]
+        record = records.get(place)
+        if own or record is not None:
+            events.append(await _event(logs, event_id, place, record, own))
+    return events
+
+
+async def _letters(logs: TraceLogs, event_id: str, since_ms: int) -> list[Lettered]:
+    tps = logs.tps[logs.topics.ingest_dead_letters]
+    byte_pattern = AnyOf(in_json(event_id))
+    found: list[Lettered] = []
+    async for records in newest_first(logs, tps, byte_pattern, since_ms, lambda _: True):
+        for record in await logs.committed(records):
+            lettered = read_letter(record)
+            if lettered is not None and lettered.letter.event_id == event_id:
+                found.append(lettered)
+    return found
+
+
+def _places(logs: TraceLogs, event_id: str) -> list[Source]:
+    """Return the records whose place gives this id."""
+    found = []
+    for topic in logs.topics.shop:
+        shape = re.escape(name_in_ids(topic)) + r"-(\d{1,9})-(\d{1,18})(?:-\d{1,5})?"
+        if match := re.fullmatch(shape, event_id, re.ASCII):
+            found.append(Source(topic, int(match[1]), int(match[2])))
+    return found
+
+
+async def _event(
+    logs: TraceLogs,
+    event_id: str,
+    place: Source,
+    record: ConsumerRecord | None,
+    letters: Sequence[Lettered],
+) -> TracedEvent:
+    show = Shown(event_id)
+    steps = []
+    if record is not None:
+        text = f"The shop wrote it to {place.topic}."
+        steps.append(Step(kind="raw", text=text, at=utc_text(record.timestamp), place=str(place)))
+    steps += [
+        letter_step(one, None, is_repeat=number > 0)
+        for number, one in enumerate(sorted(letters, key=lambda one: one.at_ms))
+    ]
+    text = "Given up by ingest: it is no event."
+    if record is not None:
+        committed = logs.lane(INGEST, TopicPartition(place.topic, place.partition)).committed
+        if committed is None or place.offset >= committed:
+            text = "It waits for ingest."
+            steps.append(Step(kind="waiting", text=text))
+        elif not letters:
+            text = await _today(mappings_of(logs.settings)[place.topic], record, event_id)
+            steps.append(Step(kind="unknown", text=text))
+    return TracedEvent(
+        event_id=event_id,
+        source=str(place),
+        written_at=None if record is None else utc_text(record.timestamp),
+        text=text,
+        raw=None if record is None else show.document(record.value),
+        steps=steps,
+    )
+
+
+async def _today(mapping: TopicMapping, record: ConsumerRecord, event_id: str) -> str:
+    """Return what today's sections make of a record of which nothing was written."""
+    await prepare(mapping, [record])
+    outcomes = mapping.read(
+        record.key, record.value, record.partition, record.offset, record.timestamp
+    )
+    for outcome in outcomes:
+        if isinstance(outcome, IngestRefusal) and outcome.event_id == event_id:
+            words = f"{letter_words(outcome.error.reason)}: {masked_text(outcome.error.detail)}"
+            return f"[ingest.{outcome.section}] cannot map it: {words}."
+    if any(isinstance(outcome, IngestRecord) for outcome in outcomes):
+        names = " and ".join(
+            dict.fromkeys(f"[ingest.{o.section}]" for o in outcomes if isinstance(o, IngestRecord))
+        )
+        return (
+            f"{names} took it; what was made of it has another id, is a row, or is gone from its "
+            "raw topic."
+        )
+    if any(isinstance(outcome, SkippedRecord) for outcome in outcomes):
+        return "It follows a delete of Debezium and says nothing."
+    return "Unmapped: no section [ingest.NAME] takes it; look at their `when` and `each`."
+
+
+async def _read(logs: TraceLogs, places: Sequence[Source]) -> dict[Source, ConsumerRecord]:
+    found: dict[Source, ConsumerRecord] = {}
+    for place in dict.fromkeys(places):
+        tp = TopicPartition(place.topic, place.partition)
+        if not logs.starts.get(tp, 0) <= place.offset < logs.ends.get(tp, 0):
+            continue
+        async for _, records in logs.reader.read(
+            {tp: place.offset}, {tp: place.offset + 1}, silent
+        ):
+            for record in records:
+                if record.offset == place.offset:
+                    found[place] = record
+    return found

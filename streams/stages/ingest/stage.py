@@ -1,0 +1,323 @@
+"""Ingest: chunks of the shop's topics in, one batch a raw partition out.
+
+A chunk is settled once the broker has acknowledged all that came of it. After a crash its records
+are written again, events with the same ids: enrichment skips them as duplicates.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from faust.types import TP
+
+from streams.core.errors import InvalidEvent
+from streams.core.ingest.decoding import RegistryAway
+from streams.core.ingest.outcomes import (
+    IngestOutcome,
+    IngestRecord,
+    IngestRefusal,
+    SkippedRecord,
+)
+from streams.core.ingest.topic_mapping import TopicMapping
+from streams.core.ingest.watch import TopicWatch
+from streams.core.masking import masked_json, masked_text
+from streams.core.outcome import DeadLetterReason
+from streams.core.records import SECTION
+from streams.core.snapshot import DriftNote
+from streams.core.topics import Topics
+from streams.engine.app import Stage, StageApp
+from streams.engine.chunks import Chunk, Record
+from streams.engine.expired import ALL, ExpiredRecords, total_by_topic
+from streams.engine.failure import leave
+from streams.engine.outputs import Delivery, Outputs
+from streams.engine.partitions import home_of
+from streams.engine.positions import StartPosition
+from streams.stages.ingest.letters import IngestLetters
+from streams.worker.counters import Counters
+
+log = logging.getLogger("streams.ingest")
+
+# The hash is Python: a visitor's events share their key, so the last ones are remembered.
+_home_of = lru_cache(maxsize=65_536)(home_of)
+
+IN_FLIGHT = 8
+"""Writes that wait for the broker's word at once."""
+LOOK_AGAIN_SECONDS = 0.05
+"""How soon after a pause it is asked again whether the partitions are still this worker's."""
+MAX_EXAMPLE_CHARS = 400
+"""Of a record in which something has changed."""
+REGISTRY_SECONDS = 1.0
+"""How soon a registry that is away is asked again."""
+
+
+class _Metadata(msgspec.Struct):
+    """What a commit says beside its offset."""
+
+    expired: dict[str, int] = {}
+    """``*`` → records of this partition that expired below the commit."""
+
+
+class IngestStage(Stage):
+    """The stage ``ingest`` in one process; ``bind`` connects it to its app."""
+
+    app: StageApp
+
+    def __init__(
+        self,
+        topics: Topics,
+        mappings: Mapping[str, TopicMapping],
+        *,
+        wall_ms: Callable[[], int],
+        secrets: Sequence[str] = (),
+    ) -> None:
+        """``mappings``: by topic of the shop. ``secrets`` never stand in a dead letter."""
+        self.counters = Counters()
+        self._topics = topics
+        self._mappings = mappings
+        self._letters = IngestLetters(wall_ms, secrets)
+        self._wall_ms = wall_ms
+        self._secrets = tuple(secrets)
+        self._watches = {topic: TopicWatch(mapping) for topic, mapping in mappings.items()}
+        sections = [one.name for mapping in mappings.values() for one in mapping.sections]
+        self._names = {name: (SECTION, name.encode()) for name in sections}
+        """By section: the header that names it."""
+        self._targets: dict[str, tuple[str, int]] = {}
+        """By ``to``: the topic and its number of partitions."""
+        self._partitions: Mapping[str, int] = {}
+        self._expired: dict[TP, ExpiredRecords] = {}
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self._has_room = asyncio.Semaphore(IN_FLIGHT)
+        self._refused: Mapping[int, str] = {}
+        self._waits_for: dict[str, str] = {}
+        """By topic: why the registry cannot be used for its records now."""
+
+    def bind(self, app: StageApp, *, partitions: Mapping[str, int]) -> None:
+        """Declare one agent a topic; ``partitions``: how many each topic has that is written."""
+        self.app = app
+        self._partitions = partitions
+        topics = {to: self._topics.of_ingest(to) for to in self._topics.fed}
+        self._targets = {to: (topic, partitions[topic]) for to, topic in topics.items()}
+        for topic, mapping in self._mappings.items():
+            self._declare(topic, mapping)
+
+    def _declare(self, topic: str, mapping: TopicMapping) -> None:
+        @self.app.chunk_agent(topic, name=f"ingest-{topic}")
+        async def ingest(stream: Any) -> None:
+            await self._run(mapping, stream)
+
+    # -- what the engine asks
+
+    def commit_metadata(self, tp: TP, offset: int) -> str | None:
+        """Return how many records expired; None: not known."""
+        expired = self._expired.get(tp)
+        if expired is None:
+            return None
+        return msgspec.json.encode(_Metadata(expired.below(offset))).decode()
+
+    async def on_start_positions(self, positions: Mapping[TP, StartPosition]) -> None:
+        """Go on counting what expired from where the last owner stopped."""
+        for tp, start in positions.items():
+            try:
+                said = msgspec.json.decode(start.metadata or "{}", type=_Metadata)
+            except msgspec.DecodeError:
+                log.warning("%s partition %d: commit metadata that is not ours", *tp)
+                said = _Metadata()
+            self._expired[tp] = ExpiredRecords(said.expired)
+
+    def on_partitions_gone(self, tps: Iterable[TP]) -> None:
+        """Forget partitions that another worker has now."""
+        for tp in tps:
+            self._expired.pop(tp, None)
+
+    async def settle(self, seconds: float) -> None:
+        """Wait for the broker's word on what was written."""
+        if self._in_flight:
+            await asyncio.wait(set(self._in_flight), timeout=seconds)
+
+    def on_refused(self, partitions: Mapping[int, str]) -> None:
+        """Take that topics refuse what is written: records of any partition may wait for it."""
+        self._refused = partitions
+
+    def may_be_silent(self, tp: TP) -> bool:
+        """Return whether a topic refuses writes, or the registry is away."""
+        return bool(self._refused) or tp.topic in self._waits_for
+
+    def not_ready(self) -> list[str]:
+        """Return why records wait although they are read, one sentence each."""
+        return [f"registry: {why}" for why in dict.fromkeys(self._waits_for.values())]
+
+    def drift(self) -> list[DriftNote]:
+        """Return what has changed in the shop's records, examples masked."""
+        return [
+            DriftNote(
+                one.change,
+                one.section,
+                masked_text(one.what, self._secrets),
+                one.words,
+                one.since_ms,
+                topic,
+                masked_text(
+                    msgspec.json.encode(masked_json(one.example, self._secrets)).decode(),
+                    self._secrets,
+                    MAX_EXAMPLE_CHARS,
+                ),
+            )
+            for topic, watch in self._watches.items()
+            for one in watch.found()
+        ]
+
+    def expired(self) -> Mapping[str, int]:
+        """Return how many records retention ever deleted unread, by topic."""
+        return total_by_topic(self._expired)
+
+    def on_expired(self, tp: TP, first: int, end: int) -> None:
+        """Count and say what retention deleted before it was read."""
+        records = end - first
+        self._expired[tp].note(first, end, {ALL: records})
+        self.counters.expired[tp.topic] += records
+        log.error(
+            "%d records of %s partition %d were deleted by retention before they were read",
+            records,
+            *tp,
+        )
+
+    # -- chunks
+
+    async def _run(self, mapping: TopicMapping, stream: Any) -> None:
+        try:
+            async for event in stream.noack().events():
+                await self._take(mapping, event.value)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            leave(f"ingest stopped: {error!r}", cause=error)
+
+    async def _take(self, mapping: TopicMapping, chunks: Sequence[Chunk]) -> None:
+        """Map chunks, and queue what came of them behind all that was queued before."""
+        await self._prepare(mapping, chunks)
+        await self._has_room.acquire()
+        try:
+            # Not where it was revoked meanwhile: the next owner starts from the commit.
+            ours = [chunk for chunk in chunks if await self._is_ours(chunk)]
+            outputs = self.app.new_outputs()
+            for chunk in ours:
+                self._map(mapping, chunk, outputs)
+            delivery = await outputs.send()
+        except BaseException:
+            self._has_room.release()
+            raise
+        task = asyncio.ensure_future(self._finish(ours, delivery))
+        self._in_flight.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._in_flight.discard(task)
+        self._has_room.release()
+
+    async def _finish(self, chunks: Sequence[Chunk], delivery: Delivery) -> None:
+        try:
+            await delivery.acknowledged()
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            leave(f"{error}; starting again from the last commit", cause=error)
+        for chunk in chunks:
+            self.app.consumer.ack(chunk)
+
+    async def _is_ours(self, chunk: Chunk) -> bool:
+        """Return whether a chunk may be written: no other worker can have its partition.
+
+        After a pause that may have cost the membership it waits for the broker's word: rows that
+        were written late would stand over newer ones.
+        """
+        is_in_hand = self.app.consumer.is_in_hand
+        while is_in_hand(chunk) and not self.app.may_act():  # noqa: ASYNC110 - a clock
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        return bool(is_in_hand(chunk))
+
+    async def _prepare(self, mapping: TopicMapping, chunks: Sequence[Chunk]) -> None:
+        """Get what decoding needs; waits while the registry is away and the chunks are ours."""
+        values = [
+            data
+            for chunk in chunks
+            for record in chunk.value
+            for data in (record.value, record.key)
+            if data is not None
+        ]
+        while any(self.app.consumer.is_in_hand(chunk) for chunk in chunks):
+            try:
+                await mapping.decoder.prepare(values)
+            except RegistryAway as away:
+                if self._waits_for.get(mapping.topic) != str(away):
+                    log.warning("records of %s wait: %s", mapping.topic, away)
+                self._waits_for[mapping.topic] = str(away)
+                await asyncio.sleep(REGISTRY_SECONDS)
+            else:
+                break
+        if self._waits_for.pop(mapping.topic, None) is not None:
+            log.info("records of %s go on: the registry answers", mapping.topic)
+
+    def _map(self, mapping: TopicMapping, chunk: Chunk, outputs: Outputs) -> None:
+        """Append all that comes of these records of one partition."""
+        topic, partition = chunk.tp
+        counters, place = self.counters, f"{topic}/{partition}/".encode()
+        watch, now_ms = self._watches[topic], self._wall_ms()
+        append, targets, names = outputs.append, self._targets, self._names
+        written: dict[str, int] = {}
+        for record in chunk.value:
+            watch.look(record.key, record.value, now_ms / 1000, now_ms)
+            source = ("source", b"%b%d" % (place, record.offset))
+            for outcome in self._outcomes(mapping, partition, record):
+                if type(outcome) is IngestRecord:
+                    section, to, key, value, element, notes = outcome
+                    target, partitions = targets[to]
+                    name = names[section]
+                    if element is not None:
+                        name = (SECTION, b"%b/%d" % (name[1], element))
+                    append(target, _home_of(key, partitions), key, value, [source, name])
+                    written[section] = written.get(section, 0) + 1
+                    if notes:
+                        counters.notes.update(notes)
+                elif type(outcome) is IngestRefusal:
+                    self._refuse(mapping, chunk.tp, record, outcome, outputs)
+                elif type(outcome) is SkippedRecord:
+                    counters.skipped[outcome.reason] += 1
+                else:
+                    counters.ingested[outcome.section, "unmapped"] += 1  # type: ignore[union-attr]
+        counters.events += len(chunk.value)
+        for section, count in written.items():
+            counters.ingested[section, "written"] += count
+
+    def _outcomes(
+        self, mapping: TopicMapping, partition: int, record: Record
+    ) -> list[IngestOutcome]:
+        try:
+            return mapping.read(
+                record.key, record.value, partition, record.offset, record.timestamp
+            )
+        except RegistryAway:
+            raise
+        except Exception as defect:
+            log.exception("our own code failed over %s/%d/%d", mapping.topic, partition,
+                          record.offset)  # fmt: skip
+            words = f"{type(defect).__name__}: {defect}"
+            error = InvalidEvent(DeadLetterReason.DEFECT, words)
+            return [IngestRefusal(mapping.sections[0].name, error, is_whole=True)]
+
+    def _refuse(
+        self,
+        mapping: TopicMapping,
+        tp: TP,
+        record: Record,
+        refusal: IngestRefusal,
+        outputs: Outputs,
+    ) -> None:
+        letter, value = self._letters.build(mapping, tp, record, refusal)
+        to = self._topics.ingest_dead_letters
+        outputs.append(to, tp.partition % self._partitions[to], *value)
+        self.counters.dead_lettered[refusal.error.reason] += 1
+        self.counters.ingested[refusal.section, "dead_lettered"] += 1
+        self.counters.note_cause(letter)
