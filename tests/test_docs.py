@@ -108,9 +108,10 @@ def test_every_setting_stands_in_the_example_file(section: str) -> None:
 
 def test_every_variable_in_the_documents_is_a_setting() -> None:
     """Nobody is told to set what is refused."""
+    sections = section_models() | {"ingest.NAME": IngestSettings}
     known = {
         variable(section, name) + suffix
-        for section, model in (*section_models().items(), ("ingest.NAME", IngestSettings))
+        for section, model in sections.items()
         for name in model.model_fields
         for suffix in ("", "_FILE")
     }

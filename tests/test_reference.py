@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, get_args
 import msgspec
 import pytest
 import typer
+from pydantic import BaseModel
 
 from streams import __version__
 from streams.cli import app
@@ -182,7 +183,7 @@ def test_every_reason_has_a_row_in_the_order_of_the_closed_list() -> None:
 # -- settings
 
 
-SECTIONS = {**section_models(), "ingest.NAME": IngestSettings}
+SECTIONS: dict[str, type[BaseModel]] = {**section_models(), "ingest.NAME": IngestSettings}
 
 
 @pytest.mark.parametrize("name", SECTIONS)
