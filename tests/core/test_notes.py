@@ -26,9 +26,13 @@ def test_a_note_is_said_in_words(note: str, words: str) -> None:
 
 
 def test_every_note_that_is_counted_has_words() -> None:
-    """Those of the runbook's list."""
-    runbook = (STREAMS.parent / "docs" / "operations.md").read_text("utf-8")
-    (row,) = re.findall(r"^\| `notes` \|.*$", runbook, re.MULTILINE)
-    notes = [name for name in re.findall(r"`([a-z_:<>]+)`", row) if name != "notes"]
-    assert len(notes) >= 9
+    """Those of the reference's list."""
+    reference = (STREAMS.parent / "docs" / "reference.md").read_text("utf-8")
+    table = reference.partition("\n### Notes\n")[2].partition("\n## ")[0]
+    notes = [
+        name
+        for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+        for name in re.findall(r"`([a-z_:<>0-9]+)`", row)
+    ]
+    assert len(notes) >= 12
     assert [note for note in notes if note_words(note) == note] == []
