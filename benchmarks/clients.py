@@ -18,6 +18,7 @@ from table import conditions, render
 from worker_process import cpu_seconds
 
 from streams.delivery.http import HttpClient
+from streams.settings import HttpSettings
 from streams.vendors.base import HttpRequest
 
 HEADERS = {"Content-Type": "application/json", "X-API-KEY": "benchmark"}
@@ -57,7 +58,7 @@ def _posting(client: httpx.AsyncClient) -> tuple[Post, Callable[[], Awaitable[No
 
 
 async def _ours(url: str, load: Load) -> tuple[Post, Callable[[], Awaitable[None]]]:
-    client = HttpClient(url, concurrency=load.in_flight)
+    client = HttpClient(url, concurrency=load.in_flight, current_http=HttpSettings)
 
     async def post(body: bytes) -> int:
         answer = await client.send(HttpRequest("POST", "/v1/interactions", HEADERS, body))

@@ -25,7 +25,7 @@ from streams.engine.app import EngineOptions, StageApp
 from streams.engine.failure import leave
 from streams.engine.limits import TopicLimits
 from streams.engine.worker import run_worker
-from streams.kafka.connection import ask_brokers, client_options, explain
+from streams.kafka.connection import ask_brokers, client_options, codec, explain
 from streams.kafka.group_ids import group_id
 from streams.kafka.tail import read_so_far
 from streams.kafka.topics import (
@@ -34,7 +34,9 @@ from streams.kafka.topics import (
     read_topics,
     required_topics,
     verify_topics,
+    written_topics,
 )
+from streams.operations.rights import require_rights
 from streams.registry.decoders import Decoders
 from streams.replay.late_identity import late_identity_ms, send_late
 from streams.settings import ENRICH, INGEST, Settings
@@ -71,6 +73,7 @@ def run_stage(
     held = take_slot(settings.state.dir, stage, slot)
     log.info("starting %s: connecting to Kafka at %s", stage, settings.kafka.bootstrap_servers)
     needed = needed_topics(settings.topics, stage, settings.enabled_vendors())
+    asyncio.run(require_rights(settings, stage))
     counts = asyncio.run(required_topics(settings, needed))
     port = settings.web_port(stage, held.number)
     _require_port(settings.web.host, port)
@@ -177,7 +180,11 @@ def _build_sink(
     courier = Courier(
         vendor,
         section,
-        HttpClient(section.base_url, concurrency=vendor.concurrency(section)),
+        HttpClient(
+            section.base_url,
+            concurrency=vendor.concurrency(section),
+            current_http=settings.current_http,
+        ),
         logic.outcome_writer,
         clock=time.monotonic,
         random=random.random,
@@ -226,11 +233,15 @@ def _options(
         data_dir=Path(settings.state.dir) / f"{stage}-{slot}",
         topics=partitions,
         foreign_topics=settings.topics.shop if stage == INGEST else (),
+        writes=written_topics(settings.topics, stage, settings.enabled_vendors()),
         limits=_limits(settings),
         ask_brokers=partial(ask_brokers, settings.kafka),
         explain=partial(explain, settings.kafka),
         read_elsewhere=lambda: read_so_far.records,
         topic_problems=lambda: verify_topics(settings, tuple(partitions)),
+        compression=codec(settings.kafka),
+        session_seconds=settings.kafka.session_seconds,
+        client_rack=settings.kafka.client_rack,
         web_host=settings.web.host,
         web_port=settings.web_port(stage, slot),
         arrived_ms=arrived_ms,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import trustme
 
 from streams.core.errors import SettingsError
 from streams.settings import IngestSettings, load_settings, section_models, variable
@@ -296,11 +297,10 @@ def test_kafka_security_fits_together(tmp_path: Path) -> None:
         STREAMS_KAFKA_SECURITY_PROTOCOL="SSL", STREAMS_KAFKA_SSL_CAFILE=str(cafile)
     ) == [f"STREAMS_KAFKA_SSL_CAFILE: there is no file {cafile}."]
     cafile.write_text("no certificate")
-    settings = load_settings(
-        {"STREAMS_KAFKA_SECURITY_PROTOCOL": "SSL", "STREAMS_KAFKA_SSL_CAFILE": str(cafile)}
+    (problem,) = problems(
+        STREAMS_KAFKA_SECURITY_PROTOCOL="SSL", STREAMS_KAFKA_SSL_CAFILE=str(cafile)
     )
-    with pytest.raises(SettingsError, match="STREAMS_KAFKA_SSL_"):
-        settings.kafka.client_options()
+    assert problem.startswith(f"STREAMS_KAFKA_SSL_CAFILE: {cafile} cannot be used (")
 
 
 def test_sasl_options_are_those_of_aiokafka() -> None:
@@ -495,9 +495,15 @@ def test_the_example_file_is_valid() -> None:
     """As it is, it changes nothing; with everything switched on it still loads."""
     Path("streams.toml").write_text(EXAMPLE)
     assert load_settings({}) == load_settings({"STREAMS_CONFIG": "/dev/null"})
-    for name in ("ca.pem", "relay.pem", "relay.key"):
-        Path(name).write_text("")
-    Path("streams.toml").write_text(uncommented())
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path("company-ca.pem")
+    authority.cert_pem.write_to_path("ca.pem")
+    issued = authority.issue_cert("relay.example")
+    issued.cert_chain_pems[0].write_to_path("relay.pem")
+    issued.private_key_pem.write_to_path("relay.key")
+    # The ways to log in exclude each other; that of the example is SCRAM.
+    others = r"(?m)^(oauth_\w+|aws_region) = .*$"
+    Path("streams.toml").write_text(re.sub(others, "", uncommented()))
     settings = load_settings({})
     assert settings.enabled_vendors() == tuple(VENDORS)
 
@@ -638,3 +644,85 @@ def test_registry_is_an_address_with_both_or_none_of_user_and_password() -> None
         }
     )
     assert settings.secrets() == ("pass-word",)
+
+
+PROXY = "STREAMS_HTTP_PROXY"
+SHAPE = "must be scheme, host and port only, like http://proxy.example.com:3128"
+
+
+@pytest.mark.parametrize(
+    ("environ", "problem"),
+    [
+        ({PROXY: "http://proxy:3128/path"}, f"{PROXY}: {SHAPE}, without a path."),
+        ({PROXY: "http://proxy:3128?a"}, f"{PROXY}: {SHAPE}, without a path."),
+        ({PROXY: "proxy:3128"}, f"{PROXY}: {SHAPE}."),
+        ({PROXY: "http://proxy"}, f"{PROXY}: {SHAPE}."),
+        ({PROXY: "socks5://proxy:1080"}, f"{PROXY}: {SHAPE}."),
+        (
+            {PROXY: "https://proxy:3128"},
+            f"{PROXY}: must begin with http://; what goes to vendors is encrypted all the same.",
+        ),
+        (
+            {PROXY: "http://relay:hidden-word@proxy:3128"},
+            f"{PROXY}: must hold no password; give it as STREAMS_HTTP_PROXY_PASSWORD.",
+        ),
+        (
+            {PROXY: "http://proxy:3128", f"{PROXY}_PASSWORD": "hidden-word"},
+            f"{PROXY}: names no user for proxy_password; write http://user@host:port.",
+        ),
+        (
+            {f"{PROXY}_PASSWORD": "hidden-word"},
+            f"{PROXY}_PASSWORD: has no effect without proxy.",
+        ),
+        (
+            {"STREAMS_HTTP_NO_PROXY": "a.example,https://b.example"},
+            'STREAMS_HTTP_NO_PROXY: takes hosts without scheme or port, not "https://b.example".',
+        ),
+        (
+            {"STREAMS_HTTP_NO_PROXY": "10.0.0.0/33"},
+            'STREAMS_HTTP_NO_PROXY: takes networks such as 10.0.0.0/8, not "10.0.0.0/33".',
+        ),
+        (
+            {"STREAMS_HTTP_NO_PROXY": "a.example b.example"},
+            (
+                "STREAMS_HTTP_NO_PROXY: takes hosts separated by commas, and * alone or as the "
+                'first label, not "a.example b.example".'
+            ),
+        ),
+        (
+            {"STREAMS_HTTP_CA_FILE": "/nowhere/ca.pem"},
+            "STREAMS_HTTP_CA_FILE: /nowhere/ca.pem cannot be used: No such file or directory.",
+        ),
+    ],
+)
+def test_a_proxy_that_cannot_be_meant_is_refused(environ: dict[str, str], problem: str) -> None:
+    """One sentence with the variable's name; a password is never shown."""
+    found = problems(**environ)
+    assert found == [problem]
+    assert "hidden-word" not in "".join(found)
+
+
+def test_a_ca_file_without_a_certificate_is_refused(tmp_path: Path) -> None:
+    """Whatever else stands in it."""
+    (tmp_path / "ca.pem").write_text("no certificate")
+    (problem,) = problems(STREAMS_HTTP_CA_FILE=str(tmp_path / "ca.pem"))
+    assert problem.startswith(f"STREAMS_HTTP_CA_FILE: {tmp_path}/ca.pem cannot be used: ")
+
+
+def test_the_token_for_metrics_goes_with_another_one() -> None:
+    """Else it would protect nothing, or open everything."""
+    name = "STREAMS_WEB_METRICS_TOKEN"
+    assert problems(**{name: "metrics-token"}) == [
+        f"{name}: has no effect without token: then /metrics needs none."
+    ]
+    assert problems(**{name: "the-same-token", "STREAMS_WEB_TOKEN": "the-same-token"}) == [
+        f"{name}: must differ from token, which may do everything."
+    ]
+
+
+def test_the_level_of_log_lines_is_a_word() -> None:
+    """Of four."""
+    assert load_settings({}).log.level == "info"
+    assert load_settings({"STREAMS_LOG_LEVEL": "debug"}).log.level == "debug"
+    (problem,) = problems(STREAMS_LOG_LEVEL="loud")
+    assert problem.startswith("STREAMS_LOG_LEVEL: must be one of debug, info, warning or error")

@@ -1,18 +1,52 @@
-"""``streams topics create`` and ``streams topics list``."""
+"""``streams topics``: make and list the topics, say which rights are needed, rekey."""
 
 import asyncio
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from streams.kafka.topics import TopicReport
+    from streams.kafka.topics import Service, TopicReport
+    from streams.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Create and list the topics that the relay needs.")
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON array.")]
+
+
+class Whose(StrEnum):
+    """Whose topics are meant."""
+
+    ALL = "all"
+    ON = "on"
+
+
+class TopicsAs(StrEnum):
+    """How topics are written without a broker."""
+
+    JSON = "json"
+    STRIMZI = "strimzi"
+    COMMANDS = "kafka-topics"
+
+
+class RightsAs(StrEnum):
+    """How rights are written."""
+
+    TABLE = "table"
+    JSON = "json"
+    STRIMZI = "strimzi"
+    COMMANDS = "kafka-acls"
+
+
+VendorsOption = Annotated[
+    Whose, typer.Option("--vendors", help="Topics of all vendors, or of those that are on.")
+]
+ServiceOption = Annotated[
+    str, typer.Option("--for", metavar="kafka|confluent", help="Keep the limits of this service.")
+]
 
 
 def _days(help_text: str) -> typer.models.OptionInfo:
@@ -29,6 +63,8 @@ def create(
     dead_letter_days: Annotated[
         int | None, _days("Days to keep dead letters (new topics: 30).")
     ] = None,
+    whose: VendorsOption = Whose.ALL,
+    service: ServiceOption = "kafka",
     as_json: JsonFlag = False,
 ) -> None:
     """Create the topics that are missing. Safe to run again.
@@ -39,9 +75,12 @@ def create(
     from streams.kafka.topics import TopicState, create_topics
     from streams.settings import load_settings
 
+    settings = load_settings()
     reports = asyncio.run(
         create_topics(
-            load_settings(),
+            settings,
+            vendors=_vendors(settings, whose),
+            service=_service(service),
             raw_days=raw_days,
             receipt_days=receipt_days,
             dead_letter_days=dead_letter_days,
@@ -114,12 +153,113 @@ def rekey(
 
 
 @app.command("list")
-def list_(as_json: JsonFlag = False) -> None:
-    """List the relay's topics, their purpose, and whether their configuration is correct."""
-    from streams.kafka.topics import list_topics
+def list_(
+    whose: VendorsOption = Whose.ALL,
+    service: ServiceOption = "kafka",
+    form: Annotated[
+        TopicsAs | None,
+        typer.Option("--as", help="Write the topics in this format; no broker is asked."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """List the relay's topics, their purpose, and whether their configuration is correct.
+
+    With --as, no broker is asked: the topics are written for Strimzi, as kafka-topics.sh commands
+    or as JSON, with three replicas unless STREAMS_KAFKA_REPLICATION_FACTOR says otherwise.
+    """
+    from streams.kafka.topics import list_topics, wanted_topics
     from streams.settings import load_settings
 
-    _show(asyncio.run(list_topics(load_settings())), as_json)
+    settings = load_settings()
+    vendors = _vendors(settings, whose)
+    if form is None:
+        _show(asyncio.run(list_topics(settings, vendors)), as_json)
+        return
+    from streams.operations import manifests
+
+    wanted = wanted_topics(settings, 3, vendors=vendors, service=_service(service))
+    match form:
+        case TopicsAs.JSON:
+            _write_json(manifests.topics_as_json(wanted))
+        case TopicsAs.STRIMZI:
+            _write(manifests.topics_as_strimzi(wanted))
+        case TopicsAs.COMMANDS:
+            servers = settings.kafka.bootstrap_servers
+            _write(manifests.topics_as_commands(wanted, servers))
+
+
+@app.command("acls")
+def acls(
+    stage: Annotated[
+        str | None, typer.Option(metavar="STAGE", help="The rights of one stage's workers.")
+    ] = None,
+    command: Annotated[
+        str | None,
+        typer.Option(metavar="COMMAND", help='The rights of a command, such as "topics create".'),
+    ] = None,
+    form: Annotated[
+        RightsAs, typer.Option("--as", help="How the rights are written.")
+    ] = RightsAs.TABLE,
+    user: Annotated[
+        str | None,
+        typer.Option(help="Who is given them; default: STREAMS_KAFKA_SASL_USERNAME, or streams."),
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show which Kafka rights are needed, by one stage, by one command, or by all stages.
+
+    No broker is asked. A stage starts without the rights for which the table says what is missing
+    then, and says so in its log.
+    """
+    from streams.core.errors import SettingsError
+    from streams.operations import manifests
+    from streams.operations.rights import command_rights, pipeline_rights, stage_rights
+    from streams.settings import load_settings
+
+    settings = load_settings()
+    if stage is not None and command is not None:
+        raise SettingsError(["--stage and --command exclude each other."])
+    if stage is not None:
+        rights = stage_rights(settings, stage)
+    elif command is not None:
+        rights = command_rights(settings, command)
+    else:
+        rights = pipeline_rights(settings)
+    name = user or settings.kafka.sasl_username or "streams"
+    match RightsAs.JSON if as_json else form:
+        case RightsAs.TABLE:
+            _write(manifests.rights_as_table(rights))
+        case RightsAs.JSON:
+            _write_json(manifests.rights_as_json(rights))
+        case RightsAs.STRIMZI:
+            _write(manifests.rights_as_strimzi(rights, name))
+        case RightsAs.COMMANDS:
+            servers = settings.kafka.bootstrap_servers
+            _write(manifests.rights_as_commands(rights, servers, f"User:{name}"))
+
+
+def _vendors(settings: "Settings", whose: Whose) -> "Sequence[str]":
+    return settings.enabled_vendors() if whose is Whose.ON else tuple(settings.vendors)
+
+
+def _service(name: str) -> "Service":
+    from streams.core.errors import SettingsError
+    from streams.kafka.topics import Service
+
+    if name not in set(Service):
+        raise SettingsError([f"--for: there is no {name}; name one of {', '.join(Service)}."])
+    return Service(name)
+
+
+def _write(lines: "Iterable[str]") -> None:
+    for line in lines:
+        typer.echo(line)
+
+
+def _write_json(rows: "Sequence[object]") -> None:
+    import json
+
+    typer.echo(json.dumps(rows, indent=2))
 
 
 def _show(reports: "Sequence[TopicReport]", as_json: bool) -> None:

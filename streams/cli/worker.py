@@ -43,7 +43,7 @@ def worker(
     wanted = tuple(dict.fromkeys(stages or settings.stages()))
     for stage in wanted:
         settings.require_stage(stage)
-    setup_logging(secrets=settings.secrets())
+    setup_logging(level=settings.log.level.upper(), secrets=settings.secrets())
     if len(wanted) == 1:
         from streams.app import run_stage
 

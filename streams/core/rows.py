@@ -14,7 +14,7 @@ from msgspec import Meta
 from streams.core.errors import StreamsError
 from streams.core.events import Currency, Id, Int64, Price
 from streams.core.masking import masked_text
-from streams.core.strict_json import StrictJsonError, decode_fields, decode_repaired
+from streams.core.strict_json import StrictJsonError, decode_fields
 from streams.core.times import MAX_MS, YEAR_2000_MS, to_ms
 from streams.core.uuids import UUID_PATTERN
 from streams.core.values import NIL_UUID, SUSPICIOUS_IDS, id_text, is_absent, is_blank
@@ -238,14 +238,9 @@ def _object(
     A field that strict JSON refuses, such as a number out of range, holds the StrictJsonError.
     """
     try:
-        row, repaired = decode_repaired(value, _TYPES[kind])
+        row, repaired = decode_fields(value, _TYPES[kind])
     except StrictJsonError as problem:
-        try:
-            row, repaired = decode_fields(value, _TYPES[kind])
-        except StrictJsonError:
-            raise InvalidRow(f"the {what} row is out of shape: {problem}") from None
-    if type(row) is not dict:
-        raise InvalidRow(f"the {what} row is out of shape: it is no JSON object")
+        raise InvalidRow(f"the {what} row is out of shape: {problem}") from None
     return row, ("lone_surrogate",) if repaired else ()
 
 

@@ -86,9 +86,10 @@ def decode_repaired(value: bytes, needed: Collection[str] | None = None) -> Deco
         _decode_any(value, _decode_raw)  # else its texts might have no end, and take forever
         if _count_values(value) > MAX_VALUES:
             raise _too_many()
-    decoded = _decode_mended(value, _decode)
-    check_bounds(decoded.value)
-    return decoded
+    mended = _mended(value)
+    document = _decode_any(mended, _decode)
+    check_bounds(document)
+    return Decoded(document, mended != value)
 
 
 def decode_fields(value: bytes, needed: Collection[str]) -> Decoded:
@@ -101,7 +102,8 @@ def decode_fields(value: bytes, needed: Collection[str]) -> Decoded:
         value.decode()  # also what is passed over
     except UnicodeDecodeError:
         raise StrictJsonError("not valid UTF-8") from None
-    fields, repaired = _decode_mended(value, _decode_raw_fields)
+    mended = _mended(value)
+    fields = _decode_any(mended, _decode_object)
     values_left = MAX_VALUES
     for name in needed:
         if name in fields:
@@ -112,11 +114,17 @@ def decode_fields(value: bytes, needed: Collection[str]) -> Decoded:
             else:
                 values_left -= values
                 try:
-                    fields[name], was_repaired = decode_repaired(raw)
-                    repaired |= was_repaired
+                    fields[name] = decode_strict(raw)
                 except StrictJsonError as problem:
                     fields[name] = problem
-    return Decoded(fields, repaired)
+    return Decoded(fields, mended != value)
+
+
+def _decode_object(value: bytes) -> dict[str, Any]:
+    try:
+        return _decode_raw_fields(value)
+    except msgspec.ValidationError:
+        raise StrictJsonError("it is no JSON object") from None
 
 
 def may_have_many_values(value: bytes) -> bool:
@@ -133,14 +141,9 @@ def _count_separators(value: bytes) -> int:
     return value.count(b",") + value.count(b"[") + value.count(b"{")
 
 
-def _decode_mended(value: bytes, decode: Callable[[bytes], Any]) -> Decoded:
-    try:
-        return Decoded(_decode_any(value, decode))
-    except StrictJsonError:
-        mended = mend_half_pairs(value) if b"\\u" in value else value
-        if mended == value:
-            raise
-        return Decoded(_decode_any(mended, decode), repaired=True)
+def _mended(value: bytes) -> bytes:
+    # Not after a first try, which would convert all its numbers.
+    return mend_half_pairs(value) if b"\\u" in value else value
 
 
 def _decode_any(value: bytes, decode: Callable[[bytes], Any]) -> Any:

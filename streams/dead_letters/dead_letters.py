@@ -30,7 +30,7 @@ from streams.dead_letters.book import (
     encode_resolution,
     words_of,
 )
-from streams.kafka.connection import client_options
+from streams.kafka.connection import producer_options
 from streams.kafka.reader import LogReader, Tell, connect, silent
 from streams.settings import Settings
 from streams.vendors import VENDORS
@@ -208,7 +208,7 @@ async def drop_letters(
     if not len(letters):
         return Dropped(dropped, gone)
     producer = AIOKafkaProducer(
-        **client_options(settings.kafka),
+        **producer_options(settings.kafka),
         client_id="streams-dead-letters",
         enable_idempotence=True,
         acks="all",

@@ -8,7 +8,10 @@ CPU a request; httpx's own pool 1,200 to 4,500, growing with concurrency). ``ben
 
 import asyncio
 import functools
+import logging
 import re
+from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import aiohttp
@@ -19,8 +22,12 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import StreamReader
 from httpx_aiohttp import AiohttpTransport
 
-from streams import __version__
+from streams import __version__, telemetry
+from streams.core.errors import SettingsError
+from streams.settings import HttpSettings
 from streams.vendors.base import HttpRequest, HttpResponse
+
+log = logging.getLogger("streams.delivery")
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
@@ -52,11 +59,21 @@ class HttpClient:
     """One vendor's connections; keys travel in headers, redirects are never followed."""
 
     def __init__(
-        self, base_url: str, *, concurrency: int, transport: httpx.AsyncBaseTransport | None = None
+        self, base_url: str, *, concurrency: int, current_http: Callable[[], HttpSettings]
     ) -> None:
+        """Prepare connections to ``base_url``; none is made before the first request.
+
+        ``current_http`` returns section ``[http]`` with its secrets as they are now; it is asked
+        again whenever the proxy has refused the login.
+        """
         self._base_url = base_url.rstrip("/")
         self._concurrency = concurrency
-        self._transport = transport or AiohttpTransport(client=self._new_session)
+        self._current_http = current_http
+        self._http = current_http()
+        self._proxy_words = self._http.route_to(base_url).words
+        self._transport = AiohttpTransport(
+            client=self._new_session, proxy=self._http.proxy_to(self._base_url)
+        )
         self._addresses: dict[str, httpx.URL] = {}
 
     async def send(self, request: HttpRequest) -> HttpResponse:
@@ -76,13 +93,42 @@ class HttpClient:
                     await response.aclose()
         except _FAILURES as error:
             if response is None:
-                return _no_answer(error)
+                return self._no_answer(error)
             failure = f"its body cannot be read to the end: {_words(error)}"
+        if response.status_code == _LOGIN_REFUSED and self._transport.proxy is not None:
+            return self._refused_by_proxy()
         return HttpResponse(response.status_code, _lowered(response.headers), bytes(body), failure)
 
     async def close(self) -> None:
         """Close all connections."""
         await self._transport.aclose()
+
+    def _refused_by_proxy(self) -> HttpResponse:
+        """Return an answer that blames the settings; the next request takes the newest password."""
+        try:
+            self._http = self._current_http()
+        except SettingsError as error:
+            log.warning("the proxy's password was not read again: %s", error)
+        if self._http.proxy_password is not None:
+            telemetry.hide([self._http.proxy_password.get_secret_value()])
+        self._transport.proxy = self._http.proxy_to(self._base_url)
+        words = (
+            f"{self._proxy_words} refuses the login: check STREAMS_HTTP_PROXY and "
+            "STREAMS_HTTP_PROXY_PASSWORD."
+        ).removeprefix("through ")
+        return HttpResponse(_LOGIN_REFUSED, {}, words.encode(), was_sent=False)
+
+    def _no_answer(self, error: Exception) -> HttpResponse:
+        cause, where = error.__cause__, self._proxy_words.removeprefix("through ")
+        if isinstance(cause, aiohttp.ClientProxyConnectionError):
+            words = f"{where} cannot be reached: {_words(error)}"
+            return HttpResponse(None, {}, b"", words, was_sent=False)
+        if isinstance(cause, aiohttp.ClientHttpProxyError):
+            if cause.status in (_LOGIN_REFUSED, HTTPStatus.UNAUTHORIZED):  # tinyproxy says 401
+                return self._refused_by_proxy()
+            words = f"{where} does not connect to {self._base_url}: {cause.status} {cause.message}"
+            return HttpResponse(None, {}, b"", words.rstrip(), was_sent=False)
+        return _no_answer(error)
 
     def _prepare(self, request: HttpRequest) -> httpx.Request:
         headers = [(name.encode(), value.encode()) for name, value in request.headers.items()]
@@ -106,7 +152,7 @@ class HttpClient:
 
     def _new_session(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            connector=_Connector(limit=self._concurrency),
+            connector=_Connector(limit=self._concurrency, ssl=self._http.ssl_context() or True),
             response_class=_Response,
             # A vendor's cookies would tie the requests of many visitors together.
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -182,6 +228,7 @@ class _Handler(ResponseHandler):
             payload.set_exception(aiohttp.ClientPayloadError(exc.message))
 
 
+_LOGIN_REFUSED = HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
 _HEAD_END = b"\r\n\r\n"
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?![0-9])")
 _STATUS_LINE_BYTES = 16

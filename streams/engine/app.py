@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import faust
+import faust.auth
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import ClusterAuthorizationFailedError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
-from faust.types.auth import SASLMechanism
 from mode import CrashingSupervisor
 
 from streams.engine.chunks import ChunkSchema
@@ -106,6 +106,8 @@ class EngineOptions:
     """How many partitions each topic has that this stage reads or writes."""
     foreign_topics: tuple[str, ...] = ()
     """Those of them that others administer, and may delete."""
+    writes: Sequence[str] = ()
+    """The topics among these to which it writes what becomes of records."""
     limits: TopicLimits = field(default_factory=TopicLimits)
     """How much these topics take at once."""
     ask_brokers: Callable[[], Awaitable[None]] = _no_question
@@ -126,6 +128,7 @@ class EngineOptions:
     settle_on_revoke_seconds: float = 3.0
     compression: str | None = None
     session_seconds: float = 10.0
+    client_rack: str | None = None
     stall_seconds: float = 120.0
     """After standing still for so long a worker ends: see ``Watchdog``."""
     memory_limit: int | None = None
@@ -156,7 +159,7 @@ class Producer(driver.Producer):
             )
         producer = self._ensure_producer()
         self.app.contact.listen(producer.client)
-        await self.app.options.limits.look(self.app.options.topics)
+        await self.app.options.limits.look(self.app.options.writes)
         await producer.client.set_topics(self.app.options.topics)
         producer._message_accumulator.refused = self.app.refused
         producer._message_accumulator.refresh = producer.client.force_metadata_update
@@ -230,7 +233,7 @@ class StageApp(faust.App):
             options.group,
             env_prefix="STREAMS_FAUST_",
             broker=";".join(f"kafka://{server}" for server in servers),
-            broker_credentials=_credentials(options.client_options),
+            broker_credentials=BrokerLogin(options.client_options),
             broker_client_id=f"streams-{options.instance_id}",
             broker_commit_interval=0.5,
             broker_commit_livelock_soft_timeout=30 * 86400.0,
@@ -240,7 +243,7 @@ class StageApp(faust.App):
             broker_session_timeout=options.session_seconds,
             broker_heartbeat_interval=options.session_seconds / 5,
             broker_rebalance_timeout=30.0,
-            broker_request_timeout=90.0,
+            broker_request_timeout=max(90.0, options.session_seconds + 30),
             consumer_auto_offset_reset="earliest",
             consumer_group_instance_id=options.instance_id,
             consumer_max_fetch_size=2 * 1024 * 1024,
@@ -352,15 +355,16 @@ class StageApp(faust.App):
         return Transport(self.conf.broker_producer, self)
 
 
-def _credentials(options: Mapping[str, Any]) -> Any:
-    """Return Faust's form of aiokafka's security options."""
-    protocol = options.get("security_protocol", "PLAINTEXT")
-    context = options.get("ssl_context")
-    if protocol.startswith("SASL"):
-        return faust.SASLCredentials(
-            username=options["sasl_plain_username"],
-            password=options["sasl_plain_password"],
-            ssl_context=context,
-            mechanism=SASLMechanism(options["sasl_mechanism"]),
-        )
-    return faust.SSLCredentials(context) if protocol == "SSL" else None
+class BrokerLogin(faust.auth.Credentials):
+    """Aiokafka's security options as they are; Faust knows none but those of its own classes."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self.options = {n: v for n, v in options.items() if n != "bootstrap_servers"}
+
+
+def _to_aiokafka(credentials: BrokerLogin, ssl_context: Any = None) -> Mapping[str, Any]:  # noqa: ARG001
+    return credentials.options
+
+
+# Called for each consumer and producer that Faust makes.
+driver.credentials_to_aiokafka_auth = _to_aiokafka

@@ -17,7 +17,7 @@ import aiokafka.errors
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.protocol.admin import DescribeGroupsRequest
 
-from streams.engine.failure import leave, leave_fenced
+from streams.engine.failure import DO_NOT_RESTART, leave, leave_fenced
 from streams.engine.lease import Lease
 from streams.engine.pending import refusals
 
@@ -52,11 +52,6 @@ def refusal_words(error: BaseException, group: str) -> str | None:
             return (
                 f"Kafka does not let this user read {topics}: allow it READ there, for instance "
                 "with Kafka's kafka-acls.sh"
-            )
-        case aiokafka.errors.InvalidSessionTimeoutError():
-            return (
-                f"the brokers do not allow sessions as long as those of the group {group}: set "
-                "group.min.session.timeout.ms and group.max.session.timeout.ms there accordingly"
             )
         case aiokafka.errors.InvalidGroupIdError():
             return f"the brokers do not allow the name of the group {group}: see kafka.topic_prefix"
@@ -110,6 +105,13 @@ class Coordinator(GroupCoordinator):
 
         aiokafka would wait for ever, for somebody to ask it for records.
         """
+        if isinstance(exc, aiokafka.errors.InvalidSessionTimeoutError):
+            leave(
+                f"the brokers allow no sessions of {self._session_timeout_ms / 1000:g} s: set "
+                "STREAMS_KAFKA_SESSION_SECONDS within their group.min.session.timeout.ms and "
+                "group.max.session.timeout.ms",
+                code=DO_NOT_RESTART,
+            )
         refusal = refusal_words(exc, self.group_id)
         if refusal is None:
             return await super()._push_error_to_user(exc)

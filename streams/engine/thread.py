@@ -144,6 +144,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = super()._create_worker_consumer(transport)
         # Aborted transactions must be seen neither as events nor as rows.
         consumer._isolation_level = "read_committed"
+        consumer._client_rack = self.app.options.client_rack
         self.app.contact.listen(consumer._client)
         return consumer
 

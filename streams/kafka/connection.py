@@ -19,6 +19,7 @@ from aiokafka.errors import (
 from streams.core.errors import SetupError
 from streams.engine.errors import BrokersUnavailableError
 from streams.engine.inquiry import collected_errors
+from streams.kafka.login import Login, NoTokenError, TokenRefusedError
 from streams.settings import KafkaSettings
 
 CONNECT_SECONDS = 9
@@ -47,7 +48,25 @@ def client_options(kafka: KafkaSettings) -> dict[str, Any]:
     Raises:
         SettingsError: a certificate or key file cannot be used.
     """
-    return kafka.client_options()
+    options = kafka.client_options()
+    if kafka.security_protocol != "PLAINTEXT":
+        options["sasl_oauth_token_provider"] = Login(kafka)
+    return options
+
+
+def consumer_options(kafka: KafkaSettings) -> dict[str, Any]:
+    """The same for a consumer, with where it is."""
+    return {**client_options(kafka), "client_rack": kafka.client_rack}
+
+
+def producer_options(kafka: KafkaSettings) -> dict[str, Any]:
+    """The same for a producer, with how it packs what it writes."""
+    return {**client_options(kafka), "compression_type": codec(kafka)}
+
+
+def codec(kafka: KafkaSettings) -> str | None:
+    """Aiokafka's name of the compression; None: none."""
+    return None if kafka.compression == "none" else kafka.compression
 
 
 @asynccontextmanager
@@ -103,12 +122,16 @@ def why_not(servers: str, reasons: Sequence[BaseException]) -> str:
     """Return in a sentence why the brokers cannot be used and what to do, the cause first known."""
     where = f"Kafka at {servers} (STREAMS_KAFKA_BOOTSTRAP_SERVERS)"
     for reason in reasons:
+        if isinstance(reason, NoTokenError | TokenRefusedError):
+            return str(reason.args[0])
         if isinstance(reason, _REFUSALS):
             return (
                 f"{where} refuses the credentials ({_words(reason)}): check "
                 "STREAMS_KAFKA_SECURITY_PROTOCOL, STREAMS_KAFKA_SASL_MECHANISM, "
                 "STREAMS_KAFKA_SASL_USERNAME and STREAMS_KAFKA_SASL_PASSWORD."
             )
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            return f"{where} shows a certificate that is refused: {_certificate_words(reason)}"
         if isinstance(reason, ssl.SSLError):
             return (
                 f"{where} cannot be reached by TLS ({_words(reason)}): check "
@@ -119,6 +142,23 @@ def why_not(servers: str, reasons: Sequence[BaseException]) -> str:
         "(`docker compose up` starts one here), or correct this setting and "
         "STREAMS_KAFKA_SECURITY_PROTOCOL."
     )
+
+
+_OTHER_HOST = (62, 64)
+_NOT_YET, _EXPIRED = 9, 10
+"""As OpenSSL numbers what it finds in a certificate."""
+
+
+def _certificate_words(error: ssl.SSLCertVerificationError) -> str:
+    words = error.verify_message.rstrip(".")
+    if error.verify_code in _OTHER_HOST:
+        return (
+            f"{words}; use the name for which it was issued in STREAMS_KAFKA_BOOTSTRAP_SERVERS, "
+            "and let the brokers advertise names of their certificates."
+        )
+    if error.verify_code in (_NOT_YET, _EXPIRED):
+        return f"{words}; see that this machine's clock is right, or renew the certificate."
+    return f"{words}; check STREAMS_KAFKA_SSL_CAFILE."
 
 
 def _words(error: BaseException) -> str:

@@ -10,7 +10,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from streams.core.errors import SetupError
-from streams.kafka.connection import admin, client_options
+from streams.engine.authorized import hidden_topics, hidden_words
+from streams.kafka.connection import admin, consumer_options
 from streams.settings import KafkaSettings
 
 STALL_SECONDS = 60.0
@@ -51,13 +52,19 @@ class LogReader:
         self._batch = batch
 
     async def partitions(self, topics: Iterable[str]) -> dict[str, list[TopicPartition]]:
-        """Return the partitions of each topic; none for one that does not exist."""
+        """Return the partitions of each topic; none for one that does not exist.
+
+        Raises SetupError for one that this user may not describe.
+        """
         found: dict[str, list[TopicPartition]] = {topic: [] for topic in topics}
         # Asking for a topic by name would create it where the brokers do so on their own.
         for entry in await self._admin.describe_topics():
             if entry["topic"] in found:
                 numbers = sorted(p["partition"] for p in entry["partitions"])
                 found[entry["topic"]] = [TopicPartition(entry["topic"], n) for n in numbers]
+        absent = [name for name, tps in found.items() if not tps]
+        if hidden := await hidden_topics(self._admin, absent):
+            raise SetupError("\n".join(map(hidden_words, hidden)))
         # Otherwise it learns where each topic lies by itself, a tenth of a second one by one.
         await self._consumer._client.set_topics([name for name, tps in found.items() if tps])
         return found
@@ -182,7 +189,7 @@ async def connect(kafka: KafkaSettings, fetch_bytes: int | None = None) -> Async
     """
     async with admin(kafka) as client:
         consumer = AIOKafkaConsumer(
-            **client_options(kafka),
+            **consumer_options(kafka),
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",

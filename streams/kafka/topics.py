@@ -5,7 +5,7 @@ There are no topics beside the contract's. Faust's leader topic is switched off,
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -18,9 +18,11 @@ from aiokafka.errors import (
     TopicAlreadyExistsError,
     for_code,
 )
+from aiokafka.protocol.metadata import MetadataRequest
 
 from streams.core.errors import SetupError
 from streams.core.topics import DAY_MS, Topics, TopicSpec
+from streams.engine.authorized import hidden_topics, hidden_words
 from streams.kafka.connection import admin
 from streams.settings import ENRICH, INGEST, Settings
 from streams.vendors import VENDORS
@@ -31,6 +33,18 @@ VISIBLE_SECONDS = 10
 COMPARED = ("cleanup.policy", "retention.ms", "delete.retention.ms", "max.message.bytes")
 SHOWN_NAMES = 3
 """So many topics of a kind are named, or all if there is only one more."""
+
+
+class Service(StrEnum):
+    """Whose limits new topics keep."""
+
+    KAFKA = "kafka"
+    CONFLUENT = "confluent"
+    """Confluent Cloud: three copies, no ``compression.type``, segments of at least 50 MB."""
+
+
+CONFLUENT_COPIES = 3
+CONFLUENT_SEGMENT_BYTES = 52_428_800
 
 
 class UnequalTopics(SetupError):
@@ -46,6 +60,8 @@ class TopicState(StrEnum):
     PRESENT = "present"
     MISSING = "missing"
     DIFFERS = "differs"
+    HIDDEN = "hidden"
+    """This user may not describe it; whether it exists is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +88,16 @@ class _Found:
 async def create_topics(
     settings: Settings,
     *,
+    vendors: Sequence[str] = tuple(VENDORS),
+    service: Service = Service.KAFKA,
     raw_days: int | None = None,
     receipt_days: int | None = None,
     dead_letter_days: int | None = None,
 ) -> list[TopicReport]:
     """Make the topics that are missing; return what is true of each, in the contract's order.
 
-    Where one topic differs, nothing is made or changed at all. A retention that is not given is
+    ``vendors``: whose topics are made; ``service``: whose limits new topics keep. Where one topic
+    differs, nothing is made or changed at all. A retention that is not given is
     the contract's for new topics and not compared on existing ones.
 
     Raises:
@@ -86,14 +105,19 @@ async def create_topics(
     """
     given = {"raw_days": raw_days, "receipt_days": receipt_days}
     given["dead_letter_days"] = dead_letter_days
-    new = _specs(settings, {name: days for name, days in given.items() if days is not None})
-    expected = _specs(settings, {name: days or 0 for name, days in given.items()})
+    wanted = {name: days for name, days in given.items() if days is not None}
+    expected = _specs(settings, vendors, {name: days or 0 for name, days in given.items()})
     async with admin(settings.kafka) as client:
         before = await _compare(client, expected)
         missing = {report.topic for report in before if report.state is TopicState.MISSING}
+        hidden = [report.topic for report in before if report.state is TopicState.HIDDEN]
+        if hidden:
+            raise SetupError("\n".join(map(hidden_words, hidden)))
         if not missing or any(report.state is TopicState.DIFFERS for report in before):
             return before
-        made = await _make(client, [spec for spec in new if spec.name in missing], settings)
+        brokers = len((await client.describe_cluster())["brokers"])
+        new = wanted_topics(settings, brokers, vendors=vendors, service=service, **wanted)
+        made = await _make(client, [one for one in new if one.name in missing], brokers)
         after = await _compare(client, expected)
     return [
         replace(report, state=TopicState.CREATED)
@@ -103,11 +127,50 @@ async def create_topics(
     ]
 
 
-async def list_topics(settings: Settings) -> list[TopicReport]:
+async def list_topics(
+    settings: Settings, vendors: Sequence[str] = tuple(VENDORS)
+) -> list[TopicReport]:
     """What is true of each topic, in the contract's order; nothing is changed."""
     any_days = {"raw_days": 0, "receipt_days": 0, "dead_letter_days": 0}
     async with admin(settings.kafka) as client:
-        return await _compare(client, _specs(settings, any_days))
+        return await _compare(client, _specs(settings, vendors, any_days))
+
+
+@dataclass(frozen=True, slots=True)
+class WantedTopic:
+    """A topic as it is to be made."""
+
+    name: str
+    partitions: int
+    replication: int
+    config: Mapping[str, str]
+
+
+def wanted_topics(
+    settings: Settings,
+    brokers: int,
+    *,
+    vendors: Sequence[str] = tuple(VENDORS),
+    service: Service = Service.KAFKA,
+    **days: int,
+) -> list[WantedTopic]:
+    """Return how each topic is to be made on so many brokers, in the contract's order; pure."""
+    replication = settings.kafka.replication_factor or min(3, brokers)
+    if service is Service.CONFLUENT:
+        replication = CONFLUENT_COPIES
+    made = []
+    for spec in _specs(settings, vendors, days):
+        config = dict(spec.config)
+        if service is Service.CONFLUENT:
+            config.pop("compression.type", None)
+            if "segment.bytes" in config:
+                least = max(int(config["segment.bytes"]), CONFLUENT_SEGMENT_BYTES)
+                config["segment.bytes"] = str(least)
+        if replication == 3:
+            config["min.insync.replicas"] = "2"
+        partitions = spec.partitions or settings.kafka.partitions
+        made.append(WantedTopic(spec.name, partitions, replication, config))
+    return made
 
 
 async def shop_configs(settings: Settings) -> dict[str, dict[str, str]]:
@@ -126,9 +189,11 @@ async def verify_topics(settings: Settings, names: Iterable[str]) -> list[str]:
     Raises:
         SetupError: the broker cannot be reached.
     """
+    names = list(names)
     async with admin(settings.kafka) as client:
         found = await _found(client)
-    return topic_problems(settings, _partition_counts(found), names)
+        hidden = await hidden_topics(client, set(names) - found.keys())
+    return topic_problems(settings, _partition_counts(found), names, hidden)
 
 
 async def required_topics(settings: Settings, names: Sequence[str]) -> dict[str, int]:
@@ -140,7 +205,8 @@ async def required_topics(settings: Settings, names: Sequence[str]) -> dict[str,
     """
     async with admin(settings.kafka) as client:
         found = await _found(client)
-    problems = topic_problems(settings, _partition_counts(found), names)
+        hidden = await hidden_topics(client, set(names) - found.keys())
+    problems = topic_problems(settings, _partition_counts(found), names, hidden)
     if problems:
         missing = [name for name in names if name not in found]
         raise (SetupError if missing else UnequalTopics)("\n".join(problems))
@@ -160,16 +226,18 @@ async def max_message_bytes(settings: Settings, names: Sequence[str]) -> dict[st
 
 def needed_topics(topics: Topics, stage: str, vendors: Sequence[str]) -> list[str]:
     """Return the topics without which a stage must not start."""
-    names = list(read_topics(topics, stage))
-    if stage == INGEST:
-        names += [topics.ingest_dead_letters, *map(topics.of_ingest, topics.fed)]
-    elif stage == ENRICH:
-        names.append(topics.enrich_dead_letters)
-        written = [topics.events, topics.receipts, topics.dead_letters]
-        names += [name(vendor) for vendor in vendors for name in written]
-    else:
-        names += [topics.receipts(stage), topics.dead_letters(stage)]
+    names = [*read_topics(topics, stage), *written_topics(topics, stage, vendors)]
     return list(dict.fromkeys([*names, topics.status, topics.control]))
+
+
+def written_topics(topics: Topics, stage: str, vendors: Sequence[str]) -> list[str]:
+    """Return the topics to which a stage writes what becomes of records."""
+    if stage == INGEST:
+        return [topics.ingest_dead_letters, *map(topics.of_ingest, topics.fed)]
+    if stage != ENRICH:
+        return [topics.receipts(stage), topics.dead_letters(stage)]
+    of_vendor = [topics.events, topics.receipts, topics.dead_letters]
+    return [topics.enrich_dead_letters, *(name(v) for v in vendors for name in of_vendor)]
 
 
 def read_topics(topics: Topics, stage: str) -> tuple[str, ...]:
@@ -182,11 +250,15 @@ def read_topics(topics: Topics, stage: str) -> tuple[str, ...]:
 
 
 def topic_problems(
-    settings: Settings, partitions: Mapping[str, int], names: Iterable[str]
+    settings: Settings,
+    partitions: Mapping[str, int],
+    names: Iterable[str],
+    hidden: Collection[str] = (),
 ) -> list[str]:
     """Return what keeps these topics from being used, one sentence each, the remedy behind ": ".
 
-    ``partitions``: how many each topic of the cluster has. How many they must have is not asked of
+    ``partitions``: how many each topic of the cluster has; ``hidden``: those that may not be
+    described. How many they must have is not asked of
     the settings: what counts is that one visitor's records meet.
     """
     topics = settings.topics
@@ -198,7 +270,9 @@ def topic_problems(
     problems = []
     names = list(names)
     for name in names:
-        if name not in partitions and name in topics.shop:
+        if name in hidden:
+            problems.append(hidden_words(name))
+        elif name not in partitions and name in topics.shop:
             problems.append(
                 f"Topic {name} does not exist, which {_readers(settings, name)} reads: correct its "
                 "name there or make it with Kafka's own tools; streams makes only its own topics."
@@ -225,7 +299,7 @@ def _equal(settings: Settings, partitions: Mapping[str, int], names: Iterable[st
     """Return those of these topics that exist and must have as many partitions as each other."""
     topics = settings.topics
     single = (topics.status, topics.control, topics.replays, topics.products)
-    ours = {spec.name for spec in _specs(settings, {})} - set(single)
+    ours = {spec.name for spec in _specs(settings, tuple(VENDORS), {})} - set(single)
     return [name for name in names if name in ours and name in partitions]
 
 
@@ -266,8 +340,8 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
-def _specs(settings: Settings, days: Mapping[str, int]) -> list[TopicSpec]:
-    return settings.topics.specs(tuple(VENDORS), settings.kafka.partitions, **days)
+def _specs(settings: Settings, vendors: Sequence[str], days: Mapping[str, int]) -> list[TopicSpec]:
+    return settings.topics.specs(vendors, settings.kafka.partitions, **days)
 
 
 async def _found(client: AIOKafkaAdminClient) -> dict[str, _Found]:
@@ -318,12 +392,15 @@ async def _configs(client: AIOKafkaAdminClient, names: Sequence[str]) -> dict[st
 
 async def _compare(client: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> list[TopicReport]:
     found = await _found(client)
+    hidden = await hidden_topics(client, {spec.name for spec in specs} - found.keys())
     configs = await _configs(client, [spec.name for spec in specs if spec.name in found])
     reports = []
     for spec in specs:
         topic = found.get(spec.name)
         if topic is None:
-            reports.append(TopicReport(spec.name, TopicState.MISSING))
+            state = TopicState.HIDDEN if spec.name in hidden else TopicState.MISSING
+            words = (hidden_words(spec.name),) if spec.name in hidden else ()
+            reports.append(TopicReport(spec.name, state, words))
             continue
         config = configs[spec.name]
         differences = tuple(_differences(spec, topic, config))
@@ -359,21 +436,12 @@ def _days(milliseconds: str) -> str:
 
 
 async def _make(
-    client: AIOKafkaAdminClient, specs: Sequence[TopicSpec], settings: Settings
+    client: AIOKafkaAdminClient, topics: Sequence[WantedTopic], brokers: int
 ) -> set[str]:
     """Make these topics; return the names of those that nobody else made meanwhile."""
-    cluster = await client.describe_cluster()
-    brokers = len(cluster["brokers"])
-    replication = settings.kafka.replication_factor or min(3, brokers)
-    durable = {"min.insync.replicas": "2"} if replication == 3 else {}
     wanted = [
-        NewTopic(
-            spec.name,
-            spec.partitions or settings.kafka.partitions,
-            replication,
-            topic_configs={**spec.config, **durable},
-        )
-        for spec in specs
+        NewTopic(topic.name, topic.partitions, topic.replication, topic_configs=dict(topic.config))
+        for topic in topics
     ]
     response = await client.create_topics(wanted)
     made = set()
@@ -391,30 +459,39 @@ async def _make(
                 "lower STREAMS_KAFKA_REPLICATION_FACTOR"
             )
         raise SetupError(f"Topic {name} was not made ({message or error.__name__}): {remedy}.")
-    await until_visible(client, {spec.name for spec in specs})
+    await until_visible(client, {topic.name for topic in topics})
     return made
 
 
 async def make_missing(
-    client: AIOKafkaAdminClient, specs: Sequence[TopicSpec], settings: Settings
+    client: AIOKafkaAdminClient, names: Iterable[str], settings: Settings
 ) -> None:
-    """Make those of these topics that are not there; raises KafkaError where that is refused."""
+    """Make those of these topics that are not there; raises SetupError where that is refused."""
     there = await _found(client)
-    missing = [spec for spec in specs if spec.name not in there]
+    brokers = len((await client.describe_cluster())["brokers"])
+    copies = settings.kafka.replication_factor or min(3, brokers)
+    partitions = settings.kafka.partitions
+    missing = [WantedTopic(name, partitions, copies, {}) for name in names if name not in there]
     if missing:
-        await _make(client, missing, settings)
+        await _make(client, missing, brokers)
+
+
+async def _shown_by(client: AIOKafkaAdminClient, node: int) -> set[str]:
+    answer = await client._send_request(MetadataRequest(), node)
+    return {t["topic"] for t in answer.to_object()["topics"] if not t["error_code"]}
 
 
 async def until_visible(client: AIOKafkaAdminClient, names: set[str]) -> None:
-    """Return once clients see these topics; the controller makes them a little earlier.
+    """Return once every broker shows these topics; the controller makes them a little earlier.
 
     Raises:
         SetupError: one is still not there after ``VISIBLE_SECONDS``.
     """
     try:
         async with asyncio.timeout(VISIBLE_SECONDS):
-            while not names <= (await _found(client)).keys():  # noqa: ASYNC110 - nothing tells
-                await asyncio.sleep(0.05)
+            for broker in (await client.describe_cluster())["brokers"]:
+                while not names <= await _shown_by(client, broker["node_id"]):  # noqa: ASYNC110 - nothing tells
+                    await asyncio.sleep(0.05)
     except TimeoutError as error:
         raise SetupError(
             f"The topics were made, but are not to be seen after {VISIBLE_SECONDS} s: "

@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 
 from streams.core.errors import SettingsError, SetupError
 from streams.delivery.progress import Metadata, read_metadata
-from streams.kafka.connection import admin, client_options
+from streams.kafka.connection import admin, consumer_options
 from streams.kafka.group_ids import group_id
 from streams.kafka.groups import members_of
 from streams.kafka.reader import Commit, LogReader, Offsets, connect, silent
@@ -182,7 +182,7 @@ async def apply_reset(settings: Settings, reset: Reset) -> None:
     for stage in sorted(reset.commits, key=lambda stage: stage == reset.stage):
         await _require_empty(settings, stage)
         consumer = AIOKafkaConsumer(
-            **client_options(settings.kafka),
+            **consumer_options(settings.kafka),
             group_id=group_id(settings.topics.prefix, stage),
             enable_auto_commit=False,
         )

@@ -9,8 +9,7 @@ from aiokafka.errors import KafkaError
 
 from streams.core.errors import SetupError
 from streams.core.strict_json import BYTE_ORDER_MARK
-from streams.core.topics import TopicSpec
-from streams.kafka.connection import admin, client_options
+from streams.kafka.connection import admin, producer_options
 from streams.kafka.topics import make_missing
 from streams.operations.produce import Outgoing, Produced
 from streams.settings import Settings
@@ -69,8 +68,8 @@ async def produce_own(settings: Settings, lines: AsyncIterable[bytes]) -> Produc
             produced.bad.append((number, str(problem)))
     names = dict.fromkeys(one.record.topic for one in records)
     async with admin(settings.kafka) as client:
-        await make_missing(client, [TopicSpec(name, None) for name in names], settings)
-    producer = AIOKafkaProducer(**client_options(settings.kafka), client_id="streams-produce")
+        await make_missing(client, names, settings)
+    producer = AIOKafkaProducer(**producer_options(settings.kafka), client_id="streams-produce")
     try:
         await producer.start()
         waiting = [

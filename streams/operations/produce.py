@@ -25,7 +25,7 @@ from streams.core.strict_json import (
 )
 from streams.core.topics import Topics
 from streams.core.values import id_text
-from streams.kafka.connection import client_options
+from streams.kafka.connection import producer_options
 from streams.kafka.topics import verify_topics
 from streams.settings import Settings
 from streams.vendors import VENDORS
@@ -228,7 +228,7 @@ class _Writer:
         if problems:
             raise SetupError("\n".join(problems))
         self._producer = AIOKafkaProducer(
-            **client_options(self._settings.kafka),
+            **producer_options(self._settings.kafka),
             client_id="streams-produce",
             enable_idempotence=True,
             max_batch_size=256 * 1024,

@@ -26,7 +26,7 @@ from aiokafka.errors import KafkaError
 from streams.core.errors import SetupError
 from streams.core.records import MOVED, is_moved
 from streams.engine.partitions import home_of
-from streams.kafka.connection import client_options
+from streams.kafka.connection import producer_options
 from streams.kafka.group_ids import group_id
 from streams.kafka.reader import LogReader, Offsets, Tell, connect, silent
 from streams.kafka.topics import required_topics
@@ -239,7 +239,7 @@ async def _write(settings: Settings, writes: Sequence[Write]) -> dict[tuple[int,
         return {}
     topic = settings.topics.users
     producer = AIOKafkaProducer(
-        **client_options(settings.kafka), client_id="streams-rekey", enable_idempotence=True
+        **producer_options(settings.kafka), client_id="streams-rekey", enable_idempotence=True
     )
     try:
         await producer.start()

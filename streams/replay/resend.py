@@ -20,7 +20,7 @@ from streams.dead_letters.book import (
 from streams.dead_letters.compact import NumberSet
 from streams.dead_letters.dead_letters import find_letters, newest_copies
 from streams.engine.errors import EngineError
-from streams.kafka.connection import client_options
+from streams.kafka.connection import producer_options
 from streams.kafka.reader import LogReader, Tell, connect, silent
 from streams.replay.counts import Counts
 from streams.replay.delivery_history import DeliveryHistory, read_past
@@ -242,7 +242,7 @@ async def reopen_letters(settings: Settings, run: Run) -> int:
         return 0
     reopened = 0
     producer = AIOKafkaProducer(
-        **client_options(settings.kafka), client_id="streams-replay", enable_idempotence=True
+        **producer_options(settings.kafka), client_id="streams-replay", enable_idempotence=True
     )
     async with connect(settings.kafka) as reader:
         settled: dict[str, Settled] = {}

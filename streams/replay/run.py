@@ -20,7 +20,7 @@ from streams.core.errors import SetupError
 from streams.core.runs import DONE, RUNNING, STOPPED, Run, VendorPart
 from streams.engine import wall_clock
 from streams.engine.errors import EngineError
-from streams.kafka.connection import client_options
+from streams.kafka.connection import producer_options
 from streams.kafka.group_ids import group_id
 from streams.kafka.reader import LogReader, Tell, connect, silent
 from streams.replay.run_pages import RecordPage, RunPages
@@ -329,7 +329,7 @@ async def passed(reader: LogReader, settings: Settings, part: VendorPart) -> dic
 async def new_producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
     """Yield a started producer; raises SetupError where a broker refuses."""
     producer = AIOKafkaProducer(
-        **client_options(settings.kafka),
+        **producer_options(settings.kafka),
         client_id="streams-replay",
         enable_idempotence=True,
         acks="all",

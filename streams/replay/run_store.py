@@ -13,7 +13,7 @@ from streams.core.errors import SettingsError, SetupError
 from streams.core.runs import RUNNING, SILENT_MS, STOPPED, Run, decode_run, encode_run
 from streams.core.times import to_ms
 from streams.engine import wall_clock
-from streams.kafka.connection import client_options
+from streams.kafka.connection import producer_options
 from streams.kafka.reader import LogReader, connect
 from streams.settings import Settings
 
@@ -145,7 +145,7 @@ def busy_sentence(other: Run, vendors: Sequence[str]) -> str:
 async def run_store(settings: Settings) -> AsyncIterator[RunStore]:
     """Connect and read all runs; raises SetupError where broker or topic are not there."""
     producer = AIOKafkaProducer(
-        **client_options(settings.kafka), client_id="streams-replay", enable_idempotence=True
+        **producer_options(settings.kafka), client_id="streams-replay", enable_idempotence=True
     )
     async with connect(settings.kafka) as reader:
         topic = settings.topics.replays

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, SecretStr
 
@@ -17,12 +17,15 @@ from streams.core.fields import FieldMap
 from streams.core.ingest.decoding import Decoder, plain_decoder
 from streams.core.ingest.topic_mapping import TopicMapping
 from streams.core.topics import Topics
+from streams.settings.kafka_rules import kafka_problems
 from streams.settings.loading import Loader, process_environment, read_secret, variable
 from streams.settings.models import (
     ConsentSettings,
     EnrichSettings,
+    HttpSettings,
     IngestSettings,
     KafkaSettings,
+    LogSettings,
     RegistrySettings,
     SourceSettings,
     StateSettings,
@@ -30,10 +33,10 @@ from streams.settings.models import (
     WebSettings,
 )
 from streams.settings.rules import (
+    http_problems,
     ingest_conflicts,
     ingest_problems,
     is_loopback,
-    kafka_problems,
     registry_problems,
     source_problems,
     vendor_problems,
@@ -48,8 +51,10 @@ __all__ = [
     "STAGE_NAMES",
     "ConsentSettings",
     "EnrichSettings",
+    "HttpSettings",
     "IngestSettings",
     "KafkaSettings",
+    "LogSettings",
     "RegistrySettings",
     "Settings",
     "SourceSettings",
@@ -61,6 +66,8 @@ __all__ = [
     "section_models",
     "variable",
 ]
+
+_Section = TypeVar("_Section", bound=BaseModel)
 
 ENRICH = "enrich"
 """The stage that is no vendor's."""
@@ -85,7 +92,9 @@ def section_models() -> dict[str, type[BaseModel]]:
         "enrich": EnrichSettings,
         "registry": RegistrySettings,
         **{key: vendor.settings for key, vendor in VENDORS.items()},
+        "http": HttpSettings,
         "web": WebSettings,
+        "log": LogSettings,
         "state": StateSettings,
         "watchdog": WatchdogSettings,
     }
@@ -105,7 +114,9 @@ class Settings:
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     vendors: Mapping[str, VendorSettings] = field(default_factory=dict)
     """Every registered vendor's section, also of those that are off."""
+    http: HttpSettings = field(default_factory=HttpSettings)
     web: WebSettings = field(default_factory=WebSettings)
+    log: LogSettings = field(default_factory=LogSettings)
     state: StateSettings = field(default_factory=StateSettings)
     watchdog: WatchdogSettings = field(default_factory=WatchdogSettings)
     secret_files: Mapping[str, Path] = field(default_factory=dict)
@@ -123,7 +134,7 @@ class Settings:
 
     def secrets(self) -> tuple[str, ...]:
         """Return every secret's text, so that logging can leave it out."""
-        sections = (self.kafka, self.registry, self.web, *self.vendors.values())
+        sections = (self.kafka, self.http, self.registry, self.web, *self.vendors.values())
         values = [value for section in sections for _, value in section]
         return tuple(v.get_secret_value() for v in values if isinstance(v, SecretStr))
 
@@ -228,11 +239,20 @@ class Settings:
 
         Raises SettingsError where a file cannot be read: the caller keeps what it had.
         """
-        current = self.vendors[vendor]
+        return self._with_current_secrets(vendor, self.vendors[vendor])
+
+    def current_http(self) -> HttpSettings:
+        """Section ``[http]`` with its secret file read again.
+
+        Raises SettingsError where it cannot be read: the caller keeps what it had.
+        """
+        return self._with_current_secrets("http", self.http)
+
+    def _with_current_secrets(self, section: str, current: _Section) -> _Section:
         values = current.model_dump()
         for name, path in self.secret_files.items():
-            section, _, setting = name.rpartition(".")
-            if section == vendor:
+            owner, _, setting = name.rpartition(".")
+            if owner == section:
                 try:
                     values[setting] = read_secret(path)
                 except ValueError as error:
@@ -272,6 +292,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         "source.clicks": source_problems,
         "source.add-to-carts": source_problems,
         "registry": registry_problems,
+        "http": http_problems,
         "web": web_problems,
     }
     for section, model in loaded.sections.items():
@@ -303,6 +324,15 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         assert isinstance(section_of_vendor, VendorSettings)
         address = section_of_vendor.base_url.rstrip("/")
         vendors[key] = section_of_vendor.model_copy(update={"base_url": address})
+    kafka, http = loaded.sections["kafka"], loaded.sections["http"]
+    assert isinstance(kafka, KafkaSettings)
+    assert isinstance(http, HttpSettings)
+    own = {
+        name.removeprefix("kafka."): path
+        for name, path in loaded.secret_files.items()
+        if name.startswith("kafka.")
+    }
+    loaded.sections["kafka"] = kafka.connected_by(http, own)
     named = {name.replace(".", "_").replace("-", "_"): m for name, m in loaded.sections.items()}
     return Settings(
         ingest=MappingProxyType(ingest),  # type: ignore[arg-type]

@@ -3,18 +3,34 @@
 import contextlib
 import json
 import ssl
-from collections.abc import Collection
+from base64 import b64encode
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 from streams.core.errors import SettingsError
 from streams.core.fields import FieldMap
 from streams.core.ingest.section import IngestSection
 from streams.core.ingest.targets import TARGETS
 from streams.core.time_formats import UNITS
+from streams.settings.loading import read_secret
+from streams.settings.proxies import Route, route_to
 
+if TYPE_CHECKING:
+    import httpx
+
+TOKEN_MECHANISMS = ("OAUTHBEARER", "AWS_MSK_IAM")
+"""With these a token is sent, and no user name or password."""
 SLOTS = 10
 """How many workers of one stage a machine's web ports are kept free for."""
 
@@ -23,6 +39,50 @@ class Section(BaseModel):
     """What all sections share: no unknown keys, no changes after loading."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class HttpSettings(Section):
+    """Section ``[http]``: how vendors are reached."""
+
+    proxy: str | None = None
+    """``http://host:port``, a user name may stand before the host; None: straight to vendors.
+
+    The variables ``HTTP_PROXY`` and ``HTTPS_PROXY`` of the system are not read.
+    """
+    proxy_password: SecretStr | None = None
+    no_proxy: str = ""
+    """Hosts reached without the proxy, separated by commas; see ``settings.proxies``."""
+    ca_file: Path | None = None
+    """Certificate authorities that are trusted beside the system's."""
+
+    def route_to(self, url: str) -> Route:
+        """How this address is reached."""
+        return route_to(url, self.proxy, self.no_proxy)
+
+    def proxy_to(self, url: str) -> "httpx.Proxy | None":
+        """The proxy through which this address is reached, with its login; None: none."""
+        import httpx
+
+        address = self.route_to(url).proxy
+        if address is None:
+            return None
+        proxy, password = httpx.URL(address), self.proxy_password
+        headers = {}
+        if proxy.username:
+            login = f"{proxy.username}:{password.get_secret_value() if password else ''}"
+            headers["Proxy-Authorization"] = f"Basic {b64encode(login.encode()).decode()}"
+        return httpx.Proxy(proxy.copy_with(username=None), headers=headers)
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """What certificates are judged by; None: by the system's authorities alone.
+
+        Raises OSError where ``ca_file`` cannot be used.
+        """
+        if self.ca_file is None:
+            return None
+        context = ssl.create_default_context()
+        context.load_verify_locations(self.ca_file)
+        return context
 
 
 class KafkaSettings(Section):
@@ -36,13 +96,58 @@ class KafkaSettings(Section):
     replication_factor: int | None = Field(None, ge=1, le=100)
     """None: the smaller of 3 and the number of brokers."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    sasl_mechanism: (
+        Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM"] | None
+    ) = None
     sasl_username: str | None = None
     sasl_password: SecretStr | None = None
+    oauth_token_file: Path | None = None
+    """Something else keeps a valid token in it."""
+    oauth_token_url: str | None = None
+    """Asked for a token by OAuth's client credentials, for each connection anew."""
+    oauth_client_id: str | None = None
+    oauth_client_secret: SecretStr | None = None
+    oauth_scope: str | None = None
+    oauth_extensions: dict[str, str] = Field(default_factory=dict)
+    """SASL extensions that go with the token."""
+    aws_region: str | None = Field(None, pattern=r"^[a-z0-9-]+$")
     ssl_cafile: Path | None = None
     """None: the system's certificate authorities."""
     ssl_certfile: Path | None = None
     ssl_keyfile: Path | None = None
+    ssl_key_password: SecretStr | None = None
+    client_rack: str | None = Field(None, min_length=1)
+    """As ``broker.rack``: records are then read from a copy nearby, where brokers allow it."""
+    compression: Literal["none", "lz4", "zstd"] = "none"
+    """Of the batches that are written."""
+    session_seconds: float = Field(10, ge=6, le=300)
+    """So long a worker may be silent before its partitions go to others."""
+    _secret_files: dict[str, Path] = PrivateAttr(default_factory=dict)
+    _http: HttpSettings = PrivateAttr(default_factory=HttpSettings)
+
+    def connected_by(self, http: HttpSettings, secret_files: Mapping[str, Path]) -> "KafkaSettings":
+        """Return the same with the way to ``oauth_token_url``, and where secrets are read anew."""
+        made = self.model_copy()
+        made._http, made._secret_files = http, dict(secret_files)
+        return made
+
+    @property
+    def http(self) -> HttpSettings:
+        """How ``oauth_token_url`` is reached."""
+        return self._http
+
+    def current(self) -> "KafkaSettings":
+        """Return the same with secret files read again; raises SettingsError where one cannot be.
+
+        What is a path here is read wherever it is used.
+        """
+        values = {}
+        for name, path in self._secret_files.items():
+            try:
+                values[name] = SecretStr(read_secret(path))
+            except ValueError as error:
+                raise SettingsError([f"STREAMS_KAFKA_{name.upper()}_FILE: {error}."]) from error
+        return self.model_copy(update=values)
 
     @field_validator("bootstrap_servers")
     @classmethod
@@ -69,25 +174,50 @@ class KafkaSettings(Section):
             "security_protocol": self.security_protocol,
         }
         if self.security_protocol.endswith("SSL"):
-            options["ssl_context"] = self._ssl_context()
-        if self.sasl_mechanism is not None and self.sasl_password is not None:
+            options["ssl_context"] = self.ssl_context()
+        if self.sasl_mechanism in TOKEN_MECHANISMS:
+            options["sasl_mechanism"] = "OAUTHBEARER"
+        elif self.sasl_mechanism is not None and self.sasl_password is not None:
             options["sasl_mechanism"] = self.sasl_mechanism
             options["sasl_plain_username"] = self.sasl_username
             options["sasl_plain_password"] = self.sasl_password.get_secret_value()
         return options
 
-    def _ssl_context(self) -> ssl.SSLContext:
+    def ssl_context(self) -> ssl.SSLContext:
+        """What TLS connections are made with, of the files as they are now.
+
+        Raises SettingsError where a certificate or key cannot be used; nobody is asked for the
+        key's password.
+        """
         try:
+            name = "SSL_CAFILE"
             context = ssl.create_default_context(cafile=self.ssl_cafile)
             if self.ssl_certfile is not None:
-                context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile)
-        except OSError as error:  # ssl.SSLError among them
-            files = (self.ssl_cafile, self.ssl_certfile, self.ssl_keyfile)
-            named = ", ".join(str(path) for path in files if path is not None)
+                name = "SSL_CERTFILE"
+                x509 = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                x509.load_verify_locations(self.ssl_certfile)
+                name = "SSL_KEYFILE" if self.ssl_key_password is None else "SSL_KEY_PASSWORD"
+                password = self.ssl_key_password
+                # Without any, OpenSSL would ask for it on the terminal.
+                secret = "" if password is None else password.get_secret_value()
+                context.load_cert_chain(self.ssl_certfile, self.ssl_keyfile, lambda: secret)
+        except (OSError, ValueError) as error:  # ssl.SSLError among them
             raise SettingsError(
-                [f"STREAMS_KAFKA_SSL_*: {named} cannot be used: {error.strerror or error}."]
+                [f"STREAMS_KAFKA_{name}: {self._unusable(name, error)}."]
             ) from error
         return context
+
+    def _unusable(self, name: str, error: Exception) -> str:
+        words = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+        if name == "SSL_KEY_PASSWORD":
+            return f"does not open the key {self.ssl_keyfile} ({words})"
+        if name == "SSL_KEYFILE":
+            return (
+                f"{self.ssl_keyfile} is no key of {self.ssl_certfile}, or is encrypted and needs "
+                f"STREAMS_KAFKA_SSL_KEY_PASSWORD ({words})"
+            )
+        path = self.ssl_cafile if name == "SSL_CAFILE" else self.ssl_certfile
+        return f"{path} cannot be used ({words})"
 
 
 class ConsentSettings(Section):
@@ -229,6 +359,15 @@ class WebSettings(Section):
     """The first of a machine's ports: + 0 to 4 by stage, + 10 by slot."""
     token: SecretStr | None = Field(None, min_length=8)
     """None: pages are readable on loopback only, and nothing can be changed."""
+    metrics_token: SecretStr | None = Field(None, min_length=8)
+    """Reads ``/metrics`` and nothing else."""
+
+
+class LogSettings(Section):
+    """Section ``[log]``."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least serious lines that a worker writes."""
 
 
 class WatchdogSettings(Section):

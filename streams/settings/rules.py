@@ -13,12 +13,13 @@ from streams.core.expressions import Expression, ExpressionError
 from streams.core.ingest.overlaps import same_ids
 from streams.core.topics import Topics
 from streams.settings.models import (
+    HttpSettings,
     IngestSettings,
-    KafkaSettings,
     RegistrySettings,
     SourceSettings,
     WebSettings,
 )
+from streams.settings.proxies import entries, entry_problem
 from streams.vendors import VENDORS
 from streams.vendors.base import Vendor, VendorSettings
 
@@ -69,29 +70,6 @@ def _encoded(label: str) -> str:
     if _LABEL.fullmatch(label) is None:
         raise ValueError(f'"{label}" must be 1 to 63 letters, digits and hyphens, none at an end')
     return label
-
-
-def kafka_problems(kafka: KafkaSettings) -> Problems:
-    """What does not fit together in ``[kafka]``."""
-    protocol = kafka.security_protocol
-    for name in ("sasl_mechanism", "sasl_username", "sasl_password"):
-        given = getattr(kafka, name) is not None
-        if protocol.startswith("SASL_") and not given:
-            yield name, f"is missing; security_protocol {protocol} needs it"
-        if given and not protocol.startswith("SASL_"):
-            yield name, f"has no effect with security_protocol {protocol}; SASL_SSL uses it"
-    for name in ("ssl_cafile", "ssl_certfile", "ssl_keyfile"):
-        path = getattr(kafka, name)
-        if path is None:
-            continue
-        if not protocol.endswith("SSL"):
-            yield name, f"has no effect with security_protocol {protocol}; SSL and SASL_SSL use it"
-        elif not path.is_file():
-            yield name, f"there is no file {path}"
-    if kafka.ssl_certfile is not None and kafka.ssl_keyfile is None:
-        yield "ssl_keyfile", "is missing; ssl_certfile needs its key"
-    if kafka.ssl_keyfile is not None and kafka.ssl_certfile is None:
-        yield "ssl_certfile", "is missing; ssl_keyfile belongs to a certificate"
 
 
 def source_problems(source: SourceSettings) -> Problems:
@@ -170,11 +148,58 @@ def registry_problems(registry: RegistrySettings) -> Problems:
         yield "ca_file", f"there is no file {registry.ca_file}"
 
 
+def http_problems(http: HttpSettings) -> Problems:
+    """What does not fit together in ``[http]``."""
+    user = None
+    if http.proxy is not None:
+        user, problem = _proxy_problem(http.proxy)
+        if problem is not None:
+            yield "proxy", problem
+        elif http.proxy_password is not None and user is None:
+            yield "proxy", "names no user for proxy_password; write http://user@host:port"
+    elif http.proxy_password is not None:
+        yield "proxy_password", "has no effect without proxy"
+    yield from _header_problems({"proxy_password": http.proxy_password})
+    for entry in entries(http.no_proxy):
+        if (problem := entry_problem(entry)) is not None:
+            yield "no_proxy", f'{problem}, not "{entry}"'
+            break
+    try:
+        http.ssl_context()
+    except OSError as error:
+        yield "ca_file", f"{http.ca_file} cannot be used: {error.strerror or error}"
+
+
+def _proxy_problem(proxy: str) -> tuple[str | None, str | None]:
+    """Return the user that a proxy's address names, and what is wrong with it; it is not shown."""
+    shape = "must be scheme, host and port only, like http://proxy.example.com:3128"
+    try:
+        parts = urlsplit(proxy)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return None, shape
+    if parts.password is not None:
+        return None, "must hold no password; give it as STREAMS_HTTP_PROXY_PASSWORD"
+    if parts.scheme == "https":
+        return None, "must begin with http://; what goes to vendors is encrypted all the same"
+    if parts.scheme != "http" or not host or not port or not proxy.isprintable():
+        return None, shape
+    if parts.path not in ("", "/") or "?" in proxy or "#" in proxy:
+        return None, f"{shape}, without a path"
+    if (problem := host_problem(host)) is not None:
+        return None, f"{host} is no host name: {problem}"
+    return parts.username, None
+
+
 def web_problems(web: WebSettings) -> Problems:
     """What does not fit together in ``[web]``."""
     if not is_loopback(web.host) and web.token is None:
         yield "token", f"is missing; host {web.host} can be reached from other machines"
-    yield from _header_problems({"token": web.token})
+    yield from _header_problems({"token": web.token, "metrics_token": web.metrics_token})
+    if web.metrics_token is not None and web.token is None:
+        yield "metrics_token", "has no effect without token: then /metrics needs none"
+    elif web.metrics_token is not None and web.metrics_token == web.token:
+        yield "metrics_token", "must differ from token, which may do everything"
 
 
 def vendor_problems(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.kafka.connection import client_options
+from streams.kafka.connection import consumer_options
 from streams.settings import KafkaSettings
 from streams.status.status import LOOK_BACK_MS, StatusBoard
 
@@ -60,7 +60,7 @@ class StatusTail:
         if self._consumer is not None:
             return self._consumer
         consumer = AIOKafkaConsumer(
-            **client_options(self._kafka),
+            **consumer_options(self._kafka),
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="latest",

@@ -1,6 +1,7 @@
 """Who may see and change what: token, sessions, hosts, origins, and headers (contract §§7, 9)."""
 
 import asyncio
+import hmac
 import json
 import logging
 from collections.abc import Awaitable, Callable
@@ -55,8 +56,14 @@ class Authentication:
         host: str,
         wall: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        *,
+        metrics_token: str | None = None,
     ) -> None:
-        """Take the seams; ``wall`` returns seconds since the epoch."""
+        """Take the seams; ``wall`` returns seconds since the epoch.
+
+        ``metrics_token`` reads ``/metrics`` and nothing else.
+        """
+        self._metrics_token = metrics_token
         self._sessions = None if token is None else Sessions(token)
         self._names = {"localhost", "127.0.0.1", "[::1]", host.lower(), f"[{host.lower()}]"}
         self._is_local = is_loopback(host)
@@ -173,7 +180,7 @@ class Authentication:
         given = request.headers.get("Authorization")
         if given is not None:
             scheme, _, token = given.partition(" ")
-            if scheme.lower() == "bearer" and self._sessions.is_token(token.strip()):
+            if scheme.lower() == "bearer" and self._may_read(request, token.strip()):
                 return None
             if not await self._delay(request):
                 return refusal(429, _TOO_MANY)
@@ -184,6 +191,16 @@ class Authentication:
         answer = refusal(401, "The token is missing or wrong.")
         answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
+
+    def _may_read(self, request: web.Request, token: str) -> bool:
+        """Return whether this token opens this page."""
+        assert self._sessions is not None
+        if self._sessions.is_token(token):
+            return True
+        wanted = self._metrics_token
+        if wanted is None or request.path != "/metrics" or request.method == "POST":
+            return False
+        return hmac.compare_digest(wanted.encode(), token.encode())
 
     def _is_own_name(self, request: web.Request) -> bool:
         """Return whether it was asked for by a name of this machine, not by a rebound one."""

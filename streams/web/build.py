@@ -56,7 +56,7 @@ def build_site(
     clock: Callable[[], float],
 ) -> Site:
     """Return the pages of a worker with these settings."""
-    token = settings.web.token
+    token, metrics_token = settings.web.token, settings.web.metrics_token
     dashboard = Dashboard(frame_of(settings), watch, clock=clock)
     secrets = settings.secrets()
     letters = Letters(settings, wall_ms, lambda: secrets)
@@ -76,6 +76,7 @@ def build_site(
             token.get_secret_value() if token else None,
             settings.web.host,
             lambda: wall_ms() / 1000,
+            metrics_token=metrics_token.get_secret_value() if metrics_token else None,
         ),
         pause,
         (

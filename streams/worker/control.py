@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from streams.core.control import UnreadableControl, VendorControl, decode_will, encode_will
 from streams.core.errors import SettingsError, SetupError
 from streams.engine import wall_clock
-from streams.kafka.connection import client_options
+from streams.kafka.connection import producer_options
 from streams.kafka.reader import LogReader, connect
 from streams.settings import Settings
 from streams.vendors import VENDORS
@@ -119,7 +119,7 @@ async def _change(settings: Settings, vendor: str, change: Change) -> VendorCont
 @asynccontextmanager
 async def _producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
     producer = AIOKafkaProducer(
-        **client_options(settings.kafka), client_id="streams-control", enable_idempotence=True
+        **producer_options(settings.kafka), client_id="streams-control", enable_idempotence=True
     )
     try:
         await producer.start()

@@ -26,7 +26,7 @@ COLOUR = {"type": "string", "displayName": "Colour", "showInContactCard": "true"
 def client(monkeypatch: pytest.MonkeyPatch) -> InProcess:
     """Voyado's stand-in, and settings that lead there."""
     client = InProcess()
-    monkeypatch.setattr(operations, "open_client", lambda _section: client)
+    monkeypatch.setattr(operations, "open_client", lambda _settings, _section: client)
     monkeypatch.setenv("STREAMS_VOYADO_BASE_URL", "https://shop.voyado.com")
     monkeypatch.setenv("STREAMS_VOYADO_API_KEY", KEY)
     return client

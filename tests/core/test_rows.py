@@ -475,6 +475,15 @@ def test_whatever_a_field_holds_a_row_is_read_or_malformed(row: dict[str, Any]) 
         assert msgspec.convert(msgspec.to_builtins(kept), type(kept)) == kept
 
 
+@pytest.mark.parametrize("value", [b"null", b"[]", b"17", b'"text"'])
+def test_a_row_that_is_no_object_is_named(value: bytes) -> None:
+    """In the same words for both tables."""
+    with pytest.raises(InvalidRow, match="user row is out of shape: it is no JSON object"):
+        decode_user(value, VENDORS)
+    with pytest.raises(InvalidRow, match="product row is out of shape: it is no JSON object"):
+        decode_product(value)
+
+
 def test_bulk_in_a_row_takes_nothing_but_its_own_field() -> None:
     """What is none of our fields is passed over."""
     bulk = ",".join(["1e19"] * 10_001)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from streams.delivery import http
 from streams.delivery.http import HttpClient
+from streams.settings import HttpSettings
 from streams.vendors.base import HttpRequest, HttpResponse
 
 REQUEST = HttpRequest("POST", "/v1/interactions", {"X-API-KEY": "k"}, b'{"data":[]}')
@@ -33,7 +34,7 @@ async def listening(serve: Connection) -> AsyncIterator[HttpClient]:
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    client = HttpClient(f"http://127.0.0.1:{port}", concurrency=4)
+    client = HttpClient(f"http://127.0.0.1:{port}", concurrency=4, current_http=HttpSettings)
     try:
         yield client
     finally:
@@ -96,7 +97,9 @@ async def test_a_refused_port_was_never_sent() -> None:
     """The vendor cannot have stored anything."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        client = HttpClient(f"http://127.0.0.1:{taken.getsockname()[1]}", concurrency=1)
+        client = HttpClient(
+            f"http://127.0.0.1:{taken.getsockname()[1]}", concurrency=1, current_http=HttpSettings
+        )
         answer = await client.send(REQUEST)
         await client.close()
     assert answer.status is None
@@ -106,7 +109,7 @@ async def test_a_refused_port_was_never_sent() -> None:
 
 async def test_a_name_that_does_not_exist_was_never_sent() -> None:
     """``.invalid`` never does."""
-    client = HttpClient("http://vendor.invalid", concurrency=1)
+    client = HttpClient("http://vendor.invalid", concurrency=1, current_http=HttpSettings)
     answer = await client.send(REQUEST)
     await client.close()
     assert (answer.status, answer.was_sent) == (None, False)
@@ -343,7 +346,9 @@ async def test_a_huge_answer_is_cut() -> None:
     runner = web.ServerRunner(web.Server(handle))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    client = HttpClient(f"http://127.0.0.1:{runner.addresses[0][1]}", concurrency=1)
+    client = HttpClient(
+        f"http://127.0.0.1:{runner.addresses[0][1]}", concurrency=1, current_http=HttpSettings
+    )
     answer = await client.send(REQUEST)
     assert answer.status == 200
     assert len(answer.body) < 2 * http.MAX_ANSWER_BYTES

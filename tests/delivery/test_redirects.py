@@ -8,6 +8,7 @@ from aiohttp import web
 
 from streams.core.outcome import RequestOutcome
 from streams.delivery.http import HttpClient
+from streams.settings import HttpSettings
 from streams.vendors import VENDORS
 from streams.vendors.base import HttpRequest, Vendor
 
@@ -62,7 +63,7 @@ def requests_of(vendor: Vendor) -> list[HttpRequest]:
 @pytest.mark.parametrize("vendor", VENDORS.values(), ids=VENDORS)
 async def test_no_redirect_is_followed(vendor: Vendor, servers: Servers) -> None:
     """Whatever its status; the verdict tells the operator about the address."""
-    client = HttpClient(servers.vendor_url, concurrency=1)
+    client = HttpClient(servers.vendor_url, concurrency=1, current_http=HttpSettings)
     event, probe = requests_of(vendor)
     for request in (event, event, probe, event, probe):
         answer = await client.send(request)

@@ -11,7 +11,6 @@ from aiokafka.errors import (
     GroupAuthorizationFailedError,
     GroupCoordinatorNotAvailableError,
     InconsistentGroupProtocolError,
-    InvalidSessionTimeoutError,
     KafkaError,
     TopicAuthorizationFailedError,
 )
@@ -73,7 +72,6 @@ class Again(Exception):
 REFUSALS = [
     (InconsistentGroupProtocolError(), "members of another version are in the group g: stop the"),
     (GroupAuthorizationFailedError(), "Kafka does not let this user into the group g: allow it"),
-    (InvalidSessionTimeoutError(), "the brokers do not allow sessions as long as those of the"),
 ]
 
 

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import aiokafka.conn
 import aiokafka.consumer.consumer
 import aiokafka.consumer.fetcher
 import aiokafka.errors
@@ -22,13 +23,16 @@ from aiohttp import TCPConnector
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.web import AppRunner, RequestHandler, Server
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.abc import AbstractTokenProvider
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
-from aiokafka.conn import AIOKafkaConnection
+from aiokafka.conn import OAuthAuthenticator
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import Assignment, SubscriptionState, TopicPartitionState
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator, MessageBatch
 from aiokafka.producer.sender import Sender, SendProduceReqHandler
 from aiokafka.protocol.admin import DescribeGroupsRequest, DescribeGroupsResponse_v2
+from aiokafka.protocol.api import Request
 from aiokafka.protocol.fetch import FetchRequest, FetchRequest_v7, FetchResponse_v7
 from aiokafka.protocol.group import HeartbeatRequest
 from faust.app.base import App
@@ -52,8 +56,10 @@ import streams.engine.coordinator
 import streams.engine.fetch_session
 import streams.engine.fetcher
 import streams.engine.thread
+import streams.kafka.login
 
 Fetcher = streams.engine.fetcher.Fetcher.__mro__[1]
+AIOKafkaConnection = streams.kafka.login.Connection.__mro__[1]
 FetchResult = aiokafka.consumer.fetcher.FetchResult
 PartitionRecords = aiokafka.consumer.fetcher.PartitionRecords
 
@@ -277,6 +283,40 @@ PARTS: list[tuple[Any, str, str, str]] = [
         "If it takes an instance id now, a replaced worker is told so and needs no asking.",
     ),
     (
+        AIOKafkaConnection,
+        "connect",
+        "self",
+        "Whether it takes TLS context and password when it is called, and no client connects else.",
+    ),
+    (
+        AIOKafkaConnection,
+        "send",
+        "self, request, expect_response",
+        "Whether all requests go through it, and what it returns is awaited at once.",
+    ),
+    (
+        AIOKafkaConnection,
+        "_do_sasl_handshake",
+        "self",
+        "Whether it can be done again on an open connection, by send alone.",
+    ),
+    (
+        AIOKafkaConnection,
+        "authenticator_oauth",
+        "self",
+        "Whether a token that brokers refuse still passes for an accepted one.",
+    ),
+    (OAuthAuthenticator, "step", "self, payload", "Whether it is given what brokers answer."),
+    (AbstractTokenProvider, "token", "self", "Whether each login asks for one."),
+    (AbstractTokenProvider, "extensions", "self", "Whether they go with the token."),
+    (
+        AIOKafkaAdminClient,
+        "_send_request",
+        "self, request, node_id",
+        "Whether it sends any request of ours to any node.",
+    ),
+    (Request, "build", "self, request_struct_class", "Whether a request is built by its version."),
+    (
         DescribeGroupsRequest,
         "__init__",
         "self, groups, include_authorized_operations",
@@ -362,6 +402,10 @@ ATTRIBUTES: list[tuple[Any, str, str]] = [
     (ServiceThread, "_thread_keepalive", "A task that only wakes the thread's loop."),
     (ServiceThread, "Worker", "What start makes and starts, and stop stops."),
     (Conductor, "_tp_to_callback_lock", "Held while topics change; then a chunk waits."),
+    (AIOKafkaConnection, "_ssl_context", "Taken by connect."),
+    (AIOKafkaConnection, "_sasl_plain_password", "Taken by each login."),
+    (AIOKafkaConnection, "_sasl_oauth_token_provider", "Ours, whatever the mechanism is."),
+    (AIOKafkaConsumer, "_client_rack", "Taken by the fetcher when the consumer starts."),
     (Service, "_stopped", "Set once Faust's fetcher or consumer is told to end."),
     (App, "_consumer", "None until Faust has made it."),
     (App, "_producer", "None until Faust has made it."),
@@ -424,11 +468,24 @@ ATTRIBUTES: list[tuple[Any, str, str]] = [
 
 
 STANDARD_LIBRARY = {"_asdict", "_replace", "_exit", "_current_frames"}
-DATA = {"_CLASSES", "Consumer", "Producer", "recovery", "logger", "description", "_abc_impl"}
+DATA = {
+    *("Consumer", "Producer", "recovery", "logger", "description", "_abc_impl"),
+    *("API_KEY", "API_VERSION", "RESPONSE_TYPE", "SCHEMA", "_CLASSES"),
+}
 """Overrides that are values: whether they are in place is tested below, or of no matter."""
 READ_ONLY = {"_can_retry", "_pop_batch"}
 """Neither called nor overridden: what we rely on is how it behaves."""
-OURS = {"_epoch", "_has_credit", "_has_room", "_seeking", "_sources", "_stash", "_topic_name"}
+OURS = {
+    "_http",
+    "_secret_files",
+    "_epoch",
+    "_has_credit",
+    "_has_room",
+    "_seeking",
+    "_sources",
+    "_stash",
+    "_topic_name",
+}
 """Private to one of our modules, and touched by another one that belongs to it."""
 PACKAGE = Path(streams.__file__).parent
 FOREIGN = ("faust", "mode", "aiokafka")
@@ -531,6 +588,8 @@ def test_the_engines_own_parts_are_in_place() -> None:
     assert aiokafka.errors.for_code(82) is streams.engine.thread.FencedInstanceIdError
     assert aiokafka.errors.for_code(87) is streams.engine.refused.InvalidRecordError
     assert aiokafka.producer.producer.MessageAccumulator is streams.engine.refused.Accumulator
+    assert aiokafka.conn.AIOKafkaConnection is streams.kafka.login.Connection
+    assert driver.credentials_to_aiokafka_auth is streams.engine.app._to_aiokafka
     assert streams.engine.app.Transport.Consumer is streams.engine.consumer.Consumer
     assert isinstance(TableManager.recovery, property)
 

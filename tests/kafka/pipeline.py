@@ -123,9 +123,10 @@ class Pipeline:
         *,
         partitions: int = 3,
         env: Mapping[str, str] | None = None,
+        sandbox: Sandbox | None = None,
     ) -> None:
         self.folder = folder
-        self.sandbox = Sandbox()
+        self.sandbox = sandbox or Sandbox()
         self.workers: list[Worker] = []
         self._web_port = _free_web_ports()
         self._env = {

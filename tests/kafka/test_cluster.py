@@ -1,6 +1,6 @@
 """Three brokers: topics have three copies, and losing the one that leads loses nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,7 +29,9 @@ class Cluster:
 
     kind = "three embedded brokers"
 
-    def __init__(self) -> None:
+    def __init__(
+        self, properties: Mapping[str, str] | None = None, classes: Path | None = None
+    ) -> None:
         cluster_id = new_cluster_id()
         ports: dict[int, int] = {}
         for node in NODES:
@@ -37,7 +39,13 @@ class Cluster:
         voters = ",".join(f"{node}@127.0.0.1:{port}" for node, port in ports.items())
         self.nodes = {
             node: EmbeddedKafka(
-                properties={**COPIES, "node.id": str(node), "controller.quorum.voters": voters},
+                properties={
+                    **COPIES,
+                    **(properties or {}),
+                    "node.id": str(node),
+                    "controller.quorum.voters": voters,
+                },
+                classes=classes,
                 controller_port=ports[node],
                 cluster_id=cluster_id,
             )

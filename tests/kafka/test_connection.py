@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import ssl
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
@@ -90,4 +91,24 @@ async def test_refused_credentials_name_their_settings(monkeypatch: pytest.Monke
         "SaslAuthenticationFailed: Authentication failed: Invalid username or password): check "
         "STREAMS_KAFKA_SECURITY_PROTOCOL, STREAMS_KAFKA_SASL_MECHANISM, "
         "STREAMS_KAFKA_SASL_USERNAME and STREAMS_KAFKA_SASL_PASSWORD."
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "remedy"),
+    [
+        (62, "Hostname mismatch", "use the name for which it was issued in STREAMS_KAFKA_BOOT"),
+        (9, "certificate is not yet valid", "see that this machine's clock is right, or renew"),
+        (10, "certificate has expired", "see that this machine's clock is right, or renew"),
+        (20, "unable to get local issuer certificate", "check STREAMS_KAFKA_SSL_CAFILE."),
+    ],
+)
+def test_a_certificate_that_is_refused_says_what_to_do(code: int, words: str, remedy: str) -> None:
+    """For another host, not yet or no longer valid, or of an authority that nobody named."""
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_code, error.verify_message = code, words
+    sentence = connection.why_not("a:9092", [error])
+    assert sentence.startswith(
+        "Kafka at a:9092 (STREAMS_KAFKA_BOOTSTRAP_SERVERS) shows a certificate that is refused: "
+        f"{words}; {remedy}"
     )

@@ -422,6 +422,17 @@ async def test_a_group_right_taken_away_is_said_and_waited_for_and_ends_a_worker
         assert set(Counter(pipeline.stored()).values()) == {1}
 
 
+UNASKED = (
+    "-c",
+    (
+        "from streams import app; from streams.cli import main\n"
+        "async def lacks_nothing(*_): pass\n"
+        "app.require_rights = lacks_nothing; main()"
+    ),
+)
+"""A worker whose rights are taken away after it has asked for them."""
+
+
 async def test_a_worker_that_is_given_no_producer_id_says_what_to_allow(
     guarded: Broker, prefix: str, tmp_path: Path
 ) -> None:
@@ -437,10 +448,14 @@ async def test_a_worker_that_is_given_no_producer_id_says_what_to_allow(
         try:
             for entry in entries:
                 await pipeline.admin._send_request(CreateAclsRequest(*entry))
-            miso = pipeline.start("miso")
+            first = pipeline.start("miso")
+            assert await first.ended(40) == 1
+            miso = pipeline.start("miso", program=UNASKED)
             assert await miso.ended(40) == 70
         finally:
             for entry in reversed(entries):
                 await pipeline.admin._send_request(DeleteAclsRequest(*entry))
+        for topic in (pipeline.topics.receipts("miso"), pipeline.topics.status):
+            assert f"Kafka does not let this user WRITE the topic {topic}:" in first.output()
         why = "Kafka gives this user no producer id, without which it cannot write: allow it WRITE"
         assert why in miso.output().splitlines()[-1]

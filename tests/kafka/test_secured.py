@@ -114,9 +114,10 @@ async def test_an_authority_that_nobody_named_is_named(secured: Secured, tmp_pat
     with pytest.raises(SetupError) as caught:
         await create_topics(load_settings(env))
     assert str(caught.value).startswith(
-        f"Kafka at {secured.bootstrap_servers} (STREAMS_KAFKA_BOOTSTRAP_SERVERS) cannot be "
-        "reached by TLS ("
+        f"Kafka at {secured.bootstrap_servers} (STREAMS_KAFKA_BOOTSTRAP_SERVERS) shows a "
+        "certificate that is refused: "
     )
+    assert str(caught.value).endswith("; check STREAMS_KAFKA_SSL_CAFILE.")
 
 
 async def test_a_worker_whose_password_is_refused_is_told_from_one_that_waits_for_brokers(

@@ -64,7 +64,7 @@ async def asked(
         settings or settings_of(),
         send_test=send_test,
         now_ms=NOW_MS,
-        open_client=lambda _section: client,
+        open_client=lambda _settings, _section: client,
     )
     return [finding for finding in findings if finding.subject == "miso"]
 
@@ -141,7 +141,8 @@ async def asked(
                 "miso",
                 "Miso at https://api.askmiso.com gives no answer: Name or service not known.",
                 "Check STREAMS_MISO_BASE_URL, and that this machine may reach it: name, firewall, "
-                "proxy, TLS. Meanwhile workers keep events and try by themselves.",
+                "proxy (STREAMS_HTTP_PROXY), TLS (STREAMS_HTTP_CA_FILE). Meanwhile workers keep "
+                "events and try by themselves.",
             ),
         ),
     ],
@@ -152,6 +153,35 @@ async def test_each_answer_is_explained(answer: HttpResponse, finding: Finding) 
     assert await asked(client) == [finding]
     assert [request.path for request in client.requests] == ["/v1/interactions?dry_run=1"]
     assert client.is_closed
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "way"),
+    [
+        ("", "through the proxy http://proxy.example:3128"),
+        ("askmiso.com", "without the proxy, as STREAMS_HTTP_NO_PROXY says"),
+    ],
+)
+async def test_the_way_to_the_vendor_is_said(no_proxy: str, way: str) -> None:
+    """Where a proxy is set."""
+    settings = settings_of(
+        STREAMS_HTTP_PROXY="http://relay@proxy.example:3128", STREAMS_HTTP_NO_PROXY=no_proxy
+    )
+    (finding,) = await asked(FakeClient(TAKEN), settings=settings)
+    assert finding.text == f"Miso at https://api.askmiso.com, {way}, answers and takes the key."
+
+
+async def test_a_proxy_that_refuses_the_login_is_told_from_a_refused_key() -> None:
+    """What is to be corrected is the proxy's user and password."""
+    settings = settings_of(STREAMS_HTTP_PROXY="http://relay@proxy.example:3128")
+    (finding,) = await asked(FakeClient(HttpResponse(407, {}, b"refused.")), settings=settings)
+    assert finding == Finding(
+        Level.PROBLEM,
+        "miso",
+        "Miso at https://api.askmiso.com, through the proxy http://proxy.example:3128, cannot be "
+        "asked: 407 refused.",
+        "Correct STREAMS_HTTP_PROXY (the user) and STREAMS_HTTP_PROXY_PASSWORD.",
+    )
 
 
 async def test_a_vendor_that_takes_too_long_is_a_problem() -> None:

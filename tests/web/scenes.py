@@ -293,6 +293,7 @@ async def scene(
     snapshots: Sequence[WorkerSnapshot],
     *,
     token: str | None = None,
+    metrics_token: str | None = None,
     pages: Sequence[StaticFile] = (),
     port: int | None = None,
     past_minutes: int = 0,
@@ -314,9 +315,8 @@ async def scene(
     async def sleep(seconds: float) -> None:
         delays.append(seconds)
 
-    site = Site(
-        dashboard, Authentication(token, "127.0.0.1", time.time, sleep), pause, tuple(pages)
-    )
+    guard = Authentication(token, "127.0.0.1", time.time, sleep, metrics_token=metrics_token)
+    site = Site(dashboard, guard, pause, tuple(pages))
     app = web.Application()
     site.install(app)
     server = _Server(app, port=port) if port else _Server(app)

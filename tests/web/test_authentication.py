@@ -7,10 +7,12 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from streams.web import session
 from streams.web.authentication import MAX_DELAYED
 from streams.web.session import MAX_DELAY_SECONDS, SESSION_SECONDS, TRIES, LoginThrottle, Sessions
+from streams.web.site import StaticFile
 from tests.web.scenes import TOKEN, Scene, calm, now_ms, scene
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -306,3 +308,32 @@ async def test_a_page_that_fails_says_so_and_shows_nothing_of_it(open_view: Scen
     code, _, body = await ask(open_view, "GET", "/api/pipeline")
     assert code == 500
     assert json.loads(body) == {"error": "This page failed; the worker's log says why."}
+
+
+async def test_the_token_for_metrics_reads_metrics_and_nothing_else() -> None:
+    """Prometheus needs no more; the token that may do everything reads them, too."""
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(text="streams_up 1")
+
+    pages = [StaticFile("GET", "/metrics", metrics)]
+    async with scene(
+        calm(now_ms()), token=TOKEN, metrics_token="metrics-token", pages=pages
+    ) as found:
+        scraper = {"Authorization": "Bearer metrics-token"}
+        assert await ask_body(found, "/metrics", scraper) == "streams_up 1"
+        assert await ask_body(found, "/metrics", BEARER) == "streams_up 1"
+        for page in found.site.all_pages():
+            if page.path not in ("/metrics", "/", "/login", "/logout"):
+                path = page.path.replace("{vendor}", "miso")
+                headers = {**CHANGE, **scraper}
+                assert await status(found, page.method, path, headers) == 401, page.path
+        assert await status(found, "GET", "/", scraper) == 401
+        assert await status(found, "POST", "/login", SAME, {"token": "metrics-token"}) == 401
+
+
+async def ask_body(found: Scene, path: str, headers: Mapping[str, str]) -> str:
+    """Return the body of a page that is answered with 200."""
+    code, _, body = await ask(found, "GET", path, headers)
+    assert code == 200
+    return body

@@ -51,6 +51,7 @@ class EmbeddedKafka:
         properties: Mapping[str, str] | None = None,
         controller_port: int | None = None,
         cluster_id: str | None = None,
+        classes: Path | None = None,
     ) -> None:
         """Describe a broker; nothing happens before ``start``.
 
@@ -62,6 +63,7 @@ class EmbeddedKafka:
             properties: the broker's own, beside those that it has; listeners are added.
             controller_port: where it meets the other nodes of a cluster; None: a free one.
             cluster_id: what all nodes of a cluster share; None: a new one.
+            classes: a folder of compiled classes that its properties name; None: there are none.
         """
         self._properties = dict(properties or {})
         self.version = version
@@ -69,6 +71,7 @@ class EmbeddedKafka:
         self._port = port or 0
         self._controller_port = controller_port or 0
         self._cluster_id = cluster_id or new_cluster_id()
+        self._classes = classes
         self._is_temporary = data_dir is None
         self._folder = data_dir.absolute() if data_dir else None
         self._on_progress = on_progress
@@ -175,7 +178,8 @@ class EmbeddedKafka:
         properties = server_properties(data, self._port, self._controller_port, self._properties)
         config.write_text(properties, encoding="utf-8")
         log_option = write_log_config(folder, logs / "server.log", self.version)
-        classpath = ":".join(str(jar) for jar in jars)
+        own = [] if self._classes is None else [self._classes]
+        classpath = ":".join(str(path) for path in [*own, *jars])
         java = [str(java_home() / "bin" / "java"), *JVM_OPTIONS, log_option, "-cp", classpath]
         console = logs / "console.log"
         if not (data / "meta.properties").exists():

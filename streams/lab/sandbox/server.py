@@ -1,6 +1,7 @@
 """The sandbox: one server, on loopback by default, for all stand-ins and their faults."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -39,8 +40,12 @@ class Sandbox:
         seed: int = 0,
         max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
         clock: Callable[[], float] = time.time,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        """Prepare the stand-ins; port 0 takes a free one. Raises SettingsError for a bad fault."""
+        """Prepare the stand-ins; port 0 takes a free one. Raises SettingsError for a bad fault.
+
+        ``tls``: the certificate with which it answers, as vendors do; None: plain HTTP.
+        """
         self.simulators = {
             simulator.key: simulator for simulator in (make() for make in SIMULATORS)
         }
@@ -52,6 +57,7 @@ class Sandbox:
         self._port = port
         self._max_body_bytes = max_body_bytes
         self._clock = clock
+        self._tls = tls
         self._paths = [(path, s) for s in self.simulators.values() for path in s.paths]
         self._runner: web.ServerRunner | None = None
         self._stopping = asyncio.Event()
@@ -59,7 +65,8 @@ class Sandbox:
     @property
     def url(self) -> str:
         """Scheme, host and port, without a slash at the end; the vendors' ``base_url``."""
-        return f"http://{self._host}:{self._port}"
+        scheme = "http" if self._tls is None else "https"
+        return f"{scheme}://{self._host}:{self._port}"
 
     def example_environment(self) -> list[str]:
         """Return the settings, as NAME=value, with which workers send to this sandbox."""
@@ -77,7 +84,7 @@ class Sandbox:
         runner = web.ServerRunner(server, shutdown_timeout=0.2)
         await runner.setup()
         try:
-            await web.TCPSite(runner, self._host, self._port).start()
+            await web.TCPSite(runner, self._host, self._port, ssl_context=self._tls).start()
         except OSError as error:
             await runner.cleanup()
             raise SetupError(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from http import HTTPStatus
 from typing import Protocol
 
 from streams.core.dead_letter import mask_secrets
@@ -30,12 +31,12 @@ class DryRunClient(Protocol):
 
 
 _KEY_REFUSED = (401, 402, 403)
-OpenClient = Callable[[VendorSettings], DryRunClient]
+OpenClient = Callable[[Settings, VendorSettings], DryRunClient]
 
 
-def open_client(section: VendorSettings) -> DryRunClient:
+def open_client(settings: Settings, section: VendorSettings) -> DryRunClient:
     """Return the client that workers use, with one connection."""
-    return HttpClient(section.base_url, concurrency=1)
+    return HttpClient(section.base_url, concurrency=1, current_http=settings.current_http)
 
 
 async def check_vendors(
@@ -60,18 +61,19 @@ async def _check_vendor(
     if unasked is not None:
         return [unasked]
     section = settings.vendors[vendor.key]
-    client = open_client(section)
+    client = open_client(settings, section)
     try:
         answer = await _send(client, vendor.build_probe(section))
-        findings = [probe_finding(vendor, section, vendor.classify(answer, 1))]
+        where = _where(settings, vendor)
+        findings = [probe_finding(vendor, where, vendor.classify(answer, 1))]
         if findings[0].level is not Level.PROBLEM:
             for inquiry in vendor.inquiries(section):
                 answer = await _send(client, inquiry.request)
                 verdict = inquiry.classify(answer, 0)
-                findings.append(inquiry_finding(vendor, section, inquiry, verdict))
+                findings.append(inquiry_finding(vendor, where, inquiry, verdict))
             if send_test:
                 findings += [
-                    finding async for finding in _validate(vendor, section, client, now_ms)
+                    finding async for finding in _validate(vendor, section, where, client, now_ms)
                 ]
     finally:
         await client.close()
@@ -110,9 +112,19 @@ async def _send(client: DryRunClient, request: HttpRequest) -> HttpResponse:
         return HttpResponse(None, {}, b"", failure=words, was_sent=True)
 
 
-def probe_finding(vendor: Vendor, section: VendorSettings, verdict: Verdict) -> Finding:
-    """Return what the answer to a vendor's probe means for the person who set it up."""
-    key, where = vendor.key, f"{vendor.name} at {section.base_url}"
+def _where(settings: Settings, vendor: Vendor) -> str:
+    """Return the vendor with its address and, where a proxy is set, the way there."""
+    address = settings.vendors[vendor.key].base_url
+    way = settings.http.route_to(address).words
+    return f"{vendor.name} at {address}" + (f", {way}," if way else "")
+
+
+def probe_finding(vendor: Vendor, where: str, verdict: Verdict) -> Finding:
+    """Return what the answer to a vendor's probe means for the person who set it up.
+
+    ``where``: the vendor with its address, as it is shown.
+    """
+    key = vendor.key
     if verdict.fate is RequestOutcome.ACCEPTED:
         return ok(key, f"{where} answers and takes the key.")
     if verdict.fate is RequestOutcome.REJECTED:
@@ -121,12 +133,10 @@ def probe_finding(vendor: Vendor, section: VendorSettings, verdict: Verdict) -> 
             f"{where} answers, but refuses a request that should be right: {_words(verdict)}.",
             f"Read what it says; if it changed its rules, {vendor.name}'s support knows of it.",
         )
-    return _unanswered(vendor, section, verdict)
+    return _unanswered(vendor, where, verdict)
 
 
-def inquiry_finding(
-    vendor: Vendor, section: VendorSettings, inquiry: Inquiry, verdict: Verdict
-) -> Finding:
+def inquiry_finding(vendor: Vendor, where: str, inquiry: Inquiry, verdict: Verdict) -> Finding:
     """Return what the answer to a further question means."""
     if verdict.fate is RequestOutcome.ACCEPTED:
         words = f" ({_words(verdict)})" if verdict.detail else ""
@@ -150,12 +160,12 @@ def inquiry_finding(
             f"Read what it says, and compare with `streams check --mapping FILE` and with "
             f"{vendor.name}'s settings.",
         )
-    return _unanswered(vendor, section, verdict)
+    return _unanswered(vendor, where, verdict)
 
 
-def _unanswered(vendor: Vendor, section: VendorSettings, verdict: Verdict) -> Finding:
+def _unanswered(vendor: Vendor, where: str, verdict: Verdict) -> Finding:
     """The vendor did not come to judge the request itself."""
-    key, where, words = vendor.key, f"{vendor.name} at {section.base_url}", _words(verdict)
+    key, words = vendor.key, _words(verdict)
     address = variable(key, "base_url")
     if verdict.fate is RequestOutcome.THROTTLED:
         return warning(
@@ -169,6 +179,12 @@ def _unanswered(vendor: Vendor, section: VendorSettings, verdict: Verdict) -> Fi
             key,
             f"{where} refuses the key: {words}.",
             f"Correct {names}, and see that {address} is the environment that the key is for.",
+        )
+    if verdict.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        return problem(
+            key,
+            f"{where} cannot be asked: {words}.",
+            "Correct STREAMS_HTTP_PROXY (the user) and STREAMS_HTTP_PROXY_PASSWORD.",
         )
     if verdict.fate is RequestOutcome.MISCONFIGURED:
         return problem(
@@ -186,8 +202,9 @@ def _unanswered(vendor: Vendor, section: VendorSettings, verdict: Verdict) -> Fi
     return problem(
         key,
         f"{where} gives no answer: {words}.",
-        f"Check {address}, and that this machine may reach it: name, firewall, proxy, TLS. "
-        "Meanwhile workers keep events and try by themselves.",
+        f"Check {address}, and that this machine may reach it: name, firewall, proxy "
+        "(STREAMS_HTTP_PROXY), TLS (STREAMS_HTTP_CA_FILE). Meanwhile workers keep "
+        "events and try by themselves.",
     )
 
 
@@ -196,7 +213,7 @@ def _words(verdict: Verdict) -> str:
 
 
 async def _validate(
-    vendor: Vendor, section: VendorSettings, client: DryRunClient, now_ms: int
+    vendor: Vendor, section: VendorSettings, where: str, client: DryRunClient, now_ms: int
 ) -> AsyncIterator[Finding]:
     if vendor.validation is None:
         yield ok(
@@ -215,7 +232,7 @@ async def _validate(
     for part in _parts(payloads, vendor.max_batch_records(section)):
         inquiry = vendor.validation(part, section)
         verdict = inquiry.classify(await _send(client, inquiry.request), len(part))
-        yield inquiry_finding(vendor, section, inquiry, verdict)
+        yield inquiry_finding(vendor, where, inquiry, verdict)
 
 
 def _parts(payloads: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -14,7 +15,7 @@ from aiokafka.errors import KafkaError
 from streams.core.errors import SetupError
 from streams.delivery.http import HttpClient
 from streams.engine import wall_clock
-from streams.kafka.connection import client_options
+from streams.kafka.connection import producer_options
 from streams.kafka.reader import Tell, connect
 from streams.operations.forget.plan import still_held
 from streams.operations.forget.report import Obeys, Report, StageWord, stage_words
@@ -69,7 +70,7 @@ async def forget(
             survey.traces.trail(key),
             survey.traces.at_vendor[key],
             has_credentials=settings.has_credentials(key),
-            new_client=new_client or _http_client,
+            new_client=new_client or partial(_http_client, settings),
             secrets=settings.secrets(),
             sleep=sleep,
         )
@@ -87,13 +88,13 @@ async def forget(
     )
 
 
-def _http_client(base_url: str) -> DeletionClient:
-    return HttpClient(base_url, concurrency=1)
+def _http_client(settings: Settings, base_url: str) -> DeletionClient:
+    return HttpClient(base_url, concurrency=1, current_http=settings.current_http)
 
 
 async def _write_tombstone(settings: Settings, survey: Survey) -> int:
     producer = AIOKafkaProducer(
-        **client_options(settings.kafka), client_id="streams-forget", enable_idempotence=True
+        **producer_options(settings.kafka), client_id="streams-forget", enable_idempotence=True
     )
     try:
         await producer.start()

@@ -24,7 +24,7 @@ from streams.core.ingest.outcomes import (
 )
 from streams.core.ingest.topic_mapping import TopicMapping
 from streams.engine.partitions import home_of
-from streams.kafka.connection import client_options
+from streams.kafka.connection import producer_options
 from streams.kafka.reader import LogReader, Tell, connect, silent
 from streams.operations.ingest.mappings import mappings_of, prepare
 from streams.operations.ingest.trail import Trail, read_trail
@@ -197,7 +197,7 @@ class IngestWriter:
         self._settings = settings
         self._rate = rate
         self._producer = AIOKafkaProducer(
-            **client_options(settings.kafka),
+            **producer_options(settings.kafka),
             client_id="streams-ingest-rewrite",
             enable_idempotence=True,
             acks="all",

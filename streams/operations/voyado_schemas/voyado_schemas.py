@@ -51,16 +51,16 @@ def voyado_settings(settings: Settings) -> VoyadoSettings:
     return section
 
 
-def open_client(section: VendorSettings) -> SchemaClient:
+def open_client(settings: Settings, section: VendorSettings) -> SchemaClient:
     """Return the client that workers use, with one connection."""
-    return HttpClient(section.base_url, concurrency=1)
+    return HttpClient(section.base_url, concurrency=1, current_http=settings.current_http)
 
 
 @asynccontextmanager
 async def connect(settings: Settings) -> AsyncIterator[SchemaEndpoint]:
     """Open Voyado's endpoint for schemas; raises SettingsError as ``voyado_settings``."""
     section = voyado_settings(settings)
-    client = open_client(section)
+    client = open_client(settings, section)
     try:
         yield SchemaEndpoint(section, client, secrets=settings.secrets())
     finally:

@@ -18,6 +18,7 @@ from streams.delivery.http import HttpClient
 from streams.delivery.ordered_queue import Item
 from streams.lab.sandbox import Sandbox, server
 from streams.lab.sandbox.voyado import VoyadoSimulator
+from streams.settings import HttpSettings
 from streams.vendors import plan_for
 from streams.vendors.voyado import VENDOR, VoyadoSettings
 
@@ -94,7 +95,7 @@ async def deliver(sandbox: Sandbox, visitors: dict[str, int], **settings: object
         {"base_url": sandbox.url, "api_key": "sandbox-secret", "lookup_email": True} | settings
     )
     outcome_handler, defects = Desk(), list[BaseException]()
-    client = HttpClient(sandbox.url, concurrency=8)
+    client = HttpClient(sandbox.url, concurrency=8, current_http=HttpSettings)
     courier = Courier(
         QUICK,
         section,
