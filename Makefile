@@ -8,7 +8,7 @@ CANDIDATES := python3 python3.12 python3.11 python3.13
 NEW_ENOUGH := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-kafka test-docker test-browser lint format types imports check bench chaos clean
+.PHONY: help install demo test test-kafka test-docker test-registry test-browser lint format types imports check bench chaos clean
 
 help: ## list these verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
@@ -39,6 +39,9 @@ test-kafka: $(STAMP) ## run only the tests on a real broker
 
 test-docker: $(STAMP) ## run only the tests of docker-compose.yml; fails where Docker does not answer
 	$(BIN)/pytest -m docker tests/docker $(ARGS)
+
+test-registry: $(STAMP) ## run only the tests on a real schema registry, 160 MB from Maven Central
+	$(BIN)/pytest -m registry tests/registry $(ARGS)
 
 test-browser: $(STAMP) ## run only the tests of the web view in Chromium; skipped where there is none
 	$(BIN)/pytest -m browser tests/web $(ARGS)

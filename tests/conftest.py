@@ -11,11 +11,24 @@ from streams.telemetry import Masked
 
 pytest_plugins = ["tests.broker_fixtures"]
 
+ON_DEMAND = ("browser", "docker", "registry")
+"""Marks of tests that run only where ``-m`` names them: they need more than this project brings."""
+
 # How long an example takes says how busy the machine is.
 settings.register_profile(
     "streams", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("streams")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests on demand that the expression of marks does not name."""
+    marks = [mark for mark in ON_DEMAND if mark not in config.option.markexpr]
+    left_out = [item for item in items if any(map(item.get_closest_marker, marks))]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(autouse=True)

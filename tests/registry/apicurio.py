@@ -17,7 +17,7 @@ VERSION = "3.3.3"
 START_SECONDS = 180
 
 
-def _archive() -> Path:
+def apicurio_archive() -> Path:
     """The application; downloaded into the Maven cache unless it is there."""
     from jgo.config import GlobalSettings
     from jgo.constants import MAVEN_CENTRAL_URL
@@ -34,10 +34,10 @@ def _archive() -> Path:
 
 
 @contextmanager
-def apicurio(folder: Path) -> Iterator[str]:
+def apicurio(archive: Path, folder: Path) -> Iterator[str]:
     """Run it in ``folder``, schemas in memory; yield the URL of its Confluent-compatible API."""
-    with tarfile.open(_archive()) as archive:
-        archive.extractall(folder, filter="data")
+    with tarfile.open(archive) as packed:
+        packed.extractall(folder, filter="data")
     port = free_port()
     options = {
         "quarkus.http.host": "127.0.0.1",
