@@ -61,12 +61,12 @@ def without_receipts() -> None:
                 item.tag.settle(item.position, 0)
                 partitions.add(item.partition)
             self._count(settlement)
-            if settlement.kept is not None and not settlement.kept.done():
-                settlement.kept.set_result(None)
+            if settlement.written is not None and not settlement.written.done():
+                settlement.written.set_result(None)
         for partition in partitions:
-            self._settled(partition)
+            self._on_written(partition)
 
-    OutcomeWriter._write = write  # type: ignore[method-assign]
+    OutcomeWriter._write_round = write  # type: ignore[method-assign]
 
 
 PARTS = {

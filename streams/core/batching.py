@@ -82,7 +82,7 @@ class Batcher(Generic[P]):
             return BatchCause.AGE
         return None
 
-    def take(self, cause: BatchCause) -> MicroBatch[P]:
+    def next_batch(self, cause: BatchCause) -> MicroBatch[P]:
         """Remove and return the oldest events that fit one request, and count the cause.
 
         Raises IndexError where none waits.
@@ -119,7 +119,7 @@ class Batcher(Generic[P]):
         """Yield the positions of what waits, the oldest first."""
         return (position for position, _, _ in self._waiting)
 
-    def take_out(self, is_wanted: Callable[[P], bool]) -> list[tuple[P, bytes, float]]:
+    def remove(self, is_wanted: Callable[[P], bool]) -> list[tuple[P, bytes, float]]:
         """Remove and return those of which this is true, as they were added, in order."""
         taken = [waiting for waiting in self._waiting if is_wanted(waiting[0])]
         if taken:
@@ -130,7 +130,7 @@ class Batcher(Generic[P]):
 
     def drop(self, is_unwanted: Callable[[P], bool]) -> list[P]:
         """Remove and return the waiting events of which this is true."""
-        return [position for position, _, _ in self.take_out(is_unwanted)]
+        return [position for position, _, _ in self.remove(is_unwanted)]
 
 
 def halves(batch: MicroBatch[P]) -> tuple[MicroBatch[P], MicroBatch[P]]:

@@ -36,19 +36,19 @@ class UnreadableControl(VendorControl, frozen=True):
 
     @classmethod
     def after(cls, before: VendorControl) -> "UnreadableControl":
-        """Return what counts behind this will."""
+        """Return what counts behind this control."""
         return cls(True, "", before.resumed_at, before.stopped_runs)
 
 
 _DECODER = msgspec.json.Decoder(VendorControl)
 
 
-def encode_will(will: VendorControl) -> bytes:
+def encode_control(control: VendorControl) -> bytes:
     """Return the record value."""
-    return msgspec.json.encode(will)
+    return msgspec.json.encode(control)
 
 
-def decode_will(value: bytes | None) -> VendorControl:
+def decode_control(value: bytes | None) -> VendorControl:
     """Read a record value back; no value means that nothing was said.
 
     Raises:

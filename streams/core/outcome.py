@@ -94,7 +94,7 @@ JUDGED = frozenset({RequestOutcome.ACCEPTED, RequestOutcome.REJECTED, RequestOut
 class Verdict:
     """The judgement on one request over its events, numbered from 0 in request order."""
 
-    fate: RequestOutcome
+    outcome: RequestOutcome
     detail: str = ""
     """One line for a person: status and the vendor's own words, secrets masked."""
     status: int | None = None

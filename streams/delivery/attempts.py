@@ -33,17 +33,17 @@ LOOK_AGAIN_SECONDS = 0.1
 class OutcomeHandler(Protocol):
     """Who keeps the outcomes: writes receipts and dead letters, then settles."""
 
-    def accepted(self, items: tuple[Item, ...], verdict: Verdict) -> Awaitable[None] | None:
+    def write_accepted(self, items: tuple[Item, ...], verdict: Verdict) -> Awaitable[None] | None:
         """Keep that the vendor took these events, all of one strand.
 
         Return what to wait for before their strand goes on: a request that begins before the last
         one's receipts are kept is one more that a crash could repeat.
         """
 
-    def rejected(self, item: Item, words: str, verdict: Verdict) -> None:
+    def write_rejected(self, item: Item, words: str, verdict: Verdict) -> None:
         """Keep that the vendor refused this event, in its own words."""
 
-    def skipped(self, items: tuple[Item, ...], verdict: Verdict) -> None:
+    def write_skipped(self, items: tuple[Item, ...], verdict: Verdict) -> None:
         """Keep that these events, all of one strand, are not sent, for the verdict's reason."""
 
 
@@ -57,9 +57,9 @@ class Attempts:
     def __init__(
         self,
         vendor: Vendor,
-        line: VendorClient,
+        client: VendorClient,
         outcome_handler: OutcomeHandler,
-        guard: SendFilter,
+        send_filter: SendFilter,
         queues: OrderedQueues,
         *,
         clock: Callable[[], float],
@@ -69,9 +69,9 @@ class Attempts:
     ) -> None:
         """``on_freed``: told of strands that go on while others of their request cannot yet."""
         self._vendor = vendor
-        self._line = line
+        self._client = client
         self._outcome_handler = outcome_handler
-        self._guard = guard
+        self._send_filter = send_filter
         self._queues = queues
         self._clock = clock
         self._random = random
@@ -84,47 +84,47 @@ class Attempts:
 
         Return the strands that were isolated of this one.
         """
-        talk = await self._talk(queue, batch)
-        verdict = talk.verdict
+        result = await self._send(queue, batch)
+        verdict = result.verdict
         for item in batch.positions:
-            item.attempts += talk.requests
+            item.attempts += result.requests
         if verdict is None:
-            self._broken_off(queue, batch, talk)
+            self._put_back(queue, batch, result)
             return ()
-        match verdict.fate:
+        match verdict.outcome:
             case RequestOutcome.ACCEPTED:
-                self._queues.note_accepted()
-                self._note_outcomes(batch.positions, ())
-                await self._keep_accepted(queue, batch, verdict)
-                if (found := queue.accepted()) is not None and queue.holds(found[0]):
+                self._queues.on_accepted()
+                self._record_outcomes(batch.positions, ())
+                await self._write_accepted(queue, batch, verdict)
+                if (found := queue.on_accepted()) is not None and queue.holds(found[0]):
                     self._give_up(*found)
             case RequestOutcome.REJECTED:
-                queue.answered()
+                queue.on_verdict()
                 self._sort_out(queue, batch, verdict)
             case RequestOutcome.SKIPPED:
-                queue.answered()
+                queue.on_verdict()
                 for _, part in queue.parts(batch):
-                    self._outcome_handler.skipped(part.positions, verdict)
-                queue.rest(batch, set(range(len(batch))))
+                    self._outcome_handler.write_skipped(part.positions, verdict)
+                queue.put_back_open(batch, set(range(len(batch))))
             case _:
-                return self._all_failed(queue, batch, verdict, contrasted=talk.contrasted)
+                return self._all_failed(queue, batch, verdict, contrasted=result.contrasted)
         return ()
 
-    def _broken_off(
-        self, queue: OrderedQueue, batch: MicroBatch[Item], talk: RequestResult
+    def _put_back(
+        self, queue: OrderedQueue, batch: MicroBatch[Item], result: RequestResult
     ) -> None:
         """See to it that what came to no verdict goes again, without what was stopped."""
         for item in batch.positions:
-            item.unclear = item.unclear or bool(talk.requests)
-        self._stop(queue, batch, talk.stopped)
-        queue.cut(batch, set(talk.stopped))
+            item.unclear = item.unclear or bool(result.requests)
+        self._stop(queue, batch, result.stopped)
+        queue.put_back_unsent(batch, set(result.stopped))
 
-    async def _keep_accepted(
+    async def _write_accepted(
         self, queue: OrderedQueue, batch: MicroBatch[Item], verdict: Verdict
     ) -> None:
         """Keep what the vendor took, and wait until all of it is kept."""
         kept = [
-            (member, self._outcome_handler.accepted(part.positions, verdict))
+            (member, self._outcome_handler.write_accepted(part.positions, verdict))
             for member, part in queue.parts(batch)
         ]
         waits: dict[asyncio.Future[None], OrderedQueue] = {
@@ -153,7 +153,7 @@ class Attempts:
     ) -> Sequence[OrderedQueue]:
         """Let each strand's part of a failed request go again by itself."""
         for item in batch.positions:
-            item.unclear = item.unclear or verdict.fate is RequestOutcome.UNCLEAR
+            item.unclear = item.unclear or verdict.outcome is RequestOutcome.UNCLEAR
         queue.break_up()
         parts, was_alone = queue.parts(batch), len(batch) == 1
         if len(parts) > 1:
@@ -182,13 +182,13 @@ class Attempts:
     ) -> Sequence[OrderedQueue]:
         """See to it that a request goes again that failed: as it is, in halves or not at all."""
         now, (first, *_) = self._clock(), batch.positions
-        if contrasted and was_alone and self._line.contrast.is_hopeless(first, now):
-            queue.answered()
+        if contrasted and was_alone and self._client.poison_detection.is_hopeless(first, now):
+            queue.on_verdict()
             last_word = replace(
-                verdict, fate=RequestOutcome.REJECTED, letter=DeadLetterReason.UNDELIVERABLE
+                verdict, outcome=RequestOutcome.REJECTED, letter=DeadLetterReason.UNDELIVERABLE
             )
-            self._outcome_handler.rejected(first, verdict.detail, last_word)
-            queue.rest(batch, {0})
+            self._outcome_handler.write_rejected(first, verdict.detail, last_word)
+            queue.put_back_open(batch, {0})
             return ()
         failures = queue.failures + 1
         again_at = now + self._wait(failures, verdict, contrasted=contrasted)
@@ -200,17 +200,17 @@ class Attempts:
             is_half = len(isolated) > 1
             own.failures, own.not_before = (1, 0.0) if is_half else (failures, again_at)
         if not isolated:
-            queue.again(batch, again_at)
+            queue.put_back_failed(batch, again_at)
         return isolated
 
-    async def _talk(self, queue: OrderedQueue, batch: MicroBatch[Item]) -> RequestResult:
-        """Lead the conversation, as soon as the guard knows what it judges by."""
-        while not all(self._guard.is_current(member.partition) for member in queue.members):
+    async def _send(self, queue: OrderedQueue, batch: MicroBatch[Item]) -> RequestResult:
+        """Lead the conversation, as soon as the send_filter knows what it judges by."""
+        while not all(self._send_filter.is_current(member.partition) for member in queue.members):
             # Of a shared request one strand must not hold up the others.
-            if queue.is_left() or self._line.is_quiet or len(queue.members) > 1:
+            if queue.is_revoked() or self._client.is_quiesced or len(queue.members) > 1:
                 return RequestResult(None, 0)
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
-        return await self._line.start_flow(batch, queue.lane, queue.is_left)
+        return await self._client.start_flow(batch, queue.lane, queue.is_revoked)
 
     def _sort_out(self, queue: OrderedQueue, batch: MicroBatch[Item], verdict: Verdict) -> None:
         """Give up exactly the refused events; the rest goes again at once."""
@@ -220,20 +220,20 @@ class Attempts:
                 if verdict.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
                     queue.split(batch)  # no single event is to blame
                 else:
-                    queue.narrow(batch, verdict)
+                    queue.bisect(batch, verdict)
                 return
             refused = {0: verdict.detail}
         judged = [(batch.positions[index], words) for index, words in refused.items()]
-        self._note_outcomes((), [item for item, _ in judged])
+        self._record_outcomes((), [item for item, _ in judged])
         for item, words in judged:
             if queue.holds(item):
-                self._outcome_handler.rejected(item, words, verdict)
-        queue.rest(batch, set(refused))
+                self._outcome_handler.write_rejected(item, words, verdict)
+        queue.put_back_open(batch, set(refused))
 
     def _give_up(self, item: Item, verdict: Verdict) -> None:
         """Give up an event that is left over of a refused request."""
-        self._note_outcomes((), (item,))
-        self._outcome_handler.rejected(item, verdict.detail, verdict)
+        self._record_outcomes((), (item,))
+        self._outcome_handler.write_rejected(item, verdict.detail, verdict)
 
     def _stop(
         self, queue: OrderedQueue, batch: MicroBatch[Item], stopped: Mapping[int, SkipReason | None]
@@ -246,26 +246,26 @@ class Attempts:
                 alike.setdefault((reason, item.queue), []).append(item)
         for (reason, _), items in alike.items():
             if reason is None:
-                self._guard.pass_over(items)
+                self._send_filter.pass_over(items)
             else:
-                self._outcome_handler.skipped(
+                self._outcome_handler.write_skipped(
                     tuple(items), Verdict(RequestOutcome.SKIPPED, skip=reason)
                 )
 
-    def _note_outcomes(self, accepted: Sequence[Item], refused: Sequence[Item]) -> None:
+    def _record_outcomes(self, accepted: Sequence[Item], refused: Sequence[Item]) -> None:
         """Count the vendor's last word on events; the gate looks at live ones only."""
         if (accepted or refused)[0].run_id is None:
-            self._line.note_outcomes(accepted=len(accepted), refused=len(refused))
+            self._client.record_outcomes(accepted=len(accepted), refused=len(refused))
             return
         took = Counter(item.run_id for item in accepted)
         refusals = Counter(item.run_id for item in refused)
         for run in dict.fromkeys((*took, *refusals)):
-            if run and (why := self._runs.note(run, accepted=took[run], refused=refusals[run])):
+            if run and (why := self._runs.record(run, accepted=took[run], refused=refusals[run])):
                 self._on_bad_run(run, why)
 
     def _wait(self, failures: int, verdict: Verdict, *, contrasted: bool) -> float:
         steps = self._vendor.retry_waits
-        if verdict.fate is RequestOutcome.MISCONFIGURED and not contrasted:
+        if verdict.outcome is RequestOutcome.MISCONFIGURED and not contrasted:
             return DOUBT_SECONDS  # if it is the vendor's, the gate is closed by then
         wait = wait_seconds(failures, steps, self._random)
         if verdict.retry_after_seconds is not None:

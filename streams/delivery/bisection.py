@@ -17,9 +17,9 @@ class Bisection(Generic[P]):
     """The search for one refused event of a batch; what is behind it is unsent all the while."""
 
     def __init__(self, batch: MicroBatch[P], verdict: Verdict) -> None:
-        """Begin with a batch of at least two events and the answer that refused it."""
+        """Begin with a batch of at least two events and the response that refused it."""
         self.verdict = verdict
-        """The answer about the smallest refused range so far."""
+        """The response about the smallest refused range so far."""
         self._suspects = batch
         """One of these is refused, as long as the vendor does not change its mind."""
         self._unsent = _nothing(batch)
@@ -30,17 +30,17 @@ class Bisection(Generic[P]):
         return len(self._suspects) + len(self._unsent)
 
     def next_batch(self) -> MicroBatch[P]:
-        """Return what to ask about next, the same until an answer is noted."""
+        """Return what to ask about next, the same until a response is noted."""
         return halves(self._suspects)[0] if len(self._suspects) > 1 else self._suspects
 
-    def refused(self, verdict: Verdict) -> None:
+    def on_refused(self, verdict: Verdict) -> None:
         """Note that ``next_batch``, of more than one event, is refused."""
         self.verdict = verdict
         front, back = halves(self._suspects)
         self._suspects = front
         self._unsent = joined(back, self._unsent)
 
-    def accepted(self) -> P | None:
+    def on_accepted(self) -> P | None:
         """Note that ``next_batch`` is accepted; return the refused event if it is known by now.
 
         It is known without having been asked about alone if a range was refused twice, smaller

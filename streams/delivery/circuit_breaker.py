@@ -1,6 +1,6 @@
 """The vendor's gate: whether requests may go out, why not, and what somebody should do.
 
-What the vendor's answers make of the state lies below what an operator wants: while paused the
+What the vendor's responses make of the state lies below what an operator wants: while paused the
 gate is shut whatever the vendor says, and on resume the state underneath comes back.
 
 Pure: time comes in as an argument, in seconds of a clock that only grows.
@@ -19,12 +19,12 @@ NOTHING = "No action is needed"
 """How an advice begins where only time is needed."""
 PROBE_SECONDS = 10.0
 PARK_AFTER_SECONDS = 60.0
-"""So long without any answer, and one probe at a time replaces the retries of all strands."""
+"""So long without any response, and one probe at a time replaces the retries of all strands."""
 LAST_ANSWERS = 200
-"""Of so many events with an answer, newest last, more than half refused is a broken mapping."""
+"""Of so many events with a response, newest last, more than half refused is a broken mapping."""
 LEAST_ANSWERS = 20
 PUZZLES_IN_A_ROW = 2
-"""After so many answers that nobody can understand, one event at a time is tried, each after a
+"""After so many responses that nobody can understand, one event at a time is tried, each after a
 good probe: what goes again then may be stored already, and so no more than 60 / PROBE_SECONDS = 6
 such repeats are made in a minute. Two, since one may be an accident of a connection; six, since
 that is how often anybody can find out that the vendor is well again."""
@@ -54,7 +54,7 @@ class CircuitBreaker:
     key: str = ""
     """The vendor key, for the commands that the advice names."""
     _own: Condition = field(init=False)
-    """What the vendor's answers have made of it."""
+    """What the vendor's responses have made of it."""
     _pause: Condition | None = None
     """What an operator wants of it; None: nothing."""
     _is_unreadable: bool = False
@@ -64,7 +64,7 @@ class CircuitBreaker:
     _puzzles: int = 0
     """Answers in a row that nobody can understand."""
     _went_well: bool = False
-    """The vendor's last answer was a good one: the next failure may be its event's own."""
+    """The vendor's last response was a good one: the next failure may be its event's own."""
     _closed_until: float = 0.0
     _probe_at: float = 0.0
     _trial: bool = False
@@ -81,7 +81,7 @@ class CircuitBreaker:
 
     @property
     def condition(self) -> Condition:
-        """What is to be shown: paused wins over whatever the vendor's answers say."""
+        """What is to be shown: paused wins over whatever the vendor's responses say."""
         return self._pause or self._own
 
     @property
@@ -111,25 +111,25 @@ class CircuitBreaker:
 
     @property
     def is_trying(self) -> bool:
-        """Whether one real event goes first, and its answer decides for all others."""
+        """Whether one real event goes first, and its response decides for all others."""
         return self._own.state == "parked" and self._trial
 
-    def apply(self, will: VendorControl, now: float, wall_ms: int) -> None:
+    def apply(self, control: VendorControl, now: float, wall_ms: int) -> None:
         """Do what the operator wants; the same will twice changes nothing.
 
         A resume that is newer than the last one also ends a parking that no probe can end, and
         has a parked vendor asked at once; one real request then goes first.
         """
-        if will.paused and (self._pause is None or will.is_unreadable != self._is_unreadable):
-            self._pause = self._paused(will, now, wall_ms)
-        elif not will.paused and self._pause is not None:
+        if control.paused and (self._pause is None or control.is_unreadable != self._is_unreadable):
+            self._pause = self._paused(control, now, wall_ms)
+        elif not control.paused and self._pause is not None:
             self._pause = None
             # Nobody asked the vendor meanwhile: the silence of before says nothing any more.
             self._failing_since = None
-        self._is_unreadable = will.is_unreadable
-        if will.resumed_at != self._resumed_at:
-            self._resumed_at = will.resumed_at
-            if not will.paused and self._own.state == "parked":
+        self._is_unreadable = control.is_unreadable
+        if control.resumed_at != self._resumed_at:
+            self._resumed_at = control.resumed_at
+            if not control.paused and self._own.state == "parked":
                 self._reopen(now)
 
     def may_send(self, now: float) -> bool:
@@ -148,14 +148,14 @@ class CircuitBreaker:
             return not self._trial
         return now < self._closed_until
 
-    def started(self) -> int:
+    def on_request_started(self) -> int:
         """Note that a request begins; return the number under which it is to be ``ended``."""
         self._requests += 1
         if self._trial and self._trial_in_flight is None:
             self._trial_in_flight = self._requests
         return self._requests
 
-    def ended(self, request: int) -> None:
+    def on_request_ended(self, request: int) -> None:
         """Note that a request has ended, with or without a verdict, cancelled or not.
 
         A trial that ends without one has tried nothing: the next request is the trial.
@@ -164,7 +164,7 @@ class CircuitBreaker:
             self._trial_in_flight = None
 
     def opens_at(self) -> float | None:
-        """Return when the gate opens by itself; None where only an answer or an operator does."""
+        """Return when the gate opens by itself; None where only a response or an operator does."""
         return None if self.state in ("parked", "paused") else self._closed_until
 
     def probe_due(self, now: float) -> bool:
@@ -189,21 +189,26 @@ class CircuitBreaker:
     def on_verdict(self, verdict: Verdict, now: float, *, is_shared: bool = False) -> None:
         """Take a real request's verdict, unless the failure is known to be its events' own.
 
-        A single failure after a good answer neither parks nor pauses: it takes a second one in a
+        A single failure after a good response neither parks nor pauses: it takes a second one in a
         row to show that the vendor means everybody. What asks for a slower pace counts at once.
 
         ``is_shared``: the request was several partitions'. Each part goes again by itself, and it
-        is their answers that count: the part with the cause would be the second in a row.
+        is their responses that count: the part with the cause would be the second in a row.
         """
-        if is_shared and self._went_well and verdict.fate in _FAILURES and not verdict.is_puzzling:
+        if (
+            is_shared
+            and self._went_well
+            and verdict.outcome in _FAILURES
+            and not verdict.is_puzzling
+        ):
             return
         if not verdict.is_puzzling and verdict.status is not None:
             self._puzzles = 0
-        went_well, self._went_well = self._went_well, verdict.fate in JUDGED
+        went_well, self._went_well = self._went_well, verdict.outcome in JUDGED
         if self._for_good:
             return
-        match verdict.fate:
-            case fate if fate in JUDGED:
+        match verdict.outcome:
+            case outcome if outcome in JUDGED:
                 self._failing_since = None
                 self._trial = False
                 if now >= self._closed_until or self._own.state == "parked":
@@ -222,13 +227,13 @@ class CircuitBreaker:
     def on_probe(self, verdict: Verdict, now: float) -> None:
         """Take a probe's verdict; a good one lets one real request go first."""
         self._probe_at = now + PROBE_SECONDS
-        if verdict.fate is RequestOutcome.THROTTLED and verdict.retry_after_seconds:
+        if verdict.outcome is RequestOutcome.THROTTLED and verdict.retry_after_seconds:
             self._probe_at = now + max(PROBE_SECONDS, obeyed(verdict.retry_after_seconds))
-        if verdict.fate in (RequestOutcome.ACCEPTED, RequestOutcome.REJECTED):
+        if verdict.outcome in (RequestOutcome.ACCEPTED, RequestOutcome.REJECTED):
             self._trial = True
         elif self._own.state == "parked":
             reason = verdict.detail or self._own.reason
-            self._own = replace(self._own, reason=reason, advice=self._advice(verdict.fate))
+            self._own = replace(self._own, reason=reason, advice=self._advice(verdict.outcome))
 
     def _note_silence(self, verdict: Verdict, now: float, *, may_pause: bool) -> None:
         if verdict.retry_after_seconds is not None and may_pause:
@@ -246,19 +251,19 @@ class CircuitBreaker:
             )
 
     def _park(
-        self, reason: str, now: float, fate: RequestOutcome = RequestOutcome.MISCONFIGURED
+        self, reason: str, now: float, outcome: RequestOutcome = RequestOutcome.MISCONFIGURED
     ) -> None:
         self._trial, self._trial_in_flight = False, None
         self._probe_at = now + PROBE_SECONDS
-        self._become("parked", reason, self._advice(fate), now)
+        self._become("parked", reason, self._advice(outcome), now)
 
-    def _advice(self, fate: RequestOutcome) -> str:
-        if fate is RequestOutcome.MISCONFIGURED:
+    def _advice(self, outcome: RequestOutcome) -> str:
+        if outcome is RequestOutcome.MISCONFIGURED:
             return (
                 f"Check the key and the address of {self.name} in the settings. A key file is read "
                 "again at each probe, other settings at a restart."
             )
-        if fate is RequestOutcome.UNCLEAR:
+        if outcome is RequestOutcome.UNCLEAR:
             return (
                 f"Ask {self.name} what its response means. After each good probe one event is "
                 f"sent, at most {60 / PROBE_SECONDS:g} a minute, because it may be stored twice."
@@ -277,8 +282,8 @@ class CircuitBreaker:
             self._own = replace(self._own, reason=reason, advice="")
         self._probe_at = now
 
-    def _paused(self, will: VendorControl, now: float, wall_ms: int) -> Condition:
-        if will.is_unreadable:
+    def _paused(self, control: VendorControl, now: float, wall_ms: int) -> Condition:
+        if control.is_unreadable:
             return Condition(
                 "paused",
                 now,
@@ -288,8 +293,8 @@ class CircuitBreaker:
             )
         at_ms, when = wall_ms, "an unknown time"
         with suppress(ValueError):
-            at_ms = to_ms(will.at)
-            when = f"{will.at[:10]} {will.at[11:16]} UTC"
+            at_ms = to_ms(control.at)
+            when = f"{control.at[:10]} {control.at[11:16]} UTC"
         return Condition(
             "paused",
             now - max(0, wall_ms - at_ms) / 1000,

@@ -50,7 +50,7 @@ class Courier:
         random: Callable[[], float],
         on_defect: Callable[[BaseException], None],
         current_settings: Callable[[], Any] | None = None,
-        guard: SendFilter | None = None,
+        send_filter: SendFilter | None = None,
         on_bad_run: Callable[[str, str], None] = ignore,
         give_up: GiveUpRule | None = None,
         may_act: Callable[[], bool] = lambda: True,
@@ -66,10 +66,10 @@ class Courier:
         self._settings = settings
         self._clock = clock
         self._on_defect = on_defect
-        self._guard = guard or SendAll()
+        self._send_filter = send_filter or SendAll()
         self._queues = OrderedQueues(self._new_batcher, vendor.queues)
         self._touched: dict[OrderedQueue, None] = {}
-        self._held = ReadyQueue()
+        self._ready = ReadyQueue()
         self._timers: dict[OrderedQueue, asyncio.TimerHandle] = {}
         self._requests: dict[Attempt, OrderedQueue] = {}
         # A conversation of several requests remembers what lies on its partition.
@@ -91,14 +91,14 @@ class Courier:
         """Which wait until the vendor can be asked what a former owner's request stored."""
         self._on_hold: frozenset[int] = frozenset()
         self._is_alone = False
-        self.line = VendorClient(
-            vendor, settings, sender, clock, current_settings, self._guard, give_up, may_act
+        self.client = VendorClient(
+            vendor, settings, sender, clock, current_settings, self._send_filter, give_up, may_act
         )
         self._attempts = Attempts(
             vendor,
-            self.line,
+            self.client,
             outcome_handler,
-            self._guard,
+            self._send_filter,
             self._queues,
             clock=clock,
             random=random,
@@ -123,14 +123,14 @@ class Courier:
             self._asked.add(queue)
         unclear = self._left_unclear.get(lane)
         if unclear and item.position in unclear:
-            # Its last answer did not say whether it was stored, and it may come yet.
+            # Its last response did not say whether it was stored, and it may come yet.
             unclear.discard(item.position)
             item.unclear = True
             queue.not_before = max(queue.not_before, self._clock() + self._vendor.retry_waits[0])
         queue.add(item, payload, self._clock())
         self._touched[queue] = None
 
-    def go(self) -> None:
+    def start_requests(self) -> None:
         """Begin what can begin with the events that were added."""
         touched, self._touched = self._touched, {}
         self._consider_all(touched)
@@ -143,30 +143,30 @@ class Courier:
         unclear: Iterable[int] = (),
         is_redelivery: bool = False,
     ) -> None:
-        """Take a partition whose former owner may have left requests without an answer.
+        """Take a partition whose former owner may have left requests without a response.
 
         They were about positions below ``left_open_below`` of this lane; 0: there are none.
         ``unclear``: positions whose requests were answered, but not with what became of them.
         """
-        self.line.memory.forget_partition(partition)
-        below = left_open_below if self._vendor.looks_before_repeat else 0
+        self.client.memory.forget_partition(partition)
+        below = left_open_below if self._vendor.can_look_up_delivered else 0
         self._left_open[is_redelivery, partition] = below
         self._left_unclear[is_redelivery, partition] = set(
-            unclear if self._vendor.looks_before_repeat else ()
+            unclear if self._vendor.can_look_up_delivered else ()
         )
 
-    def begin_alone(self) -> None:
-        """Make one request at a time until ``outcomes_are_kept``.
+    def send_one_at_a_time(self) -> None:
+        """Make one request at a time until ``on_outcomes_written``.
 
         Where no outcome can be kept, each start of a worker repeats one request and no more.
         """
         self._is_alone = True
 
-    def outcomes_are_kept(self) -> None:
+    def on_outcomes_written(self) -> None:
         """Make as many requests at a time as the vendor allows."""
         if self._is_alone:
             self._is_alone = False
-            self._consider_held()
+            self._consider_ready()
 
     def hold(self, partitions: Collection[int]) -> None:
         """Begin no request for these partitions, and again for all others."""
@@ -187,7 +187,7 @@ class Courier:
         for queue in self._queues:
             if queue.is_redelivery and (dropped := queue.drop(is_unwanted)):
                 self._queues.release(queue)
-                self._guard.pass_over(dropped)
+                self._send_filter.pass_over(dropped)
 
     def unclear(
         self, partition: int, read_below: int, *, is_redelivery: bool = False
@@ -197,9 +197,9 @@ class Courier:
         None: a request about this partition is unanswered, or may begin, or a former owner may
         have left one about a position that is not read yet (from ``read_below`` on).
         """
-        if not self.line.is_quiet or self._in_flight_of({partition}):
+        if not self.client.is_quiesced or self._in_flight_of({partition}):
             return None
-        if not self._vendor.looks_before_repeat:
+        if not self._vendor.can_look_up_delivered:
             return []
         lane = is_redelivery, partition
         if read_below < self._left_open.get(lane, 0):
@@ -216,8 +216,8 @@ class Courier:
 
     def set_share(self, share: float) -> None:
         """Take this part of the vendor's quota: this worker's partitions of all."""
-        if self.line.quota is not None:
-            self.line.quota.set_share(share, self._clock())
+        if self.client.rate_limit is not None:
+            self.client.rate_limit.set_share(share, self._clock())
 
     def leave_partition(self, partition: int) -> None:
         """Forget a partition's waiting events: whoever has it next reads them again.
@@ -231,7 +231,7 @@ class Courier:
         """Leave partitions and wait, for all of them together, for the requests in flight.
 
         What is not answered in time is given up and counts as unanswered. Of a request that is
-        shared with other partitions the answer then decides about their events only.
+        shared with other partitions the response then decides about their events only.
         """
         for partition in partitions:
             self.leave_partition(partition)
@@ -257,20 +257,20 @@ class Courier:
         }
 
     async def quiesce(self, seconds: float) -> None:
-        """Begin no request and wait at most this long for the answers of those under way."""
-        self.line.hush()
+        """Begin no request and wait at most this long for the responses of those under way."""
+        self.client.quiesce()
         if self._requests:
             await asyncio.wait(set(self._requests), timeout=seconds)
 
     def resume(self) -> None:
         """Begin requests again after ``quiesce``."""
-        self.line.is_quiet = False
-        self._consider_held()
+        self.client.is_quiesced = False
+        self._consider_ready()
 
-    def apply(self, will: VendorControl, wall_ms: int) -> None:
+    def apply(self, control: VendorControl, wall_ms: int) -> None:
         """Do at once what an operator wants; ``wall_ms``: the time of day in ms since the epoch."""
-        self.line.apply(will, wall_ms)
-        self._consider_held()
+        self.client.apply(control, wall_ms)
+        self._consider_ready()
 
     def waiting(self) -> int:
         """Return how many events have no verdict yet, those under way left out."""
@@ -282,7 +282,11 @@ class Courier:
 
         The vendor's gate or an operator, a hold, a request, a strand's own wait, or a free slot.
         """
-        if self.line.is_quiet or self.line.breaker.state != "running" or partition in self._on_hold:
+        if (
+            self.client.is_quiesced
+            or self.client.breaker.state != "running"
+            or partition in self._on_hold
+        ):
             return True
         if self._in_flight_of({partition}):
             return self._clock() - self._begun_at[partition] < LONGEST_REQUEST_SECONDS
@@ -299,7 +303,7 @@ class Courier:
         return sum(item.unclear for queue in self._asked for item in queue.waiting())
 
     @property
-    def under_way(self) -> int:
+    def in_flight(self) -> int:
         """How many requests are unanswered."""
         return len(self._requests)
 
@@ -322,14 +326,14 @@ class Courier:
 
         Return whether a request was begun.
         """
-        if queue.closed or queue.under_way or queue.partition in self._on_hold:
+        if queue.closed or queue.in_flight or queue.partition in self._on_hold:
             return False
         now = self._clock()
         if not self._may_begin(now, queue.lane):
-            self._held.add(queue)
+            self._ready.add(queue)
             self._watch_breaker(now)
             return False
-        alone, is_fresh = self.line.breaker.is_trying, queue.is_fresh
+        alone, is_fresh = self.client.breaker.is_trying, queue.is_fresh
         batch = queue.next_batch(now, alone=alone)
         if batch is None:
             self._set_timer(queue, now)
@@ -349,7 +353,7 @@ class Courier:
         for other in self._queues:
             if other.is_redelivery is not queue.is_redelivery or not self._may_accompany(other):
                 continue
-            if (part := other.company(now, records, size)) is not None:
+            if (part := other.next_batch_beside(now, records, size)) is not None:
                 parts.append((other, part))
                 records += len(part)
                 size += sum(map(len, part.payloads)) + len(part)
@@ -359,10 +363,10 @@ class Courier:
     def _may_accompany(self, queue: OrderedQueue) -> bool:
         # A strand whose visitors' rows are late waits for them, and by itself.
         partition = queue.partition
-        return partition not in self._on_hold and self._guard.is_current(partition)
+        return partition not in self._on_hold and self._send_filter.is_current(partition)
 
     def _begin(self, queue: OrderedQueue, batch: MicroBatch[Item]) -> None:
-        request, lane = self.line.breaker.started(), queue.lane
+        request, lane = self.client.breaker.on_request_started(), queue.lane
         self._in_flight[lane] += 1
         task = asyncio.ensure_future(self._attempts.make(queue, batch))
         self._requests[task] = queue
@@ -374,7 +378,7 @@ class Courier:
         self._call(self._end, task, queue, lane, request)
 
     def _end(self, task: Attempt, queue: OrderedQueue, lane: Lane, request: int) -> None:
-        self.line.breaker.ended(request)
+        self.client.breaker.on_request_ended(request)
         del self._requests[task]
         self._in_flight[lane] -= 1
         if not task.cancelled():
@@ -387,13 +391,13 @@ class Courier:
             self._go_on(queue)
         else:
             self._consider_again(queue)
-        self._consider_held()
+        self._consider_ready()
 
     def _consider_again(self, queue: OrderedQueue) -> None:
         self._queues.release(queue)
         if len(queue):
-            if self._held:
-                self._held.add(queue)  # the slot that it leaves is for whoever waits for it
+            if self._ready:
+                self._ready.add(queue)  # the slot that it leaves is for whoever waits for it
             else:
                 self._consider(queue)
 
@@ -415,17 +419,21 @@ class Courier:
             self._consider_again(queue)
 
     def _may_go_on(self, now: float, joined: JoinedQueue) -> bool:
-        if joined.is_left() or self.line.breaker.is_trying or not self._may_begin(now, joined.lane):
+        if (
+            joined.is_revoked()
+            or self.client.breaker.is_trying
+            or not self._may_begin(now, joined.lane)
+        ):
             return False
         return all(self._may_accompany(queue) for queue in joined.members)
 
-    def _consider_held(self) -> None:
+    def _consider_ready(self) -> None:
         now = self._clock()
-        while lanes := [lane for lane in self._held.lanes() if self._may_begin(now, lane)]:
-            queue = self._held.take(lanes)
+        while lanes := [lane for lane in self._ready.lanes() if self._may_begin(now, lane)]:
+            queue = self._ready.pop(lanes)
             if self._consider(queue):
-                self._held.began(queue, lanes)
-        if self._held:
+                self._ready.record_start(queue, lanes)
+        if self._ready:
             # They may have waited for a slot only, and the gate may have closed since.
             self._watch_breaker(self._clock())
 
@@ -436,7 +444,7 @@ class Courier:
             return False
         if lane is Lane.SUSPECT and self._in_flight[lane] >= self._suspect_slots:
             return False
-        return has_room and not self.line.is_quiet and self.line.breaker.may_send(now)
+        return has_room and not self.client.is_quiesced and self.client.breaker.may_send(now)
 
     def _call_later(
         self, seconds: float, callback: Callable[..., None], *args: Any
@@ -468,36 +476,40 @@ class Courier:
     # -- a closed gate
 
     def _watch_breaker(self, now: float) -> None:
-        if self._breaker_timer is not None or self.line.breaker.may_send(now):
+        if self._breaker_timer is not None or self.client.breaker.may_send(now):
             return
-        opens_at = self.line.breaker.opens_at()
+        opens_at = self.client.breaker.opens_at()
         wait = 0.5 if opens_at is None else max(0.01, opens_at - now)
         self._breaker_timer = self._call_later(wait, self._look_at_breaker)
 
     def _look_at_breaker(self) -> None:
         self._breaker_timer = None
         now = self._clock()
-        if self.line.breaker.probe_due(now) and not self.line.is_quiet and self._probing is None:
+        if (
+            self.client.breaker.probe_due(now)
+            and not self.client.is_quiesced
+            and self._probing is None
+        ):
             self._probing = asyncio.ensure_future(self._probe())
-        self._consider_held()
+        self._consider_ready()
 
     async def _probe(self) -> None:
         try:
-            await self.line.probe()
+            await self.client.probe()
             self._hurry_retries()
         except Exception as defect:
             self._on_defect(defect)
             return
         finally:
             self._probing = None
-        self._consider_held()
+        self._consider_ready()
 
     def _hurry_retries(self) -> None:
         """After a good probe no strand has to sit out the wait of its last failure."""
-        if not self.line.breaker.may_send(self._clock()):
+        if not self.client.breaker.may_send(self._clock()):
             return
         for queue in self._queues:
-            if queue.failures and not queue.under_way:
+            if queue.failures and not queue.in_flight:
                 queue.not_before = 0.0
                 self._cancel_timer(queue)
-                self._held.add(queue)
+                self._ready.add(queue)

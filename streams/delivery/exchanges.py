@@ -9,7 +9,7 @@ class Exchange(NamedTuple):
     """A request and what came back."""
 
     request: HttpRequest
-    answer: HttpResponse
+    response: HttpResponse
     began: float
     """On the line's clock, in seconds."""
     seconds: float
@@ -22,21 +22,23 @@ class Exchanges:
         self._newest: Exchange | None = None
         self._newest_failure: Exchange | None = None
 
-    def note(self, request: HttpRequest, answer: HttpResponse, began: float, ended: float) -> None:
+    def record(
+        self, request: HttpRequest, response: HttpResponse, began: float, ended: float
+    ) -> None:
         """Take note of one, in place of the one before."""
-        exchange = Exchange(request, answer, began, ended - began)
-        if is_success(answer):
+        exchange = Exchange(request, response, began, ended - began)
+        if is_success(response):
             self._newest = exchange
         else:
             self._newest_failure = exchange
 
-    def take(self) -> list[Exchange]:
+    def drain(self) -> list[Exchange]:
         """Return what came since the last call, at most one success and one failure."""
         found = [one for one in (self._newest, self._newest_failure) if one is not None]
         self._newest = self._newest_failure = None
         return found
 
 
-def is_success(answer: HttpResponse) -> bool:
+def is_success(response: HttpResponse) -> bool:
     """Return whether the vendor answered with a 2xx."""
-    return answer.status is not None and 200 <= answer.status < 300
+    return response.status is not None and 200 <= response.status < 300

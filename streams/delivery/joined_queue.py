@@ -22,7 +22,7 @@ class JoinedQueue(OrderedQueue):
         """``queues``: those that share the request which is now under way."""
         first = next(iter(queues))
         super().__init__(first.partition, Batcher(1, 1, 0.0), is_redelivery=first.is_redelivery)
-        self.under_way = True
+        self.in_flight = True
         self._members = dict.fromkeys(queues)
         self._was_given_up = False
 
@@ -31,7 +31,7 @@ class JoinedQueue(OrderedQueue):
         """The strands that are held up."""
         return self._members
 
-    def is_left(self) -> bool:
+    def is_revoked(self) -> bool:
         """Return whether a part belongs to another worker by now: then nothing more is asked."""
         return self._was_given_up or any(queue.closed for queue in self._members)
 
@@ -61,9 +61,9 @@ class JoinedQueue(OrderedQueue):
         self._was_given_up = self._was_given_up or bool(gone)
         return not self._members
 
-    def cut(self, batch: MicroBatch[Item], stopped: set[int]) -> None:
+    def put_back_unsent(self, batch: MicroBatch[Item], stopped: set[int]) -> None:
         """Take out what was stopped, for the rest to go on; otherwise each gets its own back."""
-        super().cut(batch, stopped)
+        super().put_back_unsent(batch, stopped)
         if not stopped:
             self.break_up()
 
@@ -80,14 +80,14 @@ class JoinedQueue(OrderedQueue):
     def hold_on(self) -> None:
         """Hold the strands up until the request has ended, whatever became of their parts."""
         for queue in self._members:
-            queue.under_way = True
+            queue.in_flight = True
 
     def free_all_but(self, kept: Collection[OrderedQueue | None]) -> list[OrderedQueue]:
         """Hold up no strands but these; return those that go on."""
         freed = [queue for queue in self._members if queue not in kept]
         for queue in freed:
             del self._members[queue]
-            queue.under_way = False
+            queue.in_flight = False
         return freed
 
     def free_finished(self) -> list[OrderedQueue]:
@@ -96,7 +96,7 @@ class JoinedQueue(OrderedQueue):
 
     def _left_of_search(self) -> MicroBatch[Item]:
         assert self._search is not None
-        return self._search.left_behind_next() if self.under_way else self._search.left()
+        return self._search.left_behind_next() if self.in_flight else self._search.left()
 
 
 def join(

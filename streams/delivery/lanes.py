@@ -47,7 +47,7 @@ class Turns:
         owed = [lane for lane in waiting if self._owed[lane] >= A_TURN]
         return max(owed, key=self._owed.__getitem__) if owed else min(waiting)
 
-    def took(self, taker: Lane, waiting: Collection[Lane]) -> None:
+    def record(self, taker: Lane, waiting: Collection[Lane]) -> None:
         """Note that a lane took a turn; ``waiting`` are all that wanted it, itself included."""
         for lane in waiting:
             self._owed[lane] += LEAST_PERCENT[lane]

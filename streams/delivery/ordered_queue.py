@@ -45,7 +45,7 @@ class Item:
     failures: Failures | None = None
     """Of the requests that it was in, since it was last accepted or judged."""
     unclear: bool = False
-    """An earlier request with it may have been stored although no answer came."""
+    """An earlier request with it may have been stored although no response came."""
     queue: "OrderedQueue | None" = field(default=None, repr=False)
     """In which it waits, or waited last."""
 
@@ -66,20 +66,20 @@ class OrderedQueue:
         self.visitors = visitors
         self.is_isolated = bool(visitors)
         self.is_redelivery = is_redelivery
-        self.under_way = False
+        self.in_flight = False
         self.closed = False
         self.failures = 0
         self.not_before = 0.0
         self._batcher = batcher
         self._search: Bisection[Item] | None = None
-        """For an event that an answer refused without naming it; it stands before all others."""
+        """For an event that a response refused without naming it; it stands before all others."""
         self._again: deque[MicroBatch[Item]] = deque()
 
     def __len__(self) -> int:
         searched = 0
         if self._search is not None:
-            under_way = len(self._search.next_batch()) if self.under_way else 0
-            searched = len(self._search) - under_way
+            in_flight = len(self._search.next_batch()) if self.in_flight else 0
+            searched = len(self._search) - in_flight
         return searched + len(self._batcher) + sum(map(len, self._again))
 
     @property
@@ -87,7 +87,7 @@ class OrderedQueue:
         """The strands that its requests hold up: itself."""
         return (self,)
 
-    def is_left(self) -> bool:
+    def is_revoked(self) -> bool:
         """Return whether something of its request belongs to another worker by now."""
         return self.closed
 
@@ -135,14 +135,14 @@ class OrderedQueue:
 
         ``alone``: only the first of them; the others stay at the front.
         """
-        if self.under_way or self.closed or now < self.not_before:
+        if self.in_flight or self.closed or now < self.not_before:
             return None
         # Who waits apart for one event that fails has the others in batches again behind it.
         alone = alone or (self.failures > 0 and len(self.visitors) == 1)
         if alone:
             self._end_search()
         batch = self._next_batch(now)
-        self.under_way = batch is not None
+        self.in_flight = batch is not None
         if batch is not None and alone and len(batch) > 1:
             self.put_first(without(batch, {0}))
             return without(batch, range(1, len(batch)))
@@ -154,55 +154,55 @@ class OrderedQueue:
         if self._again:
             return self._again.popleft()
         cause = self._batcher.ready(now)
-        return None if cause is None else self._batcher.take(cause)
+        return None if cause is None else self._batcher.next_batch(cause)
 
-    def company(self, now: float, records: int, size: int) -> MicroBatch[Item] | None:
+    def next_batch_beside(self, now: float, records: int, size: int) -> MicroBatch[Item] | None:
         """Return all that waits, to share a request with others, and mark the strand as under way.
 
         None: it may not go now, it does not go for the first time, or it does not fit beside so
         many records and bytes, one byte more for each record.
         """
-        if self.under_way or self.closed or now < self.not_before or not self.is_fresh:
+        if self.in_flight or self.closed or now < self.not_before or not self.is_fresh:
             return None
         if not len(self._batcher) or not self._batcher.fits_beside(records, size):
             return None
-        self.under_way = True
-        return self._batcher.take(BatchCause.AGE)
+        self.in_flight = True
+        return self._batcher.next_batch(BatchCause.AGE)
 
     @property
     def is_fresh(self) -> bool:
         """Whether all that waits goes for the first time, and with anybody."""
         return not (self.failures or self.is_isolated or self._again or self._search)
 
-    def answered(self) -> None:
+    def on_verdict(self) -> None:
         """Note that the vendor has judged the request: the next one may go."""
-        self.under_way = False
+        self.in_flight = False
         self.failures = 0
         self.not_before = 0.0
 
-    def accepted(self) -> tuple[Item, Verdict] | None:
+    def on_accepted(self) -> tuple[Item, Verdict] | None:
         """Note that the vendor took the request: the next one may go.
 
         Return the event that is now known to be the refused one of an earlier request, if there is
-        one, with the answer that refused it.
+        one, with the response that refused it.
         """
-        self.answered()
+        self.on_verdict()
         search = self._search
         if search is None:
             return None
-        found = search.accepted()
+        found = search.on_accepted()
         if search.is_over:
             self._search = None
             self.put_first(search.left())
         return None if found is None else (found, search.verdict)
 
-    def again(self, batch: MicroBatch[Item], not_before: float) -> None:
+    def put_back_failed(self, batch: MicroBatch[Item], not_before: float) -> None:
         """Put the same request back to the front, to go no earlier than this."""
         self.failures += 1
         self.not_before = not_before
         self.put_back(batch)
 
-    def rest(self, batch: MicroBatch[Item], judged: set[int]) -> None:
+    def put_back_open(self, batch: MicroBatch[Item], judged: set[int]) -> None:
         """Put what has no outcome yet back to the front, to go at once."""
         left = without(batch, judged)
         if self._search is not None:
@@ -210,18 +210,18 @@ class OrderedQueue:
             self._search = None
         self.put_first(left)
 
-    def cut(self, batch: MicroBatch[Item], stopped: set[int]) -> None:
+    def put_back_unsent(self, batch: MicroBatch[Item], stopped: set[int]) -> None:
         """Put a request that came to no verdict back to the front, without what was stopped."""
         if stopped:
-            self.under_way = False
-            self.rest(batch, stopped)
+            self.in_flight = False
+            self.put_back_open(batch, stopped)
         else:
             self.put_back(batch)
 
     def drop(self, is_unwanted: Callable[[Item], bool]) -> list[Item]:
         """Take out what waits and is not wanted any more, requests under way left out."""
         if self._search is not None:
-            if self.under_way:
+            if self.in_flight:
                 return []
             self._end_search()
         dropped: list[Item] = []
@@ -236,7 +236,7 @@ class OrderedQueue:
 
     def waiting(self) -> Iterator[Item]:
         """Yield what waits, requests under way left out."""
-        if self._search is not None and not self.under_way:
+        if self._search is not None and not self.in_flight:
             yield from self._search.left().positions
         for batch in self._again:
             yield from batch.positions
@@ -244,11 +244,11 @@ class OrderedQueue:
 
     def put_back(self, batch: MicroBatch[Item]) -> None:
         """Put a request that came to nothing back to the front."""
-        self.under_way = False
+        self.in_flight = False
         if self._search is None:
             self._again.appendleft(batch)
 
-    def take_out(self, visitors: Collection[str]) -> list[tuple[Item, bytes, float]]:
+    def remove(self, visitors: Collection[str]) -> list[tuple[Item, bytes, float]]:
         """Remove and return what waits of these visitors, in order, as it was added.
 
         What was tried before counts as added long ago: it has waited for company already.
@@ -262,14 +262,14 @@ class OrderedQueue:
             left = without(batch, theirs)
             if len(left):
                 self._again.append(left)
-        return tried + self._batcher.take_out(lambda item: item.ordering_key in visitors)
+        return tried + self._batcher.remove(lambda item: item.ordering_key in visitors)
 
-    def narrow(self, batch: MicroBatch[Item], verdict: Verdict) -> None:
+    def bisect(self, batch: MicroBatch[Item], verdict: Verdict) -> None:
         """Look for the event for which this request was refused, without a word which it is."""
         if self._search is None:
             self._search = Bisection(batch, verdict)
         else:
-            self._search.refused(verdict)
+            self._search.on_refused(verdict)
 
     def split(self, batch: MicroBatch[Item]) -> None:
         """Put a request that was too large back to the front, halved."""

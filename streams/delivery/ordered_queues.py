@@ -99,7 +99,7 @@ class OrderedQueues:
                 isolated.update({(queue.is_redelivery, visitor): own for visitor in half})
                 new.append(own)
         queue.visitors -= frozenset(visitors)
-        queue.answered()
+        queue.on_verdict()
         return new
 
     def _isolate(self, queue: OrderedQueue, visitors: frozenset[str]) -> OrderedQueue:
@@ -109,17 +109,17 @@ class OrderedQueues:
             is_redelivery=queue.is_redelivery,
             visitors=visitors,
         )
-        for item, payload, since in queue.take_out(visitors):
+        for item, payload, since in queue.remove(visitors):
             own.add(item, payload, since)
         return own
 
-    def note_accepted(self) -> None:
+    def on_accepted(self) -> None:
         """Note that the vendor takes events: what fails may make way again."""
         self._unproven.clear()
 
     def release(self, queue: OrderedQueue) -> None:
         """Let an isolated strand's visitors go with the others again, once nothing waits in it."""
-        if queue.is_isolated and not len(queue) and not queue.under_way:
+        if queue.is_isolated and not len(queue) and not queue.in_flight:
             isolated = self._isolated.get(queue.partition, {})
             for visitor in queue.visitors:
                 if isolated.get((queue.is_redelivery, visitor)) is queue:

@@ -78,9 +78,9 @@ class PoisonDetection:
         self._samples = deque([(now, 0)])
         """(time, accepted events by then): of the last ``rule.seconds``, and one before."""
 
-    def judged(self, items: Sequence[CanFail], verdict: Verdict, now: float) -> None:
+    def record_verdict(self, items: Sequence[CanFail], verdict: Verdict, now: float) -> None:
         """Note that the vendor has judged these events; only what it accepted is a success."""
-        if verdict.fate is RequestOutcome.ACCEPTED:
+        if verdict.outcome is RequestOutcome.ACCEPTED:
             self._accepted += len(items)
             self._requests += 1
             if now - self._samples[-1][0] >= self._rule.seconds / SAMPLES:
@@ -88,7 +88,7 @@ class PoisonDetection:
         for item in items:
             item.failures = None
 
-    def failed(self, items: Sequence[CanFail], verdict: Verdict, now: float) -> bool:
+    def record_failure(self, items: Sequence[CanFail], verdict: Verdict, now: float) -> bool:
         """Note that a request over these events failed; return whether that is contrasted."""
         known = [item.failures for item in items if item.failures is not None]
         if not known:
@@ -131,7 +131,7 @@ class PoisonDetection:
 
     def _is_contrasted(self, known: Iterable[Failures], verdict: Verdict) -> bool:
         # "Slow down" is about the vendor's pace until much shows that it is not.
-        others = self._rule.others if verdict.fate is RequestOutcome.THROTTLED else 1
+        others = self._rule.others if verdict.outcome is RequestOutcome.THROTTLED else 1
         return any(
             self._accepted > failures.accepted_last and self._accepted - failures.accepted >= others
             for failures in known

@@ -94,7 +94,7 @@ class Metadata(
     the first bit, and the bits, lowest first in each byte.
     """
     clean: bool = False
-    """The owner left no request without an answer."""
+    """The owner left no request without a response."""
     unclear: list[int] = []
     """Of a clean owner: open positions of which the vendor may have stored something, sorted."""
     receipts: int = 0
@@ -229,7 +229,7 @@ class PartitionProgress:
         self._topics[place] = topic
         return topic
 
-    def take_foreign(self, position: int) -> None:
+    def admit_foreign(self, position: int) -> None:
         """Take the next record of the log, which is no vendor record and has no source."""
         self._next = position + 1
         self._recalled.pop(position, None)
@@ -256,7 +256,7 @@ class PartitionProgress:
             for position, topic, mark in self._order
         )
 
-    def note_receipts(self, end: int) -> None:
+    def record_receipts_end(self, end: int) -> None:
         """Note that what receipts below this offset say of this lane is settled here."""
         self._receipts_next = max(self._receipts_next, end)
 
@@ -299,7 +299,7 @@ class PartitionProgress:
         """Return the metadata for a commit of ``safe_below()``.
 
         ``unclear``: open positions of which the vendor may have stored something although no
-        request is without an answer; None: one is, or may be. What expired is carried along.
+        request is without a response; None: one is, or may be. What expired is carried along.
         """
         self.safe_below()
         # What a former owner listed and is not read again yet must be handed on.

@@ -53,7 +53,7 @@ class RateLimit:
         self.taken += 1
         return turn - now
 
-    def throttled(self, now: float) -> None:
+    def halve(self, now: float) -> None:
         """Halve the rate, once for all that is answered 429 within a few seconds."""
         if now - self._halved_at < HALVE_AGAIN_SECONDS:
             return

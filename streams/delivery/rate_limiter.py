@@ -15,10 +15,10 @@ class RateLimiter:
     """Who waits for a turn in the quota, by lane."""
 
     def __init__(
-        self, quota: RateLimit, clock: Callable[[], float], is_open: Callable[[], bool]
+        self, rate_limit: RateLimit, clock: Callable[[], float], is_open: Callable[[], bool]
     ) -> None:
         """``is_open``: whether a request that has its turn may go at all."""
-        self._quota = quota
+        self._rate_limit = rate_limit
         self._clock = clock
         self._is_open = is_open
         self._turns = Turns()
@@ -26,14 +26,14 @@ class RateLimiter:
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
 
-    async def turn(self, lane: Lane) -> bool:
+    async def acquire(self, lane: Lane) -> bool:
         """Wait for a turn and take it; return False, at once and without one, while closed."""
         if not self._is_open():
             return False
         now = self._clock()
-        if self._timer is None and self._quota.backlog_seconds(now) <= 0:
-            self._turns.took(lane, (lane,))
-            self._quota.reserve(now)
+        if self._timer is None and self._rate_limit.backlog_seconds(now) <= 0:
+            self._turns.record(lane, (lane,))
+            self._rate_limit.reserve(now)
             return True
         turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting[lane].append(turn)
@@ -53,7 +53,7 @@ class RateLimiter:
 
     def _wind(self, now: float) -> None:
         if self._timer is None:
-            wait = self._quota.backlog_seconds(now)
+            wait = self._rate_limit.backlog_seconds(now)
             self._due = now + wait
             self._timer = asyncio.get_running_loop().call_later(wait, self._ring)
 
@@ -66,9 +66,9 @@ class RateLimiter:
         if not lanes:
             return
         lane = self._turns.next(lanes)
-        self._turns.took(lane, lanes)
+        self._turns.record(lane, lanes)
         now = self._clock()
-        self._quota.reserve(self._due if now - self._due <= CATCH_UP_SECONDS else now)
+        self._rate_limit.reserve(self._due if now - self._due <= CATCH_UP_SECONDS else now)
         self._waiting[lane].popleft().set_result(True)
         if len(lanes) > 1 or self._waiting[lane]:
             self._wind(now)

@@ -22,13 +22,13 @@ class ReadyQueue:
         """Return the lanes in which a strand waits."""
         return [lane for lane, queues in self._queues.items() if queues]
 
-    def take(self, lanes: list[Lane]) -> OrderedQueue:
+    def pop(self, lanes: list[Lane]) -> OrderedQueue:
         """Remove and return the strand whose turn it is among these lanes, which are not empty."""
         queues = self._queues[self._turns.next(lanes)]
         queue = next(iter(queues))
         del queues[queue]
         return queue
 
-    def began(self, queue: OrderedQueue, lanes: list[Lane]) -> None:
+    def record_start(self, queue: OrderedQueue, lanes: list[Lane]) -> None:
         """Note that a strand that was taken began a request, while these lanes waited."""
-        self._turns.took(queue.lane, lanes)
+        self._turns.record(queue.lane, lanes)

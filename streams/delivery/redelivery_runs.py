@@ -12,15 +12,15 @@ WATCHED_RUNS = 16
 
 
 class RedeliveryRuns:
-    """The vendor's last answers to each run's events, in one worker."""
+    """The vendor's last responses to each run's events, in one worker."""
 
     def __init__(self) -> None:
         self._answers: OrderedDict[str, deque[bool]] = OrderedDict()
 
-    def note(self, run: str, *, accepted: int, refused: int) -> str:
+    def record(self, run: str, *, accepted: int, refused: int) -> str:
         """Count events by the vendor's last word; return why the run is to stop, or ``""``.
 
-        The answers that stop a run are forgotten with it: a run that is resumed begins anew.
+        The responses that stop a run are forgotten with it: a run that is resumed begins anew.
         """
         answers = self._answers.setdefault(run, deque(maxlen=LAST_ANSWERS))
         self._answers.move_to_end(run)

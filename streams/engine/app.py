@@ -150,7 +150,7 @@ class Producer(driver.Producer):
             )
         producer = self._ensure_producer()
         self.app.contact.listen(producer.client)
-        await self.app.options.limits.look(self.app.options.topics)
+        await self.app.options.limits.refresh(self.app.options.topics)
         await producer.client.set_topics(self.app.options.topics)
         producer._message_accumulator.refused = self.app.refused
         producer._message_accumulator.refresh = producer.client.force_metadata_update

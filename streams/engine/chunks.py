@@ -41,10 +41,10 @@ class Chunk:
         """Every record of this chunk below this offset is settled."""
         self.acked = False
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Drop the records: whoever took them keeps what is needed of them.
 
-        The chunk itself may stay in the ledger for long, behind one that waits.
+        The chunk itself may stay in the tracker for long, behind one that waits.
         """
         self.value = ()
 

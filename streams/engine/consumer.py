@@ -1,15 +1,15 @@
-"""The consumer: fetches ahead, hands out chunks by credit, commits the ledger's settled head.
+"""The consumer: fetches ahead, hands out chunks by credit, commits the tracker's settled head.
 
 Three loops share one event loop: fetching (Faust's fetcher runs it), handing out, committing.
 Rules that keep it from losing records:
 
 - a fetched record is discarded only when a seek that started after its fetch brings it back;
-- a chunk enters the ledger before anybody sees it, and only its own ack takes it out;
+- a chunk enters the tracker before anybody sees it, and only its own ack takes it out;
 - a partition has a bounded number of open records, and bytes of them, so that no agent's queue
   ever fills and blocks the others; what is fetched beyond that waits here, and beyond a second
   bound is not fetched at all;
-- a partition has a ledger only between the end of its seek and its revocation, and only what has
-  a ledger is fetched, handed out and committed: nothing is written over a commit that the stage
+- a partition has a tracker only between the end of its seek and its revocation, and only what has
+  a tracker is fetched, handed out and committed: nothing is written over a commit that the stage
   has not taken over yet.
 
 One module, though a long one: what keeps it safe is the order in which the loops touch one state.
@@ -53,13 +53,13 @@ GATHER_SECONDS = 0.05
 
 
 class Consumer(driver.Consumer):
-    """Faust's consumer with chunk delivery, credit and ledger commits."""
+    """Faust's consumer with chunk delivery, credit and tracker commits."""
 
     logger = SERVICE_LOG
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.ledgers: dict[TP, OffsetTracker] = {}
+        self.offset_trackers: dict[TP, OffsetTracker] = {}
         self.recovery = Recovery(self.app)
         self.known_ends: dict[TP, int] = {}
         """Where logs ended that are not fetched for want of room, when somebody last looked."""
@@ -127,14 +127,14 @@ class Consumer(driver.Consumer):
                 self.recovery.apply(tp, records)
             else:
                 await self._stash_records(tp, records)
-        self.recovery.note_current(fetched.current_at, fetched.behind_transaction)
+        self.recovery.record_current(fetched.current_at, fetched.behind_transaction)
         self.recovery.maybe_end(fetched.positions)
         self._work.set()
         if fetched.records:
             await asyncio.sleep(0)  # what is buffered must not keep the loop from all else
 
     def _has_room(self, tp: TP) -> bool:
-        if tp not in self.ledgers:
+        if tp not in self.offset_trackers:
             return False
         stash = self._stash.get(tp)
         options = self.app.options
@@ -142,7 +142,7 @@ class Consumer(driver.Consumer):
             len(stash) < options.stash_records and stash.size < options.stash_bytes
         )
 
-    async def look_at_ends(self) -> None:
+    async def refresh_log_ends(self) -> None:
         """Learn how long the logs are of which nothing is fetched now: fetches tell of no others.
 
         Raises KafkaError or TimeoutError for a broker that is away.
@@ -209,20 +209,20 @@ class Consumer(driver.Consumer):
         found = [chunk for tp in tps if (chunk := self._next_chunk(tp)) is not None]
         for chunks in together(found, self.app.options.chunk_records):
             if epoch != self._epoch:
-                break  # these are in no ledger any more
+                break  # these are in no tracker any more
             await self._give_to_agents(ChunksMessage(chunks, self.app.consumer_generation_id))
         return bool(found)
 
     def _next_chunk(self, tp: TP) -> Chunk | None:
-        """Return the next chunk of a partition, noted in its ledger; None: it must wait."""
+        """Return the next chunk of a partition, noted in its tracker; None: it must wait."""
         stash = self._stash[tp]
         if not self._has_credit(tp) or not self.app.may_hand_out(tp):
             return None
-        ledger, credit = self.ledgers[tp], self.app.credit
-        room = min(ledger.room(credit).size, credit.size // PROMPT_CHUNKS)
-        batch = stash.take(self.app.options.chunk_records, room)
+        tracker, credit = self.offset_trackers[tp], self.app.credit
+        room = min(tracker.room(credit).size, credit.size // PROMPT_CHUNKS)
+        batch = stash.pop(self.app.options.chunk_records, room)
         chunk = Chunk(tp, batch.records)
-        ledger.hand_out(chunk, batch)
+        tracker.hand_out(chunk, batch)
         self._handed_out_at[tp] = monotonic()
         return chunk
 
@@ -240,17 +240,17 @@ class Consumer(driver.Consumer):
 
     def _has_credit(self, tp: TP) -> bool:
         """Return whether something of what waits may be handed out now."""
-        ledger = self.ledgers.get(tp)
-        if ledger is None:
+        tracker = self.offset_trackers.get(tp)
+        if tracker is None:
             return False
         whole = self.app.options.chunk_records
         waiting = min(len(self._stash.get(tp, ())), whole)
-        room = ledger.room(self.app.credit)
+        room = tracker.room(self.app.credit)
         if room.size <= 0 or room.records < max(1, waiting):
             return False
         return (
             waiting == whole
-            or len(ledger) < PROMPT_CHUNKS
+            or len(tracker) < PROMPT_CHUNKS
             or monotonic() - self._handed_out_at.get(tp, 0.0) >= GATHER_SECONDS
         )
 
@@ -261,25 +261,25 @@ class Consumer(driver.Consumer):
         if chunk.acked:
             return False
         chunk.acked = True
-        chunk.let_go()
-        if (ledger := self.ledgers.get(chunk.tp)) is not None:
-            ledger.acked(chunk)
+        chunk.release()
+        if (tracker := self.offset_trackers.get(chunk.tp)) is not None:
+            tracker.record_ack(chunk)
         self._work.set()
         return True
 
     def is_in_hand(self, chunk: Chunk) -> bool:
         """Return whether a chunk is still to be worked on here: no rebalance has taken it away."""
-        ledger = self.ledgers.get(chunk.tp)
-        return ledger is not None and chunk in ledger
+        tracker = self.offset_trackers.get(chunk.tp)
+        return tracker is not None and chunk in tracker
 
     def settle_below(self, tp: TP, offset: int, ahead: int) -> None:
         """Note that every record of a partition below this offset is settled.
 
         ``ahead``: how many of those above it are settled, too, of what this worker was handed.
         """
-        ledger = self.ledgers.get(tp)
-        if ledger is not None:
-            for chunk in ledger.settle_below(offset, ahead):
+        tracker = self.offset_trackers.get(tp)
+        if tracker is not None:
+            for chunk in tracker.settle_below(offset, ahead):
                 self.ack(chunk)
             self._work.set()
 
@@ -325,8 +325,8 @@ class Consumer(driver.Consumer):
     def _due(self, *, at_last: bool) -> dict[TP, tuple[int, str]]:
         now = monotonic()
         due = {}
-        for tp, ledger in self.ledgers.items():
-            offset = ledger.committable()
+        for tp, tracker in self.offset_trackers.items():
+            offset = tracker.committable()
             known = self._committed.get(tp)
             if offset is None:
                 offset = known[0] if known else None
@@ -361,7 +361,7 @@ class Consumer(driver.Consumer):
         finally:
             self._seeking = False
 
-    def take_nothing_up(self) -> None:
+    def cancel_seek(self) -> None:
         """Let a seek that is under way end without an effect: this worker is about to stop.
 
         What the last owner left then stands, for the next one.
@@ -411,7 +411,7 @@ class Consumer(driver.Consumer):
             if (at := found[tp].offset) is not None:
                 self._committed[tp] = (at, found[tp].metadata)
             self._started_at[tp] = self._next_offset[tp] = self._read_offset[tp] = offset
-            self.ledgers[tp] = OffsetTracker()
+            self.offset_trackers[tp] = OffsetTracker()
         epoch = self._epoch
         async with self._committing:
             points = {tp: self._point(tp, at) for tp, at in start_at.items()}
@@ -462,8 +462,8 @@ class Consumer(driver.Consumer):
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Drop the rows of partitions that another worker has now."""
         self._epoch += 1  # a seek that began before knows nothing of these partitions
-        if self.ledgers:
-            stale = set(self.ledgers)
+        if self.offset_trackers:
+            stale = set(self.offset_trackers)
             self._clear(stale)
             self.app.on_partitions_gone(stale)
         for table in self.app.tables.values():
@@ -477,7 +477,7 @@ class Consumer(driver.Consumer):
         for tp in tuple(tps):
             self._stash.pop(tp, None)
             self._handed_out_at.pop(tp, None)
-            self.ledgers.pop(tp, None)
+            self.offset_trackers.pop(tp, None)
             self._next_offset.pop(tp, None)
             self._committed.pop(tp, None)
             self._committed_at.pop(tp, None)

@@ -45,12 +45,12 @@ class BrokerContact:
 
         async def noted(*args: Any, **kwargs: Any) -> Any:
             answer = await send(*args, **kwargs)
-            self.answered()
+            self.record_response()
             return answer
 
         client.send = noted
 
-    def answered(self) -> None:
+    def record_response(self) -> None:
         """Take note that a broker has answered."""
         self._answered_at = self._clock()
 
@@ -76,9 +76,9 @@ class BrokerContact:
         """Look again and again, for the worker's life."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            self.look()
+            self.check()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Ask the brokers where nothing is heard of them, and say so once, and when it is over."""
         silent = self.silent_seconds()
         if silent < ASK_AFTER_SECONDS:
@@ -104,4 +104,4 @@ class BrokerContact:
             self._why, self._is_refused = str(error), error.is_refused
             await asyncio.sleep(ASK_AGAIN_SECONDS)
         else:
-            self.answered()
+            self.record_response()

@@ -113,12 +113,12 @@ class Coordinator(GroupCoordinator):
         refusal = refusal_words(exc, self.group_id)
         if refusal is None:
             return await super()._push_error_to_user(exc)
-        self._take_refusal(refusal)
+        self._record_refusal(refusal)
         self.request_rejoin()
         await asyncio.sleep(AGAIN_SECONDS)
         return None
 
-    def _take_refusal(self, refusal: str) -> None:
+    def _record_refusal(self, refusal: str) -> None:
         self.refusal = refusal
         if monotonic() - self._told_at >= TELL_SECONDS:
             self._told_at = monotonic()
@@ -128,9 +128,9 @@ class Coordinator(GroupCoordinator):
         try:
             await super()._do_commit_offsets(assignment, offsets)
         except aiokafka.errors.KafkaError as error:
-            refusals.note("commit", f"the coordinator of the group {self.group_id}", error)
+            refusals.record("commit", f"the coordinator of the group {self.group_id}", error)
             if (refusal := refusal_words(error, self.group_id)) is not None:
-                self._take_refusal(refusal)
+                self._record_refusal(refusal)
             raise
         if offsets:
             self.refusal = None

@@ -39,7 +39,7 @@ class ExpiredRecords:
         self._gaps = [Gap(*gap) for gap in gaps]
         self._ahead: deque[tuple[Gap, Counter[str]]] = deque()
 
-    def note(self, first: int, end: int, counts: Mapping[str, int]) -> None:
+    def record(self, first: int, end: int, counts: Mapping[str, int]) -> None:
         """Take the next gap: what each name, of which ``ALL`` is one, lost in it."""
         self._ahead.append((Gap(first, end, counts.get(ALL, 0)), Counter(counts)))
 

@@ -39,7 +39,7 @@ class FetchSession:
         self._known: dict[Place, tuple[int, int]] = {}
         self._is_answered = True
 
-    def ask(self, wanted: Partitions) -> Question:
+    def next_question(self, wanted: Partitions) -> Question:
         """Return the next request's question; a request without an answer begins a new session."""
         if not self._is_answered:
             self.restart()
@@ -66,7 +66,7 @@ class FetchSession:
             forgotten.setdefault(topic, []).append(partition)
         return Question(self._id, self._epoch, changed, list(forgotten.items()))
 
-    def answered(self, session_id: int, error_code: int) -> None:
+    def record_response(self, session_id: int, error_code: int) -> None:
         """Take an answer; the broker may have lost the session, or have no room for one (0)."""
         self._is_answered = True
         if error_code or not session_id:
@@ -96,7 +96,7 @@ class SessionRequest(fetch.FetchRequest):
             built = super().build(request_struct_class)
         else:
             wanted = self.topics
-            question = self.session.ask(wanted)
+            question = self.session.next_question(wanted)
             self._topics = question.changed
             built = super().build(request_struct_class)
             self._topics = wanted
@@ -110,7 +110,7 @@ class SessionRequest(fetch.FetchRequest):
         """Read the answer."""
         self.answer = answer = self._read(data)
         if self.session is not None and answer.API_VERSION >= FIRST_VERSION:
-            self.session.answered(answer.session_id, answer.error_code)
+            self.session.record_response(answer.session_id, answer.error_code)
         return answer
 
 

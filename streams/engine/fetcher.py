@@ -47,7 +47,7 @@ class FetchPace:
         self._gathered = 0
         self._asked_at = 0.0
 
-    def handed_over(self, records: int, now: float) -> None:
+    def record_records(self, records: int, now: float) -> None:
         """Note how many records came at once; ``now`` in seconds of a clock that only grows."""
         if records >= self.MANY_RECORDS:
             self._asked_at = 0.0
@@ -63,7 +63,7 @@ class FetchPace:
         apart = max(self.LEAST_SECONDS, min(self._most_seconds, apart))
         return self._asked_at + apart - now
 
-    def asked(self, now: float) -> None:
+    def record_request(self, now: float) -> None:
         """Note that a request is made."""
         self._asked_at = now
 
@@ -87,7 +87,7 @@ class Fetcher(AioKafkaFetcher):
     def handed_over(self, records: int) -> None:
         """Note how many records were handed over at once."""
         if self.pace is not None:
-            self.pace.handed_over(records, monotonic())
+            self.pace.record_records(records, monotonic())
 
     def _get_actions_per_node(self, assignment: Any) -> Any:
         """Return aiokafka's next steps once it is time for a request for records."""
@@ -101,7 +101,7 @@ class Fetcher(AioKafkaFetcher):
         actions = super()._get_actions_per_node(assignment)
         for node_id, request in actions[0]:
             request.session = self._sessions[node_id]
-            self.pace.asked(now)
+            self.pace.record_request(now)
         return actions
 
     async def _proc_fetch_request(self, assignment: Any, node_id: Any, request: Any) -> Any:
@@ -115,12 +115,12 @@ class Fetcher(AioKafkaFetcher):
             state = assignment.state_value(TopicPartition(*place))
             ends = self.ends.get(state)
             if place not in spoken_of and ends is not None:
-                ends.unchanged(asked_at)
+                ends.record_unchanged(asked_at)
                 state.timestamp = answered_at
             elif state.lso is None:
                 session.restart()  # the answer came too late to be taken, and is not given again
             else:
                 ends = self.ends.setdefault(state, LogEnds())
-                ends.told(asked_at, end=state.highwater, stable=state.lso)
+                ends.record(asked_at, end=state.highwater, stable=state.lso)
                 state.lso = None  # each answer is taken once; nobody else reads it
         return needs_wakeup

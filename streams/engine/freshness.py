@@ -22,7 +22,7 @@ class LogEnds:
         self._end = 0
         self._stable = 0
 
-    def told(self, asked_at: float, *, end: int, stable: int) -> None:
+    def record(self, asked_at: float, *, end: int, stable: int) -> None:
         """Note an answer: the log's end, and how far it can be read (the last stable offset).
 
         ``asked_at`` is when the request was sent, in seconds: an answer may lie unread for long in
@@ -35,9 +35,9 @@ class LogEnds:
             self._ends.append((asked_at, end))
             self._step_at = asked_at
 
-    def unchanged(self, asked_at: float) -> None:
+    def record_unchanged(self, asked_at: float) -> None:
         """Note an answer that says the same as the one before."""
-        self.told(asked_at, end=self._end, stable=self._stable)
+        self.record(asked_at, end=self._end, stable=self._stable)
 
     def known_at(self, position: int) -> float | None:
         """Return as of when (s) all is read; None: nothing new is known since it was last asked.

@@ -60,9 +60,9 @@ class BrokerInquiry:
         self._app = app
         self._unanswered = Unanswered()
 
-    def look(self) -> None:
+    def observe(self) -> None:
         """Look at what the worker's clients wait for; once a second."""
-        self._unanswered.look(connections_of(self._app), monotonic())
+        self._unanswered.observe(connections_of(self._app), monotonic())
 
     async def about(self, kind: str, tp: TP | None) -> BrokerAnswer | None:
         """Return why this kind of work may stand still; None: the brokers are no reason."""

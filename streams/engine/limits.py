@@ -42,7 +42,7 @@ class TopicLimits:
         """Return how large a batch for this topic is made."""
         return min(MAX_BATCH_BYTES, self._max.get(topic, MAX_BATCH_BYTES))
 
-    async def look(self, topics: Sequence[str]) -> Mapping[str, int]:
+    async def refresh(self, topics: Sequence[str]) -> Mapping[str, int]:
         """Ask for these topics' limits, and return them; none where the broker does not say."""
         if self._read is None:
             return {}

@@ -1,7 +1,7 @@
 """What has been handed out and not yet settled, and so how far each partition may be committed.
 
-The ledger holds the very message objects that went out. A late ack of an object that a rebalance
-has taken out of the ledger can therefore commit nothing, and gaps in the log need no handling.
+The tracker holds the very message objects that went out. A late ack of an object that a rebalance
+has taken out of the tracker can therefore commit nothing, and gaps in the log need no handling.
 
 It also says how much more may be handed out. What counts is what is open: what is settled behind
 a head that waits takes little memory, so it is bounded far more loosely. Every step costs the same
@@ -22,7 +22,7 @@ KEPT_BYTES = 4 * 2**20
 
 
 class HandedOut(Protocol):
-    """What the ledger needs to know of a chunk."""
+    """What the tracker needs to know of a chunk."""
 
     offset: int
     """The last record's."""
@@ -137,8 +137,8 @@ class OffsetTracker:
                 break
         return ended
 
-    def acked(self, chunk: HandedOut) -> None:
-        """Count a chunk as settled; one that is not of this ledger counts for nothing."""
+    def record_ack(self, chunk: HandedOut) -> None:
+        """Count a chunk as settled; one that is not of this tracker counts for nothing."""
         entry = self._open.get(chunk)
         if entry is not None and not entry.is_ahead:
             entry.is_ahead = True

@@ -100,7 +100,7 @@ class Outputs:
                 builder.close()
                 count = builder.record_count()
                 future = await self._queue(builder, topic, partition)
-                future.add_done_callback(partial(self._look_at, (topic, partition)))
+                future.add_done_callback(partial(self._leave_if_failed, (topic, partition)))
                 futures.append(((topic, partition), count, future))
         return Delivery(futures)
 
@@ -117,7 +117,7 @@ class Outputs:
             future = await queues.add_batch(builder, to, QUEUE_SECONDS)
         return future
 
-    def _look_at(self, to: TopicPartition, sent: "asyncio.Future[Any]") -> None:
+    def _leave_if_failed(self, to: TopicPartition, sent: "asyncio.Future[Any]") -> None:
         if not sent.cancelled() and (error := sent.exception()) is not None:
             words = f"writing to {to[0]}/{to[1]} failed: {error!r}"
             self._on_failure(f"{words}; starting again from the last commit")

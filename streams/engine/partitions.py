@@ -30,7 +30,7 @@ class Strays:
         self._looked_at: dict[int, int] = {}
         self._found: dict[int, set[bytes]] = {}
 
-    def look(self, partition: int, key: bytes, *, is_row: bool) -> bool:
+    def record(self, partition: int, key: bytes, *, is_row: bool) -> bool:
         """Take note of a row or tombstone; return whether it is the first stray of all."""
         found = self._found.setdefault(partition, set())
         if not is_row:
@@ -82,11 +82,11 @@ class PartitionWatch:
                 continue
             try:
                 if await producer.client.force_metadata_update():
-                    await self.look(producer.client.cluster)
+                    await self.check(producer.client.cluster)
             except (KafkaError, OSError, BrokersUnavailableError):
                 continue  # brokers that are away have added no partitions
 
-    async def look(self, cluster: Any) -> None:
+    async def check(self, cluster: Any) -> None:
         """Leave, if a topic has grown; raises BrokersUnavailableError where they say no more."""
         grown = []
         for topic, count in self._known.items():

@@ -49,7 +49,7 @@ class BrokerRefusals:
     def __init__(self) -> None:
         self._newest: dict[str, BrokerRefusal] = {}
 
-    def note(self, kind: str, what: str, error: BaseException) -> None:
+    def record(self, kind: str, what: str, error: BaseException) -> None:
         """Note an error, if it is of the brokers' own; ``kind`` is ``produce`` or ``commit``."""
         if isinstance(error, BROKERS_OWN):
             self._newest[kind] = BrokerRefusal(what, type(error).__name__, monotonic())
@@ -70,7 +70,7 @@ class TellingHandler(SendProduceReqHandler):
     def _can_retry(self, error: Any, batch: Any) -> bool:
         can_retry: bool = super()._can_retry(error, batch)
         if can_retry:
-            refusals.note("produce", f"{batch.tp.topic} partition {batch.tp.partition}", error)
+            refusals.record("produce", f"{batch.tp.topic} partition {batch.tp.partition}", error)
         return can_retry
 
 
@@ -88,7 +88,7 @@ class Unanswered:
         self._seen: dict[str, tuple[float, float]] = {}
         """By kind of connection: when one was last seen to wait for long, and for how long."""
 
-    def look(self, connections: Iterable[tuple[str, AIOKafkaConnection]], now: float) -> None:
+    def observe(self, connections: Iterable[tuple[str, AIOKafkaConnection]], now: float) -> None:
         """Take the connections as they are now, each with its kind; ``now`` in seconds."""
         known, self._waiting = self._waiting, {}
         for kind, connection in connections:

@@ -105,7 +105,7 @@ class RefusedWrites:
         """Return the numbers of the partitions that wait, and why."""
         return {tp.partition: _sentence([tp], why) for tp, why in self._why.items()}
 
-    def note(self, tp: TopicPartition, why: str) -> None:
+    def record(self, tp: TopicPartition, why: str) -> None:
         """Take that a partition waits; it is said once for each reason."""
         if not self._why:
             self.since = monotonic()
@@ -114,7 +114,7 @@ class RefusedWrites:
             log.error(_sentence([tp], why))
             self.on_change(self.partitions())
 
-    def taken(self, tp: TopicPartition) -> None:
+    def clear(self, tp: TopicPartition) -> None:
         """Take that a partition waits no longer."""
         if self._why.pop(tp, None) is not None:
             log.info("%s partition %d takes records again", *tp)
@@ -265,7 +265,7 @@ class Accumulator(MessageAccumulator):
             MessageBatch.failure(batch, failure)
         else:
             batch.future.set_result(Split(written))
-        refused.taken(tp)
+        refused.clear(tp)
         self._waiting.pop(tp).set()
         self._wake()
 
@@ -280,7 +280,7 @@ class Accumulator(MessageAccumulator):
         limits, records = refused.limits, left[0]
         limit = None
         if isinstance(error, TOO_LARGE):
-            limit = (await limits.look([tp.topic])).get(tp.topic)
+            limit = (await limits.refresh([tp.topic])).get(tp.topic)
             size = BATCH_OVERHEAD_BYTES + sum(record_bytes(*record[:3]) for record in records)
             aim = limit if limit is not None and limit < size else size // 2
             if len(records) > 1:
@@ -294,7 +294,7 @@ class Accumulator(MessageAccumulator):
                 return
         if isinstance(error, InvalidTimestampError) and _bear_now(left):
             return
-        refused.note(tp, _why(tp.topic, error, records, limit))
+        refused.record(tp, _why(tp.topic, error, records, limit))
         await asyncio.sleep(RETRY_SECONDS)
         if isinstance(error, InvalidTimestampError):
             _bear_now(left)
@@ -302,7 +302,7 @@ class Accumulator(MessageAccumulator):
             await self.refresh()
         elif limit is not None:
             # What had to be taken apart goes together again as soon as the topic takes more.
-            await limits.look([tp.topic])
+            await limits.refresh([tp.topic])
             all_left = [record for records in left for record in records]
             left.clear()
             left.extend(_split(all_left, limits.batch_bytes(tp.topic) - BATCH_OVERHEAD_BYTES))

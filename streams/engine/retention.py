@@ -102,7 +102,7 @@ class RetentionWatch:
         read_at = -READ_SECONDS
         while True:
             consumer = self._app._consumer
-            topics = set() if consumer is None else {tp.topic for tp in consumer.ledgers}
+            topics = set() if consumer is None else {tp.topic for tp in consumer.offset_trackers}
             now = monotonic()
             if topics and (now - read_at >= READ_SECONDS or topics - self._known):
                 read_at = now

@@ -71,7 +71,7 @@ def _fetching(consumer: Consumer, tp: TP, *, is_active: bool) -> Iterator[Standi
     if not is_active:
         yield Standing(("fetch", tp), "paused", f"the fetching of {_name(tp)}, which is paused")
         return
-    if not is_table and tp not in consumer.ledgers:
+    if not is_table and tp not in consumer.offset_trackers:
         yield Standing(("fetch", tp), "not taken up", f"the taking up of {_name(tp)}")
         return
     if not is_table and not consumer._has_room(tp):
@@ -88,7 +88,7 @@ def _fetching(consumer: Consumer, tp: TP, *, is_active: bool) -> Iterator[Standi
 
 
 def _working(app: Any, consumer: Consumer, tp: TP) -> Iterator[Standing]:
-    ledger, stash = consumer.ledgers.get(tp), consumer._stash.get(tp)
+    tracker, stash = consumer.offset_trackers.get(tp), consumer._stash.get(tp)
     waiting = None if stash is None else stash.first
     if waiting is not None and consumer._has_credit(tp) and app.may_hand_out(tp):
         yield Standing(
@@ -96,10 +96,10 @@ def _working(app: Any, consumer: Consumer, tp: TP) -> Iterator[Standing]:
             waiting.offset,
             f"the handing out of {_name(tp)} at offset {waiting.offset}",
         )
-    if ledger is None:
+    if tracker is None:
         return
-    settled = ledger.committable()
-    if (record := ledger.oldest_open()) is not None and not app.may_be_silent(tp):
+    settled = tracker.committable()
+    if (record := tracker.oldest_open()) is not None and not app.may_be_silent(tp):
         yield Standing(
             ("settle", tp),
             settled,

@@ -42,7 +42,7 @@ class Stash:
             self._records.append(record)
             self.size += record_size(record)
 
-    def take(self, most_records: int, most_bytes: int) -> Batch:
+    def pop(self, most_records: int, most_bytes: int) -> Batch:
         """Take the oldest records, as many as fit into both bounds, but at least one."""
         taken: list[Record] = []
         total = largest = 0

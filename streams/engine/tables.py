@@ -107,7 +107,7 @@ class TopicTable(faust.Table):
             came_ms = self._arrived_ms(record.timestamp, now_ms)
             if came_ms != record.timestamp:
                 self._note_from_future(partition, record)
-            self._look_at_place(partition, key, is_row=value is not None)
+            self._check_partition(partition, key, is_row=value is not None)
             if record.headers and self._is_moved(record.headers):
                 if value is None:
                     rows.pop(key, None)
@@ -166,8 +166,8 @@ class TopicTable(faust.Table):
                 record.timestamp,
             )
 
-    def _look_at_place(self, partition: int, key: bytes, *, is_row: bool) -> None:
-        if self.strays is None or not self.strays.look(partition, key, is_row=is_row):
+    def _check_partition(self, partition: int, key: bytes, *, is_row: bool) -> None:
+        if self.strays is None or not self.strays.record(partition, key, is_row=is_row):
             return
         log.warning(
             "%s partition %d has a row whose key belongs on another partition, so the visitor's "
@@ -242,7 +242,7 @@ class Recovery:
             recovery.tp_to_table[tp].apply(tp.partition, records)
             recovery.active_offsets[tp] = records[-1].offset
 
-    def note_current(
+    def record_current(
         self, current_at: Mapping[TP, float], behind_transaction: Collection[TP]
     ) -> None:
         """Note as of when (``elapsed``, s) all of these is applied, and what cannot be read now."""

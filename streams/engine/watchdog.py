@@ -45,7 +45,7 @@ class Still(NamedTuple):
 class Brokers(Protocol):
     """Who is asked before a worker is ended."""
 
-    def look(self) -> None:
+    def observe(self) -> None:
         """Look at what the worker waits for; once a second."""
 
     async def about(self, kind: str, tp: TP | None) -> BrokerAnswer | None:
@@ -60,7 +60,7 @@ class StandstillLimits:
         self._since: dict[What, tuple[Hashable, float]] = {}
         self._warned_at: dict[What, float] = {}
 
-    def look(self, seen: Iterable[Standing], now: float) -> list[Still]:
+    def overdue(self, seen: Iterable[Standing], now: float) -> list[Still]:
         """Return what has stood still for too long and was not warned of, or a while ago.
 
         What is not seen any more, or has moved, is forgotten.
@@ -82,11 +82,11 @@ class StandstillLimits:
                 still.append(Still(what, words, now - since, for_good=True))
         return still
 
-    def warned(self, what: What, now: float) -> None:
+    def record_warning(self, what: What, now: float) -> None:
         """Note that this stands still for no good reason."""
         self._warned_at[what] = now
 
-    def begin_anew(self, kind: str) -> None:
+    def restart(self, kind: str) -> None:
         """Count from now on for work of this kind: it was the brokers."""
         self._since = {what: at for what, at in self._since.items() if what[0] != kind}
         self._warned_at = {what: at for what, at in self._warned_at.items() if what[0] != kind}
@@ -121,7 +121,7 @@ class Watchdog:
                 return words
             if producer_has_ended(self._app):
                 self._leave("the Kafka producer stopped by itself; starting again")
-            await self.look(monotonic())
+            await self.check(monotonic())
 
     def too_large(self) -> str | None:
         """Return what to say where the worker uses more memory than it may."""
@@ -134,10 +134,10 @@ class Watchdog:
             "limit); starting again"
         )
 
-    async def look(self, now: float) -> None:
+    async def check(self, now: float) -> None:
         """Leave, if anything has stood still for too long and for no reason outside."""
-        self._brokers.look()
-        still = self._patience.look(standings(self._app), now)
+        self._brokers.observe()
+        still = self._patience.overdue(standings(self._app), now)
         # One question a kind of work: all of it waits for the same brokers.
         worst: dict[str, Still] = {}
         for found in sorted(still, key=lambda found: (found.for_good, found.seconds)):
@@ -146,12 +146,12 @@ class Watchdog:
             answer = await self._brokers.about(*found.what)
             sentence = found.sentence(answer)
             if answer is not None and not answer.is_final:
-                self._patience.begin_anew(kind)
+                self._patience.restart(kind)
                 log.warning("%s; this worker waits", sentence)
             elif found.for_good:
                 self._leave(f"{sentence}; starting again")
             else:
-                self._patience.warned(found.what, now)
+                self._patience.record_warning(found.what, now)
                 log.warning("%s; if it does not go on, this worker starts again", sentence)
 
 

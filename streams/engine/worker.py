@@ -96,7 +96,7 @@ async def _stop(app: StageApp, background: Background) -> None:
     last_commit_by = monotonic() + LAST_COMMIT_BY_SECONDS
     consumer = app._consumer
     if consumer is not None:
-        consumer.take_nothing_up()
+        consumer.cancel_seek()
         consumer.stop_flow()
         app.flow_control.suspend()
         app.flow_control.clear()

@@ -1,4 +1,4 @@
-"""What a vendor is: a mapping, a request and a reading of answers, all pure."""
+"""What a vendor is: a mapping, a request and a reading of responses, all pure."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,20 +37,20 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """What came back: a status with its body, or no answer and why."""
+    """What came back: a status with its body, or no response and why."""
 
     status: int | None
-    """None: no answer came, or none that can be read."""
+    """None: no response came, or none that can be read."""
     headers: Mapping[str, str]
     """Names in lower case."""
     body: bytes
     """As far as it could be read."""
     failure: str = ""
-    """Why there is no answer, or why its body ends early: one plain sentence."""
+    """Why there is no response, or why its body ends early: one plain sentence."""
     was_sent: bool = True
     """Status None only: whether the request may have reached the vendor."""
     is_garbled: bool = False
-    """Status None only: bytes came back, and they are no answer that can be read."""
+    """Status None only: bytes came back, and they are no response that can be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Parcel:
     records: Sequence[bytes]
     """The vendor records of the same events, encoded."""
     unclear: bool
-    """An earlier request with these events may have been stored although no answer came."""
+    """An earlier request with these events may have been stored although no response came."""
     partition: int
     """Of the vendor's topic, on which the first event lies; those of a vendor with a conversation
     of its own all lie on one."""
@@ -85,7 +85,7 @@ class NoMemory:
 
 
 RequestFlow = Generator[HttpRequest, HttpResponse, Verdict]
-"""Yields requests, is sent their answers, and returns the verdict: no I/O of its own."""
+"""Yields requests, is sent their responses, and returns the verdict: no I/O of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Inquiry:
     """What is asked, as the start of a sentence: ``schema "click-1"``."""
     request: HttpRequest
     classify: Callable[[HttpResponse, int], Verdict]
-    """(answer, number of events in the request, 0 where none) → verdict; REJECTED: the vendor
+    """(response, number of events in the request, 0 where none) → verdict; REJECTED: the vendor
     answered, and what it said is not as it must be."""
     remedy: str = ""
     """Where the verdict is REJECTED: what to do, one sentence."""
@@ -164,7 +164,7 @@ class Vendor:
     build_probe: Callable[[Any], HttpRequest]
     """settings → a request that checks key and address without storing anything."""
     classify: Callable[[HttpResponse, int], Verdict]
-    """(answer, number of events in the request) → verdict; total over every answer."""
+    """(response, number of events in the request) → verdict; total over every response."""
     max_batch_records: Callable[[Any], int]
     """settings → events in one request at most; 1 for vendors without a bulk form."""
     max_batch_bytes: Callable[[Any], int]
@@ -183,9 +183,9 @@ class Vendor:
     """What must stay in order; its hash is the strand."""
     requests_per_second: Callable[[Any], float | None] = lambda _: None
     """settings → what all workers together may ask of the vendor; None: it counts nothing."""
-    looks_before_repeat: bool = False
+    can_look_up_delivered: bool = False
     """Whether its conversation can tell what the vendor has already: then the first event of each
-    strand is looked for where a former owner may have left a request without an answer."""
+    strand is looked for where a former owner may have left a request without a response."""
     retry_waits: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
     """Seconds before the next attempt, by failures in a row; the last one repeats."""
     request_flow: Callable[[Parcel, Any, Any], RequestFlow] | None = None
@@ -208,5 +208,5 @@ class Vendor:
         return self._one_request(parcel, settings)
 
     def _one_request(self, parcel: Parcel, settings: Any) -> RequestFlow:
-        answer = yield self.build_request(parcel.payloads, settings)
-        return self.classify(answer, len(parcel.payloads))
+        response = yield self.build_request(parcel.payloads, settings)
+        return self.classify(response, len(parcel.payloads))

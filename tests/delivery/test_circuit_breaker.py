@@ -66,7 +66,7 @@ def test_two_answers_in_a_row_that_nobody_understands_park() -> None:
     assert "at most 6 a minute" in seen.advice
     seen.on_probe(ACCEPTED, 112.0)
     assert seen.is_trying
-    seen.started()
+    seen.on_request_started()
     seen.on_verdict(PUZZLING, 112.5)
     assert (seen.state, seen.may_send(112.5), seen.probe_due(122.4)) == ("parked", False, False)
     seen.on_probe(ACCEPTED, 122.5)
@@ -79,7 +79,7 @@ def test_an_answer_that_is_understood_ends_the_row() -> None:
     for between, state in (
         (ACCEPTED, "degraded"),
         (UNAVAILABLE, "degraded"),
-        (Verdict(RequestOutcome.UNCLEAR, "no answer came"), "parked"),
+        (Verdict(RequestOutcome.UNCLEAR, "no response came"), "parked"),
     ):
         seen = breaker()
         for number, verdict in enumerate((PUZZLING, between, PUZZLING)):
@@ -133,7 +133,7 @@ def test_answers_to_requests_that_were_under_way_do_not_end_throttling() -> None
 
 
 def test_a_refused_key_parks_at_once_with_advice() -> None:
-    """Nothing opens it but a good answer."""
+    """Nothing opens it but a good response."""
     seen = breaker()
     seen.on_verdict(MISCONFIGURED, 101.0)
     assert (seen.state, seen.reason) == ("parked", "401 bad key")
@@ -153,13 +153,13 @@ def test_a_parked_vendor_is_probed_every_10_seconds() -> None:
 
 
 def test_after_a_good_probe_one_request_goes_first() -> None:
-    """Its answer decides for all others."""
+    """Its response decides for all others."""
     seen = breaker()
     seen.on_verdict(MISCONFIGURED, 101.0)
     seen.on_probe(ACCEPTED, 111.0)
     assert seen.state == "parked"
     assert seen.may_send(111.0)
-    seen.started()
+    seen.on_request_started()
     assert not seen.may_send(111.0)
     assert not seen.probe_due(500.0)
     seen.on_verdict(ACCEPTED, 112.0)
@@ -172,7 +172,7 @@ def test_a_bad_trial_parks_again() -> None:
     seen = breaker()
     seen.on_verdict(MISCONFIGURED, 101.0)
     seen.on_probe(ACCEPTED, 111.0)
-    seen.started()
+    seen.on_request_started()
     seen.on_verdict(UNAVAILABLE, 112.0)
     assert seen.state == "parked"
     assert not seen.may_send(113.0)
@@ -255,12 +255,12 @@ def test_a_vendor_that_was_parked_before_the_pause_is_asked_at_once_after_it() -
     assert not seen.may_send(106.0)
     seen.on_probe(ACCEPTED, 107.0)
     assert seen.may_send(107.0)
-    seen.started()
+    seen.on_request_started()
     assert not seen.may_send(107.0)
 
 
 def test_silence_before_a_pause_does_not_count_after_it() -> None:
-    """An hour in which nobody asked is not an hour without an answer."""
+    """An hour in which nobody asked is not an hour without a response."""
     seen = breaker()
     seen.on_verdict(UNAVAILABLE, 101.0)
     seen.apply(PAUSED, 105.0, AT_10_02_40)
@@ -285,7 +285,7 @@ def test_a_resume_ends_parking_for_good_and_one_event_goes_first() -> None:
     assert seen.state == "parked"
     assert seen.reason == "Resumed by an operator: one event is sent first, the response decides."
     assert seen.may_send(110.0)
-    seen.started()
+    seen.on_request_started()
     assert not seen.may_send(110.0)
     seen.on_verdict(ACCEPTED, 111.0)
     seen.on_outcomes(accepted=1, refused=0, now=111.0)
@@ -322,10 +322,10 @@ def test_a_trial_that_was_cut_off_by_a_pause_may_begin_again() -> None:
     seen = breaker()
     seen.on_verdict(MISCONFIGURED, 101.0)
     seen.on_probe(ACCEPTED, 111.0)
-    trial = seen.started()
+    trial = seen.on_request_started()
     seen.apply(PAUSED, 112.0, AT_10_02_40)
     assert seen.is_shut(112.0)
-    seen.ended(trial)
+    seen.on_request_ended(trial)
     seen.apply(VendorControl(), 113.0, AT_10_02_40)
     assert seen.may_send(113.0)
 
@@ -352,14 +352,14 @@ def test_a_will_that_cannot_be_read_shuts_the_breaker_and_says_what_to_do() -> N
 def test_only_the_end_of_the_trial_itself_lets_another_one_begin() -> None:
     """Requests from before the parking end whenever they do; a stale trial means nothing."""
     seen = breaker()
-    early = seen.started()
+    early = seen.on_request_started()
     seen.on_verdict(MISCONFIGURED, 101.0)
     seen.on_probe(ACCEPTED, 111.0)
-    stale = seen.started()
-    seen.ended(early)
+    stale = seen.on_request_started()
+    seen.on_request_ended(early)
     assert not seen.may_send(111.0)
     seen.on_verdict(MISCONFIGURED, 112.0)
     seen.on_probe(ACCEPTED, 122.0)
-    seen.started()
-    seen.ended(stale)
+    seen.on_request_started()
+    seen.on_request_ended(stale)
     assert not seen.may_send(122.0)

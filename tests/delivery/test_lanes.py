@@ -13,7 +13,7 @@ def play(turns: Turns, waiting: list[set[Lane]]) -> list[Lane]:
     given_to = []
     for lanes in waiting:
         lane = turns.next(lanes)
-        turns.took(lane, lanes)
+        turns.record(lane, lanes)
         given_to.append(lane)
     return given_to
 

@@ -86,7 +86,7 @@ def test_429_halves_the_rate_once_and_it_is_slowly_raised_again() -> None:
     """Answers to what was already under way count as the same warning."""
     quota = RateLimit(40, now=0.0)
     for now in (10.0, 10.1, 12.0, 14.9):
-        quota.throttled(now)
+        quota.halve(now)
     assert quota.throttled_times == 1
     assert quota.per_second(10.0) == 20
     assert quota.per_second(40.0) == pytest.approx(30)
@@ -97,18 +97,18 @@ def test_429_halves_the_rate_once_and_it_is_slowly_raised_again() -> None:
 def test_further_429_halve_further_and_never_to_nothing() -> None:
     """The rate falls with each warning, down to a trickle."""
     quota = RateLimit(40, now=0.0)
-    quota.throttled(0.0)
-    quota.throttled(5.0)
+    quota.halve(0.0)
+    quota.halve(5.0)
     assert quota.per_second(5.0) == pytest.approx(40 * (0.5 + 5 / 120) / 2)
     for number in range(2, 40):
-        quota.throttled(5.0 * number)
+        quota.halve(5.0 * number)
     assert quota.per_second(195.0) >= 40 / 64
 
 
 def test_share_and_429_go_together() -> None:
     """A rebalance does not forget the warning."""
     quota = RateLimit(40, now=0.0)
-    quota.throttled(0.0)
+    quota.halve(0.0)
     quota.set_share(0.5, 0.0)
     assert quota.per_second(0.0) == 10
     assert quota.per_second(60.0) == 20

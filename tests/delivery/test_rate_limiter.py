@@ -28,7 +28,7 @@ class Door:
 
     async def enter(self, lane: Lane) -> None:
         """Ask for a turn."""
-        if await self.rate_limiter.turn(lane):
+        if await self.rate_limiter.acquire(lane):
             self.passed.append((self._clock(), lane))
         else:
             self.sent_away += 1

@@ -12,8 +12,8 @@ from streams.operations.check.samples import sample_payloads
 from streams.settings import Settings, variable
 from streams.status.findings import Finding, Level, ok, problem, warning
 from streams.vendors import VENDORS
-from streams.vendors.answers import one_line
 from streams.vendors.base import HttpRequest, HttpResponse, Inquiry, Vendor, VendorSettings
+from streams.vendors.responses import one_line
 
 ANSWER_SECONDS = 20.0
 """So long a vendor may take; workers wait longer."""
@@ -113,9 +113,9 @@ async def _send(client: DryRunClient, request: HttpRequest) -> HttpResponse:
 def probe_finding(vendor: Vendor, section: VendorSettings, verdict: Verdict) -> Finding:
     """Return what the answer to a vendor's probe means for the person who set it up."""
     key, where = vendor.key, f"{vendor.name} at {section.base_url}"
-    if verdict.fate is RequestOutcome.ACCEPTED:
+    if verdict.outcome is RequestOutcome.ACCEPTED:
         return ok(key, f"{where} answers and takes the key.")
-    if verdict.fate is RequestOutcome.REJECTED:
+    if verdict.outcome is RequestOutcome.REJECTED:
         return problem(
             key,
             f"{where} answers, but refuses a request that should be right: {_words(verdict)}.",
@@ -128,19 +128,21 @@ def inquiry_finding(
     vendor: Vendor, section: VendorSettings, inquiry: Inquiry, verdict: Verdict
 ) -> Finding:
     """Return what the answer to a further question means."""
-    if verdict.fate is RequestOutcome.ACCEPTED:
+    if verdict.outcome is RequestOutcome.ACCEPTED:
         words = f" ({_words(verdict)})" if verdict.detail else ""
         return ok(vendor.key, f"{vendor.name}, {inquiry.about}: as it must be{words}.")
-    is_about_key = verdict.fate is RequestOutcome.MISCONFIGURED and verdict.status in _KEY_REFUSED
+    is_about_key = (
+        verdict.outcome is RequestOutcome.MISCONFIGURED and verdict.status in _KEY_REFUSED
+    )
     if (
-        verdict.fate in (RequestOutcome.REJECTED, RequestOutcome.MISCONFIGURED)
+        verdict.outcome in (RequestOutcome.REJECTED, RequestOutcome.MISCONFIGURED)
         and inquiry.remedy
         and not is_about_key
     ):
         return problem(
             vendor.key, f"{vendor.name}, {inquiry.about}: {_words(verdict)}.", inquiry.remedy
         )
-    if verdict.fate is RequestOutcome.REJECTED:
+    if verdict.outcome is RequestOutcome.REJECTED:
         refused = "; ".join(
             f"event {at}: {words.rstrip('.')}" for at, words in verdict.refused.items()
         )
@@ -157,20 +159,20 @@ def _unanswered(vendor: Vendor, section: VendorSettings, verdict: Verdict) -> Fi
     """The vendor did not come to judge the request itself."""
     key, where, words = vendor.key, f"{vendor.name} at {section.base_url}", _words(verdict)
     address = variable(key, "base_url")
-    if verdict.fate is RequestOutcome.THROTTLED:
+    if verdict.outcome is RequestOutcome.THROTTLED:
         return warning(
             key,
             f"{where} asks for fewer requests: {words}.",
             "Wait and check again; find out what else uses this key.",
         )
-    if verdict.fate is RequestOutcome.MISCONFIGURED and verdict.status in _KEY_REFUSED:
+    if verdict.outcome is RequestOutcome.MISCONFIGURED and verdict.status in _KEY_REFUSED:
         names = " and ".join(variable(key, name) for name in vendor.credentials)
         return problem(
             key,
             f"{where} refuses the key: {words}.",
             f"Correct {names}, and see that {address} is the environment that the key is for.",
         )
-    if verdict.fate is RequestOutcome.MISCONFIGURED:
+    if verdict.outcome is RequestOutcome.MISCONFIGURED:
         return problem(
             key,
             f"{where} is not where the requests belong: {words}.",

@@ -49,14 +49,14 @@ class Intake:
         vendor: Vendor,
         outcome_writer: OutcomeWriter,
         counters: Counters,
-        guard: RowSendFilter,
+        send_filter: RowSendFilter,
     ) -> None:
         self._vendor = vendor
         self._outcome_writer = outcome_writer
         self._counters = counters
-        self._guard = guard
+        self._send_filter = send_filter
 
-    def take(
+    def admit(
         self,
         tp: TP,
         records: Records,
@@ -70,7 +70,7 @@ class Intake:
         ordering_key = self._vendor.ordering_key
         partition = tp.partition
         counters = self._counters
-        stopped_runs = self._guard.stopped_runs
+        stopped_runs = self._send_filter.stopped_runs
         run: str | None = None
         for record in records:
             position, value = record.offset, record.value
@@ -79,7 +79,7 @@ class Intake:
                 if is_redelivery:
                     run = _run_id(headers)
                     if run in stopped_runs:
-                        progress.take_foreign(position)
+                        progress.admit_foreign(position)
                         progress.pass_over(position)
                         counters.notes["passed_over"] += 1
                         continue
@@ -127,9 +127,9 @@ class Intake:
             tag=progress,
             run_id="" if is_redelivery else None,
         )
-        progress.take_foreign(record.offset)
+        progress.admit_foreign(record.offset)
         words = f"no vendor record: {problem}"
-        self._outcome_writer.keep(
+        self._outcome_writer.write(
             Settlement((item,), Outcome.DEAD_LETTERED, DeadLetterReason.INVALID_JSON, None, words)
         )
 

@@ -31,15 +31,15 @@ FLUSH_SECONDS = 1.0
 
 
 class Settlement(NamedTuple):
-    """One outcome, of one or more events, that waits to be kept."""
+    """One outcome, of one or more events, that waits to be written."""
 
     items: tuple[Item, ...]
     outcome: Outcome
     reason: str | None
     verdict: Verdict | None
     words: str = ""
-    kept: asyncio.Future[None] | None = None
-    """Done once the outcome is kept."""
+    written: asyncio.Future[None] | None = None
+    """Done once the outcome is written."""
 
 
 class OutcomeWriter:
@@ -53,7 +53,7 @@ class OutcomeWriter:
         counters: Counters,
         *,
         new_outputs: Callable[[], Outputs],
-        written: Callable[[int], None],
+        on_written: Callable[[int], None],
         why_no_consent: Callable[[Item], str],
     ) -> None:
         self._vendor = vendor
@@ -62,7 +62,7 @@ class OutcomeWriter:
         self._secrets = secrets
         self._counters = counters
         self._new_outputs = new_outputs
-        self._written = written
+        self._on_written = on_written
         """Called with a partition of which outcomes were kept and events settled."""
         self._why_no_consent = why_no_consent
         self._outbox: dict[int, list[Settlement]] = {}
@@ -74,7 +74,7 @@ class OutcomeWriter:
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def hide(self, secrets: Iterable[str]) -> None:
+    def mask(self, secrets: Iterable[str]) -> None:
         """Mask these in dead letters, too."""
         self._secrets = tuple(dict.fromkeys([*self._secrets, *secrets]))
 
@@ -83,13 +83,13 @@ class OutcomeWriter:
         """What must never be shown."""
         return self._secrets
 
-    def keep(self, settlement: Settlement) -> None:
+    def write(self, settlement: Settlement) -> None:
         """Take an outcome."""
         partition = settlement.items[0].partition  # of one strand, so of one partition
         self._outbox.setdefault(partition, []).append(settlement)
         if partition not in self._writing:
             self._idle.clear()
-            self._writing[partition] = asyncio.ensure_future(self._keep(partition))
+            self._writing[partition] = asyncio.ensure_future(self._write_partition(partition))
 
     def hand_over(
         self, partition: int, progress: PartitionProgress, start: int, *, is_redelivery: bool
@@ -109,7 +109,7 @@ class OutcomeWriter:
         """Return how many times outcomes of a partition were written; None while some are."""
         return None if partition in self._writing else self._rounds[partition]
 
-    async def flushed(self) -> None:
+    async def flush(self) -> None:
         """Wait until all is kept, but not for long."""
         try:
             await asyncio.wait_for(self._idle.wait(), FLUSH_SECONDS)
@@ -118,35 +118,35 @@ class OutcomeWriter:
 
     # -- the courier's desk
 
-    def accepted(self, items: tuple[Item, ...], verdict: Verdict) -> Awaitable[None]:
-        """Keep that the vendor took these events; return what is done once that is kept."""
-        kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    def write_accepted(self, items: tuple[Item, ...], verdict: Verdict) -> Awaitable[None]:
+        """Keep that the vendor took these events; return what is done once that is written."""
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         now_ms = time() * 1000
         if items[0].run_id is None:  # redeliveries are old on purpose
             sampled = items[:: 1 + len(items) // AGES_OF_A_REQUEST]
             ages = [(now_ms - happened_ms(item)) / 1000 for item in sampled]
             self._counters.note_ages(ages, len(items))
             self._counters.note_deliveries([(now_ms - item.raw_ms) / 1000 for item in sampled])
-        self.keep(Settlement(items, Outcome.ACCEPTED, None, verdict, kept=kept))
-        return kept
+        self.write(Settlement(items, Outcome.ACCEPTED, None, verdict, written=written))
+        return written
 
-    def rejected(self, item: Item, words: str, verdict: Verdict) -> None:
+    def write_rejected(self, item: Item, words: str, verdict: Verdict) -> None:
         """Keep that the vendor refused this event, in its own words."""
-        self.keep(Settlement((item,), Outcome.DEAD_LETTERED, verdict.letter, verdict, words))
+        self.write(Settlement((item,), Outcome.DEAD_LETTERED, verdict.letter, verdict, words))
 
-    def skipped(self, items: tuple[Item, ...], verdict: Verdict) -> None:
+    def write_skipped(self, items: tuple[Item, ...], verdict: Verdict) -> None:
         """Keep that these events are not sent, for the verdict's named reason."""
-        self.keep(Settlement(items, Outcome.SKIPPED, verdict.skip, verdict))
+        self.write(Settlement(items, Outcome.SKIPPED, verdict.skip, verdict))
 
     # -- rounds
 
-    async def _keep(self, partition: int) -> None:
+    async def _write_partition(self, partition: int) -> None:
         """Write what waits, one round after the other: a slow broker only makes rounds bigger."""
         try:
             while settlements := self._outbox.pop(partition, []):
                 self._rounds[partition] += 1
                 self._round[partition] = settlements
-                await self._write(partition, settlements)
+                await self._write_round(partition, settlements)
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -157,7 +157,7 @@ class OutcomeWriter:
             if not self._writing:
                 self._idle.set()
 
-    async def _write(self, partition: int, settlements: list[Settlement]) -> None:
+    async def _write_round(self, partition: int, settlements: list[Settlement]) -> None:
         at = wall_clock.now_text()
         await self._write_letters(settlements, at)
         outputs = self._new_outputs()
@@ -168,11 +168,11 @@ class OutcomeWriter:
         items = chain.from_iterable(settlement.items for settlement in settlements)
         for item, offset in zip(items, offsets, strict=True):
             item.tag.settle(item.position, offset)
-        self._written(partition)
+        self._on_written(partition)
         for settlement in settlements:
             self._count(settlement)
-            if settlement.kept is not None and not settlement.kept.done():
-                settlement.kept.set_result(None)
+            if settlement.written is not None and not settlement.written.done():
+                settlement.written.set_result(None)
 
     def _append_receipts(self, outputs: Outputs, settlement: Settlement, at: str) -> None:
         """Append a receipt of each event; what they have in common is looked up once."""

@@ -1,4 +1,4 @@
-"""The sink's guard: judges each event right before it is sent, by what is known of it by then."""
+"""The sink's send filter: decides right before each request which events may not be sent."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any

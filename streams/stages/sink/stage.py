@@ -9,7 +9,7 @@ from typing import Any
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from streams.core.control import UnreadableControl, VendorControl, decode_will
+from streams.core.control import UnreadableControl, VendorControl, decode_control
 from streams.core.topics import Topics
 from streams.delivery.courier import Courier
 from streams.delivery.ordered_queue import Item
@@ -66,15 +66,15 @@ class SinkStage(Stage):
         self.counters = Counters()
         self._vendor = vendor
         self._topics = topics
-        self._will = VendorControl()
+        self._control_applied = VendorControl()
         self._events = topics.events(vendor.key)
         self._redelivery = topics.redelivery(vendor.key)
         self._receipts = topics.receipts(vendor.key)
         self._progress: dict[TP, PartitionProgress] = {}
         self._expired: dict[TP, ExpiredRecords] = {}
-        self._looking: asyncio.Task[None] | None = None
+        self._learning: asyncio.Task[None] | None = None
         self._runs = RunStops(vendor.name, write_stop)
-        self.guard = RowSendFilter(
+        self.send_filter = RowSendFilter(
             topics.users,
             settings.max_age_hours,
             wall_ms=wall_clock.now_ms,
@@ -86,32 +86,32 @@ class SinkStage(Stage):
             secrets,
             self.counters,
             new_outputs=self._new_outputs,
-            written=self._note_written,
+            on_written=self._on_written,
             why_no_consent=self._why_no_consent,
         )
-        self._intake = Intake(vendor, self.outcome_writer, self.counters, self.guard)
+        self._intake = Intake(vendor, self.outcome_writer, self.counters, self.send_filter)
 
     def bind(self, app: StageApp, courier: Courier, *, partitions: int) -> None:
         """Declare this stage's tables and agent; ``partitions``: how many its topics have."""
         self._partitions = partitions
         self.app = app
         self.courier = courier
-        courier.begin_alone()
+        courier.send_one_at_a_time()
         self.users = app.topic_table(
             "users",
             topic=self._topics.users,
             admit=admit_said(self._vendor.key),
             malformed_row="says no to every vendor",
         )
-        self.guard.users = self.users
-        self.guard.delay_seconds = self._users_delay
+        self.send_filter.users = self.users
+        self.send_filter.delay_seconds = self._users_delay
         self.control = app.global_topic_table(
             "control",
             topic=self._topics.control,
             partitions=1,
-            admit=decode_will,
+            admit=decode_control,
             malformed_row="pauses its vendor",
-            on_change=self._look_at_control,
+            on_change=self._on_control_change,
         )
 
         topics = (self._events, self._redelivery)
@@ -124,7 +124,7 @@ class SinkStage(Stage):
 
     def may_hand_out(self, tp: TP) -> bool:
         """Hold a partition back while its users' rows may be older than they may be."""
-        return self.guard.is_current(tp.partition)
+        return self.send_filter.is_current(tp.partition)
 
     def commit_metadata(self, tp: TP, offset: int) -> str | None:
         """Return what the next owner of this partition must know; None: this one does not."""
@@ -144,7 +144,7 @@ class SinkStage(Stage):
     async def on_start_positions(self, positions: Mapping[TP, StartPosition]) -> None:
         """Recall from metadata and receipts what was settled above each committed offset."""
         await self.courier.close_partitions({tp.partition for tp in positions})
-        await self.outcome_writer.flushed()
+        await self.outcome_writer.flush()
         known = {tp: _read(tp, start.metadata) for tp, start in positions.items()}
         async with reader(self.app.options.client_options) as consumer:
             starts = self._receipts_from(positions, known)
@@ -176,8 +176,8 @@ class SinkStage(Stage):
             self.outcome_writer.hand_over(
                 tp.partition, self._progress[tp], start.offset, is_redelivery=is_redelivery
             )
-        if self._looking is None:
-            self._looking = asyncio.ensure_future(self._look_at_receipts())
+        if self._learning is None:
+            self._learning = asyncio.ensure_future(self._keep_learning_receipts())
         live = sum(tp.topic == self._events for tp in positions)
         self.courier.set_share(live / self._partitions)
         self.courier.resume()
@@ -215,7 +215,7 @@ class SinkStage(Stage):
                     )
         return recalled
 
-    async def _look_at_receipts(self) -> None:
+    async def _keep_learning_receipts(self) -> None:
         """Learn every now and then how many receipts there are of which none is unknown here.
 
         While nothing is settled, enrichment's receipts would otherwise be read at the next start,
@@ -242,7 +242,7 @@ class SinkStage(Stage):
             # What was written meanwhile may lie below the end and not be settled yet.
             is_quiet = rounds is not None and rounds == self.outcome_writer.rounds(tp.partition)
             if is_quiet and self._progress.get(tp) is progress:
-                progress.note_receipts(ends[TP(self._receipts, tp.partition)])
+                progress.record_receipts_end(ends[TP(self._receipts, tp.partition)])
 
     def on_partitions_gone(self, tps: Iterable[TP]) -> None:
         """Forget partitions that may belong to another worker now."""
@@ -258,12 +258,12 @@ class SinkStage(Stage):
         The courier knows, or its visitors' rows are too old; that these are fetched is looked at.
         """
         partition = tp.partition
-        return self.courier.may_be_silent(partition) or not self.guard.is_current(partition)
+        return self.courier.may_be_silent(partition) or not self.send_filter.is_current(partition)
 
     async def settle(self, seconds: float) -> None:
         """Begin no request, take the answers that come in time, and keep them."""
         await self.courier.quiesce(seconds)
-        await self.outcome_writer.flushed()
+        await self.outcome_writer.flush()
 
     def expired(self) -> Mapping[str, int]:
         """Return how many vendor records retention ever deleted unread, by topic."""
@@ -273,7 +273,7 @@ class SinkStage(Stage):
         """Count and say what retention deleted before it was read."""
         progress = self._progress.get(tp)
         records = end - first if progress is None else progress.forget_deleted(first, end)
-        self._expired[tp].note(first, end, {ALL: records})
+        self._expired[tp].record(first, end, {ALL: records})
         self.counters.expired[tp.topic] += records
         log.error(
             "%d events for %s (partition %d) were deleted by retention before they were sent",
@@ -288,20 +288,20 @@ class SinkStage(Stage):
 
     # -- the operator's will
 
-    def _look_at_control(self) -> None:
-        will = self.control.by_key.get(self._vendor.key.encode(), VendorControl())
-        if will is MALFORMED:
-            will = UnreadableControl.after(self._will)
-        if will != self._will:
-            self._will = will
-            self.on_will(will)
+    def _on_control_change(self) -> None:
+        control = self.control.by_key.get(self._vendor.key.encode(), VendorControl())
+        if control is MALFORMED:
+            control = UnreadableControl.after(self._control_applied)
+        if control != self._control_applied:
+            self._control_applied = control
+            self.apply_control(control)
 
-    def on_will(self, will: VendorControl) -> None:
+    def apply_control(self, control: VendorControl) -> None:
         """Obey an operator, as soon as it is read: at start before anything is sent."""
-        if stopped := self._runs.apply(will.stopped_runs):
+        if stopped := self._runs.apply(control.stopped_runs):
             self._pass_over_stopped(stopped)
-        self.guard.stopped_runs = self._runs.stopped
-        self.courier.apply(will, wall_clock.now_ms())
+        self.send_filter.stopped_runs = self._runs.stopped
+        self.courier.apply(control, wall_clock.now_ms())
 
     def stop_run(self, run: str, why: str) -> None:
         """Stop a run whose events the vendor mostly refuses; live events go on."""
@@ -310,7 +310,7 @@ class SinkStage(Stage):
             self._pass_over_stopped({run})
 
     def _pass_over_stopped(self, runs: Collection[str]) -> None:
-        self.guard.stopped_runs = self._runs.stopped
+        self.send_filter.stopped_runs = self._runs.stopped
         for tp, progress in self._progress.items():
             if tp.topic == self._redelivery:
                 for run in runs:
@@ -331,7 +331,7 @@ class SinkStage(Stage):
             async for event in stream.noack().events():
                 for chunk in event.value:
                     self._take(chunk.tp, chunk.value)
-                    chunk.let_go()
+                    chunk.release()
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -342,8 +342,8 @@ class SinkStage(Stage):
         if progress is None:
             return  # revoked meanwhile: the next owner starts from the commit
         is_redelivery = tp.topic == self._redelivery
-        self._intake.take(tp, records, progress, self.courier, is_redelivery=is_redelivery)
-        self.courier.go()
+        self._intake.admit(tp, records, progress, self.courier, is_redelivery=is_redelivery)
+        self.courier.start_requests()
         self._advance(tp.partition)
 
     def _users_delay(self, tp: TP) -> float:
@@ -351,13 +351,13 @@ class SinkStage(Stage):
         return delay
 
     def _why_no_consent(self, item: Item) -> str:
-        return self.guard.why_no_consent(item)
+        return self.send_filter.why_no_consent(item)
 
     def _new_outputs(self) -> Outputs:
         return self.app.new_outputs()
 
-    def _note_written(self, partition: int) -> None:
-        self.courier.outcomes_are_kept()
+    def _on_written(self, partition: int) -> None:
+        self.courier.on_outcomes_written()
         self._advance(partition)
 
     def _advance(self, partition: int) -> None:
@@ -367,7 +367,7 @@ class SinkStage(Stage):
         # Both lanes' receipts lie on one partition: what is known of one is known of the other.
         receipts_end = max((progress.receipts_end for progress in here.values()), default=0)
         for tp, progress in here.items():
-            progress.note_receipts(receipts_end)
+            progress.record_receipts_end(receipts_end)
             below = progress.safe_below()
             self.app.consumer.settle_below(tp, below, progress.settled_ahead)
 

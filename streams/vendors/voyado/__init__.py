@@ -25,7 +25,7 @@ VENDOR = Vendor(
     queues=10,
     # Growing waits as the vendor's retry policy names them.
     requests_per_second=lambda settings: settings.requests_per_second,
-    looks_before_repeat=True,
+    can_look_up_delivered=True,
     retry_waits=(10.0, 30.0, 60.0, 300.0),
     request_flow=request_flow.start_flow,
     new_memory=ContactMemory,

@@ -20,13 +20,13 @@ V = TypeVar("V")
 
 
 class Contact(NamedTuple):
-    """The answer to a look-up."""
+    """The response to a look-up."""
 
     contact_id: str | None
     """None: there is none, or not exactly one."""
     status: int
     words: str
-    """Status and code of the answer, nothing of its text."""
+    """Status and code of the response, nothing of its text."""
 
 
 class Expiring(Generic[V]):

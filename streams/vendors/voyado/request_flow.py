@@ -12,7 +12,8 @@ from urllib.parse import quote, quote_plus
 
 from streams.core.dead_letter import mask_secrets
 from streams.core.outcome import DeadLetterReason, RequestOutcome, SkipReason, Verdict
-from streams.vendors.answers import (
+from streams.vendors.base import HttpRequest, HttpResponse, Parcel, RequestFlow
+from streams.vendors.responses import (
     UNREADABLE,
     is_html,
     is_page,
@@ -20,7 +21,6 @@ from streams.vendors.answers import (
     text_of,
     undocumented,
 )
-from streams.vendors.base import HttpRequest, HttpResponse, Parcel, RequestFlow
 from streams.vendors.voyado.api import (
     NOT_FOUND,
     SUCCESS,
@@ -31,7 +31,11 @@ from streams.vendors.voyado.api import (
     get_schema,
     judge,
 )
-from streams.vendors.voyado.interaction_request import InteractionRequest, encode_body, read_order
+from streams.vendors.voyado.interaction_request import (
+    InteractionRequest,
+    encode_body,
+    read_interaction,
+)
 from streams.vendors.voyado.memory import (
     FOUND_SECONDS,
     NOT_FOUND_SECONDS,
@@ -45,13 +49,13 @@ from streams.vendors.voyado.settings import VoyadoSettings
 
 T = TypeVar("T")
 Step = Generator[HttpRequest, HttpResponse, T]
-"""A part of the conversation: the answer to one question, or the verdict that ends it all."""
+"""A part of the conversation: the response to one question, or the verdict that ends it all."""
 
 
 def start_flow(parcel: Parcel, settings: VoyadoSettings, memory: ContactMemory) -> RequestFlow:
     """Return the conversation that delivers one interaction; see ``Vendor.conversation``."""
     try:
-        order = read_order(parcel.records[0])
+        order = read_interaction(parcel.records[0])
     except ValueError as error:
         return _refused(DeadLetterReason.INVALID_PAYLOAD, f"this is no interaction: {error}")
     verdict = yield from _InteractionDelivery(order, parcel, settings, memory).verdict()
@@ -127,7 +131,7 @@ class _InteractionDelivery:
             verdict = yield from self._post(contact_id, schema)
         if (
             order.is_click
-            and verdict.fate is RequestOutcome.ACCEPTED
+            and verdict.outcome is RequestOutcome.ACCEPTED
             and self._settings.clicks == "thinned"
         ):
             clicks.accepted(person, sku, at_ms, event_id)
@@ -138,12 +142,12 @@ class _InteractionDelivery:
         unlisted = schema.unlisted(body.payload)
         if unlisted or body.contact_id != contact_id:
             payload = encode_body(body, contact_id, unlisted)
-        answer = yield build_request([payload], self._settings)
-        verdict = classify(answer, 1)
-        if answer.status == NOT_FOUND and not is_page(answer):
+        response = yield build_request([payload], self._settings)
+        verdict = classify(response, 1)
+        if response.status == NOT_FOUND and not is_page(response):
             return (yield from self._explain_not_found(verdict))
-        if verdict.fate is RequestOutcome.UNCLEAR and answer.status in SUCCESS:
-            return (yield from self._confirm(contact_id, answer, verdict))
+        if verdict.outcome is RequestOutcome.UNCLEAR and response.status in SUCCESS:
+            return (yield from self._confirm(contact_id, response, verdict))
         return verdict
 
     def _explain_not_found(self, verdict: Verdict) -> Step[Verdict]:
@@ -154,7 +158,7 @@ class _InteractionDelivery:
             return schema
         return _refused(DeadLetterReason.UNKNOWN_CONTACT, verdict.detail, NOT_FOUND)
 
-    def _confirm(self, contact_id: str, answer: HttpResponse, verdict: Verdict) -> Step[Verdict]:
+    def _confirm(self, contact_id: str, response: HttpResponse, verdict: Verdict) -> Step[Verdict]:
         """A success without an id: Voyado returns one upon acceptance, so it may have ignored it.
 
         If it cannot be asked now, it is asked before the interaction is sent again.
@@ -162,14 +166,14 @@ class _InteractionDelivery:
         found = yield from self._look(contact_id)
         if found is None:
             # What says anything else than Voyado's success does not speak of this interaction.
-            if answer.failure or answer.body.strip() not in (b"", b"{}"):
+            if response.failure or response.body.strip() not in (b"", b"{}"):
                 return verdict
             words = f"{verdict.status} without an id, and the interaction was not stored"
             return Verdict(RequestOutcome.REJECTED, words, verdict.status)
         return (
             found
-            if found.fate is RequestOutcome.ACCEPTED
-            else replace(found, fate=RequestOutcome.UNCLEAR)
+            if found.outcome is RequestOutcome.ACCEPTED
+            else replace(found, outcome=RequestOutcome.UNCLEAR)
         )
 
     # -- the three questions
@@ -179,24 +183,26 @@ class _InteractionDelivery:
         known = self._memory.schemas.get(schema_id, self._now)
         if known is not None:
             return known
-        answer = yield get_schema(schema_id, self._settings)
-        if answer.status == NOT_FOUND and not is_page(answer):
+        response = yield get_schema(schema_id, self._settings)
+        if response.status == NOT_FOUND and not is_page(response):
             words = f"404, there is no schema {schema_id}; create it or correct"
             return Verdict(
                 RequestOutcome.MISCONFIGURED, f"{words} {self._schema_setting}", NOT_FOUND
             )
-        verdict = _of_question(answer)
-        if verdict.fate is not RequestOutcome.ACCEPTED:
+        verdict = _of_question(response)
+        if verdict.outcome is not RequestOutcome.ACCEPTED:
             return verdict
-        schema = read_schema(answer.body)
+        schema = read_schema(response.body)
         if schema.properties is None and verdict.vendor_ref is None:
-            return replace(undocumented(answer, text_of(answer)), fate=RequestOutcome.UNAVAILABLE)
+            return replace(
+                undocumented(response, text_of(response)), outcome=RequestOutcome.UNAVAILABLE
+            )
         problem = schema.problem()
         if problem is not None:
             return Verdict(
                 RequestOutcome.MISCONFIGURED,
                 f"schema {schema_id} {problem}; name another in {self._schema_setting}",
-                answer.status,
+                response.status,
             )
         self._memory.schemas.put(schema_id, schema, self._now + SCHEMA_SECONDS)
         return schema
@@ -216,19 +222,23 @@ class _InteractionDelivery:
         known = contacts.get(self._contact_key, self._now)
         if known is not None:
             return known
-        answer = yield get_contact_id(order.key, order.value, self._settings)
-        if answer.status in _NO_CONTACT and not is_page(answer):
+        response = yield get_contact_id(order.key, order.value, self._settings)
+        if response.status in _NO_CONTACT and not is_page(response):
             # The code only: a 409 lists other people.
-            found = Contact(None, answer.status, f"{answer.status} {_code(answer.body)}".strip())
+            found = Contact(
+                None, response.status, f"{response.status} {_code(response.body)}".strip()
+            )
             contacts.put(self._contact_key, found, self._now + NOT_FOUND_SECONDS)
             return found
-        if answer.status not in SUCCESS:
-            return _of_question(answer)
-        contact_id = _guid(answer.body)
+        if response.status not in SUCCESS:
+            return _of_question(response)
+        contact_id = _guid(response.body)
         if contact_id is None:
-            words = f"{answer.status}, but the answer to the look-up is no contact id"
-            return Verdict(RequestOutcome.MISCONFIGURED, f"{words}; check base_url", answer.status)
-        found = Contact(contact_id, answer.status or 200, "")
+            words = f"{response.status}, but the response to the look-up is no contact id"
+            return Verdict(
+                RequestOutcome.MISCONFIGURED, f"{words}; check base_url", response.status
+            )
+        found = Contact(contact_id, response.status or 200, "")
         contacts.put(self._contact_key, found, self._now + FOUND_SECONDS)
         return found
 
@@ -238,24 +248,24 @@ class _InteractionDelivery:
         continuation: str | None = None
         while continuation not in seen:
             seen.add(continuation)
-            answer = yield get_interactions(
+            response = yield get_interactions(
                 contact_id, self._schema_id, continuation, self._settings
             )
-            if answer.status == NOT_FOUND and not is_page(answer):
+            if response.status == NOT_FOUND and not is_page(response):
                 return None  # nobody there to have it; the POST says what is missing
-            if answer.status not in SUCCESS:
-                return _of_question(answer)
-            page = read_page(answer.body)
+            if response.status not in SUCCESS:
+                return _of_question(response)
+            page = read_page(response.body)
             if page is None:
-                cut_off = read_json(answer.body) is UNREADABLE and not is_html(answer)
-                fate = RequestOutcome.UNAVAILABLE if cut_off else RequestOutcome.MISCONFIGURED
-                words = f"{answer.status}, but the answer is no list of interactions"
-                return Verdict(fate, words, answer.status)
+                cut_off = read_json(response.body) is UNREADABLE and not is_html(response)
+                outcome = RequestOutcome.UNAVAILABLE if cut_off else RequestOutcome.MISCONFIGURED
+                words = f"{response.status}, but the response is no list of interactions"
+                return Verdict(outcome, words, response.status)
             reference = reference_of(self._order.event_id, page)
             if reference is not None:
-                words = f"{answer.status} found among the contact's interactions"
+                words = f"{response.status} found among the contact's interactions"
                 return Verdict(
-                    RequestOutcome.ACCEPTED, words, answer.status, vendor_ref=reference or None
+                    RequestOutcome.ACCEPTED, words, response.status, vendor_ref=reference or None
                 )
             if page.continuation is None:
                 return None
@@ -282,15 +292,15 @@ def _guid(body: bytes) -> str | None:
     return found[1].decode() if found is not None else None
 
 
-def _of_question(answer: HttpResponse) -> Verdict:
+def _of_question(response: HttpResponse) -> Verdict:
     """Return the verdict where a GET's answer does not help: nothing was stored by it."""
-    verdict = judge(answer)
-    if verdict.fate is RequestOutcome.UNCLEAR:
-        return replace(verdict, fate=RequestOutcome.UNAVAILABLE)
+    verdict = judge(response)
+    if verdict.outcome is RequestOutcome.UNCLEAR:
+        return replace(verdict, outcome=RequestOutcome.UNAVAILABLE)
     # A question that is refused would be refused of every event.
     return (
-        replace(verdict, fate=RequestOutcome.MISCONFIGURED)
-        if verdict.fate is RequestOutcome.REJECTED
+        replace(verdict, outcome=RequestOutcome.MISCONFIGURED)
+        if verdict.outcome is RequestOutcome.REJECTED
         else verdict
     )
 

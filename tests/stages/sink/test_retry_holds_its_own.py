@@ -127,14 +127,16 @@ class Shop:
                 tag=self.progress,
             )
             self.courier.add(item, b"BAD" if offset == BAD else b"good", f"visitor{offset}")
-        chunk.let_go()
-        self.courier.go()
+        chunk.release()
+        self.courier.start_requests()
         self._settle()
 
     def _settle(self) -> None:
         below = self.progress.safe_below()
         self.consumer.settle_below(EVENTS, below, self.progress.settled_ahead)
-        self.most_in_hand = max(self.most_in_hand, self.consumer.ledgers[EVENTS].open_records)
+        self.most_in_hand = max(
+            self.most_in_hand, self.consumer.offset_trackers[EVENTS].open_records
+        )
 
     # -- the vendor, and who keeps its answers
 
@@ -146,7 +148,7 @@ class Shop:
             return HttpResponse(503, {}, b"")
         return HttpResponse(200, {}, b"")
 
-    def accepted(self, items: Sequence[Item], _verdict: Verdict) -> None:
+    def write_accepted(self, items: Sequence[Item], _verdict: Verdict) -> None:
         """Settle at once."""
         now = asyncio.get_running_loop().time()
         for item in items:
@@ -156,11 +158,11 @@ class Shop:
         if len(self.taken) == self._wanted:
             self._all_taken.set()
 
-    def rejected(self, _item: Item, words: str, _verdict: Verdict) -> None:
+    def write_rejected(self, _item: Item, words: str, _verdict: Verdict) -> None:
         """Nothing is refused for good."""
         raise AssertionError(words)
 
-    def skipped(self, items: Sequence[Item], _verdict: Verdict) -> None:
+    def write_skipped(self, items: Sequence[Item], _verdict: Verdict) -> None:
         """Nothing is skipped."""
         raise AssertionError(items)
 
@@ -214,7 +216,7 @@ def test_what_is_settled_behind_an_open_head_stays_small_and_its_span_is_bounded
             chunk = Chunk(EVENTS, records)
             ledger.hand_out(chunk, Batch(records, 600, 600))
             progress.admit(offset, f"shop.clicks/0/{2 * offset}", 1, offset)
-            chunk.let_go()
+            chunk.release()
             if offset:
                 progress.settle(offset, offset)
             ledger.settle_below(progress.safe_below(), progress.settled_ahead)

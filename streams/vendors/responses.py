@@ -1,4 +1,4 @@
-"""Reading HTTP answers: what the vendors' ``classify`` functions share."""
+"""Reading HTTP responses: what the vendors' ``classify`` functions share."""
 
 import re
 from collections.abc import Mapping
@@ -26,15 +26,15 @@ _FORMAT = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _KEY = re.compile(r"""((?:api|access)[_-]?key["']?\s*[=:]\s*["']?)[^\s"'&,;}]+""", re.IGNORECASE)
 
 
-def fate_of_status(status: int) -> RequestOutcome:
-    """Return the fate that a status stands for by itself: the default of every vendor."""
-    for statuses, fate in _FATES:
+def outcome_of_status(status: int) -> RequestOutcome:
+    """Return the outcome that a status stands for by itself: the default of every vendor."""
+    for statuses, outcome in _OUTCOMES:
         if status in statuses:
-            return fate
+            return outcome
     return RequestOutcome.UNCLEAR
 
 
-_FATES: tuple[tuple[frozenset[int] | range, RequestOutcome], ...] = (
+_OUTCOMES: tuple[tuple[frozenset[int] | range, RequestOutcome], ...] = (
     (range(200, 300), RequestOutcome.ACCEPTED),
     (range(300, 400), RequestOutcome.MISCONFIGURED),
     # Request timeout, too early, too many requests.
@@ -51,44 +51,46 @@ _FATES: tuple[tuple[frozenset[int] | range, RequestOutcome], ...] = (
 )
 
 
-def no_answer(answer: HttpResponse, words: str) -> Verdict:
+def no_response(response: HttpResponse, words: str) -> Verdict:
     """Return the verdict where there is no status; ``words``: the failure, without secrets."""
-    fate = RequestOutcome.UNCLEAR if answer.was_sent else RequestOutcome.UNAVAILABLE
-    return Verdict(fate, one_line(words) or "no answer came", is_puzzling=answer.is_garbled)
+    outcome = RequestOutcome.UNCLEAR if response.was_sent else RequestOutcome.UNAVAILABLE
+    return Verdict(outcome, one_line(words) or "no response came", is_puzzling=response.is_garbled)
 
 
-def undocumented(answer: HttpResponse, words: str) -> Verdict:
+def undocumented(response: HttpResponse, words: str) -> Verdict:
     """Return the verdict on a 2xx that is no success as the vendor documents it.
 
     Whether anything was stored, it does not say. ``words``: what it says, without secrets.
     """
-    why = answer.failure or f"but no success that is documented: {words or 'no body'}"
-    detail = one_line(f"{answer.status}, {why}")
-    return Verdict(RequestOutcome.UNCLEAR, detail, answer.status, is_puzzling=True)
+    why = response.failure or f"but no success that is documented: {words or 'no body'}"
+    detail = one_line(f"{response.status}, {why}")
+    return Verdict(RequestOutcome.UNCLEAR, detail, response.status, is_puzzling=True)
 
 
-def is_page(answer: HttpResponse) -> bool:
+def is_page(response: HttpResponse) -> bool:
     """Return whether the body is a text, but no JSON: something else answered for the vendor."""
-    has_body = bool(answer.body.strip() or answer.failure)
-    return has_body and read_json(answer.body) is UNREADABLE
+    has_body = bool(response.body.strip() or response.failure)
+    return has_body and read_json(response.body) is UNREADABLE
 
 
-def is_page_for_refusal(answer: HttpResponse) -> bool:
+def is_page_for_refusal(response: HttpResponse) -> bool:
     """Return whether a refusal is a page: it knows nothing of events, so it can blame none.
 
     But for 413, which anybody may say who finds a request too large: halves of it may pass.
     """
-    refuses = fate_of_status(answer.status or 0) is RequestOutcome.REJECTED
-    return refuses and answer.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE and is_page(answer)
+    refuses = outcome_of_status(response.status or 0) is RequestOutcome.REJECTED
+    return refuses and response.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE and is_page(response)
 
 
-def blames_nobody(answer: HttpResponse, words: str) -> Verdict:
+def blames_nobody(response: HttpResponse, words: str) -> Verdict:
     """Return the verdict on a refusal that is not the vendor's own: its events wait.
 
     ``words``: what it says, without secrets.
     """
-    detail = one_line(f"{answer.status}, but the answer is not the vendor's: {words or 'no body'}")
-    return Verdict(RequestOutcome.UNAVAILABLE, detail, answer.status)
+    detail = one_line(
+        f"{response.status}, but the response is not the vendor's: {words or 'no body'}"
+    )
+    return Verdict(RequestOutcome.UNAVAILABLE, detail, response.status)
 
 
 def read_json(body: bytes) -> Any:
@@ -99,10 +101,11 @@ def read_json(body: bytes) -> Any:
         return UNREADABLE
 
 
-def is_html(answer: HttpResponse) -> bool:
-    """Return whether the answer is a page for people: a proxy's, or a wrong address's."""
+def is_html(response: HttpResponse) -> bool:
+    """Return whether the response is a page for people: a proxy's, or a wrong address's."""
     return (
-        "html" in answer.headers.get("content-type", "").lower() or answer.body.lstrip()[:1] == b"<"
+        "html" in response.headers.get("content-type", "").lower()
+        or response.body.lstrip()[:1] == b"<"
     )
 
 
@@ -112,16 +115,16 @@ def one_line(text: str, limit: int = MAX_WORDS_CHARS) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
-def text_of(answer: HttpResponse) -> str:
+def text_of(response: HttpResponse) -> str:
     """Return what a body says to a person, on one line; tags of a page are left out."""
-    text = answer.body[:4096].decode(errors="replace")
-    return one_line(_TAGS.sub(" ", text) if is_html(answer) else text)
+    text = response.body[:4096].decode(errors="replace")
+    return one_line(_TAGS.sub(" ", text) if is_html(response) else text)
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     """Return the wait that ``Retry-After`` asks for, at most an hour; None where it asks none.
 
-    A date is measured against the answer's own ``Date``; without one it says nothing.
+    A date is measured against the response's own ``Date``; without one it says nothing.
     """
     wanted = headers.get("retry-after", "").strip()
     if not wanted:
