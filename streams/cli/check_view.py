@@ -11,7 +11,7 @@ from streams.core.fields import FIELDS
 from streams.core.notes import note_words
 from streams.core.outcome import Outcome
 from streams.core.plain_text import plain
-from streams.operations.check.mapping_preview import ROW, SENT, PreviewRow
+from streams.operations.check.mapping_preview import ROW, SENT, MappingRow
 from streams.vendors import VENDORS
 
 _STYLES = {SENT: "green", ROW: "green", Outcome.SKIPPED: "yellow"}
@@ -20,7 +20,7 @@ _COUNTED = (SENT, Outcome.SKIPPED, Outcome.DEAD_LETTERED)
 
 
 def show_preview(
-    console: Console, rows: Iterable[PreviewRow], vendors: Sequence[str]
+    console: Console, rows: Iterable[MappingRow], vendors: Sequence[str]
 ) -> Counter[str]:
     """Print the rows as they come and then the sums; return how often each outcome came."""
     sums: Counter[tuple[str | None, str]] = Counter()
@@ -40,7 +40,7 @@ def show_preview(
     return outcomes
 
 
-def _heading(row: PreviewRow) -> Text:
+def _heading(row: MappingRow) -> Text:
     words = [f"line {row.line}"]
     if row.topic is not None:
         words.append(row.topic)
@@ -53,7 +53,7 @@ def _heading(row: PreviewRow) -> Text:
     return Text(plain("  ".join(words)), "bold")
 
 
-def _share(row: PreviewRow) -> Text:
+def _share(row: MappingRow) -> Text:
     name = VENDORS[row.vendor].name if row.vendor is not None else "all vendors"
     outcome = _WORDS.get(row.outcome, row.outcome)
     text = Text(f"  {name:<14}  ")

@@ -36,7 +36,7 @@ def produce(
     import asyncio
     import sys
 
-    from streams.operations.produce import produce as run
+    from streams.operations.produce import run_produce
     from streams.settings import load_settings
     from streams.telemetry import setup_logging
 
@@ -48,7 +48,9 @@ def produce(
             typer.echo(f"\r{count:,} written", nl=False, err=True)
 
     watched = sys.stderr.isatty()
-    produced = asyncio.run(run(settings, _lines(file), rate=rate, tell=tell if watched else None))
+    produced = asyncio.run(
+        run_produce(settings, _lines(file), rate=rate, tell=tell if watched else None)
+    )
     if watched:
         typer.echo("\r", nl=False, err=True)
     counts = sorted(produced.written.items())

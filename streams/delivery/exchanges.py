@@ -1,4 +1,4 @@
-"""The newest requests of a line, for people to look at; nothing is copied or kept for long."""
+"""A vendor's newest requests and responses, to be shown; nothing is copied or kept for long."""
 
 from typing import NamedTuple
 
@@ -11,12 +11,12 @@ class Exchange(NamedTuple):
     request: HttpRequest
     response: HttpResponse
     began: float
-    """On the line's clock, in seconds."""
+    """In seconds of the courier's clock."""
     seconds: float
 
 
 class Exchanges:
-    """The newest exchange, and the newest that was no success, since they were last taken."""
+    """The newest success and the newest failure since the last ``drain``."""
 
     def __init__(self) -> None:
         self._newest: Exchange | None = None
@@ -25,7 +25,7 @@ class Exchanges:
     def record(
         self, request: HttpRequest, response: HttpResponse, began: float, ended: float
     ) -> None:
-        """Take note of one, in place of the one before."""
+        """Record an exchange; it replaces the previous one of its kind."""
         exchange = Exchange(request, response, began, ended - began)
         if is_success(response):
             self._newest = exchange
@@ -40,5 +40,5 @@ class Exchanges:
 
 
 def is_success(response: HttpResponse) -> bool:
-    """Return whether the vendor answered with a 2xx."""
+    """Return whether the status is 2xx."""
     return response.status is not None and 200 <= response.status < 300

@@ -1,4 +1,4 @@
-"""The line to a vendor: requests one by one, each in its turn, none behind a closed gate."""
+"""The client of one vendor: sends requests one by one, by rate limit and circuit breaker."""
 
 import asyncio
 import logging
@@ -23,34 +23,34 @@ from streams.vendors.base import HttpRequest, HttpResponse, Parcel, Vendor
 log = logging.getLogger("streams.delivery")
 
 LOOK_AGAIN_SECONDS = 0.05
-"""How soon after a pause it is asked again whether the partitions are still this worker's."""
+"""How often it is checked whether the partitions are still this worker's."""
 
 
 class HttpTransport(Protocol):
-    """What carries a request: ``HttpClient``, or a test's own."""
+    """Sends a request: ``HttpClient``, or a fake in a test."""
 
     async def send(self, request: HttpRequest) -> HttpResponse:
         """Return the response; a failure is a response without status."""
 
 
 class SendFilter(Protocol):
-    """Who says, right before each request, what may not be sent any more."""
+    """Decides, right before each request, which events must no longer be sent."""
 
     def is_current(self, partition: int) -> bool:
-        """Return whether what it judges by is recent enough for this partition's events."""
+        """Return whether the rows that it needs for this partition are recent enough."""
 
     def stopped(self, items: Sequence[Item]) -> Mapping[int, SkipReason | None]:
-        """Return by index which of these must not be sent, and why.
+        """Return the events that must not be sent: index → reason.
 
-        None: they belong to a stopped run, and nothing is to become of them.
+        None: they belong to a stopped run and get no outcome.
         """
 
     def pass_over(self, items: Sequence[Item]) -> None:
-        """Settle redeliveries of which nothing is to become."""
+        """Settle redeliveries of a stopped run without an outcome."""
 
 
 class SendAll:
-    """A send_filter that stops nothing."""
+    """A send filter that stops nothing."""
 
     def is_current(self, partition: int) -> bool:  # noqa: ARG002
         """Always."""
@@ -65,19 +65,19 @@ class SendAll:
 
 
 class RequestResult(NamedTuple):
-    """What came of a conversation."""
+    """The result of a request flow."""
 
     verdict: Verdict | None
-    """None: it was broken off."""
+    """None: it ended early."""
     requests: int
     stopped: Mapping[int, SkipReason | None] = {}
-    """It was broken off because the send_filter stopped these."""
+    """It ended early because the send filter stopped these events."""
     contrasted: bool = False
-    """It failed, and by how others fared meanwhile that is its events' own."""
+    """It failed, and its events are the cause: see ``poison_detection``."""
 
 
 class VendorClient:
-    """One vendor's gate, quota and memory in one worker, and the requests that pass them."""
+    """One vendor's requests in one worker, with its circuit breaker, rate limit and memory."""
 
     def __init__(
         self,
@@ -102,11 +102,11 @@ class VendorClient:
         self.breaker = CircuitBreaker(vendor.name, clock(), vendor.key)
         self.rate_limit = None if limit is None else RateLimit(limit, clock())
         self._rate_limiter = (
-            None if self.rate_limit is None else RateLimiter(self.rate_limit, clock, self._is_open)
+            None if self.rate_limit is None else RateLimiter(self.rate_limit, clock, self._may_pass)
         )
         self.memory = vendor.new_memory()
         self.is_quiesced = False
-        """No request is begun: the worker settles what is under way."""
+        """No request is started: the worker waits for those in flight."""
         self.requests_by_status: Counter[str] = Counter()
         self.request_seconds = Histogram(REQUEST_SECONDS)
         self.exchanges = Exchanges()
@@ -114,10 +114,10 @@ class VendorClient:
     async def start_flow(
         self, batch: MicroBatch[Item], lane: Lane, is_revoked: Callable[[], bool] = lambda: False
     ) -> RequestResult:
-        """Lead the vendor's conversation over these events, and tell the gate what came of it.
+        """Send the requests of the vendor's flow for these events; record the verdict.
 
-        Once ``is_revoked`` says that the partition is another worker's, nothing more is asked or
-        judged: that worker does both.
+        Once ``is_revoked`` returns true, the partition is another worker's: no further request is
+        sent, and there is no verdict.
         """
         items = batch.positions
         if is_revoked():
@@ -137,7 +137,7 @@ class VendorClient:
         try:
             request = next(flow)
             while await self._may_send(lane, is_revoked) and not is_revoked():
-                # Between two requests, and while waiting for a turn, anything may have changed.
+                # Rows may have changed between two requests and while waiting for the rate limit.
                 may_differ = sent or self._rate_limiter is not None
                 if may_differ and not self._is_current(items):
                     break
@@ -152,13 +152,13 @@ class VendorClient:
         return RequestResult(verdict, sent, stopped, contrasted)
 
     def quiesce(self) -> None:
-        """Begin no request from now on, until ``is_quiesced`` is taken back."""
+        """Start no request until ``is_quiesced`` is set to false."""
         self.is_quiesced = True
         if self._rate_limiter is not None:
             self._rate_limiter.release()
 
     async def probe(self) -> None:
-        """Ask a parked vendor whether it answers again, storing nothing, with the newest key."""
+        """Probe a parked vendor with the newest key; nothing is stored."""
         try:
             self._settings = self._current_settings()
         except SettingsError as error:
@@ -167,13 +167,13 @@ class VendorClient:
         self.breaker.on_probe(self._vendor.classify(response, 0), self._clock())
 
     def apply(self, control: VendorControl, wall_ms: int) -> None:
-        """Do what an operator wants; ``wall_ms``: the time of day in ms since the epoch."""
+        """Apply operator commands; ``wall_ms``: the time of day in ms since the epoch."""
         before = self.breaker.state
         self.breaker.apply(control, self._clock(), wall_ms)
         self._log_change(before)
 
     def record_outcomes(self, *, accepted: int, refused: int) -> None:
-        """Count the vendor's last word on events."""
+        """Count accepted and refused events."""
         before = self.breaker.state
         self.breaker.on_outcomes(accepted=accepted, refused=refused, now=self._clock())
         self._log_change(before)
@@ -182,18 +182,18 @@ class VendorClient:
         return all(map(self._send_filter.is_current, {item.partition for item in items}))
 
     async def _may_send(self, lane: Lane, is_revoked: Callable[[], bool]) -> bool:
-        """Wait for this request's turn in the quota; return whether it may still be made.
+        """Wait for the rate limit and the lease; return whether the request may be sent.
 
-        While the partition may be another worker's already, it is waited for, too.
+        The lease: while the partition may already be another worker's, nothing is sent.
         """
         if self._rate_limiter is not None and not await self._rate_limiter.acquire(lane):
             return False
-        while self._is_open() and not is_revoked() and not self._may_act():  # noqa: ASYNC110 - a clock
+        while self._may_pass() and not is_revoked() and not self._may_act():  # noqa: ASYNC110 - a clock
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
-        return self._is_open()
+        return self._may_pass()
 
-    def _is_open(self) -> bool:
-        return not (self.is_quiesced or self.breaker.is_shut(self._clock()))
+    def _may_pass(self) -> bool:
+        return not (self.is_quiesced or self.breaker.is_blocked(self._clock()))
 
     async def _send(self, request: HttpRequest) -> HttpResponse:
         began = self._clock()
@@ -206,15 +206,15 @@ class VendorClient:
         return response
 
     def _record(self, items: Sequence[Item], verdict: Verdict) -> bool:
-        """Hold a verdict against the vendor or, where others fare well, against its events.
+        """Record a verdict for the circuit breaker, or as a failure that its events cause.
 
-        Return whether it is a failure of the latter kind.
+        Return whether its events cause it.
         """
         if verdict.outcome in JUDGED:
             self.poison_detection.record_verdict(items, verdict, self._clock())
         elif self.poison_detection.record_failure(items, verdict, self._clock()):
             return True
-        # The events of a strand stand one behind the other.
+        # Events of the same queue are adjacent.
         self._update_breaker(verdict, is_shared=items[0].queue is not items[-1].queue)
         return False
 

@@ -57,7 +57,7 @@ class Stage:
         """Forget what is known of partitions that were revoked."""
 
     async def settle(self, seconds: float) -> None:
-        """Begin nothing new and wait at most this long for what is under way."""
+        """Begin nothing new and wait at most this long for what is in flight."""
 
     def on_expired(self, tp: TP, first: int, end: int) -> None:
         """Take note that retention deleted the offsets from ``first`` to ``end`` - 1 unread."""

@@ -292,7 +292,7 @@ class Consumer(driver.Consumer):
         return await self._commit_due(at_last=False)
 
     async def commit_last(self) -> bool:
-        """Commit what is settled, and all metadata as they are now that nothing is under way."""
+        """Commit what is settled, and all metadata as they are now that nothing is in flight."""
         return await self._commit_due(at_last=True)
 
     async def _commit_due(self, *, at_last: bool) -> bool:
@@ -362,7 +362,7 @@ class Consumer(driver.Consumer):
             self._seeking = False
 
     def cancel_seek(self) -> None:
-        """Let a seek that is under way end without an effect: this worker is about to stop.
+        """Let a seek that is in flight end without an effect: this worker is about to stop.
 
         What the last owner left then stands, for the next one.
         """

@@ -39,7 +39,7 @@ _UNUSABLE = (
 )
 
 QUEUE_SECONDS = 120.0
-"""What a batch may wait for its place behind an earlier one that is under way."""
+"""What a batch may wait for its place behind an earlier one that is in flight."""
 
 Header = tuple[str, bytes]
 TopicPartition = tuple[str, int]

@@ -103,7 +103,7 @@ def _working(app: Any, consumer: Consumer, tp: TP) -> Iterator[Standing]:
         yield Standing(
             ("settle", tp),
             settled,
-            f"the work on {_name(tp)} at offset {record.offset}, of which nothing is under way",
+            f"the work on {_name(tp)} at offset {record.offset}, of which nothing is in flight",
         )
     committed = consumer.settled_at_start(tp)
     if settled is not None and committed is not None and settled > committed:

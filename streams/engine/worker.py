@@ -92,7 +92,7 @@ async def _stop(app: StageApp, background: Background) -> None:
 
     Faust's own stop would add nothing but time: a static member says no goodbye to its group.
     """
-    log.info("stopping: waiting up to %g s for what is under way", SETTLE_ON_STOP_SECONDS)
+    log.info("stopping: waiting up to %g s for what is in flight", SETTLE_ON_STOP_SECONDS)
     last_commit_by = monotonic() + LAST_COMMIT_BY_SECONDS
     consumer = app._consumer
     if consumer is not None:

@@ -55,7 +55,7 @@ class HttpResponse:
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """One micro-batch as a conversation gets it."""
+    """One micro-batch as a request flow gets it."""
 
     payloads: Sequence[bytes]
     """Encoded, in order."""
@@ -64,14 +64,14 @@ class Parcel:
     unclear: bool
     """An earlier request with these events may have been stored although no response came."""
     partition: int
-    """Of the vendor's topic, on which the first event lies; those of a vendor with a conversation
+    """Of the vendor's topic, on which the first event lies; those of a vendor with a request flow
     of its own all lie on one."""
     now: float
     """Seconds of a clock that only grows, for what the vendor's memory keeps."""
 
 
 class VendorMemory(Protocol):
-    """What a vendor's conversations remember; the type beyond this is the vendor's own."""
+    """What a vendor's request flows remember; the type beyond this is the vendor's own."""
 
     def forget_partition(self, partition: int) -> None:
         """Forget what belongs to a partition that is taken anew or gone."""
@@ -176,22 +176,22 @@ class Vendor:
     """The settings without which nothing can be mapped: what enrichment needs, and the vendor's
     own stage does not."""
     concurrency: Callable[[Any], int] = lambda _: 16
-    """settings → requests under way at once at most, in one worker."""
+    """settings → requests in flight at once at most, in one worker."""
     queues: int = 1
-    """Strands of one partition: events of one strand stay in order, one request at a time."""
+    """Ordered queues of one partition: events of one queue stay in order, one request at a time."""
     ordering_key: Callable[[VendorRecord], str] = lambda record: record.anonymous_id
-    """What must stay in order; its hash is the strand."""
+    """What must stay in order; its hash is the queue."""
     requests_per_second: Callable[[Any], float | None] = lambda _: None
     """settings → what all workers together may ask of the vendor; None: it counts nothing."""
     can_look_up_delivered: bool = False
-    """Whether its conversation can tell what the vendor has already: then the first event of each
-    strand is looked for where a former owner may have left a request without a response."""
+    """Whether its request flow can tell what the vendor has already: then the first event of each
+    queue is looked for where a former owner may have left a request without a response."""
     retry_waits: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
     """Seconds before the next attempt, by failures in a row; the last one repeats."""
     request_flow: Callable[[Parcel, Any, Any], RequestFlow] | None = None
-    """(parcel, settings, memory) → a conversation of several requests; None: one request."""
+    """(parcel, settings, memory) → a request flow of several requests; None: one request."""
     new_memory: Callable[[], VendorMemory] = NoMemory
-    """What one worker's conversations remember between them: a cache of contacts, say."""
+    """What one worker's request flows remember between them: a cache of contacts, say."""
     inquiries: Callable[[Any], Sequence[Inquiry]] = lambda _: ()
     """settings → what ``streams check`` asks beyond the probe: whether its schemas fit, say."""
     validation: Callable[[Sequence[bytes], Any], Inquiry] | None = None
@@ -202,7 +202,7 @@ class Vendor:
     """How a visitor is forgotten there; None: the vendor documents nothing."""
 
     def start_flow(self, parcel: Parcel, settings: Any, memory: Any) -> RequestFlow:
-        """Return the conversation that delivers a parcel."""
+        """Return the request flow that delivers a parcel."""
         if self.request_flow is not None:
             return self.request_flow(parcel, settings, memory)
         return self._one_request(parcel, settings)

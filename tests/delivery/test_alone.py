@@ -1,4 +1,4 @@
-"""A strand's first event alone: what goes first after a parking."""
+"""An ordered queue's first event alone: what goes first after a parking."""
 
 from tests.delivery.test_ordered_queue import REFUSED, ids, queue
 

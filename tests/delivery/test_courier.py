@@ -96,7 +96,7 @@ class FakeOutcomeHandler:
 
 
 def vendor(fake: FakeVendor, *, batch: int = 3, concurrency: int = 4) -> Vendor:
-    """A vendor with small batches and three strands a partition."""
+    """A vendor with small batches and three queues a partition."""
     return Vendor(
         key="test",
         name="Test",
@@ -260,7 +260,7 @@ def test_a_vendor_that_fails_for_a_minute_is_asked_by_probes_only() -> None:
 
 
 def test_a_closed_queue_is_not_sent() -> None:
-    """A partition that was taken away waits for what is under way, and sends nothing more."""
+    """A partition that was taken away waits for what is in flight, and sends nothing more."""
     fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED), FakeOutcomeHandler()
 
     async def main() -> None:
@@ -319,7 +319,7 @@ def test_quiesce_waits_for_answers_and_resume_goes_on() -> None:
 
 
 def test_quiesce_gives_a_hanging_vendor_up_in_time() -> None:
-    """Its requests stay under way."""
+    """Its requests stay in flight."""
     fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED, seconds=60.0), FakeOutcomeHandler()
 
     async def main() -> None:
@@ -363,7 +363,7 @@ def test_a_parked_vendor_gets_probes_and_after_a_good_one_one_event_first() -> N
 
 
 def test_throttling_holds_the_whole_vendor_for_as_long_as_it_asks() -> None:
-    """One 429 with Retry-After 40: no strand sends before."""
+    """One 429 with Retry-After 40: no queue sends before."""
     throttled = Verdict(RequestOutcome.THROTTLED, "429", 429, retry_after_seconds=40.0)
     fake, outcome_handler = (
         FakeVendor(lambda _, n: throttled if n == 0 else ACCEPTED),
@@ -389,8 +389,8 @@ def test_retry_after_0_is_no_hot_loop(outcome: RequestOutcome) -> None:
     assert min(b.at - (a.ended or 0) for a, b in pairwise(fake.requests)) >= 0.49
 
 
-def test_no_more_requests_than_the_concurrency_are_under_way() -> None:
-    """Twelve strands, two requests at a time, all delivered."""
+def test_no_more_requests_than_the_concurrency_are_in_flight() -> None:
+    """Twelve queues, two requests at a time, all delivered."""
     fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED, seconds=1.0), FakeOutcomeHandler()
 
     async def main() -> None:
@@ -502,7 +502,7 @@ def test_each_event_has_one_outcome_and_each_queue_its_order_whatever_the_vendor
     seconds: float,
     batch: int,
 ) -> None:
-    """Any sequence of verdicts, then good ones: exactly one outcome each, in order a strand."""
+    """Any sequence of verdicts, then good ones: exactly one outcome each, in order by queue."""
     verdicts = iter(script)
 
     def judge(request: Request, _number: int) -> Verdict:
@@ -536,7 +536,7 @@ def test_each_event_has_one_outcome_and_each_queue_its_order_whatever_the_vendor
         assert delivered == sorted(delivered)
         for first, second in pairwise(r for r in fake.deliveries() if set(r.ids) & set(ids)):
             assert first.ended is not None
-            assert second.at >= first.ended, "two requests of one strand at once"
+            assert second.at >= first.ended, "two requests of one queue at once"
 
 
 def test_what_nobody_understands_is_stored_again_at_most_six_times_a_minute() -> None:
@@ -562,5 +562,5 @@ def test_what_nobody_understands_is_stored_again_at_most_six_times_a_minute() ->
     assert requests[-1].at < 320
     for begin in range(0, 300, 60):
         in_minute = [request for request in requests if begin <= request.at < begin + 60]
-        # What was under way when the second response came was sent for the first time.
+        # What was in flight when the second response came was sent for the first time.
         assert len(in_minute) <= 6 + (4 if begin == 0 else 0)

@@ -213,7 +213,7 @@ def test_a_request_whose_turn_comes_when_the_guard_knows_too_little_waits_for_it
     assert world.outcome_handler.skipped_ids == ["b"]
 
 
-def test_a_live_event_finds_a_slot_however_many_redeliveries_are_under_way() -> None:
+def test_a_live_event_finds_a_slot_however_many_redeliveries_are_in_flight() -> None:
     """Half of the slots stay free of them."""
 
     async def main() -> tuple[World, float]:
@@ -297,7 +297,7 @@ def test_what_waits_of_a_stopped_run_is_dropped_even_while_the_vendor_is_parked(
 
 
 def test_a_redelivery_that_goes_again_and_again_holds_up_no_live_event_of_its_visitor() -> None:
-    """Their strands are two."""
+    """Their queues are two."""
 
     async def main() -> World:
         world = World(
@@ -380,7 +380,7 @@ def test_each_event_ends_once_and_each_queue_in_order_whatever_happens(
             await asyncio.sleep(pause)
         world.send_filter.current = True
         for hour in range(40):
-            # Whatever was refused so often that no probe could open the gate again.
+            # Whatever was refused so often that no probe could open the circuit breaker again.
             world.courier.apply(VendorControl(resumed_at=f"hour {hour}"), 0)
             await asyncio.sleep(3_600)
         assert len(world.outcomes()) == len(steps)
@@ -397,6 +397,6 @@ def test_each_event_ends_once_and_each_queue_in_order_whatever_happens(
         assert delivered == sorted(delivered)
         for first, second in pairwise(r for r in world.fake.deliveries() if set(r.ids) & set(ids)):
             assert first.ended is not None
-            assert second.at >= first.ended, "two requests of one strand at once"
+            assert second.at >= first.ended, "two requests of one queue at once"
     for name, at in withdrawn_at.items():
         assert not [began for began in world.sent(name) if began > at]

@@ -87,13 +87,13 @@ def test_a_request_takes_what_is_ready_of_all_partitions(partitions: int) -> Non
 
 
 def test_the_linger_counts_from_an_events_arrival() -> None:
-    """What came while its strand's request was on its way has waited by the time that it ends."""
+    """What came while its queue's request was on its way has waited by the time that it ends."""
 
     async def main() -> World:
         world = World(lambda *_: ACCEPTED, batch=100, seconds=0.3)
         world.add("a", partition=0)
         await asyncio.sleep(0.25)
-        world.add("b", partition=0)  # the request with "a" is under way from 0.2 to 0.5
+        world.add("b", partition=0)  # the request with "a" is in flight from 0.2 to 0.5
         await asyncio.sleep(0.2)
         world.add("c", partition=1)
         await until(lambda: len(world.outcome_handler.accepted_ids) == 3)
@@ -122,7 +122,7 @@ def test_queues_that_are_full_go_alone_and_at_the_same_time() -> None:
 
 
 def test_a_request_holds_no_more_events_than_the_vendor_takes() -> None:
-    """A strand shares all that waits in it or nothing; it then goes by itself."""
+    """An ordered queue shares all that waits in it or nothing; it then goes by itself."""
     world = deliver(lambda *_: ACCEPTED, {0: ["a", "b"], 1: ["c", "d"], 2: ["e"], 3: ["f"]}, 5)
     assert requests(world) == [("a", "b", "c", "d", "e"), ("f",)]
     assert [request.at for request in world.fake.requests] == pytest.approx([0.2, 0.2])
@@ -448,7 +448,7 @@ def test_a_failure_in_the_middle_of_a_search_loses_and_repeats_nothing() -> None
 
 
 def test_a_pause_in_the_middle_of_a_search_holds_nothing_back_afterwards() -> None:
-    """Each strand has its events again, and all go once the vendor is resumed."""
+    """Each queue has its events again, and all go once the vendor is resumed."""
 
     def judge(_request: Request, number: int) -> Verdict:
         if number == 1:
@@ -533,7 +533,7 @@ class SlowReceipts(FakeOutcomeHandler):
 
 
 def test_a_partition_whose_receipts_are_refused_holds_up_no_other_of_its_request() -> None:
-    """The request counts as under way until all its receipts are kept; the others go on."""
+    """The request counts as in flight until all its receipts are kept; the others go on."""
 
     async def main() -> None:
         fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED), SlowReceipts(1)

@@ -25,7 +25,7 @@ def test_live_goes_first_and_redeliveries_get_one_turn_in_twenty() -> None:
 
 
 def test_retries_get_one_turn_in_five() -> None:
-    """They hold up their strands, so they wait less than replays do."""
+    """They hold up their queues, so they wait less than replays do."""
     found = play(Turns(), [{LIVE, RETRY}] * 25)
     assert [n for n, lane in enumerate(found) if lane is RETRY] == [5, 10, 15, 20]
 

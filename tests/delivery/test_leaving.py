@@ -36,7 +36,7 @@ def test_what_waited_is_the_next_owners_however_the_rows_look_here() -> None:
         return world
 
     world = run(main())
-    # The strands take turns; which one comes first is theirs.
+    # The queues take turns; which one comes first is theirs.
     assert world.outcome_handler.accepted_ids[0] == "gone0"
     assert sorted(world.outcome_handler.accepted_ids[1:]) == [
         f"kept{number}" for number in range(5)

@@ -51,7 +51,7 @@ def test_a_parked_vendor_is_a_reason_for_every_partition() -> None:
 
 
 def test_events_that_got_lost_have_no_reason() -> None:
-    """Nothing is under way, nothing is timed, the vendor is there."""
+    """Nothing is in flight, nothing is timed, the vendor is there."""
 
     async def main() -> None:
         made = courier(FakeVendor(lambda *_: ACCEPTED), FakeOutcomeHandler())
@@ -77,7 +77,7 @@ def test_a_request_that_never_ends_is_no_reason_for_ever() -> None:
 
 
 def test_slots_that_others_hold_are_a_reason() -> None:
-    """The strand goes when one is free."""
+    """The queue goes when one is free."""
 
     async def main() -> None:
         fake = FakeVendor(lambda *_: ACCEPTED, seconds=5.0)

@@ -1,4 +1,4 @@
-"""Strands: what stays in order."""
+"""Ordered queues: what stays in order."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +16,7 @@ def item(event_id: str) -> Item:
 
 
 def queue(*ids: str) -> OrderedQueue:
-    """A strand in which these events wait, in batches of three that linger for a second."""
+    """An ordered queue in which these events wait, in batches of three that linger for a second."""
     made = OrderedQueue(0, Batcher(3, 1_000, 1.0))
     for event_id in ids:
         made.add(item(event_id), b"x", 0.0)

@@ -41,7 +41,7 @@ PROBES = {
 
 @dataclass
 class Wire:
-    """Carries requests to a stand-in; remembers each with what was stored by then."""
+    """Carries requests to a simulator; remembers each with what was stored by then."""
 
     simulator: Simulator
     calls: list[tuple[str, str, int]] = field(default_factory=list)

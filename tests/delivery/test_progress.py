@@ -374,7 +374,7 @@ class _Sink:
         self._next = until
 
     def send(self) -> None:
-        """Have the vendor accept an event, of any strand."""
+        """Have the vendor accept an event, of any queue."""
         if self._waiting:
             world = self._world
             position = self._waiting.pop(world.rng.randrange(len(self._waiting)))

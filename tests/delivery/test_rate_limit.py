@@ -83,7 +83,7 @@ def test_worker_without_partitions_may_probe() -> None:
 
 
 def test_429_halves_the_rate_once_and_it_is_slowly_raised_again() -> None:
-    """Answers to what was already under way count as the same warning."""
+    """Answers to what was already in flight count as the same warning."""
     quota = RateLimit(40, now=0.0)
     for now in (10.0, 10.1, 12.0, 14.9):
         quota.halve(now)

@@ -20,11 +20,13 @@ class Door:
 
     def __init__(self) -> None:
         clock = asyncio.get_running_loop().time
-        self.is_open = True
+        self.may_pass = True
         self.passed: list[tuple[float, Lane]] = []
         self.sent_away = 0
         self._clock = clock
-        self.rate_limiter = RateLimiter(RateLimit(PER_SECOND, clock()), clock, lambda: self.is_open)
+        self.rate_limiter = RateLimiter(
+            RateLimit(PER_SECOND, clock()), clock, lambda: self.may_pass
+        )
 
     async def enter(self, lane: Lane) -> None:
         """Ask for a turn."""
@@ -75,11 +77,11 @@ def test_when_the_breaker_shuts_all_go_without_a_turn() -> None:
         door = Door()
         waiting = door.queue(Lane.LIVE, 5) + door.queue(Lane.RETRY, 5)
         await asyncio.sleep(SPACE * 1.5)
-        door.is_open = False
+        door.may_pass = False
         await asyncio.gather(*waiting)
         ended = asyncio.get_running_loop().time()
         await door.enter(Lane.LIVE)
-        door.is_open = True
+        door.may_pass = True
         await door.enter(Lane.LIVE)
         return door, ended
 

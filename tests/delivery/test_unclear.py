@@ -22,7 +22,7 @@ FIRST_WAIT = 10.0
 
 
 class World:
-    """A courier of a vendor that can be asked what it has; a strand for each visitor, nearly."""
+    """A courier of a vendor that can look up events, with about one queue per visitor."""
 
     def __init__(self, *verdicts: Verdict) -> None:
         waiting = list(verdicts)

@@ -120,7 +120,7 @@ async def test_a_partition_that_is_revoked_while_it_is_taken_up_is_let_go_of(
     assert consumer._thread.group[EVENTS] == Committed(150, "newer", 0, 200)
 
 
-async def test_a_seek_reads_the_commit_only_after_the_one_that_is_under_way(
+async def test_a_seek_reads_the_commit_only_after_the_one_that_is_in_flight(
     consumer: OurConsumer,
 ) -> None:
     """Otherwise it would start from an offset, and from marks, that are not the newest."""
@@ -159,7 +159,7 @@ def _chunk(first: int, last: int, *, acked: bool = False) -> Any:
 
 
 async def test_the_last_commit_has_the_metadata_as_they_are_then(consumer: OurConsumer) -> None:
-    """Also where the head did not move: now nothing is under way, which is to be known."""
+    """Also where the head did not move: now nothing is in flight, which is to be known."""
     await consumer.perform_seek()
     consumer.offset_trackers[EVENTS].hand_out(_chunk(100, 109))
     consumer.app.known[EVENTS] = "working"

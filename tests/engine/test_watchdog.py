@@ -126,7 +126,7 @@ def _endless_start(worker: Worker) -> None:
 
 
 HANGS: list[tuple[Hang, str]] = [
-    (_a_hole, "the work on shop.clicks partition 0 at offset 10, of which nothing is under way"),
+    (_a_hole, "the work on shop.clicks partition 0 at offset 10, of which nothing is in flight"),
     (_a_dead_agent, "the work on shop.clicks partition 0 at offset 11"),
     (_not_handed_out, "the handing out of shop.clicks partition 0 at offset 10"),
     (_commit_without_answer, "the committing of shop.clicks partition 0 at offset 10"),
@@ -228,7 +228,7 @@ async def test_while_the_brokers_are_away_nobody_leaves(caplog: pytest.LogCaptur
         assert await watched.pass_time(10 * SECONDS) is None
     assert len(watched.asked) == 9
     assert caplog.messages[0] == (
-        "the work on shop.clicks partition 0 at offset 11, of which nothing is under way has stood "
+        "the work on shop.clicks partition 0 at offset 11, of which nothing is in flight has stood "
         "still for 100 s: Kafka cannot be reached; this worker waits"
     )
     watched.answers.clear()

@@ -76,7 +76,7 @@ def test_a_stage_applies_once_the_worker_with_the_partition_has_read_the_tombsto
 def test_a_stage_without_workers_reads_it_at_its_start() -> None:
     """One that has long been silent does not count."""
     said = words(worker("miso-a-0", "miso", stale=True, users_read={2: 60}))
-    assert said["miso"].applies is Obeys.NO_WORKER
+    assert said["miso"].obeys is Obeys.NO_WORKER
     assert said["miso"].sentence == (
         "no worker runs: one reads the tombstone before it sends anything."
     )
@@ -87,7 +87,7 @@ def test_where_it_is_not_sure_it_says_so() -> None:
     behind = worker("miso-a-0", "miso", users_read={2: 49})
     elsewhere = worker("enrich-a-0", "enrich", partitions={USERS: [1]})
     said = words(behind, elsewhere, worker("miso-a-1", "miso", users_read={2: 50}))
-    assert [word.applies for word in said.values()] == [Obeys.UNSURE, Obeys.UNSURE]
+    assert [word.obeys for word in said.values()] == [Obeys.UNSURE, Obeys.UNSURE]
     assert said["miso"].sentence.startswith("miso-a-0 has not said that it has read the tombstone:")
     assert said["enrich"].sentence.startswith("no worker has the visitor's partition yet, nor that")
 

@@ -35,7 +35,7 @@ Say = Callable[[str], None]
 """Called with what is being done, in a few words."""
 
 
-async def forget(
+async def run_forget(
     settings: Settings,
     survey: Survey,
     *,
@@ -124,7 +124,7 @@ async def _workers(
                 partition=survey.partition,
                 offset=offset,
             )
-            if all(w.applies is not Obeys.UNSURE for w in words) or time.monotonic() > deadline:
+            if all(w.obeys is not Obeys.UNSURE for w in words) or time.monotonic() > deadline:
                 break
             await asyncio.sleep(_LOOK_SECONDS)
     return words
@@ -140,7 +140,7 @@ async def _catch_up(
     moving = [
         word.stage
         for word in stages
-        if word.applies is not Obeys.NO_WORKER and word.vendor_state not in _STANDING_STILL
+        if word.obeys is not Obeys.NO_WORKER and word.vendor_state not in _STANDING_STILL
     ]
     deadline = time.monotonic() + seconds
     async with connect(settings.kafka) as reader:

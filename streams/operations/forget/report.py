@@ -25,7 +25,7 @@ class StageWord:
     """One stage and the tombstone."""
 
     stage: str
-    applies: Obeys
+    obeys: Obeys
     worker: str = ""
     """Who has the visitor's partition."""
     vendor_state: str = ""
@@ -34,7 +34,7 @@ class StageWord:
     @property
     def sentence(self) -> str:
         """What that means, in one sentence."""
-        match self.applies:
+        match self.obeys:
             case Obeys.YES:
                 return f"{self.worker} has read the tombstone: nothing older is sent any more."
             case Obeys.NO_WORKER:
@@ -124,7 +124,7 @@ class Report:
     def complete(self) -> bool:
         """Whether nothing failed that could have been done; what is by hand does not count."""
         return all(v.done is not Done.FAILED for v in self.vendors) and all(
-            s.applies is not Obeys.UNSURE for s in self.stages
+            s.obeys is not Obeys.UNSURE for s in self.stages
         )
 
     def to_json(self) -> dict[str, Any]:

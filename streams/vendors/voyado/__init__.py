@@ -20,7 +20,7 @@ VENDOR = Vendor(
     max_batch_records=lambda _: 1,
     max_batch_bytes=lambda _: 1024 * 1024,
     linger_seconds=lambda _: 0.0,
-    # 10 strands on each of 6 partitions: at most 60 requests are open when a worker dies.
+    # 10 queues on each of 6 partitions: at most 60 requests are open when a worker dies.
     concurrency=lambda _: 60,
     queues=10,
     # Growing waits as the vendor's retry policy names them.

@@ -1,4 +1,4 @@
-"""What one worker's conversations remember: contacts, schemas, accepted clicks. All bounded."""
+"""What one worker's request flows remember: contacts, schemas, accepted clicks. All bounded."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
@@ -113,7 +113,7 @@ class ContactMemory:
         self._clicks: dict[int, Clicks] = {}
 
     def clicks_of(self, partition: int) -> Clicks:
-        """Return the accepted clicks of one partition: what thinning knows (contract §4)."""
+        """Return the accepted clicks of one partition: what thinning knows."""
         return self._clicks.setdefault(partition, Clicks())
 
     def forget_partition(self, partition: int) -> None:

@@ -49,11 +49,11 @@ from streams.vendors.voyado.settings import VoyadoSettings
 
 T = TypeVar("T")
 Step = Generator[HttpRequest, HttpResponse, T]
-"""A part of the conversation: the response to one question, or the verdict that ends it all."""
+"""A part of the request flow: the response to one question, or the verdict that ends it all."""
 
 
 def start_flow(parcel: Parcel, settings: VoyadoSettings, memory: ContactMemory) -> RequestFlow:
-    """Return the conversation that delivers one interaction; see ``Vendor.conversation``."""
+    """Return the request flow that delivers one interaction; see ``Vendor.request flow``."""
     try:
         order = read_interaction(parcel.records[0])
     except ValueError as error:
@@ -65,7 +65,7 @@ def start_flow(parcel: Parcel, settings: VoyadoSettings, memory: ContactMemory) 
 
 
 class _InteractionDelivery:
-    """One interaction on its way; each method that yields is a step of the conversation."""
+    """One interaction on its way; each method that yields is a step of the request flow."""
 
     def __init__(
         self,

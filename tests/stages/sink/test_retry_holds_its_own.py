@@ -93,7 +93,7 @@ class Shop:
         await handing_out
 
     def late(self, seconds: float) -> list[int]:
-        """Return which events of other strands took longer than this."""
+        """Return which events of other queues took longer than this."""
         bad = queue_number(f"visitor{BAD}", VENDOR.queues)
         return [
             offset

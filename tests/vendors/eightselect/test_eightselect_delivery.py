@@ -1,4 +1,4 @@
-"""8SELECT from event to answer: mapping, courier and the reading of responses meet the stand-in."""
+"""8SELECT from event to response: mapping, courier and classify meet the simulator."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ KAFKA_MS = 1_795_168_800_000
 def judged(
     simulator: EightSelectSimulator, request: HttpRequest, fault: str | None = None
 ) -> SimulatedResponse:
-    """Return the stand-in's answer to a request as it would arrive."""
+    """Return the simulator's answer to a request as it would arrive."""
     call = Call(request.method, request.path, {}, request.headers, request.body, 1, 1.0)
     if fault is not None:
         faults = Faults(("eightselect",))
@@ -72,7 +72,7 @@ contents = st.builds(
 def test_whatever_is_mapped_is_accepted(
     kind: Any, anonymous_id: str, sku: str, content: Content | None, cookie: Any
 ) -> None:
-    """The stand-in shares no code with the mapping and takes all that it makes."""
+    """The simulator shares no code with the mapping and takes all that it makes."""
     event = kind(
         anonymous_id,
         "2026-11-20T09:59:58.120Z",
@@ -108,7 +108,7 @@ REFUSED = "/interact/product/sku must be taken by this sandbox: '8S-1042' is ref
 
 
 def test_probe_and_validation_store_nothing() -> None:
-    """The stand-in takes both for what they are."""
+    """The simulator takes both for what they are."""
     simulator = EightSelectSimulator()
     assert VENDOR.validation is not None
     for request in (VENDOR.build_probe(SETTINGS), VENDOR.validation([CLICK], SETTINGS).request):
@@ -138,7 +138,7 @@ def test_a_wrong_account_parks(api_id: str | None, status: int) -> None:
 
 
 class Line:
-    """A sender to the stand-in with memory; answers come a few turns of the loop later."""
+    """A sender to the simulator with memory; answers come a few turns of the loop later."""
 
     def __init__(self, failures: dict[int, int]) -> None:
         self.simulator = EightSelectSimulator()
@@ -148,7 +148,7 @@ class Line:
         self._failures = failures
 
     async def send(self, request: HttpRequest) -> HttpResponse:
-        """Return the stand-in's response, or a failure where one is due."""
+        """Return the simulator's response, or a failure where one is due."""
         self.requests += 1
         status = self._failures.get(self.requests)
         turns = 1 + self.requests % 5

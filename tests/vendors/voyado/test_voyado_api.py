@@ -118,7 +118,7 @@ def test_bare_id_is_a_reference_too() -> None:
 
 @pytest.mark.parametrize("body", [b"", b" ", {}, {"id": None}, {"id": 5}, {"id": ""}])
 def test_success_without_an_id_is_none_yet(body: Any) -> None:
-    """The conversation asks whether it was stored."""
+    """The request flow asks whether it was stored."""
     verdict = classify(response(200, body), 1)
     assert (verdict.outcome, verdict.vendor_ref) == (RequestOutcome.UNCLEAR, None)
     assert verdict.detail.startswith("200, but no success that is documented: ")

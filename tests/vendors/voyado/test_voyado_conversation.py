@@ -1,4 +1,4 @@
-"""The conversation with Voyado: which requests are made, in which order, and what comes of it."""
+"""The request flow with Voyado: which requests are made, in which order, and what comes of it."""
 
 import json
 from collections.abc import Callable
@@ -102,7 +102,7 @@ def deliver(
     now: float = 1000.0,
     **settings: Any,
 ) -> Verdict:
-    """Lead one conversation to its end."""
+    """Lead one request flow to its end."""
     encoded = record if isinstance(record, bytes) else json.dumps(record).encode()
     try:
         payload = bytes(msgspec.json.decode(encoded, type=dict[str, msgspec.Raw])["payload"])

@@ -1,4 +1,4 @@
-"""Voyado's conversations over HTTP, led by the courier, judged by the stand-in."""
+"""Voyado's request flows over HTTP, led by the courier, judged by the simulator."""
 
 import asyncio
 import time
@@ -35,7 +35,7 @@ USERS = {
 
 @pytest.fixture
 async def sandbox(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
-    """Run a sandbox of Voyado's stand-in alone."""
+    """Run a sandbox of Voyado's simulator alone."""
     monkeypatch.setattr(server, "SIMULATORS", (VoyadoSimulator,))
     running = Sandbox()
     await running.start()
