@@ -31,8 +31,8 @@ class GiveUpRule:
     others: int = 20
     """Events accepted since then."""
     most_failing: float = 0.05
-    """With a larger share of failures among the others, the vendor is the problem. Of requests: first
-    tries only. Of events: suspects in proportion to the events accepted lately.
+    """With more failures than this share among the others, the vendor is the problem. Of requests:
+    first tries only. Of events: suspects in proportion to the events accepted lately.
     """
 
 

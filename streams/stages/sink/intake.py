@@ -128,7 +128,7 @@ class Intake:
             run_id="" if is_redelivery else None,
         )
         progress.admit_foreign(record.offset)
-        words = f"not a vendor record: {problem}"
+        words = f"no vendor record: {problem}"
         self._outcome_writer.write(
             Settlement((item,), Outcome.DEAD_LETTERED, DeadLetterReason.INVALID_JSON, None, words)
         )
@@ -145,5 +145,5 @@ def _vendor_record_of(record: Record) -> RawVendorRecord:
 def _run_id(headers: Mapping[str, Any]) -> str:
     text: str = (headers["run-id"] or b"").decode()
     if not _RUN_ID.fullmatch(text):
-        raise ValueError(f"not a run id: {text[:100]!r}")
+        raise ValueError(f"no run id: {text[:100]!r}")
     return text
