@@ -1,4 +1,4 @@
-"""What a consumer has before it: for status pages, never for decisions."""
+"""What a consumer still has to do: for status pages, never for decisions."""
 
 from faust.types import TP
 
@@ -29,13 +29,13 @@ def oldest_open(consumer: Consumer) -> dict[str, OpenRecord]:
 
 
 def lag(consumer: Consumer) -> dict[TP, int]:
-    """Return, by source partition, how many offsets lie above what is settled."""
+    """Return the lag of each source partition, in offsets."""
     found = {}
     assigned = consumer.assignment()
     for tp, tracker in consumer.offset_trackers.items():
         if tp not in assigned:
             continue
-        # What a fetch told grows old where nothing is fetched: behind a vendor that is down.
+        # The end known from fetches is outdated if nothing is fetched: a vendor is down.
         known = [
             at for at in (consumer.highwater(tp), consumer.known_ends.get(tp)) if at is not None
         ]

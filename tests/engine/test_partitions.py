@@ -15,7 +15,7 @@ def test_a_key_belongs_where_kafkas_default_partitioner_puts_it() -> None:
     assert home_of(b"foobar", 6) == 0
 
 
-TAKEN_UP = "starting again to take them up"
+TAKEN_UP = "starting again to read them"
 
 
 def keys(partition: int, count: int, of: int) -> list[bytes]:
