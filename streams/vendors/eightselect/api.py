@@ -1,4 +1,4 @@
-"""8SELECT's analytics API: payload → request, answer → verdict."""
+"""8SELECT's analytics API: payload → request, response → verdict."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence

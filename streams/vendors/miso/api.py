@@ -1,4 +1,4 @@
-"""Miso's interactions API: payloads → request, answer → verdict."""
+"""Miso's interactions API: payloads → request, response → verdict."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Voyado Engage: interactions of known contacts, one a request, within a small quota."""
+"""Voyado Engage: interactions of known contacts, one a request, within a low rate limit."""
 
 from streams.vendors.base import Vendor
 from streams.vendors.voyado import api, forget, inquiries, mapping, request_flow

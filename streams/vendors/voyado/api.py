@@ -1,4 +1,4 @@
-"""Voyado Engage's API: the requests that are made, and what each kind of answer says."""
+"""Voyado Engage's API: its requests, and response → verdict."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -80,7 +80,7 @@ def get_interactions(
 
 
 def headers(settings: VoyadoSettings) -> Mapping[str, str]:
-    """Return what every call needs; without the content type Voyado answers 500."""
+    """Return the headers of every call; without the content type Voyado responds with 500."""
     key = "" if settings.api_key is None else settings.api_key.get_secret_value()
     return {
         "apikey": key,

@@ -105,7 +105,7 @@ def _at(click: tuple[int, str]) -> int:
 
 
 class ContactMemory:
-    """One worker's memory: without it there are more requests, and a click too many may be sent."""
+    """One worker's memory: it saves requests and thins clicks."""
 
     def __init__(self) -> None:
         self.contacts: Expiring[Contact] = Expiring(MAX_CONTACTS)
@@ -113,9 +113,9 @@ class ContactMemory:
         self._clicks: dict[int, Clicks] = {}
 
     def clicks_of(self, partition: int) -> Clicks:
-        """Return the accepted clicks of one partition: what thinning knows."""
+        """Return the accepted clicks of one partition, for thinning."""
         return self._clicks.setdefault(partition, Clicks())
 
     def forget_partition(self, partition: int) -> None:
-        """Forget what belongs to a partition that is taken anew or gone."""
+        """Forget a partition that was assigned or revoked."""
         self._clicks.pop(partition, None)

@@ -1,7 +1,7 @@
-"""The requests that deliver one interaction, as a generator without I/O.
+"""The request flow that delivers one interaction: a generator without I/O.
 
-The schema is asked for (and remembered), the contact looked up (and remembered), an interaction
-that may be stored already looked for, a click too many left out; then the interaction is posted.
+It reads the schema and looks up the contact (both are remembered), looks up an interaction that may
+already be stored, skips a click too many, and then posts the interaction.
 """
 
 import re
@@ -53,15 +53,15 @@ Step = Generator[HttpRequest, HttpResponse, T]
 
 
 def start_flow(parcel: Parcel, settings: VoyadoSettings, memory: ContactMemory) -> RequestFlow:
-    """Return the request flow that delivers one interaction; see ``Vendor.request flow``."""
+    """Return the request flow that delivers one interaction; see ``Vendor.request_flow``."""
     try:
-        order = read_interaction(parcel.records[0])
+        interaction = read_interaction(parcel.records[0])
     except ValueError as error:
         return _refused(DeadLetterReason.INVALID_PAYLOAD, f"this is no interaction: {error}")
-    verdict = yield from _InteractionDelivery(order, parcel, settings, memory).verdict()
+    verdict = yield from _InteractionDelivery(interaction, parcel, settings, memory).verdict()
     key = "" if settings.api_key is None else settings.api_key.get_secret_value()
-    private = (key, order.value, quote(order.value), quote_plus(order.value))
-    return _masked(verdict, (*private, order.body.contact_id or ""))
+    private = (key, interaction.value, quote(interaction.value), quote_plus(interaction.value))
+    return _masked(verdict, (*private, interaction.body.contact_id or ""))
 
 
 class _InteractionDelivery:
@@ -69,13 +69,13 @@ class _InteractionDelivery:
 
     def __init__(
         self,
-        order: InteractionRequest,
+        interaction: InteractionRequest,
         parcel: Parcel,
         settings: VoyadoSettings,
         memory: ContactMemory,
     ) -> None:
-        self._order = order
-        self._schema_id = order.body.schema_id
+        self._interaction = interaction
+        self._schema_id = interaction.body.schema_id
         self._payload = parcel.payloads[0]
         self._is_unclear = parcel.unclear
         self._now = parcel.now
@@ -84,8 +84,8 @@ class _InteractionDelivery:
         self._memory = memory
 
     def verdict(self) -> Step[Verdict]:
-        order, settings = self._order, self._settings
-        if order.is_click and settings.clicks == "off" and not self._is_unclear:
+        interaction, settings = self._interaction, self._settings
+        if interaction.is_click and settings.clicks == "off" and not self._is_unclear:
             return _skipped(SkipReason.THINNED, "clicks are off")
         schema = yield from self._schema()
         if isinstance(schema, Verdict):
@@ -97,7 +97,7 @@ class _InteractionDelivery:
         if contact.contact_id is None:
             return _skipped(SkipReason.NO_CONTACT, contact.words, contact.status)
         verdict = yield from self._send_once(contact.contact_id, schema)
-        if verdict.letter is DeadLetterReason.UNKNOWN_CONTACT and order.key:
+        if verdict.letter is DeadLetterReason.UNKNOWN_CONTACT and interaction.key:
             self._memory.contacts.forget(self._contact_key)
             if was_known:  # contacts are merged and deleted: what was remembered may be outdated
                 again = yield from self._contact()
@@ -111,26 +111,26 @@ class _InteractionDelivery:
 
     def _send_once(self, contact_id: str, schema: Schema) -> Step[Verdict]:
         """Look for the interaction if it may be there, else send it if it is to be sent."""
-        order = self._order
+        interaction = self._interaction
         clicks = self._memory.clicks_of(self._partition)
-        sku, at_ms, event_id = order.sku, order.at_ms, order.event_id
+        sku, at_ms, event_id = interaction.sku, interaction.at_ms, interaction.event_id
         person = contact_id.lower()
         verdict: Verdict | None = None
         if self._is_unclear:
-            verdict = yield from self._look(contact_id)
+            verdict = yield from self._look_up_interaction(contact_id)
         if verdict is None:
-            if order.is_click and self._settings.clicks != "all":
+            if interaction.is_click and self._settings.clicks != "all":
                 if self._settings.clicks == "off":
                     return _skipped(SkipReason.THINNED, "clicks are off")
                 if clicks.thin_out(person, sku, at_ms, event_id):
                     return _skipped(SkipReason.THINNED, "a click within 30 minutes was accepted")
-            misfit = schema.misfit(order.body.payload)
+            misfit = schema.misfit(interaction.body.payload)
             if misfit is not None:
                 words = f"schema {self._schema_id}: {misfit}"
                 return _refused(DeadLetterReason.INVALID_PAYLOAD, words)
             verdict = yield from self._post(contact_id, schema)
         if (
-            order.is_click
+            interaction.is_click
             and verdict.outcome is RequestOutcome.ACCEPTED
             and self._settings.clicks == "thinned"
         ):
@@ -138,7 +138,7 @@ class _InteractionDelivery:
         return verdict
 
     def _post(self, contact_id: str, schema: Schema) -> Step[Verdict]:
-        body, payload = self._order.body, self._payload
+        body, payload = self._interaction.body, self._payload
         unlisted = schema.unlisted(body.payload)
         if unlisted or body.contact_id != contact_id:
             payload = encode_body(body, contact_id, unlisted)
@@ -151,7 +151,7 @@ class _InteractionDelivery:
         return verdict
 
     def _explain_not_found(self, verdict: Verdict) -> Step[Verdict]:
-        """404 to a POST: either the contact or the schema is not there."""
+        """404 to a POST: either the contact or the schema does not exist."""
         self._memory.schemas.forget(self._schema_id)
         schema = yield from self._schema()
         if isinstance(schema, Verdict):
@@ -163,7 +163,7 @@ class _InteractionDelivery:
 
         If it cannot be asked now, it is asked before the interaction is sent again.
         """
-        found = yield from self._look(contact_id)
+        found = yield from self._look_up_interaction(contact_id)
         if found is None:
             # What says anything else than Voyado's success does not speak of this interaction.
             if response.failure or response.body.strip() not in (b"", b"{}"):
@@ -176,7 +176,7 @@ class _InteractionDelivery:
             else replace(found, outcome=RequestOutcome.UNCLEAR)
         )
 
-    # -- the three questions
+    # -- look-ups
 
     def _schema(self) -> Step[Schema | Verdict]:
         schema_id = self._schema_id
@@ -189,7 +189,7 @@ class _InteractionDelivery:
             return Verdict(
                 RequestOutcome.MISCONFIGURED, f"{words} {self._schema_setting}", NOT_FOUND
             )
-        verdict = _of_question(response)
+        verdict = _of_look_up(response)
         if verdict.outcome is not RequestOutcome.ACCEPTED:
             return verdict
         schema = read_schema(response.body)
@@ -209,20 +209,20 @@ class _InteractionDelivery:
 
     @property
     def _schema_setting(self) -> str:
-        return f"{'click' if self._order.is_click else 'add_to_cart'}_schema_id"
+        return f"{'click' if self._interaction.is_click else 'add_to_cart'}_schema_id"
 
     @property
     def _contact_key(self) -> str:
-        return f"{self._order.key}:{self._order.value}"
+        return f"{self._interaction.key}:{self._interaction.value}"
 
     def _contact(self) -> Step[Contact | Verdict]:
-        order, contacts = self._order, self._memory.contacts
-        if order.body.contact_id:
-            return Contact(order.body.contact_id, 200, "")
+        interaction, contacts = self._interaction, self._memory.contacts
+        if interaction.body.contact_id:
+            return Contact(interaction.body.contact_id, 200, "")
         known = contacts.get(self._contact_key, self._now)
         if known is not None:
             return known
-        response = yield get_contact_id(order.key, order.value, self._settings)
+        response = yield get_contact_id(interaction.key, interaction.value, self._settings)
         if response.status in _NO_CONTACT and not is_page(response):
             # The code only: a 409 lists other people.
             found = Contact(
@@ -231,7 +231,7 @@ class _InteractionDelivery:
             contacts.put(self._contact_key, found, self._now + NOT_FOUND_SECONDS)
             return found
         if response.status not in SUCCESS:
-            return _of_question(response)
+            return _of_look_up(response)
         contact_id = _guid(response.body)
         if contact_id is None:
             words = f"{response.status}, but the response to the look-up is no contact id"
@@ -242,7 +242,7 @@ class _InteractionDelivery:
         contacts.put(self._contact_key, found, self._now + FOUND_SECONDS)
         return found
 
-    def _look(self, contact_id: str) -> Step[Verdict | None]:
+    def _look_up_interaction(self, contact_id: str) -> Step[Verdict | None]:
         """Return that the interaction is stored, or why that is not known; None: it is not."""
         seen: set[str | None] = set()
         continuation: str | None = None
@@ -254,14 +254,14 @@ class _InteractionDelivery:
             if response.status == NOT_FOUND and not is_page(response):
                 return None  # nobody there to have it; the POST says what is missing
             if response.status not in SUCCESS:
-                return _of_question(response)
+                return _of_look_up(response)
             page = read_page(response.body)
             if page is None:
                 cut_off = read_json(response.body) is UNREADABLE and not is_html(response)
                 outcome = RequestOutcome.UNAVAILABLE if cut_off else RequestOutcome.MISCONFIGURED
                 words = f"{response.status}, but the response is no list of interactions"
                 return Verdict(outcome, words, response.status)
-            reference = reference_of(self._order.event_id, page)
+            reference = reference_of(self._interaction.event_id, page)
             if reference is not None:
                 words = f"{response.status} found among the contact's interactions"
                 return Verdict(
@@ -292,12 +292,12 @@ def _guid(body: bytes) -> str | None:
     return found[1].decode() if found is not None else None
 
 
-def _of_question(response: HttpResponse) -> Verdict:
+def _of_look_up(response: HttpResponse) -> Verdict:
     """Return the verdict where a GET's answer does not help: nothing was stored by it."""
     verdict = judge(response)
     if verdict.outcome is RequestOutcome.UNCLEAR:
         return replace(verdict, outcome=RequestOutcome.UNAVAILABLE)
-    # A question that is refused would be refused of every event.
+    # A refused look-up would be refused for every event.
     return (
         replace(verdict, outcome=RequestOutcome.MISCONFIGURED)
         if verdict.outcome is RequestOutcome.REJECTED
