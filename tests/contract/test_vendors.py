@@ -212,7 +212,7 @@ def test_key_travels_in_headers_only(vendor: Vendor) -> None:
     assert secret not in str(settings.model_dump())
 
 
-def test_accepted_answer_is_accepted(vendor: Vendor) -> None:
+def test_accepted_response_is_accepted(vendor: Vendor) -> None:
     """The documented success."""
     verdict = vendor.classify(examples(vendor.key).ACCEPTED, 1)
     assert (verdict.outcome, verdict.refused) == (RequestOutcome.ACCEPTED, {})
@@ -297,7 +297,7 @@ def test_a_body_that_cannot_be_read_is_no_success(vendor: Vendor) -> None:
     assert vendor.classify(HttpResponse(503, {}, b"", "cut"), 1).is_puzzling is False
 
 
-def test_answer_that_names_an_event_refuses_exactly_that_one(vendor: Vendor) -> None:
+def test_response_that_names_an_event_refuses_exactly_that_one(vendor: Vendor) -> None:
     """The others go again at once."""
     named = examples(vendor.key).NAMED
     if named is None:

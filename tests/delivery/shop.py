@@ -33,7 +33,7 @@ COUNTING = replace(
     requests_per_second=lambda _: 40.0,
     retry_waits=VENDORS["voyado"].retry_waits,
 )
-"""A vendor with a quota and long waits, as Voyado Engage has them."""
+"""A vendor with a rate limit and long waits, as Voyado Engage has them."""
 SETTINGS: dict[str, Any] = {
     "eightselect": EightSelectSettings(
         api_id=SecretStr("x" * 8), user_id_secret=SecretStr("y" * 8)

@@ -60,7 +60,7 @@ def bound(n: int, refused: int) -> int:
 
 
 def test_only_the_half_that_holds_the_refused_event_is_looked_into() -> None:
-    """One bad event of 16: one request, four halvings, and the rest in one batch."""
+    """One bad event of 16: one request, four bisections, and the rest in one batch."""
     played = Played(16, refusing({5}))
     assert played.requests == [
         list(range(16)),

@@ -56,7 +56,7 @@ def test_a_minute_of_failures_parks() -> None:
 PUZZLING = Verdict(RequestOutcome.UNCLEAR, "200, but no success: {}", 200, is_puzzling=True)
 
 
-def test_two_answers_in_a_row_that_nobody_understands_park() -> None:
+def test_two_unintelligible_responses_in_a_row_park() -> None:
     """What goes again may be stored already: one event each 10 s, after a good probe."""
     seen = breaker()
     seen.on_verdict(PUZZLING, 101.0)
@@ -74,7 +74,7 @@ def test_two_answers_in_a_row_that_nobody_understands_park() -> None:
     assert (seen.state, seen.may_send(123.0)) == ("running", True)
 
 
-def test_an_answer_that_is_understood_ends_the_row() -> None:
+def test_a_response_that_is_understood_ends_the_row() -> None:
     """Even one that says that the vendor is down; silence says nothing either way."""
     for between, state in (
         (ACCEPTED, "degraded"),
@@ -121,7 +121,7 @@ def test_throttling_closes_for_as_long_as_asked() -> None:
     assert seen.may_send(130.0)
 
 
-def test_answers_to_requests_that_were_under_way_do_not_end_throttling() -> None:
+def test_responses_to_requests_in_flight_do_not_end_throttling() -> None:
     """It is over when its time is."""
     seen = breaker()
     seen.on_verdict(throttled(30.0), 100.0)

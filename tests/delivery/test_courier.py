@@ -297,7 +297,7 @@ def test_a_closed_partition_drops_what_was_to_be_repeated() -> None:
     assert not outcome_handler.outcomes()
 
 
-def test_quiesce_waits_for_answers_and_resume_goes_on() -> None:
+def test_quiesce_waits_for_responses_and_resume_goes_on() -> None:
     """Nothing is begun in between."""
     fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED, seconds=1.0), FakeOutcomeHandler()
 
@@ -466,7 +466,7 @@ def test_a_defect_beside_a_request_is_reported_like_one_in_it(
     assert [str(defect) for defect in defects][:1] == [where]
 
 
-FATES = st.sampled_from(
+VERDICTS = st.sampled_from(
     [
         ACCEPTED,
         REJECTED,
@@ -485,7 +485,7 @@ FATES = st.sampled_from(
 
 
 @given(
-    script=st.lists(FATES, max_size=40),
+    script=st.lists(VERDICTS, max_size=40),
     events=st.lists(
         st.tuples(st.integers(0, 2), st.sampled_from("abcdefg"), st.sampled_from([0.0, 0.1, 5.0])),
         max_size=30,

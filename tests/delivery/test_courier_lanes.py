@@ -16,10 +16,10 @@ from streams.delivery.courier import Courier
 from streams.delivery.ordered_queue import Item
 from tests.delivery.test_courier import (
     ACCEPTED,
-    FATES,
     MISCONFIGURED,
     REJECTED,
     UNAVAILABLE,
+    VERDICTS,
     FakeOutcomeHandler,
     FakeVendor,
     Request,
@@ -236,7 +236,7 @@ def test_a_live_event_finds_a_slot_however_many_redeliveries_are_in_flight() -> 
 def test_live_goes_first_where_the_vendor_counts_requests_and_redeliveries_end_nevertheless() -> (
     None
 ):
-    """Live takes more than the quota for ten minutes; each twentieth turn is a redelivery's."""
+    """Live events exceed the rate limit for ten minutes; each 20th turn is a redelivery."""
 
     async def main() -> tuple[World, list[int]]:
         world = World(lambda *_: ACCEPTED, per_second=10.0, concurrency=40, seconds=0.1)
@@ -340,7 +340,7 @@ STEPS = st.tuples(
 
 
 @given(
-    script=st.lists(FATES, max_size=40),
+    script=st.lists(VERDICTS, max_size=40),
     steps=st.lists(STEPS, max_size=30),
     batch=st.sampled_from([1, 3, 20]),
     concurrency=st.sampled_from([1, 4]),

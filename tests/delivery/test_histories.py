@@ -17,9 +17,9 @@ from streams.delivery.ordered_queue import Item
 from streams.vendors.base import HttpRequest, HttpResponse
 from tests.delivery.test_courier import (
     ACCEPTED,
-    FATES,
     MISCONFIGURED,
     UNAVAILABLE,
+    VERDICTS,
     FakeOutcomeHandler,
     FakeVendor,
     Request,
@@ -265,7 +265,7 @@ histories = st.lists(
     st.one_of(writes, writes_to_all, waits, rebalances, happenings), min_size=20, max_size=60
 )
 scripts = st.lists(
-    st.one_of(FATES, st.sampled_from([HANGS, *LATE, MISCONFIGURED, ACCEPTED])),
+    st.one_of(VERDICTS, st.sampled_from([HANGS, *LATE, MISCONFIGURED, ACCEPTED])),
     min_size=15,
     max_size=40,
 )
@@ -282,7 +282,7 @@ scripts = st.lists(
 def test_every_event_ends_once_and_in_order_whatever_happens(
     steps: list[Step], script: list[Verdict], per_second: float | None, batch: int
 ) -> None:
-    """Rebalances, hangs, pauses, guards, quotas, both lanes, and any answers; then all is well."""
+    """Rebalances, hangs, pauses, send filters, rate limits, both lanes: all events get outcomes."""
 
     async def main() -> History:
         history = History(script, per_second=per_second, batch=batch)

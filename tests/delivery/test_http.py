@@ -181,7 +181,7 @@ def header(size: int) -> bytes:
     ],
     ids=["8 KiB", "64 KiB", "four of 60 kB", "20,000", "odd"],
 )
-async def test_a_success_is_an_answer_whatever_its_headers_weigh(head: bytes) -> None:
+async def test_a_success_is_a_response_whatever_its_headers_weigh(head: bytes) -> None:
     """Up to 64 KiB each and 256 KiB in all: what is not understood would be sent again."""
     response = await ask(answers(OK + head + END))
     assert (response.status, response.body, response.failure) == (200, b"{}", "")
@@ -249,7 +249,7 @@ async def test_a_body_that_decodes_to_nothing_is_none() -> None:
         b"HTTP/1.1 200 OK\nContent-Length: 2\n\n{}",
     ],
 )
-async def test_whatever_can_be_read_is_an_answer(raw: bytes) -> None:
+async def test_whatever_can_be_read_is_a_response(raw: bytes) -> None:
     """Old, interim, without a phrase, with something behind it."""
     response = await ask(answers(raw))
     assert (response.status, response.body, response.failure) == (200, b"{}", "")
@@ -264,14 +264,14 @@ async def test_a_204_with_a_body_is_a_204() -> None:
 @pytest.mark.parametrize(
     "raw", [b"nonsense\r\n\r\n", b"HTTP/1.1 2", b"\x16\x03\x01\x02", b"HTTP/1.1 abc No\r\n\r\n"]
 )
-async def test_what_is_no_answer_is_unclear_and_said_to_be_unreadable(raw: bytes) -> None:
+async def test_what_is_no_response_is_unclear_and_said_to_be_unreadable(raw: bytes) -> None:
     """The request went out; what became of it is not known."""
     response = await ask(answers(raw))
     assert (response.status, response.was_sent, response.is_garbled) == (None, True, True)
     assert response.failure.startswith("the response cannot be read: ")
 
 
-async def test_silence_is_no_answer_that_cannot_be_read() -> None:
+async def test_silence_is_no_response_that_cannot_be_read() -> None:
     """Nothing came at all."""
     response = await ask(answers(b""))
     assert (response.status, response.was_sent, response.is_garbled) == (None, True, False)
@@ -289,7 +289,7 @@ def test_no_bytes_of_a_vendor_are_an_exception(noise: bytes, place: int) -> None
     assert response.status is None or 100 <= response.status <= 999
 
 
-async def test_silence_ends_after_the_time_for_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silence_ends_after_the_time_for_a_response(monkeypatch: pytest.MonkeyPatch) -> None:
     """The request may have been stored."""
     monkeypatch.setitem(http._TIMEOUT, "read", 0.05)
     hung = asyncio.Event()
@@ -303,7 +303,7 @@ async def test_silence_ends_after_the_time_for_an_answer(monkeypatch: pytest.Mon
     assert (response.status, response.was_sent) == (None, True)
 
 
-async def test_an_answer_that_drips_for_ever_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_response_that_drips_for_ever_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """However often a byte comes."""
     monkeypatch.setattr(http, "WHOLE_SECONDS", 0.2)
 
@@ -334,7 +334,7 @@ async def test_a_redirect_is_returned_and_not_followed() -> None:
     assert (response.status, requests) == (302, 1)
 
 
-async def test_a_huge_answer_is_cut() -> None:
+async def test_a_huge_response_is_cut() -> None:
     """A megabyte says enough."""
 
     async def handle(request: web.BaseRequest) -> web.Response:

@@ -515,7 +515,7 @@ def test_a_queue_of_a_failed_request_is_held_up_until_the_request_has_ended() ->
 
 
 class SlowReceipts(FakeOutcomeHandler):
-    """A desk whose receipts of some partitions are kept when the test says so."""
+    """An outcome handler that writes the receipts of some partitions when the test says so."""
 
     def __init__(self, *partitions: int) -> None:
         super().__init__()
@@ -609,7 +609,7 @@ def test_the_others_of_a_request_are_judged_when_one_partition_has_gone() -> Non
 @pytest.mark.parametrize(
     "verdict", [REJECTED, TOO_LARGE, UNAVAILABLE, replace(REJECTED, refused={0: "no", 1: "no"})]
 )
-def test_whatever_the_late_answer_is_the_partition_that_went_is_not_judged(
+def test_whatever_the_late_response_is_the_partition_that_went_is_not_judged(
     verdict: Verdict,
 ) -> None:
     """What is left of the other parts goes again, and nothing of that one."""

@@ -36,7 +36,7 @@ class World:
         )
 
 
-def test_what_is_under_way_is_all_that_leaves_until_the_membership_is_confirmed() -> None:
+def test_no_request_is_started_until_the_membership_is_confirmed() -> None:
     """Its response is kept; the next request goes once the broker has answered."""
 
     async def main() -> World:

@@ -21,7 +21,7 @@ async def _settled(made: Courier, outcome_handler: FakeOutcomeHandler, *ids: str
         await asyncio.sleep(0.5)
 
 
-def test_waiting_for_company_for_an_answer_or_for_the_next_try_is_a_reason() -> None:
+def test_waiting_for_company_for_a_response_or_for_the_next_try_is_a_reason() -> None:
     """All the way from the first event to its acceptance, through a failure."""
 
     async def main() -> None:

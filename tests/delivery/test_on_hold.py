@@ -16,7 +16,7 @@ from tests.delivery.virtual_time import run
 
 
 class SlowOutcomeHandler(FakeOutcomeHandler):
-    """A desk whose receipts are kept when the test says so."""
+    """An outcome handler that writes receipts when the test says so."""
 
     def __init__(self) -> None:
         super().__init__()

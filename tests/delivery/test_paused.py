@@ -1,4 +1,4 @@
-"""The courier under an operator's will, in virtual time."""
+"""The courier under operator commands, in virtual time."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ RESUME = VendorControl(at="2026-11-21T11:00:00.000Z", resumed_at="2026-11-21T11:
 NOW_MS = 1_795_255_360_000
 
 
-def test_what_is_under_way_ends_and_nothing_begins_until_the_resume() -> None:
+def test_requests_in_flight_end_and_none_starts_until_the_resume() -> None:
     """The response to the open request counts; an hour later the rest leaves at once, in order."""
     fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED), FakeOutcomeHandler()
 

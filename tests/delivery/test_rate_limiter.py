@@ -1,4 +1,4 @@
-"""The turnstile in virtual time: the quota holds, and the lanes have their order."""
+"""The rate limiter in virtual time: the limit holds, and the lanes have their order."""
 
 import asyncio
 from collections import Counter
@@ -16,7 +16,7 @@ SPACE = 1 / (PER_SECOND * HEADROOM)
 
 
 class Door:
-    """A turnstile and who went through it when."""
+    """A rate limiter, and which lanes had a turn when."""
 
     def __init__(self) -> None:
         clock = asyncio.get_running_loop().time
@@ -71,7 +71,7 @@ def test_live_overtakes_what_waited_before_it() -> None:
 
 
 def test_when_the_breaker_shuts_all_go_without_a_turn() -> None:
-    """None of the quota is spent on requests that are not made."""
+    """No turn is spent on requests that are not made."""
 
     async def main() -> tuple[Door, float]:
         door = Door()

@@ -3,7 +3,7 @@
 from streams.delivery.redelivery_runs import WATCHED_RUNS, RedeliveryRuns
 
 
-def test_a_run_of_which_more_than_half_is_refused_stops_at_its_twentieth_answer() -> None:
+def test_a_run_of_which_more_than_half_is_refused_stops_at_its_twentieth_response() -> None:
     """Eleven of twenty; ten would not do."""
     runs = RedeliveryRuns()
     assert runs.record("r-1", accepted=9, refused=10) == ""
@@ -17,7 +17,7 @@ def test_half_is_not_more_than_half_and_an_acceptance_stops_nothing() -> None:
     assert runs.record("r-1", accepted=200, refused=0) == ""
 
 
-def test_only_the_last_two_hundred_answers_count() -> None:
+def test_only_the_last_two_hundred_responses_count() -> None:
     """A good beginning does not excuse what comes after it."""
     runs = RedeliveryRuns()
     runs.record("r-1", accepted=10_000, refused=0)
@@ -25,7 +25,7 @@ def test_only_the_last_two_hundred_answers_count() -> None:
     assert runs.record("r-1", accepted=0, refused=1) == "101 of its last 200 events were refused"
 
 
-def test_another_run_is_judged_by_its_own_answers() -> None:
+def test_another_run_is_judged_by_its_own_responses() -> None:
     """And the stopped one, if it is resumed, by new ones."""
     runs = RedeliveryRuns()
     assert runs.record("r-1", accepted=0, refused=20) == "20 of its last 20 events were refused"

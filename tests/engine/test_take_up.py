@@ -21,7 +21,7 @@ def consumer(monkeypatch: pytest.MonkeyPatch) -> OurConsumer:
 
 
 class Pause:
-    """A stage's taking up of partitions, which stands until it is let go."""
+    """A stage whose opening of partitions waits until it is released."""
 
     def __init__(self, consumer: OurConsumer) -> None:
         self.reached, self.go_on = asyncio.Event(), asyncio.Event()

@@ -144,7 +144,7 @@ JSON_404 = (b'{"errorCode":"InteractionNotFound"}', "application/json")
         ("voyado", 500, (b"", ""), RequestOutcome.UNAVAILABLE),
     ],
 )
-def test_answers_to_a_deletion(
+def test_responses_to_a_deletion(
     vendor: str, status: int | None, body: tuple[bytes, str], outcome: RequestOutcome
 ) -> None:
     """What is not there at Voyado is deleted; a page of something else deletes nothing."""

@@ -62,7 +62,7 @@ class Around:
         self.payloads.append(payload)
 
     def write(self, settlement: Settlement) -> None:
-        """Be the keeper."""
+        """Be the outcome writer."""
         self.kept.append(settlement)
 
     def admit(self, *records: Record, is_redelivery: bool = True) -> None:

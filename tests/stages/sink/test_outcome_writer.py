@@ -94,7 +94,7 @@ class FakeProgress:
 
 
 class WriterAround:
-    """A keeper with what is around it."""
+    """An outcome writer with what is around it."""
 
     def __init__(self) -> None:
         self.log, self.counters = Log(), Counters()
@@ -128,7 +128,7 @@ class WriterAround:
 
 @pytest.fixture
 async def outcome_handler() -> AsyncIterator[WriterAround]:
-    """A desk that works."""
+    """An outcome writer that works."""
     made = WriterAround()
     yield made
     for task in made.outcome_writer._writing.values():

@@ -1,6 +1,6 @@
 """A retry holds its own visitor only, however many records a chunk has and however fast they come.
 
-Consumer, ledger, progress and courier are the real ones; fetching and the vendor are simulated, in
+Consumer, offset tracker, progress and courier are real; fetching and the vendor are simulated, in
 virtual time.
 """
 
@@ -206,28 +206,28 @@ def test_large_records_are_bounded_in_bytes_and_come_through(
 
 def test_what_is_settled_behind_an_open_head_stays_small_and_its_span_is_bounded() -> None:
     """A thousand bytes a record at most where each comes alone; metadata fit in a commit."""
-    ledger, progress = OffsetTracker(), PartitionProgress(0, Metadata(), {}, 0)
+    tracker, progress = OffsetTracker(), PartitionProgress(0, Metadata(), {}, 0)
     credit = Credit(span=10_000)
     tracemalloc.start()
     try:
         for offset in range(credit.span):
-            assert ledger.room(credit).records > 0
+            assert tracker.room(credit).records > 0
             records: Any = [Record(offset, 600)]
             chunk = Chunk(EVENTS, records)
-            ledger.hand_out(chunk, Batch(records, 600, 600))
+            tracker.hand_out(chunk, Batch(records, 600, 600))
             progress.admit(offset, f"shop.clicks/0/{2 * offset}", 1, offset)
             chunk.release()
             if offset:
                 progress.settle(offset, offset)
-            ledger.settle_below(progress.safe_below(), progress.settled_ahead)
+            tracker.settle_below(progress.safe_below(), progress.settled_ahead)
         used, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert used - KEPT_BYTES < credit.span * 1_000
-    assert ledger.open_records == 1
-    assert ledger.room(credit).records == 0
+    assert tracker.open_records == 1
+    assert tracker.room(credit).records == 0
     assert len(progress.metadata(unclear=[])) < 100
     progress.settle(0, 0)
-    for ended in ledger.settle_below(progress.safe_below(), progress.settled_ahead):
+    for ended in tracker.settle_below(progress.safe_below(), progress.settled_ahead):
         ended.acked = True
-    assert (ledger.committable(), len(ledger)) == (credit.span, 0)
+    assert (tracker.committable(), len(tracker)) == (credit.span, 0)

@@ -144,7 +144,7 @@ def test_older_ajv_names_its_places_otherwise() -> None:
     assert classify(response(400, body), 1).refused == {0: "/interact should be object"}
 
 
-def test_values_of_a_verbose_answer_are_left_out() -> None:
+def test_values_of_a_verbose_response_are_left_out() -> None:
     """Ajv can be set to repeat the data; the record itself holds it."""
     body = [NO_UUID | {"data": "visitor@example.com", "parentSchema": {}}]
     assert "visitor@" not in classify(response(400, body), 1).detail
@@ -162,7 +162,7 @@ def test_values_of_a_verbose_answer_are_left_out() -> None:
         ({"message": "", "errors": True}, '400 {"message": "", "errors": true}'),
     ],
 )
-def test_other_refusals_have_the_answers_words(body: Any, words: str) -> None:
+def test_other_refusals_have_the_responses_words(body: Any, words: str) -> None:
     """There is one event in a request, so it is the refused one."""
     verdict = classify(response(400, body), 1)
     assert (verdict.outcome, verdict.detail) == (RequestOutcome.REJECTED, words)
@@ -217,7 +217,7 @@ def test_visitors_words_cannot_park_the_vendor(body: Any) -> None:
     assert classify(response(400, body), 1).outcome is RequestOutcome.REJECTED
 
 
-def test_page_instead_of_an_answer_is_a_wrong_address() -> None:
+def test_page_instead_of_a_response_is_a_wrong_address() -> None:
     """A page for people is not 8SELECT's: nothing is given up, the operator is told."""
     page = b"<html><script>x()</script><h1>Log in to\nWiFi</h1></html>"
     assert classify(response(200, page), 1) == Verdict(
@@ -262,7 +262,7 @@ def test_retry_after_is_read_in_both_forms(status: int) -> None:
     assert classify(response(401, retry_after="7"), 1).retry_after_seconds is None
 
 
-def test_no_answer_is_unclear_only_if_the_request_went_out() -> None:
+def test_no_response_is_unclear_only_if_the_request_went_out() -> None:
     """What never left cannot have been stored."""
     sent = HttpResponse(None, {}, b"", "no response within 30 s")
     assert classify(sent, 1) == Verdict(RequestOutcome.UNCLEAR, "no response within 30 s")
@@ -283,7 +283,7 @@ def test_no_answer_is_unclear_only_if_the_request_went_out() -> None:
     ],
 )
 @pytest.mark.parametrize("status", [200, 400, 401, 422, 500])
-def test_key_in_an_answer_is_masked(status: int, text: str) -> None:
+def test_key_in_a_response_is_masked(status: int, text: str) -> None:
     """Details are shown and logged."""
     for body in (text.encode(), {"message": text}, [{"message": text}], {"errors": [text]}):
         verdict = classify(response(status, body), 1)
@@ -325,7 +325,7 @@ json_values = st.recursive(
     ),
     st.integers(0, 3),
 )
-def test_any_answer_has_a_verdict(
+def test_any_response_has_a_verdict(
     status: int | None, body: bytes, headers: dict[str, str], count: int
 ) -> None:
     """Total over every response; refused events are events of the request."""

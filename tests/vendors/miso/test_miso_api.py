@@ -270,7 +270,7 @@ def test_retry_after_of_a_refusal_says_nothing() -> None:
     assert classify(response(401, retry_after="7"), 1).retry_after_seconds is None
 
 
-def test_no_answer_is_unclear_only_if_the_request_went_out() -> None:
+def test_no_response_is_unclear_only_if_the_request_went_out() -> None:
     """What never left cannot have been stored."""
     sent = HttpResponse(None, {}, b"", "no response within 30 s")
     assert classify(sent, 2) == Verdict(RequestOutcome.UNCLEAR, "no response within 30 s")
@@ -289,7 +289,7 @@ def test_no_answer_is_unclear_only_if_the_request_went_out() -> None:
     ],
 )
 @pytest.mark.parametrize("status", [400, 401, 422, 500])
-def test_key_in_an_answer_is_masked(status: int, text: str) -> None:
+def test_key_in_a_response_is_masked(status: int, text: str) -> None:
     """Details are shown and logged."""
     for body in (text.encode(), {"message": text}):
         detail = classify(response(status, body), 1).detail
@@ -323,7 +323,7 @@ json_values = st.recursive(
     ),
     st.integers(1, 4),
 )
-def test_any_answer_has_a_verdict(
+def test_any_response_has_a_verdict(
     status: int | None, body: bytes, headers: dict[str, str], count: int
 ) -> None:
     """Total over every response; refused events are events of the request."""

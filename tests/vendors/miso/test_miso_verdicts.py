@@ -105,7 +105,7 @@ def test_every_status_has_its_fate() -> None:
 
 
 @pytest.mark.parametrize(("said", "outcome", "refused"), ANSWERS.values(), ids=ANSWERS)
-def test_every_kind_of_answer_has_its_verdict(
+def test_every_kind_of_response_has_its_verdict(
     said: HttpResponse, outcome: RequestOutcome, refused: dict[int, Any]
 ) -> None:
     """About a request of three records."""

@@ -168,7 +168,7 @@ def test_server_error_is_unclear(status: int) -> None:
     assert verdict == Verdict(RequestOutcome.UNCLEAR, words, status, retry_after_seconds=7.0)
 
 
-def test_no_answer_is_unclear_only_if_the_request_went_out() -> None:
+def test_no_response_is_unclear_only_if_the_request_went_out() -> None:
     """A read timeout, and a connection that was refused."""
     sent = HttpResponse(None, {}, b"", "no response within 60 s")
     assert classify(sent, 1) == Verdict(RequestOutcome.UNCLEAR, "no response within 60 s")
@@ -204,7 +204,7 @@ def test_code_and_message_are_the_vendors_words() -> None:
         max_leaves=6,
     ).map(lambda value: json.dumps(value).encode()),
 )
-def test_any_answer_has_a_verdict(status: int | None, body: bytes) -> None:
+def test_any_response_has_a_verdict(status: int | None, body: bytes) -> None:
     """Total over every response."""
     verdict = classify(HttpResponse(status, {}, body), 1)
     assert verdict.outcome in RequestOutcome

@@ -109,11 +109,11 @@ def deliver(
     except (msgspec.DecodeError, KeyError):
         payload = b""
     parcel = Parcel([payload], [encoded], unclear, 0, now)
-    talk = VENDOR.start_flow(parcel, SETTINGS.model_copy(update=settings), memory)
+    flow = VENDOR.start_flow(parcel, SETTINGS.model_copy(update=settings), memory)
     try:
-        request = next(talk)
+        request = next(flow)
         while True:
-            request = talk.send(voyado.response(request))
+            request = flow.send(voyado.response(request))
     except StopIteration as end:
         verdict = end.value
         assert isinstance(verdict, Verdict)
@@ -200,7 +200,7 @@ def test_look_up_by_a_page_of_a_proxy_is_a_wrong_address() -> None:
 
 
 @pytest.mark.parametrize("body", [b"{}", b'"jane"', b"", b'{"id":"x"}', b"null"])
-def test_look_up_that_answers_no_id_is_a_wrong_address(body: bytes) -> None:
+def test_look_up_that_returns_no_id_is_a_wrong_address(body: bytes) -> None:
     """A success that is not Voyado's."""
     voyado = Voyado()
     voyado.contact = HttpResponse(200, {}, body)
@@ -416,7 +416,7 @@ def test_success_without_an_id_that_cannot_be_asked_about_is_unclear(
         (ok({"message": "No."}, 400), RequestOutcome.REJECTED),
     ],
 )
-def test_other_answers_to_a_post(response: HttpResponse, outcome: RequestOutcome) -> None:
+def test_other_responses_to_a_post(response: HttpResponse, outcome: RequestOutcome) -> None:
     """As they are classified."""
     voyado = Voyado()
     voyado.post = response
@@ -470,7 +470,7 @@ def test_list_is_read_to_its_end(form: str) -> None:
     assert voyado.asked == ["schema", "list", "list t1", "list t2"]
 
 
-def test_list_that_goes_in_circles_is_no_answer() -> None:
+def test_list_that_goes_in_circles_is_no_response() -> None:
     """Neither found nor not found: it is tried again later, and not sent."""
     voyado = Voyado()
     voyado.pages = [page_of("e-8", token="t1"), page_of("e-9", token="t1")]
@@ -489,7 +489,7 @@ def test_list_that_goes_in_circles_is_no_answer() -> None:
         (b"<html>Log in</html>", RequestOutcome.MISCONFIGURED),
     ],
 )
-def test_answer_that_is_no_list_is_not_taken_for_an_empty_one(
+def test_response_that_is_no_list_is_not_taken_for_an_empty_one(
     body: bytes, outcome: RequestOutcome
 ) -> None:
     """Sending then could be a blind repeat."""

@@ -91,7 +91,7 @@ def test_every_status_has_its_fate() -> None:
 
 
 @pytest.mark.parametrize(("said", "outcome", "reference"), ANSWERS.values(), ids=ANSWERS)
-def test_every_kind_of_answer_has_its_verdict(
+def test_every_kind_of_response_has_its_verdict(
     said: HttpResponse, outcome: RequestOutcome, reference: str | None
 ) -> None:
     """A refusal names nothing: there is one interaction in a request."""
