@@ -168,7 +168,7 @@ async def test_a_paused_vendor_gets_nothing_from_any_worker_until_it_is_resumed(
 
         async def both_cannot_read_it() -> bool:
             reasons = [(await pipeline.status(w))["vendor"]["reason"] for w in (first, second)]
-            return all("on the control topic cannot be read" in reason for reason in reasons)
+            return all("control record of Miso is unreadable" in reason for reason in reasons)
 
         await pipeline.until(both_cannot_read_it)
         await pipeline.until(both_say_so)
