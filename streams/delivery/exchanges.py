@@ -6,7 +6,7 @@ from streams.vendors.base import HttpRequest, HttpResponse
 
 
 class Exchange(NamedTuple):
-    """A request and what came back."""
+    """A request and its response."""
 
     request: HttpRequest
     response: HttpResponse

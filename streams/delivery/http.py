@@ -1,7 +1,7 @@
 """HTTP with httpx's types over aiohttp's connections, and every failure as a value.
 
-The transport is called directly: httpx's client around it merges headers, cookies and addresses
-anew for each request and costs as much again (client 340, transport 160, aiohttp alone 120 µs of
+The transport is called directly: httpx's client merges headers, cookies and addresses for each
+request, which costs as much again (client 340, transport 160, aiohttp alone 120 µs of
 CPU a request; httpx's own pool 1,200 to 4,500, growing with concurrency). ``benchmarks/deliver.py
 --clients`` measures it.
 """

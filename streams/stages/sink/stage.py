@@ -91,7 +91,7 @@ class SinkStage(Stage):
             self.counters,
             new_outputs=self._new_outputs,
             on_written=self._on_written,
-            why_no_consent=self._why_no_consent,
+            why_no_consent=self.send_filter.why_no_consent,
         )
         self._intake = Intake(vendor, self.outcome_writer, self.counters, self.send_filter)
 
@@ -353,9 +353,6 @@ class SinkStage(Stage):
     def _users_delay(self, tp: TP) -> float:
         delay: float = self.app.consumer.recovery.delay_seconds(tp)
         return delay
-
-    def _why_no_consent(self, item: Item) -> str:
-        return self.send_filter.why_no_consent(item)
 
     def _new_outputs(self) -> Outputs:
         return self.app.new_outputs()

@@ -76,7 +76,7 @@ def classify(response: HttpResponse, count: int) -> Verdict:
 def _refused_key(status: int, response: HttpResponse, body: Any, _count: int) -> Verdict | None:
     """Any form in which the account, not the event, is refused: the event is kept.
 
-    Only words that cannot come from a visitor are looked at: types, names of members, and the
+    Only words that cannot come from a visitor are checked: types, names of members, and the
     beginning of the message.
     """
     if any(_is_about_key(problem) for problem in _problems(body)) or (

@@ -51,7 +51,7 @@ def build_request(payloads: Sequence[bytes], settings: VoyadoSettings) -> HttpRe
 
 
 def build_probe(settings: VoyadoSettings) -> HttpRequest:
-    """Return a look at the schema that is needed first: key, address and schema are checked."""
+    """Return the request for the schema in use: it checks key, address and schema."""
     first = settings.add_to_cart_schema_id if settings.clicks == "off" else settings.click_schema_id
     return get_schema(first, settings)
 
@@ -92,7 +92,7 @@ def headers(settings: VoyadoSettings) -> Mapping[str, str]:
 def classify(response: HttpResponse, count: int) -> Verdict:  # noqa: ARG001
     """Return the verdict on a POST, or on a probe; total over every response.
 
-    A 5xx is unclear: the interaction may be stored, so it is looked for before it is sent again.
+    A 5xx is unclear: the interaction may be stored, so it is looked up before it is sent again.
     So is a success without an id: Voyado returns one upon acceptance. ``request_flow`` looks for
     the interaction then, and knows more of a 404.
     """

@@ -13,7 +13,7 @@ FOUND_SECONDS = 24 * 3600.0
 NOT_FOUND_SECONDS = 300.0
 """Somebody may become a contact at any time."""
 SCHEMA_SECONDS = 3600.0
-"""A schema cannot be changed, only deleted and made anew; that it is gone, a 404 tells at once."""
+"""A schema cannot be changed, only deleted and created again; a 404 shows that it is gone."""
 THINNING_MS = 30 * 60 * 1000
 
 V = TypeVar("V")

@@ -252,7 +252,7 @@ class _InteractionDelivery:
                 contact_id, self._schema_id, continuation, self._settings
             )
             if response.status == NOT_FOUND and not is_page(response):
-                return None  # nobody there to have it; the POST says what is missing
+                return None  # no such contact or schema; the POST shows which
             if response.status not in SUCCESS:
                 return _of_look_up(response)
             page = read_page(response.body)

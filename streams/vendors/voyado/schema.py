@@ -27,7 +27,7 @@ _LOOKS: Final = frozenset(
     # What is sent has no property that is not listed.
     | {"properties", "required", "additionalProperties", "unevaluatedProperties"}
 )
-"""Keywords that no value of a shop can break, or that are looked at by name."""
+"""Keywords that no value can break, or that are checked by name."""
 
 
 @dataclass(frozen=True, slots=True)
