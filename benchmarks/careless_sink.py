@@ -23,12 +23,12 @@ def without_guard() -> None:
 
 
 def without_lanes() -> None:
-    """Let strands go in the order in which they came."""
+    """Let queues go in the order in which they came."""
 
     def add(self: Any, queue: Any) -> None:
         self.plain[queue] = None
 
-    def take(self: Any, _lanes: Any) -> Any:
+    def pop(self: Any, _lanes: Any) -> Any:
         queue = next(iter(self.plain))
         del self.plain[queue]
         return queue
@@ -36,8 +36,8 @@ def without_lanes() -> None:
     ReadyQueue.__init__ = lambda self: setattr(self, "plain", {})  # type: ignore[method-assign]
     ReadyQueue.__bool__ = lambda self: bool(self.plain)  # type: ignore[method-assign, attr-defined]
     ReadyQueue.lanes = lambda self: [0] if self.plain else []  # type: ignore[method-assign, return-value]
-    ReadyQueue.add, ReadyQueue.take = add, take  # type: ignore[method-assign]
-    ReadyQueue.began = lambda *_: None  # type: ignore[method-assign]
+    ReadyQueue.add, ReadyQueue.pop = add, pop  # type: ignore[method-assign]
+    ReadyQueue.record_start = lambda *_: None  # type: ignore[method-assign]
 
 
 def without_marks() -> None:
@@ -54,19 +54,16 @@ def without_marks() -> None:
 def without_receipts() -> None:
     """Settle without a word."""
 
-    async def write(self: Any, settlements: list[Any]) -> None:
-        partitions = set()
+    async def write(self: Any, partition: int, settlements: list[Any]) -> None:
         for settlement in settlements:
             for item in settlement.items:
                 item.tag.settle(item.position, 0)
-                partitions.add(item.partition)
             self._count(settlement)
-            if settlement.kept is not None and not settlement.kept.done():
-                settlement.kept.set_result(None)
-        for partition in partitions:
-            self._settled(partition)
+            if settlement.written is not None and not settlement.written.done():
+                settlement.written.set_result(None)
+        self._on_written(partition)
 
-    OutcomeWriter._write = write  # type: ignore[method-assign]
+    OutcomeWriter._write_round = write  # type: ignore[method-assign]
 
 
 PARTS = {

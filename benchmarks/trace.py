@@ -19,7 +19,7 @@ from shop import PARTITIONS, partition_of
 from table import load_average
 
 from streams.kafka.group_ids import group_id
-from streams.operations.trace.trace import Kind, trace
+from streams.operations.trace.trace import Kind, run_trace
 from streams.settings import Settings, load_settings
 
 HOUR_MS = 3_600_000
@@ -138,7 +138,7 @@ async def ask(settings: Settings, name: str, kind: Kind, text: str, now_ms: int)
     found = []
     for _ in range(3):
         cpu, wall = time.process_time(), time.monotonic()
-        answer = await trace(settings, kind, text, now_ms=now_ms)
+        answer = await run_trace(settings, kind, text, now_ms=now_ms)
         found.append((time.monotonic() - wall, time.process_time() - cpu, answer))
     seconds, cpu, answer = sorted(found, key=lambda one: one[0])[1]
     print(

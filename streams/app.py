@@ -192,7 +192,7 @@ def _build_sink(
         on_defect=lambda error: leave(
             f"delivering to {vendor.name} failed: {error!r}", cause=error
         ),
-        guard=logic.guard,
+        send_filter=logic.send_filter,
         on_bad_run=logic.stop_run,
         may_act=app.may_act,
     )
@@ -205,7 +205,7 @@ def _with_current_secrets(settings: Settings, stage: str, logic: SinkStage) -> V
     section = settings.with_current_secrets(stage)
     secrets = [value.get_secret_value() for _, value in section if isinstance(value, SecretStr)]
     telemetry.hide(secrets)
-    logic.outcome_writer.hide(secrets)
+    logic.outcome_writer.mask(secrets)
     return section
 
 

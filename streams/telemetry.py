@@ -38,7 +38,7 @@ _REMEMBERED = 500
 Event = MutableMapping[str, Any]
 
 
-class RateLimit(logging.Filter):
+class LogRateLimit(logging.Filter):
     """Lets one line per logger and message through in ten seconds, for the packages that repeat.
 
     The next one let through says how many were held back.
@@ -126,7 +126,7 @@ def setup_logging(
     )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(Masked(formatter, secrets))
-    handler.addFilter(RateLimit())
+    handler.addFilter(LogRateLimit())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

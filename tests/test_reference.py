@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from streams import __version__
 from streams.cli import app
 from streams.core.consent import NoConsent
-from streams.core.control import VendorControl, decode_will
+from streams.core.control import VendorControl, decode_control
 from streams.core.dead_letter import fingerprint
 from streams.core.events import AddToCart, EventParser
 from streams.core.outcome import DEAD_LETTER_MEANING, SKIP_MEANING, Outcome
@@ -165,7 +165,7 @@ def test_the_words_in_a_receipt_are_those_of_the_code() -> None:
 def test_the_operator_commands_are_read() -> None:
     """With every field that they have."""
     (example,) = examples("Operator commands")
-    assert decode_will(json.dumps(example).encode()).paused
+    assert decode_control(json.dumps(example).encode()).paused
     assert set(example) == set(VendorControl.__struct_fields__)
 
 

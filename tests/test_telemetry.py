@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from streams.telemetry import RateLimit, get_logger, hide, setup_logging
+from streams.telemetry import LogRateLimit, get_logger, hide, setup_logging
 
 
 class Terminal(io.StringIO):
@@ -102,7 +102,7 @@ def test_a_secret_is_never_written_even_inside_an_exception() -> None:
 def test_a_repeating_package_is_held_back_and_counted() -> None:
     """One line in ten seconds per message; the next one says how many there were."""
     now = 0.0
-    limit = RateLimit(lambda: now)
+    limit = LogRateLimit(lambda: now)
 
     def record(name: str = "aiokafka.client") -> logging.LogRecord:
         return logging.LogRecord(name, logging.ERROR, "", 0, "Unable connect to %s", ("b1",), None)
@@ -119,7 +119,7 @@ def test_a_repeating_package_is_held_back_and_counted() -> None:
 
 def test_our_own_lines_are_not_held_back() -> None:
     """Rate limits on our own lines are the business of who writes them."""
-    limit = RateLimit(lambda: 0.0)
+    limit = LogRateLimit(lambda: 0.0)
     record = logging.LogRecord("streams.engine", logging.ERROR, "", 0, "same", (), None)
     assert limit.filter(record)
     assert limit.filter(record)

@@ -30,13 +30,13 @@ def audit(
     """
     import asyncio
 
-    from streams.operations.audit.audit import audit as run
+    from streams.operations.audit.audit import run_audit
     from streams.settings import load_settings
 
     since_ms = None if since is None else moment_ms(since)
     settings = load_settings()
     with reading_progress() as tell:
-        report = asyncio.run(run(settings, since_ms, tell=tell))
+        report = asyncio.run(run_audit(settings, since_ms, tell=tell))
     if as_json:
         import json
 

@@ -84,8 +84,7 @@ def _look(settings: "Settings", send_test: bool, as_json: bool) -> int:
     import asyncio
     import sys
 
-    from streams.operations.check.check import check as run
-    from streams.operations.check.check import exit_code
+    from streams.operations.check.check import exit_code, run_checks
     from streams.telemetry import setup_logging
 
     # Not above ERROR: why a broker cannot be reached is read from what aiokafka logs.
@@ -94,7 +93,7 @@ def _look(settings: "Settings", send_test: bool, as_json: bool) -> int:
     console = _console()
 
     async def all_of_them() -> None:
-        async for finding in run(settings, send_test=send_test, now_ms=wall_clock.now_ms()):
+        async for finding in run_checks(settings, send_test=send_test, now_ms=wall_clock.now_ms()):
             findings.append(finding)
             if not as_json:
                 _show(console, finding)

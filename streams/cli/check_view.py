@@ -12,7 +12,7 @@ from streams.core.fields import FIELDS
 from streams.core.notes import note_words
 from streams.core.outcome import Outcome
 from streams.core.plain_text import plain
-from streams.operations.check.mapping_preview import ROW, SENT, PreviewRow
+from streams.operations.check.mapping_preview import ROW, SENT, MappingRow
 from streams.operations.check.topic_preview import Coverage, TopicPreview
 from streams.vendors import VENDORS
 
@@ -22,7 +22,7 @@ _COUNTED = (SENT, Outcome.SKIPPED, Outcome.DEAD_LETTERED)
 
 
 def show_preview(
-    console: Console, rows: Iterable[PreviewRow], vendors: Sequence[str]
+    console: Console, rows: Iterable[MappingRow], vendors: Sequence[str]
 ) -> Counter[str]:
     """Print the rows as they come and then the sums; return how often each outcome came."""
     sums: Counter[tuple[str | None, str]] = Counter()
@@ -77,7 +77,7 @@ def _coverage_table(coverage: Coverage) -> Table:
     return table
 
 
-def _heading(row: PreviewRow) -> Text:
+def _heading(row: MappingRow) -> Text:
     words = [f"line {row.line}"]
     if row.topic is not None:
         words.append(row.topic)
@@ -90,7 +90,7 @@ def _heading(row: PreviewRow) -> Text:
     return Text(plain("  ".join(words)), "bold")
 
 
-def show_row(row: PreviewRow) -> Text:
+def show_row(row: MappingRow) -> Text:
     """Return one line: a vendor, the outcome, and the payload or the reason."""
     name = VENDORS[row.vendor].name if row.vendor is not None else "all vendors"
     outcome = _WORDS.get(row.outcome, row.outcome)

@@ -17,7 +17,7 @@ from streams.cli.demo_table import books_table, verdict_lines
 from streams.core.plain_text import plain
 from streams.lab.demo.books import Closing
 from streams.lab.demo.feed import Feed
-from streams.lab.demo.progress import DemoProgress as Moment
+from streams.lab.demo.progress import DemoProgress
 from streams.lab.demo.rig import Rig
 from streams.settings import ENRICH
 from streams.vendors import VENDORS
@@ -100,7 +100,7 @@ class DemoView:
         )
         self._live.enter_context(self._bars)
 
-    def progress(self, progress: Moment) -> None:
+    def progress(self, progress: DemoProgress) -> None:
         """Move the bars; elsewhere a line now and then."""
         counts = {"written": progress.written, "enriched": progress.enriched, **progress.settled}
         if self._bars is not None:

@@ -33,7 +33,7 @@ def forget(
     import sys
 
     from streams.core.errors import SettingsError
-    from streams.operations.forget.forget import forget as carry_out
+    from streams.operations.forget.forget import run_forget
     from streams.operations.forget.survey import survey
     from streams.settings import load_settings
     from streams.telemetry import setup_logging
@@ -57,7 +57,7 @@ def forget(
         typer.echo(f"… {words}", err=True)
 
     with reading_progress() as tell:
-        report = asyncio.run(carry_out(settings, found, tell=tell, say=say))
+        report = asyncio.run(run_forget(settings, found, tell=tell, say=say))
     if as_json:
         import json
 

@@ -46,7 +46,7 @@ def produce(
     import asyncio
     import sys
 
-    from streams.operations.produce import produce as run
+    from streams.operations.produce import run_produce
     from streams.settings import load_settings
     from streams.telemetry import setup_logging
 
@@ -64,7 +64,7 @@ def produce(
         produced = asyncio.run(produce_own(settings, _lines(file)))
     else:
         produced = asyncio.run(
-            run(settings, _lines(file), rate=rate, tell=tell if watched else None)
+            run_produce(settings, _lines(file), rate=rate, tell=tell if watched else None)
         )
     if watched:
         typer.echo("\r", nl=False, err=True)

@@ -122,11 +122,11 @@ def rekey(
     removes it from the old partition. No visitor is forgotten by this. Safe to run again. Exit code
     1: rows are left because events on their old partitions are not settled yet.
     """
-    from streams.operations.rekey import rekey as bring_home
+    from streams.operations.rekey import run_rekey
     from streams.settings import load_settings
 
     done = asyncio.run(
-        bring_home(load_settings(), wait_seconds=wait, remove_now=now, dry_run=dry_run)
+        run_rekey(load_settings(), wait_seconds=wait, remove_now=now, dry_run=dry_run)
     )
     if as_json:
         import json

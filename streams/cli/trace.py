@@ -62,7 +62,7 @@ def trace(
     """
     import asyncio
 
-    from streams.operations.trace.trace import trace as run
+    from streams.operations.trace.trace import run_trace
     from streams.settings import load_settings
 
     kind, text = _asked(event_id, visitor, user, sku)
@@ -70,7 +70,9 @@ def trace(
     settings = load_settings()
     now_ms = wall_clock.now_ms()
     with _progress() as tell:
-        found = asyncio.run(run(settings, kind, text, now_ms=now_ms, since_ms=since_ms, tell=tell))
+        found = asyncio.run(
+            run_trace(settings, kind, text, now_ms=now_ms, since_ms=since_ms, tell=tell)
+        )
     if as_json:
         import json
 

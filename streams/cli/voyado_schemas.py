@@ -132,11 +132,11 @@ async def _registered(settings: "Settings") -> "list[Definition]":
 
 
 async def _plan(settings: "Settings", folder: Path | None) -> "list[PlanRow]":
-    from streams.operations.voyado_schemas import voyado_schemas as operations
     from streams.operations.voyado_schemas.files import load_definitions
     from streams.operations.voyado_schemas.plan import plan
+    from streams.operations.voyado_schemas.voyado_schemas import voyado_settings
 
-    files = load_definitions(folder, operations.voyado_settings(settings))
+    files = load_definitions(folder, voyado_settings(settings))
     return plan(files, await _registered(settings))
 
 
@@ -169,11 +169,16 @@ async def _create(settings: "Settings", folder: Path | None) -> int:
 def _replace(settings: "Settings", folder: Path | None, id_: str, yes: bool) -> int:
     from streams.cli.voyado_schemas_view import echo
     from streams.core.errors import SettingsError
-    from streams.operations.voyado_schemas import voyado_schemas as operations
     from streams.operations.voyado_schemas.files import sent_by_relay
     from streams.operations.voyado_schemas.plan import State
+    from streams.operations.voyado_schemas.voyado_schemas import (
+        explanation,
+        judge_replacement,
+        replay_command,
+        voyado_settings,
+    )
 
-    section = operations.voyado_settings(settings)
+    section = voyado_settings(settings)
     rows = [row for row in asyncio.run(_plan(settings, folder)) if row.state is not State.NO_FILE]
     row = next((row for row in rows if row.id == id_), None)
     if row is None:
@@ -186,9 +191,9 @@ def _replace(settings: "Settings", folder: Path | None, id_: str, yes: bool) -> 
         typer.echo(f"{id_}: Voyado has none, so there is nothing to delete.")
         asyncio.run(_create_one(settings, row))
         return 0
-    judged = operations.judge_replacement(row)
+    judged = judge_replacement(row)
     is_sent = id_ in sent_by_relay(section)
-    for line in operations.explanation(row, judged, is_sent=is_sent, now_ms=wall_clock.now_ms()):
+    for line in explanation(row, judged, is_sent=is_sent, now_ms=wall_clock.now_ms()):
         echo(line)
     if not (yes or _is_typed(folder, id_)):
         typer.echo("That is not the id: nothing was changed.", err=True)
@@ -197,7 +202,7 @@ def _replace(settings: "Settings", folder: Path | None, id_: str, yes: bool) -> 
     asyncio.run(_replace_one(settings, row))
     typer.echo(f"{id_}  replaced, its interactions are deleted")
     if is_sent:
-        typer.echo(f"To be sent again, as said above: {operations.replay_command(deleted_ms)}")
+        typer.echo(f"To be sent again, as said above: {replay_command(deleted_ms)}")
     return 0
 
 

@@ -1,6 +1,6 @@
-"""Micro-batching: decide when a micro-batch is full and how one is split.
+"""Micro-batching: when a batch is full, and how a batch is split.
 
-Pure: time comes in as an argument, so a batch of any age can be tested without waiting.
+Pure: time comes in as an argument.
 """
 
 from collections import Counter, deque
@@ -33,11 +33,10 @@ class MicroBatch(Generic[P]):
 
 
 class Batcher(Generic[P]):
-    """Gathers the (position, payload) pairs of one strand into micro-batches, order kept.
+    """Collects the (position, payload) pairs of one queue into micro-batches, in order.
 
-    A batch never has more than ``max_records`` events, nor more than ``max_bytes`` of payloads,
-    one byte between two of them and ``envelope_bytes`` around all; only a payload that is beyond
-    the limit by itself travels alone and oversized.
+    A batch has at most ``max_records`` events and ``max_bytes``: payloads, one byte between two of
+    them, and ``envelope_bytes``. Only a single payload above the limit is sent alone, oversized.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class Batcher(Generic[P]):
         self._bytes += len(payload) + 1
 
     def due_at(self) -> float | None:
-        """Return when the oldest event has waited long enough; None where none waits."""
+        """Return when the oldest event has waited long enough; None: none waits."""
         return self._waiting[0][2] + self._linger_seconds if self._waiting else None
 
     def ready(self, now: float) -> BatchCause | None:
@@ -82,10 +81,10 @@ class Batcher(Generic[P]):
             return BatchCause.AGE
         return None
 
-    def take(self, cause: BatchCause) -> MicroBatch[P]:
-        """Remove and return the oldest events that fit one request, and count the cause.
+    def next_batch(self, cause: BatchCause) -> MicroBatch[P]:
+        """Remove and return the oldest events that fit one request; count the cause.
 
-        Raises IndexError where none waits.
+        Raises IndexError if none waits.
         """
         positions: list[P] = []
         payloads: list[bytes] = []
@@ -106,7 +105,7 @@ class Batcher(Generic[P]):
         return MicroBatch(tuple(positions), tuple(payloads), cause)
 
     def fits_beside(self, records: int, size: int) -> bool:
-        """Return whether all that waits fits into a request that holds so much already.
+        """Return whether all waiting events fit into a request with this much already in it.
 
         ``size``: bytes of its payloads, and one byte for each of them.
         """
@@ -116,11 +115,11 @@ class Batcher(Generic[P]):
         )
 
     def waiting(self) -> Iterator[P]:
-        """Yield the positions of what waits, the oldest first."""
+        """Yield the positions of waiting events, the oldest first."""
         return (position for position, _, _ in self._waiting)
 
-    def take_out(self, is_wanted: Callable[[P], bool]) -> list[tuple[P, bytes, float]]:
-        """Remove and return those of which this is true, as they were added, in order."""
+    def remove(self, is_wanted: Callable[[P], bool]) -> list[tuple[P, bytes, float]]:
+        """Remove and return the events for which this is true, as they were added, in order."""
         taken = [waiting for waiting in self._waiting if is_wanted(waiting[0])]
         if taken:
             kept = [waiting for waiting in self._waiting if not is_wanted(waiting[0])]
@@ -129,12 +128,12 @@ class Batcher(Generic[P]):
         return taken
 
     def drop(self, is_unwanted: Callable[[P], bool]) -> list[P]:
-        """Remove and return the waiting events of which this is true."""
-        return [position for position, _, _ in self.take_out(is_unwanted)]
+        """Remove and return the waiting events for which this is true."""
+        return [position for position, _, _ in self.remove(is_unwanted)]
 
 
 def halves(batch: MicroBatch[P]) -> tuple[MicroBatch[P], MicroBatch[P]]:
-    """Split a batch in two, order kept; raises ValueError where it has fewer than two events."""
+    """Split a batch in two, in order; raises ValueError if it has fewer than two events."""
     if len(batch) < 2:
         raise ValueError("a micro-batch of one event cannot be split")
     middle = len(batch) // 2

@@ -15,14 +15,14 @@ Ground = Literal["event", "row", "assumed"]
 
 
 class Malformed(Enum):
-    """The type of ``MALFORMED``."""
+    """The type of ``NO_TO_ALL``."""
 
     MALFORMED = "malformed"
 
 
 MAX_ROW_DELAY_SECONDS = 5.0
 """A user row acts on every event that is read later than this after it (contract §3)."""
-MALFORMED: Final = Malformed.MALFORMED
+NO_TO_ALL: Final = Malformed.MALFORMED
 """A visitor whose user row is out of shape: no to every vendor until a good row comes."""
 
 
@@ -39,7 +39,7 @@ def ground_for(
     ``happened_ms`` is the event's time: what is older than the row's ``consent_since`` has no yes
     of the row.
     """
-    if user is MALFORMED:
+    if user is NO_TO_ALL:
         return None
     of_row = user.consent.get(vendor) if user is not None and user.consent else None
     if of_row is False:
@@ -95,7 +95,7 @@ def why_no_consent(
     """
     if forgotten:
         return NoConsent.FORGOTTEN
-    if user is MALFORMED:
+    if user is NO_TO_ALL:
         return NoConsent.MALFORMED_ROW
     said = user.consent.get(vendor) if user is not None and user.consent else None
     if said is False:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from streams.core.consent import (
-    MALFORMED,
+    NO_TO_ALL,
     ConsentMode,
     Ground,
     Malformed,
@@ -154,7 +154,7 @@ class Enricher:
                 if forgotten
                 else ground_for(vendor, event.consent, user, self._mode, event.timestamp_ms)
             )
-            if ground is None or user is MALFORMED:
+            if ground is None or user is NO_TO_ALL:
                 why = why_no_consent(vendor, event.consent, user, forgotten=forgotten)
                 decisions.append(unconsented[why])
                 continue

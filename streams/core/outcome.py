@@ -1,4 +1,4 @@
-"""What can happen to an event, and what one request's answer says: the closed lists of words."""
+"""Outcomes of events and of requests, with their reasons: closed lists of words."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """An event's last word for one vendor; with it the event is *settled*."""
+    """The final outcome of an event at one vendor; with it the event is *settled*."""
 
     ACCEPTED = "accepted"
     DEAD_LETTERED = "dead_lettered"
@@ -14,7 +14,7 @@ class Outcome(StrEnum):
 
 
 class SkipReason(StrEnum):
-    """Why an event is not sent to a vendor, in the order in which reasons are looked for."""
+    """Why an event is not sent to a vendor, in the order in which reasons are checked."""
 
     TOO_OLD = "too_old"
     EXPIRED = "expired"
@@ -39,7 +39,7 @@ SKIP_MEANING: Mapping[SkipReason, str] = {
 
 
 class DeadLetterReason(StrEnum):
-    """Why an event was given up on and kept as a dead letter."""
+    """Why an event became a dead letter."""
 
     EMPTY = "empty"
     INVALID_JSON = "invalid_json"
@@ -74,42 +74,41 @@ DEAD_LETTER_MEANING: Mapping[DeadLetterReason, str] = {
 
 
 class RequestOutcome(StrEnum):
-    """What one request's answer says, by who must act next."""
+    """The outcome of one request, by who must act next."""
 
     ACCEPTED = "accepted"
     THROTTLED = "throttled"
-    """408, 429: the whole vendor slows down; the events are untouched."""
+    """408, 425, 429: send less to this vendor; the events wait."""
     UNAVAILABLE = "unavailable"
-    """Connection refused, 5xx: nothing was stored; wait and repeat."""
+    """Connection refused, 5xx: nothing was stored; retry later."""
     MISCONFIGURED = "misconfigured"
-    """401, 403, wrong address: park the vendor, tell the operator."""
+    """401, 403, wrong address: park the vendor; an operator must act."""
     UNCLEAR = "unclear"
-    """The request went out, and no answer came or none that can be understood: it may have been
-    stored."""
+    """The request was sent without a response that can be understood: perhaps it was stored."""
     REJECTED = "rejected"
-    """The vendor refuses these events; ``Verdict.refused`` says which, if the answer does."""
+    """The vendor refuses events; ``Verdict.refused`` says which, if the response does."""
     SKIPPED = "skipped"
     """The events need not be sent, for the reason in ``Verdict.skip`` (Voyado only)."""
 
 
 JUDGED = frozenset({RequestOutcome.ACCEPTED, RequestOutcome.REJECTED, RequestOutcome.SKIPPED})
-"""The vendor has spoken about the events; all others are failures."""
+"""The vendor has judged the events; all other outcomes are failures."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The judgement on one request over its events, numbered from 0 in request order."""
+    """The verdict on one request; its events are numbered from 0 in request order."""
 
-    fate: RequestOutcome
+    outcome: RequestOutcome
     detail: str = ""
     """One line for a person: status and the vendor's own words, secrets masked."""
     status: int | None = None
-    """HTTP status, or None where no answer came."""
+    """HTTP status; None: no response came."""
     retry_after_seconds: float | None = None
     is_puzzling: bool = False
-    """UNCLEAR only: an answer came, and it is none that the vendor documents or can be read."""
+    """UNCLEAR only: the response is not documented by the vendor, or cannot be read."""
     refused: Mapping[int, str] = field(default_factory=dict)
-    """REJECTED only: index → the vendor's words. Empty: the answer does not name them."""
+    """REJECTED only: index → the vendor's words. Empty: the response names no event."""
     vendor_ref: str | None = None
     """ACCEPTED only: what the vendor calls what it stored."""
     skip: SkipReason | None = None

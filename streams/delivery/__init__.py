@@ -1,1 +1,1 @@
-"""The HTTP side: strands, retries, the vendor's gate, receipts and dead letters. No Faust here."""
+"""From the vendor record to the vendor's HTTP API: queues, batches, retries. Knows no Faust."""

@@ -1,4 +1,4 @@
-"""Attempts: one request over a micro-batch, and what its verdict makes of each event."""
+"""Attempts: one request over a micro-batch, and the outcome that its verdict gives each event."""
 
 import asyncio
 from collections import Counter
@@ -19,47 +19,48 @@ from streams.delivery.vendor_client import RequestResult, SendFilter, VendorClie
 from streams.vendors.base import Vendor
 
 DOUBT_SECONDS = 3.0
-"""How soon it is tried again whether a refused key is the vendor's word on everything.
+"""The wait before a request is repeated whose key was refused.
 
-By then others have been tried, at a few events a second too: what it refuses alone parks nobody.
+Other events are tried in that time, even at a few events a second. If they are accepted, only this
+event is refused, and the vendor is not parked.
 """
 KEPT_TOGETHER_SECONDS = 1.0
-"""So long strands that shared a request wait for each other's receipts, to go on together. One
-whose receipts take longer, or are refused, must not hold up the others."""
+"""How long queues that shared a request wait for each other's receipts, to go on together. A queue
+whose receipts take longer, or are refused by Kafka, does not delay the others."""
 LOOK_AGAIN_SECONDS = 0.1
-"""How soon events are looked at again whose visitors' rows are not recent enough."""
+"""How often events are checked again whose visitors' rows are not recent enough."""
 
 
 class OutcomeHandler(Protocol):
-    """Who keeps the outcomes: writes receipts and dead letters, then settles."""
+    """Writes receipts and dead letters, then settles the events."""
 
-    def accepted(self, items: tuple[Item, ...], verdict: Verdict) -> Awaitable[None] | None:
-        """Keep that the vendor took these events, all of one strand.
+    def write_accepted(self, items: tuple[Item, ...], verdict: Verdict) -> Awaitable[None] | None:
+        """Write that the vendor accepted these events, all of one queue.
 
-        Return what to wait for before their strand goes on: a request that begins before the last
-        one's receipts are kept is one more that a crash could repeat.
+        Return what the queue waits for before its next request: a crash could repeat each request
+        whose receipts are not yet written.
         """
 
-    def rejected(self, item: Item, words: str, verdict: Verdict) -> None:
-        """Keep that the vendor refused this event, in its own words."""
+    def write_rejected(self, item: Item, words: str, verdict: Verdict) -> None:
+        """Write that the vendor refused this event, in the vendor's words."""
 
-    def skipped(self, items: tuple[Item, ...], verdict: Verdict) -> None:
-        """Keep that these events, all of one strand, are not sent, for the verdict's reason."""
+    def write_skipped(self, items: tuple[Item, ...], verdict: Verdict) -> None:
+        """Write that these events, all of one queue, are not sent, with the verdict's reason."""
 
 
 def ignore(run: str, why: str) -> None:
-    """Let a run go on whatever the vendor says of it."""
+    """Do nothing: the run goes on."""
 
 
 class Attempts:
-    """Makes one vendor's attempts; the courier says when."""
+    """Makes one vendor's attempts; the courier decides when."""
 
     def __init__(
         self,
         vendor: Vendor,
-        line: VendorClient,
+        client: VendorClient,
         outcome_handler: OutcomeHandler,
-        guard: SendFilter,
+        send_filter: SendFilter,
         queues: OrderedQueues,
         *,
         clock: Callable[[], float],
@@ -67,11 +68,11 @@ class Attempts:
         on_bad_run: Callable[[str, str], None],
         on_freed: Callable[[Collection[OrderedQueue]], None],
     ) -> None:
-        """``on_freed``: told of strands that go on while others of their request cannot yet."""
+        """``on_freed`` is called with queues that may go on while others of their request wait."""
         self._vendor = vendor
-        self._line = line
+        self._client = client
         self._outcome_handler = outcome_handler
-        self._guard = guard
+        self._send_filter = send_filter
         self._queues = queues
         self._clock = clock
         self._random = random
@@ -80,51 +81,51 @@ class Attempts:
         self._runs = RedeliveryRuns()
 
     async def make(self, queue: OrderedQueue, batch: MicroBatch[Item]) -> Sequence[OrderedQueue]:
-        """Make one attempt, and leave in the strand what is still without an outcome.
+        """Make one attempt. Events without an outcome go back to the queue.
 
-        Return the strands that were isolated of this one.
+        Return the queues that were isolated from this one.
         """
-        talk = await self._talk(queue, batch)
-        verdict = talk.verdict
+        result = await self._send(queue, batch)
+        verdict = result.verdict
         for item in batch.positions:
-            item.attempts += talk.requests
+            item.attempts += result.requests
         if verdict is None:
-            self._broken_off(queue, batch, talk)
+            self._put_back(queue, batch, result)
             return ()
-        match verdict.fate:
+        match verdict.outcome:
             case RequestOutcome.ACCEPTED:
-                self._queues.note_accepted()
-                self._note_outcomes(batch.positions, ())
-                await self._keep_accepted(queue, batch, verdict)
-                if (found := queue.accepted()) is not None and queue.holds(found[0]):
+                self._queues.on_accepted()
+                self._record_outcomes(batch.positions, ())
+                await self._write_accepted(queue, batch, verdict)
+                if (found := queue.on_accepted()) is not None and queue.holds(found[0]):
                     self._give_up(*found)
             case RequestOutcome.REJECTED:
-                queue.answered()
+                queue.on_verdict()
                 self._sort_out(queue, batch, verdict)
             case RequestOutcome.SKIPPED:
-                queue.answered()
+                queue.on_verdict()
                 for _, part in queue.parts(batch):
-                    self._outcome_handler.skipped(part.positions, verdict)
-                queue.rest(batch, set(range(len(batch))))
+                    self._outcome_handler.write_skipped(part.positions, verdict)
+                queue.put_back_open(batch, set(range(len(batch))))
             case _:
-                return self._all_failed(queue, batch, verdict, contrasted=talk.contrasted)
+                return self._all_failed(queue, batch, verdict, contrasted=result.contrasted)
         return ()
 
-    def _broken_off(
-        self, queue: OrderedQueue, batch: MicroBatch[Item], talk: RequestResult
+    def _put_back(
+        self, queue: OrderedQueue, batch: MicroBatch[Item], result: RequestResult
     ) -> None:
-        """See to it that what came to no verdict goes again, without what was stopped."""
+        """Put back the events of a request without a verdict, except the stopped ones."""
         for item in batch.positions:
-            item.unclear = item.unclear or bool(talk.requests)
-        self._stop(queue, batch, talk.stopped)
-        queue.cut(batch, set(talk.stopped))
+            item.unclear = item.unclear or bool(result.requests)
+        self._stop(queue, batch, result.stopped)
+        queue.put_back_unsent(batch, set(result.stopped))
 
-    async def _keep_accepted(
+    async def _write_accepted(
         self, queue: OrderedQueue, batch: MicroBatch[Item], verdict: Verdict
     ) -> None:
-        """Keep what the vendor took, and wait until all of it is kept."""
+        """Write receipts for accepted events, and wait until they are written."""
         kept = [
-            (member, self._outcome_handler.accepted(part.positions, verdict))
+            (member, self._outcome_handler.write_accepted(part.positions, verdict))
             for member, part in queue.parts(batch)
         ]
         waits: dict[asyncio.Future[None], OrderedQueue] = {
@@ -139,7 +140,7 @@ class Attempts:
     async def _wait_for_each(
         self, joined: JoinedQueue, waits: Mapping[asyncio.Future[None], OrderedQueue]
     ) -> None:
-        """Wait until all receipts are kept, and let strands go on that would wait for long."""
+        """Wait until all receipts are written; release queues that would wait for long."""
         await asyncio.wait(waits, timeout=KEPT_TOGETHER_SECONDS)
         while late := {each: queue for each, queue in waits.items() if not each.done()}:
             joined.break_up()
@@ -151,14 +152,14 @@ class Attempts:
     def _all_failed(
         self, queue: OrderedQueue, batch: MicroBatch[Item], verdict: Verdict, *, contrasted: bool
     ) -> Sequence[OrderedQueue]:
-        """Let each strand's part of a failed request go again by itself."""
+        """Retry each queue's part of a failed request by itself."""
         for item in batch.positions:
-            item.unclear = item.unclear or verdict.fate is RequestOutcome.UNCLEAR
+            item.unclear = item.unclear or verdict.outcome is RequestOutcome.UNCLEAR
         queue.break_up()
         parts, was_alone = queue.parts(batch), len(batch) == 1
         if len(parts) > 1:
-            # Each part goes again by itself soon: one event of another may have been the cause.
-            # Where the vendor means everybody, the next failure makes the gate wait as it asks.
+            # Each part is retried by itself soon: an event of another part may be the cause.
+            # If the vendor means every request, the next failure opens the circuit breaker.
             verdict = replace(verdict, retry_after_seconds=None)
         isolated: list[OrderedQueue] = []
         for number, (member, part) in enumerate(parts):
@@ -166,7 +167,7 @@ class Attempts:
                 member, part, verdict, contrasted=contrasted, was_alone=was_alone
             )
             if verdict.is_puzzling:
-                # They may be stored already: one after the other, so that the gate can close.
+                # They may be stored already: one by one, so that the breaker can open in between.
                 member.not_before += number * self._vendor.retry_waits[0]
         queue.hold_on()
         return isolated
@@ -180,15 +181,15 @@ class Attempts:
         contrasted: bool,
         was_alone: bool,
     ) -> Sequence[OrderedQueue]:
-        """See to it that a request goes again that failed: as it is, in halves or not at all."""
+        """Retry a failed request as it is or in halves; or give the event up."""
         now, (first, *_) = self._clock(), batch.positions
-        if contrasted and was_alone and self._line.contrast.is_hopeless(first, now):
-            queue.answered()
+        if contrasted and was_alone and self._client.poison_detection.is_hopeless(first, now):
+            queue.on_verdict()
             last_word = replace(
-                verdict, fate=RequestOutcome.REJECTED, letter=DeadLetterReason.UNDELIVERABLE
+                verdict, outcome=RequestOutcome.REJECTED, letter=DeadLetterReason.UNDELIVERABLE
             )
-            self._outcome_handler.rejected(first, verdict.detail, last_word)
-            queue.rest(batch, {0})
+            self._outcome_handler.write_rejected(first, verdict.detail, last_word)
+            queue.put_back_open(batch, {0})
             return ()
         failures = queue.failures + 1
         again_at = now + self._wait(failures, verdict, contrasted=contrasted)
@@ -196,49 +197,49 @@ class Attempts:
         if contrasted or failures > 1:
             isolated = self._queues.isolate(queue, batch, proven=contrasted)
         for own in isolated:
-            # A half may be innocent, so it goes at once; who is alone is known to fail.
+            # A half may be innocent, so it goes at once; a single event is known to fail.
             is_half = len(isolated) > 1
             own.failures, own.not_before = (1, 0.0) if is_half else (failures, again_at)
         if not isolated:
-            queue.again(batch, again_at)
+            queue.put_back_failed(batch, again_at)
         return isolated
 
-    async def _talk(self, queue: OrderedQueue, batch: MicroBatch[Item]) -> RequestResult:
-        """Lead the conversation, as soon as the guard knows what it judges by."""
-        while not all(self._guard.is_current(member.partition) for member in queue.members):
-            # Of a shared request one strand must not hold up the others.
-            if queue.is_left() or self._line.is_quiet or len(queue.members) > 1:
+    async def _send(self, queue: OrderedQueue, batch: MicroBatch[Item]) -> RequestResult:
+        """Send the batch as soon as the rows that the send filter needs are recent enough."""
+        while not all(self._send_filter.is_current(member.partition) for member in queue.members):
+            # One queue of a shared request must not delay the others.
+            if queue.is_revoked() or self._client.is_quiesced or len(queue.members) > 1:
                 return RequestResult(None, 0)
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
-        return await self._line.start_flow(batch, queue.lane, queue.is_left)
+        return await self._client.start_flow(batch, queue.lane, queue.is_revoked)
 
     def _sort_out(self, queue: OrderedQueue, batch: MicroBatch[Item], verdict: Verdict) -> None:
-        """Give up exactly the refused events; the rest goes again at once."""
+        """Write dead letters for exactly the refused events; retry the rest at once."""
         refused: Mapping[int, str] = verdict.refused
         if not refused:
             if len(batch) > 1:
                 if verdict.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
                     queue.split(batch)  # no single event is to blame
                 else:
-                    queue.narrow(batch, verdict)
+                    queue.bisect(batch, verdict)
                 return
             refused = {0: verdict.detail}
         judged = [(batch.positions[index], words) for index, words in refused.items()]
-        self._note_outcomes((), [item for item, _ in judged])
+        self._record_outcomes((), [item for item, _ in judged])
         for item, words in judged:
             if queue.holds(item):
-                self._outcome_handler.rejected(item, words, verdict)
-        queue.rest(batch, set(refused))
+                self._outcome_handler.write_rejected(item, words, verdict)
+        queue.put_back_open(batch, set(refused))
 
     def _give_up(self, item: Item, verdict: Verdict) -> None:
-        """Give up an event that is left over of a refused request."""
-        self._note_outcomes((), (item,))
-        self._outcome_handler.rejected(item, verdict.detail, verdict)
+        """Write the dead letter of the event that bisection has found."""
+        self._record_outcomes((), (item,))
+        self._outcome_handler.write_rejected(item, verdict.detail, verdict)
 
     def _stop(
         self, queue: OrderedQueue, batch: MicroBatch[Item], stopped: Mapping[int, SkipReason | None]
     ) -> None:
-        """Give those their outcome that must not be sent any more."""
+        """Write the outcome of events that must no longer be sent."""
         alike: dict[tuple[SkipReason | None, OrderedQueue | None], list[Item]] = {}
         for index, reason in stopped.items():
             item = batch.positions[index]
@@ -246,30 +247,30 @@ class Attempts:
                 alike.setdefault((reason, item.queue), []).append(item)
         for (reason, _), items in alike.items():
             if reason is None:
-                self._guard.pass_over(items)
+                self._send_filter.pass_over(items)
             else:
-                self._outcome_handler.skipped(
+                self._outcome_handler.write_skipped(
                     tuple(items), Verdict(RequestOutcome.SKIPPED, skip=reason)
                 )
 
-    def _note_outcomes(self, accepted: Sequence[Item], refused: Sequence[Item]) -> None:
-        """Count the vendor's last word on events; the gate looks at live ones only."""
+    def _record_outcomes(self, accepted: Sequence[Item], refused: Sequence[Item]) -> None:
+        """Count accepted and refused events; the circuit breaker counts live events only."""
         if (accepted or refused)[0].run_id is None:
-            self._line.note_outcomes(accepted=len(accepted), refused=len(refused))
+            self._client.record_outcomes(accepted=len(accepted), refused=len(refused))
             return
         took = Counter(item.run_id for item in accepted)
         refusals = Counter(item.run_id for item in refused)
         for run in dict.fromkeys((*took, *refusals)):
-            if run and (why := self._runs.note(run, accepted=took[run], refused=refusals[run])):
+            if run and (why := self._runs.record(run, accepted=took[run], refused=refusals[run])):
                 self._on_bad_run(run, why)
 
     def _wait(self, failures: int, verdict: Verdict, *, contrasted: bool) -> float:
         steps = self._vendor.retry_waits
-        if verdict.fate is RequestOutcome.MISCONFIGURED and not contrasted:
-            return DOUBT_SECONDS  # if it is the vendor's, the gate is closed by then
+        if verdict.outcome is RequestOutcome.MISCONFIGURED and not contrasted:
+            return DOUBT_SECONDS  # if every request is refused, the breaker is open by then
         wait = wait_seconds(failures, steps, self._random)
         if verdict.retry_after_seconds is not None:
-            # "Retry-After: 0", or a date that has passed, must not become a hot loop.
+            # "Retry-After: 0", or a date in the past, must not become a hot loop.
             shortest = wait_seconds(1, steps, self._random)
             wait = max(shortest, obeyed(verdict.retry_after_seconds))
         return min(wait, LONGEST_WAIT_SECONDS) if contrasted else wait

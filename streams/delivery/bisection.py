@@ -1,8 +1,8 @@
-"""Halving: finds the events that a vendor refuses without naming them, front first.
+"""Bisection: finds the events that a vendor refuses without naming them, front first.
 
-Pure. Of n events, each refused one costs at most ⌈log2 n⌉ + 1 requests beyond the first: each
-request asks about the front half of the range that holds it, never about both, and what was left
-out on the way travels as one batch once it is found.
+Pure. Among n events, each refused one costs at most ⌈log2 n⌉ + 1 requests beyond the first. Each
+request sends the front half of the range that contains the refused event. The events behind that
+range are sent as one batch once the event is found.
 """
 
 from typing import Generic, TypeVar
@@ -14,38 +14,38 @@ P = TypeVar("P")
 
 
 class Bisection(Generic[P]):
-    """The search for one refused event of a batch; what is behind it is unsent all the while."""
+    """The search for one refused event of a batch; events behind the range are not sent."""
 
     def __init__(self, batch: MicroBatch[P], verdict: Verdict) -> None:
-        """Begin with a batch of at least two events and the answer that refused it."""
+        """Start with a batch of at least two events and the verdict that refused it."""
         self.verdict = verdict
-        """The answer about the smallest refused range so far."""
+        """The verdict on the smallest refused range so far."""
         self._suspects = batch
         """One of these is refused, as long as the vendor does not change its mind."""
         self._unsent = _nothing(batch)
-        """What stood behind a range that was refused: nothing is known of it."""
+        """The events behind a refused range: nothing is known about them."""
 
     def __len__(self) -> int:
         """The number of events without an outcome."""
         return len(self._suspects) + len(self._unsent)
 
     def next_batch(self) -> MicroBatch[P]:
-        """Return what to ask about next, the same until an answer is noted."""
+        """Return the next events to send; the same ones until a result is recorded."""
         return halves(self._suspects)[0] if len(self._suspects) > 1 else self._suspects
 
-    def refused(self, verdict: Verdict) -> None:
-        """Note that ``next_batch``, of more than one event, is refused."""
+    def on_refused(self, verdict: Verdict) -> None:
+        """Record that ``next_batch``, with more than one event, was refused."""
         self.verdict = verdict
         front, back = halves(self._suspects)
         self._suspects = front
         self._unsent = joined(back, self._unsent)
 
-    def accepted(self) -> P | None:
-        """Note that ``next_batch`` is accepted; return the refused event if it is known by now.
+    def on_accepted(self) -> P | None:
+        """Record that ``next_batch`` was accepted; return the refused event if it is now known.
 
-        It is known without having been asked about alone if a range was refused twice, smaller
-        the second time, and all others of it are accepted. After a single refusal the last one is
-        asked alone: a vendor that refused once by mistake must cost no event.
+        It is known without a request of its own if a range was refused, then a smaller range, and
+        all other events of that range were accepted. After only one refusal the last event is sent
+        alone: if the vendor refused once by mistake, no event is lost.
         """
         if len(self._suspects) <= 1:
             self._suspects = _nothing(self._suspects)
@@ -59,11 +59,11 @@ class Bisection(Generic[P]):
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing is left that is known to be refused."""
+        """Whether no remaining event is known to be refused."""
         return not len(self._suspects)
 
     def left(self) -> MicroBatch[P]:
-        """Return all that is without an outcome, in order; it may be empty."""
+        """Return all events without an outcome, in order; may be empty."""
         return joined(self._suspects, self._unsent)
 
     def left_behind_next(self) -> MicroBatch[P]:

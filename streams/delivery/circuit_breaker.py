@@ -1,7 +1,7 @@
-"""The vendor's gate: whether requests may go out, why not, and what somebody should do.
+"""The circuit breaker of a vendor: whether requests may be sent, why not, and what to do.
 
-What the vendor's answers make of the state lies below what an operator wants: while paused the
-gate is shut whatever the vendor says, and on resume the state underneath comes back.
+An operator's pause takes precedence over the state that the vendor's responses lead to. While
+paused nothing is sent; on resume the state from before is back.
 
 Pure: time comes in as an argument, in seconds of a clock that only grows.
 """
@@ -16,30 +16,29 @@ from streams.core.times import to_ms
 from streams.delivery.retry import obeyed
 
 NOTHING = "No action is needed"
-"""How an advice begins where only time is needed."""
+"""The start of an advice if only time is needed."""
 PROBE_SECONDS = 10.0
 PARK_AFTER_SECONDS = 60.0
-"""So long without any answer, and one probe at a time replaces the retries of all strands."""
+"""After this time without a response, single probes replace the retries of all queues."""
 LAST_ANSWERS = 200
-"""Of so many events with an answer, newest last, more than half refused is a broken mapping."""
+"""If more than half of this many newest events were refused, the mapping is broken."""
 LEAST_ANSWERS = 20
 PUZZLES_IN_A_ROW = 2
-"""After so many answers that nobody can understand, one event at a time is tried, each after a
-good probe: what goes again then may be stored already, and so no more than 60 / PROBE_SECONDS = 6
-such repeats are made in a minute. Two, since one may be an accident of a connection; six, since
-that is how often anybody can find out that the vendor is well again."""
+"""After this many responses in a row that cannot be understood, one event is sent after each good
+probe. These events may be stored already, so at most 60 / PROBE_SECONDS = 6 are repeated a minute.
+Two in a row, because a single one may be a broken connection."""
 _FAILURES = frozenset(RequestOutcome) - JUDGED - {RequestOutcome.THROTTLED}
 THROTTLE_SECONDS = 5.0
-"""Where a vendor says "slow down" without saying how long."""
+"""The wait if a vendor asks to slow down without saying for how long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What is shown of a gate."""
+    """The state of a circuit breaker as it is shown."""
 
     state: str
     since: float
-    """Seconds of the gate's clock."""
+    """Seconds of the circuit breaker's clock."""
     reason: str = ""
     advice: str = ""
 
@@ -54,34 +53,34 @@ class CircuitBreaker:
     key: str = ""
     """The vendor key, for the commands that the advice names."""
     _own: Condition = field(init=False)
-    """What the vendor's answers have made of it."""
+    """The state that the vendor's responses led to."""
     _pause: Condition | None = None
-    """What an operator wants of it; None: nothing."""
+    """An operator's pause; None: not paused."""
     _is_unreadable: bool = False
-    """What an operator wants cannot be read."""
+    """The newest operator command cannot be read."""
     _resumed_at: str | None = None
     _failing_since: float | None = None
     _puzzles: int = 0
-    """Answers in a row that nobody can understand."""
+    """Responses in a row that cannot be understood."""
     _went_well: bool = False
-    """The vendor's last answer was a good one: the next failure may be its event's own."""
-    _closed_until: float = 0.0
+    """The last request was judged: the next failure may be caused by its events."""
+    _blocked_until: float = 0.0
     _probe_at: float = 0.0
     _trial: bool = False
-    """One real event goes first."""
+    """One real event is sent first."""
     _trial_in_flight: int | None = None
-    """The number of the request that is the trial, until it has ended or the gate is parked."""
+    """The number of the trial request, until it has ended or the vendor is parked."""
     _requests: int = 0
     _refused: deque[bool] = field(default_factory=lambda: deque(maxlen=LAST_ANSWERS))
     _for_good: bool = False
-    """Parked until somebody acts: no probe can tell that the mapping is right again."""
+    """Parked until an operator acts: no probe can show that the mapping is right again."""
 
     def __post_init__(self) -> None:
         self._own = Condition("running", self.now)
 
     @property
     def condition(self) -> Condition:
-        """What is to be shown: paused wins over whatever the vendor's answers say."""
+        """The state to show: a pause takes precedence."""
         return self._pause or self._own
 
     @property
@@ -91,7 +90,7 @@ class CircuitBreaker:
 
     @property
     def since(self) -> float:
-        """When this state began, in seconds of the gate's clock."""
+        """When this state began, in seconds of the circuit breaker's clock."""
         return self.condition.since
 
     @property
@@ -101,35 +100,35 @@ class CircuitBreaker:
 
     @property
     def needs_somebody(self) -> bool:
-        """Whether it is parked for something that time alone does not mend."""
+        """Whether it is parked for a reason that somebody has to fix."""
         return self.state == "parked" and not self.advice.startswith(NOTHING)
 
     @property
     def advice(self) -> str:
-        """What to do about it; empty where nothing is to be done."""
+        """What to do about it; empty if nothing needs to be done."""
         return self.condition.advice
 
     @property
     def is_trying(self) -> bool:
-        """Whether one real event goes first, and its answer decides for all others."""
+        """Whether one real event is sent first, and its response decides for all others."""
         return self._own.state == "parked" and self._trial
 
-    def apply(self, will: VendorControl, now: float, wall_ms: int) -> None:
-        """Do what the operator wants; the same will twice changes nothing.
+    def apply(self, control: VendorControl, now: float, wall_ms: int) -> None:
+        """Apply the operator commands; applying the same ones twice changes nothing.
 
-        A resume that is newer than the last one also ends a parking that no probe can end, and
-        has a parked vendor asked at once; one real request then goes first.
+        A new resume also releases a vendor that is parked until somebody acts, and sends a probe to
+        a parked vendor at once. One real request is then sent first.
         """
-        if will.paused and (self._pause is None or will.is_unreadable != self._is_unreadable):
-            self._pause = self._paused(will, now, wall_ms)
-        elif not will.paused and self._pause is not None:
+        if control.paused and (self._pause is None or control.is_unreadable != self._is_unreadable):
+            self._pause = self._paused(control, now, wall_ms)
+        elif not control.paused and self._pause is not None:
             self._pause = None
-            # Nobody asked the vendor meanwhile: the silence of before says nothing any more.
+            # Nothing was sent meanwhile, so earlier failures no longer count.
             self._failing_since = None
-        self._is_unreadable = will.is_unreadable
-        if will.resumed_at != self._resumed_at:
-            self._resumed_at = will.resumed_at
-            if not will.paused and self._own.state == "parked":
+        self._is_unreadable = control.is_unreadable
+        if control.resumed_at != self._resumed_at:
+            self._resumed_at = control.resumed_at
+            if not control.paused and self._own.state == "parked":
                 self._reopen(now)
 
     def may_send(self, now: float) -> bool:
@@ -138,43 +137,43 @@ class CircuitBreaker:
             return False
         if self._own.state == "parked":
             return self._trial and self._trial_in_flight is None
-        return now >= self._closed_until
+        return now >= self._blocked_until
 
-    def is_shut(self, now: float) -> bool:
-        """Return whether a request that was about to go must stay after all."""
+    def is_blocked(self, now: float) -> bool:
+        """Return whether a request that is about to be sent must wait after all."""
         if self._pause is not None:
             return True
         if self._own.state == "parked":
             return not self._trial
-        return now < self._closed_until
+        return now < self._blocked_until
 
-    def started(self) -> int:
-        """Note that a request begins; return the number under which it is to be ``ended``."""
+    def on_request_started(self) -> int:
+        """Record that a request starts; return the number to end it with."""
         self._requests += 1
         if self._trial and self._trial_in_flight is None:
             self._trial_in_flight = self._requests
         return self._requests
 
-    def ended(self, request: int) -> None:
-        """Note that a request has ended, with or without a verdict, cancelled or not.
+    def on_request_ended(self, request: int) -> None:
+        """Record that a request has ended, with or without a verdict, cancelled or not.
 
-        A trial that ends without one has tried nothing: the next request is the trial.
+        If a trial ends without a verdict, the next request is the trial.
         """
         if request == self._trial_in_flight:
             self._trial_in_flight = None
 
-    def opens_at(self) -> float | None:
-        """Return when the gate opens by itself; None where only an answer or an operator does."""
-        return None if self.state in ("parked", "paused") else self._closed_until
+    def sends_again_at(self) -> float | None:
+        """Return when requests may be sent again; None: after a good probe or a resume."""
+        return None if self.state in ("parked", "paused") else self._blocked_until
 
     def probe_due(self, now: float) -> bool:
-        """Return whether a parked vendor should be asked whether it answers again."""
+        """Return whether it is time to probe a parked vendor."""
         if self._for_good or self._pause is not None:
             return False
         return self._own.state == "parked" and not self._trial and now >= self._probe_at
 
     def on_outcomes(self, *, accepted: int, refused: int, now: float) -> None:
-        """Count events by the vendor's last word on them; park where it refuses most of them."""
+        """Count accepted and refused events; park the vendor if it refuses most of them."""
         self._refused.extend([False] * accepted + [True] * refused)
         answers, bad = len(self._refused), sum(self._refused)
         if refused and answers >= LEAST_ANSWERS and 2 * bad > answers and not self._for_good:
@@ -187,52 +186,59 @@ class CircuitBreaker:
             self._become("parked", reason, advice, now)
 
     def on_verdict(self, verdict: Verdict, now: float, *, is_shared: bool = False) -> None:
-        """Take a real request's verdict, unless the failure is known to be its events' own.
+        """Apply the verdict on a real request. Failures caused by its events are not passed here.
 
-        A single failure after a good answer neither parks nor pauses: it takes a second one in a
-        row to show that the vendor means everybody. What asks for a slower pace counts at once.
+        A single failure after a good response does not park the vendor; a second one in a row
+        does. A request to slow down counts at once.
 
-        ``is_shared``: the request was several partitions'. Each part goes again by itself, and it
-        is their answers that count: the part with the cause would be the second in a row.
+        ``is_shared``: the request had events of several partitions. After a failure each part is
+        retried by itself, and the parts' own verdicts count.
         """
-        if is_shared and self._went_well and verdict.fate in _FAILURES and not verdict.is_puzzling:
+        if (
+            is_shared
+            and self._went_well
+            and verdict.outcome in _FAILURES
+            and not verdict.is_puzzling
+        ):
             return
         if not verdict.is_puzzling and verdict.status is not None:
             self._puzzles = 0
-        went_well, self._went_well = self._went_well, verdict.fate in JUDGED
+        went_well, self._went_well = self._went_well, verdict.outcome in JUDGED
         if self._for_good:
             return
-        match verdict.fate:
-            case fate if fate in JUDGED:
+        match verdict.outcome:
+            case outcome if outcome in JUDGED:
                 self._failing_since = None
                 self._trial = False
-                if now >= self._closed_until or self._own.state == "parked":
+                if now >= self._blocked_until or self._own.state == "parked":
                     self._become("running", "", "", now)
             case RequestOutcome.THROTTLED:
                 seconds = verdict.retry_after_seconds
                 seconds = THROTTLE_SECONDS if seconds is None else obeyed(seconds)
-                self._closed_until = max(self._closed_until, now + seconds)
+                self._blocked_until = max(self._blocked_until, now + seconds)
                 self._trial = False
                 self._become("throttled", verdict.detail, "", now)
             case RequestOutcome.MISCONFIGURED if not went_well:
                 self._park(verdict.detail, now)
             case _:
-                self._note_silence(verdict, now, may_pause=not went_well)
+                self._record_failure(verdict, now, may_pause=not went_well)
 
     def on_probe(self, verdict: Verdict, now: float) -> None:
-        """Take a probe's verdict; a good one lets one real request go first."""
+        """Apply a probe's verdict; after a good one a real request is sent first."""
         self._probe_at = now + PROBE_SECONDS
-        if verdict.fate is RequestOutcome.THROTTLED and verdict.retry_after_seconds:
+        if verdict.outcome is RequestOutcome.THROTTLED and verdict.retry_after_seconds:
             self._probe_at = now + max(PROBE_SECONDS, obeyed(verdict.retry_after_seconds))
-        if verdict.fate in (RequestOutcome.ACCEPTED, RequestOutcome.REJECTED):
+        if verdict.outcome in (RequestOutcome.ACCEPTED, RequestOutcome.REJECTED):
             self._trial = True
         elif self._own.state == "parked":
             reason = verdict.detail or self._own.reason
-            self._own = replace(self._own, reason=reason, advice=self._advice(verdict.fate))
+            self._own = replace(self._own, reason=reason, advice=self._advice(verdict.outcome))
 
-    def _note_silence(self, verdict: Verdict, now: float, *, may_pause: bool) -> None:
+    def _record_failure(self, verdict: Verdict, now: float, *, may_pause: bool) -> None:
         if verdict.retry_after_seconds is not None and may_pause:
-            self._closed_until = max(self._closed_until, now + obeyed(verdict.retry_after_seconds))
+            self._blocked_until = max(
+                self._blocked_until, now + obeyed(verdict.retry_after_seconds)
+            )
         if self._failing_since is None:
             self._failing_since = now
         self._puzzles += verdict.is_puzzling
@@ -240,25 +246,25 @@ class CircuitBreaker:
             self._park(verdict.detail, now, RequestOutcome.UNCLEAR)
         elif self._own.state == "parked" or now - self._failing_since >= PARK_AFTER_SECONDS:
             self._park(verdict.detail, now, RequestOutcome.UNAVAILABLE)
-        elif self._own.state != "throttled" or now >= self._closed_until:
+        elif self._own.state != "throttled" or now >= self._blocked_until:
             self._become(
                 "degraded", verdict.detail, f"{NOTHING}: requests are retried automatically.", now
             )
 
     def _park(
-        self, reason: str, now: float, fate: RequestOutcome = RequestOutcome.MISCONFIGURED
+        self, reason: str, now: float, outcome: RequestOutcome = RequestOutcome.MISCONFIGURED
     ) -> None:
         self._trial, self._trial_in_flight = False, None
         self._probe_at = now + PROBE_SECONDS
-        self._become("parked", reason, self._advice(fate), now)
+        self._become("parked", reason, self._advice(outcome), now)
 
-    def _advice(self, fate: RequestOutcome) -> str:
-        if fate is RequestOutcome.MISCONFIGURED:
+    def _advice(self, outcome: RequestOutcome) -> str:
+        if outcome is RequestOutcome.MISCONFIGURED:
             return (
                 f"Check the key and the address of {self.name} in the settings. A key file is read "
                 "again at each probe, other settings at a restart."
             )
-        if fate is RequestOutcome.UNCLEAR:
+        if outcome is RequestOutcome.UNCLEAR:
             return (
                 f"Ask {self.name} what its response means. After each good probe one event is "
                 f"sent, at most {60 / PROBE_SECONDS:g} a minute, because it may be stored twice."
@@ -277,8 +283,8 @@ class CircuitBreaker:
             self._own = replace(self._own, reason=reason, advice="")
         self._probe_at = now
 
-    def _paused(self, will: VendorControl, now: float, wall_ms: int) -> Condition:
-        if will.is_unreadable:
+    def _paused(self, control: VendorControl, now: float, wall_ms: int) -> Condition:
+        if control.is_unreadable:
             return Condition(
                 "paused",
                 now,
@@ -288,8 +294,8 @@ class CircuitBreaker:
             )
         at_ms, when = wall_ms, "an unknown time"
         with suppress(ValueError):
-            at_ms = to_ms(will.at)
-            when = f"{will.at[:10]} {will.at[11:16]} UTC"
+            at_ms = to_ms(control.at)
+            when = f"{control.at[:10]} {control.at[11:16]} UTC"
         return Condition(
             "paused",
             now - max(0, wall_ms - at_ms) / 1000,

@@ -1,10 +1,9 @@
 """The courier: takes one vendor's events through micro-batches, HTTP and retries to an outcome.
 
-Every event that is handed to it is reported exactly once to its ``OutcomeHandler``: accepted or
-refused for good. What the vendor has not judged goes again, however long that takes; nothing is
-given up on.
+Every event is reported exactly once to the ``OutcomeHandler``: accepted, refused or skipped. Events
+that the vendor has not judged are retried without end.
 
-One module, though a long one: which queue goes next depends on everything that it keeps.
+The module is long because the choice of the next queue depends on all of its state.
 """
 
 import asyncio
@@ -25,13 +24,13 @@ from streams.delivery.vendor_client import HttpTransport, SendAll, SendFilter, V
 from streams.vendors.base import Vendor
 
 CLOSE_SECONDS = 30.0
-"""So long a rebalance waits for a vendor that hangs; then the request counts as unanswered."""
+"""How long a rebalance waits for requests in flight; then they count as unanswered."""
 ANSWERED_BY_THEN_SECONDS = 30.0
-"""After this long a vendor has finished a request that a dead worker left behind."""
+"""After this time a vendor has finished a request that a dead worker left behind."""
 MAX_UNCLEAR = 40
-"""So many positions are named to the next owner; of more it looks at all that may be meant."""
+"""At most this many positions are named to the next owner; otherwise it checks all candidates."""
 LONGEST_REQUEST_SECONDS = 900.0
-"""With its turn in the quota and all its questions; what takes longer never ends."""
+"""Of a request flow, with its waits for the rate limit; a longer one never ends."""
 
 Attempt = asyncio.Task[Sequence[OrderedQueue]]
 
@@ -50,55 +49,54 @@ class Courier:
         random: Callable[[], float],
         on_defect: Callable[[BaseException], None],
         current_settings: Callable[[], Any] | None = None,
-        guard: SendFilter | None = None,
+        send_filter: SendFilter | None = None,
         on_bad_run: Callable[[str, str], None] = ignore,
         give_up: GiveUpRule | None = None,
         may_act: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Take the seams; ``current_settings`` reads secrets in files again, at each probe.
+        """``current_settings`` reads the secret files again; called for each probe.
 
         While ``may_act`` is false the partitions may be another worker's, and nothing is sent.
-
-        ``on_bad_run`` is told (run id, why) of each run that the vendor mostly refuses.
-        ``give_up``: when an event over which the vendor alone fails becomes a dead letter.
+        ``on_bad_run`` is called with (run id, why) for each run that the vendor mostly refuses.
+        ``give_up``: when an event on which only this vendor's requests fail becomes a dead letter.
         """
         self._vendor = vendor
         self._settings = settings
         self._clock = clock
         self._on_defect = on_defect
-        self._guard = guard or SendAll()
+        self._send_filter = send_filter or SendAll()
         self._queues = OrderedQueues(self._new_batcher, vendor.queues)
         self._touched: dict[OrderedQueue, None] = {}
-        self._held = ReadyQueue()
+        self._ready = ReadyQueue()
         self._timers: dict[OrderedQueue, asyncio.TimerHandle] = {}
         self._requests: dict[Attempt, OrderedQueue] = {}
-        # A conversation of several requests remembers what lies on its partition.
+        # The memory of a request flow with several requests belongs to one partition.
         self._may_join = vendor.request_flow is None
         self._begun_at: dict[int, float] = {}
-        """By partition: when its newest request began."""
+        """By partition: when its newest request started."""
         self._breaker_timer: asyncio.TimerHandle | None = None
         self._probing: asyncio.Task[None] | None = None
         self._concurrency = vendor.concurrency(settings)
-        # Live events must find a free slot however long the vendor takes over redeliveries.
+        # Live events must find a free slot however slow the redeliveries are.
         self._redelivery_slots = max(1, self._concurrency // 2)
-        # An event that hangs holds its slot for a minute each time.
+        # An event whose requests time out holds a slot for a minute each time.
         self._suspect_slots = max(1, self._concurrency // 4)
         self._in_flight: Counter[Lane] = Counter()
         self._left_open: dict[tuple[bool, int], int] = {}
         self._left_unclear: dict[tuple[bool, int], set[int]] = {}
-        """By lane and partition: what the former owner named, as long as it is not read."""
+        """By lane and partition: positions named by the former owner that are not yet read."""
         self._asked: set[OrderedQueue] = set()
-        """Which wait until the vendor can be asked what a former owner's request stored."""
+        """Queues that wait for the vendor to say what a former owner's request stored."""
         self._on_hold: frozenset[int] = frozenset()
         self._is_alone = False
-        self.line = VendorClient(
-            vendor, settings, sender, clock, current_settings, self._guard, give_up, may_act
+        self.client = VendorClient(
+            vendor, settings, sender, clock, current_settings, self._send_filter, give_up, may_act
         )
         self._attempts = Attempts(
             vendor,
-            self.line,
+            self.client,
             outcome_handler,
-            self._guard,
+            self._send_filter,
             self._queues,
             clock=clock,
             random=random,
@@ -106,32 +104,32 @@ class Courier:
             on_freed=self._consider_all,
         )
 
-    # -- what the sink tells
+    # -- called by the sink
 
     def add(self, item: Item, payload: bytes, key: str) -> None:
-        """Take an event; events of one key leave in the order in which they come.
+        """Add an event; events with the same key are sent in the order in which they are added.
 
-        ``go`` must follow once all events at hand are added.
+        Call ``start_requests`` after the last event at hand.
         """
         item.ordering_key = key
         queue, is_new = self._queues.queue_of(item)
         lane = queue.is_redelivery, item.partition
         if is_new and item.position < self._left_open.get(lane, 0):
-            # The former owner's unanswered request, if there was one, was about this event.
+            # If the former owner left an unanswered request, it was about this event.
             item.unclear = True
             queue.not_before = self._clock() + ANSWERED_BY_THEN_SECONDS
             self._asked.add(queue)
         unclear = self._left_unclear.get(lane)
         if unclear and item.position in unclear:
-            # Its last answer did not say whether it was stored, and it may come yet.
+            # The response to it did not say whether it was stored; it may still be processed.
             unclear.discard(item.position)
             item.unclear = True
             queue.not_before = max(queue.not_before, self._clock() + self._vendor.retry_waits[0])
         queue.add(item, payload, self._clock())
         self._touched[queue] = None
 
-    def go(self) -> None:
-        """Begin what can begin with the events that were added."""
+    def start_requests(self) -> None:
+        """Start the requests that can start with the events that were added."""
         touched, self._touched = self._touched, {}
         self._consider_all(touched)
 
@@ -143,33 +141,33 @@ class Courier:
         unclear: Iterable[int] = (),
         is_redelivery: bool = False,
     ) -> None:
-        """Take a partition whose former owner may have left requests without an answer.
+        """Open a partition whose former owner may have left requests without a response.
 
-        They were about positions below ``left_open_below`` of this lane; 0: there are none.
-        ``unclear``: positions whose requests were answered, but not with what became of them.
+        Those requests were about positions below ``left_open_below`` of this lane; 0: none.
+        ``unclear``: positions whose response did not say whether the event was stored.
         """
-        self.line.memory.forget_partition(partition)
-        below = left_open_below if self._vendor.looks_before_repeat else 0
+        self.client.memory.forget_partition(partition)
+        below = left_open_below if self._vendor.can_look_up_delivered else 0
         self._left_open[is_redelivery, partition] = below
         self._left_unclear[is_redelivery, partition] = set(
-            unclear if self._vendor.looks_before_repeat else ()
+            unclear if self._vendor.can_look_up_delivered else ()
         )
 
-    def begin_alone(self) -> None:
-        """Make one request at a time until ``outcomes_are_kept``.
+    def send_one_at_a_time(self) -> None:
+        """Send one request at a time until ``on_outcomes_written``.
 
-        Where no outcome can be kept, each start of a worker repeats one request and no more.
+        If no outcome can be written, each start of a worker then repeats only one request.
         """
         self._is_alone = True
 
-    def outcomes_are_kept(self) -> None:
-        """Make as many requests at a time as the vendor allows."""
+    def on_outcomes_written(self) -> None:
+        """Send as many requests at a time as the vendor allows."""
         if self._is_alone:
             self._is_alone = False
-            self._consider_held()
+            self._consider_ready()
 
     def hold(self, partitions: Collection[int]) -> None:
-        """Begin no request for these partitions, and again for all others."""
+        """Start no request for these partitions; release all others."""
         released = self._on_hold - frozenset(partitions)
         self._on_hold = frozenset(partitions)
         for partition in released:
@@ -177,29 +175,29 @@ class Courier:
 
     @property
     def is_on_hold(self) -> bool | None:
-        """Whether no request is begun for any partition; None: for some of them."""
+        """Whether all partitions are on hold; None: some of them."""
         if not self._on_hold:
             return False
         return True if self._is_alone or self._on_hold >= self._queues.partitions else None
 
     def drop_redeliveries(self, is_unwanted: Callable[[Item], bool]) -> None:
-        """Give up waiting redeliveries, those under way left out, without a word."""
+        """Drop waiting redeliveries without a receipt; requests in flight go on."""
         for queue in self._queues:
             if queue.is_redelivery and (dropped := queue.drop(is_unwanted)):
                 self._queues.release(queue)
-                self._guard.pass_over(dropped)
+                self._send_filter.pass_over(dropped)
 
     def unclear(
         self, partition: int, read_below: int, *, is_redelivery: bool = False
     ) -> list[int] | None:
-        """Return of which waiting positions the vendor may have stored something.
+        """Return the waiting positions that the vendor may have stored.
 
-        None: a request about this partition is unanswered, or may begin, or a former owner may
-        have left one about a position that is not read yet (from ``read_below`` on).
+        None: not known. A request of this partition is unanswered or may start, or a former owner
+        may have left one about a position that is not yet read (from ``read_below`` on).
         """
-        if not self.line.is_quiet or self._in_flight_of({partition}):
+        if not self.client.is_quiesced or self._in_flight_of({partition}):
             return None
-        if not self._vendor.looks_before_repeat:
+        if not self._vendor.can_look_up_delivered:
             return []
         lane = is_redelivery, partition
         if read_below < self._left_open.get(lane, 0):
@@ -215,32 +213,32 @@ class Courier:
         return found if len(found) <= MAX_UNCLEAR else None
 
     def set_share(self, share: float) -> None:
-        """Take this part of the vendor's quota: this worker's partitions of all."""
-        if self.line.quota is not None:
-            self.line.quota.set_share(share, self._clock())
+        """Set this worker's share of the vendor's rate limit: its partitions / all partitions."""
+        if self.client.rate_limit is not None:
+            self.client.rate_limit.set_share(share, self._clock())
 
     def leave_partition(self, partition: int) -> None:
-        """Forget a partition's waiting events: whoever has it next reads them again.
+        """Forget a partition's waiting events: its next owner reads them again.
 
-        What is under way may still be answered; no further request is begun for it.
+        Requests in flight may still get a response; no further one is started.
         """
         for queue in self._queues.leave(partition):
             self._cancel_timer(queue)
 
     async def close_partitions(self, partitions: Collection[int]) -> None:
-        """Leave partitions and wait, for all of them together, for the requests in flight.
+        """Leave partitions and wait for all their requests in flight.
 
-        What is not answered in time is given up and counts as unanswered. Of a request that is
-        shared with other partitions the answer then decides about their events only.
+        A request without a response in time counts as unanswered. If it is shared with other
+        partitions, its response still decides about their events.
         """
         for partition in partitions:
             self.leave_partition(partition)
-        # On hold they wait for their receipts, maybe for hours.
+        # Partitions on hold wait for their receipts, maybe for hours.
         waited_for, until = set(partitions) - self._on_hold, self._clock() + CLOSE_SECONDS
         while requests := self._in_flight_of(waited_for):
             if (left := until - self._clock()) <= 0:
                 break
-            # A shared request may let these partitions go long before it ends.
+            # A shared request may release these partitions long before it ends.
             await asyncio.wait(requests, timeout=min(left, KEPT_TOGETHER_SECONDS))
         hanging = self._in_flight_of(partitions)
         if given_up := [one for one in hanging if self._requests[one].give_up(partitions)]:
@@ -257,32 +255,37 @@ class Courier:
         }
 
     async def quiesce(self, seconds: float) -> None:
-        """Begin no request and wait at most this long for the answers of those under way."""
-        self.line.hush()
+        """Start no request and wait at most this long for the responses of those in flight."""
+        self.client.quiesce()
         if self._requests:
             await asyncio.wait(set(self._requests), timeout=seconds)
 
     def resume(self) -> None:
-        """Begin requests again after ``quiesce``."""
-        self.line.is_quiet = False
-        self._consider_held()
+        """Start requests again after ``quiesce``."""
+        self.client.is_quiesced = False
+        self._consider_ready()
 
-    def apply(self, will: VendorControl, wall_ms: int) -> None:
-        """Do at once what an operator wants; ``wall_ms``: the time of day in ms since the epoch."""
-        self.line.apply(will, wall_ms)
-        self._consider_held()
+    def apply(self, control: VendorControl, wall_ms: int) -> None:
+        """Apply operator commands at once; ``wall_ms``: the time of day in ms since the epoch."""
+        self.client.apply(control, wall_ms)
+        self._consider_ready()
 
     def waiting(self) -> int:
-        """Return how many events have no verdict yet, those under way left out."""
+        """Return how many events wait for a request; those in flight do not count."""
         joined = [each for each in self._requests.values() if isinstance(each, JoinedQueue)]
         return sum(map(len, self._queues)) + sum(map(len, joined))
 
     def may_be_silent(self, partition: int) -> bool:
-        """Return whether what waits of this partition has a reason to, that will end.
+        """Return whether this partition's events have a reason to wait that will end.
 
-        The vendor's gate or an operator, a hold, a request, a strand's own wait, or a free slot.
+        Reasons: the circuit breaker, an operator, a hold, a request in flight, the wait before a
+        retry, no free slot.
         """
-        if self.line.is_quiet or self.line.breaker.state != "running" or partition in self._on_hold:
+        if (
+            self.client.is_quiesced
+            or self.client.breaker.state != "running"
+            or partition in self._on_hold
+        ):
             return True
         if self._in_flight_of({partition}):
             return self._clock() - self._begun_at[partition] < LONGEST_REQUEST_SECONDS
@@ -293,17 +296,17 @@ class Courier:
         return any(queue in self._timers for queue in self._queues.of_partition(partition))
 
     def asking(self) -> int:
-        """Return how many events wait until the vendor has said what it stored before a restart."""
+        """Return how many events wait until the vendor can say what it stored before a restart."""
         now = self._clock()
         self._asked = {s for s in self._asked if len(s) and not s.closed and s.not_before > now}
         return sum(item.unclear for queue in self._asked for item in queue.waiting())
 
     @property
-    def under_way(self) -> int:
-        """How many requests are unanswered."""
+    def in_flight(self) -> int:
+        """How many requests are in flight."""
         return len(self._requests)
 
-    # -- when a strand's next request goes
+    # -- when an ordered queue's next request goes
 
     def _new_batcher(self) -> Batcher[Item]:
         vendor, settings = self._vendor, self._settings
@@ -318,51 +321,51 @@ class Courier:
             self._consider(queue)
 
     def _consider(self, queue: OrderedQueue) -> bool:
-        """Begin the strand's next request, or see to it that it is looked at again in time.
+        """Start the queue's next request, or set a timer for it.
 
-        Return whether a request was begun.
+        Return whether a request was started.
         """
-        if queue.closed or queue.under_way or queue.partition in self._on_hold:
+        if queue.closed or queue.in_flight or queue.partition in self._on_hold:
             return False
         now = self._clock()
         if not self._may_begin(now, queue.lane):
-            self._held.add(queue)
+            self._ready.add(queue)
             self._watch_breaker(now)
             return False
-        alone, is_fresh = self.line.breaker.is_trying, queue.is_fresh
+        alone, is_fresh = self.client.breaker.is_trying, queue.is_fresh
         batch = queue.next_batch(now, alone=alone)
         if batch is None:
             self._set_timer(queue, now)
             return False
         self._cancel_timer(queue)
         if self._may_join and is_fresh and not alone and batch.cause is BatchCause.AGE:
-            queue, batch = self._with_company(queue, batch, now)
+            queue, batch = self._share_request(queue, batch, now)
         self._begin(queue, batch)
         return True
 
-    def _with_company(
+    def _share_request(
         self, queue: OrderedQueue, batch: MicroBatch[Item], now: float
     ) -> tuple[OrderedQueue, MicroBatch[Item]]:
-        """Add what waits in idle strands of the same lane and fits into the same request."""
+        """Add events of idle queues of the same lane that fit into the same request."""
         records, size = len(batch), sum(map(len, batch.payloads)) + len(batch)
         parts = [(queue, batch)]
         for other in self._queues:
-            if other.is_redelivery is not queue.is_redelivery or not self._may_accompany(other):
+            if other.is_redelivery is not queue.is_redelivery or not self._may_share(other):
                 continue
-            if (part := other.company(now, records, size)) is not None:
+            if (part := other.next_batch_beside(now, records, size)) is not None:
                 parts.append((other, part))
                 records += len(part)
                 size += sum(map(len, part.payloads)) + len(part)
                 self._cancel_timer(other)
         return join(parts) if len(parts) > 1 else (queue, batch)
 
-    def _may_accompany(self, queue: OrderedQueue) -> bool:
-        # A strand whose visitors' rows are late waits for them, and by itself.
+    def _may_share(self, queue: OrderedQueue) -> bool:
+        # A queue whose visitors' rows are late waits for them alone.
         partition = queue.partition
-        return partition not in self._on_hold and self._guard.is_current(partition)
+        return partition not in self._on_hold and self._send_filter.is_current(partition)
 
     def _begin(self, queue: OrderedQueue, batch: MicroBatch[Item]) -> None:
-        request, lane = self.line.breaker.started(), queue.lane
+        request, lane = self.client.breaker.on_request_started(), queue.lane
         self._in_flight[lane] += 1
         task = asyncio.ensure_future(self._attempts.make(queue, batch))
         self._requests[task] = queue
@@ -374,7 +377,7 @@ class Courier:
         self._call(self._end, task, queue, lane, request)
 
     def _end(self, task: Attempt, queue: OrderedQueue, lane: Lane, request: int) -> None:
-        self.line.breaker.ended(request)
+        self.client.breaker.on_request_ended(request)
         del self._requests[task]
         self._in_flight[lane] -= 1
         if not task.cancelled():
@@ -384,28 +387,28 @@ class Courier:
             for isolated in task.result():
                 self._consider(isolated)
         if isinstance(queue, JoinedQueue):
-            self._go_on(queue)
+            self._continue(queue)
         else:
             self._consider_again(queue)
-        self._consider_held()
+        self._consider_ready()
 
     def _consider_again(self, queue: OrderedQueue) -> None:
         self._queues.release(queue)
         if len(queue):
-            if self._held:
-                self._held.add(queue)  # the slot that it leaves is for whoever waits for it
+            if self._ready:
+                self._ready.add(queue)  # its slot goes to the queue that waits for it
             else:
                 self._consider(queue)
 
-    def _go_on(self, joined: JoinedQueue) -> None:
-        """Begin the next request over what is left of the parts, or let all strands go.
+    def _continue(self, joined: JoinedQueue) -> None:
+        """Start the next request with the remaining events, or release all queues.
 
-        It keeps the slot of the one before: while it waited, its strands would have to, too.
+        It keeps its slot: if it had to wait for one, all its queues would have to.
         """
         now = self._clock()
         freed = joined.free_finished()
         if joined.members:
-            batch = joined.next_batch(now) if self._may_go_on(now, joined) else None
+            batch = joined.next_batch(now) if self._may_continue(now, joined) else None
             if batch is not None:
                 self._begin(joined, batch)
             else:
@@ -414,29 +417,33 @@ class Courier:
         for queue in freed:
             self._consider_again(queue)
 
-    def _may_go_on(self, now: float, joined: JoinedQueue) -> bool:
-        if joined.is_left() or self.line.breaker.is_trying or not self._may_begin(now, joined.lane):
+    def _may_continue(self, now: float, joined: JoinedQueue) -> bool:
+        if (
+            joined.is_revoked()
+            or self.client.breaker.is_trying
+            or not self._may_begin(now, joined.lane)
+        ):
             return False
-        return all(self._may_accompany(queue) for queue in joined.members)
+        return all(self._may_share(queue) for queue in joined.members)
 
-    def _consider_held(self) -> None:
+    def _consider_ready(self) -> None:
         now = self._clock()
-        while lanes := [lane for lane in self._held.lanes() if self._may_begin(now, lane)]:
-            queue = self._held.take(lanes)
+        while lanes := [lane for lane in self._ready.lanes() if self._may_begin(now, lane)]:
+            queue = self._ready.pop(lanes)
             if self._consider(queue):
-                self._held.began(queue, lanes)
-        if self._held:
-            # They may have waited for a slot only, and the gate may have closed since.
+                self._ready.record_start(queue, lanes)
+        if self._ready:
+            # They may have waited for a slot only, and the circuit breaker may have opened since.
             self._watch_breaker(self._clock())
 
     def _may_begin(self, now: float, lane: Lane) -> bool:
-        # A request counts until its receipts are kept: so many a crash can repeat, and no more.
+        # A request counts until its receipts are written: a crash repeats no more than these.
         has_room = len(self._requests) < (1 if self._is_alone else self._concurrency)
         if lane is Lane.REDELIVERY and self._in_flight[lane] >= self._redelivery_slots:
             return False
         if lane is Lane.SUSPECT and self._in_flight[lane] >= self._suspect_slots:
             return False
-        return has_room and not self.line.is_quiet and self.line.breaker.may_send(now)
+        return has_room and not self.client.is_quiesced and self.client.breaker.may_send(now)
 
     def _call_later(
         self, seconds: float, callback: Callable[..., None], *args: Any
@@ -444,7 +451,7 @@ class Courier:
         return asyncio.get_running_loop().call_later(seconds, self._call, callback, *args)
 
     def _call(self, callback: Callable[..., None], *args: Any) -> None:
-        """Call back; the event loop would only log a defect of ours."""
+        """Call back; the event loop would only log an exception."""
         try:
             callback(*args)
         except Exception as defect:
@@ -454,9 +461,9 @@ class Courier:
         due = queue.due_at()
         if due is None or queue in self._timers:
             return
-        self._timers[queue] = self._call_later(max(0.0, due - now), self._timer_rang, queue)
+        self._timers[queue] = self._call_later(max(0.0, due - now), self._on_timer, queue)
 
-    def _timer_rang(self, queue: OrderedQueue) -> None:
+    def _on_timer(self, queue: OrderedQueue) -> None:
         self._timers.pop(queue, None)
         self._consider(queue)
 
@@ -465,39 +472,43 @@ class Courier:
         if timer is not None:
             timer.cancel()
 
-    # -- a closed gate
+    # -- while the circuit breaker is open
 
     def _watch_breaker(self, now: float) -> None:
-        if self._breaker_timer is not None or self.line.breaker.may_send(now):
+        if self._breaker_timer is not None or self.client.breaker.may_send(now):
             return
-        opens_at = self.line.breaker.opens_at()
-        wait = 0.5 if opens_at is None else max(0.01, opens_at - now)
-        self._breaker_timer = self._call_later(wait, self._look_at_breaker)
+        until = self.client.breaker.sends_again_at()
+        wait = 0.5 if until is None else max(0.01, until - now)
+        self._breaker_timer = self._call_later(wait, self._check_breaker)
 
-    def _look_at_breaker(self) -> None:
+    def _check_breaker(self) -> None:
         self._breaker_timer = None
         now = self._clock()
-        if self.line.breaker.probe_due(now) and not self.line.is_quiet and self._probing is None:
+        if (
+            self.client.breaker.probe_due(now)
+            and not self.client.is_quiesced
+            and self._probing is None
+        ):
             self._probing = asyncio.ensure_future(self._probe())
-        self._consider_held()
+        self._consider_ready()
 
     async def _probe(self) -> None:
         try:
-            await self.line.probe()
-            self._hurry_retries()
+            await self.client.probe()
+            self._retry_now()
         except Exception as defect:
             self._on_defect(defect)
             return
         finally:
             self._probing = None
-        self._consider_held()
+        self._consider_ready()
 
-    def _hurry_retries(self) -> None:
-        """After a good probe no strand has to sit out the wait of its last failure."""
-        if not self.line.breaker.may_send(self._clock()):
+    def _retry_now(self) -> None:
+        """Let all queues retry at once after a good probe."""
+        if not self.client.breaker.may_send(self._clock()):
             return
         for queue in self._queues:
-            if queue.failures and not queue.under_way:
+            if queue.failures and not queue.in_flight:
                 queue.not_before = 0.0
                 self._cancel_timer(queue)
-                self._held.add(queue)
+                self._ready.add(queue)

@@ -1,7 +1,7 @@
 """HTTP with httpx's types over aiohttp's connections, and every failure as a value.
 
-The transport is called directly: httpx's client around it merges headers, cookies and addresses
-anew for each request and costs as much again (client 340, transport 160, aiohttp alone 120 µs of
+The transport is called directly: httpx's client merges headers, cookies and addresses for each
+request, which costs as much again (client 340, transport 160, aiohttp alone 120 µs of
 CPU a request; httpx's own pool 1,200 to 4,500, growing with concurrency). ``benchmarks/deliver.py
 --clients`` measures it.
 """
@@ -30,18 +30,18 @@ from streams.vendors.base import HttpRequest, HttpResponse
 log = logging.getLogger("streams.delivery")
 
 CONNECT_SECONDS = 10.0
-ANSWER_SECONDS = 60.0
-"""Vendors ask to wait for a late answer rather than to repeat."""
+RESPONSE_SECONDS = 60.0
+"""Vendors ask clients to wait for a late response rather than to send again."""
 WHOLE_SECONDS = 120.0
-"""For one request in all, however slowly its answer drips."""
-MAX_ANSWER_BYTES = 1024 * 1024
+"""For a whole request, however slowly its response arrives."""
+MAX_RESPONSE_BYTES = 1024 * 1024
 MAX_HEADER_BYTES = 64 * 1024
 """Of one header, and of the status line; aiohttp's own 8 KiB are less than a policy or a set of
 cookies may take, and a success that is not understood is sent again."""
 MAX_HEAD_BYTES = 256 * 1024
-"""Of all headers of an answer."""
+"""Of all headers of a response."""
 
-_TIMEOUT = {"connect": CONNECT_SECONDS, "read": ANSWER_SECONDS, "pool": ANSWER_SECONDS}
+_TIMEOUT = {"connect": CONNECT_SECONDS, "read": RESPONSE_SECONDS, "pool": RESPONSE_SECONDS}
 _OWN_HEADERS = [
     (b"accept", b"application/json"),
     (b"accept-encoding", b"gzip, deflate"),
@@ -56,7 +56,7 @@ _FAILURES = (
 
 
 class HttpClient:
-    """One vendor's connections; keys travel in headers, redirects are never followed."""
+    """One vendor's connections. Keys are sent in headers; redirects are never followed."""
 
     def __init__(
         self, base_url: str, *, concurrency: int, current_http: Callable[[], HttpSettings]
@@ -77,9 +77,9 @@ class HttpClient:
         self._addresses: dict[str, httpx.URL] = {}
 
     async def send(self, request: HttpRequest) -> HttpResponse:
-        """Send one request and return its answer; a failure is an answer without status.
+        """Send one request and return its response; a failure is a response without status.
 
-        A status that was read stands, whatever becomes of the body behind it.
+        A status that was read counts, whatever happens to the body after it.
         """
         response: httpx.Response | None = None
         body = bytearray()
@@ -93,7 +93,7 @@ class HttpClient:
                     await response.aclose()
         except _FAILURES as error:
             if response is None:
-                return self._no_answer(error)
+                return self._no_response(error)
             failure = f"its body cannot be read to the end: {_words(error)}"
         if response.status_code == _LOGIN_REFUSED and self._transport.proxy is not None:
             return self._refused_by_proxy()
@@ -118,7 +118,7 @@ class HttpClient:
         ).removeprefix("through ")
         return HttpResponse(_LOGIN_REFUSED, {}, words.encode(), was_sent=False)
 
-    def _no_answer(self, error: Exception) -> HttpResponse:
+    def _no_response(self, error: Exception) -> HttpResponse:
         cause, where = error.__cause__, self._proxy_words.removeprefix("through ")
         if isinstance(cause, aiohttp.ClientProxyConnectionError):
             words = f"{where} cannot be reached: {_words(error)}"
@@ -128,7 +128,7 @@ class HttpClient:
                 return self._refused_by_proxy()
             words = f"{where} does not connect to {self._base_url}: {cause.status} {cause.message}"
             return HttpResponse(None, {}, b"", words.rstrip(), was_sent=False)
-        return _no_answer(error)
+        return _no_response(error)
 
     def _prepare(self, request: HttpRequest) -> httpx.Request:
         headers = [(name.encode(), value.encode()) for name, value in request.headers.items()]
@@ -163,7 +163,7 @@ class HttpClient:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Connections whose answers have a head of at most ``MAX_HEAD_BYTES``."""
+    """Connections whose responses have a head of at most ``MAX_HEAD_BYTES``."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -171,14 +171,14 @@ class _Connector(aiohttp.TCPConnector):
 
 
 class _Handler(ResponseHandler):
-    """Bounds a head as a whole, and keeps what was read of an answer that is broken further on.
+    """Limits the size of the head, and keeps what was read of a response that breaks later.
 
-    aiohttp bounds each header and how many there are, and forgets a whole answer if anything that
-    came in one piece with it cannot be read.
+    aiohttp limits each header and their number. It drops a whole response if anything that arrived
+    in the same piece cannot be read.
     """
 
     def set_response_params(self, **params: Any) -> None:
-        """Begin to read an answer."""
+        """Begin to read a response."""
         self._is_in_head = True
         self._begin_head()
         super().set_response_params(**params)
@@ -189,7 +189,7 @@ class _Handler(ResponseHandler):
         self._newest = b""
 
     def data_received(self, data: bytes) -> None:
-        """Take what came: a head by itself, so that no fault behind it touches it."""
+        """Feed the head by itself, so that a fault in the body cannot break it."""
         while data and self._is_in_head:
             end = (self._newest + data).find(_HEAD_END)
             size = len(data) if end < 0 else end + len(_HEAD_END) - len(self._newest)
@@ -206,7 +206,7 @@ class _Handler(ResponseHandler):
             super().data_received(head)
             if self._exception is not None:
                 return
-            if end >= 0 and self._is_in_head:  # a 1xx: the answer is still to come
+            if end >= 0 and self._is_in_head:  # a 1xx: the response is still to come
                 self._begin_head()
         if data:
             super().data_received(data)
@@ -217,14 +217,14 @@ class _Handler(ResponseHandler):
         super().feed_data(data, size)
 
     def set_exception(self, exc: Exception, *cause: BaseException) -> None:  # type: ignore[override]
-        """Take a failure, and note the status if it was read before that."""
+        """Record a failure, and add the status if it was read before."""
         found = _STATUS_LINE.match(self._status_line)
         if self._is_in_head and found is not None and int(found[1]) not in _INTERIM:
             exc.add_note(_STATUS_NOTE + found[1].decode())
         payload = self._payload
         super().set_exception(exc, *cause)
         if isinstance(exc, HttpProcessingError) and payload is not None and not payload.is_eof():
-            # Else a body that is broken is waited for until the time for the request is over.
+            # Otherwise a broken body is waited for until the request times out.
             payload.set_exception(aiohttp.ClientPayloadError(exc.message))
 
 
@@ -237,7 +237,7 @@ _INTERIM = frozenset({*range(100, 200)} - {101})
 
 
 class _Response(aiohttp.ClientResponse):
-    """An answer without the phrase of its status line: the transport fails over one that is odd."""
+    """A response without its reason phrase: the transport fails on an unusual one."""
 
     async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
         """Wait for the head."""
@@ -247,11 +247,11 @@ class _Response(aiohttp.ClientResponse):
 
 
 async def _read(response: httpx.Response, body: bytearray) -> str:
-    """Append what comes to ``body``; return why not all of it, or an empty text."""
+    """Append the body to ``body``; return why it is incomplete, or an empty text."""
     async for part in response.aiter_bytes():
         body += part
-        if len(body) > MAX_ANSWER_BYTES:
-            return f"its body has more than {MAX_ANSWER_BYTES:,} bytes"
+        if len(body) > MAX_RESPONSE_BYTES:
+            return f"its body has more than {MAX_RESPONSE_BYTES:,} bytes"
     if not body and response.num_bytes_downloaded:
         return "its body cannot be decoded"
     return ""
@@ -261,7 +261,7 @@ def _lowered(headers: httpx.Headers) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
 
-def _no_answer(error: Exception) -> HttpResponse:
+def _no_response(error: Exception) -> HttpResponse:
     # The transport calls a connection that broke after the request "ConnectTimeout", too: only
     # aiohttp's own word for "never connected" proves that the vendor has seen nothing.
     cause = error.__cause__
@@ -272,10 +272,10 @@ def _no_answer(error: Exception) -> HttpResponse:
     if status:
         return HttpResponse(int(status), {}, b"", f"its headers cannot be read: {words}")
     garbled = isinstance(error, aiohttp.ClientResponseError) or (
-        # What it says is not a text, but what came of a head.
+        # Its message is not a text but a partly read head.
         isinstance(cause, aiohttp.ServerDisconnectedError) and type(cause.message) is not str
     )
-    words = f"the answer cannot be read: {words}" if garbled else words
+    words = f"the response cannot be read: {words}" if garbled else words
     return HttpResponse(None, {}, b"", words, was_sent=not never, is_garbled=garbled)
 
 

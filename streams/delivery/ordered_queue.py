@@ -1,4 +1,4 @@
-"""A strand: events that must stay in order, so at most one of its requests is unanswered.
+"""An ordered queue: its events stay in order, so at most one of its requests is in flight.
 
 Pure: time comes in as an argument.
 """
@@ -19,7 +19,7 @@ from streams.delivery.poison_detection import Failures
 
 @dataclass(slots=True, eq=False)
 class Item:
-    """One vendor record on its way."""
+    """One vendor record that is being delivered."""
 
     partition: int
     position: int
@@ -28,30 +28,30 @@ class Item:
     timestamp: str
     """When it happened in the shop: RFC 3339."""
     record: bytes
-    """The vendor record as it lies on its topic, for a dead letter."""
+    """The value of the vendor record, for a dead letter."""
     raw_ms: int
     """Kafka time of the raw record."""
     key: bytes | None = None
     """The vendor record's key."""
     tag: Any = None
-    """The sink's own: what the outcome is settled in."""
+    """Set by the sink: the progress in which the outcome is settled."""
     run_id: str | None = None
     """Of a redelivery; None: a live event."""
     ground: Ground = "row"
-    """What the yes of the visitor rests on."""
+    """Why the visitor's consent counts as given."""
     ordering_key: str = ""
-    """Events of one key leave in the order in which they came."""
+    """Events with the same key are sent in the order in which they came."""
     attempts: int = 0
     failures: Failures | None = None
-    """Of the requests that it was in, since it was last accepted or judged."""
+    """Failures of its requests since the vendor last judged it."""
     unclear: bool = False
-    """An earlier request with it may have been stored although no answer came."""
+    """An earlier request may have stored it although no response came."""
     queue: "OrderedQueue | None" = field(default=None, repr=False)
-    """In which it waits, or waited last."""
+    """The queue in which it waits or last waited."""
 
 
 class OrderedQueue:
-    """What waits, what goes again first, and since when it may."""
+    """Waiting events, retries first, and the time from which they may be sent."""
 
     def __init__(
         self,
@@ -61,53 +61,53 @@ class OrderedQueue:
         is_redelivery: bool = False,
         visitors: frozenset[str] = frozenset(),
     ) -> None:
-        """``visitors``: the ordering keys of an isolated strand; none: it is for everybody."""
+        """``visitors``: the ordering keys of an isolated queue; empty: a shared queue."""
         self.partition = partition
         self.visitors = visitors
         self.is_isolated = bool(visitors)
         self.is_redelivery = is_redelivery
-        self.under_way = False
+        self.in_flight = False
         self.closed = False
         self.failures = 0
         self.not_before = 0.0
         self._batcher = batcher
         self._search: Bisection[Item] | None = None
-        """For an event that an answer refused without naming it; it stands before all others."""
+        """The search for an event that was refused unnamed; it goes before all others."""
         self._again: deque[MicroBatch[Item]] = deque()
 
     def __len__(self) -> int:
         searched = 0
         if self._search is not None:
-            under_way = len(self._search.next_batch()) if self.under_way else 0
-            searched = len(self._search) - under_way
+            in_flight = len(self._search.next_batch()) if self.in_flight else 0
+            searched = len(self._search) - in_flight
         return searched + len(self._batcher) + sum(map(len, self._again))
 
     @property
     def members(self) -> Collection["OrderedQueue"]:
-        """The strands that its requests hold up: itself."""
+        """The queues that wait for its requests: itself."""
         return (self,)
 
-    def is_left(self) -> bool:
-        """Return whether something of its request belongs to another worker by now."""
+    def is_revoked(self) -> bool:
+        """Return whether a partition of its request was revoked."""
         return self.closed
 
     def holds(self, item: Item) -> bool:  # noqa: ARG002
-        """Return whether the outcome of an event of its request is still to be judged here."""
+        """Return whether the outcome of this event is still decided here."""
         return True
 
     def parts(self, batch: MicroBatch[Item]) -> "list[tuple[OrderedQueue, MicroBatch[Item]]]":
-        """Return a request's events by the strand in which they waited."""
+        """Return a request's events by the queue in which they waited."""
         return [(self, batch)]
 
     def give_up(self, partitions: Collection[int]) -> bool:  # noqa: ARG002
-        """Judge nothing of these partitions any more; return whether nothing else is held up."""
+        """Release the events of these partitions; return whether no other queue waits."""
         return True
 
     def break_up(self) -> None:
-        """Give back what waits behind the request that is under way, where others held it."""
+        """Return waiting events to their own queues, where several queues share a request."""
 
     def hold_on(self) -> None:
-        """Hold up strands that shared a request until it has ended."""
+        """Let queues that share a request wait until it has ended."""
 
     @property
     def lane(self) -> Lane:
@@ -119,30 +119,30 @@ class OrderedQueue:
         return Lane.RETRY if self.failures else Lane.LIVE
 
     def add(self, item: Item, payload: bytes, now: float) -> None:
-        """Append an event behind all others; its linger counts from ``now``."""
+        """Append an event; its linger time counts from ``now``."""
         item.queue = self
         self._batcher.add(item, payload, now)
 
     def due_at(self) -> float | None:
-        """Return when the strand may have a request to make; None: when something is added."""
+        """Return when the next request may be due; None: when an event is added."""
         if self._search is not None or self._again:
             return self.not_before
         due = self._batcher.due_at()
         return None if due is None else max(due, self.not_before)
 
     def next_batch(self, now: float, *, alone: bool = False) -> MicroBatch[Item] | None:
-        """Return the next request's events and mark the strand as under way, if it is time.
+        """Return the next request's events and mark the queue as in flight, if one is due.
 
-        ``alone``: only the first of them; the others stay at the front.
+        ``alone``: only the first event; the others stay at the front.
         """
-        if self.under_way or self.closed or now < self.not_before:
+        if self.in_flight or self.closed or now < self.not_before:
             return None
-        # Who waits apart for one event that fails has the others in batches again behind it.
+        # Only the failing event of an isolated visitor is sent alone; batches follow after it.
         alone = alone or (self.failures > 0 and len(self.visitors) == 1)
         if alone:
             self._end_search()
         batch = self._next_batch(now)
-        self.under_way = batch is not None
+        self.in_flight = batch is not None
         if batch is not None and alone and len(batch) > 1:
             self.put_first(without(batch, {0}))
             return without(batch, range(1, len(batch)))
@@ -154,74 +154,74 @@ class OrderedQueue:
         if self._again:
             return self._again.popleft()
         cause = self._batcher.ready(now)
-        return None if cause is None else self._batcher.take(cause)
+        return None if cause is None else self._batcher.next_batch(cause)
 
-    def company(self, now: float, records: int, size: int) -> MicroBatch[Item] | None:
-        """Return all that waits, to share a request with others, and mark the strand as under way.
+    def next_batch_beside(self, now: float, records: int, size: int) -> MicroBatch[Item] | None:
+        """Return all waiting events for a shared request, and mark the queue as in flight.
 
-        None: it may not go now, it does not go for the first time, or it does not fit beside so
-        many records and bytes, one byte more for each record.
+        None: nothing is due, the events are retries, or they do not fit beside this many records
+        and bytes (one byte more for each record).
         """
-        if self.under_way or self.closed or now < self.not_before or not self.is_fresh:
+        if self.in_flight or self.closed or now < self.not_before or not self.is_fresh:
             return None
         if not len(self._batcher) or not self._batcher.fits_beside(records, size):
             return None
-        self.under_way = True
-        return self._batcher.take(BatchCause.AGE)
+        self.in_flight = True
+        return self._batcher.next_batch(BatchCause.AGE)
 
     @property
     def is_fresh(self) -> bool:
-        """Whether all that waits goes for the first time, and with anybody."""
+        """Whether all waiting events are first tries and may share a request."""
         return not (self.failures or self.is_isolated or self._again or self._search)
 
-    def answered(self) -> None:
-        """Note that the vendor has judged the request: the next one may go."""
-        self.under_way = False
+    def on_verdict(self) -> None:
+        """Record that the vendor has judged the request: the next one may be sent."""
+        self.in_flight = False
         self.failures = 0
         self.not_before = 0.0
 
-    def accepted(self) -> tuple[Item, Verdict] | None:
-        """Note that the vendor took the request: the next one may go.
+    def on_accepted(self) -> tuple[Item, Verdict] | None:
+        """Record that the vendor accepted the request: the next one may be sent.
 
-        Return the event that is now known to be the refused one of an earlier request, if there is
-        one, with the answer that refused it.
+        Return the refused event of an earlier request if it is now known, with the verdict that
+        refused it.
         """
-        self.answered()
+        self.on_verdict()
         search = self._search
         if search is None:
             return None
-        found = search.accepted()
+        found = search.on_accepted()
         if search.is_over:
             self._search = None
             self.put_first(search.left())
         return None if found is None else (found, search.verdict)
 
-    def again(self, batch: MicroBatch[Item], not_before: float) -> None:
-        """Put the same request back to the front, to go no earlier than this."""
+    def put_back_failed(self, batch: MicroBatch[Item], not_before: float) -> None:
+        """Put a failed request back to the front, to be sent no earlier than ``not_before``."""
         self.failures += 1
         self.not_before = not_before
         self.put_back(batch)
 
-    def rest(self, batch: MicroBatch[Item], judged: set[int]) -> None:
-        """Put what has no outcome yet back to the front, to go at once."""
+    def put_back_open(self, batch: MicroBatch[Item], judged: set[int]) -> None:
+        """Put the events without an outcome back to the front, to be sent at once."""
         left = without(batch, judged)
         if self._search is not None:
             left = joined(left, self._search.left_behind_next())
             self._search = None
         self.put_first(left)
 
-    def cut(self, batch: MicroBatch[Item], stopped: set[int]) -> None:
-        """Put a request that came to no verdict back to the front, without what was stopped."""
+    def put_back_unsent(self, batch: MicroBatch[Item], stopped: set[int]) -> None:
+        """Put a request without a verdict back to the front, except the stopped events."""
         if stopped:
-            self.under_way = False
-            self.rest(batch, stopped)
+            self.in_flight = False
+            self.put_back_open(batch, stopped)
         else:
             self.put_back(batch)
 
     def drop(self, is_unwanted: Callable[[Item], bool]) -> list[Item]:
-        """Take out what waits and is not wanted any more, requests under way left out."""
+        """Remove and return unwanted waiting events; requests in flight go on."""
         if self._search is not None:
-            if self.under_way:
+            if self.in_flight:
                 return []
             self._end_search()
         dropped: list[Item] = []
@@ -235,23 +235,23 @@ class OrderedQueue:
         return dropped + self._batcher.drop(is_unwanted)
 
     def waiting(self) -> Iterator[Item]:
-        """Yield what waits, requests under way left out."""
-        if self._search is not None and not self.under_way:
+        """Yield the waiting events, not those in flight."""
+        if self._search is not None and not self.in_flight:
             yield from self._search.left().positions
         for batch in self._again:
             yield from batch.positions
         yield from self._batcher.waiting()
 
     def put_back(self, batch: MicroBatch[Item]) -> None:
-        """Put a request that came to nothing back to the front."""
-        self.under_way = False
+        """Put a request without any result back to the front."""
+        self.in_flight = False
         if self._search is None:
             self._again.appendleft(batch)
 
-    def take_out(self, visitors: Collection[str]) -> list[tuple[Item, bytes, float]]:
-        """Remove and return what waits of these visitors, in order, as it was added.
+    def remove(self, visitors: Collection[str]) -> list[tuple[Item, bytes, float]]:
+        """Remove and return the waiting events of these visitors, in order, as they were added.
 
-        What was tried before counts as added long ago: it has waited for company already.
+        Retries count as added long ago: they do not wait for a batch to fill again.
         """
         self._end_search()
         tried: list[tuple[Item, bytes, float]] = []
@@ -262,17 +262,17 @@ class OrderedQueue:
             left = without(batch, theirs)
             if len(left):
                 self._again.append(left)
-        return tried + self._batcher.take_out(lambda item: item.ordering_key in visitors)
+        return tried + self._batcher.remove(lambda item: item.ordering_key in visitors)
 
-    def narrow(self, batch: MicroBatch[Item], verdict: Verdict) -> None:
-        """Look for the event for which this request was refused, without a word which it is."""
+    def bisect(self, batch: MicroBatch[Item], verdict: Verdict) -> None:
+        """Search for the event for which this request was refused."""
         if self._search is None:
             self._search = Bisection(batch, verdict)
         else:
-            self._search.refused(verdict)
+            self._search.on_refused(verdict)
 
     def split(self, batch: MicroBatch[Item]) -> None:
-        """Put a request that was too large back to the front, halved."""
+        """Put a request that was too large back to the front, in two halves."""
         if self._search is not None:
             self.put_first(self._search.left_behind_next())
             self._search = None
@@ -280,7 +280,7 @@ class OrderedQueue:
         self._again.extendleft((second, first))
 
     def put_first(self, batch: MicroBatch[Item]) -> None:
-        """Put events before all others that wait."""
+        """Put events before all other waiting ones."""
         if len(batch):
             self._again.appendleft(batch)
 
@@ -291,5 +291,5 @@ class OrderedQueue:
 
 
 def queue_number(key: str, queues: int) -> int:
-    """Return which of a partition's strands a key belongs to, the same in every process."""
+    """Return the number of the queue for a key; the same in every process."""
     return 0 if queues == 1 else crc32(key.encode()) % queues

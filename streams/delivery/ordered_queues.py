@@ -1,10 +1,9 @@
-"""All strands of one vendor in one worker, and the visitors who wait apart from the others. Pure.
+"""All queues of one vendor in one worker, and the visitors who wait apart from the others. Pure.
 
-A visitor is *isolated* while an event of theirs keeps failing: then a strand of their own holds
-their events, and the strand from which they came goes on without them. Of a request over several
-visitors nobody knows whose event it is, so both halves of its visitors are isolated, each half
-that fails is halved again, and those who are innocent are through after one request or a few.
-Once an isolated strand is empty, its visitors' next events go with the others again.
+A visitor is *isolated* while one of their events keeps failing: their events wait in a queue of
+their own, and all others go on. If a request with several visitors fails, the failing event is not
+known. Both halves of its visitors are then isolated, and each half that fails is split again.
+Once an isolated queue is empty, its visitors' next events join the shared queue again.
 """
 
 from collections import Counter
@@ -16,40 +15,39 @@ from streams.core.batching import Batcher, MicroBatch
 from streams.delivery.ordered_queue import Item, OrderedQueue, queue_number
 
 ISOLATED_UNPROVEN = 8
-"""So often a partition's failing requests make way without anything being accepted: where nobody
-else could be tried, all would wait for the vendor's word about one. Where it is down, no more than
-so many do it in vain."""
+"""How many failing requests of a partition are isolated without a success in between. If none were,
+one bad event would block its partition; if all were, a vendor outage would isolate everybody."""
 
 
 class OrderedQueues:
-    """The strands of all partitions of a worker."""
+    """The ordered queues of all partitions of a worker."""
 
     def __init__(self, new_batcher: Callable[[], Batcher[Item]], per_partition: int) -> None:
-        """``per_partition``: strands of one partition and lane, isolated ones left out."""
+        """``per_partition``: shared queues of one partition and lane."""
         self._new_batcher = new_batcher
         self._per_partition = per_partition
         self._shared: dict[int, dict[tuple[bool, int], OrderedQueue]] = {}
-        """By partition, then by whether it is of redeliveries and by number."""
+        """By partition, then by (is redelivery, number)."""
         self._isolated: dict[int, dict[tuple[bool, str], OrderedQueue]] = {}
-        """By partition, then by whether it is of redeliveries and by visitor."""
+        """By partition, then by (is redelivery, visitor)."""
         self._unproven: Counter[int] = Counter()
-        """By partition: requests that made way since an event was accepted."""
+        """By partition: requests that were isolated since an event was accepted."""
 
     def __iter__(self) -> Iterator[OrderedQueue]:
         return chain.from_iterable(map(self.of_partition, [*self._shared]))
 
     @property
     def partitions(self) -> AbstractSet[int]:
-        """Those of which anything came, and that are not left."""
+        """The partitions that have had events and are still assigned."""
         return self._shared.keys()
 
     def of_partition(self, partition: int) -> list[OrderedQueue]:
-        """Return a partition's strands, each once."""
+        """Return a partition's queues, each once."""
         isolated = dict.fromkeys(self._isolated.get(partition, {}).values())
         return [*self._shared.get(partition, {}).values(), *isolated]
 
     def queue_of(self, item: Item) -> tuple[OrderedQueue, bool]:
-        """Return the strand in which an event has to wait, and whether it is a new one."""
+        """Return the queue for an event, and whether it is new."""
         partition, is_redelivery = item.partition, item.run_id is not None
         isolated = self._isolated.get(partition)
         if isolated and (queue := isolated.get((is_redelivery, item.ordering_key))) is not None:
@@ -64,7 +62,7 @@ class OrderedQueues:
         return queue, True
 
     def leave(self, partition: int) -> list[OrderedQueue]:
-        """Forget a partition; return its strands, which are closed."""
+        """Close and return a partition's queues, and forget the partition."""
         queues = self.of_partition(partition)
         for queue in queues:
             queue.closed = True
@@ -75,10 +73,10 @@ class OrderedQueues:
     def isolate(
         self, queue: OrderedQueue, batch: MicroBatch[Item], *, proven: bool
     ) -> list[OrderedQueue]:
-        """Take a failed request's visitors, in two halves, out of its strand.
+        """Move a failed request's visitors, in two halves, to queues of their own.
 
-        ``proven``: others were accepted meanwhile. Return the new strands, with the visitors'
-        waiting events behind those of the request; none where nothing is to be gained by it.
+        ``proven``: other events were accepted meanwhile. Return the new queues, with the events of
+        the request first; empty if isolating them would not help.
         """
         if queue.closed:
             return []
@@ -99,7 +97,7 @@ class OrderedQueues:
                 isolated.update({(queue.is_redelivery, visitor): own for visitor in half})
                 new.append(own)
         queue.visitors -= frozenset(visitors)
-        queue.answered()
+        queue.on_verdict()
         return new
 
     def _isolate(self, queue: OrderedQueue, visitors: frozenset[str]) -> OrderedQueue:
@@ -109,17 +107,17 @@ class OrderedQueues:
             is_redelivery=queue.is_redelivery,
             visitors=visitors,
         )
-        for item, payload, since in queue.take_out(visitors):
+        for item, payload, since in queue.remove(visitors):
             own.add(item, payload, since)
         return own
 
-    def note_accepted(self) -> None:
-        """Note that the vendor takes events: what fails may make way again."""
+    def on_accepted(self) -> None:
+        """Record that the vendor accepts events: failing requests may be isolated again."""
         self._unproven.clear()
 
     def release(self, queue: OrderedQueue) -> None:
-        """Let an isolated strand's visitors go with the others again, once nothing waits in it."""
-        if queue.is_isolated and not len(queue) and not queue.under_way:
+        """Let an isolated queue's visitors use the shared queue again, once it is empty."""
+        if queue.is_isolated and not len(queue) and not queue.in_flight:
             isolated = self._isolated.get(queue.partition, {})
             for visitor in queue.visitors:
                 if isolated.get((queue.is_redelivery, visitor)) is queue:

@@ -1,14 +1,14 @@
-"""Contrast: whether a failure is its events' own or the vendor's, by how others fared meanwhile.
+"""Poison detection: whether an event or the vendor causes a failure.
 
 Pure: time comes in as an argument, in seconds of a clock that only grows.
 
-A request that fails says nothing by itself: the vendor may be down, or dislike one event. The
-difference shows in what happens to others. A failure is *contrasted* if its events have failed
-before and others were accepted since: then it counts against them, and not against the vendor.
+A single failed request says nothing: the vendor may be down, or one event may be bad. Other events
+show the difference. A failure is *contrasted* if its events have failed before and others were
+accepted since. It then counts against these events and not against the vendor.
 
-An event is given up only where this has come about again and again, over minutes, with the event
-alone in its request, and while next to nothing else failed: a vendor that fails now and then, or
-over a whole kind of events, has no bad events but a bad time, and everything waits.
+An event is given up only after several contrasted failures over minutes, with the event alone in
+its request, while almost nothing else failed. If many events fail, the vendor has a problem, and
+everything waits.
 """
 
 from collections import deque
@@ -22,51 +22,51 @@ from streams.core.outcome import RequestOutcome, Verdict
 
 @dataclass(frozen=True, slots=True)
 class GiveUpRule:
-    """When an event over which its vendor alone always fails becomes a dead letter."""
+    """When an event that keeps failing, while others are accepted, becomes a dead letter."""
 
     tries: int = 5
-    """Contrasted ones, with the event alone in its request; the first failure counts as one."""
+    """Contrasted failures alone in a request; the event's first failure counts, too."""
     seconds: float = 600.0
     """Since its first failure."""
     others: int = 20
     """Events accepted since then."""
     most_failing: float = 0.05
-    """More than this share of failures among the others, and it is the vendor that is bad: of
-    requests, first tries only; of events, those that are suspected against those accepted lately.
+    """With more failures than this share among the others, the vendor is the problem. Of requests:
+    first tries only. Of events: suspects in proportion to the events accepted lately.
     """
 
 
 LONGEST_WAIT_SECONDS = 120.0
-"""Between two contrasted tries, whatever the vendor asks for: five of them fit ten minutes."""
+"""The longest wait between contrasted tries, whatever the vendor asks for: 5 fit 10 minutes."""
 SAMPLES = 20
-"""Of the accepted events, over the time that a verdict takes."""
+"""Samples of the number of accepted events, over ``GiveUpRule.seconds``."""
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
 class Failures:
-    """How often an event's requests failed, and what the vendor had accepted by then."""
+    """How often an event's requests failed, and the vendor's counts at those times."""
 
     since: float
     accepted: int
-    """The vendor's accepted events when it failed first."""
+    """Events accepted before its first failure."""
     requests: int
-    """The vendor's accepted requests then."""
+    """Requests accepted by then."""
     fresh: int
-    """The vendor's failed first tries then."""
+    """First tries failed by then."""
     accepted_last: int
-    """The vendor's accepted events when it failed last."""
+    """Events accepted before its last failure."""
     tries: int = 0
-    """Contrasted failures alone in a request, and the first one."""
+    """The first failure, and contrasted ones alone in a request."""
 
 
 class CanFail(Protocol):
-    """An event, as far as this module looks at it."""
+    """An event, as this module needs it."""
 
     failures: Failures | None
 
 
 class PoisonDetection:
-    """What one vendor accepted and failed over in one worker."""
+    """Counts one vendor's accepted events and failures in one worker."""
 
     def __init__(self, rule: GiveUpRule, now: float) -> None:
         self._rule = rule
@@ -74,13 +74,13 @@ class PoisonDetection:
         self._requests = 0
         self._fresh = 0
         self._suspects: WeakSet[Failures] = WeakSet()
-        """Those of events with contrasted failures, as long as anybody has the event in hand."""
+        """Failures of events with contrasted failures, while the events are in memory."""
         self._samples = deque([(now, 0)])
         """(time, accepted events by then): of the last ``rule.seconds``, and one before."""
 
-    def judged(self, items: Sequence[CanFail], verdict: Verdict, now: float) -> None:
-        """Note that the vendor has judged these events; only what it accepted is a success."""
-        if verdict.fate is RequestOutcome.ACCEPTED:
+    def record_verdict(self, items: Sequence[CanFail], verdict: Verdict, now: float) -> None:
+        """Record a verdict on these events; only accepted ones count as success."""
+        if verdict.outcome is RequestOutcome.ACCEPTED:
             self._accepted += len(items)
             self._requests += 1
             if now - self._samples[-1][0] >= self._rule.seconds / SAMPLES:
@@ -88,8 +88,8 @@ class PoisonDetection:
         for item in items:
             item.failures = None
 
-    def failed(self, items: Sequence[CanFail], verdict: Verdict, now: float) -> bool:
-        """Note that a request over these events failed; return whether that is contrasted."""
+    def record_failure(self, items: Sequence[CanFail], verdict: Verdict, now: float) -> bool:
+        """Record that a request with these events failed; return whether that is contrasted."""
         known = [item.failures for item in items if item.failures is not None]
         if not known:
             self._fresh += 1
@@ -107,7 +107,7 @@ class PoisonDetection:
         return contrasted
 
     def is_hopeless(self, item: CanFail, now: float) -> bool:
-        """Return whether an event that has just failed alone is to be given up."""
+        """Return whether an event that has just failed alone becomes a dead letter."""
         rule, failures = self._rule, item.failures
         if failures is None:
             return False
@@ -130,8 +130,8 @@ class PoisonDetection:
         return self._accepted - self._samples[0][1]
 
     def _is_contrasted(self, known: Iterable[Failures], verdict: Verdict) -> bool:
-        # "Slow down" is about the vendor's pace until much shows that it is not.
-        others = self._rule.others if verdict.fate is RequestOutcome.THROTTLED else 1
+        # "Slow down" is about the rate, until many others were accepted meanwhile.
+        others = self._rule.others if verdict.outcome is RequestOutcome.THROTTLED else 1
         return any(
             self._accepted > failures.accepted_last and self._accepted - failures.accepted >= others
             for failures in known

@@ -1,18 +1,18 @@
-"""How far one partition of vendor records is settled, and what the next owner must know of it.
+"""How far one partition of vendor records is settled, and what the next owner must know.
 
-Pure. Two kinds of repeats are told apart from new events:
+Pure. Two kinds of records are not new events:
 
-- enrichment wrote a raw record's event again after a crash: raw offsets only grow, in log order,
-  within one raw partition, so whatever is not above the mark is a repeat (offsets begin anew
-  when a raw topic is recreated: its records are newer than all before them);
-- this sink's former owner had an event settled above the commit: its receipt says so.
+- A duplicate: enrichment wrote a raw record's event again after a crash. Raw offsets only grow
+  within a raw partition, so a record that is not above the mark is a duplicate. (When a raw topic
+  is recreated its offsets start again, but its records are newer than all before them.)
+- A settled record: the former owner had already settled it above the commit; its receipt says so.
 
-Both are known to the next owner by the commit's metadata and by the receipts after it. Marks are
-always those of the committed position, never the newest: these would hide what is still open.
+The next owner knows both from the commit's metadata and from the receipts after it. Marks belong to
+the committed position. The newest marks would hide events that are still open.
 
-Redeliveries have a mark of their own for each run and raw topic, so that a replay is neither
-silenced by live marks nor moves them. It asks of a run what enrichment does by itself: its records
-of one raw partition are written in the order of their raw offsets.
+Redeliveries have a mark for each run and raw topic, so that live events and replays do not
+influence each other. A run must therefore write the records of a raw partition in the order of
+their raw offsets, as enrichment does.
 """
 
 import sys
@@ -26,19 +26,19 @@ import msgspec
 MAX_METADATA_BYTES = 4_000
 """Kafka's default ``offset.metadata.max.bytes`` is 4,096."""
 MAX_TOPICS = 4
-"""Raw topics whose marks are kept; there are two, and strangers may have invented some."""
+"""Raw topics whose marks are kept: two exist; foreign records may name others."""
 MAX_RUN_MARKS = 8
-"""Runs go one after the other; the mark that was moved longest ago makes room."""
+"""Runs follow each other; the mark that was moved longest ago is dropped."""
 MAX_TOPIC_CHARS = 249
 MAX_PLACES = 64
-"""Raw partitions whose text form is remembered; there are two, strangers may invent others."""
+"""Raw partitions whose text form is cached; foreign records may name any."""
 MAX_OFFSET_DIGITS = 18
 CLOCK_SKEW_MS = 5 * 60 * 1000
-"""A receipt's Kafka time is its sink's clock, the vendor record's is that of enrichment's host."""
+"""Receipts and vendor records get their Kafka time from the clocks of two hosts."""
 OTHER_BYTES = 80
-"""Of them at most, for names, brackets and the receipts' offset."""
+"""Of these at most, for names, brackets and the offset of the receipts."""
 BITMAP_BYTES = 30
-"""Of them at most, for a bitmap's name, brackets and first position."""
+"""Of these at most, for a bitmap's name, brackets and first position."""
 
 
 class Admission(Enum):
@@ -46,21 +46,21 @@ class Admission(Enum):
 
     NEW = "new"
     REPEAT = "repeat"
-    """Enrichment wrote this event before: it has or gets its one outcome elsewhere."""
+    """Enrichment wrote this event before: its outcome belongs to the earlier record."""
     SETTLED = "settled"
-    """A former owner settled this very record."""
+    """A former owner settled this record."""
     AWAITED = "awaited"
-    """Its outcome is known here and about to be written: it is settled then."""
+    """This process is still writing its outcome: it is settled afterwards."""
 
 
 class Recalled(NamedTuple):
-    """A receipt of this lane, read back."""
+    """A receipt of this lane that was read at the start."""
 
     source: str
     at_ms: int
     """The receipt's Kafka time."""
     offset: int = 0
-    """The receipt's own offset; 0 where it is not known: then all receipts are read again."""
+    """The receipt's own offset; 0: not known, so all receipts are read again."""
 
 
 class Metadata(
@@ -94,15 +94,15 @@ class Metadata(
     the first bit, and the bits, lowest first in each byte.
     """
     clean: bool = False
-    """The owner left no request without an answer."""
+    """The owner left no request without a response."""
     unclear: list[int] = []
-    """Of a clean owner: open positions of which the vendor may have stored something, sorted."""
+    """Of a clean owner: open positions that the vendor may have stored, sorted."""
     receipts: int = 0
-    """Receipts from this offset on may speak of positions that are not listed above."""
+    """Receipts from this offset on may be about positions that are not listed above."""
     expired: int = 0
     """Positions below the commit that retention deleted before they were read or settled."""
     expired_gaps: list[tuple[int, int, int]] = []
-    """Where the newest of them lay: [first, end, how many of these positions expired]."""
+    """The places of the newest ones: [first, end, how many of these positions expired]."""
 
     def listed(self) -> set[int]:
         """Return the settled positions above the commit."""
@@ -113,9 +113,9 @@ class Metadata(
 
 
 def read_metadata(text: str) -> Metadata:
-    """Return what a commit's metadata says; nothing where there is none.
+    """Return a commit's metadata; the defaults if it is empty.
 
-    Raises ValueError where it is not ours.
+    Raises ValueError if it was not written by a sink.
     """
     if not text:
         return Metadata()
@@ -127,9 +127,9 @@ def read_metadata(text: str) -> Metadata:
 
 _NO_MARK = (-1, -1)
 _NO_RECEIPT = sys.maxsize
-"""Of what the next owner settles by itself: a repeat, or a position of a stopped run."""
+"""For positions that the next owner settles by itself: duplicates, and stopped runs."""
 _ANY_RECEIPT = 0
-"""Of what a former owner listed: its receipt may be any."""
+"""For positions that a former owner listed: the offset of the receipt is not known."""
 
 
 class PartitionProgress:
@@ -144,40 +144,40 @@ class PartitionProgress:
         *,
         of_runs: bool = False,
     ) -> None:
-        """Go on from what the last commit said; all receipts below ``receipts_end`` are known.
+        """Continue from the last commit; all receipts below ``receipts_end`` are known.
 
-        ``of_runs``: the lane of redeliveries, whose marks are kept by run.
+        ``of_runs``: the lane of redeliveries, with marks by run.
         """
         self._of_runs = of_runs
         self._topics: dict[str, str] = {}
-        """By the text form of a raw partition, as far as it was seen."""
+        """Raw topic by the text form of its partition; a cache."""
         self._marks_below = dict(metadata.marks)
         self._marks_ahead = dict(metadata.marks)
         self._listed = metadata.listed()
-        """Not read again yet."""
+        """Not yet read again."""
         self._recalled = dict(recalled)
-        """Not read again yet."""
+        """Not yet read again."""
         self._receipts_next = receipts_end
         self._order: deque[tuple[int, str, tuple[int, int] | None]] = deque()
-        """Position, raw topic, and its mark from there on; None: the mark stays."""
+        """Position, raw topic and its new mark; None: the mark does not change."""
         self._settled: dict[int, int] = {}
-        """By position: the offset from which on its receipt is read again."""
+        """By position: the offset from which receipts would have to be read to find its receipt."""
         self._awaited: set[int] = set()
         self._next = start
 
     def await_outcome(self, position: int) -> None:
-        """Note that this process is still writing a position's outcome of its last ownership."""
+        """Record that this process is still writing the outcome of a position."""
         self._awaited.add(position)
 
     def admit(
         self, position: int, source: str, written_ms: int, raw_ms: int, run: str = ""
     ) -> Admission:
-        """Take the next record of the log; its Kafka time tells old receipts from its own.
+        """Admit the next record of the log.
 
-        The raw record's Kafka time tells a repeat, which cannot be newer than all that came
-        before, from the first records of a raw topic that was recreated. ``run`` is the run id of
-        a redelivery.
-        Raises ValueError, and takes nothing, where ``source`` is none.
+        ``written_ms``, its Kafka time, tells its own receipt from an older one. ``raw_ms``, the raw
+        record's Kafka time, tells a duplicate from the first records of a recreated raw topic.
+        ``run`` is the run id of a redelivery.
+        Raises ValueError, and admits nothing, if ``source`` is malformed.
         """
         place, _, offset_text = source.rpartition("/")
         topic = self._topics.get(place) or self._topic_of(place)
@@ -217,9 +217,9 @@ class PartitionProgress:
         return Admission.NEW
 
     def _topic_of(self, place: str) -> str:
-        """Return the raw topic of a partition's text form, and remember it.
+        """Return the raw topic of a partition's text form, and cache it.
 
-        Raises ValueError where it is none.
+        Raises ValueError if it is malformed.
         """
         topic, _, partition = place.rpartition("/")
         if not partition.isdecimal() or not 0 < len(topic) <= MAX_TOPIC_CHARS:
@@ -229,24 +229,24 @@ class PartitionProgress:
         self._topics[place] = topic
         return topic
 
-    def take_foreign(self, position: int) -> None:
-        """Take the next record of the log, which is no vendor record and has no source."""
+    def admit_foreign(self, position: int) -> None:
+        """Admit the next record of the log, which is not a vendor record and has no source."""
         self._next = position + 1
         self._recalled.pop(position, None)
         self._listed.discard(position)
         self._order.append((position, "", None))
 
     def settle(self, position: int, receipt: int) -> None:
-        """Note that a position has its outcome, with the offset of its receipt."""
+        """Record that a position is settled, with the offset of its receipt."""
         self._settled[position] = receipt
         self._receipts_next = max(self._receipts_next, receipt + 1)
 
     def pass_over(self, position: int) -> None:
-        """Note that nothing is to become of a position, not even a receipt."""
+        """Settle a position without an outcome or a receipt."""
         self._settled[position] = _NO_RECEIPT
 
     def forget_run(self, run: str) -> None:
-        """Forget a stopped run's marks: what is passed over of it may be written once more."""
+        """Forget a stopped run's marks, so that its events may be written again."""
         prefix = f"{run} "
         for marks in (self._marks_below, self._marks_ahead):
             for topic in [topic for topic in marks if topic.startswith(prefix)]:
@@ -256,8 +256,8 @@ class PartitionProgress:
             for position, topic, mark in self._order
         )
 
-    def note_receipts(self, end: int) -> None:
-        """Note that what receipts below this offset say of this lane is settled here."""
+    def record_receipts_end(self, end: int) -> None:
+        """Record that all receipts of this lane below this offset are settled here."""
         self._receipts_next = max(self._receipts_next, end)
 
     @property
@@ -278,9 +278,9 @@ class PartitionProgress:
         return self._order[0][0] if self._order else self._next
 
     def forget_deleted(self, first: int, end: int) -> int:
-        """Take that retention deleted the positions from ``first`` to ``end`` - 1 unread.
+        """Record that Kafka deleted the positions from ``first`` to ``end`` - 1 unread.
 
-        Return how many of them no former owner had settled.
+        Return how many of them were not settled before.
         """
         known = self._listed | self._recalled.keys()
         settled = {position for position in known if first <= position < end}
@@ -298,11 +298,11 @@ class PartitionProgress:
     ) -> str:
         """Return the metadata for a commit of ``safe_below()``.
 
-        ``unclear``: open positions of which the vendor may have stored something although no
-        request is without an answer; None: one is, or may be. What expired is carried along.
+        ``unclear``: open positions that the vendor may have stored although every request has a
+        response; None: a request has none. The expired records are passed on.
         """
         self.safe_below()
-        # What a former owner listed and is not read again yet must be handed on.
+        # Positions that a former owner listed and that are not yet read again are passed on.
         self._listed = {position for position in self._listed if position >= self._next}
         ahead = sorted([*self._settled, *self._listed])
         asked = sorted(unclear or ())
@@ -313,7 +313,7 @@ class PartitionProgress:
         if listed < len(ahead):
             pairs = []
             bitmap, listed = _bitmap(ahead, room - BITMAP_BYTES)
-        # A receipt that was read back counts only for its own record, which is still to come.
+        # A receipt that was read counts only for its own record, which is still to come.
         needed = [known.offset for at, known in self._recalled.items() if at >= self._next]
         needed += [self._settled.get(position, _ANY_RECEIPT) for position in ahead[listed:]]
         receipts = min([self._receipts_next, *needed])
@@ -346,7 +346,7 @@ class PartitionProgress:
 
 
 def _move_last(marks: dict[str, tuple[int, int]], topic: str, mark: tuple[int, int]) -> None:
-    """Set a run's mark; only those are kept that were moved last."""
+    """Set a run's mark; keep only the marks that moved last."""
     marks.pop(topic, None)
     if len(marks) >= MAX_RUN_MARKS:
         del marks[next(iter(marks))]

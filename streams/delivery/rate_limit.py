@@ -1,33 +1,33 @@
-"""The quota: how many requests a second one worker may make of a vendor that counts them.
+"""The rate limit of one worker at a vendor that limits requests per second.
 
 Pure: time comes in as an argument, in seconds of a clock that only grows. Requests are spaced
-evenly, never sent in bursts: the vendor counts what all workers send within any one second.
+evenly, without bursts: the vendor counts the requests of all workers within any second.
 """
 
 HEADROOM = 0.95
-"""Timers ring late by some milliseconds, which draws the next request closer to the late one."""
+"""Timers fire some milliseconds late, which brings the next request closer."""
 HALVE_AGAIN_SECONDS = 5.0
-"""Requests already on their way are answered 429, too: that is one warning, not many."""
+"""Requests in flight get a 429, too: that is one warning, not many."""
 RECOVER_SECONDS = 120.0
-"""So long from nothing to the whole limit; a halved one is whole again after half of it."""
+"""Time to recover from zero to the full limit; after halving it takes half of this."""
 MIN_FACTOR = 1 / 64
 MIN_PER_SECOND = 0.1
-"""What a worker without partitions may make: its probes."""
+"""The rate of a worker without partitions, for its probes."""
 
 
 class RateLimit:
-    """One worker's share of a vendor's limit; every single request takes its turn here."""
+    """One worker's share of a vendor's limit; every request reserves a turn."""
 
     def __init__(self, requests_per_second: float, now: float, share: float = 1.0) -> None:
-        """Begin with nothing saved up. Raises ValueError for a limit that is not positive."""
+        """Start without a burst. Raises ValueError if the limit is not positive."""
         if not requests_per_second > 0:
-            raise ValueError("a quota needs a positive number of requests per second")
+            raise ValueError("a rate limit needs a positive number of requests per second")
         self.limit = requests_per_second
         """Of all workers together."""
         self.taken = 0
         """Turns taken so far."""
         self.throttled_times = 0
-        """How often the quota was halved."""
+        """How often the rate was halved."""
         self._share = 1.0
         self._factor = 1.0
         self._factor_at = now
@@ -36,25 +36,25 @@ class RateLimit:
         self.set_share(share, now)
 
     def set_share(self, share: float, now: float) -> None:
-        """Take this part, from 0 to 1, of the limit: live partitions / all partitions.
+        """Set the share of the limit, from 0 to 1: live partitions / all partitions.
 
-        Turns that were taken before stay as they are.
+        Turns that are already reserved do not change.
         """
         self._factor, self._factor_at = self._factor_now(now), now
         self._share = min(max(share, 0.0), 1.0)
 
     def reserve(self, now: float) -> float:
-        """Take the next turn and return the seconds to wait for it, 0 or more.
+        """Reserve the next turn and return the seconds to wait for it, 0 or more.
 
-        Turns come in the order in which they are taken; one that is not used is lost.
+        Turns come in the order in which they are reserved; an unused one is lost.
         """
         turn = max(self._next, now)
         self._next = turn + 1 / (HEADROOM * self.per_second(now))
         self.taken += 1
         return turn - now
 
-    def throttled(self, now: float) -> None:
-        """Halve the rate, once for all that is answered 429 within a few seconds."""
+    def halve(self, now: float) -> None:
+        """Halve the rate, once for all 429 responses within a few seconds."""
         if now - self._halved_at < HALVE_AGAIN_SECONDS:
             return
         self._factor = max(self._factor_now(now) / 2, MIN_FACTOR)
@@ -67,7 +67,7 @@ class RateLimit:
         return max(self.limit * self._share * self._factor_now(now), least)
 
     def backlog_seconds(self, now: float) -> float:
-        """Return how long a turn that is taken now has to wait."""
+        """Return how long a turn that is reserved now has to wait."""
         return max(0.0, self._next - now)
 
     def _factor_now(self, now: float) -> float:

@@ -1,4 +1,4 @@
-"""The turnstile before a vendor that counts requests: one at a time, in the lanes' order."""
+"""Delays requests to keep a vendor's rate limit, in the order of the lanes."""
 
 import asyncio
 from collections import deque
@@ -8,40 +8,40 @@ from streams.delivery.lanes import Lane, Turns
 from streams.delivery.rate_limit import RateLimit
 
 CATCH_UP_SECONDS = 0.05
-"""A timer that rings so late costs no turn; what a longer standstill missed is not made up for."""
+"""A timer that fires this late costs no turn; turns missed in a longer standstill are lost."""
 
 
 class RateLimiter:
-    """Who waits for a turn in the quota, by lane."""
+    """Requests that wait for their turn, by lane."""
 
     def __init__(
-        self, quota: RateLimit, clock: Callable[[], float], is_open: Callable[[], bool]
+        self, rate_limit: RateLimit, clock: Callable[[], float], may_pass: Callable[[], bool]
     ) -> None:
-        """``is_open``: whether a request that has its turn may go at all."""
-        self._quota = quota
+        """``may_pass``: whether requests may be sent at all."""
+        self._rate_limit = rate_limit
         self._clock = clock
-        self._is_open = is_open
+        self._may_pass = may_pass
         self._turns = Turns()
         self._waiting: dict[Lane, deque[asyncio.Future[bool]]] = {lane: deque() for lane in Lane}
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
 
-    async def turn(self, lane: Lane) -> bool:
-        """Wait for a turn and take it; return False, at once and without one, while closed."""
-        if not self._is_open():
+    async def acquire(self, lane: Lane) -> bool:
+        """Wait for a turn; return False at once, without one, while nothing may be sent."""
+        if not self._may_pass():
             return False
         now = self._clock()
-        if self._timer is None and self._quota.backlog_seconds(now) <= 0:
-            self._turns.took(lane, (lane,))
-            self._quota.reserve(now)
+        if self._timer is None and self._rate_limit.backlog_seconds(now) <= 0:
+            self._turns.record(lane, (lane,))
+            self._rate_limit.reserve(now)
             return True
         turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting[lane].append(turn)
-        self._wind(now)
+        self._set_timer(now)
         return await turn
 
     def release(self) -> None:
-        """Let all who wait go without a turn."""
+        """Return False to all waiting requests."""
         for waiting in self._waiting.values():
             for turn in waiting:
                 if not turn.done():
@@ -51,31 +51,31 @@ class RateLimiter:
             self._timer.cancel()
             self._timer = None
 
-    def _wind(self, now: float) -> None:
+    def _set_timer(self, now: float) -> None:
         if self._timer is None:
-            wait = self._quota.backlog_seconds(now)
+            wait = self._rate_limit.backlog_seconds(now)
             self._due = now + wait
-            self._timer = asyncio.get_running_loop().call_later(wait, self._ring)
+            self._timer = asyncio.get_running_loop().call_later(wait, self._on_timer)
 
-    def _ring(self) -> None:
+    def _on_timer(self) -> None:
         self._timer = None
-        if not self._is_open():
+        if not self._may_pass():
             self.release()
             return
         lanes = [lane for lane, waiting in self._waiting.items() if _has_any(waiting)]
         if not lanes:
             return
         lane = self._turns.next(lanes)
-        self._turns.took(lane, lanes)
+        self._turns.record(lane, lanes)
         now = self._clock()
-        self._quota.reserve(self._due if now - self._due <= CATCH_UP_SECONDS else now)
+        self._rate_limit.reserve(self._due if now - self._due <= CATCH_UP_SECONDS else now)
         self._waiting[lane].popleft().set_result(True)
         if len(lanes) > 1 or self._waiting[lane]:
-            self._wind(now)
+            self._set_timer(now)
 
 
 def _has_any(waiting: "deque[asyncio.Future[bool]]") -> bool:
-    """Return whether somebody waits, those left out whose request was given up."""
+    """Return whether a request waits; cancelled ones are removed."""
     while waiting and waiting[0].done():
         waiting.popleft()
     return bool(waiting)

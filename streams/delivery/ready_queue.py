@@ -1,11 +1,11 @@
-"""Strands that could go and may not yet, by lane, each lane in order. Pure."""
+"""Ordered queues that wait for a request slot, by lane, each lane in order. Pure."""
 
 from streams.delivery.lanes import Lane, Turns
 from streams.delivery.ordered_queue import OrderedQueue
 
 
 class ReadyQueue:
-    """Who waits for a request slot, and who gets the next one."""
+    """Decides which ordered queue gets the next request slot."""
 
     def __init__(self) -> None:
         self._turns = Turns()
@@ -15,20 +15,20 @@ class ReadyQueue:
         return any(self._queues.values())
 
     def add(self, queue: OrderedQueue) -> None:
-        """Take a strand, behind the others of its lane."""
+        """Append an ordered queue to its lane."""
         self._queues[queue.lane][queue] = None
 
     def lanes(self) -> list[Lane]:
-        """Return the lanes in which a strand waits."""
+        """Return the lanes in which a queue waits."""
         return [lane for lane, queues in self._queues.items() if queues]
 
-    def take(self, lanes: list[Lane]) -> OrderedQueue:
-        """Remove and return the strand whose turn it is among these lanes, which are not empty."""
+    def pop(self, lanes: list[Lane]) -> OrderedQueue:
+        """Remove and return the queue with the next turn among these lanes; none is empty."""
         queues = self._queues[self._turns.next(lanes)]
         queue = next(iter(queues))
         del queues[queue]
         return queue
 
-    def began(self, queue: OrderedQueue, lanes: list[Lane]) -> None:
-        """Note that a strand that was taken began a request, while these lanes waited."""
-        self._turns.took(queue.lane, lanes)
+    def record_start(self, queue: OrderedQueue, lanes: list[Lane]) -> None:
+        """Record that a popped queue started a request while these lanes waited."""
+        self._turns.record(queue.lane, lanes)

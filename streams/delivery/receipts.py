@@ -1,4 +1,4 @@
-"""Receipts and delivery's dead letters as they are written to their topics."""
+"""Receipts as they are written to their topics."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -22,15 +22,15 @@ def encode_receipt(receipt: Receipt) -> bytes:
 
 
 def decode_receipt(value: bytes) -> Receipt:
-    """Return a receipt; raises ValueError where it is none."""
+    """Return a receipt; raises ValueError if it is malformed."""
     return _decode(value)
 
 
 class SkipReceipts:
-    """Receipts of events that enrichment does not pass on, all at one time.
+    """Receipts, with the same time, of events that enrichment skips.
 
-    Most of what enrichment writes are these. They are put together from pieces, in a third of the
-    time that encoding them takes: ``begin`` once for an event, ``end`` for each vendor's reason.
+    Most records that enrichment writes are these. They are joined from two parts, which takes a
+    third of the time of encoding: ``begin`` once for an event, ``end`` for each vendor's reason.
     """
 
     end: ClassVar[Mapping[tuple[str, str | None], bytes]] = {
@@ -55,13 +55,13 @@ _POSITION, _NO_POSITION = b'"position":', b'"position":null'
 
 
 class ReceiptsOfSinks:
-    """Tells a sink's receipts from enrichment's, which have no position, without decoding any.
+    """Finds the receipts of sinks without decoding: those of enrichment have no position.
 
-    Most receipts are enrichment's, and one producer's batch holds no other's.
+    Most receipts are enrichment's, and a batch holds the receipts of one producer only.
     """
 
     def is_in(self, buffer: bytes, start: int, end: int) -> bool:
-        """Return whether one is among the receipts in this part of the buffer."""
+        """Return whether this part of the buffer holds a receipt of a sink."""
         found = buffer.count(_POSITION, start, end)
         return found > buffer.count(_NO_POSITION, start, end)
 

@@ -1,6 +1,6 @@
-"""Runs of redeliveries: one that the vendor mostly refuses is stopped by itself. Pure.
+"""Runs of redeliveries: a run that the vendor mostly refuses is stopped. Pure.
 
-A replay or a resend with a wrong mapping must not park the vendor, which serves live traffic well.
+A replay or resend with a wrong mapping must not park the vendor for live events.
 """
 
 from collections import OrderedDict, deque
@@ -8,19 +8,19 @@ from collections import OrderedDict, deque
 from streams.delivery.circuit_breaker import LAST_ANSWERS, LEAST_ANSWERS
 
 WATCHED_RUNS = 16
-"""Of more at a time those are forgotten that were answered longest ago."""
+"""Of more runs those whose last response is oldest are forgotten."""
 
 
 class RedeliveryRuns:
-    """The vendor's last answers to each run's events, in one worker."""
+    """The newest outcomes of each run's events in one worker."""
 
     def __init__(self) -> None:
         self._answers: OrderedDict[str, deque[bool]] = OrderedDict()
 
-    def note(self, run: str, *, accepted: int, refused: int) -> str:
-        """Count events by the vendor's last word; return why the run is to stop, or ``""``.
+    def record(self, run: str, *, accepted: int, refused: int) -> str:
+        """Count accepted and refused events; return why the run must stop, or ``""``.
 
-        The answers that stop a run are forgotten with it: a run that is resumed begins anew.
+        A run that was stopped and is resumed starts with empty counts.
         """
         answers = self._answers.setdefault(run, deque(maxlen=LAST_ANSWERS))
         self._answers.move_to_end(run)

@@ -1,9 +1,9 @@
-"""How long to wait before the next attempt: growing, jittered, without end."""
+"""The wait before the next attempt: growing, with jitter, without end."""
 
 from collections.abc import Callable, Sequence
 
 JITTER = 0.5
-"""A wait is drawn from the upper half of its step, so that strands do not knock in step."""
+"""A wait is drawn from the upper half of its step, so that queues do not retry together."""
 MAX_RETRY_AFTER_SECONDS = 3_600.0
 
 
@@ -17,5 +17,5 @@ def wait_seconds(failures: int, steps: Sequence[float], random: Callable[[], flo
 
 
 def obeyed(retry_after_seconds: float) -> float:
-    """Return the vendor's Retry-After, at most an hour and never negative."""
+    """Return the vendor's Retry-After in seconds, from 0 to an hour."""
     return min(max(retry_after_seconds, 0.0), MAX_RETRY_AFTER_SECONDS)

@@ -1,4 +1,4 @@
-"""The line to a vendor: requests one by one, each in its turn, none behind a closed gate."""
+"""The client of one vendor: sends requests one by one, by rate limit and circuit breaker."""
 
 import asyncio
 import logging
@@ -23,34 +23,34 @@ from streams.vendors.base import HttpRequest, HttpResponse, Parcel, Vendor
 log = logging.getLogger("streams.delivery")
 
 LOOK_AGAIN_SECONDS = 0.05
-"""How soon after a pause it is asked again whether the partitions are still this worker's."""
+"""How often it is checked whether the partitions are still this worker's."""
 
 
 class HttpTransport(Protocol):
-    """What carries a request: ``HttpClient``, or a test's own."""
+    """Sends a request: ``HttpClient``, or a fake in a test."""
 
     async def send(self, request: HttpRequest) -> HttpResponse:
-        """Return the answer; a failure is an answer without status."""
+        """Return the response; a failure is a response without status."""
 
 
 class SendFilter(Protocol):
-    """Who says, right before each request, what may not be sent any more."""
+    """Decides, right before each request, which events must no longer be sent."""
 
     def is_current(self, partition: int) -> bool:
-        """Return whether what it judges by is recent enough for this partition's events."""
+        """Return whether the rows that it needs for this partition are recent enough."""
 
     def stopped(self, items: Sequence[Item]) -> Mapping[int, SkipReason | None]:
-        """Return by index which of these must not be sent, and why.
+        """Return the events that must not be sent: index → reason.
 
-        None: they belong to a stopped run, and nothing is to become of them.
+        None: they belong to a stopped run and get no outcome.
         """
 
     def pass_over(self, items: Sequence[Item]) -> None:
-        """Settle redeliveries of which nothing is to become."""
+        """Settle redeliveries of a stopped run without an outcome."""
 
 
 class SendAll:
-    """A guard that stops nothing."""
+    """A send filter that stops nothing."""
 
     def is_current(self, partition: int) -> bool:  # noqa: ARG002
         """Always."""
@@ -65,19 +65,19 @@ class SendAll:
 
 
 class RequestResult(NamedTuple):
-    """What came of a conversation."""
+    """The result of a request flow."""
 
     verdict: Verdict | None
-    """None: it was broken off."""
+    """None: it ended early."""
     requests: int
     stopped: Mapping[int, SkipReason | None] = {}
-    """It was broken off because the guard stopped these."""
+    """It ended early because the send filter stopped these events."""
     contrasted: bool = False
-    """It failed, and by how others fared meanwhile that is its events' own."""
+    """It failed, and its events are the cause: see ``poison_detection``."""
 
 
 class VendorClient:
-    """One vendor's gate, quota and memory in one worker, and the requests that pass them."""
+    """One vendor's requests in one worker, with its circuit breaker, rate limit and memory."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class VendorClient:
         sender: HttpTransport,
         clock: Callable[[], float],
         current_settings: Callable[[], Any] | None = None,
-        guard: SendFilter | None = None,
+        send_filter: SendFilter | None = None,
         give_up: GiveUpRule | None = None,
         may_act: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -96,33 +96,33 @@ class VendorClient:
         self._current_settings = current_settings or (lambda: settings)
         self._sender = sender
         self._clock = clock
-        self._guard = guard or SendAll()
+        self._send_filter = send_filter or SendAll()
         limit = vendor.requests_per_second(settings)
-        self.contrast = PoisonDetection(give_up or GiveUpRule(), clock())
+        self.poison_detection = PoisonDetection(give_up or GiveUpRule(), clock())
         self.breaker = CircuitBreaker(vendor.name, clock(), vendor.key)
-        self.quota = None if limit is None else RateLimit(limit, clock())
+        self.rate_limit = None if limit is None else RateLimit(limit, clock())
         self._rate_limiter = (
-            None if self.quota is None else RateLimiter(self.quota, clock, self._is_open)
+            None if self.rate_limit is None else RateLimiter(self.rate_limit, clock, self._may_pass)
         )
         self.memory = vendor.new_memory()
-        self.is_quiet = False
-        """No request is begun: the worker settles what is under way."""
+        self.is_quiesced = False
+        """No request is started: the worker waits for those in flight."""
         self.requests_by_status: Counter[str] = Counter()
         self.request_seconds = Histogram(REQUEST_SECONDS)
         self.exchanges = Exchanges()
 
     async def start_flow(
-        self, batch: MicroBatch[Item], lane: Lane, is_left: Callable[[], bool] = lambda: False
+        self, batch: MicroBatch[Item], lane: Lane, is_revoked: Callable[[], bool] = lambda: False
     ) -> RequestResult:
-        """Lead the vendor's conversation over these events, and tell the gate what came of it.
+        """Send the requests of the vendor's flow for these events; record the verdict.
 
-        Once ``is_left`` says that the partition is another worker's, nothing more is asked or
-        judged: that worker does both.
+        Once ``is_revoked`` returns true, the partition is another worker's: no further request is
+        sent, and there is no verdict.
         """
         items = batch.positions
-        if is_left():
+        if is_revoked():
             return RequestResult(None, 0)
-        if stopped := self._guard.stopped(items):
+        if stopped := self._send_filter.stopped(items):
             return RequestResult(None, 0, stopped)
         parcel = Parcel(
             batch.payloads,
@@ -131,102 +131,102 @@ class VendorClient:
             partition=items[0].partition,
             now=self._clock(),
         )
-        talk = self._vendor.start_flow(parcel, self._settings, self.memory)
+        flow = self._vendor.start_flow(parcel, self._settings, self.memory)
         sent = 0
         verdict: Verdict | None = None
         try:
-            request = next(talk)
-            while await self._may_ask(lane, is_left) and not is_left():
-                # Between two requests, and while waiting for a turn, anything may have changed.
+            request = next(flow)
+            while await self._may_send(lane, is_revoked) and not is_revoked():
+                # Rows may have changed between two requests and while waiting for the rate limit.
                 may_differ = sent or self._rate_limiter is not None
-                if may_differ and not self._knows_enough(items):
+                if may_differ and not self._is_current(items):
                     break
-                if may_differ and (stopped := self._guard.stopped(items)):
+                if may_differ and (stopped := self._send_filter.stopped(items)):
                     break
                 sent += 1
-                request = talk.send(await self._ask(request))
-            talk.close()
+                request = flow.send(await self._send(request))
+            flow.close()
         except StopIteration as end:
             verdict = end.value
-        contrasted = bool(sent) and verdict is not None and self._note(items, verdict)
+        contrasted = bool(sent) and verdict is not None and self._record(items, verdict)
         return RequestResult(verdict, sent, stopped, contrasted)
 
-    def hush(self) -> None:
-        """Begin no request from now on, until ``is_quiet`` is taken back."""
-        self.is_quiet = True
+    def quiesce(self) -> None:
+        """Start no request until ``is_quiesced`` is set to false."""
+        self.is_quiesced = True
         if self._rate_limiter is not None:
             self._rate_limiter.release()
 
     async def probe(self) -> None:
-        """Ask a parked vendor whether it answers again, storing nothing, with the newest key."""
+        """Probe a parked vendor with the newest key; nothing is stored."""
         try:
             self._settings = self._current_settings()
         except SettingsError as error:
             log.warning("the settings were not read again: %s", error)
-        answer = await self._ask(self._vendor.build_probe(self._settings))
-        self.breaker.on_probe(self._vendor.classify(answer, 0), self._clock())
+        response = await self._send(self._vendor.build_probe(self._settings))
+        self.breaker.on_probe(self._vendor.classify(response, 0), self._clock())
 
-    def apply(self, will: VendorControl, wall_ms: int) -> None:
-        """Do what an operator wants; ``wall_ms``: the time of day in ms since the epoch."""
+    def apply(self, control: VendorControl, wall_ms: int) -> None:
+        """Apply operator commands; ``wall_ms``: the time of day in ms since the epoch."""
         before = self.breaker.state
-        self.breaker.apply(will, self._clock(), wall_ms)
-        self._say_change(before)
+        self.breaker.apply(control, self._clock(), wall_ms)
+        self._log_change(before)
 
-    def note_outcomes(self, *, accepted: int, refused: int) -> None:
-        """Count the vendor's last word on events."""
+    def record_outcomes(self, *, accepted: int, refused: int) -> None:
+        """Count accepted and refused events."""
         before = self.breaker.state
         self.breaker.on_outcomes(accepted=accepted, refused=refused, now=self._clock())
-        self._say_change(before)
+        self._log_change(before)
 
-    def _knows_enough(self, items: Sequence[Item]) -> bool:
-        return all(map(self._guard.is_current, {item.partition for item in items}))
+    def _is_current(self, items: Sequence[Item]) -> bool:
+        return all(map(self._send_filter.is_current, {item.partition for item in items}))
 
-    async def _may_ask(self, lane: Lane, is_left: Callable[[], bool]) -> bool:
-        """Wait for this request's turn in the quota; return whether it may still be made.
+    async def _may_send(self, lane: Lane, is_revoked: Callable[[], bool]) -> bool:
+        """Wait for the rate limit and the lease; return whether the request may be sent.
 
-        While the partition may be another worker's already, it is waited for, too.
+        The lease: while the partition may already be another worker's, nothing is sent.
         """
-        if self._rate_limiter is not None and not await self._rate_limiter.turn(lane):
+        if self._rate_limiter is not None and not await self._rate_limiter.acquire(lane):
             return False
-        while self._is_open() and not is_left() and not self._may_act():  # noqa: ASYNC110 - a clock
+        while self._may_pass() and not is_revoked() and not self._may_act():  # noqa: ASYNC110 - a clock
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
-        return self._is_open()
+        return self._may_pass()
 
-    def _is_open(self) -> bool:
-        return not (self.is_quiet or self.breaker.is_shut(self._clock()))
+    def _may_pass(self) -> bool:
+        return not (self.is_quiesced or self.breaker.is_blocked(self._clock()))
 
-    async def _ask(self, request: HttpRequest) -> HttpResponse:
+    async def _send(self, request: HttpRequest) -> HttpResponse:
         began = self._clock()
-        answer = await self._sender.send(request)
+        response = await self._sender.send(request)
         ended = self._clock()
-        self.exchanges.note(request, answer, began, ended)
+        self.exchanges.record(request, response, began, ended)
         self.request_seconds.observe(ended - began)
-        status = "none" if answer.status is None else str(answer.status)
+        status = "none" if response.status is None else str(response.status)
         self.requests_by_status[status] += 1
-        return answer
+        return response
 
-    def _note(self, items: Sequence[Item], verdict: Verdict) -> bool:
-        """Hold a verdict against the vendor or, where others fare well, against its events.
+    def _record(self, items: Sequence[Item], verdict: Verdict) -> bool:
+        """Record a verdict for the circuit breaker, or as a failure that its events cause.
 
-        Return whether it is a failure of the latter kind.
+        Return whether its events cause it.
         """
-        if verdict.fate in JUDGED:
-            self.contrast.judged(items, verdict, self._clock())
-        elif self.contrast.failed(items, verdict, self._clock()):
+        if verdict.outcome in JUDGED:
+            self.poison_detection.record_verdict(items, verdict, self._clock())
+        elif self.poison_detection.record_failure(items, verdict, self._clock()):
             return True
-        # The events of a strand stand one behind the other.
-        self._tell_breaker(verdict, is_shared=items[0].queue is not items[-1].queue)
+        # Events of the same queue are adjacent.
+        self._update_breaker(verdict, is_shared=items[0].queue is not items[-1].queue)
         return False
 
-    def _tell_breaker(self, verdict: Verdict, *, is_shared: bool) -> None:
+    def _update_breaker(self, verdict: Verdict, *, is_shared: bool) -> None:
         breaker, now = self.breaker, self._clock()
         before = breaker.state
         breaker.on_verdict(verdict, now, is_shared=is_shared)
-        if verdict.fate is RequestOutcome.THROTTLED and self.quota is not None:
-            self.quota.throttled(now)
-        self._say_change(before)
+        if verdict.outcome is RequestOutcome.THROTTLED and self.rate_limit is not None:
+            self.rate_limit.halve(now)
+        self._log_change(before)
 
-    def _say_change(self, before: str) -> None:
+    def _log_change(self, before: str) -> None:
         breaker = self.breaker
         if breaker.state != before:
             words = " ".join(filter(None, (breaker.reason, breaker.advice)))

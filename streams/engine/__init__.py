@@ -1,5 +1,5 @@
-"""Faust made safe and fast: chunks, ledger commits, ordered outputs, tables that are their topics.
+"""Faust made safe and fast: chunks, commits in order, ordered outputs, tables read from topics.
 
-It knows Kafka and Faust, and nothing of shops or vendors. The private parts of Faust, mode and
-aiokafka that it overrides are guarded by ``tests/engine/test_upgrade_guard.py``.
+Knows Kafka and Faust; knows no shop, no vendor and no settings of ours. The private parts of Faust,
+mode and aiokafka that it overrides are listed in ``tests/engine/test_upgrade_guard.py``.
 """

@@ -1,4 +1,4 @@
-"""A stage as a Faust app: its transport is ours, its group, agents, tables and web view Faust's."""
+"""A stage as a Faust app. The transport is ours; group, agents, tables and web view are Faust's."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,48 +29,48 @@ from streams.engine.watchdog import Watchdog
 
 
 class Stage:
-    """What the engine asks of the stage that runs on it; every default does nothing."""
+    """What a stage implements for the engine; every default does nothing."""
 
     def may_hand_out(self, tp: TP) -> bool:  # noqa: ARG002
-        """Return whether records of this partition may go to the agents now."""
+        """Return whether records of this partition may be handed to the agents now."""
         return True
 
     def commit_metadata(self, tp: TP, offset: int) -> str | None:  # noqa: ARG002
-        """Return what is stored with a commit of this offset; at most 4,096 bytes.
+        """Return the metadata to commit with this offset; at most 4,096 bytes.
 
-        None: not known, since the partition is not taken up (yet, or any more); then nothing is
-        committed. Empty metadata would erase what the last owner left.
+        None: not known, because the partition is not open here; then nothing is committed. Empty
+        metadata would erase those of the last owner.
         """
         return ""
 
     async def on_start_positions(self, positions: Mapping[TP, StartPosition]) -> None:
-        """Take where each partition is about to be read from."""
+        """Prepare for partitions that are about to be read from these positions."""
 
     def not_ready(self) -> list[str]:
         """Return why the stage does not process events, one sentence each; [] where it does."""
         return []
 
     def may_be_silent(self, tp: TP) -> bool:  # noqa: ARG002
-        """Return whether what was handed out of this partition has a reason to wait.
+        """Return whether the open records of this partition have a known reason to wait.
 
-        A good reason ends by itself, or by somebody outside who knows of it: a closed vendor.
+        Such a reason ends by itself, or somebody knows about it: a parked vendor, for example.
         """
         return False
 
     def on_partitions_gone(self, tps: Iterable[TP]) -> None:
-        """Forget what is known of partitions that were revoked."""
+        """Forget partitions that were revoked."""
 
     async def settle(self, seconds: float) -> None:
-        """Begin nothing new and wait at most this long for what is under way."""
+        """Start nothing new and wait at most this long for requests in flight."""
 
     def on_expired(self, tp: TP, first: int, end: int) -> None:
-        """Take note that retention deleted the offsets from ``first`` to ``end`` - 1 unread."""
+        """Record that Kafka deleted the offsets from ``first`` to ``end`` - 1 unread."""
 
     def on_refused(self, partitions: Mapping[int, str]) -> None:
-        """Take which partitions wait since a topic refuses what is written for them, and why."""
+        """Handle partitions that wait because a topic refuses writes: partition → reason."""
 
     def expired(self) -> Mapping[str, int]:
-        """Return, by topic, how much retention ever deleted unread of this worker's partitions."""
+        """Return, by topic, how many records of this worker's partitions were deleted unread."""
         return {}
 
 
@@ -88,7 +88,7 @@ def _plainly(reasons: Sequence[BaseException]) -> tuple[str, bool]:
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """What a stage's app is built from."""
+    """The options of a stage's app."""
 
     stage: str
     group: str
@@ -99,28 +99,28 @@ class EngineOptions:
     web_host: str
     web_port: int
     arrived_ms: Callable[[int, int], int]
-    """Makes of a row's Kafka time and now (ms) the time from which it counts."""
+    """(a row's Kafka time, now), in ms → the time from which the row counts."""
     is_moved: Callable[[Iterable[tuple[str, bytes | None]]], bool]
-    """Returns by its headers whether a row only restates one that lies elsewhere."""
+    """A row's headers → whether it is a copy of a row on another partition."""
     topics: Mapping[str, int] = field(default_factory=dict)
-    """How many partitions each topic has that this stage reads or writes."""
+    """The topics that this stage reads or writes, with their numbers of partitions."""
     foreign_topics: tuple[str, ...] = ()
-    """Those of them that others administer, and may delete."""
+    """Those that others administer, and may delete."""
     writes: Sequence[str] = ()
-    """The topics among these to which it writes what becomes of records."""
+    """Those to which it writes records, receipts or dead letters."""
     limits: TopicLimits = field(default_factory=TopicLimits)
-    """How much these topics take at once."""
+    """The sizes that these topics accept."""
     ask_brokers: Callable[[], Awaitable[None]] = _no_question
-    """Connects to the brokers anew; raises BrokersUnavailableError where that fails."""
+    """Connects to the brokers; raises BrokersUnavailableError if that fails."""
     explain: Callable[[Sequence[BaseException]], tuple[str, bool]] = _plainly
-    """Returns in a sentence why the brokers cannot be used; and whether they refuse the login."""
+    """Errors → why the brokers cannot be used, in a sentence; and whether they refuse the login."""
     read_elsewhere: Callable[[], int] = int
-    """Counts what this process reads outside the engine: while it grows, work goes on."""
+    """Returns how many records this process has read outside the engine, as a sign of progress."""
     topic_problems: Callable[[], Awaitable[list[str]]] = _no_problems
-    """Asks the brokers what keeps this stage from using its topics as they are now."""
+    """Returns why this stage cannot use its topics as they are now, in sentences."""
     chunk_records: int = 500
     credit: Credit = field(default_factory=Credit)
-    """What of one partition may be in hand; more waits in the consumer."""
+    """How many records of a partition may be open; more wait in the consumer."""
     stash_records: int = 4_000
     """Records of one partition that wait in the consumer before it stops fetching them."""
     stash_bytes: int = 16 * 2**20
@@ -130,9 +130,9 @@ class EngineOptions:
     session_seconds: float = 10.0
     client_rack: str | None = None
     stall_seconds: float = 120.0
-    """After standing still for so long a worker ends: see ``Watchdog``."""
+    """A worker without progress for this long ends: see ``Watchdog``."""
     memory_limit: int | None = None
-    """In bytes; None: that of the container, if it has one."""
+    """In bytes; None: the container's limit, if it has one."""
 
 
 class Producer(driver.Producer):
@@ -144,9 +144,10 @@ class Producer(driver.Producer):
         return {"acks": "all", "enable_idempotence": True}
 
     async def on_start(self) -> None:
-        """Start, and name the topics: the first unnamed one would push out all others.
+        """Start, and register all topics.
 
-        aiokafka then asks for its leader alone, and batches for the others wait in a hot loop.
+        Otherwise aiokafka fetches metadata for the first topic only, and batches for the others
+        wait in a hot loop.
         """
         try:
             await super().on_start()
@@ -159,7 +160,7 @@ class Producer(driver.Producer):
             )
         producer = self._ensure_producer()
         self.app.contact.listen(producer.client)
-        await self.app.options.limits.look(self.app.options.writes)
+        await self.app.options.limits.refresh(self.app.options.writes)
         await producer.client.set_topics(self.app.options.topics)
         producer._message_accumulator.refused = self.app.refused
         producer._message_accumulator.refresh = producer.client.force_metadata_update
@@ -175,10 +176,10 @@ class Transport(driver.Transport):
 
 
 class TableRecovery(faust.tables.recovery.Recovery):
-    """Faust's recovery, each of whose steps may take as long as it takes.
+    """Faust's recovery without timeouts.
 
-    After a step's timeout Faust thinks that it is being stopped, and the worker never works again.
-    Steps that stand still are the watchdog's.
+    After a timeout Faust behaves as if it were stopping, and the worker never works again. The
+    watchdog handles steps without progress.
     """
 
     logger = SERVICE_LOG
@@ -188,14 +189,14 @@ class TableRecovery(faust.tables.recovery.Recovery):
 
 
 class TableManager(faust.tables.TableManager):
-    """Faust's table manager without its second of sleep at each start, and with our recovery."""
+    """Faust's table manager with our recovery and without a second of sleep at each start."""
 
     logger = SERVICE_LOG
     _recovery: TableRecovery | None
 
     @property
     def recovery(self) -> TableRecovery:
-        """The recovery service, made when it is first asked for."""
+        """The recovery service, created on first use."""
         if self._recovery is None:
             self._recovery = TableRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
         return self._recovery
@@ -237,7 +238,7 @@ class StageApp(faust.App):
             broker_client_id=f"streams-{options.instance_id}",
             broker_commit_interval=0.5,
             broker_commit_livelock_soft_timeout=30 * 86400.0,
-            # The consumer leaves its group for ever when paused for longer than this.
+            # After a longer pause the consumer would leave its group for ever.
             broker_max_poll_interval=14 * 86400.0,
             broker_max_poll_records=6_000,
             broker_session_timeout=options.session_seconds,
@@ -263,9 +264,9 @@ class StageApp(faust.App):
             value_serializer="raw",
             datadir=options.data_dir,
             cython_optimizations=True,
-            # Nobody routes by it. It must stay the same while the instance id does: the broker
-            # hands a restarted worker its old assignment, and Faust asserts that the URL in it is
-            # its own, which it is not after a change of the web port.
+            # Not used for routing. It must not change while the instance id stays: a restarted
+            # worker gets its old assignment, and Faust asserts that it holds its own URL, which a
+            # new web port would change.
             canonical_url=f"http://localhost/{options.instance_id}",
             web_bind=options.web_host,
             web_host=options.web_host,
@@ -276,7 +277,7 @@ class StageApp(faust.App):
             TableManager=TableManager,
         )
 
-    # -- what the consumer asks, passed on
+    # -- called by the consumer, passed on to the stage
 
     def may_hand_out(self, tp: TP) -> bool:
         """See ``Stage``."""
@@ -306,35 +307,35 @@ class StageApp(faust.App):
         """See ``Stage``."""
         self.logic.on_expired(tp, first, end)
 
-    # -- what a stage builds on
+    # -- used by the stage
 
     def may_act(self) -> bool:
-        """Return whether this worker's partitions surely are its own at this moment.
+        """Return whether this worker certainly owns its partitions at this moment.
 
-        Not so before it is in its group, and after a pause of the process or of the heartbeats:
-        then nothing may leave until the broker has confirmed that it is still a member.
+        False before it has joined its group, and after a pause of the process or the heartbeats
+        until the broker confirms the membership. Nothing may be sent or written then.
         """
         consumer = self._consumer
         return consumer is not None and bool(consumer._thread.may_act())
 
     def chunks_of(self, *topics: str) -> Any:
-        """Return a Faust topic whose events are chunks of these topics' records."""
+        """Return a Faust topic whose events are chunks of records of these topics."""
         return self.topic(*topics, schema=ChunkSchema(key_type=bytes, value_type=bytes))
 
     def chunk_agent(self, *topics: str, name: str) -> Any:
-        """Return the decorator of an agent whose failure ends the process."""
+        """Return a decorator for an agent whose failure ends the process."""
         return self.agent(
             self.chunks_of(*topics), name=name, supervisor_strategy=CrashingSupervisor
         )
 
     def topic_table(self, name: str, **options: Any) -> TopicTable:
-        """Return a table of the rows whose partitions this worker has."""
+        """Return a table with the rows of this worker's partitions."""
         return self.tables.add(  # type: ignore[no-any-return]
             TopicTable(self, name=name, beacon=self.tables.beacon, **options)
         )
 
     def global_topic_table(self, name: str, **options: Any) -> GlobalTopicTable:
-        """Return a table of all rows of a topic."""
+        """Return a table with all rows of a topic."""
         return self.tables.add(  # type: ignore[no-any-return]
             GlobalTopicTable(self, name=name, beacon=self.tables.beacon, **options)
         )
@@ -345,7 +346,7 @@ class StageApp(faust.App):
         return self.producer._ensure_producer()
 
     def new_outputs(self) -> Outputs:
-        """Return empty batches; one set for each task."""
+        """Return empty output batches, for use by one task."""
         return Outputs(self.kafka_producer, limits=self.options.limits)
 
     def _new_transport(self) -> Transport:

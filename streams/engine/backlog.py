@@ -1,4 +1,4 @@
-"""What a consumer has before it: for status pages, never for decisions."""
+"""What a consumer still has to do: for status pages, never for decisions."""
 
 from faust.types import TP
 
@@ -9,9 +9,9 @@ from streams.engine.offset_tracker import OpenRecord
 def oldest_by_partition(consumer: Consumer) -> dict[TP, OpenRecord]:
     """Return, by source partition, the oldest record that was read and is not settled."""
     oldest = {}
-    for tp, ledger in consumer.ledgers.items():
+    for tp, tracker in consumer.offset_trackers.items():
         stash = consumer._stash.get(tp)
-        if (record := ledger.oldest_open()) is not None:
+        if (record := tracker.oldest_open()) is not None:
             oldest[tp] = record
         elif stash is not None and (waiting := stash.first) is not None:
             oldest[tp] = OpenRecord(waiting.offset, waiting.timestamp, waiting.value)
@@ -29,18 +29,18 @@ def oldest_open(consumer: Consumer) -> dict[str, OpenRecord]:
 
 
 def lag(consumer: Consumer) -> dict[TP, int]:
-    """Return, by source partition, how many offsets lie above what is settled."""
+    """Return the lag of each source partition, in offsets."""
     found = {}
     assigned = consumer.assignment()
-    for tp, ledger in consumer.ledgers.items():
+    for tp, tracker in consumer.offset_trackers.items():
         if tp not in assigned:
             continue
-        # What a fetch told grows old where nothing is fetched: behind a vendor that is down.
+        # The end known from fetches is outdated if nothing is fetched: a vendor is down.
         known = [
             at for at in (consumer.highwater(tp), consumer.known_ends.get(tp)) if at is not None
         ]
         end = max(known, default=None)
-        settled = ledger.committable()
+        settled = tracker.committable()
         if settled is None:
             settled = consumer.settled_at_start(tp)
         if end is not None and settled is not None:

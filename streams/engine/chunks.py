@@ -1,7 +1,7 @@
-"""A chunk: up to some hundred records of one partition; a Faust event carries one or more.
+"""A chunk: up to some hundred records of one partition. A Faust event carries one or more.
 
-Faust costs about 140 µs of CPU an event whatever the event holds, so records travel together, and
-where few come those of all partitions do; agents, groups and commits stay Faust's.
+Faust costs about 140 µs of CPU an event, whatever the event holds. Records are therefore handed
+out in chunks, and at low rates the chunks of several partitions share an event.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -13,7 +13,7 @@ from faust.types.tuples import ConsumerMessage
 
 
 class Record(Protocol):
-    """A record as aiokafka's decoder makes it; its topic and partition are the chunk's."""
+    """A record as aiokafka's decoder returns it; the chunk has its topic and partition."""
 
     offset: int
     timestamp: int
@@ -36,23 +36,23 @@ class Chunk:
         self.tp = tp
         self.value = records
         self.offset = records[-1].offset
-        """The last record's."""
+        """The offset of the last record."""
         self.settled_below = records[0].offset
         """Every record of this chunk below this offset is settled."""
         self.acked = False
 
-    def let_go(self) -> None:
-        """Drop the records: whoever took them keeps what is needed of them.
+    def release(self) -> None:
+        """Release the records; the agent keeps what it needs.
 
-        The chunk itself may stay in the ledger for long, behind one that waits.
+        The chunk itself may stay in the offset tracker for long, behind one that waits.
         """
         self.value = ()
 
 
 class ChunksMessage(ConsumerMessage):
-    """The Faust message of chunks of one topic, as its value.
+    """A Faust message whose value is a list of chunks of one topic.
 
-    Its partition and offset are the first chunk's. Nobody acks it: each chunk is acked by itself.
+    Partition and offset are those of the first chunk. It is never acked: each chunk is.
     """
 
     __slots__ = ()
@@ -77,7 +77,7 @@ class ChunksMessage(ConsumerMessage):
 
 
 def together(chunks: Iterable[Chunk], most_records: int) -> list[list[Chunk]]:
-    """Return the chunks in groups of one topic and at most so many records, a larger one alone."""
+    """Group the chunks by topic, at most this many records a group; a larger chunk is alone."""
     groups: list[list[Chunk]] = []
     newest: dict[str, tuple[list[Chunk], int]] = {}
     for chunk in chunks:
@@ -93,7 +93,7 @@ def together(chunks: Iterable[Chunk], most_records: int) -> list[list[Chunk]]:
 
 
 class ChunkSchema(faust.Schema):
-    """Hands chunks to the agent untouched: decoding is the agent's pure code."""
+    """Hands chunks to the agent undecoded."""
 
     def compile(self, app: Any, **_: Any) -> Callable[..., Awaitable[Any]]:
         """Return Faust's decoder for this schema."""

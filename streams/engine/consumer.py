@@ -1,18 +1,18 @@
-"""The consumer: fetches ahead, hands out chunks by credit, commits the ledger's settled head.
+"""The consumer: fetches ahead, hands out chunks by credit, commits what is settled.
 
 Three loops share one event loop: fetching (Faust's fetcher runs it), handing out, committing.
 Rules that keep it from losing records:
 
-- a fetched record is discarded only when a seek that started after its fetch brings it back;
-- a chunk enters the ledger before anybody sees it, and only its own ack takes it out;
-- a partition has a bounded number of open records, and bytes of them, so that no agent's queue
-  ever fills and blocks the others; what is fetched beyond that waits here, and beyond a second
-  bound is not fetched at all;
-- a partition has a ledger only between the end of its seek and its revocation, and only what has
-  a ledger is fetched, handed out and committed: nothing is written over a commit that the stage
-  has not taken over yet.
+- A fetched record is dropped only if a seek that started after its fetch reads it again.
+- A chunk enters the offset tracker before an agent sees it; only its own ack removes it.
+- The open records of a partition are bounded, in number and bytes, so that no agent's queue ever
+  fills and blocks other partitions. Further fetched records wait here, up to a second bound;
+  beyond it the partition is not fetched.
+- A partition has an offset tracker only between the end of its seek and its revocation. Only
+  partitions with one are fetched, handed out and committed, so that no commit of the last owner is
+  overwritten before the stage has read it.
 
-One module, though a long one: what keeps it safe is the order in which the loops touch one state.
+The module is long because its safety depends on the order in which the loops use one state.
 """
 
 import asyncio
@@ -47,22 +47,22 @@ log = logging.getLogger("streams.engine")
 FETCH_TIMEOUT_SECONDS = 0.5
 METADATA_REFRESH_SECONDS = 10.0
 PROMPT_CHUNKS = 4
-"""With fewer chunks of a partition in hand whatever was fetched of it is handed out at once."""
+"""With fewer open chunks of a partition, fetched records are handed out at once."""
 GATHER_SECONDS = 0.05
-"""With more, what does not fill a chunk is gathered for so long: many small chunks cost much."""
+"""With more, records are collected for this long to fill a chunk: small chunks are costly."""
 
 
 class Consumer(driver.Consumer):
-    """Faust's consumer with chunk delivery, credit and ledger commits."""
+    """Faust's consumer with chunks, credit and offset trackers."""
 
     logger = SERVICE_LOG
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.ledgers: dict[TP, OffsetTracker] = {}
+        self.offset_trackers: dict[TP, OffsetTracker] = {}
         self.recovery = Recovery(self.app)
         self.known_ends: dict[TP, int] = {}
-        """Where logs ended that are not fetched for want of room, when somebody last looked."""
+        """The last known ends of logs that are not fetched for lack of room."""
         self._stash: dict[TP, Stash] = {}
         self._handed_out_at: dict[TP, float] = {}
         self._next_offset: dict[TP, int] = {}
@@ -72,7 +72,7 @@ class Consumer(driver.Consumer):
         self._epoch = 0
         self._seeking = False
         self._committing = asyncio.Lock()
-        """One commit after the other: a retried one must not overtake a newer one, or a seek."""
+        """Commits are sequential: a retried one must not overtake a newer one, or a seek."""
         self._not_fetching = asyncio.Event()
         self._not_fetching.set()
         self._work = asyncio.Event()
@@ -117,7 +117,7 @@ class Consumer(driver.Consumer):
         finally:
             self._not_fetching.set()
         if epoch != self._epoch:
-            return  # the seek that came meanwhile brings these records back
+            return  # a seek has started meanwhile and reads these records again
         for tp, records in fetched.records.items():
             if epoch != self._epoch:
                 return
@@ -127,14 +127,14 @@ class Consumer(driver.Consumer):
                 self.recovery.apply(tp, records)
             else:
                 await self._stash_records(tp, records)
-        self.recovery.note_current(fetched.current_at, fetched.behind_transaction)
+        self.recovery.record_current(fetched.current_at, fetched.behind_transaction)
         self.recovery.maybe_end(fetched.positions)
         self._work.set()
         if fetched.records:
-            await asyncio.sleep(0)  # what is buffered must not keep the loop from all else
+            await asyncio.sleep(0)  # let other tasks run
 
     def _has_room(self, tp: TP) -> bool:
-        if tp not in self.ledgers:
+        if tp not in self.offset_trackers:
             return False
         stash = self._stash.get(tp)
         options = self.app.options
@@ -142,16 +142,16 @@ class Consumer(driver.Consumer):
             len(stash) < options.stash_records and stash.size < options.stash_bytes
         )
 
-    async def look_at_ends(self) -> None:
-        """Learn how long the logs are of which nothing is fetched now: fetches tell of no others.
+    async def refresh_log_ends(self) -> None:
+        """Read the ends of logs that are not fetched now; fetches return the ends of the others.
 
-        Raises KafkaError or TimeoutError for a broker that is away.
+        Raises KafkaError or TimeoutError if a broker does not respond.
         """
         full = [tp for tp in self._stash if not self._has_room(tp)]
         self.known_ends = await self._thread.log_ends(full) if full else {}
 
     async def log_ends(self, partitions: Iterable[TP]) -> Mapping[TP, int]:
-        """Return where these logs end; KafkaError or TimeoutError for a broker that is away."""
+        """Return the ends of these logs; raises KafkaError or TimeoutError."""
         found: Mapping[TP, int] = await self._thread.log_ends(partitions)
         return found
 
@@ -168,7 +168,7 @@ class Consumer(driver.Consumer):
         self._stash.setdefault(tp, Stash()).extend(records)
 
     async def _note_gap(self, tp: TP, expected: int, found: int) -> None:
-        """Tell retention's deletions from compaction and transaction markers, which are no loss."""
+        """Report records that were deleted; compaction and transaction markers are no loss."""
         start = (await self.earliest_offsets(tp))[tp]
         if start is not None and start > expected:
             self.app.on_expired(tp, expected, min(start, found))
@@ -187,7 +187,7 @@ class Consumer(driver.Consumer):
                 leave(f"handing out records failed: {error!r}", cause=error)
             if handed_out:
                 continue
-            # The timeout lets held-back partitions (a table that lags) be looked at again.
+            # After the timeout, partitions held back by a late table are checked again.
             is_held_back = any(self._stash.values())
             try:
                 await asyncio.wait_for(self._work.wait(), 0.05 if is_held_back else None)
@@ -195,9 +195,9 @@ class Consumer(driver.Consumer):
                 continue
 
     async def _hand_out_round(self) -> bool:
-        """Hand out at most one chunk a partition, beginning with another one each time.
+        """Hand out at most one chunk of each partition, starting with another one each time.
 
-        Small ones of a topic go together: an event costs the same whatever it carries.
+        Small chunks of a topic share an event: its cost does not depend on its size.
         """
         tps = [tp for tp, stash in self._stash.items() if stash]
         if len(tps) > 1:
@@ -209,28 +209,28 @@ class Consumer(driver.Consumer):
         found = [chunk for tp in tps if (chunk := self._next_chunk(tp)) is not None]
         for chunks in together(found, self.app.options.chunk_records):
             if epoch != self._epoch:
-                break  # these are in no ledger any more
+                break  # these chunks are no longer tracked
             await self._give_to_agents(ChunksMessage(chunks, self.app.consumer_generation_id))
         return bool(found)
 
     def _next_chunk(self, tp: TP) -> Chunk | None:
-        """Return the next chunk of a partition, noted in its ledger; None: it must wait."""
+        """Return the next chunk of a partition, already tracked; None: it must wait."""
         stash = self._stash[tp]
         if not self._has_credit(tp) or not self.app.may_hand_out(tp):
             return None
-        ledger, credit = self.ledgers[tp], self.app.credit
-        room = min(ledger.room(credit).size, credit.size // PROMPT_CHUNKS)
-        batch = stash.take(self.app.options.chunk_records, room)
+        tracker, credit = self.offset_trackers[tp], self.app.credit
+        room = min(tracker.room(credit).size, credit.size // PROMPT_CHUNKS)
+        batch = stash.pop(self.app.options.chunk_records, room)
         chunk = Chunk(tp, batch.records)
-        ledger.hand_out(chunk, batch)
+        tracker.hand_out(chunk, batch)
         self._handed_out_at[tp] = monotonic()
         return chunk
 
     async def _give_to_agents(self, message: ChunksMessage) -> None:
-        """Put chunks into their agent's queue, where credit leaves room; not during a rebalance.
+        """Put chunks into their agent's queue, which has room by credit; not during a rebalance.
 
-        While nothing holds the queues up they are there without a round of the loop, so that all
-        of a fetch is taken, and written, together.
+        Outside a rebalance this does not yield to the event loop, so that all chunks of a fetch
+        are processed, and their outputs written, together.
         """
         app = self.app
         if app.topics._tp_to_callback_lock.locked() or not app.flow_control.is_active():
@@ -239,47 +239,47 @@ class Consumer(driver.Consumer):
             await self.callback(message)
 
     def _has_credit(self, tp: TP) -> bool:
-        """Return whether something of what waits may be handed out now."""
-        ledger = self.ledgers.get(tp)
-        if ledger is None:
+        """Return whether waiting records may be handed out now."""
+        tracker = self.offset_trackers.get(tp)
+        if tracker is None:
             return False
         whole = self.app.options.chunk_records
         waiting = min(len(self._stash.get(tp, ())), whole)
-        room = ledger.room(self.app.credit)
+        room = tracker.room(self.app.credit)
         if room.size <= 0 or room.records < max(1, waiting):
             return False
         return (
             waiting == whole
-            or len(ledger) < PROMPT_CHUNKS
+            or len(tracker) < PROMPT_CHUNKS
             or monotonic() - self._handed_out_at.get(tp, 0.0) >= GATHER_SECONDS
         )
 
     # -- settling and committing
 
     def ack(self, chunk: Any) -> bool:
-        """Note that a whole chunk is settled."""
+        """Record that a whole chunk is settled."""
         if chunk.acked:
             return False
         chunk.acked = True
-        chunk.let_go()
-        if (ledger := self.ledgers.get(chunk.tp)) is not None:
-            ledger.acked(chunk)
+        chunk.release()
+        if (tracker := self.offset_trackers.get(chunk.tp)) is not None:
+            tracker.record_ack(chunk)
         self._work.set()
         return True
 
     def is_in_hand(self, chunk: Chunk) -> bool:
-        """Return whether a chunk is still to be worked on here: no rebalance has taken it away."""
-        ledger = self.ledgers.get(chunk.tp)
-        return ledger is not None and chunk in ledger
+        """Return whether a chunk is still open here: no rebalance has revoked it."""
+        tracker = self.offset_trackers.get(chunk.tp)
+        return tracker is not None and chunk in tracker
 
     def settle_below(self, tp: TP, offset: int, ahead: int) -> None:
-        """Note that every record of a partition below this offset is settled.
+        """Record that all records of a partition below this offset are settled.
 
-        ``ahead``: how many of those above it are settled, too, of what this worker was handed.
+        ``ahead``: how many of the records above it are settled, too.
         """
-        ledger = self.ledgers.get(tp)
-        if ledger is not None:
-            for chunk in ledger.settle_below(offset, ahead):
+        tracker = self.offset_trackers.get(tp)
+        if tracker is not None:
+            for chunk in tracker.settle_below(offset, ahead):
                 self.ack(chunk)
             self._work.set()
 
@@ -288,11 +288,11 @@ class Consumer(driver.Consumer):
         topics: Any = None,  # noqa: ARG002 - Faust's signature
         start_new_transaction: bool = True,  # noqa: ARG002
     ) -> bool:
-        """Commit each partition's settled head with its metadata, where either is new."""
+        """Commit the settled offset and metadata of each partition, if either is new."""
         return await self._commit_due(at_last=False)
 
     async def commit_last(self) -> bool:
-        """Commit what is settled, and all metadata as they are now that nothing is under way."""
+        """Commit the settled offsets and all current metadata, now that nothing is in flight."""
         return await self._commit_due(at_last=True)
 
     async def _commit_due(self, *, at_last: bool) -> bool:
@@ -313,20 +313,20 @@ class Consumer(driver.Consumer):
             leave_fenced()
         except KafkaError as error:
             if refusal_words(error, self.app.options.group) is not None:
-                return False  # it is said, and tried again; in the end the watchdog ends the worker
+                return False  # logged and retried; in the end the watchdog ends the worker
             leave(f"committing to Kafka failed: {error!r}", cause=error)
         return committed
 
     def _point(self, tp: TP, offset: int) -> tuple[int, str] | None:
-        """Return what to commit at this offset; None where the stage does not know it yet."""
+        """Return what to commit at this offset; None: the stage does not know it yet."""
         metadata = self.app.commit_metadata(tp, offset)
         return None if metadata is None else (offset, metadata)
 
     def _due(self, *, at_last: bool) -> dict[TP, tuple[int, str]]:
         now = monotonic()
         due = {}
-        for tp, ledger in self.ledgers.items():
-            offset = ledger.committable()
+        for tp, tracker in self.offset_trackers.items():
+            offset = tracker.committable()
             known = self._committed.get(tp)
             if offset is None:
                 offset = known[0] if known else None
@@ -343,7 +343,7 @@ class Consumer(driver.Consumer):
     # -- seeking and rebalancing
 
     async def perform_seek(self) -> None:
-        """Start every source partition from the group's committed offset, or from its beginning."""
+        """Start each source partition at the committed offset, or at its beginning."""
         self._seeking = True
         try:
             await self._not_fetching.wait()
@@ -353,18 +353,18 @@ class Consumer(driver.Consumer):
         except FencedError:
             leave_fenced()
         except asyncio.CancelledError as error:
-            # Faust would take one that nobody asked for for its own end, and wait for ever.
+            # Faust would take a cancellation from within for its own stop, and wait for ever.
             task = asyncio.current_task()
             if task is not None and not task.cancelling():
-                leave(f"taking up partitions was cancelled from within: {error!r}", cause=error)
+                leave(f"opening partitions was cancelled from within: {error!r}", cause=error)
             raise
         finally:
             self._seeking = False
 
-    def take_nothing_up(self) -> None:
-        """Let a seek that is under way end without an effect: this worker is about to stop.
+    def cancel_seek(self) -> None:
+        """Let a running seek end without effect: this worker is about to stop.
 
-        What the last owner left then stands, for the next one.
+        The commits of the last owner stay as they are for the next one.
         """
         self._epoch += 1
 
@@ -395,10 +395,10 @@ class Consumer(driver.Consumer):
             }
         )
         if epoch != self._epoch:
-            # Revoked meanwhile: the next seek takes up anew what this worker still has.
+            # Revoked meanwhile: the next seek opens the partitions that are still assigned.
             self.app.on_partitions_gone(tps)
             return
-        self._say_where_offsets_are_missing(found)
+        self._warn_of_missing_offsets(found)
         for tp, first in deleted.items():
             self.app.on_expired(tp, first, start_at[tp])
         await self._thread.seek_all(start_at)
@@ -406,12 +406,12 @@ class Consumer(driver.Consumer):
             await self._begin(found, start_at)
 
     async def _begin(self, found: Mapping[TP, Committed], start_at: Mapping[TP, int]) -> None:
-        """Take these partitions up, and commit where each starts: the next owner sees the owner."""
+        """Open these partitions, and commit their start: the next owner then knows of this one."""
         for tp, offset in start_at.items():
             if (at := found[tp].offset) is not None:
                 self._committed[tp] = (at, found[tp].metadata)
             self._started_at[tp] = self._next_offset[tp] = self._read_offset[tp] = offset
-            self.ledgers[tp] = OffsetTracker()
+            self.offset_trackers[tp] = OffsetTracker()
         epoch = self._epoch
         async with self._committing:
             points = {tp: self._point(tp, at) for tp, at in start_at.items()}
@@ -425,12 +425,12 @@ class Consumer(driver.Consumer):
             if await self._commit_points(due) and epoch == self._epoch:
                 self._committed.update(due)
                 return
-        # A rebalance is on its way. Nothing may begin while the commits say that nothing has.
+        # A rebalance has begun. Nothing may start before it is committed that it has started.
         self._clear(start_at)
         self.app.on_partitions_gone(start_at)
 
-    def _say_where_offsets_are_missing(self, found: Mapping[TP, Committed]) -> None:
-        """Say that this group begins at the beginning although there is something to read."""
+    def _warn_of_missing_offsets(self, found: Mapping[TP, Committed]) -> None:
+        """Log that this group starts at the beginning although there are records."""
         records: Counter[str] = Counter()
         for tp, at in found.items():
             if at.offset is None:
@@ -460,10 +460,10 @@ class Consumer(driver.Consumer):
         self.app.on_partitions_gone(revoked)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
-        """Drop the rows of partitions that another worker has now."""
-        self._epoch += 1  # a seek that began before knows nothing of these partitions
-        if self.ledgers:
-            stale = set(self.ledgers)
+        """Drop the rows of partitions that are now assigned to another worker."""
+        self._epoch += 1  # an earlier seek does not know these partitions
+        if self.offset_trackers:
+            stale = set(self.offset_trackers)
             self._clear(stale)
             self.app.on_partitions_gone(stale)
         for table in self.app.tables.values():
@@ -477,17 +477,17 @@ class Consumer(driver.Consumer):
         for tp in tuple(tps):
             self._stash.pop(tp, None)
             self._handed_out_at.pop(tp, None)
-            self.ledgers.pop(tp, None)
+            self.offset_trackers.pop(tp, None)
             self._next_offset.pop(tp, None)
             self._committed.pop(tp, None)
             self._committed_at.pop(tp, None)
 
     def settled_at_start(self, tp: TP) -> int | None:
-        """Return the offset up to which a partition was settled when this worker took it."""
+        """Return the offset up to which a partition was settled when this worker opened it."""
         known = self._committed.get(tp)
         return known[0] if known else self._started_at.get(tp)
 
-    # -- Faust's own checks, which chunks would only mislead
+    # -- Faust's checks, which do not fit chunks
 
     async def verify_all_partitions_active(self) -> None:
-        """Skip Faust's livelock log four times a second: it knows nothing of chunks."""
+        """Skip Faust's livelock check: it does not know chunks."""

@@ -1,7 +1,7 @@
-"""Whether Kafka answers: when a broker last did, and what it says where it does not.
+"""Whether Kafka responds, and why not.
 
-A client that works hears of a broker at least every few seconds, if only its heartbeats. Where
-nothing comes, the brokers are asked by a connection of its own: that tells why.
+A working client gets a response at least every few seconds, for its heartbeats. If none comes, a
+separate connection is opened, whose error tells why.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ log = logging.getLogger("streams.engine")
 
 LOOK_SECONDS = 0.5
 ASK_AFTER_SECONDS = 3.0
-"""Longer than from one heartbeat to the next."""
+"""Longer than the heartbeat interval."""
 ASK_AGAIN_SECONDS = 3.0
-"""Seldom enough for brokers that lock whoever is refused too often."""
+"""Rare enough not to be locked out after refused logins."""
 SAY_AFTER_SECONDS = 4.0
 SILENT_SECONDS = 15.0
-"""After so long without an answer a worker is not ready."""
+"""After this time without a response a worker is not ready."""
 
 
 class BrokerContact:
@@ -30,7 +30,7 @@ class BrokerContact:
     def __init__(
         self, ask: Callable[[], Awaitable[None]], clock: Callable[[], float] = monotonic
     ) -> None:
-        """``ask`` connects anew; raises BrokersUnavailableError where that fails."""
+        """``ask`` connects to the brokers; raises BrokersUnavailableError if that fails."""
         self._ask = ask
         self._clock = clock
         self._answered_at = clock()
@@ -40,31 +40,31 @@ class BrokerContact:
         self._said_at: float | None = None
 
     def listen(self, client: Any) -> None:
-        """Take note of each answer that this aiokafka client gets from now on."""
+        """Record each response that this aiokafka client gets from now on."""
         send = client.send
 
         async def noted(*args: Any, **kwargs: Any) -> Any:
             answer = await send(*args, **kwargs)
-            self.answered()
+            self.record_response()
             return answer
 
         client.send = noted
 
-    def answered(self) -> None:
-        """Take note that a broker has answered."""
+    def record_response(self) -> None:
+        """Record that a broker has responded."""
         self._answered_at = self._clock()
 
     def silent_seconds(self) -> float:
-        """Return how long ago a broker last answered."""
+        """Return the seconds since a broker last responded."""
         return self._clock() - self._answered_at
 
     @property
     def why(self) -> str:
-        """Why the brokers do not answer, as far as it was found out: a sentence or nothing."""
+        """Why the brokers do not respond, in a sentence; empty if not known."""
         return self._why
 
     def problem(self) -> str:
-        """Return why this worker cannot work, in a sentence; empty while the brokers answer."""
+        """Return why this worker cannot work, in a sentence; empty while the brokers respond."""
         silent = self.silent_seconds()
         if self._is_refused and silent >= ASK_AFTER_SECONDS:
             return self._why
@@ -73,13 +73,13 @@ class BrokerContact:
         return f"Kafka has not answered for {silent:.0f} s. {self._why}".rstrip()
 
     async def run(self) -> None:
-        """Look again and again, for the worker's life."""
+        """Check regularly, for the worker's life."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            self.look()
+            self.check()
 
-    def look(self) -> None:
-        """Ask the brokers where nothing is heard of them, and say so once, and when it is over."""
+    def check(self) -> None:
+        """Connect if the brokers are silent; log it once, and when it is over."""
         silent = self.silent_seconds()
         if silent < ASK_AFTER_SECONDS:
             if self._said_at is not None:
@@ -104,4 +104,4 @@ class BrokerContact:
             self._why, self._is_refused = str(error), error.is_refused
             await asyncio.sleep(ASK_AGAIN_SECONDS)
         else:
-            self.answered()
+            self.record_response()

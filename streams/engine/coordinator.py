@@ -1,10 +1,10 @@
-"""The group's coordinator: a worker that was replaced goes, instead of fighting for its place.
+"""The client of the group coordinator: a worker that was replaced ends.
 
-aiokafka's heartbeats carry no instance id, so the broker calls a replaced worker an unknown
-member, as it calls one whose session ran out. aiokafka joins again in both cases, and two workers
-of one slot would take the place from each other for ever.
+aiokafka's heartbeats carry no instance id. The broker therefore calls a replaced worker an unknown
+member, as it does after an expired session, and aiokafka joins again in both cases. Two workers of
+one slot would replace each other for ever.
 
-It also keeps the lease by which the stages know that they are still members.
+It also renews the lease by which a stage knows that it is still a member.
 """
 
 import asyncio
@@ -26,13 +26,13 @@ log = logging.getLogger("streams.engine")
 AGAIN_SECONDS = 1.0
 """How soon to try again to join a group that cannot be entered."""
 TELL_SECONDS = 60.0
-"""How often it is said that it cannot."""
+"""How often this is logged."""
 _MEMBERS = 5
-"""Where the members stand in a described group; each begins with its member id."""
+"""Index of the members in a described group; each starts with its member id."""
 
 
 def refusal_words(error: BaseException, group: str) -> str | None:
-    """Return why a group cannot be entered or its topics read, and what to do.
+    """Return why a group cannot be joined or its topics read, and what to do.
 
     None for any other error.
     """
@@ -59,7 +59,7 @@ def refusal_words(error: BaseException, group: str) -> str | None:
 
 
 def _names(error: BaseException) -> list[str]:
-    """Return the topics that an error is about: aiokafka gives it one, or a set of them."""
+    """Return the topics of an error: aiokafka passes one, or a set."""
     return sorted(
         name
         for given in error.args
@@ -69,14 +69,14 @@ def _names(error: BaseException) -> list[str]:
 
 
 class Coordinator(GroupCoordinator):
-    """Aiokafka's, which asks who has its place before it joins again."""
+    """aiokafka's coordinator, which checks whether it was replaced before it joins again."""
 
     _lost_member_id = ""
     _told_at = -TELL_SECONDS
     refusal: str | None = None
-    """Why the group cannot be entered, or not be committed for, and what to do, as a sentence.
+    """Why joining or committing is refused and what to do, in a sentence.
 
-    None: it can, or is tried.
+    None: it is not refused.
     """
     lease: Lease
 
@@ -85,25 +85,25 @@ class Coordinator(GroupCoordinator):
         self.lease = Lease(self._session_timeout_ms / 1000)
 
     def reset_generation(self) -> None:
-        """Note that the broker does not know this member any more."""
+        """End the lease: the broker no longer knows this member."""
         self.lease.end()
         self._lost_member_id = self.member_id or self._lost_member_id
         super().reset_generation()
 
     async def ensure_active_group(self, subscription: Any, prev_assignment: Any) -> Any:
-        """Join the group, unless another worker has this one's place."""
+        """Join the group, unless another worker has replaced this one."""
         if self._lost_member_id and await self._is_replaced():
             leave_fenced()
         assignment = await super().ensure_active_group(subscription, prev_assignment)
         if assignment is not None:
             self.refusal = None
-            await self._do_heartbeat()  # aiokafka's own first one comes an interval later
+            await self._do_heartbeat()  # aiokafka sends its first one an interval later
         return assignment
 
     async def _push_error_to_user(self, exc: Any) -> Any:
-        """Try again where the group cannot be entered: others may let us in, or the watchdog ends.
+        """Retry if joining is refused; in the end the watchdog ends the worker.
 
-        aiokafka would wait for ever, for somebody to ask it for records.
+        aiokafka would wait for ever for a call that asks for records.
         """
         if isinstance(exc, aiokafka.errors.InvalidSessionTimeoutError):
             leave(
@@ -115,12 +115,12 @@ class Coordinator(GroupCoordinator):
         refusal = refusal_words(exc, self.group_id)
         if refusal is None:
             return await super()._push_error_to_user(exc)
-        self._take_refusal(refusal)
+        self._record_refusal(refusal)
         self.request_rejoin()
         await asyncio.sleep(AGAIN_SECONDS)
         return None
 
-    def _take_refusal(self, refusal: str) -> None:
+    def _record_refusal(self, refusal: str) -> None:
         self.refusal = refusal
         if monotonic() - self._told_at >= TELL_SECONDS:
             self._told_at = monotonic()
@@ -130,9 +130,9 @@ class Coordinator(GroupCoordinator):
         try:
             await super()._do_commit_offsets(assignment, offsets)
         except aiokafka.errors.KafkaError as error:
-            refusals.note("commit", f"the coordinator of the group {self.group_id}", error)
+            refusals.record("commit", f"the coordinator of the group {self.group_id}", error)
             if (refusal := refusal_words(error, self.group_id)) is not None:
-                self._take_refusal(refusal)
+                self._record_refusal(refusal)
             raise
         if offsets:
             self.refusal = None
@@ -149,9 +149,9 @@ class Coordinator(GroupCoordinator):
         try:
             described = await self._send_req(DescribeGroupsRequest([self.group_id]))
         except aiokafka.errors.KafkaError as error:
-            log.warning("who is in the group could not be asked: %r", error)
+            log.warning("the members of the group could not be read: %r", error)
             return False
-        # The broker makes a static member's id of its instance id and a UUID.
+        # The broker builds a static member's id from its instance id and a UUID.
         ours = f"{self._group_instance_id}-"
         ids = [member[0] for group in described.groups for member in group[_MEMBERS]]
         return any(id_.startswith(ours) and id_ != lost for id_ in ids)

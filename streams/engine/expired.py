@@ -1,7 +1,6 @@
-"""What retention deleted unread of one partition: totals and places that travel with its commits.
+"""Records of one partition that were deleted unread: totals and places, stored in its commits.
 
-A gap counts in the commit that has passed it, and in none before: whoever starts again below it
-finds the same gap again.
+A gap counts from the first commit behind it on. A worker that starts below it finds it again.
 """
 
 from collections import Counter, deque
@@ -12,10 +11,10 @@ from typing import NamedTuple
 from faust.types import TP
 
 ALL = "*"
-"""The count of all records of the gaps, whoever they were for."""
+"""The count of all records of the gaps."""
 
 MAX_GAPS = 8
-"""Gaps whose places are kept: a commit's metadata is bounded."""
+"""Gaps whose places are stored: the metadata of a commit is limited."""
 
 
 class Gap(NamedTuple):
@@ -27,24 +26,24 @@ class Gap(NamedTuple):
 
 
 class ExpiredRecords:
-    """Counts by name, of which ``ALL`` is one, over all gaps ever found; the newest gaps' places.
+    """Counts by name (one is ``ALL``) over all gaps, and the places of the newest gaps.
 
-    Of more than ``MAX_GAPS`` gaps the two that lie closest together become one. Its ``records``
-    are still exact; its place takes in what lies between them.
+    Of more than ``MAX_GAPS`` gaps the two closest are merged. The count of the merged gap is exact;
+    its place includes the records between the two.
     """
 
     def __init__(self, known: Mapping[str, int], gaps: Iterable[Sequence[int]] = ()) -> None:
-        """Go on from what the last commit said."""
+        """Continue from the last commit."""
         self._passed = Counter(known)
         self._gaps = [Gap(*gap) for gap in gaps]
         self._ahead: deque[tuple[Gap, Counter[str]]] = deque()
 
-    def note(self, first: int, end: int, counts: Mapping[str, int]) -> None:
-        """Take the next gap: what each name, of which ``ALL`` is one, lost in it."""
+    def record(self, first: int, end: int, counts: Mapping[str, int]) -> None:
+        """Record the next gap, with the number of lost records by name."""
         self._ahead.append((Gap(first, end, counts.get(ALL, 0)), Counter(counts)))
 
     def below(self, offset: int) -> dict[str, int]:
-        """Return the totals that a commit of this offset says; offsets never fall."""
+        """Return the totals for a commit of this offset; offsets never decrease."""
         while self._ahead and self._ahead[0][0].end <= offset:
             gap, counts = self._ahead.popleft()
             self._passed.update(counts)
@@ -53,18 +52,18 @@ class ExpiredRecords:
         return {name: count for name, count in self._passed.items() if count}
 
     def gaps_below(self, offset: int) -> list[Gap]:
-        """Return the places that a commit of this offset says, in order."""
+        """Return the places for a commit of this offset, in order."""
         self.below(offset)
         return list(self._gaps)
 
     @property
     def total(self) -> int:
-        """All records of all gaps, those not yet passed by a commit included."""
+        """All records of all gaps, including gaps that no commit has passed yet."""
         return self._passed[ALL] + sum(counts[ALL] for _, counts in self._ahead)
 
 
 def _bounded(gaps: list[Gap]) -> list[Gap]:
-    """Return at most ``MAX_GAPS`` gaps, the closest neighbours as one; adjacent ones always."""
+    """Merge the closest gaps to at most ``MAX_GAPS``; adjacent ones always."""
     while len(gaps) > 1:
         distance, index = min((b.first - a.end, i) for i, (a, b) in enumerate(pairwise(gaps)))
         if distance > 0 and len(gaps) <= MAX_GAPS:
@@ -75,7 +74,7 @@ def _bounded(gaps: list[Gap]) -> list[Gap]:
 
 
 def total_by_topic(partitions: Mapping[TP, ExpiredRecords]) -> dict[str, int]:
-    """Return the totals of these partitions, by topic; topics without any are left out."""
+    """Return the totals by topic; topics without any are left out."""
     totals: Counter[str] = Counter()
     for tp, expired in partitions.items():
         totals[tp.topic] += expired.total

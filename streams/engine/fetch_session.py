@@ -1,8 +1,8 @@
 """Incremental fetch sessions (KIP-227), which aiokafka does not use.
 
-Without one each request names all partitions and each answer speaks of all of them, which aiokafka
-encodes and decodes field by field: 30 µs of CPU a partition. In a session a request names what has
-changed since the one before, and an answer speaks of partitions that have records or another end.
+Without a session each request and each response names all partitions. aiokafka encodes and decodes
+them field by field, at 30 µs of CPU a partition. In a session, a request names the changes since
+the last one, and a response names the partitions with records or a new end.
 """
 
 from collections.abc import Iterable
@@ -11,27 +11,27 @@ from typing import Any, NamedTuple
 from aiokafka.protocol import fetch
 
 FIRST_VERSION = 7
-"""Of fetch requests: the first that knows sessions."""
+"""The first version of fetch requests with sessions."""
 MAX_EPOCH = 2**31 - 1
 
 Place = tuple[str, int]
 """Topic and partition."""
 Partitions = list[tuple[str, list[tuple[int, int, int]]]]
-"""By topic: partition, offset, and at most so many bytes."""
+"""By topic: (partition, offset, maximum bytes)."""
 
 
 class Question(NamedTuple):
-    """What of a request goes over the wire."""
+    """The part of a request that is sent."""
 
     session_id: int
     epoch: int
-    """0: the session begins anew, and all partitions are named."""
+    """0: a new session, in which all partitions are named."""
     changed: Partitions
     forgotten: list[tuple[str, list[int]]]
 
 
 class FetchSession:
-    """What one broker knows of what one consumer asks it for. Pure."""
+    """What one broker knows about the partitions that one consumer fetches. Pure."""
 
     def __init__(self) -> None:
         self._id = 0
@@ -39,8 +39,8 @@ class FetchSession:
         self._known: dict[Place, tuple[int, int]] = {}
         self._is_answered = True
 
-    def ask(self, wanted: Partitions) -> Question:
-        """Return the next request's question; a request without an answer begins a new session."""
+    def next_question(self, wanted: Partitions) -> Question:
+        """Return what to send; after a request without a response a new session starts."""
         if not self._is_answered:
             self.restart()
         self._is_answered = False
@@ -66,8 +66,8 @@ class FetchSession:
             forgotten.setdefault(topic, []).append(partition)
         return Question(self._id, self._epoch, changed, list(forgotten.items()))
 
-    def answered(self, session_id: int, error_code: int) -> None:
-        """Take an answer; the broker may have lost the session, or have no room for one (0)."""
+    def record_response(self, session_id: int, error_code: int) -> None:
+        """Record a response; the broker may have lost the session, or have no room for one (0)."""
         self._is_answered = True
         if error_code or not session_id:
             self.restart()
@@ -76,44 +76,44 @@ class FetchSession:
         self._epoch = self._epoch % MAX_EPOCH + 1
 
     def restart(self) -> None:
-        """Ask for everything next time; the broker then closes what it has."""
+        """Start a new session with the next request; the broker then closes the old one."""
         self._epoch = 0
 
 
 class SessionRequest(fetch.FetchRequest):
-    """A request for records within a session; its answer is kept."""
+    """A fetch request within a session; it keeps its response."""
 
     _topics: Partitions
     answer: Any = None
-    """None: there was none."""
+    """None: none came."""
     session: FetchSession | None = None
-    """None: it is a whole one, as all of aiokafka's are."""
+    """None: a full request, as aiokafka sends it."""
 
     def build(self, request_struct_class: Any) -> Any:
-        """Return what goes over the wire to a broker of this version."""
+        """Return the request for a broker of this version."""
         self._read = request_struct_class.RESPONSE_TYPE.decode
         if self.session is None or request_struct_class.API_VERSION < FIRST_VERSION:
             built = super().build(request_struct_class)
         else:
             wanted = self.topics
-            question = self.session.ask(wanted)
+            question = self.session.next_question(wanted)
             self._topics = question.changed
             built = super().build(request_struct_class)
             self._topics = wanted
             built.session_id, built.session_epoch = question.session_id, question.epoch
             built.forgotten_topics_data = question.forgotten
-        # What reads the answer of a connection.
+        # The connection decodes the response with it.
         built.RESPONSE_TYPE = self
         return built
 
     def decode(self, data: Any) -> Any:
-        """Read the answer."""
+        """Decode the response."""
         self.answer = answer = self._read(data)
         if self.session is not None and answer.API_VERSION >= FIRST_VERSION:
-            self.session.answered(answer.session_id, answer.error_code)
+            self.session.record_response(answer.session_id, answer.error_code)
         return answer
 
 
 def places_in(topics: Iterable[tuple[str, Iterable[Any]]]) -> set[Place]:
-    """Return the places that a request or an answer names."""
+    """Return the partitions that a request or a response names."""
     return {(topic, place[0]) for topic, places in topics for place in places}

@@ -1,9 +1,9 @@
-"""aiokafka's fetcher, which notes how far each answer reaches, and asks no more than pays.
+"""aiokafka's fetcher with incremental sessions, log ends and a pace.
 
-aiokafka asks again as soon as a record has come: at some hundred records a second each one has a
-request of its own, and all that follows. Here a request waits
-until some milliseconds after the one before it, so that what comes meanwhile comes together. A
-record that comes after a while of silence waits for nothing, and neither does anything under load.
+aiokafka sends the next request as soon as a record has come. At some hundred records a second, each
+record would have a request of its own. Here a request waits some milliseconds after the last one,
+so that several records come together. A record after a silence does not wait, nor do records under
+load.
 """
 
 from collections import defaultdict
@@ -19,36 +19,36 @@ from streams.engine.fetch_session import FetchSession, SessionRequest, places_in
 from streams.engine.freshness import LogEnds
 from streams.engine.wall_clock import elapsed, now_ms
 
-# Made for each request.
+# aiokafka creates one for each request.
 aiokafka.consumer.fetcher.FetchRequest = SessionRequest
 
 LONG_POLL_MS = 250
-"""What the broker waits where nothing has come and every partition is asked about."""
+"""How long the broker waits for records if all partitions are requested."""
 SHORT_POLL_MS = 50
-"""The same while a partition is not asked about, since something of it is not handed over yet: it
-would have to wait for this request to end."""
+"""The same if a partition is left out because fetched records of it are still buffered: it has to
+wait for this request to end."""
 
 
 class FetchPace:
-    """How long one request for records waits after the one before it. Pure."""
+    """How long a fetch request waits after the previous one. Pure."""
 
     GATHERED = 3
-    """Records that a request should bring."""
+    """Records that a request should return."""
     LEAST_SECONDS = 0.02
     MANY_RECORDS = 200
-    """So many at once, and the next request waits for nothing."""
+    """After this many records at once the next request does not wait."""
     MEMORY_SECONDS = 1.0
 
     def __init__(self, most_seconds: float) -> None:
-        """``most_seconds``: what a record may wait for others."""
+        """``most_seconds``: how long a record may wait for others."""
         self._most_seconds = most_seconds
         self._rate = 0.0
         self._looked_at = 0.0
         self._gathered = 0
         self._asked_at = 0.0
 
-    def handed_over(self, records: int, now: float) -> None:
-        """Note how many records came at once; ``now`` in seconds of a clock that only grows."""
+    def record_records(self, records: int, now: float) -> None:
+        """Record how many records came at once; ``now`` in seconds of a growing clock."""
         if records >= self.MANY_RECORDS:
             self._asked_at = 0.0
         self._gathered += records
@@ -58,21 +58,21 @@ class FetchPace:
             self._looked_at, self._gathered = now, 0
 
     def wait(self, now: float) -> float:
-        """Return in how many seconds the next request is due; 0 or less: now."""
+        """Return the seconds until the next request is due; 0 or less: now."""
         apart = self.GATHERED / self._rate if self._rate else self._most_seconds
         apart = max(self.LEAST_SECONDS, min(self._most_seconds, apart))
         return self._asked_at + apart - now
 
-    def asked(self, now: float) -> None:
-        """Note that a request is made."""
+    def record_request(self, now: float) -> None:
+        """Record that a request is sent."""
         self._asked_at = now
 
 
 class Fetcher(AioKafkaFetcher):
-    """One consumer's fetches; without a pace it asks as often as aiokafka does.
+    """One consumer's fetches; without a pace it works as aiokafka's.
 
-    aiokafka dates answers by the time of day, which may be set back, and when it comes to read
-    them.
+    Log ends are dated by ``elapsed`` when the request was sent. aiokafka uses the time of day
+    when it reads the response, which may be set back.
     """
 
     pace: FetchPace | None = None
@@ -80,28 +80,28 @@ class Fetcher(AioKafkaFetcher):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.ends: WeakKeyDictionary[Any, LogEnds] = WeakKeyDictionary()
-        """By aiokafka's state of a partition, which a new assignment makes anew."""
+        """By aiokafka's state of a partition; each assignment creates new ones."""
         self._sessions: defaultdict[int, FetchSession] = defaultdict(FetchSession)
         """By broker."""
 
     def handed_over(self, records: int) -> None:
-        """Note how many records were handed over at once."""
+        """Record how many records were handed over at once."""
         if self.pace is not None:
-            self.pace.handed_over(records, monotonic())
+            self.pace.record_records(records, monotonic())
 
     def _get_actions_per_node(self, assignment: Any) -> Any:
-        """Return aiokafka's next steps once it is time for a request for records."""
+        """Return aiokafka's next actions once a fetch request is due."""
         if self.pace is None:
             return super()._get_actions_per_node(assignment)
         now = monotonic()
         if (wait := self.pace.wait(now)) > 0:
-            # Each look costs as much as there are partitions. Positions can wait as long, too.
+            # The actions cost CPU for each partition. Resets of positions can wait as long, too.
             return [], {}, wait, False, []
         self._fetch_max_wait_ms = SHORT_POLL_MS if self._records else LONG_POLL_MS
         actions = super()._get_actions_per_node(assignment)
         for node_id, request in actions[0]:
             request.session = self._sessions[node_id]
-            self.pace.asked(now)
+            self.pace.record_request(now)
         return actions
 
     async def _proc_fetch_request(self, assignment: Any, node_id: Any, request: Any) -> Any:
@@ -115,12 +115,12 @@ class Fetcher(AioKafkaFetcher):
             state = assignment.state_value(TopicPartition(*place))
             ends = self.ends.get(state)
             if place not in spoken_of and ends is not None:
-                ends.unchanged(asked_at)
+                ends.record_unchanged(asked_at)
                 state.timestamp = answered_at
             elif state.lso is None:
-                session.restart()  # the answer came too late to be taken, and is not given again
+                session.restart()  # the response came too late to be used, and is not sent again
             else:
                 ends = self.ends.setdefault(state, LogEnds())
-                ends.told(asked_at, end=state.highwater, stable=state.lso)
-                state.lso = None  # each answer is taken once; nobody else reads it
+                ends.record(asked_at, end=state.highwater, stable=state.lso)
+                state.lso = None  # each response is used once; nobody else reads it
         return needs_wakeup

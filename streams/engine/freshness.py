@@ -1,20 +1,20 @@
-"""How old what is known of a partition is: what the broker's answers say of where its log ends.
+"""How recent the known rows of a partition are, by the log ends in the broker's responses.
 
-Whoever asks at a moment and is told an end knows all that was written until that moment, as soon
-as it has read up to that end. The end is the log's own: while another producer's transaction is
-open, the last stable offset lies below it, and what lies between can be read by nobody.
+A consumer that has read up to an end knows everything that was written before it requested that
+end. The end is that of the log: while a producer's transaction is open, the last stable offset lies
+below it, and nobody can read the records in between.
 """
 
 from collections import deque
 
 STEP_SECONDS = 0.1
-"""Ends that are told within this of each other become one, which is the later one."""
+"""Of several ends within this time only the latest is kept."""
 KEPT_ENDS = 1_000
-"""So many of them are kept, 100 s or more; of more the oldest go."""
+"""The newest ends, of at least 100 s."""
 
 
 class LogEnds:
-    """Where one partition's log ended, by when the broker was asked. Pure."""
+    """The ends of one partition's log, by the time of the request. Pure."""
 
     def __init__(self) -> None:
         self._ends: deque[tuple[float, int]] = deque(maxlen=KEPT_ENDS)
@@ -22,11 +22,11 @@ class LogEnds:
         self._end = 0
         self._stable = 0
 
-    def told(self, asked_at: float, *, end: int, stable: int) -> None:
-        """Note an answer: the log's end, and how far it can be read (the last stable offset).
+    def record(self, asked_at: float, *, end: int, stable: int) -> None:
+        """Record a response: the log's end, and the last stable offset, up to which it can be read.
 
-        ``asked_at`` is when the request was sent, in seconds: an answer may lie unread for long in
-        a process that stands still, and it knows nothing of what came meanwhile.
+        ``asked_at`` is when the request was sent, in seconds: a response may lie unread for long in
+        a process that stands still.
         """
         self._end, self._stable = end, stable
         if self._ends and asked_at - self._step_at < STEP_SECONDS:
@@ -35,14 +35,14 @@ class LogEnds:
             self._ends.append((asked_at, end))
             self._step_at = asked_at
 
-    def unchanged(self, asked_at: float) -> None:
-        """Note an answer that says the same as the one before."""
-        self.told(asked_at, end=self._end, stable=self._stable)
+    def record_unchanged(self, asked_at: float) -> None:
+        """Record a response with the same end as the last one."""
+        self.record(asked_at, end=self._end, stable=self._stable)
 
     def known_at(self, position: int) -> float | None:
-        """Return as of when (s) all is read; None: nothing new is known since it was last asked.
+        """Return the time (s) up to which all is read; None: not later than at the last call.
 
-        ``position`` is the offset that is read next.
+        ``position`` is the next offset to read.
         """
         known = None
         while self._ends and self._ends[0][1] <= position:
@@ -50,5 +50,5 @@ class LogEnds:
         return known
 
     def is_behind_transaction(self, position: int) -> bool:
-        """Return whether only an open transaction keeps what follows from being read."""
+        """Return whether an open transaction hides the following records."""
         return bool(self._ends) and self._stable <= position < self._ends[-1][1]

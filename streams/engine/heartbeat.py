@@ -1,7 +1,7 @@
-"""Notices that the event loop does not come round any more: nothing in the loop could.
+"""Notices from a thread that the event loop is blocked.
 
-A thread of its own counts in which of its seconds the loop has not moved. A pause of the whole
-process (SIGSTOP, a sleeping machine) is one such second, however long it took.
+The thread counts the seconds in which the loop has not run. A pause of the whole process (SIGSTOP,
+a sleeping machine) counts as one second, however long it is.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ from streams.engine.failure import RESTART, leave
 TICK_SECONDS = 1.0
 FRAMES = 8
 SPEAK_SECONDS = 5.0
-"""What stands still may be what writes the log: then the process ends without a word."""
+"""If writing the log is what blocks, the process ends without a log line."""
 
 
 class Heartbeat:
-    """Watches the loop that it was started in, from a thread."""
+    """Watches the event loop that it was started in, from a thread."""
 
     def __init__(
         self,
@@ -29,9 +29,9 @@ class Heartbeat:
         on_silence: Callable[[str], object] | None = None,
         tick_seconds: float = TICK_SECONDS,
     ) -> None:
-        """After ``seconds`` without a round ``on_silence`` gets what to say; it runs in a thread.
+        """After ``seconds`` of a blocked loop call ``on_silence`` with a message, in the thread.
 
-        Without one the process ends.
+        None: end the process.
         """
         self._seconds = seconds
         self._on_silence = on_silence or _leave
@@ -41,7 +41,7 @@ class Heartbeat:
         self._watched = threading.get_ident()
 
     def start(self) -> None:
-        """Begin, in the thread of the running loop."""
+        """Start, in the thread of the running loop."""
         self._watched = threading.get_ident()
         self._beat(asyncio.get_running_loop())
         threading.Thread(target=self._watch, name="heartbeat", daemon=True).start()
@@ -65,14 +65,13 @@ class Heartbeat:
             if silent >= self._seconds:
                 where = _stack(sys._current_frames().get(self._watched))
                 self._on_silence(
-                    f"the event loop has not come round for {silent:g} s; it stands in {where}; "
-                    "starting again"
+                    f"the event loop has been blocked for {silent:g} s, in {where}; starting again"
                 )
                 return
 
 
 def _stack(frame: FrameType | None) -> str:
-    """Return where a thread is, the innermost call first."""
+    """Return the calls of a thread, the innermost first."""
     calls = reversed(traceback.extract_stack(frame)[-FRAMES:]) if frame else ()
     return " < ".join(f"{call.name} ({call.filename}:{call.lineno})" for call in calls)
 

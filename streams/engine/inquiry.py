@@ -1,9 +1,9 @@
-"""Asks whoever matters for what stands still: brokers may be the reason, and then nobody is stuck.
+"""Finds out whether the brokers are the reason that a worker makes no progress.
 
-For fetching that is the partition's leader, for writing the leaders of what is written, for
-commits and membership the group's coordinator. They are asked by connections of their own, since
-the worker's may be what hangs; and its own clients are looked at, since a broker that answers one
-question may owe the answer to another.
+For fetching it asks the partition's leader, for writing the leaders of the written partitions, for
+commits and membership the group coordinator. It uses separate connections, because the worker's
+own may hang. It also checks the requests of the worker's own clients, because a broker may respond
+to one request and not to another.
 """
 
 import asyncio
@@ -39,33 +39,33 @@ CONNECTIONS: Mapping[str, Collection[str]] = {
     "settle": ("produce",),
     "commit": ("group",),
 }
-"""On which of a worker's connections each kind of work waits for answers."""
+"""The connections on which each kind of work waits for responses."""
 REFUSED = {"settle": "produce", "commit": "commit", "group": "commit", "take up": "commit"}
-"""Whose refusals may be the reason."""
+"""The refusals that may be the reason, by kind of work."""
 
 
 class BrokerAnswer(NamedTuple):
-    """A reason for which something stands still, and which a healthy worker may have, too."""
+    """A reason of the brokers for which a healthy worker makes no progress."""
 
     words: str
-    """A sentence, with what to do where there is something."""
+    """A sentence, with what to do if anything."""
     is_final: bool = False
-    """It does not go away by itself: a worker that is refused ends after a grace."""
+    """It does not end by itself: the worker ends after a grace period."""
 
 
 class BrokerInquiry:
-    """What the brokers are to one worker."""
+    """Asks the brokers for one worker."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
         self._unanswered = Unanswered()
 
-    def look(self) -> None:
-        """Look at what the worker's clients wait for; once a second."""
-        self._unanswered.look(connections_of(self._app), monotonic())
+    def observe(self) -> None:
+        """Record the pending requests of the worker's clients; called once a second."""
+        self._unanswered.observe(connections_of(self._app), monotonic())
 
     async def about(self, kind: str, tp: TP | None) -> BrokerAnswer | None:
-        """Return why this kind of work may stand still; None: the brokers are no reason."""
+        """Return why the brokers stop this kind of work; None: they do not."""
         return self._refused_membership(kind) or self._waits(kind) or await self._ask(kind, tp)
 
     def _refused_membership(self, kind: str) -> BrokerAnswer | None:
@@ -117,13 +117,13 @@ class BrokerInquiry:
 
 
 def _topics(topics: Collection[str], kind: str, tp: TP | None) -> list[str]:
-    """Return the topics whose leaders matter; those of partition ``tp`` where one is meant."""
-    # What comes of a record is written to the same partition of any of the stage's topics.
+    """Return the topics whose leaders matter."""
+    # Outputs go to the same partition of any of the stage's topics.
     return list(topics) if tp is None or kind == "settle" else [tp.topic]
 
 
 async def coordinator_answers(client_options: Mapping[str, Any], group: str) -> None:
-    """Return once the group's coordinator has answered; raises KafkaError or OSError."""
+    """Return once the group coordinator has responded; raises KafkaError or OSError."""
     admin = AIOKafkaAdminClient(**client_options, client_id="streams-watchdog")
     try:
         await admin.start()
@@ -138,9 +138,9 @@ async def coordinator_answers(client_options: Mapping[str, Any], group: str) -> 
 async def leaders_answer(
     client_options: Mapping[str, Any], topics: Collection[str], tp: TP | None = None
 ) -> BrokerAnswer | None:
-    """Return None once the leader of each partition of these topics has answered.
+    """Return None once the leader of each partition of these topics has responded.
 
-    ``tp`` narrows it to the partitions of its number. Raises KafkaError or OSError.
+    ``tp`` limits it to the partitions of its number. Raises KafkaError or OSError.
     """
     admin = AIOKafkaAdminClient(**client_options, client_id="streams-watchdog")
     try:
@@ -170,22 +170,22 @@ async def leaders_answer(
 
 @contextmanager
 def collected_errors(*, logged: bool = False) -> Iterator[list[BaseException]]:
-    """Yield the errors that aiokafka's log lines are about; keep these from the log by default.
+    """Yield the errors in aiokafka's log lines; by default these lines are not logged.
 
-    aiokafka logs why each broker failed and raises only that all did.
+    aiokafka logs why each broker failed, and only raises that all failed.
     """
     found: list[BaseException] = []
 
-    def keep(record: logging.LogRecord) -> bool:
+    def collect(record: logging.LogRecord) -> bool:
         arguments = record.args if isinstance(record.args, tuple) else ()
         found.extend(value for value in arguments if isinstance(value, BaseException))
         return logged
 
     loggers = [logging.getLogger(f"aiokafka{name}") for name in ("", ".conn")]
     for logger in loggers:
-        logger.addFilter(keep)
+        logger.addFilter(collect)
     try:
         yield found
     finally:
         for logger in loggers:
-            logger.removeFilter(keep)
+            logger.removeFilter(collect)

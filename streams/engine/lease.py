@@ -1,9 +1,9 @@
-"""Until when the group surely counts a worker as its member.
+"""The time until which a worker is certainly a member of its group.
 
-A worker that was frozen (SIGSTOP, a closed lid, a moved virtual machine) must not go on as if
-nothing had been: after its session another one has its partitions. The broker begins the session
-anew when it takes a heartbeat, so not earlier than that was sent; a lease of less than a session
-from then on needs no word of the broker's to end.
+After its session has expired, another worker has the partitions of one that was frozen (SIGSTOP, a
+closed lid, a moved virtual machine). The broker restarts the session when it receives a heartbeat,
+which is not before it was sent. A lease shorter than a session, from the time of sending, therefore
+ends in time without the broker.
 """
 
 import time
@@ -11,18 +11,18 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 PART_OF_SESSION = 0.8
-"""So much of it is relied on; four heartbeats may be late before anything waits."""
+"""The part of a session that is used; four heartbeats may be late before anything waits."""
 _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""Goes on while the machine sleeps, where there is such a clock."""
+"""Runs while the machine sleeps, if the system has such a clock."""
 
 
 class Moment(NamedTuple):
     """A moment by two clocks."""
 
     running: float
-    """Seconds, counted while the machine sleeps, too."""
+    """Seconds, including the time that the machine sleeps."""
     wall: float
-    """The time of day in seconds: set right after a virtual machine stood still."""
+    """The time of day in seconds; corrected after a virtual machine was paused."""
 
     def since(self, earlier: "Moment") -> float:
         """Return how many seconds have passed, by whichever clock says more."""
@@ -35,7 +35,7 @@ def moment() -> Moment:
 
 
 class Lease:
-    """One member's. Renewed by the group's coordinator, looked at by all."""
+    """One member's lease; the coordinator renews it."""
 
     def __init__(self, session_seconds: float, now: Callable[[], Moment] = moment) -> None:
         self._seconds = PART_OF_SESSION * session_seconds
@@ -43,18 +43,18 @@ class Lease:
         self._from: Moment | None = None
 
     def now(self) -> Moment:
-        """Return the moment to give to ``renew`` once the answer is there."""
+        """Return the moment to pass to ``renew`` after the response."""
         return self._now()
 
     def renew(self, sent: Moment) -> None:
-        """Note that a heartbeat that was sent at this moment was answered: a member."""
+        """Record that a heartbeat that was sent at this moment was confirmed."""
         self._from = sent
 
     def end(self) -> None:
-        """Note that the broker does not know this member any more."""
+        """End the lease: the broker no longer knows this member."""
         self._from = None
 
     def holds(self) -> bool:
-        """Return whether nobody else can have this member's partitions yet."""
+        """Return whether no other worker can own this member's partitions yet."""
         begun = self._from
         return begun is not None and self._now().since(begun) < self._seconds

@@ -1,4 +1,4 @@
-"""How much each topic takes at once: its ``max.message.bytes``, and how a record is cut to it."""
+"""The largest batch that each topic accepts (``max.message.bytes``), and records cut to it."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -17,14 +17,14 @@ BATCH_OVERHEAD_BYTES = 61
 """The header of a batch, which counts as part of it."""
 
 Shorten = Callable[[bytes, int], bytes | None]
-"""Takes a record's value and how many bytes it may have; None: it cannot be cut to that."""
+"""(record value, maximum bytes) → shorter value; None: it cannot be cut to that."""
 ReadLimits = Callable[[Sequence[str]], Awaitable[Mapping[str, int]]]
-"""Asks the broker for ``max.message.bytes`` by topic. Raises BrokersUnavailableError where
-it does not say."""
+"""Topics → their ``max.message.bytes``. Raises BrokersUnavailableError if the broker does not
+say."""
 
 
 class TopicLimits:
-    """What is known of the topics that one worker writes to."""
+    """The known limits of the topics that one worker writes to."""
 
     def __init__(
         self,
@@ -33,17 +33,17 @@ class TopicLimits:
         shorten: Mapping[str, Shorten] | None = None,
         read: ReadLimits | None = None,
     ) -> None:
-        """Take ``max.message.bytes`` by topic, and by topic how its records are shortened."""
+        """``max_message_bytes`` and ``shorten`` (how to shorten records) are by topic."""
         self._max = dict(max_message_bytes or {})
         self._shorten = shorten or {}
         self._read = read
 
     def batch_bytes(self, topic: str) -> int:
-        """Return how large a batch for this topic is made."""
+        """Return the maximum size of a batch for this topic."""
         return min(MAX_BATCH_BYTES, self._max.get(topic, MAX_BATCH_BYTES))
 
-    async def look(self, topics: Sequence[str]) -> Mapping[str, int]:
-        """Ask for these topics' limits, and return them; none where the broker does not say."""
+    async def refresh(self, topics: Sequence[str]) -> Mapping[str, int]:
+        """Read and return these topics' limits; empty if the broker does not say."""
         if self._read is None:
             return {}
         try:
@@ -66,9 +66,9 @@ class TopicLimits:
         headers: Sequence[tuple[str, bytes | None]],
         limit: int | None = None,
     ) -> bytes | None:
-        """Return the value, shortened where its record fits no batch of the topic and that helps.
+        """Return the value, shortened if its record fits no batch of the topic and that helps.
 
-        ``limit``: how large the batch may be, where the topic's own limit is not known.
+        ``limit``: the size of the batch, if the topic's own limit is not known.
         """
         shorten = self._shorten.get(topic)
         if shorten is None or value is None:
@@ -84,6 +84,6 @@ class TopicLimits:
 def record_bytes(
     key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]]
 ) -> int:
-    """Return how many bytes of a batch this record takes at most."""
+    """Return how many bytes this record takes in a batch, at most."""
     alone: int = DefaultRecordBatchBuilder.estimate_size_in_bytes(key, value, list(headers))
     return alone - BATCH_OVERHEAD_BYTES

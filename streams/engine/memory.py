@@ -1,20 +1,20 @@
-"""How much memory this process uses, and how much it may."""
+"""How much memory this process uses and may use."""
 
 import resource
 from pathlib import Path
 
 OF_THE_CONTAINER = 0.9
-"""The part of a container's limit beyond which a worker goes by itself, before it is killed."""
+"""The part of a container's limit at which a worker ends before it is killed."""
 BESIDE_BYTES = 128 * 2**20
-"""What else lives in the container: what watches the worker, and what asks for its health."""
+"""For the other processes in the container: the supervisor and health checks."""
 
 _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _NO_LIMIT = 1 << 60
-"""The older of the two files says so with a huge number."""
+"""cgroup v1 writes a huge number for no limit."""
 
 
 def memory_bytes() -> int:
-    """Return the memory this process has in use; its peak where the system tells only that."""
+    """Return the memory of this process in bytes; its peak if the system has only that."""
     statm = Path("/proc/self/statm")
     if statm.exists():
         return int(statm.read_text().split()[1]) * resource.getpagesize()
@@ -22,7 +22,7 @@ def memory_bytes() -> int:
 
 
 def container_limit(files: tuple[Path, ...] = _LIMITS) -> int | None:
-    """Return what a worker may use of its container's memory, in bytes; None: no limit is set."""
+    """Return how many bytes of its container's memory a worker may use; None: no limit."""
     for file in files:
         try:
             text = file.read_text().strip()

@@ -1,11 +1,11 @@
-"""What has been handed out and not yet settled, and so how far each partition may be committed.
+"""Tracks the open chunks of a partition: what may be committed, and what may be handed out.
 
-The ledger holds the very message objects that went out. A late ack of an object that a rebalance
-has taken out of the ledger can therefore commit nothing, and gaps in the log need no handling.
+The tracker holds the chunk objects that were handed out. A rebalance removes them, so a late ack
+commits nothing. Gaps in the log need no special case.
 
-It also says how much more may be handed out. What counts is what is open: what is settled behind
-a head that waits takes little memory, so it is bounded far more loosely. Every step costs the same
-however many chunks there are.
+How much may be handed out depends on the open records. Settled records behind an open one take
+little memory, so their number has a much higher limit. The cost of each step does not depend on the
+number of chunks.
 """
 
 from array import array
@@ -18,40 +18,40 @@ from typing import Any, NamedTuple, Protocol
 from streams.engine.stash import Batch
 
 KEPT_BYTES = 4 * 2**20
-"""Of the records in hand so much is kept here, to say what the oldest open one is."""
+"""Size of the records that are kept here to show the oldest open one."""
 
 
 class HandedOut(Protocol):
-    """What the ledger needs to know of a chunk."""
+    """A chunk, as the tracker needs it."""
 
     offset: int
     """The last record's."""
     acked: bool
     settled_below: int
     value: Sequence[Any]
-    """Its records, each with offset and timestamp; looked at only when it is handed out."""
+    """Its records, each with offset and timestamp; read only when it is handed out."""
 
 
 class OpenRecord(NamedTuple):
-    """Where a record lies that is not settled."""
+    """A record that is not settled."""
 
     offset: int
     timestamp: int
     """Kafka time in ms."""
     value: bytes | None
-    """None: it has none, or it is not kept."""
+    """None: it has no value, or the value is not kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """How much of one partition may be in hand."""
+    """How many records of one partition may be open."""
 
     records: int = 2_000
-    """Open ones at most."""
+    """Open records, at most."""
     size: int = 16 * 2**20
-    """Bytes of open ones at most, but for one record."""
+    """Bytes of open records, at most; one record may be larger."""
     span: int = 100_000
-    """Records from the oldest open one to the newest at most, the settled between them included."""
+    """Records from the oldest open one to the newest, settled ones included, at most."""
 
 
 class Room(NamedTuple):
@@ -73,7 +73,7 @@ class _Entry:
     records: Sequence[Any]
     """Empty: not kept."""
     is_ahead: bool = False
-    """Counted as settled."""
+    """It counts as settled."""
 
 
 class OffsetTracker:
@@ -89,17 +89,17 @@ class OffsetTracker:
         self._acked_ahead = 0
         """Records of acked chunks behind one that is not."""
         self._told_ahead = 0
-        """Settled records behind an open one, as the stage told."""
+        """Settled records behind an open one, as the stage reported them."""
         self._largest: deque[tuple[int, int]] = deque()
-        """Number of a chunk and the size of its largest record: falling sizes, from the head on."""
+        """(chunk number, size of its largest record), with decreasing sizes from the head on."""
 
     def __len__(self) -> int:
-        """Return the number of chunks from the first one on that is not settled yet."""
+        """Return the number of chunks from the first open one on."""
         self._advance()
         return len(self._entries)
 
     def hand_out(self, chunk: HandedOut, batch: Batch | None = None) -> None:
-        """Note a chunk before anybody else sees it; ``batch`` says how large it is."""
+        """Track a chunk before it is handed out; ``batch`` has its size."""
         records = chunk.value
         size, largest = (batch.size, batch.largest) if batch is not None else (0, 0)
         self._number += 1
@@ -120,7 +120,7 @@ class OffsetTracker:
         self._largest.append((self._number, largest))
 
     def settle_below(self, offset: int, ahead: int = 0) -> Iterable[HandedOut]:
-        """Mark all records below ``offset`` as settled; return the chunks that end with this.
+        """Mark all records below ``offset`` as settled; return the chunks that are now complete.
 
         ``ahead``: how many records above it are settled, too.
         """
@@ -137,8 +137,8 @@ class OffsetTracker:
                 break
         return ended
 
-    def acked(self, chunk: HandedOut) -> None:
-        """Count a chunk as settled; one that is not of this ledger counts for nothing."""
+    def record_ack(self, chunk: HandedOut) -> None:
+        """Count a chunk as settled; a chunk that is not tracked is ignored."""
         entry = self._open.get(chunk)
         if entry is not None and not entry.is_ahead:
             entry.is_ahead = True
@@ -149,7 +149,7 @@ class OffsetTracker:
         return chunk in self._open
 
     def committable(self) -> int | None:
-        """Return the offset below which everything handed out is settled; None: nothing new."""
+        """Return the offset below which all handed-out records are settled; None: nothing new."""
         self._advance()
         if self._entries:
             head = self._entries[0].chunk.settled_below
@@ -158,7 +158,7 @@ class OffsetTracker:
         return self._safe
 
     def oldest_open(self) -> OpenRecord | None:
-        """Return the first record that is handed out and not settled, or None."""
+        """Return the oldest open record, or None."""
         self._advance()
         if not self._entries:
             return None
@@ -180,7 +180,7 @@ class OffsetTracker:
         """Return how much more may be handed out; zero or less: nothing."""
         open_records = self.open_records
         largest = self._largest[0][1] if self._largest else 0
-        # Which of them are large is not known; this is never less than they are.
+        # An upper bound: it is not known which of the open records are large.
         open_size = min(self._size, open_records * largest)
         return Room(
             min(credit.records - open_records, credit.span - self._records),

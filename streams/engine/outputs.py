@@ -1,11 +1,10 @@
-"""Outputs in order: one batch a partition, sent by the idempotent producer, acknowledged by all.
+"""Outputs in order: batches by partition, sent by the idempotent producer with ``acks=all``.
 
-Batches of one partition are sent one after the other, and each partition's records keep the order
-of their source. A batch that the topic refuses waits in its place (see ``refused``). When a batch
-is given up the process ends, and the next one starts from the last commit. It ends before anything
-queued behind that batch can leave: newer records behind a hole would pass for all that there is.
-(The broker refuses them too, since a given-up batch keeps its sequence number; but only where it
-remembers this producer: not behind a partition's first batch.)
+Batches of one partition are sent one after the other, and the records keep the order of their
+source. A batch that the topic refuses waits in its place (see ``refused``). If a batch is given up,
+the process ends before any batch behind it is sent, and the next process starts from the last
+commit. Records behind a gap would hide that some are missing. (The broker also refuses them by
+their sequence numbers, but only if it knows this producer: not behind a partition's first batch.)
 """
 
 import asyncio
@@ -39,7 +38,7 @@ _UNUSABLE = (
 )
 
 QUEUE_SECONDS = 120.0
-"""What a batch may wait for its place behind an earlier one that is under way."""
+"""How long a batch may wait for an earlier one in flight."""
 
 Header = tuple[str, bytes]
 TopicPartition = tuple[str, int]
@@ -54,7 +53,7 @@ class Outputs:
         on_failure: Callable[[str], object] = leave,
         limits: TopicLimits | None = None,
     ) -> None:
-        """``on_failure`` is called at once with what to say of a batch that was given up."""
+        """``on_failure`` is called at once, with a message, if a batch is given up."""
         self._producer = producer
         self._limits = limits
         self._on_failure = on_failure
@@ -68,7 +67,7 @@ class Outputs:
         value: bytes | None,
         headers: list[Header] | None = None,
     ) -> None:
-        """Add a record behind all earlier ones of its partition; a full batch starts the next."""
+        """Append a record to its partition; if the batch is full, start another one."""
         headers = headers or []
         to = (topic, partition)
         batches = self._batches.get(to)
@@ -92,7 +91,7 @@ class Outputs:
         return bool(self._batches)
 
     async def send(self) -> "Delivery":
-        """Queue all batches in order; return what to await for the broker's word."""
+        """Queue all batches in order; return the delivery to wait for."""
         futures: list[tuple[TopicPartition, int, asyncio.Future[Any]]] = []
         batches, self._batches = self._batches, {}
         for (topic, partition), builders in batches.items():
@@ -100,12 +99,12 @@ class Outputs:
                 builder.close()
                 count = builder.record_count()
                 future = await self._queue(builder, topic, partition)
-                future.add_done_callback(partial(self._look_at, (topic, partition)))
+                future.add_done_callback(partial(self._leave_if_failed, (topic, partition)))
                 futures.append(((topic, partition), count, future))
         return Delivery(futures)
 
     async def _queue(self, builder: Any, topic: str, partition: int) -> "asyncio.Future[Any]":
-        """Queue a batch, also for a topic that this user may not even see at the moment."""
+        """Queue a batch, also for a topic that this user may not see at the moment."""
         future: asyncio.Future[Any]
         try:
             future = await self._producer.send_batch(builder, topic, partition=partition)
@@ -117,7 +116,7 @@ class Outputs:
             future = await queues.add_batch(builder, to, QUEUE_SECONDS)
         return future
 
-    def _look_at(self, to: TopicPartition, sent: "asyncio.Future[Any]") -> None:
+    def _leave_if_failed(self, to: TopicPartition, sent: "asyncio.Future[Any]") -> None:
         if not sent.cancelled() and (error := sent.exception()) is not None:
             words = f"writing to {to[0]}/{to[1]} failed: {error!r}"
             self._on_failure(f"{words}; starting again from the last commit")
@@ -132,9 +131,9 @@ class Delivery:
         self._futures = futures
 
     async def acknowledged(self) -> dict[TopicPartition, list[range]]:
-        """Wait for the broker; return the offsets written, by partition in order.
+        """Wait for the broker; return the written offsets, by partition, in order.
 
-        Raises EngineError when the broker refused a batch or did not answer in time.
+        Raises EngineError if a batch was given up.
         """
         written: dict[TopicPartition, list[range]] = defaultdict(list)
         for to, count, future in self._futures:
@@ -150,10 +149,10 @@ class Delivery:
 
 
 def leave_if_unusable(error: BaseException | None) -> None:
-    """End the process where the broker's answer means that this producer can never write again.
+    """End the process if this error means that the producer can never write again.
 
-    A batch that was given up while its partition had no leader is the usual cause: aiokafka never
-    recovers from the sequence number that is missing then.
+    The usual cause is a batch that was given up while its partition had no leader: aiokafka does
+    not recover from the missing sequence number.
     """
     if isinstance(error, _UNUSABLE):
         leave(f"the Kafka producer cannot write any more: {error!r}; starting again", cause=error)

@@ -1,4 +1,4 @@
-"""Where Kafka's default partitioner puts a key, and whether topics have grown since the start."""
+"""The partition of a key by Kafka's default partitioner; and topics with added partitions."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -14,8 +14,8 @@ from streams.engine.failure import DO_NOT_RESTART, RESTART, SET_UP, leave
 LOOK_SECONDS = 5.0
 ALWAYS_LOOKED_AT = 200
 ONE_IN = 32
-"""So many rows of a partition are looked at each, then one in so many: a hash costs more than
-taking the row."""
+"""The first rows of a partition are all checked, then one in 32: a hash costs more than applying a
+row."""
 
 
 _FACTOR, _MASK, _SEED = 0x5BD1E995, 0xFFFFFFFF, 0x9747B28C
@@ -43,20 +43,20 @@ def murmur2(key: bytes) -> int:
 
 
 def home_of(key: bytes, partitions: int) -> int:
-    """Return where Kafka's default partitioner (murmur2) puts this key."""
+    """Return the partition of this key by Kafka's default partitioner (murmur2)."""
     return (murmur2(key) & 0x7FFFFFFF) % partitions
 
 
 class Strays:
-    """Keys of rows that lie where their visitors' events do not, as far as they were looked at."""
+    """Keys of rows on other partitions than their visitors' events, among those checked."""
 
     def __init__(self, partitions: int) -> None:
         self._partitions = partitions
         self._looked_at: dict[int, int] = {}
         self._found: dict[int, set[bytes]] = {}
 
-    def look(self, partition: int, key: bytes, *, is_row: bool) -> bool:
-        """Take note of a row or tombstone; return whether it is the first stray of all."""
+    def record(self, partition: int, key: bytes, *, is_row: bool) -> bool:
+        """Record a row or tombstone; return whether it is the first stray row."""
         found = self._found.setdefault(partition, set())
         if not is_row:
             found.discard(key)
@@ -80,9 +80,9 @@ class Strays:
 
 
 class PartitionWatch:
-    """Ends a worker whose topics have other partitions than at its start.
+    """Ends a worker whose topics have more partitions than at its start.
 
-    Partitions are taken up when a worker starts: what it does not know it would hold for ever.
+    A worker opens only the partitions that it knew at its start.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class PartitionWatch:
         leave: Callable[..., object] = leave,
         foreign: Collection[str] = (),
     ) -> None:
-        """``problems`` returns what keeps the stage from working with the topics as they are.
+        """``problems`` returns why the stage cannot work with the topics as they are.
 
         ``foreign``: topics that others administer; the worker ends where one of them is deleted.
         """
@@ -104,7 +104,7 @@ class PartitionWatch:
         self._leave = leave
 
     async def run(self) -> None:
-        """Look again and again."""
+        """Check regularly."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             producer = None if self._app._producer is None else self._app._producer._producer
@@ -112,14 +112,14 @@ class PartitionWatch:
                 continue
             try:
                 if await producer.client.force_metadata_update():
-                    await self.look(producer.client.cluster)
+                    await self.check(producer.client.cluster)
             except (KafkaError, OSError, BrokersUnavailableError):
-                continue  # brokers that are away have added no partitions
+                continue  # the brokers do not respond: checked again
 
-    async def look(self, cluster: Any) -> None:
-        """Leave, if a topic has grown or a foreign one is gone.
+    async def check(self, cluster: Any) -> None:
+        """End the process if a topic has more partitions, or a foreign one was deleted.
 
-        Raises BrokersUnavailableError where the brokers say no more.
+        Raises BrokersUnavailableError.
         """
         grown = []
         is_gone = False
@@ -140,6 +140,6 @@ class PartitionWatch:
             self._leave("\n".join(problems), code=DO_NOT_RESTART)
         else:
             self._leave(
-                f"partitions were added to {', '.join(grown)}; starting again to take them up",
+                f"partitions were added to {', '.join(grown)}; starting again to read them",
                 code=RESTART,
             )

@@ -1,8 +1,8 @@
-"""What this worker's clients wait for at the brokers: answers that do not come, and refusals.
+"""What this worker's clients wait for: responses that do not come, and refused requests.
 
-Whoever waits for a broker is not stuck, however quickly that broker answers other questions: a
-leader whose followers are slow is quick to say where its log ends. aiokafka gives up on a request
-after a while and makes another one, so that nobody waits for an answer that can never come.
+A worker that waits for a broker is not stuck, even if that broker responds to other requests: a
+leader with slow followers still returns the end of its log at once. aiokafka gives up a request
+after a while and sends another one, so that no client waits for ever.
 """
 
 from collections.abc import Iterable
@@ -16,9 +16,9 @@ from aiokafka.conn import AIOKafkaConnection
 from aiokafka.producer.sender import SendProduceReqHandler
 
 RECENT_SECONDS = 10.0
-"""So long ago it was last seen: between a request that was given up and the next one is a pause."""
+"""How long a wait counts after it was last seen: between two requests there is a pause."""
 LONG_SECONDS = 1.0
-"""An answer that takes longer is waited for; fetches are answered after 50 ms."""
+"""A longer wait counts as pending; fetches get a response after at most 250 ms."""
 
 BROKERS_OWN = (
     aiokafka.errors.NotEnoughReplicasError,
@@ -28,17 +28,17 @@ BROKERS_OWN = (
     aiokafka.errors.GroupCoordinatorNotAvailableError,
     aiokafka.errors.GroupLoadInProgressError,
 )
-"""Refusals for which a broker's state is to blame, and not what this worker knows or asks for.
+"""Refusals because of a broker's state, not because of this worker's request or metadata.
 
-One that is sent to a wrong leader for long may have stale metadata: a fresh process has none.
+Refusals by a wrong leader are not among them: a new process has no stale metadata.
 """
 
 
 class BrokerRefusal(NamedTuple):
-    """What a broker refused, to be tried again."""
+    """A refused request that is retried."""
 
     what: str
-    """As the beginning of a sentence."""
+    """As the start of a sentence."""
     error: str
     at: float
 
@@ -49,28 +49,28 @@ class BrokerRefusals:
     def __init__(self) -> None:
         self._newest: dict[str, BrokerRefusal] = {}
 
-    def note(self, kind: str, what: str, error: BaseException) -> None:
-        """Note an error, if it is of the brokers' own; ``kind`` is ``produce`` or ``commit``."""
+    def record(self, kind: str, what: str, error: BaseException) -> None:
+        """Record an error if it is one of ``BROKERS_OWN``; ``kind``: ``produce`` or ``commit``."""
         if isinstance(error, BROKERS_OWN):
             self._newest[kind] = BrokerRefusal(what, type(error).__name__, monotonic())
 
     def recent(self, kind: str, now: float) -> BrokerRefusal | None:
-        """Return the newest one, unless it is long ago; ``now`` in seconds of ``monotonic``."""
+        """Return the newest one if it is recent; ``now`` in seconds of ``monotonic``."""
         found = self._newest.get(kind)
         return None if found is None or now - found.at > RECENT_SECONDS else found
 
 
 refusals = BrokerRefusals()
-"""Of this process: aiokafka makes what tells of them by itself."""
+"""Of this process: aiokafka itself creates the objects that record them."""
 
 
 class TellingHandler(SendProduceReqHandler):
-    """Aiokafka's, which notes why a batch is sent again."""
+    """aiokafka's handler, which records why a batch is sent again."""
 
     def _can_retry(self, error: Any, batch: Any) -> bool:
         can_retry: bool = super()._can_retry(error, batch)
         if can_retry:
-            refusals.note("produce", f"{batch.tp.topic} partition {batch.tp.partition}", error)
+            refusals.record("produce", f"{batch.tp.topic} partition {batch.tp.partition}", error)
         return can_retry
 
 
@@ -78,9 +78,9 @@ aiokafka.producer.sender.SendProduceReqHandler = TellingHandler
 
 
 class Unanswered:
-    """Since when each connection has waited for the answer to its oldest request.
+    """How long each connection has waited for the response to its oldest request.
 
-    Looked at once a second: what is answered in between is never seen twice.
+    Observed once a second: a request with a response in between is never seen twice.
     """
 
     def __init__(self) -> None:
@@ -88,8 +88,8 @@ class Unanswered:
         self._seen: dict[str, tuple[float, float]] = {}
         """By kind of connection: when one was last seen to wait for long, and for how long."""
 
-    def look(self, connections: Iterable[tuple[str, AIOKafkaConnection]], now: float) -> None:
-        """Take the connections as they are now, each with its kind; ``now`` in seconds."""
+    def observe(self, connections: Iterable[tuple[str, AIOKafkaConnection]], now: float) -> None:
+        """Record the connections as they are now, with their kinds; ``now`` in seconds."""
         known, self._waiting = self._waiting, {}
         for kind, connection in connections:
             oldest = next(iter(connection._requests), None)
@@ -102,7 +102,7 @@ class Unanswered:
                 self._seen[kind] = now, now - since
 
     def recent(self, kinds: Iterable[str], now: float) -> float | None:
-        """Return for how long (s) one of these waited that was seen lately; None: none did."""
+        """Return the longest recent wait (s) of these kinds; None: none waited."""
         found = [self._seen[kind] for kind in kinds if kind in self._seen]
         return max((for_ for at, for_ in found if now - at <= RECENT_SECONDS), default=None)
 

@@ -1,4 +1,4 @@
-"""Where a stage begins to read."""
+"""Where a stage starts to read."""
 
 from typing import NamedTuple
 
@@ -8,10 +8,10 @@ class StartPosition(NamedTuple):
 
     offset: int
     committed: int
-    """The group's commit, below ``offset`` where retention has deleted what comes next."""
+    """The group's commit; below ``offset`` if the next records were deleted."""
     metadata: str
-    """Of the group's last commit; empty where there was none."""
+    """Of the group's last commit; empty if there was none."""
     log_end: int
-    """The end of the log as it is now."""
+    """The end of the log now."""
     log_start: int = 0
-    """The first offset that retention has left."""
+    """The first offset that still exists."""

@@ -1,13 +1,13 @@
-"""Writes that a topic refuses: they wait, in their place, until it takes them.
+"""Batches that a topic refuses: they wait in their place and are retried.
 
-The broker refuses a batch for its size, for missing rights or for a policy. Nothing is wrong with
-the events in it, and a restart would change nothing. So the batch stays the first of its partition,
-nothing queued behind it leaves, and it is tried again until it is taken; whoever waits for its
-offsets waits with it. A batch that is too large is split first.
+The broker refuses a batch for its size, for missing rights or for a policy. The events in it are
+not wrong, and a restart would not help. The batch therefore stays the first of its partition,
+nothing behind it is sent, and it is retried until the topic accepts it. A batch that is too large
+is split first.
 
-The broker has appended nothing of a refused batch, so its sequence numbers are free: they are taken
-back, or all that follows would be refused as out of order. aiokafka does not do that itself, and
-knows no batch that waits: hence an accumulator of our own.
+The broker appends nothing of a refused batch, so its sequence numbers are reused; otherwise it
+would refuse all following batches as out of order. aiokafka does not do this and has no waiting
+batches: hence this accumulator.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ RETRY_SECONDS = 10.0
 
 
 class InvalidRecordError(BrokerResponseError):
-    """The broker takes no such record on this topic (aiokafka does not know this code)."""
+    """The broker accepts no such record on this topic (aiokafka does not know this code)."""
 
     errno = 87
     message = "INVALID_RECORD"
@@ -77,25 +77,25 @@ REFUSALS = (
 
 
 class Split(NamedTuple):
-    """What became of a batch that was written in parts."""
+    """The result of a batch that was written in parts."""
 
     ranges: list[range]
     """Its records' offsets, in order."""
 
 
 class RefusedWrites:
-    """What one worker waits for because a topic refuses it."""
+    """The partitions of one worker that wait because a topic refuses writes."""
 
     def __init__(self, limits: TopicLimits) -> None:
         self.limits = limits
         self.on_change: Callable[[Mapping[int, str]], object] = lambda _: None
         """Called with the partitions that wait, and why."""
         self.since = 0.0
-        """Since when something waits, as ``time.monotonic`` says it."""
+        """Since when one waits, in seconds of ``time.monotonic``."""
         self._why: dict[TopicPartition, str] = {}
 
     def sentences(self) -> list[str]:
-        """Return what waits and what to do about it, one sentence a topic."""
+        """Return what waits and what to do, one text for each topic."""
         topics: dict[str, list[TopicPartition]] = {}
         for tp in sorted(self._why):
             topics.setdefault(tp.topic, []).append(tp)
@@ -105,8 +105,8 @@ class RefusedWrites:
         """Return the numbers of the partitions that wait, and why."""
         return {tp.partition: _sentence([tp], why) for tp, why in self._why.items()}
 
-    def note(self, tp: TopicPartition, why: str) -> None:
-        """Take that a partition waits; it is said once for each reason."""
+    def record(self, tp: TopicPartition, why: str) -> None:
+        """Record that a partition waits; log it once for each reason."""
         if not self._why:
             self.since = monotonic()
         if self._why.get(tp) != why:
@@ -114,10 +114,10 @@ class RefusedWrites:
             log.error(_sentence([tp], why))
             self.on_change(self.partitions())
 
-    def taken(self, tp: TopicPartition) -> None:
-        """Take that a partition waits no longer."""
+    def clear(self, tp: TopicPartition) -> None:
+        """Record that a partition no longer waits."""
         if self._why.pop(tp, None) is not None:
-            log.info("%s partition %d takes records again", *tp)
+            log.info("%s partition %d accepts records again", *tp)
             self.on_change(self.partitions())
 
 
@@ -135,7 +135,7 @@ class _WrittenRecord(NamedTuple):
 
 
 class _Batch(MessageBatch):
-    """A batch whose refusal is first told to its accumulator."""
+    """A batch that asks its accumulator before it fails."""
 
     def __init__(self, accumulator: "Accumulator", *args: Any) -> None:
         super().__init__(*args)
@@ -143,41 +143,41 @@ class _Batch(MessageBatch):
 
     @property
     def is_of_records(self) -> bool:
-        """Whether records were sent one by one, each with a caller of its own."""
+        """Whether it holds single records, each with its own caller."""
         return bool(self._msg_futures)
 
     @property
     def has_left(self) -> bool:
-        """Whether sequence numbers were given to it."""
+        """Whether it has sequence numbers."""
         return bool(self._retry_count)
 
     def failure(self, exception: BaseException) -> None:
-        """Fail, unless it is to wait."""
+        """Fail, unless it waits."""
         if not self._accumulator.takes_back(self, exception):
             super().failure(exception)
 
 
 class Accumulator(MessageAccumulator):
-    """Aiokafka's queues of batches, in which a refused one waits; of workers only."""
+    """aiokafka's queues of batches, in which refused batches wait; in workers only."""
 
     refused: RefusedWrites | None = None
-    """None: a refused batch fails, as everywhere but in workers."""
+    """None: a refused batch fails, as in aiokafka."""
     refresh: Callable[[], Awaitable[Any]]
-    """Asks the brokers for their metadata, which say what this user may see."""
+    """Reads the metadata from the brokers, which say what this user may see."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._waiting: dict[TopicPartition, asyncio.Event] = {}
-        """Set once the partition waits no longer."""
+        """By partition: set once it no longer waits."""
         self._tried: set[_Batch] = set()
-        """What is put before all that waits."""
+        """Batches that are sent before all waiting ones."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def builder(self, batch_bytes: int) -> BatchBuilder:
-        """Return a batch to be filled of at most so many bytes; a larger record travels alone."""
+        """Return an empty batch of at most this size; a larger record is sent alone."""
         return BatchBuilder(batch_bytes, self._compression_type)
 
-    # -- aiokafka's own, with batches that may wait
+    # -- aiokafka's methods, with waiting batches
 
     async def add_batch(self, builder: BatchBuilder, tp: TopicPartition, timeout: float) -> Any:  # noqa: ASYNC109
         """Queue a batch, however long its partition waits."""
@@ -194,7 +194,7 @@ class Accumulator(MessageAccumulator):
         return await super().add_batch(builder, tp, timeout)
 
     def drain_by_nodes(self, ignore_nodes: Any, muted_partitions: Any = frozenset()) -> Any:
-        """Take what may leave: of a partition that waits nothing but what is tried."""
+        """Return what may be sent; of a partition that waits only the batch that is retried."""
         if self.refused is not None:
             for tp in list(self._batches):
                 if tp in self._waiting:
@@ -206,7 +206,7 @@ class Accumulator(MessageAccumulator):
         return super().drain_by_nodes(ignore_nodes, muted_partitions)
 
     def _is_hidden(self, tp: TopicPartition) -> bool:
-        """Return whether this user may not even see the topic: it would pass for leaderless."""
+        """Return whether this user may not see the topic: it would seem to have no leader."""
         return tp.topic in self._cluster.unauthorized_topics
 
     def _append_batch(self, builder: BatchBuilder, tp: TopicPartition) -> MessageBatch:
@@ -224,12 +224,12 @@ class Accumulator(MessageAccumulator):
         if not self._waiter_future.done():
             self._waiter_future.set_result(None)
 
-    # -- what is refused
+    # -- refused batches
 
     def takes_back(self, batch: _Batch, error: BaseException) -> bool:
-        """Return whether a batch that was refused waits instead of failing.
+        """Return whether a refused batch waits instead of failing.
 
-        Called before anything else of its partition can leave.
+        Called before anything else of its partition can be sent.
         """
         if self.refused is None or not isinstance(error, REFUSALS) or not batch.has_left:
             return False
@@ -246,7 +246,7 @@ class Accumulator(MessageAccumulator):
     async def _write_in_time(
         self, batch: _Batch, error: KafkaError | None, refused: RefusedWrites
     ) -> None:
-        """Write what a batch holds, in parts where it is too large, as soon as it is taken."""
+        """Retry a batch until its topic accepts it, in parts if it is too large."""
         tp = batch.tp
         left = deque([_records(batch)])
         written: list[range] = []
@@ -265,7 +265,7 @@ class Accumulator(MessageAccumulator):
             MessageBatch.failure(batch, failure)
         else:
             batch.future.set_result(Split(written))
-        refused.taken(tp)
+        refused.clear(tp)
         self._waiting.pop(tp).set()
         self._wake()
 
@@ -276,11 +276,11 @@ class Accumulator(MessageAccumulator):
         error: KafkaError,
         refused: RefusedWrites,
     ) -> None:
-        """Make of what was refused something that may be taken; where nothing helps, wait."""
+        """Change the refused records so that the topic may accept them; if nothing helps, wait."""
         limits, records = refused.limits, left[0]
         limit = None
         if isinstance(error, TOO_LARGE):
-            limit = (await limits.look([tp.topic])).get(tp.topic)
+            limit = (await limits.refresh([tp.topic])).get(tp.topic)
             size = BATCH_OVERHEAD_BYTES + sum(record_bytes(*record[:3]) for record in records)
             aim = limit if limit is not None and limit < size else size // 2
             if len(records) > 1:
@@ -292,24 +292,24 @@ class Accumulator(MessageAccumulator):
             if value is not None and record.value is not None and len(value) < len(record.value):
                 left[0] = [record._replace(value=value)]
                 return
-        if isinstance(error, InvalidTimestampError) and _bear_now(left):
+        if isinstance(error, InvalidTimestampError) and _set_time_to_now(left):
             return
-        refused.note(tp, _why(tp.topic, error, records, limit))
+        refused.record(tp, _why(tp.topic, error, records, limit))
         await asyncio.sleep(RETRY_SECONDS)
         if isinstance(error, InvalidTimestampError):
-            _bear_now(left)
+            _set_time_to_now(left)
         elif isinstance(error, NO_RIGHT):
             await self.refresh()
         elif limit is not None:
-            # What had to be taken apart goes together again as soon as the topic takes more.
-            await limits.look([tp.topic])
+            # Parts are joined again as soon as the topic accepts larger batches.
+            await limits.refresh([tp.topic])
             all_left = [record for records in left for record in records]
             left.clear()
             left.extend(_split(all_left, limits.batch_bytes(tp.topic) - BATCH_OVERHEAD_BYTES))
 
     async def _try(self, tp: TopicPartition, records: "Sequence[_WrittenRecord]") -> int:
-        """Send records before all else of their partition; return the first one's offset."""
-        # Their sizes are the broker's to judge: no limit of ours may divide them here.
+        """Send records before all others of their partition; return the first offset."""
+        # The broker checks the size: no limit of ours may split the records here.
         builder = self.builder(2**31 - 1)
         for record in records:
             builder.append(
@@ -331,7 +331,7 @@ class Accumulator(MessageAccumulator):
         return first
 
 
-# Made by each producer when it is.
+# aiokafka creates one for each producer.
 aiokafka.producer.producer.MessageAccumulator = Accumulator
 
 
@@ -343,10 +343,10 @@ def _records(batch: _Batch) -> list[_WrittenRecord]:
     return records
 
 
-def _bear_now(left: "deque[list[_WrittenRecord]]") -> bool:
-    """Let the first records bear this moment; return whether they were ahead of it.
+def _set_time_to_now(left: "deque[list[_WrittenRecord]]") -> bool:
+    """Set the time of the first records to now; return whether it was in the future.
 
-    The clock was wrong when they were made, and what it says now may be right.
+    The clock may have been wrong before and be right now.
     """
     now = wall_clock.now_ms()
     was_ahead = max(record.timestamp for record in left[0]) > now
@@ -355,7 +355,7 @@ def _bear_now(left: "deque[list[_WrittenRecord]]") -> bool:
 
 
 def _split(records: Sequence[_WrittenRecord], aim: int) -> list[list[_WrittenRecord]]:
-    """Return the records in groups of at most so many bytes; a larger one is alone."""
+    """Return the records in groups of at most ``aim`` bytes; a larger one is alone."""
     groups: list[list[_WrittenRecord]] = []
     size = aim
     for record in records:
@@ -375,7 +375,7 @@ def _why(
         most = "" if limit is None else f" of {limit:,} bytes"
         wanted = max(DEFAULT_MESSAGE_BYTES, BATCH_OVERHEAD_BYTES + size)
         return (
-            f"a record of {size:,} bytes is larger than {topic} takes. Raise its "
+            f"a record of {size:,} bytes is larger than {topic} accepts. Raise its "
             f"max.message.bytes{most}: kafka-configs --alter --topic {topic} --add-config "
             f"max.message.bytes={wanted}. {_AGAIN}"
         )
@@ -387,8 +387,8 @@ def _why(
         )
     if isinstance(error, InvalidTimestampError):
         return (
-            f"{topic} takes no record of this machine's time of day. Set the machine's clock "
-            "right, or look at the topic's message.timestamp.after.max.ms and "
+            f"{topic} accepts no record with this machine's time of day. Correct the machine's "
+            "clock, or check the topic's message.timestamp.after.max.ms and "
             f"message.timestamp.before.max.ms. {_AGAIN}"
         )
     return (

@@ -1,4 +1,4 @@
-"""Says in time that retention is about to delete what is not settled, with what can be done."""
+"""Warns before retention deletes records that are not settled."""
 
 import asyncio
 import logging
@@ -24,23 +24,23 @@ LOOK_SECONDS = 1.0
 LOG_SECONDS = 3_600.0
 ANSWER_SECONDS = 10.0
 _FOR_EVER = -1
-"""As Kafka says it."""
+"""Kafka's value for keeping everything."""
 
 
 @dataclass(frozen=True, slots=True)
 class NearExpiry:
-    """A topic of which something unsettled may soon be deleted; of its partitions the worst."""
+    """A topic with open records that may soon be deleted; the worst of its partitions."""
 
     topic: str
     partition: int
     age_ms: int
-    """Of its oldest record that is not settled."""
+    """The age of its oldest open record."""
     retention_ms: int
     partitions: int
-    """How many of this worker's partitions of the topic are as late."""
+    """How many of this worker's partitions of the topic are affected."""
 
     def sentence(self) -> str:
-        """Return what is going to happen, when, and what to do."""
+        """Return what will happen, when, and what to do."""
         left = self.retention_ms - self.age_ms
         when = f"in {_time(left)}" if left > 0 else "at any moment"
         others = f" ({self.partitions} partitions are as late)" if self.partitions > 1 else ""
@@ -55,10 +55,10 @@ class NearExpiry:
 def closing(
     oldest_ms: Mapping[TP, int], retention_ms: Mapping[str, int], now_ms: int
 ) -> list[NearExpiry]:
-    """Return the topics whose oldest record has used up most of its time, by name.
+    """Return the topics whose oldest open record is near the end of its retention, by name.
 
-    ``oldest_ms``: by partition, the Kafka time of the oldest record that is not settled.
-    ``retention_ms``: by topic; topics that keep everything are not in it.
+    ``oldest_ms``: by partition, the Kafka time of the oldest open record.
+    ``retention_ms``: by topic; without topics that keep everything.
     """
     late: dict[str, list[tuple[int, int]]] = {}
     for tp, written_ms in oldest_ms.items():
@@ -72,7 +72,7 @@ def closing(
 
 
 class RetentionWatch:
-    """What retention threatens in one worker."""
+    """Watches the retention of one worker's topics."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -81,11 +81,11 @@ class RetentionWatch:
         self._logged_at: dict[str, float] = {}
 
     def sentences(self) -> list[str]:
-        """Return what is to be announced now, a sentence a topic."""
+        """Return the warnings, one for each topic."""
         return [found.sentence() for found in self._closing()]
 
     def used(self) -> dict[str, float]:
-        """Return, by topic, how old its oldest unsettled record is, as a part of its retention."""
+        """Return, by topic, the age of its oldest open record as a part of its retention."""
         consumer = self._app._consumer
         found = dict.fromkeys(self._retention_ms, 0.0)
         if consumer is None:
@@ -98,11 +98,11 @@ class RetentionWatch:
         return found
 
     async def run(self) -> None:
-        """Read the topics' retention again and again, and log what it threatens once an hour."""
+        """Read the topics' retention regularly, and log each warning once an hour."""
         read_at = -READ_SECONDS
         while True:
             consumer = self._app._consumer
-            topics = set() if consumer is None else {tp.topic for tp in consumer.ledgers}
+            topics = set() if consumer is None else {tp.topic for tp in consumer.offset_trackers}
             now = monotonic()
             if topics and (now - read_at >= READ_SECONDS or topics - self._known):
                 read_at = now
@@ -141,9 +141,9 @@ class RetentionWatch:
 async def read_retention(
     client_options: Mapping[str, Any], topics: Iterable[str]
 ) -> dict[str, int]:
-    """Return ``retention.ms`` of those of these topics that do not keep everything.
+    """Return the ``retention.ms`` of these topics, without those that keep everything.
 
-    Raises KafkaError where the broker does not say.
+    Raises KafkaError if the broker does not say.
     """
     client = AIOKafkaAdminClient(**client_options, client_id="streams-retention")
     try:
@@ -165,7 +165,7 @@ async def read_retention(
 
 
 def _time(ms: int) -> str:
-    """Return a span of time as people say it, of two digits or more."""
+    """Return a duration for people, with at least two digits."""
     for unit, size in (("days", 86_400_000), ("h", 3_600_000), ("min", 60_000)):
         if ms >= 2 * size:
             return f"{ms / size:.1f} {unit}"

@@ -1,7 +1,7 @@
-"""What of a worker may stand still for long only if something is wrong with it.
+"""The work of a worker that must make progress.
 
-Each is named, with the state that must change. What has a good reason to wait is not named: a
-partition without anything to do, one whose records wait for rows, one of a vendor that is closed.
+Each kind of work is listed with the state that must change. Work with a good reason to wait is not
+listed: a partition without records, records that wait for rows, a parked vendor.
 """
 
 from collections.abc import Hashable, Iterator
@@ -12,20 +12,20 @@ from faust.types import TP
 from streams.engine.consumer import Consumer
 
 What = tuple[str, TP | None]
-"""A kind of work, and the partition that it is about, if it is about one."""
+"""(kind of work, its partition if it has one)"""
 
 
 class Standing(NamedTuple):
-    """One thing that must move."""
+    """A piece of work that must make progress."""
 
     what: What
     state: Hashable
     words: str
-    """What stands still, as the end of a sentence about it."""
+    """The work, as part of a sentence."""
 
 
 def standings(app: Any) -> Iterator[Standing]:
-    """Yield what must move in a worker as it is now."""
+    """Yield the work that must make progress, as it is now."""
     consumer = app._consumer
     if consumer is None or consumer._thread is None or consumer._thread._consumer is None:
         yield Standing(("start", None), 0, "its start")
@@ -46,7 +46,7 @@ def standings(app: Any) -> Iterator[Standing]:
 
 
 def _taking_up(app: Any, consumer: Consumer) -> Standing | None:
-    """Return the taking up of partitions, as long as it goes on: seeking, and reading tables."""
+    """Return the opening of partitions (seeking, reading tables) while it is running."""
     recovery = app.tables._recovery
     if (
         consumer.flow_active
@@ -71,7 +71,7 @@ def _fetching(consumer: Consumer, tp: TP, *, is_active: bool) -> Iterator[Standi
     if not is_active:
         yield Standing(("fetch", tp), "paused", f"the fetching of {_name(tp)}, which is paused")
         return
-    if not is_table and tp not in consumer.ledgers:
+    if not is_table and tp not in consumer.offset_trackers:
         yield Standing(("fetch", tp), "not taken up", f"the taking up of {_name(tp)}")
         return
     if not is_table and not consumer._has_room(tp):
@@ -80,7 +80,7 @@ def _fetching(consumer: Consumer, tp: TP, *, is_active: bool) -> Iterator[Standi
     if fetched is None:
         yield Standing(("fetch", tp), "unknown", f"the fetching of {_name(tp)}")
         return
-    # Where there is nothing to read, nothing moves but the broker's own word that there is not.
+    # Without new records, only the time of the broker's last response changes.
     state = (fetched.position, 0 if fetched.is_buffered else fetched.answered_at)
     yield Standing(
         ("fetch", tp), state, f"the fetching of {_name(tp)} at offset {fetched.position}"
@@ -88,7 +88,7 @@ def _fetching(consumer: Consumer, tp: TP, *, is_active: bool) -> Iterator[Standi
 
 
 def _working(app: Any, consumer: Consumer, tp: TP) -> Iterator[Standing]:
-    ledger, stash = consumer.ledgers.get(tp), consumer._stash.get(tp)
+    tracker, stash = consumer.offset_trackers.get(tp), consumer._stash.get(tp)
     waiting = None if stash is None else stash.first
     if waiting is not None and consumer._has_credit(tp) and app.may_hand_out(tp):
         yield Standing(
@@ -96,14 +96,14 @@ def _working(app: Any, consumer: Consumer, tp: TP) -> Iterator[Standing]:
             waiting.offset,
             f"the handing out of {_name(tp)} at offset {waiting.offset}",
         )
-    if ledger is None:
+    if tracker is None:
         return
-    settled = ledger.committable()
-    if (record := ledger.oldest_open()) is not None and not app.may_be_silent(tp):
+    settled = tracker.committable()
+    if (record := tracker.oldest_open()) is not None and not app.may_be_silent(tp):
         yield Standing(
             ("settle", tp),
             settled,
-            f"the work on {_name(tp)} at offset {record.offset}, of which nothing is under way",
+            f"the work on {_name(tp)} at offset {record.offset}, of which nothing is in flight",
         )
     committed = consumer.settled_at_start(tp)
     if settled is not None and committed is not None and settled > committed:

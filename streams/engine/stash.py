@@ -1,4 +1,4 @@
-"""Fetched records of one partition that wait to be handed out, counted in records and in bytes."""
+"""Fetched records of one partition that wait to be handed out, limited in number and bytes."""
 
 from collections import deque
 from collections.abc import Iterable
@@ -7,21 +7,21 @@ from typing import NamedTuple
 from streams.engine.chunks import Record
 
 RECORD_BYTES = 200
-"""What a record takes beside its key, value and headers, about."""
+"""About the size of a record without key, value and headers."""
 
 
 class Batch(NamedTuple):
-    """Records that leave together."""
+    """Records that are handed out together."""
 
     records: list[Record]
     size: int
-    """Bytes of all of them."""
+    """In bytes, of all records."""
     largest: int
-    """Bytes of the largest one."""
+    """In bytes, of the largest record."""
 
 
 class Stash:
-    """A queue of records that knows how many bytes it holds."""
+    """A queue of records with its size in bytes."""
 
     def __init__(self) -> None:
         self._records: deque[Record] = deque()
@@ -42,8 +42,8 @@ class Stash:
             self._records.append(record)
             self.size += record_size(record)
 
-    def take(self, most_records: int, most_bytes: int) -> Batch:
-        """Take the oldest records, as many as fit into both bounds, but at least one."""
+    def pop(self, most_records: int, most_bytes: int) -> Batch:
+        """Remove and return the oldest records within both limits, but at least one."""
         taken: list[Record] = []
         total = largest = 0
         waiting = self._records

@@ -1,10 +1,10 @@
-"""Tables that are their topics: rows read straight from a compacted topic, at start and live.
+"""Tables read from their topics: rows come directly from a compacted topic, at start and live.
 
-Faust plans a table's recovery (which partitions, from where, up to which end) and counts it as
-assigned state; the rows themselves are applied here in bulk as they are fetched, because Faust's
-own path costs about 300 µs a row. Agents never write: no second copy, and no late write of a
-dying worker can undo a withdrawal of consent. Rows stay as their table's ``admit`` returns them:
-encoded, so that whoever looks one up decodes it, or the little of it that somebody needs.
+Faust plans a table's recovery: which partitions, from where, up to which end. The rows are applied
+here in bulk as they are fetched, because Faust's own path costs about 300 µs a row. Agents never
+write to a table, so there is no second copy, and a late write of a dying worker cannot undo a
+withdrawal of consent. A table keeps what its ``admit`` returns: the encoded row, which is decoded
+when it is used, or the part of it that is needed.
 """
 
 import logging
@@ -24,20 +24,20 @@ log = logging.getLogger("streams.engine")
 
 MAX_SHOWN_KEY_BYTES = 128
 MALFORMED = object()
-"""Stands in a table for a row that could not be read."""
+"""In a table: the row is malformed."""
 
 Row = Any
-"""What ``admit`` made of the encoded row, or MALFORMED."""
+"""The result of ``admit``, or MALFORMED."""
 
 Admit = Callable[[bytes], Row]
-"""Returns the row as it is to be kept; raises ValueError for a malformed one."""
+"""Encoded row → what the table keeps; raises ValueError if the row is malformed."""
 
 OnRow = Callable[[int, bytes, Row | None, Row, int], None]
-"""Called with partition, key, the row until now, the new row, and when it came (Kafka, in ms)."""
+"""Called with partition, key, old row, new row, and the new row's Kafka time in ms."""
 
 
 class TopicTable(faust.Table):
-    """A Faust table whose changelog is a topic that others write, read live after recovery."""
+    """A Faust table whose changelog is a topic of others, which is read live after recovery."""
 
     logger = SERVICE_LOG
 
@@ -51,9 +51,9 @@ class TopicTable(faust.Table):
         strays: Strays | None = None,
         **options: Any,
     ) -> None:
-        """``malformed_row`` says what becomes of one that ``admit`` refuses.
+        """``malformed_row``: the effect of a malformed row, for the log.
 
-        ``strays`` takes note of rows on other partitions than their keys'; None: any will do.
+        ``strays`` records rows on other partitions than their keys'; None: not checked.
         """
         self._topic_name = topic
         self._malformed_row = malformed_row
@@ -64,24 +64,24 @@ class TopicTable(faust.Table):
         self.rows: dict[int, dict[bytes, Row]] = {}
         """Partition → key → row."""
         self.forgotten: dict[int, dict[bytes, int]] = {}
-        """Partition → key → when its newest tombstone came: its Kafka time, in ms.
+        """Partition → key → Kafka time of its newest tombstone, in ms.
 
-        One whose Kafka time lies in the future counts from when it was read here.
+        If that time is in the future, the time when it was read here.
         """
         self.malformed_keys: set[bytes] = set()
         self.from_future = 0
-        """Rows and tombstones whose Kafka time lay in the future when they were read."""
+        """Rows and tombstones whose Kafka time was in the future when they were read."""
         self._time = ForwardTime()
         self.rows_applied = 0
         self.on_row: OnRow | None = None
-        """Told of each good row as it is taken, at start, too."""
+        """Called for each valid row as it is applied, also at the start."""
         super().__init__(
             app,
-            # Faust resumes a changelog after recovery only at this buffer size.
+            # Faust resumes a changelog after recovery only with this buffer size.
             recovery_buffer_size=1,
             key_type=bytes,
             value_type=bytes,
-            # yarl takes "memory://" for falsy, and Faust then ignores it.
+            # yarl treats "memory://" as false, and Faust then ignores it.
             store="memory://local",
             **options,
         )
@@ -90,7 +90,7 @@ class TopicTable(faust.Table):
         return self._topic_name
 
     async def on_start(self) -> None:
-        """Start without declaring the topic: it is somebody else's."""
+        """Start without declaring the topic, which belongs to others."""
         await self.add_runtime_dependency(self.data)
 
     def apply(self, partition: int, records: Iterable[Record]) -> None:
@@ -107,7 +107,7 @@ class TopicTable(faust.Table):
             came_ms = self._arrived_ms(record.timestamp, now_ms)
             if came_ms != record.timestamp:
                 self._note_from_future(partition, record)
-            self._look_at_place(partition, key, is_row=value is not None)
+            self._check_partition(partition, key, is_row=value is not None)
             if record.headers and self._is_moved(record.headers):
                 if value is None:
                     rows.pop(key, None)
@@ -139,7 +139,7 @@ class TopicTable(faust.Table):
             self.strays.forget(partition)
 
     def warnings(self) -> list[str]:
-        """Return what threatens and what to do about it, in whole sentences."""
+        """Return warnings about this table, in sentences, with what to do."""
         if self.strays is None or not len(self.strays):
             return []
         words = (
@@ -166,8 +166,8 @@ class TopicTable(faust.Table):
                 record.timestamp,
             )
 
-    def _look_at_place(self, partition: int, key: bytes, *, is_row: bool) -> None:
-        if self.strays is None or not self.strays.look(partition, key, is_row=is_row):
+    def _check_partition(self, partition: int, key: bytes, *, is_row: bool) -> None:
+        if self.strays is None or not self.strays.record(partition, key, is_row=is_row):
             return
         log.warning(
             "%s partition %d has a row whose key belongs on another partition, so the visitor's "
@@ -192,7 +192,7 @@ class TopicTable(faust.Table):
 
 
 class GlobalTopicTable(TopicTable, faust.GlobalTable):
-    """A TopicTable of which every worker holds all partitions."""
+    """A TopicTable with all partitions in every worker."""
 
     logger = SERVICE_LOG
 
@@ -203,7 +203,7 @@ class GlobalTopicTable(TopicTable, faust.GlobalTable):
         self.by_key: dict[bytes, Row] = {}
         """Key → row over all partitions."""
         self._on_change = on_change
-        """Called whenever rows were applied, at start too."""
+        """Called after rows are applied, also at the start."""
 
     def apply(self, partition: int, records: Iterable[Record]) -> None:
         """Apply rows of one partition; all partitions share one mapping."""
@@ -213,14 +213,14 @@ class GlobalTopicTable(TopicTable, faust.GlobalTable):
             self._on_change()
 
     def drop(self, partition: int) -> None:
-        """Keep everything: a global table loses no partition to another worker."""
+        """Do nothing: every worker keeps all partitions."""
 
     def __len__(self) -> int:
         return len(self.by_key)
 
 
 class Recovery:
-    """Drives Faust's recovery from what the consumer has fetched of the tables' topics."""
+    """Drives Faust's recovery with the records that the consumer fetches of the tables' topics."""
 
     def __init__(self, app: Any, clock: Callable[[], float] = elapsed) -> None:
         self._app = app
@@ -228,10 +228,10 @@ class Recovery:
         self._current_at: dict[TP, float] = {}
         self._behind_transaction: Collection[TP] = ()
         self._first_look: tuple[float, int] | None = None
-        """When (s) somebody first asked what remains of this recovery, and what did then."""
+        """(time in s, remaining rows) at the first ``remaining_seconds`` of this recovery."""
 
     def apply(self, tp: TP, records: list[Record]) -> None:
-        """Apply fetched rows that have not been seen, and note how far the table has come."""
+        """Apply new rows, and record the table's offset."""
         recovery = self._app.tables.recovery
         if tp not in recovery.active_tps:
             return
@@ -242,37 +242,37 @@ class Recovery:
             recovery.tp_to_table[tp].apply(tp.partition, records)
             recovery.active_offsets[tp] = records[-1].offset
 
-    def note_current(
+    def record_current(
         self, current_at: Mapping[TP, float], behind_transaction: Collection[TP]
     ) -> None:
-        """Note as of when (``elapsed``, s) all of these is applied, and what cannot be read now."""
-        # Of what is not active, rows were passed over: a seek brings them back.
+        """Record up to when (``elapsed``, s) all rows are applied, and what cannot be read now."""
+        # Rows of inactive partitions were dropped; a seek reads them again.
         active = self._app.tables.recovery.active_tps
         self._current_at.update({tp: at for tp, at in current_at.items() if tp in active})
         self._behind_transaction = behind_transaction
 
     def forget(self, tp: TP) -> None:
-        """Forget how much is known of a partition whose rows are dropped."""
+        """Forget a partition whose rows are dropped."""
         self._current_at.pop(tp, None)
 
     def delay_seconds(self, tp: TP) -> float:
-        """Return how long ago this table's partition was last known to be complete."""
+        """Return the seconds since this table's partition was last known to be complete."""
         known_at = self._current_at.get(tp)
         return inf if known_at is None else self._clock() - known_at
 
     def behind_transactions(self) -> list[TP]:
-        """Return the partitions of which an open transaction hides the newest rows."""
+        """Return the partitions whose newest rows are hidden by an open transaction."""
         return sorted(self._behind_transaction)
 
     def is_behind_transaction(self, tp: TP) -> bool:
-        """Return whether an open transaction keeps the newest rows of this from being read."""
+        """Return whether an open transaction hides the newest rows of this partition."""
         return tp in self._behind_transaction
 
     def maybe_end(self, positions: dict[TP, int]) -> None:
-        """End Faust's recovery once every table has reached the end taken at its start.
+        """End Faust's recovery once every table has reached its end as of the start.
 
-        ``positions`` are of partitions of which nothing fetched is left unapplied: where the tail
-        holds only control records or was compacted away, the position alone tells that it is read.
+        ``positions``: of partitions whose fetched records are all applied. If the last records are
+        control records or were compacted away, only the position shows that the end is reached.
         """
         recovery = self._app.tables._recovery
         if recovery is None or not recovery.in_recovery:
@@ -286,14 +286,14 @@ class Recovery:
             recovery.signal_recovery_end.set()
 
     def remaining_rows(self) -> int:
-        """Return how many rows recovery has still to read; 0 when it is over."""
+        """Return how many rows recovery still has to read; 0: it is over."""
         recovery = self._app.tables._recovery
         if recovery is None or not recovery.in_recovery:
             return 0
         return max(0, int(recovery.active_remaining_total()))
 
     def remaining_seconds(self, now: float) -> float | None:
-        """Return how long recovery goes on at the pace so far; None where that is not known yet.
+        """Return the remaining seconds of recovery at its rate so far; None: not known yet.
 
         ``now`` in seconds of a clock that only grows.
         """

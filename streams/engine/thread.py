@@ -1,9 +1,9 @@
-"""Faust's consumer thread without a thread: aiokafka's consumer lives in the worker's own loop.
+"""Faust's consumer thread without a thread: aiokafka's consumer runs in the worker's event loop.
 
-Faust runs it in a thread with a loop of its own, so that agents cannot keep it from its heartbeats.
-Our agents come back to the loop after at most one chunk, some milliseconds. A hand-over between
-threads wakes a loop by a socket, twice for each fetch and each commit: at a shop's own rate that
-was the most of what a worker cost, and under load two threads contend for the interpreter.
+Faust uses a thread with its own loop, so that agents cannot delay heartbeats. Our agents return to
+the loop after at most one chunk, some milliseconds. Each call between threads wakes a loop by a
+socket, twice for each fetch and each commit. At the rate of a shop this was most of the CPU cost of
+a worker, and under load two threads compete for the interpreter.
 """
 
 import asyncio
@@ -25,10 +25,10 @@ from streams.engine.failure import SERVICE_LOG, FencedError
 from streams.engine.fetcher import Fetcher, FetchPace
 
 GATHER_SECONDS = 0.1
-"""What a record may wait for others, where few come."""
+"""How long a record may wait for others at low rates."""
 
 ENDS_SECONDS = 2.0
-"""What a look at the logs' ends may take: it is for people only."""
+"""Timeout for reading log ends, which are only shown."""
 
 
 class FencedInstanceIdError(aiokafka.errors.BrokerResponseError):
@@ -39,24 +39,24 @@ class FencedInstanceIdError(aiokafka.errors.BrokerResponseError):
     description = "Another worker runs with the same stage, host and slot."
 
 
-# Otherwise aiokafka reports it as UnknownError, which says nothing of what to do.
+# Otherwise aiokafka reports it as UnknownError.
 aiokafka.errors.kafka_errors[82] = FencedInstanceIdError
-# Made by each consumer with a group when it starts; of these, a worker has one.
+# Each consumer with a group creates one when it starts; a worker has one such consumer.
 aiokafka.consumer.consumer.GroupCoordinator = Coordinator
-# Made by every consumer when it starts; it does as aiokafka's where nobody sets a pace.
+# Every consumer creates one when it starts; without a pace it works as aiokafka's.
 aiokafka.consumer.consumer.Fetcher = Fetcher
 
 
 def _as_decoded(tp: Any, record: Any) -> Any:  # noqa: ARG001 - aiokafka's signature
-    """Hand out the decoder's own record object: topic and partition are the chunk's.
+    """Return the decoder's own record object.
 
-    aiokafka wraps each in a dataclass of eleven fields, which costs about 2 µs a record.
+    aiokafka wraps each record in a dataclass of eleven fields, which costs about 2 µs.
     """
     return record
 
 
 async def _has_news(fetcher: Any, seconds: float) -> bool:
-    """Wait at most so long for something to be fetched; raises what aiokafka has to say to us."""
+    """Wait at most this long for fetched records; raises aiokafka's errors."""
     waiter = fetcher._create_fetch_waiter()
     done, _ = await asyncio.wait([waiter], timeout=seconds)
     if not done:
@@ -68,20 +68,20 @@ async def _has_news(fetcher: Any, seconds: float) -> bool:
 
 @dataclass(slots=True)
 class Fetched:
-    """One fetch: records by partition, and what is known of the tables' positions."""
+    """One fetch: records by partition, and the positions of the tables."""
 
     records: Mapping[TP, list[Record]]
     positions: dict[TP, int] = field(default_factory=dict)
-    """Tables only: where nothing fetched is left to hand over."""
+    """Tables only: positions of partitions without buffered records."""
     current_at: dict[TP, float] = field(default_factory=dict)
-    """Tables only: as of when (``elapsed``, s) all is read, where that has become later."""
+    """Tables only: up to when (``elapsed``, s) all is read, if that has changed."""
     behind_transaction: frozenset[TP] = frozenset()
-    """Tables only: those of which an open transaction keeps the rest from being read."""
+    """Tables only: partitions whose next records are hidden by an open transaction."""
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """Where a group stands on one partition."""
+    """A group's commit on one partition, and the ends of its log."""
 
     offset: int | None
     metadata: str
@@ -96,21 +96,21 @@ class FetchState:
     position: int | None
     """None: not known yet."""
     answered_at: int
-    """When the broker last answered for it, in ms since the epoch; 0: it has not."""
+    """When the broker last responded for it, in ms since the epoch; 0: never."""
     is_buffered: bool
-    """Something of it is fetched and not handed over yet."""
+    """Whether fetched records are buffered."""
 
 
 class LoopInPlaceOfThread:
-    """What Faust starts and stops as a thread: a task in the worker's loop."""
+    """A task in the worker's loop that Faust starts and stops like a thread."""
 
     def __init__(self, service: "ConsumerThread") -> None:
         self._service = service
 
     def start(self) -> None:
-        """Begin to serve."""
+        """Start the task."""
         self._serving = asyncio.ensure_future(self._service._serve())
-        # Its failure has crashed the app already.
+        # A failure has already crashed the app.
         self._serving.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     def stop(self) -> None:
@@ -127,22 +127,22 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         super().__init__(*args, loop=loop, thread_loop=loop, **kwargs)
 
     async def call_thread(self, fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Call at once: there is no other loop to hand it over to."""
+        """Call directly: there is no other loop."""
         return await maybe_async(fun(*args, **kwargs))
 
     async def _keepalive2(self) -> None:
-        """Do not look whether the thread still runs."""
+        """Do nothing: there is no thread."""
 
     @Service.task
     async def _thread_keepalive(self) -> None:
-        """Do not wake its loop once a second."""
+        """Do nothing: the loop needs no wake-ups."""
 
     async def _gather_remaining_tasks(self) -> None:
-        """Leave the loop's other tasks alone: they are the worker's."""
+        """Do nothing: the loop's other tasks belong to the worker."""
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        # Aborted transactions must be seen neither as events nor as rows.
+        # Records of aborted transactions are neither events nor rows.
         consumer._isolation_level = "read_committed"
         consumer._client_rack = self.app.options.client_rack
         self.app.contact.listen(consumer._client)
@@ -154,7 +154,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self._ensure_consumer()._fetcher.pace = FetchPace(GATHER_SECONDS)
 
     async def fetch(self, wanted: set[TP], tables: set[TP], seconds: float) -> Fetched:
-        """Return what is buffered of the wanted partitions, waiting at most so long for it."""
+        """Return buffered records of the wanted partitions; wait at most this long for some."""
         return await self.call_thread(self._fetch, wanted, tables, seconds)  # type: ignore[no-any-return]
 
     async def _fetch(self, wanted: set[TP], tables: set[TP], seconds: float) -> Fetched:
@@ -202,24 +202,24 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return drained
 
     def is_member(self) -> bool:
-        """Return whether this consumer belongs to its group now."""
+        """Return whether this consumer is now a member of its group."""
         coordinator = None if self._consumer is None else self._consumer._coordinator
         if coordinator is None or coordinator.refusal is not None:
             return False
         return bool(coordinator.member_id)
 
     def group_refusal(self) -> str | None:
-        """Return why the group cannot be entered and what to do, where that is known."""
+        """Return why the group refuses this consumer and what to do; None: it does not."""
         coordinator = None if self._consumer is None else self._consumer._coordinator
         return None if coordinator is None else coordinator.refusal
 
     def may_act(self) -> bool:
-        """Return whether this worker's partitions surely are its own at this moment."""
+        """Return whether this worker certainly owns its partitions at this moment."""
         coordinator = None if self._consumer is None else self._consumer._coordinator
         return coordinator is not None and bool(coordinator.lease.holds())
 
     def fetch_state(self, tp: TP) -> FetchState | None:
-        """Return how far a partition is fetched, or None where it is not assigned."""
+        """Return how far a partition is fetched; None: it is not assigned."""
         consumer = self._ensure_consumer()
         subscription = consumer._subscription.subscription
         assignment = None if subscription is None else subscription.assignment
@@ -250,7 +250,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return found
 
     async def log_ends(self, tps: Iterable[TP]) -> dict[TP, int]:
-        """Return where these logs end; KafkaError or TimeoutError where the broker is away."""
+        """Return the ends of these logs; raises KafkaError or TimeoutError."""
         return await self.call_thread(self._log_ends, tuple(tps))  # type: ignore[no-any-return]
 
     async def _log_ends(self, tps: tuple[TP, ...]) -> dict[TP, int]:
@@ -259,7 +259,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         return {TP(*tp): end for tp, end in ends.items()}
 
     async def seek_all(self, offsets: Mapping[TP, int]) -> None:
-        """Set the positions; what was fetched ahead is thrown away."""
+        """Set the positions and drop buffered records."""
         await self.call_thread(self._seek_all, dict(offsets))
 
     async def _seek_all(self, offsets: dict[TP, int]) -> None:
@@ -268,9 +268,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             consumer.seek(TopicPartition(*tp), offset)
 
     async def commit_with_metadata(self, offsets: Mapping[TP, tuple[int, str]]) -> bool:
-        """Commit; return False where a rebalance has taken the partitions away meanwhile.
+        """Commit; return False if a rebalance has revoked the partitions meanwhile.
 
-        Raises KafkaError for anything that is not repaired by trying again.
+        Raises KafkaError for errors that a retry does not repair.
         """
         return await self.call_thread(self._commit_with_metadata, dict(offsets))  # type: ignore[no-any-return]
 
@@ -297,6 +297,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
 
 def raise_if_fenced(error: BaseException) -> None:
-    """Raise FencedError where this is, or wraps, the broker's word that we were replaced."""
+    """Raise FencedError if the broker says that another worker has replaced this one."""
     if isinstance(error, FencedInstanceIdError) or "FencedInstanceIdError" in repr(error):
         raise FencedError(str(error)) from error

@@ -1,4 +1,4 @@
-"""The clocks: the time of day, and one that nobody sets; the pure part is handed their times."""
+"""The clocks: the time of day, and a clock that is never set. Pure code gets times as arguments."""
 
 import time
 from collections.abc import Callable
@@ -12,20 +12,20 @@ def now_ms() -> int:
 
 
 def now_text() -> str:
-    """Return the time as it stands in records: RFC 3339 UTC, milliseconds, ``Z``."""
+    """Return the time as it is written in records: RFC 3339 UTC, milliseconds, ``Z``."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def elapsed() -> float:
-    """Return the seconds of a clock that nobody sets, and that goes on while the machine sleeps."""
-    # Linux's monotonic clock stands still meanwhile: hours would look like nothing.
+    """Return seconds of a clock that is never set and runs while the machine sleeps."""
+    # Linux's monotonic clock stops while the machine sleeps.
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.monotonic()
 
 
 class ForwardTime:
-    """The time of day without steps backwards: where it is set back, it goes on as before."""
+    """The time of day without steps back: if the clock is set back, this one continues."""
 
     def __init__(
         self, wall_ms: Callable[[], int] = now_ms, clock: Callable[[], float] = elapsed

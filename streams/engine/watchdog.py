@@ -1,9 +1,9 @@
-"""Ends a worker that stands still although nothing outside of it does, or that grows too large.
+"""Ends a worker that makes no progress for no outside reason, or that uses too much memory.
 
-Whatever the reason, known or not: a fresh process starts from the last commit, and works. A vendor
-that is closed is no such reason, nor are brokers that do not answer or do not take what is written;
-those that matter are asked before a worker is ended, twice with a while in between. Where they
-refuse the worker itself it says so, and ends as well.
+A new process starts from the last commit and works, whatever the cause was. Reasons outside: a
+parked vendor, brokers that do not respond or do not accept writes. The brokers concerned are asked
+twice, with a while in between, before a worker is ended. If they refuse the worker itself, it logs
+that and ends as well.
 """
 
 import asyncio
@@ -23,47 +23,47 @@ log = logging.getLogger("streams.engine")
 
 LOOK_SECONDS = 1.0
 SECOND_LOOK = 0.25
-"""Of the set time: so much longer it must still stand still, with brokers that answer."""
+"""The time from the warning to the end, as a part of the set time."""
 
 
 class Still(NamedTuple):
-    """Something that has stood still for too long."""
+    """Work without progress for too long."""
 
     what: What
     words: str
     seconds: float
     for_good: bool
-    """It was warned of a while ago."""
+    """The warning was logged a while ago: end the worker."""
 
     def sentence(self, answer: BrokerAnswer | None) -> str:
-        """Return what has happened, as the beginning of a sentence."""
+        """Return what has happened, as the start of a sentence."""
         why = "and the brokers answer" if answer is None else answer.words
         joint = ", " if answer is None else ": "
         return f"{self.words} has stood still for {self.seconds:.0f} s{joint}{why}"
 
 
 class Brokers(Protocol):
-    """Who is asked before a worker is ended."""
+    """Asks the brokers before a worker is ended."""
 
-    def look(self) -> None:
-        """Look at what the worker waits for; once a second."""
+    def observe(self) -> None:
+        """Record the pending requests of the worker; called once a second."""
 
     async def about(self, kind: str, tp: TP | None) -> BrokerAnswer | None:
-        """Return why this kind of work may stand still; None: the brokers are no reason."""
+        """Return why the brokers stop this kind of work; None: they do not."""
 
 
 class StandstillLimits:
-    """Since when each thing has stood still. Pure."""
+    """How long each piece of work has made no progress. Pure."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._since: dict[What, tuple[Hashable, float]] = {}
         self._warned_at: dict[What, float] = {}
 
-    def look(self, seen: Iterable[Standing], now: float) -> list[Still]:
-        """Return what has stood still for too long and was not warned of, or a while ago.
+    def overdue(self, seen: Iterable[Standing], now: float) -> list[Still]:
+        """Return work without progress for too long: new, or a while after its warning.
 
-        What is not seen any more, or has moved, is forgotten.
+        Work that is no longer listed, or has made progress, is forgotten.
         """
         known, self._since = self._since, {}
         warned, self._warned_at = self._warned_at, {}
@@ -82,18 +82,18 @@ class StandstillLimits:
                 still.append(Still(what, words, now - since, for_good=True))
         return still
 
-    def warned(self, what: What, now: float) -> None:
-        """Note that this stands still for no good reason."""
+    def record_warning(self, what: What, now: float) -> None:
+        """Record that a warning about this work was logged."""
         self._warned_at[what] = now
 
-    def begin_anew(self, kind: str) -> None:
-        """Count from now on for work of this kind: it was the brokers."""
+    def restart(self, kind: str) -> None:
+        """Restart the time for work of this kind: the brokers were the reason."""
         self._since = {what: at for what, at in self._since.items() if what[0] != kind}
         self._warned_at = {what: at for what, at in self._warned_at.items() if what[0] != kind}
 
 
 class Watchdog:
-    """Looks after one worker, from within its event loop."""
+    """Watches one worker, from within its event loop."""
 
     def __init__(
         self,
@@ -114,17 +114,17 @@ class Watchdog:
         self._memory = memory
 
     async def run(self) -> str:
-        """Look again and again; return what to say once the worker has grown too large."""
+        """Check once a second; return a message once the worker uses too much memory."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             if (words := self.too_large()) is not None:
                 return words
             if producer_has_ended(self._app):
                 self._leave("the Kafka producer stopped by itself; starting again")
-            await self.look(monotonic())
+            await self.check(monotonic())
 
     def too_large(self) -> str | None:
-        """Return what to say where the worker uses more memory than it may."""
+        """Return a message if the worker uses more memory than it may."""
         used, limit = self._memory(), self._memory_limit
         if limit is None or used <= limit:
             return None
@@ -134,11 +134,11 @@ class Watchdog:
             "limit); starting again"
         )
 
-    async def look(self, now: float) -> None:
-        """Leave, if anything has stood still for too long and for no reason outside."""
-        self._brokers.look()
-        still = self._patience.look(standings(self._app), now)
-        # One question a kind of work: all of it waits for the same brokers.
+    async def check(self, now: float) -> None:
+        """End the process if work makes no progress without a reason outside."""
+        self._brokers.observe()
+        still = self._patience.overdue(standings(self._app), now)
+        # One inquiry for each kind of work: all of it waits for the same brokers.
         worst: dict[str, Still] = {}
         for found in sorted(still, key=lambda found: (found.for_good, found.seconds)):
             worst[found.what[0]] = found
@@ -146,16 +146,16 @@ class Watchdog:
             answer = await self._brokers.about(*found.what)
             sentence = found.sentence(answer)
             if answer is not None and not answer.is_final:
-                self._patience.begin_anew(kind)
+                self._patience.restart(kind)
                 log.warning("%s; this worker waits", sentence)
             elif found.for_good:
                 self._leave(f"{sentence}; starting again")
             else:
-                self._patience.warned(found.what, now)
+                self._patience.record_warning(found.what, now)
                 log.warning("%s; if it does not go on, this worker starts again", sentence)
 
 
 def producer_has_ended(app: Any) -> bool:
-    """Return whether what sends batches has ended: it tells nobody until somebody writes."""
+    """Return whether the producer's sender has ended: it raises no error until the next write."""
     producer = None if app._producer is None else app._producer._producer
     return producer is not None and bool(producer._sender.sender_task.done())

@@ -19,40 +19,40 @@ T = TypeVar("T")
 
 SETTLE_ON_STOP_SECONDS = 8.0
 LAST_COMMIT_BY_SECONDS = 9.5
-"""After the signal. Settling takes 9 s at most, the last receipts' second included."""
+"""Seconds after the signal. Settling takes at most 9 s, with 1 s for the last receipts."""
 GOODBYE_SECONDS = 0.3
-"""A worker that is told to stop is gone within ten seconds."""
+"""A worker ends within ten seconds of the signal."""
 
 
 class Background(Protocol):
-    """What goes on beside the app."""
+    """Tasks beside the app."""
 
     async def publish(self) -> None:
         """Run for as long as the worker lives."""
 
     async def say_goodbye(self) -> None:
-        """Do what is due before the producer stops."""
+        """Remove this worker from the status topic, before the producer stops."""
 
 
 def run_worker(app: StageApp, background: Background) -> int:
     """Run until a signal (exit code 0) or a fault (RESTART) ends it; return the code."""
-    _calm_the_garbage_collector()
-    _take_the_faster_loop()
+    _tune_garbage_collector()
+    _use_uvloop()
     return asyncio.run(_run(app, background))
 
 
-def _take_the_faster_loop() -> None:
-    """Let this process's loops, the consumer thread's too, be uvloop's where it is installed."""
+def _use_uvloop() -> None:
+    """Use uvloop for this process's event loop if it is installed."""
     with contextlib.suppress(ImportError):
         import uvloop
 
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
 
-def _calm_the_garbage_collector() -> None:
-    """Look for cycles seldom: with tens of thousands of records in hand each look is long.
+def _tune_garbage_collector() -> None:
+    """Collect cycles rarely: with tens of thousands of open records each collection is long.
 
-    Records and their bytes are freed by reference counting; only failures leave cycles behind.
+    Reference counting frees records and their bytes; only exceptions leave cycles.
     """
     gc.collect()
     gc.freeze()
@@ -88,15 +88,15 @@ async def _run(app: StageApp, background: Background) -> int:
 
 
 async def _stop(app: StageApp, background: Background) -> None:
-    """Settle what answers in time, commit it, leave the rest uncommitted.
+    """Settle requests that get a response in time, commit, and leave the rest.
 
-    Faust's own stop would add nothing but time: a static member says no goodbye to its group.
+    Faust's own stop would only take longer: a static member does not leave its group.
     """
-    log.info("stopping: waiting up to %g s for what is under way", SETTLE_ON_STOP_SECONDS)
+    log.info("stopping: waiting up to %g s for what is in flight", SETTLE_ON_STOP_SECONDS)
     last_commit_by = monotonic() + LAST_COMMIT_BY_SECONDS
     consumer = app._consumer
     if consumer is not None:
-        consumer.take_nothing_up()
+        consumer.cancel_seek()
         consumer.stop_flow()
         app.flow_control.suspend()
         app.flow_control.clear()
@@ -108,7 +108,7 @@ async def _stop(app: StageApp, background: Background) -> None:
 
 
 def _beside(work: Coroutine[Any, Any, T], name: str) -> "asyncio.Task[T]":
-    """Start what goes on for the process's life; its failure is a defect and ends the process."""
+    """Start a task for the life of the process; its failure ends the process."""
 
     def ended(task: "asyncio.Task[T]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
@@ -126,7 +126,7 @@ async def _wait_for_crash(app: StageApp, starting: "asyncio.Future[Any]") -> Non
 
 
 def _exit_now(code: int) -> int:
-    # Faust's consumer thread may outlive its loop; nothing it could still do is wanted.
+    # Nothing that Faust's services could still do is wanted.
     logging.shutdown()
     os._exit(code)
 

@@ -161,7 +161,7 @@ def delay_seconds(written: int, elapsed: float, rate: float | None) -> float:
     return max(0.0, written / rate - elapsed) if rate else 0.0
 
 
-async def produce(
+async def run_produce(
     settings: Settings,
     lines: AsyncIterable[bytes],
     *,

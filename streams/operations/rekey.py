@@ -167,7 +167,7 @@ class Rekeyed:
     """For what they wait, one clause each."""
 
 
-async def rekey(
+async def run_rekey(
     settings: Settings,
     *,
     wait_seconds: float,

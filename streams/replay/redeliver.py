@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 from aiokafka import TopicPartition
 
-from streams.core.consent import MALFORMED, ConsentMode, ground_for
+from streams.core.consent import NO_TO_ALL, ConsentMode, ground_for
 from streams.core.errors import InvalidEvent
 from streams.core.outcome import Outcome, SkipReason
 from streams.core.records import VendorRecord
@@ -302,7 +302,7 @@ class LettersWork:
             happened_ms = kept.kafka_ms
         ground = ground_for(self._vendor, None, user, self._mode, happened_ms)
         is_forgotten = forgotten is not None and kept.kafka_ms <= forgotten
-        if ground is None or is_forgotten or user is MALFORMED:
+        if ground is None or is_forgotten or user is NO_TO_ALL:
             return Skipped(str(SkipReason.NO_CONSENT), record.event_id)
         return PlannedSend(value, ground)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from aiokafka import ConsumerRecord, TopicPartition
 
-from streams.core.consent import MALFORMED, Malformed
+from streams.core.consent import NO_TO_ALL, Malformed
 from streams.core.records import is_moved
 from streams.core.rows import InvalidRow, Product, User, decode_product, decode_user, strip_email
 from streams.core.topics import Topics
@@ -93,7 +93,7 @@ class Rows:
                 self._products[record.key] = record.value
 
     def user(self, key: bytes) -> User | Malformed | None:
-        """Return the visitor's row; MALFORMED for one out of shape, None where there is none."""
+        """Return the visitor's row; NO_TO_ALL for one out of shape, None where there is none."""
         row = self._row_of(key)
         if row is None:
             return None
@@ -104,7 +104,7 @@ class Rows:
             try:
                 known = decode_user(row, VENDORS)
             except InvalidRow:
-                known = MALFORMED
+                known = NO_TO_ALL
             self._decoded_users[key] = known
         return known
 

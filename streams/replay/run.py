@@ -15,7 +15,7 @@ from typing import Protocol
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.core.control import decode_will
+from streams.core.control import decode_control
 from streams.core.errors import SetupError
 from streams.core.runs import DONE, RUNNING, STOPPED, Run, VendorPart
 from streams.engine import wall_clock
@@ -294,7 +294,7 @@ class _RunCoordinator:
         async for _, records in self._reader.read(self._control, ends, silent):
             for record in records:
                 try:
-                    stopped = decode_will(record.value).stopped_runs
+                    stopped = decode_control(record.value).stopped_runs
                 except ValueError:
                     continue
                 for runner in self._runners:

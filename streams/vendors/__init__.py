@@ -1,4 +1,4 @@
-"""The registry of vendors: reading this file tells which there are."""
+"""The registry of vendors; this file lists all of them."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

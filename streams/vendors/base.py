@@ -1,4 +1,4 @@
-"""What a vendor is: a mapping, a request and a reading of answers, all pure."""
+"""What a vendor is: settings, a mapping, requests and the classification of responses. Pure."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,16 +12,16 @@ from streams.core.records import VendorRecord
 
 
 class VendorSettings(BaseModel):
-    """What every vendor's section of the settings has; each vendor's own type adds to it."""
+    """The settings that every vendor has; each vendor's own type adds to them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     enabled: bool | None = None
-    """None: on where its credentials are given."""
+    """None: on if its credentials are set."""
     base_url: str
     """Scheme, host and port; the documented path is appended."""
     max_age_hours: float | None = None
-    """Events older than this are skipped as ``too_old``; None: none are."""
+    """Older events are skipped as ``too_old``; None: no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,115 +31,114 @@ class HttpRequest:
     method: str
     path: str
     headers: Mapping[str, str] = field(repr=False)
-    """With the key, so never shown."""
+    """They contain the key and are never shown."""
     body: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """What came back: a status with its body, or no answer and why."""
+    """A response: status and body, or why there is none."""
 
     status: int | None
-    """None: no answer came, or none that can be read."""
+    """None: no response came, or it cannot be read."""
     headers: Mapping[str, str]
     """Names in lower case."""
     body: bytes
-    """As far as it could be read."""
+    """As much as could be read."""
     failure: str = ""
-    """Why there is no answer, or why its body ends early: one plain sentence."""
+    """Why there is no response, or why its body is incomplete: one plain sentence."""
     was_sent: bool = True
     """Status None only: whether the request may have reached the vendor."""
     is_garbled: bool = False
-    """Status None only: bytes came back, and they are no answer that can be read."""
+    """Status None only: bytes came back that are not a readable response."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """One micro-batch as a conversation gets it."""
+    """One micro-batch, as input of a request flow."""
 
     payloads: Sequence[bytes]
     """Encoded, in order."""
     records: Sequence[bytes]
     """The vendor records of the same events, encoded."""
     unclear: bool
-    """An earlier request with these events may have been stored although no answer came."""
+    """An earlier request may have stored these events although no response came."""
     partition: int
-    """Of the vendor's topic, on which the first event lies; those of a vendor with a conversation
-    of its own all lie on one."""
+    """The partition of the first event; with a vendor's own request flow, of all events."""
     now: float
-    """Seconds of a clock that only grows, for what the vendor's memory keeps."""
+    """Seconds of a clock that only grows, for the vendor's memory."""
 
 
 class VendorMemory(Protocol):
-    """What a vendor's conversations remember; the type beyond this is the vendor's own."""
+    """What a vendor's request flows remember; each vendor has its own type."""
 
     def forget_partition(self, partition: int) -> None:
-        """Forget what belongs to a partition that is taken anew or gone."""
+        """Forget a partition that was assigned or revoked."""
 
 
 class NoMemory:
-    """The memory of vendors whose requests have nothing to do with each other."""
+    """The memory of vendors that need none."""
 
     def forget_partition(self, partition: int) -> None:
         """Do nothing."""
 
 
 RequestFlow = Generator[HttpRequest, HttpResponse, Verdict]
-"""Yields requests, is sent their answers, and returns the verdict: no I/O of its own."""
+"""Yields requests, receives their responses, and returns the verdict; without I/O."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inquiry:
-    """A question to the vendor that stores nothing; ``streams check`` asks it."""
+    """A request of ``streams check`` that stores nothing at the vendor."""
 
     about: str
-    """What is asked, as the start of a sentence: ``schema "click-1"``."""
+    """What it is about, as the start of a sentence: ``schema "click-1"``."""
     request: HttpRequest
     classify: Callable[[HttpResponse, int], Verdict]
-    """(answer, number of events in the request, 0 where none) → verdict; REJECTED: the vendor
+    """(response, number of events in the request, 0 where none) → verdict; REJECTED: the vendor
     answered, and what it said is not as it must be."""
     remedy: str = ""
-    """Where the verdict is REJECTED: what to do, one sentence."""
+    """What to do if the verdict is REJECTED, in one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """What is known of a visitor who is to be forgotten, as far as one vendor is concerned."""
+    """What is known about a visitor to be forgotten, for one vendor."""
 
     visitor: str
     """The ``anonymous_id``."""
     user_ids: tuple[str, ...] = ()
     """Of the visitor's rows in ``shop.users``."""
     subjects: tuple[str, ...] = ()
-    """By what the vendor records of the visitor name the person to the vendor."""
+    """The ids by which the visitor's vendor records name the person to the vendor."""
     references: tuple[str, ...] = ()
-    """What the vendor calls the events that it took (``Verdict.vendor_ref``)."""
+    """The vendor's ids of the accepted events (``Verdict.vendor_ref``)."""
     eightselect_user_ids: tuple[str, ...] = ()
     """Of the visitor's rows in ``shop.users``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """How a visitor's data leaves a vendor."""
+    """How a visitor's data is deleted at a vendor."""
 
     requests: tuple[HttpRequest, ...] = ()
-    """Each may be made again: what is gone already counts as deleted."""
+    """Each may be repeated: data that is already gone counts as deleted."""
     what: str = ""
-    """What these delete, to follow a verb; empty where there are none."""
+    """What these delete, to follow a verb; empty if there are none."""
     by_hand: str = ""
-    """What the vendor offers no request for, and what to do about it, in whole sentences."""
+    """What has to be deleted by hand and how, in sentences."""
 
 
 @dataclass(frozen=True, slots=True)
 class Forgetting:
-    """What a vendor documents for the deletion of one person's data."""
+    """How a vendor documents the deletion of one person's data."""
 
     subjects: Callable[[VendorRecord], Sequence[str]]
     """(vendor record, payload decoded) → the ids by which it names the person to the vendor."""
     plan: Callable[[Trail, Any], Erasure]
     """(trail, settings) → what is to be done; settings may lack credentials."""
     classify: Callable[[HttpResponse], Verdict]
-    """Answer to one of the requests → verdict; ACCEPTED: deleted, or was not there."""
+    """Response to one of the requests → verdict; ACCEPTED: deleted, or not there."""
 
 
 Payload = Any
@@ -148,23 +147,23 @@ Payload = Any
 
 @dataclass(frozen=True, slots=True)
 class Vendor:
-    """One vendor's facts and pure functions; the registry ``VENDORS`` holds one of each."""
+    """One vendor's facts and pure functions; listed in ``VENDORS``."""
 
     key: str
-    """As in topics, commands, settings and labels."""
+    """Its name in topics, commands, settings and labels."""
     name: str
-    """As people write it."""
+    """Its name for people."""
     settings: type[VendorSettings]
     credentials: tuple[str, ...]
     """The settings without which the vendor is off."""
     mapper: Callable[[Any], Callable[[EnrichedEvent], Payload | SkipReason]]
-    """settings → (event → payload, or why it is not sent); raises InvalidEvent for a misfit."""
+    """settings → (event → payload, or why it is not sent); raises InvalidEvent."""
     build_request: Callable[[Sequence[bytes], Any], HttpRequest]
     """(encoded payloads in order, settings) → the request that carries exactly these."""
     build_probe: Callable[[Any], HttpRequest]
     """settings → a request that checks key and address without storing anything."""
     classify: Callable[[HttpResponse, int], Verdict]
-    """(answer, number of events in the request) → verdict; total over every answer."""
+    """(response, number of events in the request) → verdict; total over every response."""
     max_batch_records: Callable[[Any], int]
     """settings → events in one request at most; 1 for vendors without a bulk form."""
     max_batch_bytes: Callable[[Any], int]
@@ -173,40 +172,39 @@ class Vendor:
     needs_sku: Callable[[Any], bool] = lambda _: True
     """settings → whether an event of whose product no SKU is known is ``unknown_product``."""
     mapping_secrets: tuple[str, ...] = ()
-    """The settings without which nothing can be mapped: what enrichment needs, and the vendor's
-    own stage does not."""
+    """The settings that enrichment needs for the mapping, and the sink does not."""
     concurrency: Callable[[Any], int] = lambda _: 16
-    """settings → requests under way at once at most, in one worker."""
+    """settings → maximum number of requests in flight in one worker."""
     queues: int = 1
-    """Strands of one partition: events of one strand stay in order, one request at a time."""
+    """The number of ordered queues of a partition; each has at most one request in flight."""
     ordering_key: Callable[[VendorRecord], str] = lambda record: record.anonymous_id
-    """What must stay in order; its hash is the strand."""
+    """Events with the same key stay in order; its hash selects the queue."""
     requests_per_second: Callable[[Any], float | None] = lambda _: None
-    """settings → what all workers together may ask of the vendor; None: it counts nothing."""
-    looks_before_repeat: bool = False
-    """Whether its conversation can tell what the vendor has already: then the first event of each
-    strand is looked for where a former owner may have left a request without an answer."""
+    """settings → the vendor's limit for all workers together; None: no limit."""
+    can_look_up_delivered: bool = False
+    """Whether its request flow can look up stored events. If a former owner may have left a request
+    without a response, the first event of each queue is then looked up."""
     retry_waits: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-    """Seconds before the next attempt, by failures in a row; the last one repeats."""
+    """Seconds before the next attempt, by failures in a row; the last value repeats."""
     request_flow: Callable[[Parcel, Any, Any], RequestFlow] | None = None
-    """(parcel, settings, memory) → a conversation of several requests; None: one request."""
+    """(parcel, settings, memory) → a flow of several requests; None: a single request."""
     new_memory: Callable[[], VendorMemory] = NoMemory
-    """What one worker's conversations remember between them: a cache of contacts, say."""
+    """Makes the memory that one worker's request flows share, such as a cache of contacts."""
     inquiries: Callable[[Any], Sequence[Inquiry]] = lambda _: ()
-    """settings → what ``streams check`` asks beyond the probe: whether its schemas fit, say."""
+    """settings → the requests of ``streams check`` beside the probe: for schemas, for example."""
     validation: Callable[[Sequence[bytes], Any], Inquiry] | None = None
-    """(encoded payloads, settings) → the vendor's own check of these without storing them, at
-    most ``max_batch_records`` at a time; None: the vendor documents no such thing."""
+    """(encoded payloads, settings) → the vendor's check of these, which stores nothing; at most
+    ``max_batch_records`` at a time. None: the vendor documents no check."""
 
     forgetting: Forgetting | None = None
-    """How a visitor is forgotten there; None: the vendor documents nothing."""
+    """How a visitor is forgotten there; None: the vendor documents no deletion."""
 
     def start_flow(self, parcel: Parcel, settings: Any, memory: Any) -> RequestFlow:
-        """Return the conversation that delivers a parcel."""
+        """Return the request flow that delivers a parcel."""
         if self.request_flow is not None:
             return self.request_flow(parcel, settings, memory)
         return self._one_request(parcel, settings)
 
     def _one_request(self, parcel: Parcel, settings: Any) -> RequestFlow:
-        answer = yield self.build_request(parcel.payloads, settings)
-        return self.classify(answer, len(parcel.payloads))
+        response = yield self.build_request(parcel.payloads, settings)
+        return self.classify(response, len(parcel.payloads))

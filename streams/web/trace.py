@@ -17,7 +17,7 @@ from aiohttp import web
 from streams.core.errors import StreamsError
 from streams.core.moments import read_moment
 from streams.operations.trace.timeline import Trace
-from streams.operations.trace.trace import DEFAULT_WINDOW_MS, MAX_ASKED_CHARS, Kind, trace
+from streams.operations.trace.trace import DEFAULT_WINDOW_MS, MAX_ASKED_CHARS, Kind, run_trace
 from streams.settings import Settings
 
 log = logging.getLogger("streams.web")
@@ -39,7 +39,7 @@ class TracePage:
         self,
         settings: Settings,
         wall_ms: Callable[[], int],
-        tracer: Tracer = trace,
+        tracer: Tracer = run_trace,
         patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         self._settings = settings

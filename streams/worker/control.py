@@ -12,7 +12,7 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams.core.control import UnreadableControl, VendorControl, decode_will, encode_will
+from streams.core.control import UnreadableControl, VendorControl, decode_control, encode_control
 from streams.core.errors import SettingsError, SetupError
 from streams.engine import wall_clock
 from streams.kafka.connection import producer_options
@@ -77,7 +77,7 @@ async def publish_will(
     producer: AIOKafkaProducer, topic: str, vendor: str, will: VendorControl
 ) -> int:
     """Write a will and return its offset, once all replicas have it; raises KafkaError."""
-    written = await producer.send_and_wait(topic, encode_will(will), vendor.encode())
+    written = await producer.send_and_wait(topic, encode_control(will), vendor.encode())
     return int(written.offset)
 
 
@@ -167,7 +167,7 @@ class _Said:
             for record in records:
                 vendor = (record.key or b"").decode("utf-8", "replace")
                 try:
-                    will = decode_will(record.value)
+                    will = decode_control(record.value)
                 except ValueError as error:
                     log.warning(
                         "%s offset %d cannot be read, so %s counts as paused: %s",

@@ -54,7 +54,7 @@ class WorkerCollector(Collector):
         courier, ages = self._reporter.courier, self._reporter.counters.age_seconds
         if courier is not None:
             vendor = snapshot.stage
-            yield _histogram("streams_request_seconds", vendor, courier.line.request_seconds)
+            yield _histogram("streams_request_seconds", vendor, courier.client.request_seconds)
             yield _histogram("streams_event_age_seconds", vendor, ages)
 
     def _outcomes(self, snapshot: WorkerSnapshot) -> dict[str, Values]:
@@ -109,9 +109,9 @@ class WorkerCollector(Collector):
         if courier is not None:
             vendor = snapshot.stage
             found["streams_vendor_needs_action"] = {
-                (vendor,): int(courier.line.breaker.needs_somebody)
+                (vendor,): int(courier.client.breaker.needs_somebody)
             }
-            found["streams_requests_under_way"] = {(vendor,): courier.under_way}
+            found["streams_requests_under_way"] = {(vendor,): courier.in_flight}
             found["streams_repeats_total"] = {(vendor,): self._reporter.counters.repeats}
         return found
 

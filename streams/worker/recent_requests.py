@@ -29,7 +29,7 @@ class RecentRequests:
     ) -> None:
         """Add these; ``now`` is the clock that they were timed by."""
         for exchange in exchanges:
-            kept = self._good if is_success(exchange.answer) else self._bad
+            kept = self._good if is_success(exchange.response) else self._bad
             kept.append(_shown(exchange, secrets, now_ms - round((now - exchange.began) * 1000)))
 
     def newest_first(self) -> list[LastRequest]:
@@ -38,7 +38,7 @@ class RecentRequests:
 
 
 def _shown(exchange: Exchange, secrets: Sequence[str], at_ms: int) -> LastRequest:
-    request, answer = exchange.request, exchange.answer
+    request, answer = exchange.request, exchange.response
     if answer.status is None:
         said = masked_text(answer.failure, secrets)
     else:

@@ -259,7 +259,7 @@ class Reporter:
         if consumer is None or consumer._thread._consumer is None:
             return
         try:
-            await consumer.look_at_ends()
+            await consumer.refresh_log_ends()
         except Exception as error:
             log.warning("how much waits could not be read: %r", error)
 
@@ -276,9 +276,9 @@ class Reporter:
             self._life.save(self._wall_ms(), self._windows.windows()[0])
         if courier is None:
             return
-        if courier.line.quota is not None:
-            self._turns.sample(now, courier.line.quota.taken)
-        taken = courier.line.exchanges.take()
+        if courier.client.rate_limit is not None:
+            self._turns.sample(now, courier.client.rate_limit.taken)
+        taken = courier.client.exchanges.drain()
         self._requests.take(taken, self._secrets(), now, self._wall_ms())
 
     def _say_readiness(self) -> None:
@@ -323,7 +323,7 @@ class Reporter:
 
     def _totals(self) -> Totals:
         counters = self.counters
-        requests: Any = {} if self.courier is None else self.courier.line.requests_by_status
+        requests: Any = {} if self.courier is None else self.courier.client.requests_by_status
         return Totals(
             events=counters.events,
             accepted=counters.accepted,
@@ -341,7 +341,7 @@ class Reporter:
         return by_topic
 
     def _quota(self) -> QuotaUse | None:
-        quota = None if self.courier is None else self.courier.line.quota
+        quota = None if self.courier is None else self.courier.client.rate_limit
         if quota is None:
             return None
         share = quota.per_second(self._clock())
@@ -369,7 +369,7 @@ class Reporter:
             return None
         if (refused := self._refused(now_ms)) is not None:
             return refused
-        now, breaker = self._clock(), self.courier.line.breaker
+        now, breaker = self._clock(), self.courier.client.breaker
         since = now_ms - int((now - breaker.since) * 1000)
         reason = masked_text(breaker.reason, self._secrets(), MAX_REASON_CHARS)
         return VendorStatus(breaker.state, since, reason, breaker.advice)  # type: ignore[arg-type]
@@ -388,7 +388,7 @@ class Reporter:
         refused = self.app.refused
         assert self.courier is not None
         on_hold = self.courier.is_on_hold
-        if on_hold is False or self.courier.line.breaker.state in {"parked", "paused"}:
+        if on_hold is False or self.courier.client.breaker.state in {"parked", "paused"}:
             return None
         state: VendorState = "parked" if on_hold else "degraded"
         since = now_ms - int((self._clock() - refused.since) * 1000)

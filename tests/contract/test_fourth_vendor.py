@@ -171,21 +171,21 @@ class Example:
         return HttpResponse(202, {}, b'{"accepted":%d}' % len(events))
 
 
-class Desk:
+class FakeOutcomeHandler:
     """Keeps outcomes by event id."""
 
     def __init__(self) -> None:
         self.outcomes: list[tuple[str, str]] = []
 
-    def accepted(self, items: tuple[Item, ...], _verdict: Verdict, /) -> None:
+    def write_accepted(self, items: tuple[Item, ...], _verdict: Verdict, /) -> None:
         """Note what was taken."""
         self.outcomes += [(item.event_id, "accepted") for item in items]
 
-    def rejected(self, item: Item, words: str, _verdict: Verdict, /) -> None:
+    def write_rejected(self, item: Item, words: str, _verdict: Verdict, /) -> None:
         """Note what was refused, and why."""
         self.outcomes.append((item.event_id, words))
 
-    def skipped(self, items: tuple[Item, ...], verdict: Verdict, /) -> None:
+    def write_skipped(self, items: tuple[Item, ...], verdict: Verdict, /) -> None:
         """Example skips nothing."""
         raise AssertionError(items, verdict)
 
@@ -214,7 +214,9 @@ def vendor_record(number: int, **changes: Any) -> bytes:
     return decision.value
 
 
-async def deliver(example: Example, outcome_handler: Desk, records: list[bytes]) -> float:
+async def deliver(
+    example: Example, outcome_handler: FakeOutcomeHandler, records: list[bytes]
+) -> float:
     """Hand the records of one partition to a courier; return when all had their outcome."""
     loop = asyncio.get_running_loop()
     defects: list[BaseException] = []
@@ -232,8 +234,8 @@ async def deliver(example: Example, outcome_handler: Desk, records: list[bytes])
         payload = bytes(msgspec.json.decode(value, type=dict[str, msgspec.Raw])["payload"])
         item = Item(0, position, event_id, f"shop.clicks/0/{position}", "", value, KAFKA_MS)
         courier.add(item, payload, "visitor-7")
-    courier.go()
-    while not defects and (courier.waiting() or courier.under_way):  # noqa: ASYNC110
+    courier.start_requests()
+    while not defects and (courier.waiting() or courier.in_flight):  # noqa: ASYNC110
         await asyncio.sleep(0.05)
     assert defects == []
     return loop.time()
@@ -241,7 +243,7 @@ async def deliver(example: Example, outcome_handler: Desk, records: list[bytes])
 
 def test_events_reach_it_in_order_in_requests_of_a_hundred() -> None:
     """250 events: three requests, the last one after its 0.5 s of waiting for others."""
-    example, outcome_handler = Example(), Desk()
+    example, outcome_handler = Example(), FakeOutcomeHandler()
     records = [vendor_record(number) for number in range(250)]
     run(deliver(example, outcome_handler, records))
     assert [event["id"] for event in example.stored] == [f"e-{number}" for number in range(250)]
@@ -251,7 +253,7 @@ def test_events_reach_it_in_order_in_requests_of_a_hundred() -> None:
 
 def test_a_refused_event_is_given_up_alone() -> None:
     """Its words are kept, and the others go again at once."""
-    example, outcome_handler = Example(), Desk()
+    example, outcome_handler = Example(), FakeOutcomeHandler()
     records = [vendor_record(0), vendor_record(1, sku="unknown"), vendor_record(2)]
     run(deliver(example, outcome_handler, records))
     assert [event["id"] for event in example.stored] == ["e-0", "e-2"]
@@ -269,7 +271,7 @@ def test_an_outage_loses_nothing_and_changes_no_order() -> None:
         HttpResponse(503, {}, b""),
         HttpResponse(429, {"retry-after": "30"}, b""),
     )
-    example, outcome_handler = Example(*failures), Desk()
+    example, outcome_handler = Example(*failures), FakeOutcomeHandler()
     records = [vendor_record(number) for number in range(150)]
     seconds = run(deliver(example, outcome_handler, records))
     assert seconds > 30

@@ -186,7 +186,7 @@ def test_requests_carry_every_payload_once_and_in_order(vendor: Vendor) -> None:
         batcher.add(position, payload, 0.0)
     sent = b""
     while len(batcher):
-        batch = batcher.take(BatchCause.AGE)
+        batch = batcher.next_batch(BatchCause.AGE)
         request = vendor.build_request(batch.payloads, settings)
         assert request.method in {"POST", "PUT"}
         assert request.path.startswith("/")
@@ -212,10 +212,10 @@ def test_key_travels_in_headers_only(vendor: Vendor) -> None:
     assert secret not in str(settings.model_dump())
 
 
-def test_accepted_answer_is_accepted(vendor: Vendor) -> None:
+def test_accepted_response_is_accepted(vendor: Vendor) -> None:
     """The documented success."""
     verdict = vendor.classify(examples(vendor.key).ACCEPTED, 1)
-    assert (verdict.fate, verdict.refused) == (RequestOutcome.ACCEPTED, {})
+    assert (verdict.outcome, verdict.refused) == (RequestOutcome.ACCEPTED, {})
 
 
 SAYS_NO: tuple[Any, ...] = (
@@ -254,16 +254,16 @@ PAGES = (
     b'{"message":"succ',
     b"\x1f\x8b\x08\x00garbage",
 )
-"""Bodies that no vendor sends: a proxy's, a captive portal's, or what is left of an answer."""
+"""Bodies that no vendor sends: a proxy's, a captive portal's, or what is left of a response."""
 
 
 @pytest.mark.parametrize("body", SAYS_NO, ids=str)
 @pytest.mark.parametrize("status", [200, 201, 202])
 def test_2xx_that_says_no_is_no_success(vendor: Vendor, status: int, body: Any) -> None:
     """Nor does it blame an event: the events wait, and the operator reads what it says."""
-    answer = HttpResponse(status, {"content-type": "application/json"}, msgspec.json.encode(body))
-    verdict = vendor.classify(answer, 1)
-    assert verdict.fate in (RequestOutcome.UNCLEAR, RequestOutcome.MISCONFIGURED)
+    response = HttpResponse(status, {"content-type": "application/json"}, msgspec.json.encode(body))
+    verdict = vendor.classify(response, 1)
+    assert verdict.outcome in (RequestOutcome.UNCLEAR, RequestOutcome.MISCONFIGURED)
     assert verdict.detail.startswith(str(status))
 
 
@@ -272,8 +272,8 @@ def test_2xx_that_says_no_is_no_success(vendor: Vendor, status: int, body: Any) 
 def test_2xx_that_is_a_page_is_no_success(vendor: Vendor, status: int, body: bytes) -> None:
     """Whatever type it says that it is."""
     for type_ in ("text/html", "application/json", ""):
-        fate = vendor.classify(HttpResponse(status, {"content-type": type_}, body), 1).fate
-        assert fate in (RequestOutcome.UNCLEAR, RequestOutcome.MISCONFIGURED)
+        outcome = vendor.classify(HttpResponse(status, {"content-type": type_}, body), 1).outcome
+        assert outcome in (RequestOutcome.UNCLEAR, RequestOutcome.MISCONFIGURED)
 
 
 @pytest.mark.parametrize("body", PAGES, ids=repr)
@@ -281,30 +281,30 @@ def test_2xx_that_is_a_page_is_no_success(vendor: Vendor, status: int, body: byt
 def test_a_refusal_that_is_a_page_blames_no_event(vendor: Vendor, status: int, body: bytes) -> None:
     """Something else answered; it is asked again."""
     verdict = vendor.classify(HttpResponse(status, {}, body), 3)
-    assert (verdict.fate, verdict.refused) == (RequestOutcome.UNAVAILABLE, {})
+    assert (verdict.outcome, verdict.refused) == (RequestOutcome.UNAVAILABLE, {})
 
 
 def test_a_body_that_cannot_be_read_is_no_success(vendor: Vendor) -> None:
-    """The status stands, but what else the answer says is not known; twice, and the gate closes."""
+    """The status counts, the rest is unknown; the second one in a row opens the circuit breaker."""
     broken = HttpResponse(200, {}, b"", "its headers cannot be read: too many")
     verdict = vendor.classify(broken, 1)
-    assert (verdict.fate, verdict.is_puzzling) == (RequestOutcome.UNCLEAR, True)
+    assert (verdict.outcome, verdict.is_puzzling) == (RequestOutcome.UNCLEAR, True)
     assert verdict.detail == "200, its headers cannot be read: too many"
     garbled = HttpResponse(
-        None, {}, b"", "the answer cannot be read: Bad status line", is_garbled=True
+        None, {}, b"", "the response cannot be read: Bad status line", is_garbled=True
     )
     assert vendor.classify(garbled, 1).is_puzzling
     assert vendor.classify(HttpResponse(503, {}, b"", "cut"), 1).is_puzzling is False
 
 
-def test_answer_that_names_an_event_refuses_exactly_that_one(vendor: Vendor) -> None:
+def test_response_that_names_an_event_refuses_exactly_that_one(vendor: Vendor) -> None:
     """The others go again at once."""
     named = examples(vendor.key).NAMED
     if named is None:
         assert vendor.max_batch_records(examples(vendor.key).SETTINGS) == 1
         return
     verdict = vendor.classify(named, 3)
-    assert verdict.fate is RequestOutcome.REJECTED
+    assert verdict.outcome is RequestOutcome.REJECTED
     assert list(verdict.refused) == [1]
     assert verdict.refused[1]
 
@@ -324,18 +324,19 @@ def test_every_status_has_a_verdict_whatever_the_body(vendor: Vendor, body: byte
 
 def test_statuses_mean_what_the_vendors_documents_say(vendor: Vendor) -> None:
     """Each status without a body, written out; these at least."""
-    fates = examples(vendor.key).STATUS_FATES
-    assert {200, 400, 401, 403, 404, 408, 422, 429, 500, 501, 503} <= set(fates)
-    for status, fate in fates.items():
-        assert vendor.classify(HttpResponse(status, {}, b""), 1).fate is fate, status
+    outcomes = examples(vendor.key).STATUS_FATES
+    assert {200, 400, 401, 403, 404, 408, 422, 429, 500, 501, 503} <= set(outcomes)
+    for status, outcome in outcomes.items():
+        assert vendor.classify(HttpResponse(status, {}, b""), 1).outcome is outcome, status
 
 
 def test_only_what_was_sent_is_unclear(vendor: Vendor) -> None:
-    """Without an answer it matters whether the request may have arrived."""
+    """Without a response it matters whether the request may have arrived."""
     gone = HttpResponse(None, {}, b"", "connection refused", was_sent=False)
-    assert vendor.classify(gone, 1).fate is RequestOutcome.UNAVAILABLE
+    assert vendor.classify(gone, 1).outcome is RequestOutcome.UNAVAILABLE
     assert (
-        vendor.classify(HttpResponse(None, {}, b"", "timed out"), 1).fate is RequestOutcome.UNCLEAR
+        vendor.classify(HttpResponse(None, {}, b"", "timed out"), 1).outcome
+        is RequestOutcome.UNCLEAR
     )
 
 
@@ -343,7 +344,7 @@ def test_retry_after_is_obeyed_up_to_an_hour(vendor: Vendor) -> None:
     """A vendor that asks to wait is waited for."""
     for text, seconds in (("9", 9.0), ("999999", 3600.0)):
         verdict = vendor.classify(HttpResponse(429, {"retry-after": text}, b""), 1)
-        assert (verdict.fate, verdict.retry_after_seconds) == (RequestOutcome.THROTTLED, seconds)
+        assert (verdict.outcome, verdict.retry_after_seconds) == (RequestOutcome.THROTTLED, seconds)
 
 
 def test_facts_are_written_down_with_their_date(vendor: Vendor) -> None:

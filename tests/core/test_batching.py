@@ -30,7 +30,7 @@ def test_full_by_count() -> None:
     assert waiting.ready(0.0) is None
     waiting.add(3, b"c", 0.0)
     assert waiting.ready(0.0) is BatchCause.COUNT
-    assert waiting.take(BatchCause.COUNT) == MicroBatch(
+    assert waiting.next_batch(BatchCause.COUNT) == MicroBatch(
         (1, 2, 3), (b"a", b"b", b"c"), BatchCause.COUNT
     )
     assert waiting.causes == {BatchCause.COUNT: 1}
@@ -44,7 +44,7 @@ def test_full_by_bytes_counts_separators_and_envelope() -> None:
     waiting.add(2, b"bbbb", 0.0)
     assert waiting.ready(0.0) is BatchCause.BYTES
     waiting.add(3, b"c", 0.0)
-    assert waiting.take(BatchCause.BYTES).positions == (1, 2)
+    assert waiting.next_batch(BatchCause.BYTES).positions == (1, 2)
     assert len(waiting) == 1
 
 
@@ -56,7 +56,7 @@ def test_full_by_age_of_the_oldest() -> None:
     assert waiting.due_at() == 10.25
     assert waiting.ready(10.24) is None
     assert waiting.ready(10.25) is BatchCause.AGE
-    waiting.take(BatchCause.AGE)
+    waiting.next_batch(BatchCause.AGE)
     assert waiting.due_at() is None
 
 
@@ -65,13 +65,13 @@ def test_payload_beyond_the_limit_travels_alone() -> None:
     waiting = batcher(size=10)
     for position, payload in enumerate((b"a", b"x" * 50, b"b")):
         waiting.add(position, payload, 0.0)
-    assert [waiting.take(BatchCause.BYTES).positions for _ in range(3)] == [(0,), (1,), (2,)]
+    assert [waiting.next_batch(BatchCause.BYTES).positions for _ in range(3)] == [(0,), (1,), (2,)]
 
 
 def test_taking_from_an_empty_batcher_is_an_error() -> None:
     """A courier asks before it takes."""
     with pytest.raises(IndexError):
-        batcher().take(BatchCause.AGE)
+        batcher().next_batch(BatchCause.AGE)
 
 
 def test_one_event_cannot_be_halved() -> None:
@@ -94,9 +94,9 @@ def test_nothing_is_lost_order_is_kept_and_limits_are_respected(
         waiting.add(position, payload, float(position))
         while (cause := waiting.ready(float(position))) in {BatchCause.COUNT, BatchCause.BYTES}:
             assert cause is not None
-            batches.append(waiting.take(cause))
+            batches.append(waiting.next_batch(cause))
     while len(waiting):
-        batches.append(waiting.take(BatchCause.AGE))
+        batches.append(waiting.next_batch(BatchCause.AGE))
     assert [p for batch in batches for p in batch.positions] == list(range(len(given_payloads)))
     assert [p for batch in batches for p in batch.payloads] == given_payloads
     for batch in batches:

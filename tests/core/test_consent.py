@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from streams.core.consent import (
-    MALFORMED,
+    NO_TO_ALL,
     ConsentMode,
     Ground,
     Word,
@@ -68,7 +68,7 @@ def test_ground_of_every_combination(stated: bool | None, row: str) -> None:
 @pytest.mark.parametrize("mode", ["required", "assumed"])
 def test_malformed_row_says_no_whatever_the_event_says(mode: ConsentMode) -> None:
     """Consent fails closed."""
-    assert ground_for("miso", {"miso": True}, MALFORMED, mode, AT) is None
+    assert ground_for("miso", {"miso": True}, NO_TO_ALL, mode, AT) is None
 
 
 def test_consent_for_another_vendor_is_none_for_this_one() -> None:

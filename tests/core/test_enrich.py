@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from streams.core.consent import MALFORMED, Malformed, NoConsent
+from streams.core.consent import NO_TO_ALL, Malformed, NoConsent
 from streams.core.enrich import (
     Decision,
     EnrichedEvent,
@@ -82,7 +82,7 @@ def no_consent(why: str, vendor: str = "miso") -> Skip:
         (User(consent={"voyado": True}), None, "not_said"),
         (User(consent={"miso": False}), {"miso": True}, "said_no"),
         (User(consent={"miso": True}, yes_from_ms={"miso": NOW_MS + 1}), None, "yes_only_later"),
-        (MALFORMED, {"miso": True}, "malformed_row"),
+        (NO_TO_ALL, {"miso": True}, "malformed_row"),
     ],
 )
 def test_no_consent_says_which(
@@ -146,7 +146,7 @@ def test_two_ids_of_one_visitor_at_8select_are_noted(
     """Where event and row both name one, and not the same."""
     event = click(eightselect_user_id=own)
     assert differing_ids(event, User(eightselect_user_id=of_row)) == notes
-    assert differing_ids(event, MALFORMED) == differing_ids(event, None) == ()
+    assert differing_ids(event, NO_TO_ALL) == differing_ids(event, None) == ()
 
 
 def test_a_yes_counts_for_events_from_consent_since_on() -> None:
@@ -174,7 +174,7 @@ def test_malformed_row_skips_every_vendor() -> None:
     """A row out of shape says no, whatever event and mode say."""
     plans = [VendorPlan("voyado", echo), VendorPlan("miso", echo)]
     event = click(consent={"miso": True, "voyado": True})
-    assert decide(event, MALFORMED, plans=plans, mode="assumed") == [
+    assert decide(event, NO_TO_ALL, plans=plans, mode="assumed") == [
         no_consent("malformed_row", "voyado"),
         no_consent("malformed_row"),
     ]

@@ -33,7 +33,7 @@ COUNTING = replace(
     requests_per_second=lambda _: 40.0,
     retry_waits=VENDORS["voyado"].retry_waits,
 )
-"""A vendor with a quota and long waits, as Voyado Engage has them."""
+"""A vendor with a rate limit and long waits, as Voyado Engage has them."""
 SETTINGS: dict[str, Any] = {
     "eightselect": EightSelectSettings(
         api_id=SecretStr("x" * 8), user_id_secret=SecretStr("y" * 8)
@@ -47,13 +47,13 @@ GOOD = {
 NO_ANSWER = HttpResponse(None, {}, b"", failure="the vendor did not answer within 60 s")
 
 Answer = Callable[[HttpRequest, float], HttpResponse | None]
-"""(request, time) → the vendor's answer; None: a good one. ``NO_ANSWER`` takes a minute."""
+"""(request, time) → the vendor's response; None: a good one. ``NO_ANSWER`` takes a minute."""
 Mark = Callable[[int, int], bytes]
 """(partition, position) → what an event's payload says beside its id."""
 
 
 def status(code: int, retry_after: int | None = None) -> HttpResponse:
-    """An answer as a firewall gives it: a page."""
+    """A response as a firewall gives it: a page."""
     headers = {"content-type": "text/html"}
     if retry_after is not None:
         headers["retry-after"] = str(retry_after)
@@ -81,16 +81,16 @@ class Delivered:
         return median(self.ages)
 
 
-class _Desk:
+class _OutcomeHandler:
     def __init__(self, delivered: Delivered) -> None:
         self._delivered = delivered
 
-    def accepted(self, items: tuple[Item, ...], _verdict: Verdict, /) -> None:
+    def write_accepted(self, items: tuple[Item, ...], _verdict: Verdict, /) -> None:
         now = asyncio.get_running_loop().time()
         self._delivered.ages += [now - item.tag for item in items]
         self._delivered.accepted += [item.event_id for item in items]
 
-    def rejected(self, item: Item, _words: str, verdict: Verdict, /) -> None:
+    def write_rejected(self, item: Item, _words: str, verdict: Verdict, /) -> None:
         self._delivered.attempts[item.event_id] = item.attempts
         if verdict.letter is DeadLetterReason.UNDELIVERABLE:
             age = asyncio.get_running_loop().time() - item.tag
@@ -98,25 +98,25 @@ class _Desk:
         else:
             self._delivered.refused.append(item.event_id)
 
-    def skipped(self, items: tuple[Item, ...], _verdict: Verdict, /) -> None:
+    def write_skipped(self, items: tuple[Item, ...], _verdict: Verdict, /) -> None:
         raise AssertionError(items)
 
 
 class _Sender:
-    def __init__(self, key: str, answer: Answer) -> None:
+    def __init__(self, key: str, response: Answer) -> None:
         self._good = GOOD[key]
-        self._answer = answer
+        self._answer = response
 
     async def send(self, request: HttpRequest) -> HttpResponse:
         now = asyncio.get_running_loop().time()
-        answer = self._answer(request, now) or self._good
-        await asyncio.sleep(MINUTE if answer is NO_ANSWER else ANSWER_SECONDS)
-        return answer
+        response = self._answer(request, now) or self._good
+        await asyncio.sleep(MINUTE if response is NO_ANSWER else ANSWER_SECONDS)
+        return response
 
 
 async def deliver(
     vendor: Vendor,
-    answer: Answer,
+    response: Answer,
     *,
     seconds: float,
     per_second: float = 12.0,
@@ -132,8 +132,8 @@ async def deliver(
     courier = Courier(
         vendor,
         SETTINGS[vendor.key],
-        _Sender(vendor.key, answer),
-        _Desk(delivered),
+        _Sender(vendor.key, response),
+        _OutcomeHandler(delivered),
         clock=loop.time,
         random=random.Random(seed).random,
         on_defect=fail,
@@ -149,8 +149,8 @@ async def deliver(
                 courier.add(item, body, f"v{position % VISITORS}")
                 delivered.handed_over += 1
             position += 1
-        courier.go()
-        delivered.states[courier.line.breaker.state] += 1
+        courier.start_requests()
+        delivered.states[courier.client.breaker.state] += 1
         await asyncio.sleep(1)
     return delivered
 

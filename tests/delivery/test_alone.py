@@ -1,4 +1,4 @@
-"""A strand's first event alone: what goes first after a parking."""
+"""An ordered queue's first event alone: what goes first after a parking."""
 
 from tests.delivery.test_ordered_queue import REFUSED, ids, queue
 
@@ -8,9 +8,9 @@ def test_the_first_event_goes_alone_and_the_others_stay_behind_it_in_order() -> 
     made = queue("a", "b", "c", "d")
     assert ids(made.next_batch(0.0, alone=True)) == ["a"]
     assert len(made) == 3
-    made.answered()
+    made.on_verdict()
     assert ids(made.next_batch(0.0)) == ["b", "c"]
-    made.answered()
+    made.on_verdict()
     assert ids(made.next_batch(1.0)) == ["d"]
 
 
@@ -19,13 +19,13 @@ def test_a_request_that_failed_goes_again_one_event_at_a_time() -> None:
     made = queue("a", "b", "c")
     whole = made.next_batch(0.0)
     assert whole is not None
-    made.again(whole, 0.0)
+    made.put_back_failed(whole, 0.0)
     first = made.next_batch(0.0, alone=True)
     assert first is not None
     assert ids(first) == ["a"]
-    made.again(first, 0.0)
+    made.put_back_failed(first, 0.0)
     assert ids(made.next_batch(0.0, alone=True)) == ["a"]
-    made.answered()
+    made.on_verdict()
     assert ids(made.next_batch(0.0)) == ["b", "c"]
 
 
@@ -34,13 +34,13 @@ def test_a_search_for_a_refused_event_begins_anew() -> None:
     made = queue("a", "b", "c")
     whole = made.next_batch(0.0)
     assert whole is not None
-    made.answered()
-    made.narrow(whole, REFUSED)
+    made.on_verdict()
+    made.bisect(whole, REFUSED)
     assert ids(made.next_batch(0.0, alone=True)) == ["a"]
     assert len(made) == 2
-    assert made.accepted() is None
+    assert made.on_accepted() is None
     assert ids(made.next_batch(0.0)) == ["b", "c"]
-    assert made.accepted() is None
+    assert made.on_accepted() is None
     assert len(made) == 0
 
 
@@ -48,7 +48,7 @@ def test_where_nothing_is_due_nothing_goes() -> None:
     """Alone or not."""
     made = queue("a")
     assert made.next_batch(0.5, alone=True) is None
-    assert not made.under_way
+    assert not made.in_flight
     assert ids(made.next_batch(1.0, alone=True)) == ["a"]
     assert made.next_batch(9.0, alone=True) is None
-    assert made.under_way
+    assert made.in_flight

@@ -32,20 +32,20 @@ class Played:
             self.requests.append(asked)
             assert len(self.requests) <= at_most, self.requests
             assert len(queue) == n - len(self.accepted) - len(self.refused) - len(asked)
-            answer = judge(asked)
-            if answer is True:
+            response = judge(asked)
+            if response is True:
                 self.accepted += asked
-                if (found := queue.accepted()) is not None:
+                if (found := queue.on_accepted()) is not None:
                     self.refused.append(found[0].position)
                     assert found[1] is REFUSED
                 continue
-            queue.answered()
-            if not answer and len(asked) > 1:
-                queue.narrow(batch, REFUSED)
+            queue.on_verdict()
+            if not response and len(asked) > 1:
+                queue.bisect(batch, REFUSED)
             else:
-                named = answer or set(asked)
+                named = response or set(asked)
                 self.refused += sorted(named)
-                queue.rest(batch, {asked.index(number) for number in named})
+                queue.put_back_open(batch, {asked.index(number) for number in named})
         assert len(queue) == 0
 
 
@@ -60,7 +60,7 @@ def bound(n: int, refused: int) -> int:
 
 
 def test_only_the_half_that_holds_the_refused_event_is_looked_into() -> None:
-    """One bad event of 16: one request, four halvings, and the rest in one batch."""
+    """One bad event of 16: one request, four bisections, and the rest in one batch."""
     played = Played(16, refusing({5}))
     assert played.requests == [
         list(range(16)),
@@ -122,7 +122,7 @@ def test_one_refused_event_at_any_place_stays_within_the_bound(n: int) -> None:
 
 @pytest.mark.parametrize("n", [2, 7, 64, 500])
 def test_a_vendor_that_refuses_once_and_then_accepts_costs_no_event(n: int) -> None:
-    """Its mind changed after the first answer."""
+    """Its mind changed after the first response."""
     answers = iter([False])
     played = Played(n, lambda _: next(answers, True))
     assert played.refused == []

@@ -1,4 +1,4 @@
-"""The gate: which state a vendor is in, and when something may be sent."""
+"""The circuit breaker: which state a vendor is in, and when something may be sent."""
 
 from streams.core.control import UnreadableControl, VendorControl
 from streams.core.outcome import RequestOutcome, Verdict
@@ -21,7 +21,7 @@ AT_10_02_40 = 1_795_255_360_000
 
 
 def breaker() -> CircuitBreaker:
-    """A gate at second 100."""
+    """A circuit breaker at second 100."""
     return CircuitBreaker("Test", 100.0, "test")
 
 
@@ -33,7 +33,7 @@ def test_a_new_breaker_is_open() -> None:
 
 
 def test_a_failure_degrades_without_closing_and_a_success_repairs() -> None:
-    """Each strand waits by itself."""
+    """Each queue waits by itself."""
     seen = breaker()
     seen.on_verdict(UNAVAILABLE, 101.0)
     assert (seen.state, seen.since, seen.reason) == ("degraded", 101.0, "503 down")
@@ -56,7 +56,7 @@ def test_a_minute_of_failures_parks() -> None:
 PUZZLING = Verdict(RequestOutcome.UNCLEAR, "200, but no success: {}", 200, is_puzzling=True)
 
 
-def test_two_answers_in_a_row_that_nobody_understands_park() -> None:
+def test_two_unintelligible_responses_in_a_row_park() -> None:
     """What goes again may be stored already: one event each 10 s, after a good probe."""
     seen = breaker()
     seen.on_verdict(PUZZLING, 101.0)
@@ -66,7 +66,7 @@ def test_two_answers_in_a_row_that_nobody_understands_park() -> None:
     assert "at most 6 a minute" in seen.advice
     seen.on_probe(ACCEPTED, 112.0)
     assert seen.is_trying
-    seen.started()
+    seen.on_request_started()
     seen.on_verdict(PUZZLING, 112.5)
     assert (seen.state, seen.may_send(112.5), seen.probe_due(122.4)) == ("parked", False, False)
     seen.on_probe(ACCEPTED, 122.5)
@@ -74,12 +74,12 @@ def test_two_answers_in_a_row_that_nobody_understands_park() -> None:
     assert (seen.state, seen.may_send(123.0)) == ("running", True)
 
 
-def test_an_answer_that_is_understood_ends_the_row() -> None:
+def test_a_response_that_is_understood_ends_the_row() -> None:
     """Even one that says that the vendor is down; silence says nothing either way."""
     for between, state in (
         (ACCEPTED, "degraded"),
         (UNAVAILABLE, "degraded"),
-        (Verdict(RequestOutcome.UNCLEAR, "no answer came"), "parked"),
+        (Verdict(RequestOutcome.UNCLEAR, "no response came"), "parked"),
     ):
         seen = breaker()
         for number, verdict in enumerate((PUZZLING, between, PUZZLING)):
@@ -117,11 +117,11 @@ def test_throttling_closes_for_as_long_as_asked() -> None:
     seen.on_verdict(throttled(), 101.0)
     assert seen.state == "throttled"
     assert not seen.may_send(129.9)
-    assert seen.opens_at() == 130.0
+    assert seen.sends_again_at() == 130.0
     assert seen.may_send(130.0)
 
 
-def test_answers_to_requests_that_were_under_way_do_not_end_throttling() -> None:
+def test_responses_to_requests_in_flight_do_not_end_throttling() -> None:
     """It is over when its time is."""
     seen = breaker()
     seen.on_verdict(throttled(30.0), 100.0)
@@ -133,12 +133,12 @@ def test_answers_to_requests_that_were_under_way_do_not_end_throttling() -> None
 
 
 def test_a_refused_key_parks_at_once_with_advice() -> None:
-    """Nothing opens it but a good answer."""
+    """Nothing opens it but a good response."""
     seen = breaker()
     seen.on_verdict(MISCONFIGURED, 101.0)
     assert (seen.state, seen.reason) == ("parked", "401 bad key")
     assert "Check the key" in seen.advice
-    assert seen.opens_at() is None
+    assert seen.sends_again_at() is None
 
 
 def test_a_parked_vendor_is_probed_every_10_seconds() -> None:
@@ -153,13 +153,13 @@ def test_a_parked_vendor_is_probed_every_10_seconds() -> None:
 
 
 def test_after_a_good_probe_one_request_goes_first() -> None:
-    """Its answer decides for all others."""
+    """Its response decides for all others."""
     seen = breaker()
     seen.on_verdict(MISCONFIGURED, 101.0)
     seen.on_probe(ACCEPTED, 111.0)
     assert seen.state == "parked"
     assert seen.may_send(111.0)
-    seen.started()
+    seen.on_request_started()
     assert not seen.may_send(111.0)
     assert not seen.probe_due(500.0)
     seen.on_verdict(ACCEPTED, 112.0)
@@ -172,7 +172,7 @@ def test_a_bad_trial_parks_again() -> None:
     seen = breaker()
     seen.on_verdict(MISCONFIGURED, 101.0)
     seen.on_probe(ACCEPTED, 111.0)
-    seen.started()
+    seen.on_request_started()
     seen.on_verdict(UNAVAILABLE, 112.0)
     assert seen.state == "parked"
     assert not seen.may_send(113.0)
@@ -198,7 +198,7 @@ def test_most_of_the_events_refused_parks_until_somebody_acts() -> None:
     assert breaker.reason == "Miso refused 11 of the last 20 events."
     breaker.on_verdict(Verdict(RequestOutcome.ACCEPTED, "200", 200), 3.0)
     assert not breaker.may_send(1e9)
-    assert breaker.is_shut(1e9)
+    assert breaker.is_blocked(1e9)
     assert not breaker.probe_due(1e9)
     assert breaker.state == "parked"
 
@@ -225,13 +225,13 @@ def test_a_paused_breaker_sends_nothing_and_says_since_when_and_what_to_do() -> 
     )
     assert seen.advice == "Resume with `streams resume test`."
     assert not seen.may_send(1e9)
-    assert seen.is_shut(1e9)
+    assert seen.is_blocked(1e9)
     assert not seen.probe_due(1e9)
-    assert seen.opens_at() is None
+    assert seen.sends_again_at() is None
 
 
 def test_on_resume_the_state_underneath_comes_back() -> None:
-    """Answers to what was under way still count while paused; paused wins until the resume."""
+    """Answers to what was in flight still count while paused; paused wins until the resume."""
     seen = breaker()
     seen.apply(PAUSED, 105.0, AT_10_02_40)
     seen.on_verdict(throttled(60.0), 110.0)
@@ -255,12 +255,12 @@ def test_a_vendor_that_was_parked_before_the_pause_is_asked_at_once_after_it() -
     assert not seen.may_send(106.0)
     seen.on_probe(ACCEPTED, 107.0)
     assert seen.may_send(107.0)
-    seen.started()
+    seen.on_request_started()
     assert not seen.may_send(107.0)
 
 
 def test_silence_before_a_pause_does_not_count_after_it() -> None:
-    """An hour in which nobody asked is not an hour without an answer."""
+    """An hour in which nobody asked is not an hour without a response."""
     seen = breaker()
     seen.on_verdict(UNAVAILABLE, 101.0)
     seen.apply(PAUSED, 105.0, AT_10_02_40)
@@ -270,7 +270,7 @@ def test_silence_before_a_pause_does_not_count_after_it() -> None:
 
 
 def parked_for_good() -> CircuitBreaker:
-    """A gate that was parked since 11 of 20 events were refused."""
+    """A circuit breaker that was parked since 11 of 20 events were refused."""
     seen = breaker()
     seen.on_outcomes(accepted=9, refused=11, now=101.0)
     assert (seen.state, seen.probe_due(1e9)) == ("parked", False)
@@ -285,7 +285,7 @@ def test_a_resume_ends_parking_for_good_and_one_event_goes_first() -> None:
     assert seen.state == "parked"
     assert seen.reason == "Resumed by an operator: one event is sent first, the response decides."
     assert seen.may_send(110.0)
-    seen.started()
+    seen.on_request_started()
     assert not seen.may_send(110.0)
     seen.on_verdict(ACCEPTED, 111.0)
     seen.on_outcomes(accepted=1, refused=0, now=111.0)
@@ -297,7 +297,7 @@ def test_a_resume_ends_parking_for_good_and_one_event_goes_first() -> None:
 
 
 def test_the_same_resume_counts_once() -> None:
-    """A will that is read again, or that stops a run only, does not open the gate again."""
+    """Control that is read again, or that only stops a run, does not let requests pass again."""
     seen = breaker()
     seen.apply(RESUMED, 100.5, AT_10_02_40)
     seen.on_outcomes(accepted=0, refused=20, now=101.0)
@@ -322,10 +322,10 @@ def test_a_trial_that_was_cut_off_by_a_pause_may_begin_again() -> None:
     seen = breaker()
     seen.on_verdict(MISCONFIGURED, 101.0)
     seen.on_probe(ACCEPTED, 111.0)
-    trial = seen.started()
+    trial = seen.on_request_started()
     seen.apply(PAUSED, 112.0, AT_10_02_40)
-    assert seen.is_shut(112.0)
-    seen.ended(trial)
+    assert seen.is_blocked(112.0)
+    seen.on_request_ended(trial)
     seen.apply(VendorControl(), 113.0, AT_10_02_40)
     assert seen.may_send(113.0)
 
@@ -337,7 +337,7 @@ def test_a_will_that_cannot_be_read_shuts_the_breaker_and_says_what_to_do() -> N
         seen = breaker()
         seen.apply(before, 110.0, AT_10_02_40)
         seen.apply(unreadable, 120.0, AT_10_02_40)
-        assert (seen.state, seen.may_send(1e9), seen.is_shut(1e9)) == ("paused", False, True)
+        assert (seen.state, seen.may_send(1e9), seen.is_blocked(1e9)) == ("paused", False, True)
         assert seen.reason == (
             "The newest control record of Test is unreadable, so it counts as a pause. "
             "Events wait; nothing is lost."
@@ -352,14 +352,14 @@ def test_a_will_that_cannot_be_read_shuts_the_breaker_and_says_what_to_do() -> N
 def test_only_the_end_of_the_trial_itself_lets_another_one_begin() -> None:
     """Requests from before the parking end whenever they do; a stale trial means nothing."""
     seen = breaker()
-    early = seen.started()
+    early = seen.on_request_started()
     seen.on_verdict(MISCONFIGURED, 101.0)
     seen.on_probe(ACCEPTED, 111.0)
-    stale = seen.started()
-    seen.ended(early)
+    stale = seen.on_request_started()
+    seen.on_request_ended(early)
     assert not seen.may_send(111.0)
     seen.on_verdict(MISCONFIGURED, 112.0)
     seen.on_probe(ACCEPTED, 122.0)
-    seen.started()
-    seen.ended(stale)
+    seen.on_request_started()
+    seen.on_request_ended(stale)
     assert not seen.may_send(122.0)

@@ -21,7 +21,7 @@ ACCEPTED = Verdict(RequestOutcome.ACCEPTED, "200", 200)
 REJECTED = Verdict(RequestOutcome.REJECTED, "422 no", 422)
 UNAVAILABLE = Verdict(RequestOutcome.UNAVAILABLE, "503", 503)
 MISCONFIGURED = Verdict(RequestOutcome.MISCONFIGURED, "401 bad key", 401)
-UNCLEAR = Verdict(RequestOutcome.UNCLEAR, "no answer came")
+UNCLEAR = Verdict(RequestOutcome.UNCLEAR, "no response came")
 QUEUES = 3
 
 
@@ -59,16 +59,16 @@ class FakeVendor:
         self._verdicts[str(number)] = self.judge(seen, number)
         return HttpResponse(200, {"number": str(number)}, b"")
 
-    def classify(self, answer: HttpResponse, _count: int) -> Verdict:
+    def classify(self, response: HttpResponse, _count: int) -> Verdict:
         """Return what the function said."""
-        return self._verdicts[answer.headers["number"]]
+        return self._verdicts[response.headers["number"]]
 
     def deliveries(self) -> list[Request]:
         """The requests that were no probes."""
         return [request for request in self.requests if request.ids]
 
 
-class FakeDesk:
+class FakeOutcomeHandler:
     """Keeps what it is told, in order."""
 
     def __init__(self) -> None:
@@ -77,16 +77,16 @@ class FakeDesk:
         self.skipped_ids: list[str] = []
         self.words: dict[str, str] = {}
 
-    def accepted(self, items: tuple[Item, ...], _verdict: Verdict, /) -> None:
+    def write_accepted(self, items: tuple[Item, ...], _verdict: Verdict, /) -> None:
         """Note what was taken."""
         self.accepted_ids += [item.event_id for item in items]
 
-    def rejected(self, item: Item, words: str, _verdict: Verdict, /) -> None:
+    def write_rejected(self, item: Item, words: str, _verdict: Verdict, /) -> None:
         """Note what was refused, and why."""
         self.rejected_ids.append(item.event_id)
         self.words[item.event_id] = words
 
-    def skipped(self, items: tuple[Item, ...], _verdict: Verdict, /) -> None:
+    def write_skipped(self, items: tuple[Item, ...], _verdict: Verdict, /) -> None:
         """Note what need not be sent."""
         self.skipped_ids += [item.event_id for item in items]
 
@@ -96,7 +96,7 @@ class FakeDesk:
 
 
 def vendor(fake: FakeVendor, *, batch: int = 3, concurrency: int = 4) -> Vendor:
-    """A vendor with small batches and three strands a partition."""
+    """A vendor with small batches and three queues a partition."""
     return Vendor(
         key="test",
         name="Test",
@@ -119,7 +119,7 @@ def fail(error: BaseException) -> None:
     raise AssertionError from error
 
 
-def courier(fake: FakeVendor, outcome_handler: FakeDesk, **options: Any) -> Courier:
+def courier(fake: FakeVendor, outcome_handler: FakeOutcomeHandler, **options: Any) -> Courier:
     """A courier on the running loop's clock, without jitter."""
     return Courier(
         vendor(fake, **options),
@@ -137,7 +137,7 @@ def add(made: Courier, *ids: str, partition: int = 0, key: str = "anna") -> None
     for event_id in ids:
         item = Item(partition, 0, event_id, "t/0/0", "2026-01-01T00:00:00.000Z", b"", 0)
         made.add(item, event_id.encode(), key)
-    made.go()
+    made.start_requests()
 
 
 async def until(condition: Callable[[], bool], seconds: float = 100_000.0) -> None:
@@ -151,9 +151,9 @@ async def until(condition: Callable[[], bool], seconds: float = 100_000.0) -> No
 
 def play(
     judge: Callable[[Request, int], Verdict], ids: Sequence[str], **options: Any
-) -> tuple[FakeVendor, FakeDesk, Courier]:
+) -> tuple[FakeVendor, FakeOutcomeHandler, Courier]:
     """Deliver these events of one visitor to their outcomes."""
-    fake, outcome_handler = FakeVendor(judge), FakeDesk()
+    fake, outcome_handler = FakeVendor(judge), FakeOutcomeHandler()
 
     async def main() -> Courier:
         made = courier(fake, outcome_handler, **options)
@@ -247,7 +247,7 @@ def test_pauses_between_failures_grow() -> None:
     fake, _, made = play(lambda _, n: ACCEPTED if n > 5 else UNAVAILABLE, ["e0"])
     gaps = [b.at - (a.ended or 0) for a, b in pairwise(fake.requests)]
     assert gaps == pytest.approx([0.5, 1, 2, 4, 8, 16])
-    assert made.line.breaker.state == "running"
+    assert made.client.breaker.state == "running"
 
 
 def test_a_vendor_that_fails_for_a_minute_is_asked_by_probes_only() -> None:
@@ -256,21 +256,21 @@ def test_a_vendor_that_fails_for_a_minute_is_asked_by_probes_only() -> None:
     after = [request for request in fake.requests if 65 < request.at < 200]
     assert all(bool(a.ids) != bool(b.ids) for a, b in pairwise(after))
     assert 8 <= len(after) <= 26
-    assert made.line.breaker.state == "running"
+    assert made.client.breaker.state == "running"
 
 
 def test_a_closed_queue_is_not_sent() -> None:
-    """A partition that was taken away waits for what is under way, and sends nothing more."""
-    fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED), FakeDesk()
+    """A partition that was taken away waits for what is in flight, and sends nothing more."""
+    fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED), FakeOutcomeHandler()
 
     async def main() -> None:
         made = courier(fake, outcome_handler)
         add(made, *IDS)
         add(made, "other", partition=1)
         await asyncio.sleep(0)
-        assert made.under_way == 1
+        assert made.in_flight == 1
         await made.close_partitions([0])
-        assert made.under_way == 0
+        assert made.in_flight == 0
         assert outcome_handler.accepted_ids == ["e0", "e1", "e2"]
         await until(lambda: "other" in outcome_handler.accepted_ids)
         await asyncio.sleep(60)
@@ -281,7 +281,7 @@ def test_a_closed_queue_is_not_sent() -> None:
 
 def test_a_closed_partition_drops_what_was_to_be_repeated() -> None:
     """The next owner repeats it; here it would come too late."""
-    fake, outcome_handler = FakeVendor(lambda *_: UNAVAILABLE), FakeDesk()
+    fake, outcome_handler = FakeVendor(lambda *_: UNAVAILABLE), FakeOutcomeHandler()
 
     async def main() -> None:
         made = courier(fake, outcome_handler)
@@ -297,9 +297,9 @@ def test_a_closed_partition_drops_what_was_to_be_repeated() -> None:
     assert not outcome_handler.outcomes()
 
 
-def test_quiesce_waits_for_answers_and_resume_goes_on() -> None:
+def test_quiesce_waits_for_responses_and_resume_goes_on() -> None:
     """Nothing is begun in between."""
-    fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED, seconds=1.0), FakeDesk()
+    fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED, seconds=1.0), FakeOutcomeHandler()
 
     async def main() -> None:
         made = courier(fake, outcome_handler)
@@ -319,8 +319,8 @@ def test_quiesce_waits_for_answers_and_resume_goes_on() -> None:
 
 
 def test_quiesce_gives_a_hanging_vendor_up_in_time() -> None:
-    """Its requests stay under way."""
-    fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED, seconds=60.0), FakeDesk()
+    """Its requests stay in flight."""
+    fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED, seconds=60.0), FakeOutcomeHandler()
 
     async def main() -> None:
         made = courier(fake, outcome_handler)
@@ -328,7 +328,7 @@ def test_quiesce_gives_a_hanging_vendor_up_in_time() -> None:
         await asyncio.sleep(0)
         await made.quiesce(8.0)
         assert asyncio.get_running_loop().time() == pytest.approx(8.0)
-        assert made.under_way == 1
+        assert made.in_flight == 1
         await made.close_partitions([0])
 
     run(main())
@@ -341,18 +341,18 @@ def test_a_parked_vendor_gets_probes_and_after_a_good_one_one_event_first() -> N
     def judge(request: Request, _number: int) -> Verdict:
         return ACCEPTED if request.at >= repaired_at else MISCONFIGURED
 
-    fake, outcome_handler = FakeVendor(judge, seconds=0.5), FakeDesk()
+    fake, outcome_handler = FakeVendor(judge, seconds=0.5), FakeOutcomeHandler()
 
     async def main() -> Courier:
         made = courier(fake, outcome_handler)
         for partition in range(4):
             add(made, *(f"{partition}-{n}" for n in range(3)), partition=partition)
-        await until(lambda: made.line.breaker.state == "parked")
+        await until(lambda: made.client.breaker.state == "parked")
         await until(lambda: len(outcome_handler.accepted_ids) == 12)
         return made
 
     made = run(main())
-    assert made.line.breaker.state == "running"
+    assert made.client.breaker.state == "running"
     probes = [request.at for request in fake.requests if not request.ids]
     assert len(probes) == 3
     assert all(after - before >= 10 for before, after in pairwise(probes))
@@ -363,9 +363,12 @@ def test_a_parked_vendor_gets_probes_and_after_a_good_one_one_event_first() -> N
 
 
 def test_throttling_holds_the_whole_vendor_for_as_long_as_it_asks() -> None:
-    """One 429 with Retry-After 40: no strand sends before."""
+    """One 429 with Retry-After 40: no queue sends before."""
     throttled = Verdict(RequestOutcome.THROTTLED, "429", 429, retry_after_seconds=40.0)
-    fake, outcome_handler = FakeVendor(lambda _, n: throttled if n == 0 else ACCEPTED), FakeDesk()
+    fake, outcome_handler = (
+        FakeVendor(lambda _, n: throttled if n == 0 else ACCEPTED),
+        FakeOutcomeHandler(),
+    )
 
     async def main() -> None:
         made = courier(fake, outcome_handler)
@@ -378,17 +381,17 @@ def test_throttling_holds_the_whole_vendor_for_as_long_as_it_asks() -> None:
     assert all(request.at >= 40.0 for request in fake.requests[1:])
 
 
-@pytest.mark.parametrize("fate", [RequestOutcome.THROTTLED, RequestOutcome.UNAVAILABLE])
-def test_retry_after_0_is_no_hot_loop(fate: RequestOutcome) -> None:
+@pytest.mark.parametrize("outcome", [RequestOutcome.THROTTLED, RequestOutcome.UNAVAILABLE])
+def test_retry_after_0_is_no_hot_loop(outcome: RequestOutcome) -> None:
     """Half a second between two requests at least, whatever the vendor says."""
-    again = Verdict(fate, "later", 429, retry_after_seconds=0.0)
+    again = Verdict(outcome, "later", 429, retry_after_seconds=0.0)
     fake, _, _ = play(lambda _, n: ACCEPTED if n == 20 else again, ["e0"])
     assert min(b.at - (a.ended or 0) for a, b in pairwise(fake.requests)) >= 0.49
 
 
-def test_no_more_requests_than_the_concurrency_are_under_way() -> None:
-    """Twelve strands, two requests at a time, all delivered."""
-    fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED, seconds=1.0), FakeDesk()
+def test_no_more_requests_than_the_concurrency_are_in_flight() -> None:
+    """Twelve queues, two requests at a time, all delivered."""
+    fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED, seconds=1.0), FakeOutcomeHandler()
 
     async def main() -> None:
         made = courier(fake, outcome_handler, concurrency=2)
@@ -403,7 +406,7 @@ def test_no_more_requests_than_the_concurrency_are_under_way() -> None:
 
 def test_an_exception_of_our_own_is_reported_as_a_defect() -> None:
     """It must end the process: its events would otherwise wait for ever."""
-    fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED), FakeDesk()
+    fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED), FakeOutcomeHandler()
     defects: list[BaseException] = []
 
     async def main() -> None:
@@ -432,7 +435,7 @@ def test_a_defect_beside_a_request_is_reported_like_one_in_it(
     """A probe, a timer and the end of a request have nobody who waits for them."""
     fake, outcome_handler = (
         FakeVendor(lambda *_: MISCONFIGURED if where == "probe" else ACCEPTED),
-        FakeDesk(),
+        FakeOutcomeHandler(),
     )
     defects: list[BaseException] = []
 
@@ -456,14 +459,14 @@ def test_a_defect_beside_a_request_is_reported_like_one_in_it(
         if where == "timer":
             monkeypatch.setattr(made, "_consider", break_down)
         if where == "answer":
-            monkeypatch.setattr(made.line.breaker, "ended", break_down)
+            monkeypatch.setattr(made.client.breaker, "on_request_ended", break_down)
         await until(lambda: bool(defects))
 
     run(main())
     assert [str(defect) for defect in defects][:1] == [where]
 
 
-FATES = st.sampled_from(
+VERDICTS = st.sampled_from(
     [
         ACCEPTED,
         REJECTED,
@@ -482,7 +485,7 @@ FATES = st.sampled_from(
 
 
 @given(
-    script=st.lists(FATES, max_size=40),
+    script=st.lists(VERDICTS, max_size=40),
     events=st.lists(
         st.tuples(st.integers(0, 2), st.sampled_from("abcdefg"), st.sampled_from([0.0, 0.1, 5.0])),
         max_size=30,
@@ -499,7 +502,7 @@ def test_each_event_has_one_outcome_and_each_queue_its_order_whatever_the_vendor
     seconds: float,
     batch: int,
 ) -> None:
-    """Any sequence of verdicts, then good ones: exactly one outcome each, in order a strand."""
+    """Any sequence of verdicts, then good ones: exactly one outcome each, in order by queue."""
     verdicts = iter(script)
 
     def judge(request: Request, _number: int) -> Verdict:
@@ -508,7 +511,7 @@ def test_each_event_has_one_outcome_and_each_queue_its_order_whatever_the_vendor
             return UNAVAILABLE  # it can only name what was sent
         return verdict
 
-    fake, outcome_handler = FakeVendor(judge, seconds=seconds), FakeDesk()
+    fake, outcome_handler = FakeVendor(judge, seconds=seconds), FakeOutcomeHandler()
     by_visitor: dict[tuple[int, str], list[str]] = defaultdict(list)
 
     async def main() -> None:
@@ -523,7 +526,7 @@ def test_each_event_has_one_outcome_and_each_queue_its_order_whatever_the_vendor
                 made.resume()
         await until(lambda: len(outcome_handler.outcomes()) == len(events))
         assert made.waiting() == 0
-        await until(lambda: made.under_way == 0)
+        await until(lambda: made.in_flight == 0)
 
     run(main())
     assert outcome_handler.outcomes() == Counter(f"e{n}" for n in range(len(events)))
@@ -533,7 +536,7 @@ def test_each_event_has_one_outcome_and_each_queue_its_order_whatever_the_vendor
         assert delivered == sorted(delivered)
         for first, second in pairwise(r for r in fake.deliveries() if set(r.ids) & set(ids)):
             assert first.ended is not None
-            assert second.at >= first.ended, "two requests of one strand at once"
+            assert second.at >= first.ended, "two requests of one queue at once"
 
 
 def test_what_nobody_understands_is_stored_again_at_most_six_times_a_minute() -> None:
@@ -546,8 +549,8 @@ def test_what_nobody_understands_is_stored_again_at_most_six_times_a_minute() ->
         is_ill = request.ids and request.at < 300
         return puzzling if is_ill else ACCEPTED
 
-    async def main() -> tuple[list[Request], FakeDesk]:
-        fake, outcome_handler = FakeVendor(judge), FakeDesk()
+    async def main() -> tuple[list[Request], FakeOutcomeHandler]:
+        fake, outcome_handler = FakeVendor(judge), FakeOutcomeHandler()
         made = courier(fake, outcome_handler, batch=1)
         for number in range(60):
             add(made, f"e-{number}", key=f"visitor-{number}")
@@ -559,5 +562,5 @@ def test_what_nobody_understands_is_stored_again_at_most_six_times_a_minute() ->
     assert requests[-1].at < 320
     for begin in range(0, 300, 60):
         in_minute = [request for request in requests if begin <= request.at < begin + 60]
-        # What was under way when the second answer came was sent for the first time.
+        # What was in flight when the second response came was sent for the first time.
         assert len(in_minute) <= 6 + (4 if begin == 0 else 0)

@@ -1,4 +1,4 @@
-"""The courier's lanes and its guard, with a vendor that is a function, in virtual time."""
+"""The courier's lanes and its send_filter, with a vendor that is a function, in virtual time."""
 
 import asyncio
 from collections import Counter, defaultdict
@@ -16,11 +16,11 @@ from streams.delivery.courier import Courier
 from streams.delivery.ordered_queue import Item
 from tests.delivery.test_courier import (
     ACCEPTED,
-    FATES,
     MISCONFIGURED,
     REJECTED,
     UNAVAILABLE,
-    FakeDesk,
+    VERDICTS,
+    FakeOutcomeHandler,
     FakeVendor,
     Request,
     fail,
@@ -33,7 +33,7 @@ NO_CONSENT = SkipReason.NO_CONSENT
 Stopped = SkipReason | None
 
 
-class FakeGuard:
+class FakeSendFilter:
     """Stops the events that it is told to; notes which it saw when."""
 
     def __init__(self) -> None:
@@ -69,10 +69,10 @@ class World:
         concurrency: int = 4,
         per_second: float | None = None,
     ) -> None:
-        self.fake, self.outcome_handler, self.guard = (
+        self.fake, self.outcome_handler, self.send_filter = (
             FakeVendor(judge, seconds),
-            FakeDesk(),
-            FakeGuard(),
+            FakeOutcomeHandler(),
+            FakeSendFilter(),
         )
         self.bad_runs: list[tuple[str, str]] = []
         self.attempts: dict[str, Item] = {}
@@ -85,7 +85,7 @@ class World:
             clock=asyncio.get_running_loop().time,
             random=lambda: 1.0,
             on_defect=fail,
-            guard=self.guard,
+            send_filter=self.send_filter,
             on_bad_run=lambda name, why: self.bad_runs.append((name, why)),
         )
 
@@ -98,7 +98,7 @@ class World:
             item = Item(partition, 0, event_id, "t/0/0", at, b"", 0, run_id=run_id)
             self.attempts[event_id] = item
             self.courier.add(item, event_id.encode(), key)
-        self.courier.go()
+        self.courier.start_requests()
 
     def sent(self, event_id: str) -> list[float]:
         """When requests with this event began."""
@@ -106,7 +106,7 @@ class World:
 
     def outcomes(self) -> Counter[str]:
         """How many outcomes each event has."""
-        return self.outcome_handler.outcomes() + Counter(self.guard.passed_over)
+        return self.outcome_handler.outcomes() + Counter(self.send_filter.passed_over)
 
 
 def test_the_guard_is_asked_before_each_attempt_and_the_others_of_the_batch_go() -> None:
@@ -116,7 +116,7 @@ def test_the_guard_is_asked_before_each_attempt_and_the_others_of_the_batch_go()
         world = World(lambda _, n: UNAVAILABLE if n == 0 else ACCEPTED, batch=3)
         world.add("a", "b", "c")
         await until(lambda: len(world.fake.requests) == 1)
-        world.guard.stops["b"] = NO_CONSENT
+        world.send_filter.stops["b"] = NO_CONSENT
         await until(lambda: len(world.outcomes()) == 3)
         return world
 
@@ -136,11 +136,11 @@ def test_after_an_hour_parked_nothing_is_sent_of_who_said_no_meanwhile() -> None
         for number in range(10):
             for visitor in ("anna", "bert", "carl", "dora"):
                 world.add(f"{visitor}{number}", key=visitor)
-        await until(lambda: world.courier.line.breaker.state == "parked")
+        await until(lambda: world.courier.client.breaker.state == "parked")
         tried = Counter(event_id for request in world.fake.deliveries() for event_id in request.ids)
         assert sum(tried.values()) <= 4
         await asyncio.sleep(1_800)
-        world.guard.stops = {f"bert{number}": NO_CONSENT for number in range(10)}
+        world.send_filter.stops = {f"bert{number}": NO_CONSENT for number in range(10)}
         await until(lambda: len(world.outcomes()) == 40)
         return world
 
@@ -159,7 +159,7 @@ def test_while_waiting_for_a_turn_in_the_quota_consent_may_go() -> None:
         for number in range(5):
             world.add(f"e{number}", key=f"v{number}", partition=number)
         await asyncio.sleep(0.5)
-        world.guard.stops["e1"] = NO_CONSENT
+        world.send_filter.stops["e1"] = NO_CONSENT
         await until(lambda: len(world.outcomes()) == 5)
         return world
 
@@ -174,13 +174,13 @@ def test_nothing_is_sent_by_rows_that_are_too_old() -> None:
 
     async def main() -> World:
         world = World(lambda *_: ACCEPTED)
-        world.guard.current = False
+        world.send_filter.current = False
         world.add("a")
         await asyncio.sleep(100)
         assert world.fake.requests == []
-        world.guard.current = True
+        world.send_filter.current = True
         await until(lambda: world.outcome_handler.accepted_ids == ["a"])
-        world.guard.current = False
+        world.send_filter.current = False
         world.add("b", partition=1)
         await asyncio.sleep(1)
         began = asyncio.get_running_loop().time()
@@ -193,18 +193,18 @@ def test_nothing_is_sent_by_rows_that_are_too_old() -> None:
 
 
 def test_a_request_whose_turn_comes_when_the_guard_knows_too_little_waits_for_it() -> None:
-    """The guard was current when it began to wait for its turn: one a second goes."""
+    """The send_filter was current when it began to wait for its turn: one a second goes."""
 
     async def main() -> World:
         world = World(lambda *_: ACCEPTED, per_second=1.0)
         world.add("a", key="anna")
         world.add("b", key="bert", partition=1)
         await until(lambda: len(world.fake.requests) == 1)
-        world.guard.current = False
+        world.send_filter.current = False
         await asyncio.sleep(30.0)
         assert len(world.fake.requests) == 1
-        world.guard.stops["b"] = NO_CONSENT
-        world.guard.current = True
+        world.send_filter.stops["b"] = NO_CONSENT
+        world.send_filter.current = True
         await until(lambda: len(world.outcomes()) == 2)
         return world
 
@@ -213,7 +213,7 @@ def test_a_request_whose_turn_comes_when_the_guard_knows_too_little_waits_for_it
     assert world.outcome_handler.skipped_ids == ["b"]
 
 
-def test_a_live_event_finds_a_slot_however_many_redeliveries_are_under_way() -> None:
+def test_a_live_event_finds_a_slot_however_many_redeliveries_are_in_flight() -> None:
     """Half of the slots stay free of them."""
 
     async def main() -> tuple[World, float]:
@@ -221,7 +221,7 @@ def test_a_live_event_finds_a_slot_however_many_redeliveries_are_under_way() -> 
         for partition in range(20):
             world.add(*(f"r{partition}-{n}" for n in range(3)), run_id="r-1", partition=partition)
         await asyncio.sleep(5)
-        assert world.courier.under_way == 2
+        assert world.courier.in_flight == 2
         began = asyncio.get_running_loop().time()
         world.add("live", "live2", partition=7)
         await until(lambda: "live2" in world.outcome_handler.accepted_ids)
@@ -236,7 +236,7 @@ def test_a_live_event_finds_a_slot_however_many_redeliveries_are_under_way() -> 
 def test_live_goes_first_where_the_vendor_counts_requests_and_redeliveries_end_nevertheless() -> (
     None
 ):
-    """Live takes more than the quota for ten minutes; each twentieth turn is a redelivery's."""
+    """Live events exceed the rate limit for ten minutes; each 20th turn is a redelivery."""
 
     async def main() -> tuple[World, list[int]]:
         world = World(lambda *_: ACCEPTED, per_second=10.0, concurrency=40, seconds=0.1)
@@ -273,7 +273,7 @@ def test_a_run_that_is_mostly_refused_is_told_of_and_the_vendor_is_not_parked() 
 
     world = run(main())
     assert world.bad_runs == [("r-bad", "20 of its last 20 events were refused")]
-    assert world.courier.line.breaker.state == "running"
+    assert world.courier.client.breaker.state == "running"
 
 
 def test_what_waits_of_a_stopped_run_is_dropped_even_while_the_vendor_is_parked() -> None:
@@ -284,10 +284,10 @@ def test_what_waits_of_a_stopped_run_is_dropped_even_while_the_vendor_is_parked(
         world.add("a1", "a2", "a3", run_id="r-1")
         world.add("b1", "b2", run_id="r-2")
         world.add("live", partition=1)
-        await until(lambda: world.courier.line.breaker.state == "parked")
-        await until(lambda: world.courier.under_way == 0)
+        await until(lambda: world.courier.client.breaker.state == "parked")
+        await until(lambda: world.courier.in_flight == 0)
         world.courier.drop_redeliveries(lambda item: item.run_id == "r-1")
-        assert sorted(world.guard.passed_over) == ["a1", "a2", "a3"]
+        assert sorted(world.send_filter.passed_over) == ["a1", "a2", "a3"]
         assert world.courier.waiting() == 3
         await until(lambda: len(world.outcomes()) == 6)
         return world
@@ -297,7 +297,7 @@ def test_what_waits_of_a_stopped_run_is_dropped_even_while_the_vendor_is_parked(
 
 
 def test_a_redelivery_that_goes_again_and_again_holds_up_no_live_event_of_its_visitor() -> None:
-    """Their strands are two."""
+    """Their queues are two."""
 
     async def main() -> World:
         world = World(
@@ -321,13 +321,13 @@ def test_a_redelivery_that_goes_again_and_again_holds_up_no_live_event_of_its_vi
 def _meanwhile(world: World, what: str, victim: str, runs: Mapping[str, str | None]) -> None:
     """Let something happen beside the requests."""
     if what == "no consent":
-        world.guard.stops.setdefault(victim, NO_CONSENT)
+        world.send_filter.stops.setdefault(victim, NO_CONSENT)
     elif what == "stop r-1":
         stopped = [name for name, of_run in runs.items() if of_run == "r-1"]
-        world.guard.stops.update(dict.fromkeys(stopped))
+        world.send_filter.stops.update(dict.fromkeys(stopped))
         world.courier.drop_redeliveries(lambda item: item.run_id == "r-1")
     elif what:
-        world.guard.current = what == "current"
+        world.send_filter.current = what == "current"
 
 
 STEPS = st.tuples(
@@ -340,7 +340,7 @@ STEPS = st.tuples(
 
 
 @given(
-    script=st.lists(FATES, max_size=40),
+    script=st.lists(VERDICTS, max_size=40),
     steps=st.lists(STEPS, max_size=30),
     batch=st.sampled_from([1, 3, 20]),
     concurrency=st.sampled_from([1, 4]),
@@ -378,25 +378,25 @@ def test_each_event_ends_once_and_each_queue_in_order_whatever_happens(
                 withdrawn_at.setdefault(f"e{number // 2}", asyncio.get_running_loop().time())
             _meanwhile(world, also, f"e{number // 2}", runs)
             await asyncio.sleep(pause)
-        world.guard.current = True
+        world.send_filter.current = True
         for hour in range(40):
-            # Whatever was refused so often that no probe could open the gate again.
+            # Whatever was refused so often that no probe could open the circuit breaker again.
             world.courier.apply(VendorControl(resumed_at=f"hour {hour}"), 0)
             await asyncio.sleep(3_600)
         assert len(world.outcomes()) == len(steps)
         assert world.courier.waiting() == 0
-        await until(lambda: world.courier.under_way == 0)
+        await until(lambda: world.courier.in_flight == 0)
         return world
 
     world = run(main())
     assert world.outcomes() == Counter(f"e{n}" for n in range(len(steps)))
-    assert {runs[name] for name in world.guard.passed_over} <= {"r-1"}
+    assert {runs[name] for name in world.send_filter.passed_over} <= {"r-1"}
     place = {event_id: n for n, event_id in enumerate(world.outcome_handler.accepted_ids)}
     for ids in by_queue.values():
         delivered = [place[event_id] for event_id in ids if event_id in place]
         assert delivered == sorted(delivered)
         for first, second in pairwise(r for r in world.fake.deliveries() if set(r.ids) & set(ids)):
             assert first.ended is not None
-            assert second.at >= first.ended, "two requests of one strand at once"
+            assert second.at >= first.ended, "two requests of one queue at once"
     for name, at in withdrawn_at.items():
         assert not [began for began in world.sent(name) if began > at]

@@ -17,23 +17,23 @@ from streams.delivery.ordered_queue import Item
 from streams.vendors.base import HttpRequest, HttpResponse
 from tests.delivery.test_courier import (
     ACCEPTED,
-    FATES,
     MISCONFIGURED,
     UNAVAILABLE,
-    FakeDesk,
+    VERDICTS,
+    FakeOutcomeHandler,
     FakeVendor,
     Request,
     fail,
     vendor,
 )
-from tests.delivery.test_courier_lanes import FakeGuard
+from tests.delivery.test_courier_lanes import FakeSendFilter
 from tests.delivery.virtual_time import run
 
 PARTITIONS = range(3)
 RUN = "run-1"
 TWO_DAYS = 2 * 86_400.0
 TIMED_OUT = 60.0
-"""``HttpClient`` gives an answer up after this long."""
+"""``HttpClient`` gives a response up after this long."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ class Event:
     run_id: str | None
 
 
-HANGS = Verdict(RequestOutcome.UNCLEAR, "no answer came")
+HANGS = Verdict(RequestOutcome.UNCLEAR, "no response came")
 LATE = [
-    Verdict(fate, "at last", 200)
-    for fate in (RequestOutcome.ACCEPTED, RequestOutcome.REJECTED, RequestOutcome.UNAVAILABLE)
+    Verdict(outcome, "at last", 200)
+    for outcome in (RequestOutcome.ACCEPTED, RequestOutcome.REJECTED, RequestOutcome.UNAVAILABLE)
 ]
 LATE_SECONDS = 50.0
-"""After this long an answer still comes, and a rebalance has stopped waiting for it."""
+"""After this long a response still comes, and a rebalance has stopped waiting for it."""
 
 
 class Hanging(FakeVendor):
@@ -74,7 +74,7 @@ class Hanging(FakeVendor):
         return HttpResponse(200, {"number": str(number)}, b"")
 
 
-class SlowDesk(FakeDesk):
+class SlowOutcomeHandler(FakeOutcomeHandler):
     """Takes its time to keep what was accepted, as a slow broker does."""
 
     def __init__(self) -> None:
@@ -82,10 +82,10 @@ class SlowDesk(FakeDesk):
         self.refusing: set[int] = set()
         """Partitions whose receipts their topic refuses."""
 
-    def accepted(self, items: tuple[Item, ...], verdict: Verdict, /) -> Awaitable[None]:  # type: ignore[override]
+    def write_accepted(self, items: tuple[Item, ...], verdict: Verdict, /) -> Awaitable[None]:  # type: ignore[override]
         """Note it at once, and say so later."""
         assert len({item.partition for item in items}) == 1, "receipts are written by partition"
-        super().accepted(items, verdict)
+        super().write_accepted(items, verdict)
         return asyncio.ensure_future(self._keep(items[0].partition))
 
     async def _keep(self, partition: int) -> None:
@@ -108,10 +108,14 @@ class History:
                 return UNAVAILABLE  # it can only name what was sent
             return verdict
 
-        self.fake, self.outcome_handler, self.guard = Hanging(judge), SlowDesk(), FakeGuard()
+        self.fake, self.outcome_handler, self.send_filter = (
+            Hanging(judge),
+            SlowOutcomeHandler(),
+            FakeSendFilter(),
+        )
         self.written: list[Event] = []
         self.given_up: dict[int, dict[int, float]] = {}
-        """By request and partition: when its answer ceased to matter for the partition."""
+        """By request and partition: when its response ceased to matter for the partition."""
         self.resumed = 0
         self.courier = Courier(
             replace(
@@ -124,7 +128,7 @@ class History:
             clock=asyncio.get_running_loop().time,
             random=lambda: 1.0,
             on_defect=fail,
-            guard=self.guard,
+            send_filter=self.send_filter,
         )
 
     def write(self, partition: int, visitor: str, *, is_redelivery: bool) -> None:
@@ -134,7 +138,7 @@ class History:
         event = Event(f"e{number}", partition, number, visitor, run_id)
         self.written.append(event)
         self._hand_over(event)
-        self.courier.go()
+        self.courier.start_requests()
 
     def _hand_over(self, event: Event) -> None:
         item = Item(
@@ -151,7 +155,7 @@ class History:
 
     def ended(self) -> Counter[str]:
         """How many outcomes each event has."""
-        return self.outcome_handler.outcomes() + Counter(self.guard.passed_over)
+        return self.outcome_handler.outcomes() + Counter(self.send_filter.passed_over)
 
     async def rebalance(self, partitions: list[int], away_seconds: float) -> None:
         """Lose partitions, and get them again from their commits, as ``SinkStage`` does it."""
@@ -171,7 +175,7 @@ class History:
             if event.partition in partitions and not ended[event.event_id]:
                 self._hand_over(event)
         self.courier.resume()
-        self.courier.go()
+        self.courier.start_requests()
 
     def refuse_receipts(self, partitions: list[int]) -> None:
         """Let the receipts of just these partitions be refused, which the engine notices."""
@@ -190,21 +194,21 @@ class History:
         self.courier.apply(VendorControl(paused=paused, at=resumed_at, resumed_at=resumed_at), 0)
 
     def stop(self, number: int, reason: SkipReason | None) -> None:
-        """Let the guard stop an event from now on; None is for redeliveries only."""
+        """Let the send_filter stop an event from now on; None is for redeliveries only."""
         if number < len(self.written):
             event = self.written[number]
             is_live = event.run_id is None
-            self.guard.stops[event.event_id] = SkipReason.NO_CONSENT if is_live else reason
+            self.send_filter.stops[event.event_id] = SkipReason.NO_CONSENT if is_live else reason
 
     async def all_is_well(self) -> None:
         """Mend everything outside, and wait until every event has ended."""
-        self.guard.current, self.guard.stale = True, set()
+        self.send_filter.current, self.send_filter.stale = True, set()
         self.refuse_receipts([])
         self.apply(paused=False)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + TWO_DAYS
         while len(self.ended()) < len(self.written):
-            breaker = self.courier.line.breaker
+            breaker = self.courier.client.breaker
             assert loop.time() < deadline, f"{self.ended()} {breaker}"
             if breaker.state == "parked":
                 self.apply(paused=False)  # parked for good, where most events were refused
@@ -216,7 +220,7 @@ Step = Callable[[History], Coroutine[Any, Any, None] | None]
 
 
 def _stale(history: History, partitions: list[int]) -> None:
-    history.guard.stale = set(partitions)
+    history.send_filter.stale = set(partitions)
 
 
 async def _wait(seconds: float) -> None:
@@ -261,7 +265,7 @@ histories = st.lists(
     st.one_of(writes, writes_to_all, waits, rebalances, happenings), min_size=20, max_size=60
 )
 scripts = st.lists(
-    st.one_of(FATES, st.sampled_from([HANGS, *LATE, MISCONFIGURED, ACCEPTED])),
+    st.one_of(VERDICTS, st.sampled_from([HANGS, *LATE, MISCONFIGURED, ACCEPTED])),
     min_size=15,
     max_size=40,
 )
@@ -278,7 +282,7 @@ scripts = st.lists(
 def test_every_event_ends_once_and_in_order_whatever_happens(
     steps: list[Step], script: list[Verdict], per_second: float | None, batch: int
 ) -> None:
-    """Rebalances, hangs, pauses, guards, quotas, both lanes, and any answers; then all is well."""
+    """Rebalances, hangs, pauses, send filters, rate limits, both lanes: all events get outcomes."""
 
     async def main() -> History:
         history = History(script, per_second=per_second, batch=batch)
@@ -292,7 +296,7 @@ def test_every_event_ends_once_and_in_order_whatever_happens(
     history = run(main())
     made, written = history.courier, history.written
     assert history.ended() == Counter(event.event_id for event in written)
-    assert (made.waiting(), made.under_way) == (0, 0)
+    assert (made.waiting(), made.in_flight) == (0, 0)
     place = {event_id: n for n, event_id in enumerate(history.outcome_handler.accepted_ids)}
     of_visitor: dict[tuple[int, str, str | None], list[str]] = defaultdict(list)
     for event in written:

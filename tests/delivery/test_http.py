@@ -71,9 +71,9 @@ async def ask(serve: Connection) -> HttpResponse:
 async def test_status_headers_and_body_are_returned_as_they_are() -> None:
     """Header names in lower case."""
     raw = b"HTTP/1.1 422 No\r\nRetry-After: 7\r\nContent-Length: 2\r\n\r\nno"
-    answer = await ask(answers(raw))
-    assert (answer.status, answer.body) == (422, b"no")
-    assert answer.headers["retry-after"] == "7"
+    response = await ask(answers(raw))
+    assert (response.status, response.body) == (422, b"no")
+    assert response.headers["retry-after"] == "7"
 
 
 async def test_the_request_is_sent_as_it_was_built() -> None:
@@ -100,19 +100,19 @@ async def test_a_refused_port_was_never_sent() -> None:
         client = HttpClient(
             f"http://127.0.0.1:{taken.getsockname()[1]}", concurrency=1, current_http=HttpSettings
         )
-        answer = await client.send(REQUEST)
+        response = await client.send(REQUEST)
         await client.close()
-    assert answer.status is None
-    assert answer.was_sent is False
-    assert answer.failure != ""
+    assert response.status is None
+    assert response.was_sent is False
+    assert response.failure != ""
 
 
 async def test_a_name_that_does_not_exist_was_never_sent() -> None:
     """``.invalid`` never does."""
     client = HttpClient("http://vendor.invalid", concurrency=1, current_http=HttpSettings)
-    answer = await client.send(REQUEST)
+    response = await client.send(REQUEST)
     await client.close()
-    assert (answer.status, answer.was_sent) == (None, False)
+    assert (response.status, response.was_sent) == (None, False)
 
 
 async def test_a_connection_dropped_after_the_request_may_have_been_sent() -> None:
@@ -121,8 +121,8 @@ async def test_a_connection_dropped_after_the_request_may_have_been_sent() -> No
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
 
-    answer = await ask(serve)
-    assert (answer.status, answer.was_sent) == (None, True)
+    response = await ask(serve)
+    assert (response.status, response.was_sent) == (None, True)
 
 
 async def test_a_connection_reset_after_the_request_may_have_been_sent() -> None:
@@ -132,8 +132,8 @@ async def test_a_connection_reset_after_the_request_may_have_been_sent() -> None
         await read_request(reader)
         writer.transport.abort()
 
-    answer = await ask(serve)
-    assert (answer.status, answer.was_sent) == (None, True)
+    response = await ask(serve)
+    assert (response.status, response.was_sent) == (None, True)
 
 
 async def test_a_connection_dropped_at_once_may_have_been_sent() -> None:
@@ -142,8 +142,8 @@ async def test_a_connection_dropped_at_once_may_have_been_sent() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.transport.abort()
 
-    answer = await ask(serve)
-    assert (answer.status, answer.was_sent) == (None, True)
+    response = await ask(serve)
+    assert (response.status, response.was_sent) == (None, True)
 
 
 async def test_a_kept_connection_that_the_vendor_closed_is_a_failure_or_a_new_connection() -> None:
@@ -159,8 +159,8 @@ async def test_a_kept_connection_that_the_vendor_closed_is_a_failure_or_a_new_co
 
     async with listening(serve) as client:
         for _ in range(5):
-            answer = await client.send(REQUEST)
-            assert answer.status == 200 or answer.was_sent
+            response = await client.send(REQUEST)
+            assert response.status == 200 or response.was_sent
     assert connections >= 2
 
 
@@ -184,10 +184,10 @@ def header(size: int) -> bytes:
     ],
     ids=["8 KiB", "64 KiB", "four of 60 kB", "20,000", "odd"],
 )
-async def test_a_success_is_an_answer_whatever_its_headers_weigh(head: bytes) -> None:
+async def test_a_success_is_a_response_whatever_its_headers_weigh(head: bytes) -> None:
     """Up to 64 KiB each and 256 KiB in all: what is not understood would be sent again."""
-    answer = await ask(answers(OK + head + END))
-    assert (answer.status, answer.body, answer.failure) == (200, b"{}", "")
+    response = await ask(answers(OK + head + END))
+    assert (response.status, response.body, response.failure) == (200, b"{}", "")
 
 
 @pytest.mark.parametrize(
@@ -210,9 +210,9 @@ async def test_a_status_that_was_read_stands_whatever_comes_of_the_headers(
     raw: bytes, status: int
 ) -> None:
     """With the reason why nothing more is known."""
-    answer = await ask(answers(raw))
-    assert (answer.status, answer.body, answer.headers) == (status, b"", {})
-    assert answer.failure.startswith("its headers cannot be read: ")
+    response = await ask(answers(raw))
+    assert (response.status, response.body, response.headers) == (status, b"", {})
+    assert response.failure.startswith("its headers cannot be read: ")
 
 
 @pytest.mark.parametrize(
@@ -229,16 +229,16 @@ async def test_a_status_stands_whatever_comes_of_the_body(
 ) -> None:
     """As far as it was read, and at once."""
     async with asyncio.timeout(5):
-        answer = await ask(answers(b"HTTP/1.1 429 Slow\r\nRetry-After: 9\r\n" + raw))
-    assert (answer.status, answer.body, answer.headers["retry-after"]) == (429, body, "9")
-    assert answer.failure.startswith(f"its body cannot be read to the end: {failure}")
+        response = await ask(answers(b"HTTP/1.1 429 Slow\r\nRetry-After: 9\r\n" + raw))
+    assert (response.status, response.body, response.headers["retry-after"]) == (429, body, "9")
+    assert response.failure.startswith(f"its body cannot be read to the end: {failure}")
 
 
 async def test_a_body_that_decodes_to_nothing_is_none() -> None:
     """Else it would count as empty."""
     raw = b"Content-Encoding: deflate\r\nContent-Length: 3\r\n\r\nabc"
-    answer = await ask(answers(OK + raw))
-    assert (answer.status, answer.failure) == (200, "its body cannot be decoded")
+    response = await ask(answers(OK + raw))
+    assert (response.status, response.failure) == (200, "its body cannot be decoded")
 
 
 @pytest.mark.parametrize(
@@ -252,47 +252,47 @@ async def test_a_body_that_decodes_to_nothing_is_none() -> None:
         b"HTTP/1.1 200 OK\nContent-Length: 2\n\n{}",
     ],
 )
-async def test_whatever_can_be_read_is_an_answer(raw: bytes) -> None:
+async def test_whatever_can_be_read_is_a_response(raw: bytes) -> None:
     """Old, interim, without a phrase, with something behind it."""
-    answer = await ask(answers(raw))
-    assert (answer.status, answer.body, answer.failure) == (200, b"{}", "")
+    response = await ask(answers(raw))
+    assert (response.status, response.body, response.failure) == (200, b"{}", "")
 
 
 async def test_a_204_with_a_body_is_a_204() -> None:
     """The body cannot be one, and takes nothing back."""
-    answer = await ask(answers(b"HTTP/1.1 204 No Content\r\n" + END))
-    assert (answer.status, answer.body, answer.failure) == (204, b"", "")
+    response = await ask(answers(b"HTTP/1.1 204 No Content\r\n" + END))
+    assert (response.status, response.body, response.failure) == (204, b"", "")
 
 
 @pytest.mark.parametrize(
     "raw", [b"nonsense\r\n\r\n", b"HTTP/1.1 2", b"\x16\x03\x01\x02", b"HTTP/1.1 abc No\r\n\r\n"]
 )
-async def test_what_is_no_answer_is_unclear_and_said_to_be_unreadable(raw: bytes) -> None:
+async def test_what_is_no_response_is_unclear_and_said_to_be_unreadable(raw: bytes) -> None:
     """The request went out; what became of it is not known."""
-    answer = await ask(answers(raw))
-    assert (answer.status, answer.was_sent, answer.is_garbled) == (None, True, True)
-    assert answer.failure.startswith("the answer cannot be read: ")
+    response = await ask(answers(raw))
+    assert (response.status, response.was_sent, response.is_garbled) == (None, True, True)
+    assert response.failure.startswith("the response cannot be read: ")
 
 
-async def test_silence_is_no_answer_that_cannot_be_read() -> None:
+async def test_silence_is_no_response_that_cannot_be_read() -> None:
     """Nothing came at all."""
-    answer = await ask(answers(b""))
-    assert (answer.status, answer.was_sent, answer.is_garbled) == (None, True, False)
-    assert answer.failure == "the connection was closed"
+    response = await ask(answers(b""))
+    assert (response.status, response.was_sent, response.is_garbled) == (None, True, False)
+    assert response.failure == "the connection was closed"
 
 
 @given(st.binary(max_size=60), st.integers(0, 80))
 @settings(max_examples=60)
 def test_no_bytes_of_a_vendor_are_an_exception(noise: bytes, place: int) -> None:
-    """An answer with noise in it is one, or none."""
+    """A response with noise in it is one, or none."""
     head = b"Content-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"
     whole = OK + head + b"2\r\n{}\r\n0\r\n\r\n"
     raw = whole[:place] + noise + whole[place + len(noise) // 2 :]
-    answer = asyncio.run(ask(answers(raw)))
-    assert answer.status is None or 100 <= answer.status <= 999
+    response = asyncio.run(ask(answers(raw)))
+    assert response.status is None or 100 <= response.status <= 999
 
 
-async def test_silence_ends_after_the_time_for_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silence_ends_after_the_time_for_a_response(monkeypatch: pytest.MonkeyPatch) -> None:
     """The request may have been stored."""
     monkeypatch.setitem(http._TIMEOUT, "read", 0.05)
     hung = asyncio.Event()
@@ -301,12 +301,12 @@ async def test_silence_ends_after_the_time_for_an_answer(monkeypatch: pytest.Mon
         await hung.wait()
 
     async with listening(serve) as client:
-        answer = await client.send(REQUEST)
+        response = await client.send(REQUEST)
         hung.set()
-    assert (answer.status, answer.was_sent) == (None, True)
+    assert (response.status, response.was_sent) == (None, True)
 
 
-async def test_an_answer_that_drips_for_ever_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_response_that_drips_for_ever_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """However often a byte comes."""
     monkeypatch.setattr(http, "WHOLE_SECONDS", 0.2)
 
@@ -317,9 +317,9 @@ async def test_an_answer_that_drips_for_ever_ends(monkeypatch: pytest.MonkeyPatc
             writer.write(b"x")
             await asyncio.sleep(0.01)
 
-    answer = await ask(serve)
-    assert answer.status == 200
-    assert answer.failure == "its body cannot be read to the end: TimeoutError"
+    response = await ask(serve)
+    assert response.status == 200
+    assert response.failure == "its body cannot be read to the end: TimeoutError"
 
 
 async def test_a_redirect_is_returned_and_not_followed() -> None:
@@ -333,11 +333,11 @@ async def test_a_redirect_is_returned_and_not_followed() -> None:
         writer.write(b"HTTP/1.1 302 Found\r\nLocation: /moved\r\nContent-Length: 0\r\n\r\n")
         await writer.drain()
 
-    answer = await ask(serve)
-    assert (answer.status, requests) == (302, 1)
+    response = await ask(serve)
+    assert (response.status, requests) == (302, 1)
 
 
-async def test_a_huge_answer_is_cut() -> None:
+async def test_a_huge_response_is_cut() -> None:
     """A megabyte says enough."""
 
     async def handle(request: web.BaseRequest) -> web.Response:
@@ -349,10 +349,10 @@ async def test_a_huge_answer_is_cut() -> None:
     client = HttpClient(
         f"http://127.0.0.1:{runner.addresses[0][1]}", concurrency=1, current_http=HttpSettings
     )
-    answer = await client.send(REQUEST)
-    assert answer.status == 200
-    assert len(answer.body) < 2 * http.MAX_ANSWER_BYTES
-    assert answer.failure == "its body has more than 1,048,576 bytes"
+    response = await client.send(REQUEST)
+    assert response.status == 200
+    assert len(response.body) < 2 * http.MAX_RESPONSE_BYTES
+    assert response.failure == "its body has more than 1,048,576 bytes"
     assert (await client.send(REQUEST)).status == 200
     await client.close()
     await runner.cleanup()

@@ -19,7 +19,7 @@ from tests.delivery.test_courier import (
     ACCEPTED,
     REJECTED,
     UNAVAILABLE,
-    FakeDesk,
+    FakeOutcomeHandler,
     FakeVendor,
     Request,
     add,
@@ -49,7 +49,7 @@ def deliver(judge: Judge, of_partitions: Mapping[int, Sequence[str]], batch: int
             world.add(*ids, partition=partition)
         count = sum(map(len, of_partitions.values()))
         await until(lambda: len(world.outcomes()) == count, 120.0)
-        await until(lambda: world.courier.under_way == 0)
+        await until(lambda: world.courier.in_flight == 0)
         return world
 
     world = run(main())
@@ -87,13 +87,13 @@ def test_a_request_takes_what_is_ready_of_all_partitions(partitions: int) -> Non
 
 
 def test_the_linger_counts_from_an_events_arrival() -> None:
-    """What came while its strand's request was on its way has waited by the time that it ends."""
+    """What came while its queue's request was on its way has waited by the time that it ends."""
 
     async def main() -> World:
         world = World(lambda *_: ACCEPTED, batch=100, seconds=0.3)
         world.add("a", partition=0)
         await asyncio.sleep(0.25)
-        world.add("b", partition=0)  # the request with "a" is under way from 0.2 to 0.5
+        world.add("b", partition=0)  # the request with "a" is in flight from 0.2 to 0.5
         await asyncio.sleep(0.2)
         world.add("c", partition=1)
         await until(lambda: len(world.outcome_handler.accepted_ids) == 3)
@@ -112,7 +112,7 @@ def test_queues_that_are_full_go_alone_and_at_the_same_time() -> None:
         for partition in range(8):
             world.add(*(f"{partition}{n}" for n in "abc"), partition=partition)
         await asyncio.sleep(0)
-        assert world.courier.under_way == 8
+        assert world.courier.in_flight == 8
         await until(lambda: len(world.outcome_handler.accepted_ids) == 24)
         return world
 
@@ -122,7 +122,7 @@ def test_queues_that_are_full_go_alone_and_at_the_same_time() -> None:
 
 
 def test_a_request_holds_no_more_events_than_the_vendor_takes() -> None:
-    """A strand shares all that waits in it or nothing; it then goes by itself."""
+    """An ordered queue shares all that waits in it or nothing; it then goes by itself."""
     world = deliver(lambda *_: ACCEPTED, {0: ["a", "b"], 1: ["c", "d"], 2: ["e"], 3: ["f"]}, 5)
     assert requests(world) == [("a", "b", "c", "d", "e"), ("f",)]
     assert [request.at for request in world.fake.requests] == pytest.approx([0.2, 0.2])
@@ -134,7 +134,7 @@ def test_a_request_holds_no_more_bytes_than_the_vendor_takes(sizes: list[list[in
     """100 at most, the commas between the events included."""
 
     async def main() -> FakeVendor:
-        fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED), FakeDesk()
+        fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED), FakeOutcomeHandler()
         made = Courier(
             replace(vendor(fake, batch=500), max_batch_bytes=lambda _: 100),
             None,
@@ -177,11 +177,11 @@ def test_a_vendor_with_a_request_flow_of_its_own_gets_one_partitions_events_a_re
 
     def start_flow(parcel: Parcel, *_: object) -> RequestFlow:
         partitions.append(parcel.partition)
-        answer = yield made_vendor.build_request(parcel.payloads, None)
-        return made_vendor.classify(answer, len(parcel.payloads))
+        response = yield made_vendor.build_request(parcel.payloads, None)
+        return made_vendor.classify(response, len(parcel.payloads))
 
     partitions: list[int] = []
-    fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED), FakeDesk()
+    fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED), FakeOutcomeHandler()
     made_vendor = replace(vendor(fake, batch=100), request_flow=start_flow)
 
     async def main() -> None:
@@ -209,13 +209,13 @@ def test_what_may_not_go_is_left_out_of_a_shared_request() -> None:
     async def main() -> World:
         world = World(lambda *_: ACCEPTED, batch=100)
         world.courier.hold([1])
-        world.guard.stale = {2}
+        world.send_filter.stale = {2}
         for partition in range(4):
             world.add(f"e{partition}", partition=partition)
         await asyncio.sleep(60)
         assert sorted(world.outcome_handler.accepted_ids) == ["e0", "e3"]
         world.courier.hold([])
-        world.guard.stale = set()
+        world.send_filter.stale = set()
         await until(lambda: len(world.outcome_handler.accepted_ids) == 4)
         return world
 
@@ -313,7 +313,7 @@ def test_the_search_for_refused_events_stays_within_its_bound_over_all_parts(
     # More than half refused would park the vendor: good ones come first.
     async def main() -> World:
         world = World(judge, batch=1_000)
-        world.courier.line.note_outcomes(accepted=200, refused=0)
+        world.courier.client.record_outcomes(accepted=200, refused=0)
         for partition, ids in of_partitions.items():
             world.add(*ids, partition=partition)
         await until(lambda: len(world.outcomes()) == sum(sizes))
@@ -358,7 +358,7 @@ def test_who_said_no_is_left_out_and_the_other_parts_go() -> None:
         world = World(lambda *_: ACCEPTED, batch=100)
         for partition in range(3):
             world.add(f"{partition}a", f"{partition}b", partition=partition)
-        world.guard.stops = dict.fromkeys(("0a", "1a", "1b"), SkipReason.NO_CONSENT)
+        world.send_filter.stops = dict.fromkeys(("0a", "1a", "1b"), SkipReason.NO_CONSENT)
         await until(lambda: len(world.outcomes()) == 6)
         return world
 
@@ -373,7 +373,7 @@ def test_who_said_no_is_left_out_and_the_other_parts_go() -> None:
 def test_after_a_failure_each_part_goes_again_by_itself() -> None:
     """Only the one with the cause fails again, and only it waits as long as the vendor asks.
 
-    It is the first of them, so its second answer comes before any other's.
+    It is the first of them, so its second response comes before any other's.
     """
     late = replace(UNAVAILABLE, retry_after_seconds=120.0)
 
@@ -393,7 +393,7 @@ def test_after_a_failure_each_part_goes_again_by_itself() -> None:
         return world
 
     world = run(main())
-    assert world.courier.line.breaker.state == "running"
+    assert world.courier.client.breaker.state == "running"
     assert requests(world)[1] == ("bad", "e1", "e2", "e3")
     assert requests(world)[2] == ("bad",)
     assert sorted(requests(world)[2:6]) == [("bad",), ("e1",), ("e2",), ("e3",)]
@@ -417,7 +417,7 @@ def test_a_vendor_that_is_down_is_paused_after_the_second_part_failed() -> None:
 
 
 def test_parts_that_may_be_stored_already_are_tried_one_after_the_other() -> None:
-    """An answer that nobody understands: the second one parks the vendor, before others went."""
+    """A response that nobody understands: the second one parks the vendor, before others went."""
     puzzling = Verdict(RequestOutcome.UNCLEAR, "200, what?", 200, is_puzzling=True)
 
     async def main() -> World:
@@ -430,7 +430,7 @@ def test_parts_that_may_be_stored_already_are_tried_one_after_the_other() -> Non
         return world
 
     world = run(main())
-    assert world.courier.line.breaker.state == "parked"
+    assert world.courier.client.breaker.state == "parked"
     assert [len(ids) for ids in requests(world)] == [1, 12, 1]
 
 
@@ -448,7 +448,7 @@ def test_a_failure_in_the_middle_of_a_search_loses_and_repeats_nothing() -> None
 
 
 def test_a_pause_in_the_middle_of_a_search_holds_nothing_back_afterwards() -> None:
-    """Each strand has its events again, and all go once the vendor is resumed."""
+    """Each queue has its events again, and all go once the vendor is resumed."""
 
     def judge(_request: Request, number: int) -> Verdict:
         if number == 1:
@@ -463,7 +463,7 @@ def test_a_pause_in_the_middle_of_a_search_holds_nothing_back_afterwards() -> No
         await asyncio.sleep(600)
         assert len(world.fake.requests) == 2
         assert world.courier.waiting() == 2
-        assert world.courier.under_way == 0
+        assert world.courier.in_flight == 0
         world.courier.apply(VendorControl(), 0)
         await until(lambda: len(world.outcome_handler.accepted_ids) == 4)
         return world
@@ -486,7 +486,7 @@ def test_a_queue_of_a_failed_request_is_held_up_until_the_request_has_ended() ->
         add(couriers[0], "late", partition=1)
 
     couriers: list[Courier] = []
-    fake, outcome_handler = FakeVendor(judge), FakeDesk()
+    fake, outcome_handler = FakeVendor(judge), FakeOutcomeHandler()
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
@@ -514,26 +514,26 @@ def test_a_queue_of_a_failed_request_is_held_up_until_the_request_has_ended() ->
 # -- receipts
 
 
-class SlowReceipts(FakeDesk):
-    """A desk whose receipts of some partitions are kept when the test says so."""
+class SlowReceipts(FakeOutcomeHandler):
+    """An outcome handler that writes the receipts of some partitions when the test says so."""
 
     def __init__(self, *partitions: int) -> None:
         super().__init__()
         self.slow = set(partitions)
         self.kept = asyncio.Event()
 
-    def accepted(  # type: ignore[override]
+    def write_accepted(  # type: ignore[override]
         self, items: tuple[Item, ...], verdict: Verdict, /
     ) -> "asyncio.Task[bool] | None":
         """Note what was taken, all of one partition."""
         assert len({item.partition for item in items}) == 1
-        super().accepted(items, verdict)
+        super().write_accepted(items, verdict)
         is_slow = items[0].partition in self.slow
         return asyncio.ensure_future(self.kept.wait()) if is_slow else None
 
 
 def test_a_partition_whose_receipts_are_refused_holds_up_no_other_of_its_request() -> None:
-    """The request counts as under way until all its receipts are kept; the others go on."""
+    """The request counts as in flight until all its receipts are kept; the others go on."""
 
     async def main() -> None:
         fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED), SlowReceipts(1)
@@ -546,7 +546,7 @@ def test_a_partition_whose_receipts_are_refused_holds_up_no_other_of_its_request
         await until(lambda: len(outcome_handler.accepted_ids) == 5)
         assert asyncio.get_running_loop().time() < KEPT_TOGETHER_SECONDS + 0.5
         await asyncio.sleep(0.1)
-        assert made.under_way == 1
+        assert made.in_flight == 1
         assert [request.ids for request in fake.requests][1] == ("0b", "2b")
         made.hold([1])
         began = asyncio.get_running_loop().time()
@@ -584,7 +584,7 @@ def test_queues_of_a_request_go_on_together_once_all_receipts_are_kept() -> None
 
 
 def test_the_others_of_a_request_are_judged_when_one_partition_has_gone() -> None:
-    """It hangs beyond the rebalance; what the answer says of the partition that went is void."""
+    """It hangs beyond the rebalance; what the response says of the partition that went is void."""
 
     async def main() -> World:
         world = World(lambda *_: ACCEPTED, batch=100, seconds=50.0)
@@ -594,11 +594,11 @@ def test_the_others_of_a_request_are_judged_when_one_partition_has_gone() -> Non
         began = asyncio.get_running_loop().time()
         await world.courier.close_partitions([1])
         assert asyncio.get_running_loop().time() - began == pytest.approx(CLOSE_SECONDS)
-        assert world.courier.under_way == 1
+        assert world.courier.in_flight == 1
         world.courier.open_partition(1, 0)
         world.add("e1", partition=1)  # read again from the commit
         await until(lambda: len(world.outcome_handler.accepted_ids) == 3)
-        await until(lambda: world.courier.under_way == 0)
+        await until(lambda: world.courier.in_flight == 0)
         return world
 
     world = run(main())
@@ -609,7 +609,7 @@ def test_the_others_of_a_request_are_judged_when_one_partition_has_gone() -> Non
 @pytest.mark.parametrize(
     "verdict", [REJECTED, TOO_LARGE, UNAVAILABLE, replace(REJECTED, refused={0: "no", 1: "no"})]
 )
-def test_whatever_the_late_answer_is_the_partition_that_went_is_not_judged(
+def test_whatever_the_late_response_is_the_partition_that_went_is_not_judged(
     verdict: Verdict,
 ) -> None:
     """What is left of the other parts goes again, and nothing of that one."""
@@ -627,7 +627,7 @@ def test_whatever_the_late_answer_is_the_partition_that_went_is_not_judged(
     world = run(main())
     assert sorted(world.outcomes()) == ["e0", "e2"]
     assert world.sent("e1") == [world.fake.requests[0].at]
-    assert (world.courier.waiting(), world.courier.under_way) == (0, 0)
+    assert (world.courier.waiting(), world.courier.in_flight) == (0, 0)
 
 
 def test_a_request_of_which_all_partitions_have_gone_is_given_up() -> None:
@@ -640,7 +640,7 @@ def test_a_request_of_which_all_partitions_have_gone_is_given_up() -> None:
         await until(lambda: len(world.fake.requests) == 1)
         await world.courier.close_partitions([1])
         await world.courier.close_partitions([0])
-        assert world.courier.under_way == 0
+        assert world.courier.in_flight == 0
         await asyncio.sleep(600)
         return world
 

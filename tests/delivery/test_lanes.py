@@ -13,7 +13,7 @@ def play(turns: Turns, waiting: list[set[Lane]]) -> list[Lane]:
     given_to = []
     for lanes in waiting:
         lane = turns.next(lanes)
-        turns.took(lane, lanes)
+        turns.record(lane, lanes)
         given_to.append(lane)
     return given_to
 
@@ -25,7 +25,7 @@ def test_live_goes_first_and_redeliveries_get_one_turn_in_twenty() -> None:
 
 
 def test_retries_get_one_turn_in_five() -> None:
-    """They hold up their strands, so they wait less than replays do."""
+    """They hold up their queues, so they wait less than replays do."""
     found = play(Turns(), [{LIVE, RETRY}] * 25)
     assert [n for n, lane in enumerate(found) if lane is RETRY] == [5, 10, 15, 20]
 

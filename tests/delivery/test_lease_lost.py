@@ -3,7 +3,15 @@
 import asyncio
 
 from streams.delivery.courier import Courier
-from tests.delivery.test_courier import ACCEPTED, FakeDesk, FakeVendor, add, fail, until, vendor
+from tests.delivery.test_courier import (
+    ACCEPTED,
+    FakeOutcomeHandler,
+    FakeVendor,
+    add,
+    fail,
+    until,
+    vendor,
+)
 from tests.delivery.virtual_time import run
 
 
@@ -12,7 +20,10 @@ class World:
 
     def __init__(self) -> None:
         self.may_act = True
-        self.fake, self.outcome_handler = FakeVendor(lambda *_: ACCEPTED, seconds=1.0), FakeDesk()
+        self.fake, self.outcome_handler = (
+            FakeVendor(lambda *_: ACCEPTED, seconds=1.0),
+            FakeOutcomeHandler(),
+        )
         self.courier = Courier(
             vendor(self.fake, batch=1),
             None,
@@ -25,8 +36,8 @@ class World:
         )
 
 
-def test_what_is_under_way_is_all_that_leaves_until_the_membership_is_confirmed() -> None:
-    """Its answer is kept; the next request goes once the broker has answered."""
+def test_no_request_is_started_until_the_membership_is_confirmed() -> None:
+    """Its response is kept; the next request goes once the broker has answered."""
 
     async def main() -> World:
         world = World()

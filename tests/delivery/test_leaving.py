@@ -7,7 +7,7 @@ from streams.delivery.courier import CLOSE_SECONDS
 from tests.delivery.test_courier import (
     ACCEPTED,
     MISCONFIGURED,
-    FakeDesk,
+    FakeOutcomeHandler,
     FakeVendor,
     Request,
     add,
@@ -28,7 +28,7 @@ def test_what_waited_is_the_next_owners_however_the_rows_look_here() -> None:
             world.add(f"kept{number}", key=f"v{number}", partition=1)
         await until(lambda: len(world.fake.requests) == 1)
         await world.courier.quiesce(3.0)
-        world.guard.stops = {f"gone{n}": SkipReason.NO_CONSENT for n in range(5)}
+        world.send_filter.stops = {f"gone{n}": SkipReason.NO_CONSENT for n in range(5)}
         world.courier.leave_partition(0)
         world.courier.resume()
         await until(lambda: len(world.outcome_handler.accepted_ids) == 6)
@@ -36,7 +36,7 @@ def test_what_waited_is_the_next_owners_however_the_rows_look_here() -> None:
         return world
 
     world = run(main())
-    # The strands take turns; which one comes first is theirs.
+    # The queues take turns; which one comes first is theirs.
     assert world.outcome_handler.accepted_ids[0] == "gone0"
     assert sorted(world.outcome_handler.accepted_ids[1:]) == [
         f"kept{number}" for number in range(5)
@@ -52,7 +52,7 @@ def test_what_waits_for_its_turn_in_the_quota_is_let_go_of_too() -> None:
         for number in range(4):
             world.add(f"e{number}", key=f"v{number}", partition=number)
         await asyncio.sleep(0.5)
-        world.guard.stops["e2"] = SkipReason.NO_CONSENT
+        world.send_filter.stops["e2"] = SkipReason.NO_CONSENT
         world.courier.leave_partition(2)
         await until(lambda: len(world.outcome_handler.accepted_ids) == 3)
         await asyncio.sleep(60)
@@ -69,14 +69,14 @@ def test_partitions_that_hang_are_closed_together() -> None:
 
     async def main() -> float:
         fake, loop = FakeVendor(lambda *_: ACCEPTED, seconds=119.0), asyncio.get_running_loop()
-        made = courier(fake, FakeDesk(), batch=1, concurrency=32)
+        made = courier(fake, FakeOutcomeHandler(), batch=1, concurrency=32)
         for partition in range(12):
             add(made, f"e{partition}", partition=partition)
         await asyncio.sleep(1)
         began = loop.time()
         await made.quiesce(3.0)
         await made.close_partitions(range(12))
-        assert made.under_way == 0
+        assert made.in_flight == 0
         return loop.time() - began
 
     assert run(main()) == 3.0 + CLOSE_SECONDS
@@ -90,13 +90,13 @@ def test_a_vendor_is_tried_again_after_a_trial_that_a_rebalance_gave_up() -> Non
             fake.seconds = 60.0  # it answers a probe, and hangs over the event after it
         return ACCEPTED if number else MISCONFIGURED
 
-    fake, outcome_handler = FakeVendor(judge), FakeDesk()
+    fake, outcome_handler = FakeVendor(judge), FakeOutcomeHandler()
 
     async def main() -> None:
         made = courier(fake, outcome_handler, batch=1)
         add(made, "a0", "a1")
-        await until(lambda: made.line.breaker.is_trying)
-        await until(lambda: made.under_way == 1)
+        await until(lambda: made.client.breaker.is_trying)
+        await until(lambda: made.in_flight == 1)
         await made.quiesce(3.0)
         await made.close_partitions([0])
         fake.seconds = 0.01
@@ -104,7 +104,7 @@ def test_a_vendor_is_tried_again_after_a_trial_that_a_rebalance_gave_up() -> Non
         made.resume()
         add(made, "a0", "a1")
         await until(lambda: len(outcome_handler.accepted_ids) == 2, 60.0)
-        assert made.line.breaker.state == "running"
+        assert made.client.breaker.state == "running"
 
     run(main())
     assert outcome_handler.accepted_ids == ["a0", "a1"]

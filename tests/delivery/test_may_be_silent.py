@@ -7,7 +7,7 @@ from tests.delivery.test_courier import (
     ACCEPTED,
     MISCONFIGURED,
     UNAVAILABLE,
-    FakeDesk,
+    FakeOutcomeHandler,
     FakeVendor,
     add,
     courier,
@@ -15,18 +15,18 @@ from tests.delivery.test_courier import (
 from tests.delivery.virtual_time import run
 
 
-async def _settled(made: Courier, outcome_handler: FakeDesk, *ids: str) -> None:
+async def _settled(made: Courier, outcome_handler: FakeOutcomeHandler, *ids: str) -> None:
     while sorted(outcome_handler.accepted_ids) != sorted(ids):
         assert made.may_be_silent(0)
         await asyncio.sleep(0.5)
 
 
-def test_waiting_for_company_for_an_answer_or_for_the_next_try_is_a_reason() -> None:
+def test_waiting_for_company_for_a_response_or_for_the_next_try_is_a_reason() -> None:
     """All the way from the first event to its acceptance, through a failure."""
 
     async def main() -> None:
         fake = FakeVendor(lambda _, n: ACCEPTED if n else UNAVAILABLE, seconds=3.0)
-        outcome_handler = FakeDesk()
+        outcome_handler = FakeOutcomeHandler()
         made = courier(fake, outcome_handler)
         add(made, "a")
         await _settled(made, outcome_handler, "a")
@@ -40,7 +40,7 @@ def test_a_parked_vendor_is_a_reason_for_every_partition() -> None:
     """For hours."""
 
     async def main() -> None:
-        made = courier(FakeVendor(lambda *_: MISCONFIGURED), FakeDesk())
+        made = courier(FakeVendor(lambda *_: MISCONFIGURED), FakeOutcomeHandler())
         add(made, "a")
         for _ in range(100):
             await asyncio.sleep(60)
@@ -51,10 +51,10 @@ def test_a_parked_vendor_is_a_reason_for_every_partition() -> None:
 
 
 def test_events_that_got_lost_have_no_reason() -> None:
-    """Nothing is under way, nothing is timed, the vendor is there."""
+    """Nothing is in flight, nothing is timed, the vendor is there."""
 
     async def main() -> None:
-        made = courier(FakeVendor(lambda *_: ACCEPTED), FakeDesk())
+        made = courier(FakeVendor(lambda *_: ACCEPTED), FakeOutcomeHandler())
         assert not made.may_be_silent(0)
 
     run(main())
@@ -65,7 +65,7 @@ def test_a_request_that_never_ends_is_no_reason_for_ever() -> None:
 
     async def main() -> None:
         fake = FakeVendor(lambda *_: ACCEPTED, seconds=2 * LONGEST_REQUEST_SECONDS)
-        made = courier(fake, FakeDesk())
+        made = courier(fake, FakeOutcomeHandler())
         add(made, "a")
         await asyncio.sleep(LONGEST_REQUEST_SECONDS - 1)
         assert made.may_be_silent(0)
@@ -77,11 +77,11 @@ def test_a_request_that_never_ends_is_no_reason_for_ever() -> None:
 
 
 def test_slots_that_others_hold_are_a_reason() -> None:
-    """The strand goes when one is free."""
+    """The queue goes when one is free."""
 
     async def main() -> None:
         fake = FakeVendor(lambda *_: ACCEPTED, seconds=5.0)
-        outcome_handler = FakeDesk()
+        outcome_handler = FakeOutcomeHandler()
         made = courier(fake, outcome_handler, batch=1, concurrency=1)
         add(made, "x", partition=1)
         await asyncio.sleep(1)

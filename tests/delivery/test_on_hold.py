@@ -4,12 +4,19 @@ import asyncio
 
 from streams.core.outcome import Verdict
 from streams.delivery.ordered_queue import Item
-from tests.delivery.test_courier import ACCEPTED, FakeDesk, FakeVendor, add, courier, until
+from tests.delivery.test_courier import (
+    ACCEPTED,
+    FakeOutcomeHandler,
+    FakeVendor,
+    add,
+    courier,
+    until,
+)
 from tests.delivery.virtual_time import run
 
 
-class SlowDesk(FakeDesk):
-    """A desk whose receipts are kept when the test says so."""
+class SlowOutcomeHandler(FakeOutcomeHandler):
+    """An outcome handler that writes receipts when the test says so."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -18,11 +25,11 @@ class SlowDesk(FakeDesk):
     async def _keep(self) -> None:
         await self.kept.wait()
 
-    def accepted(  # type: ignore[override]
+    def write_accepted(  # type: ignore[override]
         self, items: tuple[Item, ...], verdict: Verdict, /
     ) -> "asyncio.Task[None]":
         """Note what was taken."""
-        super().accepted(items, verdict)
+        super().write_accepted(items, verdict)
         return asyncio.ensure_future(self._keep())
 
 
@@ -30,19 +37,19 @@ def test_at_first_one_request_goes_alone_until_its_outcome_is_kept() -> None:
     """However many partitions and visitors wait; then all go at once."""
 
     async def main() -> None:
-        fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED), SlowDesk()
+        fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED), SlowOutcomeHandler()
         made = courier(fake, outcome_handler, batch=1)
-        made.begin_alone()
+        made.send_one_at_a_time()
         for partition in range(4):
             add(made, f"e{partition}", partition=partition)
         await asyncio.sleep(3_600)
         assert len(fake.requests) == 1
         assert all(made.may_be_silent(partition) for partition in (1, 2, 3))
-        made.outcomes_are_kept()
+        made.on_outcomes_written()
         await asyncio.sleep(0.001)
         assert len(fake.requests) == 4
         outcome_handler.kept.set()
-        await until(lambda: made.under_way == 0)
+        await until(lambda: made.in_flight == 0)
         assert sorted(outcome_handler.accepted_ids) == ["e0", "e1", "e2", "e3"]
 
     run(main())
@@ -52,7 +59,7 @@ def test_a_partition_on_hold_sends_nothing_and_the_others_go_on() -> None:
     """Once it is released its events go, in order."""
 
     async def main() -> None:
-        fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED), FakeDesk()
+        fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED), FakeOutcomeHandler()
         made = courier(fake, outcome_handler, batch=1)
         made.hold([0])
         assert made.is_on_hold is True
@@ -75,7 +82,7 @@ def test_leaving_a_partition_on_hold_does_not_wait_for_its_receipts() -> None:
     """They may take hours, and a rebalance must not."""
 
     async def main() -> None:
-        fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED), SlowDesk()
+        fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED), SlowOutcomeHandler()
         made = courier(fake, outcome_handler)
         add(made, "a")
         await until(lambda: outcome_handler.accepted_ids == ["a"])
@@ -83,6 +90,6 @@ def test_leaving_a_partition_on_hold_does_not_wait_for_its_receipts() -> None:
         began = asyncio.get_running_loop().time()
         await made.close_partitions({0})
         assert asyncio.get_running_loop().time() == began
-        assert made.under_way == 0
+        assert made.in_flight == 0
 
     run(main())

@@ -33,19 +33,19 @@ FAILURES = [status(500), status(403), status(503, retry_after=120), status(429, 
 ODD = "0/40"
 
 
-def failing_over(answer: HttpResponse) -> Answer:
+def failing_over(response: HttpResponse) -> Answer:
     """A vendor that answers this to every request with a marked event."""
-    return lambda request, _: answer if is_odd(request) else None
+    return lambda request, _: response if is_odd(request) else None
 
 
 def with_one_bad_event(
-    vendor: Vendor, answer: HttpResponse, minutes: float = 14, per_second: float = 12.0
+    vendor: Vendor, response: HttpResponse, minutes: float = 14, per_second: float = 12.0
 ) -> Delivered:
     """What a shop's events come to."""
     return run(
         deliver(
             vendor,
-            failing_over(answer),
+            failing_over(response),
             seconds=minutes * MINUTE,
             per_second=per_second,
             mark=one_event,
@@ -59,13 +59,13 @@ def holds(seen: Delivered) -> None:
     assert seen.median_age < 0.5
 
 
-@pytest.mark.parametrize("answer", FAILURES, ids=["500", "403", "503", "429", "no answer"])
+@pytest.mark.parametrize("response", FAILURES, ids=["500", "403", "503", "429", "no response"])
 @pytest.mark.parametrize("vendor", KINDS)
 def test_one_event_that_always_fails_becomes_a_dead_letter_and_the_others_go_on(
-    vendor: Vendor, answer: HttpResponse
+    vendor: Vendor, response: HttpResponse
 ) -> None:
     """After five tries over ten minutes, and not much later."""
-    seen = with_one_bad_event(vendor, answer)
+    seen = with_one_bad_event(vendor, response)
     holds(seen)
     assert [*seen.given_up] == [ODD]
     assert 600.0 <= seen.given_up[ODD] < 800.0
@@ -104,13 +104,13 @@ def test_the_innocent_events_of_a_batch_are_through_within_seconds() -> None:
     assert seen.handed_over - len(seen.accepted) <= 600
 
 
-@pytest.mark.parametrize("answer", [status(500), status(403)], ids=["500", "403"])
-def test_where_nobody_else_could_be_tried_the_first_ones_make_way(answer: HttpResponse) -> None:
+@pytest.mark.parametrize("response", [status(500), status(403)], ids=["500", "403"])
+def test_where_nobody_else_could_be_tried_the_first_ones_make_way(response: HttpResponse) -> None:
     """One partition, one order, and the bad event is the first of all."""
     seen = run(
         deliver(
             MISO,
-            failing_over(answer),
+            failing_over(response),
             seconds=14 * MINUTE,
             per_second=2.0,
             partitions=[0],
@@ -133,13 +133,13 @@ def test_only_the_visitors_own_later_events_wait_and_then_go_in_order() -> None:
 # -- a vendor that fails
 
 
-def nothing_is_given_up(vendor: Vendor, answer: Answer, minutes: float = 15) -> Delivered:
+def nothing_is_given_up(vendor: Vendor, response: Answer, minutes: float = 15) -> Delivered:
     """Neither while it fails, nor after; once it is well, all is accepted."""
     failing = minutes * MINUTE
     seen = run(
         deliver(
             vendor,
-            lambda request, now: answer(request, now) if now < failing else None,
+            lambda request, now: response(request, now) if now < failing else None,
             seconds=failing,
             per_second=2.0,
             mark=lambda _, position: b',"odd":true' if position % VISITORS % 3 == 0 else b"",
@@ -152,13 +152,13 @@ def nothing_is_given_up(vendor: Vendor, answer: Answer, minutes: float = 15) -> 
     return seen
 
 
-@pytest.mark.parametrize("answer", FAILURES, ids=["500", "403", "503", "429", "no answer"])
+@pytest.mark.parametrize("response", FAILURES, ids=["500", "403", "503", "429", "no response"])
 @pytest.mark.parametrize("vendor", KINDS)
 def test_a_vendor_that_fails_over_everything_is_closed_and_gives_up_nothing(
-    vendor: Vendor, answer: HttpResponse
+    vendor: Vendor, response: HttpResponse
 ) -> None:
     """Parked as ever, or throttled where it asks for that."""
-    seen = nothing_is_given_up(vendor, lambda *_: answer, minutes=25)
+    seen = nothing_is_given_up(vendor, lambda *_: response, minutes=25)
     closed = seen.states["parked"] + seen.states["throttled"]
     assert closed >= 20 * MINUTE
 
@@ -197,10 +197,10 @@ def test_outages_that_come_and_go_give_up_nothing(
 def test_a_vendor_that_fails_over_a_whole_kind_of_events_gives_up_nothing(vendor: Vendor) -> None:
     """A third of all visitors: that is no bad event. The others go on."""
 
-    def answer(request: HttpRequest, _now: float) -> HttpResponse | None:
+    def response(request: HttpRequest, _now: float) -> HttpResponse | None:
         return status(500) if is_odd(request) else None
 
-    seen = nothing_is_given_up(vendor, answer)
+    seen = nothing_is_given_up(vendor, response)
     assert len([age for age in seen.ages if age < MINUTE]) >= 0.4 * seen.handed_over
 
 

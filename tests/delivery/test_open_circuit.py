@@ -1,15 +1,22 @@
-"""A gate that closes while strands wait for a request slot, in virtual time."""
+"""A circuit breaker that closes while queues wait for a request slot, in virtual time."""
 
 from streams.core.outcome import RequestOutcome, Verdict
-from tests.delivery.test_courier import ACCEPTED, FakeDesk, FakeVendor, add, courier, until
+from tests.delivery.test_courier import (
+    ACCEPTED,
+    FakeOutcomeHandler,
+    FakeVendor,
+    add,
+    courier,
+    until,
+)
 from tests.delivery.virtual_time import run
 
 
 def test_who_waited_for_a_slot_goes_on_once_the_breaker_is_open_again() -> None:
-    """The gate was open when they began to wait, so nobody looked at it for them."""
+    """The circuit breaker was open when they began to wait, so nobody looked at it for them."""
     slow_down = Verdict(RequestOutcome.THROTTLED, "429", 429, retry_after_seconds=3.0)
     fake = FakeVendor(lambda _, number: ACCEPTED if number else slow_down)
-    outcome_handler = FakeDesk()
+    outcome_handler = FakeOutcomeHandler()
 
     async def main() -> None:
         made = courier(fake, outcome_handler, batch=1, concurrency=1)

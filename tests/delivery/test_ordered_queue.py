@@ -1,4 +1,4 @@
-"""Strands: what stays in order."""
+"""Ordered queues: what stays in order."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +16,7 @@ def item(event_id: str) -> Item:
 
 
 def queue(*ids: str) -> OrderedQueue:
-    """A strand in which these events wait, in batches of three that linger for a second."""
+    """An ordered queue in which these events wait, in batches of three that linger for a second."""
     made = OrderedQueue(0, Batcher(3, 1_000, 1.0))
     for event_id in ids:
         made.add(item(event_id), b"x", 0.0)
@@ -33,7 +33,7 @@ def test_only_one_request_is_unanswered() -> None:
     made = queue("a", "b", "c", "d", "e", "f")
     assert ids(made.next_batch(0.0)) == ["a", "b", "c"]
     assert made.next_batch(100.0) is None
-    made.answered()
+    made.on_verdict()
     assert ids(made.next_batch(0.0)) == ["d", "e", "f"]
 
 
@@ -51,7 +51,7 @@ def test_a_failed_request_goes_again_before_all_others_and_not_too_early() -> No
     batch = made.next_batch(1.0)
     assert batch is not None
     made.add(item("b"), b"x", 1.0)
-    made.again(batch, 5.0)
+    made.put_back_failed(batch, 5.0)
     assert made.failures == 1
     assert made.due_at() == 5.0
     assert made.next_batch(4.9) is None
@@ -64,8 +64,8 @@ def test_what_was_not_refused_goes_first() -> None:
     made = queue("a", "b", "c", "d")
     batch = made.next_batch(0.0)
     assert batch is not None
-    made.answered()
-    made.rest(batch, {0, 2})
+    made.on_verdict()
+    made.put_back_open(batch, {0, 2})
     assert ids(made.next_batch(0.0)) == ["b"]
 
 
@@ -74,17 +74,17 @@ def test_what_is_too_large_goes_again_in_halves() -> None:
     made = queue("a", "b", "c")
     batch = made.next_batch(0.0)
     assert batch is not None
-    made.answered()
+    made.on_verdict()
     made.split(batch)
     assert len(made) == 3
     assert ids(made.next_batch(0.0)) == ["a"]
-    made.answered()
+    made.on_verdict()
     second = made.next_batch(0.0)
     assert second is not None
-    made.answered()
+    made.on_verdict()
     made.split(second)
     assert ids(made.next_batch(0.0)) == ["b"]
-    made.answered()
+    made.on_verdict()
     assert ids(made.next_batch(0.0)) == ["c"]
 
 
@@ -93,17 +93,17 @@ def test_a_failed_request_of_a_search_goes_again_as_it_was() -> None:
     made = queue("a", "b", "c")
     batch = made.next_batch(0.0)
     assert batch is not None
-    made.answered()
-    made.narrow(batch, REFUSED)
+    made.on_verdict()
+    made.bisect(batch, REFUSED)
     front = made.next_batch(0.0)
     assert front is not None
     assert ids(front) == ["a"]
     assert len(made) == 2
-    made.again(front, 5.0)
+    made.put_back_failed(front, 5.0)
     assert len(made) == 3
     assert made.next_batch(4.9) is None
     assert ids(made.next_batch(5.0)) == ["a"]
-    assert made.accepted() is None
+    assert made.on_accepted() is None
     assert ids(made.next_batch(5.0)) == ["b"]
 
 
@@ -114,16 +114,16 @@ def test_too_large_in_the_middle_of_a_search_ends_it() -> None:
         made.add(item(event_id), b"x", 0.0)
     batch = made.next_batch(0.0)
     assert batch is not None
-    made.answered()
-    made.narrow(batch, REFUSED)
+    made.on_verdict()
+    made.bisect(batch, REFUSED)
     front = made.next_batch(0.0)
     assert front is not None
-    made.answered()
+    made.on_verdict()
     made.split(front)
     sent = []
     while (batch := made.next_batch(0.0)) is not None:
         sent.append("".join(ids(batch)))
-        assert made.accepted() is None
+        assert made.on_accepted() is None
     assert sent == ["ab", "cd", "efgh"]
 
 

@@ -1,4 +1,4 @@
-"""The courier under an operator's will, in virtual time."""
+"""The courier under operator commands, in virtual time."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from streams.core.outcome import RequestOutcome, Verdict
 from tests.delivery.test_courier import (
     ACCEPTED,
     MISCONFIGURED,
-    FakeDesk,
+    FakeOutcomeHandler,
     FakeVendor,
     add,
     courier,
@@ -20,9 +20,9 @@ RESUME = VendorControl(at="2026-11-21T11:00:00.000Z", resumed_at="2026-11-21T11:
 NOW_MS = 1_795_255_360_000
 
 
-def test_what_is_under_way_ends_and_nothing_begins_until_the_resume() -> None:
-    """The answer to the open request counts; an hour later the rest leaves at once, in order."""
-    fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED), FakeDesk()
+def test_requests_in_flight_end_and_none_starts_until_the_resume() -> None:
+    """The response to the open request counts; an hour later the rest leaves at once, in order."""
+    fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED), FakeOutcomeHandler()
 
     async def main() -> float:
         made, loop = courier(fake, outcome_handler), asyncio.get_running_loop()
@@ -48,7 +48,7 @@ def test_what_is_under_way_ends_and_nothing_begins_until_the_resume() -> None:
 
 def test_a_pause_that_was_read_before_the_first_event_lets_none_out() -> None:
     """As at the start of a worker; what comes meanwhile waits."""
-    fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED), FakeDesk()
+    fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED), FakeOutcomeHandler()
 
     async def main() -> None:
         made = courier(fake, outcome_handler)
@@ -67,7 +67,7 @@ def test_a_paused_vendor_is_not_probed_and_after_it_probe_then_one_event_then_al
     wrong = [True]
     fake, outcome_handler = (
         FakeVendor(lambda *_: MISCONFIGURED if wrong[0] else ACCEPTED),
-        FakeDesk(),
+        FakeOutcomeHandler(),
     )
 
     async def main() -> float:
@@ -76,7 +76,7 @@ def test_a_paused_vendor_is_not_probed_and_after_it_probe_then_one_event_then_al
         add(made, "b0", key="bert")
         add(made, "c0", key="carl", partition=1)
         await asyncio.sleep(5)
-        assert made.line.breaker.state == "parked"
+        assert made.client.breaker.state == "parked"
         made.apply(PAUSE, NOW_MS)
         before = len(fake.requests)
         await asyncio.sleep(3600)
@@ -99,22 +99,25 @@ def test_a_paused_vendor_is_not_probed_and_after_it_probe_then_one_event_then_al
 
 
 def test_a_resume_after_most_were_refused_lets_one_event_decide() -> None:
-    """The mapping is right again: the first answer opens for all others, without a probe."""
+    """The mapping is right again: the first response opens for all others, without a probe."""
     bad = [True]
     refused = Verdict(RequestOutcome.REJECTED, "422 no", 422)
-    fake, outcome_handler = FakeVendor(lambda *_: refused if bad[0] else ACCEPTED), FakeDesk()
+    fake, outcome_handler = (
+        FakeVendor(lambda *_: refused if bad[0] else ACCEPTED),
+        FakeOutcomeHandler(),
+    )
 
     async def main() -> None:
         made = courier(fake, outcome_handler, batch=6, concurrency=1)
         add(made, *(f"e{n}" for n in range(30)))
         await asyncio.sleep(600)
-        assert made.line.breaker.state == "parked"
+        assert made.client.breaker.state == "parked"
         before, given_up = len(fake.requests), len(outcome_handler.rejected_ids)
         assert given_up >= 20
         bad[0] = False
         made.apply(RESUME, NOW_MS)
         await until(lambda: len(outcome_handler.outcomes()) == 30)
-        assert made.line.breaker.state == "running"
+        assert made.client.breaker.state == "running"
         assert len(fake.requests[before].ids) == 1
         assert outcome_handler.accepted_ids == [f"e{n}" for n in range(given_up, 30)]
 

@@ -20,7 +20,7 @@ from streams.lab.sandbox.miso import MisoSimulator
 from streams.lab.sandbox.voyado import VoyadoSimulator
 from streams.vendors import VENDORS
 from streams.vendors.base import HttpRequest, HttpResponse
-from tests.delivery.test_courier import FakeDesk, fail, until
+from tests.delivery.test_courier import FakeOutcomeHandler, fail, until
 from tests.delivery.virtual_time import run
 from tests.vendors.eightselect import examples as eightselect
 from tests.vendors.miso import examples as miso
@@ -41,11 +41,11 @@ PROBES = {
 
 @dataclass
 class Wire:
-    """Carries requests to a stand-in; remembers each with what was stored by then."""
+    """Carries requests to a simulator; remembers each with what was stored by then."""
 
     simulator: Simulator
     calls: list[tuple[str, str, int]] = field(default_factory=list)
-    """(method, path, status), in order of the answers."""
+    """(method, path, status), in order of the responses."""
     open: int = 0
     most_open: list[int] = field(default_factory=list)
     """By answer: how many requests were unanswered at once since the last one."""
@@ -61,13 +61,13 @@ class Wire:
         call = Call(
             request.method, path, dict(parse_qsl(query)), request.headers, request.body, 1, now
         )
-        answer = self.simulator.answer(call)
+        response = self.simulator.answer(call)
         self.open -= 1
-        self.calls.append((request.method, request.path, answer.status))
+        self.calls.append((request.method, request.path, response.status))
         self.most_open.append(self._peak)
         self._peak = self.open
-        headers = {name.lower(): text for name, text in answer.headers.items()}
-        return HttpResponse(answer.status, headers, answer.body)
+        headers = {name.lower(): text for name, text in response.headers.items()}
+        return HttpResponse(response.status, headers, response.body)
 
 
 def add_events(made: Courier, payload: Mapping[str, Any], count: int) -> None:
@@ -89,14 +89,14 @@ def add_events(made: Courier, payload: Mapping[str, Any], count: int) -> None:
             0,
         )
         made.add(item, json.dumps(own).encode(), f"v{number}")
-    made.go()
+    made.start_requests()
 
 
 @pytest.mark.parametrize("vendor", VENDORS)
 def test_a_wrong_key_is_found_to_be_right_again_without_sending_an_event(vendor: str) -> None:
     """Nothing is stored by a probe, the good one included; each event arrives once."""
     kind, examples, credential = SIMULATORS[vendor]
-    wire, outcome_handler = Wire(kind()), FakeDesk()
+    wire, outcome_handler = Wire(kind()), FakeOutcomeHandler()
     given = {**examples.SETTINGS.model_dump(), "user_id_secret": None}
     given = {name: value for name, value in given.items() if value is not None}
 
@@ -119,7 +119,7 @@ def test_a_wrong_key_is_found_to_be_right_again_without_sending_an_event(vendor:
         )
         add_events(made, examples.ADD_TO_CART_PAYLOAD, 5)
         await asyncio.sleep(45)
-        assert made.line.breaker.state == "parked"
+        assert made.client.breaker.state == "parked"
         assert len(wire.simulator.ledger) == 0
         asked = len(wire.calls)
         repaired[0] = True

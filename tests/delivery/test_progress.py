@@ -100,11 +100,11 @@ def test_the_first_events_of_a_recreated_raw_topic_are_new() -> None:
     ["", "nowhere", "a/b", "a/b/1", "a/0/x", "a/-1/5", "a/0/" + "9" * 19, "t" * 250 + "/0/1"],
 )
 def test_a_source_that_is_none_is_refused_and_nothing_is_taken(source: str) -> None:
-    """The position is still free for ``take_foreign``."""
+    """The position is still free for ``admit_foreign``."""
     progress = fresh()
     with pytest.raises(ValueError, match=r".*"):
         progress.admit(0, source, 1, 1)
-    progress.take_foreign(0)
+    progress.admit_foreign(0)
     assert progress.safe_below() == 0
     progress.settle(0, 0)
     assert progress.safe_below() == 1
@@ -374,7 +374,7 @@ class _Sink:
         self._next = until
 
     def send(self) -> None:
-        """Have the vendor accept an event, of any strand."""
+        """Have the vendor accept an event, of any queue."""
         if self._waiting:
             world = self._world
             position = self._waiting.pop(world.rng.randrange(len(self._waiting)))
@@ -496,7 +496,7 @@ def test_what_is_passed_over_is_settled_and_its_run_may_write_it_once_more() -> 
     progress.forget_run("r-1")
     for position in (1, 2, 3):
         progress.pass_over(position)
-    progress.take_foreign(4)
+    progress.admit_foreign(4)
     progress.pass_over(4)
     assert progress.safe_below() == 5
     assert read_metadata(progress.metadata()).marks == {}
@@ -507,7 +507,7 @@ def test_an_idle_lane_does_not_make_the_next_owner_read_all_receipts_of_the_othe
     """Receipts of both lanes lie on one partition: what one has seen, the other need not read."""
     progress = of_runs(receipts_end=7)
     assert progress.receipts_end == 7
-    progress.note_receipts(5_000)
+    progress.record_receipts_end(5_000)
     assert read_metadata(progress.metadata()).receipts == 5_000
-    progress.note_receipts(4_000)
+    progress.record_receipts_end(4_000)
     assert progress.receipts_end == 5_000

@@ -117,7 +117,7 @@ async def test_a_wrong_password_is_the_settings_fault_and_a_new_one_is_taken_at_
     client = HttpClient(vendors.url, concurrency=1, current_http=settings.current_http)
     answer = await probe(client)
     verdict = VENDOR.classify(answer, 1)
-    assert (verdict.fate, verdict.status) == (RequestOutcome.MISCONFIGURED, 407)
+    assert (verdict.outcome, verdict.status) == (RequestOutcome.MISCONFIGURED, 407)
     assert verdict.detail == (
         f"407 the proxy {proxy.url.replace('relay@', '')} refuses the login: check "
         "STREAMS_HTTP_PROXY and STREAMS_HTTP_PROXY_PASSWORD."
@@ -139,7 +139,7 @@ async def test_a_proxy_that_is_away_has_sent_nothing_and_is_named(
     assert (answer.status, answer.was_sent) == (None, False)
     words = f"the proxy {proxy.url.replace('relay@', '')} cannot be reached: "
     assert answer.failure.startswith(words)
-    assert VENDOR.classify(answer, 1).fate is RequestOutcome.UNAVAILABLE
+    assert VENDOR.classify(answer, 1).outcome is RequestOutcome.UNAVAILABLE
     await proxy.start()
     assert (await probe(client)).status == 200
     await client.close()

@@ -1,4 +1,4 @@
-"""The quota: evenly spaced turns, shared, halved and slowly raised again."""
+"""The rate limit: evenly spaced turns, shared, halved and slowly raised again."""
 
 from itertools import pairwise
 
@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from streams.delivery.rate_limit import HEADROOM, RateLimit
 
 
-def turns(quota: RateLimit, asked_at: list[float]) -> list[float]:
+def turns(limit: RateLimit, asked_at: list[float]) -> list[float]:
     """Return when each request may go, for the times at which they ask."""
-    return [now + quota.reserve(now) for now in asked_at]
+    return [now + limit.reserve(now) for now in asked_at]
 
 
 def busiest_second(moments: list[float]) -> int:
@@ -22,21 +22,21 @@ def busiest_second(moments: list[float]) -> int:
 
 def test_first_request_goes_at_once_and_the_next_a_turn_later() -> None:
     """Nothing is saved up, so there is no burst either."""
-    quota = RateLimit(10, now=100.0)
-    assert quota.reserve(100.0) == 0.0
-    assert quota.reserve(100.0) == pytest.approx(0.1 / HEADROOM)
-    assert quota.reserve(100.05) == pytest.approx(0.2 / HEADROOM - 0.05)
-    assert quota.taken == 3
-    assert quota.backlog_seconds(100.05) == pytest.approx(0.3 / HEADROOM - 0.05)
+    limit = RateLimit(10, now=100.0)
+    assert limit.reserve(100.0) == 0.0
+    assert limit.reserve(100.0) == pytest.approx(0.1 / HEADROOM)
+    assert limit.reserve(100.05) == pytest.approx(0.2 / HEADROOM - 0.05)
+    assert limit.taken == 3
+    assert limit.backlog_seconds(100.05) == pytest.approx(0.3 / HEADROOM - 0.05)
 
 
 def test_idle_time_is_not_saved_up() -> None:
     """After a quiet hour the requests are spaced as ever."""
-    quota = RateLimit(40, now=0.0)
-    assert turns(quota, [3600.0] * 3) == pytest.approx(
+    limit = RateLimit(40, now=0.0)
+    assert turns(limit, [3600.0] * 3) == pytest.approx(
         [3600.0, 3600.0 + 0.025 / HEADROOM, 3600.0 + 0.05 / HEADROOM]
     )
-    assert quota.backlog_seconds(9000.0) == 0.0
+    assert limit.backlog_seconds(9000.0) == 0.0
 
 
 def test_no_second_holds_more_than_the_limit() -> None:
@@ -66,14 +66,14 @@ def test_workers_share_the_limit_by_their_partitions() -> None:
 
 def test_share_changes_with_the_partitions() -> None:
     """What a rebalance takes away slows down what comes after it."""
-    quota = RateLimit(40, now=0.0)
-    assert quota.per_second(0.0) == 40
-    quota.set_share(1 / 4, 1.0)
-    assert quota.per_second(1.0) == 10
-    quota.set_share(3 / 4, 2.0)
-    assert quota.per_second(2.0) == 30
-    quota.set_share(7.0, 3.0)
-    assert quota.per_second(3.0) == 40
+    limit = RateLimit(40, now=0.0)
+    assert limit.per_second(0.0) == 40
+    limit.set_share(1 / 4, 1.0)
+    assert limit.per_second(1.0) == 10
+    limit.set_share(3 / 4, 2.0)
+    assert limit.per_second(2.0) == 30
+    limit.set_share(7.0, 3.0)
+    assert limit.per_second(3.0) == 40
 
 
 def test_worker_without_partitions_may_probe() -> None:
@@ -83,46 +83,46 @@ def test_worker_without_partitions_may_probe() -> None:
 
 
 def test_429_halves_the_rate_once_and_it_is_slowly_raised_again() -> None:
-    """Answers to what was already under way count as the same warning."""
-    quota = RateLimit(40, now=0.0)
+    """Answers to what was already in flight count as the same warning."""
+    limit = RateLimit(40, now=0.0)
     for now in (10.0, 10.1, 12.0, 14.9):
-        quota.throttled(now)
-    assert quota.throttled_times == 1
-    assert quota.per_second(10.0) == 20
-    assert quota.per_second(40.0) == pytest.approx(30)
-    assert quota.per_second(70.0) == 40
-    assert quota.per_second(10_000.0) == 40
+        limit.halve(now)
+    assert limit.throttled_times == 1
+    assert limit.per_second(10.0) == 20
+    assert limit.per_second(40.0) == pytest.approx(30)
+    assert limit.per_second(70.0) == 40
+    assert limit.per_second(10_000.0) == 40
 
 
 def test_further_429_halve_further_and_never_to_nothing() -> None:
     """The rate falls with each warning, down to a trickle."""
-    quota = RateLimit(40, now=0.0)
-    quota.throttled(0.0)
-    quota.throttled(5.0)
-    assert quota.per_second(5.0) == pytest.approx(40 * (0.5 + 5 / 120) / 2)
+    limit = RateLimit(40, now=0.0)
+    limit.halve(0.0)
+    limit.halve(5.0)
+    assert limit.per_second(5.0) == pytest.approx(40 * (0.5 + 5 / 120) / 2)
     for number in range(2, 40):
-        quota.throttled(5.0 * number)
-    assert quota.per_second(195.0) >= 40 / 64
+        limit.halve(5.0 * number)
+    assert limit.per_second(195.0) >= 40 / 64
 
 
 def test_share_and_429_go_together() -> None:
     """A rebalance does not forget the warning."""
-    quota = RateLimit(40, now=0.0)
-    quota.throttled(0.0)
-    quota.set_share(0.5, 0.0)
-    assert quota.per_second(0.0) == 10
-    assert quota.per_second(60.0) == 20
+    limit = RateLimit(40, now=0.0)
+    limit.halve(0.0)
+    limit.set_share(0.5, 0.0)
+    assert limit.per_second(0.0) == 10
+    assert limit.per_second(60.0) == 20
 
 
 def test_rate_is_never_above_the_limit() -> None:
     """Neither time nor share nor recovery lifts it."""
-    quota = RateLimit(40, now=50.0)
+    limit = RateLimit(40, now=50.0)
     for now in (0.0, 49.0, 50.0, 51.0, 1e9):
-        assert quota.per_second(now) == 40
+        assert limit.per_second(now) == 40
 
 
 @pytest.mark.parametrize("limit", [0, -1, float("nan")])
 def test_limit_has_to_be_positive(limit: float) -> None:
-    """A quota of nothing would wait for ever."""
+    """A rate limit of nothing would wait for ever."""
     with pytest.raises(ValueError, match="positive"):
         RateLimit(limit, now=0.0)

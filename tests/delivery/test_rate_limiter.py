@@ -1,4 +1,4 @@
-"""The turnstile in virtual time: the quota holds, and the lanes have their order."""
+"""The rate limiter in virtual time: the limit holds, and the lanes have their order."""
 
 import asyncio
 from collections import Counter
@@ -16,19 +16,21 @@ SPACE = 1 / (PER_SECOND * HEADROOM)
 
 
 class Door:
-    """A turnstile and who went through it when."""
+    """A rate limiter, and which lanes had a turn when."""
 
     def __init__(self) -> None:
         clock = asyncio.get_running_loop().time
-        self.is_open = True
+        self.may_pass = True
         self.passed: list[tuple[float, Lane]] = []
         self.sent_away = 0
         self._clock = clock
-        self.rate_limiter = RateLimiter(RateLimit(PER_SECOND, clock()), clock, lambda: self.is_open)
+        self.rate_limiter = RateLimiter(
+            RateLimit(PER_SECOND, clock()), clock, lambda: self.may_pass
+        )
 
     async def enter(self, lane: Lane) -> None:
         """Ask for a turn."""
-        if await self.rate_limiter.turn(lane):
+        if await self.rate_limiter.acquire(lane):
             self.passed.append((self._clock(), lane))
         else:
             self.sent_away += 1
@@ -69,17 +71,17 @@ def test_live_overtakes_what_waited_before_it() -> None:
 
 
 def test_when_the_breaker_shuts_all_go_without_a_turn() -> None:
-    """None of the quota is spent on requests that are not made."""
+    """No turn is spent on requests that are not made."""
 
     async def main() -> tuple[Door, float]:
         door = Door()
         waiting = door.queue(Lane.LIVE, 5) + door.queue(Lane.RETRY, 5)
         await asyncio.sleep(SPACE * 1.5)
-        door.is_open = False
+        door.may_pass = False
         await asyncio.gather(*waiting)
         ended = asyncio.get_running_loop().time()
         await door.enter(Lane.LIVE)
-        door.is_open = True
+        door.may_pass = True
         await door.enter(Lane.LIVE)
         return door, ended
 

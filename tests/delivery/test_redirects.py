@@ -1,4 +1,4 @@
-"""Redirects on loopback: no vendor's key leaves for the address that an answer names."""
+"""Redirects on loopback: no vendor's key leaves for the address that a response names."""
 
 from collections.abc import AsyncIterator
 from typing import NamedTuple
@@ -66,9 +66,9 @@ async def test_no_redirect_is_followed(vendor: Vendor, servers: Servers) -> None
     client = HttpClient(servers.vendor_url, concurrency=1, current_http=HttpSettings)
     event, probe = requests_of(vendor)
     for request in (event, event, probe, event, probe):
-        answer = await client.send(request)
-        verdict = vendor.classify(answer, 1)
-        assert verdict.fate is RequestOutcome.MISCONFIGURED
+        response = await client.send(request)
+        verdict = vendor.classify(response, 1)
+        assert verdict.outcome is RequestOutcome.MISCONFIGURED
     await client.close()
     assert len(servers.asked) == 5
     assert all(SECRET in request.headers.values() for request in servers.asked)

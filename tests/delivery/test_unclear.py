@@ -10,7 +10,7 @@ from tests.delivery.test_courier import (
     ACCEPTED,
     UNAVAILABLE,
     UNCLEAR,
-    FakeDesk,
+    FakeOutcomeHandler,
     FakeVendor,
     Request,
     fail,
@@ -22,7 +22,7 @@ FIRST_WAIT = 10.0
 
 
 class World:
-    """A courier of a vendor that can be asked what it has; a strand for each visitor, nearly."""
+    """A courier of a vendor that can look up events, with about one queue per visitor."""
 
     def __init__(self, *verdicts: Verdict) -> None:
         waiting = list(verdicts)
@@ -31,11 +31,11 @@ class World:
         def judge(_request: Request, _number: int) -> Verdict:
             return waiting.pop(0) if waiting else ACCEPTED
 
-        self.fake, self.outcome_handler = FakeVendor(judge, seconds=1.0), FakeDesk()
+        self.fake, self.outcome_handler = FakeVendor(judge, seconds=1.0), FakeOutcomeHandler()
         self.items: list[Item] = []
         asked = replace(
             vendor(self.fake, batch=1),
-            looks_before_repeat=True,
+            can_look_up_delivered=True,
             retry_waits=(FIRST_WAIT, 300.0),
             queues=1_000,
         )
@@ -56,7 +56,7 @@ class World:
             item.run_id = run_id
             self.items.append(item)
             self.courier.add(item, item.event_id.encode(), f"v{position}")
-        self.courier.go()
+        self.courier.start_requests()
 
     async def stopped(self, read_below: int, *, is_redelivery: bool = False) -> list[int] | None:
         """End in order; return what is left unclear."""

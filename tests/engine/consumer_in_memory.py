@@ -89,7 +89,7 @@ class App:
         return True
 
     async def settle(self, seconds: float) -> None:
-        """Nothing is under way."""
+        """Nothing is in flight."""
 
 
 async def _at_once() -> None:

@@ -11,7 +11,7 @@ FETCHED, FULL, UNKNOWN = TP("events", 0), TP("events", 1), TP("events", 2)
 
 
 class Settled:
-    """A ledger that is settled below an offset."""
+    """A tracker that is settled below an offset."""
 
     def __init__(self, below: int) -> None:
         self._below = below
@@ -24,7 +24,7 @@ class Settled:
 def test_lag_counts_what_came_after_the_last_fetch() -> None:
     """The log of a partition without room had 4,500 records at its last fetch and has 720,000."""
     consumer: Any = SimpleNamespace(
-        ledgers={FETCHED: Settled(90), FULL: Settled(500), UNKNOWN: Settled(0)},
+        offset_trackers={FETCHED: Settled(90), FULL: Settled(500), UNKNOWN: Settled(0)},
         assignment=lambda: {FETCHED, FULL, UNKNOWN},
         highwater={FETCHED: 100, FULL: 4_500, UNKNOWN: None}.get,
         known_ends={FULL: 720_000},

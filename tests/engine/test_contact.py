@@ -30,7 +30,7 @@ class Brokers:
     async def after(self, seconds: float) -> str:
         """Look once after so long, and return what is wrong a moment later."""
         self.now += seconds
-        self.contact.look()
+        self.contact.check()
         for _ in range(3):
             await asyncio.sleep(0)
         return self.contact.problem()
@@ -75,7 +75,7 @@ async def test_a_silence_is_said_once_with_its_reason_and_after_15_s_a_worker_is
     assert await brokers.after(9.5) == (
         "Kafka has not answered for 15 s. Kafka at k:9092 cannot be reached (connection refused)."
     )
-    brokers.contact.answered()
+    brokers.contact.record_response()
     assert await brokers.after(1.0) == ""
     assert caplog.messages[1:] == ["Kafka answers again, after 16 s"]
 
@@ -87,7 +87,7 @@ async def test_a_refused_login_is_not_waited_with() -> None:
         "Kafka at k:9092 refuses the credentials (no).", is_refused=True
     )
     assert await brokers.after(3.0) == "Kafka at k:9092 refuses the credentials (no)."
-    brokers.contact.answered()
+    brokers.contact.record_response()
     assert await brokers.after(1.0) == ""
 
 
@@ -102,6 +102,6 @@ async def test_brokers_that_hang_are_said_within_5_s_without_a_reason(
     times = iter([0.0, 3.0, 4.0])
     contact = BrokerContact(hang, lambda: next(times))
     for _ in range(2):
-        contact.look()
+        contact.check()
         await asyncio.sleep(0)
     assert caplog.messages == [f"{SILENT} "]

@@ -62,7 +62,7 @@ async def test_a_broker_that_does_not_answer_says_nothing(caplog: pytest.LogCapt
     made = coordinator(error=GroupCoordinatorNotAvailableError())
     with caplog.at_level(logging.WARNING):
         assert await made._is_replaced() is False
-    assert "could not be asked" in caplog.text
+    assert "could not be read" in caplog.text
 
 
 class Again(Exception):

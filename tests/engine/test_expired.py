@@ -8,7 +8,7 @@ from streams.engine.expired import ALL, MAX_GAPS, ExpiredRecords, Gap, total_by_
 def test_a_gap_counts_in_the_commit_that_has_passed_it() -> None:
     """One that lies before the commit's own offset must not: its next owner finds it again."""
     expired = ExpiredRecords({ALL: 5, "miso": 2})
-    expired.note(10, 20, {ALL: 10, "miso": 10})
+    expired.record(10, 20, {ALL: 10, "miso": 10})
     assert expired.below(19) == {ALL: 5, "miso": 2}
     assert expired.below(20) == {ALL: 15, "miso": 12}
     assert expired.below(25) == {ALL: 15, "miso": 12}
@@ -17,8 +17,8 @@ def test_a_gap_counts_in_the_commit_that_has_passed_it() -> None:
 def test_gaps_are_passed_one_by_one() -> None:
     """Each at its own end; the total knows all of them at once."""
     expired = ExpiredRecords({})
-    expired.note(9, 10, {ALL: 1})
-    expired.note(28, 30, {ALL: 2})
+    expired.record(9, 10, {ALL: 1})
+    expired.record(28, 30, {ALL: 2})
     assert expired.total == 3
     assert expired.below(12) == {ALL: 1}
     assert expired.below(30) == {ALL: 3}
@@ -42,8 +42,8 @@ def test_totals_are_those_of_all_partitions_of_a_topic() -> None:
 def test_where_the_gaps_lay_is_kept_by_the_commit_that_has_passed_them() -> None:
     """A gap of which a former owner had settled everything lost nothing."""
     expired = ExpiredRecords({ALL: 5}, [[3, 9, 5]])
-    expired.note(20, 30, {ALL: 8})
-    expired.note(40, 45, {ALL: 0})
+    expired.record(20, 30, {ALL: 8})
+    expired.record(40, 45, {ALL: 0})
     assert expired.gaps_below(29) == [Gap(3, 9, 5)]
     assert expired.gaps_below(50) == [Gap(3, 9, 5), Gap(20, 30, 8)]
 
@@ -51,7 +51,7 @@ def test_where_the_gaps_lay_is_kept_by_the_commit_that_has_passed_them() -> None
 def test_gaps_that_touch_are_one() -> None:
     """Retention deletes a log segment by segment while nobody reads."""
     expired = ExpiredRecords({}, [[3, 9, 5]])
-    expired.note(9, 30, {ALL: 21})
+    expired.record(9, 30, {ALL: 21})
     assert expired.gaps_below(30) == [Gap(3, 30, 26)]
 
 
@@ -60,7 +60,7 @@ def test_of_too_many_gaps_the_closest_become_one_and_no_record_is_lost() -> None
     expired = ExpiredRecords({})
     for number in range(MAX_GAPS + 1):
         first = 100 * number + (90 if number == 4 else 0)
-        expired.note(first, first + 5, {ALL: 2})
+        expired.record(first, first + 5, {ALL: 2})
     gaps = expired.gaps_below(10_000)
     assert len(gaps) == MAX_GAPS
     assert gaps[4] == Gap(490, 505, 4)

@@ -75,20 +75,20 @@ EVENTS = st.sampled_from(["", "", "", "lost on its way", "answer lost", "broker 
 def test_the_broker_always_knows_all_that_is_asked(steps: Any, first_epoch: int) -> None:
     """Whatever is lost, and whenever the broker forgets; a refused request asks for nothing."""
     session, broker = FetchSession(), Broker()
-    session.answered(*broker.take(session.ask([])))
+    session.record_response(*broker.take(session.next_question([])))
     session._epoch = broker.epoch = first_epoch
     refused = 0
     for places, event in steps:
         broker.has_room = event != "full"
         if event == "broker restarts":
             broker = Broker()
-        question = session.ask(wanted(places))
+        question = session.next_question(wanted(places))
         if event == "lost on its way":
             continue
         session_id, error = broker.take(question)
         if event == "answer lost":
             continue
-        session.answered(session_id, error)
+        session.record_response(session_id, error)
         refused = refused + 1 if error else 0
         assert refused <= 1
         if not error:
@@ -98,21 +98,23 @@ def test_the_broker_always_knows_all_that_is_asked(steps: Any, first_epoch: int)
 def test_only_what_has_changed_is_named_again() -> None:
     """Moved on, added, or not asked for any more."""
     session = FetchSession()
-    session.ask(wanted({("a", 0): 5, ("a", 1): 5, ("b", 0): 5}))
-    session.answered(77, 0)
-    moved_on = session.ask(wanted({("a", 0): 6, ("a", 1): 5, ("a", 2): 0}))
+    session.next_question(wanted({("a", 0): 5, ("a", 1): 5, ("b", 0): 5}))
+    session.record_response(77, 0)
+    moved_on = session.next_question(wanted({("a", 0): 6, ("a", 1): 5, ("a", 2): 0}))
     assert moved_on == Question(77, 1, [("a", [(0, 6, 1000), (2, 0, 1000)])], [("b", [0])])
-    session.answered(77, 0)
-    assert session.ask(wanted({("a", 0): 6, ("a", 1): 5, ("a", 2): 0})).changed == []
+    session.record_response(77, 0)
+    assert session.next_question(wanted({("a", 0): 6, ("a", 1): 5, ("a", 2): 0})).changed == []
 
 
 def test_a_session_that_begins_anew_names_the_old_one() -> None:
     """The broker then closes it."""
     session = FetchSession()
-    session.ask(wanted({("a", 0): 5}))
-    session.answered(77, 0)
+    session.next_question(wanted({("a", 0): 5}))
+    session.record_response(77, 0)
     session.restart()
-    assert session.ask(wanted({("a", 0): 5})) == Question(77, 0, [("a", [(0, 5, 1000)])], [])
+    assert session.next_question(wanted({("a", 0): 5})) == Question(
+        77, 0, [("a", [(0, 5, 1000)])], []
+    )
 
 
 def request(session: FetchSession | None) -> SessionRequest:

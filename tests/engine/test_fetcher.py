@@ -9,8 +9,8 @@ def paced(records_a_second: float, most_seconds: float = 0.1) -> FetchPace:
     """Return a pace that has seen such a rate for three seconds, and was asked at second 100."""
     pace = FetchPace(most_seconds)
     for tenth in range(971, 1001):
-        pace.handed_over(round(records_a_second / 10), tenth / 10)
-    pace.asked(100.0)
+        pace.record_records(round(records_a_second / 10), tenth / 10)
+    pace.record_request(100.0)
     return pace
 
 
@@ -34,7 +34,7 @@ def test_a_record_that_comes_after_a_silence_waits_for_nothing() -> None:
 def test_under_load_the_next_request_waits_for_nothing() -> None:
     """More waits at the broker than one hand-over took."""
     pace = paced(1000)
-    pace.handed_over(200, 100.001)
+    pace.record_records(200, 100.001)
     assert pace.wait(100.002) <= 0
 
 
@@ -42,6 +42,6 @@ def test_the_pace_follows_a_rate_that_falls() -> None:
     """Within a second or two."""
     pace = paced(1000)
     for tenth in range(1001, 1025):
-        pace.handed_over(1, tenth / 10)
-    pace.asked(102.5)
+        pace.record_records(1, tenth / 10)
+    pace.record_request(102.5)
     assert pace.wait(102.5) == pytest.approx(0.1)

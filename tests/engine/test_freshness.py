@@ -19,7 +19,7 @@ def ends(*told: tuple[float, int, int]) -> LogEnds:
     """What answers said: asked at, the log's end, the last stable offset."""
     made = LogEnds()
     for asked_at, end, stable in told:
-        made.told(asked_at, end=end, stable=stable)
+        made.record(asked_at, end=end, stable=stable)
     return made
 
 
@@ -37,10 +37,10 @@ def test_behind_an_open_transaction_nothing_newer_is_known_however_often_it_is_a
     assert made.known_at(100) == 10.0
     assert not made.is_behind_transaction(100)
     for second in range(11, 52):
-        made.told(float(second), end=101, stable=100)
+        made.record(float(second), end=101, stable=100)
         assert made.known_at(100) is None
         assert made.is_behind_transaction(100)
-    made.told(52.0, end=102, stable=102)  # with its marker
+    made.record(52.0, end=102, stable=102)  # with its marker
     assert made.known_at(102) == 52.0
     assert not made.is_behind_transaction(102)
 
@@ -57,7 +57,7 @@ def test_transactions_that_follow_each_other_without_a_pause_let_the_rows_be_kno
     known = 0.0
     for tick in range(1, 1_000):
         now = tick / 10
-        made.told(now, end=tick + 20, stable=tick)
+        made.record(now, end=tick + 20, stable=tick)
         known = made.known_at(tick) or known
         assert known >= now - 2.3
     assert known <= 99.9 - 2.0
@@ -75,7 +75,7 @@ def test_nothing_is_ever_known_that_was_not_read(
     for seconds, more in steps:
         now, end = now + seconds, end + more
         told.append((now, end))
-        made.told(now, end=end, stable=end)
+        made.record(now, end=end, stable=end)
     for position in sorted(positions):
         known = made.known_at(position)
         if known is not None:
@@ -109,11 +109,11 @@ class Answers:
         """
         self._after, self.answer = seconds, answer  # type: ignore[assignment]
         wanted = [(TP.topic, [(TP.partition, 10, 0)])]
-        epoch = self.session.ask(wanted).epoch
+        epoch = self.session.next_question(wanted).epoch
         topics = wanted if answer else []
         request = SimpleNamespace(topics=wanted, session=self.session, answer=None)
         if is_answered:
-            self.session.answered(1, 0)
+            self.session.record_response(1, 0)
             request.answer = SimpleNamespace(topics=topics, error_code=0)
         await self.fetcher._proc_fetch_request(self.assignment, 0, request)
         return epoch

@@ -74,7 +74,7 @@ def test_a_group_without_offsets_says_that_it_starts_from_the_beginning(
         TP("events", 2): Committed(3, "", 0, 9),
         TP("redelivery", 0): Committed(None, "", 0, 0),
     }
-    Consumer._say_where_offsets_are_missing(group, found)
+    Consumer._warn_of_missing_offsets(group, found)
     (message,) = caplog.messages
     assert message.startswith(
         "the group streams-miso has no committed offset for events and starts from the beginning: "

@@ -29,7 +29,7 @@ async def test_a_blocked_loop_is_reported_with_where_it_stands() -> None:
     Heartbeat(0.05, note, tick_seconds=0.01).start()
     _block_the_loop(noticed)
     (message,) = said
-    assert message.startswith("the event loop has not come round for 0.0")
+    assert message.startswith("the event loop has been blocked for 0.0")
     assert "_block_the_loop (" in message
     assert message.endswith("starting again")
 
@@ -62,5 +62,5 @@ def test_the_process_ends_with_70() -> None:
     )
     assert ended.returncode == 70
     (line,) = ended.stderr.splitlines()
-    assert line.startswith("CRITICAL:streams.engine:the event loop has not come round")
+    assert line.startswith("CRITICAL:streams.engine:the event loop has been blocked")
     assert "in main" in line or "main (" in line

@@ -63,7 +63,7 @@ class Asked:
         """Return what is said of this kind of work behind a request unanswered for 30 s."""
         self.connections[connection]._requests.append(object())
         for _ in range(31):
-            self.inquiry.look()
+            self.inquiry.observe()
             self.now += 1
         return await self.inquiry.about(kind, CLICKS)
 
@@ -114,13 +114,13 @@ async def test_what_is_refused_by_brokers_alone_is_a_reason(
 ) -> None:
     """For work that waits for the acknowledgement, or for the commit, respectively."""
     seen = Asked(monkeypatch)
-    seen.refusals.note("produce", "receipts partition 2", NotEnoughReplicasError())
+    seen.refusals.record("produce", "receipts partition 2", NotEnoughReplicasError())
     answer = await seen.inquiry.about("settle", CLICKS)
     assert answer is not None
     assert not answer.is_final
     assert answer.words.startswith("receipts partition 2 refuses what is written (NotEnoughRep")
     assert await seen.inquiry.about("commit", CLICKS) is None
-    seen.refusals.note("commit", "the coordinator", GroupCoordinatorNotAvailableError())
+    seen.refusals.record("commit", "the coordinator", GroupCoordinatorNotAvailableError())
     assert await seen.inquiry.about("commit", CLICKS) is not None
 
 

@@ -1,4 +1,4 @@
-"""The ledger: how far a partition may be committed."""
+"""The tracker: how far a partition may be committed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,19 +41,19 @@ class Chunk:
 CREDIT = Credit(records=10, size=1_000, span=30)
 
 
-def sized(ledger: OffsetTracker, size: int, *offsets: int) -> Chunk:
+def sized(tracker: OffsetTracker, size: int, *offsets: int) -> Chunk:
     """Hand out a chunk whose records have this many bytes each."""
     chunk = Chunk(*offsets)
-    ledger.hand_out(chunk, Batch([], size * len(offsets), size))
+    tracker.hand_out(chunk, Batch([], size * len(offsets), size))
     return chunk
 
 
 def handed_out(*chunks: Chunk) -> OffsetTracker:
-    """A ledger of these chunks."""
-    ledger = OffsetTracker()
+    """A tracker of these chunks."""
+    tracker = OffsetTracker()
     for chunk in chunks:
-        ledger.hand_out(chunk)
-    return ledger
+        tracker.hand_out(chunk)
+    return tracker
 
 
 def test_a_new_ledger_commits_nothing() -> None:
@@ -66,138 +66,138 @@ def test_a_new_ledger_commits_nothing() -> None:
 def test_the_first_open_chunk_is_the_limit() -> None:
     """Whatever was acked behind it."""
     first, second = Chunk(5, 6, 7), Chunk(8, 9)
-    ledger = handed_out(first, second)
+    tracker = handed_out(first, second)
     second.acked = True
-    assert ledger.committable() == 5
-    assert len(ledger) == 2
+    assert tracker.committable() == 5
+    assert len(tracker) == 2
     first.acked = True
-    assert ledger.committable() == 10
-    assert len(ledger) == 0
+    assert tracker.committable() == 10
+    assert len(tracker) == 0
 
 
 def test_part_of_a_chunk_may_be_settled() -> None:
     """The commit moves within it, and never back."""
     chunk = Chunk(5, 6, 9)
-    ledger = handed_out(chunk)
-    assert list(ledger.settle_below(9)) == []
-    assert ledger.committable() == 9
-    assert ledger.oldest_open() == OpenRecord(9, 9_000, b"value of 9")
-    ledger.settle_below(6)
-    assert ledger.committable() == 9
+    tracker = handed_out(chunk)
+    assert list(tracker.settle_below(9)) == []
+    assert tracker.committable() == 9
+    assert tracker.oldest_open() == OpenRecord(9, 9_000, b"value of 9")
+    tracker.settle_below(6)
+    assert tracker.committable() == 9
 
 
 def test_settling_to_the_end_ends_chunks() -> None:
     """They are returned once, for Faust to be told."""
     first, second, third = Chunk(1, 2), Chunk(3, 4), Chunk(5)
-    ledger = handed_out(first, second, third)
-    assert list(ledger.settle_below(4)) == [first]
+    tracker = handed_out(first, second, third)
+    assert list(tracker.settle_below(4)) == [first]
     first.acked = True
-    assert list(ledger.settle_below(5)) == [second]
+    assert list(tracker.settle_below(5)) == [second]
     second.acked = True
-    assert list(ledger.settle_below(5)) == []
-    assert ledger.committable() == 5
-    assert len(ledger) == 1
+    assert list(tracker.settle_below(5)) == []
+    assert tracker.committable() == 5
+    assert len(tracker) == 1
 
 
 def test_a_gap_behind_what_is_settled_is_committed_with_the_next_chunk() -> None:
     """Offsets of markers belong to nobody."""
     first, second = Chunk(1, 2), Chunk(10, 11)
-    ledger = handed_out(first, second)
+    tracker = handed_out(first, second)
     first.acked = True
-    assert ledger.committable() == 10
+    assert tracker.committable() == 10
 
 
 def test_an_ack_of_a_chunk_that_was_taken_away_commits_nothing() -> None:
-    """After a rebalance the same records come in other chunks of another ledger."""
+    """After a rebalance the same records come in other chunks of another tracker."""
     stale, fresh = Chunk(1, 2, 3, 4), Chunk(1, 2)
     handed_out(stale)
-    ledger = handed_out(fresh)
+    tracker = handed_out(fresh)
     stale.acked = True
-    assert ledger.committable() == 1
+    assert tracker.committable() == 1
 
 
 def test_credit_counts_open_records_and_not_chunks() -> None:
     """Nine chunks of one record leave room for one more."""
-    ledger = OffsetTracker()
-    assert ledger.room(CREDIT) == Room(10, 1_000)
+    tracker = OffsetTracker()
+    assert tracker.room(CREDIT) == Room(10, 1_000)
     for offset in range(9):
-        sized(ledger, 10, offset)
-    assert ledger.room(CREDIT) == Room(1, 910)
-    sized(ledger, 10, 9)
-    assert ledger.room(CREDIT) == Room(0, 900)
+        sized(tracker, 10, offset)
+    assert tracker.room(CREDIT) == Room(1, 910)
+    sized(tracker, 10, 9)
+    assert tracker.room(CREDIT) == Room(0, 900)
 
 
 def test_what_is_settled_behind_a_head_that_waits_takes_no_credit() -> None:
     """Record by record, as a sink tells it, up to the span."""
-    ledger = OffsetTracker()
-    sized(ledger, 10, 0, 1, 2)
-    sized(ledger, 10, 3, 4, 5)
-    ledger.settle_below(0, ahead=5)
-    assert ledger.open_records == 1
-    assert ledger.room(CREDIT) == Room(9, 990)
+    tracker = OffsetTracker()
+    sized(tracker, 10, 0, 1, 2)
+    sized(tracker, 10, 3, 4, 5)
+    tracker.settle_below(0, ahead=5)
+    assert tracker.open_records == 1
+    assert tracker.room(CREDIT) == Room(9, 990)
     for first in range(6, 28, 2):
-        sized(ledger, 10, first, first + 1)
-        ledger.settle_below(0, ahead=first + 1)
-    assert ledger.room(CREDIT) == Room(2, 990)
-    sized(ledger, 10, 28, 29)
-    ledger.settle_below(0, ahead=29)
-    assert ledger.room(CREDIT) == Room(0, 990)
+        sized(tracker, 10, first, first + 1)
+        tracker.settle_below(0, ahead=first + 1)
+    assert tracker.room(CREDIT) == Room(2, 990)
+    sized(tracker, 10, 28, 29)
+    tracker.settle_below(0, ahead=29)
+    assert tracker.room(CREDIT) == Room(0, 990)
 
 
 def test_acked_chunks_behind_an_open_one_take_no_credit() -> None:
     """Chunk by chunk, as enrichment acks them, and each once."""
-    ledger = OffsetTracker()
-    first, second = sized(ledger, 10, 0, 1), sized(ledger, 10, 2, 3, 4)
+    tracker = OffsetTracker()
+    first, second = sized(tracker, 10, 0, 1), sized(tracker, 10, 2, 3, 4)
     for _ in range(2):
         second.acked = True
-        ledger.acked(second)
-    assert ledger.open_records == 2
+        tracker.record_ack(second)
+    assert tracker.open_records == 2
     first.acked = True
-    ledger.acked(first)
-    assert ledger.open_records == 0
-    assert ledger.room(CREDIT) == Room(10, 1_000)
+    tracker.record_ack(first)
+    assert tracker.open_records == 0
+    assert tracker.room(CREDIT) == Room(10, 1_000)
 
 
 def test_an_ack_from_another_ledger_frees_nothing() -> None:
     """A rebalance has handed the same records out in another chunk."""
-    stale, ledger = Chunk(0, 1), OffsetTracker()
-    sized(ledger, 10, 0, 1)
+    stale, tracker = Chunk(0, 1), OffsetTracker()
+    sized(tracker, 10, 0, 1)
     stale.acked = True
-    ledger.acked(stale)
-    assert ledger.open_records == 2
+    tracker.record_ack(stale)
+    assert tracker.open_records == 2
 
 
 def test_credit_in_bytes_is_counted_by_the_largest_record() -> None:
     """Which of them are open is not known: never fewer bytes are counted than there are."""
-    ledger = OffsetTracker()
-    sized(ledger, 400, 0)
-    large = sized(ledger, 10, 1, 2, 3)
-    assert ledger.room(CREDIT) == Room(6, 570)
-    ledger.settle_below(0, ahead=2)
-    assert ledger.room(CREDIT).size == 570
-    ledger.settle_below(0, ahead=3)
-    assert ledger.room(CREDIT).size == 600
-    for chunk in ledger.settle_below(1):
+    tracker = OffsetTracker()
+    sized(tracker, 400, 0)
+    large = sized(tracker, 10, 1, 2, 3)
+    assert tracker.room(CREDIT) == Room(6, 570)
+    tracker.settle_below(0, ahead=2)
+    assert tracker.room(CREDIT).size == 570
+    tracker.settle_below(0, ahead=3)
+    assert tracker.room(CREDIT).size == 600
+    for chunk in tracker.settle_below(1):
         chunk.acked = True
-    assert ledger.room(CREDIT) == Room(7, 970)
+    assert tracker.room(CREDIT) == Room(7, 970)
     assert not large.acked
 
 
 def test_of_what_is_far_behind_a_head_that_waits_no_bytes_are_kept() -> None:
     """Its place and time are known all the same."""
-    ledger = OffsetTracker()
-    first, second = sized(ledger, KEPT_BYTES, 0), sized(ledger, 10, 1)
-    assert ledger.oldest_open() == OpenRecord(0, 0, b"value of 0")
+    tracker = OffsetTracker()
+    first, second = sized(tracker, KEPT_BYTES, 0), sized(tracker, 10, 1)
+    assert tracker.oldest_open() == OpenRecord(0, 0, b"value of 0")
     first.acked = True
-    assert ledger.oldest_open() == OpenRecord(1, 1_000, None)
+    assert tracker.oldest_open() == OpenRecord(1, 1_000, None)
     assert not second.acked
 
 
 def test_a_record_larger_than_all_credit_may_be_handed_out_alone() -> None:
     """Otherwise it would never be."""
-    ledger = OffsetTracker()
-    sized(ledger, 5_000, 0)
-    assert ledger.room(CREDIT) == Room(9, -4_000)
+    tracker = OffsetTracker()
+    sized(tracker, 5_000, 0)
+    assert tracker.room(CREDIT) == Room(9, -4_000)
 
 
 @given(
@@ -209,29 +209,29 @@ def test_open_records_are_counted_and_their_bytes_are_never_underrated(
     chunks: list[list[int]], steps: list[tuple[bool, int]]
 ) -> None:
     """Acks in any order, and settling below any offset, one by one above it."""
-    ledger, made, offset = OffsetTracker(), [], 0
+    tracker, made, offset = OffsetTracker(), [], 0
     open_: dict[int, int] = {}
     for sizes in chunks:
         offsets = range(offset, offset + len(sizes))
         made.append(Chunk(*offsets))
-        ledger.hand_out(made[-1], Batch([], sum(sizes), max(sizes)))
+        tracker.hand_out(made[-1], Batch([], sum(sizes), max(sizes)))
         open_ |= dict(zip(offsets, sizes, strict=True))
         offset += len(sizes)
     for is_ack, number in steps:
         if is_ack:
             chunk = made[number % len(made)]
             chunk.acked = True
-            ledger.acked(chunk)
+            tracker.record_ack(chunk)
             for record in chunk.value:
                 open_.pop(record.offset, None)
         else:
-            for ended in ledger.settle_below(number):
+            for ended in tracker.settle_below(number):
                 ended.acked = True
-                ledger.acked(ended)
+                tracker.record_ack(ended)
             for settled in [each for each in open_ if each < number]:
                 del open_[settled]
-        room = ledger.room(Credit(1_000, 100_000, 1_000))
-        assert ledger.open_records == len(open_)
+        room = tracker.room(Credit(1_000, 100_000, 1_000))
+        assert tracker.open_records == len(open_)
         assert 100_000 - room.size >= sum(open_.values())
 
 
@@ -248,7 +248,7 @@ def test_no_open_record_is_ever_below_the_commit(
     for gap in gaps:
         chunks.append(Chunk(*range(offset, offset + 3)))
         offset += 2 + gap
-    ledger = handed_out(*chunks)
+    tracker = handed_out(*chunks)
     open_ = {record.offset for chunk in chunks for record in chunk.value}
     last = 0
     for is_ack, number in steps:
@@ -257,10 +257,10 @@ def test_no_open_record_is_ever_below_the_commit(
             chunk.acked = True
             open_ -= {record.offset for record in chunk.value}
         else:
-            for ended in ledger.settle_below(number):
+            for ended in tracker.settle_below(number):
                 ended.acked = True
             open_ -= set(range(number))
-        committable = ledger.committable()
+        committable = tracker.committable()
         assert committable is not None
         assert committable >= last
         assert all(each >= committable for each in open_)

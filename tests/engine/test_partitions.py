@@ -31,7 +31,7 @@ def test_hash_is_aiokafkas_own(key: bytes) -> None:
     assert murmur2(key) == reference(key) & 0xFFFFFFFF
 
 
-TAKEN_UP = "starting again to take them up"
+TAKEN_UP = "starting again to read them"
 
 
 def keys(partition: int, count: int, of: int) -> list[bytes]:
@@ -50,12 +50,12 @@ def test_a_row_away_from_home_is_a_stray_until_it_is_taken_away() -> None:
     """The first of all is told apart, for the log."""
     strays = Strays(3)
     (home,), (first, second) = keys(0, 1, 3), keys(1, 2, 3)
-    assert not strays.look(0, home, is_row=True)
-    assert strays.look(0, first, is_row=True)
-    assert not strays.look(0, second, is_row=True)
-    assert not strays.look(0, second, is_row=True)
+    assert not strays.record(0, home, is_row=True)
+    assert strays.record(0, first, is_row=True)
+    assert not strays.record(0, second, is_row=True)
+    assert not strays.record(0, second, is_row=True)
     assert len(strays) == 2
-    assert not strays.look(0, second, is_row=False)
+    assert not strays.record(0, second, is_row=False)
     assert len(strays) == 1
     strays.forget(0)
     assert len(strays) == 0
@@ -65,7 +65,7 @@ def test_of_many_rows_of_a_partition_a_part_is_looked_at() -> None:
     """A hash costs more than taking the row."""
     strays = Strays(2)
     for key in keys(1, ALWAYS_LOOKED_AT + 10 * ONE_IN, 2):
-        strays.look(0, key, is_row=True)
+        strays.record(0, key, is_row=True)
     assert ALWAYS_LOOKED_AT + 8 <= len(strays) <= ALWAYS_LOOKED_AT + 12
 
 
@@ -95,14 +95,14 @@ async def test_a_worker_whose_topics_grow_ends(
     )
     counts = {"clicks": clicks, "users": 2}
     cluster: Any = SimpleNamespace(partitions_for_topic=lambda topic: set(range(counts[topic])))
-    await watch.look(cluster)
+    await watch.check(cluster)
     assert said == ([] if left is None else [left])
 
 
 async def test_a_topic_of_which_nothing_is_heard_has_not_grown() -> None:
     """Its brokers are away."""
     watch = PartitionWatch(None, {"clicks": 2}, lambda: pytest.fail("asked"))
-    await watch.look(SimpleNamespace(partitions_for_topic=lambda _: None))
+    await watch.check(SimpleNamespace(partitions_for_topic=lambda _: None))
 
 
 @pytest.mark.parametrize(
@@ -134,5 +134,5 @@ async def test_a_worker_ends_where_a_topic_of_others_is_deleted(
         partitions_for_topic=lambda topic: {0, 1} if topic == "clicks" else None,
         unauthorized_topics=hidden,
     )
-    await watch.look(cluster)
+    await watch.check(cluster)
     assert said == left

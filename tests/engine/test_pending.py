@@ -23,11 +23,11 @@ def test_an_answer_that_takes_longer_than_a_second_is_waited_for() -> None:
     seen, slow, busy = Unanswered(), connection(object()), connection(object())
     for second in range(8):
         busy._requests = deque([object()])
-        seen.look([("produce", slow), ("fetch", busy)], 100.0 + second)
+        seen.observe([("produce", slow), ("fetch", busy)], 100.0 + second)
     assert seen.recent(("produce",), 107.0) == 7.0
     assert seen.recent(("fetch", "group"), 107.0) is None
     slow._requests.clear()
-    seen.look([("produce", slow)], 108.0)
+    seen.observe([("produce", slow)], 108.0)
     assert seen.recent(("produce",), 117.0) == 7.0
     assert seen.recent(("produce",), 117.1) is None
 
@@ -35,8 +35,8 @@ def test_an_answer_that_takes_longer_than_a_second_is_waited_for() -> None:
 def test_a_connection_that_has_gone_is_waited_for_no_longer() -> None:
     """A new request on a new connection begins anew."""
     seen = Unanswered()
-    seen.look([("produce", connection(object()))], 100.0)
-    seen.look([("produce", connection(object()))], 150.0)
+    seen.observe([("produce", connection(object()))], 100.0)
+    seen.observe([("produce", connection(object()))], 150.0)
     assert seen.recent(("produce",), 150.0) is None
 
 

@@ -21,7 +21,7 @@ def consumer(monkeypatch: pytest.MonkeyPatch) -> OurConsumer:
 
 
 class Pause:
-    """A stage's taking up of partitions, which stands until it is let go."""
+    """A stage whose opening of partitions waits until it is released."""
 
     def __init__(self, consumer: OurConsumer) -> None:
         self.reached, self.go_on = asyncio.Event(), asyncio.Event()
@@ -66,7 +66,7 @@ async def test_nothing_is_fetched_or_handed_out_before_the_seek_has_ended(
 async def test_unknown_metadata_is_not_committed(consumer: OurConsumer) -> None:
     """None means that the stage does not know; empty metadata would say that there are none."""
     await consumer.perform_seek()
-    consumer.ledgers[EVENTS].hand_out(_chunk(100, 109, acked=True))
+    consumer.offset_trackers[EVENTS].hand_out(_chunk(100, 109, acked=True))
     consumer.app.known.clear()
     assert await consumer.force_commit() is False
     consumer.app.known[EVENTS] = ""
@@ -88,7 +88,7 @@ async def test_a_commit_that_is_refused_for_a_missing_right_stays_due(
         raise refusal
 
     await consumer.perform_seek()
-    consumer.ledgers[EVENTS].hand_out(_chunk(100, 109, acked=True))
+    consumer.offset_trackers[EVENTS].hand_out(_chunk(100, 109, acked=True))
     with monkeypatch.context() as without_right:
         without_right.setattr(consumer._thread, "commit_with_metadata", refuse)
         assert await consumer.force_commit() is False
@@ -120,12 +120,12 @@ async def test_a_partition_that_is_revoked_while_it_is_taken_up_is_let_go_of(
     assert consumer._thread.group[EVENTS] == Committed(150, "newer", 0, 200)
 
 
-async def test_a_seek_reads_the_commit_only_after_the_one_that_is_under_way(
+async def test_a_seek_reads_the_commit_only_after_the_one_that_is_in_flight(
     consumer: OurConsumer,
 ) -> None:
     """Otherwise it would start from an offset, and from marks, that are not the newest."""
     await consumer.perform_seek()
-    consumer.ledgers[EVENTS].hand_out(_chunk(100, 109, acked=True))
+    consumer.offset_trackers[EVENTS].hand_out(_chunk(100, 109, acked=True))
     await asyncio.gather(consumer.force_commit(), consumer.perform_seek())
     assert consumer._thread.sought == [{EVENTS: 100}, {EVENTS: 110}]
 
@@ -159,9 +159,9 @@ def _chunk(first: int, last: int, *, acked: bool = False) -> Any:
 
 
 async def test_the_last_commit_has_the_metadata_as_they_are_then(consumer: OurConsumer) -> None:
-    """Also where the head did not move: now nothing is under way, which is to be known."""
+    """Also where the head did not move: now nothing is in flight, which is to be known."""
     await consumer.perform_seek()
-    consumer.ledgers[EVENTS].hand_out(_chunk(100, 109))
+    consumer.offset_trackers[EVENTS].hand_out(_chunk(100, 109))
     consumer.app.known[EVENTS] = "working"
     assert await consumer.force_commit() is True
     consumer.app.known[EVENTS] = "clean"
@@ -187,7 +187,7 @@ async def test_a_worker_that_stops_while_it_takes_up_leaves_what_it_found(
     pause = Pause(consumer)
     seeking = asyncio.ensure_future(consumer.perform_seek())
     await pause.reached.wait()
-    consumer.take_nothing_up()
+    consumer.cancel_seek()
     pause.go_on.set()
     await seeking
     assert await consumer.commit_last() is False

@@ -22,7 +22,7 @@ class Left(Exception):
     """The worker has ended."""
 
 
-class Kennel:
+class WatchedWorker:
     """A watchdog over a worker in memory, with a clock of its own."""
 
     def __init__(self, worker: Worker, *, memory_limit: int | None = None) -> None:
@@ -32,7 +32,7 @@ class Kennel:
         self.answers: dict[str, BrokerAnswer] = {}
         """What the brokers are to each kind of work; none for those that answer."""
         self.memory = 0
-        self.dog = Watchdog(
+        self.watchdog = Watchdog(
             worker,
             stall_seconds=SECONDS,
             memory_limit=memory_limit,
@@ -53,12 +53,12 @@ class Kennel:
                             known.position, known.answered_at + 1_000, is_buffered=False
                         )
             try:
-                await self.dog.look(self.now)
+                await self.watchdog.check(self.now)
             except Left as left:
                 return str(left)
         return None
 
-    def look(self) -> None:
+    def observe(self) -> None:
         """As ``Brokers`` has it."""
 
     async def about(self, kind: str, tp: TP | None) -> BrokerAnswer | None:
@@ -126,7 +126,7 @@ def _endless_start(worker: Worker) -> None:
 
 
 HANGS: list[tuple[Hang, str]] = [
-    (_a_hole, "the work on shop.clicks partition 0 at offset 10, of which nothing is under way"),
+    (_a_hole, "the work on shop.clicks partition 0 at offset 10, of which nothing is in flight"),
     (_a_dead_agent, "the work on shop.clicks partition 0 at offset 11"),
     (_not_handed_out, "the handing out of shop.clicks partition 0 at offset 10"),
     (_commit_without_answer, "the committing of shop.clicks partition 0 at offset 10"),
@@ -146,23 +146,23 @@ HANGS: list[tuple[Hang, str]] = [
 async def test_a_worker_that_hangs_ends_and_says_where(hang: Hang, words: str) -> None:
     """After the set time and a quarter more, with brokers that answered twice; not earlier."""
     worker = Worker()
-    kennel = Kennel(worker)
-    assert await kennel.pass_time(2 * SECONDS) is None
+    watched = WatchedWorker(worker)
+    assert await watched.pass_time(2 * SECONDS) is None
     hang(worker)
-    assert await kennel.pass_time(SECONDS) is None
-    assert kennel.asked == []
-    ended = await kennel.pass_time(SECONDS)
+    assert await watched.pass_time(SECONDS) is None
+    assert watched.asked == []
+    ended = await watched.pass_time(SECONDS)
     assert ended is not None
     assert ended.startswith(words)
     assert ended.endswith(" s, and the brokers answer; starting again")
-    assert len(kennel.asked) == 2
-    assert kennel.now <= 1_000 + 2 * SECONDS + 1.25 * SECONDS + 2
+    assert len(watched.asked) == 2
+    assert watched.now <= 1_000 + 2 * SECONDS + 1.25 * SECONDS + 2
 
 
 async def test_a_fetcher_that_gets_no_answers_while_the_brokers_give_them_is_stuck() -> None:
     """Its partitions' answers grow old; a connection of the watchdog's own is answered."""
-    kennel = Kennel(Worker())
-    ended = await kennel.pass_time(2 * SECONDS, brokers_speak=False)
+    watched = WatchedWorker(Worker())
+    ended = await watched.pass_time(2 * SECONDS, brokers_speak=False)
     assert ended is not None
     assert ended.startswith("the fetching of shop.")
 
@@ -195,57 +195,57 @@ REASONS: list[Hang] = [_parked, _rows_too_old, _no_credit, _no_partitions]
 async def test_who_waits_for_a_good_reason_may_do_so_for_ever(reason: Hang) -> None:
     """A closed vendor, rows that are late, more than there is credit for, no partitions at all."""
     worker = Worker()
-    kennel = Kennel(worker)
+    watched = WatchedWorker(worker)
     reason(worker)
-    assert await kennel.pass_time(20 * SECONDS) is None
-    assert kennel.asked == []
+    assert await watched.pass_time(20 * SECONDS) is None
+    assert watched.asked == []
 
 
 async def test_work_that_goes_on_slowly_is_no_standstill() -> None:
     """One record settled in nearly the set time is enough, and one row of a table."""
     worker = Worker()
-    kennel = Kennel(worker)
+    watched = WatchedWorker(worker)
     chunk = worker.consumer.hand_out(10, 12)
     for offset in (11, 12):
-        assert await kennel.pass_time(SECONDS - 2) is None
+        assert await watched.pass_time(SECONDS - 2) is None
         chunk.settled_below = offset
     chunk.acked = True
     worker.consumer.committed = 13
     worker.recovering.in_recovery = True
     for remaining in (3, 2, 1):
         worker.consumer.remaining = remaining
-        assert await kennel.pass_time(SECONDS - 2) is None
-    assert kennel.asked == []
+        assert await watched.pass_time(SECONDS - 2) is None
+    assert watched.asked == []
 
 
 async def test_while_the_brokers_are_away_nobody_leaves(caplog: pytest.LogCaptureFixture) -> None:
     """Nor at once when they are back: a second look follows."""
     worker = Worker()
-    kennel = Kennel(worker)
+    watched = WatchedWorker(worker)
     _a_dead_agent(worker)
-    kennel.answers["settle"] = BrokerAnswer("Kafka cannot be reached")
+    watched.answers["settle"] = BrokerAnswer("Kafka cannot be reached")
     with caplog.at_level(logging.WARNING, "streams.engine"):
-        assert await kennel.pass_time(10 * SECONDS) is None
-    assert len(kennel.asked) == 9
+        assert await watched.pass_time(10 * SECONDS) is None
+    assert len(watched.asked) == 9
     assert caplog.messages[0] == (
-        "the work on shop.clicks partition 0 at offset 11, of which nothing is under way has stood "
+        "the work on shop.clicks partition 0 at offset 11, of which nothing is in flight has stood "
         "still for 100 s: Kafka cannot be reached; this worker waits"
     )
-    kennel.answers.clear()
-    assert await kennel.pass_time(0.24 * SECONDS) is None
-    assert await kennel.pass_time(2 * SECONDS) is not None
+    watched.answers.clear()
+    assert await watched.pass_time(0.24 * SECONDS) is None
+    assert await watched.pass_time(2 * SECONDS) is not None
 
 
 async def test_who_waits_for_brokers_does_not_excuse_what_waits_for_others() -> None:
     """A coordinator that is lost holds up commits; a dead agent does not come back with it."""
     worker = Worker()
-    kennel = Kennel(worker)
-    kennel.answers["commit"] = BrokerAnswer("the coordinator is lost")
+    watched = WatchedWorker(worker)
+    watched.answers["commit"] = BrokerAnswer("the coordinator is lost")
     _commit_without_answer(worker)
-    assert await kennel.pass_time(5 * SECONDS) is None
-    assert set(kennel.asked) == {"commit"}
+    assert await watched.pass_time(5 * SECONDS) is None
+    assert set(watched.asked) == {"commit"}
     worker.consumer.hand_out(13, 14)
-    ended = await kennel.pass_time(2 * SECONDS)
+    ended = await watched.pass_time(2 * SECONDS)
     assert ended is not None
     assert ended.startswith("the work on shop.clicks partition 0 at offset 13")
 
@@ -255,12 +255,12 @@ async def test_who_is_refused_says_so_and_ends_after_a_grace(
 ) -> None:
     """A fresh process reads a password in a file again; this one would try the old one for ever."""
     worker = Worker()
-    kennel = Kennel(worker)
+    watched = WatchedWorker(worker)
     refusal = "Kafka does not let this user into the group g: allow it READ on this group"
-    kennel.answers["group"] = BrokerAnswer(refusal, is_final=True)
+    watched.answers["group"] = BrokerAnswer(refusal, is_final=True)
     _out_of_the_group(worker)
     with caplog.at_level(logging.WARNING, "streams.engine"):
-        ended = await kennel.pass_time(2 * SECONDS)
+        ended = await watched.pass_time(2 * SECONDS)
     head = "its way into the consumer group has stood still for"
     assert caplog.messages == [
         f"{head} 100 s: {refusal}; if it does not go on, this worker starts again"
@@ -271,33 +271,33 @@ async def test_who_is_refused_says_so_and_ends_after_a_grace(
 async def test_who_goes_on_after_the_warning_stays() -> None:
     """The second look finds that it has moved."""
     worker = Worker()
-    kennel = Kennel(worker)
+    watched = WatchedWorker(worker)
     chunk = worker.consumer.hand_out(10, 12)
-    assert await kennel.pass_time(1.1 * SECONDS) is None
-    assert kennel.asked == ["settle"]
+    assert await watched.pass_time(1.1 * SECONDS) is None
+    assert watched.asked == ["settle"]
     chunk.settled_below = 11
-    assert await kennel.pass_time(SECONDS - 1) is None
-    assert kennel.asked == ["settle"]
+    assert await watched.pass_time(SECONDS - 1) is None
+    assert watched.asked == ["settle"]
 
 
 def test_a_pause_of_the_whole_process_is_followed_by_a_second_look() -> None:
     """A clock that has jumped makes everything look old at once; that alone ends nothing."""
     patience = StandstillLimits(SECONDS)
     standing = Standing(("work", CLICKS), 1, "the work")
-    assert patience.look([standing], 0.0) == []
-    (found,) = patience.look([standing], 10_000.0)
+    assert patience.overdue([standing], 0.0) == []
+    (found,) = patience.overdue([standing], 10_000.0)
     assert not found.for_good
-    patience.warned(found.what, 10_000.0)
-    assert patience.look([Standing(("work", CLICKS), 2, "the work")], 10_001.0) == []
+    patience.record_warning(found.what, 10_000.0)
+    assert patience.overdue([Standing(("work", CLICKS), 2, "the work")], 10_001.0) == []
 
 
 def test_memory_beyond_the_limit_is_said_with_the_setting() -> None:
     """Both figures stand there."""
-    kennel = Kennel(Worker(), memory_limit=2**30)
-    kennel.memory = 2**30
-    assert kennel.dog.too_large() is None
-    kennel.memory = 3 * 2**30
-    words = kennel.dog.too_large()
+    watched = WatchedWorker(Worker(), memory_limit=2**30)
+    watched.memory = 2**30
+    assert watched.watchdog.too_large() is None
+    watched.memory = 3 * 2**30
+    words = watched.watchdog.too_large()
     assert words is not None
     assert words.startswith("3,072 MiB of memory are in use, more than the 1,024 MiB")
     assert "STREAMS_WATCHDOG_MEMORY_MB" in words

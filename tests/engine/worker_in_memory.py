@@ -39,7 +39,7 @@ class Consumer:
         self.room = self.credit = True
         self.committed = 10
         self.flow_active = True
-        self.ledgers = {CLICKS: OffsetTracker()}
+        self.offset_trackers = {CLICKS: OffsetTracker()}
         self.recovery = SimpleNamespace(remaining_rows=lambda: self.remaining)
         self._thread = SimpleNamespace(
             _consumer=object(),
@@ -57,7 +57,7 @@ class Consumer:
     def hand_out(self, first: int, last: int) -> Chunk:
         """Give out a chunk."""
         chunk = Chunk(first, last)
-        self.ledgers[CLICKS].hand_out(chunk)
+        self.offset_trackers[CLICKS].hand_out(chunk)
         return chunk
 
     def stash(self, offset: int) -> None:

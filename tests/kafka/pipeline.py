@@ -32,7 +32,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from streams.kafka.topics import create_topics
 from streams.lab.sandbox import Ledger, Sandbox
-from streams.operations.audit.audit import AuditReport, audit
+from streams.operations.audit.audit import AuditReport, run_audit
 from streams.settings import Settings, load_settings
 from tests.broker_fixtures import Broker
 
@@ -424,14 +424,14 @@ class Pipeline:
 
     async def audit(self) -> AuditReport:
         """Return the audit as of now."""
-        return await audit(self.settings, keep_ids=True)
+        return await run_audit(self.settings, keep_ids=True)
 
     async def settled(self, events: int, seconds: float = UNTIL_SECONDS) -> AuditReport:
         """Wait until so many raw events have their outcomes; return the audit, which balances."""
         last: list[AuditReport] = []
 
         async def is_settled() -> bool:
-            last[:] = [await audit(self.settings, keep_ids=True)]
+            last[:] = [await run_audit(self.settings, keep_ids=True)]
             (books,) = last[0].vendors
             return books.raw >= events and books.waiting == 0
 

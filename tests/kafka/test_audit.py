@@ -17,7 +17,7 @@ from streams.core.snapshot import WorkerSnapshot, encode_snapshot
 from streams.core.topics import Topics
 from streams.kafka.group_ids import group_id
 from streams.kafka.topics import create_topics
-from streams.operations.audit.audit import audit, compare_with_ledger
+from streams.operations.audit.audit import compare_with_ledger, run_audit
 from streams.settings import KafkaSettings, Settings
 from streams.status.status import read_status
 from streams.vendors.miso import MisoSettings
@@ -133,7 +133,7 @@ async def one_of_each(relay: Relay) -> None:
 async def test_every_fate_is_found_on_the_broker(settings: Settings, relay: Relay) -> None:
     """Topics, headers and commits are read as a relay writes them; the ids agree with a ledger."""
     await one_of_each(relay)
-    report = await audit(settings, keep_ids=True)
+    report = await run_audit(settings, keep_ids=True)
     assert report.balanced, report
     (books,) = report.vendors
     assert (books.vendor, books.raw, books.accepted) == ("miso", 6, 1)
@@ -176,7 +176,7 @@ async def test_commit_metadata_says_when_a_vendor_was_off(settings: Settings, re
     await relay.record(f"{relay.topics.clicks}/0/2")
     metadata = '{"on": {"miso": [[2, null]]}}'
     await relay.commit("enrich", {TopicPartition(relay.topics.clicks, 0): 3}, metadata)
-    report = await audit(settings)
+    report = await run_audit(settings)
     assert report.balanced, report
     assert (report.vendors[0].off, report.vendors[0].waiting_for_vendor) == (2, 1)
 
@@ -198,7 +198,7 @@ async def test_transactions_leave_no_missing_events(settings: Settings, relay: R
         await producer.stop()
     await relay.receipt(f"{relay.topics.clicks}/0/0", "skipped", None, "no_consent")
     await relay.commit("enrich", {TopicPartition(relay.topics.clicks, 0): 4})
-    report = await audit(settings)
+    report = await run_audit(settings)
     assert report.balanced, report
     assert (report.vendors[0].raw, report.vendors[0].skipped) == (1, {"no_consent": 1})
 
@@ -222,13 +222,13 @@ async def test_a_running_relay_gives_balanced_sums(settings: Settings, relay: Re
 
     running = asyncio.create_task(run())
     try:
-        reports = [await audit(settings) for _ in range(5)]
+        reports = [await run_audit(settings) for _ in range(5)]
     finally:
         done.set()
     count = await running
     for report in reports:
         assert report.balanced, report
-    last = await audit(settings)
+    last = await run_audit(settings)
     assert last.balanced
     assert (last.vendors[0].accepted, last.vendors[0].waiting) == (count, 0)
 
@@ -236,10 +236,10 @@ async def test_a_running_relay_gives_balanced_sums(settings: Settings, relay: Re
 async def test_a_window_starts_at_a_kafka_time(settings: Settings, relay: Relay) -> None:
     """A window in the future holds nothing; one from the start of time holds everything."""
     await one_of_each(relay)
-    nothing = await audit(settings, since_ms=4_000_000_000_000)
+    nothing = await run_audit(settings, since_ms=4_000_000_000_000)
     assert nothing.balanced
     assert nothing.vendors[0].raw == 0
-    everything = await audit(settings, since_ms=1)
+    everything = await run_audit(settings, since_ms=1)
     assert everything.balanced
     assert everything.vendors[0].raw == 6
 
@@ -249,7 +249,7 @@ async def test_missing_topics_are_named_with_the_remedy(broker: Broker, prefix: 
     kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, topic_prefix=prefix)
     nothing = Settings(kafka=kafka, vendors={"miso": MisoSettings(api_key=SecretStr("key"))})
     with pytest.raises(SetupError, match=r"shop\.clicks.*streams topics create"):
-        await audit(nothing)
+        await run_audit(nothing)
     with pytest.raises(SetupError, match=r"streams\.status.*streams topics create"):
         await read_status(nothing)
 

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from pydantic import SecretStr
 
 from streams.cli import main
-from streams.core.control import VendorControl, encode_will
+from streams.core.control import VendorControl, encode_control
 from streams.core.errors import SettingsError, SetupError
 from streams.kafka.topics import create_topics
 from streams.settings import KafkaSettings, Settings
@@ -111,7 +111,7 @@ async def test_a_will_is_changed_in_part_and_nobody_elses_word_is_lost(
         producer: AIOKafkaProducer, topic: str, vendor: str, will: VendorControl
     ) -> int:
         offset = await ours(producer, topic, vendor, will)
-        await producer.send_and_wait(topic, encode_will(other), vendor.encode())
+        await producer.send_and_wait(topic, encode_control(other), vendor.encode())
         return offset
 
     await set_paused(settings, "miso", paused=False)
@@ -168,7 +168,7 @@ async def test_a_paused_vendor_gets_nothing_from_any_worker_until_it_is_resumed(
 
         async def both_cannot_read_it() -> bool:
             reasons = [(await pipeline.status(w))["vendor"]["reason"] for w in (first, second)]
-            return all("on the control topic cannot be read" in reason for reason in reasons)
+            return all("control record of Miso is unreadable" in reason for reason in reasons)
 
         await pipeline.until(both_cannot_read_it)
         await pipeline.until(both_say_so)

@@ -24,7 +24,7 @@ from streams.dead_letters.dead_letters import drop_letters, find_letters, read_w
 from streams.engine.memory import memory_bytes
 from streams.kafka.connection import admin
 from streams.kafka.topics import create_topics
-from streams.operations.audit.audit import audit
+from streams.operations.audit.audit import run_audit
 from streams.settings import KafkaSettings, Settings
 from streams.vendors.miso import MisoSettings
 from streams.web.letters import MAX_BYTES
@@ -317,11 +317,11 @@ async def test_a_missing_topic_is_a_sentence(settings: Settings, broker: Broker)
 async def test_an_audit_is_not_disturbed_by_resolutions(settings: Settings, writer: Writer) -> None:
     """Its books are the same before and after all letters are dropped."""
     await one_of_each(Relay(settings, writer.producer))
-    before = await audit(settings)
+    before = await run_audit(settings)
     found = await find_letters(settings, Selection())
     assert len(found.open) == 3
     await drop_letters(settings, found.open, at=AT)
-    after = await audit(settings)
+    after = await run_audit(settings)
     assert before.balanced
     assert after == before
 

@@ -17,7 +17,7 @@ from streams.kafka.reader import silent
 from streams.operations.forget.shop_topics import held_by_shop
 from streams.operations.ingest.resend import plan_resend, resend
 from streams.operations.ingest.rewrite import IngestWriter, read_window
-from streams.operations.trace.trace import trace
+from streams.operations.trace.trace import run_trace
 from streams.settings import load_settings
 from tests.broker_fixtures import Broker
 from tests.kafka.pipeline import Pipeline, now_ms
@@ -376,13 +376,15 @@ async def test_trace_forget_and_resend_see_the_shops_own_records(
         await shop.until(lambda: shop.stored() == [event])
         await shop.ingested()
 
-        (found,) = (await trace(shop.settings, "event", event, now_ms=now_ms())).events
+        (found,) = (await run_trace(shop.settings, "event", event, now_ms=now_ms())).events
         assert [step.text.split(" ")[0] for step in found.steps] == ["The", "Ingest"]
         assert found.steps[0].place == f"{shop.web}/1/0"
         assert "[ingest.views]" in found.steps[1].text
-        (found,) = (await trace(shop.settings, "event", failed, now_ms=now_ms())).events
+        (found,) = (await run_trace(shop.settings, "event", failed, now_ms=now_ms())).events
         assert [step.kind for step in found.steps] == ["raw", "dead_lettered"]
-        (found,) = (await trace(shop.settings, "event", f"{shop.web}-1-2", now_ms=now_ms())).events
+        (found,) = (
+            await run_trace(shop.settings, "event", f"{shop.web}-1-2", now_ms=now_ms())
+        ).events
         assert found.text.startswith("Unmapped: no section")
 
         (held,) = await held_by_shop(shop.settings, "anna", silent)

@@ -8,9 +8,9 @@ from aiokafka.admin import NewPartitions
 from streams.cli import main
 from streams.engine.partitions import home_of
 from streams.kafka.reader import silent
-from streams.operations.forget.forget import forget
+from streams.operations.forget.forget import run_forget
 from streams.operations.forget.survey import survey
-from streams.operations.rekey import rekey
+from streams.operations.rekey import run_rekey
 from tests.broker_fixtures import Broker
 from tests.kafka.pipeline import Pipeline, click, product, user, visitors
 
@@ -103,12 +103,14 @@ async def test_after_all_topics_grew_rows_are_brought_home_and_nobody_is_forgott
         assert "streams topics rekey" in warning
         assert "a row whose key belongs on another partition" in enrich.output()
 
-        looked = await rekey(pipeline.settings, wait_seconds=0, dry_run=True)
+        looked = await run_rekey(pipeline.settings, wait_seconds=0, dry_run=True)
         assert (looked.rows, looked.left, looked.removed) == (len(people) + 1, len(moved), 0)
         found = await survey(pipeline.settings, emil)
         assert found.elsewhere == (home_of(emil.encode(), 2),)
-        await forget(pipeline.settings, found, tell=silent, say=lambda _: None, workers_seconds=5)
-        first = await rekey(pipeline.settings, wait_seconds=0)
+        await run_forget(
+            pipeline.settings, found, tell=silent, say=lambda _: None, workers_seconds=5
+        )
+        first = await run_rekey(pipeline.settings, wait_seconds=0)
         assert (first.removed, first.left) == (0, len(moved) - 1)
         assert first.waiting[0].startswith("miso has not settled all of ")
         await pipeline.send(
@@ -123,9 +125,9 @@ async def test_after_all_topics_grew_rows_are_brought_home_and_nobody_is_forgott
         assert await reason_of(pipeline, f"{emil}-old") == "no_consent"
         for name, value in pipeline.env.items():
             monkeypatch.setenv(name, value)
-        second = await rekey(pipeline.settings, wait_seconds=20)
+        second = await run_rekey(pipeline.settings, wait_seconds=20)
         assert (second.copied, second.removed, second.left) == (0, len(moved) - 1, 0)
-        third = await rekey(pipeline.settings, wait_seconds=0)
+        third = await run_rekey(pipeline.settings, wait_seconds=0)
         assert (third.rows, third.copied, third.removed) == (len(people) - 1, 0, 0)
 
         await pipeline.send(user(dora, None))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aiokafka import ConsumerRecord
 
-from streams.core.control import VendorControl, decode_will
+from streams.core.control import VendorControl, decode_control
 from streams.lab.sandbox import Fault, FaultKind
 from tests.broker_fixtures import Broker
 from tests.kafka.pipeline import Pipeline, click, many, visitors
@@ -41,7 +41,7 @@ async def of_run(pipeline: Pipeline, run: str) -> list[dict[str, Any]]:
 async def will(pipeline: Pipeline) -> VendorControl:
     """Return what is said about Miso."""
     records = await pipeline.read(pipeline.topics.control)
-    return decode_will(records[-1].value) if records else VendorControl()
+    return decode_control(records[-1].value) if records else VendorControl()
 
 
 async def test_redeliveries_have_their_own_marks_and_receipts_and_a_bad_run_stops_alone(

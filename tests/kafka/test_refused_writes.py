@@ -145,7 +145,7 @@ async def test_records_of_a_wrong_clock_wait_and_bear_the_right_time_once_it_is_
     later = [asyncio.ensure_future(topic.send(b"%d" % n)) for n in (1, 2)]
     await until(lambda: bool(topic.said), 10, "the refusal to be said")
     (sentence,) = topic.refused.sentences()
-    assert "takes no record of this machine's time of day. Set the machine's clock" in sentence
+    assert "accepts no record with this machine's time of day. Correct the machine's" in sentence
     ahead_ms[0] = 0
     waiting += [await task for task in later]
     for delivery in waiting:
@@ -169,7 +169,7 @@ async def test_a_record_that_is_too_large_waits_with_all_behind_it_until_the_top
     assert await topic.values() == [b"first"]
     (sentence,) = topic.refused.sentences()
     assert sentence.startswith("Partition 0 waits: a record of 3,0")
-    assert f"is larger than {topic.name} takes. Raise its max.message.bytes of 2,000" in sentence
+    assert f"is larger than {topic.name} accepts. Raise its max.message.bytes of 2,000" in sentence
     await topic.takes(DEFAULT)
     assert await waiting.acknowledged() == {(topic.name, 0): [range(1, 2)]}
     offsets = [await (await task).acknowledged() for task in later]
@@ -330,9 +330,9 @@ async def test_receipts_that_are_refused_stop_sending_until_the_topic_takes_them
         for start in (1, 2):
             sink = pipeline.start("miso", program=SOON)
             await pipeline.ready(sink)
-            status = await says(pipeline, sink, f"is larger than {receipts} takes")
+            status = await says(pipeline, sink, f"is larger than {receipts} accepts")
             assert status["vendor"]["state"] == "parked"
-            words = f"is larger than {receipts} takes. Raise its max.message.bytes of 100 bytes"
+            words = f"is larger than {receipts} accepts. Raise its max.message.bytes of 100 bytes"
             code, body = await ready_page(sink)
             assert (code, body["vendor"]["state"]) == (200, "parked")
             assert words in body["vendor"]["reason"]
@@ -349,7 +349,7 @@ async def test_receipts_that_are_refused_stop_sending_until_the_topic_takes_them
 
         await take(pipeline, receipts, 100)
         await pipeline.send(*many(600, visitors(60), 3_000))
-        await says(pipeline, sink, f"is larger than {receipts} takes")
+        await says(pipeline, sink, f"is larger than {receipts} accepts")
         await take(pipeline, receipts, DEFAULT)
         await pipeline.settled(3_600)
         assert set(Counter(e for e in pipeline.stored() if int(e[1:]) >= 3_000).values()) == {1}
@@ -372,7 +372,7 @@ async def test_vendor_records_that_are_refused_hold_enrichment_without_a_restart
         await pipeline.send(
             ("shop.clicks", b"v1", b'{"event_id": "bad", "junk": "%b"}' % (b"x" * 90_000))
         )
-        status = await says(pipeline, enrich, f"is larger than {events} takes")
+        status = await says(pipeline, enrich, f"is larger than {events} accepts")
         assert "Raise its max.message.bytes of 100 bytes" in status["warnings"][0]
         raw = {TopicPartition(pipeline.topics.clicks, n) for n in range(3)}
         committed = await pipeline.committed("enrich")

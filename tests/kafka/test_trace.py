@@ -14,7 +14,7 @@ from streams.core.records import Source
 from streams.dead_letters.book import Selection
 from streams.dead_letters.dead_letters import drop_letters, find_letters
 from streams.operations.trace.timeline import Trace, TracedEvent
-from streams.operations.trace.trace import Kind, trace
+from streams.operations.trace.trace import Kind, run_trace
 from tests.broker_fixtures import Broker
 from tests.kafka.pipeline import Pipeline, Worker, cart, click, now_ms, product, until, user
 
@@ -30,7 +30,7 @@ ENV = {
 
 async def traced(pipeline: Pipeline, kind: Kind, text: str, **more: Any) -> Trace:
     """Return the answer, as of now."""
-    return await trace(pipeline.settings, kind, text, now_ms=now_ms(), **more)
+    return await run_trace(pipeline.settings, kind, text, now_ms=now_ms(), **more)
 
 
 async def asked_of(worker: Worker, path: str) -> str:

@@ -42,7 +42,7 @@ async def test_a_faulty_worker_ends_with_70_and_its_successor_delivers(
         lost = f"writing to {prefix}vendor.miso.events/0 failed: NotLeaderForPartitionError"
         assert lost in _last_word(refused)
         assert "more than the 280 MiB that a worker may take" in _last_word(grown)
-        assert "the event loop has not come round for " in _last_word(blocked)
+        assert "the event loop has been blocked for " in _last_word(blocked)
         assert "it stands in _block_for_ever (" in _last_word(blocked)
 
 

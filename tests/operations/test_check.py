@@ -4,7 +4,7 @@ import pytest
 
 from streams.core.errors import SettingsError
 from streams.operations.check import check as module
-from streams.operations.check.check import check, check_settings, exit_code
+from streams.operations.check.check import check_settings, exit_code, run_checks
 from streams.settings import load_settings
 from streams.status.findings import Finding, Level
 
@@ -69,7 +69,7 @@ async def test_without_a_broker_vendors_are_still_asked() -> None:
             "STREAMS_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
         }
     )
-    findings = [finding async for finding in check(settings, now_ms=0)]
+    findings = [finding async for finding in run_checks(settings, now_ms=0)]
     assert [finding.subject for finding in findings][:2] == ["settings", "broker"]
     assert findings[1] == Finding(
         Level.PROBLEM,

@@ -10,7 +10,7 @@ from streams.core.enrich import EnrichedEvent, MappedEvent, VendorPlan
 from streams.core.errors import InvalidEvent, SettingsError
 from streams.core.outcome import DeadLetterReason, SkipReason
 from streams.operations.check import mapping_preview as module
-from streams.operations.check.mapping_preview import MappingPreview, PreviewRow, previewed_vendors
+from streams.operations.check.mapping_preview import MappingPreview, MappingRow, previewed_vendors
 from streams.settings import Settings, load_settings
 from streams.vendors import VENDORS, plan_for
 from streams.vendors.base import Vendor
@@ -40,7 +40,7 @@ def previewed(
     *lines: dict[str, Any] | bytes,
     settings: Settings | None = None,
     plans: tuple[VendorPlan, ...] | None = None,
-) -> list[PreviewRow]:
+) -> list[MappingRow]:
     """What becomes of these lines but good rows; at Miso alone unless plans are given."""
     settings = settings or load_settings({})
     if plans is None:
@@ -51,7 +51,7 @@ def previewed(
     return [row for row in rows if row.outcome != "row"]
 
 
-def shown(row: PreviewRow) -> Any:
+def shown(row: MappingRow) -> Any:
     """The row as ``--json`` writes it, without what there is not."""
     document = json.loads(msgspec.json.encode(row))
     return {name: value for name, value in document.items() if value not in (None, [])}

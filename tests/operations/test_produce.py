@@ -11,7 +11,13 @@ from streams.core.topics import Topics
 from streams.kafka.topics import create_topics
 from streams.lab.demo.records import event_records, stream, table_records
 from streams.lab.demo.sample import load_sample
-from streams.operations.produce import Outgoing, delay_seconds, parse_line, produce, write_records
+from streams.operations.produce import (
+    Outgoing,
+    delay_seconds,
+    parse_line,
+    run_produce,
+    write_records,
+)
 from streams.settings import Settings, load_settings
 from tests.broker_fixtures import Broker
 
@@ -152,7 +158,7 @@ async def test_lines_reach_the_broker_and_bad_ones_are_numbered(
     settings = _settings(broker, prefix)
     await create_topics(settings)
     told: list[int] = []
-    produced = await produce(
+    produced = await run_produce(
         settings,
         _given(
             b'{"anonymous_id": "visitor-1", "product_id": "1"}\n',
@@ -193,7 +199,7 @@ async def test_ids_are_told_and_what_will_not_count_is_warned_of(
     settings = _settings(broker, prefix)
     await create_topics(settings)
     event = {"anonymous_id": "v", "product_id": "p", "timestamp": 1_777_000_000_000}
-    produced = await produce(
+    produced = await run_produce(
         settings,
         _given(
             json.dumps(event | {"event_id": "own-7"}).encode(),
@@ -217,7 +223,7 @@ async def test_a_missing_topic_is_named_with_the_command(broker: Broker, prefix:
     """Nothing is written, and no topic is made by asking for it."""
     settings = _settings(broker, prefix)
     with pytest.raises(SetupError) as caught:
-        await produce(settings, _given(b'{"anonymous_id": "v"}'))
+        await run_produce(settings, _given(b'{"anonymous_id": "v"}'))
     assert str(caught.value).splitlines()[0] == (
         f"Topic {prefix}shop.clicks does not exist: run `streams topics create`."
     )

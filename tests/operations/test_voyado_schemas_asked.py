@@ -167,14 +167,14 @@ async def test_schemas_that_are_only_named_are_asked_for(row: Any) -> None:
         (
             HttpResponse(200, {"content-type": "text/html"}, b"<h1>Welcome</h1>"),
             (
-                "is not where this belongs: 200, but the answer is not Voyado's; check base_url: "
+                "is not where this belongs: 200, but the response is not Voyado's; check base_url: "
                 "Welcome. Correct STREAMS_VOYADO_BASE_URL: scheme, host and port only."
             ),
         ),
         (
             HttpResponse(200, JSON, b'{"total": 3}'),
             (
-                "is not where this belongs: 200, but the answer is not Voyado's: "
+                "is not where this belongs: 200, but the response is not Voyado's: "
                 '{"total": 3}. Correct STREAMS_VOYADO_BASE_URL: scheme, host and port only.'
             ),
         ),

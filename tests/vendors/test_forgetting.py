@@ -1,4 +1,4 @@
-"""Forgetting a visitor: which requests each vendor is to get, and what its answers mean."""
+"""Forgetting a visitor: which requests each vendor is to get, and what its responses mean."""
 
 import json
 from collections.abc import Sequence
@@ -35,8 +35,8 @@ def subjects(vendor: str, payload: object) -> Sequence[str]:
     return forgetting(vendor).subjects(record)
 
 
-def answer(status: int | None, body: bytes = b"", content_type: str = "") -> HttpResponse:
-    """An answer with this body."""
+def response(status: int | None, body: bytes = b"", content_type: str = "") -> HttpResponse:
+    """A response with this body."""
     return HttpResponse(status, {"content-type": content_type}, body)
 
 
@@ -121,7 +121,7 @@ JSON_404 = (b'{"errorCode":"InteractionNotFound"}', "application/json")
 
 
 @pytest.mark.parametrize(
-    ("vendor", "status", "body", "fate"),
+    ("vendor", "status", "body", "outcome"),
     [
         ("miso", 200, (b'{"message":"success"}', ""), RequestOutcome.ACCEPTED),
         (
@@ -144,11 +144,11 @@ JSON_404 = (b'{"errorCode":"InteractionNotFound"}', "application/json")
         ("voyado", 500, (b"", ""), RequestOutcome.UNAVAILABLE),
     ],
 )
-def test_answers_to_a_deletion(
-    vendor: str, status: int | None, body: tuple[bytes, str], fate: RequestOutcome
+def test_responses_to_a_deletion(
+    vendor: str, status: int | None, body: tuple[bytes, str], outcome: RequestOutcome
 ) -> None:
     """What is not there at Voyado is deleted; a page of something else deletes nothing."""
-    assert forgetting(vendor).classify(answer(status, *body)).fate is fate
+    assert forgetting(vendor).classify(response(status, *body)).outcome is outcome
 
 
 def test_an_erasure_says_nothing_by_itself() -> None:

@@ -11,13 +11,13 @@ HTML = b"<html><head><title>Sorry</title></head><body><h1>Something is wrong</h1
 """What a proxy or a load balancer answers instead of the vendor."""
 HUGE = b'{"message": "' + b"x" * 2_000_000 + b'"}'
 CUT = HUGE[: 1024 * 1024]
-"""A huge answer, as the client hands it over: no JSON any more."""
+"""A huge response, as the client hands it over: no JSON any more."""
 NEVER_SENT = HttpResponse(None, {}, b"", "connection refused", was_sent=False)
-NO_ANSWER = HttpResponse(None, {}, b"", "no answer within 60 s")
+NO_ANSWER = HttpResponse(None, {}, b"", "no response within 60 s")
 
 
-def answer(status: int, body: Any = b"", **headers: str) -> HttpResponse:
-    """Return an answer; what is no bytes is encoded as JSON."""
+def response(status: int, body: Any = b"", **headers: str) -> HttpResponse:
+    """Return a response; what is no bytes is encoded as JSON."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return HttpResponse(
         status, {name.replace("_", "-"): text for name, text in headers.items()}, raw
@@ -25,12 +25,12 @@ def answer(status: int, body: Any = b"", **headers: str) -> HttpResponse:
 
 
 def statuses(table: str) -> Iterator[tuple[int, RequestOutcome]]:
-    """Yield each status of a table with its fate: ``401-407  misconfigured  why``."""
+    """Yield each status of a table with its outcome: ``401-407  misconfigured  why``."""
     for line in filter(None, map(str.strip, table.splitlines())):
-        numbers, fate, *_ = line.split()
+        numbers, outcome, *_ = line.split()
         first, _, last = numbers.partition("-")
         for status in range(int(first), int(last or first) + 1):
-            yield status, RequestOutcome(fate)
+            yield status, RequestOutcome(outcome)
 
 
 def check_statuses(table: str, classify: Callable[[HttpResponse, int], Verdict]) -> None:
@@ -38,8 +38,9 @@ def check_statuses(table: str, classify: Callable[[HttpResponse, int], Verdict])
     rows = list(statuses(table))
     assert [status for status, _ in rows] == list(range(100, 600))
     wrong = {
-        status: (str(fate), str(verdict.fate))
-        for status, fate in rows
-        if (verdict := classify(answer(status), 1)).fate is not fate or verdict.status != status
+        status: (str(outcome), str(verdict.outcome))
+        for status, outcome in rows
+        if (verdict := classify(response(status), 1)).outcome is not outcome
+        or verdict.status != status
     }
     assert wrong == {}

@@ -81,8 +81,8 @@ def test_a_sink_says_what_became_of_each_event_and_how_its_vendor_is() -> None:
     counters.expired["vendor.miso.events"] = 4
     seconds = Histogram(REQUEST_SECONDS)
     seconds.observe(0.2)
-    line_ = SimpleNamespace(request_seconds=seconds, breaker=SimpleNamespace(needs_somebody=True))
-    courier = SimpleNamespace(line=line_, under_way=5)
+    client = SimpleNamespace(request_seconds=seconds, breaker=SimpleNamespace(needs_somebody=True))
+    courier = SimpleNamespace(client=client, in_flight=5)
     lines = exported(
         counters,
         courier,

@@ -21,21 +21,21 @@ def test_of_what_went_well_and_what_did_not_the_newest_is_taken() -> None:
     exchanges = Exchanges()
     for number in range(100):
         status = 503 if number % 10 == 3 else 200
-        exchanges.note(
+        exchanges.record(
             request(number), HttpResponse(status, {}, b"{}"), float(number), number + 0.5
         )
-    good, bad = exchanges.take()
-    assert (good.began, good.answer.status) == (99.0, 200)
-    assert (bad.began, bad.answer.status, bad.seconds) == (93.0, 503, 0.5)
-    assert exchanges.take() == []
+    good, bad = exchanges.drain()
+    assert (good.began, good.response.status) == (99.0, 200)
+    assert (bad.began, bad.response.status, bad.seconds) == (93.0, 503, 0.5)
+    assert exchanges.drain() == []
 
 
 def test_a_request_is_shown_without_key_and_people() -> None:
     """No headers, the address without its query, ids as tags, also where the answer quotes."""
     exchanges, shown = Exchanges(), RecentRequests()
     said = f'{{"message": "visitor-number-7 with {KEY} is unknown"}}'.encode()
-    exchanges.note(request(7), HttpResponse(422, {}, said), 10.0, 10.25)
-    shown.take(exchanges.take(), [KEY], now=12.0, now_ms=1_000_000)
+    exchanges.record(request(7), HttpResponse(422, {}, said), 10.0, 10.25)
+    shown.take(exchanges.drain(), [KEY], now=12.0, now_ms=1_000_000)
     (one,) = shown.newest_first()
     assert (one.at, one.method, one.path) == (998_000, "POST", "/v1/interactions?…")
     assert (one.status, one.seconds) == (422, 0.25)
@@ -52,8 +52,8 @@ def test_failures_are_not_pushed_out_by_what_goes_well() -> None:
             answer = HttpResponse(None, {}, b"", failure="cannot connect to 192.0.2.17:443")
         else:
             answer = HttpResponse(200, {}, b'{"message":"success"}')
-        exchanges.note(request(number), answer, float(number), float(number))
-        shown.take(exchanges.take(), (), now=float(number), now_ms=number * 1000)
+        exchanges.record(request(number), answer, float(number), float(number))
+        shown.take(exchanges.drain(), (), now=float(number), now_ms=number * 1000)
     kept = shown.newest_first()
     assert [one.status for one in kept] == [200] * KEPT_OF_EACH + [None] * 2
     assert kept[-1].answer == "cannot connect to 192.0.2.0:443"

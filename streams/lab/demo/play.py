@@ -15,7 +15,7 @@ from streams.core.errors import SettingsError, SetupError
 from streams.lab.demo.feed import Feed, sample_feed
 from streams.lab.demo.records import stream
 from streams.lab.demo.rig import SLOWEST_RATE, STALL_SECONDS, WRITE_SECONDS
-from streams.operations.audit.audit import AuditReport, audit
+from streams.operations.audit.audit import AuditReport, run_audit
 from streams.operations.audit.table import audit_lines, audit_table
 from streams.operations.produce import write_records
 from streams.settings import Settings, is_loopback, load_settings
@@ -51,7 +51,7 @@ async def play(settings: Settings, feed: Feed) -> AuditReport:
     loop = asyncio.get_running_loop()
     last, moved_at = None, loop.time()
     while True:
-        report = await audit(settings)
+        report = await run_audit(settings)
         waiting = [books.waiting for books in report.vendors]
         if waiting != last:
             last, moved_at = waiting, loop.time()

@@ -18,7 +18,7 @@ from streams.lab.demo.feed import Feed
 from streams.lab.demo.progress import OnProgress, follow, gauge
 from streams.lab.demo.records import stream
 from streams.lab.sandbox import Sandbox
-from streams.operations.audit.audit import audit
+from streams.operations.audit.audit import run_audit
 from streams.operations.produce import Produced, write_records
 from streams.settings import Settings, load_settings, variable
 from streams.worker.supervisor.console import ending_words, read_line
@@ -208,7 +208,7 @@ class Rig:
         loop = asyncio.get_running_loop()
         last, moved_at = None, loop.time()
         while True:
-            report = await audit(self._settings, keep_ids=True)
+            report = await run_audit(self._settings, keep_ids=True)
             waiting = [books.waiting for books in report.vendors]
             if waiting != last:
                 last, moved_at = waiting, loop.time()

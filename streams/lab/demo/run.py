@@ -14,8 +14,7 @@ from streams.lab.demo.books import Closing
 from streams.lab.demo.feed import Feed, file_feed, sample_feed
 from streams.lab.demo.progress import DemoProgress
 from streams.lab.demo.rig import Rig, source_environment
-from streams.lab.embedded import DEFAULT_VERSION, EmbeddedKafka
-from streams.lab.embedded import DownloadProgress as Download
+from streams.lab.embedded import DEFAULT_VERSION, DownloadProgress, EmbeddedKafka
 from streams.lab.embedded.ports import free_port
 from streams.settings import WebSettings
 from streams.vendors import VENDORS
@@ -206,6 +205,6 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _words(download: Download) -> str:
+def _words(download: DownloadProgress) -> str:
     count = f" {download.done} of {download.total}" if download.total else ""
     return f"{download.step}{count}"

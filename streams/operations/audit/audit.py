@@ -27,12 +27,12 @@ __all__ = [
     "Discrepancy",
     "LedgerComparison",
     "VendorBooks",
-    "audit",
     "compare_with_ledger",
+    "run_audit",
 ]
 
 
-async def audit(
+async def run_audit(
     settings: Settings,
     since_ms: int | None = None,
     vendors: Sequence[str] | None = None,

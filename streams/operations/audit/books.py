@@ -29,7 +29,7 @@ from streams.operations.audit.logs import (
     RawLog,
     RawPart,
     VendorLog,
-    VendorPart,
+    VendorPartition,
 )
 from streams.operations.audit.report import AuditReport, Discrepancy, VendorBooks
 
@@ -46,7 +46,7 @@ _OUTCOMES = {"accepted": ACCEPTED, "dead_lettered": DEAD, "skipped": SKIPPED}
 class _Side:
     """One vendor's facts while they are collected."""
 
-    parts: Mapping[int, VendorPart]
+    parts: Mapping[int, VendorPartition]
     traces: list[LogTraces]
     """By the index of the raw partition."""
     numbers: Counter[str] = field(default_factory=Counter)
@@ -90,7 +90,7 @@ class Books:
         self._by_name = {f"{r.topic}/{r.partition}": r for r in self._raw}
         self._sides = {
             vendor: _Side(
-                parts={p: VendorPart(log) for p, log in logs.items()},
+                parts={p: VendorPartition(log) for p, log in logs.items()},
                 traces=[LogTraces(len(r.flags)) for r in self._raw],
             )
             for vendor, logs in vendors.items()
@@ -391,7 +391,7 @@ def _check_partition(raw: RawPart, partition: int) -> None:
 
 
 def _check_position(
-    part: VendorPart, raw: RawPart, source: int, receipt: ReceiptFacts, is_former: bool
+    part: VendorPartition, raw: RawPart, source: int, receipt: ReceiptFacts, is_former: bool
 ) -> bool:
     """Return whether a live receipt is about a raw topic that was recreated since.
 

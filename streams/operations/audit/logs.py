@@ -109,7 +109,7 @@ class RawPart:
         raise NoSuchRecordError(f"{self.where(offset)} does not exist")
 
     def code(self, offset: int) -> int:
-        """Return a number that stands for this record in a VendorPart."""
+        """Return a number that stands for this record in a VendorPartition."""
         return offset << 16 | self.index
 
 
@@ -140,7 +140,7 @@ _FORMER = 1 << 15
 """In a code: the raw record lay on a topic that was recreated since."""
 
 
-class VendorPart:
+class VendorPartition:
     """One partition of a vendor's events: which raw record the record at a position is about.
 
     And which raw records those may have been about that expired unsent. Vendor records are written

@@ -29,7 +29,7 @@ from streams.worker.control import read_wills
 SETTINGS = "settings"
 
 
-async def check(
+async def run_checks(
     settings: Settings,
     *,
     send_test: bool = False,

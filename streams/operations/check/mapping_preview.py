@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 from pydantic import SecretStr
 
-from streams.core.consent import MALFORMED, Ground, Malformed
+from streams.core.consent import NO_TO_ALL, Ground, Malformed
 from streams.core.enrich import Decision, Enricher, Send, Skip, VendorPlan, differing_ids
 from streams.core.errors import InvalidEvent, SettingsError
 from streams.core.events import Event
@@ -34,7 +34,7 @@ MALFORMED_ROW = "malformed_row"
 _MADE_UP = SecretStr("streams check --mapping")
 
 
-class PreviewRow(msgspec.Struct, frozen=True):
+class MappingRow(msgspec.Struct, frozen=True):
     """What becomes of one line at one vendor, or of a line that no vendor hears of.
 
     As ``--json`` writes it, with null for what there is not.
@@ -153,44 +153,44 @@ class MappingPreview:
         self.events: Counter[str] = Counter()
         """Records by raw topic."""
 
-    def take(self, number: int, line: bytes) -> Iterator[PreviewRow]:
+    def take(self, number: int, line: bytes) -> Iterator[MappingRow]:
         """Yield what becomes of a line: one row a vendor for an event, one for a table's row."""
         try:
             outgoing = parse_line(line, self._topics)
         except ValueError as problem:
-            yield PreviewRow(number, UNREADABLE, detail=str(problem))
+            yield MappingRow(number, UNREADABLE, detail=str(problem))
             return
         offset = self._offsets[outgoing.topic]
         self._offsets[outgoing.topic] += 1
         yield from self.take_record(number, outgoing, Place(0, offset, self._now_ms))
 
-    def take_record(self, number: int, outgoing: Outgoing, place: Place) -> Iterator[PreviewRow]:
+    def take_record(self, number: int, outgoing: Outgoing, place: Place) -> Iterator[MappingRow]:
         """Yield what becomes of a record that lies, or would lie, on one of our own topics."""
         if outgoing.topic in self._parsers:
             yield from self._judge(number, outgoing, place)
         else:
             yield from self._fill(number, outgoing)
 
-    def _fill(self, number: int, outgoing: Outgoing) -> Iterator[PreviewRow]:
+    def _fill(self, number: int, outgoing: Outgoing) -> Iterator[MappingRow]:
         topic = self._topics.without_prefix(outgoing.topic)
         key, value = outgoing.key, outgoing.value
         if key is None:
-            yield PreviewRow(number, MALFORMED_ROW, topic, detail="the row has no key")
+            yield MappingRow(number, MALFORMED_ROW, topic, detail="the row has no key")
             return
         is_user = outgoing.topic == self._topics.users
         try:
             notes = self._set_user(key, value) if is_user else self._set_product(key, value)
         except InvalidRow as problem:
             if is_user:
-                self._users[key] = MALFORMED
+                self._users[key] = NO_TO_ALL
                 effect = "it says no to every vendor until a good row or a tombstone comes"
             else:
                 self._products.pop(key, None)
                 effect = "the product counts as absent"
-            yield PreviewRow(number, MALFORMED_ROW, topic, detail=f"{problem}; {effect}")
+            yield MappingRow(number, MALFORMED_ROW, topic, detail=f"{problem}; {effect}")
         else:
             self.rows_taken += 1
-            yield PreviewRow(number, ROW, topic, notes=notes)
+            yield MappingRow(number, ROW, topic, notes=notes)
 
     def _set_user(self, key: bytes, value: bytes | None) -> tuple[str, ...]:
         # After a tombstone the visitor is a new one: the lines that follow are later than it.
@@ -208,7 +208,7 @@ class MappingPreview:
         product = self._products[key] = decode_product(value)
         return product.notes
 
-    def _judge(self, number: int, outgoing: Outgoing, place: Place) -> Iterator[PreviewRow]:
+    def _judge(self, number: int, outgoing: Outgoing, place: Place) -> Iterator[MappingRow]:
         topic = self._topics.without_prefix(outgoing.topic)
         parser = self._parsers[outgoing.topic]
         inspection = parser.inspect(outgoing.value)
@@ -217,7 +217,7 @@ class MappingPreview:
         try:
             event = parser.parse(outgoing.key, outgoing.value, *place)
         except InvalidEvent as error:
-            yield PreviewRow(
+            yield MappingRow(
                 number,
                 Outcome.DEAD_LETTERED,
                 topic,
@@ -251,8 +251,8 @@ def _row(
     notes: tuple[str, ...],
     decision: Decision,
     remarks: str,
-) -> PreviewRow:
-    row = PreviewRow(
+) -> MappingRow:
+    row = MappingRow(
         number,
         SENT,
         topic,

@@ -22,9 +22,9 @@ from streams.kafka.reader import LogReader, Tell, connect
 from streams.operations.check.mapping_preview import (
     MALFORMED_ROW,
     MappingPreview,
+    MappingRow,
     Place,
     Previewed,
-    PreviewRow,
 )
 from streams.operations.ingest.mappings import mappings_of, prepare
 from streams.operations.produce import Outgoing, raw_topics
@@ -67,7 +67,7 @@ class Coverage:
                 self.failed[name.removeprefix("users.").removeprefix("products.")] += 1
 
 
-class SampledRow(PreviewRow, frozen=True):
+class SampledRow(MappingRow, frozen=True):
     """What becomes of one record of a topic at one vendor."""
 
     source: str = ""
@@ -228,7 +228,7 @@ class _Look:
 
     def _judge(
         self, number: int, record: ConsumerRecord, made: IngestOutcome | Outgoing
-    ) -> Iterator[PreviewRow]:
+    ) -> Iterator[MappingRow]:
         outgoing = self._outgoing(made)
         if outgoing is not None:
             section = made.section if isinstance(made, IngestRecord) else self._topic
@@ -240,7 +240,7 @@ class _Look:
             error, coverage = made.error, self.coverages[made.section]
             coverage.records += 1
             coverage.refuse(error.field, error.detail)
-            yield PreviewRow(
+            yield MappingRow(
                 number,
                 Outcome.DEAD_LETTERED,
                 event_id=made.event_id,
@@ -249,19 +249,19 @@ class _Look:
                 detail=error.detail,
             )
         elif isinstance(made, SkippedRecord):
-            yield PreviewRow(number, Outcome.SKIPPED, reason=made.reason)
+            yield MappingRow(number, Outcome.SKIPPED, reason=made.reason)
         else:
             assert not isinstance(made, IngestRecord | Outgoing)
             self.coverages[made.section].unmapped += 1
             detail = "no section of this topic takes the record, or its `each` gives nothing"
-            yield PreviewRow(number, Outcome.SKIPPED, reason=UNMAPPED, detail=detail)
+            yield MappingRow(number, Outcome.SKIPPED, reason=UNMAPPED, detail=detail)
 
     def _cover(
         self,
         coverage: Coverage,
         made: IngestOutcome | Outgoing,
         outgoing: Outgoing,
-        rows: Sequence[PreviewRow],
+        rows: Sequence[MappingRow],
     ) -> None:
         coverage.records += 1
         coverage.present.update(self._fields(outgoing))

@@ -13,8 +13,8 @@ from streams.operations.check.samples import sample_payloads
 from streams.settings import Settings, variable
 from streams.status.findings import Finding, Level, ok, problem, warning
 from streams.vendors import VENDORS
-from streams.vendors.answers import one_line
 from streams.vendors.base import HttpRequest, HttpResponse, Inquiry, Vendor, VendorSettings
+from streams.vendors.responses import one_line
 
 ANSWER_SECONDS = 20.0
 """So long a vendor may take; workers wait longer."""
@@ -125,9 +125,9 @@ def probe_finding(vendor: Vendor, where: str, verdict: Verdict) -> Finding:
     ``where``: the vendor with its address, as it is shown.
     """
     key = vendor.key
-    if verdict.fate is RequestOutcome.ACCEPTED:
+    if verdict.outcome is RequestOutcome.ACCEPTED:
         return ok(key, f"{where} answers and takes the key.")
-    if verdict.fate is RequestOutcome.REJECTED:
+    if verdict.outcome is RequestOutcome.REJECTED:
         return problem(
             key,
             f"{where} answers, but refuses a request that should be right: {_words(verdict)}.",
@@ -138,19 +138,21 @@ def probe_finding(vendor: Vendor, where: str, verdict: Verdict) -> Finding:
 
 def inquiry_finding(vendor: Vendor, where: str, inquiry: Inquiry, verdict: Verdict) -> Finding:
     """Return what the answer to a further question means."""
-    if verdict.fate is RequestOutcome.ACCEPTED:
+    if verdict.outcome is RequestOutcome.ACCEPTED:
         words = f" ({_words(verdict)})" if verdict.detail else ""
         return ok(vendor.key, f"{vendor.name}, {inquiry.about}: as it must be{words}.")
-    is_about_key = verdict.fate is RequestOutcome.MISCONFIGURED and verdict.status in _KEY_REFUSED
+    is_about_key = (
+        verdict.outcome is RequestOutcome.MISCONFIGURED and verdict.status in _KEY_REFUSED
+    )
     if (
-        verdict.fate in (RequestOutcome.REJECTED, RequestOutcome.MISCONFIGURED)
+        verdict.outcome in (RequestOutcome.REJECTED, RequestOutcome.MISCONFIGURED)
         and inquiry.remedy
         and not is_about_key
     ):
         return problem(
             vendor.key, f"{vendor.name}, {inquiry.about}: {_words(verdict)}.", inquiry.remedy
         )
-    if verdict.fate is RequestOutcome.REJECTED:
+    if verdict.outcome is RequestOutcome.REJECTED:
         refused = "; ".join(
             f"event {at}: {words.rstrip('.')}" for at, words in verdict.refused.items()
         )
@@ -167,13 +169,13 @@ def _unanswered(vendor: Vendor, where: str, verdict: Verdict) -> Finding:
     """The vendor did not come to judge the request itself."""
     key, words = vendor.key, _words(verdict)
     address = variable(key, "base_url")
-    if verdict.fate is RequestOutcome.THROTTLED:
+    if verdict.outcome is RequestOutcome.THROTTLED:
         return warning(
             key,
             f"{where} asks for fewer requests: {words}.",
             "Wait and check again; find out what else uses this key.",
         )
-    if verdict.fate is RequestOutcome.MISCONFIGURED and verdict.status in _KEY_REFUSED:
+    if verdict.outcome is RequestOutcome.MISCONFIGURED and verdict.status in _KEY_REFUSED:
         names = " and ".join(variable(key, name) for name in vendor.credentials)
         return problem(
             key,
@@ -186,7 +188,7 @@ def _unanswered(vendor: Vendor, where: str, verdict: Verdict) -> Finding:
             f"{where} cannot be asked: {words}.",
             "Correct STREAMS_HTTP_PROXY (the user) and STREAMS_HTTP_PROXY_PASSWORD.",
         )
-    if verdict.fate is RequestOutcome.MISCONFIGURED:
+    if verdict.outcome is RequestOutcome.MISCONFIGURED:
         return problem(
             key,
             f"{where} is not where the requests belong: {words}.",

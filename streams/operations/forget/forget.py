@@ -37,7 +37,7 @@ Say = Callable[[str], None]
 """Called with what is being done, in a few words."""
 
 
-async def forget(
+async def run_forget(
     settings: Settings,
     survey: Survey,
     *,

@@ -85,7 +85,7 @@ async def erase(
     try:
         for request in erasure.requests:
             verdict = await _insist(vendor, request, client, quota, sleep, clock)
-            if verdict.fate is not RequestOutcome.ACCEPTED:
+            if verdict.outcome is not RequestOutcome.ACCEPTED:
                 return word(Done.FAILED, erasure, made, _why_not(vendor, erasure, made, verdict))
             made += 1
     finally:
@@ -123,10 +123,10 @@ async def _insist(
         if quota is not None and (turn := quota.reserve(clock())) > 0:
             await sleep(turn)
         verdict = vendor.forgetting.classify(await client.send(request))
-        if verdict.fate not in _NOT_NOW or tried == TRIES:
+        if verdict.outcome not in _NOT_NOW or tried == TRIES:
             break
-        if verdict.fate is RequestOutcome.THROTTLED and quota is not None:
-            quota.throttled(clock())
+        if verdict.outcome is RequestOutcome.THROTTLED and quota is not None:
+            quota.halve(clock())
         wait = verdict.retry_after_seconds
         wait = wait_seconds(tried, WAITS, lambda: 1.0) if wait is None else wait
         if wait > LONGEST_WAIT_SECONDS:
@@ -143,6 +143,6 @@ def _why_not(vendor: Vendor, erasure: Erasure, made: int, verdict: Verdict) -> s
         RequestOutcome.MISCONFIGURED: "Correct the key or the address, then run this again.",
         RequestOutcome.REJECTED: "Read what it says and run this again, or ask the vendor.",
         RequestOutcome.THROTTLED: "It asks for fewer requests: run this again later.",
-    }.get(verdict.fate, "Run this again later; what is deleted already does no harm.")
+    }.get(verdict.outcome, "Run this again later; what is deleted already does no harm.")
     sentence = f"{far}{vendor.name} did not delete: {words}. {remedy}"
     return sentence[0].upper() + sentence[1:]

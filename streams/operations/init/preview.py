@@ -13,7 +13,7 @@ from streams.core.proposal.model import Proposal
 from streams.operations.check.mapping_preview import (
     SENT,
     MappingPreview,
-    PreviewRow,
+    MappingRow,
     previewed_vendors,
 )
 from streams.operations.init.samples import RawSample
@@ -29,9 +29,9 @@ class VendorsView:
     """One event, as each vendor gets it."""
 
     to: str
-    rows: list[PreviewRow]
+    rows: list[MappingRow]
     """One for each vendor; for all of them where it is a dead letter."""
-    with_a_yes: Mapping[str, PreviewRow] = field(default_factory=dict)
+    with_a_yes: Mapping[str, MappingRow] = field(default_factory=dict)
     """By vendor that gets nothing for want of consent: what it would get with it."""
 
 

@@ -31,7 +31,7 @@ MAX_ASKED_CHARS = 512
 Kind = Literal["event", "visitor", "user", "sku"]
 
 
-async def trace(
+async def run_trace(
     settings: Settings,
     kind: Kind,
     text: str,

@@ -11,8 +11,8 @@ from streams.core.outcome import RequestOutcome, Verdict
 from streams.delivery.rate_limit import RateLimit
 from streams.operations.voyado_schemas.definition import FLAGS, Definition
 from streams.settings import variable
-from streams.vendors.answers import UNREADABLE, one_line, read_json, text_of
 from streams.vendors.base import HttpRequest, HttpResponse
+from streams.vendors.responses import UNREADABLE, one_line, read_json, text_of
 from streams.vendors.voyado.api import NOT_FOUND, SCHEMAS, SUCCESS, get_schema, headers, judge
 from streams.vendors.voyado.settings import VoyadoSettings
 
@@ -38,7 +38,7 @@ class VoyadoAnswerError(SetupError):
         super().__init__(message)
         self.status = verdict.status
         self.retry_after_seconds = verdict.retry_after_seconds or 0.0
-        self.may_succeed_later = verdict.fate in _MAY_SUCCEED
+        self.may_succeed_later = verdict.outcome in _MAY_SUCCEED
         """A wait may help, or it was done although no answer says so."""
 
 
@@ -106,7 +106,7 @@ class SchemaEndpoint:
         answer = await self._send(request, doing, changes=True)
         if answer.body.strip() and type(read_json(answer.body)) is not str:
             verdict = judge(answer)
-            if verdict.fate is not RequestOutcome.ACCEPTED:
+            if verdict.outcome is not RequestOutcome.ACCEPTED:
                 raise self._failed(doing, answer, changes=True)
 
     async def delete(self, id_: str) -> None:
@@ -140,8 +140,10 @@ class SchemaEndpoint:
     ) -> VoyadoAnswerError:
         verdict = judge(answer)
         is_other_json = verdict.is_puzzling and read_json(answer.body) is not UNREADABLE
-        if answer.status in SUCCESS and (verdict.fate is RequestOutcome.ACCEPTED or is_other_json):
-            words = f"{answer.status}, but the answer is not Voyado's: {text_of(answer)}"
+        if answer.status in SUCCESS and (
+            verdict.outcome is RequestOutcome.ACCEPTED or is_other_json
+        ):
+            words = f"{answer.status}, but the response is not Voyado's: {text_of(answer)}"
             verdict = Verdict(RequestOutcome.MISCONFIGURED, one_line(words), answer.status)
         words = (one_line(verdict.detail) or f"status {verdict.status}").rstrip(".")
         where = f"Voyado Engage at {self._settings.base_url}"
@@ -164,16 +166,16 @@ def _meaning(verdict: Verdict, words: str, *, changes: bool) -> str:
             f"does not let this key do that: {words}. Interactions are a paid add-on, and access "
             f"can be limited by address: ask Voyado what the key of {key} may do."
         )
-    if verdict.fate is RequestOutcome.THROTTLED:
+    if verdict.outcome is RequestOutcome.THROTTLED:
         seconds = verdict.retry_after_seconds
         wait = "a minute (it names no wait)" if seconds is None else f"{seconds:g} s"
         return (
             f"asks for fewer requests: {words}. Try again after {wait}; the workers use the same "
             "key."
         )
-    if verdict.fate is RequestOutcome.REJECTED:
+    if verdict.outcome is RequestOutcome.REJECTED:
         return f"refuses that: {words}. Read what it says; nothing was changed by it."
-    if verdict.fate is RequestOutcome.MISCONFIGURED:
+    if verdict.outcome is RequestOutcome.MISCONFIGURED:
         return f"is not where this belongs: {words}. Correct {address}: scheme, host and port only."
     again = (
         "Look with `streams voyado-schemas plan` whether it was done."
@@ -182,7 +184,7 @@ def _meaning(verdict: Verdict, words: str, *, changes: bool) -> str:
     )
     if verdict.status is not None:
         return f"fails: {words}. {again}"
-    if verdict.fate is RequestOutcome.UNCLEAR:
+    if verdict.outcome is RequestOutcome.UNCLEAR:
         return f"gave no answer: {words}. {again}"
     return (
         f"cannot be reached: {words}. Check {address}, and that this machine may reach it: name, "

@@ -4,8 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from streams.core.consent import MALFORMED as NO_TO_ALL
-from streams.core.consent import Malformed
+from streams.core.consent import NO_TO_ALL, Malformed
 from streams.core.rows import Product, User, decode_product, decode_user, strip_email
 from streams.engine.tables import MALFORMED
 from streams.vendors import VENDORS

@@ -176,7 +176,7 @@ class IngestStage(Stage):
     def on_expired(self, tp: TP, first: int, end: int) -> None:
         """Count and say what retention deleted before it was read."""
         records = end - first
-        self._expired[tp].note(first, end, {ALL: records})
+        self._expired[tp].record(first, end, {ALL: records})
         self.counters.expired[tp.topic] += records
         log.error(
             "%d records of %s partition %d were deleted by retention before they were read",

@@ -1,1 +1,1 @@
-"""A sink: one vendor's records in, each to exactly one outcome."""
+"""The sink: delivers one vendor's records, each to exactly one outcome."""

@@ -1,4 +1,4 @@
-"""The sink's intake: records of one vendor's two topics in, events on their strands out."""
+"""The sink's intake: reads the records of a vendor's two topics and queues their events."""
 
 import re
 from collections.abc import Mapping
@@ -22,13 +22,13 @@ from streams.vendors.base import Vendor
 from streams.worker.counters import Counters
 
 MAX_ID_CHARS = 512
-"""A stranger's longer one might make a receipt that fits no batch."""
+"""A longer id in a foreign record could make a receipt that fits no batch."""
 MAX_TIME_DIGITS = 15
 
 _RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _GROUNDS: Mapping[bytes | None, Ground] = {b"event": "event", b"row": "row", b"assumed": "assumed"}
 _STRICTEST: Ground = "row"
-"""For whatever the header does not say."""
+"""If the header is missing or unknown."""
 
 
 class RawVendorRecord(VendorRecord, frozen=True, gc=False):
@@ -42,21 +42,21 @@ _decode_raw = msgspec.json.Decoder(RawVendorRecord).decode
 
 
 class Intake:
-    """Reads chunks; whatever is no vendor record of ours becomes a dead letter of its own."""
+    """Reads chunks. A record that is not a vendor record becomes a dead letter."""
 
     def __init__(
         self,
         vendor: Vendor,
         outcome_writer: OutcomeWriter,
         counters: Counters,
-        guard: RowSendFilter,
+        send_filter: RowSendFilter,
     ) -> None:
         self._vendor = vendor
         self._outcome_writer = outcome_writer
         self._counters = counters
-        self._guard = guard
+        self._send_filter = send_filter
 
-    def take(
+    def admit(
         self,
         tp: TP,
         records: Records,
@@ -65,12 +65,12 @@ class Intake:
         *,
         is_redelivery: bool,
     ) -> None:
-        """Hand over to the courier what is new in these records of one partition."""
+        """Add the new events among these records of one partition to the courier."""
         add, admit = courier.add, progress.admit
         ordering_key = self._vendor.ordering_key
         partition = tp.partition
         counters = self._counters
-        stopped_runs = self._guard.stopped_runs
+        stopped_runs = self._send_filter.stopped_runs
         run: str | None = None
         for record in records:
             position, value = record.offset, record.value
@@ -79,7 +79,7 @@ class Intake:
                 if is_redelivery:
                     run = _run_id(headers)
                     if run in stopped_runs:
-                        progress.take_foreign(position)
+                        progress.admit_foreign(position)
                         progress.pass_over(position)
                         counters.notes["passed_over"] += 1
                         continue
@@ -87,10 +87,10 @@ class Intake:
                 raw_ms = int(
                     (headers.get("source-time") or b"")[:MAX_TIME_DIGITS] or record.timestamp
                 )
-                vendor_record = _event_of(record)
+                vendor_record = _vendor_record_of(record)
                 admission = admit(position, source, record.timestamp, raw_ms, run or "")
             except (KeyError, ValueError, msgspec.DecodeError, RecursionError) as error:
-                self._refuse_foreign(tp, record, progress, is_redelivery, repr(error))
+                self._dead_letter_foreign(tp, record, progress, is_redelivery, repr(error))
                 continue
             if admission is not Admission.NEW:
                 counters.repeats += 1
@@ -111,10 +111,10 @@ class Intake:
             )
             add(item, bytes(vendor_record.payload), ordering_key(vendor_record))
 
-    def _refuse_foreign(
+    def _dead_letter_foreign(
         self, tp: TP, record: Record, progress: PartitionProgress, is_redelivery: bool, problem: str
     ) -> None:
-        """Keep a record that nobody of us can have written as a dead letter of its own."""
+        """Write the dead letter of a record that the relay cannot have written."""
         item = Item(
             partition=tp.partition,
             position=record.offset,
@@ -127,15 +127,15 @@ class Intake:
             tag=progress,
             run_id="" if is_redelivery else None,
         )
-        progress.take_foreign(record.offset)
+        progress.admit_foreign(record.offset)
         words = f"no vendor record: {problem}"
-        self._outcome_writer.keep(
+        self._outcome_writer.write(
             Settlement((item,), Outcome.DEAD_LETTERED, DeadLetterReason.INVALID_JSON, None, words)
         )
 
 
-def _event_of(record: Record) -> RawVendorRecord:
-    """Return the event; its visitor is the key, by which consent is looked up."""
+def _vendor_record_of(record: Record) -> RawVendorRecord:
+    """Return the vendor record; its key must be its visitor, by which consent is looked up."""
     found = _decode_raw(record.value or b"")
     if record.key != found.anonymous_id.encode():
         raise ValueError("its key is not its anonymous_id")

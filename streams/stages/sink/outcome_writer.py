@@ -1,4 +1,4 @@
-"""Keeps outcomes: dead letters and receipts are written before an event counts as settled."""
+"""Writes outcomes: dead letters, then receipts; after that the events are settled."""
 
 import asyncio
 import logging
@@ -25,25 +25,25 @@ from streams.worker.counters import Counters
 log = logging.getLogger("streams.sink")
 
 AGES_OF_A_REQUEST = 20
-"""How many of a request's events are measured for the ages that are shown."""
+"""How many events of a request are measured for the ages, about."""
 FLUSH_SECONDS = 1.0
-"""What writing the last receipts may take when the worker stops or a partition goes."""
+"""How long the last receipts may take when the worker stops or a partition is revoked."""
 
 
 class Settlement(NamedTuple):
-    """One outcome, of one or more events, that waits to be kept."""
+    """One outcome, of one or more events, that waits to be written."""
 
     items: tuple[Item, ...]
     outcome: Outcome
     reason: str | None
     verdict: Verdict | None
     words: str = ""
-    kept: asyncio.Future[None] | None = None
-    """Done once the outcome is kept."""
+    written: asyncio.Future[None] | None = None
+    """Done once the outcome is written."""
 
 
 class OutcomeWriter:
-    """The courier's desk: takes outcomes, writes them in rounds, then settles their events."""
+    """Writes the courier's outcomes in rounds, then settles their events."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class OutcomeWriter:
         counters: Counters,
         *,
         new_outputs: Callable[[], Outputs],
-        written: Callable[[int], None],
+        on_written: Callable[[int], None],
         why_no_consent: Callable[[Item], str],
     ) -> None:
         self._vendor = vendor
@@ -62,42 +62,42 @@ class OutcomeWriter:
         self._secrets = secrets
         self._counters = counters
         self._new_outputs = new_outputs
-        self._written = written
-        """Called with a partition of which outcomes were kept and events settled."""
+        self._on_written = on_written
+        """Called with a partition after its outcomes are written and its events settled."""
         self._why_no_consent = why_no_consent
         self._outbox: dict[int, list[Settlement]] = {}
         self._writing: dict[int, asyncio.Task[None]] = {}
-        """By partition: one that its topics refuse waits, and must hold up no other."""
+        """By partition: one that waits because its topics refuse writes delays no other."""
         self._round: dict[int, list[Settlement]] = {}
-        """What is being written."""
+        """By partition: what is being written."""
         self._rounds: Counter[int] = Counter()
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def hide(self, secrets: Iterable[str]) -> None:
-        """Mask these in dead letters, too."""
+    def mask(self, secrets: Iterable[str]) -> None:
+        """Mask these secrets in dead letters, too."""
         self._secrets = tuple(dict.fromkeys([*self._secrets, *secrets]))
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must never be shown."""
+        """The secrets to mask."""
         return self._secrets
 
-    def keep(self, settlement: Settlement) -> None:
-        """Take an outcome."""
-        partition = settlement.items[0].partition  # of one strand, so of one partition
+    def write(self, settlement: Settlement) -> None:
+        """Write an outcome, together with others that wait for the same partition."""
+        partition = settlement.items[0].partition  # all of one queue, so of one partition
         self._outbox.setdefault(partition, []).append(settlement)
         if partition not in self._writing:
             self._idle.clear()
-            self._writing[partition] = asyncio.ensure_future(self._keep(partition))
+            self._writing[partition] = asyncio.ensure_future(self._write_partition(partition))
 
     def hand_over(
         self, partition: int, progress: PartitionProgress, start: int, *, is_redelivery: bool
     ) -> None:
-        """Let what is still written of a partition's lane settle in its new progress.
+        """Let outcomes that are still being written settle in a partition's new progress.
 
-        ``start``: what lies below has been settled by another owner meanwhile. A topic may refuse
-        receipts for hours, while the partition goes and comes back.
+        A topic may refuse receipts for hours, while the partition is revoked and assigned again.
+        ``start``: positions below it have been settled by another owner meanwhile.
         """
         waiting = (*self._round.get(partition, ()), *self._outbox.get(partition, ()))
         for item in chain.from_iterable(settlement.items for settlement in waiting):
@@ -106,58 +106,60 @@ class OutcomeWriter:
                 progress.await_outcome(item.position)
 
     def rounds(self, partition: int) -> int | None:
-        """Return how many times outcomes of a partition were written; None while some are."""
+        """Return how many rounds of a partition were written; None while one is being written."""
         return None if partition in self._writing else self._rounds[partition]
 
-    async def flushed(self) -> None:
-        """Wait until all is kept, but not for long."""
+    async def flush(self) -> None:
+        """Wait until all outcomes are written, at most ``FLUSH_SECONDS``."""
         try:
             await asyncio.wait_for(self._idle.wait(), FLUSH_SECONDS)
         except TimeoutError:
-            log.warning("the last receipts were not acknowledged in time; they are written again")
+            log.warning(
+                "the last receipts were not acknowledged in time; they will be written again"
+            )
 
-    # -- the courier's desk
+    # -- called by the courier
 
-    def accepted(self, items: tuple[Item, ...], verdict: Verdict) -> Awaitable[None]:
-        """Keep that the vendor took these events; return what is done once that is kept."""
-        kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    def write_accepted(self, items: tuple[Item, ...], verdict: Verdict) -> Awaitable[None]:
+        """Write that the vendor accepted these events; return what is done once it is written."""
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         now_ms = time() * 1000
         if items[0].run_id is None:  # redeliveries are old on purpose
             sampled = items[:: 1 + len(items) // AGES_OF_A_REQUEST]
             ages = [(now_ms - happened_ms(item)) / 1000 for item in sampled]
             self._counters.note_ages(ages, len(items))
             self._counters.note_deliveries([(now_ms - item.raw_ms) / 1000 for item in sampled])
-        self.keep(Settlement(items, Outcome.ACCEPTED, None, verdict, kept=kept))
-        return kept
+        self.write(Settlement(items, Outcome.ACCEPTED, None, verdict, written=written))
+        return written
 
-    def rejected(self, item: Item, words: str, verdict: Verdict) -> None:
-        """Keep that the vendor refused this event, in its own words."""
-        self.keep(Settlement((item,), Outcome.DEAD_LETTERED, verdict.letter, verdict, words))
+    def write_rejected(self, item: Item, words: str, verdict: Verdict) -> None:
+        """Write that the vendor refused this event, in the vendor's words."""
+        self.write(Settlement((item,), Outcome.DEAD_LETTERED, verdict.letter, verdict, words))
 
-    def skipped(self, items: tuple[Item, ...], verdict: Verdict) -> None:
-        """Keep that these events are not sent, for the verdict's named reason."""
-        self.keep(Settlement(items, Outcome.SKIPPED, verdict.skip, verdict))
+    def write_skipped(self, items: tuple[Item, ...], verdict: Verdict) -> None:
+        """Write that these events are not sent, with the verdict's reason."""
+        self.write(Settlement(items, Outcome.SKIPPED, verdict.skip, verdict))
 
     # -- rounds
 
-    async def _keep(self, partition: int) -> None:
-        """Write what waits, one round after the other: a slow broker only makes rounds bigger."""
+    async def _write_partition(self, partition: int) -> None:
+        """Write waiting outcomes, round by round: a slow broker only makes rounds larger."""
         try:
             while settlements := self._outbox.pop(partition, []):
                 self._rounds[partition] += 1
                 self._round[partition] = settlements
-                await self._write(partition, settlements)
+                await self._write_round(partition, settlements)
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            leave(f"keeping outcomes failed: {error}", cause=error)
+            leave(f"writing outcomes failed: {error}", cause=error)
         finally:
             del self._writing[partition]
             self._round.pop(partition, None)
             if not self._writing:
                 self._idle.set()
 
-    async def _write(self, partition: int, settlements: list[Settlement]) -> None:
+    async def _write_round(self, partition: int, settlements: list[Settlement]) -> None:
         at = wall_clock.now_text()
         await self._write_letters(settlements, at)
         outputs = self._new_outputs()
@@ -168,14 +170,14 @@ class OutcomeWriter:
         items = chain.from_iterable(settlement.items for settlement in settlements)
         for item, offset in zip(items, offsets, strict=True):
             item.tag.settle(item.position, offset)
-        self._written(partition)
+        self._on_written(partition)
         for settlement in settlements:
             self._count(settlement)
-            if settlement.kept is not None and not settlement.kept.done():
-                settlement.kept.set_result(None)
+            if settlement.written is not None and not settlement.written.done():
+                settlement.written.set_result(None)
 
     def _append_receipts(self, outputs: Outputs, settlement: Settlement, at: str) -> None:
-        """Append a receipt of each event; what they have in common is looked up once."""
+        """Append a receipt for each event; values that they share are looked up once."""
         append, topic, why_no_consent = outputs.append, self._receipts, self._why_no_consent
         items, outcome, reason, verdict = settlement[:4]
         status = ref = None
@@ -200,12 +202,12 @@ class OutcomeWriter:
                 item.run_id or None,
                 why_no_consent(item) if reason == SkipReason.NO_CONSENT else None,
             )
-            # Receipts outlive the records that say whose event it was, which its deletion needs.
+            # Receipts outlive the records that name the visitor, which deletion needs.
             headers = [(VISITOR, item.key)] if ref is not None and item.key is not None else None
             append(topic, partition, item.event_id.encode(), encode_receipt(receipt), headers)
 
     async def _write_letters(self, settlements: list[Settlement], at: str) -> None:
-        """Write dead letters first: a receipt is what says that nothing more is to be done."""
+        """Write dead letters first: a receipt says that nothing more needs to be done."""
         outputs = self._new_outputs()
         for settlement in settlements:
             if settlement.outcome is Outcome.DEAD_LETTERED:
@@ -248,7 +250,7 @@ class OutcomeWriter:
 
 
 def happened_ms(item: Item) -> int:
-    """Return when it happened; the raw record's Kafka time where a stranger wrote nonsense."""
+    """Return when it happened (ms); the raw record's Kafka time if the timestamp is malformed."""
     try:
         return to_ms(item.timestamp)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The sink's guard: judges each event right before it is sent, by what is known of it by then."""
+"""The sink's send filter: decides right before each request which events may not be sent."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -28,7 +28,7 @@ _YES = Word.YES
 
 
 def admit_said(vendor: str) -> Admit:
-    """Return what keeps of a user row only what it says about the vendor."""
+    """Return a function that reduces a user row to what it says about the vendor."""
 
     def admit(value: bytes) -> Said:
         return said_about(vendor, decode_user(value, VENDORS))
@@ -37,10 +37,10 @@ def admit_said(vendor: str) -> Admit:
 
 
 class RowSendFilter:
-    """Age, consent and stopped runs; ``users`` and ``delay_seconds`` come with the stage's app."""
+    """Stops events by age, consent and stopped runs."""
 
     users: TopicTable
-    """Rows as ``admit_said`` keeps them."""
+    """Rows as ``admit_said`` reduces them."""
     delay_seconds: Callable[[TP], float]
     """How long ago a table's partition was last known to be complete."""
 
@@ -59,18 +59,18 @@ class RowSendFilter:
         self.stopped_runs: frozenset[str] = frozenset()
 
     def is_current(self, partition: int) -> bool:
-        """Return whether what the visitors of a partition said is known up to 5 s ago."""
+        """Return whether the user rows of a partition are known up to at most 5 s ago."""
         return self.delay_seconds(TP(self._users_topic, partition)) <= MAX_ROW_DELAY_SECONDS
 
     def stopped(self, items: Sequence[Item]) -> Mapping[int, SkipReason | None]:
-        """Return by index which of these must not be sent, and why."""
+        """Return the events that must not be sent: index → reason; None: of a stopped run."""
         partition: int | None = None
         rows, forgotten = _NOTHING, _NOTHING
         stopped_runs = self.stopped_runs
         oldest_ms = None if self._max_age_ms is None else self._wall_ms() - self._max_age_ms
         found: dict[int, SkipReason | None] = {}
         for number, item in enumerate(items):
-            if item.partition != partition:  # the events of one lie together
+            if item.partition != partition:  # events of one partition are adjacent
                 partition = item.partition
                 rows = self.users.rows.get(partition, _NOTHING)
                 forgotten = self.users.forgotten.get(partition, _NOTHING)
@@ -83,7 +83,7 @@ class RowSendFilter:
             key = item.key or b""
             said = rows.get(key)
             if said is _YES and key not in forgotten:
-                continue  # as nearly always: this runs for each event of each request
+                continue  # the usual case: this runs for each event of each request
             if said is MALFORMED:
                 word: Word | None = Word.NO
             else:
@@ -93,7 +93,7 @@ class RowSendFilter:
         return found
 
     def why_no_consent(self, item: Item) -> NoConsent:
-        """Return why an event was stopped for want of consent, by what is known of it now."""
+        """Return why an event has no consent, by the rows as they are now."""
         key = item.key or b""
         forgotten_ms = self.users.forgotten.get(item.partition, _NOTHING).get(key)
         if forgotten_ms is not None and item.raw_ms <= forgotten_ms:
@@ -108,5 +108,5 @@ class RowSendFilter:
         return NoConsent.NOT_SAID if said is Word.SILENT else NoConsent.YES_ONLY_LATER
 
     def pass_over(self, items: Iterable[Item]) -> None:
-        """Settle waiting redeliveries of a stopped run: not even a receipt is written."""
+        """Settle waiting redeliveries of a stopped run without a receipt."""
         self._passed_over(tuple(items))

@@ -1,4 +1,8 @@
-"""A sink: one vendor's records in, each to exactly one outcome, kept before it is settled."""
+"""The sink stage: reads one vendor's records, delivers them, writes outcomes, settles.
+
+The way of a record: ``_run`` reads chunks, ``_admit`` queues new events, the courier sends them,
+``OutcomeWriter`` writes their outcomes, and ``_advance`` tells the engine what is settled.
+"""
 
 import asyncio
 import logging
@@ -9,7 +13,7 @@ from typing import Any
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from streams.core.control import UnreadableControl, VendorControl, decode_will
+from streams.core.control import UnreadableControl, VendorControl, decode_control
 from streams.core.topics import Topics
 from streams.delivery.courier import Courier
 from streams.delivery.ordered_queue import Item
@@ -41,7 +45,7 @@ from streams.worker.counters import Counters
 log = logging.getLogger("streams.sink")
 
 RECEIPTS_SECONDS = 10.0
-"""How often a sink that settles nothing learns how many receipts there are."""
+"""How often the end of the receipts is read."""
 
 
 class SinkStage(Stage):
@@ -50,9 +54,9 @@ class SinkStage(Stage):
     app: StageApp
     courier: Courier
     users: TopicTable
-    """The visitors of this worker's partitions: of each row only what it says about the vendor."""
+    """User rows of this worker's partitions, reduced to what they say about the vendor."""
     control: GlobalTopicTable
-    """The operator's will, by vendor."""
+    """Operator commands, by vendor."""
 
     def __init__(
         self,
@@ -66,15 +70,15 @@ class SinkStage(Stage):
         self.counters = Counters()
         self._vendor = vendor
         self._topics = topics
-        self._will = VendorControl()
+        self._control_applied = VendorControl()
         self._events = topics.events(vendor.key)
         self._redelivery = topics.redelivery(vendor.key)
         self._receipts = topics.receipts(vendor.key)
         self._progress: dict[TP, PartitionProgress] = {}
         self._expired: dict[TP, ExpiredRecords] = {}
-        self._looking: asyncio.Task[None] | None = None
+        self._learning: asyncio.Task[None] | None = None
         self._runs = RunStops(vendor.name, write_stop)
-        self.guard = RowSendFilter(
+        self.send_filter = RowSendFilter(
             topics.users,
             settings.max_age_hours,
             wall_ms=wall_clock.now_ms,
@@ -86,32 +90,32 @@ class SinkStage(Stage):
             secrets,
             self.counters,
             new_outputs=self._new_outputs,
-            written=self._note_written,
-            why_no_consent=self._why_no_consent,
+            on_written=self._on_written,
+            why_no_consent=self.send_filter.why_no_consent,
         )
-        self._intake = Intake(vendor, self.outcome_writer, self.counters, self.guard)
+        self._intake = Intake(vendor, self.outcome_writer, self.counters, self.send_filter)
 
     def bind(self, app: StageApp, courier: Courier, *, partitions: int) -> None:
         """Declare this stage's tables and agent; ``partitions``: how many its topics have."""
         self._partitions = partitions
         self.app = app
         self.courier = courier
-        courier.begin_alone()
+        courier.send_one_at_a_time()
         self.users = app.topic_table(
             "users",
             topic=self._topics.users,
             admit=admit_said(self._vendor.key),
             malformed_row="says no to every vendor",
         )
-        self.guard.users = self.users
-        self.guard.delay_seconds = self._users_delay
+        self.send_filter.users = self.users
+        self.send_filter.delay_seconds = self._users_delay
         self.control = app.global_topic_table(
             "control",
             topic=self._topics.control,
             partitions=1,
-            admit=decode_will,
+            admit=decode_control,
             malformed_row="pauses its vendor",
-            on_change=self._look_at_control,
+            on_change=self._on_control_change,
         )
 
         topics = (self._events, self._redelivery)
@@ -123,11 +127,11 @@ class SinkStage(Stage):
     # -- what the engine asks
 
     def may_hand_out(self, tp: TP) -> bool:
-        """Hold a partition back while its users' rows may be older than they may be."""
-        return self.guard.is_current(tp.partition)
+        """Return whether the partition's user rows are recent enough."""
+        return self.send_filter.is_current(tp.partition)
 
     def commit_metadata(self, tp: TP, offset: int) -> str | None:
-        """Return what the next owner of this partition must know; None: this one does not."""
+        """Return what the next owner of this partition must know; None: not known here."""
         progress = self._progress.get(tp)
         if progress is None:
             return None
@@ -142,9 +146,9 @@ class SinkStage(Stage):
         )
 
     async def on_start_positions(self, positions: Mapping[TP, StartPosition]) -> None:
-        """Recall from metadata and receipts what was settled above each committed offset."""
+        """Read from metadata and receipts what was settled above each committed offset."""
         await self.courier.close_partitions({tp.partition for tp in positions})
-        await self.outcome_writer.flushed()
+        await self.outcome_writer.flush()
         known = {tp: _read(tp, start.metadata) for tp, start in positions.items()}
         async with reader(self.app.options.client_options) as consumer:
             starts = self._receipts_from(positions, known)
@@ -157,7 +161,7 @@ class SinkStage(Stage):
             receipts_end = ends.get(of_receipts, 0)
             if is_redelivery and not start.metadata:
                 metadata = Metadata(receipts=receipts_end)
-            # Without any metadata it never had an owner who could have left something open.
+            # Without metadata the partition had no owner that could have left something open.
             left_open_below = 0 if metadata.clean or not start.metadata else start.log_end
             self.courier.open_partition(
                 tp.partition,
@@ -176,8 +180,8 @@ class SinkStage(Stage):
             self.outcome_writer.hand_over(
                 tp.partition, self._progress[tp], start.offset, is_redelivery=is_redelivery
             )
-        if self._looking is None:
-            self._looking = asyncio.ensure_future(self._look_at_receipts())
+        if self._learning is None:
+            self._learning = asyncio.ensure_future(self._keep_learning_receipts())
         live = sum(tp.topic == self._events for tp in positions)
         self.courier.set_share(live / self._partitions)
         self.courier.resume()
@@ -185,12 +189,12 @@ class SinkStage(Stage):
     def _receipts_from(
         self, positions: Mapping[TP, StartPosition], known: Mapping[TP, Metadata]
     ) -> dict[tuple[str, int], int]:
-        """Return from which receipt on the partitions' receipts speak of what is open."""
+        """Return the offsets from which receipts may be about open positions."""
         starts: dict[tuple[str, int], int] = {}
         for tp, start in positions.items():
             of_receipts = (self._receipts, tp.partition)
             is_new = tp.topic == self._redelivery and not start.metadata
-            # An upgrade must not read through all receipts for a lane that nobody owned before.
+            # An upgrade must not read all receipts for a lane that had no owner before.
             first = sys.maxsize if is_new else known[tp].receipts
             starts[of_receipts] = min(first, starts.get(of_receipts, first))
         return starts
@@ -198,7 +202,7 @@ class SinkStage(Stage):
     async def _recall(
         self, positions: Mapping[TP, StartPosition], found: AsyncIterator[list[FoundRecord]]
     ) -> dict[TP, dict[int, Recalled]]:
-        """Return by lane the receipts for positions from its committed offset on."""
+        """Return, by lane, the receipts of positions from the committed offset on."""
         recalled: dict[TP, dict[int, Recalled]] = {tp: {} for tp in positions}
         topics = {LIVE: self._events, REDELIVERY: self._redelivery}
         async for records in found:
@@ -206,7 +210,7 @@ class SinkStage(Stage):
                 try:
                     receipt = decode_receipt(record.value or b"")
                 except ValueError:
-                    continue  # not ours: it can only be an event's that is then sent again
+                    continue  # not a receipt of ours: its event, if any, is sent again
                 tp = TP(topics.get(receipt.lane, ""), record.tp.partition)
                 start, position = positions.get(tp), receipt.position
                 if start is not None and position is not None and position >= start.committed:
@@ -215,23 +219,23 @@ class SinkStage(Stage):
                     )
         return recalled
 
-    async def _look_at_receipts(self) -> None:
-        """Learn every now and then how many receipts there are of which none is unknown here.
+    async def _keep_learning_receipts(self) -> None:
+        """Learn the end of the receipts from time to time.
 
-        While nothing is settled, enrichment's receipts would otherwise be read at the next start,
-        however many there are by then.
+        Otherwise, while nothing is settled, the next start would read all of enrichment's
+        receipts.
         """
         while True:
             await asyncio.sleep(RECEIPTS_SECONDS)
             try:
                 await self.learn_receipts()
             except (KafkaError, TimeoutError) as error:
-                log.warning("how many receipts there are could not be read: %r", error)
+                log.warning("the end of the receipts could not be read: %r", error)
 
     async def learn_receipts(self) -> None:
-        """Take that all receipts there are by now are known, where none is being written here.
+        """Record that all receipts so far are known, for partitions where none is being written.
 
-        Raises KafkaError or TimeoutError for a broker that is away.
+        Raises KafkaError or TimeoutError if a broker does not respond.
         """
         before = {
             tp: (p, self.outcome_writer.rounds(tp.partition)) for tp, p in self._progress.items()
@@ -239,41 +243,41 @@ class SinkStage(Stage):
         partitions = {tp.partition for tp in before}
         ends = await self.app.consumer.log_ends([TP(self._receipts, n) for n in partitions])
         for tp, (progress, rounds) in before.items():
-            # What was written meanwhile may lie below the end and not be settled yet.
+            # Receipts written meanwhile may lie below the end and not be settled yet.
             is_quiet = rounds is not None and rounds == self.outcome_writer.rounds(tp.partition)
             if is_quiet and self._progress.get(tp) is progress:
-                progress.note_receipts(ends[TP(self._receipts, tp.partition)])
+                progress.record_receipts_end(ends[TP(self._receipts, tp.partition)])
 
     def on_partitions_gone(self, tps: Iterable[TP]) -> None:
         """Forget partitions that may belong to another worker now."""
         for tp in tps:
-            # Otherwise they would be judged here without their visitors' rows, which are gone, too.
+            # Their user rows are dropped, too, so no event may be judged here any more.
             self.courier.leave_partition(tp.partition)
             self._progress.pop(tp, None)
             self._expired.pop(tp, None)
 
     def may_be_silent(self, tp: TP) -> bool:
-        """Return whether it is known why nothing of this partition is settled.
+        """Return whether this partition has a known reason to settle nothing.
 
-        The courier knows, or its visitors' rows are too old; that these are fetched is looked at.
+        The courier has one, or user rows are too old. The watchdog checks that rows are fetched.
         """
         partition = tp.partition
-        return self.courier.may_be_silent(partition) or not self.guard.is_current(partition)
+        return self.courier.may_be_silent(partition) or not self.send_filter.is_current(partition)
 
     async def settle(self, seconds: float) -> None:
-        """Begin no request, take the answers that come in time, and keep them."""
+        """Start no request, wait for responses in time, and write their outcomes."""
         await self.courier.quiesce(seconds)
-        await self.outcome_writer.flushed()
+        await self.outcome_writer.flush()
 
     def expired(self) -> Mapping[str, int]:
-        """Return how many vendor records retention ever deleted unread, by topic."""
+        """Return, by topic, how many vendor records were deleted unread."""
         return total_by_topic(self._expired)
 
     def on_expired(self, tp: TP, first: int, end: int) -> None:
-        """Count and say what retention deleted before it was read."""
+        """Count and log records that were deleted before they were read."""
         progress = self._progress.get(tp)
         records = end - first if progress is None else progress.forget_deleted(first, end)
-        self._expired[tp].note(first, end, {ALL: records})
+        self._expired[tp].record(first, end, {ALL: records})
         self.counters.expired[tp.topic] += records
         log.error(
             "%d events for %s (partition %d) were deleted by retention before they were sent",
@@ -283,34 +287,34 @@ class SinkStage(Stage):
         )
 
     def on_refused(self, partitions: Mapping[int, str]) -> None:
-        """Send nothing of a partition whose receipts or dead letters cannot be written."""
+        """Hold partitions whose receipts or dead letters cannot be written."""
         self.courier.hold(partitions.keys())
 
-    # -- the operator's will
+    # -- operator commands
 
-    def _look_at_control(self) -> None:
-        will = self.control.by_key.get(self._vendor.key.encode(), VendorControl())
-        if will is MALFORMED:
-            will = UnreadableControl.after(self._will)
-        if will != self._will:
-            self._will = will
-            self.on_will(will)
+    def _on_control_change(self) -> None:
+        control = self.control.by_key.get(self._vendor.key.encode(), VendorControl())
+        if control is MALFORMED:
+            control = UnreadableControl.after(self._control_applied)
+        if control != self._control_applied:
+            self._control_applied = control
+            self.apply_control(control)
 
-    def on_will(self, will: VendorControl) -> None:
-        """Obey an operator, as soon as it is read: at start before anything is sent."""
-        if stopped := self._runs.apply(will.stopped_runs):
+    def apply_control(self, control: VendorControl) -> None:
+        """Apply operator commands; at the start before anything is sent."""
+        if stopped := self._runs.apply(control.stopped_runs):
             self._pass_over_stopped(stopped)
-        self.guard.stopped_runs = self._runs.stopped
-        self.courier.apply(will, wall_clock.now_ms())
+        self.send_filter.stopped_runs = self._runs.stopped
+        self.courier.apply(control, wall_clock.now_ms())
 
     def stop_run(self, run: str, why: str) -> None:
-        """Stop a run whose events the vendor mostly refuses; live events go on."""
+        """Stop a run whose events the vendor mostly refuses."""
         if self._runs.stop(run, why):
             self.counters.notes["run_stopped"] += 1
             self._pass_over_stopped({run})
 
     def _pass_over_stopped(self, runs: Collection[str]) -> None:
-        self.guard.stopped_runs = self._runs.stopped
+        self.send_filter.stopped_runs = self._runs.stopped
         for tp, progress in self._progress.items():
             if tp.topic == self._redelivery:
                 for run in runs:
@@ -330,44 +334,41 @@ class SinkStage(Stage):
         try:
             async for event in stream.noack().events():
                 for chunk in event.value:
-                    self._take(chunk.tp, chunk.value)
-                    chunk.let_go()
+                    self._admit(chunk.tp, chunk.value)
+                    chunk.release()
         except asyncio.CancelledError:
             raise
         except Exception as error:
             leave(f"the sink for {self._vendor.name} stopped: {error!r}", cause=error)
 
-    def _take(self, tp: TP, records: Records) -> None:
+    def _admit(self, tp: TP, records: Records) -> None:
         progress = self._progress.get(tp)
         if progress is None:
             return  # revoked meanwhile: the next owner starts from the commit
         is_redelivery = tp.topic == self._redelivery
-        self._intake.take(tp, records, progress, self.courier, is_redelivery=is_redelivery)
-        self.courier.go()
+        self._intake.admit(tp, records, progress, self.courier, is_redelivery=is_redelivery)
+        self.courier.start_requests()
         self._advance(tp.partition)
 
     def _users_delay(self, tp: TP) -> float:
         delay: float = self.app.consumer.recovery.delay_seconds(tp)
         return delay
 
-    def _why_no_consent(self, item: Item) -> str:
-        return self.guard.why_no_consent(item)
-
     def _new_outputs(self) -> Outputs:
         return self.app.new_outputs()
 
-    def _note_written(self, partition: int) -> None:
-        self.courier.outcomes_are_kept()
+    def _on_written(self, partition: int) -> None:
+        self.courier.on_outcomes_written()
         self._advance(partition)
 
     def _advance(self, partition: int) -> None:
-        """Tell the engine how far a partition of either lane is settled."""
+        """Tell the engine how far both lanes of a partition are settled."""
         lanes = [TP(topic, partition) for topic in (self._events, self._redelivery)]
         here = {tp: self._progress[tp] for tp in lanes if tp in self._progress}
-        # Both lanes' receipts lie on one partition: what is known of one is known of the other.
+        # The receipts of both lanes are on one partition, so their known end is the same.
         receipts_end = max((progress.receipts_end for progress in here.values()), default=0)
         for tp, progress in here.items():
-            progress.note_receipts(receipts_end)
+            progress.record_receipts_end(receipts_end)
             below = progress.safe_below()
             self.app.consumer.settle_below(tp, below, progress.settled_ahead)
 
@@ -381,6 +382,6 @@ def _read(tp: TP, metadata: str) -> Metadata:
 
 
 def _is_ours(record: FoundRecord) -> bool:
-    """Return whether a receipt may be a sink's; no writer of ours uses transactions."""
+    """Return whether a receipt may be a sink's; sinks do not use transactions."""
     value = record.value
     return value is not None and not record.is_transactional and is_of_a_sink(value)

@@ -1,4 +1,4 @@
-"""8SELECT's analytics API: payload → request, answer → verdict."""
+"""8SELECT's analytics API: payload → request, response → verdict."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -6,21 +6,21 @@ from typing import Any
 
 from streams.core.enrich import MAX_VENDOR_RECORD_BYTES
 from streams.core.outcome import RequestOutcome, Verdict
-from streams.vendors.answers import (
+from streams.vendors.base import HttpRequest, HttpResponse, Inquiry
+from streams.vendors.eightselect.settings import EightSelectSettings
+from streams.vendors.responses import (
     UNREADABLE,
     blames_nobody,
-    fate_of_status,
     is_html,
     is_page_for_refusal,
-    no_answer,
+    no_response,
     one_line,
+    outcome_of_status,
     read_json,
     retry_after_seconds,
     text_of,
     undocumented,
 )
-from streams.vendors.base import HttpRequest, HttpResponse, Inquiry
-from streams.vendors.eightselect.settings import EightSelectSettings
 
 PATH = "/analytics/v3/events"
 VALIDATE_PATH = f"{PATH}/validate"
@@ -58,65 +58,65 @@ def _headers(settings: EightSelectSettings) -> Mapping[str, str]:
     return {"Content-Type": "application/json", "x-api-id": api_id}
 
 
-def classify(answer: HttpResponse, count: int) -> Verdict:
-    """Return the verdict on a request of ``count`` events; total over every answer."""
-    if answer.status is None:
-        return no_answer(answer, _masked(answer.failure))
-    fate = fate_of_status(answer.status)
-    body = read_json(answer.body)
+def classify(response: HttpResponse, count: int) -> Verdict:
+    """Return the verdict on a request of ``count`` events; total over every response."""
+    if response.status is None:
+        return no_response(response, _masked(response.failure))
+    outcome = outcome_of_status(response.status)
+    body = read_json(response.body)
     # What any other status stands for, no body can change.
-    if fate in {RequestOutcome.ACCEPTED, RequestOutcome.REJECTED}:
+    if outcome in {RequestOutcome.ACCEPTED, RequestOutcome.REJECTED}:
         for rule in _RULES:
-            verdict = rule(answer.status, answer, body, count)
+            verdict = rule(response.status, response, body, count)
             if verdict is not None:
                 return verdict
-    return _verdict(fate, answer.status, answer, _words(answer, body))
+    return _verdict(outcome, response.status, response, _words(response, body))
 
 
-def _refused_key(status: int, answer: HttpResponse, body: Any, _count: int) -> Verdict | None:
+def _refused_key(status: int, response: HttpResponse, body: Any, _count: int) -> Verdict | None:
     """Any form in which the account, not the event, is refused: the event is kept.
 
-    Only words that cannot come from a visitor are looked at: types, names of members, and the
+    Only words that cannot come from a visitor are checked: types, names of members, and the
     beginning of the message.
     """
     if any(_is_about_key(problem) for problem in _problems(body)) or (
         type(body) is dict and _ABOUT_KEY.match(_message(body)) is not None
     ):
-        return _verdict(RequestOutcome.MISCONFIGURED, status, answer, _words(answer, body))
+        return _verdict(RequestOutcome.MISCONFIGURED, status, response, _words(response, body))
     return None
 
 
-def _refused_event(status: int, answer: HttpResponse, body: Any, count: int) -> Verdict | None:
+def _refused_event(status: int, response: HttpResponse, body: Any, count: int) -> Verdict | None:
     """Ajv's list of errors, or an object with errors, whatever the status: nothing was stored."""
     has_errors = type(body) is dict and bool(body.get("errors"))
     words = "; ".join(dict.fromkeys(filter(None, map(_words_of, _problems(body)))))
     if not words and not has_errors:
         return None
-    words = one_line(_masked(words)) or _words(answer, body)
+    words = one_line(_masked(words)) or _words(response, body)
     refused = {0: words} if count == 1 and words else {}
     return Verdict(RequestOutcome.REJECTED, f"{status} {words}".strip(), status, refused=refused)
 
 
-def _not_8selects(_status: int, answer: HttpResponse, _body: Any, _count: int) -> Verdict | None:
+def _not_8selects(_status: int, response: HttpResponse, _body: Any, _count: int) -> Verdict | None:
     """A refusal that is a page: no event is to blame for it."""
-    if not is_page_for_refusal(answer):
+    if not is_page_for_refusal(response):
         return None
-    return blames_nobody(answer, _masked(text_of(answer)))
+    return blames_nobody(response, _masked(text_of(response)))
 
 
-def _success(status: int, answer: HttpResponse, body: Any, _count: int) -> Verdict | None:
+def _success(status: int, response: HttpResponse, body: Any, _count: int) -> Verdict | None:
     """2xx: a success if it says nothing more, or says so; a page is a proxy's."""
     if status not in range(200, 300):
         return None
-    text = answer.body.strip()
-    if (not text and not answer.failure) or (body is not UNREADABLE and _says_yes(body)):
+    text = response.body.strip()
+    if (not text and not response.failure) or (body is not UNREADABLE and _says_yes(body)):
         return None
-    if text and body is UNREADABLE and is_html(answer):
-        words = f", but the answer is not 8SELECT's; check base_url: {_masked(text_of(answer))}"
+    if text and body is UNREADABLE and is_html(response):
+        words = f", but the response is not 8SELECT's; check base_url: {_masked(text_of(response))}"
         return Verdict(RequestOutcome.MISCONFIGURED, f"{status}{words}", status)
-    if body is UNREADABLE and not answer.failure and text.lower() in _YES:
+    if body is UNREADABLE and not response.failure and text.lower() in _YES:
         return None
-    return undocumented(answer, _words(answer, body))
+    return undocumented(response, _words(response, body))
 
 
 _YES = (b"ok", b"success", b"accepted", b"created")
@@ -158,13 +158,13 @@ _RULES: tuple[Callable[[int, HttpResponse, Any, int], Verdict | None], ...] = (
 )
 
 
-def _verdict(fate: RequestOutcome, status: int, answer: HttpResponse, words: str) -> Verdict:
-    waits = fate in {RequestOutcome.THROTTLED, RequestOutcome.UNAVAILABLE}
+def _verdict(outcome: RequestOutcome, status: int, response: HttpResponse, words: str) -> Verdict:
+    waits = outcome in {RequestOutcome.THROTTLED, RequestOutcome.UNAVAILABLE}
     return Verdict(
-        fate,
+        outcome,
         f"{status} {words}".strip(),
         status,
-        retry_after_seconds=retry_after_seconds(answer.headers) if waits else None,
+        retry_after_seconds=retry_after_seconds(response.headers) if waits else None,
     )
 
 
@@ -179,9 +179,9 @@ def _masked(text: str) -> str:
     return _API_ID.sub(r"\1***", text)
 
 
-def _words(answer: HttpResponse, body: Any) -> str:
+def _words(response: HttpResponse, body: Any) -> str:
     message = _message(body) if type(body) is dict else ""
-    return one_line(_masked(message)) if message else _masked(text_of(answer))
+    return one_line(_masked(message)) if message else _masked(text_of(response))
 
 
 def _message(body: Mapping[str, Any]) -> str:

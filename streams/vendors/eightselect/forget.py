@@ -38,9 +38,9 @@ def plan(trail: Trail, settings: EightSelectSettings) -> Erasure:
     return Erasure(by_hand=f"8SELECT documents no way to delete: ask it in writing, and {named}")
 
 
-def judge(answer: HttpResponse) -> Verdict:
-    """Return the verdict on an answer, of which there is none: no request is made."""
-    return classify(answer, 0)
+def judge(response: HttpResponse) -> Verdict:
+    """Return the verdict on a response, of which there is none: no request is made."""
+    return classify(response, 0)
 
 
 FORGETTING = Forgetting(subjects, plan, judge)

@@ -17,4 +17,4 @@ class EightSelectSettings(VendorSettings):
     require_content: bool = True
     """Skip what did not happen inside 8SELECT content: interactions are what it bills for."""
     concurrency: int = Field(32, ge=1, le=1000)
-    """Requests under way at once at most, in one worker."""
+    """Requests in flight at once at most, in one worker."""

@@ -1,4 +1,4 @@
-"""Miso's interactions API: payloads → request, answer → verdict."""
+"""Miso's interactions API: payloads → request, response → verdict."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -6,20 +6,20 @@ from http import HTTPStatus
 from typing import Any
 
 from streams.core.outcome import RequestOutcome, Verdict
-from streams.vendors.answers import (
+from streams.vendors.base import HttpRequest, HttpResponse, Inquiry
+from streams.vendors.miso.settings import MisoSettings
+from streams.vendors.responses import (
     UNREADABLE,
     blames_nobody,
-    fate_of_status,
     is_html,
-    no_answer,
+    no_response,
     one_line,
+    outcome_of_status,
     read_json,
     retry_after_seconds,
     text_of,
     undocumented,
 )
-from streams.vendors.base import HttpRequest, HttpResponse, Inquiry
-from streams.vendors.miso.settings import MisoSettings
 
 PATH = "/v1/interactions"
 
@@ -67,52 +67,52 @@ def headers(settings: MisoSettings) -> Mapping[str, str]:
     return {"Content-Type": "application/json", "X-API-KEY": key}
 
 
-def classify(answer: HttpResponse, count: int) -> Verdict:
-    """Return the verdict on a request of ``count`` records; total over every answer."""
-    if answer.status is None:
-        return no_answer(answer, answer.failure)
-    body = read_json(answer.body)
+def classify(response: HttpResponse, count: int) -> Verdict:
+    """Return the verdict on a request of ``count`` records; total over every response."""
+    if response.status is None:
+        return no_response(response, response.failure)
+    body = read_json(response.body)
     for rule in _RULES:
-        verdict = rule(answer.status, answer, body, count)
+        verdict = rule(response.status, response, body, count)
         if verdict is not None:
             return verdict
-    return _verdict(fate_of_status(answer.status), answer, body)
+    return _verdict(outcome_of_status(response.status), response, body)
 
 
-def _not_misos(status: int, answer: HttpResponse, body: Any, _count: int) -> Verdict | None:
+def _not_misos(status: int, response: HttpResponse, body: Any, _count: int) -> Verdict | None:
     """A refusal without an object: each of Miso's own is one, so something else answered."""
     if (
         type(body) is dict
-        or fate_of_status(status) is not RequestOutcome.REJECTED
+        or outcome_of_status(status) is not RequestOutcome.REJECTED
         or status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     ):
         return None
-    return blames_nobody(answer, text_of(answer))
+    return blames_nobody(response, text_of(response))
 
 
-def _refused_by_lines(status: int, answer: HttpResponse, body: Any, count: int) -> Verdict | None:
+def _refused_by_lines(status: int, response: HttpResponse, body: Any, count: int) -> Verdict | None:
     """422, and any status with ``errors: true``: no record of the request was stored."""
     has_errors = type(body) is dict and bool(body.get("errors"))
     if status != _UNPROCESSABLE and not (has_errors and status in range(200, 300)):
         return None
     return Verdict(
-        RequestOutcome.REJECTED, _detail(answer, body), status, refused=_refused(body, count)
+        RequestOutcome.REJECTED, _detail(response, body), status, refused=_refused(body, count)
     )
 
 
-def _success(status: int, answer: HttpResponse, body: Any, _count: int) -> Verdict | None:
+def _success(status: int, response: HttpResponse, body: Any, _count: int) -> Verdict | None:
     """2xx: a success if it says so as Miso does; a page is a proxy's; anything else is unclear."""
     if status not in range(200, 300):
         return None
-    if status == HTTPStatus.NO_CONTENT and not answer.body.strip() and not answer.failure:
+    if status == HTTPStatus.NO_CONTENT and not response.body.strip() and not response.failure:
         return None  # it cannot say more
     if type(body) is dict:
-        return None if _is_success(body) else undocumented(answer, text_of(answer))
-    if body is UNREADABLE and not (answer.body.strip() and is_html(answer)):
-        return undocumented(answer, text_of(answer))
+        return None if _is_success(body) else undocumented(response, text_of(response))
+    if body is UNREADABLE and not (response.body.strip() and is_html(response)):
+        return undocumented(response, text_of(response))
     return Verdict(
         RequestOutcome.MISCONFIGURED,
-        f"{status}, but the answer is not Miso's; check base_url: {text_of(answer)}",
+        f"{status}, but the response is not Miso's; check base_url: {text_of(response)}",
         status,
     )
 
@@ -124,15 +124,15 @@ def _is_success(body: Mapping[str, Any]) -> bool:
     return body.get("errors") is False
 
 
-def _bad_request(status: int, answer: HttpResponse, body: Any, _count: int) -> Verdict | None:
+def _bad_request(status: int, response: HttpResponse, body: Any, _count: int) -> Verdict | None:
     """400: the message tells a playground key and a server-side timeout from a bad request."""
     if status != _BAD_REQUEST:
         return None
-    message = text_of(answer).lower()
+    message = text_of(response).lower()
     if "playground" in message:
-        return _verdict(RequestOutcome.MISCONFIGURED, answer, body)
+        return _verdict(RequestOutcome.MISCONFIGURED, response, body)
     if "request timeout" in message:
-        return _verdict(RequestOutcome.UNCLEAR, answer, body)
+        return _verdict(RequestOutcome.UNCLEAR, response, body)
     return None
 
 
@@ -146,20 +146,20 @@ _RULES: tuple[Callable[[int, HttpResponse, Any, int], Verdict | None], ...] = (
 )
 
 
-def _verdict(fate: RequestOutcome, answer: HttpResponse, body: Any) -> Verdict:
-    waits = fate in {RequestOutcome.THROTTLED, RequestOutcome.UNAVAILABLE}
+def _verdict(outcome: RequestOutcome, response: HttpResponse, body: Any) -> Verdict:
+    waits = outcome in {RequestOutcome.THROTTLED, RequestOutcome.UNAVAILABLE}
     return Verdict(
-        fate,
-        _detail(answer, body),
-        answer.status,
-        retry_after_seconds=retry_after_seconds(answer.headers) if waits else None,
+        outcome,
+        _detail(response, body),
+        response.status,
+        retry_after_seconds=retry_after_seconds(response.headers) if waits else None,
     )
 
 
-def _detail(answer: HttpResponse, body: Any) -> str:
+def _detail(response: HttpResponse, body: Any) -> str:
     message = body.get("message") if type(body) is dict else None
-    words = one_line(message) if type(message) is str else text_of(answer)
-    return f"{answer.status} {words}".strip()
+    words = one_line(message) if type(message) is str else text_of(response)
+    return f"{response.status} {words}".strip()
 
 
 # Anchored at the line's start: a visitor's text within the value cannot name another record.
@@ -168,7 +168,7 @@ _VERDICT = "is invalid."
 
 
 def _refused(body: Mapping[str, Any], count: int) -> dict[int, str]:
-    """Return index → words for each record that the answer names; what names none is left out."""
+    """Return index → words for each record that the response names; what names none is left out."""
     words: dict[int, list[str]] = {}
     for index, text in (*_named_by_lines(body.get("data")), *_named_by_places(body.get("detail"))):
         if index < count:

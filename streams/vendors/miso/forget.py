@@ -50,9 +50,9 @@ def _deletion(ids: Sequence[str], users: Sequence[str], settings: MisoSettings) 
     )
 
 
-def judge(answer: HttpResponse) -> Verdict:
+def judge(response: HttpResponse) -> Verdict:
     """Return the verdict on the deletion."""
-    return classify(answer, 0)
+    return classify(response, 0)
 
 
 FORGETTING = Forgetting(subjects, plan, judge)

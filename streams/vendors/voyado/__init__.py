@@ -1,4 +1,4 @@
-"""Voyado Engage: interactions of known contacts, one a request, within a small quota."""
+"""Voyado Engage: interactions of known contacts, one a request, within a low rate limit."""
 
 from streams.vendors.base import Vendor
 from streams.vendors.voyado import api, forget, inquiries, mapping, request_flow
@@ -20,12 +20,12 @@ VENDOR = Vendor(
     max_batch_records=lambda _: 1,
     max_batch_bytes=lambda _: 1024 * 1024,
     linger_seconds=lambda _: 0.0,
-    # 10 strands on each of 6 partitions: at most 60 requests are open when a worker dies.
+    # 10 queues on each of 6 partitions: at most 60 requests are open when a worker dies.
     concurrency=lambda _: 60,
     queues=10,
     # Growing waits as the vendor's retry policy names them.
     requests_per_second=lambda settings: settings.requests_per_second,
-    looks_before_repeat=True,
+    can_look_up_delivered=True,
     retry_waits=(10.0, 30.0, 60.0, 300.0),
     request_flow=request_flow.start_flow,
     new_memory=ContactMemory,

@@ -1,4 +1,4 @@
-"""Voyado Engage's API: the requests that are made, and what each kind of answer says."""
+"""Voyado Engage's API: its requests, and response → verdict."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,20 +7,20 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from streams.core.outcome import RequestOutcome, Verdict
-from streams.vendors.answers import (
+from streams.vendors.base import HttpRequest, HttpResponse
+from streams.vendors.responses import (
     UNREADABLE,
     blames_nobody,
-    fate_of_status,
     is_html,
     is_page_for_refusal,
-    no_answer,
+    no_response,
     one_line,
+    outcome_of_status,
     read_json,
     retry_after_seconds,
     text_of,
     undocumented,
 )
-from streams.vendors.base import HttpRequest, HttpResponse
 from streams.vendors.voyado.schema import read_schema
 from streams.vendors.voyado.settings import VoyadoSettings
 
@@ -51,7 +51,7 @@ def build_request(payloads: Sequence[bytes], settings: VoyadoSettings) -> HttpRe
 
 
 def build_probe(settings: VoyadoSettings) -> HttpRequest:
-    """Return a look at the schema that is needed first: key, address and schema are checked."""
+    """Return the request for the schema in use: it checks key, address and schema."""
     first = settings.add_to_cart_schema_id if settings.clicks == "off" else settings.click_schema_id
     return get_schema(first, settings)
 
@@ -80,7 +80,7 @@ def get_interactions(
 
 
 def headers(settings: VoyadoSettings) -> Mapping[str, str]:
-    """Return what every call needs; without the content type Voyado answers 500."""
+    """Return the headers of every call; without the content type Voyado responds with 500."""
     key = "" if settings.api_key is None else settings.api_key.get_secret_value()
     return {
         "apikey": key,
@@ -89,84 +89,84 @@ def headers(settings: VoyadoSettings) -> Mapping[str, str]:
     }
 
 
-def classify(answer: HttpResponse, count: int) -> Verdict:  # noqa: ARG001
-    """Return the verdict on a POST, or on a probe; total over every answer.
+def classify(response: HttpResponse, count: int) -> Verdict:  # noqa: ARG001
+    """Return the verdict on a POST, or on a probe; total over every response.
 
-    A 5xx is unclear: the interaction may be stored, so it is looked for before it is sent again.
+    A 5xx is unclear: the interaction may be stored, so it is looked up before it is sent again.
     So is a success without an id: Voyado returns one upon acceptance. ``request_flow`` looks for
     the interaction then, and knows more of a 404.
     """
-    status = answer.status
+    status = response.status
     if status in SUCCESS:
-        body = read_json(answer.body)
+        body = read_json(response.body)
         if type(body) is dict and "jsonSchema" in body:
-            return _registered(status, answer)
+            return _registered(status, response)
         if type(body) is str and is_guid(body) is not None:
             # The form of the id is not documented: it may come bare, as that of a contact does.
             return Verdict(RequestOutcome.ACCEPTED, str(status), status, vendor_ref=body)
-        verdict = judge(answer)
-        if verdict.fate is RequestOutcome.ACCEPTED and verdict.vendor_ref is None:
-            return undocumented(answer, text_of(answer))
+        verdict = judge(response)
+        if verdict.outcome is RequestOutcome.ACCEPTED and verdict.vendor_ref is None:
+            return undocumented(response, text_of(response))
         return verdict
-    verdict = judge(answer)
-    if verdict.fate is RequestOutcome.UNAVAILABLE and status in _SERVER_ERRORS:
-        return replace(verdict, fate=RequestOutcome.UNCLEAR)
+    verdict = judge(response)
+    if verdict.outcome is RequestOutcome.UNAVAILABLE and status in _SERVER_ERRORS:
+        return replace(verdict, outcome=RequestOutcome.UNCLEAR)
     return verdict
 
 
-def _registered(status: int | None, answer: HttpResponse) -> Verdict:
-    """The answer to a probe: the schema as it is registered."""
-    problem = read_schema(answer.body).problem()
+def _registered(status: int | None, response: HttpResponse) -> Verdict:
+    """The response to a probe: the schema as it is registered."""
+    problem = read_schema(response.body).problem()
     if problem is not None:
         return Verdict(RequestOutcome.MISCONFIGURED, f"{status}, but the schema {problem}", status)
     return Verdict(RequestOutcome.ACCEPTED, str(status), status)
 
 
-def judge(answer: HttpResponse) -> Verdict:
+def judge(response: HttpResponse) -> Verdict:
     """Return the verdict on any request by status and body alone."""
-    if answer.status is None:
-        return no_answer(answer, answer.failure)
-    body = read_json(answer.body)
-    if answer.status in SUCCESS:
-        return _success(answer, answer.status, body)
-    if is_page_for_refusal(answer):
-        return blames_nobody(answer, text_of(answer))
-    fate = fate_of_status(answer.status)
-    waits = fate in {RequestOutcome.THROTTLED, RequestOutcome.UNAVAILABLE}
+    if response.status is None:
+        return no_response(response, response.failure)
+    body = read_json(response.body)
+    if response.status in SUCCESS:
+        return _success(response, response.status, body)
+    if is_page_for_refusal(response):
+        return blames_nobody(response, text_of(response))
+    outcome = outcome_of_status(response.status)
+    waits = outcome in {RequestOutcome.THROTTLED, RequestOutcome.UNAVAILABLE}
     return Verdict(
-        fate,
-        detail_of(answer, body),
-        answer.status,
-        retry_after_seconds=retry_after_seconds(answer.headers) if waits else None,
+        outcome,
+        detail_of(response, body),
+        response.status,
+        retry_after_seconds=retry_after_seconds(response.headers) if waits else None,
     )
 
 
-def _success(answer: HttpResponse, status: int, body: Any) -> Verdict:
+def _success(response: HttpResponse, status: int, body: Any) -> Verdict:
     """2xx: a success if it has no body, an empty one, an id, or the schema that was asked for."""
-    if not answer.failure and (not answer.body.strip() or body == {}):
+    if not response.failure and (not response.body.strip() or body == {}):
         return Verdict(RequestOutcome.ACCEPTED, str(status), status)
-    if body is UNREADABLE and not is_html(answer):
-        return undocumented(answer, text_of(answer))
+    if body is UNREADABLE and not is_html(response):
+        return undocumented(response, text_of(response))
     if type(body) is not dict:
         return Verdict(
             RequestOutcome.MISCONFIGURED,
-            f"{status}, but the answer is not Voyado's; check base_url: {text_of(answer)}",
+            f"{status}, but the response is not Voyado's; check base_url: {text_of(response)}",
             status,
         )
     if body.get("errors"):
-        return Verdict(RequestOutcome.REJECTED, detail_of(answer, body), status)
+        return Verdict(RequestOutcome.REJECTED, detail_of(response, body), status)
     reference = body.get("id")
     if type(reference) is str and reference:
         return Verdict(RequestOutcome.ACCEPTED, str(status), status, vendor_ref=one_line(reference))
-    if read_schema(answer.body).properties is not None:
+    if read_schema(response.body).properties is not None:
         return Verdict(RequestOutcome.ACCEPTED, str(status), status)
-    return undocumented(answer, detail_of(answer, body).removeprefix(f"{status} "))
+    return undocumented(response, detail_of(response, body).removeprefix(f"{status} "))
 
 
-def detail_of(answer: HttpResponse, body: Any) -> str:
+def detail_of(response: HttpResponse, body: Any) -> str:
     """Return the status and the vendor's own words on one line."""
     words = ""
     if type(body) is dict:
         said = [body.get(name) for name in ("errorCode", "message", "Message", "title")]
         words = one_line(" ".join(text for text in said if type(text) is str))
-    return f"{answer.status} {words or text_of(answer)}".strip()
+    return f"{response.status} {words or text_of(response)}".strip()

@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 from streams.core.outcome import RequestOutcome, Verdict
 from streams.core.records import VendorRecord
-from streams.vendors.answers import is_page
 from streams.vendors.base import Erasure, Forgetting, HttpResponse, Trail
+from streams.vendors.responses import is_page
 from streams.vendors.voyado.api import INTERACTIONS, NOT_FOUND, PrivateRequest, headers, judge
 from streams.vendors.voyado.settings import VoyadoSettings
 
@@ -36,11 +36,11 @@ def plan(trail: Trail, settings: VoyadoSettings) -> Erasure:
     )
 
 
-def classify(answer: HttpResponse) -> Verdict:
+def classify(response: HttpResponse) -> Verdict:
     """Return the verdict on one deletion; an interaction that is not there counts as deleted."""
-    verdict = judge(answer)
-    if answer.status == NOT_FOUND and not is_page(answer):
-        return replace(verdict, fate=RequestOutcome.ACCEPTED)
+    verdict = judge(response)
+    if response.status == NOT_FOUND and not is_page(response):
+        return replace(verdict, outcome=RequestOutcome.ACCEPTED)
     return verdict
 
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from streams.core.outcome import RequestOutcome, Verdict
-from streams.vendors.answers import is_page, text_of, undocumented
 from streams.vendors.base import HttpResponse, Inquiry
+from streams.vendors.responses import is_page, text_of, undocumented
 from streams.vendors.voyado.api import NOT_FOUND, get_schema, judge
 from streams.vendors.voyado.schema import Schema, read_schema
 from streams.vendors.voyado.settings import VoyadoSettings
@@ -45,20 +45,22 @@ def inquiries(settings: VoyadoSettings) -> Sequence[Inquiry]:
 
 
 def _reader(types: Mapping[str, tuple[str, ...]]) -> Callable[[HttpResponse, int], Verdict]:
-    def read(answer: HttpResponse, _count: int) -> Verdict:
-        verdict = judge(answer)
-        if answer.status == NOT_FOUND and not is_page(answer):
+    def read(response: HttpResponse, _count: int) -> Verdict:
+        verdict = judge(response)
+        if response.status == NOT_FOUND and not is_page(response):
             return replace(
-                verdict, fate=RequestOutcome.REJECTED, detail="404, it is not registered"
+                verdict, outcome=RequestOutcome.REJECTED, detail="404, it is not registered"
             )
-        if verdict.fate is not RequestOutcome.ACCEPTED:
+        if verdict.outcome is not RequestOutcome.ACCEPTED:
             return verdict
-        schema = read_schema(answer.body)
+        schema = read_schema(response.body)
         if schema.properties is None and verdict.vendor_ref is None:
-            return replace(undocumented(answer, text_of(answer)), fate=RequestOutcome.UNAVAILABLE)
+            return replace(
+                undocumented(response, text_of(response)), outcome=RequestOutcome.UNAVAILABLE
+            )
         problems = _problems(schema, types)
         if problems:
-            return replace(verdict, fate=RequestOutcome.REJECTED, detail="; ".join(problems))
+            return replace(verdict, outcome=RequestOutcome.REJECTED, detail="; ".join(problems))
         lacking = [name for name in types if name not in (schema.properties or types)]
         words = [f"it has no {', '.join(lacking)}, which is left out"] if lacking else []
         risks = _risks(schema, types)

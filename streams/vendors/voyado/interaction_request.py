@@ -45,7 +45,7 @@ _decode = msgspec.json.Decoder(_InteractionRecord).decode
 _encode = msgspec.json.Encoder().encode
 
 
-def read_order(record: bytes) -> InteractionRequest:
+def read_interaction(record: bytes) -> InteractionRequest:
     """Return what a vendor record asks for; raises ValueError where it is none of ours."""
     try:
         found = _decode(record)

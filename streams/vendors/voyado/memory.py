@@ -1,4 +1,4 @@
-"""What one worker's conversations remember: contacts, schemas, accepted clicks. All bounded."""
+"""What one worker's request flows remember: contacts, schemas, accepted clicks. All bounded."""
 
 from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
@@ -13,20 +13,20 @@ FOUND_SECONDS = 24 * 3600.0
 NOT_FOUND_SECONDS = 300.0
 """Somebody may become a contact at any time."""
 SCHEMA_SECONDS = 3600.0
-"""A schema cannot be changed, only deleted and made anew; that it is gone, a 404 tells at once."""
+"""A schema cannot be changed, only deleted and created again; a 404 shows that it is gone."""
 THINNING_MS = 30 * 60 * 1000
 
 V = TypeVar("V")
 
 
 class Contact(NamedTuple):
-    """The answer to a look-up."""
+    """The response to a look-up."""
 
     contact_id: str | None
     """None: there is none, or not exactly one."""
     status: int
     words: str
-    """Status and code of the answer, nothing of its text."""
+    """Status and code of the response, nothing of its text."""
 
 
 class Expiring(Generic[V]):
@@ -105,7 +105,7 @@ def _at(click: tuple[int, str]) -> int:
 
 
 class ContactMemory:
-    """One worker's memory: without it there are more requests, and a click too many may be sent."""
+    """One worker's memory: it saves requests and thins clicks."""
 
     def __init__(self) -> None:
         self.contacts: Expiring[Contact] = Expiring(MAX_CONTACTS)
@@ -113,9 +113,9 @@ class ContactMemory:
         self._clicks: dict[int, Clicks] = {}
 
     def clicks_of(self, partition: int) -> Clicks:
-        """Return the accepted clicks of one partition: what thinning knows (contract §4)."""
+        """Return the accepted clicks of one partition, for thinning."""
         return self._clicks.setdefault(partition, Clicks())
 
     def forget_partition(self, partition: int) -> None:
-        """Forget what belongs to a partition that is taken anew or gone."""
+        """Forget a partition that was assigned or revoked."""
         self._clicks.pop(partition, None)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-from streams.vendors.answers import read_json
+from streams.vendors.responses import read_json
 
 _TOKENS = ("continuation", "continuationToken", "nextContinuation")
 
@@ -18,20 +18,20 @@ class InteractionPage(NamedTuple):
 
 
 def read_page(body: bytes) -> InteractionPage | None:
-    """Return the page that an answer holds; None where it holds none.
+    """Return the page that a response holds; None where it holds none.
 
     ``{"items": […], "links": [{"rel", "href", "method"}]}`` or ``{"data": […]}``, each with the
     continuation as a field or within the link ``next``.
     """
-    answer = read_json(body)
-    if type(answer) is list:
-        return InteractionPage(answer, None)
-    if type(answer) is not dict:
+    response = read_json(body)
+    if type(response) is list:
+        return InteractionPage(response, None)
+    if type(response) is not dict:
         return None
     items = next(
-        (answer[name] for name in ("items", "data") if type(answer.get(name)) is list), None
+        (response[name] for name in ("items", "data") if type(response.get(name)) is list), None
     )
-    return None if items is None else InteractionPage(items, _continuation(answer))
+    return None if items is None else InteractionPage(items, _continuation(response))
 
 
 def reference_of(event_id: str, page: InteractionPage) -> str | None:
@@ -51,12 +51,12 @@ def reference_of(event_id: str, page: InteractionPage) -> str | None:
     return None
 
 
-def _continuation(answer: dict[str, Any]) -> str | None:
+def _continuation(response: dict[str, Any]) -> str | None:
     for name in _TOKENS:
-        token = answer.get(name)
+        token = response.get(name)
         if type(token) is str and token:
             return token
-    links = answer.get("links")
+    links = response.get("links")
     for link in links if type(links) is list else ():
         if type(link) is not dict or link.get("rel") != "next" or type(link.get("href")) is not str:
             continue

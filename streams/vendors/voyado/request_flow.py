@@ -1,7 +1,7 @@
-"""The requests that deliver one interaction, as a generator without I/O.
+"""The request flow that delivers one interaction: a generator without I/O.
 
-The schema is asked for (and remembered), the contact looked up (and remembered), an interaction
-that may be stored already looked for, a click too many left out; then the interaction is posted.
+It reads the schema and looks up the contact (both are remembered), looks up an interaction that may
+already be stored, skips a click too many, and then posts the interaction.
 """
 
 import re
@@ -12,7 +12,8 @@ from urllib.parse import quote, quote_plus
 
 from streams.core.dead_letter import mask_secrets
 from streams.core.outcome import DeadLetterReason, RequestOutcome, SkipReason, Verdict
-from streams.vendors.answers import (
+from streams.vendors.base import HttpRequest, HttpResponse, Parcel, RequestFlow
+from streams.vendors.responses import (
     UNREADABLE,
     is_html,
     is_page,
@@ -20,7 +21,6 @@ from streams.vendors.answers import (
     text_of,
     undocumented,
 )
-from streams.vendors.base import HttpRequest, HttpResponse, Parcel, RequestFlow
 from streams.vendors.voyado.api import (
     NOT_FOUND,
     SUCCESS,
@@ -31,7 +31,11 @@ from streams.vendors.voyado.api import (
     get_schema,
     judge,
 )
-from streams.vendors.voyado.interaction_request import InteractionRequest, encode_body, read_order
+from streams.vendors.voyado.interaction_request import (
+    InteractionRequest,
+    encode_body,
+    read_interaction,
+)
 from streams.vendors.voyado.memory import (
     FOUND_SECONDS,
     NOT_FOUND_SECONDS,
@@ -45,33 +49,33 @@ from streams.vendors.voyado.settings import VoyadoSettings
 
 T = TypeVar("T")
 Step = Generator[HttpRequest, HttpResponse, T]
-"""A part of the conversation: the answer to one question, or the verdict that ends it all."""
+"""A part of the request flow: the response to one question, or the verdict that ends it all."""
 
 
 def start_flow(parcel: Parcel, settings: VoyadoSettings, memory: ContactMemory) -> RequestFlow:
-    """Return the conversation that delivers one interaction; see ``Vendor.conversation``."""
+    """Return the request flow that delivers one interaction; see ``Vendor.request_flow``."""
     try:
-        order = read_order(parcel.records[0])
+        interaction = read_interaction(parcel.records[0])
     except ValueError as error:
         return _refused(DeadLetterReason.INVALID_PAYLOAD, f"this is no interaction: {error}")
-    verdict = yield from _InteractionDelivery(order, parcel, settings, memory).verdict()
+    verdict = yield from _InteractionDelivery(interaction, parcel, settings, memory).verdict()
     key = "" if settings.api_key is None else settings.api_key.get_secret_value()
-    private = (key, order.value, quote(order.value), quote_plus(order.value))
-    return _masked(verdict, (*private, order.body.contact_id or ""))
+    private = (key, interaction.value, quote(interaction.value), quote_plus(interaction.value))
+    return _masked(verdict, (*private, interaction.body.contact_id or ""))
 
 
 class _InteractionDelivery:
-    """One interaction on its way; each method that yields is a step of the conversation."""
+    """One interaction on its way; each method that yields is a step of the request flow."""
 
     def __init__(
         self,
-        order: InteractionRequest,
+        interaction: InteractionRequest,
         parcel: Parcel,
         settings: VoyadoSettings,
         memory: ContactMemory,
     ) -> None:
-        self._order = order
-        self._schema_id = order.body.schema_id
+        self._interaction = interaction
+        self._schema_id = interaction.body.schema_id
         self._payload = parcel.payloads[0]
         self._is_unclear = parcel.unclear
         self._now = parcel.now
@@ -80,8 +84,8 @@ class _InteractionDelivery:
         self._memory = memory
 
     def verdict(self) -> Step[Verdict]:
-        order, settings = self._order, self._settings
-        if order.is_click and settings.clicks == "off" and not self._is_unclear:
+        interaction, settings = self._interaction, self._settings
+        if interaction.is_click and settings.clicks == "off" and not self._is_unclear:
             return _skipped(SkipReason.THINNED, "clicks are off")
         schema = yield from self._schema()
         if isinstance(schema, Verdict):
@@ -93,7 +97,7 @@ class _InteractionDelivery:
         if contact.contact_id is None:
             return _skipped(SkipReason.NO_CONTACT, contact.words, contact.status)
         verdict = yield from self._send_once(contact.contact_id, schema)
-        if verdict.letter is DeadLetterReason.UNKNOWN_CONTACT and order.key:
+        if verdict.letter is DeadLetterReason.UNKNOWN_CONTACT and interaction.key:
             self._memory.contacts.forget(self._contact_key)
             if was_known:  # contacts are merged and deleted: what was remembered may be outdated
                 again = yield from self._contact()
@@ -107,155 +111,161 @@ class _InteractionDelivery:
 
     def _send_once(self, contact_id: str, schema: Schema) -> Step[Verdict]:
         """Look for the interaction if it may be there, else send it if it is to be sent."""
-        order = self._order
+        interaction = self._interaction
         clicks = self._memory.clicks_of(self._partition)
-        sku, at_ms, event_id = order.sku, order.at_ms, order.event_id
+        sku, at_ms, event_id = interaction.sku, interaction.at_ms, interaction.event_id
         person = contact_id.lower()
         verdict: Verdict | None = None
         if self._is_unclear:
-            verdict = yield from self._look(contact_id)
+            verdict = yield from self._look_up_interaction(contact_id)
         if verdict is None:
-            if order.is_click and self._settings.clicks != "all":
+            if interaction.is_click and self._settings.clicks != "all":
                 if self._settings.clicks == "off":
                     return _skipped(SkipReason.THINNED, "clicks are off")
                 if clicks.thin_out(person, sku, at_ms, event_id):
                     return _skipped(SkipReason.THINNED, "a click within 30 minutes was accepted")
-            misfit = schema.misfit(order.body.payload)
+            misfit = schema.misfit(interaction.body.payload)
             if misfit is not None:
                 words = f"schema {self._schema_id}: {misfit}"
                 return _refused(DeadLetterReason.INVALID_PAYLOAD, words)
             verdict = yield from self._post(contact_id, schema)
         if (
-            order.is_click
-            and verdict.fate is RequestOutcome.ACCEPTED
+            interaction.is_click
+            and verdict.outcome is RequestOutcome.ACCEPTED
             and self._settings.clicks == "thinned"
         ):
             clicks.accepted(person, sku, at_ms, event_id)
         return verdict
 
     def _post(self, contact_id: str, schema: Schema) -> Step[Verdict]:
-        body, payload = self._order.body, self._payload
+        body, payload = self._interaction.body, self._payload
         unlisted = schema.unlisted(body.payload)
         if unlisted or body.contact_id != contact_id:
             payload = encode_body(body, contact_id, unlisted)
-        answer = yield build_request([payload], self._settings)
-        verdict = classify(answer, 1)
-        if answer.status == NOT_FOUND and not is_page(answer):
+        response = yield build_request([payload], self._settings)
+        verdict = classify(response, 1)
+        if response.status == NOT_FOUND and not is_page(response):
             return (yield from self._explain_not_found(verdict))
-        if verdict.fate is RequestOutcome.UNCLEAR and answer.status in SUCCESS:
-            return (yield from self._confirm(contact_id, answer, verdict))
+        if verdict.outcome is RequestOutcome.UNCLEAR and response.status in SUCCESS:
+            return (yield from self._confirm(contact_id, response, verdict))
         return verdict
 
     def _explain_not_found(self, verdict: Verdict) -> Step[Verdict]:
-        """404 to a POST: either the contact or the schema is not there."""
+        """404 to a POST: either the contact or the schema does not exist."""
         self._memory.schemas.forget(self._schema_id)
         schema = yield from self._schema()
         if isinstance(schema, Verdict):
             return schema
         return _refused(DeadLetterReason.UNKNOWN_CONTACT, verdict.detail, NOT_FOUND)
 
-    def _confirm(self, contact_id: str, answer: HttpResponse, verdict: Verdict) -> Step[Verdict]:
+    def _confirm(self, contact_id: str, response: HttpResponse, verdict: Verdict) -> Step[Verdict]:
         """A success without an id: Voyado returns one upon acceptance, so it may have ignored it.
 
         If it cannot be asked now, it is asked before the interaction is sent again.
         """
-        found = yield from self._look(contact_id)
+        found = yield from self._look_up_interaction(contact_id)
         if found is None:
             # What says anything else than Voyado's success does not speak of this interaction.
-            if answer.failure or answer.body.strip() not in (b"", b"{}"):
+            if response.failure or response.body.strip() not in (b"", b"{}"):
                 return verdict
             words = f"{verdict.status} without an id, and the interaction was not stored"
             return Verdict(RequestOutcome.REJECTED, words, verdict.status)
         return (
             found
-            if found.fate is RequestOutcome.ACCEPTED
-            else replace(found, fate=RequestOutcome.UNCLEAR)
+            if found.outcome is RequestOutcome.ACCEPTED
+            else replace(found, outcome=RequestOutcome.UNCLEAR)
         )
 
-    # -- the three questions
+    # -- look-ups
 
     def _schema(self) -> Step[Schema | Verdict]:
         schema_id = self._schema_id
         known = self._memory.schemas.get(schema_id, self._now)
         if known is not None:
             return known
-        answer = yield get_schema(schema_id, self._settings)
-        if answer.status == NOT_FOUND and not is_page(answer):
+        response = yield get_schema(schema_id, self._settings)
+        if response.status == NOT_FOUND and not is_page(response):
             words = f"404, there is no schema {schema_id}; create it or correct"
             return Verdict(
                 RequestOutcome.MISCONFIGURED, f"{words} {self._schema_setting}", NOT_FOUND
             )
-        verdict = _of_question(answer)
-        if verdict.fate is not RequestOutcome.ACCEPTED:
+        verdict = _of_look_up(response)
+        if verdict.outcome is not RequestOutcome.ACCEPTED:
             return verdict
-        schema = read_schema(answer.body)
+        schema = read_schema(response.body)
         if schema.properties is None and verdict.vendor_ref is None:
-            return replace(undocumented(answer, text_of(answer)), fate=RequestOutcome.UNAVAILABLE)
+            return replace(
+                undocumented(response, text_of(response)), outcome=RequestOutcome.UNAVAILABLE
+            )
         problem = schema.problem()
         if problem is not None:
             return Verdict(
                 RequestOutcome.MISCONFIGURED,
                 f"schema {schema_id} {problem}; name another in {self._schema_setting}",
-                answer.status,
+                response.status,
             )
         self._memory.schemas.put(schema_id, schema, self._now + SCHEMA_SECONDS)
         return schema
 
     @property
     def _schema_setting(self) -> str:
-        return f"{'click' if self._order.is_click else 'add_to_cart'}_schema_id"
+        return f"{'click' if self._interaction.is_click else 'add_to_cart'}_schema_id"
 
     @property
     def _contact_key(self) -> str:
-        return f"{self._order.key}:{self._order.value}"
+        return f"{self._interaction.key}:{self._interaction.value}"
 
     def _contact(self) -> Step[Contact | Verdict]:
-        order, contacts = self._order, self._memory.contacts
-        if order.body.contact_id:
-            return Contact(order.body.contact_id, 200, "")
+        interaction, contacts = self._interaction, self._memory.contacts
+        if interaction.body.contact_id:
+            return Contact(interaction.body.contact_id, 200, "")
         known = contacts.get(self._contact_key, self._now)
         if known is not None:
             return known
-        answer = yield get_contact_id(order.key, order.value, self._settings)
-        if answer.status in _NO_CONTACT and not is_page(answer):
+        response = yield get_contact_id(interaction.key, interaction.value, self._settings)
+        if response.status in _NO_CONTACT and not is_page(response):
             # The code only: a 409 lists other people.
-            found = Contact(None, answer.status, f"{answer.status} {_code(answer.body)}".strip())
+            found = Contact(
+                None, response.status, f"{response.status} {_code(response.body)}".strip()
+            )
             contacts.put(self._contact_key, found, self._now + NOT_FOUND_SECONDS)
             return found
-        if answer.status not in SUCCESS:
-            return _of_question(answer)
-        contact_id = _guid(answer.body)
+        if response.status not in SUCCESS:
+            return _of_look_up(response)
+        contact_id = _guid(response.body)
         if contact_id is None:
-            words = f"{answer.status}, but the answer to the look-up is no contact id"
-            return Verdict(RequestOutcome.MISCONFIGURED, f"{words}; check base_url", answer.status)
-        found = Contact(contact_id, answer.status or 200, "")
+            words = f"{response.status}, but the response to the look-up is no contact id"
+            return Verdict(
+                RequestOutcome.MISCONFIGURED, f"{words}; check base_url", response.status
+            )
+        found = Contact(contact_id, response.status or 200, "")
         contacts.put(self._contact_key, found, self._now + FOUND_SECONDS)
         return found
 
-    def _look(self, contact_id: str) -> Step[Verdict | None]:
+    def _look_up_interaction(self, contact_id: str) -> Step[Verdict | None]:
         """Return that the interaction is stored, or why that is not known; None: it is not."""
         seen: set[str | None] = set()
         continuation: str | None = None
         while continuation not in seen:
             seen.add(continuation)
-            answer = yield get_interactions(
+            response = yield get_interactions(
                 contact_id, self._schema_id, continuation, self._settings
             )
-            if answer.status == NOT_FOUND and not is_page(answer):
-                return None  # nobody there to have it; the POST says what is missing
-            if answer.status not in SUCCESS:
-                return _of_question(answer)
-            page = read_page(answer.body)
+            if response.status == NOT_FOUND and not is_page(response):
+                return None  # no such contact or schema; the POST shows which
+            if response.status not in SUCCESS:
+                return _of_look_up(response)
+            page = read_page(response.body)
             if page is None:
-                cut_off = read_json(answer.body) is UNREADABLE and not is_html(answer)
-                fate = RequestOutcome.UNAVAILABLE if cut_off else RequestOutcome.MISCONFIGURED
-                words = f"{answer.status}, but the answer is no list of interactions"
-                return Verdict(fate, words, answer.status)
-            reference = reference_of(self._order.event_id, page)
+                cut_off = read_json(response.body) is UNREADABLE and not is_html(response)
+                outcome = RequestOutcome.UNAVAILABLE if cut_off else RequestOutcome.MISCONFIGURED
+                words = f"{response.status}, but the response is no list of interactions"
+                return Verdict(outcome, words, response.status)
+            reference = reference_of(self._interaction.event_id, page)
             if reference is not None:
-                words = f"{answer.status} found among the contact's interactions"
+                words = f"{response.status} found among the contact's interactions"
                 return Verdict(
-                    RequestOutcome.ACCEPTED, words, answer.status, vendor_ref=reference or None
+                    RequestOutcome.ACCEPTED, words, response.status, vendor_ref=reference or None
                 )
             if page.continuation is None:
                 return None
@@ -282,15 +292,15 @@ def _guid(body: bytes) -> str | None:
     return found[1].decode() if found is not None else None
 
 
-def _of_question(answer: HttpResponse) -> Verdict:
+def _of_look_up(response: HttpResponse) -> Verdict:
     """Return the verdict where a GET's answer does not help: nothing was stored by it."""
-    verdict = judge(answer)
-    if verdict.fate is RequestOutcome.UNCLEAR:
-        return replace(verdict, fate=RequestOutcome.UNAVAILABLE)
-    # A question that is refused would be refused of every event.
+    verdict = judge(response)
+    if verdict.outcome is RequestOutcome.UNCLEAR:
+        return replace(verdict, outcome=RequestOutcome.UNAVAILABLE)
+    # A refused look-up would be refused for every event.
     return (
-        replace(verdict, fate=RequestOutcome.MISCONFIGURED)
-        if verdict.fate is RequestOutcome.REJECTED
+        replace(verdict, outcome=RequestOutcome.MISCONFIGURED)
+        if verdict.outcome is RequestOutcome.REJECTED
         else verdict
     )
 

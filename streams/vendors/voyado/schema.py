@@ -1,6 +1,7 @@
 """A schema as it is registered at Voyado, and whether a payload fits it.
 
-Voyado answers a misfit with a success and ignores it, so it has to be found out before. The rules
+Voyado responds with a success to a payload that breaks its schema, and ignores it. Payloads are
+therefore checked before they are sent. The rules
 are JSON Schema's, draft 2020-12, formats included; a payload takes about 4 µs, reading and
 compiling a schema 35 µs.
 """
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 from jsonschema_rs import Draft202012Validator, ValidationError
 
-from streams.vendors.answers import UNREADABLE, one_line, read_json
+from streams.vendors.responses import UNREADABLE, one_line, read_json
 
 EVENT_ID = "eventId"
 MAX_NAMED = 5
@@ -26,7 +27,7 @@ _LOOKS: Final = frozenset(
     # What is sent has no property that is not listed.
     | {"properties", "required", "additionalProperties", "unevaluatedProperties"}
 )
-"""Keywords that no value of a shop can break, or that are looked at by name."""
+"""Keywords that no value can break, or that are checked by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Schema:
     """What a registered schema takes."""
 
     properties: Mapping[str, str] | None
-    """Name → JSON type; empty where it is not one name. None: the answer did not show them."""
+    """Name → JSON type; empty where it is not one name. None: the response did not show them."""
     required: tuple[str, ...] = ()
     keywords: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Property → what its rules say beyond its type: ``maxLength 50``; "" is the whole payload."""
@@ -74,12 +75,12 @@ class Schema:
 
 
 def read_schema(body: bytes) -> Schema:
-    """Return what an answer of ``GET /interactionschemas/{id}`` says, in either known form.
+    """Return what a response of ``GET /interactionschemas/{id}`` says, in either known form.
 
-    The JSON schema lies under ``jsonSchema``, as an object or as text, or is the answer itself.
+    The JSON schema lies under ``jsonSchema``, as an object or as text, or is the response itself.
     """
-    answer = read_json(body)
-    found = answer.get("jsonSchema", answer) if type(answer) is dict else None
+    response = read_json(body)
+    found = response.get("jsonSchema", response) if type(response) is dict else None
     if type(found) is str:
         found = read_json(found.encode())
     properties = found.get("properties") if type(found) is dict else None

@@ -17,7 +17,7 @@ class VoyadoSettings(VendorSettings):
     """``https://{tenant}.voyado.com``, or ``.staging.voyado.com``: each tenant has its own."""
     api_key: SecretStr | None = None
     user_agent: str = Field(f"clickstream-relay/{__version__}", max_length=200)
-    """``Name/Version``: Voyado answers no request without it."""
+    """``Name/Version``: Voyado refuses requests without it."""
     click_schema_id: str = Field("productClick", pattern=_SCHEMA_ID)
     add_to_cart_schema_id: str = Field("addToCart", pattern=_SCHEMA_ID)
     clicks: Literal["thinned", "all", "off"] = "thinned"

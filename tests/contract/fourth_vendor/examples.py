@@ -21,14 +21,14 @@ ADD_TO_CART_PAYLOAD = CLICK_PAYLOAD | {"kind": "cart", "count": 2}
 """What the suite's two whole events become."""
 
 ACCEPTED = HttpResponse(202, {"content-type": "application/json"}, b'{"accepted":1}')
-"""The answer to a request that was taken."""
+"""The response to a request that was taken."""
 
 NAMED = HttpResponse(
     422,
     {"content-type": "application/json"},
     b'{"errors":[{"index":1,"reason":"sku is unknown"}]}',
 )
-"""The answer to a request of three, of which the second is refused."""
+"""The response to a request of three, of which the second is refused."""
 
 STATUS_FATES = {
     200: RequestOutcome.UNCLEAR,

@@ -314,8 +314,8 @@ class InHand:
         self.stage.enrich_chunk = lambda tp, *_: self.enriched.append(tp)
         self.consumer: Any = object.__new__(Consumer)
         self.chunk = Chunk(CLICKS, [click(0)])  # type: ignore[list-item]
-        self.consumer.ledgers = {CLICKS: OffsetTracker()}
-        self.consumer.ledgers[CLICKS].hand_out(self.chunk)
+        self.consumer.offset_trackers = {CLICKS: OffsetTracker()}
+        self.consumer.offset_trackers[CLICKS].hand_out(self.chunk)
         self.stage.app = SimpleNamespace(
             consumer=self.consumer, new_outputs=NothingToSend, may_act=lambda: True
         )
@@ -363,7 +363,7 @@ async def test_a_chunk_whose_partition_went_while_it_waited_for_room_leaves_noth
     seen = InHand()
 
     def rebalance() -> None:
-        seen.consumer.ledgers = {CLICKS: OffsetTracker()} if is_assigned_again else {}
+        seen.consumer.offset_trackers = {CLICKS: OffsetTracker()} if is_assigned_again else {}
 
     seen.between = rebalance  # type: ignore[method-assign]
     await seen.run()
@@ -374,7 +374,7 @@ async def test_a_chunk_whose_partition_went_while_it_waited_for_room_leaves_noth
 async def test_a_chunk_whose_partition_has_gone_before_waits_for_no_room() -> None:
     """Others need it."""
     seen = InHand()
-    seen.consumer.ledgers = {}
+    seen.consumer.offset_trackers = {}
     await seen.run()
     assert seen.enriched == []
 

@@ -53,7 +53,7 @@ class Around:
     counters: Counters = field(default_factory=Counters)
 
     def __post_init__(self) -> None:
-        self.guard = RowSendFilter("u", None, wall_ms=lambda: 0, passed_over=lambda _: None)
+        self.send_filter = RowSendFilter("u", None, wall_ms=lambda: 0, passed_over=lambda _: None)
         self.progress = PartitionProgress(0, Metadata(), {}, 0, of_runs=True)
 
     def add(self, item: Item, payload: bytes, _key: str) -> None:
@@ -61,18 +61,18 @@ class Around:
         self.items.append(item)
         self.payloads.append(payload)
 
-    def keep(self, settlement: Settlement) -> None:
-        """Be the keeper."""
+    def write(self, settlement: Settlement) -> None:
+        """Be the outcome writer."""
         self.kept.append(settlement)
 
-    def take(self, *records: Record, is_redelivery: bool = True) -> None:
+    def admit(self, *records: Record, is_redelivery: bool = True) -> None:
         """Read records."""
         me: Any = self
         if not is_redelivery:
             self.progress = PartitionProgress(0, Metadata(), {}, 0)
-        intake = Intake(VENDORS["miso"], me, self.counters, self.guard)
+        intake = Intake(VENDORS["miso"], me, self.counters, self.send_filter)
         found: Any = records
-        intake.take(TP("t", 0), found, self.progress, me, is_redelivery=is_redelivery)
+        intake.admit(TP("t", 0), found, self.progress, me, is_redelivery=is_redelivery)
 
 
 def without(name: str) -> tuple[tuple[str, bytes | None], ...]:
@@ -83,7 +83,7 @@ def without(name: str) -> tuple[tuple[str, bytes | None], ...]:
 def test_a_redelivery_carries_its_run_its_ground_and_the_raw_records_time() -> None:
     """What consent and receipts need of it; its payload goes as it is."""
     around = Around()
-    around.take(Record())
+    around.admit(Record())
     (item,) = around.items
     assert (item.run_id, item.ground, item.raw_ms) == ("r-1", "event", 1_700_000_000_000)
     assert (item.source, item.key, item.event_id) == ("shop.clicks/0/7", b"anna", "e1")
@@ -93,7 +93,7 @@ def test_a_redelivery_carries_its_run_its_ground_and_the_raw_records_time() -> N
 def test_on_the_live_topic_a_run_id_means_nothing() -> None:
     """The topic says which lane a record is of."""
     around = Around()
-    around.take(Record(), is_redelivery=False)
+    around.admit(Record(), is_redelivery=False)
     assert around.items[0].run_id is None
 
 
@@ -101,8 +101,8 @@ def test_on_the_live_topic_a_run_id_means_nothing() -> None:
 def test_an_unknown_ground_is_the_strictest(consent: bytes | None) -> None:
     """The row must say yes."""
     around = Around()
-    around.take(Record(headers=(*without("consent"), ("consent", consent))))
-    around.take(Record(1, headers=(("source", b"shop.clicks/0/8"), ("run-id", b"r-1"))))
+    around.admit(Record(headers=(*without("consent"), ("consent", consent))))
+    around.admit(Record(1, headers=(("source", b"shop.clicks/0/8"), ("run-id", b"r-1"))))
     assert [item.ground for item in around.items] == ["row", "row"]
 
 
@@ -110,7 +110,7 @@ def test_an_unknown_ground_is_the_strictest(consent: bytes | None) -> None:
 def test_a_redelivery_of_no_run_is_a_dead_letter_of_its_lane(run: bytes | None) -> None:
     """It has a receipt like any other, without a run."""
     around = Around()
-    around.take(Record(headers=(*without("run-id"), ("run-id", run))))
+    around.admit(Record(headers=(*without("run-id"), ("run-id", run))))
     assert around.items == []
     (settlement,) = around.kept
     assert settlement.reason == "invalid_json"
@@ -121,7 +121,7 @@ def test_a_redelivery_of_no_run_is_a_dead_letter_of_its_lane(run: bytes | None) 
 def test_a_record_whose_key_is_not_its_visitor_is_no_vendor_record() -> None:
     """Its consent would be looked up for somebody else."""
     around = Around()
-    around.take(Record(key=b"bert"), Record(1, key=None), is_redelivery=False)
+    around.admit(Record(key=b"bert"), Record(1, key=None), is_redelivery=False)
     assert around.items == []
     assert [s.words for s in around.kept] == [
         "no vendor record: ValueError('its key is not its anonymous_id')"
@@ -131,11 +131,11 @@ def test_a_record_whose_key_is_not_its_visitor_is_no_vendor_record() -> None:
 def test_of_a_stopped_run_nothing_is_taken_and_the_partition_goes_on() -> None:
     """It leaves no mark: the run may write it once more."""
     around = Around()
-    around.guard.stopped_runs = frozenset({"r-1"})
-    around.take(Record(), Record(1))
+    around.send_filter.stopped_runs = frozenset({"r-1"})
+    around.admit(Record(), Record(1))
     assert (around.items, around.kept) == ([], [])
     assert around.progress.safe_below() == 2
     assert around.counters.notes["passed_over"] == 2
-    around.guard.stopped_runs = frozenset()
-    around.take(Record(2))
+    around.send_filter.stopped_runs = frozenset()
+    around.admit(Record(2))
     assert len(around.items) == 1

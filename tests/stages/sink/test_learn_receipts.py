@@ -14,7 +14,7 @@ LIVE, REDELIVERY = TP("vendor.miso.events", 0), TP("vendor.miso.redelivery", 0)
 RECEIPTS = TP("vendor.miso.receipts", 0)
 
 
-class FakeKeeper:
+class FakeOutcomeWriter:
     """Says how often outcomes were written."""
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class FakeKeeper:
         self.is_writing = False
 
     def rounds(self, partition: int) -> int | None:
-        """As the keeper does."""
+        """As the outcome writer does."""
         return None if self.is_writing else self.begun[partition]
 
 
@@ -30,7 +30,7 @@ class Sink:
     """A sink of one partition whose receipts end at 5,000."""
 
     def __init__(self, meanwhile: Callable[["Sink"], object] = lambda _: None) -> None:
-        self.outcome_writer = FakeKeeper()
+        self.outcome_writer = FakeOutcomeWriter()
         self.stage: Any = SinkStage.__new__(SinkStage)
         self.progress = {tp: PartitionProgress(3, Metadata(), {}, 100) for tp in (LIVE, REDELIVERY)}
         self._meanwhile = meanwhile

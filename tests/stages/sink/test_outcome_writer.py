@@ -93,8 +93,8 @@ class FakeProgress:
         self.settled[position] = receipt
 
 
-class Desk:
-    """A keeper with what is around it."""
+class WriterAround:
+    """An outcome writer with what is around it."""
 
     def __init__(self) -> None:
         self.log, self.counters = Log(), Counters()
@@ -106,7 +106,7 @@ class Desk:
             ("secret-key",),
             self.counters,
             new_outputs=lambda: FakeOutputs(self.log),  # type: ignore[arg-type, return-value]
-            written=self.moved.append,
+            on_written=self.moved.append,
             why_no_consent=lambda item: "said_no" if item.key else "no_row",
         )
 
@@ -127,20 +127,20 @@ class Desk:
 
 
 @pytest.fixture
-async def outcome_handler() -> AsyncIterator[Desk]:
-    """A desk that works."""
-    made = Desk()
+async def outcome_handler() -> AsyncIterator[WriterAround]:
+    """An outcome writer that works."""
+    made = WriterAround()
     yield made
     for task in made.outcome_writer._writing.values():
         task.cancel()
 
 
-async def test_accepted_events_have_receipts_and_are_settled(outcome_handler: Desk) -> None:
+async def test_accepted_events_have_receipts_and_are_settled(outcome_handler: WriterAround) -> None:
     """Each with its place and the vendor's reference."""
-    outcome_handler.outcome_writer.accepted(
+    outcome_handler.outcome_writer.write_accepted(
         (outcome_handler.item(0), outcome_handler.item(1)), ACCEPTED
     )
-    await outcome_handler.outcome_writer.flushed()
+    await outcome_handler.outcome_writer.flush()
     first, second = outcome_handler.log.of("vendor.miso.receipts")
     first.pop("at")
     assert first == {
@@ -160,12 +160,14 @@ async def test_accepted_events_have_receipts_and_are_settled(outcome_handler: De
     assert outcome_handler.counters.accepted == 2
 
 
-async def test_a_refused_event_has_its_letter_before_its_receipt(outcome_handler: Desk) -> None:
+async def test_a_refused_event_has_its_letter_before_its_receipt(
+    outcome_handler: WriterAround,
+) -> None:
     """A receipt without its letter would close an event that nobody could find."""
-    outcome_handler.outcome_writer.rejected(
+    outcome_handler.outcome_writer.write_rejected(
         outcome_handler.item(3), "no such product; key secret-key", REJECTED
     )
-    await outcome_handler.outcome_writer.flushed()
+    await outcome_handler.outcome_writer.flush()
     assert [(topic, key) for topic, _, key, _ in outcome_handler.log.records] == [
         ("vendor.miso.dead-letters", b"anna"),
         ("vendor.miso.receipts", b"e3"),
@@ -177,28 +179,30 @@ async def test_a_refused_event_has_its_letter_before_its_receipt(outcome_handler
     assert outcome_handler.counters.dead_lettered == {"rejected": 1}
 
 
-async def test_nothing_is_settled_before_the_broker_has_answered(outcome_handler: Desk) -> None:
+async def test_nothing_is_settled_before_the_broker_has_answered(
+    outcome_handler: WriterAround,
+) -> None:
     """What comes meanwhile is one round behind it."""
     outcome_handler.log.answers.clear()
-    outcome_handler.outcome_writer.accepted((outcome_handler.item(0),), ACCEPTED)
+    outcome_handler.outcome_writer.write_accepted((outcome_handler.item(0),), ACCEPTED)
     await asyncio.sleep(0)
     for position in (1, 2, 3):
-        outcome_handler.outcome_writer.accepted((outcome_handler.item(position),), ACCEPTED)
+        outcome_handler.outcome_writer.write_accepted((outcome_handler.item(position),), ACCEPTED)
     await asyncio.sleep(0)
     assert outcome_handler.progress.settled == {}
     assert outcome_handler.counters.accepted == 0
     outcome_handler.log.answers.set()
-    await outcome_handler.outcome_writer.flushed()
+    await outcome_handler.outcome_writer.flush()
     assert outcome_handler.progress.settled == {0: 0, 1: 1, 2: 2, 3: 3}
     assert outcome_handler.log.rounds == 2
 
 
-async def test_a_skip_is_a_receipt_with_its_reason(outcome_handler: Desk) -> None:
+async def test_a_skip_is_a_receipt_with_its_reason(outcome_handler: WriterAround) -> None:
     """And no letter."""
-    outcome_handler.outcome_writer.keep(
+    outcome_handler.outcome_writer.write(
         Settlement((outcome_handler.item(0),), Outcome.SKIPPED, SkipReason.TOO_OLD, None)
     )
-    await outcome_handler.outcome_writer.flushed()
+    await outcome_handler.outcome_writer.flush()
     (receipt,) = outcome_handler.log.of("vendor.miso.receipts")
     assert (receipt["outcome"], receipt["reason"]) == ("skipped", "too_old")
     assert len(outcome_handler.log.records) == 1
@@ -207,33 +211,33 @@ async def test_a_skip_is_a_receipt_with_its_reason(outcome_handler: Desk) -> Non
 
 
 async def test_flushing_does_not_wait_for_a_broker_for_ever(
-    outcome_handler: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    outcome_handler: WriterAround, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The worker has to stop; receipts that are missing are written again."""
     monkeypatch.setattr("streams.stages.sink.outcome_writer.FLUSH_SECONDS", 0.01)
     outcome_handler.log.answers.clear()
-    outcome_handler.outcome_writer.accepted((outcome_handler.item(0),), ACCEPTED)
-    await outcome_handler.outcome_writer.flushed()
+    outcome_handler.outcome_writer.write_accepted((outcome_handler.item(0),), ACCEPTED)
+    await outcome_handler.outcome_writer.flush()
     assert "not acknowledged in time" in caplog.text
 
 
 async def test_a_partition_whose_receipts_are_refused_holds_up_no_other(
-    outcome_handler: Desk,
+    outcome_handler: WriterAround,
 ) -> None:
     """What came of its events waits, and is written once the topic takes it."""
     outcome_handler.log.refused.add(3)
-    outcome_handler.outcome_writer.accepted((outcome_handler.item(0, partition=3),), ACCEPTED)
-    kept = outcome_handler.outcome_writer.accepted(
+    outcome_handler.outcome_writer.write_accepted((outcome_handler.item(0, partition=3),), ACCEPTED)
+    kept = outcome_handler.outcome_writer.write_accepted(
         (outcome_handler.item(1, partition=4),), ACCEPTED
     )
     await kept
-    outcome_handler.outcome_writer.rejected(
+    outcome_handler.outcome_writer.write_rejected(
         outcome_handler.item(2, partition=3), "no such product", REJECTED
     )
     assert outcome_handler.moved == [4]
     outcome_handler.log.refused.clear()
     outcome_handler.log.mended.set()
-    await outcome_handler.outcome_writer.flushed()
+    await outcome_handler.outcome_writer.flush()
     assert outcome_handler.moved == [4, 3, 3]
     assert [record[:2] for record in outcome_handler.log.records] == [
         ("vendor.miso.receipts", 4),
@@ -244,16 +248,18 @@ async def test_a_partition_whose_receipts_are_refused_holds_up_no_other(
 
 
 async def test_outcomes_that_wait_while_a_partition_goes_and_comes_back_settle_it(
-    outcome_handler: Desk,
+    outcome_handler: WriterAround,
 ) -> None:
     """Its events are neither sent again nor passed over before the receipts are there."""
     outcome_handler.log.refused.add(0)
-    outcome_handler.outcome_writer.accepted(
+    outcome_handler.outcome_writer.write_accepted(
         (outcome_handler.item(5), outcome_handler.item(7)), ACCEPTED
     )
     await asyncio.sleep(0)
-    outcome_handler.outcome_writer.rejected(outcome_handler.item(9), "no such product", REJECTED)
-    outcome_handler.outcome_writer.rejected(
+    outcome_handler.outcome_writer.write_rejected(
+        outcome_handler.item(9), "no such product", REJECTED
+    )
+    outcome_handler.outcome_writer.write_rejected(
         outcome_handler.item(4), "settled by another worker meanwhile", REJECTED
     )
     again = PartitionProgress(5, Metadata(), {}, 0)
@@ -267,7 +273,7 @@ async def test_outcomes_that_wait_while_a_partition_goes_and_comes_back_settle_i
     assert again.safe_below() == 5
     outcome_handler.log.refused.clear()
     outcome_handler.log.mended.set()
-    await outcome_handler.outcome_writer.flushed()
+    await outcome_handler.outcome_writer.flush()
     assert again.safe_below() == 6
     assert again.admit(9, "shop.clicks/0/109", 1, 9) is awaited
     assert read_metadata(again.metadata()).listed() == {7, 9}

@@ -1,6 +1,6 @@
 """A retry holds its own visitor only, however many records a chunk has and however fast they come.
 
-Consumer, ledger, progress and courier are the real ones; fetching and the vendor are simulated, in
+Consumer, offset tracker, progress and courier are real; fetching and the vendor are simulated, in
 virtual time.
 """
 
@@ -93,7 +93,7 @@ class Shop:
         await handing_out
 
     def late(self, seconds: float) -> list[int]:
-        """Return which events of other strands took longer than this."""
+        """Return which events of other queues took longer than this."""
         bad = queue_number(f"visitor{BAD}", VENDOR.queues)
         return [
             offset
@@ -127,14 +127,16 @@ class Shop:
                 tag=self.progress,
             )
             self.courier.add(item, b"BAD" if offset == BAD else b"good", f"visitor{offset}")
-        chunk.let_go()
-        self.courier.go()
+        chunk.release()
+        self.courier.start_requests()
         self._settle()
 
     def _settle(self) -> None:
         below = self.progress.safe_below()
         self.consumer.settle_below(EVENTS, below, self.progress.settled_ahead)
-        self.most_in_hand = max(self.most_in_hand, self.consumer.ledgers[EVENTS].open_records)
+        self.most_in_hand = max(
+            self.most_in_hand, self.consumer.offset_trackers[EVENTS].open_records
+        )
 
     # -- the vendor, and who keeps its answers
 
@@ -146,7 +148,7 @@ class Shop:
             return HttpResponse(503, {}, b"")
         return HttpResponse(200, {}, b"")
 
-    def accepted(self, items: Sequence[Item], _verdict: Verdict) -> None:
+    def write_accepted(self, items: Sequence[Item], _verdict: Verdict) -> None:
         """Settle at once."""
         now = asyncio.get_running_loop().time()
         for item in items:
@@ -156,11 +158,11 @@ class Shop:
         if len(self.taken) == self._wanted:
             self._all_taken.set()
 
-    def rejected(self, _item: Item, words: str, _verdict: Verdict) -> None:
+    def write_rejected(self, _item: Item, words: str, _verdict: Verdict) -> None:
         """Nothing is refused for good."""
         raise AssertionError(words)
 
-    def skipped(self, items: Sequence[Item], _verdict: Verdict) -> None:
+    def write_skipped(self, items: Sequence[Item], _verdict: Verdict) -> None:
         """Nothing is skipped."""
         raise AssertionError(items)
 
@@ -204,28 +206,28 @@ def test_large_records_are_bounded_in_bytes_and_come_through(
 
 def test_what_is_settled_behind_an_open_head_stays_small_and_its_span_is_bounded() -> None:
     """A thousand bytes a record at most where each comes alone; metadata fit in a commit."""
-    ledger, progress = OffsetTracker(), PartitionProgress(0, Metadata(), {}, 0)
+    tracker, progress = OffsetTracker(), PartitionProgress(0, Metadata(), {}, 0)
     credit = Credit(span=10_000)
     tracemalloc.start()
     try:
         for offset in range(credit.span):
-            assert ledger.room(credit).records > 0
+            assert tracker.room(credit).records > 0
             records: Any = [Record(offset, 600)]
             chunk = Chunk(EVENTS, records)
-            ledger.hand_out(chunk, Batch(records, 600, 600))
+            tracker.hand_out(chunk, Batch(records, 600, 600))
             progress.admit(offset, f"shop.clicks/0/{2 * offset}", 1, offset)
-            chunk.let_go()
+            chunk.release()
             if offset:
                 progress.settle(offset, offset)
-            ledger.settle_below(progress.safe_below(), progress.settled_ahead)
+            tracker.settle_below(progress.safe_below(), progress.settled_ahead)
         used, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert used - KEPT_BYTES < credit.span * 1_000
-    assert ledger.open_records == 1
-    assert ledger.room(credit).records == 0
+    assert tracker.open_records == 1
+    assert tracker.room(credit).records == 0
     assert len(progress.metadata(unclear=[])) < 100
     progress.settle(0, 0)
-    for ended in ledger.settle_below(progress.safe_below(), progress.settled_ahead):
+    for ended in tracker.settle_below(progress.safe_below(), progress.settled_ahead):
         ended.acked = True
-    assert (ledger.committable(), len(ledger)) == (credit.span, 0)
+    assert (tracker.committable(), len(tracker)) == (credit.span, 0)

@@ -45,7 +45,7 @@ async def test_a_run_is_stopped_here_before_anybody_has_read_of_it(
 
 
 async def test_it_stays_stopped_until_its_own_word_is_read_and_then_the_operator_decides() -> None:
-    """A will from before must not start it again; one that leaves it out later does."""
+    """Control from before must not start it again; one that leaves it out later does."""
     stops = RunStops("Miso", Topic().write)
     stops.stop("r-1", "why")
     assert stops.apply(("r-0",)) == {"r-0"}

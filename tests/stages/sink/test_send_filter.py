@@ -1,4 +1,4 @@
-"""The guard: what must not be sent any more, judged right before it would be."""
+"""The send_filter: what must not be sent any more, judged right before it would be."""
 
 from collections.abc import Sequence
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ NOW_MS = 1_800_000_000_000
 
 
 class Around:
-    """A guard with the tables of one worker and a clock."""
+    """A send_filter with the tables of one worker and a clock."""
 
     def __init__(self, max_age_hours: float | None = None) -> None:
         self.now_ms = NOW_MS
@@ -26,14 +26,14 @@ class Around:
         self.rows: dict[int, dict[bytes, Any]] = {}
         self.forgotten: dict[int, dict[bytes, int]] = {}
         self.delays: dict[TP, float] = {}
-        self.guard = RowSendFilter(
+        self.send_filter = RowSendFilter(
             "shop.users",
             max_age_hours,
             wall_ms=lambda: self.now_ms,
             passed_over=self._pass_over,
         )
-        self.guard.users = SimpleNamespace(rows=self.rows, forgotten=self.forgotten)  # type: ignore[assignment]
-        self.guard.delay_seconds = lambda tp: self.delays[tp]
+        self.send_filter.users = SimpleNamespace(rows=self.rows, forgotten=self.forgotten)  # type: ignore[assignment]
+        self.send_filter.delay_seconds = lambda tp: self.delays[tp]
 
     def _pass_over(self, items: Sequence[Item]) -> None:
         self.passed_over += [item.event_id for item in items]
@@ -76,14 +76,17 @@ def test_each_event_is_judged_by_its_own_visitors_row() -> None:
     around.rows[1] = {b"no": Word.YES, b"missing": Word.YES}
     names = ("yes", "no", "silent", "bad", "missing")
     stop = SkipReason.NO_CONSENT
-    found = around.guard.stopped([item(name) for name in names])
+    found = around.send_filter.stopped([item(name) for name in names])
     assert found == {1: stop, 2: stop, 3: stop, 4: stop}
-    assert around.guard.stopped([item(name, "event") for name in names]) == {1: stop, 3: stop}
-    assert around.guard.stopped([item(name, "assumed") for name in names]) == {1: stop, 3: stop}
-    assert around.guard.stopped([item("missing", partition=1)]) == {}
-    assert around.guard.stopped([item("yes", partition=7)]) == {0: stop}
+    assert around.send_filter.stopped([item(name, "event") for name in names]) == {1: stop, 3: stop}
+    assert around.send_filter.stopped([item(name, "assumed") for name in names]) == {
+        1: stop,
+        3: stop,
+    }
+    assert around.send_filter.stopped([item("missing", partition=1)]) == {}
+    assert around.send_filter.stopped([item("yes", partition=7)]) == {0: stop}
     shared = [item(name, partition=n) for n in (0, 1) for name in ("yes", "no", "missing")]
-    assert around.guard.stopped(shared) == {1: stop, 2: stop, 3: stop}
+    assert around.send_filter.stopped(shared) == {1: stop, 2: stop, 3: stop}
 
 
 def test_a_yes_counts_for_events_from_consent_since_on() -> None:
@@ -91,9 +94,9 @@ def test_a_yes_counts_for_events_from_consent_since_on() -> None:
     around = Around()
     around.rows[0] = {b"anna": NOW_MS - 1_000}
     items = [item("anna", age_ms=1_001), item("anna", age_ms=1_000), item("anna", age_ms=999)]
-    assert around.guard.stopped(items) == {0: SkipReason.NO_CONSENT}
-    assert around.guard.stopped([item("anna", "event", age_ms=1_001)]) == {}
-    assert around.guard.stopped([item("anna", "assumed", age_ms=1_001)]) == {}
+    assert around.send_filter.stopped(items) == {0: SkipReason.NO_CONSENT}
+    assert around.send_filter.stopped([item("anna", "event", age_ms=1_001)]) == {}
+    assert around.send_filter.stopped([item("anna", "assumed", age_ms=1_001)]) == {}
 
 
 def test_a_tombstone_stops_what_is_not_newer_whatever_came_after_it() -> None:
@@ -102,7 +105,7 @@ def test_a_tombstone_stops_what_is_not_newer_whatever_came_after_it() -> None:
     around.rows[0] = {b"anna": Word.YES}
     around.forgotten[0] = {b"anna": NOW_MS - 1_000}
     older, newer = item("anna", age_ms=1_000), item("anna", age_ms=999)
-    assert around.guard.stopped([older, newer]) == {0: SkipReason.NO_CONSENT}
+    assert around.send_filter.stopped([older, newer]) == {0: SkipReason.NO_CONSENT}
 
 
 def test_age_comes_before_consent_and_grows_while_an_event_waits() -> None:
@@ -110,24 +113,24 @@ def test_age_comes_before_consent_and_grows_while_an_event_waits() -> None:
     around = Around(max_age_hours=2)
     around.rows[0] = {b"no": Word.NO, b"yes": Word.YES}
     items = [item("no"), item("yes"), item("yes", age_ms=HOUR_MS + 1)]
-    assert around.guard.stopped(items) == {0: SkipReason.NO_CONSENT}
+    assert around.send_filter.stopped(items) == {0: SkipReason.NO_CONSENT}
     around.now_ms += HOUR_MS
-    assert around.guard.stopped(items) == {0: SkipReason.NO_CONSENT, 2: SkipReason.TOO_OLD}
+    assert around.send_filter.stopped(items) == {0: SkipReason.NO_CONSENT, 2: SkipReason.TOO_OLD}
     around.now_ms += 2 * HOUR_MS
-    assert around.guard.stopped(items) == dict.fromkeys(range(3), SkipReason.TOO_OLD)
+    assert around.send_filter.stopped(items) == dict.fromkeys(range(3), SkipReason.TOO_OLD)
 
 
 def test_of_a_stopped_run_nothing_becomes() -> None:
     """Not even a skip, and live events are no run's."""
     around = Around(max_age_hours=1)
-    around.guard.stopped_runs = frozenset({"r-1"})
+    around.send_filter.stopped_runs = frozenset({"r-1"})
     items = [
         item("anna", "event", run="r-1", age_ms=2 * HOUR_MS),
         item("anna", "event", run="r-2"),
         item("anna", "event"),
     ]
-    assert around.guard.stopped(items) == {0: None}
-    around.guard.pass_over(items[:1])
+    assert around.send_filter.stopped(items) == {0: None}
+    around.send_filter.pass_over(items[:1])
     assert around.passed_over == ["anna"]
 
 
@@ -135,8 +138,8 @@ def test_a_partition_whose_users_are_read_with_more_than_5_seconds_delay_waits()
     """Each partition by itself."""
     around = Around()
     around.delays = {TP("shop.users", 0): 5.0, TP("shop.users", 1): 5.1}
-    assert around.guard.is_current(0)
-    assert not around.guard.is_current(1)
+    assert around.send_filter.is_current(0)
+    assert not around.send_filter.is_current(1)
 
 
 def test_of_a_row_only_what_it_says_about_the_vendor_is_kept() -> None:

@@ -25,10 +25,10 @@ ADD_TO_CART_PAYLOAD = CLICK_PAYLOAD | {
 """What the suite's two whole events become."""
 
 ACCEPTED = HttpResponse(200, {"content-type": "application/json"}, b"{}")
-"""The answer to a request that was taken."""
+"""The response to a request that was taken."""
 
 NAMED = None
-"""One event a request: an answer needs to name none."""
+"""One event a request: a response needs to name none."""
 
 STATUS_FATES = {
     200: RequestOutcome.ACCEPTED,

@@ -1,4 +1,4 @@
-"""8SELECT's requests and the reading of its answers."""
+"""8SELECT's requests and the reading of its responses."""
 
 import json
 import uuid
@@ -39,8 +39,8 @@ UNKNOWN = {
 }
 
 
-def answer(status: int | None, body: Any = b"", **headers: str) -> HttpResponse:
-    """Return an answer; header names with underscores for hyphens."""
+def response(status: int | None, body: Any = b"", **headers: str) -> HttpResponse:
+    """Return a response; header names with underscores for hyphens."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return HttpResponse(
         status, {name.replace("_", "-"): text for name, text in headers.items()}, raw
@@ -82,8 +82,8 @@ def test_an_event_can_be_judged_without_being_stored() -> None:
     sent = build_request([b'{"type":"interact"}'], SETTINGS)
     assert inquiry.request.path == "/analytics/v3/events/validate"
     assert (inquiry.request.headers, inquiry.request.body) == (sent.headers, sent.body)
-    assert inquiry.classify(answer(200, []), 1).fate is RequestOutcome.ACCEPTED
-    assert inquiry.classify(answer(200, [NO_SKU]), 1).fate is RequestOutcome.REJECTED
+    assert inquiry.classify(response(200, []), 1).outcome is RequestOutcome.ACCEPTED
+    assert inquiry.classify(response(200, [NO_SKU]), 1).outcome is RequestOutcome.REJECTED
 
 
 def test_settings_without_an_id_send_an_empty_one() -> None:
@@ -102,15 +102,19 @@ def test_settings_without_an_id_send_an_empty_one() -> None:
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
 def test_success_that_says_nothing_else_is_accepted(status: int, body: Any) -> None:
     """No body is documented: none is asked for, and one may say that all is well."""
-    verdict = classify(answer(status, body), 1)
-    assert (verdict.fate, verdict.status, verdict.refused) == (RequestOutcome.ACCEPTED, status, {})
+    verdict = classify(response(status, body), 1)
+    assert (verdict.outcome, verdict.status, verdict.refused) == (
+        RequestOutcome.ACCEPTED,
+        status,
+        {},
+    )
 
 
 @pytest.mark.parametrize("status", [200, 202, 400, 409, 413, 422])
 @pytest.mark.parametrize("wrap", [lambda errors: errors, lambda errors: {"errors": errors}])
 def test_ajv_errors_refuse_the_event_in_their_own_words(status: int, wrap: Any) -> None:
     """Place and message of each fault, once, without a value."""
-    verdict = classify(answer(status, wrap([NO_SKU, NO_UUID, NO_SKU, UNKNOWN])), 1)
+    verdict = classify(response(status, wrap([NO_SKU, NO_UUID, NO_SKU, UNKNOWN])), 1)
     words = (
         "/interact/product/sku must have required property 'sku'; "
         '/context/*/user/id must match format "uuid"; '
@@ -123,9 +127,13 @@ def test_ajv_errors_refuse_the_event_in_their_own_words(status: int, wrap: Any) 
 
 def test_equal_faults_have_equal_words_wherever_they_stand() -> None:
     """An index does not make another cause; another place does."""
-    first = classify(answer(400, [NO_UUID]), 1).refused[0]
-    moved = classify(answer(400, [NO_UUID | {"instancePath": "/context/0/user/id"}]), 1).refused[0]
-    other = classify(answer(400, [NO_UUID | {"instancePath": "/context/1/content"}]), 1).refused[0]
+    first = classify(response(400, [NO_UUID]), 1).refused[0]
+    moved = classify(response(400, [NO_UUID | {"instancePath": "/context/0/user/id"}]), 1).refused[
+        0
+    ]
+    other = classify(response(400, [NO_UUID | {"instancePath": "/context/1/content"}]), 1).refused[
+        0
+    ]
     assert fingerprint("rejected", None, first) == fingerprint("rejected", None, moved)
     assert fingerprint("rejected", None, first) != fingerprint("rejected", None, other)
 
@@ -133,13 +141,13 @@ def test_equal_faults_have_equal_words_wherever_they_stand() -> None:
 def test_older_ajv_names_its_places_otherwise() -> None:
     """``dataPath`` was the name before version 8."""
     body = [{"dataPath": "/interact", "message": "should be object"}]
-    assert classify(answer(400, body), 1).refused == {0: "/interact should be object"}
+    assert classify(response(400, body), 1).refused == {0: "/interact should be object"}
 
 
-def test_values_of_a_verbose_answer_are_left_out() -> None:
+def test_values_of_a_verbose_response_are_left_out() -> None:
     """Ajv can be set to repeat the data; the record itself holds it."""
     body = [NO_UUID | {"data": "visitor@example.com", "parentSchema": {}}]
-    assert "visitor@" not in classify(answer(400, body), 1).detail
+    assert "visitor@" not in classify(response(400, body), 1).detail
 
 
 @pytest.mark.parametrize(
@@ -154,23 +162,23 @@ def test_values_of_a_verbose_answer_are_left_out() -> None:
         ({"message": "", "errors": True}, '400 {"message": "", "errors": true}'),
     ],
 )
-def test_other_refusals_have_the_answers_words(body: Any, words: str) -> None:
+def test_other_refusals_have_the_responses_words(body: Any, words: str) -> None:
     """There is one event in a request, so it is the refused one."""
-    verdict = classify(answer(400, body), 1)
-    assert (verdict.fate, verdict.detail) == (RequestOutcome.REJECTED, words)
+    verdict = classify(response(400, body), 1)
+    assert (verdict.outcome, verdict.detail) == (RequestOutcome.REJECTED, words)
 
 
 @pytest.mark.parametrize("body", [b"nonsense", b"<html><h1>nonsense</h1></html>"])
 def test_a_refusal_that_is_a_page_blames_no_event(body: bytes) -> None:
     """A proxy's, which knows nothing of events."""
-    words = "400, but the answer is not the vendor's: nonsense"
-    assert classify(answer(400, body), 1) == Verdict(RequestOutcome.UNAVAILABLE, words, 400)
+    words = "400, but the response is not the vendor's: nonsense"
+    assert classify(response(400, body), 1) == Verdict(RequestOutcome.UNAVAILABLE, words, 400)
 
 
 def test_success_with_errors_is_no_success() -> None:
     """The sister API answers 200 where it refuses."""
     for body in ({"errors": True}, {"errors": [{"errorType": "MappingTemplate"}]}):
-        assert classify(answer(200, body), 1).fate is RequestOutcome.REJECTED
+        assert classify(response(200, body), 1).outcome is RequestOutcome.REJECTED
 
 
 @pytest.mark.parametrize(
@@ -188,9 +196,9 @@ def test_success_with_errors_is_no_success() -> None:
 )
 @pytest.mark.parametrize("status", [200, 400, 422])
 def test_refused_account_parks_and_gives_up_nothing(status: int, body: Any) -> None:
-    """Whatever its status, an answer about the id is not about the event."""
-    verdict = classify(answer(status, body), 1)
-    assert (verdict.fate, verdict.refused) == (RequestOutcome.MISCONFIGURED, {})
+    """Whatever its status, a response about the id is not about the event."""
+    verdict = classify(response(status, body), 1)
+    assert (verdict.outcome, verdict.refused) == (RequestOutcome.MISCONFIGURED, {})
 
 
 @pytest.mark.parametrize(
@@ -206,19 +214,19 @@ def test_refused_account_parks_and_gives_up_nothing(status: int, body: Any) -> N
 )
 def test_visitors_words_cannot_park_the_vendor(body: Any) -> None:
     """What a stranger calls a product is no word about the account."""
-    assert classify(answer(400, body), 1).fate is RequestOutcome.REJECTED
+    assert classify(response(400, body), 1).outcome is RequestOutcome.REJECTED
 
 
-def test_page_instead_of_an_answer_is_a_wrong_address() -> None:
+def test_page_instead_of_a_response_is_a_wrong_address() -> None:
     """A page for people is not 8SELECT's: nothing is given up, the operator is told."""
     page = b"<html><script>x()</script><h1>Log in to\nWiFi</h1></html>"
-    assert classify(answer(200, page), 1) == Verdict(
+    assert classify(response(200, page), 1) == Verdict(
         RequestOutcome.MISCONFIGURED,
-        "200, but the answer is not 8SELECT's; check base_url: Log in to WiFi",
+        "200, but the response is not 8SELECT's; check base_url: Log in to WiFi",
         200,
     )
     assert (
-        classify(answer(200, b"Hi", content_type="text/HTML"), 1).fate
+        classify(response(200, b"Hi", content_type="text/HTML"), 1).outcome
         is RequestOutcome.MISCONFIGURED
     )
 
@@ -226,39 +234,41 @@ def test_page_instead_of_an_answer_is_a_wrong_address() -> None:
 @pytest.mark.parametrize("status", [0, 99, 600, 999])
 def test_a_number_that_is_no_status_is_unclear(status: int) -> None:
     """All others stand in the tables of verdicts."""
-    assert classify(answer(status), 1).fate is RequestOutcome.UNCLEAR
+    assert classify(response(status), 1).outcome is RequestOutcome.UNCLEAR
 
 
 @pytest.mark.parametrize("status", [301, 401, 404, 408, 429, 500, 503])
 def test_no_body_changes_what_other_statuses_say(status: int) -> None:
     """An outage is none the less one for a list of errors."""
-    bare = classify(answer(status), 1).fate
-    assert classify(answer(status, [NO_SKU]), 1).fate is bare
-    assert classify(answer(status, {"errors": [{"errorType": "Unauthorized"}]}), 1).fate is bare
+    bare = classify(response(status), 1).outcome
+    assert classify(response(status, [NO_SKU]), 1).outcome is bare
+    assert (
+        classify(response(status, {"errors": [{"errorType": "Unauthorized"}]}), 1).outcome is bare
+    )
 
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_retry_after_is_read_in_both_forms(status: int) -> None:
-    """Seconds, or a date measured against the answer's own; at most an hour."""
-    assert classify(answer(status, retry_after="7"), 1).retry_after_seconds == 7.0
-    assert classify(answer(status, retry_after="86400"), 1).retry_after_seconds == 3600.0
-    dated = answer(
+    """Seconds, or a date measured against the response's own; at most an hour."""
+    assert classify(response(status, retry_after="7"), 1).retry_after_seconds == 7.0
+    assert classify(response(status, retry_after="86400"), 1).retry_after_seconds == 3600.0
+    dated = response(
         status,
         retry_after="Fri, 20 Nov 2026 10:00:30 GMT",
         date="Fri, 20 Nov 2026 10:00:00 GMT",
     )
     assert classify(dated, 1).retry_after_seconds == 30.0
-    assert classify(answer(status), 1).retry_after_seconds is None
-    assert classify(answer(401, retry_after="7"), 1).retry_after_seconds is None
+    assert classify(response(status), 1).retry_after_seconds is None
+    assert classify(response(401, retry_after="7"), 1).retry_after_seconds is None
 
 
-def test_no_answer_is_unclear_only_if_the_request_went_out() -> None:
+def test_no_response_is_unclear_only_if_the_request_went_out() -> None:
     """What never left cannot have been stored."""
-    sent = HttpResponse(None, {}, b"", "no answer within 30 s")
-    assert classify(sent, 1) == Verdict(RequestOutcome.UNCLEAR, "no answer within 30 s")
+    sent = HttpResponse(None, {}, b"", "no response within 30 s")
+    assert classify(sent, 1) == Verdict(RequestOutcome.UNCLEAR, "no response within 30 s")
     unsent = HttpResponse(None, {}, b"", "connection refused", was_sent=False)
     assert classify(unsent, 1) == Verdict(RequestOutcome.UNAVAILABLE, "connection refused")
-    assert classify(HttpResponse(None, {}, b""), 1).detail == "no answer came"
+    assert classify(HttpResponse(None, {}, b""), 1).detail == "no response came"
 
 
 @pytest.mark.parametrize(
@@ -273,23 +283,23 @@ def test_no_answer_is_unclear_only_if_the_request_went_out() -> None:
     ],
 )
 @pytest.mark.parametrize("status", [200, 400, 401, 422, 500])
-def test_key_in_an_answer_is_masked(status: int, text: str) -> None:
+def test_key_in_a_response_is_masked(status: int, text: str) -> None:
     """Details are shown and logged."""
     for body in (text.encode(), {"message": text}, [{"message": text}], {"errors": [text]}):
-        verdict = classify(answer(status, body), 1)
+        verdict = classify(response(status, body), 1)
         assert "***" in verdict.detail
         assert API_ID not in verdict.detail + "".join(verdict.refused.values())
     assert API_ID not in classify(HttpResponse(None, {}, b"", text), 1).detail
 
 
 def test_detail_is_one_line_of_bounded_length() -> None:
-    """No control character of an answer reaches a terminal or a log."""
-    detail = classify(answer(500, b"a\x1b[31m\r\nb\x00" + b"c" * 9000), 1).detail
+    """No control character of a response reaches a terminal or a log."""
+    detail = classify(response(500, b"a\x1b[31m\r\nb\x00" + b"c" * 9000), 1).detail
     assert detail.isprintable()
     assert detail.startswith("500 a [31m b c")
     assert len(detail) == 504
     many = [NO_SKU | {"instancePath": f"/a\x1b{'b' * number}"} for number in range(400)]
-    detail = classify(answer(400, many), 1).detail
+    detail = classify(response(400, many), 1).detail
     assert detail.isprintable()
     assert len(detail) == 504
 
@@ -315,14 +325,14 @@ json_values = st.recursive(
     ),
     st.integers(0, 3),
 )
-def test_any_answer_has_a_verdict(
+def test_any_response_has_a_verdict(
     status: int | None, body: bytes, headers: dict[str, str], count: int
 ) -> None:
-    """Total over every answer; refused events are events of the request."""
+    """Total over every response; refused events are events of the request."""
     verdict = classify(HttpResponse(status, headers, body), count)
-    assert verdict.fate in RequestOutcome
+    assert verdict.outcome in RequestOutcome
     assert set(verdict.refused) <= set(range(count))
     assert all(verdict.refused.values())
-    assert not verdict.refused or verdict.fate is RequestOutcome.REJECTED
+    assert not verdict.refused or verdict.outcome is RequestOutcome.REJECTED
     wait = verdict.retry_after_seconds
     assert wait is None or 0 <= wait <= 3600

@@ -1,4 +1,4 @@
-"""8SELECT from event to answer: mapping, courier and the reading of answers meet the stand-in."""
+"""8SELECT from event to response: mapping, courier and classify meet the simulator."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ KAFKA_MS = 1_795_168_800_000
 def judged(
     simulator: EightSelectSimulator, request: HttpRequest, fault: str | None = None
 ) -> SimulatedResponse:
-    """Return the stand-in's answer to a request as it would arrive."""
+    """Return the simulator's answer to a request as it would arrive."""
     call = Call(request.method, request.path, {}, request.headers, request.body, 1, 1.0)
     if fault is not None:
         faults = Faults(("eightselect",))
@@ -43,10 +43,10 @@ def judged(
     return simulator.answer(call)
 
 
-def as_read(answer: SimulatedResponse) -> HttpResponse:
-    """Return the answer as the courier reads it."""
-    headers = {name.lower(): text for name, text in answer.headers.items()}
-    return HttpResponse(answer.status, headers, answer.body)
+def as_read(response: SimulatedResponse) -> HttpResponse:
+    """Return the response as the courier reads it."""
+    headers = {name.lower(): text for name, text in response.headers.items()}
+    return HttpResponse(response.status, headers, response.body)
 
 
 def record(event: Click | AddToCart) -> bytes:
@@ -72,7 +72,7 @@ contents = st.builds(
 def test_whatever_is_mapped_is_accepted(
     kind: Any, anonymous_id: str, sku: str, content: Content | None, cookie: Any
 ) -> None:
-    """The stand-in shares no code with the mapping and takes all that it makes."""
+    """The simulator shares no code with the mapping and takes all that it makes."""
     event = kind(
         anonymous_id,
         "2026-11-20T09:59:58.120Z",
@@ -85,8 +85,8 @@ def test_whatever_is_mapped_is_accepted(
     )
     payload = payload_of(record(event))
     simulator = EightSelectSimulator()
-    answer = judged(simulator, VENDOR.build_request([payload], SETTINGS))
-    assert VENDOR.classify(as_read(answer), 1) == Verdict(RequestOutcome.ACCEPTED, "200 {}", 200)
+    response = judged(simulator, VENDOR.build_request([payload], SETTINGS))
+    assert VENDOR.classify(as_read(response), 1) == Verdict(RequestOutcome.ACCEPTED, "200 {}", 200)
     assert simulator.ledger.event_ids() == [digest(json.loads(payload))]
     assert set(simulator.ledger.flagged) == ({"no_content"} if content is None else set())
 
@@ -108,24 +108,24 @@ REFUSED = "/interact/product/sku must be taken by this sandbox: '8S-1042' is ref
 
 
 def test_probe_and_validation_store_nothing() -> None:
-    """The stand-in takes both for what they are."""
+    """The simulator takes both for what they are."""
     simulator = EightSelectSimulator()
     assert VENDOR.validation is not None
     for request in (VENDOR.build_probe(SETTINGS), VENDOR.validation([CLICK], SETTINGS).request):
-        answer = judged(simulator, request)
-        assert VENDOR.classify(as_read(answer), 0).fate is RequestOutcome.ACCEPTED
+        response = judged(simulator, request)
+        assert VENDOR.classify(as_read(response), 0).outcome is RequestOutcome.ACCEPTED
     assert (len(simulator.ledger), simulator.ledger.dry_run_records) == (0, 2)
 
 
 @pytest.mark.parametrize("fault", ["refuse,skus=8S-1042", "refuse_unreadable", "errors_true"])
 def test_each_refusal_of_the_simulator_is_understood(fault: str) -> None:
     """Behind whatever status it comes."""
-    answer = judged(EightSelectSimulator(), VENDOR.build_request([CLICK], SETTINGS), fault)
-    verdict = VENDOR.classify(as_read(answer), 1)
-    assert verdict.fate is RequestOutcome.REJECTED
+    response = judged(EightSelectSimulator(), VENDOR.build_request([CLICK], SETTINGS), fault)
+    verdict = VENDOR.classify(as_read(response), 1)
+    assert verdict.outcome is RequestOutcome.REJECTED
     words = {} if fault == "refuse_unreadable" else {0: REFUSED}
     assert verdict.refused == words
-    assert verdict.detail == f"{answer.status} {words.get(0, 'Bad Request')}"
+    assert verdict.detail == f"{response.status} {words.get(0, 'Bad Request')}"
 
 
 @pytest.mark.parametrize(("api_id", "status"), [(None, 401), ("sandbox-invalid", 403)])
@@ -134,11 +134,11 @@ def test_a_wrong_account_parks(api_id: str | None, status: int) -> None:
     settings = EightSelectSettings.model_validate({"api_id": api_id})
     for request in (VENDOR.build_request([CLICK], settings), VENDOR.build_probe(settings)):
         verdict = VENDOR.classify(as_read(judged(EightSelectSimulator(), request)), 1)
-        assert (verdict.fate, verdict.status) == (RequestOutcome.MISCONFIGURED, status)
+        assert (verdict.outcome, verdict.status) == (RequestOutcome.MISCONFIGURED, status)
 
 
 class Line:
-    """A sender to the stand-in with memory; answers come a few turns of the loop later."""
+    """A sender to the simulator with memory; answers come a few turns of the loop later."""
 
     def __init__(self, failures: dict[int, int]) -> None:
         self.simulator = EightSelectSimulator()
@@ -148,7 +148,7 @@ class Line:
         self._failures = failures
 
     async def send(self, request: HttpRequest) -> HttpResponse:
-        """Return the stand-in's answer, or a failure where one is due."""
+        """Return the simulator's response, or a failure where one is due."""
         self.requests += 1
         status = self._failures.get(self.requests)
         turns = 1 + self.requests % 5
@@ -162,29 +162,29 @@ class Line:
         return as_read(judged(self.simulator, request))
 
 
-class Desk:
+class FakeOutcomeHandler:
     """Keeps outcomes."""
 
     def __init__(self) -> None:
         self.settled: Counter[str] = Counter()
 
-    def accepted(self, items: tuple[Item, ...], verdict: Verdict) -> None:
+    def write_accepted(self, items: tuple[Item, ...], verdict: Verdict) -> None:
         """Count them."""
-        assert verdict.fate is RequestOutcome.ACCEPTED
+        assert verdict.outcome is RequestOutcome.ACCEPTED
         self.settled.update(item.event_id for item in items)
 
-    def rejected(self, item: Item, words: str, verdict: Verdict) -> None:
+    def write_rejected(self, item: Item, words: str, verdict: Verdict) -> None:
         """Nothing here may be refused."""
         raise AssertionError(item, words, verdict)
 
-    def skipped(self, items: tuple[Item, ...], verdict: Verdict) -> None:
+    def write_skipped(self, items: tuple[Item, ...], verdict: Verdict) -> None:
         """Nothing here may be skipped."""
         raise AssertionError(items, verdict)
 
 
 async def test_one_partition_uses_the_whole_concurrency_and_keeps_visitors_in_order() -> None:
     """600 events of 150 visitors: 32 requests at once, each visitor in order, none twice."""
-    line, outcome_handler = Line({}), Desk()
+    line, outcome_handler = Line({}), FakeOutcomeHandler()
     visitors = 150
     await deliver(line, outcome_handler, visitors, rounds=4)
     assert line.most_open == 32
@@ -195,14 +195,16 @@ async def test_one_partition_uses_the_whole_concurrency_and_keeps_visitors_in_or
 
 async def test_a_retry_holds_its_visitor_and_nobody_else() -> None:
     """Outages in between change no visitor's order and lose nothing."""
-    line, outcome_handler = Line({5: 503, 17: 500, 40: 502}), Desk()
+    line, outcome_handler = Line({5: 503, 17: 500, 40: 502}), FakeOutcomeHandler()
     await deliver(line, outcome_handler, 40, rounds=3)
     assert line.requests == 123
     assert set(outcome_handler.settled.values()) == {1}
     expect_order(line, 40, rounds=3)
 
 
-async def deliver(line: Line, outcome_handler: Desk, visitors: int, rounds: int) -> None:
+async def deliver(
+    line: Line, outcome_handler: FakeOutcomeHandler, visitors: int, rounds: int
+) -> None:
     """Hand the courier one partition's events and wait until all are settled."""
     loop = asyncio.get_running_loop()
     defects: list[BaseException] = []
@@ -234,9 +236,9 @@ async def deliver(line: Line, outcome_handler: Desk, visitors: int, rounds: int)
             )
             courier.add(item, payload_of(value), VENDOR.ordering_key(known))
             position += 1
-    courier.go()
+    courier.start_requests()
     async with asyncio.timeout(30):
-        while not defects and (courier.waiting() or courier.under_way):  # noqa: ASYNC110
+        while not defects and (courier.waiting() or courier.in_flight):  # noqa: ASYNC110
             await asyncio.sleep(0)
     assert defects == []
 

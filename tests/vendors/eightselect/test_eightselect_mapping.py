@@ -247,7 +247,7 @@ def test_settings_as_documented() -> None:
 
 
 def test_one_event_a_request_at_once_and_visitors_in_order() -> None:
-    """Nothing is waited for; one partition has strands for the whole concurrency."""
+    """Nothing is waited for; one partition has queues for the whole concurrency."""
     settings = EightSelectSettings()
     assert VENDOR.max_batch_records(settings) == 1
     assert VENDOR.linger_seconds(settings) == 0.0

@@ -5,7 +5,7 @@ import pytest
 from streams.core.outcome import RequestOutcome
 from streams.vendors.base import HttpResponse
 from streams.vendors.eightselect.api import classify
-from tests.vendors.verdict_tables import CUT, HTML, NEVER_SENT, NO_ANSWER, answer, check_statuses
+from tests.vendors.verdict_tables import CUT, HTML, NEVER_SENT, NO_ANSWER, check_statuses, response
 
 BY_STATUS = """
     100-199  unclear        no final answer
@@ -39,37 +39,37 @@ NO_SKU = {0: "/interact/product must have required property 'sku'"}
 NO_ID = {"message": "Missing x-api-id header"}
 
 ANSWERS: dict[str, tuple[HttpResponse, RequestOutcome, dict[int, str]]] = {
-    # said by                       the answer                              is        and refuses
-    "success": (answer(200, {}), RequestOutcome.ACCEPTED, {}),
-    "success without a body": (answer(204), RequestOutcome.ACCEPTED, {}),
-    "success, no errors": (answer(200, []), RequestOutcome.ACCEPTED, {}),
-    "success, text": (answer(200, b"OK"), RequestOutcome.ACCEPTED, {}),
-    "success, broken JSON": (answer(200, b'{"id": "cut o'), RequestOutcome.UNCLEAR, {}),
-    "success, huge body": (answer(200, CUT), RequestOutcome.UNCLEAR, {}),
-    "success that says no": (answer(200, AJV), RequestOutcome.REJECTED, NO_SKU),
+    # said by                       the response                              is        and refuses
+    "success": (response(200, {}), RequestOutcome.ACCEPTED, {}),
+    "success without a body": (response(204), RequestOutcome.ACCEPTED, {}),
+    "success, no errors": (response(200, []), RequestOutcome.ACCEPTED, {}),
+    "success, text": (response(200, b"OK"), RequestOutcome.ACCEPTED, {}),
+    "success, broken JSON": (response(200, b'{"id": "cut o'), RequestOutcome.UNCLEAR, {}),
+    "success, huge body": (response(200, CUT), RequestOutcome.UNCLEAR, {}),
+    "success that says no": (response(200, AJV), RequestOutcome.REJECTED, NO_SKU),
     "success that says no, in errors": (
-        answer(200, {"errors": AJV}),
+        response(200, {"errors": AJV}),
         RequestOutcome.REJECTED,
         NO_SKU,
     ),
-    "success about the id": (answer(200, NO_ID), RequestOutcome.MISCONFIGURED, {}),
-    "success, HTML": (answer(200, HTML), RequestOutcome.MISCONFIGURED, {}),
-    "redirect": (answer(301, location="https://evil.example/"), RequestOutcome.MISCONFIGURED, {}),
-    "redirect, errors": (answer(307, AJV, location="/x"), RequestOutcome.MISCONFIGURED, {}),
-    "400 of Ajv": (answer(400, AJV), RequestOutcome.REJECTED, NO_SKU),
-    "400 about the id": (answer(400, NO_ID), RequestOutcome.MISCONFIGURED, {}),
-    "400 without a body": (answer(400), RequestOutcome.REJECTED, {}),
-    "400, broken JSON": (answer(400, b'[{"instancePa'), RequestOutcome.UNAVAILABLE, {}),
-    "400, HTML": (answer(400, HTML), RequestOutcome.UNAVAILABLE, {}),
-    "400, huge body": (answer(400, CUT), RequestOutcome.UNAVAILABLE, {}),
-    "401": (answer(401, {"message": "Unauthorized"}), RequestOutcome.MISCONFIGURED, {}),
-    "403, HTML": (answer(403, HTML), RequestOutcome.MISCONFIGURED, {}),
-    "404": (answer(404), RequestOutcome.MISCONFIGURED, {}),
-    "422 of Ajv": (answer(422, {"errors": AJV}), RequestOutcome.REJECTED, NO_SKU),
-    "429 with errors": (answer(429, AJV), RequestOutcome.THROTTLED, {}),
-    "500 with errors": (answer(500, AJV), RequestOutcome.UNAVAILABLE, {}),
-    "502, HTML": (answer(502, HTML), RequestOutcome.UNAVAILABLE, {}),
-    "503, huge body": (answer(503, CUT), RequestOutcome.UNAVAILABLE, {}),
+    "success about the id": (response(200, NO_ID), RequestOutcome.MISCONFIGURED, {}),
+    "success, HTML": (response(200, HTML), RequestOutcome.MISCONFIGURED, {}),
+    "redirect": (response(301, location="https://evil.example/"), RequestOutcome.MISCONFIGURED, {}),
+    "redirect, errors": (response(307, AJV, location="/x"), RequestOutcome.MISCONFIGURED, {}),
+    "400 of Ajv": (response(400, AJV), RequestOutcome.REJECTED, NO_SKU),
+    "400 about the id": (response(400, NO_ID), RequestOutcome.MISCONFIGURED, {}),
+    "400 without a body": (response(400), RequestOutcome.REJECTED, {}),
+    "400, broken JSON": (response(400, b'[{"instancePa'), RequestOutcome.UNAVAILABLE, {}),
+    "400, HTML": (response(400, HTML), RequestOutcome.UNAVAILABLE, {}),
+    "400, huge body": (response(400, CUT), RequestOutcome.UNAVAILABLE, {}),
+    "401": (response(401, {"message": "Unauthorized"}), RequestOutcome.MISCONFIGURED, {}),
+    "403, HTML": (response(403, HTML), RequestOutcome.MISCONFIGURED, {}),
+    "404": (response(404), RequestOutcome.MISCONFIGURED, {}),
+    "422 of Ajv": (response(422, {"errors": AJV}), RequestOutcome.REJECTED, NO_SKU),
+    "429 with errors": (response(429, AJV), RequestOutcome.THROTTLED, {}),
+    "500 with errors": (response(500, AJV), RequestOutcome.UNAVAILABLE, {}),
+    "502, HTML": (response(502, HTML), RequestOutcome.UNAVAILABLE, {}),
+    "503, huge body": (response(503, CUT), RequestOutcome.UNAVAILABLE, {}),
     "connection refused": (NEVER_SENT, RequestOutcome.UNAVAILABLE, {}),
     "read timeout": (NO_ANSWER, RequestOutcome.UNCLEAR, {}),
 }
@@ -80,11 +80,11 @@ def test_every_status_has_its_fate() -> None:
     check_statuses(BY_STATUS, classify)
 
 
-@pytest.mark.parametrize(("said", "fate", "refused"), ANSWERS.values(), ids=ANSWERS)
-def test_every_kind_of_answer_has_its_verdict(
-    said: HttpResponse, fate: RequestOutcome, refused: dict[int, str]
+@pytest.mark.parametrize(("said", "outcome", "refused"), ANSWERS.values(), ids=ANSWERS)
+def test_every_kind_of_response_has_its_verdict(
+    said: HttpResponse, outcome: RequestOutcome, refused: dict[int, str]
 ) -> None:
     """A refusal that names nothing is about the one event of the request."""
     verdict = classify(said, 1)
-    assert (verdict.fate, verdict.refused, verdict.status) == (fate, refused, said.status)
+    assert (verdict.outcome, verdict.refused, verdict.status) == (outcome, refused, said.status)
     assert len(verdict.detail) <= 600

@@ -32,14 +32,14 @@ ADD_TO_CART_PAYLOAD = CLICK_PAYLOAD | {"type": "add_to_cart"} | {"quantities": [
 """What the suite's two whole events become."""
 
 ACCEPTED = HttpResponse(200, {"content-type": "application/json"}, b'{"message":"success"}')
-"""The answer to a request that was taken."""
+"""The response to a request that was taken."""
 
 NAMED = HttpResponse(
     422,
     {"content-type": "application/json"},
     b'{"errors":true,"message":"bad","data":["data.1.product_ids is invalid. Not an array."]}',
 )
-"""The answer to a request of three that refuses the second event; None: there is no such form."""
+"""The response to a request of three that refuses the second event; None: there is no such form."""
 
 STATUS_FATES = {
     200: RequestOutcome.UNCLEAR,

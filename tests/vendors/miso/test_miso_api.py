@@ -1,4 +1,4 @@
-"""Miso's requests and the reading of its answers."""
+"""Miso's requests and the reading of its responses."""
 
 import json
 from typing import Any
@@ -15,8 +15,8 @@ from streams.vendors.miso.api import build_probe, build_request, classify
 SETTINGS = MisoSettings.model_validate({"api_key": "miso-secret-key-0815"})
 
 
-def answer(status: int | None, body: Any = b"", **headers: str) -> HttpResponse:
-    """Return an answer; header names with underscores for hyphens."""
+def response(status: int | None, body: Any = b"", **headers: str) -> HttpResponse:
+    """Return a response; header names with underscores for hyphens."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return HttpResponse(
         status, {name.replace("_", "-"): text for name, text in headers.items()}, raw
@@ -70,8 +70,8 @@ def test_probe_is_a_dry_run_with_the_same_key() -> None:
 @pytest.mark.parametrize("status", [200, 201, 202])
 def test_success_is_accepted(status: int, body: Any) -> None:
     """2xx, in the words that are documented."""
-    verdict = classify(answer(status, body), 3)
-    assert verdict.fate is RequestOutcome.ACCEPTED
+    verdict = classify(response(status, body), 3)
+    assert verdict.outcome is RequestOutcome.ACCEPTED
     assert verdict.refused == {}
     assert verdict.status == status
 
@@ -79,28 +79,28 @@ def test_success_is_accepted(status: int, body: Any) -> None:
 def test_success_with_errors_is_no_success() -> None:
     """The vendor's own client takes ``errors: true`` as failure at any status."""
     body = {"errors": True, "message": "oops", "data": ["data.2.type is invalid. Unknown."]}
-    assert classify(answer(200, body), 3) == Verdict(
+    assert classify(response(200, body), 3) == Verdict(
         RequestOutcome.REJECTED, "200 oops", 200, refused={2: "type is invalid. Unknown."}
     )
-    assert classify(answer(201, {"errors": True}), 3) == Verdict(
+    assert classify(response(201, {"errors": True}), 3) == Verdict(
         RequestOutcome.REJECTED, '201 {"errors": true}', 201
     )
 
 
 def test_success_page_of_a_proxy_is_a_wrong_address() -> None:
-    """A page for people is not Miso's answer: nothing is given up, the operator is told."""
+    """A page for people is not Miso's response: nothing is given up, the operator is told."""
     page = b"<html><script>x()</script><h1>Log in to\nWiFi</h1></html>"
-    assert classify(answer(200, page), 1) == Verdict(
+    assert classify(response(200, page), 1) == Verdict(
         RequestOutcome.MISCONFIGURED,
-        "200, but the answer is not Miso's; check base_url: Log in to WiFi",
+        "200, but the response is not Miso's; check base_url: Log in to WiFi",
         200,
     )
-    assert classify(answer(200, [1]), 1).fate is RequestOutcome.MISCONFIGURED
+    assert classify(response(200, [1]), 1).outcome is RequestOutcome.MISCONFIGURED
 
 
 def test_success_cut_off_is_unclear() -> None:
     """A broken body proves nothing either way."""
-    verdict = classify(answer(200, b'{"message":"succ'), 1)
+    verdict = classify(response(200, b'{"message":"succ'), 1)
     words = '200, but no success that is documented: {"message":"succ'
     assert verdict == Verdict(RequestOutcome.UNCLEAR, words, 200, is_puzzling=True)
 
@@ -117,7 +117,7 @@ def test_422_lines_name_the_refused_events() -> None:
             "data.2.context.page.url ({'a': 'x is invalid. y'}) is invalid. Not a string.",
         ],
     }
-    verdict = classify(answer(422, body), 5)
+    verdict = classify(response(422, body), 5)
     assert verdict == Verdict(
         RequestOutcome.REJECTED,
         "422 None of the records were inserted.",
@@ -134,13 +134,13 @@ def test_422_lines_name_the_refused_events() -> None:
 def test_422_line_as_one_string() -> None:
     """A single line need not come in a list."""
     body = {"errors": True, "data": "data.1.type is invalid. Unknown."}
-    assert classify(answer(422, body), 2).refused == {1: "type is invalid. Unknown."}
+    assert classify(response(422, body), 2).refused == {1: "type is invalid. Unknown."}
 
 
 def test_visitors_text_cannot_name_another_record() -> None:
     """Only the beginning of a line names a record, whatever the value says."""
     line = "data.0.user_id (x\ndata.1.type is invalid. y) is invalid. Too long."
-    assert classify(answer(422, {"errors": True, "data": [line]}), 2).refused == {
+    assert classify(response(422, {"errors": True, "data": [line]}), 2).refused == {
         0: "user_id is invalid. Too long."
     }
 
@@ -155,8 +155,8 @@ def test_422_as_places() -> None:
             {"loc": ["query", "dry_run"], "msg": "of the whole", "type": "t"},
         ]
     }
-    verdict = classify(answer(422, body), 2)
-    assert verdict.fate is RequestOutcome.REJECTED
+    verdict = classify(response(422, body), 2)
+    assert verdict.outcome is RequestOutcome.REJECTED
     assert verdict.refused == {0: "record: bad", 1: "product_ids.0: str type expected"}
 
 
@@ -176,17 +176,20 @@ def test_422_as_places() -> None:
 )
 def test_unreadable_422_refuses_without_naming(body: Any) -> None:
     """The courier then halves the request until it is found."""
-    verdict = classify(answer(422, body), 3)
-    assert (verdict.fate, verdict.refused) == (RequestOutcome.REJECTED, {})
+    verdict = classify(response(422, body), 3)
+    assert (verdict.outcome, verdict.refused) == (RequestOutcome.REJECTED, {})
 
 
 def test_400_is_read_before_it_is_judged() -> None:
     """A playground key is the operator's matter, a timeout the vendor's, the rest the events'."""
-    playground = classify(answer(400, {"message": "Upload to the Playground is disabled."}), 1)
-    assert playground.fate is RequestOutcome.MISCONFIGURED
+    playground = classify(response(400, {"message": "Upload to the Playground is disabled."}), 1)
+    assert playground.outcome is RequestOutcome.MISCONFIGURED
     assert playground.detail == "400 Upload to the Playground is disabled."
-    assert classify(answer(400, {"message": "Request timeout."}), 1).fate is RequestOutcome.UNCLEAR
-    refused = classify(answer(400, {"message": "Bad request."}), 1)
+    assert (
+        classify(response(400, {"message": "Request timeout."}), 1).outcome
+        is RequestOutcome.UNCLEAR
+    )
+    refused = classify(response(400, {"message": "Bad request."}), 1)
     assert refused == Verdict(RequestOutcome.REJECTED, "400 Bad request.", 400)
 
 
@@ -196,19 +199,19 @@ def test_400_is_read_before_it_is_judged() -> None:
 )
 def test_a_refusal_without_an_object_blames_no_event(status: int, body: Any) -> None:
     """Miso's own are objects, so something else answered: nothing is halved, nothing given up."""
-    verdict = classify(answer(status, body), 3)
-    assert (verdict.fate, verdict.status, verdict.refused) == (
+    verdict = classify(response(status, body), 3)
+    assert (verdict.outcome, verdict.status, verdict.refused) == (
         RequestOutcome.UNAVAILABLE,
         status,
         {},
     )
-    assert verdict.detail.startswith(f"{status}, but the answer is not the vendor's: ")
+    assert verdict.detail.startswith(f"{status}, but the response is not the vendor's: ")
 
 
 @pytest.mark.parametrize("status", [0, 99, 600, 999])
 def test_a_number_that_is_no_status_is_unclear(status: int) -> None:
     """All others stand in the tables of verdicts."""
-    assert classify(answer(status), 1).fate is RequestOutcome.UNCLEAR
+    assert classify(response(status), 1).outcome is RequestOutcome.UNCLEAR
 
 
 @pytest.mark.parametrize(
@@ -258,22 +261,22 @@ def test_a_number_that_is_no_status_is_unclear(status: int) -> None:
 def test_retry_after_is_read_in_both_forms(
     status: int, headers: dict[str, str], seconds: float | None
 ) -> None:
-    """Seconds, or a date measured against the answer's own; at most an hour."""
-    assert classify(answer(status, **headers), 1).retry_after_seconds == seconds
+    """Seconds, or a date measured against the response's own; at most an hour."""
+    assert classify(response(status, **headers), 1).retry_after_seconds == seconds
 
 
 def test_retry_after_of_a_refusal_says_nothing() -> None:
     """Only what will be tried again has a time for it."""
-    assert classify(answer(401, retry_after="7"), 1).retry_after_seconds is None
+    assert classify(response(401, retry_after="7"), 1).retry_after_seconds is None
 
 
-def test_no_answer_is_unclear_only_if_the_request_went_out() -> None:
+def test_no_response_is_unclear_only_if_the_request_went_out() -> None:
     """What never left cannot have been stored."""
-    sent = HttpResponse(None, {}, b"", "no answer within 30 s")
-    assert classify(sent, 2) == Verdict(RequestOutcome.UNCLEAR, "no answer within 30 s")
+    sent = HttpResponse(None, {}, b"", "no response within 30 s")
+    assert classify(sent, 2) == Verdict(RequestOutcome.UNCLEAR, "no response within 30 s")
     unsent = HttpResponse(None, {}, b"", "connection refused", was_sent=False)
     assert classify(unsent, 2) == Verdict(RequestOutcome.UNAVAILABLE, "connection refused")
-    assert classify(HttpResponse(None, {}, b""), 2).detail == "no answer came"
+    assert classify(HttpResponse(None, {}, b""), 2).detail == "no response came"
 
 
 @pytest.mark.parametrize(
@@ -286,17 +289,17 @@ def test_no_answer_is_unclear_only_if_the_request_went_out() -> None:
     ],
 )
 @pytest.mark.parametrize("status", [400, 401, 422, 500])
-def test_key_in_an_answer_is_masked(status: int, text: str) -> None:
+def test_key_in_a_response_is_masked(status: int, text: str) -> None:
     """Details are shown and logged."""
     for body in (text.encode(), {"message": text}):
-        detail = classify(answer(status, body), 1).detail
+        detail = classify(response(status, body), 1).detail
         assert "***" in detail
         assert "miso-secret-key-0815" not in detail
 
 
 def test_detail_is_one_line_of_bounded_length() -> None:
-    """No control character of an answer reaches a terminal or a log."""
-    detail = classify(answer(500, b"a\x1b[31m\r\nb\x00" + b"c" * 9000), 1).detail
+    """No control character of a response reaches a terminal or a log."""
+    detail = classify(response(500, b"a\x1b[31m\r\nb\x00" + b"c" * 9000), 1).detail
     assert detail.isprintable()
     assert detail.startswith("500 a [31m b c")
     assert len(detail) == 504
@@ -320,13 +323,13 @@ json_values = st.recursive(
     ),
     st.integers(1, 4),
 )
-def test_any_answer_has_a_verdict(
+def test_any_response_has_a_verdict(
     status: int | None, body: bytes, headers: dict[str, str], count: int
 ) -> None:
-    """Total over every answer; refused events are events of the request."""
+    """Total over every response; refused events are events of the request."""
     verdict = classify(HttpResponse(status, headers, body), count)
-    assert verdict.fate in RequestOutcome
+    assert verdict.outcome in RequestOutcome
     assert set(verdict.refused) <= set(range(count))
-    assert not verdict.refused or verdict.fate is RequestOutcome.REJECTED
+    assert not verdict.refused or verdict.outcome is RequestOutcome.REJECTED
     wait = verdict.retry_after_seconds
     assert wait is None or 0 <= wait <= 3600

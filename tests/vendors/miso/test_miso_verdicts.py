@@ -1,4 +1,4 @@
-"""Miso's answers and their verdicts, written out."""
+"""Miso's responses and their verdicts, written out."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pytest
 from streams.core.outcome import RequestOutcome
 from streams.vendors.base import HttpResponse
 from streams.vendors.miso.api import classify
-from tests.vendors.verdict_tables import CUT, HTML, NEVER_SENT, NO_ANSWER, answer, check_statuses
+from tests.vendors.verdict_tables import CUT, HTML, NEVER_SENT, NO_ANSWER, check_statuses, response
 
 BY_STATUS = """
     100-199  unclear        no final answer
@@ -44,56 +44,56 @@ BOTH = {0: "type is invalid. Unknown.", 2: "sku is invalid. No string."}
 PLACES = [{"loc": ["body", "data", 1, "type"], "msg": "bad"}]
 
 ANSWERS: dict[str, tuple[HttpResponse, RequestOutcome, dict[int, str]]] = {
-    # said by                       the answer                              is        and refuses
-    "success": (answer(200, {"message": "success"}), RequestOutcome.ACCEPTED, {}),
+    # said by                       the response                              is        and refuses
+    "success": (response(200, {"message": "success"}), RequestOutcome.ACCEPTED, {}),
     "success, errors: false": (
-        answer(200, {"errors": False, "data": []}),
+        response(200, {"errors": False, "data": []}),
         RequestOutcome.ACCEPTED,
         {},
     ),
-    "success without a body": (answer(204), RequestOutcome.ACCEPTED, {}),
+    "success without a body": (response(204), RequestOutcome.ACCEPTED, {}),
     "success that says no": (
-        answer(200, {"errors": True, "data": [A, B]}),
+        response(200, {"errors": True, "data": [A, B]}),
         RequestOutcome.REJECTED,
         BOTH,
     ),
-    "success that says no, unnamed": (answer(200, {"errors": True}), RequestOutcome.REJECTED, {}),
-    "success, broken JSON": (answer(200, b'{"message": "succ'), RequestOutcome.UNCLEAR, {}),
-    "success, huge body": (answer(200, CUT), RequestOutcome.UNCLEAR, {}),
-    "success, HTML": (answer(200, HTML), RequestOutcome.MISCONFIGURED, {}),
-    "success, other JSON": (answer(200, [1, 2]), RequestOutcome.MISCONFIGURED, {}),
-    "redirect": (answer(302, location="https://evil.example/"), RequestOutcome.MISCONFIGURED, {}),
-    "redirect, HTML": (answer(308, HTML, location="/x"), RequestOutcome.MISCONFIGURED, {}),
-    "422 lines": (answer(422, {"errors": True, "data": [A, B]}), RequestOutcome.REJECTED, BOTH),
-    "422 places": (answer(422, {"detail": PLACES}), RequestOutcome.REJECTED, {1: "type: bad"}),
-    "422 without a body": (answer(422), RequestOutcome.UNAVAILABLE, {}),
-    "422, broken JSON": (answer(422, b'{"errors": true, "da'), RequestOutcome.UNAVAILABLE, {}),
-    "422, HTML": (answer(422, HTML), RequestOutcome.UNAVAILABLE, {}),
-    "422, huge body": (answer(422, CUT), RequestOutcome.UNAVAILABLE, {}),
+    "success that says no, unnamed": (response(200, {"errors": True}), RequestOutcome.REJECTED, {}),
+    "success, broken JSON": (response(200, b'{"message": "succ'), RequestOutcome.UNCLEAR, {}),
+    "success, huge body": (response(200, CUT), RequestOutcome.UNCLEAR, {}),
+    "success, HTML": (response(200, HTML), RequestOutcome.MISCONFIGURED, {}),
+    "success, other JSON": (response(200, [1, 2]), RequestOutcome.MISCONFIGURED, {}),
+    "redirect": (response(302, location="https://evil.example/"), RequestOutcome.MISCONFIGURED, {}),
+    "redirect, HTML": (response(308, HTML, location="/x"), RequestOutcome.MISCONFIGURED, {}),
+    "422 lines": (response(422, {"errors": True, "data": [A, B]}), RequestOutcome.REJECTED, BOTH),
+    "422 places": (response(422, {"detail": PLACES}), RequestOutcome.REJECTED, {1: "type: bad"}),
+    "422 without a body": (response(422), RequestOutcome.UNAVAILABLE, {}),
+    "422, broken JSON": (response(422, b'{"errors": true, "da'), RequestOutcome.UNAVAILABLE, {}),
+    "422, HTML": (response(422, HTML), RequestOutcome.UNAVAILABLE, {}),
+    "422, huge body": (response(422, CUT), RequestOutcome.UNAVAILABLE, {}),
     "422 naming no record of ours": (
-        answer(422, {"data": ["data.7.type is invalid. x"]}),
+        response(422, {"data": ["data.7.type is invalid. x"]}),
         RequestOutcome.REJECTED,
         {},
     ),
-    "400": (answer(400, {"message": "Bad request."}), RequestOutcome.REJECTED, {}),
+    "400": (response(400, {"message": "Bad request."}), RequestOutcome.REJECTED, {}),
     "400 playground": (
-        answer(400, {"message": "Upload to the Playground is disabled."}),
+        response(400, {"message": "Upload to the Playground is disabled."}),
         RequestOutcome.MISCONFIGURED,
         {},
     ),
-    "400 timeout": (answer(400, {"message": "Request timeout."}), RequestOutcome.UNCLEAR, {}),
-    "401": (answer(401, {"message": "Unauthorized"}), RequestOutcome.MISCONFIGURED, {}),
-    "403, HTML": (answer(403, HTML), RequestOutcome.MISCONFIGURED, {}),
-    "404, HTML": (answer(404, HTML), RequestOutcome.MISCONFIGURED, {}),
-    "413, HTML": (answer(413, HTML), RequestOutcome.REJECTED, {}),
-    "429": (answer(429, {"errors": True}), RequestOutcome.THROTTLED, {}),
+    "400 timeout": (response(400, {"message": "Request timeout."}), RequestOutcome.UNCLEAR, {}),
+    "401": (response(401, {"message": "Unauthorized"}), RequestOutcome.MISCONFIGURED, {}),
+    "403, HTML": (response(403, HTML), RequestOutcome.MISCONFIGURED, {}),
+    "404, HTML": (response(404, HTML), RequestOutcome.MISCONFIGURED, {}),
+    "413, HTML": (response(413, HTML), RequestOutcome.REJECTED, {}),
+    "429": (response(429, {"errors": True}), RequestOutcome.THROTTLED, {}),
     "500 that names records": (
-        answer(500, {"errors": True, "data": [A]}),
+        response(500, {"errors": True, "data": [A]}),
         RequestOutcome.UNAVAILABLE,
         {},
     ),
-    "502, HTML": (answer(502, HTML), RequestOutcome.UNAVAILABLE, {}),
-    "503, huge body": (answer(503, CUT), RequestOutcome.UNAVAILABLE, {}),
+    "502, HTML": (response(502, HTML), RequestOutcome.UNAVAILABLE, {}),
+    "503, huge body": (response(503, CUT), RequestOutcome.UNAVAILABLE, {}),
     "connection refused": (NEVER_SENT, RequestOutcome.UNAVAILABLE, {}),
     "read timeout": (NO_ANSWER, RequestOutcome.UNCLEAR, {}),
 }
@@ -104,11 +104,11 @@ def test_every_status_has_its_fate() -> None:
     check_statuses(BY_STATUS, classify)
 
 
-@pytest.mark.parametrize(("said", "fate", "refused"), ANSWERS.values(), ids=ANSWERS)
-def test_every_kind_of_answer_has_its_verdict(
-    said: HttpResponse, fate: RequestOutcome, refused: dict[int, Any]
+@pytest.mark.parametrize(("said", "outcome", "refused"), ANSWERS.values(), ids=ANSWERS)
+def test_every_kind_of_response_has_its_verdict(
+    said: HttpResponse, outcome: RequestOutcome, refused: dict[int, Any]
 ) -> None:
     """About a request of three records."""
     verdict = classify(said, 3)
-    assert (verdict.fate, verdict.refused, verdict.status) == (fate, refused, said.status)
+    assert (verdict.outcome, verdict.refused, verdict.status) == (outcome, refused, said.status)
     assert len(verdict.detail) <= 600

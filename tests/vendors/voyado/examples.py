@@ -51,7 +51,7 @@ ACCEPTED = HttpResponse(
     {"content-type": "application/json"},
     b'{"id":"0b4b7c1e-1111-4222-8333-944455556666","self":{"created":"2026-11-20T10:00:00Z"}}',
 )
-"""The answer to a request that was taken."""
+"""The response to a request that was taken."""
 
 NAMED = None
 """There is one event in a request, so none needs to be named."""

@@ -1,4 +1,4 @@
-"""Voyado's requests, the reading of its answers, schemas and lists."""
+"""Voyado's requests, the reading of its responses, schemas and lists."""
 
 import json
 from typing import Any
@@ -36,8 +36,8 @@ HEADERS = {
 CONTACT = "5c0d7a52-6f0a-4f1c-8a3e-1d2c3b4a5f66"
 
 
-def answer(status: int | None, body: Any = b"", **headers: str) -> HttpResponse:
-    """Return an answer; header names with underscores for hyphens."""
+def response(status: int | None, body: Any = b"", **headers: str) -> HttpResponse:
+    """Return a response; header names with underscores for hyphens."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return HttpResponse(
         status, {name.replace("_", "-"): text for name, text in headers.items()}, raw
@@ -104,7 +104,7 @@ def test_no_request_shows_whom_it_is_about() -> None:
 @pytest.mark.parametrize("status", [200, 201, 202])
 def test_success_with_an_id_is_accepted(status: int) -> None:
     """The exact code is not documented."""
-    verdict = classify(answer(status, {"id": "i-1", "self": {"href": "x"}}), 1)
+    verdict = classify(response(status, {"id": "i-1", "self": {"href": "x"}}), 1)
     assert verdict == Verdict(RequestOutcome.ACCEPTED, str(status), status, vendor_ref="i-1")
 
 
@@ -112,43 +112,43 @@ GUID = "0b4b7c1e-1111-4222-8333-944455556666"
 
 
 def test_bare_id_is_a_reference_too() -> None:
-    """The answer's form is not documented, and a contact's id comes so."""
-    assert classify(answer(200, GUID), 1).vendor_ref == GUID
+    """The response's form is not documented, and a contact's id comes so."""
+    assert classify(response(200, GUID), 1).vendor_ref == GUID
 
 
 @pytest.mark.parametrize("body", [b"", b" ", {}, {"id": None}, {"id": 5}, {"id": ""}])
 def test_success_without_an_id_is_none_yet(body: Any) -> None:
-    """The conversation asks whether it was stored."""
-    verdict = classify(answer(200, body), 1)
-    assert (verdict.fate, verdict.vendor_ref) == (RequestOutcome.UNCLEAR, None)
+    """The request flow asks whether it was stored."""
+    verdict = classify(response(200, body), 1)
+    assert (verdict.outcome, verdict.vendor_ref) == (RequestOutcome.UNCLEAR, None)
     assert verdict.detail.startswith("200, but no success that is documented: ")
 
 
 @pytest.mark.parametrize("body", [[1], 5, ""])
 def test_success_that_is_no_object_is_a_wrong_address(body: Any) -> None:
     """Voyado answers with an object, or with the id alone."""
-    assert classify(answer(200, body), 1).fate is RequestOutcome.MISCONFIGURED
+    assert classify(response(200, body), 1).outcome is RequestOutcome.MISCONFIGURED
 
 
 def test_success_with_errors_is_no_success() -> None:
     """Whatever it says beside."""
-    verdict = classify(answer(200, {"id": "i-1", "errors": True, "message": "No."}), 1)
+    verdict = classify(response(200, {"id": "i-1", "errors": True, "message": "No."}), 1)
     assert verdict == Verdict(RequestOutcome.REJECTED, "200 No.", 200)
 
 
 def test_foreign_success_is_a_wrong_address() -> None:
     """A page for people."""
-    page = classify(answer(200, b"<html><h1>Log in</h1></html>"), 1)
-    words = "200, but the answer is not Voyado's; check base_url: Log in"
+    page = classify(response(200, b"<html><h1>Log in</h1></html>"), 1)
+    words = "200, but the response is not Voyado's; check base_url: Log in"
     assert page == Verdict(RequestOutcome.MISCONFIGURED, words, 200)
 
 
 def test_probe_is_good_if_the_schema_can_be_used() -> None:
     """A parked vendor stays parked, with the reason, while its schema is wrong."""
     good = {"id": "productClick", "jsonSchema": {"properties": {"eventId": {"type": "string"}}}}
-    assert classify(answer(200, good), 0) == Verdict(RequestOutcome.ACCEPTED, "200", 200)
+    assert classify(response(200, good), 0) == Verdict(RequestOutcome.ACCEPTED, "200", 200)
     bad = {"id": "productClick", "jsonSchema": {"properties": {}}}
-    assert classify(answer(200, bad), 0) == Verdict(
+    assert classify(response(200, bad), 0) == Verdict(
         RequestOutcome.MISCONFIGURED,
         "200, but the schema has no property eventId, by which a repeat is recognised",
         200,
@@ -157,24 +157,24 @@ def test_probe_is_good_if_the_schema_can_be_used() -> None:
 
 def test_success_cut_off_is_unclear() -> None:
     """It is looked for before it is sent again."""
-    assert classify(answer(200, b'{"id":"i-'), 1).fate is RequestOutcome.UNCLEAR
+    assert classify(response(200, b'{"id":"i-'), 1).outcome is RequestOutcome.UNCLEAR
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 599])
 def test_server_error_is_unclear(status: int) -> None:
     """What the vendor calls dangerous is a blind repeat."""
-    verdict = classify(answer(status, {"message": "An error has occurred"}, retry_after="7"), 1)
+    verdict = classify(response(status, {"message": "An error has occurred"}, retry_after="7"), 1)
     words = f"{status} An error has occurred"
     assert verdict == Verdict(RequestOutcome.UNCLEAR, words, status, retry_after_seconds=7.0)
 
 
-def test_no_answer_is_unclear_only_if_the_request_went_out() -> None:
+def test_no_response_is_unclear_only_if_the_request_went_out() -> None:
     """A read timeout, and a connection that was refused."""
-    sent = HttpResponse(None, {}, b"", "no answer within 60 s")
-    assert classify(sent, 1) == Verdict(RequestOutcome.UNCLEAR, "no answer within 60 s")
+    sent = HttpResponse(None, {}, b"", "no response within 60 s")
+    assert classify(sent, 1) == Verdict(RequestOutcome.UNCLEAR, "no response within 60 s")
     unsent = HttpResponse(None, {}, b"", "connection refused", was_sent=False)
     assert classify(unsent, 1) == Verdict(RequestOutcome.UNAVAILABLE, "connection refused")
-    assert classify(HttpResponse(None, {}, b""), 1).detail == "no answer came"
+    assert classify(HttpResponse(None, {}, b""), 1).detail == "no response came"
 
 
 def test_code_and_message_are_the_vendors_words() -> None:
@@ -184,7 +184,7 @@ def test_code_and_message_are_the_vendors_words() -> None:
         "message": "Several contacts match.",
         "messageDetails": {"multipleMatchesFound": [CONTACT]},
     }
-    verdict = classify(answer(409, body), 1)
+    verdict = classify(response(409, body), 1)
     assert verdict == Verdict(
         RequestOutcome.REJECTED, "409 MultipleMatches Several contacts match.", 409
     )
@@ -204,12 +204,12 @@ def test_code_and_message_are_the_vendors_words() -> None:
         max_leaves=6,
     ).map(lambda value: json.dumps(value).encode()),
 )
-def test_any_answer_has_a_verdict(status: int | None, body: bytes) -> None:
-    """Total over every answer."""
+def test_any_response_has_a_verdict(status: int | None, body: bytes) -> None:
+    """Total over every response."""
     verdict = classify(HttpResponse(status, {}, body), 1)
-    assert verdict.fate in RequestOutcome
+    assert verdict.outcome in RequestOutcome
     assert all(category(character) != "Cc" for character in verdict.detail)
-    assert verdict.vendor_ref is None or verdict.fate is RequestOutcome.ACCEPTED
+    assert verdict.vendor_ref is None or verdict.outcome is RequestOutcome.ACCEPTED
 
 
 # -- schemas
@@ -440,10 +440,10 @@ def test_interaction_is_found_by_our_event_id() -> None:
 
 
 def asked(schema: Any, *, status: int = 200, cart: bool = False) -> tuple[RequestOutcome, str]:
-    """Return what the inquiry about a schema makes of this answer."""
+    """Return what the inquiry about a schema makes of this response."""
     inquiry = VENDOR.inquiries(SETTINGS)[1 if cart else 0]
-    verdict = inquiry.classify(answer(status, schema), 0)
-    return verdict.fate, verdict.detail
+    verdict = inquiry.classify(response(status, schema), 0)
+    return verdict.outcome, verdict.detail
 
 
 def test_check_asks_for_each_schema_in_use() -> None:
@@ -473,8 +473,8 @@ def test_check_compares_a_schema_with_what_is_sent() -> None:
         "properties": {"productSku": {"type": "integer"}, "price": {"type": "integer"}},
         "required": ["productSku", "colour"],
     }
-    fate, words = asked(problems)
-    assert fate is RequestOutcome.REJECTED
+    outcome, words = asked(problems)
+    assert outcome is RequestOutcome.REJECTED
     assert words.split("; ") == [
         "has no property eventId, by which a repeat is recognised",
         "it requires colour, which is never sent",
@@ -500,8 +500,8 @@ def test_check_names_the_rules_that_data_of_a_shop_may_break() -> None:
     }
     required = ["eventId", "productSku", "brand"]
     schema = {"properties": properties, "required": required, "minProperties": 3}
-    fate, words = asked(schema)
-    assert fate is RequestOutcome.ACCEPTED
+    outcome, words = asked(schema)
+    assert outcome is RequestOutcome.ACCEPTED
     assert words == (
         "an event that breaks one of these becomes a dead letter: the payload: minProperties 3, "
         "productName: maxLength 40, category: enum, currency: pattern ^[A-Z]{3}$, url: format uri, "

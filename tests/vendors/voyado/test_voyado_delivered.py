@@ -1,4 +1,4 @@
-"""Voyado's conversations over HTTP, led by the courier, judged by the stand-in."""
+"""Voyado's request flows over HTTP, led by the courier, judged by the simulator."""
 
 import asyncio
 import time
@@ -36,7 +36,7 @@ USERS = {
 
 @pytest.fixture
 async def sandbox(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
-    """Run a sandbox of Voyado's stand-in alone."""
+    """Run a sandbox of Voyado's simulator alone."""
     monkeypatch.setattr(server, "SIMULATORS", (VoyadoSimulator,))
     running = Sandbox()
     await running.start()
@@ -44,24 +44,24 @@ async def sandbox(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
     await running.stop()
 
 
-class Desk:
+class FakeOutcomeHandler:
     """Keeps every outcome in the order in which it came."""
 
     def __init__(self) -> None:
         self.outcomes: list[tuple[str, str]] = []
         self.references: dict[str, str | None] = {}
 
-    def accepted(self, items: tuple[Item, ...], verdict: Verdict) -> None:
+    def write_accepted(self, items: tuple[Item, ...], verdict: Verdict) -> None:
         """Keep that the vendor took these events."""
         for item in items:
             self.outcomes.append((item.event_id, "accepted"))
             self.references[item.event_id] = verdict.vendor_ref
 
-    def rejected(self, item: Item, words: str, verdict: Verdict) -> None:  # noqa: ARG002
+    def write_rejected(self, item: Item, words: str, verdict: Verdict) -> None:  # noqa: ARG002
         """Keep that the vendor refused this event."""
         self.outcomes.append((item.event_id, "rejected"))
 
-    def skipped(self, items: tuple[Item, ...], verdict: Verdict) -> None:
+    def write_skipped(self, items: tuple[Item, ...], verdict: Verdict) -> None:
         """Keep that these events are not sent."""
         self.outcomes += [(item.event_id, str(verdict.skip)) for item in items]
 
@@ -89,12 +89,14 @@ def records(settings: VoyadoSettings, visitor: str, count: int) -> list[bytes]:
     return made
 
 
-async def deliver(sandbox: Sandbox, visitors: dict[str, int], **settings: object) -> Desk:
+async def deliver(
+    sandbox: Sandbox, visitors: dict[str, int], **settings: object
+) -> FakeOutcomeHandler:
     """Deliver events of these visitors and return what became of them."""
     section = VoyadoSettings.model_validate(
         {"base_url": sandbox.url, "api_key": "sandbox-secret", "lookup_email": True} | settings
     )
-    outcome_handler, defects = Desk(), list[BaseException]()
+    outcome_handler, defects = FakeOutcomeHandler(), list[BaseException]()
     client = HttpClient(sandbox.url, concurrency=8, current_http=HttpSettings)
     courier = Courier(
         QUICK,
@@ -122,7 +124,7 @@ async def deliver(sandbox: Sandbox, visitors: dict[str, int], **settings: object
             key = f"{fields.get('contact') or fields['payload'].get('contactId')}"
             courier.add(item, bytes(raw["payload"]), key)
             position += 1
-    courier.go()
+    courier.start_requests()
     async with asyncio.timeout(20):
         while len(outcome_handler.outcomes) < position and not defects:  # noqa: ASYNC110 - no one tells
             await asyncio.sleep(0.005)
@@ -173,7 +175,7 @@ async def test_events_of_a_contact_arrive_in_their_order(sandbox: Sandbox) -> No
 
 
 async def test_what_the_vendor_finished_is_never_sent_again(sandbox: Sandbox) -> None:
-    """Every POST is stored, and every answer lost, in pages of 50 and more."""
+    """Every POST is stored, and every response lost, in pages of 50 and more."""
     sandbox.faults.set("voyado:store_then_drop,method=POST")
     outcome_handler = await deliver(sandbox, {"by-id": 60}, clicks="all")
     assert Counter(outcome for _, outcome in outcome_handler.outcomes) == {"accepted": 60}

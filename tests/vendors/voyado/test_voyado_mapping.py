@@ -165,7 +165,7 @@ def test_nothing_of_the_visitor_but_the_contact_is_sent() -> None:
 
 
 def test_a_visitors_events_stay_in_order_also_while_the_contact_becomes_known() -> None:
-    """A strand by contact would let what comes after a login overtake what came before."""
+    """An ordered queue by contact would let what comes after a login overtake what came before."""
     before = VendorRecord("e-1", "click", "t", "visitor-7", {}, {"customKey": "C7"})
     after = VendorRecord("e-2", "click", "t", "visitor-7", {"contactId": CONTACT})
     assert VENDOR.ordering_key(before) == VENDOR.ordering_key(after) == "visitor-7"

@@ -4,18 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from streams.core.outcome import RequestOutcome, Verdict
-from streams.vendors.answers import (
+from streams.vendors.base import HttpRequest, HttpResponse
+from streams.vendors.responses import (
     blames_nobody,
-    fate_of_status,
     is_page_for_refusal,
-    no_answer,
+    no_response,
     one_line,
+    outcome_of_status,
     read_json,
     retry_after_seconds,
     text_of,
     undocumented,
 )
-from streams.vendors.base import HttpRequest, HttpResponse
 
 from .settings import ExampleSettings
 
@@ -47,24 +47,24 @@ def _headers(settings: ExampleSettings) -> Mapping[str, str]:
     return {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
 
 
-def classify(answer: HttpResponse, count: int) -> Verdict:
-    """Return the verdict on a request of ``count`` events; total over every answer."""
-    if answer.status is None:
-        return no_answer(answer, answer.failure)
-    fate, body = fate_of_status(answer.status), read_json(answer.body)
-    if is_page_for_refusal(answer):
-        return blames_nobody(answer, text_of(answer))
-    if fate is RequestOutcome.ACCEPTED and not (
+def classify(response: HttpResponse, count: int) -> Verdict:
+    """Return the verdict on a request of ``count`` events; total over every response."""
+    if response.status is None:
+        return no_response(response, response.failure)
+    outcome, body = outcome_of_status(response.status), read_json(response.body)
+    if is_page_for_refusal(response):
+        return blames_nobody(response, text_of(response))
+    if outcome is RequestOutcome.ACCEPTED and not (
         type(body) is dict and type(body.get("accepted")) is int
     ):
-        return undocumented(answer, text_of(answer))
-    waits = fate in {RequestOutcome.THROTTLED, RequestOutcome.UNAVAILABLE}
+        return undocumented(response, text_of(response))
+    waits = outcome in {RequestOutcome.THROTTLED, RequestOutcome.UNAVAILABLE}
     return Verdict(
-        fate,
-        f"{answer.status} {text_of(answer)}".strip(),
-        answer.status,
-        retry_after_seconds=retry_after_seconds(answer.headers) if waits else None,
-        refused=_refused(body, count) if fate is RequestOutcome.REJECTED else {},
+        outcome,
+        f"{response.status} {text_of(response)}".strip(),
+        response.status,
+        retry_after_seconds=retry_after_seconds(response.headers) if waits else None,
+        refused=_refused(body, count) if outcome is RequestOutcome.REJECTED else {},
     )
 
 

@@ -1,4 +1,4 @@
-"""The conversation with Voyado: which requests are made, in which order, and what comes of it."""
+"""The request flow with Voyado: which requests are made, in which order, and what comes of it."""
 
 import json
 from collections.abc import Callable
@@ -31,7 +31,7 @@ MISSING = HttpResponse(404, {}, b'{"errorCode":"NotFound"}')
 
 
 def ok(content: Any, status: int = 200) -> HttpResponse:
-    """Return an answer with this content as JSON."""
+    """Return a response with this content as JSON."""
     return HttpResponse(status, {"content-type": "application/json"}, json.dumps(content).encode())
 
 
@@ -46,7 +46,7 @@ class Voyado:
         self.pages: list[HttpResponse] = [ok({"items": [], "links": []})]
         self.post: HttpResponse | list[HttpResponse] = ok({"id": "i-1"})
 
-    def answer(self, request: HttpRequest) -> HttpResponse:
+    def response(self, request: HttpRequest) -> HttpResponse:
         """Return what a test wants to be answered, and remember the question."""
         path = urlsplit(request.path)
         if "interactionschemas" in path.path:
@@ -102,18 +102,18 @@ def deliver(
     now: float = 1000.0,
     **settings: Any,
 ) -> Verdict:
-    """Lead one conversation to its end."""
+    """Lead one request flow to its end."""
     encoded = record if isinstance(record, bytes) else json.dumps(record).encode()
     try:
         payload = bytes(msgspec.json.decode(encoded, type=dict[str, msgspec.Raw])["payload"])
     except (msgspec.DecodeError, KeyError):
         payload = b""
     parcel = Parcel([payload], [encoded], unclear, 0, now)
-    talk = VENDOR.start_flow(parcel, SETTINGS.model_copy(update=settings), memory)
+    flow = VENDOR.start_flow(parcel, SETTINGS.model_copy(update=settings), memory)
     try:
-        request = next(talk)
+        request = next(flow)
         while True:
-            request = talk.send(voyado.answer(request))
+            request = flow.send(voyado.response(request))
     except StopIteration as end:
         verdict = end.value
         assert isinstance(verdict, Verdict)
@@ -146,7 +146,7 @@ def test_contact_is_looked_up_and_put_into_the_body() -> None:
     voyado, memory = Voyado(), ContactMemory()
     for now in (0.0, 86_399.0, 86_400.0):
         record = event(f"e-{now}", "add_to_cart", contact={"customKey": "C 7001"})
-        assert deliver(voyado, record, memory, now=now).fate is RequestOutcome.ACCEPTED
+        assert deliver(voyado, record, memory, now=now).outcome is RequestOutcome.ACCEPTED
     assert [asked for asked in voyado.asked if asked != "schema"] == [
         "contact customKey=C+7001",
         "post",
@@ -196,28 +196,28 @@ def test_look_up_by_a_page_of_a_proxy_is_a_wrong_address() -> None:
     voyado = Voyado()
     voyado.contact = HttpResponse(404, {"content-type": "text/html"}, b"<html>no</html>")
     verdict = deliver(voyado, event(contact={"customKey": "C7001"}), ContactMemory())
-    assert verdict.fate is RequestOutcome.MISCONFIGURED
+    assert verdict.outcome is RequestOutcome.MISCONFIGURED
 
 
 @pytest.mark.parametrize("body", [b"{}", b'"jane"', b"", b'{"id":"x"}', b"null"])
-def test_look_up_that_answers_no_id_is_a_wrong_address(body: bytes) -> None:
+def test_look_up_that_returns_no_id_is_a_wrong_address(body: bytes) -> None:
     """A success that is not Voyado's."""
     voyado = Voyado()
     voyado.contact = HttpResponse(200, {}, body)
     verdict = deliver(voyado, event(contact={"customKey": "C7001"}), ContactMemory())
-    words = "200, but the answer to the look-up is no contact id; check base_url"
+    words = "200, but the response to the look-up is no contact id; check base_url"
     assert verdict == Verdict(RequestOutcome.MISCONFIGURED, words, 200)
     assert voyado.posted == []
 
 
 # -- questions that fail
 
-NO_ANSWER = HttpResponse(None, {}, b"", "no answer within 60 s")
+NO_ANSWER = HttpResponse(None, {}, b"", "no response within 60 s")
 
 
 @pytest.mark.parametrize("question", ["schema", "contact", "pages"])
 @pytest.mark.parametrize(
-    ("answer", "fate", "wait"),
+    ("response", "outcome", "wait"),
     [
         (ok({"message": "An error has occurred"}, 500), RequestOutcome.UNAVAILABLE, None),
         (NO_ANSWER, RequestOutcome.UNAVAILABLE, None),
@@ -230,14 +230,14 @@ NO_ANSWER = HttpResponse(None, {}, b"", "no answer within 60 s")
     ],
 )
 def test_question_that_fails_leaves_the_event_unsent(
-    question: str, answer: HttpResponse, fate: RequestOutcome, wait: float | None
+    question: str, response: HttpResponse, outcome: RequestOutcome, wait: float | None
 ) -> None:
     """Nothing was stored by a GET: the event goes again as it is."""
     voyado = Voyado()
-    setattr(voyado, question, [answer])
+    setattr(voyado, question, [response])
     record = event(contact={"customKey": "C7001"})
     verdict = deliver(voyado, record, ContactMemory(), unclear=question == "pages")
-    assert (verdict.fate, verdict.retry_after_seconds) == (fate, wait)
+    assert (verdict.outcome, verdict.retry_after_seconds) == (outcome, wait)
     assert voyado.posted == []
 
 
@@ -318,7 +318,7 @@ def test_404_with_the_schema_there_is_an_unknown_contact() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "fate"),
+    ("response", "outcome"),
     [
         (MISSING, RequestOutcome.MISCONFIGURED),
         (ok({}, 401), RequestOutcome.MISCONFIGURED),
@@ -327,13 +327,13 @@ def test_404_with_the_schema_there_is_an_unknown_contact() -> None:
     ],
 )
 def test_404_without_the_schema_is_no_ones_fault(
-    answer: HttpResponse, fate: RequestOutcome
+    response: HttpResponse, outcome: RequestOutcome
 ) -> None:
     """The event stays as it is until the question is answered."""
     voyado = Voyado()
-    voyado.schema = [ok(SCHEMA), answer]
+    voyado.schema = [ok(SCHEMA), response]
     voyado.post = MISSING
-    assert deliver(voyado, event(), ContactMemory()).fate is fate
+    assert deliver(voyado, event(), ContactMemory()).outcome is outcome
 
 
 def test_remembered_contact_that_is_unknown_is_looked_up_again() -> None:
@@ -344,12 +344,12 @@ def test_remembered_contact_that_is_unknown_is_looked_up_again() -> None:
     key = {"customKey": "C7001"}
     deliver(voyado, event("e-1", "add_to_cart", contact=key), memory)
     verdict = deliver(voyado, event("e-2", "add_to_cart", contact=key), memory)
-    assert (verdict.fate, verdict.vendor_ref) == (RequestOutcome.ACCEPTED, "i-2")
+    assert (verdict.outcome, verdict.vendor_ref) == (RequestOutcome.ACCEPTED, "i-2")
     assert [body["contactId"] for body in voyado.posted] == [CONTACT, CONTACT, OTHER]
 
 
 @pytest.mark.parametrize(
-    ("again", "fate", "posts"),
+    ("again", "outcome", "posts"),
     [
         (ok(CONTACT), RequestOutcome.REJECTED, 2),
         (MISSING, RequestOutcome.SKIPPED, 2),
@@ -357,7 +357,7 @@ def test_remembered_contact_that_is_unknown_is_looked_up_again() -> None:
     ],
 )
 def test_look_up_again_may_find_the_same_or_nobody(
-    again: HttpResponse, fate: RequestOutcome, posts: int
+    again: HttpResponse, outcome: RequestOutcome, posts: int
 ) -> None:
     """The same: unknown contact. Nobody: no contact."""
     voyado, memory = Voyado(), ContactMemory()
@@ -366,13 +366,13 @@ def test_look_up_again_may_find_the_same_or_nobody(
     key = {"customKey": "C7001"}
     deliver(voyado, event("e-1", "add_to_cart", contact=key), memory)
     verdict = deliver(voyado, event("e-2", "add_to_cart", contact=key), memory)
-    assert (verdict.fate, len(voyado.posted)) == (fate, posts)
-    if fate is RequestOutcome.REJECTED:
+    assert (verdict.outcome, len(voyado.posted)) == (outcome, posts)
+    if outcome is RequestOutcome.REJECTED:
         assert verdict.letter is DeadLetterReason.UNKNOWN_CONTACT
 
 
 def test_contact_just_found_is_not_looked_up_twice() -> None:
-    """An answer of this moment cannot be outdated."""
+    """A response of this moment cannot be outdated."""
     voyado = Voyado()
     voyado.post = MISSING
     verdict = deliver(voyado, event(contact={"customKey": "C7001"}), ContactMemory())
@@ -395,16 +395,18 @@ def test_success_without_an_id_is_asked_about() -> None:
         assert voyado.asked == ["schema", "post", "list"]
 
 
-@pytest.mark.parametrize("answer", [ok({}, 500), ok({}, 429), ok({}, 401), NO_ANSWER])
-def test_success_without_an_id_that_cannot_be_asked_about_is_unclear(answer: HttpResponse) -> None:
+@pytest.mark.parametrize("response", [ok({}, 500), ok({}, 429), ok({}, 401), NO_ANSWER])
+def test_success_without_an_id_that_cannot_be_asked_about_is_unclear(
+    response: HttpResponse,
+) -> None:
     """It is looked for before it is sent again."""
     voyado = Voyado()
-    voyado.post, voyado.pages = ok({}), [answer]
-    assert deliver(voyado, event(), ContactMemory()).fate is RequestOutcome.UNCLEAR
+    voyado.post, voyado.pages = ok({}), [response]
+    assert deliver(voyado, event(), ContactMemory()).outcome is RequestOutcome.UNCLEAR
 
 
 @pytest.mark.parametrize(
-    ("answer", "fate"),
+    ("response", "outcome"),
     [
         (ok({"message": "An error has occurred"}, 500), RequestOutcome.UNCLEAR),
         (NO_ANSWER, RequestOutcome.UNCLEAR),
@@ -414,11 +416,11 @@ def test_success_without_an_id_that_cannot_be_asked_about_is_unclear(answer: Htt
         (ok({"message": "No."}, 400), RequestOutcome.REJECTED),
     ],
 )
-def test_other_answers_to_a_post(answer: HttpResponse, fate: RequestOutcome) -> None:
+def test_other_responses_to_a_post(response: HttpResponse, outcome: RequestOutcome) -> None:
     """As they are classified."""
     voyado = Voyado()
-    voyado.post = answer
-    assert deliver(voyado, event(), ContactMemory()).fate is fate
+    voyado.post = response
+    assert deliver(voyado, event(), ContactMemory()).outcome is outcome
 
 
 # -- look before repeating
@@ -468,7 +470,7 @@ def test_list_is_read_to_its_end(form: str) -> None:
     assert voyado.asked == ["schema", "list", "list t1", "list t2"]
 
 
-def test_list_that_goes_in_circles_is_no_answer() -> None:
+def test_list_that_goes_in_circles_is_no_response() -> None:
     """Neither found nor not found: it is tried again later, and not sent."""
     voyado = Voyado()
     voyado.pages = [page_of("e-8", token="t1"), page_of("e-9", token="t1")]
@@ -480,20 +482,20 @@ def test_list_that_goes_in_circles_is_no_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "fate"),
+    ("body", "outcome"),
     [
         (b'{"items":[', RequestOutcome.UNAVAILABLE),
         (b"{}", RequestOutcome.MISCONFIGURED),
         (b"<html>Log in</html>", RequestOutcome.MISCONFIGURED),
     ],
 )
-def test_answer_that_is_no_list_is_not_taken_for_an_empty_one(
-    body: bytes, fate: RequestOutcome
+def test_response_that_is_no_list_is_not_taken_for_an_empty_one(
+    body: bytes, outcome: RequestOutcome
 ) -> None:
     """Sending then could be a blind repeat."""
     voyado = Voyado()
     voyado.pages = [HttpResponse(200, {}, body)]
-    assert deliver(voyado, event(), ContactMemory(), unclear=True).fate is fate
+    assert deliver(voyado, event(), ContactMemory(), unclear=True).outcome is outcome
     assert voyado.posted == []
 
 
@@ -519,7 +521,7 @@ def test_click_after_an_accepted_one_is_thinned(at: str, more: dict[str, Any], s
     deliver(voyado, event("e-1", at="2026-11-20T10:00:00.000Z"), memory)
     verdict = deliver(voyado, event("e-2", at=at, **more), memory)
     if sent:
-        assert verdict.fate is RequestOutcome.ACCEPTED
+        assert verdict.outcome is RequestOutcome.ACCEPTED
     else:
         words = "a click within 30 minutes was accepted"
         assert verdict == Verdict(RequestOutcome.SKIPPED, words, skip=SkipReason.THINNED)
@@ -529,12 +531,12 @@ def test_click_after_an_accepted_one_is_thinned(at: str, more: dict[str, Any], s
 def test_late_click_between_two_accepted_ones_is_thinned_by_the_earlier() -> None:
     """Whatever came after it: 10:10 lies within 30 minutes of 10:00, 10:35 of neither."""
     voyado, memory = Voyado(), ContactMemory()
-    fates = [
-        deliver(voyado, event(f"e-{at}", at=f"2026-11-20T{at}:00.000Z"), memory).fate
+    outcomes = [
+        deliver(voyado, event(f"e-{at}", at=f"2026-11-20T{at}:00.000Z"), memory).outcome
         for at in ("10:00", "10:40", "10:10", "10:29", "10:35", "10:50", "09:59")
     ]
     accepted, skipped = RequestOutcome.ACCEPTED, RequestOutcome.SKIPPED
-    assert fates == [accepted, accepted, skipped, skipped, accepted, skipped, accepted]
+    assert outcomes == [accepted, accepted, skipped, skipped, accepted, skipped, accepted]
 
 
 @given(st.lists(st.tuples(st.integers(0, 200), st.integers(0, 3)), max_size=40))
@@ -556,23 +558,23 @@ def test_thinning_is_what_the_contract_says(arrivals: list[tuple[int, int]]) -> 
 def test_thinned_click_does_not_thin_the_next() -> None:
     """What counts is the last accepted one: after 30 minutes one goes out again."""
     voyado, memory = Voyado(), ContactMemory()
-    fates = [
-        deliver(voyado, event(f"e-{minute}", at=f"2026-11-20T10:{minute}:00.000Z"), memory).fate
+    outcomes = [
+        deliver(voyado, event(f"e-{minute}", at=f"2026-11-20T10:{minute}:00.000Z"), memory).outcome
         for minute in (10, 25, 39, 40, 55)
     ]
     accepted, skipped = RequestOutcome.ACCEPTED, RequestOutcome.SKIPPED
-    assert fates == [accepted, skipped, skipped, accepted, skipped]
+    assert outcomes == [accepted, skipped, skipped, accepted, skipped]
 
 
 @pytest.mark.parametrize(
-    "answer", [ok({}, 400), ok({}, 429), ok({}, 500), MISSING, ok({"errors": True})]
+    "response", [ok({}, 400), ok({}, 429), ok({}, 500), MISSING, ok({"errors": True})]
 )
-def test_click_that_was_not_accepted_thins_nothing(answer: HttpResponse) -> None:
+def test_click_that_was_not_accepted_thins_nothing(response: HttpResponse) -> None:
     """Otherwise both would be lost."""
     voyado, memory = Voyado(), ContactMemory()
-    voyado.post = [answer, ok({"id": "i-2"})]
+    voyado.post = [response, ok({"id": "i-2"})]
     deliver(voyado, event("e-1"), memory)
-    assert deliver(voyado, event("e-2"), memory).fate is RequestOutcome.ACCEPTED
+    assert deliver(voyado, event("e-2"), memory).outcome is RequestOutcome.ACCEPTED
 
 
 def test_add_to_cart_thins_no_click() -> None:
@@ -580,7 +582,7 @@ def test_add_to_cart_thins_no_click() -> None:
     voyado, memory = Voyado(), ContactMemory()
     for number in range(2):
         deliver(voyado, event(f"c-{number}", "add_to_cart"), memory)
-    assert deliver(voyado, event("e-1"), memory).fate is RequestOutcome.ACCEPTED
+    assert deliver(voyado, event("e-1"), memory).outcome is RequestOutcome.ACCEPTED
     assert len(voyado.posted) == 3
 
 
@@ -589,7 +591,7 @@ def test_click_that_comes_again_is_not_thinned_by_itself() -> None:
     voyado, memory = Voyado(), ContactMemory()
     deliver(voyado, event("e-1"), memory)
     voyado.pages = [page_of("e-1")]
-    assert deliver(voyado, event("e-1"), memory, unclear=True).fate is RequestOutcome.ACCEPTED
+    assert deliver(voyado, event("e-1"), memory, unclear=True).outcome is RequestOutcome.ACCEPTED
     assert len(voyado.posted) == 1
 
 
@@ -616,7 +618,7 @@ def test_all_clicks_are_sent_if_the_shop_wants_it() -> None:
     voyado, memory = Voyado(), ContactMemory()
     for number in range(3):
         verdict = deliver(voyado, event(f"e-{number}"), memory, clicks="all")
-        assert verdict.fate is RequestOutcome.ACCEPTED
+        assert verdict.outcome is RequestOutcome.ACCEPTED
 
 
 def test_clicks_switched_off_meanwhile_are_not_sent() -> None:
@@ -626,11 +628,13 @@ def test_clicks_switched_off_meanwhile_are_not_sent() -> None:
     assert verdict == Verdict(RequestOutcome.SKIPPED, "clicks are off", skip=SkipReason.THINNED)
     assert voyado.asked == []
     assert (
-        deliver(voyado, event(), memory, unclear=True, clicks="off").fate is RequestOutcome.SKIPPED
+        deliver(voyado, event(), memory, unclear=True, clicks="off").outcome
+        is RequestOutcome.SKIPPED
     )
     voyado.pages = [page_of("e-1")]
     assert (
-        deliver(voyado, event(), memory, unclear=True, clicks="off").fate is RequestOutcome.ACCEPTED
+        deliver(voyado, event(), memory, unclear=True, clicks="off").outcome
+        is RequestOutcome.ACCEPTED
     )
     assert deliver(voyado, event(kind="add_to_cart"), memory, clicks="off").vendor_ref == "i-1"
     assert len(voyado.posted) == 1
@@ -676,7 +680,7 @@ def test_late_click_does_not_move_the_window_back() -> None:
 def test_no_verdict_speaks_of_a_person_or_the_key(
     question: str, make: Callable[[str], HttpResponse]
 ) -> None:
-    """Details are logged and shown: neither key, e-mail nor whom an answer names."""
+    """Details are logged and shown: neither key, e-mail nor whom a response names."""
     voyado = Voyado()
     text = f"{KEY} ann+x@shop.example ann%2Bx%40shop.example bob@other.example apikey=abc123"
     setattr(voyado, question, [make(text)])
@@ -720,7 +724,7 @@ def test_every_request_flow_ends(answers: list[HttpResponse], unclear: bool, by_
     asked = 0
 
     class Odd(Voyado):
-        def answer(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002
+        def response(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002
             nonlocal asked
             asked += 1
             return left.pop(0) if len(left) > 1 else left[0]
@@ -728,6 +732,6 @@ def test_every_request_flow_ends(answers: list[HttpResponse], unclear: bool, by_
     record = event(contact={"customKey": "C7001"} if by_key else CONTACT)
     verdict = deliver(Odd(), record, ContactMemory(), unclear=unclear)
     assert asked <= 12
-    assert (verdict.fate is RequestOutcome.SKIPPED) is (verdict.skip is not None)
-    assert verdict.vendor_ref is None or verdict.fate is RequestOutcome.ACCEPTED
+    assert (verdict.outcome is RequestOutcome.SKIPPED) is (verdict.skip is not None)
+    assert verdict.vendor_ref is None or verdict.outcome is RequestOutcome.ACCEPTED
     assert verdict.refused == {}

@@ -1,0 +1,41 @@
+"""One name for one thing: no class name exists twice, and no import renames one of our own."""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "streams"
+
+
+def nodes() -> Iterator[tuple[str, ast.AST]]:
+    """Every node of the package's code, with its module."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            yield str(path.relative_to(ROOT)), node
+
+
+def test_a_class_name_exists_once_in_the_package() -> None:
+    """A reader who meets a class name needs no import to know which class it is."""
+    modules = defaultdict(list)
+    for module, node in nodes():
+        if isinstance(node, ast.ClassDef):
+            modules[node.name].append(module)
+    assert {name: found for name, found in modules.items() if len(found) > 1} == {}
+
+
+def test_no_import_renames_a_name_of_ours() -> None:
+    """Two things of the same name get two names where they are defined."""
+    renamed = [
+        f"{module}: {alias.name} as {alias.asname}"
+        for module, node in nodes()
+        for alias in (
+            node.names
+            if isinstance(node, ast.Import)
+            or (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("streams"))
+            else ()
+        )
+        if alias.asname and (isinstance(node, ast.ImportFrom) or alias.name.startswith("streams"))
+    ]
+    assert renamed == []
