@@ -10,7 +10,7 @@ from streams.core.plain_text import plain
 from streams.engine import wall_clock
 
 if TYPE_CHECKING:
-    from streams.operations.diff.diff import Compared, Difference
+    from streams.operations.diff.diff import Compared, SettingsDifference
 
 DEFAULT_HOURS = 24
 
@@ -90,7 +90,7 @@ def _load(old: Path, new: Path) -> "tuple[Compared, Compared]":
     return sides[0], sides[1]
 
 
-def _show(found: "Difference", as_json: bool) -> None:
+def _show(found: "SettingsDifference", as_json: bool) -> None:
     if as_json:
         import json
 

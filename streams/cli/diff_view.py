@@ -12,13 +12,13 @@ from rich.text import Text
 from streams.cli.terminal import counted
 from streams.core.plain_text import plain
 from streams.operations.diff.compare import Example, VendorChanges
-from streams.operations.diff.diff import Difference
+from streams.operations.diff.diff import SettingsDifference
 from streams.vendors import VENDORS
 
 MAX_SHOWN_CHARS = 300
 
 
-def show_difference(console: Console, found: Difference) -> None:
+def show_difference(console: Console, found: SettingsDifference) -> None:
     """Print all of it."""
     where = f" of {', '.join(found.topics)}" if found.topics else ""
     console.print(Text(plain(f"Compared over {counted(found.events, 'record')}{where}.")))

@@ -10,7 +10,7 @@ from streams.engine import wall_clock
 
 if TYPE_CHECKING:
     from streams.dead_letters.book import Selection
-    from streams.operations.ingest.rewrite import Counts
+    from streams.operations.ingest.rewrite import RewriteCounts
     from streams.settings import Settings
 
 _WORDS = {
@@ -76,7 +76,7 @@ def replay_source(
         typer.echo(f"{counted(done, 'record')} written to shop.{counts.to}.")
 
 
-def _lines(counts: "Counts") -> list[str]:
+def _lines(counts: "RewriteCounts") -> list[str]:
     lines = [f"[ingest.{counts.section}]: {counted(counts.records, 'record')} in this window"]
     lines += [
         f"  {counts.kinds[kind]:>9,} {words}"

@@ -11,7 +11,7 @@ from streams.core.plain_text import plain
 from streams.engine import wall_clock
 
 if TYPE_CHECKING:
-    from streams.core.proposal.model import Proposal, Question, Sample
+    from streams.core.proposal.model import Proposal, SetupQuestion, TopicSample
     from streams.operations.init.samples import RawSample
     from streams.settings import Settings
 
@@ -98,7 +98,7 @@ def _read(settings: "Settings", names: Sequence[str], limit: int) -> "list[RawSa
 
 
 def _answered(
-    samples: "Sequence[Sample]", proposal: "Proposal", answers: dict[str, str]
+    samples: "Sequence[TopicSample]", proposal: "Proposal", answers: dict[str, str]
 ) -> "Proposal":
     """Ask until nothing is open; an answer can raise another question."""
     from streams.core.proposal.propose import propose
@@ -109,7 +109,7 @@ def _answered(
     return proposal
 
 
-def _asked(question: "Question") -> str:
+def _asked(question: "SetupQuestion") -> str:
     from zoneinfo import ZoneInfo
 
     while True:

@@ -7,7 +7,7 @@ from rich.text import Text
 from streams.cli.check_view import show_row
 from streams.cli.terminal import counted
 from streams.core.plain_text import plain
-from streams.core.proposal.model import Proposal, Section
+from streams.core.proposal.model import Proposal, ProposedSection
 from streams.core.proposal.toml import example_of, share_text
 from streams.operations.init.preview import Outlook
 from streams.vendors import VENDORS
@@ -31,7 +31,7 @@ def show_proposal(console: Console, proposal: Proposal) -> None:
         console.print(Text(plain(remark), "yellow"))
 
 
-def _heading(section: Section) -> Text:
+def _heading(section: ProposedSection) -> Text:
     what = "row" if section.to in {"users", "products"} else "event"
     text = Text(f"[ingest.{section.name}]", "bold")
     text.append(
@@ -44,7 +44,7 @@ def _heading(section: Section) -> Text:
     return text
 
 
-def _fields(section: Section) -> Table:
+def _fields(section: ProposedSection) -> Table:
     table = Table(show_edge=False, pad_edge=False, box=None, header_style="dim")
     table.add_column("  our field", no_wrap=True)
     table.add_column("expression", overflow="fold")

@@ -49,7 +49,7 @@ async def allowed_on_topics(
     """
     if not topics:
         return {}
-    answer = await client._send_request(_Metadata(topics))
+    answer = await client._send_request(_MetadataRequest(topics))
     found: dict[str, Allowed] = {}
     for topic in answer.to_object()["topics"]:
         error = for_code(topic["error_code"])
@@ -155,7 +155,7 @@ class _MetadataStruct(RequestStruct):
     )
 
 
-class _Metadata(Request[_MetadataStruct]):
+class _MetadataRequest(Request[_MetadataStruct]):
     """Topics by name, without making any: aiokafka's own knows no authorized operations."""
 
     API_KEY = 3

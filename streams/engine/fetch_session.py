@@ -20,7 +20,7 @@ Partitions = list[tuple[str, list[tuple[int, int, int]]]]
 """By topic: (partition, offset, maximum bytes)."""
 
 
-class Question(NamedTuple):
+class FetchQuestion(NamedTuple):
     """The part of a request that is sent."""
 
     session_id: int
@@ -39,7 +39,7 @@ class FetchSession:
         self._known: dict[Place, tuple[int, int]] = {}
         self._is_answered = True
 
-    def next_question(self, wanted: Partitions) -> Question:
+    def next_question(self, wanted: Partitions) -> FetchQuestion:
         """Return what to send; after a request without a response a new session starts."""
         if not self._is_answered:
             self.restart()
@@ -64,7 +64,7 @@ class FetchSession:
         forgotten: dict[str, list[int]] = {}
         for topic, partition in known.keys() - asked.keys():
             forgotten.setdefault(topic, []).append(partition)
-        return Question(self._id, self._epoch, changed, list(forgotten.items()))
+        return FetchQuestion(self._id, self._epoch, changed, list(forgotten.items()))
 
     def record_response(self, session_id: int, error_code: int) -> None:
         """Record a response; the broker may have lost the session, or have no room for one (0)."""

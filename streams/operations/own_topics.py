@@ -15,13 +15,13 @@ from streams.operations.produce import Outgoing, Produced
 from streams.settings import Settings
 
 
-class _Line(msgspec.Struct, forbid_unknown_fields=True):
+class _TopicLine(msgspec.Struct, forbid_unknown_fields=True):
     topic: str
     value: msgspec.Raw
     key: msgspec.Raw = msgspec.Raw(b"null")
 
 
-_decode = msgspec.json.Decoder(_Line).decode
+_decode = msgspec.json.Decoder(_TopicLine).decode
 
 
 class NotNamedError(ValueError):

@@ -219,7 +219,6 @@ _COMMANDS: Mapping[str, Callable[[_Names], Iterator[Right]]] = {
     "trace": _trace,
     "check": _check,
     "diff": _shop_records,
-    "init": _shop_records,
     "pause": _control,
     "resume": _control,
     "forget": _forget,

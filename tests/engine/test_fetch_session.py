@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from streams.engine.fetch_session import (
     MAX_EPOCH,
+    FetchQuestion,
     FetchSession,
     Partitions,
-    Question,
     SessionRequest,
     places_in,
 )
@@ -33,7 +33,7 @@ class Broker:
         self.asked: dict[tuple[str, int], tuple[int, int]] = {}
         self.has_room = True
 
-    def take(self, question: Question) -> tuple[int, int]:
+    def take(self, question: FetchQuestion) -> tuple[int, int]:
         """Return session id and error code of the answer."""
         if question.epoch == 0:
             self.asked = {}
@@ -48,7 +48,7 @@ class Broker:
         self._learn(question)
         return self.id, 0
 
-    def _learn(self, question: Question) -> None:
+    def _learn(self, question: FetchQuestion) -> None:
         for topic, partitions in question.changed:
             for partition, offset, most in partitions:
                 self.asked[topic, partition] = offset, most
@@ -101,7 +101,7 @@ def test_only_what_has_changed_is_named_again() -> None:
     session.next_question(wanted({("a", 0): 5, ("a", 1): 5, ("b", 0): 5}))
     session.record_response(77, 0)
     moved_on = session.next_question(wanted({("a", 0): 6, ("a", 1): 5, ("a", 2): 0}))
-    assert moved_on == Question(77, 1, [("a", [(0, 6, 1000), (2, 0, 1000)])], [("b", [0])])
+    assert moved_on == FetchQuestion(77, 1, [("a", [(0, 6, 1000), (2, 0, 1000)])], [("b", [0])])
     session.record_response(77, 0)
     assert session.next_question(wanted({("a", 0): 6, ("a", 1): 5, ("a", 2): 0})).changed == []
 
@@ -112,7 +112,7 @@ def test_a_session_that_begins_anew_names_the_old_one() -> None:
     session.next_question(wanted({("a", 0): 5}))
     session.record_response(77, 0)
     session.restart()
-    assert session.next_question(wanted({("a", 0): 5})) == Question(
+    assert session.next_question(wanted({("a", 0): 5})) == FetchQuestion(
         77, 0, [("a", [(0, 5, 1000)])], []
     )
 

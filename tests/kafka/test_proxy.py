@@ -16,8 +16,8 @@ from tests.proxies import PASSWORD
 SOON = (
     "-c",
     (
-        "from streams.cli import main; from streams.delivery import gate; "
-        "gate.PROBE_SECONDS = gate.PARK_AFTER_SECONDS = 0.5; main()"
+        "from streams.cli import main; from streams.delivery import circuit_breaker as breaker; "
+        "breaker.PROBE_SECONDS = breaker.PARK_AFTER_SECONDS = 0.5; main()"
     ),
 )
 """A worker that parks and probes sooner than after a minute and every ten seconds."""

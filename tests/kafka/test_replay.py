@@ -154,7 +154,7 @@ async def test_a_window_is_replayed_to_the_millisecond_beside_live_traffic_and_t
         killed.wait()
         interrupted, _ = await list_runs(settings)
         assert interrupted.state == "running"
-        with pytest.raises(SettingsError, match=f"go on with it by .*{interrupted.run_id}"):
+        with pytest.raises(SettingsError, match=f"Resume it with .*{interrupted.run_id}"):
             await replayed(pipeline, asked(from_ms, to_ms))
         resumed = await resume_run(settings, interrupted.run_id, tell=silent, watch=lambda _: None)
         await live

@@ -162,6 +162,7 @@ LINES = {
     "topics rekey": ["--json"],
     "status": ["--json"],
     "audit": ["--json"],
+    "diff": ["old.toml", "new.toml", "--json"],
     "trace": ["e1", "--json"],
     "check": ["--json"],
     "pause": ["miso"],
@@ -205,6 +206,8 @@ async def test_each_command_works_with_exactly_its_rights(
     async with Pipeline(guarded, prefix, tmp_path) as pipeline:
         settings = as_user(pipeline, guarded)
         (tmp_path / "events.jsonl").write_text(json.dumps({"anonymous_id": "anna"}) + "\n")
+        for name in ("old.toml", "new.toml"):
+            (tmp_path / name).touch()
         await pipeline.products("p1")
         workers = await pipeline.both()
         await pipeline.send(click("anna", event_id="e1"), ("shop.clicks", b"v", b"{}"))

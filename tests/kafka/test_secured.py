@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from faust.types import TP
 
 from streams.core.errors import SetupError
 from streams.engine.inquiry import BrokerInquiry
+from streams.kafka.connection import explain
 from streams.kafka.topics import create_topics
 from streams.lab.embedded import EmbeddedKafka
 from streams.lab.embedded.ports import free_port
@@ -128,10 +130,15 @@ async def test_a_worker_whose_password_is_refused_is_told_from_one_that_waits_fo
     away = {"STREAMS_KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}"}
     answers = []
     for env in (settings, {**settings, **away}):
-        options = load_settings(secured.env(**env)).kafka.client_options()
+        kafka = load_settings(secured.env(**env)).kafka
         app: Any = SimpleNamespace(
             _consumer=None,
-            options=SimpleNamespace(client_options=options, group="g", topics=["shop.clicks"]),
+            options=SimpleNamespace(
+                client_options=kafka.client_options(),
+                group="g",
+                topics=["shop.clicks"],
+                explain=partial(explain, kafka),
+            ),
         )
         answer = await BrokerInquiry(app).about("fetch", TP("shop.clicks", 0))
         assert answer is not None

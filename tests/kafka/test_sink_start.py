@@ -11,10 +11,13 @@ from tests.kafka.pipeline import Pipeline, many, visitors
 
 pytestmark = pytest.mark.kafka
 
-_FROM = "from streams.cli import main; from streams.agents import sink; from streams.engine import"
 SOON = (
     "-c",
-    f"{_FROM} consumer; sink.RECEIPTS_SECONDS = consumer.METADATA_REFRESH_SECONDS = 0.5; main()",
+    (
+        "from streams.cli import main; from streams.stages.sink import stage; "
+        "from streams.engine import consumer; "
+        "stage.RECEIPTS_SECONDS = consumer.METADATA_REFRESH_SECONDS = 0.5; main()"
+    ),
 )
 """A worker that looks at the receipts, and commits what it knows, sooner than every ten seconds."""
 

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from streams.core.errors import SettingsError
 from streams.core.ingest.outcomes import IngestRecord, IngestRefusal
-from streams.core.proposal.model import Proposal, Sample, SampledRecord
+from streams.core.proposal.model import Proposal, SampledRecord, TopicSample
 from streams.core.proposal.propose import propose
 from streams.core.proposal.toml import proposal_toml
 from streams.core.times import to_ms
 from streams.operations.init.config_file import write_proposal
 from streams.operations.init.preview import outlook, with_sections
-from streams.operations.init.samples import RawRecord, RawSample, is_file, read_file
+from streams.operations.init.samples import RawSample, UndecodedRecord, is_file, read_file
 from streams.settings import Settings, load_settings
 from tests.shapes.formats import ALL, EVENTS, FIVE_FORMATS, Shape
 from tests.shapes.shop import START_MS
@@ -30,7 +30,7 @@ ENOUGH = 0.9
 def samples_of(shape: Shape) -> list[RawSample]:
     """The shape's topics as they are sampled."""
     return [
-        RawSample(topic, [RawRecord(*record) for record in records])
+        RawSample(topic, [UndecodedRecord(*record) for record in records])
         for topic, records in shape.topics.items()
     ]
 
@@ -312,8 +312,8 @@ def test_a_file_holds_values_or_names_topics_and_keys(tmp_path: Path) -> None:
         '{"topic": "a", "key": "k", "value": {"x": 1}}\n{"topic": "b", "key": 7, "value": null}\n'
     )
     assert read_file(named, 10) == [
-        RawSample("a", [RawRecord(b"k", b'{"x": 1}')]),
-        RawSample("b", [RawRecord(b"7", None)]),
+        RawSample("a", [UndecodedRecord(b"k", b'{"x": 1}')]),
+        RawSample("b", [UndecodedRecord(b"7", None)]),
     ]
     assert is_file(str(plain))
     assert not is_file("shop.events")
@@ -331,12 +331,13 @@ def test_of_a_long_file_records_are_chosen_from_all_of_it(tmp_path: Path) -> Non
 
 def test_confluent_s_framing_before_json_is_recognised() -> None:
     """A zero and a schema id stand before each value."""
-    records = [RawRecord(None, b'\0\0\0\0\7{"n": 1}') for _ in range(5)]
+    records = [UndecodedRecord(None, b'\0\0\0\0\7{"n": 1}') for _ in range(5)]
     assert RawSample("t", records).decoded().format == "confluent-json"
     shape = EVENTS["segment"]()
     framed = [
         RawSample(
-            sample.topic, [RawRecord(key, b"\0\0\0\0\7" + (v or b"")) for key, v in sample.records]
+            sample.topic,
+            [UndecodedRecord(key, b"\0\0\0\0\7" + (v or b"")) for key, v in sample.records],
         )
         for sample in samples_of(shape)
     ]
@@ -344,7 +345,7 @@ def test_confluent_s_framing_before_json_is_recognised() -> None:
     assert proposal.sections[0].settings()["format"] == "confluent-json"
     seen = outlook(load_settings({}), proposal, framed, NOW_MS)
     assert seen.written["segment-clicks"] == 160
-    binary = [RawRecord(None, b"\0\0\0\0\7\x02\x06abc") for _ in range(5)]
+    binary = [UndecodedRecord(None, b"\0\0\0\0\7\x02\x06abc") for _ in range(5)]
     assert RawSample("t", binary).decoded().format == "confluent-avro"
     assert propose([RawSample("t", binary).decoded()]).remarks[0].startswith("t is framed")
 
@@ -376,7 +377,7 @@ def test_whatever_the_records_are_what_is_proposed_can_be_loaded(
     records: list[tuple[Any, Any]],
 ) -> None:
     """Names of strangers are quoted, and nothing raises."""
-    sample = Sample("any.topic", [SampledRecord(key, value) for key, value in records])
+    sample = TopicSample("any.topic", [SampledRecord(key, value) for key, value in records])
     proposal = propose([sample])
     assert with_sections(load_settings({}), proposal).ingest_mappings() is not None
     written = tomllib.loads(proposal_toml(proposal))

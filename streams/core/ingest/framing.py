@@ -9,21 +9,21 @@ FRAME_BYTES = 5
 _MAGIC = 0
 
 
-class Frame(NamedTuple):
+class WireFrame(NamedTuple):
     """What a framed value consists of."""
 
     schema_id: int
     content: memoryview
 
 
-def read_frame(value: bytes) -> Frame:
+def read_frame(value: bytes) -> WireFrame:
     """Return schema id and content of a framed value; raises InvalidEvent where it has no frame."""
     if len(value) < FRAME_BYTES:
         raise _no_frame(f"it has {len(value)} bytes, fewer than the {FRAME_BYTES} of the frame")
     if value[0] != _MAGIC:
         hint = "; for JSON without a frame, set format to json" if value[:1] in b"{[" else ""
         raise _no_frame(f"its first byte is {value[0]}, not 0{hint}")
-    return Frame(int.from_bytes(value[1:FRAME_BYTES], "big"), memoryview(value)[FRAME_BYTES:])
+    return WireFrame(int.from_bytes(value[1:FRAME_BYTES], "big"), memoryview(value)[FRAME_BYTES:])
 
 
 def _no_frame(why: str) -> InvalidEvent:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from streams.core.expressions import Expression, ExpressionError
-from streams.core.proposal.model import Found, Sample
+from streams.core.proposal.model import FoundField, TopicSample
 from streams.core.values import id_text, is_absent
 
 MANY = 0.8
@@ -20,7 +20,7 @@ class Documents(NamedTuple):
     """The record's own key of each, as an id, where it is or holds just one."""
 
 
-def unwrap(sample: Sample) -> Documents:
+def unwrap(sample: TopicSample) -> Documents:
     """Return the documents of a sample; deletes and what is no object are left out."""
     objects = [(r.key, r.value) for r in sample.records if type(r.value) is dict]
     envelope = "none"
@@ -83,11 +83,11 @@ def found_in(expression: str, documents: Sequence[Mapping[str, Any]]) -> list[An
     return found
 
 
-def as_found(expression: str, documents: Sequence[Mapping[str, Any]]) -> Found:
+def as_found(expression: str, documents: Sequence[Mapping[str, Any]]) -> FoundField:
     """Return the share of the documents in which the expression finds something."""
     values = [value for value in found_in(expression, documents) if value is not None]
     share = len(values) / len(documents) if documents else 0.0
-    return Found(expression, share, values[0] if values else None)
+    return FoundField(expression, share, values[0] if values else None)
 
 
 def events_of(

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from streams.core.fields import FIELDS
 from streams.core.proposal.documents import as_found, found_in
 from streams.core.proposal.leaves import Leaf, literal
-from streams.core.proposal.model import Found
+from streams.core.proposal.model import FoundField
 from streams.core.proposal.names import EVENT_FIELDS, Wanted, is_price, is_quantity, worth
 from streams.core.proposal.time_guess import TimeGuess, guess_times
 from streams.core.values import id_text
@@ -154,9 +154,9 @@ def leaf_expressions(taken: Mapping[str, Leaf]) -> tuple[str | None, dict[str, s
 
 def adapted(
     expressions: Mapping[str, str], events: Sequence[Mapping[str, Any]]
-) -> tuple[dict[str, Found], TimeGuess | None, list[str]]:
+) -> tuple[dict[str, FoundField], TimeGuess | None, list[str]]:
     """Return the fields as our types need them, how times are read, and what cannot be used."""
-    fields: dict[str, Found] = {}
+    fields: dict[str, FoundField] = {}
     remarks: list[str] = []
     times: TimeGuess | None = None
     for field, given in expressions.items():
@@ -199,7 +199,7 @@ def _shown(values: Sequence[Any]) -> str:
 
 
 def other_meanings(
-    fields: Mapping[str, Found],
+    fields: Mapping[str, FoundField],
     documents: Sequence[Mapping[str, Any]],
     names: Sequence[str] = FIELDS,
 ) -> dict[str, str]:

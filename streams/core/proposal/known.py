@@ -19,7 +19,7 @@ class Part(NamedTuple):
     """``{name}`` is the literal of the event's name."""
 
 
-class Known(NamedTuple):
+class KnownShape(NamedTuple):
     """A shape."""
 
     title: str
@@ -179,7 +179,7 @@ def _shopify_fields(variant: str) -> Mapping[str, tuple[str, ...]]:
 
 _GA4_ITEMS = {"quantity": ("_item.quantity",)}
 KNOWN = (
-    Known(
+    KnownShape(
         "GA4, BigQuery export",
         _is_ga4_export,
         "event_name",
@@ -188,7 +188,7 @@ KNOWN = (
             Part("add-to-carts", ("add_to_cart",), {**_GA4_FIELDS, **_GA4_ITEMS}, "items"),
         ),
     ),
-    Known(
+    KnownShape(
         "GA4, measurement protocol",
         _is_measurement_protocol,
         "events[].name",
@@ -208,7 +208,7 @@ KNOWN = (
         ),
         has_many_events=True,
     ),
-    Known(
+    KnownShape(
         "Segment or RudderStack",
         _is_segment,
         "event",
@@ -234,7 +234,7 @@ KNOWN = (
             ),
         ),
     ),
-    Known(
+    KnownShape(
         "Snowplow, enriched events as JSON",
         _is_snowplow,
         f"{_SNOW_ACTION}.type",
@@ -253,7 +253,7 @@ KNOWN = (
             ),
         ),
     ),
-    Known(
+    KnownShape(
         "Shopify, web pixel events",
         _is_shopify,
         "name",

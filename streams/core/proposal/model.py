@@ -13,7 +13,7 @@ class SampledRecord(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class TopicSample:
     """Records of one topic, or lines of one file."""
 
     topic: str
@@ -26,7 +26,7 @@ class Sample:
     """As in ``[ingest.NAME] format``."""
 
 
-class Found(NamedTuple):
+class FoundField(NamedTuple):
     """What an expression finds in the sample."""
 
     expression: str
@@ -37,7 +37,7 @@ class Found(NamedTuple):
 
 
 @dataclass(slots=True)
-class Section:
+class ProposedSection:
     """One proposed ``[ingest.NAME]``."""
 
     name: str
@@ -49,9 +49,9 @@ class Section:
     envelope: str = "none"
     when: str | None = None
     each: str | None = None
-    key: Found | None = None
+    key: FoundField | None = None
     """For rows: the key of the row."""
-    fields: dict[str, Found] = field(default_factory=dict)
+    fields: dict[str, FoundField] = field(default_factory=dict)
     """By our name, parts dotted."""
     timestamp_format: tuple[str, ...] = ()
     timezone: str | None = None
@@ -85,7 +85,7 @@ class Section:
         return found
 
 
-class Question(NamedTuple):
+class SetupQuestion(NamedTuple):
     """What the records do not say."""
 
     name: str
@@ -101,8 +101,8 @@ class Question(NamedTuple):
 class Proposal:
     """Sections for all topics."""
 
-    sections: list[Section] = field(default_factory=list)
-    questions: list[Question] = field(default_factory=list)
+    sections: list[ProposedSection] = field(default_factory=list)
+    questions: list[SetupQuestion] = field(default_factory=list)
     """All that can be asked; those that were answered, too."""
     remarks: list[str] = field(default_factory=list)
     """What concerns no one section."""

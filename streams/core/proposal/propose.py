@@ -16,15 +16,15 @@ from streams.core.proposal.fields import (
     leaf_expressions,
     other_meanings,
 )
-from streams.core.proposal.known import KNOWN, Known, Part
+from streams.core.proposal.known import KNOWN, KnownShape, Part
 from streams.core.proposal.leaves import Leaf, leaves_of, literal, words_of
 from streams.core.proposal.model import (
     Answers,
-    Found,
+    FoundField,
     Proposal,
-    Question,
-    Sample,
-    Section,
+    ProposedSection,
+    SetupQuestion,
+    TopicSample,
 )
 from streams.core.proposal.names import EVENT_FIELDS, PRODUCT_FIELDS, USER_FIELDS, kind_of_event
 from streams.core.proposal.tables import Table, product_table, user_table
@@ -52,16 +52,16 @@ _PROBABLY = 2.0
 
 @dataclass(slots=True)
 class _Topic:
-    sample: Sample
+    sample: TopicSample
     documents: Documents
-    known: Known | None
+    known: KnownShape | None
     leaves: list[Leaf]
     role: str = "events"
     table: Table | None = None
 
 
 @dataclass(slots=True)
-class _Names:
+class _FieldNames:
     """Which values of the field that names events mean what."""
 
     expression: str
@@ -70,13 +70,13 @@ class _Names:
     carts: list[Any] = field(default_factory=list)
 
 
-def propose(samples: Sequence[Sample], answers: Answers | None = None) -> Proposal:
+def propose(samples: Sequence[TopicSample], answers: Answers | None = None) -> Proposal:
     """Return sections for these samples; ``answers`` are by the questions' names."""
     return _Proposer(samples, answers or {}).propose()
 
 
 class _Proposer:
-    def __init__(self, samples: Sequence[Sample], answers: Answers) -> None:
+    def __init__(self, samples: Sequence[TopicSample], answers: Answers) -> None:
         self._answers = answers
         self._proposal = Proposal()
         self._topics = [self._look(sample) for sample in samples]
@@ -118,7 +118,7 @@ class _Proposer:
 
     # -- what a topic is
 
-    def _look(self, sample: Sample) -> _Topic:
+    def _look(self, sample: TopicSample) -> _Topic:
         documents = unwrap(sample)
         values = documents.values
         known = next(
@@ -149,7 +149,7 @@ class _Proposer:
         }
         best = max(scores, key=lambda role: scores[role])
         said = self._ask(
-            Question(
+            SetupQuestion(
                 f"kind:{topic.sample.topic}",
                 f"What does {topic.sample.topic} hold?",
                 KINDS,
@@ -167,7 +167,7 @@ class _Proposer:
                 "products; nothing is proposed for it."
             )
 
-    def _ask(self, question: Question | None) -> str | None:
+    def _ask(self, question: SetupQuestion | None) -> str | None:
         """Return the answer, or the default; None where nothing is asked."""
         if question is None:
             return None
@@ -177,9 +177,9 @@ class _Proposer:
 
     # -- events
 
-    def _known(self, topic: _Topic, known: Known) -> None:
+    def _known(self, topic: _Topic, known: KnownShape) -> None:
         documents = topic.documents.values
-        names = _Names(known.event_name, _count_names(known.event_name, documents))
+        names = _FieldNames(known.event_name, _count_names(known.event_name, documents))
         for part in known.parts:
             if part.to == "users":
                 self._identities(topic, known, part)
@@ -207,7 +207,7 @@ class _Proposer:
             self._fill(section, expressions, events, records)
         self._say_left_over(topic, names)
 
-    def _identities(self, topic: _Topic, known: Known, part: Part) -> None:
+    def _identities(self, topic: _Topic, known: KnownShape, part: Part) -> None:
         when = "type == 'identify'"
         records, rows = events_of(topic.documents.values, when, None)
         if not rows:
@@ -257,7 +257,7 @@ class _Proposer:
         default = "add-to-carts" if "quantity" in taken else "clicks"
         return (
             self._ask(
-                Question(
+                SetupQuestion(
                     f"kind:{topic.sample.topic}",
                     f"No field of {topic.sample.topic} names what happened. What are its records?",
                     KINDS,
@@ -279,7 +279,7 @@ class _Proposer:
 
     def _fill(
         self,
-        section: Section,
+        section: ProposedSection,
         expressions: Mapping[str, str],
         events: Sequence[Mapping[str, Any]],
         records: int,
@@ -295,7 +295,7 @@ class _Proposer:
         # A row's other fields are left out where they do not fit; a wrong consent says no to all.
         names = {"users": ("consent",), "products": ()}.get(section.to, FIELDS)
         for name, text in other_meanings(section.fields, events, names).items():
-            section.fields[name] = Found(text, 0.0, None)
+            section.fields[name] = FoundField(text, 0.0, None)
             section.remarks.append(
                 f"{name}: the record's own field of this name means something else."
             )
@@ -310,13 +310,17 @@ class _Proposer:
         self._proposal.sections.append(section)
 
     def _say_times(
-        self, section: Section, formats: tuple[str, ...], has_no_zone: bool, or_else: str | None
+        self,
+        section: ProposedSection,
+        formats: tuple[str, ...],
+        has_no_zone: bool,
+        or_else: str | None,
     ) -> None:
         example = section.fields["timestamp"].example
         section.timestamp_format = formats
         if or_else is not None:
             said = self._ask(
-                Question(
+                SetupQuestion(
                     f"format:{section.topic}",
                     f"Times of {section.topic} such as {example} can be read in two ways. Which?",
                     (formats[0], or_else),
@@ -326,7 +330,7 @@ class _Proposer:
             section.timestamp_format = (said or formats[0],)
         if has_no_zone:
             zone = self._ask(
-                Question(
+                SetupQuestion(
                     f"timezone:{section.topic}",
                     f"Times of {section.topic} such as {example} say no zone. In which IANA zone "
                     "are they?",
@@ -355,7 +359,7 @@ class _Proposer:
         if joins.products or not without:
             return
         said = self._ask(
-            Question(
+            SetupQuestion(
                 "sku",
                 "There is no products topic. Is the product id of the events also the SKU that "
                 "vendors know?",
@@ -388,7 +392,7 @@ class _Proposer:
                 met = 100 * len(ids & keys) / max(1, len(ids))
                 section.remarks.append(f"{name}: {met:.0f} % of its values are keys of the {what}.")
 
-    def _say_left_over(self, topic: _Topic, names: _Names) -> None:
+    def _say_left_over(self, topic: _Topic, names: _FieldNames) -> None:
         used = {*names.clicks, *names.carts}
         left = [(name, count) for name, count in names.counts.most_common() if name not in used]
         if left:
@@ -407,7 +411,7 @@ class _Proposer:
         ):
             return
         self._proposal.consent_mode = self._ask(
-            Question(
+            SetupQuestion(
                 "consent",
                 "No field says whether a visitor has consented. required: nothing is sent until "
                 "events or user rows say yes. assumed: these topics hold only events of visitors "
@@ -424,7 +428,7 @@ class _Proposer:
         shape: str,
         when: str | None = None,
         each: str | None = None,
-    ) -> Section:
+    ) -> ProposedSection:
         end = f"-{to}" if topic.role == "events" else ""
         base = _NO_WORD.sub("-", topic.sample.topic.lower())
         # The end of a long name says more than its beginning.
@@ -432,7 +436,7 @@ class _Proposer:
         taken = {section.name for section in self._proposal.sections}
         while name in taken:
             name += "-2"
-        return Section(
+        return ProposedSection(
             name,
             topic.sample.topic,
             to,
@@ -445,7 +449,7 @@ class _Proposer:
 
 
 def _chosen(
-    documents: Sequence[Mapping[str, Any]], names: _Names | None, joins: Joins
+    documents: Sequence[Mapping[str, Any]], names: _FieldNames | None, joins: Joins
 ) -> dict[str, Leaf]:
     named_by = None if names is None else names.expression
     leaves = [leaf for leaf in leaves_of(documents) if leaf.expression != named_by]
@@ -490,9 +494,11 @@ def _looks_like_events(topic: _Topic) -> float:
     return score - (1.0 if topic.documents.envelope != "none" else 0.0)
 
 
-def _event_names(leaves: Sequence[Leaf], documents: Sequence[Mapping[str, Any]]) -> _Names | None:
+def _event_names(
+    leaves: Sequence[Leaf], documents: Sequence[Mapping[str, Any]]
+) -> _FieldNames | None:
     """Return the field that names events and what its values mean; None: there is none."""
-    best: tuple[float, _Names] | None = None
+    best: tuple[float, _FieldNames] | None = None
     for leaf in leaves:
         if leaf.list_of is not None or leaf.distinct > _MAX_NAMES:
             continue
@@ -512,8 +518,8 @@ def _event_names(leaves: Sequence[Leaf], documents: Sequence[Mapping[str, Any]])
     return None if best is None else best[1]
 
 
-def _meant(expression: str, documents: Sequence[Mapping[str, Any]]) -> _Names | None:
-    names = _Names(expression, _count_names(expression, documents))
+def _meant(expression: str, documents: Sequence[Mapping[str, Any]]) -> _FieldNames | None:
+    names = _FieldNames(expression, _count_names(expression, documents))
     kinds: dict[str | None, list[Any]] = {}
     for value in names.counts:
         kinds.setdefault(kind_of_event(value), []).append(value)

@@ -8,7 +8,7 @@ from typing import Any
 from streams.core.proposal.documents import Documents
 from streams.core.proposal.fields import chosen_leaves
 from streams.core.proposal.leaves import Leaf, quoted_name, words_of
-from streams.core.proposal.model import Sample
+from streams.core.proposal.model import TopicSample
 from streams.core.proposal.names import PRODUCT_FIELDS, USER_FIELDS, is_id
 from streams.core.values import id_text
 
@@ -44,7 +44,7 @@ class Table:
 def product_table(
     documents: Documents,
     leaves: Sequence[Leaf],
-    sample: Sample,
+    sample: TopicSample,
     others: Sequence[Sequence[Leaf]] = (),
 ) -> Table | None:
     """Return the sample as a table of products; None where no column can be its key.
@@ -77,7 +77,7 @@ def product_table(
     )
 
 
-def user_table(documents: Documents, leaves: Sequence[Leaf], sample: Sample) -> Table | None:
+def user_table(documents: Documents, leaves: Sequence[Leaf], sample: TopicSample) -> Table | None:
     """Return the sample as a table of users; None where no column can be its key."""
     rows = len(documents.values)
     flat = [leaf for leaf in leaves if leaf.list_of is None]
@@ -108,7 +108,7 @@ def _title(what: str, documents: Documents) -> str:
     return f"{wrapped.get(documents.envelope, '')}a table of {what}"
 
 
-def _row_like(documents: Documents, key: Leaf, sample: Sample) -> float:
+def _row_like(documents: Documents, key: Leaf, sample: TopicSample) -> float:
     """Return how much a sample looks like rows: by its clean-up, its keys and its envelope."""
     score = 0.0
     if documents.envelope != "none":

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from streams.core.masking import masked_json
-from streams.core.proposal.model import Found, Proposal, Section
+from streams.core.proposal.model import FoundField, Proposal, ProposedSection
 from streams.core.values import id_text
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
@@ -16,7 +16,7 @@ _SHOWN_AS = {"name": "productName", "email": "", "key": "anonymous_id"}
 """Our fields that masking knows by another name, or must not know."""
 
 
-def example_of(field: str, found: Found, to: str) -> str:
+def example_of(field: str, found: FoundField, to: str) -> str:
     """Return a masked example of what a field finds; empty where it finds nothing."""
     if found.example is None:
         return ""
@@ -59,7 +59,7 @@ def proposal_toml(proposal: Proposal) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _section_lines(section: Section) -> Iterator[str]:
+def _section_lines(section: ProposedSection) -> Iterator[str]:
     what = "rows" if section.to in {"users", "products"} else "events"
     yield f"# {section.shape}: {section.events:,} {what} of {section.records:,} sampled records."
     for remark in section.remarks:

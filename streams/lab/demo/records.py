@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator, Iterator
 import msgspec
 
 from streams.core.topics import Topics
-from streams.lab.demo.sample import Sample
+from streams.lab.demo.sample import SampleSessions
 from streams.operations.produce import Outgoing, raw_topics
 
 _encode = msgspec.json.encode
 
 
-def table_records(sample: Sample, topics: Topics) -> Iterator[Outgoing]:
+def table_records(sample: SampleSessions, topics: Topics) -> Iterator[Outgoing]:
     """The rows of ``shop.users`` and ``shop.products``; to be written before any event."""
     for key, row in sample.users:
         yield Outgoing(topics.users, key.encode(), _encode(row))
@@ -19,7 +19,7 @@ def table_records(sample: Sample, topics: Topics) -> Iterator[Outgoing]:
         yield Outgoing(topics.products, key.encode(), _encode(row))
 
 
-def event_records(sample: Sample, topics: Topics) -> Iterator[Outgoing]:
+def event_records(sample: SampleSessions, topics: Topics) -> Iterator[Outgoing]:
     """The events in the order of their times, the broken records spread evenly among them."""
     names = raw_topics(topics)
     broken = iter(sample.broken)

@@ -44,7 +44,7 @@ class BrokenRecord(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class SampleSessions:
     """Everything that the demo writes, in the order in which to write it."""
 
     events: list[SampleEvent]
@@ -66,7 +66,7 @@ class _Seen(NamedTuple):
     kind: Kind
 
 
-def load_sample(now_ms: int) -> Sample:
+def load_sample(now_ms: int) -> SampleSessions:
     """The sample as it would look if the last event happened at ``now_ms``.
 
     The same ``now_ms`` gives the same sample. Events come in the order of their times; a gap of
@@ -84,7 +84,7 @@ def load_sample(now_ms: int) -> Sample:
     times = _moved([one.ts for one in seen], now_ms)
     keys = [_visitor_id(session["session"]) for session in sessions]
     updated = _utc(now_ms - SPAN_MS)
-    return Sample(
+    return SampleSessions(
         events=[
             SampleEvent(one.kind, keys[one.place], _event(one, visitors[one.place], ms))
             for one, ms in zip(seen, times, strict=True)

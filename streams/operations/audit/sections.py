@@ -38,7 +38,7 @@ class _Letter(msgspec.Struct):
 _decode_letter = msgspec.json.Decoder(_Letter).decode
 
 
-class _Found:
+class _SectionRecords:
     """What the topics hold that ``ingest`` writes."""
 
     def __init__(self) -> None:
@@ -108,8 +108,8 @@ async def _read_written(
     tps: Mapping[str, Sequence[TopicPartition]],
     since_ms: int | None,
     tell: Tell,
-) -> _Found:
-    topics, found = settings.topics, _Found()
+) -> _SectionRecords:
+    topics, found = settings.topics, _SectionRecords()
     early = None if since_ms is None else since_ms - CLOCK_SKEW_MS
     for to in topics.fed:
         name = topics.of_ingest(to)
@@ -139,7 +139,7 @@ def _enter(
     books: Mapping[str, SectionBooks],
     mapping: TopicMapping,
     record: ConsumerRecord,
-    found: _Found,
+    found: _SectionRecords,
     is_committed: bool,
 ) -> None:
     outcomes = mapping.read(
@@ -170,14 +170,14 @@ def _enter(
             one.waiting += 1
 
 
-def _is_letter(outcome: IngestRecord | IngestRefusal, item: Item, found: _Found) -> bool:
+def _is_letter(outcome: IngestRecord | IngestRefusal, item: Item, found: _SectionRecords) -> bool:
     if item in found.letters.get(outcome.section, ()):
         return True
     # A record that could not be read then, whatever it gives now.
     return (*item[:3], None) in found.letters.get("", ())
 
 
-def _is_written(outcome: IngestRecord | IngestRefusal, item: Item, found: _Found) -> bool:
+def _is_written(outcome: IngestRecord | IngestRefusal, item: Item, found: _SectionRecords) -> bool:
     if item in found.written.get(outcome.section, ()):
         return True
     if not isinstance(outcome, IngestRecord) or outcome.to not in _TABLES:

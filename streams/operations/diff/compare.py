@@ -91,7 +91,7 @@ class VendorChanges:
             if len(self.added_examples) < MAX_EXAMPLES:
                 self.added_examples.append(Example(added.event_id, None, _masked(added)))
 
-    def _compare_payloads(self, old: "_Sent", new: "_Sent") -> None:
+    def _compare_payloads(self, old: "_SentPayload", new: "_SentPayload") -> None:
         before, after = _leaves_that_differ(old, new)
         differ = False
         for path in dict.fromkeys((*before, *after)):
@@ -137,7 +137,7 @@ class VendorChanges:
         }
 
 
-class _Sent(msgspec.Struct):
+class _SentPayload(msgspec.Struct):
     """The part of a vendor record that is compared."""
 
     event_id: str
@@ -145,13 +145,13 @@ class _Sent(msgspec.Struct):
     contact: msgspec.Raw = _NOTHING
 
 
-_decode_sent = msgspec.json.Decoder(_Sent).decode
+_decode_sent = msgspec.json.Decoder(_SentPayload).decode
 _decode = msgspec.json.Decoder().decode
 
 
-def _read(made: Sequence[Made]) -> dict[str, _Sent]:
+def _read(made: Sequence[Made]) -> dict[str, _SentPayload]:
     """Return the payloads by event id; one that is there twice gets a place of its own."""
-    found: dict[str, _Sent] = {}
+    found: dict[str, _SentPayload] = {}
     for number, one in enumerate(made):
         if isinstance(one, bytes):
             sent = _decode_sent(one)
@@ -168,7 +168,7 @@ def _reasons(made: Sequence[Made]) -> Iterator[str]:
 
 
 def _leaves_that_differ(
-    old: _Sent, new: _Sent
+    old: _SentPayload, new: _SentPayload
 ) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
     """Return the values by path, of a list those of all its elements, without equal bytes."""
     before: dict[str, list[Any]] = {}
@@ -186,7 +186,7 @@ def _leaves_that_differ(
     return before, after
 
 
-def _masked(sent: _Sent) -> Any:
+def _masked(sent: _SentPayload) -> Any:
     return masked_json({name: _decode(raw) for name, raw in sent.payload.items()})
 
 

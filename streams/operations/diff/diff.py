@@ -10,7 +10,7 @@ from streams.kafka.reader import Tell, connect
 from streams.operations.check.mapping_preview import previewed_vendors
 from streams.operations.diff.compare import VendorChanges
 from streams.operations.diff.process import SideProcess, begin_of, encode_batch
-from streams.operations.diff.side import Batch, Payloads, decode_made
+from streams.operations.diff.side import Payloads, SideBatch, decode_made
 from streams.operations.diff.traffic import (
     EVENT_ROLES,
     ROW_ROLES,
@@ -40,7 +40,7 @@ class Compared(NamedTuple):
 
 
 @dataclass(slots=True)
-class Difference:
+class SettingsDifference:
     """All that differs."""
 
     vendors: list[VendorChanges]
@@ -89,7 +89,9 @@ def compared_vendors(old: Settings, new: Settings) -> _Vendors:
     return found
 
 
-async def diff_topics(old: Compared, new: Compared, since_ms: int, tell: Tell) -> Difference:
+async def diff_topics(
+    old: Compared, new: Compared, since_ms: int, tell: Tell
+) -> SettingsDifference:
     """Compare over the records written since a moment, with the tables as they are now.
 
     Each event is judged as if it were read when it was written. Raises SetupError where the
@@ -110,12 +112,12 @@ async def diff_topics(old: Compared, new: Compared, since_ms: int, tell: Tell) -
 
 async def diff_lines(
     old: Compared, new: Compared, lines: Iterable[bytes], now_ms: int
-) -> Difference:
+) -> SettingsDifference:
     """Compare over a file's lines; a row acts on the lines after it."""
     topics = traffic_topics(old.settings, new.settings)
     traffic = FileTraffic(lines, topics, old.settings, now_ms)
 
-    async def batches() -> AsyncIterator[Batch]:
+    async def batches() -> AsyncIterator[SideBatch]:
         for batch in traffic.batches():
             yield batch
 
@@ -132,9 +134,9 @@ async def _compare(
     old: Compared,
     new: Compared,
     traffic: LogTraffic | FileTraffic,
-    batches: AsyncIterator[Batch],
+    batches: AsyncIterator[SideBatch],
     now_ms: int | None,
-) -> Difference:
+) -> SettingsDifference:
     vendors = compared_vendors(old.settings, new.settings)
     changes = [VendorChanges(key) for key in vendors.keys]
     with ExitStack() as stack:
@@ -161,7 +163,7 @@ async def _compare(
                 await _count(changes, open_.popleft())
         while open_:
             await _count(changes, open_.popleft())
-    return Difference(changes, vendors.remarks, events=traffic.events)
+    return SettingsDifference(changes, vendors.remarks, events=traffic.events)
 
 
 async def _count(changes: Sequence[VendorChanges], answers: Sequence[object]) -> None:

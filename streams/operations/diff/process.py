@@ -13,7 +13,7 @@ import msgspec
 
 from streams.core.errors import SetupError, StreamsError
 from streams.operations.check.mapping_preview import previewed_vendors
-from streams.operations.diff.side import Batch, Payloads, Side, TrafficTopic
+from streams.operations.diff.side import Payloads, Side, SideBatch, TrafficTopic
 from streams.settings import load_settings
 
 STOP_SECONDS = 5
@@ -35,7 +35,7 @@ class Begin(msgspec.Struct):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_begin = msgspec.msgpack.Decoder(Begin).decode
-_decode_batch = msgspec.msgpack.Decoder(Batch).decode
+_decode_batch = msgspec.msgpack.Decoder(SideBatch).decode
 _decode_answer = msgspec.msgpack.Decoder(Payloads | str).decode
 
 
@@ -122,7 +122,7 @@ class SideProcess:
         return answer
 
 
-def encode_batch(batch: Batch) -> bytes:
+def encode_batch(batch: SideBatch) -> bytes:
     """Return a batch as ``SideProcess.send`` takes it."""
     return _encode(batch)
 

@@ -52,7 +52,7 @@ class TrafficRecord(msgspec.Struct, array_like=True, gc=False):
     """Written by ``streams topics rekey``."""
 
 
-class Batch(msgspec.Struct, array_like=True):
+class SideBatch(msgspec.Struct, array_like=True):
     """Records in order."""
 
     records: list[TrafficRecord]
@@ -129,7 +129,7 @@ class Side:
         ]
         self._read_count = 0
 
-    def take(self, batch: Batch) -> Payloads:
+    def take(self, batch: SideBatch) -> Payloads:
         """Return what is made of the batch. Raises SetupError where the registry is away."""
         self._prepare(batch)
         columns: list[list[list[Made]]] = [[] for _ in self._vendors]
@@ -155,7 +155,7 @@ class Side:
         """Close what is waited on."""
         self._asyncio.close()
 
-    def _prepare(self, batch: Batch) -> None:
+    def _prepare(self, batch: SideBatch) -> None:
         for number, (_, mapping) in enumerate(self._topics):
             if mapping is None:
                 continue
@@ -167,7 +167,7 @@ class Side:
         role: str,
         tp: TopicPartition,
         record: TrafficRecord,
-        batch: Batch,
+        batch: SideBatch,
         made: list[list[Made]],
     ) -> None:
         """Take what lies, or would be written, on one of our own topics."""
@@ -187,7 +187,7 @@ class Side:
         self,
         mapping: TopicMapping,
         record: TrafficRecord,
-        batch: Batch,
+        batch: SideBatch,
         made: list[list[Made]],
     ) -> None:
         """Take what the stage ``ingest`` would write."""

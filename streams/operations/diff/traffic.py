@@ -14,7 +14,7 @@ from streams.core.records import SECTION, is_moved
 from streams.core.strict_json import BYTE_ORDER_MARK
 from streams.core.topics import Topics
 from streams.kafka.reader import STALL_SECONDS, LogReader, Offsets, Tell, stalled
-from streams.operations.diff.side import EVENTS, TABLES, Batch, TrafficRecord, TrafficTopic
+from streams.operations.diff.side import EVENTS, TABLES, SideBatch, TrafficRecord, TrafficTopic
 from streams.operations.produce import Outgoing, parse_line, raw_topics
 from streams.settings import Settings
 
@@ -65,7 +65,7 @@ class LogTraffic:
 
     async def batches(
         self, with_rows: Collection[str], with_events: Collection[str], tell: Tell
-    ) -> AsyncIterator[Batch]:
+    ) -> AsyncIterator[SideBatch]:
         """Yield the records of these topics; a topic may have both rows and events."""
         # Ours first: what the shop's own topics no longer hold is there.
         for topic in (t for t in self.topics if t.name in with_rows):
@@ -73,7 +73,7 @@ class LogTraffic:
             ends, starts = await self.reader.ends(tps), await self.reader.starts(tps)
             async for _, records in self.reader.read(starts, ends, tell):
                 for part in _parts(self._record(record) for record in records):
-                    yield Batch(part, with_rows=True, with_events=False)
+                    yield SideBatch(part, with_rows=True, with_events=False)
         tps = [tp for name in with_events for tp in self.tps[name]]
         ends, starts = await self.reader.ends(tps), await self.reader.starts(tps, self.since_ms)
         batch: list[TrafficRecord] = []
@@ -84,10 +84,10 @@ class LogTraffic:
             self.events += 1
             batch.append(self._record(record))
             if len(batch) == BATCH_RECORDS:
-                yield Batch(batch, with_rows=False, with_events=True)
+                yield SideBatch(batch, with_rows=False, with_events=True)
                 batch = []
         if batch:
-            yield Batch(batch, with_rows=False, with_events=True)
+            yield SideBatch(batch, with_rows=False, with_events=True)
 
     def _record(self, record: ConsumerRecord) -> TrafficRecord:
         number = next(n for n, topic in enumerate(self.topics) if topic.name == record.topic)
@@ -184,10 +184,10 @@ class FileTraffic:
     """Line numbers, from 1, and why each was left out."""
     user_partitions: int = 1
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[SideBatch]:
         """Yield the lines as records of topics."""
         for part in _parts(self._records()):
-            yield Batch(part, with_rows=True, with_events=True)
+            yield SideBatch(part, with_rows=True, with_events=True)
 
     def _records(self) -> Iterator[TrafficRecord]:
         numbers = {topic.name: number for number, topic in enumerate(self.topics)}

@@ -21,14 +21,14 @@ from streams.operations.ingest.rewrite import (
     SUPERSEDED,
     WRITE,
     IngestWriter,
-    Item,
+    RewriteItem,
     Written,
     read_sources,
 )
 from streams.settings import Settings
 
 
-class _Kept(msgspec.Struct):
+class _KeptLetter(msgspec.Struct):
     """What has to be known of a letter."""
 
     section: str | None = None
@@ -43,7 +43,7 @@ class LetterPlan:
     """One open letter and what sending it again would do."""
 
     letter: Letter
-    items: list[Item] = field(default_factory=list)
+    items: list[RewriteItem] = field(default_factory=list)
     """What is written; may be nothing where all of it stands there already."""
     closes: bool = False
     why_not: str = ""
@@ -56,11 +56,11 @@ async def plan_resend(settings: Settings, selection: Selection, tell: Tell) -> l
     Raises SettingsError and SetupError as ``find_letters`` does.
     """
     found = await find_letters(settings, selection, tell=tell)
-    kept: list[tuple[Letter, _Kept]] = []
+    kept: list[tuple[Letter, _KeptLetter]] = []
     await read_whole(
         settings,
         found.open,
-        lambda letter, value: kept.append((letter, msgspec.json.decode(value, type=_Kept))),
+        lambda letter, value: kept.append((letter, msgspec.json.decode(value, type=_KeptLetter))),
     )
     mappings = mappings_of(settings)
     known = [(letter, one) for letter, one in kept if letter.source.topic in mappings]
@@ -81,13 +81,13 @@ async def plan_resend(settings: Settings, selection: Selection, tell: Tell) -> l
 
 
 async def _plan(
-    mapping: TopicMapping, letter: Letter, kept: _Kept, record: Any, written: Written
+    mapping: TopicMapping, letter: Letter, kept: _KeptLetter, record: Any, written: Written
 ) -> LetterPlan:
     await prepare(mapping, [record])
     outcomes = mapping.read(record.key, record.value, *letter.source[1:], record.timestamp)
     plan = LetterPlan(letter)
     meant = [
-        Item(*letter.source, outcome)
+        RewriteItem(*letter.source, outcome)
         for outcome in outcomes
         if not isinstance(outcome, SkippedRecord)
         and (
@@ -120,7 +120,7 @@ class _LetterRecord(msgspec.Struct):
     timestamp: int
 
 
-def _from_letter(kept: _Kept) -> "_LetterRecord | ConsumerRecord | None":
+def _from_letter(kept: _KeptLetter) -> "_LetterRecord | ConsumerRecord | None":
     if isinstance(kept.record, str):
         value = kept.record.encode()
     else:

@@ -27,7 +27,7 @@ from streams.engine.partitions import home_of
 from streams.kafka.connection import producer_options
 from streams.kafka.reader import LogReader, Tell, connect, silent
 from streams.operations.ingest.mappings import mappings_of, prepare
-from streams.operations.ingest.trail import Trail, read_trail
+from streams.operations.ingest.trail import IngestTrail, read_trail
 from streams.settings import Settings
 
 TABLES = ("users", "products")
@@ -42,7 +42,7 @@ SUPERSEDED = "superseded"
 UNMAPPED, REFUSED = "unmapped", "refused"
 
 
-class Item(NamedTuple):
+class RewriteItem(NamedTuple):
     """An outcome of one of the shop's records."""
 
     topic: str
@@ -57,7 +57,7 @@ class Item(NamedTuple):
 
 
 @dataclass(slots=True)
-class Counts:
+class RewriteCounts:
     """What a rewrite of one section comes to."""
 
     section: str
@@ -85,7 +85,7 @@ class Written:
 
     def __init__(self) -> None:
         self._events: dict[tuple[str, tuple[str, int, int, int | None]], int] = {}
-        self._rows: dict[tuple[str, bytes], tuple[Trail | None, bytes | None]] = {}
+        self._rows: dict[tuple[str, bytes], tuple[IngestTrail | None, bytes | None]] = {}
 
     async def read(self, settings: Settings, reader: LogReader, tos: Iterable[str]) -> None:
         """Read these topics to their ends; raises SetupError."""
@@ -105,7 +105,7 @@ class Written:
         elif trail is not None:
             self._events[trail.section, (*trail.source, trail.element)] = hash(record.value)
 
-    def kind(self, item: Item) -> str:
+    def kind(self, item: RewriteItem) -> str:
         """Return what is to be done with an outcome."""
         outcome = item.outcome
         if isinstance(outcome, IngestRefusal):
@@ -119,7 +119,7 @@ class Written:
             return WRITE
         return ALREADY_WRITTEN if known == hash(outcome.value) else CHANGED
 
-    def _kind_of_row(self, item: Item, outcome: IngestRecord) -> str:
+    def _kind_of_row(self, item: RewriteItem, outcome: IngestRecord) -> str:
         known = self._rows.get((outcome.to, outcome.key))
         if known is None:
             return WRITE if outcome.value is not None else ALREADY_WRITTEN
@@ -133,7 +133,7 @@ class Written:
 
 async def read_window(
     settings: Settings, section: str, from_ms: int, to_ms: int, tell: Tell
-) -> tuple[Counts, list[tuple[str, Item]]]:
+) -> tuple[RewriteCounts, list[tuple[str, RewriteItem]]]:
     """Return what a replay of a section's records of this time (from ≤ t < to) comes to.
 
     The items are those that may be written, each with ``would_write`` or ``changed``. Raises
@@ -141,7 +141,7 @@ async def read_window(
     """
     one = settings.ingest[section]
     mapping = mappings_of(settings)[one.topic]
-    counts, items = Counts(section, one.to), list[tuple[str, Item]]()
+    counts, items = RewriteCounts(section, one.to), list[tuple[str, RewriteItem]]()
     async with connect(settings.kafka) as reader:
         tps = (await reader.partitions([one.topic]))[one.topic]
         if not tps:
@@ -161,15 +161,17 @@ async def read_window(
     return counts, items
 
 
-def _items(mapping: TopicMapping, records: Iterable[ConsumerRecord]) -> Iterable[Item]:
+def _items(mapping: TopicMapping, records: Iterable[ConsumerRecord]) -> Iterable[RewriteItem]:
     for record in records:
         place = record.partition, record.offset
         for outcome in mapping.read(record.key, record.value, *place, record.timestamp):
             if not isinstance(outcome, SkippedRecord):
-                yield Item(mapping.topic, *place, outcome)
+                yield RewriteItem(mapping.topic, *place, outcome)
 
 
-def _count(counts: Counts, kind: str, item: Item, items: list[tuple[str, Item]]) -> None:
+def _count(
+    counts: RewriteCounts, kind: str, item: RewriteItem, items: list[tuple[str, RewriteItem]]
+) -> None:
     counts.kinds[kind] += 1
     if isinstance(item.outcome, IngestRefusal):
         counts.reasons[item.outcome.error.reason] += 1
@@ -177,7 +179,7 @@ def _count(counts: Counts, kind: str, item: Item, items: list[tuple[str, Item]])
         items.append((kind, item))
 
 
-def _only_newest_rows(counts: Counts, items: list[tuple[str, Item]]) -> None:
+def _only_newest_rows(counts: RewriteCounts, items: list[tuple[str, RewriteItem]]) -> None:
     """Of several rows of one key leave out all but the last."""
     if counts.to not in TABLES:
         return
@@ -212,7 +214,7 @@ class IngestWriter:
         await self._producer.stop()
 
     async def write(
-        self, items: Sequence[Item], tell: Callable[[int], object] = lambda _: None
+        self, items: Sequence[RewriteItem], tell: Callable[[int], object] = lambda _: None
     ) -> int:
         """Write in order; return how many. Raises SetupError where the broker refuses."""
         topics = self._settings.topics

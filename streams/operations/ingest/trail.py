@@ -6,7 +6,7 @@ from typing import NamedTuple
 from streams.core.records import Source
 
 
-class Trail(NamedTuple):
+class IngestTrail(NamedTuple):
     """Of which record of the shop one of ours was made."""
 
     source: Source
@@ -14,7 +14,7 @@ class Trail(NamedTuple):
     element: int | None
 
 
-def read_trail(headers: Iterable[tuple[str, bytes | None]]) -> Trail | None:
+def read_trail(headers: Iterable[tuple[str, bytes | None]]) -> IngestTrail | None:
     """Return what a record's headers say; None: it was not written by ``ingest``."""
     found = dict(headers)
     source, section = found.get("source"), found.get("section")
@@ -23,6 +23,6 @@ def read_trail(headers: Iterable[tuple[str, bytes | None]]) -> Trail | None:
     name, _, element = section.decode("utf-8", "replace").partition("/")
     try:
         place = Source.parse(source.decode("utf-8", "replace"))
-        return Trail(place, name, int(element) if element else None)
+        return IngestTrail(place, name, int(element) if element else None)
     except ValueError:
         return None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from streams.core.errors import SettingsError, SetupError
-from streams.core.proposal.model import Sample, SampledRecord
+from streams.core.proposal.model import SampledRecord, TopicSample
 from streams.core.strict_json import BYTE_ORDER_MARK, StrictJsonError, decode_repaired
 from streams.kafka.connection import admin
 from streams.kafka.reader import LogReader, Tell, connect
@@ -22,7 +22,7 @@ _NO_TOPIC_CHAR = re.compile(r"[^A-Za-z0-9._-]+")
 _SUFFIXES = (".jsonl", ".json", ".ndjson", ".txt")
 
 
-class RawRecord(NamedTuple):
+class UndecodedRecord(NamedTuple):
     """A sampled record as it lies there."""
 
     key: bytes | None
@@ -33,7 +33,7 @@ class RawSample(NamedTuple):
     """The bytes of one topic's sample."""
 
     topic: str
-    records: Sequence[RawRecord]
+    records: Sequence[UndecodedRecord]
     is_compacted: bool | None = None
 
     @property
@@ -43,12 +43,12 @@ class RawSample(NamedTuple):
         framed = [value for value in values if value[:1] == _MAGIC and len(value) > _FRAME_BYTES]
         return bool(values) and len(framed) > len(values) / 2
 
-    def bodies(self) -> list[RawRecord]:
+    def bodies(self) -> list[UndecodedRecord]:
         """Return the records without the framing of their values."""
         start = _FRAME_BYTES if self.is_framed else 0
-        return [RawRecord(key, value and value[start:]) for key, value in self.records]
+        return [UndecodedRecord(key, value and value[start:]) for key, value in self.records]
 
-    def decoded(self) -> Sample:
+    def decoded(self) -> TopicSample:
         """Return the sample as JSON reads it."""
         records: list[SampledRecord] = []
         unreadable = 0
@@ -63,7 +63,7 @@ class RawSample(NamedTuple):
         if self.is_framed:
             is_json = unreadable < len(self.records) / 2
             format_ = "confluent-json" if is_json else "confluent-avro"
-        return Sample(self.topic, records, self.is_compacted, unreadable, format_)
+        return TopicSample(self.topic, records, self.is_compacted, unreadable, format_)
 
 
 def _decoded_key(key: bytes | None) -> Any:
@@ -94,7 +94,7 @@ def read_file(path: Path, limit: int) -> list[RawSample]:
         lines = path.read_bytes().removeprefix(BYTE_ORDER_MARK).splitlines()
     except OSError as error:
         raise SettingsError([f"{path} cannot be read: {error.strerror or error}."]) from error
-    by_topic: dict[str, list[RawRecord]] = {}
+    by_topic: dict[str, list[UndecodedRecord]] = {}
     name = _NO_TOPIC_CHAR.sub("-", path.stem).strip("-") or "records"
     for line in lines:
         if not line.strip():
@@ -103,13 +103,13 @@ def read_file(path: Path, limit: int) -> list[RawSample]:
             topic, key, value = parse_own_line(line)
         except NotNamedError:
             topic, key, value = name, None, line
-        by_topic.setdefault(topic, []).append(RawRecord(key, value))
+        by_topic.setdefault(topic, []).append(UndecodedRecord(key, value))
     if not by_topic:
         raise SettingsError([f"{path} holds no JSON lines."])
     return [RawSample(topic, _chosen(records, limit)) for topic, records in by_topic.items()]
 
 
-def _chosen(records: Sequence[RawRecord], limit: int) -> Sequence[RawRecord]:
+def _chosen(records: Sequence[UndecodedRecord], limit: int) -> Sequence[UndecodedRecord]:
     if len(records) <= limit:
         return records
     return [records[number * len(records) // limit] for number in range(limit)]
@@ -144,7 +144,7 @@ async def _read_topic(
     filled = [tp for tp in partitions if starts[tp] < ends[tp]]
     share = -(-wanted // max(1, len(filled)))
     begin = {tp: max(starts[tp], ends[tp] - share) for tp in filled}
-    records: list[RawRecord] = []
+    records: list[UndecodedRecord] = []
     async for _, batch in reader.read(begin, {tp: ends[tp] for tp in filled}, tell):
-        records += [RawRecord(record.key, record.value) for record in batch]
+        records += [UndecodedRecord(record.key, record.value) for record in batch]
     return RawSample(topic, records[:wanted], is_compacted)

@@ -8,7 +8,7 @@ import msgspec
 
 from streams.core.records import DeadLetter, Receipt, Source, VendorRecord
 from streams.kafka.topic_search import FoundRecord
-from streams.operations.ingest.trail import Trail, read_trail
+from streams.operations.ingest.trail import IngestTrail, read_trail
 
 OnRanges = Mapping[str, Sequence[Sequence[int | None]]]
 """Vendor → raw offset ranges [from, to]; the last is open while the vendor is on."""
@@ -21,7 +21,7 @@ class RawRecord(NamedTuple):
     """Its Kafka time."""
     key: bytes | None
     value: bytes | None
-    trail: Trail | None = None
+    trail: IngestTrail | None = None
     """Of which record of the shop's own topics it was made; None: it is the shop's own."""
 
 

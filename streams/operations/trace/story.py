@@ -8,7 +8,7 @@ from streams.core.masking import masked_text
 from streams.core.outcome import Outcome, SkipReason
 from streams.core.records import Receipt, Source
 from streams.core.times import utc_text
-from streams.operations.ingest.trail import Trail
+from streams.operations.ingest.trail import IngestTrail
 from streams.operations.trace.facts import (
     EventFacts,
     RawRecord,
@@ -146,7 +146,7 @@ def _before_vendors(facts: EventFacts, problem: str) -> list[Step]:
     return in_order
 
 
-def _beginning(facts: EventFacts, trail: Trail) -> Timed:
+def _beginning(facts: EventFacts, trail: IngestTrail) -> Timed:
     """Return the step of the shop's own record."""
     text = f"The shop wrote it to {trail.source.topic}."
     at = None

@@ -9,7 +9,7 @@ import pytest
 from streams.core.errors import InvalidEvent
 from streams.core.events import EventParser
 from streams.core.rows import decode_product, decode_user
-from streams.lab.demo.sample import SPAN_MS, Sample, load_sample
+from streams.lab.demo.sample import SPAN_MS, SampleSessions, load_sample
 from streams.vendors import VENDORS
 
 NOW = 1_795_000_000_123
@@ -20,25 +20,25 @@ PARSERS = {
 
 
 @pytest.fixture(scope="module")
-def sample() -> Sample:
+def sample() -> SampleSessions:
     """The sample at a fixed time."""
     return load_sample(NOW)
 
 
-def test_all_clicks_and_carts_are_there_and_no_orders(sample: Sample) -> None:
+def test_all_clicks_and_carts_are_there_and_no_orders(sample: SampleSessions) -> None:
     """The data set's own counts, each event with an id of its own."""
     assert Counter(kind for kind, _, _ in sample.events) == {"clicks": 800, "add-to-carts": 52}
     assert len({event["event_id"] for _, _, event in sample.events}) == 852
 
 
-def test_every_event_is_valid(sample: Sample) -> None:
+def test_every_event_is_valid(sample: SampleSessions) -> None:
     """No event of the sample is a dead letter, and no field of it is left out."""
     for kind, key, event in sample.events:
         parsed = PARSERS[kind].parse(key.encode(), msgspec.json.encode(event), 0, 0, NOW)
         assert parsed.notes == ()
 
 
-def test_every_row_is_valid(sample: Sample) -> None:
+def test_every_row_is_valid(sample: SampleSessions) -> None:
     """Tables can read what the sample puts into them."""
     for _, row in sample.users:
         assert decode_user(msgspec.json.encode(row), VENDORS).notes == ()
@@ -47,7 +47,7 @@ def test_every_row_is_valid(sample: Sample) -> None:
         assert (product.sku, product.notes) == (f"SKU-{key}", ())
 
 
-def test_broken_records_are_broken_as_they_say(sample: Sample) -> None:
+def test_broken_records_are_broken_as_they_say(sample: SampleSessions) -> None:
     """Each becomes a dead letter with the reason it names."""
     for kind, key, value, reason in sample.broken:
         with pytest.raises(InvalidEvent) as caught:
@@ -62,7 +62,7 @@ def test_broken_records_are_broken_as_they_say(sample: Sample) -> None:
     }
 
 
-def test_times_end_now_keep_their_order_and_span_five_minutes(sample: Sample) -> None:
+def test_times_end_now_keep_their_order_and_span_five_minutes(sample: SampleSessions) -> None:
     """Old gaps are shortened, so that nothing is too old and the demo does not wait."""
     times = [
         PARSERS[kind].parse(key.encode(), msgspec.json.encode(event), 0, 0, NOW).timestamp_ms
@@ -74,7 +74,7 @@ def test_times_end_now_keep_their_order_and_span_five_minutes(sample: Sample) ->
     assert of_first == sorted(of_first, key=lambda event_id: int(event_id.rsplit("-", 1)[1]))
 
 
-def test_the_same_time_gives_the_same_sample(sample: Sample) -> None:
+def test_the_same_time_gives_the_same_sample(sample: SampleSessions) -> None:
     """A run can be repeated and compared."""
     assert load_sample(NOW) == sample
     first = sample.events[0].event
@@ -95,7 +95,7 @@ def test_the_same_time_gives_the_same_sample(sample: Sample) -> None:
     }
 
 
-def test_every_case_of_the_picture_occurs(sample: Sample) -> None:
+def test_every_case_of_the_picture_occurs(sample: SampleSessions) -> None:
     """Visitors without a row, with a no, signed in; products unknown with and without a sku."""
     keys = {key for _, key, _ in sample.events}
     rows = dict(sample.users)
