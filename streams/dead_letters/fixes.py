@@ -197,6 +197,18 @@ _RULES: tuple[_Rule, ...] = (
     ),
     _Rule(
         "too_large",
+        f"{_PRODUCER} records of at most 1 MiB, without images or whole pages in them.",
+        "^the record has",
+        "ingest",
+    ),
+    _Rule(
+        "too_large",
+        "Take shorter texts in the section's fields in streams.toml; then send it again with "
+        "`streams dead-letters resend --vendor ingest`.",
+        owner="ingest",
+    ),
+    _Rule(
+        "too_large",
         f"{_PRODUCER} events of at most 256 KiB: look for pages, titles or payloads copied into "
         "the event whole.",
         owner="enrich",
