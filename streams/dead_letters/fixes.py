@@ -83,6 +83,11 @@ _RULES: tuple[_Rule, ...] = (
         f"{_PRODUCER} integers of at most 64 bits and finite numbers; longer ids as strings.",
         "64 bits|not finite|out of range",
     ),
+    _Rule(
+        "invalid_json",
+        f"{_PRODUCER} fewer values in a record: split long lists over several records.",
+        "more than [0-9,]+ values",
+    ),
     _Rule("invalid_json", f"{_PRODUCER} less deeply nested JSON.", "nested deeper"),
     _Rule(
         "invalid_json",

@@ -179,6 +179,7 @@ def test_what_a_field_map_makes_of_a_record_is_explained(fields: FieldMap, words
         ),
         ("voyado", "invalid_payload", "this is no interaction: no UTF-8", None, "Something other"),
         ("voyado", "unknown_contact", "404 ContactNotFound", 404, "deleted or merged"),
+        ("ingest", "invalid_json", "more than 8,000 values in the fields", None, "split long"),
         ("ingest", "too_large", "the record has 5000079 bytes, more than", None, "at most 1 MiB"),
         ("ingest", "too_large", "the event has 262145 bytes", None, "the section's fields"),
         ("voyado", "too_large", "the record for voyado would have 1 bytes", None, "shorter texts"),
