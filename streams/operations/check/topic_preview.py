@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 from aiokafka import ConsumerRecord, TopicPartition
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from streams.core.errors import InvalidEvent, SettingsError, SetupError
 from streams.core.ingest.outcomes import (
@@ -234,6 +234,9 @@ class _Look:
             section = made.section if isinstance(made, IngestRecord) else self._topic
             coverage = self.coverages[section]
             rows = list(self._preview.take_record(number, outgoing, _place(record)))
+            if isinstance(made, IngestRecord):
+                # What ingest has put right can no longer be seen in what it writes.
+                rows = [replace(r, notes=tuple({}.fromkeys((*made.notes, *r.notes)))) for r in rows]
             self._cover(coverage, record, made, outgoing, rows)
             yield from rows
         elif isinstance(made, IngestRefusal):
