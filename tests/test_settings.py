@@ -561,7 +561,7 @@ def test_sections_of_ingest_come_from_the_file_by_name() -> None:
             'topic = "t"\nto = "clicks"\nwhen = "a =="',
             (
                 "STREAMS_INGEST_A_WHEN: 'a ==' is no JMESPath: Invalid jmespath expression: "
-                "Incomplete expression:."
+                "Incomplete expression."
             ),
         ),
         (

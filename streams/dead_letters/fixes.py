@@ -83,6 +83,11 @@ _RULES: tuple[_Rule, ...] = (
         f"{_PRODUCER} integers of at most 64 bits and finite numbers; longer ids as strings.",
         "64 bits|not finite|out of range",
     ),
+    _Rule(
+        "invalid_json",
+        f"{_PRODUCER} fewer values in a record: split long lists over several records.",
+        "more than [0-9,]+ values",
+    ),
     _Rule("invalid_json", f"{_PRODUCER} less deeply nested JSON.", "nested deeper"),
     _Rule(
         "invalid_json",
@@ -194,6 +199,18 @@ _RULES: tuple[_Rule, ...] = (
         "key_mismatch",
         "The producer must use `anonymous_id` as the record's key, with the partitioner murmur2 "
         "(librdkafka: murmur2_random), so that an event meets its visitor's row.",
+    ),
+    _Rule(
+        "too_large",
+        f"{_PRODUCER} records of at most 1 MiB, without images or whole pages in them.",
+        "^the record has",
+        "ingest",
+    ),
+    _Rule(
+        "too_large",
+        "Take shorter texts in the section's fields in streams.toml; then send it again with "
+        "`streams dead-letters resend --vendor ingest`.",
+        owner="ingest",
     ),
     _Rule(
         "too_large",

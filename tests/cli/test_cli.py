@@ -155,6 +155,23 @@ def test_every_command_says_what_it_does() -> None:
         assert group.typer_instance.info.help or group.typer_instance.registered_callback
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("init", "Propose [ingest.NAME] sections"),
+        ("diff", "of topics in [ingest.NAME] the shop's own"),
+        ("replay", "through the section [ingest.NAME]."),
+        ("demo", "except [source.…] with --events"),
+    ],
+)
+def test_help_names_sections_as_they_are_written(
+    command: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Brackets are no markup."""
+    assert main([command, "--help"]) == 0
+    assert words in " ".join(capsys.readouterr().out.replace("│", " ").split())
+
+
 def test_python_m_streams_is_the_command(tmp_path: Path) -> None:
     """Wrong settings reach the shell as sentences and exit code 2."""
     (tmp_path / "some.jsonl").write_text("{}\n")

@@ -93,7 +93,11 @@ def test_as_json_it_is_one_array_of_sections(shop: Path) -> None:
     [
         (["gone.jsonl"], 2, "There is no file gone.jsonl."),
         (["empty.jsonl"], 2, "empty.jsonl holds no JSON lines."),
-        (["noise.jsonl"], 1, "noise has no record with a JSON object; nothing is proposed."),
+        (
+            ["noise.jsonl"],
+            1,
+            "noise has no record with a JSON object; nothing is proposed. Try again",
+        ),
     ],
 )
 def test_what_cannot_be_sampled_is_said_in_one_sentence(

@@ -18,12 +18,14 @@ from streams.settings import load_settings
 from tests.broker_fixtures import Broker
 from tests.kafka.pipeline import Pipeline, cart, click, now_ms, product, user
 from tests.kafka.test_ingest import Shop, view
-from tests.kafka.test_ingest_avro import CLICK, UNKNOWN, AvroShop
+from tests.kafka.test_ingest_avro import AT_US, CLICK, UNKNOWN, AvroShop
 from tests.kafka.test_ingest_avro import click as avro_click
 
 pytestmark = pytest.mark.kafka
 
 YES = {"consent": {"miso": True}}
+AHEAD_US = 1_000_000_000_000_000
+"""Thirty years, of a browser whose clock is wrong."""
 
 
 def side(pipeline: Pipeline, folder: Path, name: str, text: str) -> Compared:
@@ -127,9 +129,13 @@ async def test_a_topic_is_checked_field_by_field(
         await shop.send(user("v-1", YES))
         await shop.write(shop.avro, *(avro_click(1, "old") for _ in range(5)))
         await shop.write(
-            shop.avro, *(avro_click(1, f"v-{n}") for n in range(3)), avro_click(UNKNOWN, "v-1")
+            shop.avro,
+            *(avro_click(1, f"v-{n}") for n in range(2)),
+            avro_click(1, "v-2", AT_US + AHEAD_US),
+            avro_click(UNKNOWN, "v-1"),
+            avro_click(1, " "),
         )
-        arguments = ("--mapping", f"topic:{shop.avro}", "--sample", "4")
+        arguments = ("--mapping", f"topic:{shop.avro}", "--sample", "5")
         code, out, err = await asyncio.to_thread(check, shop, *arguments, "--json")
         assert (code, json.loads(out) and err.count("Traceback")) == (0, 0)
         rows: list[dict[str, Any]] = [
@@ -140,18 +146,21 @@ async def test_a_topic_is_checked_field_by_field(
             (2, "sent", None),
             (3, "skipped", "no_consent"),
             (4, "dead_lettered", "unknown_schema"),
+            (5, "dead_lettered", "invalid_field"),
         ]
         assert rows[1]["source"] == f"{shop.avro}/0/6"
+        assert [row["notes"] for row in rows[:3]] == [[], [], ["clock_ahead"]]
         code, out, _ = await asyncio.to_thread(check, shop, *arguments)
         assert code == 0
-        assert f"The newest 4 records of {shop.avro}:" in out
+        assert f"The newest 5 records of {shop.avro}:" in out
         cells = {
             line.split("│")[0].strip(): [cell.strip() for cell in line.split("│")[1:]]
             for line in out.splitlines()
             if "│" in line
         }
-        assert cells["anonymous_id"][:2] == ["3", "75.0%"]
-        assert cells["price"][:2] == ["3", "75.0%"]
+        assert cells["anonymous_id"][:3] == ["3", "60.0%", "1"]
+        # A record that is refused over one field has the others.
+        assert cells["price"][:2] == ["4", "80.0%"]
         assert cells["the record"][2] == "1"
         assert cells["Miso"] == ["1", "2", "0"]
 
@@ -179,4 +188,5 @@ async def test_a_topic_that_cannot_be_checked_is_said_in_one_sentence(
         registry.fault = "html"
         code, err = await said(shop.avro)
         assert (code, f"The schema registry at {registry.url} gives no schemas" in err) == (1, True)
+        assert "Check [registry] url" in err
         assert "Traceback" not in err

@@ -67,10 +67,10 @@ CLICK = {
 UNKNOWN = 4711
 
 
-def click(schema_id: int, visitor: str) -> bytes:
+def click(schema_id: int, visitor: str, at_us: int = AT_US) -> bytes:
     """A record as a serializer writes it."""
     out = BytesIO()
-    value = {"visitor": visitor, "at": AT_US, "product": {"id": 1042, "price": Decimal("19.90")}}
+    value = {"visitor": visitor, "at": at_us, "product": {"id": 1042, "price": Decimal("19.90")}}
     fastavro.schemaless_writer(out, fastavro.parse_schema(CLICK), value)
     return b"\0" + schema_id.to_bytes(4, "big") + out.getvalue()
 

@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 from streams.core.ingest.section import IngestSection
 from streams.core.ingest.topic_mapping import name_in_ids
 
+OWN_ID = "event_id"
+"""The field of a record that is the event's id where a section names none."""
+
 
 class _Values(NamedTuple):
     """What a path may be where a condition is true: one of these, or none of these."""
@@ -27,13 +30,20 @@ def same_ids(
         for other_topic, other in sections[:number]:
             if section.to == other.to and not section.target.has_tombstones:
                 if topic == other_topic:
-                    same = section.event_id == other.event_id and (
-                        section.event_id is not None or bool(section.each) == bool(other.each)
-                    )
-                    if same and not _exclude(section, other):
+                    if _give_the_same(section, other) and not _exclude(section, other):
                         yield other, section
                 elif _derive_the_same((topic, section), (other_topic, other)):
                     yield other, section
+
+
+def _give_the_same(one: IngestSection, other: IngestSection) -> bool:
+    """Return whether the ids of events of one record can be the same."""
+    if (one.event_id or OWN_ID) != (other.event_id or OWN_ID):
+        return False
+    if bool(one.each) == bool(other.each):
+        return True
+    # Without an expression each element's id has its number.
+    return (one if one.each else other).event_id is not None
 
 
 def _derive_the_same(one: tuple[str, IngestSection], other: tuple[str, IngestSection]) -> bool:

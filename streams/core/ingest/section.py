@@ -127,12 +127,12 @@ class IngestSection:
         except InvalidEvent:
             return False
 
-    def fields_of(self, said: dict[str, Any]) -> dict[str, Any] | None:
-        """Return each field that a record, or its first element, may have, parts dotted.
+    def fields_of(self, said: dict[str, Any], element: int = 0) -> dict[str, Any] | None:
+        """Return each field that a record, or this element of it, may have, parts dotted.
 
-        None stands for a field that it has not; instead of all where there is no element.
+        None stands for a field that it has not; instead of all where there is no such element.
         """
-        seen = self._first(said)
+        seen = self._seen(said, element)
         if seen is None:
             return None
         ours = seen if self._fields is None else self._fields.apply(seen).record
@@ -146,7 +146,7 @@ class IngestSection:
 
     def own_key_of(self, said: dict[str, Any]) -> Any:
         """Return what would be the key of a record, or of its first element; None: nothing."""
-        seen = self._first(said)
+        seen = self._seen(said, 0)
         if seen is None:
             return None
         try:
@@ -154,14 +154,16 @@ class IngestSection:
         except InvalidEvent:
             return None
 
-    def _first(self, said: dict[str, Any]) -> dict[str, Any] | None:
+    def _seen(self, said: dict[str, Any], element: int) -> dict[str, Any] | None:
         if self.each is None:
             return said
         try:
             elements = self._elements(said)
         except InvalidEvent:
             return None
-        return said | {"_item": elements[0], "_index": 0} if elements else None
+        if element >= len(elements):
+            return None
+        return said | {"_item": elements[element], "_index": element}
 
     # -- events and rows
 

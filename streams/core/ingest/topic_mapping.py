@@ -22,6 +22,7 @@ from streams.core.ingest.outcomes import (
 from streams.core.ingest.section import IngestSection
 from streams.core.outcome import DeadLetterReason
 from streams.core.strict_json import Decoded
+from streams.core.values import is_absent
 
 MAX_NAME_CHARS = 100
 """Of a topic's name in event ids; of a longer one its hash stands there."""
@@ -121,6 +122,21 @@ class TopicMapping:
             if isinstance(said, Present):
                 found |= section.addresses(said.record)
         return found
+
+    def fields_of(self, name: str, value: bytes | None, element: int | None) -> list[str]:
+        """Return the fields that a record has for a section, parts dotted: none if unreadable.
+
+        Of a section with ``each`` those of this element.
+        """
+        section = next(section for section in self.sections if section.name == name)
+        if value is None:
+            return []
+        try:
+            said = section.unwrap(self.decoder.decode(value).value)
+        except (InvalidEvent, RegistryAway):
+            return []
+        fields = section.fields_of(said.record, element or 0) if isinstance(said, Present) else {}
+        return [path for path, one in (fields or {}).items() if not is_absent(one)]
 
     def _delete(
         self, section: IngestSection, source: SourceRecord, said: Deleted

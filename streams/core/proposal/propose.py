@@ -28,6 +28,7 @@ from streams.core.proposal.model import (
 )
 from streams.core.proposal.names import EVENT_FIELDS, PRODUCT_FIELDS, USER_FIELDS, kind_of_event
 from streams.core.proposal.tables import Table, product_table, user_table
+from streams.core.quantities import count
 from streams.core.values import id_text, is_absent
 
 KINDS = ("clicks", "add-to-carts", "users", "products", "none")
@@ -99,11 +100,12 @@ class _Proposer:
                 continue
             if topic.sample.unreadable:
                 self._proposal.remarks.append(
-                    f"{topic.sample.topic}: {topic.sample.unreadable:,} records are no JSON."
+                    f"{topic.sample.topic}: not JSON: {count(topic.sample.unreadable, 'record')}."
                 )
             if not topic.documents.values:
                 self._proposal.remarks.append(
-                    f"{topic.sample.topic} has no record with a JSON object; nothing is proposed."
+                    f"{topic.sample.topic} has no record with a JSON object; nothing is proposed. "
+                    "Try again once the shop writes its events or rows there as JSON objects."
                 )
             elif topic.known is not None:
                 self._known(topic, topic.known)
@@ -164,7 +166,8 @@ class _Proposer:
         if role == "none":
             self._proposal.remarks.append(
                 f"{topic.sample.topic} looks like none of clicks, add-to-carts, users and "
-                "products; nothing is proposed for it."
+                "products; nothing is proposed for it. "
+                "Write its section yourself: streams.example.toml has the settings."
             )
 
     def _ask(self, question: SetupQuestion | None) -> str | None:

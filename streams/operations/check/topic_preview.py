@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 from aiokafka import ConsumerRecord, TopicPartition
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from streams.core.errors import InvalidEvent, SettingsError, SetupError
 from streams.core.ingest.outcomes import (
@@ -133,7 +133,7 @@ async def newest(reader: LogReader, topic: str, count: int, tell: Tell) -> list[
     async for _, records in reader.read(starts, ends, tell):
         found += records
     if not found:
-        raise SetupError(f"Topic {topic} has no records to look at.")
+        raise SetupError(f"Topic {topic} has no records to look at: try again once there are.")
     return sorted(found, key=lambda record: (record.timestamp, record.partition, record.offset))
 
 
@@ -234,11 +234,15 @@ class _Look:
             section = made.section if isinstance(made, IngestRecord) else self._topic
             coverage = self.coverages[section]
             rows = list(self._preview.take_record(number, outgoing, _place(record)))
-            self._cover(coverage, made, outgoing, rows)
+            if isinstance(made, IngestRecord):
+                # What ingest has put right can no longer be seen in what it writes.
+                rows = [replace(r, notes=tuple({}.fromkeys((*made.notes, *r.notes)))) for r in rows]
+            self._cover(coverage, record, made, outgoing, rows)
             yield from rows
         elif isinstance(made, IngestRefusal):
             error, coverage = made.error, self.coverages[made.section]
             coverage.records += 1
+            coverage.present.update(self._fields(record, made))
             coverage.refuse(error.field, error.detail)
             yield MappingRow(
                 number,
@@ -259,25 +263,34 @@ class _Look:
     def _cover(
         self,
         coverage: Coverage,
+        record: ConsumerRecord,
         made: IngestOutcome | Outgoing,
         outgoing: Outgoing,
         rows: Sequence[MappingRow],
     ) -> None:
-        coverage.records += 1
-        coverage.present.update(self._fields(outgoing))
+        if outgoing.value is not None or isinstance(made, Outgoing):  # a tombstone has no fields
+            coverage.records += 1
+            coverage.present.update(self._fields(record, made))
         notes = made.notes if isinstance(made, IngestRecord) else rows[0].notes if rows else ()
         coverage.note(notes)
         for row in rows:
             if row.vendor is None and row.outcome in (Outcome.DEAD_LETTERED, MALFORMED_ROW):
                 coverage.refuse(row.field, row.detail)
 
-    def _fields(self, outgoing: Outgoing) -> Sequence[str]:
-        """Return the fields that a record has under our names, parts dotted."""
-        parser = self._parsers.get(outgoing.topic)
+    def _fields(self, record: ConsumerRecord, made: IngestOutcome | Outgoing) -> Sequence[str]:
+        """Return the fields that a record has under our names, parts dotted.
+
+        Of the shop's own record, whatever comes of it: what is missing is not what is refused.
+        """
+        if isinstance(made, IngestRecord | IngestRefusal):
+            assert self._mapping is not None
+            return self._mapping.fields_of(made.section, record.value, made.element)
+        assert isinstance(made, Outgoing)
+        parser = self._parsers.get(made.topic)
         if parser is not None:
-            return parser.inspect(outgoing.value).fields
+            return parser.inspect(made.value).fields
         try:
-            row = msgspec.json.decode(outgoing.value or b"{}")
+            row = msgspec.json.decode(made.value or b"{}")
         except (msgspec.DecodeError, UnicodeDecodeError):
             return ()
         return (

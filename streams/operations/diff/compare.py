@@ -5,15 +5,25 @@ by. Numbers are equal where their values are, whatever the order of fields.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from typing import Any, NamedTuple
 
 import msgspec
 
 from streams.core.masking import masked_json
 
-Made = bytes | str
+
+class NotSent(msgspec.Struct, array_like=True, frozen=True):
+    """Why one settings file makes no payload of an event."""
+
+    why: str
+    event_id: str | None = None
+    """None: it is not known of which event of the record."""
+
+
+Made = bytes | NotSent
 """What one settings file makes of an event for a vendor: the encoded vendor record, or why none."""
 
 MAX_EXAMPLES = 3
@@ -76,16 +86,19 @@ class VendorChanges:
         for event_id in [*olds]:
             if event_id in news:
                 self._compare_payloads(olds.pop(event_id), news.pop(event_id))
-        pairs = min(len(olds), len(news))
-        left, right = list(olds.values()), list(news.values())
+        why_gone, why_added = _reasons(olds, new), _reasons(news, old)
+        # What the other settings give a reason for has no counterpart under another id.
+        left = [one for event_id, one in olds.items() if event_id not in why_gone]
+        right = [one for event_id, one in news.items() if event_id not in why_added]
+        pairs = min(len(left), len(right))
         for one, other in zip(left[:pairs], right[:pairs], strict=True):
             self._compare_payloads(one, other)
-        for gone, why in zip(left[pairs:], _reasons(new), strict=False):
+        for gone, why in _with_reasons(olds, left[pairs:], why_gone, new):
             self.gone += 1
             self.gone_because[why] += 1
             if len(self.gone_examples) < MAX_EXAMPLES:
                 self.gone_examples.append(Example(gone.event_id, _masked(gone), None))
-        for added, why in zip(right[pairs:], _reasons(old), strict=False):
+        for added, why in _with_reasons(news, right[pairs:], why_added, old):
             self.added += 1
             self.added_because[why] += 1
             if len(self.added_examples) < MAX_EXAMPLES:
@@ -160,11 +173,25 @@ def _read(made: Sequence[Made]) -> dict[str, _SentPayload]:
     return found
 
 
-def _reasons(made: Sequence[Made]) -> Iterator[str]:
-    """Yield why there is no payload, in the order of the events, and then why there are no more."""
-    yield from (one for one in made if isinstance(one, str))
-    while True:
-        yield NOTHING_MADE
+def _reasons(sent: Mapping[str, _SentPayload], made: Sequence[Made]) -> dict[str, str]:
+    """Return why the other settings make no payload of these events, as far as they name them."""
+    return {
+        one.event_id: one.why
+        for one in made
+        if isinstance(one, NotSent) and one.event_id is not None and one.event_id in sent
+    }
+
+
+def _with_reasons(
+    sent: Mapping[str, _SentPayload],
+    others: Sequence[_SentPayload],
+    named: Mapping[str, str],
+    made: Sequence[Made],
+) -> Iterator[tuple[_SentPayload, str]]:
+    """Yield the payloads without counterpart: those named, and others with what reasons remain."""
+    yield from ((sent[event_id], why) for event_id, why in named.items())
+    remain = (one.why for one in made if isinstance(one, NotSent) and one.event_id not in named)
+    yield from zip(others, chain(remain, repeat(NOTHING_MADE)), strict=False)
 
 
 def _leaves_that_differ(

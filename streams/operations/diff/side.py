@@ -12,7 +12,7 @@ from streams.core.errors import InvalidEvent
 from streams.core.ingest.outcomes import IngestRecord, IngestRefusal, Unmapped
 from streams.core.ingest.topic_mapping import TopicMapping
 from streams.core.records import MOVED
-from streams.operations.diff.compare import Made
+from streams.operations.diff.compare import Made, NotSent
 from streams.operations.ingest.mappings import mappings_of, prepare
 from streams.operations.produce import raw_topics
 from streams.replay.planner import Mapper, PlannedSend, Refused, SentBefore, Skipped
@@ -90,7 +90,7 @@ class _Place(NamedTuple):
 
 
 encode_made = msgspec.msgpack.Encoder().encode
-decode_made: Callable[[bytes], list[list[Made]]] = msgspec.msgpack.Decoder().decode
+decode_made: Callable[[bytes], list[list[Made]]] = msgspec.msgpack.Decoder(list[list[Made]]).decode
 
 
 class Side:
@@ -207,7 +207,7 @@ class Side:
                         outcome.to, _Row(home, record.timestamp, outcome.key, outcome.value)
                     )
             elif isinstance(outcome, IngestRefusal):
-                self._tell_all(_letter(outcome.error), made)
+                self._tell_all(_letter(outcome.error), made, outcome.event_id)
             elif isinstance(outcome, Unmapped):
                 self._tell_all("unmapped", made)
 
@@ -235,15 +235,16 @@ class Side:
             if isinstance(judgement, PlannedSend):
                 of_vendor.append(judgement.value)
             elif isinstance(judgement, Skipped):
-                of_vendor.append(f"skipped: {judgement.reason}")
+                of_vendor.append(NotSent(f"skipped: {judgement.reason}", event.event_id))
             elif isinstance(judgement, Refused):
-                of_vendor.append(_letter(judgement.error))
+                of_vendor.append(NotSent(_letter(judgement.error), event.event_id))
             else:
-                of_vendor.append(OFF if judgement is None else f"skipped: {judgement.why}")
+                why = OFF if judgement is None else f"skipped: {judgement.why}"
+                of_vendor.append(NotSent(why, event.event_id))
 
-    def _tell_all(self, why: str, made: list[list[Made]]) -> None:
+    def _tell_all(self, why: str, made: list[list[Made]], event_id: str | None = None) -> None:
         for vendor, of_vendor in zip(self._vendors, made, strict=True):
-            of_vendor.append(why if vendor in self._on else OFF)
+            of_vendor.append(NotSent(why if vendor in self._on else OFF, event_id))
 
 
 def _letter(error: InvalidEvent) -> str:

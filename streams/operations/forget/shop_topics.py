@@ -29,12 +29,13 @@ class HeldByShop:
     def sentence(self) -> str:
         """What that means and what to do."""
         number = count(self.records, "record")
+        stay = "stays" if self.records == 1 else "stay"
         if self.is_ours:
             return (
                 f"{self.topic}: {number} that name the visitor, kept until retention deletes them."
             )
         text = (
-            f"{self.topic}: {number} of the visitor stay there; the topic is the shop's own, and "
+            f"{self.topic}: {number} of the visitor {stay} there; the topic is the shop's own, and "
             "streams deletes nothing from it."
         )
         if self.waiting:

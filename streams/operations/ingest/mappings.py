@@ -31,4 +31,8 @@ async def prepare(mapping: TopicMapping, records: Iterable[_Readable]) -> None:
     try:
         await mapping.decoder.prepare(values)
     except RegistryAway as away:
-        raise SetupError(f"Records of {mapping.topic} cannot be read: {away}") from away
+        raise SetupError(
+            f"Records of {mapping.topic} cannot be read: {str(away).rstrip('.')}. Check "
+            "[registry] url, username and password, and that this machine may reach it; then run "
+            "this again."
+        ) from away

@@ -31,6 +31,9 @@ def clash(one: dict[str, str], other: dict[str, str], topics: tuple[str, str] = 
         ({"each": "x"}, {"each": "y"}),
         ({"event_id": "id"}, {"event_id": "id"}),
         ({"event_id": "id", "each": "x"}, {"event_id": "id"}),
+        ({"event_id": "event_id"}, {}),
+        ({"event_id": "event_id", "each": "x"}, {}),
+        ({"event_id": "event_id", "each": "x"}, {"each": "y"}),
         ({"when": "a == 'x'", "envelope": "connect"}, {"when": "a == 'y'"}),
     ],
 )
@@ -47,6 +50,7 @@ def test_sections_that_may_both_take_a_record(one: dict[str, str], other: dict[s
         ({"to": "users"}, {"to": "users"}),
         ({}, {"each": "x"}),
         ({"event_id": "id"}, {}),
+        ({"event_id": "event_id"}, {"each": "x"}),
         ({"event_id": "id"}, {"event_id": "other"}),
         ({"when": "a == 'x'"}, {"when": "a == 'y'"}),
         ({"when": "a == 'x'"}, {"when": "'y' == a"}),

@@ -140,6 +140,19 @@ def test_each_that_gives_no_list_is_a_dead_letter(items: Any, detail: str) -> No
     assert refusal(outcome) == ("invalid_field", "each", detail)
 
 
+def test_a_record_has_its_fields_whatever_comes_of_it() -> None:
+    """Of each element its own; blank is absent, and a record that cannot be read has none."""
+    lines = section(
+        to="add-to-carts", each="items", fields=FIELDS | {"quantity": "_item.n", "sku": "_item.s"}
+    )
+    mapping = TopicMapping("t", [lines])
+    record = json.dumps(VIEW | {"items": [{"n": "two", "s": " "}, {"s": "S"}]}).encode()
+    first, second, gone = (mapping.fields_of(lines.name, record, n) for n in range(3))
+    assert set(first) - set(second) == {"quantity"}
+    assert set(second) - set(first) == {"sku"}
+    assert gone == mapping.fields_of(lines.name, b"no JSON", 0) == []
+
+
 def test_sections_take_what_their_condition_is_true_for() -> None:
     """Several may take one record; one that none takes is unmapped once."""
     views = section(when="name == 'view'")

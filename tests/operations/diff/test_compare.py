@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.operations.diff.compare import VendorChanges
+from streams.operations.diff.compare import Made, NotSent, VendorChanges
 
 
 def sent(event_id: str, payload: Any, **more: Any) -> bytes:
@@ -15,7 +15,7 @@ def sent(event_id: str, payload: Any, **more: Any) -> bytes:
     return json.dumps(record | {"payload": payload} | more).encode()
 
 
-def compared(*pairs: tuple[list[bytes | str], list[bytes | str]]) -> VendorChanges:
+def compared(*pairs: tuple[list[Made], list[Made]]) -> VendorChanges:
     """The changes over these records."""
     changes = VendorChanges("miso")
     for old, new in pairs:
@@ -52,14 +52,33 @@ def test_each_field_that_differs_is_counted_once_a_payload() -> None:
 def test_what_has_no_counterpart_is_added_or_gone_with_the_reason() -> None:
     """The reason is that of the settings that give no payload."""
     changes = compared(
-        ([sent("e1", {"a": 1})], ["skipped: no_consent"]),
-        (["skipped: unknown_product"], [sent("e2", {"a": 1})]),
+        ([sent("e1", {"a": 1})], [NotSent("skipped: no_consent")]),
+        ([NotSent("skipped: unknown_product")], [sent("e2", {"a": 1})]),
         ([sent("e3", {})], []),
     )
     assert counts(changes) == (0, 1, 2, 0)
     assert changes.gone_because == {"skipped: no_consent": 1, "no event": 1}
     assert changes.added_because == {"skipped: unknown_product": 1}
     assert not changes.is_equal
+
+
+def test_of_several_events_each_has_its_own_reason() -> None:
+    """Whatever stands before it in the record, and whatever is sent of the others."""
+    half: list[Made] = [
+        NotSent("dead letter: invalid_field (quantity)", "e-0"),
+        NotSent("dead letter: invalid_field (product_id)", "e-1"),
+        NotSent("skipped: unknown_product", "e-2"),
+    ]
+    whole: list[Made] = [sent("e-0", {"a": 0}), half[1], sent("e-2", {"a": 2})]
+    changes = compared(
+        (half, whole), (whole, half), ([sent("e-3", {})], [half[0], sent("e-9", {})])
+    )
+    assert counts(changes) == (1, 2, 2, 0)
+    assert changes.added_because == changes.gone_because
+    assert changes.added_because == {
+        "dead letter: invalid_field (quantity)": 1,
+        "skipped: unknown_product": 1,
+    }
 
 
 def test_events_of_one_record_are_matched_by_their_ids_and_then_in_order() -> None:
@@ -77,7 +96,9 @@ def test_events_of_one_record_are_matched_by_their_ids_and_then_in_order() -> No
 
 def test_reasons_that_differ_are_no_difference() -> None:
     """The vendor gets nothing either way."""
-    changes = compared((["skipped: no_consent"], ["dead letter: invalid_field (price)"]))
+    changes = compared(
+        ([NotSent("skipped: no_consent")], [NotSent("dead letter: invalid_field (price)")])
+    )
     assert counts(changes) == (0, 0, 0, 0)
     assert changes.is_equal
 
@@ -110,7 +131,9 @@ def test_examples_show_nobodys_data() -> None:
         "name": "Bert",
         "page": {"url": "https://s/?b=2"},
     }
-    changes = compared(([sent("e1", old)], [sent("e1", new)]), ([sent("e2", old)], ["off"]))
+    changes = compared(
+        ([sent("e1", old)], [sent("e1", new)]), ([sent("e2", old)], [NotSent("off")])
+    )
     shown = json.dumps(changes.to_json())
     assert not any(word in shown for word in ("anna", "bert", "Anna", "Bert", "v-1", "a=1"))
     assert len(set(changes.fields["user_id"].examples[0])) == 3
