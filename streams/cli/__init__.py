@@ -1,6 +1,6 @@
 """The command line: one module per command group, imported light so that ``--help`` is fast.
 
-Mistakes of people end in sentences on stderr and exit codes (contract §8), never in a traceback.
+Mistakes of people end in sentences on stderr and exit codes, never in a traceback.
 """
 
 import os

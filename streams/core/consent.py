@@ -21,7 +21,7 @@ class Malformed(Enum):
 
 
 MAX_ROW_DELAY_SECONDS = 5.0
-"""A user row acts on every event that is read later than this after it (contract §3)."""
+"""A user row acts on every event that is read later than this after it."""
 NO_TO_ALL: Final = Malformed.MALFORMED
 """A visitor whose user row is out of shape: no to every vendor until a good row comes."""
 

@@ -1,4 +1,4 @@
-"""Dead letters: built, masked and cut to size (contract §6)."""
+"""Dead letters: built, masked and cut to size."""
 
 import base64
 import hashlib

@@ -173,7 +173,7 @@ class FieldMap:
 
     @property
     def has_time_formats(self) -> bool:
-        """Whether ``read_time`` reads timestamps, and not contract §2."""
+        """Whether the section has formats of its own for timestamps."""
         return self._times is not None
 
     def read_time(self, value: Any) -> ReadTime | None:

@@ -1,4 +1,4 @@
-"""The records this project writes: vendor records, receipts and dead letters (contract §§4-6)."""
+"""The records this project writes: vendor records, receipts and dead letters."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple

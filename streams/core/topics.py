@@ -1,4 +1,4 @@
-"""Every topic name, spelled once, with how each must be set up (contract §1)."""
+"""Every topic name, spelled once, with how each must be set up."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -114,7 +114,7 @@ class Topics:
         )
 
     def without_prefix(self, topic: str) -> str:
-        """The contract's name of a topic."""
+        """The name of a topic in docs/reference.md."""
         return topic.removeprefix(self.prefix)
 
     def specs(
@@ -126,7 +126,7 @@ class Topics:
         receipt_days: int = 14,
         dead_letter_days: int = 30,
     ) -> list[TopicSpec]:
-        """All topics that must exist for these vendors, in the contract's order."""
+        """All topics that must exist for these vendors, in the reference's order."""
 
         def kept(name: str, days: int, **more: str) -> TopicSpec:
             config = {"cleanup.policy": "delete", "retention.ms": str(days * DAY_MS), **more}

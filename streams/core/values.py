@@ -1,6 +1,6 @@
 """What a shop's JSON values mean: what counts as absent, and how ids are written. Pure.
 
-Events, rows and lines share these rules (contract §2 and §15).
+Events, rows and lines share these rules: docs/reference.md, Values.
 """
 
 from typing import Any

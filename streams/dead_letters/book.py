@@ -1,4 +1,4 @@
-"""Which dead letters are open: copies, resolutions and groups of equal causes (contract §6).
+"""Which dead letters are open: copies, resolutions and groups of equal causes.
 
 Pure: the records of the topics come in as bytes, each partition's in its order. A letter takes a
 few bytes: what it says lies on its topic and is read again where it is wanted.
@@ -127,7 +127,7 @@ class Letter:
     """Of its newest copy, which retention deletes last."""
     source: LetterSource
     place_id: str
-    """The event id that its place gives a record that names none (contract §2)."""
+    """The event id that its place gives a record that names none."""
     cause: LetterCause
     copies: int
     first_ms: int

@@ -1,4 +1,4 @@
-"""Dead letters on the broker: found, read whole, and dropped by a resolution (contract §6).
+"""Dead letters on the broker: found, read whole, and dropped by a resolution.
 
 However many there are, only their places are held in memory, and a few thousand whole ones.
 """

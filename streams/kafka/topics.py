@@ -1,7 +1,7 @@
-"""Make, compare and verify the topics of an installation (contract §1).
+"""Make, compare and verify the topics of an installation.
 
-There are no topics beside the contract's. Faust's leader topic is switched off, and its tables read
-``shop.users`` and ``shop.products`` themselves as their changelogs, so it needs none of its own.
+docs/reference.md lists all of them. Faust adds none: its leader topic is switched off, and its
+tables read ``shop.users`` and ``shop.products`` themselves as their changelogs.
 """
 
 import asyncio
@@ -94,11 +94,11 @@ async def create_topics(
     receipt_days: int | None = None,
     dead_letter_days: int | None = None,
 ) -> list[TopicReport]:
-    """Make the topics that are missing; return what is true of each, in the contract's order.
+    """Make the topics that are missing; return what is true of each, in the reference's order.
 
     ``vendors``: whose topics are made; ``service``: whose limits new topics keep. Where one topic
     differs, nothing is made or changed at all. A retention that is not given is
-    the contract's for new topics and not compared on existing ones.
+    the default for new topics and not compared on existing ones.
 
     Raises:
         SetupError: the broker cannot be reached, or refuses to make a topic.
@@ -130,7 +130,7 @@ async def create_topics(
 async def list_topics(
     settings: Settings, vendors: Sequence[str] = tuple(VENDORS)
 ) -> list[TopicReport]:
-    """What is true of each topic, in the contract's order; nothing is changed."""
+    """What is true of each topic, in the reference's order; nothing is changed."""
     any_days = {"raw_days": 0, "receipt_days": 0, "dead_letter_days": 0}
     async with admin(settings.kafka) as client:
         return await _compare(client, _specs(settings, vendors, any_days))
@@ -154,7 +154,7 @@ def wanted_topics(
     service: Service = Service.KAFKA,
     **days: int,
 ) -> list[WantedTopic]:
-    """Return how each topic is to be made on so many brokers, in the contract's order; pure."""
+    """Return how each topic is to be made on so many brokers, in the reference's order; pure."""
     replication = settings.kafka.replication_factor or min(3, brokers)
     if service is Service.CONFLUENT:
         replication = CONFLUENT_COPIES

@@ -1,4 +1,4 @@
-"""Late identity: sends a visitor's events from before the contact was known (contract §7).
+"""Late identity: sends a visitor's events from before the contact was known.
 
 Each look is a run of its own, without a record on ``streams.replays``: its receipts say all. Only
 events whose last word is ``no_contact`` are sent, so looking twice sends nothing twice.

@@ -1,4 +1,4 @@
-"""Dead letters sent again, only to the vendor that failed (contract §6).
+"""Dead letters sent again, only to the vendor that failed.
 
 Each is mapped anew from its raw record where that still exists; otherwise what was kept is sent.
 """

@@ -1,4 +1,4 @@
-"""Typed, frozen settings from a file, the environment and secret files (contract §7).
+"""Typed, frozen settings from a file, the environment and secret files.
 
 ``load_settings`` is called once, by the command line; everything else gets what it needs handed in.
 """
@@ -79,7 +79,7 @@ STAGE_NAMES = {INGEST: "Ingest", ENRICH: "Enrichment"}
 """As people call the stages that are no vendor's."""
 
 _WEB_ORDER = (ENRICH, "eightselect", "voyado", "miso", INGEST)
-"""Stages by their distance from the first web port (contract §9); further vendors follow."""
+"""Stages by their distance from the first web port; further vendors follow."""
 
 
 def section_models() -> dict[str, type[BaseModel]]:

@@ -240,12 +240,12 @@ class SourceSettings(Section):
     """A section ``[source.<kind>]``: how a shop's own records become events."""
 
     fields: dict[str, str | dict[str, str]] = Field(default_factory=dict)
-    """Our field → a JMESPath expression over the shop's record; empty: contract §2 as it is.
+    """Our field → a JMESPath expression over the shop's record; empty: the record has our names.
 
     Parts of ``page``, ``campaign`` and ``content`` are dotted keys or a table.
     """
     timestamp_format: tuple[str, ...] | None = None
-    """Strptime patterns, ``s``, ``ms``, ``us`` or ``ns``, tried in order; None: contract §2.
+    """Strptime patterns, ``s``, ``ms``, ``us`` or ``ns``, tried in order; None: RFC 3339 or ms.
 
     One may be given without a list.
     """

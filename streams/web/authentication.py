@@ -1,4 +1,4 @@
-"""Who may see and change what: token, sessions, hosts, origins, and headers (contract §§7, 9)."""
+"""Who may see and change what: token, sessions, hosts, origins, and headers."""
 
 import asyncio
 import hmac

@@ -1,4 +1,4 @@
-"""Health and the worker's own status as JSON (contract §9)."""
+"""Health and the worker's own status as JSON."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""The operator's will on the broker: pause, resume, stop a run (``streams.control``, contract §1).
+"""The operator's will on the broker: pause, resume, stop a run (``streams.control``).
 
 A record replaces the one before it, so a change is read, made, written, and looked at again: a will
 that somebody else wrote in between is not lost, and one that came later wins.

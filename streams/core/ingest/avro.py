@@ -1,7 +1,7 @@
 """Avro as JSON values: what field maps see of a record that its schema describes. Pure.
 
 Times and dates are integers in the schema's unit, decimals are numbers, UUIDs are text, and bytes
-are Base64 text (contract §15). Unions give the value itself.
+are Base64 text. Unions give the value itself.
 """
 
 from base64 import b64encode

@@ -1,4 +1,4 @@
-"""What a section writes: raw events or rows of a table, by the fields of contract §§2 and 3."""
+"""What a section writes: raw events or rows of a table, by the fields of docs/reference.md."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, Literal, NamedTuple, Protocol

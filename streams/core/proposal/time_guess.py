@@ -55,7 +55,7 @@ class TimeGuess(NamedTuple):
     """How times are written."""
 
     formats: tuple[str, ...]
-    """For ``timestamp_format``; none: contract §2 reads them as they are."""
+    """For ``timestamp_format``; none: RFC 3339 or ms since the epoch."""
     has_no_zone: bool = False
     """They are local times, and nothing in them says where."""
     or_else: str | None = None

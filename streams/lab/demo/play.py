@@ -1,7 +1,7 @@
 """The sample for a relay that runs already: ``python -m streams.lab.demo.play rows|events``.
 
 For the containers of ``docker-compose.yml``: the rows before the workers start, then the events,
-which end with the audit's table. Exit codes as of every command (contract §8).
+which end with the audit's table. Exit codes as of every command.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Forgetting a visitor: tombstone, what waits is stopped, deletion at the vendors (contract §8).
+"""Forgetting a visitor: tombstone, what waits is stopped, deletion at the vendors.
 
 Everything is found anew at each run, so it can be repeated until nothing is left to do.
 """

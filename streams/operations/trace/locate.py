@@ -55,7 +55,7 @@ async def locate(logs: TraceLogs, query: Query) -> Located:
 
 
 def _by_place(logs: TraceLogs, text: str, found: Located) -> bool:
-    """Take an id that names a place, as events without an own one have it (contract §2)."""
+    """Take an id that names a place, as events without an own one have it."""
     match = _PLACE.fullmatch(text)
     if match is None:
         return False

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 VendorOutcome = Literal["accepted", "dead_lettered", "skipped", "waiting", "off", "unknown"]
-"""The contract's three outcomes, and: not settled yet; the vendor was off; nothing is known."""
+"""The three outcomes of a receipt, and: not settled yet; the vendor was off; nothing is known."""
 
 StepKind = Literal[
     "raw",

@@ -1,4 +1,4 @@
-"""The stage ``ingest``: the shop's own topics in, raw events and rows out (contract §11).
+"""The stage ``ingest``: the shop's own topics in, raw events and rows out.
 
 What becomes of a record is ``core.ingest``; here it is read, written, counted and settled.
 """
