@@ -30,13 +30,13 @@ from streams.vendors import VENDORS, plan_for
 VENDOR = "miso"
 USERS, PRODUCTS = 20_000, 5_000
 RECEIPTS_NOTE = (
-    "streams writes a receipt for each event and was checked against the stand-in's ledger; "
+    "streams writes a receipt for each event and was checked against the simulator's ledger; "
     "stock writes none, tries nothing again and commits what it has read."
 )
 
 
 class StandIn:
-    """The project's own stand-in for Miso in a process of its own; it judges every record."""
+    """The project's own simulator for Miso in a process of its own; it judges every record."""
 
     def __init__(self, url: str, process: Worker) -> None:
         self.url = url
@@ -61,7 +61,7 @@ class StandIn:
 
 @contextmanager
 def simulator(folder: Path) -> Iterator[StandIn]:
-    """Run the stand-in."""
+    """Run the simulator."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = ["-m", "streams", "sandbox", "--port", str(port)]
@@ -73,14 +73,14 @@ def simulator(folder: Path) -> Iterator[StandIn]:
 
 
 def run_ours(here: Installation, vendor_side: StandIn, events: int) -> tuple[Measure, float]:
-    """Let our sink deliver everything; check ledger and receipts. Second: the stand-in's CPU."""
+    """Let our sink deliver everything; check ledger and receipts. Second: the simulator's CPU."""
     vendor_side.clear()
     before = vendor_side.cpu_seconds()
     with here.worker(VENDOR) as worker:
         measure = worker.work_off(events)
         sums = vendor_side.ledger()
         if sums["distinct"] != events or sums["refused_records"]:
-            raise SystemExit(f"the stand-in's ledger does not hold {events} events: {sums}")
+            raise SystemExit(f"the simulator's ledger does not hold {events} events: {sums}")
         topic = here.settings.topics.receipts(VENDOR)
         receipts = count_records(here.settings, [topic])[topic]
         if receipts != events:
@@ -106,7 +106,7 @@ def measure_batches(
     stock: list[Measure] = []
     simulator_cpu: list[float] = []
     table = Table("Delivery: vendor records to Miso in micro-batches of 500, one worker", {})
-    with simulator(folder / "stand-in") as vendor_side:
+    with simulator(folder / "simulator") as vendor_side:
         access = {
             f"STREAMS_{VENDOR.upper()}_BASE_URL": vendor_side.url,
             f"STREAMS_{VENDOR.upper()}_API_KEY": "benchmark-secret",
@@ -160,7 +160,7 @@ def measure_batches(
             [m.peak_bytes / 2**20 for m in ours],
             [m.peak_bytes / 2**20 for m in stock],
         ),
-        Row("stand-in's CPU s per 100,000", simulator_cpu, digits=2),
+        Row("simulator's CPU s per 100,000", simulator_cpu, digits=2),
     ]
     table.notes = [CPU_NOTE, RECEIPTS_NOTE]
     return table

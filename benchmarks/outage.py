@@ -77,7 +77,7 @@ class Outcome:
 
 
 class Outage:
-    """One run on an embedded broker, with the stand-ins in a process of their own."""
+    """One run on an embedded broker, with the simulators in a process of their own."""
 
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         self._options = options
@@ -100,7 +100,7 @@ class Outage:
             assert kafka.data_dir is not None
             self._server_log = kafka.data_dir / "logs" / "server.log"
             self._http = await stack.enter_async_context(aiohttp.ClientSession())
-            self._url = stack.enter_context(simulator(self._folder / "stand-in"))
+            self._url = stack.enter_context(simulator(self._folder / "simulator"))
             access = dict(line.split("=", 1) for line in access_lines(self._url))
             here = Installation(kafka.bootstrap_servers, "outage.", self._folder, access)
             self._here = here

@@ -1,4 +1,4 @@
-"""``streams sandbox``: the vendor stand-ins as a server."""
+"""``streams sandbox``: the vendor simulators as a server."""
 
 from typing import Annotated
 

@@ -15,7 +15,7 @@ from tests.chaos.shop import ACCEPTED, Event
 ACTS_SECONDS = 5.0
 """How long after its writing a visitor's row acts at the latest (contract of ``shop.users``)."""
 SLACK_SECONDS = 1.0
-"""Between a worker's last look at the row and the stand-in's first sight of the request."""
+"""Between a worker's last look at the row and the simulator's first sight of the request."""
 NO = "skipped no_consent"
 GIVEN_UP = "dead_lettered undeliverable"
 

@@ -1,4 +1,4 @@
-"""What happened at the vendors' doors, noted by this process beside the stand-ins' own ledgers."""
+"""What happened at the vendors' doors, noted by this process beside the simulators' own ledgers."""
 
 import time
 from bisect import bisect_left
@@ -18,7 +18,7 @@ No new worker makes a request so soon: it takes longer to start.
 class Door:
     """One vendor's requests and what it stored, in order, with the times of this process's clock.
 
-    A stand-in whose ledger is given tells each request and each record as it comes.
+    A simulator whose ledger is given tells each request and each record as it comes.
     """
 
     def __init__(self, vendor: str, ledger: Ledger) -> None:

@@ -24,7 +24,7 @@ COLOUR = {"type": "string", "displayName": "Colour", "showInContactCard": "true"
 
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch) -> InProcess:
-    """Voyado's stand-in, and settings that lead there."""
+    """Voyado's simulator, and settings that lead there."""
     client = InProcess()
     monkeypatch.setattr(operations, "open_client", lambda _settings, _section: client)
     monkeypatch.setenv("STREAMS_VOYADO_BASE_URL", "https://shop.voyado.com")
@@ -108,7 +108,7 @@ def test_an_empty_list_says_so(client: InProcess, capsys: pytest.CaptureFixture[
 
 @pytest.mark.usefixtures("client")
 def test_a_plan_without_differences(capsys: pytest.CaptureFixture[str]) -> None:
-    """The shipped files are what the stand-in starts with."""
+    """The shipped files are what the simulator starts with."""
     assert run("plan", "--check") == 0
     assert lines_of(capsys) == [
         "productClick  equal      Product click",

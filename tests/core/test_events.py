@@ -1,4 +1,4 @@
-"""Raw events: contract §2, field by field."""
+"""Raw events, field by field."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Table rows: contract §3 and §15."""
+"""Table rows, as docs/reference.md has them."""
 
 import json
 from collections.abc import Callable, Mapping

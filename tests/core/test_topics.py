@@ -1,4 +1,4 @@
-"""Topic names and set-up: contract §1."""
+"""Topic names and set-up, as docs/reference.md has them."""
 
 from streams.core.topics import Topics
 

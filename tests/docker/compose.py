@@ -101,7 +101,7 @@ class Compose:
         return sorted((r for r in rows if not r["stale"]), key=lambda row: int(row["slot"]))
 
     def ledgers(self) -> dict[str, Any]:
-        """What the stand-ins hold."""
+        """What the simulators hold."""
         url = f"http://127.0.0.1:{self._sandbox_port}/ledger?ids=1"
         with urllib.request.urlopen(url, timeout=20) as answer:
             held: dict[str, Any] = json.load(answer)

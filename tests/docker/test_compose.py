@@ -34,7 +34,7 @@ LOAD_RATE = 1_000
 
 @pytest.fixture(scope="module")
 def relay() -> Iterator[Compose]:
-    """The relay with stand-ins and sample, as ``up`` leaves it."""
+    """The relay with simulators and sample, as ``up`` leaves it."""
     require_docker()
     compose = Compose()
     try:
@@ -195,7 +195,7 @@ def test_neither_keys_nor_simulators_is_said_before_anything_starts(relay: Compo
 
 
 def test_the_sample_alone_is_no_project() -> None:
-    """``--profile sample`` without the stand-ins is refused by compose itself."""
+    """``--profile sample`` without the simulators is refused by compose itself."""
     require_docker()
     compose = Compose()
     command = ["docker", "compose", "--profile", "sample", "--project-name", compose.name, "config"]

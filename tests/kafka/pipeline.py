@@ -1,4 +1,4 @@
-"""A pipeline under test: real worker processes on a real broker, Miso's stand-in in this process.
+"""A pipeline under test: real worker processes on a real broker, Miso's simulator in this process.
 
     async with Pipeline(broker, prefix, tmp_path) as pipeline:
         await pipeline.products("p1")
@@ -113,7 +113,7 @@ def _end_with_parent() -> None:
 
 
 class Pipeline:
-    """Topics, settings, stand-in and workers of one test."""
+    """Topics, settings, simulator and workers of one test."""
 
     def __init__(
         self,
@@ -355,11 +355,11 @@ class Pipeline:
         finally:
             await consumer.stop()
 
-    # -- the stand-in
+    # -- the simulator
 
     @property
     def ledger(self) -> Ledger:
-        """What the stand-in stored."""
+        """What the simulator stored."""
         return self.sandbox.ledgers["miso"]
 
     def stored(self) -> list[str]:
@@ -376,7 +376,7 @@ class Pipeline:
         await until(condition, seconds, what)
 
     def record_requests(self, vendor: str = "miso") -> list[float]:
-        """Return a list that grows by the time of each request to the stand-in, probes too."""
+        """Return a list that grows by the time of each request to the simulator, probes too."""
         times: list[float] = []
         ledger = self.sandbox.ledgers[vendor]
         count = ledger.open_request
@@ -446,7 +446,7 @@ class Pipeline:
         return report
 
     async def order_violations(self) -> list[str]:
-        """Return whose events the stand-in first stored in another order than a raw topic has.
+        """Return whose events the simulator first stored in another order than a raw topic has.
 
         Clicks and add-to-carts are two orders.
         """

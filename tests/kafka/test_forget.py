@@ -64,7 +64,7 @@ def pair(visitor: str, name: str) -> list[Record]:
 
 
 def by_user(pipeline: Pipeline, vendor: str) -> Counter[tuple[str, bool]]:
-    """What a stand-in stored, by the event's visitor and whether it was erased since."""
+    """What a simulator stored, by the event's visitor and whether it was erased since."""
     return Counter(
         (row["event_id"].partition("-")[0], row["erased"])
         for row in pipeline.sandbox.ledgers[vendor].rows()

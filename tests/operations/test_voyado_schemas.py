@@ -110,7 +110,7 @@ def test_shipped_files_have_each_property_of_the_mapping_and_no_other() -> None:
 
 
 def test_what_the_mapping_makes_fits_the_shipped_files() -> None:
-    """The stand-in keeps every property of a click and of an add-to-cart."""
+    """The simulator keeps every property of a click and of an add-to-cart."""
     click, cart = load_definitions(None, section_of())
     payloads, refusals = sample_payloads(VENDORS["voyado"], section_of(), NOW_MS)
     assert refusals == []

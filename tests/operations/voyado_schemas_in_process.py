@@ -1,4 +1,4 @@
-"""What tests of Voyado's schemas share: short schemas, and the stand-in without a network."""
+"""What tests of Voyado's schemas share: short schemas, and the simulator without a network."""
 
 import json
 from typing import Any
@@ -43,15 +43,15 @@ def schema(id_: str = "wishlist", *required: str, **properties: Any) -> Definiti
 
 
 class InProcess:
-    """Carries requests to the stand-in without a network; keeps them, and may lose some."""
+    """Carries requests to the simulator without a network; keeps them, and may lose some."""
 
     def __init__(self, voyado: VoyadoSimulator | None = None) -> None:
         self.voyado = voyado or VoyadoSimulator()
         self.requests: list[HttpRequest] = []
         self.instead: dict[tuple[str, int], HttpResponse] = {}
-        """(method, number of this method's requests before) → an answer; the stand-in sees none."""
+        """(method, how many of this method came before) → an answer; the simulator sees none."""
         self.lost: set[tuple[str, int]] = set()
-        """Those that the stand-in answers, and whose answer never comes."""
+        """Those that the simulator answers, and whose answer never comes."""
         self.is_closed = False
 
     def asked(self, method: str) -> int:
@@ -59,7 +59,7 @@ class InProcess:
         return sum(request.method == method for request in self.requests)
 
     async def send(self, request: HttpRequest) -> HttpResponse:
-        """Keep the request and let the stand-in answer it."""
+        """Keep the request and let the simulator answer it."""
         key = request.method, self.asked(request.method)
         self.requests.append(request)
         if key in self.instead:

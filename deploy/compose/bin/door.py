@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - a script by itself, of no package
-"""A door on loopback to the stand-ins, which run in a container of their own.
+"""A door on loopback to the simulators, which run in a container of their own.
 
 Plain http to another machine is refused where a key is set, so the workers speak to their own
 127.0.0.1, and each connection is passed on.

@@ -1,4 +1,4 @@
-"""Closing the demo's books: from the topics and the stand-ins' ledgers, and from nothing else."""
+"""Closing the demo's books: from the topics and the simulators' ledgers, and from nothing else."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ _NAMED_IDS = 3
 
 
 class LedgerFacts(msgspec.Struct, frozen=True):
-    """What a stand-in says it holds, read over HTTP."""
+    """What a simulator says it holds, read over HTTP."""
 
     requests: int
     answers: dict[str, int]
@@ -143,7 +143,7 @@ def _first(examples: Sequence[Discrepancy]) -> str:
 
 
 async def read_ledgers(sandbox_url: str) -> Mapping[str, LedgerFacts]:
-    """Return every stand-in's ledger as it tells it; raises SetupError where it does not."""
+    """Return every simulator's ledger as it tells it; raises SetupError where it does not."""
     try:
         async with (
             aiohttp.ClientSession() as session,

@@ -1,4 +1,4 @@
-"""Everything that the demo runs beside the broker: topics, stand-ins and workers."""
+"""Everything that the demo runs beside the broker: topics, simulators and workers."""
 
 import asyncio
 import json

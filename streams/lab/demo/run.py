@@ -1,4 +1,4 @@
-"""The demo from its first step to its last: broker, topics, stand-ins, workers, events, books."""
+"""The demo from its first step to its last: broker, topics, simulators, workers, events, books."""
 
 import asyncio
 import signal

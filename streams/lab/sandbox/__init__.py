@@ -1,4 +1,4 @@
-"""The vendor stand-ins: a server that judges requests by the vendors' own documents.
+"""The vendor simulators: a server that judges requests by the vendors' own documents.
 
 Demo, tests and users' own CI run on it. Shares no code with ``streams.vendors``, on purpose: a
 fault in a mapping must meet a judge that does not repeat it.

@@ -40,7 +40,7 @@ class Control:
         vendor = query.get("vendor")
         if vendor is not None and vendor not in self._simulators:
             known = ", ".join(self._simulators)
-            return json_answer(400, {"error": f"no stand-in for '{vendor}'; there is {known}"})
+            return json_answer(400, {"error": f"no simulator for '{vendor}'; there is {known}"})
         route = self._routes.get((method, path))
         if route is None:
             return json_answer(404, {"error": f"no {method} {path} in this sandbox"})

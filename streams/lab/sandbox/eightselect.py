@@ -1,4 +1,4 @@
-"""8SELECT's stand-in: ``POST /analytics/v3/events`` and ``/analytics/v3/events/validate``.
+"""8SELECT's simulator: ``POST /analytics/v3/events`` and ``/analytics/v3/events/validate``.
 
 Ids: any is taken as an account's, but one that starts with ``sandbox-invalid`` (403); none is 401.
 8SELECT documents no status of either endpoint. Here ``/events`` answers 200 with an empty object or
@@ -147,7 +147,7 @@ class EightSelectSimulator:
         return _FAILURES.get(status) or encode_json({"message": f"Error {status}"})
 
     def example_environment(self, url: str) -> list[str]:
-        """Return the settings, as NAME=value, with which workers send to this stand-in."""
+        """Return the settings, as NAME=value, with which workers send to this simulator."""
         return [
             f"STREAMS_EIGHTSELECT_BASE_URL={url}",
             "STREAMS_EIGHTSELECT_API_ID=sandbox-id",

@@ -1,4 +1,4 @@
-"""What passes between the server and a stand-in: one call in, one answer out, no network."""
+"""What passes between the server and a simulator: one call in, one answer out, no network."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ encode_json = msgspec.json.Encoder().encode
 
 @dataclass(slots=True)
 class Call:
-    """One request as a stand-in sees it, read to its end."""
+    """One request as a simulator sees it, read to its end."""
 
     method: str
     path: str
@@ -33,7 +33,7 @@ class Call:
 
 @dataclass(slots=True)
 class SimulatedResponse:
-    """What the stand-in answers; the server may still lose it on purpose."""
+    """What the simulator answers; the server may still lose it on purpose."""
 
     status: int
     body: bytes
@@ -52,13 +52,13 @@ def html_page(status: int, title: str) -> SimulatedResponse:
 
 
 class Simulator(Protocol):
-    """One vendor's stand-in: judges requests by the vendor's documents and keeps the ledger."""
+    """One vendor's simulator: judges requests by the vendor's documents and keeps the ledger."""
 
     key: str
     """The vendor key, as in topics and settings."""
     name: str
     paths: tuple[str, ...]
-    """Path prefixes that belong to this vendor; no two stand-ins share one."""
+    """Path prefixes that belong to this vendor; no two simulators share one."""
     ledger: Ledger
 
     def answer(self, call: Call) -> SimulatedResponse:
@@ -71,4 +71,4 @@ class Simulator(Protocol):
         """Forget everything that was stored."""
 
     def example_environment(self, url: str) -> list[str]:
-        """Return the settings, as NAME=value, with which a worker sends to this stand-in."""
+        """Return the settings, as NAME=value, with which a worker sends to this simulator."""

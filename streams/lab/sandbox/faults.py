@@ -247,7 +247,7 @@ class Faults:
         for fault in read:
             if fault.vendor is not None and fault.vendor not in self._vendors:
                 known = ", ".join(self._vendors)
-                raise SettingsError([f"fault: no stand-in for '{fault.vendor}'; there is {known}"])
+                raise SettingsError([f"fault: no simulator for '{fault.vendor}'; there is {known}"])
         for fault in read:
             self._last_number += 1
             self._armed.append(ArmedFault(fault, self._last_number, self._seed))

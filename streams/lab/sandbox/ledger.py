@@ -1,4 +1,4 @@
-"""The ledger: what a stand-in stored, in order, and how it answered.
+"""The ledger: what a simulator stored, in order, and how it answered.
 
 Columns instead of objects: a million records take about 170 MB, payloads not included; of these
 only the newest few are kept.
@@ -15,7 +15,7 @@ KEPT_EXAMPLES = 100
 
 
 class Ledger:
-    """Everything one stand-in stored since it started or was cleared."""
+    """Everything one simulator stored since it started or was cleared."""
 
     def __init__(self, *, kept_payloads: int = 200) -> None:
         self._kept_payloads = kept_payloads

@@ -1,4 +1,4 @@
-"""Miso's stand-in: ``POST`` and ``DELETE /v1/interactions``.
+"""Miso's simulator: ``POST`` and ``DELETE /v1/interactions``.
 
 Keys: any is taken as a secret key, but one that starts with ``sandbox-invalid`` (401),
 ``sandbox-publishable`` (403, as to every caller that is no browser) or ``sandbox-playground``
@@ -61,7 +61,7 @@ class MisoSimulator:
         return _FAILURES.get(status) or encode_json({"message": f"Error {status}."})
 
     def example_environment(self, url: str) -> list[str]:
-        """Return the settings, as NAME=value, with which a worker sends to this stand-in."""
+        """Return the settings, as NAME=value, with which a worker sends to this simulator."""
         return [f"STREAMS_MISO_BASE_URL={url}", "STREAMS_MISO_API_KEY=sandbox-secret"]
 
     def answer(self, call: Call) -> SimulatedResponse:

@@ -1,4 +1,4 @@
-"""The sandbox: one server, on loopback by default, for all stand-ins and their faults."""
+"""The sandbox: one server, on loopback by default, for all simulators and their faults."""
 
 import asyncio
 import ssl
@@ -29,7 +29,7 @@ _NO_FAULT = FaultPlan()
 
 
 class Sandbox:
-    """The stand-ins as a running server; in-process callers read ``ledgers`` and set ``faults``."""
+    """The simulators as a running server; callers read ``ledgers`` and set ``faults``."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Sandbox:
         clock: Callable[[], float] = time.time,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """Prepare the stand-ins; port 0 takes a free one. Raises SettingsError for a bad fault.
+        """Prepare the simulators; port 0 takes a free one. Raises SettingsError for a bad fault.
 
         ``tls``: the certificate with which it answers, as vendors do; None: plain HTTP.
         """

@@ -1,4 +1,4 @@
-"""Voyado Engage's stand-in: contact look-up, interactions and their schemas under ``/api/v3``.
+"""Voyado Engage's simulator: contact look-up, interactions and their schemas under ``/api/v3``.
 
 Without ``Content-Type: application/json`` every call is answered 500 "An error has occurred", as
 Voyado does. Keys: any will do, but one that starts with ``sandbox-invalid`` (401) or
@@ -88,7 +88,7 @@ class VoyadoSimulator:
         return _FAILURES.get(status) or encode_json({"message": f"Error {status}."})
 
     def example_environment(self, url: str) -> list[str]:
-        """Return the settings, as NAME=value, with which a worker sends to this stand-in."""
+        """Return the settings, as NAME=value, with which a worker sends to this simulator."""
         return [
             f"STREAMS_VOYADO_BASE_URL={url}",
             "STREAMS_VOYADO_API_KEY=sandbox-secret",

@@ -1,4 +1,4 @@
-"""What Voyado's stand-in counts beside what it stored: ignored interactions, and its own rate."""
+"""What Voyado's simulator counts beside what it stored: ignored interactions, and its own rate."""
 
 from collections import Counter, deque
 from typing import Any

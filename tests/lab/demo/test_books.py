@@ -124,7 +124,7 @@ async def ask(rig: Rig, method: str, path: str, content: Any = None) -> Any:
 
 
 async def store(rig: Rig, *skus: str) -> None:
-    """Have 8SELECT's stand-in store clicks, as requests like any other."""
+    """Have 8SELECT's simulator store clicks, as requests like any other."""
     for sku in skus:
         await ask(rig, "POST", "/analytics/v3/events", payload(sku))
 

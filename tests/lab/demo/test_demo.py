@@ -243,7 +243,7 @@ async def test_each_side_that_breaks_is_seen_and_ends_with_1(
             ["863 events were written, but the topics hold 862."],
         )
 
-        # The ledger: a repeat and an invention, sent to the stand-in as a request like any other.
+        # The ledger: a repeat and an invention, sent to the simulator as a request like any other.
         known = await stored_payload(rig)
         event_id = known["context"]["custom_context"]["uuid"]
         await post_to_miso(rig, known)
@@ -339,12 +339,12 @@ async def ask_sandbox(rig: Rig, method: str, path: str, content: Any = None) -> 
 
 
 async def stored_payload(rig: Rig) -> Any:
-    """One payload as Miso's stand-in has it."""
+    """One payload as Miso's simulator has it."""
     return (await ask_sandbox(rig, "GET", "/ledger?payloads=1"))["miso"]["payloads"][0]
 
 
 async def post_to_miso(rig: Rig, payload: Any) -> None:
-    """Have Miso's stand-in store this."""
+    """Have Miso's simulator store this."""
     await ask_sandbox(rig, "POST", "/v1/interactions", {"data": [payload]})
 
 

@@ -1,4 +1,4 @@
-"""``python -m streams.lab.demo.play``: the sample goes to stand-ins and to nobody else."""
+"""``python -m streams.lab.demo.play``: the sample goes to simulators and to nobody else."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What 8SELECT's stand-in accepts and refuses, with its exact words, and what it keeps."""
+"""What 8SELECT's simulator accepts and refuses, with its exact words, and what it keeps."""
 
 # ruff: noqa: E501 - Ajv's errors stand whole
 
@@ -61,7 +61,7 @@ def send(
     headers: dict[str, str] | None = None,
     fault: str | None = None,
 ) -> SimulatedResponse:
-    """Return the stand-in's answer to one request, its seventh."""
+    """Return the simulator's answer to one request, its seventh."""
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
     given = HEADERS if headers is None else headers
     call = Call(method, path, {}, given, body, 7, 1_795_000_000.5)
@@ -492,7 +492,7 @@ json_values = st.recursive(
 
 @given(json_values, st.sampled_from(["interact", "interact/product", "context", "context/0"]))
 def test_any_value_has_a_judgement(value: Any, place: str) -> None:
-    """Whatever it gets, alone or within an event, the stand-in answers."""
+    """Whatever it gets, alone or within an event, the simulator answers."""
     event_errors(value)
     for event in (value, changed(CLICK, place, value)):
         if not event_errors(event):

@@ -178,9 +178,9 @@ def test_faults_are_cleared_at_once_or_by_vendor() -> None:
 
 
 def test_an_unknown_vendor_is_refused_and_nothing_is_set() -> None:
-    """The sentence names the stand-ins that there are."""
+    """The sentence names the simulators that there are."""
     faults = Faults(["miso"])
-    with pytest.raises(SettingsError, match="no stand-in for 'adobe'; there is miso"):
+    with pytest.raises(SettingsError, match="no simulator for 'adobe'; there is miso"):
         faults.set("miso:down", "adobe:down")
     assert len(faults) == 0
 

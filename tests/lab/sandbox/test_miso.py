@@ -1,4 +1,4 @@
-"""What Miso's stand-in accepts and refuses, with its exact words."""
+"""What Miso's simulator accepts and refuses, with its exact words."""
 
 # ruff: noqa: E501 - the vendor's sentences stand whole
 
@@ -54,7 +54,7 @@ def send(
     key: str = "secret",
     query: dict[str, str] | None = None,
 ) -> SimulatedResponse:
-    """Return the stand-in's answer to one request, its seventh."""
+    """Return the simulator's answer to one request, its seventh."""
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
     return simulator.answer(
         Call(method, "/v1/interactions", query or {}, {"X-API-KEY": key}, body, 7, 1_795_000_000.5)

@@ -66,7 +66,7 @@ async def test_a_batch_is_stored(sandbox: Sandbox, client: httpx.AsyncClient) ->
 
 
 async def test_a_key_in_the_query_is_decoded(client: httpx.AsyncClient) -> None:
-    """Query parameters reach the stand-in: the key, and the wish for a dry run."""
+    """Query parameters reach the simulator: the key, and the wish for a dry run."""
     answer = await client.post("/v1/interactions?api_key=a%2Fb&dry_run=1", json=BATCH)
     assert answer.status_code == 200
     assert (await client.get("/ledger")).json()["miso"]["dry_run_records"] == 2
@@ -280,7 +280,7 @@ async def test_faults_are_set_shown_and_cleared_over_http(
     ("body", "words"),
     [
         (b'{"kind":"nap"}', "Invalid enum value 'nap'"),
-        (b'"adobe:down"', "no stand-in for 'adobe'; there is "),
+        (b'"adobe:down"', "no simulator for 'adobe'; there is "),
         (b"{", "truncated"),
     ],
 )

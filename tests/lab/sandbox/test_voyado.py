@@ -1,4 +1,4 @@
-"""What Voyado's stand-in accepts, ignores and refuses."""
+"""What Voyado's simulator accepts, ignores and refuses."""
 
 # ruff: noqa: E501 - the vendor's sentences stand whole
 

@@ -1,4 +1,4 @@
-"""Voyado's stand-in over loopback: the faults of the sandbox as a client meets them."""
+"""Voyado's simulator over loopback: the faults of the sandbox as a client meets them."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -25,7 +25,7 @@ CLICK: dict[str, Any] = {
 
 @pytest.fixture
 async def sandbox(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sandbox]:
-    """Run a sandbox of this stand-in alone."""
+    """Run a sandbox of this simulator alone."""
     monkeypatch.setattr(server, "SIMULATORS", (VoyadoSimulator,))
     running = Sandbox()
     await running.start()
