@@ -45,13 +45,16 @@ class Right:
 class _Names:
     """The topics and groups of one installation, by what they are for."""
 
-    def __init__(self, settings: Settings, vendors: Sequence[str]) -> None:
+    def __init__(
+        self, settings: Settings, vendors: Sequence[str], *, with_ingest: bool = False
+    ) -> None:
+        """``with_ingest``: its dead letters are looked for also where it is off."""
         topics = settings.topics
         self.settings, self.topics, self.vendors = settings, topics, vendors
         self.raw = [topics.clicks, topics.add_to_carts]
         self.tables = [topics.users, topics.products]
         self.shop = list(topics.shop)
-        ingest = [topics.ingest_dead_letters] if self.shop else []
+        ingest = [topics.ingest_dead_letters] if self.shop or with_ingest else []
         self.letters = [*ingest, topics.enrich_dead_letters, *map(topics.dead_letters, vendors)]
         self.events = list(map(topics.events, vendors))
         self.redelivery = list(map(topics.redelivery, vendors))
@@ -253,13 +256,13 @@ def pipeline_rights(settings: Settings) -> list[Right]:
 def command_rights(settings: Settings, command: str) -> list[Right]:
     """Return what a command needs to be used for all vendors; raises SettingsError for no command.
 
-    Commands look for the traces of vendors that are off, too.
+    Commands look for the traces of vendors and of ingest where they are off, too.
     """
     meant = [made for name, made in _COMMANDS.items() if f"{name} ".startswith(f"{command} ")]
     if not meant:
         known = ", ".join(COMMANDS)
         raise SettingsError([f'--command: "{command}" needs no rights; those that do: {known}.'])
-    names = _Names(settings, tuple(settings.vendors))
+    names = _Names(settings, tuple(settings.vendors), with_ingest=True)
     return _once(right for made in meant for right in made(names))
 
 
