@@ -43,7 +43,7 @@ async def test_a_faulty_worker_ends_with_70_and_its_successor_delivers(
         assert lost in _last_word(refused)
         assert "more than the 280 MiB that a worker may take" in _last_word(grown)
         assert "the event loop has been blocked for " in _last_word(blocked)
-        assert "it stands in _block_for_ever (" in _last_word(blocked)
+        assert " s, in _block_for_ever (" in _last_word(blocked)
 
 
 def _last_word(worker: Worker) -> str:
