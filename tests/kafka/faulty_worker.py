@@ -10,12 +10,10 @@ from aiokafka.cluster import ClusterMetadata
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.producer.message_accumulator import MessageBatch
 
-import streams.app
 from streams.cli import main
 from streams.delivery import vendor_client
 from streams.delivery.courier import Courier
 from streams.delivery.poison_detection import GiveUpRule
-from streams.engine.app import EngineOptions
 from streams.engine.outputs import Delivery
 from streams.stages.enrich.stage import EnrichStage
 from streams.stages.sink.stage import SinkStage
@@ -104,8 +102,6 @@ def end_its_session_soon() -> None:
         return await heartbeat(coordinator)
 
     GroupCoordinator._do_heartbeat = slow_heartbeat
-    quicker = partial(EngineOptions, session_seconds=SESSION_SECONDS)
-    setattr(streams.app, "EngineOptions", quicker)  # noqa: B010 - it is not exported
 
 
 FAULTS = (
