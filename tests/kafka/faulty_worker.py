@@ -91,7 +91,7 @@ def _after(take_up: Any) -> Any:
 
 
 def end_its_session_soon() -> None:
-    """Its session ends after the shortest time that a broker allows, and heartbeats are slow.
+    """Heartbeats are slow; the session is set to the shortest that a broker allows.
 
     So it is a while after a pause before it hears that it has lost its membership.
     """
