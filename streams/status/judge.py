@@ -69,7 +69,6 @@ LATELY_SECONDS = 600
 LOOP_RESTARTS = 3
 LOOP_MS = 10 * 60 * 1000
 """So many restarts within this time are a crash loop."""
-RESTART_SHOWN_MS = 10 * 60 * 1000
 LEAST_EVENTS = 20
 """Fewer say nothing about shares."""
 JUMP_SHARE = 0.2

@@ -504,13 +504,7 @@ def magento_cart() -> Shape:
             "status": 1,
         }
         shape.add("catalog_product", row, product.id)
-        shape.products[product.id] = {
-            "sku": product.sku,
-            "name": product.name,
-            "brand": product.brand,
-            "price": product.price,
-            "currency": "EUR",
-        }
+        shape.products[product.id] = _flat_row(product)
     return shape
 
 
@@ -564,13 +558,7 @@ def foreign_csv() -> Shape:
                 "waehrung": "EUR",
             },
         )
-        shape.products[product.id] = {
-            "sku": product.sku,
-            "name": product.name,
-            "brand": product.brand,
-            "price": product.price,
-            "currency": "EUR",
-        }
+        shape.products[product.id] = _flat_row(product)
     return shape
 
 
@@ -713,6 +701,16 @@ def _meant_row(product: Product) -> dict[str, Any]:
     }
 
 
+def _flat_row(product: Product) -> dict[str, Any]:
+    return {
+        "sku": product.sku,
+        "name": product.name,
+        "brand": product.brand,
+        "price": product.price,
+        "currency": "EUR",
+    }
+
+
 def _own_products(shape: Shape, topic: str, by: str) -> None:
     """Write a products table whose key is a field of the product."""
     for product in PRODUCTS:
@@ -725,13 +723,7 @@ def _own_products(shape: Shape, topic: str, by: str) -> None:
             "currency": "EUR",
         }
         shape.add(topic, row, key)
-        shape.products[key] = {
-            "sku": product.sku,
-            "name": product.name,
-            "brand": product.brand,
-            "price": product.price,
-            "currency": "EUR",
-        }
+        shape.products[key] = _flat_row(product)
 
 
 EVENTS: Mapping[str, Callable[[], Shape]] = {
