@@ -270,10 +270,7 @@ class Pipeline:
 
     async def allow_large_records(self, topic: str) -> None:
         """Let this topic take records of 4 MiB, as a shop's own may."""
-        wanted = ConfigResource(
-            ConfigResourceType.TOPIC, topic, configs={"max.message.bytes": str(4 * 1024 * 1024)}
-        )
-        await self.admin.alter_configs([wanted])
+        await alter_topic(self.admin, topic, {"max.message.bytes": str(4 * 1024 * 1024)})
 
     async def fate(self, event_id: str) -> str:
         """Wait for an event's receipt and return its outcome."""
@@ -464,6 +461,25 @@ class Pipeline:
                     wrong.append(f"{record.key.decode()}: {event_id}")
                 last[record.key] = first[event_id]
         return wrong
+
+
+async def alter_topic(client: AIOKafkaAdminClient, topic: str, config: Mapping[str, str]) -> None:
+    """Alter a topic of a single broker, and wait until the broker works by it.
+
+    A broker describes a change shortly before it has applied it. It applies one after the other:
+    once it describes a second change, the first one holds.
+    """
+    named = ConfigResource(ConfigResourceType.TOPIC, topic)
+    for wanted in (config, {**config, "file.delete.delay.ms": "60001"}):
+        change = ConfigResource(ConfigResourceType.TOPIC, topic, dict(wanted))
+        await client.alter_configs([change])
+
+        async def is_described(wanted: Mapping[str, str] = wanted) -> bool:
+            (answer,) = await client.describe_configs([named])
+            described = {name: value for name, value, *_ in answer.resources[0][4]}
+            return wanted.items() <= described.items()
+
+        await until(is_described, 10, f"{topic} to be altered")
 
 
 async def until(condition: Callable[[], bool | Awaitable[bool]], seconds: float, what: str) -> None:

@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from streams.kafka.topics import create_topics
 from streams.operations.audit.audit import AuditReport
 from tests.broker_fixtures import Broker
-from tests.kafka.pipeline import Pipeline, Worker, click
+from tests.kafka.pipeline import Pipeline, Worker, alter_topic, click
 
 pytestmark = pytest.mark.kafka
 
@@ -43,8 +42,7 @@ async def expired_and_settled(
 async def retention_is_announced(pipeline: Pipeline) -> None:
     """Start a sink whose vendor is down, with events that are about to be deleted; stop it."""
     topic = pipeline.topics.events("miso")
-    short = {"retention.ms": "4000"}
-    await pipeline.admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, short)])
+    await alter_topic(pipeline.admin, topic, {"retention.ms": "4000"})
     pipeline.sandbox.faults.set("miso:down")
     miso = await pipeline.worker("miso")
     warnings: list[str] = []

@@ -10,7 +10,6 @@ import aiohttp
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewTopic
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
@@ -20,11 +19,11 @@ from streams.engine.limits import TopicLimits
 from streams.engine.outputs import Delivery, Outputs
 from streams.engine.refused import RefusedWrites
 from streams.kafka.connection import admin
-from streams.kafka.topics import max_message_bytes, until_visible
+from streams.kafka.topics import until_visible
 from streams.lab.embedded import EmbeddedKafka
 from streams.settings import KafkaSettings
 from tests.broker_fixtures import Broker, Elsewhere
-from tests.kafka.pipeline import Pipeline, Worker, many, until, visitors
+from tests.kafka.pipeline import Pipeline, Worker, alter_topic, many, until, visitors
 
 pytestmark = pytest.mark.kafka
 
@@ -60,18 +59,8 @@ class Topic:
 
     async def takes(self, max_message_bytes: int) -> None:
         """Alter the topic."""
-        config = {"max.message.bytes": str(max_message_bytes)}
         async with admin(self.kafka) as client:
-            await client.alter_configs(
-                [ConfigResource(ConfigResourceType.TOPIC, self.name, config)]
-            )
-            described = ConfigResource(ConfigResourceType.TOPIC, self.name, dict.fromkeys(config))
-
-            async def is_altered() -> bool:
-                (answer,) = await client.describe_configs([described])
-                return bool(answer.resources[0][4][0][1] == config["max.message.bytes"])
-
-            await until(is_altered, 10, "the topic to be altered")
+            await alter_topic(client, self.name, {"max.message.bytes": str(max_message_bytes)})
         self._max = max_message_bytes
 
     async def read(self, topics: Sequence[str]) -> Mapping[str, int]:
@@ -287,13 +276,7 @@ SOON = ("-c", f"{_FROM_CLI}; refused.RETRY_SECONDS = 0.5; main()")
 
 async def take(pipeline: Pipeline, topic: str, max_bytes: int) -> None:
     """Alter a topic."""
-    config = {"max.message.bytes": str(max_bytes)}
-    await pipeline.admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, config)])
-
-    async def is_altered() -> bool:
-        return await max_message_bytes(pipeline.settings, [topic]) == {topic: max_bytes}
-
-    await until(is_altered, 10, "the topic to be altered")
+    await alter_topic(pipeline.admin, topic, {"max.message.bytes": str(max_bytes)})
 
 
 async def says(pipeline: Pipeline, worker: Worker, what: str) -> dict[str, Any]:
