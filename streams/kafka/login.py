@@ -12,7 +12,7 @@ from typing import Any
 
 import aiokafka.conn
 from aiokafka.abc import AbstractTokenProvider
-from aiokafka.conn import AIOKafkaConnection, OAuthAuthenticator
+from aiokafka.conn import AIOKafkaConnection, CloseReason, OAuthAuthenticator
 from aiokafka.errors import KafkaConnectionError, SaslAuthenticationFailed
 from aiokafka.protocol.admin import SaslAuthenticateRequest, SaslHandShakeRequest
 from pydantic import SecretStr
@@ -169,14 +169,28 @@ class Connection(AIOKafkaConnection):
         if isinstance(request, SaslAuthenticateRequest):
             return self._authenticate(request)
         if isinstance(request, SaslHandShakeRequest):
-            return super().send(request, expect_response)
+            return self._send_now(request, expect_response)
         if self._logging_in is None and self._loop.time() >= self._log_in_at:
             self._logging_in = asyncio.ensure_future(self._log_in_again())
             # It is whoever waits that is told of its failure, if anybody waits still.
             self._logging_in.add_done_callback(lambda task: task.cancelled() or task.exception())
         if self._logging_in is None:
-            return super().send(request, expect_response)
+            return self._send_now(request, expect_response)
         return self._send_later(self._logging_in, request, expect_response)
+
+    def _send_now(self, request: Any, expect_response: bool) -> Any:
+        """Send; raises KafkaError where the connection is gone.
+
+        uvloop's transports raise RuntimeError once they are closed, where asyncio's write nothing.
+        aiokafka does not know it: the task that reads the metadata would end without a word, and
+        with it each later search for the group's coordinator.
+        """
+        try:
+            return super().send(request, expect_response)
+        except RuntimeError as error:
+            self.close(reason=CloseReason.CONNECTION_BROKEN, exc=error)
+            words = f"Connection at {self.host}:{self.port} closed: {error}"
+            raise KafkaConnectionError(words) from error
 
     def authenticator_oauth(self) -> Any:
         """Return what sends the token."""
@@ -188,7 +202,7 @@ class Connection(AIOKafkaConnection):
             login.renew(self)
 
     async def _authenticate(self, request: Any) -> Any:
-        answer = await super().send(request)
+        answer = await self._send_now(request, expect_response=True)
         seconds = getattr(answer, "session_lifetime_ms", 0) / 1000
         if seconds:
             self._log_in_at = self._loop.time() + PART_OF_SESSION * seconds

@@ -6,13 +6,16 @@ import socket
 import ssl
 
 import pytest
+import uvloop
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import InvalidTopicError, KafkaConnectionError, SaslAuthenticationFailed
+from aiokafka.protocol.metadata import MetadataRequest
 from pydantic import SecretStr
 
 from streams.core.errors import SetupError
 from streams.kafka import connection
 from streams.kafka.connection import admin, client_options
+from streams.kafka.login import Connection
 from streams.settings import KafkaSettings
 from tests.broker_fixtures import Broker
 
@@ -112,3 +115,30 @@ def test_a_certificate_that_is_refused_says_what_to_do(code: int, words: str, re
         "Kafka at a:9092 (STREAMS_KAFKA_BOOTSTRAP_SERVERS) shows a certificate that is refused: "
         f"{words}; {remedy}"
     )
+
+
+def test_a_connection_that_the_broker_has_just_closed_is_a_broken_connection() -> None:
+    """Also on uvloop, whose closed transports raise RuntimeError: it ends aiokafka's tasks."""
+
+    lost = asyncio.Event()
+
+    class Closing(asyncio.Protocol):
+        def connection_lost(self, _: Exception | None) -> None:
+            lost.set()
+
+    async def send_on_closed_transport() -> None:
+        loop = asyncio.get_running_loop()
+        async with await loop.create_server(Closing, "127.0.0.1", 0) as server:
+            connection = Connection(*server.sockets[0].getsockname())
+            connection._versions = {MetadataRequest.API_KEY: (0, 5)}
+            reader, writer = await asyncio.open_connection(connection.host, connection.port)
+            connection._reader, connection._writer = reader, writer
+            connection._read_task = asyncio.ensure_future(asyncio.Event().wait())
+            writer.transport.abort()
+            await lost.wait()
+            with pytest.raises(KafkaConnectionError, match="closed"):
+                connection.send(MetadataRequest([]))
+            assert not connection.connected()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(send_on_closed_transport())
