@@ -119,7 +119,6 @@ def test_a_certificate_that_is_refused_says_what_to_do(code: int, words: str, re
 
 def test_a_connection_that_the_broker_has_just_closed_is_a_broken_connection() -> None:
     """Also on uvloop, whose closed transports raise RuntimeError: it ends aiokafka's tasks."""
-
     lost = asyncio.Event()
 
     class Closing(asyncio.Protocol):
