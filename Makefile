@@ -31,8 +31,11 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## run the whole pipeline on this machine, on sample sessions
 	@$(BIN)/streams demo $(ARGS)
 
-test: $(STAMP) ## run every test that needs no Docker
+test: $(STAMP) ## run the tests that need no Docker, without the slow ones
 	$(BIN)/pytest -n 2 $(ARGS)
+
+test-slow: $(STAMP) ## run the slow tests: many kills, outages, logins that expire, the whole demo
+	$(BIN)/pytest -m slow -n 2 $(ARGS)
 
 test-kafka: $(STAMP) ## run only the tests on a real broker
 	$(BIN)/pytest -m kafka $(ARGS)

@@ -11,8 +11,11 @@ from streams.telemetry import Masked
 
 pytest_plugins = ["tests.broker_fixtures"]
 
-ON_DEMAND = ("browser", "docker", "registry")
-"""Marks of tests that run only where ``-m`` names them: they need more than this project brings."""
+ON_DEMAND = ("browser", "docker", "registry", "slow")
+"""Marks of tests that run only where ``-m`` names them.
+
+They need more than this project brings, or more time than one waits for between two changes.
+"""
 
 # How long an example takes says how busy the machine is.
 settings.register_profile(

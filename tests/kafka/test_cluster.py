@@ -72,6 +72,7 @@ def cluster() -> Iterator[Cluster]:
         started.stop()
 
 
+@pytest.mark.slow
 async def test_a_broker_that_dies_under_load_takes_nothing_with_it(
     cluster: Cluster, prefix: str, tmp_path: Path
 ) -> None:

@@ -131,6 +131,7 @@ async def stage_state(pipeline: Pipeline) -> tuple[int, str, str]:
     return len(known.alive("miso")), known.state(miso), " ".join(why)
 
 
+@pytest.mark.slow
 async def test_a_paused_vendor_gets_nothing_from_any_worker_until_it_is_resumed(
     broker: Broker, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:

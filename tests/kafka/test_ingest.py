@@ -229,6 +229,7 @@ async def test_shops_own_topics_reach_the_vendor(
         assert status["totals"]["skipped"] == {"debezium": 1}
 
 
+@pytest.mark.slow
 async def test_ingest_killed_ten_times_under_load_loses_and_delivers_nothing_twice(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:

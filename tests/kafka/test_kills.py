@@ -112,6 +112,7 @@ async def kill_often(pipeline: Pipeline, stage: str) -> tuple[int, list[float]]:
     return loading.sent, kills
 
 
+@pytest.mark.slow
 async def test_enrich_killed_ten_times_under_load_loses_and_repeats_nothing(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:
@@ -126,6 +127,7 @@ async def test_enrich_killed_ten_times_under_load_loses_and_repeats_nothing(
         print("vendor records written again:", report.vendors[0].repeated_records)
 
 
+@pytest.mark.slow
 async def test_sink_killed_ten_times_under_load_repeats_only_what_was_in_flight(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:

@@ -60,6 +60,7 @@ async def retention_is_announced(pipeline: Pipeline) -> None:
     pipeline.sandbox.faults.clear()
 
 
+@pytest.mark.slow
 async def test_raw_records_deleted_while_enrichment_was_away_are_counted_as_expired(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:
@@ -86,6 +87,7 @@ async def test_raw_records_deleted_while_enrichment_was_away_are_counted_as_expi
         await expired_and_settled(pipeline, enrich, pipeline.topics.clicks, left=0)
 
 
+@pytest.mark.slow
 async def test_vendor_records_deleted_while_the_sink_was_away_are_counted_as_expired(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:

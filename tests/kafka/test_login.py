@@ -147,6 +147,7 @@ async def loaded(
             flowing.cancel()
 
 
+@pytest.mark.slow
 async def test_sessions_that_end_and_passwords_that_change_under_load_lose_nothing(
     doors: Doors, prefix: str, tmp_path: Path
 ) -> None:
@@ -169,6 +170,7 @@ async def test_sessions_that_end_and_passwords_that_change_under_load_lose_nothi
         doors.set_scram_password(PASSWORD)
 
 
+@pytest.mark.slow
 async def test_tokens_that_expire_and_are_exchanged_under_load_lose_nothing(
     doors: Doors, prefix: str, tmp_path: Path
 ) -> None:
@@ -180,6 +182,7 @@ async def test_tokens_that_expire_and_are_exchanged_under_load_lose_nothing(
         assert len(server.asked) > 10
 
 
+@pytest.mark.slow
 async def test_a_certificate_that_is_exchanged_under_load_is_taken_at_the_next_connection(
     doors: Doors, prefix: str, tmp_path: Path
 ) -> None:

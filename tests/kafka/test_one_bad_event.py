@@ -15,6 +15,7 @@ from tests.kafka.pipeline import Pipeline, click, many, visitors
 pytestmark = pytest.mark.kafka
 
 
+@pytest.mark.slow
 async def test_one_event_is_undeliverable_the_others_go_on_and_a_resend_delivers_it(
     broker: Broker, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -298,6 +298,7 @@ async def ready_page(worker: Worker) -> tuple[int, dict[str, Any]]:
         return answer.status, await answer.json()
 
 
+@pytest.mark.slow
 async def test_receipts_that_are_refused_stop_sending_until_the_topic_takes_them(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:

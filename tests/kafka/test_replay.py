@@ -87,6 +87,7 @@ async def send_at(pipeline: Pipeline, kafka_ms: int, event_id: str, visitor: str
     )
 
 
+@pytest.mark.slow
 async def test_a_window_is_replayed_to_the_millisecond_beside_live_traffic_and_through_kills(
     broker: Broker, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,6 +193,7 @@ async def test_a_window_is_replayed_to_the_millisecond_beside_live_traffic_and_t
         assert (seen.is_cut, counts.selected) == (True, 2)
 
 
+@pytest.mark.slow
 async def test_dead_letters_are_sent_again_and_what_fails_again_is_a_new_letter(
     broker: Broker,
     prefix: str,

@@ -70,6 +70,7 @@ async def unmarked(pipeline: Pipeline, owned: dict[str, list[int]]) -> list[str]
     ]
 
 
+@pytest.mark.slow
 async def test_a_rolling_restart_leaves_nothing_to_be_asked_for_and_the_vendor_hears_on(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:

@@ -98,6 +98,7 @@ def in_any_order(events: list[dict[str, Any]]) -> list[str]:
     return sorted(json.dumps(event, sort_keys=True, default=str) for event in events)
 
 
+@pytest.mark.slow
 async def test_each_shape_arrives_at_the_vendors_with_the_settings_that_init_writes(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:

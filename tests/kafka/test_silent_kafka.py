@@ -42,6 +42,7 @@ async def ready(pipeline: Pipeline, worker: Worker) -> tuple[int, str, int]:
             return found.status, " ".join(body["reasons"]), live.status
 
 
+@pytest.mark.slow
 async def test_kafka_that_is_away_or_refuses_the_login_makes_a_worker_not_ready(
     prefix: str, tmp_path: Path
 ) -> None:

@@ -24,6 +24,7 @@ async def stop(*workers: Worker) -> None:
     print(f"stopped after {time.monotonic() - started:.1f} s")
 
 
+@pytest.mark.slow
 async def test_sigterm_while_the_vendor_answers_repeats_nothing(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:

@@ -44,6 +44,7 @@ def said(worker: Worker, words: str) -> bool:
     return words in worker.output()
 
 
+@pytest.mark.slow
 async def test_twenty_kills_while_partitions_are_taken_up_change_no_commit(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ def _faulty(pipeline: Pipeline, stage: str, fault: str) -> Worker:
     return pipeline.start(stage, program=(faulty_worker.__file__, fault), **ENV)
 
 
+@pytest.mark.slow
 async def test_a_faulty_worker_ends_with_70_and_its_successor_delivers(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:

@@ -127,6 +127,7 @@ def hostile_records() -> list[Any]:
     ]
 
 
+@pytest.mark.slow
 async def test_what_strangers_planted_is_shown_nowhere_and_the_view_works(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:

@@ -135,6 +135,7 @@ async def closed(rig: Rig) -> tuple[int, list[str]]:
     return closing.exit_code, closing.problems()
 
 
+@pytest.mark.slow
 @pytest.mark.kafka
 async def test_a_ledger_of_as_many_but_other_events_ends_with_1(
     broker: Broker, prefix: str, tmp_path: Path

@@ -222,6 +222,7 @@ async def closed(rig: Rig, written: int) -> tuple[int, list[str]]:
     return closing.exit_code, closing.problems()
 
 
+@pytest.mark.slow
 @pytest.mark.kafka
 async def test_each_side_that_breaks_is_seen_and_ends_with_1(
     broker: Broker, prefix: str, tmp_path: Path
