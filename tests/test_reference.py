@@ -16,7 +16,8 @@ from streams.cli import app
 from streams.core.consent import NoConsent
 from streams.core.control import VendorControl, decode_control
 from streams.core.dead_letter import fingerprint
-from streams.core.events import AddToCart, EventParser
+from streams.core.event_types import AddToCart
+from streams.core.events import EventParser
 from streams.core.outcome import DEAD_LETTER_MEANING, SKIP_MEANING, Outcome
 from streams.core.records import DeadLetter, Receipt, VendorRecord
 from streams.core.rows import Product, User, decode_product, decode_user

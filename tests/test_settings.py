@@ -9,6 +9,7 @@ import pytest
 import trustme
 
 from streams.core.errors import SettingsError
+from streams.core.ingest.targets import TARGETS
 from streams.settings import IngestSettings, load_settings, section_models, variable
 from streams.vendors import VENDORS
 
@@ -41,7 +42,7 @@ def test_defaults_are_those_of_the_contract() -> None:
     assert settings.consent.mode == "required"
     assert settings.enrich.duplicate_minutes == 10
     assert settings.enrich.chunk_records == 500
-    assert settings.source_clicks.field_map() is None
+    assert settings.sources["clicks"].field_map() is None
     assert (settings.web.host, settings.web.port, settings.web.token) == ("127.0.0.1", 6066, None)
     assert settings.state.dir == Path("state")
     assert settings.enabled_vendors() == ()
@@ -372,15 +373,15 @@ def test_field_maps_come_from_the_file_or_as_json() -> None:
         '[source.add-to-carts.fields]\ntimestamp_format = "ms"\ntimestamp = "at"\n'
     )
     settings = load_settings({})
-    assert settings.source_clicks.fields == {"sku": "item.sku", "page": {"url": "location"}}
-    assert settings.source_clicks.timestamp_format == ("s",)
-    assert settings.source_add_to_carts.fields == {"timestamp": "at"}
-    assert settings.source_add_to_carts.timestamp_format == ("ms",)
-    read = settings.source_clicks.field_map()
+    assert settings.sources["clicks"].fields == {"sku": "item.sku", "page": {"url": "location"}}
+    assert settings.sources["clicks"].timestamp_format == ("s",)
+    assert settings.sources["add-to-carts"].fields == {"timestamp": "at"}
+    assert settings.sources["add-to-carts"].timestamp_format == ("ms",)
+    read = settings.sources["clicks"].field_map()
     assert read is not None
     assert read.read_time(1_795_168_800) == (1_795_168_800_000, False)
     replaced = load_settings({"STREAMS_SOURCE_CLICKS_FIELDS": '{"product_id": "p.id"}'})
-    assert replaced.source_clicks.fields == {"product_id": "p.id"}
+    assert replaced.sources["clicks"].fields == {"product_id": "p.id"}
 
 
 def test_formats_of_times_may_be_a_list_with_a_zone() -> None:
@@ -390,13 +391,13 @@ def test_formats_of_times_may_be_a_list_with_a_zone() -> None:
         '[source.add-to-carts.fields]\ntimestamp_format = "%d.%m.%Y %Z"\ntimezone = "Asia/Tokyo"\n'
     )
     settings = load_settings({})
-    assert settings.source_clicks.timestamp_format == ("us", "%Y-%m-%d %H:%M")
-    read = settings.source_clicks.field_map()
+    assert settings.sources["clicks"].timestamp_format == ("us", "%Y-%m-%d %H:%M")
+    read = settings.sources["clicks"].field_map()
     assert read is not None
     assert read.read_time("2026-11-20 10:00") == (1_795_165_200_000, False)
-    assert settings.source_add_to_carts.timezone == "Asia/Tokyo"
+    assert settings.sources["add-to-carts"].timezone == "Asia/Tokyo"
     replaced = load_settings({"STREAMS_SOURCE_CLICKS_TIMESTAMP_FORMAT": '["ns", "%Y %j"]'})
-    assert replaced.source_clicks.timestamp_format == ("ns", "%Y %j")
+    assert replaced.sources["clicks"].timestamp_format == ("ns", "%Y %j")
 
 
 def test_times_that_cannot_be_read_are_named() -> None:
@@ -554,7 +555,7 @@ def test_sections_of_ingest_come_from_the_file_by_name() -> None:
             'topic = "t"\nto = "click"',
             (
                 "STREAMS_INGEST_A_TO ([ingest.a] to in streams.toml): "
-                'must be one of clicks, add-to-carts, users or products, not "click".'
+                f'must be one of {", ".join(TARGETS)}, not "click".'
             ),
         ),
         (

@@ -16,7 +16,7 @@ from streams.core.consent import (
     why_no_consent,
 )
 from streams.core.errors import InvalidEvent
-from streams.core.events import Event
+from streams.core.event_types import Event
 from streams.core.outcome import DeadLetterReason, SkipReason
 from streams.core.records import VendorRecord
 from streams.core.rows import Product, User

@@ -1,4 +1,4 @@
-"""Raw events: a record of ``shop.clicks`` or ``shop.add-to-carts`` becomes an event or is invalid.
+"""Raw events: a record of a raw topic becomes an event or is invalid.
 
 One typed decode reads a record that is in shape. Any other is decoded without types and converted
 field by field with the very same field types, so there is one definition of each field's shape.
@@ -8,21 +8,27 @@ import ipaddress
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any
 
 import msgspec
-from msgspec import Meta
 
 from streams.core.errors import InvalidEvent
+from streams.core.event_types import (
+    EVENT_TYPES,
+    AddToCart,
+    Campaign,
+    Click,
+    Content,
+    Event,
+    Page,
+)
 from streams.core.fields import Failed, FieldMap
 from streams.core.outcome import DeadLetterReason
 from streams.core.quick_expressions import SlowPathNeeded
 from streams.core.strict_json import StrictJsonError, decode_repaired
 from streams.core.time_formats import OutOfRangeTimeError, epoch_ms
 from streams.core.times import CLOCK_TOLERANCE_MS, MAX_MS, YEAR_2000_MS, to_ms
-from streams.core.uuids import UUID_PATTERN
 from streams.core.values import (
-    MAX_ID_CHARS,
     NIL_UUID,
     SUSPICIOUS_IDS,
     id_text,
@@ -32,98 +38,6 @@ from streams.core.values import (
 
 MAX_EVENT_BYTES = 256 * 1024
 
-Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARS)]
-EventId = Annotated[str, Meta(min_length=1, max_length=128)]
-Text = Annotated[str, Meta(min_length=1, max_length=4096)]
-Uuid = Annotated[str, Meta(pattern=UUID_PATTERN)]
-Price = Annotated[float, Meta(ge=0, le=1e13)]
-"""Above the limit a double can no longer hold the cents."""
-Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z")]
-Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-Quantity = Annotated[int, Meta(ge=1, le=2**63 - 1)]
-
-
-class Page(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True):
-    """The page on which it happened."""
-
-    url: Text | None = None
-    referrer: Text | None = None
-    title: Text | None = None
-
-
-class Campaign(
-    msgspec.Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True
-):
-    """The campaign that brought the visitor."""
-
-    name: Text | None = None
-    source: Text | None = None
-    medium: Text | None = None
-    term: Text | None = None
-    content: Text | None = None
-
-
-class Content(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """The 8SELECT content in which it happened."""
-
-    type: Literal["customSet", "matchingProductClusters", "similarProducts"]
-    id: Id
-
-
-class Event(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """What clicks and add-to-carts share; fields as in the raw record unless said otherwise."""
-
-    event_type: ClassVar[str]
-    """``click`` or ``add_to_cart``."""
-
-    anonymous_id: Id
-    timestamp: str | Int64
-    """As the shop wrote it; ``timestamp_ms`` is what counts."""
-    product_id: Id
-    event_id: EventId = ""
-    """Never empty in a parsed event."""
-    user_id: Id | None = None
-    sku: Id | None = None
-    price: Price | None = None
-    currency: Currency | None = None
-    page: Page | None = None
-    user_agent: Text | None = None
-    locale: Text | None = None
-    region: Text | None = None
-    ip: Text | None = None
-    """A valid IPv4 or IPv6 address; no vendor ever gets it whole."""
-    campaign: Campaign | None = None
-    miso_id: Uuid | None = None
-    content: Content | None = None
-    eightselect_user_id: Uuid | None = None
-    consent: dict[str, bool] | None = None
-
-    # Set by the parser; the limits keep a record from bringing them along.
-    timestamp_ms: Annotated[int, Meta(ge=0, le=0)] = 0
-    """When it happened, ms since the epoch, a browser's wrong clock put right."""
-    notes: Annotated[tuple[str, ...], Meta(max_length=0)] = ()
-    """What was put right or is odd, to be counted.
-
-    ``left_out:<field>``, ``lone_surrogate``, ``suspicious_id``, ``items_left``, ``dst``,
-    ``clock_ahead``.
-    """
-
-
-class Click(Event, frozen=True, gc=False, forbid_unknown_fields=True):
-    """A visitor clicked a product."""
-
-    event_type: ClassVar[str] = "click"
-
-
-class AddToCart(Event, frozen=True, gc=False, forbid_unknown_fields=True):
-    """A visitor put a product into the cart."""
-
-    event_type: ClassVar[str] = "add_to_cart"
-
-    quantity: Quantity = 1
-
-
-EVENT_TYPES: Mapping[str, type[Event]] = {kind.event_type: kind for kind in (Click, AddToCart)}
 _BY_PARSER = {"timestamp_ms", "notes"}
 _REQUIRED = ("anonymous_id", "timestamp", "product_id")
 _MISSING = "it is required and missing"
@@ -172,13 +86,13 @@ class EventParser:
 
     def __init__(
         self,
-        kind: Literal["click", "add_to_cart"],
+        kind: str,
         topic_without_prefix: str,
         fields: FieldMap | None = None,
         *,
         vendors: Collection[str] | None = None,
     ) -> None:
-        """Take the vendors for which an event may state consent; None: of any name."""
+        """Take the event type, and the vendors for which an event may state consent; None: any."""
         self._type = EVENT_TYPES[kind]
         self._decode = msgspec.json.Decoder(self._type).decode
         self.topic = topic_without_prefix

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from streams.core.errors import StreamsError
-from streams.core.events import Currency, Id, Int64, Price
+from streams.core.event_types import Currency, Id, Int64, Price
 from streams.core.masking import masked_text
 from streams.core.strict_json import StrictJsonError, decode_fields
 from streams.core.times import MAX_MS, YEAR_2000_MS, to_ms

@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from streams.core.kinds import ALWAYS_ON, KINDS
+
 DAY_MS = 24 * 60 * 60 * 1000
 
 
@@ -31,16 +33,23 @@ class Topics:
     """The shop's own topics that the stage ``ingest`` reads; none: there is no such stage."""
     fed: tuple[str, ...] = ()
     """What it writes, as in ``[ingest.NAME] to``."""
+    sources: tuple[str, ...] = ALWAYS_ON
+    """The kinds of events that are on; see ``core.kinds``."""
+
+    @property
+    def raw(self) -> tuple[str, ...]:
+        """The raw topics of all sources that are on."""
+        return tuple(map(self.of_shop, self.sources))
 
     @property
     def clicks(self) -> str:
         """Raw clicks."""
-        return f"{self.prefix}shop.clicks"
+        return self.of_shop("clicks")
 
     @property
     def add_to_carts(self) -> str:
         """Raw add-to-carts."""
-        return f"{self.prefix}shop.add-to-carts"
+        return self.of_shop("add-to-carts")
 
     @property
     def users(self) -> str:
@@ -93,19 +102,17 @@ class Topics:
         """The shop's own records that cannot be read or mapped."""
         return f"{self.prefix}ingest.dead-letters"
 
-    def of_ingest(self, to: str) -> str:
-        """The raw topic or table that a section ``[ingest.NAME]`` names in ``to``."""
-        return f"{self.prefix}shop.{to}"
+    def of_shop(self, name: str) -> str:
+        """The raw topic or table that ``[ingest.NAME] to`` and commands call by this name."""
+        return f"{self.prefix}shop.{name}"
 
     def is_ours(self, topic: str) -> bool:
         """Return whether a topic has the name of one that this project writes or keeps."""
         name = topic.removeprefix(self.prefix)
+        ours = Topics(sources=tuple(KINDS))
         fixed = {
-            getattr(Topics(), field)
-            for field in (
-                "clicks", "add_to_carts", "users", "products", "enrich_dead_letters",
-                "ingest_dead_letters", "status", "control", "replays",
-            )
+            *ours.raw, ours.users, ours.products, ours.enrich_dead_letters,
+            ours.ingest_dead_letters, ours.status, ours.control, ours.replays,
         }  # fmt: skip
         return topic.startswith(self.prefix) and (
             name in fixed
@@ -142,8 +149,7 @@ class Topics:
         # Two kilobytes a worker and second: only closed segments are compacted.
         status = compact | {"segment.bytes": str(16 * 1024 * 1024)}
         specs = [
-            kept(self.clicks, raw_days),
-            kept(self.add_to_carts, raw_days),
+            *(kept(name, raw_days) for name in self.raw),
             TopicSpec(self.users, partitions, forgetful),
             TopicSpec(self.products, None, compact),
             *([kept(self.ingest_dead_letters, dead_letter_days)] if self.shop else []),

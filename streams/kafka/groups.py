@@ -29,7 +29,7 @@ def topics_read(topics: Topics, stage: str) -> list[str]:
     if stage == INGEST:
         return list(topics.shop)
     if stage == ENRICH:
-        return [topics.clicks, topics.add_to_carts]
+        return list(topics.raw)
     return [topics.events(stage), topics.redelivery(stage)]
 
 

@@ -233,7 +233,7 @@ def needed_topics(topics: Topics, stage: str, vendors: Sequence[str]) -> list[st
 def written_topics(topics: Topics, stage: str, vendors: Sequence[str]) -> list[str]:
     """Return the topics to which a stage writes what becomes of records."""
     if stage == INGEST:
-        return [topics.ingest_dead_letters, *map(topics.of_ingest, topics.fed)]
+        return [topics.ingest_dead_letters, *map(topics.of_shop, topics.fed)]
     if stage != ENRICH:
         return [topics.receipts(stage), topics.dead_letters(stage)]
     of_vendor = [topics.events, topics.receipts, topics.dead_letters]
@@ -245,7 +245,7 @@ def read_topics(topics: Topics, stage: str) -> tuple[str, ...]:
     if stage == INGEST:
         return topics.shop
     if stage == ENRICH:
-        return topics.clicks, topics.add_to_carts, topics.users, topics.products
+        return *topics.raw, topics.users, topics.products
     return topics.events(stage), topics.redelivery(stage), topics.users, topics.control
 
 

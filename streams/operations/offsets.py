@@ -84,7 +84,7 @@ def stage_topics(settings: Settings, stage: str) -> tuple[str, ...]:
     if stage == INGEST and topics.shop:
         return topics.shop
     if stage == ENRICH:
-        return (topics.clicks, topics.add_to_carts)
+        return topics.raw
     if stage in settings.vendors:
         return (topics.events(stage), topics.redelivery(stage))
     known = ", ".join((ENRICH, *settings.vendors, *((INGEST,) if topics.shop else ())))

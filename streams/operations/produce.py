@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from streams.core.errors import InvalidEvent, SetupError
+from streams.core.kinds import KINDS, kind_of
 from streams.core.rows import InvalidRow, decode_product, decode_user
 from streams.core.strict_json import (
     BYTE_ORDER_MARK,
@@ -31,16 +32,6 @@ from streams.settings import Settings
 from streams.vendors import VENDORS
 
 _NOTHING = msgspec.Raw(b"null")
-
-EVENT_WORDS = {
-    "addtocart": "add-to-carts",
-    "addtocarts": "add-to-carts",
-    "cart": "add-to-carts",
-    "carts": "add-to-carts",
-    "click": "clicks",
-    "clicks": "clicks",
-}
-"""``event_type`` or ``type`` of a bare event, case, ``-`` and ``_`` left out → kind of topic."""
 
 Tell = Callable[[int], None]
 """Called with the number of records that the broker has acknowledged so far."""
@@ -92,26 +83,23 @@ _PROBLEMS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 def raw_topics(topics: Topics) -> dict[str, str]:
     """The topics that can be written to, by the words that name them."""
-    return {
-        "clicks": topics.clicks,
-        "add-to-carts": topics.add_to_carts,
-        "users": topics.users,
-        "products": topics.products,
-    }
+    return {name: topics.of_shop(name) for name in (*topics.sources, "users", "products")}
 
 
 def parse_line(line: bytes, topics: Topics) -> Outgoing:
     """Return the record that a line asks for; raises ValueError with one clause.
 
     The value is written byte for byte as it stands, without a byte order mark. Of events alone,
-    one with a ``quantity`` or with ``event_type`` or ``type`` ``add_to_cart`` goes to the
-    add-to-carts, any other to the clicks. Where no key is given it is the value's
-    ``anonymous_id``; rows need one. A key may be an integer.
+    ``event_type`` or ``type`` says which source it belongs to; without either, one with a
+    ``quantity`` goes to the add-to-carts, any other to the clicks. Where no key is given it is the
+    value's ``anonymous_id``; rows need one. A key may be an integer.
     """
     line = line.strip().removeprefix(BYTE_ORDER_MARK).strip()
     content, mended = _read(line)
     if content.topic is msgspec.UNSET:
-        return Outgoing(raw_topics(topics)[_kind_of(content)], _key_of(content.anonymous_id), line)
+        return Outgoing(
+            topics.of_shop(_source_of(content, topics)), _key_of(content.anonymous_id), line
+        )
     if content.value is msgspec.UNSET:
         raise ValueError('is no {"topic", "key", "value"}: it has no value')
     topic = _topic_named(content.topic, topics)
@@ -128,7 +116,7 @@ def parse_line(line: bytes, topics: Topics) -> Outgoing:
         if type(key) is not str:
             raise ValueError(f"has the key {key}, which is neither text nor an integer")
         return Outgoing(topic, key.encode(), value)
-    if topic not in (topics.clicks, topics.add_to_carts):
+    if topic not in topics.raw:
         raise ValueError(f"has no key, which a row of {content.topic} needs")
     return Outgoing(topic, _own_key(value), value)
 
@@ -287,16 +275,15 @@ class _Writer:
             produced.doubtful.append((number, f"is a malformed row: {error}"))
 
 
-def _kind_of(event: _Line) -> str:
+def _source_of(event: _Line, topics: Topics) -> str:
     for name in ("event_type", "type"):
         word = _decoded(getattr(event, name))
         if isinstance(word, str):
-            kind = EVENT_WORDS.get(word.lower().replace("-", "").replace("_", ""))
+            kind = kind_of(word, topics.sources)
             if kind is None:
-                raise ValueError(
-                    f"has the {name} {word[:100]!r}, which is neither click nor add_to_cart"
-                )
-            return kind
+                known = ", ".join(KINDS[source].event_type for source in topics.sources)
+                raise ValueError(f"has the {name} {word[:100]!r}, which is none of {known}")
+            return kind.source
     return "add-to-carts" if event.quantity is not msgspec.UNSET else "clicks"
 
 

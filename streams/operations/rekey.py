@@ -184,7 +184,7 @@ async def run_rekey(
         SetupError: the broker does not answer, or refuses a write; the topics do not fit together.
     """
     topics = settings.topics
-    raw = [topics.clicks, topics.add_to_carts]
+    raw = topics.raw
     counts = await required_topics(settings, [*raw, topics.users])
     lay = Lay(counts[topics.users])
     async with connect(settings.kafka) as reader:
@@ -275,7 +275,7 @@ async def _until_settled(
     What comes later does not count: producers know the new partitions by then.
     """
     topics, deadline = settings.topics, time.monotonic() + seconds
-    stages = {ENRICH: [topics.clicks, topics.add_to_carts]}
+    stages = {ENRICH: [*topics.raw]}
     stages |= {vendor: [topics.events(vendor), topics.redelivery(vendor)] for vendor in VENDORS}
     waiting = []
     for stage, names in stages.items():

@@ -51,7 +51,7 @@ class _Names:
         """``with_ingest``: its dead letters are looked for also where it is off."""
         topics = settings.topics
         self.settings, self.topics, self.vendors = settings, topics, vendors
-        self.raw = [topics.clicks, topics.add_to_carts]
+        self.raw = topics.raw
         self.tables = [topics.users, topics.products]
         self.shop = list(topics.shop)
         ingest = [topics.ingest_dead_letters] if self.shop or with_ingest else []
@@ -153,7 +153,7 @@ def _run(names: _Names) -> Iterator[Right]:
     yield from _topics([*names.tables, topics.status, topics.control, topics.replays], READ)
     yield from _topics([*names.redelivery, topics.control, topics.replays], WRITE)
     if names.shop:
-        yield from _topics(map(topics.of_ingest, topics.fed), WRITE)
+        yield from _topics(map(topics.of_shop, topics.fed), WRITE)
 
 
 def _rekey(names: _Names) -> Iterator[Right]:

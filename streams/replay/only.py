@@ -4,26 +4,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from streams.core.errors import SettingsError
+from streams.core.kinds import KINDS, kind_of
 from streams.core.outcome import DeadLetterReason, Outcome, SkipReason
 
 MISSING = "missing"
 """No receipt says what became of it: the vendor was off, or its receipt is gone."""
-_TYPES = {
-    "click": "click",
-    "clicks": "click",
-    "add_to_cart": "add_to_cart",
-    "add_to_carts": "add_to_cart",
-    "add-to-cart": "add_to_cart",
-    "add-to-carts": "add_to_cart",
-}
 _REASONS = {
     Outcome.SKIPPED: {str(reason) for reason in SkipReason},
     Outcome.DEAD_LETTERED: {str(reason) for reason in DeadLetterReason},
 }
 _HELP = (
     "name, separated by commas, any of accepted, dead_lettered, skipped, missing, "
-    "dead_lettered:REASON and skipped:REASON (`streams reasons` lists them), and click or "
-    "add_to_cart"
+    "dead_lettered:REASON and skipped:REASON (`streams reasons` lists them), and of "
+    f"{', '.join(kind.event_type for kind in KINDS.values())}"
 )
 
 
@@ -57,8 +50,8 @@ def parse_only(words: Iterable[str]) -> OnlyFilter:
             continue
         asked.append(word)
         outcome, _, reason = word.partition(":")
-        if word in _TYPES:
-            types.add(_TYPES[word])
+        if (kind := kind_of(word)) is not None:
+            types.add(kind.event_type)
         elif word in {MISSING, *Outcome}:
             outcomes.add((word, None))
         elif outcome in _REASONS and reason in _REASONS[Outcome(outcome)]:

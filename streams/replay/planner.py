@@ -9,7 +9,8 @@ from streams.core.consent import Ground, Malformed
 from streams.core.duplicates import MAX_IDS, PassedOn, bits, identity, trim
 from streams.core.enrich import Enricher, Refuse, Send, VendorPlan
 from streams.core.errors import InvalidEvent
-from streams.core.events import Event
+from streams.core.event_types import Event
+from streams.core.kinds import KINDS
 from streams.core.outcome import DeadLetterReason, Outcome
 from streams.core.rows import Product, User
 from streams.core.runs import ALREADY_ACCEPTED, DUPLICATE, WAITING, Asked
@@ -205,7 +206,7 @@ class ReplayPlanner:
         self._sent_before = SentBefore(settings, self._vendors)
         self._past = past
         self._only = parse_only(asked.only)
-        self._types = {topics.clicks: "click", topics.add_to_carts: "add_to_cart"}
+        self._types = {topics.of_shop(one): KINDS[one].event_type for one in topics.sources}
         self._visitor = None if asked.visitor is None else asked.visitor.encode()
         self._sku = asked.sku
         self._again = asked.again

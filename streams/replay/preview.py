@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from aiokafka import TopicPartition
 
 from streams.core.errors import SettingsError, SetupError
+from streams.core.kinds import KINDS
 from streams.core.runs import Asked
 from streams.core.times import utc_text
 from streams.engine.partitions import home_of
@@ -123,9 +124,11 @@ async def preview(
 async def window_of(reader: LogReader, settings: Settings, asked: Asked) -> Window:
     """Return where the asked window lies; of one visitor only the visitor's partition."""
     topics = settings.topics
-    kinds = {"click": topics.clicks, "add_to_cart": topics.add_to_carts}
     only = parse_only(asked.only)
-    names = [name for kind, name in kinds.items() if only.has_type(kind)]
+    on = [source for source in topics.sources if only.has_type(KINDS[source].event_type)]
+    if not on:
+        raise SettingsError([f"--only: no source of {', '.join(sorted(only.types))} is on."])
+    names = list(map(topics.of_shop, on))
     found = await reader.partitions(names)
     if absent := [name for name, tps in found.items() if not tps]:
         raise SetupError(

@@ -79,7 +79,7 @@ async def preview_resend(
         name = VENDORS[asked.owner].name
         raise SettingsError([f"--vendor: {name} is off; switch it on before sending it anything."])
     found = await find_letters(settings, selection_of(asked), tell=tell)
-    raw_topics = (settings.topics.clicks, settings.topics.add_to_carts)
+    raw_topics = settings.topics.raw
     letters = LetterTable(one for one in found.open if is_about_raw(one, raw_topics))
     of_ingest = sum(group.open for group in found.groups if group.owner == INGEST)
     foreign = len(found.open) - len(letters) - of_ingest
@@ -126,7 +126,7 @@ class ResendJob:
         found = await find_letters(
             settings, selection_of(run.asked), closed_by=run.run_id, tell=tell
         )
-        raw_topics = (settings.topics.clicks, settings.topics.add_to_carts)
+        raw_topics = settings.topics.raw
         both = chain(found.open, found.open.of_run())
         letters = LetterTable(one for one in both if is_about_raw(one, raw_topics))
         parts = [part for part in run.parts if part.state == RUNNING]

@@ -77,7 +77,7 @@ async def find_window(
     partitions: Sequence[int] | None = None,
 ) -> Window:
     """Return where the window lies on the raw topics, or on these partitions and topics of them."""
-    wanted = list(names) if names is not None else [topics.clicks, topics.add_to_carts]
+    wanted = list(names) if names is not None else topics.raw
     found = await reader.partitions(wanted)
     tps = [
         tp

@@ -16,6 +16,7 @@ from streams.core.events import EventParser
 from streams.core.fields import FieldMap
 from streams.core.ingest.decoding import Decoder, plain_decoder
 from streams.core.ingest.topic_mapping import TopicMapping
+from streams.core.kinds import KINDS, EventKind
 from streams.core.topics import Topics
 from streams.settings.kafka_rules import kafka_problems
 from streams.settings.loading import Loader, process_environment, read_secret, variable
@@ -26,6 +27,7 @@ from streams.settings.models import (
     IngestSettings,
     KafkaSettings,
     LogSettings,
+    OptionalSourceSettings,
     RegistrySettings,
     SourceSettings,
     StateSettings,
@@ -87,8 +89,7 @@ def section_models() -> dict[str, type[BaseModel]]:
     return {
         "kafka": KafkaSettings,
         "consent": ConsentSettings,
-        "source.clicks": SourceSettings,
-        "source.add-to-carts": SourceSettings,
+        **{f"source.{source}": _source_model(kind) for source, kind in KINDS.items()},
         "enrich": EnrichSettings,
         "registry": RegistrySettings,
         **{key: vendor.settings for key, vendor in VENDORS.items()},
@@ -106,8 +107,10 @@ class Settings:
 
     kafka: KafkaSettings = field(default_factory=KafkaSettings)
     consent: ConsentSettings = field(default_factory=ConsentSettings)
-    source_clicks: SourceSettings = field(default_factory=SourceSettings)
-    source_add_to_carts: SourceSettings = field(default_factory=SourceSettings)
+    sources: Mapping[str, SourceSettings] = field(
+        default_factory=lambda: {source: _source_model(kind)() for source, kind in KINDS.items()}
+    )
+    """The sections ``[source.X]`` by X, also of those that are off."""
     enrich: EnrichSettings = field(default_factory=EnrichSettings)
     ingest: Mapping[str, IngestSettings] = field(default_factory=dict)
     """The sections ``[ingest.NAME]`` by NAME, in the order of the file."""
@@ -130,6 +133,7 @@ class Settings:
             self.kafka.topic_prefix,
             shop=tuple(dict.fromkeys(section.topic for section in sections)),
             fed=tuple(dict.fromkeys(section.to for section in sections)),
+            sources=tuple(source for source, one in self.sources.items() if one.is_on),
         )
 
     def secrets(self) -> tuple[str, ...]:
@@ -141,19 +145,16 @@ class Settings:
     def field_maps(self) -> Mapping[str, FieldMap | None]:
         """Return by raw topic how its records become events; None: as they are."""
         return {
-            self.topics.clicks: self.source_clicks.field_map("source.clicks.fields"),
-            self.topics.add_to_carts: self.source_add_to_carts.field_map(
-                "source.add-to-carts.fields"
-            ),
+            self.topics.of_shop(source): self.sources[source].field_map(f"source.{source}.fields")
+            for source in self.topics.sources
         }
 
     def event_parsers(self) -> Mapping[str, EventParser]:
         """Return what reads the records of each raw topic."""
-        maps, topics = self.field_maps(), self.topics
-        clicks, carts = topics.clicks, topics.add_to_carts
+        kinds = (KINDS[source] for source in self.topics.sources)
         return {
-            clicks: EventParser("click", "shop.clicks", maps[clicks], vendors=VENDORS),
-            carts: EventParser("add_to_cart", "shop.add-to-carts", maps[carts], vendors=VENDORS),
+            topic: EventParser(kind.event_type, kind.topic, fields, vendors=VENDORS)
+            for kind, (topic, fields) in zip(kinds, self.field_maps().items(), strict=True)
         }
 
     def ingest_mappings(
@@ -289,8 +290,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     problems = list(loaded.problems)
     rules: dict[str, Any] = {
         "kafka": kafka_problems,
-        "source.clicks": source_problems,
-        "source.add-to-carts": source_problems,
+        **{f"source.{source}": source_problems for source in KINDS},
         "registry": registry_problems,
         "http": http_problems,
         "web": web_problems,
@@ -333,8 +333,10 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         if name.startswith("kafka.")
     }
     loaded.sections["kafka"] = kafka.connected_by(http, own)
+    sources = {source: loaded.sections.pop(f"source.{source}") for source in KINDS}
     named = {name.replace(".", "_").replace("-", "_"): m for name, m in loaded.sections.items()}
     return Settings(
+        sources=MappingProxyType(sources),  # type: ignore[arg-type]
         ingest=MappingProxyType(ingest),  # type: ignore[arg-type]
         vendors=MappingProxyType(vendors),
         secret_files=MappingProxyType(loaded.secret_files),
@@ -348,10 +350,14 @@ def _ingest_conflicts(
     kafka, registry = sections["kafka"], sections["registry"]
     assert isinstance(kafka, KafkaSettings)
     assert isinstance(registry, RegistrySettings)
-    sources = {name: sections[f"source.{name}"] for name in ("clicks", "add-to-carts")}
+    sources = {name: sections[f"source.{name}"] for name in KINDS}
     mapped = {name for name, one in sources.items() if one.field_map() is not None}  # type: ignore[attr-defined]
     found = ingest_conflicts(ingest, Topics(kafka.topic_prefix), registry, mapped)
     return [f"[{INGEST}.{name}]: {words}." for name, words in found]
+
+
+def _source_model(kind: EventKind) -> type[SourceSettings]:
+    return OptionalSourceSettings if kind.is_optional else SourceSettings
 
 
 def _either(vendor: str) -> str:

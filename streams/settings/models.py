@@ -252,6 +252,11 @@ class SourceSettings(Section):
     timezone: str | None = Field(None, min_length=1)
     """IANA name of the zone in which patterns without one are read; None: UTC."""
 
+    @property
+    def is_on(self) -> bool:
+        """Whether its topic is read."""
+        return True
+
     @model_validator(mode="before")
     @classmethod
     def _times_may_stand_among_the_fields(cls, value: Any) -> Any:
@@ -294,12 +299,23 @@ class SourceSettings(Section):
         return FieldMap(self.fields, self.timestamp_format, self.timezone, name=name)
 
 
+class OptionalSourceSettings(SourceSettings):
+    """A section ``[source.<kind>]`` of a kind that not every shop has."""
+
+    enabled: bool = False
+
+    @property
+    def is_on(self) -> bool:
+        """Whether its topic is read."""
+        return self.enabled
+
+
 class IngestSettings(SourceSettings):
     """A section ``[ingest.NAME]``: what becomes of the records of one of the shop's own topics."""
 
     topic: str = Field(min_length=1, max_length=249, pattern=r"^[A-Za-z0-9._-]+$")
     """As the shop calls it; the prefix is not put before it."""
-    to: Literal["clicks", "add-to-carts", "users", "products"]
+    to: str
     format: Literal["json", "confluent-json", "confluent-avro"] = "json"
     envelope: Literal["none", "debezium", "connect"] = "none"
     when: str | None = None
@@ -308,6 +324,13 @@ class IngestSettings(SourceSettings):
     """JMESPath to a list: one event for each element, as ``_item`` with ``_index``."""
     key: str | None = None
     """JMESPath to the Kafka key; None: ``anonymous_id``, for products ``product_id``."""
+
+    @field_validator("to")
+    @classmethod
+    def _target_is_known(cls, value: str) -> str:
+        if value not in TARGETS:
+            raise ValueError(f'must be one of {", ".join(TARGETS)}, not "{value}"')
+        return value
 
     def field_map(self, name: str = "") -> FieldMap | None:
         """How to read the fields of ``to``; see ``SourceSettings``."""

@@ -1,6 +1,7 @@
 """Puts the web view together for one worker: settings in, pages on the app's server."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from faust.web.base import BlueprintManager
@@ -103,5 +104,6 @@ def frame_of(settings: Settings) -> Frame:
     return Frame(
         names={key: vendor.name for key, vendor in VENDORS.items()},
         prefix=settings.kafka.topic_prefix,
+        raw=replace(settings.topics, prefix="").raw,
         may_change=settings.web.token is not None,
     )

@@ -13,6 +13,7 @@ import msgspec
 from streams.core.notes import note_words
 from streams.core.outcome import DEAD_LETTER_MEANING, SKIP_MEANING
 from streams.core.snapshot import JoinHealth, Outcomes, WorkerSnapshot
+from streams.core.topics import Topics
 from streams.settings import ENRICH, STAGE_NAMES
 from streams.status.findings import Finding, Level
 from streams.status.judge import DEAD_LETTERS, before, judge, lately
@@ -38,6 +39,8 @@ class Frame:
     """Key → name of all vendors there are."""
     prefix: str = ""
     """Of all topics."""
+    raw: Sequence[str] = Topics().raw
+    """The shop's topics of events, without the prefix."""
     may_change: bool = False
     """Whether a token is set: without one the page only reads."""
 
@@ -118,7 +121,7 @@ def _flow(
     return {
         "raw": [
             {"name": name, "waiting": words.count(waiting[name]) if is_whole else UNKNOWN}
-            for name in ("shop.clicks", "shop.add-to-carts")
+            for name in frame.raw
         ],
         "enrich": {
             "rate": words.rate(rate) if enrich else UNKNOWN,

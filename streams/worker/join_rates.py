@@ -3,7 +3,7 @@
 from collections import Counter, deque
 from collections.abc import Sequence
 
-from streams.core.events import Event
+from streams.core.event_types import Event
 from streams.core.masking import masked_id, masked_text
 from streams.core.rows import User
 from streams.core.snapshot import JoinHealth

@@ -14,6 +14,7 @@ from typing import Any
 from streams import __version__
 from streams.core.consent import MAX_ROW_DELAY_SECONDS
 from streams.core.dead_letter import without_values
+from streams.core.kinds import KINDS
 from streams.core.masking import masked_text
 from streams.core.snapshot import (
     DriftNote,
@@ -420,7 +421,7 @@ def _hidden(tp: Any, consequence: str) -> str:
     )
 
 
-_TYPES = {b'"event_type":"click"': "click", b'"event_type":"add_to_cart"': "add_to_cart"}
+_TYPES = {f'"event_type":"{kind.event_type}"'.encode(): kind.event_type for kind in KINDS.values()}
 _LOOKED_AT_BYTES = 2_000
 """Enrichment writes the type near the beginning of a vendor record."""
 

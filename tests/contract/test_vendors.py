@@ -17,7 +17,8 @@ import pytest
 from streams import vendors
 from streams.core.batching import BatchCause, Batcher
 from streams.core.enrich import Decision, Enricher, Send, Skip
-from streams.core.events import Event, EventParser
+from streams.core.event_types import Event
+from streams.core.events import EventParser
 from streams.core.outcome import DeadLetterReason, RequestOutcome, SkipReason
 from streams.core.rows import Product, User
 from streams.vendors import VENDORS, plan_for

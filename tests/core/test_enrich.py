@@ -20,7 +20,7 @@ from streams.core.enrich import (
     differing_ids,
 )
 from streams.core.errors import InvalidEvent
-from streams.core.events import Click
+from streams.core.event_types import Click
 from streams.core.outcome import SkipReason
 from streams.core.rows import Product, User
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from streams.core.errors import InvalidEvent
-from streams.core.events import AddToCart, Campaign, Click, Content, Event, EventParser, Page
+from streams.core.event_types import AddToCart, Campaign, Click, Content, Event, Page
+from streams.core.events import EventParser
 from streams.core.fields import FieldMap
 
 KAFKA_MS = 1_795_168_800_000

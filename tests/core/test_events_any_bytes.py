@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.core.errors import InvalidEvent
-from streams.core.events import Event, EventParser
+from streams.core.event_types import Event
+from streams.core.events import EventParser
 from streams.core.fields import FIELDS, FieldMap
 from streams.core.outcome import DeadLetterReason
 from streams.core.quick_expressions import SlowPathNeeded

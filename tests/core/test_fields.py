@@ -173,7 +173,8 @@ def test_ip_is_found_where_the_map_says() -> None:
 
 def test_field_names_are_those_of_the_events() -> None:
     """The list that maps are checked against has no other definition to drift from."""
-    from streams.core.events import _FIELD_TYPES, _PARTS, AddToCart
+    from streams.core.event_types import AddToCart
+    from streams.core.events import _FIELD_TYPES, _PARTS
     from streams.core.fields import PARTS as PARTS_OF_MAPS
 
     assert set(FIELDS) == set(_FIELD_TYPES[AddToCart])

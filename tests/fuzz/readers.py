@@ -110,7 +110,7 @@ def _row(admit: Callable[[bytes], bytes]) -> Callable[[bytes], str]:
 
 def _parser(kind: str, fields: FieldMap | None) -> EventParser:
     topic = "shop.clicks" if kind == "click" else "shop.add-to-carts"
-    return EventParser(kind, topic, fields, vendors=VENDORS)  # type: ignore[arg-type]
+    return EventParser(kind, topic, fields, vendors=VENDORS)
 
 
 READERS: dict[str, Callable[[bytes], str]] = {

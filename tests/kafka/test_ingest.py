@@ -123,7 +123,7 @@ class Shop(Pipeline):
 
     async def raw(self, to: str) -> list[ConsumerRecord]:
         """All records of a raw topic or table."""
-        return await self.read(self.topics.of_ingest(to))
+        return await self.read(self.topics.of_shop(to))
 
     async def arrived(self, to: str, records: int) -> list[ConsumerRecord]:
         """Wait until a raw topic has so many records, and return them."""

@@ -210,7 +210,7 @@ def _holds(
 
     async def holds() -> bool:
         left: dict[str, Any] = {}
-        for record in await shop.read(shop.topics.of_ingest(to)):
+        for record in await shop.read(shop.topics.of_shop(to)):
             if record.value is None:
                 left.pop(record.key.decode(), None)
             else:

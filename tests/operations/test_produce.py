@@ -118,7 +118,10 @@ def test_a_line_says_topic_key_and_value(line: bytes, outgoing: Outgoing) -> Non
         (b'{"topic":"clicks","key":1.5,"value":{}}', "has the key 1.5, which is neither text nor"),
         (b'{"topic":"clicks","value":[1]}', "has neither a key nor an anonymous_id"),
         (b'{"anonymous_id":{"a":1}}', "has neither a key nor an anonymous_id"),
-        (b'{"anonymous_id":"v","type":"order"}', "has the type 'order', which is neither"),
+        (
+            b'{"anonymous_id":"v","type":"order"}',
+            "has the type 'order', which is none of click, add_to_cart",
+        ),
     ],
 )
 def test_a_bad_line_says_why(line: bytes, why: str) -> None:

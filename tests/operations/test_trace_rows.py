@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
-from streams.core.events import Click
+from streams.core.event_types import Click
 from streams.kafka.topic_search import FoundRecord
 from streams.operations.trace.rows import row_words
 

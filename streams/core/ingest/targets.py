@@ -1,13 +1,14 @@
 """What a section writes: raw events or rows of a table, by the fields of docs/reference.md."""
 
 from collections.abc import Collection, Mapping
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from streams.core.errors import InvalidEvent
 from streams.core.events import MAX_EVENT_BYTES, EventParser
 from streams.core.fields import FIELDS, Failed, FieldMap
+from streams.core.kinds import KINDS, EventKind
 from streams.core.outcome import DeadLetterReason
 from streams.core.rows import (
     ROW_FIELDS,
@@ -67,21 +68,21 @@ class Draft(NamedTuple):
 
 
 class EventTarget:
-    """``to = "clicks"`` and ``"add-to-carts"``."""
+    """``to = "clicks"`` and the other sources."""
 
     key_field = "anonymous_id"
     has_tombstones = False
     known: Collection[str] = FIELDS
     what = "events"
 
-    def __init__(self, kind: Literal["click", "add_to_cart"]) -> None:
-        self._kind = kind
+    def __init__(self, kind: EventKind) -> None:
+        self._event_type = kind.event_type
 
     def reader(self, fields: FieldMap | None, vendors: Collection[str]) -> "EventReader":
         """See ``Target``."""
         return EventReader(
-            EventParser(self._kind, "", fields, vendors=vendors),
-            EventParser(self._kind, "", vendors=vendors),
+            EventParser(self._event_type, "", fields, vendors=vendors),
+            EventParser(self._event_type, "", vendors=vendors),
         )
 
 
@@ -214,8 +215,7 @@ class RowReader:
 
 
 TARGETS: Mapping[str, Target] = {
-    "clicks": EventTarget("click"),
-    "add-to-carts": EventTarget("add_to_cart"),
+    **{source: EventTarget(kind) for source, kind in KINDS.items()},
     "users": RowTarget(User, "anonymous_id", "rows of users"),
     "products": RowTarget(Product, "product_id", "rows of products"),
 }

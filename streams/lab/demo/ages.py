@@ -50,7 +50,7 @@ async def read_ages(settings: Settings, vendors: Sequence[str]) -> dict[str, Age
     topics = settings.topics
     async with connect(settings.kafka) as reader:
         written: dict[str, int] = {}
-        for topic in (topics.clicks, topics.add_to_carts):
+        for topic in topics.raw:
             for tp, record in await _records(reader, topic):
                 written[f"{tp.topic}/{tp.partition}/{record.offset}"] = record.timestamp
         found: dict[str, Ages | None] = {}

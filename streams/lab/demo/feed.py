@@ -46,11 +46,10 @@ def file_feed(path: Path, topics: Topics) -> Feed:
     The file is read twice, its rows first. Raises SettingsError that names the lines which cannot
     be written.
     """
-    raw = (topics.clicks, topics.add_to_carts)
     row_count, event_count, bad = 0, 0, []
     for number, line in _lines(path):
         try:
-            is_event = parse_line(line, topics).topic in raw
+            is_event = parse_line(line, topics).topic in topics.raw
         except ValueError as error:
             bad.append(f"{path}, line {number} {error}.")
         else:
@@ -65,7 +64,7 @@ def file_feed(path: Path, topics: Topics) -> Feed:
 
     def chosen(*, events: bool) -> Iterator[Outgoing]:
         parsed = (parse_line(line, topics) for _, line in _lines(path))
-        return (record for record in parsed if (record.topic in raw) == events)
+        return (record for record in parsed if (record.topic in topics.raw) == events)
 
     def rows() -> Iterator[Outgoing]:
         yield from sample.rows()

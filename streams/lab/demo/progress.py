@@ -28,7 +28,7 @@ Gauge = Callable[[int], Awaitable[DemoProgress]]
 async def gauge(settings: Settings) -> AsyncIterator[Gauge]:
     """Connect a gauge that starts at zero."""
     topics, vendors = settings.topics, settings.enabled_vendors()
-    raw_names = [topics.clicks, topics.add_to_carts]
+    raw_names = topics.raw
     settled_names = [topics.enrich_dead_letters, *map(topics.receipts, vendors)]
     group = group_id(topics.prefix, ENRICH)
     async with connect(settings.kafka) as reader:

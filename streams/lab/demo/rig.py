@@ -245,11 +245,9 @@ def source_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
     Raises SettingsError where these settings cannot be read.
     """
-    settings = load_settings(environ)
     found = {}
-    sections = {"source.clicks": settings.source_clicks}
-    sections["source.add-to-carts"] = settings.source_add_to_carts
-    for section, source in sections.items():
+    for name_of_source, source in load_settings(environ).sources.items():
+        section = f"source.{name_of_source}"
         values = source.model_dump(exclude_none=True, exclude_defaults=True)
         for name, value in values.items():
             text = value if isinstance(value, str) else json.dumps(value)

@@ -5,23 +5,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from streams.lab.demo.catalogue import is_listed, price_of, product_row, sku_of
 from streams.lab.demo.visitors import Visitor, made_id, visitor_of
 
-Kind = Literal["clicks", "add-to-carts"]
-
 SPAN_MS = 5 * 60 * 1000
 """From the first event to the last."""
 _LONGEST_GAP_MS = 2000
-_KINDS: dict[str, Kind] = {"clicks": "clicks", "carts": "add-to-carts"}
+_KINDS = {"clicks": "clicks", "carts": "add-to-carts"}
 
 
 class SampleEvent(NamedTuple):
     """One raw event and the topic kind it belongs to."""
 
-    kind: Kind
+    kind: str
     key: str
     event: dict[str, Any]
 
@@ -36,7 +34,7 @@ class SampleRow(NamedTuple):
 class BrokenRecord(NamedTuple):
     """A record that becomes a dead letter."""
 
-    kind: Kind
+    kind: str
     key: bytes | None
     value: bytes | None
     reason: str
@@ -63,7 +61,7 @@ class _Seen(NamedTuple):
     """Within the session, orders counted."""
     session: int
     aid: int
-    kind: Kind
+    kind: str
 
 
 def load_sample(now_ms: int) -> SampleSessions:
@@ -140,7 +138,7 @@ def _event(one: _Seen, visitor: Visitor, ms: int) -> dict[str, Any]:
 def _broken(key: str, other: str, now: str) -> list[BrokenRecord]:
     """A handful of what arrives in real life, told apart by reason."""
 
-    def record(kind: Kind, reason: str, **event: object) -> BrokenRecord:
+    def record(kind: str, reason: str, **event: object) -> BrokenRecord:
         whole = {"timestamp": now, "anonymous_id": key, "product_id": "1517085"} | event
         whole = {name: value for name, value in whole.items() if value is not None}
         return BrokenRecord(kind, key.encode(), json.dumps(whole).encode(), reason)

@@ -66,7 +66,7 @@ async def scan(
     books = Books(moment.raw, moment.vendors, since_ms=since_ms, keep_ids=keep_ids)
     for where, detail in moment.unreadable:
         books.unreadable(None, where, detail)
-    for topic in (topics.clicks, topics.add_to_carts):
+    for topic in topics.raw:
         feed = moment.feeds[topic]
         async for tp, records in reader.read(feed.starts, feed.ends, tell):
             for record in records:
@@ -82,7 +82,7 @@ async def scan(
 async def _fix(
     reader: LogReader, topics: Topics, vendors: Sequence[str], since_ms: int | None
 ) -> _Moment:
-    raw_names = [topics.clicks, topics.add_to_carts]
+    raw_names = topics.raw
     enriched = [topics.enrich_dead_letters, *map(topics.events, vendors)]
     settled = [name(v) for v in vendors for name in (topics.receipts, topics.dead_letters)]
     redelivered = [topics.redelivery(v) for v in vendors]

@@ -78,7 +78,7 @@ async def audit_sections(
     topics, mappings = settings.topics, mappings_of(settings)
     if not mappings:
         return []
-    targets = {topics.of_ingest(to): to for to in topics.fed}
+    targets = {topics.of_shop(to): to for to in topics.fed}
     tps = await reader.partitions([*mappings, *targets, topics.ingest_dead_letters])
     if absent := [name for name, found in tps.items() if not found]:
         raise SetupError(
@@ -112,7 +112,7 @@ async def _read_written(
     topics, found = settings.topics, _SectionRecords()
     early = None if since_ms is None else since_ms - CLOCK_SKEW_MS
     for to in topics.fed:
-        name = topics.of_ingest(to)
+        name = topics.of_shop(to)
         starts, ends = await _range(reader, tps[name], early)
         async for _, records in reader.read(starts, ends, tell):
             for record in records:

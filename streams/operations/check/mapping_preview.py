@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from streams.core.consent import NO_TO_ALL, Ground, Malformed
 from streams.core.enrich import Decision, Enricher, Send, Skip, VendorPlan, differing_ids
 from streams.core.errors import InvalidEvent, SettingsError
-from streams.core.events import Event
+from streams.core.event_types import Event
 from streams.core.outcome import SKIP_MEANING, Outcome
 from streams.core.rows import InvalidRow, Product, User, decode_product, decode_user
 from streams.operations.produce import Outgoing, parse_line

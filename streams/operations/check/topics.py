@@ -102,8 +102,7 @@ def _retention(
         if receipts is None:
             continue
         about = (
-            topics.clicks,
-            topics.add_to_carts,
+            *topics.raw,
             topics.events(vendor),
             topics.redelivery(vendor),
         )

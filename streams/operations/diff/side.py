@@ -11,6 +11,7 @@ from streams.core.enrich import VendorPlan
 from streams.core.errors import InvalidEvent
 from streams.core.ingest.outcomes import IngestRecord, IngestRefusal, Unmapped
 from streams.core.ingest.topic_mapping import TopicMapping
+from streams.core.kinds import KINDS
 from streams.core.records import MOVED
 from streams.operations.diff.compare import Made, NotSent
 from streams.operations.ingest.mappings import mappings_of, prepare
@@ -19,7 +20,7 @@ from streams.replay.planner import Mapper, PlannedSend, Refused, SentBefore, Ski
 from streams.replay.rows import Rows
 from streams.settings import Settings
 
-EVENTS, TABLES = ("clicks", "add-to-carts"), ("users", "products")
+EVENTS, TABLES = tuple(KINDS), ("users", "products")
 """Our own topics by their roles, which are those of ``[ingest.NAME] to``."""
 OFF = "vendor is off"
 REMEMBERED_EVENTS = 250_000

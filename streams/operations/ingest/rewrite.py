@@ -91,7 +91,7 @@ class Written:
         """Read these topics to their ends; raises SetupError."""
         topics = settings.topics
         for to in sorted(set(tos)):
-            tps = (await reader.partitions([topics.of_ingest(to)]))[topics.of_ingest(to)]
+            tps = (await reader.partitions([topics.of_shop(to)]))[topics.of_shop(to)]
             starts, ends = await reader.starts(tps), await reader.ends(tps)
             async for _, records in reader.read(starts, ends, silent):
                 for record in records:
@@ -225,7 +225,7 @@ class IngestWriter:
                 outcome = item.outcome
                 if not isinstance(outcome, IngestRecord):
                     continue
-                to = topics.of_ingest(outcome.to)
+                to = topics.of_shop(outcome.to)
                 partitions = await self._producer.partitions_for(to)
                 source = f"{item.topic}/{item.partition}/{item.offset}"
                 section = outcome.section

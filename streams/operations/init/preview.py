@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from streams.core.ingest.outcomes import IngestRecord, IngestRefusal
+from streams.core.kinds import KINDS
 from streams.core.outcome import SkipReason
 from streams.core.proposal.model import Proposal
 from streams.operations.check.mapping_preview import (
@@ -19,7 +20,6 @@ from streams.operations.check.mapping_preview import (
 from streams.operations.init.samples import RawSample
 from streams.settings import ConsentSettings, IngestSettings, Settings
 
-EVENTS = ("clicks", "add-to-carts")
 _LOOKED_AT = 300
 """Events of one kind among which the one is chosen that most vendors get."""
 
@@ -86,7 +86,7 @@ def outlook(
         for number, line in enumerate(lines.get(to, ()), start=1):
             for preview in by_mode.values():
                 list(preview.take(number, line))
-    for to in EVENTS:
+    for to in KINDS:
         view = _view(to, lines.get(to, ())[:_LOOKED_AT], by_mode, proposed.consent.mode)
         if view is not None:
             found.views.append(view)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from aiokafka import TopicPartition
 
 from streams.core.errors import SetupError
-from streams.core.events import Event, EventParser
+from streams.core.event_types import Event
+from streams.core.events import EventParser
 from streams.core.fields import FieldMap
 from streams.core.records import Source
 from streams.core.topics import Topics
@@ -45,9 +46,9 @@ class TraceLogs:
         return self.settings.topics
 
     @property
-    def raw_topics(self) -> tuple[str, str]:
+    def raw_topics(self) -> tuple[str, ...]:
         """Those of the shop's events."""
-        return self.topics.clicks, self.topics.add_to_carts
+        return self.topics.raw
 
     def lane(self, stage: str, tp: TopicPartition) -> TraceLane:
         """Return how far a stage has come."""
@@ -91,7 +92,7 @@ class TraceLogs:
 async def open_logs(settings: Settings, now_ms: int, tell: Tell) -> AsyncIterator[TraceLogs]:
     """Connect, and look where everything ends; raises SetupError for a missing topic."""
     topics = settings.topics
-    raw = [topics.clicks, topics.add_to_carts]
+    raw = topics.raw
     needed = [*raw, topics.enrich_dead_letters, topics.users, topics.products]
     of_vendor = {
         vendor: [name(vendor) for name in (topics.events, topics.receipts, topics.dead_letters)]

@@ -9,7 +9,7 @@ import msgspec
 from aiokafka import TopicPartition
 
 from streams.core.errors import InvalidEvent
-from streams.core.events import Event
+from streams.core.event_types import Event
 from streams.core.records import Source
 from streams.core.values import id_text
 from streams.kafka.byte_patterns import AnyOf
@@ -122,8 +122,7 @@ def names_event(logs: TraceLogs, record: FoundRecord, event_id: str) -> bool:
 
 def raw_byte_pattern(logs: TraceLogs, forms: Iterable[bytes]) -> BytePattern:
     """Return the needle for raw records; a map that computes fields leaves nothing to look for."""
-    settings = logs.settings
-    for source in (settings.source_clicks, settings.source_add_to_carts):
+    for source in logs.settings.sources.values():
         if any("(" in str(expression) for expression in source.fields.values()):
             return Everything()
     return AnyOf(forms)

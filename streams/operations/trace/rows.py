@@ -6,7 +6,7 @@ from aiokafka import TopicPartition
 
 from streams.core.consent import Word, said_about, word_for
 from streams.core.errors import InvalidEvent
-from streams.core.events import Event
+from streams.core.event_types import Event
 from streams.core.outcome import SkipReason
 from streams.core.records import Source
 from streams.core.rows import InvalidRow, decode_user

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from streams.core.errors import InvalidEvent
-from streams.core.events import Event
+from streams.core.event_types import Event
 from streams.core.masking import masked_text
 from streams.core.outcome import Outcome, SkipReason
 from streams.core.records import Receipt, Source

@@ -134,13 +134,8 @@ class EnrichStage(Stage):
             admit=admit_product(self.counters.notes),
         )
 
-        @app.chunk_agent(self._topics.clicks, name="enrich-clicks")
-        async def enrich_clicks(stream: Any) -> None:
-            await self._run(stream)
-
-        @app.chunk_agent(self._topics.add_to_carts, name="enrich-add-to-carts")
-        async def enrich_add_to_carts(stream: Any) -> None:
-            await self._run(stream)
+        for source in self._topics.sources:
+            app.chunk_agent(self._topics.of_shop(source), name=f"enrich-{source}")(self._run)
 
     # -- what the engine asks
 

@@ -98,7 +98,7 @@ class IngestStage(Stage):
         """Declare one agent a topic; ``partitions``: how many each topic has that is written."""
         self.app = app
         self._partitions = partitions
-        topics = {to: self._topics.of_ingest(to) for to in self._topics.fed}
+        topics = {to: self._topics.of_shop(to) for to in self._topics.fed}
         self._targets = {to: (topic, partitions[topic]) for to, topic in topics.items()}
         for topic, mapping in self._mappings.items():
             self._declare(topic, mapping)

@@ -18,7 +18,7 @@ import msgspec
 
 from streams.core.enrich import EnrichedEvent
 from streams.core.errors import SettingsError
-from streams.core.events import Event
+from streams.core.event_types import Event
 from streams.core.outcome import SkipReason
 from streams.core.rows import User
 from streams.core.uuids import is_uuid

@@ -18,7 +18,7 @@ import msgspec
 
 from streams.core.enrich import EnrichedEvent, MappedEvent
 from streams.core.errors import InvalidEvent
-from streams.core.events import AddToCart, Campaign, Page
+from streams.core.event_types import AddToCart, Campaign, Page
 from streams.core.outcome import DeadLetterReason, SkipReason
 from streams.vendors.miso.settings import MisoSettings
 

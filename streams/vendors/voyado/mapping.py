@@ -19,7 +19,7 @@ from collections.abc import Callable
 import msgspec
 
 from streams.core.enrich import EnrichedEvent, MappedEvent
-from streams.core.events import AddToCart, Event
+from streams.core.event_types import AddToCart, Event
 from streams.core.outcome import SkipReason
 from streams.core.rows import Product, User
 from streams.vendors.voyado.settings import VoyadoSettings

@@ -21,9 +21,9 @@ def test_the_demo_reads_events_as_the_callers_settings_say(tmp_path: Path) -> No
     environ = {"STREAMS_CONFIG": str(file), "HOME": "/nowhere"}
     found = source_environment(environ)
     theirs, ours = load_settings(environ), load_settings(found)
-    assert ours.source_clicks == theirs.source_clicks
-    assert ours.source_add_to_carts == theirs.source_add_to_carts
-    assert ours.source_clicks.fields == {"anonymous_id": "visitor.id", "page.url": "url"}
+    assert ours.sources["clicks"] == theirs.sources["clicks"]
+    assert ours.sources["add-to-carts"] == theirs.sources["add-to-carts"]
+    assert ours.sources["clicks"].fields == {"anonymous_id": "visitor.id", "page.url": "url"}
     assert set(found) == {
         "STREAMS_SOURCE_CLICKS_FIELDS",
         "STREAMS_SOURCE_CLICKS_TIMESTAMP_FORMAT",

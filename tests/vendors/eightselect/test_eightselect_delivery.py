@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.enrich import Enricher, Send
-from streams.core.events import AddToCart, Click, Content
+from streams.core.event_types import AddToCart, Click, Content
 from streams.core.outcome import RequestOutcome, Verdict
 from streams.core.records import VendorRecord
 from streams.delivery.courier import Courier

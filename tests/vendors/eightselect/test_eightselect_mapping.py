@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from streams.core.enrich import EnrichedEvent
 from streams.core.errors import SettingsError
-from streams.core.events import AddToCart, Campaign, Click, Content, Event, Page
+from streams.core.event_types import AddToCart, Campaign, Click, Content, Event, Page
 from streams.core.outcome import SkipReason
 from streams.core.rows import User
 from streams.vendors.eightselect import VENDOR, EightSelectSettings

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from streams.core.enrich import EnrichedEvent, MappedEvent
 from streams.core.errors import InvalidEvent
-from streams.core.events import AddToCart, Click, Event, Page
+from streams.core.event_types import AddToCart, Click, Event, Page
 from streams.vendors import plan_for
 from streams.vendors.miso import VENDOR, MisoSettings
 from streams.vendors.miso.mapping import MisoInteraction, mapper, truncated_ip

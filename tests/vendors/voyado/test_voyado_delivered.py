@@ -80,7 +80,7 @@ def records(settings: VoyadoSettings, visitor: str, count: int) -> list[bytes]:
             "product_id": "p-1042",
             "page": {"url": "https://shop.example/p/1042"},
         }
-        parser = EventParser(kind, f"shop.{kind}s")  # type: ignore[arg-type]
+        parser = EventParser(kind, f"shop.{kind}s")
         event = parser.parse(visitor.encode(), msgspec.json.encode(raw), 0, number, KAFKA_MS)
         user = USERS[visitor]
         (decision,) = enricher.decide(event, user, None, product, KAFKA_MS, KAFKA_MS)

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from streams.core.enrich import EnrichedEvent, MappedEvent
-from streams.core.events import AddToCart, Click, Event, Page
+from streams.core.event_types import AddToCart, Click, Event, Page
 from streams.core.outcome import SkipReason
 from streams.core.records import VendorRecord
 from streams.core.rows import Product, User

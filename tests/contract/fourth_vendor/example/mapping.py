@@ -17,7 +17,7 @@ import msgspec
 
 from streams.core.enrich import EnrichedEvent
 from streams.core.errors import InvalidEvent
-from streams.core.events import AddToCart
+from streams.core.event_types import AddToCart
 from streams.core.outcome import DeadLetterReason, SkipReason
 
 from .settings import ExampleSettings

@@ -1,0 +1,59 @@
+"""The kinds of events that a shop writes: the one table of sources, their topics and types. Pure.
+
+Whatever treats all of them alike (topics, settings, enrichment, commands) goes through it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from streams.core.event_types import AddToCart, Click, Event
+
+
+@dataclass(frozen=True, slots=True)
+class EventKind:
+    """One kind; ``events.EventParser`` reads its records."""
+
+    source: str
+    """Its name in ``[source.X]``, in ``[ingest.NAME] to``, in commands, and in its topic's name."""
+    event: type[Event]
+    """What a record of it becomes."""
+    is_optional: bool = False
+    """Whether it is off unless ``[source.X] enabled`` switches it on."""
+    other_words: tuple[str, ...] = ()
+    """By which people call it beside the source and the event type."""
+
+    @property
+    def event_type(self) -> str:
+        """Its name in vendor records."""
+        return self.event.event_type
+
+    @property
+    def topic(self) -> str:
+        """Its raw topic, without the prefix."""
+        return f"shop.{self.source}"
+
+
+KINDS: Mapping[str, EventKind] = {
+    kind.source: kind
+    for kind in (
+        EventKind("clicks", Click),
+        EventKind("add-to-carts", AddToCart, other_words=("cart", "carts")),
+    )
+}
+"""By source, in the order in which people read them."""
+
+ALWAYS_ON = tuple(kind.source for kind in KINDS.values() if not kind.is_optional)
+
+
+def kind_of(word: str, sources: Iterable[str] = KINDS) -> EventKind | None:
+    """Return which of these kinds a word means; case, ``-`` and ``_`` are left out of account."""
+    plain = _plain(word)
+    for kind in map(KINDS.__getitem__, sources):
+        event_type = kind.event_type
+        if plain in map(_plain, (kind.source, event_type, f"{event_type}s", *kind.other_words)):
+            return kind
+    return None
+
+
+def _plain(word: str) -> str:
+    return word.lower().replace("-", "").replace("_", "")
