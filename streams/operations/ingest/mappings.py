@@ -15,6 +15,10 @@ def mappings_of(settings: Settings) -> Mapping[str, TopicMapping]:
     return settings.ingest_mappings(Decoders(settings.registry).of)
 
 
+class RegistryUnavailableError(SetupError):
+    """The schemas that records need cannot be had now."""
+
+
 class _Readable(Protocol):
     """A record, whoever read it."""
 
@@ -26,12 +30,12 @@ class _Readable(Protocol):
 
 
 async def prepare(mapping: TopicMapping, records: Iterable[_Readable]) -> None:
-    """Get what decoding these needs; raises SetupError where the registry is away."""
+    """Get what decoding these needs; raises RegistryUnavailableError."""
     values = [data for record in records for data in (record.value, record.key) if data is not None]
     try:
         await mapping.decoder.prepare(values)
     except RegistryAway as away:
-        raise SetupError(
+        raise RegistryUnavailableError(
             f"Records of {mapping.topic} cannot be read: {str(away).rstrip('.')}. Check "
             "[registry] url, username and password, and that this machine may reach it; then run "
             "this again."
