@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from streams.core.errors import SetupError
-from streams.core.ingest.decoding import RegistryAway
+from streams.core.ingest.decoding import Decoder, RegistryAway
 from streams.core.ingest.topic_mapping import TopicMapping
 from streams.registry.decoders import Decoders
 from streams.settings import Settings
@@ -31,12 +31,17 @@ class _Readable(Protocol):
 
 async def prepare(mapping: TopicMapping, records: Iterable[_Readable]) -> None:
     """Get what decoding these needs; raises RegistryUnavailableError."""
+    await prepare_decoder(mapping.decoder, mapping.topic, records)
+
+
+async def prepare_decoder(decoder: Decoder, topic: str, records: Iterable[_Readable]) -> None:
+    """Get what decoding these records of a topic needs; raises RegistryUnavailableError."""
     values = [data for record in records for data in (record.value, record.key) if data is not None]
     try:
-        await mapping.decoder.prepare(values)
+        await decoder.prepare(values)
     except RegistryAway as away:
         raise RegistryUnavailableError(
-            f"Records of {mapping.topic} cannot be read: {str(away).rstrip('.')}. Check "
+            f"Records of {topic} cannot be read: {str(away).rstrip('.')}. Check "
             "[registry] url, username and password, and that this machine may reach it; then run "
             "this again."
         ) from away
