@@ -9,7 +9,7 @@ from typing import Any
 from aiokafka.errors import KafkaError
 
 from streams.engine.errors import BrokersUnavailableError
-from streams.engine.failure import DO_NOT_RESTART, RESTART, SET_UP, leave
+from streams.engine.failure import DO_NOT_RESTART, RESTART, leave
 
 LOOK_SECONDS = 5.0
 ALWAYS_LOOKED_AT = 200
@@ -150,7 +150,8 @@ class PartitionWatch:
         problems = await self._problems()
         if is_gone and not grown:
             if problems:
-                self._leave("\n".join(problems), code=SET_UP)
+                # The next process reads those that are left, or says that there are none.
+                self._leave("\n".join(problems), code=RESTART)
             return
         if problems:
             self._leave("\n".join(problems), code=DO_NOT_RESTART)

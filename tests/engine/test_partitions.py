@@ -126,7 +126,7 @@ async def test_a_topic_of_which_nothing_is_heard_has_not_grown() -> None:
         (
             set(),
             ["Topic web does not exist: make it."],
-            [("Topic web does not exist: make it.", 1)],
+            [("Topic web does not exist: make it.", 70)],
         ),
         (set(), [], []),
         ({"web"}, ["Topic web does not exist: make it."], []),

@@ -1,6 +1,7 @@
 """The sections as operations use them: beside the workers, over records already in Kafka."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from streams.core.errors import SetupError
@@ -13,6 +14,15 @@ from streams.settings import Settings
 def mappings_of(settings: Settings) -> Mapping[str, TopicMapping]:
     """Return, by topic of the shop, what becomes of its records by these settings."""
     return settings.ingest_mappings(Decoders(settings.registry).of)
+
+
+def json_mappings_of(settings: Settings) -> Mapping[str, TopicMapping]:
+    """Return the same for records that are JSON without a frame, whatever ``format`` says."""
+    sections = {
+        name: section.model_copy(update={"format": "json"})
+        for name, section in settings.ingest.items()
+    }
+    return replace(settings, ingest=sections).ingest_mappings()
 
 
 class RegistryUnavailableError(SetupError):
