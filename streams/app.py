@@ -29,6 +29,8 @@ from streams.kafka.connection import ask_brokers, client_options, codec, explain
 from streams.kafka.group_ids import group_id
 from streams.kafka.tail import read_so_far
 from streams.kafka.topics import (
+    absent_words,
+    existing_topics,
     max_message_bytes,
     needed_topics,
     read_topics,
@@ -111,11 +113,16 @@ def build(
 def _build_ingest(
     settings: Settings, stage: str, slot: int, partitions: Mapping[str, int], life: Handover
 ) -> tuple[StageApp, Reporter]:
+    mappings = settings.ingest_mappings(Decoders(settings.registry).of)
+    absent = [absent_words(settings, topic) for topic in mappings if topic not in partitions]
+    for sentence in absent:
+        log.warning("%s", sentence)
     logic = IngestStage(
         settings.topics,
-        settings.ingest_mappings(Decoders(settings.registry).of),
+        {topic: mapping for topic, mapping in mappings.items() if topic in partitions},
         wall_ms=wall_clock.now_ms,
         secrets=settings.secrets(),
+        absent=absent,
     )
     app = StageApp(_options(settings, stage, slot, partitions), logic)
     logic.bind(app, partitions=partitions)
@@ -223,7 +230,9 @@ def _options(
     settings: Settings, stage: str, slot: int, partitions: Mapping[str, int]
 ) -> EngineOptions:
     group = group_id(settings.kafka.topic_prefix, stage)
-    reads = {topic: partitions[topic] for topic in read_topics(settings.topics, stage)}
+    wanted = read_topics(settings.topics, stage)
+    reads = {topic: partitions[topic] for topic in wanted if topic in partitions}
+    absent = [topic for topic in wanted if topic not in partitions]
     megabytes = settings.watchdog.memory_mb
     return EngineOptions(
         stage=stage,
@@ -233,6 +242,7 @@ def _options(
         data_dir=Path(settings.state.dir) / f"{stage}-{slot}",
         topics=partitions,
         foreign_topics=settings.topics.shop if stage == INGEST else (),
+        appeared_topics=partial(existing_topics, settings, absent) if absent else None,
         writes=written_topics(settings.topics, stage, settings.enabled_vendors()),
         limits=_limits(settings),
         ask_brokers=partial(ask_brokers, settings.kafka),

@@ -26,7 +26,7 @@ def audit(
 
     raw - enrichment's dead letters = accepted + dead-lettered + skipped + waiting; for each section
     of ingest, read x fan-out = written + unmapped + dead-lettered + waiting. Exit code 1 if this
-    does not hold, or if a record is missing, contradictory or unexplained.
+    does not hold, or if a record is missing, contradictory, unexplained or unknown.
     """
     import asyncio
 

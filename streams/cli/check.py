@@ -37,6 +37,15 @@ def check(
             "the newest records of a topic.",
         ),
     ] = None,
+    own_topic: Annotated[
+        str | None,
+        typer.Option(
+            "--topic",
+            metavar="NAME",
+            help="The lines of FILE are values of this topic of the shop, as [ingest.NAME] reads "
+            "it.",
+        ),
+    ] = None,
     sample: Annotated[
         int | None,
         typer.Option(
@@ -51,9 +60,11 @@ def check(
     is in the settings.
 
     With --mapping, no vendor is contacted. FILE holds JSON lines as for `streams produce`; user and
-    product rows apply to the events after them. Each event is shown as each vendor would receive
-    it, or with the reason why a vendor would not. Decisions of the vendor's own stage (contacts,
-    thinning, duplicates) are not included. Exit code 1 if a line cannot be read.
+    product rows apply to the events after them. A line {"topic": …, "key": …, "value": …} whose
+    topic a section [ingest.NAME] reads is mapped by it; for values alone, name the topic with
+    --topic. Each event is shown as each vendor would receive it, or with the reason why a vendor
+    would not. Decisions of the vendor's own stage (contacts, thinning, duplicates) are not
+    included. Exit code 1 if a line cannot be read.
 
     With --mapping topic:NAME the lines are the newest records of that topic: one of the shop that a
     section [ingest.NAME] reads, or clicks, add-to-carts, users or products. Users and products are
@@ -67,13 +78,15 @@ def check(
     topic = None if mapping is None or not mapping.startswith(TOPIC) else mapping[len(TOPIC) :]
     if sample is not None and topic is None:
         raise SettingsError(["--sample: goes with --mapping topic:NAME."])
+    if own_topic is not None and (mapping is None or topic is not None):
+        raise SettingsError(["--topic: goes with --mapping FILE."])
     settings = load_settings()
     if mapping is None:
         code = _look(settings, send_test, as_json)
     elif topic is None:
         file = file_or_stdin(Path(mapping))
         assert file is not None
-        code = _preview(settings, file, as_json)
+        code = _preview(settings, file, own_topic, as_json)
     else:
         code = _preview_topic(settings, topic, sample or DEFAULT_SAMPLE, as_json)
     if code:
@@ -125,7 +138,7 @@ def _show(console: "Console", finding: "Finding") -> None:
     console.print(line)
 
 
-def _preview(settings: "Settings", file: Path, as_json: bool) -> int:
+def _preview(settings: "Settings", file: Path, own_topic: str | None, as_json: bool) -> int:
     from streams.operations.check.mapping_preview import (
         UNREADABLE,
         MappingPreview,
@@ -133,7 +146,7 @@ def _preview(settings: "Settings", file: Path, as_json: bool) -> int:
     )
 
     vendors = previewed_vendors(settings)
-    preview = MappingPreview(settings, vendors.plans, wall_clock.now_ms())
+    preview = MappingPreview(settings, vendors.plans, wall_clock.now_ms(), own_topic)
     rows = (
         row
         for number, line in enumerate(lines_of(file), start=1)
@@ -152,9 +165,16 @@ def _preview(settings: "Settings", file: Path, as_json: bool) -> int:
         console.print()
         titles = {topic: settings.topics.without_prefix(topic) for topic in preview.events}
         console.print(fields_table(preview.events, preview.fields, titles))
-    for remark in (f"{preview.rows_taken:,} rows of users and products taken.", *vendors.remarks):
+    remarks = [f"{preview.rows_taken:,} rows of users and products taken.", *vendors.remarks]
+    is_unreadable = UNREADABLE in outcomes
+    if settings.ingest and own_topic is None and (preview.events or is_unreadable):
+        remarks.append(
+            "Lines without a topic are events of shop.clicks or shop.add-to-carts. If they are "
+            "values of a topic of your own, name it with --topic."
+        )
+    for remark in remarks:
         typer.echo(plain(remark))
-    return int(UNREADABLE in outcomes)
+    return int(is_unreadable)
 
 
 def _preview_topic(settings: "Settings", name: str, sample: int, as_json: bool) -> int:

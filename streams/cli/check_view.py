@@ -26,12 +26,12 @@ def show_preview(
 ) -> Counter[str]:
     """Print the rows as they come and then the sums; return how often each outcome came."""
     sums: Counter[tuple[str | None, str]] = Counter()
-    line = 0
+    shown: tuple[int, str | None] | None = None
     for row in rows:
         if row.outcome == ROW and not row.notes:
             continue
-        if row.line != line:
-            line = row.line
+        if (row.line, row.event_id) != shown:
+            shown = row.line, row.event_id
             console.print(_heading(row))
         console.print(show_row(row))
         sums[row.vendor, row.outcome] += 1
@@ -83,7 +83,9 @@ def _heading(row: MappingRow) -> Text:
         words.append(row.topic)
     if row.event_id is not None:
         made = " (made of its place in Kafka)" if "made_event_id" in row.notes else ""
-        words += [f"{row.event_type} {row.event_id}{made}", f"visitor {row.anonymous_id}"]
+        words.append(f"{row.event_type or 'event'} {row.event_id}{made}")
+    if row.anonymous_id is not None:
+        words.append(f"visitor {row.anonymous_id}")
     corrected = [note for note in row.notes if note != "made_event_id"]
     if corrected:
         words += [note_words(note) for note in corrected]
@@ -138,7 +140,7 @@ def _sums(sums: Mapping[tuple[str | None, str], int], vendors: Sequence[str]) ->
     for key in vendors:
         counts = [f"{sums[key, outcome]:,}" for outcome in _COUNTED]
         table.add_row(VENDORS[key].name, *counts)
-    for_all = sums[None, Outcome.DEAD_LETTERED]
-    if for_all:
-        table.add_row("all vendors", "", "", f"{for_all:,}")
+    for_all = [sums[None, outcome] for outcome in _COUNTED]
+    if any(for_all):
+        table.add_row("all vendors", *(f"{number:,}" if number else "" for number in for_all))
     return table

@@ -40,18 +40,20 @@ def init(
     vendor would get for one event, or why it gets none. Nothing is written to Kafka. On a terminal
     it asks what the records do not say; elsewhere it takes the careful answer and says so.
     """
+    import asyncio
     import sys
 
     from streams.core.proposal.propose import propose
     from streams.operations.init.config_file import settings_path, write_proposal
     from streams.operations.init.preview import outlook
+    from streams.operations.init.samples import decode_avro
     from streams.settings import load_settings
     from streams.telemetry import setup_logging
 
     path = settings_path()
     settings = load_settings(None if path.exists() else {**_environment_without_file()})
     setup_logging(stream=sys.stderr, level="ERROR", secrets=settings.secrets())
-    raw = _read(settings, names, sample)
+    raw = asyncio.run(decode_avro(_read(settings, names, sample), settings.registry))
     samples = [one.decoded() for one in raw]
     # What the settings say already is not asked again.
     answers = {"consent": "assumed"} if settings.consent.mode == "assumed" else {}

@@ -69,6 +69,10 @@ class Stage:
     def on_refused(self, partitions: Mapping[int, str]) -> None:
         """Handle partitions that wait because a topic refuses writes: partition → reason."""
 
+    def warnings(self) -> list[str]:
+        """Return what keeps a part of the stage's work from being done, in sentences."""
+        return []
+
     def expired(self) -> Mapping[str, int]:
         """Return, by topic, how many records of this worker's partitions were deleted unread."""
         return {}
@@ -106,6 +110,8 @@ class EngineOptions:
     """The topics that this stage reads or writes, with their numbers of partitions."""
     foreign_topics: tuple[str, ...] = ()
     """Those that others administer, and may delete."""
+    appeared_topics: Callable[[], Awaitable[list[str]]] | None = None
+    """Returns topics to read that exist now and did not at the start; None: all did."""
     writes: Sequence[str] = ()
     """Those to which it writes records, receipts or dead letters."""
     limits: TopicLimits = field(default_factory=TopicLimits)
@@ -227,7 +233,11 @@ class StageApp(faust.App):
         )
         self.contact = BrokerContact(options.ask_brokers)
         self.partition_watch = PartitionWatch(
-            self, options.topics, options.topic_problems, foreign=options.foreign_topics
+            self,
+            options.topics,
+            options.topic_problems,
+            foreign=options.foreign_topics,
+            appeared=options.appeared_topics,
         )
         servers = options.client_options["bootstrap_servers"]
         super().__init__(

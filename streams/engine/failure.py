@@ -15,8 +15,6 @@ SERVICE_LOG = logging.getLogger("faust.service")
 
 RESTART = 70
 """Exit code: start the worker again."""
-SET_UP = 1
-"""Exit code: something outside must change, and may do so by itself."""
 DO_NOT_RESTART = 2
 """Exit code: an operator must act first."""
 

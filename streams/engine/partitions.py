@@ -9,7 +9,7 @@ from typing import Any
 from aiokafka.errors import KafkaError
 
 from streams.engine.errors import BrokersUnavailableError
-from streams.engine.failure import DO_NOT_RESTART, RESTART, SET_UP, leave
+from streams.engine.failure import DO_NOT_RESTART, RESTART, leave
 
 LOOK_SECONDS = 5.0
 ALWAYS_LOOKED_AT = 200
@@ -92,11 +92,14 @@ class PartitionWatch:
         problems: Callable[[], Awaitable[list[str]]],
         leave: Callable[..., object] = leave,
         foreign: Collection[str] = (),
+        appeared: Callable[[], Awaitable[list[str]]] | None = None,
     ) -> None:
         """``problems`` returns why the stage cannot work with the topics as they are.
 
         ``foreign``: topics that others administer; the worker ends where one of them is deleted.
+        ``appeared`` returns which topics that did not exist at its start exist now; None: all did.
         """
+        self._appeared = appeared
         self._foreign = frozenset(foreign)
         self._app = app
         self._known = dict(known)
@@ -113,8 +116,21 @@ class PartitionWatch:
             try:
                 if await producer.client.force_metadata_update():
                     await self.check(producer.client.cluster)
+                    await self.look_for_new()
             except (KafkaError, OSError, BrokersUnavailableError):
                 continue  # the brokers do not respond: checked again
+
+    async def look_for_new(self) -> None:
+        """End the process if a topic exists now that did not at its start.
+
+        Raises BrokersUnavailableError.
+        """
+        if self._appeared is not None and (names := await self._appeared()):
+            self._leave(
+                f"{', '.join(names)} did not exist at the start and does now; starting again to "
+                "read it",
+                code=RESTART,
+            )
 
     async def check(self, cluster: Any) -> None:
         """End the process if a topic has more partitions, or a foreign one was deleted.
@@ -134,7 +150,8 @@ class PartitionWatch:
         problems = await self._problems()
         if is_gone and not grown:
             if problems:
-                self._leave("\n".join(problems), code=SET_UP)
+                # The next process reads those that are left, or says that there are none.
+                self._leave("\n".join(problems), code=RESTART)
             return
         if problems:
             self._leave("\n".join(problems), code=DO_NOT_RESTART)

@@ -196,8 +196,17 @@ async def verify_topics(settings: Settings, names: Iterable[str]) -> list[str]:
     return topic_problems(settings, _partition_counts(found), names, hidden)
 
 
+async def existing_topics(settings: Settings, names: Iterable[str]) -> list[str]:
+    """Return those of these topics that exist; raises SetupError without a broker."""
+    async with admin(settings.kafka) as client:
+        found = await _found(client)
+    return [name for name in names if name in found]
+
+
 async def required_topics(settings: Settings, names: Sequence[str]) -> dict[str, int]:
     """How many partitions these topics have, all of which are as a worker needs them.
+
+    Topics of the shop that do not exist are left out, as long as one of them does.
 
     Raises:
         SetupError: the broker cannot be reached, or a topic is missing.
@@ -206,6 +215,10 @@ async def required_topics(settings: Settings, names: Sequence[str]) -> dict[str,
     async with admin(settings.kafka) as client:
         found = await _found(client)
         hidden = await hidden_topics(client, set(names) - found.keys())
+    shop = [name for name in names if name in settings.topics.shop]
+    absent = [name for name in shop if name not in found and name not in hidden]
+    if len(absent) < len(shop):
+        names = [name for name in names if name not in absent]
     problems = topic_problems(settings, _partition_counts(found), names, hidden)
     if problems:
         missing = [name for name in names if name not in found]
@@ -273,10 +286,7 @@ def topic_problems(
         if name in hidden:
             problems.append(hidden_words(name))
         elif name not in partitions and name in topics.shop:
-            problems.append(
-                f"Topic {name} does not exist, which {_readers(settings, name)} reads: correct its "
-                "name there or make it with Kafka's own tools; streams makes only its own topics."
-            )
+            problems.append(absent_words(settings, name))
         elif name not in partitions:
             problems.append(f"Topic {name} does not exist: run `streams topics create`.")
         elif name in kept and partitions[name] != 1:
@@ -290,9 +300,14 @@ def topic_problems(
     return problems
 
 
-def _readers(settings: Settings, topic: str) -> str:
+def absent_words(settings: Settings, topic: str) -> str:
+    """Return what is to be said of a topic of the shop that does not exist, in one sentence."""
     names = [f"[ingest.{name}]" for name, one in settings.ingest.items() if one.topic == topic]
-    return _listed(names)
+    verb = "reads" if len(names) == 1 else "read"
+    return (
+        f"Topic {topic} does not exist, which {_listed(names)} {verb}: correct its name there or "
+        "make it with Kafka's own tools; streams makes only its own topics."
+    )
 
 
 def _equal(settings: Settings, partitions: Mapping[str, int], names: Iterable[str]) -> list[str]:

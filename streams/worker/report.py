@@ -376,7 +376,7 @@ class Reporter:
         return VendorStatus(breaker.state, since, reason, breaker.advice)  # type: ignore[arg-type]
 
     def _warnings(self, now_ms: int) -> list[str]:
-        warnings = self.app.retention.sentences()
+        warnings = [*self.app.logic.warnings(), *self.app.retention.sentences()]
         for table in self.app.tables.values():
             warnings += table.warnings()
         warnings += self._hidden_rows()

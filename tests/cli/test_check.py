@@ -108,6 +108,31 @@ def test_mapping_and_send_test_exclude_each_other(
     assert capsys.readouterr().err == "--mapping and --send-test exclude each other.\n"
 
 
+def test_lines_of_the_shops_own_topic_are_shown_each_event_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the topic in the line or as an option; without it a sentence says what to do."""
+    config, file = tmp_path / "streams.toml", tmp_path / "web.jsonl"
+    config.write_text(
+        '[ingest.orders]\ntopic = "web"\nto = "add-to-carts"\neach = "items"\n'
+        '[ingest.orders.fields]\nanonymous_id = "client"\ntimestamp = "at"\n'
+        'product_id = "_item"\n'
+    )
+    monkeypatch.setenv("STREAMS_CONFIG", str(config))
+    order = {"client": "v-1", "at": "2026-11-20T09:59:58Z", "items": ["p-1", None]}
+    file.write_text(json.dumps(order))
+    assert main(["check", "--mapping", str(file), "--topic", "web"]) == 0
+    out = capsys.readouterr().out
+    assert "line 1  shop.add-to-carts  add_to_cart web-0-0-0  visitor v-1\n" in out
+    assert "line 1  web  event web-0-0-1\n" in out
+    assert "name it with --topic" not in out
+    assert main(["check", "--mapping", str(file)]) == 1
+    assert "name it with --topic" in capsys.readouterr().out
+    assert main(["check", "--mapping", str(file), "--topic", "wbe"]) == 2
+    assert "no section [ingest.NAME] reads wbe" in capsys.readouterr().err
+    assert main(["check", "--topic", "web"]) == 2
+
+
 def test_a_missing_file_is_exit_2(tmp_path: Path) -> None:
     """Wrong use."""
     assert main(["check", "--mapping", str(tmp_path / "none.jsonl")]) == 2

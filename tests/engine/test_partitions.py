@@ -99,6 +99,21 @@ async def test_a_worker_whose_topics_grow_ends(
     assert said == ([] if left is None else [left])
 
 
+@pytest.mark.parametrize("appeared", [[], ["web"]])
+async def test_a_worker_ends_to_read_a_topic_that_has_appeared(appeared: list[str]) -> None:
+    """A restart takes it up."""
+    said: list[int] = []
+
+    async def ask() -> list[str]:
+        return appeared
+
+    watch = PartitionWatch(
+        None, {}, lambda: pytest.fail("asked"), lambda _, *, code: said.append(code), appeared=ask
+    )
+    await watch.look_for_new()
+    assert said == [70] * len(appeared)
+
+
 async def test_a_topic_of_which_nothing_is_heard_has_not_grown() -> None:
     """Its brokers are away."""
     watch = PartitionWatch(None, {"clicks": 2}, lambda: pytest.fail("asked"))
@@ -111,7 +126,7 @@ async def test_a_topic_of_which_nothing_is_heard_has_not_grown() -> None:
         (
             set(),
             ["Topic web does not exist: make it."],
-            [("Topic web does not exist: make it.", 1)],
+            [("Topic web does not exist: make it.", 70)],
         ),
         (set(), [], []),
         ({"web"}, ["Topic web does not exist: make it."], []),

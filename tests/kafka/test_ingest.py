@@ -20,6 +20,8 @@ from streams.operations.ingest.resend import plan_resend, resend
 from streams.operations.ingest.rewrite import IngestWriter, read_window
 from streams.operations.trace.trace import run_trace
 from streams.settings import load_settings
+from streams.status.judge import judge
+from streams.status.observe import observe
 from tests.broker_fixtures import Broker
 from tests.kafka.pipeline import Pipeline, now_ms
 
@@ -88,15 +90,14 @@ class Shop(Pipeline):
             **more,
         )
 
-    async def make(self) -> None:
-        """Make the shop's topics, as its own people do."""
-        await self.admin.create_topics(
-            [
-                NewTopic(self.web, self.web_partitions, 1),
-                NewTopic(self.crm, 1, 1, topic_configs={"cleanup.policy": "compact"}),
-                NewTopic(self.catalogue, 2, 1),
-            ]
-        )
+    async def make(self, names: Sequence[str] | None = None) -> None:
+        """Make the shop's topics, or those named, as its own people do."""
+        every = [
+            NewTopic(self.web, self.web_partitions, 1),
+            NewTopic(self.crm, 1, 1, topic_configs={"cleanup.policy": "compact"}),
+            NewTopic(self.catalogue, 2, 1),
+        ]
+        await self.admin.create_topics([one for one in every if names is None or one.name in names])
         await self.producer.client.force_metadata_update()
 
     async def write(
@@ -300,24 +301,40 @@ async def test_order_of_a_visitor_is_that_of_the_shops_partition(
         ]
 
 
-async def test_topic_that_is_missing_or_deleted_is_said_in_one_sentence(
+async def test_topic_that_is_missing_or_deleted_is_said_and_the_others_are_read(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:
-    """At a start and at work; topics of the shop are never made by us."""
+    """It is taken up when it appears; topics of the shop are never made by us."""
     async with Shop(broker, prefix, tmp_path) as shop:
         ingest = shop.start("ingest")
         assert await ingest.ended(25) == 1
         words = (
-            f"Topic {shop.web} does not exist, which [ingest.views] and [ingest.orders] reads: "
+            f"Topic {shop.web} does not exist, which [ingest.views] and [ingest.orders] read: "
             "correct its name there or make it with Kafka's own tools; streams makes only its own "
             "topics."
         )
         assert words in ingest.output()
         assert shop.web not in await shop.admin.list_topics()
-        await shop.make()
+
+        await shop.make([shop.crm, shop.catalogue])
         ingest = await shop.worker("ingest")
+        yes = {"op": "c", "after": {"id": 7, "says": {"miso": True}}}
+        await shop.write(shop.crm, [yes], key=b'{"id": 7}')
+        await shop.arrived("users", 1)
+        assert (await shop.status(ingest))["warnings"] == [words]
+        _, known, _ = await observe(shop.settings)
+        assert words in [one.text for one in judge(known)]
+        assert shop.web not in await shop.admin.list_topics()
+
+        await shop.make([shop.web])
+        assert await ingest.ended(25) == 70
+        assert f"{shop.web} did not exist at the start and does now" in ingest.output()
+        ingest = await shop.worker("ingest")
+        await shop.write(shop.web, [view("anna")])
+        await shop.arrived("clicks", 1)
+
         await shop.admin.delete_topics([shop.web])
-        assert await ingest.ended(30) == 1
+        assert await ingest.ended(30) == 70
         assert words in ingest.output()
         assert "Traceback" not in ingest.output()
 

@@ -206,6 +206,10 @@ async def test_while_the_registry_is_away_records_wait_and_nothing_is_given_up(
         await shop.write(shop.framed, b"\0\0\0\0\x07" + json.dumps(cart).encode())
         await shop.arrived(shop.topics.add_to_carts, 1)
         assert await shop.read(shop.topics.ingest_dead_letters) == []
+        clicks, carts = (await shop.audit()).sections
+        assert not clicks.balanced
+        assert registry.url in clicks.unknown
+        assert (carts.balanced, carts.written) == (True, 1)
         registry.fault = None
         if fault == "stopped":
             await registry.start()

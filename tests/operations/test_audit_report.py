@@ -1,5 +1,6 @@
 """What an audit says and shows: JSON, the table, the comparison with a ledger, times, reading."""
 
+from dataclasses import replace
 from io import StringIO
 
 import pytest
@@ -18,7 +19,8 @@ from streams.operations.audit.decode import (
     read_sink_commit,
     read_source,
 )
-from streams.operations.audit.table import audit_lines, audit_table
+from streams.operations.audit.report import SectionBooks
+from streams.operations.audit.table import audit_lines, audit_table, section_table
 from tests.operations.audit_logs_in_memory import CARTS, CLICKS, Logs, receipt
 
 
@@ -45,6 +47,34 @@ def shown(logs: Logs) -> str:
     console.print(audit_table(report))
     assert isinstance(console.file, StringIO)
     return console.file.getvalue() + "\n".join(audit_lines(report))
+
+
+def test_sections_that_could_not_be_counted_are_said_and_shown_without_numbers() -> None:
+    """All others are shown as they are; nothing unknown is 0."""
+    why = "Records of web cannot be read: the registry is away."
+    sections = (
+        SectionBooks("views", "web", "clicks", unknown=why),
+        SectionBooks("carts", "web", "add-to-carts", unknown=why),
+        SectionBooks("people", "crm", "users", read=7, events=7, written=7),
+    )
+    report = replace(accepted_twice().audit(), sections=sections)
+    assert not report.balanced
+    assert audit_lines(report)[-2:] == [
+        f"The numbers of [ingest.views] and [ingest.carts] are not known. {why}",
+        "What is known balances; the rest is unknown.",
+    ]
+    views, _, people = report.to_json()["sections"]
+    assert (views["read"], views["written"], views["balanced"]) == (None, None, False)
+    assert (people["read"], people["written"], people["balanced"]) == (7, 7, True)
+    console = Console(width=120, file=StringIO())
+    console.print(section_table(sections))
+    assert isinstance(console.file, StringIO)
+    rows = [line.replace("│", " ").split() for line in console.file.getvalue().splitlines()[2:]]
+    assert rows == [
+        ["views", *"??????"],
+        ["carts", *"??????"],
+        ["people", "7", "7", "7", "0", "0", "0"],
+    ]
 
 
 def test_a_ledger_that_holds_each_accepted_event_once_agrees() -> None:

@@ -1,6 +1,7 @@
 """The mapping preview: tables, order, and each vendor's payload or the reason against it."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -398,6 +399,82 @@ def test_odd_ids_and_failed_expressions_are_named_where_an_event_is_sent() -> No
         "it is many people at once; price: the expression abs(amount) failed: abs() got string, "
         "not number"
     )
+
+
+OWN_TOPICS = """
+[consent]
+mode = "assumed"
+[ingest.views]
+topic = "web"
+to = "clicks"
+when = "name == 'view'"
+format = "confluent-json"
+[ingest.views.fields]
+anonymous_id = "client"
+timestamp = "at"
+product_id = "product"
+[ingest.orders]
+topic = "web"
+to = "add-to-carts"
+when = "name == 'order'"
+format = "confluent-json"
+each = "items"
+[ingest.orders.fields]
+anonymous_id = "client"
+timestamp = "at"
+product_id = "_item"
+[ingest.catalogue]
+topic = "products"
+to = "products"
+key = "id"
+[ingest.catalogue.fields]
+sku = "code"
+"""
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_a_line_of_a_shops_topic_is_mapped_by_the_sections_that_read_it(
+    tmp_path: Path, bare: bool
+) -> None:
+    """By its envelope or by the topic's name; framed formats are JSON in a file."""
+    config = tmp_path / "streams.toml"
+    config.write_text(OWN_TOPICS)
+    settings = load_settings({"STREAMS_CONFIG": str(config)})
+    plans = (plan_for(VENDORS["miso"], settings.vendors["miso"]),)
+    preview = MappingPreview(settings, plans, NOW_MS, "web" if bare else None)
+    records: list[Any] = [
+        {"name": "view", "client": "v-1", "at": AT, "product": 7},
+        {"name": "order", "client": "v-1", "at": AT, "items": [7, None, 8]},
+        {"name": "scroll"},
+    ]
+    lines = [{"topic": "products", "key": None, "value": {"id": 7, "code": "8S-7"}}]
+    lines += records if bare else [{"topic": "web", "value": value} for value in records]
+    lines.append(click(product_id="7"))
+    rows = [
+        row
+        for number, line in enumerate(lines, start=1)
+        for row in preview.take(number, json.dumps(line).encode())
+    ]
+    found = [(row.line, row.outcome, row.event_id, row.topic, row.reason) for row in rows]
+    assert found[:6] == [
+        (1, "row", None, "shop.products", None),
+        (2, "sent", "web-0-0", "shop.clicks", None),
+        (3, "sent", "web-0-1-0", "shop.add-to-carts", None),
+        (3, "dead_lettered", "web-0-1-1", "web", "invalid_field"),
+        (3, "skipped", "web-0-1-2", "shop.add-to-carts", "unknown_product"),
+        (4, "skipped", None, "web", "unmapped"),
+    ]
+    # An event of our own is one where no topic is named for lines alone.
+    assert found[6][1:4] == (("skipped", None, "web") if bare else ("sent", "e-1", "shop.clicks"))
+
+
+def test_a_topic_that_no_section_reads_is_a_mistake(tmp_path: Path) -> None:
+    """Those that are read are named."""
+    config = tmp_path / "streams.toml"
+    config.write_text(OWN_TOPICS)
+    settings = load_settings({"STREAMS_CONFIG": str(config)})
+    with pytest.raises(SettingsError, match="reads wbe; topics that are read: web, products"):
+        MappingPreview(settings, (), NOW_MS, "wbe")
 
 
 def test_fields_are_counted_over_all_records_of_a_topic() -> None:

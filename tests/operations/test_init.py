@@ -2,29 +2,54 @@
 
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from io import BytesIO
 from pathlib import Path
+from socket import socket
 from typing import Any
 
+import fastavro
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.core.errors import SettingsError
+from streams.core.errors import SettingsError, SetupError
 from streams.core.ingest.outcomes import IngestRecord, IngestRefusal
 from streams.core.proposal.model import Proposal, SampledRecord, TopicSample
 from streams.core.proposal.propose import propose
 from streams.core.proposal.toml import proposal_toml
 from streams.core.times import to_ms
+from streams.lab.sandbox.registry import RegistrySimulator
 from streams.operations.init.config_file import write_proposal
 from streams.operations.init.preview import outlook, with_sections
-from streams.operations.init.samples import RawSample, UndecodedRecord, is_file, read_file
+from streams.operations.init.samples import (
+    RawSample,
+    UndecodedRecord,
+    decode_avro,
+    is_file,
+    read_file,
+)
 from streams.settings import Settings, load_settings
 from tests.shapes.formats import ALL, EVENTS, FIVE_FORMATS, Shape
 from tests.shapes.shop import START_MS
 
 NOW_MS = START_MS + 3_600_000
 ENOUGH = 0.9
+
+
+@asynccontextmanager
+async def registry_of(schemas: Mapping[str, Any]) -> AsyncIterator[str]:
+    """A schema registry with these schemas by subject, their ids from 1 on; its address."""
+    simulator = RegistrySimulator()
+    for subject, schema in schemas.items():
+        simulator.add(subject, schema)
+    await simulator.start()
+    try:
+        yield simulator.url
+    finally:
+        await simulator.stop()
 
 
 def samples_of(shape: Shape) -> list[RawSample]:
@@ -347,7 +372,91 @@ def test_confluent_s_framing_before_json_is_recognised() -> None:
     assert seen.written["segment-clicks"] == 160
     binary = [UndecodedRecord(None, b"\0\0\0\0\7\x02\x06abc") for _ in range(5)]
     assert RawSample("t", binary).decoded().format == "confluent-avro"
-    assert propose([RawSample("t", binary).decoded()]).remarks[0].startswith("t is framed")
+    (remark, *_) = propose([RawSample("t", binary).decoded()]).remarks
+    assert remark == (
+        "t holds Avro records: set [registry] url (STREAMS_REGISTRY_URL) and run this again."
+    )
+
+
+EVENT = {
+    "type": "record",
+    "name": "Event",
+    "fields": [
+        {
+            "name": "event_name",
+            "type": {"type": "enum", "name": "Kind", "symbols": ["view", "add"]},
+        },
+        {"name": "visitor_id", "type": "string"},
+        {"name": "occurred_at", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+        {
+            "name": "product",
+            "type": {
+                "type": "record",
+                "name": "Product",
+                "fields": [
+                    {"name": "product_id", "type": "long"},
+                    {
+                        "name": "price",
+                        "type": {
+                            "type": "bytes",
+                            "logicalType": "decimal",
+                            "precision": 9,
+                            "scale": 2,
+                        },
+                    },
+                ],
+            },
+        },
+    ],
+}
+
+
+async def test_avro_is_read_by_the_schemas_of_the_registry_and_proposed_like_json() -> None:
+    """What the proposed section makes of it is shown; a value that does not fit is said."""
+    async with registry_of({"shop-value": EVENT, "key": "string"}) as url:
+        parsed = fastavro.parse_schema(EVENT)
+        records = []
+        for number in range(40):
+            out, key = BytesIO(), BytesIO()
+            product = {"product_id": 1000 + number % 5, "price": Decimal("19.90")}
+            at_us = (START_MS + number) * 1000
+            event = {"visitor_id": f"v-{number % 9}", "occurred_at": at_us, "product": product}
+            fastavro.schemaless_writer(
+                out, parsed, event | {"event_name": "add" if number % 4 == 0 else "view"}
+            )
+            fastavro.schemaless_writer(key, "string", event["visitor_id"])
+            framed = b"\0\0\0\0\1" + out.getvalue()
+            records.append(UndecodedRecord(b"\0\0\0\0\2" + key.getvalue(), framed))
+        records.append(UndecodedRecord(None, framed + b"more"))
+        registry = load_settings({"STREAMS_REGISTRY_URL": url}).registry
+        (sample,) = await decode_avro([RawSample("shop", records)], registry)
+    assert [key for key, _ in sample.records][:1] == [b'"v-0"']
+    proposal = propose([sample.decoded()])
+    assert proposal.remarks[0] == (
+        "shop: 1 record cannot be read as confluent-avro (the record is not what its Avro schema "
+        "says: 4 bytes follow the value)."
+    )
+    clicks = next(section for section in proposal.sections if section.to == "clicks")
+    assert clicks.settings()["format"] == "confluent-avro"
+    assert clicks.timestamp_format == ("us",)
+    fields = {name: found.expression for name, found in clicks.fields.items()}
+    assert fields["anonymous_id"] == "visitor_id"
+    assert fields["product_id"] == "product.product_id"
+    assert fields["price"] == "product.price"
+    seen = outlook(load_settings({"STREAMS_REGISTRY_URL": url}), proposal, [sample], NOW_MS)
+    assert sum(seen.written.values()) == 40
+    assert clicks.name in seen.written
+
+
+async def test_avro_with_a_registry_that_is_away_is_said_in_a_sentence() -> None:
+    """Nothing is proposed from what nobody could read."""
+    with socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        registry = load_settings({"STREAMS_REGISTRY_URL": url}).registry
+        binary = [UndecodedRecord(None, b"\0\0\0\0\7\x02\x06abc") for _ in range(5)]
+        with pytest.raises(SetupError, match=r"Records of t cannot be read: .*\[registry\] url"):
+            await decode_avro([RawSample("t", binary)], registry)
 
 
 JSON = st.recursive(

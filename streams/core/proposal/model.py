@@ -21,9 +21,13 @@ class TopicSample:
     is_compacted: bool | None = None
     """None: nobody knows."""
     unreadable: int = 0
-    """Records that are no JSON."""
+    """Records that cannot be read."""
     format: str = "json"
     """As in ``[ingest.NAME] format``."""
+    needs_registry: bool = False
+    """Whether it cannot be read before ``[registry]`` is set."""
+    problem: str = ""
+    """Why the first unreadable record cannot be read, where more is known than the format."""
 
 
 class FoundField(NamedTuple):

@@ -92,15 +92,17 @@ class _Proposer:
             frozenset(key for role, table in tables if role == "users" for key in table.keys),
         )
         for topic in self._topics:
-            if topic.sample.format == "confluent-avro":
+            if topic.sample.needs_registry:
                 self._proposal.remarks.append(
-                    f"{topic.sample.topic} is framed with ids of schemas, and no JSON follows: "
-                    'write [registry] url, and for its sections format = "confluent-avro".'
+                    f"{topic.sample.topic} holds Avro records: set [registry] url "
+                    "(STREAMS_REGISTRY_URL) and run this again."
                 )
                 continue
             if topic.sample.unreadable:
+                why = f" ({topic.sample.problem})" if topic.sample.problem else ""
                 self._proposal.remarks.append(
-                    f"{topic.sample.topic}: not JSON: {count(topic.sample.unreadable, 'record')}."
+                    f"{topic.sample.topic}: {count(topic.sample.unreadable, 'record')} cannot be "
+                    f"read as {topic.sample.format}{why}."
                 )
             if not topic.documents.values:
                 self._proposal.remarks.append(

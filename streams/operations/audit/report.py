@@ -111,12 +111,21 @@ class SectionBooks:
     """Committed, and not to be found: lost, or mapped otherwise when they were read."""
     examples: list[str] = field(default_factory=list)
     """``topic/partition/offset`` of missing ones."""
+    unknown: str = ""
+    """Why none of these numbers is known, in one sentence; empty where they are."""
 
     @property
     def balanced(self) -> bool:
-        """Whether both sides are equal and nothing is missing."""
+        """Whether the numbers are known, both sides are equal and nothing is missing."""
         found = self.written + self.unmapped + self.dead_lettered + self.waiting
-        return self.events == found and not self.missing
+        return self.events == found and not self.missing and not self.unknown
+
+    def to_json(self) -> dict[str, Any]:
+        """The books in JSON types; numbers that are not known are null."""
+        row: dict[str, Any] = msgspec.to_builtins(self)
+        if self.unknown:
+            row |= {name: None for name, value in row.items() if isinstance(value, int)}
+        return row | {"balanced": self.balanced}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +168,7 @@ class AuditReport:
         )
         del text["accepted_ids"]
         text["balanced"] = self.balanced
-        for row, section in zip(text["sections"], self.sections, strict=True):
-            row["balanced"] = section.balanced
+        text["sections"] = [section.to_json() for section in self.sections]
         for entry, books in zip(text["vendors"], self.vendors, strict=True):
             entry |= {
                 "waiting": books.waiting,

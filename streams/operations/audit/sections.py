@@ -17,9 +17,10 @@ from streams.core.ingest.topic_mapping import TopicMapping
 from streams.core.records import Source
 from streams.kafka.group_ids import group_id
 from streams.kafka.reader import LogReader, Offsets, Tell
+from streams.kafka.topics import absent_words
 from streams.operations.audit.logs import CLOCK_SKEW_MS
 from streams.operations.audit.report import SectionBooks
-from streams.operations.ingest.mappings import mappings_of, prepare
+from streams.operations.ingest.mappings import RegistryUnavailableError, mappings_of, prepare
 from streams.operations.ingest.trail import read_trail
 from streams.settings import INGEST, Settings
 
@@ -73,17 +74,18 @@ async def audit_sections(
 ) -> list[SectionBooks]:
     """Return the books of each section, in the order of the settings; none: there is no stage.
 
-    Raises SetupError for topics that do not exist or a registry that is away.
+    A section is unknown whose topic does not exist or whose registry is away. Raises SetupError for
+    topics of ours that do not exist.
     """
     topics, mappings = settings.topics, mappings_of(settings)
     if not mappings:
         return []
     targets = {topics.of_shop(to): to for to in topics.fed}
     tps = await reader.partitions([*mappings, *targets, topics.ingest_dead_letters])
-    if absent := [name for name, found in tps.items() if not found]:
+    ours = [*targets, topics.ingest_dead_letters]
+    if absent := [name for name in ours if not tps[name]]:
         raise SetupError(
-            f"Topics are missing: {', '.join(absent)}. Those of the shop are in [ingest.NAME] "
-            "topic; ours are made by: streams topics create"
+            f"Topics are missing: {', '.join(absent)}. Create them with: streams topics create"
         )
     shop = [tp for name in mappings for tp in tps[name]]
     # In this order: what a commit has passed lies below an end that is taken later.
@@ -93,13 +95,25 @@ async def audit_sections(
     found = await _read_written(settings, reader, tps, since_ms, tell)
     books = {name: SectionBooks(name, one.topic, one.to) for name, one in settings.ingest.items()}
     for topic, mapping in mappings.items():
+        sections = [books[section.name] for section in mapping.sections]
+        if not tps[topic]:
+            _know_nothing(sections, absent_words(settings, topic))
+            continue
         own = {tp: min(starts[tp], ends[tp]) for tp in tps[topic]}
         own_ends = {tp: ends[tp] for tp in tps[topic]}
-        async for tp, records in reader.read(own, own_ends, tell):
-            await prepare(mapping, records)
-            for record in records:
-                _enter(books, mapping, record, found, record.offset < committed.get(tp, 0))
+        try:
+            async for tp, records in reader.read(own, own_ends, tell):
+                await prepare(mapping, records)
+                for record in records:
+                    _enter(books, mapping, record, found, record.offset < committed.get(tp, 0))
+        except RegistryUnavailableError as away:
+            _know_nothing(sections, str(away))
     return list(books.values())
+
+
+def _know_nothing(sections: Sequence[SectionBooks], why: str) -> None:
+    for one in sections:
+        one.unknown = why
 
 
 async def _read_written(

@@ -6,6 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from streams.core.plain_text import plain
+from streams.core.quantities import listing
 from streams.operations.audit.report import AuditReport, SectionBooks, VendorBooks
 
 
@@ -69,7 +70,7 @@ def section_table(sections: Sequence[SectionBooks]) -> Table:
     for name in names:
         table.add_column(name.replace("_", "-"), justify="right")
     for one in sections:
-        cells = [f"{getattr(one, name):,}" for name in names]
+        cells = ["?" if one.unknown else f"{getattr(one, name):,}" for name in names]
         style = "" if one.balanced else "bold red"
         table.add_row(_shown(one.section), *cells, style=style)
     return table
@@ -90,8 +91,11 @@ def audit_lines(report: AuditReport) -> list[str]:
     lines += [f"  {example.where}: {example.detail}" for example in report.examples]
     for books in report.vendors:
         lines += _troubles(books)
+    for why in dict.fromkeys(one.unknown for one in report.sections if one.unknown):
+        names = [f"[ingest.{one.section}]" for one in report.sections if one.unknown == why]
+        lines.append(f"The numbers of {listing(names)} are not known. {why}")
     for one in report.sections:
-        if not one.balanced:
+        if not one.balanced and not one.unknown:
             lines.append(
                 f"[ingest.{one.section}]: {one.missing:,} events of {one.topic} are missing, such "
                 f"as {', '.join(one.examples)}. If the section was changed since they were read, "
@@ -100,7 +104,12 @@ def audit_lines(report: AuditReport) -> list[str]:
     if report.balanced:
         lines.append("The books balance: every event is accounted for.")
     else:
-        lines.append("The books do NOT balance.")
+        known = all(one.balanced or one.unknown for one in report.sections)
+        known &= all(books.balanced for books in report.vendors)
+        known &= not report.unexplained + report.unreadable
+        lines.append(
+            "What is known balances; the rest is unknown." if known else "The books do NOT balance."
+        )
     return [plain(line) for line in lines]
 
 

@@ -15,9 +15,18 @@ from streams.core.consent import NO_TO_ALL, Ground, Malformed
 from streams.core.enrich import Decision, Enricher, Send, Skip, VendorPlan, differing_ids
 from streams.core.errors import InvalidEvent, SettingsError
 from streams.core.event_types import Event
+from streams.core.ingest.outcomes import (
+    IngestOutcome,
+    IngestRecord,
+    IngestRefusal,
+    SkippedRecord,
+)
 from streams.core.outcome import SKIP_MEANING, Outcome
 from streams.core.rows import InvalidRow, Product, User, decode_product, decode_user
-from streams.operations.produce import Outgoing, parse_line
+from streams.core.strict_json import BYTE_ORDER_MARK
+from streams.operations.ingest.mappings import json_mappings_of
+from streams.operations.own_topics import NotNamedError, parse_own_line
+from streams.operations.produce import Outgoing, parse_line, raw_topics
 from streams.settings import Settings, variable
 from streams.vendors import VENDORS, plan_for
 from streams.vendors.base import VendorSettings
@@ -30,6 +39,9 @@ ROW = "row"
 """The row stands in its table; the lines after it see it."""
 MALFORMED_ROW = "malformed_row"
 """The row would be written and then counted as none (products) or as a no (users)."""
+
+UNMAPPED = "unmapped"
+"""The reason of a record of the shop of which no section makes anything."""
 
 _MADE_UP = SecretStr("streams check --mapping")
 
@@ -133,11 +145,27 @@ def _with_made_up_secrets(section: VendorSettings) -> VendorSettings:
 class MappingPreview:
     """The tables and the decisions of one file; lines are given in order."""
 
-    def __init__(self, settings: Settings, plans: Iterable[VendorPlan], now_ms: int) -> None:
-        """Start with empty tables; ``now_ms`` is taken for the Kafka time of every record."""
+    def __init__(
+        self,
+        settings: Settings,
+        plans: Iterable[VendorPlan],
+        now_ms: int,
+        bare_lines_of: str | None = None,
+    ) -> None:
+        """Start with empty tables; ``now_ms`` is taken for the Kafka time of every record.
+
+        ``bare_lines_of``: the topic of the shop whose values lines without an envelope are; None:
+        they are events of our own topics. Raises SettingsError for a topic that no section reads.
+        """
         plans = tuple(plans)
         self._now_ms = now_ms
         self._topics = settings.topics
+        self._mappings = json_mappings_of(settings)
+        if bare_lines_of is not None and bare_lines_of not in self._mappings:
+            read = ", ".join(self._mappings) or "none"
+            words = f"no section [ingest.NAME] reads {bare_lines_of}; topics that are read: {read}."
+            raise SettingsError([f"--topic: {words}"])
+        self._bare_lines_of = bare_lines_of
         self._enricher = Enricher(plans, settings.consent.mode)
         self._keeps_email = any(
             getattr(settings.vendors.get(plan.vendor), "lookup_email", False) for plan in plans
@@ -154,15 +182,61 @@ class MappingPreview:
         """Records by raw topic."""
 
     def take(self, number: int, line: bytes) -> Iterator[MappingRow]:
-        """Yield what becomes of a line: one row a vendor for an event, one for a table's row."""
+        """Yield what becomes of a line: one row a vendor for an event, one for a table's row.
+
+        A line that names a topic which a section reads is a record of the shop.
+        """
+        own = self._of_shop(line)
         try:
-            outgoing = parse_line(line, self._topics)
+            outgoing = own or parse_line(line, self._topics)
         except ValueError as problem:
             yield MappingRow(number, UNREADABLE, detail=str(problem))
             return
-        offset = self._offsets[outgoing.topic]
+        place = Place(0, self._offsets[outgoing.topic], self._now_ms)
         self._offsets[outgoing.topic] += 1
-        yield from self.take_record(number, outgoing, Place(0, offset, self._now_ms))
+        if own is None:
+            yield from self.take_record(number, outgoing, place)
+            return
+        for outcome in self._mappings[own.topic].read(own.key, own.value, *place):
+            yield from self.take_outcome(number, own.topic, outcome, place)
+
+    def _of_shop(self, line: bytes) -> Outgoing | None:
+        """Return the record of the shop that a line is; None: it is none."""
+        if not self._mappings:
+            return None
+        try:
+            record = parse_own_line(line)
+        except NotNamedError:
+            value = line.strip().removeprefix(BYTE_ORDER_MARK)
+            topic = self._bare_lines_of
+            return None if topic is None else Outgoing(topic, None, value)
+        return record if record.topic in self._mappings else None
+
+    def take_outcome(
+        self, number: int, topic: str, made: IngestOutcome, place: Place
+    ) -> Iterator[MappingRow]:
+        """Yield what becomes of an outcome of a record of this topic of the shop."""
+        if isinstance(made, IngestRecord):
+            outgoing = Outgoing(raw_topics(self._topics)[made.to], made.key, made.value)
+            for row in self.take_record(number, outgoing, place):
+                # What ingest has put right can no longer be seen in what it writes.
+                yield replace(row, notes=tuple(dict.fromkeys((*made.notes, *row.notes))))
+        elif isinstance(made, IngestRefusal):
+            error = made.error
+            yield MappingRow(
+                number,
+                Outcome.DEAD_LETTERED,
+                topic,
+                made.event_id,
+                reason=error.reason,
+                field=error.field,
+                detail=error.detail,
+            )
+        elif isinstance(made, SkippedRecord):
+            yield MappingRow(number, Outcome.SKIPPED, topic, reason=made.reason)
+        else:
+            detail = "no section of this topic takes the record, or its `each` gives nothing"
+            yield MappingRow(number, Outcome.SKIPPED, topic, reason=UNMAPPED, detail=detail)
 
     def take_record(self, number: int, outgoing: Outgoing, place: Place) -> Iterator[MappingRow]:
         """Yield what becomes of a record that lies, or would lie, on one of our own topics."""

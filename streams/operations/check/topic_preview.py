@@ -7,14 +7,14 @@ from typing import Any
 
 import msgspec
 from aiokafka import ConsumerRecord, TopicPartition
-from msgspec.structs import asdict, replace
+from msgspec.structs import asdict
 
 from streams.core.errors import InvalidEvent, SettingsError, SetupError
 from streams.core.ingest.outcomes import (
     IngestOutcome,
     IngestRecord,
     IngestRefusal,
-    SkippedRecord,
+    Unmapped,
 )
 from streams.core.ingest.topic_mapping import TopicMapping
 from streams.core.outcome import Outcome
@@ -32,7 +32,6 @@ from streams.settings import Settings
 
 _PARTS = ("page", "campaign", "content")
 _LEFT_OUT = "left_out"
-UNMAPPED = "unmapped"
 
 
 @dataclass(slots=True)
@@ -229,36 +228,24 @@ class _Look:
     def _judge(
         self, number: int, record: ConsumerRecord, made: IngestOutcome | Outgoing
     ) -> Iterator[MappingRow]:
-        outgoing = self._outgoing(made)
-        if outgoing is not None:
-            section = made.section if isinstance(made, IngestRecord) else self._topic
-            coverage = self.coverages[section]
-            rows = list(self._preview.take_record(number, outgoing, _place(record)))
-            if isinstance(made, IngestRecord):
-                # What ingest has put right can no longer be seen in what it writes.
-                rows = [replace(r, notes=tuple({}.fromkeys((*made.notes, *r.notes)))) for r in rows]
-            self._cover(coverage, record, made, outgoing, rows)
-            yield from rows
+        place = _place(record)
+        if isinstance(made, Outgoing):
+            rows = list(self._preview.take_record(number, made, place))
+            self._cover(self.coverages[self._topic], record, made, made, rows)
+        else:
+            rows = list(self._preview.take_outcome(number, self._topic, made, place))
+        if isinstance(made, IngestRecord):
+            outgoing = self._outgoing(made)
+            assert outgoing is not None
+            self._cover(self.coverages[made.section], record, made, outgoing, rows)
         elif isinstance(made, IngestRefusal):
             error, coverage = made.error, self.coverages[made.section]
             coverage.records += 1
             coverage.present.update(self._fields(record, made))
             coverage.refuse(error.field, error.detail)
-            yield MappingRow(
-                number,
-                Outcome.DEAD_LETTERED,
-                event_id=made.event_id,
-                reason=error.reason,
-                field=error.field,
-                detail=error.detail,
-            )
-        elif isinstance(made, SkippedRecord):
-            yield MappingRow(number, Outcome.SKIPPED, reason=made.reason)
-        else:
-            assert not isinstance(made, IngestRecord | Outgoing)
+        elif isinstance(made, Unmapped):
             self.coverages[made.section].unmapped += 1
-            detail = "no section of this topic takes the record, or its `each` gives nothing"
-            yield MappingRow(number, Outcome.SKIPPED, reason=UNMAPPED, detail=detail)
+        yield from rows
 
     def _cover(
         self,

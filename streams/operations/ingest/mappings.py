@@ -1,10 +1,11 @@
 """The sections as operations use them: beside the workers, over records already in Kafka."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 from streams.core.errors import SetupError
-from streams.core.ingest.decoding import RegistryAway
+from streams.core.ingest.decoding import Decoder, RegistryAway
 from streams.core.ingest.topic_mapping import TopicMapping
 from streams.registry.decoders import Decoders
 from streams.settings import Settings
@@ -13,6 +14,19 @@ from streams.settings import Settings
 def mappings_of(settings: Settings) -> Mapping[str, TopicMapping]:
     """Return, by topic of the shop, what becomes of its records by these settings."""
     return settings.ingest_mappings(Decoders(settings.registry).of)
+
+
+def json_mappings_of(settings: Settings) -> Mapping[str, TopicMapping]:
+    """Return the same for records that are JSON without a frame, whatever ``format`` says."""
+    sections = {
+        name: section.model_copy(update={"format": "json"})
+        for name, section in settings.ingest.items()
+    }
+    return replace(settings, ingest=sections).ingest_mappings()
+
+
+class RegistryUnavailableError(SetupError):
+    """The schemas that records need cannot be had now."""
 
 
 class _Readable(Protocol):
@@ -26,13 +40,18 @@ class _Readable(Protocol):
 
 
 async def prepare(mapping: TopicMapping, records: Iterable[_Readable]) -> None:
-    """Get what decoding these needs; raises SetupError where the registry is away."""
+    """Get what decoding these needs; raises RegistryUnavailableError."""
+    await prepare_decoder(mapping.decoder, mapping.topic, records)
+
+
+async def prepare_decoder(decoder: Decoder, topic: str, records: Iterable[_Readable]) -> None:
+    """Get what decoding these records of a topic needs; raises RegistryUnavailableError."""
     values = [data for record in records for data in (record.value, record.key) if data is not None]
     try:
-        await mapping.decoder.prepare(values)
+        await decoder.prepare(values)
     except RegistryAway as away:
-        raise SetupError(
-            f"Records of {mapping.topic} cannot be read: {str(away).rstrip('.')}. Check "
+        raise RegistryUnavailableError(
+            f"Records of {topic} cannot be read: {str(away).rstrip('.')}. Check "
             "[registry] url, username and password, and that this machine may reach it; then run "
             "this again."
         ) from away

@@ -17,6 +17,7 @@ from streams.operations.check.mapping_preview import (
     MappingRow,
     previewed_vendors,
 )
+from streams.operations.ingest.mappings import json_mappings_of
 from streams.operations.init.samples import RawSample
 from streams.settings import ConsentSettings, IngestSettings, Settings
 
@@ -97,11 +98,7 @@ def _mapped(
     settings: Settings, samples: Sequence[RawSample], now_ms: int
 ) -> Iterator[IngestRecord | IngestRefusal]:
     # Framing is taken off here, so that no registry is asked.
-    sections = {
-        name: section.model_copy(update={"format": "json"})
-        for name, section in settings.ingest.items()
-    }
-    mappings = replace(settings, ingest=sections).ingest_mappings()
+    mappings = json_mappings_of(settings)
     for sample in samples:
         mapping = mappings.get(sample.topic)
         if mapping is None:

@@ -5,19 +5,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from streams.core.errors import SettingsError, SetupError
+import msgspec
+
+from streams.core.errors import InvalidEvent, SettingsError, SetupError
+from streams.core.ingest.decoding import Decoder
+from streams.core.ingest.framing import FRAME_BYTES, read_frame
 from streams.core.proposal.model import SampledRecord, TopicSample
 from streams.core.strict_json import BYTE_ORDER_MARK, StrictJsonError, decode_repaired
 from streams.kafka.connection import admin
 from streams.kafka.reader import LogReader, Tell, connect
 from streams.kafka.topics import cleanup_policies
+from streams.operations.ingest.mappings import prepare_decoder
 from streams.operations.own_topics import NotNamedError, parse_own_line
-from streams.settings import KafkaSettings
+from streams.registry.decoders import Decoders
+from streams.settings import KafkaSettings, RegistrySettings
 
 ROWS_PER_RECORD = 20
 """Of a compacted topic so many times as many records are read: its keys are to meet events' ids."""
-_MAGIC, _FRAME_BYTES = b"\0", 5
-"""Confluent's framing: a zero and four bytes of a schema's id."""
+AVRO = "confluent-avro"
 _NO_TOPIC_CHAR = re.compile(r"[^A-Za-z0-9._-]+")
 _SUFFIXES = (".jsonl", ".json", ".ndjson", ".txt")
 
@@ -35,17 +40,20 @@ class RawSample(NamedTuple):
     topic: str
     records: Sequence[UndecodedRecord]
     is_compacted: bool | None = None
+    is_from_avro: bool = False
+    """Whether keys and values are JSON that was made of Avro."""
+    problem: str = ""
+    """Why the first value that is not could not be read."""
 
     @property
     def is_framed(self) -> bool:
         """Whether a schema's id stands before most values."""
         values = [value for _, value in self.records if value is not None]
-        framed = [value for value in values if value[:1] == _MAGIC and len(value) > _FRAME_BYTES]
-        return bool(values) and len(framed) > len(values) / 2
+        return not self.is_from_avro and sum(map(_has_frame, values)) > len(values) / 2
 
     def bodies(self) -> list[UndecodedRecord]:
         """Return the records without the framing of their values."""
-        start = _FRAME_BYTES if self.is_framed else 0
+        start = FRAME_BYTES if self.is_framed else 0
         return [UndecodedRecord(key, value and value[start:]) for key, value in self.records]
 
     def decoded(self) -> TopicSample:
@@ -59,11 +67,60 @@ class RawSample(NamedTuple):
                 unreadable += 1
                 continue
             records.append(SampledRecord(_decoded_key(key), decoded))
-        format_ = "json"
+        format_ = AVRO if self.is_from_avro else "json"
         if self.is_framed:
             is_json = unreadable < len(self.records) / 2
-            format_ = "confluent-json" if is_json else "confluent-avro"
-        return TopicSample(self.topic, records, self.is_compacted, unreadable, format_)
+            format_ = "confluent-json" if is_json else AVRO
+        return TopicSample(
+            self.topic,
+            records,
+            self.is_compacted,
+            unreadable,
+            format_,
+            needs_registry=format_ == AVRO and not self.is_from_avro,
+            problem=self.problem,
+        )
+
+
+def _has_frame(value: bytes) -> bool:
+    try:
+        return bool(read_frame(value).content)
+    except InvalidEvent:
+        return False
+
+
+async def decode_avro(samples: Sequence[RawSample], settings: RegistrySettings) -> list[RawSample]:
+    """Return the samples with Avro as JSON, by the schemas of the registry.
+
+    Without ``[registry] url`` they stay as they are; a record that its schema does not describe
+    stays unreadable. Raises SetupError where the registry is away.
+    """
+    if settings.url is None:
+        return list(samples)
+    decoder = Decoders(settings).of(AVRO)
+    found = []
+    for sample in samples:
+        if sample.decoded().format != AVRO:
+            found.append(sample)
+            continue
+        await prepare_decoder(decoder, sample.topic, sample.records)
+        records, problem = [], ""
+        for key, value in sample.records:
+            read, why = _as_json(decoder, value)
+            records.append(UndecodedRecord(_as_json(decoder, key)[0], read))
+            problem = problem or why
+        found.append(sample._replace(records=records, is_from_avro=True, problem=problem))
+    return found
+
+
+def _as_json(decoder: Decoder, data: bytes | None) -> tuple[bytes | None, str]:
+    """Return Avro as JSON, or what cannot be read as it is, and why."""
+    if data is None:
+        return None, ""
+    try:
+        return msgspec.json.encode(decoder.decode(data).value), ""
+    except InvalidEvent as problem:
+        return data, problem.detail
 
 
 def _decoded_key(key: bytes | None) -> Any:

@@ -72,9 +72,14 @@ class IngestStage(Stage):
         *,
         wall_ms: Callable[[], int],
         secrets: Sequence[str] = (),
+        absent: Sequence[str] = (),
     ) -> None:
-        """``mappings``: by topic of the shop. ``secrets`` never stand in a dead letter."""
+        """``mappings``: by topic of the shop that exists. ``secrets`` never stand in a dead letter.
+
+        ``absent``: a sentence about each topic of the shop that does not exist.
+        """
         self.counters = Counters()
+        self._absent = tuple(absent)
         self._topics = topics
         self._mappings = mappings
         self._letters = IngestLetters(wall_ms, secrets)
@@ -148,6 +153,10 @@ class IngestStage(Stage):
     def not_ready(self) -> list[str]:
         """Return why records wait although they are read, one sentence each."""
         return [f"registry: {why}" for why in dict.fromkeys(self._waits_for.values())]
+
+    def warnings(self) -> list[str]:
+        """Return which topics of the shop do not exist, one sentence each."""
+        return list(self._absent)
 
     def drift(self) -> list[DriftNote]:
         """Return what has changed in the shop's records, examples masked."""
