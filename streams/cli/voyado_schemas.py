@@ -10,9 +10,9 @@ from streams.core.plain_text import plain
 from streams.engine import wall_clock
 
 if TYPE_CHECKING:
-    from streams.operations.voyado_schemas.definition import Definition
     from streams.operations.voyado_schemas.plan import PlanRow
     from streams.settings import Settings
+    from streams.vendors.voyado.definition import Definition
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -125,10 +125,10 @@ def export(
 
 
 async def _registered(settings: "Settings") -> "list[Definition]":
-    from streams.operations.voyado_schemas.voyado_schemas import connect
+    from streams.clients import Voyado
 
-    async with connect(settings) as endpoint:
-        return await endpoint.all()
+    async with Voyado(settings) as voyado:
+        return await voyado.list_schemas()
 
 
 async def _plan(settings: "Settings", folder: Path | None) -> "list[PlanRow]":
@@ -142,12 +142,13 @@ async def _plan(settings: "Settings", folder: Path | None) -> "list[PlanRow]":
 
 async def _create(settings: "Settings", folder: Path | None) -> int:
     from streams.cli.voyado_schemas_view import echo, plan_lines
+    from streams.clients import Voyado
     from streams.operations.voyado_schemas.plan import State
-    from streams.operations.voyado_schemas.voyado_schemas import connect, create_missing
+    from streams.operations.voyado_schemas.voyado_schemas import create_missing
 
     rows = await _plan(settings, folder)
-    async with connect(settings) as endpoint:
-        async for id_ in create_missing(endpoint, rows):
+    async with Voyado(settings) as voyado:
+        async for id_ in create_missing(voyado, rows):
             typer.echo(f"{id_}  created")
     for row in rows:
         if row.state is State.EQUAL:
@@ -228,16 +229,18 @@ def _replace_command(folder: Path | None, id_: str) -> str:
 
 
 async def _create_one(settings: "Settings", row: "PlanRow") -> None:
-    from streams.operations.voyado_schemas.voyado_schemas import connect, create_missing
+    from streams.clients import Voyado
+    from streams.operations.voyado_schemas.voyado_schemas import create_missing
 
-    async with connect(settings) as endpoint:
-        async for id_ in create_missing(endpoint, [row]):
+    async with Voyado(settings) as voyado:
+        async for id_ in create_missing(voyado, [row]):
             typer.echo(f"{id_}  created")
 
 
 async def _replace_one(settings: "Settings", row: "PlanRow") -> None:
-    from streams.operations.voyado_schemas.voyado_schemas import connect, replace
+    from streams.clients import Voyado
+    from streams.operations.voyado_schemas.voyado_schemas import replace
 
     assert row.there is not None
-    async with connect(settings) as endpoint:
-        await replace(endpoint, row.there, row.definition)
+    async with Voyado(settings) as voyado:
+        await replace(voyado, row.there, row.definition)

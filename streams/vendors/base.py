@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
 
 from streams.core.enrich import EnrichedEvent
 from streams.core.outcome import SkipReason, Verdict
@@ -22,6 +23,26 @@ class VendorSettings(BaseModel):
     """Scheme, host and port; the documented path is appended."""
     max_age_hours: float | None = None
     """Older events are skipped as ``too_old``; None: no limit."""
+
+
+class RequestModel(BaseModel):
+    """The body of a request, with the vendor's own names; what it does not document is refused."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True
+    )
+
+    def encode(self) -> bytes:
+        """Return the body as it is sent; what was left out is not in it."""
+        return self.model_dump_json(by_alias=True, exclude_none=True).encode()
+
+
+class AnswerModel(BaseModel):
+    """What a vendor answers. Vendors may add fields to their answers: unknown ones are left out."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +219,11 @@ class Vendor:
 
     forgetting: Forgetting | None = None
     """How a visitor is forgotten there; None: the vendor documents no deletion."""
+
+    def account(self, settings: Any) -> tuple[str, ...]:
+        """Return what the vendor counts requests by: its address and the credentials."""
+        keys = (getattr(settings, name) for name in self.credentials)
+        return (self.key, settings.base_url, *(key.get_secret_value() for key in keys if key))
 
     def start_flow(self, parcel: Parcel, settings: Any, memory: Any) -> RequestFlow:
         """Return the request flow that delivers a parcel."""
