@@ -104,7 +104,7 @@ class Client(Generic[S]):
             section = type(section).model_validate({**section.model_dump(), **options})
         except ValidationError as error:
             raise SettingsError([f"{self.vendor.name}: {problems_of(error)}."]) from None
-        found = vendor_problems(self.vendor, section, variable)
+        found = list(vendor_problems(self.vendor, section, variable))
         if found:
             raise SettingsError([f"{variable(key, name)}: {words}." for name, words in found])
         return section.model_copy(update={"base_url": section.base_url.rstrip("/")})

@@ -27,8 +27,11 @@ def _date(value: Any) -> Any:
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     try:
         datetime.fromisoformat(value)
+        is_date_time = value[10:11] == "T"  # Python takes any other letter there, too
     except (TypeError, ValueError):
-        raise ValueError("must be a date and time of ISO 8601") from None
+        is_date_time = False
+    if not is_date_time:
+        raise ValueError("must be a date and time of ISO 8601")
     return value
 
 
