@@ -24,10 +24,10 @@ _MAX_SHOWN = 5
 class InvalidRequest(StreamsError):
     """A request that breaks the vendor's documented rules; nothing was sent."""
 
-    def __init__(self, problems: Mapping[int, str]) -> None:
+    def __init__(self, problems: Mapping[int, str], what: str = "record") -> None:
         self.problems = dict(problems)
-        """By index of the record, from 0: what is wrong with it."""
-        super().__init__(shown_by_index(self.problems))
+        """By index of the record, from 0, or by line: what is wrong with it."""
+        super().__init__(shown_by_index(self.problems, what))
 
 
 class VendorError(SetupError):
@@ -90,8 +90,8 @@ def problems_of(error: ValidationError) -> str:
     return "; ".join(dict.fromkeys(found))
 
 
-def shown_by_index(problems: Mapping[int, str]) -> str:
+def shown_by_index(problems: Mapping[int, str], what: str = "record") -> str:
     """Return the first few problems as one sentence."""
-    shown = [f"record {index}: {words}" for index, words in list(problems.items())[:_MAX_SHOWN]]
+    shown = [f"{what} {index}: {words}" for index, words in list(problems.items())[:_MAX_SHOWN]]
     more = len(problems) - len(shown)
     return "; ".join(shown) + (f"; and {more:,} more" if more else "")

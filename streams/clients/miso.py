@@ -90,14 +90,13 @@ class Miso(Client[MisoSettings]):
 def read_records(events: Events) -> list[MisoRecord]:
     """Return the records of an object, a list, or JSON of either; wrapped ones in ``data``, too.
 
+    JSON may also be lines of one record each.
+
     Raises InvalidRequest with everything that is wrong, by index.
     """
     content: Any = events
     if isinstance(content, str | bytes):
-        try:
-            content = json.loads(content)
-        except (ValueError, RecursionError) as error:
-            raise InvalidRequest({0: f"it is no JSON: {error}"}) from None
+        content = _decode(content)
     if isinstance(content, Mapping) and set(content) == {"data"}:
         content = content["data"]
     listed = [content] if isinstance(content, Mapping | MisoRecord) else content
@@ -113,3 +112,17 @@ def read_records(events: Events) -> list[MisoRecord]:
     if problems:
         raise InvalidRequest(problems)
     return records
+
+
+def _decode(text: str | bytes) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        problem = f"it is no JSON: {error}"
+    lines = [line for line in text.splitlines() if line.strip()]
+    try:
+        if len(lines) > 1:
+            return [json.loads(line) for line in lines]
+    except (ValueError, RecursionError):
+        problem = f"{problem}, nor is each line"
+    raise InvalidRequest({0: problem})

@@ -136,6 +136,8 @@ class Trail:
     """The vendor's ids of the accepted events (``Verdict.vendor_ref``)."""
     eightselect_user_ids: tuple[str, ...] = ()
     """Of the visitor's rows in ``shop.users``."""
+    contacts: tuple[tuple[str, str], ...] = ()
+    """(key, value) by which Voyado knows the contact, of the rows and of the vendor records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,11 @@ class Forgetting:
     """(trail, settings) → what is to be done; settings may lack credentials."""
     classify: Callable[[HttpResponse], Verdict]
     """Response to one of the requests → verdict; ACCEPTED: deleted, or not there."""
+    search: Callable[[Trail, Any], Generator[HttpRequest, HttpResponse, Trail | Verdict]] | None = (
+        None
+    )
+    """(trail, settings) → asks the vendor for what the trail does not know; returns the trail with
+    it, or why it cannot be known now."""
 
 
 Payload = Any

@@ -282,6 +282,25 @@ def test_settings_without_a_key_are_exit_code_2(capsys: pytest.CaptureFixture[st
     assert "STREAMS_VOYADO_API_KEY: is missing" in capsys.readouterr().err
 
 
+def test_delete_asks_for_the_id_and_offers_an_export(
+    client: InProcess, typing: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With all its interactions; where nobody can answer it exits with 2."""
+    assert run("delete", "productClick") == 2
+    said = capsys.readouterr().err
+    assert "`streams voyado-schemas delete productClick --yes` does not ask." in said
+    assert "streams voyado-interactions export --schema productClick --contacts FILE" in said
+    assert "the workers of stage voyado wait" in said
+    typing("productclick")
+    assert run("delete", "productClick") == 1
+    assert client.asked("DELETE") == 0
+    typing("productClick")
+    assert run("delete", "productClick") == 0
+    assert run("delete", "productClick", "--yes") == 0
+    assert lines_of(capsys) == ["productClick  deleted", "productClick  was not there"]
+    assert "productClick" not in client.voyado.schemas
+
+
 def test_words_of_voyado_are_shown_and_not_obeyed(
     client: InProcess, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,7 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import parse_qsl
 
+from streams.lab.sandbox.exchange import Call, Simulator
 from streams.lab.sandbox.server import Sandbox
 from streams.settings import Settings, load_settings
 from streams.vendors.base import HttpRequest, HttpResponse
@@ -70,3 +72,28 @@ def no_answer() -> HttpResponse:
 def kept(server: Sandbox, vendor: str) -> list[Any]:
     """The payloads that a simulator stored, oldest first."""
     return server.ledgers[vendor].payloads()
+
+
+class InMemory:
+    """Carries requests to one simulator without a network; may lose answers."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self.simulator = simulator
+        self.requests: list[HttpRequest] = []
+        self.lost: set[int] = set()
+        """Numbers of requests, from 0, that the simulator answers and whose answer never comes."""
+
+    async def send(self, request: HttpRequest) -> HttpResponse:
+        """Let the simulator answer."""
+        is_lost = len(self.requests) in self.lost
+        self.requests.append(request)
+        number = self.simulator.ledger.open_request()
+        path, _, query = request.path.partition("?")
+        asked = dict(parse_qsl(query))
+        at = len(self.requests) / 10
+        call = Call(request.method, path, asked, request.headers, request.body, number, at)
+        found = self.simulator.answer(call)
+        return no_answer() if is_lost else HttpResponse(found.status, JSON, found.body)
+
+    async def close(self) -> None:
+        """Nothing is open."""

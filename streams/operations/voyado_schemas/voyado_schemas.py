@@ -105,6 +105,7 @@ def explanation(row: PlanRow, judged: Compatibility, *, is_sent: bool, now_ms: i
         lines += [f"  {words}" for words in judged.cautions]
     else:
         lines += ["The new schema takes all that the old one took."]
+    lines += ["To keep its interactions, stop here and export them first:", *export_lines(row.id)]
     if not is_sent:
         return [
             *lines,
@@ -122,6 +123,34 @@ def explanation(row: PlanRow, judged: Compatibility, *, is_sent: bool, now_ms: i
         "afterwards."
     )
     return [*lines, again, f"  {replay_command(now_ms)}", restart]
+
+
+def export_lines(schema_id: str) -> list[str]:
+    """Return the commands that keep the interactions of a schema, a line each."""
+    return [
+        f"  streams voyado-interactions export --schema {schema_id} --contacts FILE > saved.jsonl",
+        "and, once the new schema is there:",
+        "  streams voyado-interactions import saved.jsonl",
+    ]
+
+
+def deletion_lines(schema_id: str, *, is_sent: bool) -> list[str]:
+    """Return, a line each, what deleting a schema does; ``is_sent``: the relay sends by it."""
+    lines = [
+        (
+            f"Deleting {schema_id} deletes ALL its interactions, of all contacts, whoever sent "
+            "them; automations that are triggered by it fail from then on."
+        ),
+        "Voyado remembers it: a new schema of this id must have all its properties.",
+        "To keep its interactions, stop here and export them first:",
+        *export_lines(schema_id),
+    ]
+    if is_sent:
+        lines.append(
+            "The relay sends interactions of this schema: the workers of stage voyado wait until "
+            "there is one of this id again, or the settings name another."
+        )
+    return lines
 
 
 def replay_command(now_ms: int) -> str:
