@@ -20,6 +20,7 @@ from streams.core.records import is_moved
 from streams.core.times import arrived_ms
 from streams.delivery.courier import Courier
 from streams.delivery.http import HttpClient
+from streams.delivery.rate_limit import share_rate_limit
 from streams.engine import wall_clock
 from streams.engine.app import EngineOptions, StageApp
 from streams.engine.failure import leave
@@ -203,6 +204,8 @@ def _build_sink(
         on_bad_run=logic.stop_run,
         may_act=app.may_act,
     )
+    if courier.client.rate_limit is not None:
+        share_rate_limit(time.monotonic, vendor.account(section), courier.client.rate_limit)
     logic.bind(app, courier, partitions=partitions[settings.topics.events(stage)])
     return app, _reporter(settings, app, logic, courier, stage, slot, life)
 

@@ -20,6 +20,7 @@ from streams.cli import (
     diff,
     forget,
     init,
+    miso,
     offsets,
     produce,
     reasons,
@@ -29,6 +30,7 @@ from streams.cli import (
     status,
     topics,
     trace,
+    voyado_interactions,
     voyado_schemas,
     worker,
 )
@@ -81,6 +83,8 @@ app.command("produce")(produce.produce)
 app.add_typer(replay.app, name="replay")
 app.add_typer(offsets.app, name="offsets")
 app.command("reasons")(reasons.reasons)
+app.add_typer(miso.app, name="miso")
+app.add_typer(voyado_interactions.app, name="voyado-interactions")
 app.add_typer(voyado_schemas.app, name="voyado-schemas")
 app.command("sandbox")(sandbox.sandbox)
 

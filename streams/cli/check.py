@@ -29,6 +29,20 @@ def check(
             help="Send test events to each vendor's own validation endpoint; nothing is stored.",
         ),
     ] = False,
+    store_test: Annotated[
+        str | None,
+        typer.Option(
+            "--store-test",
+            metavar="voyado",
+            help="Store one marked interaction at Voyado, read it and delete it; needs --contact.",
+        ),
+    ] = None,
+    contact: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID", help="With --store-test: Voyado's id of a contact that is yours."
+        ),
+    ] = None,
     mapping: Annotated[
         str | None,
         typer.Option(
@@ -59,6 +73,10 @@ def check(
     Each finding is ok, a warning or a problem, with its remedy. Exit code 1 on a problem, 2 if it
     is in the settings.
 
+    With --store-test voyado --contact ID, Voyado stores one interaction of this contact, which is
+    marked by its eventId, shows it, and deletes it: Voyado documents no check without storing.
+    Automations for new interactions run for it. 8SELECT and Miso never store anything.
+
     With --mapping, no vendor is contacted. FILE holds JSON lines as for `streams produce`; user and
     product rows apply to the events after them. A line {"topic": …, "key": …, "value": …} whose
     topic a section [ingest.NAME] reads is mapped by it; for values alone, name the topic with
@@ -73,8 +91,9 @@ def check(
     from streams.core.errors import SettingsError
     from streams.settings import load_settings
 
-    if mapping is not None and send_test:
-        raise SettingsError(["--mapping and --send-test exclude each other."])
+    if mapping is not None and (send_test or store_test):
+        raise SettingsError(["--mapping excludes --send-test and --store-test."])
+    _check_store_test(store_test, contact)
     topic = None if mapping is None or not mapping.startswith(TOPIC) else mapping[len(TOPIC) :]
     if sample is not None and topic is None:
         raise SettingsError(["--sample: goes with --mapping topic:NAME."])
@@ -82,7 +101,7 @@ def check(
         raise SettingsError(["--topic: goes with --mapping FILE."])
     settings = load_settings()
     if mapping is None:
-        code = _look(settings, send_test, as_json)
+        code = _look(settings, send_test, contact, as_json)
     elif topic is None:
         file = file_or_stdin(Path(mapping))
         assert file is not None
@@ -93,7 +112,21 @@ def check(
         raise typer.Exit(code)
 
 
-def _look(settings: "Settings", send_test: bool, as_json: bool) -> int:
+def _check_store_test(store_test: str | None, contact: str | None) -> None:
+    from streams.core.errors import SettingsError
+    from streams.vendors.voyado.api import is_guid
+
+    if store_test is None and contact is None:
+        return
+    if store_test != "voyado":
+        raise SettingsError(
+            ["--store-test: takes voyado alone, with --contact ID; the others have --send-test."]
+        )
+    if contact is None or is_guid(contact) is None:
+        raise SettingsError(["--contact: must be Voyado's id of a contact, a GUID."])
+
+
+def _look(settings: "Settings", send_test: bool, contact: str | None, as_json: bool) -> int:
     import asyncio
     import sys
 
@@ -106,7 +139,12 @@ def _look(settings: "Settings", send_test: bool, as_json: bool) -> int:
     console = _console()
 
     async def all_of_them() -> None:
-        async for finding in run_checks(settings, send_test=send_test, now_ms=wall_clock.now_ms()):
+        async for finding in run_checks(
+            settings,
+            send_test=send_test,
+            store_test_contact=contact,
+            now_ms=wall_clock.now_ms(),
+        ):
             findings.append(finding)
             if not as_json:
                 _show(console, finding)

@@ -31,6 +31,19 @@ def file_or_stdin(path: Path | None) -> Path | None:
     return path
 
 
+def read_text(path: Path) -> str:
+    """Return the content of a file, or of stdin for ``-``; raises SettingsError: it is no UTF-8."""
+    import sys
+
+    from streams.core.errors import SettingsError
+
+    content = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise SettingsError([f"{plain(str(path))}: is not UTF-8."]) from None
+
+
 def moment_ms(text: str, option: str = "--since") -> int:
     """Return ms since the epoch of a moment as people write it, read in this machine's zone.
 

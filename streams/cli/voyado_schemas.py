@@ -1,4 +1,4 @@
-"""``streams voyado-schemas list|plan|apply|export``: Voyado's interaction schemas from files."""
+"""``streams voyado-schemas list|plan|apply|export|delete``: schemas of Voyado from files."""
 
 import asyncio
 from pathlib import Path
@@ -10,9 +10,9 @@ from streams.core.plain_text import plain
 from streams.engine import wall_clock
 
 if TYPE_CHECKING:
-    from streams.operations.voyado_schemas.definition import Definition
     from streams.operations.voyado_schemas.plan import PlanRow
     from streams.settings import Settings
+    from streams.vendors.voyado.definition import Definition
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -124,11 +124,43 @@ def export(
         typer.echo("Voyado has no interaction schemas: nothing was written.")
 
 
-async def _registered(settings: "Settings") -> "list[Definition]":
-    from streams.operations.voyado_schemas.voyado_schemas import connect
+@app.command("delete")
+def delete(
+    schema_id: Annotated[str, typer.Argument(metavar="ID", help="The schema; see list.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Skip typing the id as confirmation.")] = False,
+) -> None:
+    """Delete a schema with ALL its interactions, of all contacts.
 
-    async with connect(settings) as endpoint:
-        return await endpoint.all()
+    This cannot be undone. Export the interactions first, if you want to keep them. It asks you to
+    type the id first (or use --yes).
+    """
+    from streams.clients import Voyado
+    from streams.operations.voyado_schemas.files import sent_by_relay
+    from streams.operations.voyado_schemas.voyado_schemas import deletion_lines, voyado_settings
+    from streams.settings import load_settings
+
+    settings = load_settings()
+    is_sent = schema_id in sent_by_relay(voyado_settings(settings))
+    for line in deletion_lines(schema_id, is_sent=is_sent):
+        typer.echo(plain(line), err=True)
+    command = f"streams voyado-schemas delete {plain(schema_id)}"
+    if not (yes or _is_typed(schema_id, command)):
+        typer.echo("That is not the id: nothing was changed.", err=True)
+        raise typer.Exit(1)
+
+    async def ask() -> bool:
+        async with Voyado(settings) as voyado:
+            return await voyado.delete_schema(schema_id)
+
+    done = asyncio.run(ask())
+    typer.echo(plain(f"{schema_id}  {'deleted' if done else 'was not there'}"))
+
+
+async def _registered(settings: "Settings") -> "list[Definition]":
+    from streams.clients import Voyado
+
+    async with Voyado(settings) as voyado:
+        return await voyado.list_schemas()
 
 
 async def _plan(settings: "Settings", folder: Path | None) -> "list[PlanRow]":
@@ -142,12 +174,13 @@ async def _plan(settings: "Settings", folder: Path | None) -> "list[PlanRow]":
 
 async def _create(settings: "Settings", folder: Path | None) -> int:
     from streams.cli.voyado_schemas_view import echo, plan_lines
+    from streams.clients import Voyado
     from streams.operations.voyado_schemas.plan import State
-    from streams.operations.voyado_schemas.voyado_schemas import connect, create_missing
+    from streams.operations.voyado_schemas.voyado_schemas import create_missing
 
     rows = await _plan(settings, folder)
-    async with connect(settings) as endpoint:
-        async for id_ in create_missing(endpoint, rows):
+    async with Voyado(settings) as voyado:
+        async for id_ in create_missing(voyado, rows):
             typer.echo(f"{id_}  created")
     for row in rows:
         if row.state is State.EQUAL:
@@ -195,7 +228,7 @@ def _replace(settings: "Settings", folder: Path | None, id_: str, yes: bool) -> 
     is_sent = id_ in sent_by_relay(section)
     for line in explanation(row, judged, is_sent=is_sent, now_ms=wall_clock.now_ms()):
         echo(line)
-    if not (yes or _is_typed(folder, id_)):
+    if not (yes or _is_typed(id_, _replace_command(folder, id_))):
         typer.echo("That is not the id: nothing was changed.", err=True)
         return 1
     deleted_ms = wall_clock.now_ms()
@@ -206,16 +239,15 @@ def _replace(settings: "Settings", folder: Path | None, id_: str, yes: bool) -> 
     return 0
 
 
-def _is_typed(folder: Path | None, id_: str) -> bool:
+def _is_typed(id_: str, command: str) -> bool:
     """Ask for the id; raises SettingsError where nobody can answer."""
     import sys
 
     from streams.core.errors import SettingsError
 
     if not sys.stdin.isatty():
-        words = f"Nobody is here to type {id_}, which is asked before it is deleted"
-        command = f"{_replace_command(folder, id_)} --yes"
-        raise SettingsError([f"{words}. Nothing was changed; `{command}` does not ask."])
+        words = f"Nobody is here to type {plain(id_)}, which is asked before it is deleted"
+        raise SettingsError([f"{words}. Nothing was changed; `{command} --yes` does not ask."])
     typed = typer.prompt(f"Type {id_} to delete it with all its interactions", default="")
     return bool(typed.strip() == id_)
 
@@ -228,16 +260,18 @@ def _replace_command(folder: Path | None, id_: str) -> str:
 
 
 async def _create_one(settings: "Settings", row: "PlanRow") -> None:
-    from streams.operations.voyado_schemas.voyado_schemas import connect, create_missing
+    from streams.clients import Voyado
+    from streams.operations.voyado_schemas.voyado_schemas import create_missing
 
-    async with connect(settings) as endpoint:
-        async for id_ in create_missing(endpoint, [row]):
+    async with Voyado(settings) as voyado:
+        async for id_ in create_missing(voyado, [row]):
             typer.echo(f"{id_}  created")
 
 
 async def _replace_one(settings: "Settings", row: "PlanRow") -> None:
-    from streams.operations.voyado_schemas.voyado_schemas import connect, replace
+    from streams.clients import Voyado
+    from streams.operations.voyado_schemas.voyado_schemas import replace
 
     assert row.there is not None
-    async with connect(settings) as endpoint:
-        await replace(endpoint, row.there, row.definition)
+    async with Voyado(settings) as voyado:
+        await replace(voyado, row.there, row.definition)

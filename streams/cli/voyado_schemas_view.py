@@ -7,8 +7,8 @@ from typing import Any
 import typer
 
 from streams.core.plain_text import plain
-from streams.operations.voyado_schemas.definition import Definition
 from streams.operations.voyado_schemas.plan import PlanRow
+from streams.vendors.voyado.definition import Definition
 
 
 def show_list(definitions: Sequence[Definition]) -> None:

@@ -4,6 +4,9 @@ Pure: time comes in as an argument, in seconds of a clock that only grows. Reque
 evenly, without bursts: the vendor counts the requests of all workers within any second.
 """
 
+from collections.abc import Callable
+from weakref import WeakValueDictionary
+
 HEADROOM = 0.95
 """Timers fire some milliseconds late, which brings the next request closer."""
 HALVE_AGAIN_SECONDS = 5.0
@@ -72,3 +75,25 @@ class RateLimit:
 
     def _factor_now(self, now: float) -> float:
         return min(1.0, self._factor + max(0.0, now - self._factor_at) / RECOVER_SECONDS)
+
+
+Clock = Callable[[], float]
+_IN_USE: "WeakValueDictionary[tuple[Clock, tuple[str, ...]], RateLimit]" = WeakValueDictionary()
+
+
+def share_rate_limit(clock: Clock, account: tuple[str, ...], rate_limit: RateLimit) -> None:
+    """Let the clients of this process share a sink's limit, as long as the sink keeps it."""
+    _IN_USE[clock, account] = rate_limit
+
+
+def shared_rate_limit(
+    clock: Clock, account: tuple[str, ...], requests_per_second: float
+) -> RateLimit:
+    """Return the limit that this process has for an account; who asks first makes it, and keeps it.
+
+    ``account``: by what the vendor counts requests; limits of different clocks are not shared.
+    """
+    found = _IN_USE.get((clock, account))
+    if found is None:
+        found = _IN_USE[clock, account] = RateLimit(requests_per_second, clock())
+    return found

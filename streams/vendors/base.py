@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
 
 from streams.core.enrich import EnrichedEvent
 from streams.core.outcome import SkipReason, Verdict
@@ -22,6 +23,26 @@ class VendorSettings(BaseModel):
     """Scheme, host and port; the documented path is appended."""
     max_age_hours: float | None = None
     """Older events are skipped as ``too_old``; None: no limit."""
+
+
+class RequestModel(BaseModel):
+    """The body of a request, with the vendor's own names; what it does not document is refused."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True
+    )
+
+    def encode(self) -> bytes:
+        """Return the body as it is sent; what was left out is not in it."""
+        return self.model_dump_json(by_alias=True, exclude_none=True).encode()
+
+
+class AnswerModel(BaseModel):
+    """What a vendor answers. Vendors may add fields to their answers: unknown ones are left out."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +136,8 @@ class Trail:
     """The vendor's ids of the accepted events (``Verdict.vendor_ref``)."""
     eightselect_user_ids: tuple[str, ...] = ()
     """Of the visitor's rows in ``shop.users``."""
+    contacts: tuple[tuple[str, str], ...] = ()
+    """(key, value) by which Voyado knows the contact, of the rows and of the vendor records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +162,11 @@ class Forgetting:
     """(trail, settings) → what is to be done; settings may lack credentials."""
     classify: Callable[[HttpResponse], Verdict]
     """Response to one of the requests → verdict; ACCEPTED: deleted, or not there."""
+    search: Callable[[Trail, Any], Generator[HttpRequest, HttpResponse, Trail | Verdict]] | None = (
+        None
+    )
+    """(trail, settings) → asks the vendor for what the trail does not know; returns the trail with
+    it, or why it cannot be known now."""
 
 
 Payload = Any
@@ -198,6 +226,11 @@ class Vendor:
 
     forgetting: Forgetting | None = None
     """How a visitor is forgotten there; None: the vendor documents no deletion."""
+
+    def account(self, settings: Any) -> tuple[str, ...]:
+        """Return what the vendor counts requests by: its address and the credentials."""
+        keys = (getattr(settings, name) for name in self.credentials)
+        return (self.key, settings.base_url, *(key.get_secret_value() for key in keys if key))
 
     def start_flow(self, parcel: Parcel, settings: Any, memory: Any) -> RequestFlow:
         """Return the request flow that delivers a parcel."""

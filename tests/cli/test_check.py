@@ -105,7 +105,24 @@ def test_mapping_and_send_test_exclude_each_other(
 ) -> None:
     """Wrong use, exit code 2."""
     assert main(["check", "--mapping", str(file), "--send-test"]) == 2
-    assert capsys.readouterr().err == "--mapping and --send-test exclude each other.\n"
+    assert capsys.readouterr().err == "--mapping excludes --send-test and --store-test.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--store-test", "miso", "--contact", "x"], "--store-test: takes voyado alone"),
+        (["--contact", "cf6d21fa-6e2b-481c-ab38-afa1012233ff"], "--store-test: takes voyado alone"),
+        (["--store-test", "voyado"], "--contact: must be Voyado's id of a contact, a GUID."),
+        (["--store-test", "voyado", "--contact", "kate"], "--contact: must be Voyado's id"),
+    ],
+)
+def test_a_store_test_needs_voyado_and_a_contact(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is stored anywhere else."""
+    assert main(["check", *arguments]) == 2
+    assert capsys.readouterr().err.startswith(words)
 
 
 def test_lines_of_the_shops_own_topic_are_shown_each_event_by_itself(

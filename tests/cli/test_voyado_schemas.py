@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from streams.cli import main
+from streams.clients import VendorError, Voyado
 from streams.lab.sandbox import Sandbox
-from streams.operations.voyado_schemas import voyado_schemas as operations
-from streams.operations.voyado_schemas.endpoint import VoyadoAnswerError
 from streams.operations.voyado_schemas.files import shipped_folder
 from streams.settings import load_settings
 from tests.operations.voyado_schemas_in_process import KEY, InProcess
@@ -26,7 +25,7 @@ COLOUR = {"type": "string", "displayName": "Colour", "showInContactCard": "true"
 def client(monkeypatch: pytest.MonkeyPatch) -> InProcess:
     """Voyado's simulator, and settings that lead there."""
     client = InProcess()
-    monkeypatch.setattr(operations, "open_client", lambda _settings, _section: client)
+    monkeypatch.setattr("streams.clients.client.HttpClient", lambda *_, **__: client)
     monkeypatch.setenv("STREAMS_VOYADO_BASE_URL", "https://shop.voyado.com")
     monkeypatch.setenv("STREAMS_VOYADO_API_KEY", KEY)
     return client
@@ -283,6 +282,25 @@ def test_settings_without_a_key_are_exit_code_2(capsys: pytest.CaptureFixture[st
     assert "STREAMS_VOYADO_API_KEY: is missing" in capsys.readouterr().err
 
 
+def test_delete_asks_for_the_id_and_offers_an_export(
+    client: InProcess, typing: Callable[[str], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With all its interactions; where nobody can answer it exits with 2."""
+    assert run("delete", "productClick") == 2
+    said = capsys.readouterr().err
+    assert "`streams voyado-schemas delete productClick --yes` does not ask." in said
+    assert "streams voyado-interactions export --schema productClick --contacts FILE" in said
+    assert "the workers of stage voyado wait" in said
+    typing("productclick")
+    assert run("delete", "productClick") == 1
+    assert client.asked("DELETE") == 0
+    typing("productClick")
+    assert run("delete", "productClick") == 0
+    assert run("delete", "productClick", "--yes") == 0
+    assert lines_of(capsys) == ["productClick  deleted", "productClick  was not there"]
+    assert "productClick" not in client.voyado.schemas
+
+
 def test_words_of_voyado_are_shown_and_not_obeyed(
     client: InProcess, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -299,12 +317,15 @@ async def test_the_client_of_workers_reaches_a_simulator_on_a_port(key: str) -> 
     await server.start()
     environ = {"STREAMS_VOYADO_BASE_URL": server.url, "STREAMS_VOYADO_API_KEY": key}
     try:
-        async with operations.connect(load_settings(environ)) as endpoint:
+        async with Voyado(load_settings(environ)) as voyado:
             if key == "sandbox-secret":
-                assert [d.id for d in await endpoint.all()] == ["productClick", "addToCart"]
+                assert [d.id for d in await voyado.list_schemas()] == [
+                    "productClick",
+                    "addToCart",
+                ]
             else:
-                with pytest.raises(VoyadoAnswerError, match="refuses the key: 401") as caught:
-                    await endpoint.all()
+                with pytest.raises(VendorError, match="refuses the key: 401") as caught:
+                    await voyado.list_schemas()
                 assert key not in str(caught.value)
     finally:
         await server.stop()

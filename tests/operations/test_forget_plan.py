@@ -28,7 +28,7 @@ def record(offset: int, key: str | None, value: Any, source: str = "") -> LogRec
     return LogRecord(offset, 1_000 + offset, key.encode() if key else None, encoded, headers)
 
 
-def event(offset: int, visitor: str, source: str, payload: Any) -> LogRecord:
+def event(offset: int, visitor: str, source: str, payload: Any, **more: Any) -> LogRecord:
     """A vendor record."""
     value = {
         "event_id": f"e-{source}",
@@ -37,7 +37,7 @@ def event(offset: int, visitor: str, source: str, payload: Any) -> LogRecord:
         "anonymous_id": visitor,
         "payload": payload,
     }
-    return record(offset, visitor, value, source)
+    return record(offset, visitor, value | more, source)
 
 
 def receipt(source: str, outcome: str, position: int | None, **more: Any) -> LogRecord:
@@ -95,6 +95,24 @@ def test_a_malformed_row_names_the_person_all_the_same() -> None:
     row = {"user_id": "u-1", "eightselect_user_id": COOKIE, "consent": {"Miso": True}}
     found.take("p.shop.users", [record(0, "anna", row), record(1, "anna", ["no row"])])
     assert found.trail("miso") == Trail("anna", ("u-1",), eightselect_user_ids=(COOKIE,))
+
+
+def test_contacts_are_those_of_rows_and_of_records() -> None:
+    """By what Voyado knows them: an id, or a key that is looked up."""
+    found = traces()
+    row = {"contact_id": COOKIE, "custom_key": 7}
+    found.take("p.shop.users", [record(0, "anna", row), record(1, "anna", {"custom_key": "8"})])
+    events = [
+        event(n, who, "p.shop.clicks/0/1", {}, contact={"email": f"{who}@shop.example"})
+        for n, who in enumerate(("anna", "bert"))
+    ]
+    found.take("p.vendor.voyado.events", events)
+    assert found.trail("voyado").contacts == (
+        ("contactId", COOKIE),
+        ("customKey", "7"),
+        ("customKey", "8"),
+        ("email", "anna@shop.example"),
+    )
 
 
 def test_receipts_are_joined_by_the_raw_record() -> None:

@@ -13,13 +13,6 @@ from streams.core.errors import SettingsError, SetupError
 from streams.lab.sandbox.voyado_schemas import judge_payload, schema_problem
 from streams.operations.check.samples import sample_payloads
 from streams.operations.voyado_schemas import voyado_schemas as operations
-from streams.operations.voyado_schemas.definition import (
-    Definition,
-    DefinitionError,
-    read_definition,
-    set_problems,
-)
-from streams.operations.voyado_schemas.endpoint import read_registered
 from streams.operations.voyado_schemas.files import (
     load_definitions,
     shipped_folder,
@@ -28,15 +21,22 @@ from streams.operations.voyado_schemas.files import (
 from streams.operations.voyado_schemas.plan import State, compatibility, plan
 from streams.settings import load_settings
 from streams.vendors import VENDORS
+from streams.vendors.voyado.definition import (
+    Definition,
+    DefinitionError,
+    read_definition,
+    set_problems,
+)
 from streams.vendors.voyado.mapping import InteractionPayload
+from streams.vendors.voyado.registered import read_registered
 from tests.operations.voyado_schemas_in_process import (
     DIALECT,
     InProcess,
     document,
-    endpoint_of,
     rules,
     schema,
     section_of,
+    voyado_of,
 )
 
 NOW_MS = 1_795_168_800_000
@@ -139,7 +139,7 @@ def test_the_use_cases_of_the_vendors_page_are_there() -> None:
 
 async def test_shipped_files_are_what_the_simulator_starts_with() -> None:
     """Nothing is to be done there."""
-    rows = plan(load_definitions(None, section_of()), await endpoint_of(InProcess()).all())
+    rows = plan(load_definitions(None, section_of()), await voyado_of(InProcess()).list_schemas())
     assert [(row.id, row.state) for row in rows] == [
         ("productClick", State.EQUAL),
         ("addToCart", State.EQUAL),
@@ -359,7 +359,7 @@ def test_each_difference_is_one_line() -> None:
     """The schema as a whole first, then property by property."""
     file = schema("wishlist", "a", a=rules(sortOrder="1"), b=rules("number"), c=rules())
     there = schema("wishlist", a=rules(format="date-time"), b=rules(), d=rules())
-    there = Definition(there.id, "Wishes", there.json_schema)
+    there = there.model_copy(update={"display_name": "Wishes"})
     (row,) = plan([file], [there])
     assert row.state is State.DIFFERENT
     assert [str(difference) for difference in row.differences] == [
@@ -477,7 +477,7 @@ def test_the_explanation_says_what_is_lost_and_what_brings_back() -> None:
 
 async def test_what_is_exported_plans_as_equal(tmp_path: Path) -> None:
     """Files as plan reads them; a second export leaves them alone."""
-    there = await endpoint_of(InProcess()).all()
+    there = await voyado_of(InProcess()).list_schemas()
     folder = tmp_path / "new" / "folder"
     assert write_definitions(folder, there, overwrite=False) == [
         (folder / "productClick.json", True),
@@ -496,7 +496,7 @@ def files_of(folder: Path) -> list[str]:
 
 async def test_a_changed_file_is_not_overwritten_unasked(tmp_path: Path) -> None:
     """Nor is any other file written then."""
-    there = await endpoint_of(InProcess()).all()
+    there = await voyado_of(InProcess()).list_schemas()
     (tmp_path / "addToCart.json").write_text("mine")
     with pytest.raises(SetupError) as caught:
         write_definitions(tmp_path, there, overwrite=False)
@@ -512,5 +512,9 @@ async def test_a_changed_file_is_not_overwritten_unasked(tmp_path: Path) -> None
 def test_an_id_that_is_none_makes_no_file_name(tmp_path: Path) -> None:
     """Voyado's word is not trusted with a path."""
     with pytest.raises(SetupError, match="which is none"):
-        write_definitions(tmp_path / "a", [Definition("../b", "B", {})], overwrite=True)
+        write_definitions(
+            tmp_path / "a",
+            [Definition(id="../b", display_name="B", json_schema={})],
+            overwrite=True,
+        )
     assert list(tmp_path.iterdir()) == []

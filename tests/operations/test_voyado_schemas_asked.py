@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
+from streams.clients import VendorError, Voyado
 from streams.core.errors import SetupError
 from streams.lab.sandbox.exchange import Call
 from streams.operations.voyado_schemas import voyado_schemas as operations
-from streams.operations.voyado_schemas.definition import Definition
-from streams.operations.voyado_schemas.endpoint import SchemaEndpoint, VoyadoAnswerError
 from streams.operations.voyado_schemas.files import load_definitions, shipped_folder
 from streams.operations.voyado_schemas.plan import State, plan
 from streams.vendors.base import HttpRequest, HttpResponse
+from streams.vendors.voyado.definition import Definition
 from tests.operations.voyado_schemas_in_process import (
     JSON,
     KEY,
@@ -23,10 +23,10 @@ from tests.operations.voyado_schemas_in_process import (
     Clock,
     InProcess,
     document,
-    endpoint_of,
     rules,
     schema,
     section_of,
+    voyado_of,
 )
 
 CONTACT = "5c0d7a52-6f0a-4f1c-8a3e-1d2c3b4a5f66"
@@ -35,10 +35,10 @@ CONTACT = "5c0d7a52-6f0a-4f1c-8a3e-1d2c3b4a5f66"
 async def test_missing_schemas_are_created_and_then_equal() -> None:
     """Only POSTs; nothing is deleted, and a second time there is nothing to do."""
     client = InProcess()
-    endpoint = endpoint_of(client)
+    voyado = voyado_of(client)
     files = load_definitions(shipped_folder() / "examples", section_of())
-    rows = plan(files, await endpoint.all())
-    created = [id_ async for id_ in operations.create_missing(endpoint, rows)]
+    rows = plan(files, await voyado.list_schemas())
+    created = [id_ async for id_ in operations.create_missing(voyado, rows)]
     assert created == [
         "engagement",
         "preownedProduct",
@@ -48,19 +48,19 @@ async def test_missing_schemas_are_created_and_then_equal() -> None:
         "wishlist",
     ]
     assert (client.asked("POST"), client.asked("DELETE")) == (6, 0)
-    rows = plan(files, await endpoint.all())
+    rows = plan(files, await voyado.list_schemas())
     assert [row.state for row in rows[:6]] == [State.EQUAL] * 6
-    assert [id_ async for id_ in operations.create_missing(endpoint, rows)] == []
+    assert [id_ async for id_ in operations.create_missing(voyado, rows)] == []
 
 
 async def test_no_request_changes_anything_where_there_is_no_room() -> None:
     """Two are there, fourteen would be too many."""
     client = InProcess()
-    endpoint = endpoint_of(client)
+    voyado = voyado_of(client)
     files = [schema(f"s{n}", a=rules()) for n in range(14)]
-    rows = plan(files, await endpoint.all())
+    rows = plan(files, await voyado.list_schemas())
     with pytest.raises(SetupError) as caught:
-        _ = [id_ async for id_ in operations.create_missing(endpoint, rows)]
+        _ = [id_ async for id_ in operations.create_missing(voyado, rows)]
     assert str(caught.value) == (
         "Voyado has 2 schemas and takes at most 15: 14 more do not fit. Leave some out. Nothing "
         "was changed."
@@ -71,9 +71,9 @@ async def test_no_request_changes_anything_where_there_is_no_room() -> None:
 async def test_every_request_carries_the_headers_and_keeps_to_the_rate() -> None:
     """Two requests a second: the first at once, each later one half a second on, with headroom."""
     client, clock = InProcess(), Clock()
-    endpoint = endpoint_of(client, clock, section_of(STREAMS_VOYADO_REQUESTS_PER_SECOND="2"))
+    voyado = voyado_of(client, clock, STREAMS_VOYADO_REQUESTS_PER_SECOND="2")
     for _ in range(3):
-        await endpoint.all()
+        await voyado.list_schemas()
     assert [round(seconds, 3) for seconds in clock.slept] == [0.526, 0.526]
     assert client.requests[0].headers == {
         "apikey": KEY,
@@ -97,7 +97,7 @@ async def test_lists_are_read_in_all_known_forms(answer: Any) -> None:
     """An array, or under items or data; schemas as text; flags as values."""
     client = InProcess()
     client.instead["GET", 0] = HttpResponse(200, JSON, json.dumps(answer).encode())
-    assert await endpoint_of(client).all() == [schema(a=rules())]
+    assert await voyado_of(client).list_schemas() == [schema(a=rules())]
 
 
 @pytest.mark.parametrize("row", ["productClick", {"id": "productClick"}])
@@ -105,7 +105,7 @@ async def test_schemas_that_are_only_named_are_asked_for(row: Any) -> None:
     """One more request each."""
     client = InProcess()
     client.instead["GET", 0] = HttpResponse(200, JSON, json.dumps([row]).encode())
-    (found,) = await endpoint_of(client).all()
+    (found,) = await voyado_of(client).list_schemas()
     assert (found.id, found.display_name, "eventId" in found.properties) == (
         "productClick",
         "Product click",
@@ -195,21 +195,21 @@ async def test_each_failure_is_explained(answer: HttpResponse, words: str) -> No
     """What Voyado said, what it means, and which setting to look at; never the key."""
     client = InProcess()
     client.instead["GET", 0] = answer
-    with pytest.raises(VoyadoAnswerError) as caught:
-        await endpoint_of(client).all()
+    with pytest.raises(VendorError) as caught:
+        await voyado_of(client).list_schemas()
     assert str(caught.value) == f"Listing the interaction schemas: Voyado Engage at {URL} {words}"
 
 
 async def test_a_refused_schema_keeps_voyados_words() -> None:
     """What was created before it stays."""
     client = InProcess()
-    endpoint = endpoint_of(client)
+    voyado = voyado_of(client)
     client.instead["POST", 1] = HttpResponse(
         400, JSON, b'{"message":"Schema b is not to my taste"}'
     )
-    rows = plan([schema(id_, a=rules()) for id_ in "abc"], await endpoint.all())
-    with pytest.raises(VoyadoAnswerError) as caught:
-        _ = [id_ async for id_ in operations.create_missing(endpoint, rows)]
+    rows = plan([schema(id_, a=rules()) for id_ in "abc"], await voyado.list_schemas())
+    with pytest.raises(VendorError) as caught:
+        _ = [id_ async for id_ in operations.create_missing(voyado, rows)]
     assert set(client.voyado.schemas) == {"productClick", "addToCart", "a"}
     assert str(caught.value) == (
         f"Creating the schema b: Voyado Engage at {URL} refuses that: 400 Schema b is not to my "
@@ -224,11 +224,11 @@ def click_with(**more: Any) -> Definition:
     """The shipped click with more properties."""
     (click, _) = load_definitions(None, section_of())
     properties = {**click.properties, **more}
-    return Definition(click.id, click.display_name, {**click.json_schema, "properties": properties})
+    return click.model_copy(update={"json_schema": {**click.json_schema, "properties": properties}})
 
 
-async def stored(client: InProcess) -> SchemaEndpoint:
-    """An endpoint whose Voyado holds one interaction of productClick."""
+async def stored(client: InProcess) -> Voyado:
+    """An voyado whose Voyado holds one interaction of productClick."""
     body = {
         "contactId": CONTACT,
         "schemaId": "productClick",
@@ -240,16 +240,16 @@ async def stored(client: InProcess) -> SchemaEndpoint:
     await client.send(request)
     client.requests.clear()
     assert has_interaction(client)
-    return endpoint_of(client)
+    return voyado_of(client)
 
 
 async def replaced(client: InProcess, new: Definition) -> None:
     """Replace productClick."""
-    endpoint = await stored(client)
-    old = await endpoint.show("productClick")
+    voyado = await stored(client)
+    old = await voyado.get_schema("productClick")
     assert old is not None
     client.requests.clear()
-    await operations.replace(endpoint, old, new)
+    await operations.replace(voyado, old, new)
 
 
 async def test_replacing_deletes_the_interactions_and_makes_the_schema_anew() -> None:
@@ -260,8 +260,8 @@ async def test_replacing_deletes_the_interactions_and_makes_the_schema_anew() ->
         ("DELETE", "/api/v3/interactionschemas/productClick"),
         ("POST", "/api/v3/interactionschemas"),
     ]
-    assert await endpoint_of(client).show("productClick") == new
-    assert await endpoint_of(client).show("addToCart") is not None
+    assert await voyado_of(client).get_schema("productClick") == new
+    assert await voyado_of(client).get_schema("addToCart") is not None
     assert not has_interaction(client)
 
 
@@ -279,7 +279,7 @@ async def test_a_deletion_without_an_answer_is_looked_for() -> None:
     client.lost.add(("DELETE", 0))
     await replaced(client, new)
     assert [r.method for r in client.requests] == ["DELETE", "GET", "POST"]
-    assert await endpoint_of(client).show("productClick") == new
+    assert await voyado_of(client).get_schema("productClick") == new
 
 
 async def test_a_deletion_that_was_not_done_ends_it() -> None:
@@ -295,43 +295,43 @@ async def test_a_deletion_that_was_not_done_ends_it() -> None:
 async def test_creating_is_tried_again_with_growing_waits() -> None:
     """Throttled, failing, and created although no answer came: the third try finds it there."""
     client, clock = InProcess(), Clock()
-    old = await endpoint_of(client).show("productClick")
+    old = await voyado_of(client).get_schema("productClick")
     assert old is not None
     client.requests.clear()
     client.instead["POST", 0] = HttpResponse(429, JSON | {"retry-after": "5"}, b"{}")
     client.lost.add(("POST", 1))
     new = click_with(colour=rules())
-    await operations.replace(endpoint_of(client, clock), old, new)
+    await operations.replace(voyado_of(client, clock), old, new)
     assert [r.method for r in client.requests] == ["DELETE", "POST", "POST", "POST", "GET"]
     assert [seconds for seconds in clock.slept if seconds > 1] == [5.0, 10.0]
-    assert await endpoint_of(client).show("productClick") == new
+    assert await voyado_of(client).get_schema("productClick") == new
 
 
 async def test_a_refused_new_schema_puts_the_old_one_back() -> None:
     """Without its interactions, and that is said."""
     client = InProcess()
     client.instead["POST", 0] = HttpResponse(400, JSON, b'{"message":"No colours"}')
-    old = await endpoint_of(client).show("productClick")
+    old = await voyado_of(client).get_schema("productClick")
     assert old is not None
     with pytest.raises(SetupError) as caught:
-        await operations.replace(endpoint_of(client), old, click_with(colour=rules()))
+        await operations.replace(voyado_of(client), old, click_with(colour=rules()))
     assert str(caught.value) == (
         f"Creating the schema productClick: Voyado Engage at {URL} refuses that: 400 No colours. "
         "Read what it says; nothing was changed by it. The schema was deleted with its "
         "interactions before that; it was put back as it had been, without them."
     )
-    assert await endpoint_of(client).show("productClick") == old
+    assert await voyado_of(client).get_schema("productClick") == old
 
 
 async def test_a_schema_that_stays_deleted_is_shown_in_full() -> None:
     """With the command that ends this, and what the old one was."""
     client = InProcess()
-    old = await endpoint_of(client).show("productClick")
+    old = await voyado_of(client).get_schema("productClick")
     assert old is not None
     for number in range(4):
         client.instead["POST", number] = HttpResponse(503, JSON, b"{}")
     with pytest.raises(SetupError) as caught:
-        await operations.replace(endpoint_of(client), old, click_with(colour=rules()))
+        await operations.replace(voyado_of(client), old, click_with(colour=rules()))
     text = str(caught.value)
     assert "was deleted with its interactions, and is not made anew: run " in text
     assert "`streams voyado-schemas apply`" in text
@@ -350,8 +350,8 @@ async def test_stopping_half_way_says_so() -> None:
                 raise asyncio.CancelledError
 
     client = InProcess()
-    old = await endpoint_of(client).show("productClick")
+    old = await voyado_of(client).get_schema("productClick")
     assert old is not None
     client.instead["POST", 0] = HttpResponse(503, JSON, b"{}")
     with pytest.raises(SetupError, match="Stopped half-way"):
-        await operations.replace(endpoint_of(client, Stopped()), old, click_with(colour=rules()))
+        await operations.replace(voyado_of(client, Stopped()), old, click_with(colour=rules()))

@@ -2,15 +2,16 @@
 
 import json
 from typing import Any
+from urllib.parse import parse_qsl
 
+from streams.clients import Voyado
 from streams.lab.sandbox.exchange import Call
 from streams.lab.sandbox.voyado import VoyadoSimulator
 from streams.operations.voyado_schemas import voyado_schemas as operations
-from streams.operations.voyado_schemas.definition import Definition, read_definition
-from streams.operations.voyado_schemas.endpoint import SchemaEndpoint
 from streams.settings import load_settings
 from streams.vendors.base import HttpRequest, HttpResponse
 from streams.vendors.voyado import VoyadoSettings
+from streams.vendors.voyado.definition import Definition, read_definition
 
 KEY = "voyado-secret-0815"
 URL = "https://shop.voyado.com"
@@ -65,7 +66,9 @@ class InProcess:
         if key in self.instead:
             return self.instead[key]
         number = self.voyado.ledger.open_request()
-        call = Call(request.method, request.path, {}, request.headers, request.body, number, 0.0)
+        path, _, text = request.path.partition("?")
+        query = dict(parse_qsl(text))
+        call = Call(request.method, path, query, request.headers, request.body, number, 0.0)
         answer = self.voyado.answer(call)
         if key in self.lost:
             return HttpResponse(None, {}, b"", failure="no answer within 60 s", was_sent=True)
@@ -93,11 +96,8 @@ class Clock:
         self.now += seconds
 
 
-def endpoint_of(
-    client: InProcess, clock: Clock | None = None, section: VoyadoSettings | None = None
-) -> SchemaEndpoint:
-    """The endpoint over this client."""
+def voyado_of(client: InProcess, clock: Clock | None = None, **environ: str) -> Voyado:
+    """The client over this transport."""
     clock = clock or Clock()
-    return SchemaEndpoint(
-        section or section_of(), client, secrets=(KEY,), clock=clock, sleep=clock.sleep
-    )
+    settings = load_settings({**ENVIRON, **environ})
+    return Voyado(settings, transport=client, clock=clock, sleep=clock.sleep)

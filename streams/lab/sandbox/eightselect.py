@@ -4,6 +4,9 @@ Ids: any is taken as an account's, but one that starts with ``sandbox-invalid`` 
 8SELECT documents no status of either endpoint. Here ``/events`` answers 200 with an empty object or
 400 with Ajv's errors, ``/validate`` 200 with Ajv's errors, none if there are none.
 
+An order whose id was stored before is answered in the same way and not stored: 8SELECT filters
+duplicates of orders.
+
 8SELECT has no field for an event id: what stands in the ledger in its place is ``digest`` of the
 event. Equal interactions of one visitor have equal digests, so ``duplicates`` counts these too;
 exact is the comparison of how often each digest was stored with how often it was to be sent.
@@ -61,11 +64,22 @@ class EightSelectLedger(Ledger):
     def clear(self) -> None:
         """Forget everything, the request count included."""
         super().clear()
+        self.repeated_orders = 0
+        """Orders that were left out, since their id was stored before."""
+        self._orders: set[str] = set()
         self._facts: list[RequestFacts] = []
         self._known: dict[RequestFacts, RequestFacts] = {}
 
     def keep(self, call: Call, event: Mapping[str, Any]) -> None:
-        """Append one accepted event, and flag what it breaks of our own rules."""
+        """Append one accepted event, and flag what it breaks of our own rules.
+
+        An order that is there already is left out.
+        """
+        if event["type"] == "order":
+            if event["order"]["id"] in self._orders:
+                self.repeated_orders += 1
+                return
+            self._orders.add(event["order"]["id"])
         facts = facts_of(event)
         self._facts.append(self._known.setdefault(facts, facts))
         self.store(
@@ -89,7 +103,7 @@ class EightSelectLedger(Ledger):
 
     def summary(self) -> dict[str, Any]:
         """Return the sums of the ledger, ready for JSON; bounded in size."""
-        return super().summary() | {"ids_are": IDS_ARE}
+        return super().summary() | {"ids_are": IDS_ARE, "repeated_orders": self.repeated_orders}
 
 
 def facts_of(event: Mapping[str, Any]) -> RequestFacts:

@@ -2,12 +2,15 @@
 
 Keys: any is taken as a secret key, but one that starts with ``sandbox-invalid`` (401),
 ``sandbox-publishable`` (403, as to every caller that is no browser) or ``sandbox-playground``
-(400).
+(400). With a key that starts with ``sandbox-strict`` it also refuses what only the page on uploads
+rules out: a rating outside 0 to 5, a negative duration, quantities that are no list of positive
+integers.
 What Miso takes although it breaks a rule of this project is flagged in the ledger:
 ``no_visitor`` (neither id: Miso would make one up from the caller's address), ``no_event_id``,
 ``no_timestamp``, ``no_product``, ``untruncated_ip``, ``unknown_context``.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -15,12 +18,13 @@ import msgspec
 from streams.lab.sandbox.exchange import Call, SimulatedResponse, encode_json, json_answer
 from streams.lab.sandbox.faults import FaultKind, SimulatedRefusal
 from streams.lab.sandbox.ledger import Ledger
-from streams.lab.sandbox.miso_records import record_problems
+from streams.lab.sandbox.miso_records import Problem, page_problems, record_problems
 from streams.lab.sandbox.miso_shapes import RecordFacts, facts_of, usual_records
 
 INVALID_KEY = "sandbox-invalid"
 PUBLISHABLE_KEY = "sandbox-publishable"
 PLAYGROUND_KEY = "sandbox-playground"
+STRICT_KEY = "sandbox-strict"
 
 _SUCCESS = b'{"message":"success"}'
 _INVALID_KEY_BODY = b'{"message":"invalid api key."}'
@@ -77,7 +81,8 @@ class MisoSimulator:
             return SimulatedResponse(403, _BOT_BODY)
         if key.startswith(PLAYGROUND_KEY):
             return SimulatedResponse(400, _PLAYGROUND_BODY)
-        usual = usual_records(call.body) if call.method == "POST" else None
+        is_strict = key.startswith(STRICT_KEY)
+        usual = usual_records(call.body) if call.method == "POST" and not is_strict else None
         if usual is not None and usual[0]:
             return self._accept(call, *usual)
         try:
@@ -86,7 +91,7 @@ class MisoSimulator:
             return _unprocessable(["body"], str(error), "value_error.jsondecode")
         if call.method == "DELETE":
             return self._delete(content)
-        return self._upload(content, call)
+        return self._upload(content, call, record_problems if not is_strict else page_problems)
 
     def _delete(self, content: Any) -> SimulatedResponse:
         user_ids = content.get("user_ids") if type(content) is dict else None
@@ -99,7 +104,9 @@ class MisoSimulator:
         self.ledger.erase_users(user_ids)
         return SimulatedResponse(200, _SUCCESS)
 
-    def _upload(self, content: Any, call: Call) -> SimulatedResponse:
+    def _upload(
+        self, content: Any, call: Call, problems_of_record: Callable[[Any], list[Problem] | None]
+    ) -> SimulatedResponse:
         if type(content) is not dict or "data" not in content:
             return _unprocessable(["body", "data"], "field required", "value_error.missing")
         records = content["data"]
@@ -110,7 +117,7 @@ class MisoSimulator:
         lines: list[str] = []
         wrong = 0
         for index, record in enumerate(records):
-            problems = record_problems(record)
+            problems = problems_of_record(record)
             if problems:
                 wrong += 1
                 lines += [f"data.{index}{path} is invalid. {reason}" for path, reason in problems]

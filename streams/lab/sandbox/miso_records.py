@@ -249,6 +249,22 @@ def record_problems(record: Any) -> list[Problem] | None:
     return problems or None
 
 
+def page_problems(record: Any) -> list[Problem] | None:
+    """Return what is wrong with one record by the ranges of the page on uploads, too."""
+    problems = record_problems(record)
+    if problems:
+        return problems
+    quantities = record.get("quantities", [])
+    found: list[Problem] = []
+    if not 0 <= record.get("rating", 0) <= 5:
+        found.append((".rating", "The attribute should be in the range of [0, 5]."))
+    if record.get("duration", 0) < 0:
+        found.append((".duration", "The attribute should be at least 0."))
+    if type(quantities) is not list or any(type(n) is not int for n in quantities):
+        found.append((".quantities", "The attribute should be a list of positive integers."))
+    return found or None
+
+
 def _quantity_count_problems(record: Mapping[str, Any]) -> list[Problem]:
     quantities = record["quantities"]
     for name in ("product_ids", "product_group_ids"):

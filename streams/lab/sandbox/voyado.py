@@ -3,8 +3,10 @@
 Without ``Content-Type: application/json`` every call is answered 500 "An error has occurred", as
 Voyado does. Keys: any will do, but one that starts with ``sandbox-invalid`` (401) or
 ``sandbox-forbidden`` (403). Contacts: see ``voyado_contacts``. An interaction that breaks its
-schema's rules is answered with success and an id, and not stored: the ledger counts it as
-``ignored``. Above 200 requests of one key within a second, the answer is 429.
+schema's rules is answered with success and an id (without one: ``names_ignored``), and not stored:
+the ledger counts it as ``ignored``. A deleted schema is remembered: one of the same id that lacks
+any of its properties is refused as not backward compatible. Above 200 requests of one key within a
+second, the answer is 429.
 What Voyado takes although it breaks a rule of this project is flagged in the ledger:
 ``no_event_id``, ``no_product_sku``, ``no_created_date``, ``dropped_property``,
 ``above_advised_rate``.
@@ -28,6 +30,7 @@ from streams.lab.sandbox.voyado_schemas import (
     MAX_SCHEMAS,
     default_schemas,
     judge_payload,
+    removed_properties,
     schema_problem,
 )
 from streams.lab.sandbox.voyado_texts import error, is_date_time, is_guid
@@ -62,8 +65,12 @@ class VoyadoSimulator:
         """Requests of one key within a second; above it, 429."""
         self.list_form: Literal["items", "data"] = "items"
         """How lists of interactions look: as in v2's description, or as a v3 client reads them."""
+        self.names_ignored = True
+        """Whether an interaction that is ignored is answered with an id all the same."""
         self.schemas = default_schemas()
         """Registered schemas by id."""
+        self._deleted: dict[str, dict[str, Any]] = {}
+        """Deleted schemas by id, the newest of each."""
         self._interactions = Interactions()
         self._recent: dict[str, deque[float]] = {}
         self._routes: dict[tuple[str, str, bool], Callable[[Call, str], SimulatedResponse]] = {
@@ -172,6 +179,8 @@ class VoyadoSimulator:
         now = datetime.fromtimestamp(call.at, UTC).isoformat()
         if verdict.ignored is not None:
             self._ledger.ignore(request=call.number, why=verdict.ignored)
+            if not self.names_ignored:
+                return json_answer(200, {})
             return _created(made_id(f"ignored/{call.number}"), contact_id, now)
         event_id = verdict.kept.get("eventId")
         kept = encode_json(verdict.kept)
@@ -245,6 +254,10 @@ class VoyadoSimulator:
             return error(409, "SchemaExists", f"Schema '{schema['id']}' exists already.")
         if len(self.schemas) >= MAX_SCHEMAS:
             return error(400, "TooManySchemas", f"There can be at most {MAX_SCHEMAS} schemas.")
+        removed = removed_properties(self._deleted.get(schema["id"]), schema)
+        if removed:
+            words = f"Not backward compatible with the deleted schema: {', '.join(removed)}."
+            return error(400, "IncompatibleSchema", words)
         known = {name: schema[name] for name in ("id", "displayName", "jsonSchema")}
         self.schemas[schema["id"]] = known
         return json_answer(200, known)
@@ -259,8 +272,10 @@ class VoyadoSimulator:
         return json_answer(200, schema)
 
     def _delete_schema(self, _call: Call, id_: str) -> SimulatedResponse:
-        if self.schemas.pop(id_, None) is None:
+        schema = self.schemas.pop(id_, None)
+        if schema is None:
             return error(404, "SchemaNotFound", f"Schema '{id_}' not found.")
+        self._deleted[id_] = schema
         for stored in self._interactions.delete_schema(id_):
             self._ledger.erase(stored.position)
         return SimulatedResponse(204, b"")

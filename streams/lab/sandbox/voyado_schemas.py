@@ -82,6 +82,14 @@ def _property_problem(rule: Any) -> str | None:
     return None
 
 
+def removed_properties(deleted: Mapping[str, Any] | None, schema: Mapping[str, Any]) -> list[str]:
+    """Return the properties of a deleted schema that its successor lacks."""
+    if deleted is None:
+        return []
+    properties = schema["jsonSchema"]["properties"]
+    return [name for name in deleted["jsonSchema"]["properties"] if name not in properties]
+
+
 class Judgement(NamedTuple):
     """What a schema makes of a payload."""
 

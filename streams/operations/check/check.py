@@ -1,6 +1,6 @@
 """``streams check``: everything that must be right before events flow, looked at and explained.
 
-Nothing is written, made or stored: not on the broker, not at a vendor.
+Nothing is written, made or stored: not on the broker, and not at a vendor but on demand.
 """
 
 from collections.abc import AsyncIterator, Collection
@@ -15,6 +15,7 @@ from streams.kafka.topics import (
     shop_configs,
     verify_topics,
 )
+from streams.operations.check.store_test import store_test
 from streams.operations.check.topics import shop_findings, topic_findings
 from streams.operations.check.vendors import OpenClient, check_vendors, open_client
 from streams.registry.client import Registry
@@ -33,12 +34,14 @@ async def run_checks(
     settings: Settings,
     *,
     send_test: bool = False,
+    store_test_contact: str | None = None,
     now_ms: int,
     open_client: OpenClient = open_client,
 ) -> AsyncIterator[Finding]:
     """Yield what is found, in order: settings, broker, topics, workers, registry, each vendor.
 
     ``send_test`` lets each vendor judge test events by its own documented means, where it has one.
+    ``store_test_contact``: Voyado stores, shows and deletes an interaction of this contact.
     """
     for finding in check_settings(settings):
         yield finding
@@ -50,6 +53,9 @@ async def run_checks(
         settings, send_test=send_test, now_ms=now_ms, open_client=open_client
     ):
         yield finding
+    if store_test_contact is not None:
+        async for finding in store_test(settings, store_test_contact, now_ms):
+            yield finding
 
 
 def check_settings(settings: Settings) -> list[Finding]:

@@ -47,6 +47,7 @@ class AtVendor:
     accepted: set[str] = field(default_factory=set)
     """Raw records, by their text form, that the vendor took."""
     subjects: dict[str, None] = field(default_factory=dict)
+    contacts: dict[tuple[str, str], None] = field(default_factory=dict)
     references: dict[str, None] = field(default_factory=dict)
     open: dict[tuple[str, int], str] = field(default_factory=dict)
     """(topic, offset) of the vendor records without a receipt → raw record."""
@@ -68,6 +69,7 @@ class VisitorTraces:
         """By topic that holds something."""
         self.user_ids: dict[str, None] = {}
         self.eightselect_user_ids: dict[str, None] = {}
+        self.contacts: dict[tuple[str, str], None] = {}
         self.at_vendor = {key: AtVendor() for key in vendors}
         self._key = visitor.encode()
         self._vendors = vendors
@@ -118,6 +120,7 @@ class VisitorTraces:
             tuple(there.subjects),
             tuple(there.references),
             tuple(self.eightselect_user_ids),
+            tuple(self.contacts | there.contacts),
         )
 
     def _hold(self, topic: str, record: LogRecord) -> None:
@@ -136,6 +139,9 @@ class VisitorTraces:
             self.user_ids[user.user_id] = None
         if user.eightselect_user_id:
             self.eightselect_user_ids[user.eightselect_user_id] = None
+        for key, value in (("contactId", user.contact_id), ("customKey", user.custom_key)):
+            if value:
+                self.contacts[key, value] = None
 
     def _take_event(self, topic: str, record: LogRecord) -> None:
         vendor = self._events[topic]
@@ -151,6 +157,7 @@ class VisitorTraces:
         except _PROBLEMS:
             return  # not ours: the sink made a dead letter of it
         there.subjects.update(dict.fromkeys(forgetting.subjects(vendor_record)))
+        there.contacts.update(dict.fromkeys((vendor_record.contact or {}).items()))
 
     def _take_receipt(self, topic: str, vendor: str, record: LogRecord) -> None:
         there = self.at_vendor[vendor]

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from streams.core.dead_letter import mask_secrets
 from streams.core.outcome import RequestOutcome, Verdict
@@ -15,6 +16,8 @@ from streams.operations.forget.plan import AtVendor
 from streams.operations.forget.report import Done, VendorWord
 from streams.settings import variable
 from streams.vendors.base import Erasure, Forgetting, HttpRequest, HttpResponse, Trail, Vendor
+
+T = TypeVar("T")
 
 TRIES = 5
 WAITS = (1.0, 2.0, 5.0, 10.0)
@@ -70,38 +73,54 @@ async def erase(
     if vendor.forgetting is None:
         by_hand = f"The relay knows of no request by which {vendor.name} deletes: ask it."
         return word(Done.NOTHING, Erasure(by_hand=by_hand))
-    erasure = _plan(vendor.forgetting, trail, settings)
-    if not erasure.requests:
+    forgetting = vendor.forgetting
+    trail, shared = _without_shared_ids(trail)
+    erasure = _plan(forgetting, trail, settings, shared)
+    if not erasure.requests and not (forgetting.search and has_credentials):
         return word(Done.NOTHING, erasure)
     if not has_credentials:
         if not there.accepted:
             return word(Done.NOTHING, erasure)
         names = " and ".join(variable(vendor.key, name) for name in vendor.credentials)
         return word(Done.FAILED, erasure, problem=f"Set {names}, then run this again.")
-    limit = vendor.requests_per_second(settings)
-    quota = None if limit is None else RateLimit(limit, clock(), SHARE)
     client = new_client(settings.base_url)
-    made = 0
     try:
-        for request in erasure.requests:
-            verdict = await _insist(vendor, request, client, quota, sleep, clock)
-            if verdict.outcome is not RequestOutcome.ACCEPTED:
+        asked = _VendorInquiry(vendor, settings, client, sleep, clock)
+        if forgetting.search is not None:
+            found = await asked.insist(
+                partial(asked.search, partial(forgetting.search, trail, settings))
+            )
+            if isinstance(found, Verdict):
+                return word(Done.FAILED, erasure, 0, _why_not(vendor, erasure, 0, found))
+            erasure = _plan(forgetting, found, settings, shared)
+        for made, request in enumerate(erasure.requests):
+            verdict = await asked.insist(partial(asked.delete, forgetting, request))
+            if isinstance(verdict, Verdict) and verdict.outcome is not RequestOutcome.ACCEPTED:
                 return word(Done.FAILED, erasure, made, _why_not(vendor, erasure, made, verdict))
-            made += 1
     finally:
         await client.close()
-    return word(Done.DELETED, erasure, made)
+    done = Done.DELETED if erasure.requests else Done.NOTHING
+    return word(done, erasure, len(erasure.requests))
 
 
-def _plan(forgetting: Forgetting, trail: Trail, settings: Any) -> Erasure:
-    """Return what is to be done; ids that are no person's are left, many people share them."""
+def _without_shared_ids(trail: Trail) -> tuple[Trail, Sequence[str]]:
+    """Return the trail without ids that are no person's, since many people share them; and these.
+
+    What a contact is looked up by is left out without a word: nothing was sent under it.
+    """
     shared = [i for i in (*trail.user_ids, *trail.subjects) if i in SUSPICIOUS_IDS]
     mine = replace(
         trail,
         user_ids=tuple(i for i in trail.user_ids if i not in SUSPICIOUS_IDS),
         subjects=tuple(i for i in trail.subjects if i not in SUSPICIOUS_IDS),
+        contacts=tuple(pair for pair in trail.contacts if pair[1] not in SUSPICIOUS_IDS),
     )
-    erasure = forgetting.plan(mine, settings)
+    return mine, shared
+
+
+def _plan(forgetting: Forgetting, trail: Trail, settings: Any, shared: Sequence[str]) -> Erasure:
+    """Return what is to be done, and which shared ids were left."""
+    erasure = forgetting.plan(trail, settings)
     if not shared:
         return erasure
     named = ", ".join(f'"{id_}"' for id_ in dict.fromkeys(shared))
@@ -109,30 +128,59 @@ def _plan(forgetting: Forgetting, trail: Trail, settings: Any) -> Erasure:
     return replace(erasure, by_hand=f"{left} {erasure.by_hand}".rstrip())
 
 
-async def _insist(
-    vendor: Vendor,
-    request: HttpRequest,
-    client: DeletionClient,
-    quota: RateLimit | None,
-    sleep: Callable[[float], Awaitable[None]],
-    clock: Callable[[], float],
-) -> Verdict:
-    """Make a request until the vendor has judged it, or has been asked often enough."""
-    assert vendor.forgetting is not None
-    for tried in range(1, TRIES + 1):
-        if quota is not None and (turn := quota.reserve(clock())) > 0:
-            await sleep(turn)
-        verdict = vendor.forgetting.classify(await client.send(request))
-        if verdict.outcome not in _NOT_NOW or tried == TRIES:
-            break
-        if verdict.outcome is RequestOutcome.THROTTLED and quota is not None:
-            quota.halve(clock())
-        wait = verdict.retry_after_seconds
-        wait = wait_seconds(tried, WAITS, lambda: 1.0) if wait is None else wait
-        if wait > LONGEST_WAIT_SECONDS:
-            break
-        await sleep(wait)
-    return verdict
+class _VendorInquiry:
+    """Requests to one vendor, in what its workers leave of the quota."""
+
+    def __init__(
+        self,
+        vendor: Vendor,
+        settings: Any,
+        client: DeletionClient,
+        sleep: Callable[[float], Awaitable[None]],
+        clock: Callable[[], float],
+    ) -> None:
+        limit = vendor.requests_per_second(settings)
+        self._quota = None if limit is None else RateLimit(limit, clock(), SHARE)
+        self._client = client
+        self._sleep = sleep
+        self._clock = clock
+
+    async def delete(self, forgetting: Forgetting, request: HttpRequest) -> Verdict:
+        """Make a request of an erasure."""
+        return forgetting.classify(await self._send(request))
+
+    async def search(
+        self, start: Callable[[], Generator[HttpRequest, HttpResponse, Trail | Verdict]]
+    ) -> Trail | Verdict:
+        """Make the requests of a search."""
+        flow = start()
+        try:
+            request = next(flow)
+            while True:
+                request = flow.send(await self._send(request))
+        except StopIteration as end:
+            found: Trail | Verdict = end.value
+            return found
+
+    async def insist(self, attempt: Callable[[], Awaitable[T | Verdict]]) -> T | Verdict:
+        """Try until the vendor has judged it, or has been asked often enough."""
+        for tried in range(1, TRIES + 1):
+            found = await attempt()
+            if not isinstance(found, Verdict) or found.outcome not in _NOT_NOW or tried == TRIES:
+                break
+            if found.outcome is RequestOutcome.THROTTLED and self._quota is not None:
+                self._quota.halve(self._clock())
+            wait = found.retry_after_seconds
+            wait = wait_seconds(tried, WAITS, lambda: 1.0) if wait is None else wait
+            if wait > LONGEST_WAIT_SECONDS:
+                break
+            await self._sleep(wait)
+        return found
+
+    async def _send(self, request: HttpRequest) -> HttpResponse:
+        if self._quota is not None and (turn := self._quota.reserve(self._clock())) > 0:
+            await self._sleep(turn)
+        return await self._client.send(request)
 
 
 def _why_not(vendor: Vendor, erasure: Erasure, made: int, verdict: Verdict) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from streams.core.errors import SettingsError, SetupError
-from streams.operations.voyado_schemas.definition import (
+from streams.vendors.voyado.definition import (
     Definition,
     DefinitionError,
     id_problems,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from streams.operations.voyado_schemas.definition import (
+from streams.vendors.voyado.definition import (
     FLAGS,
     MAX_SCHEMAS,
     Definition,

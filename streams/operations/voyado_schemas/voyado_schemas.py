@@ -6,18 +6,10 @@ nothing here does that but ``replace``, for one id that a person named.
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 
+from streams.clients import VendorError, Voyado
 from streams.core.errors import SettingsError, SetupError
 from streams.core.times import utc_text
-from streams.delivery.http import HttpClient
-from streams.operations.voyado_schemas.definition import Definition
-from streams.operations.voyado_schemas.endpoint import (
-    CONFLICT,
-    SchemaClient,
-    SchemaEndpoint,
-    VoyadoAnswerError,
-)
 from streams.operations.voyado_schemas.plan import (
     Compatibility,
     PlanRow,
@@ -27,11 +19,12 @@ from streams.operations.voyado_schemas.plan import (
     room_problem,
 )
 from streams.settings import Settings, variable
-from streams.vendors.base import VendorSettings
+from streams.vendors.voyado.definition import Definition
 from streams.vendors.voyado.settings import VoyadoSettings
 
 RAW_DAYS = 7
 """So long raw events are kept unless ``streams topics create`` was told otherwise."""
+CONFLICT = 409
 CREATE_WAITS = (0.0, 2.0, 10.0, 30.0)
 """Seconds before each try to create what was just deleted."""
 MAX_WAIT_SECONDS = 60.0
@@ -51,26 +44,10 @@ def voyado_settings(settings: Settings) -> VoyadoSettings:
     return section
 
 
-def open_client(settings: Settings, section: VendorSettings) -> SchemaClient:
-    """Return the client that workers use, with one connection."""
-    return HttpClient(section.base_url, concurrency=1, current_http=settings.current_http)
-
-
-@asynccontextmanager
-async def connect(settings: Settings) -> AsyncIterator[SchemaEndpoint]:
-    """Open Voyado's endpoint for schemas; raises SettingsError as ``voyado_settings``."""
-    section = voyado_settings(settings)
-    client = open_client(settings, section)
-    try:
-        yield SchemaEndpoint(section, client, secrets=settings.secrets())
-    finally:
-        await client.close()
-
-
-async def create_missing(endpoint: SchemaEndpoint, rows: Sequence[PlanRow]) -> AsyncIterator[str]:
+async def create_missing(voyado: Voyado, rows: Sequence[PlanRow]) -> AsyncIterator[str]:
     """Create what the rows call missing, and yield each id as soon as it is there.
 
-    Raises SetupError, before anything is changed, where Voyado has no room; VoyadoAnswerError as
+    Raises SetupError, before anything is changed, where Voyado has no room; VendorError as
     soon as one is refused: what was created before stays.
     """
     problem = room_problem(rows)
@@ -78,7 +55,7 @@ async def create_missing(endpoint: SchemaEndpoint, rows: Sequence[PlanRow]) -> A
         raise SetupError(problem)
     for row in rows:
         if row.state is State.MISSING:
-            await endpoint.create(row.definition)
+            await voyado.create_schema(row.definition)
             yield row.id
 
 
@@ -128,6 +105,7 @@ def explanation(row: PlanRow, judged: Compatibility, *, is_sent: bool, now_ms: i
         lines += [f"  {words}" for words in judged.cautions]
     else:
         lines += ["The new schema takes all that the old one took."]
+    lines += ["To keep its interactions, stop here and export them first:", *export_lines(row.id)]
     if not is_sent:
         return [
             *lines,
@@ -147,23 +125,51 @@ def explanation(row: PlanRow, judged: Compatibility, *, is_sent: bool, now_ms: i
     return [*lines, again, f"  {replay_command(now_ms)}", restart]
 
 
+def export_lines(schema_id: str) -> list[str]:
+    """Return the commands that keep the interactions of a schema, a line each."""
+    return [
+        f"  streams voyado-interactions export --schema {schema_id} --contacts FILE > saved.jsonl",
+        "and, once the new schema is there:",
+        "  streams voyado-interactions import saved.jsonl",
+    ]
+
+
+def deletion_lines(schema_id: str, *, is_sent: bool) -> list[str]:
+    """Return, a line each, what deleting a schema does; ``is_sent``: the relay sends by it."""
+    lines = [
+        (
+            f"Deleting {schema_id} deletes ALL its interactions, of all contacts, whoever sent "
+            "them; automations that are triggered by it fail from then on."
+        ),
+        "Voyado remembers it: a new schema of this id must have all its properties.",
+        "To keep its interactions, stop here and export them first:",
+        *export_lines(schema_id),
+    ]
+    if is_sent:
+        lines.append(
+            "The relay sends interactions of this schema: the workers of stage voyado wait until "
+            "there is one of this id again, or the settings name another."
+        )
+    return lines
+
+
 def replay_command(now_ms: int) -> str:
     """Return what sends again all that the raw topics hold of before this moment."""
     since, until = utc_text(now_ms - RAW_DAYS * 86_400_000), utc_text(now_ms)
     return f"streams replay --vendor voyado --from {since} --to {until} --again"
 
 
-async def replace(endpoint: SchemaEndpoint, old: Definition, new: Definition) -> None:
+async def replace(voyado: Voyado, old: Definition, new: Definition) -> None:
     """Delete a schema with all its interactions, and make it anew.
 
     Creating is tried several times; where Voyado refuses the new schema, the old one is put back,
     without its interactions. Raises SetupError that says how things stand then.
     """
     try:
-        await _delete(endpoint, new.id)
-        await _create_again(endpoint, new)
+        await _delete(voyado, new.id)
+        await _create_again(voyado, new)
     except _CreateError as error:
-        raise SetupError(await _put_back(endpoint, old, error.cause)) from error
+        raise SetupError(await _put_back(voyado, old, error.cause)) from error
     except asyncio.CancelledError:
         raise SetupError(f"Stopped half-way. {_left_open(old)}") from None
 
@@ -171,38 +177,38 @@ async def replace(endpoint: SchemaEndpoint, old: Definition, new: Definition) ->
 class _CreateError(Exception):
     """The old schema is gone, and the new one is not there."""
 
-    def __init__(self, cause: VoyadoAnswerError) -> None:
+    def __init__(self, cause: VendorError) -> None:
         super().__init__(str(cause))
         self.cause = cause
 
 
-async def _delete(endpoint: SchemaEndpoint, id_: str) -> None:
+async def _delete(voyado: Voyado, id_: str) -> None:
     try:
-        await endpoint.delete(id_)
-    except VoyadoAnswerError as error:
+        await voyado.delete_schema(id_)
+    except VendorError as error:
         if not error.may_succeed_later:
             raise
         try:
-            is_gone = await endpoint.show(id_) is None
-        except VoyadoAnswerError:
+            is_gone = await voyado.get_schema(id_) is None
+        except VendorError:
             is_gone = False
         if not is_gone:
             raise
 
 
-async def _create_again(endpoint: SchemaEndpoint, new: Definition) -> None:
+async def _create_again(voyado: Voyado, new: Definition) -> None:
     retry_after = 0.0
-    last: VoyadoAnswerError | None = None
+    last: VendorError | None = None
     for wait in CREATE_WAITS:
         seconds = min(max(wait, retry_after), MAX_WAIT_SECONDS)
         if seconds:
-            await endpoint.sleep(seconds)
+            await voyado.sleep(seconds)
         try:
-            await endpoint.create(new)
-        except VoyadoAnswerError as error:
+            await voyado.create_schema(new)
+        except VendorError as error:
             # 409: an earlier try that got no answer did it, or the deletion is still under way.
             if error.status == CONFLICT:
-                there = await endpoint.show(new.id)
+                there = await voyado.get_schema(new.id)
                 if there is not None and not any(differences(new, there)):
                     return
             elif not error.may_succeed_later:
@@ -214,11 +220,11 @@ async def _create_again(endpoint: SchemaEndpoint, new: Definition) -> None:
     raise _CreateError(last)
 
 
-async def _put_back(endpoint: SchemaEndpoint, old: Definition, error: VoyadoAnswerError) -> str:
+async def _put_back(voyado: Voyado, old: Definition, error: VendorError) -> str:
     if not error.may_succeed_later and error.status != CONFLICT:
         try:
-            await endpoint.create(old)
-        except VoyadoAnswerError as again:
+            await voyado.create_schema(old)
+        except VendorError as again:
             error = again
         else:
             return (

@@ -42,15 +42,16 @@ _PROBE = (
 
 def build_probe(settings: MisoSettings) -> HttpRequest:
     """Return a dry run of one record: key, address and schema are checked, nothing is stored."""
-    return _dry_run([_PROBE], settings)
+    return dry_run([_PROBE], settings)
 
 
 def validation(payloads: Sequence[bytes], settings: MisoSettings) -> Inquiry:
     """Return the dry run of exactly these encoded records."""
-    return Inquiry("dry run", _dry_run(payloads, settings), classify)
+    return Inquiry("dry run", dry_run(payloads, settings), classify)
 
 
-def _dry_run(payloads: Sequence[bytes], settings: MisoSettings) -> HttpRequest:
+def dry_run(payloads: Sequence[bytes], settings: MisoSettings) -> HttpRequest:
+    """Return the upload of exactly these encoded records that checks them and stores nothing."""
     request = build_request(payloads, settings)
     return HttpRequest(request.method, f"{PATH}?dry_run=1", request.headers, request.body)
 

@@ -39,15 +39,19 @@ def _without_visitor(visitor: str, users: Sequence[str], settings: MisoSettings)
 
 
 def _deletion(ids: Sequence[str], users: Sequence[str], settings: MisoSettings) -> Erasure:
-    body = msgspec.json.encode({"user_ids": ids})
-    request = HttpRequest("DELETE", PATH, headers(settings), body)
     named = f" and of the user{'s' if len(users) > 1 else ''} {', '.join(users)}" if users else ""
     return Erasure(
-        (request,),
+        (deletion_request(ids, settings),),
         f"all interactions of the visitor{named}",
         "Miso documents deletion by user id only: ask Miso in writing about what it holds under "
         "the visitor's id without a user's, and about interactions that it was still processing.",
     )
+
+
+def deletion_request(user_ids: Sequence[str], settings: MisoSettings) -> HttpRequest:
+    """Return the request that deletes all interactions of these users."""
+    body = msgspec.json.encode({"user_ids": user_ids})
+    return HttpRequest("DELETE", PATH, headers(settings), body)
 
 
 def judge(response: HttpResponse) -> Verdict:

@@ -40,15 +40,18 @@ def reference_of(event_id: str, page: InteractionPage) -> str | None:
     An empty text where it is there and has no id; None where it is not there.
     """
     for item in page.items:
-        if type(item) is not dict:
-            continue
-        payload = item.get("payload")
-        if type(payload) is str:
-            payload = read_json(payload.encode())
-        if type(payload) is dict and payload.get("eventId") == event_id:
+        if event_id_of(item) == event_id:
             reference = item.get("id")
             return reference if type(reference) is str else ""
     return None
+
+
+def event_id_of(item: Any) -> Any:
+    """Return our event id that an interaction of a list carries; None where it has none."""
+    payload = item.get("payload") if type(item) is dict else None
+    if type(payload) is str:
+        payload = read_json(payload.encode())
+    return payload.get("eventId") if type(payload) is dict else None
 
 
 def _continuation(response: dict[str, Any]) -> str | None:

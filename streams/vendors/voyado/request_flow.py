@@ -5,19 +5,14 @@ already be stored, skips a click too many, and then posts the interaction.
 """
 
 import re
-from collections.abc import Generator
 from dataclasses import replace
-from typing import TypeVar
 from urllib.parse import quote, quote_plus
 
 from streams.core.dead_letter import mask_secrets
 from streams.core.outcome import DeadLetterReason, RequestOutcome, SkipReason, Verdict
-from streams.vendors.base import HttpRequest, HttpResponse, Parcel, RequestFlow
+from streams.vendors.base import HttpResponse, Parcel, RequestFlow
 from streams.vendors.responses import (
-    UNREADABLE,
-    is_html,
     is_page,
-    read_json,
     text_of,
     undocumented,
 )
@@ -27,15 +22,15 @@ from streams.vendors.voyado.api import (
     build_request,
     classify,
     get_contact_id,
-    get_interactions,
     get_schema,
-    judge,
 )
+from streams.vendors.voyado.contacts import read_contact
 from streams.vendors.voyado.interaction_request import (
     InteractionRequest,
     encode_body,
     read_interaction,
 )
+from streams.vendors.voyado.listing import Step, judge_look_up, read_pages
 from streams.vendors.voyado.memory import (
     FOUND_SECONDS,
     NOT_FOUND_SECONDS,
@@ -43,13 +38,9 @@ from streams.vendors.voyado.memory import (
     Contact,
     ContactMemory,
 )
-from streams.vendors.voyado.pages import read_page, reference_of
+from streams.vendors.voyado.pages import reference_of
 from streams.vendors.voyado.schema import Schema, read_schema
 from streams.vendors.voyado.settings import VoyadoSettings
-
-T = TypeVar("T")
-Step = Generator[HttpRequest, HttpResponse, T]
-"""A part of the request flow: the response to one question, or the verdict that ends it all."""
 
 
 def start_flow(parcel: Parcel, settings: VoyadoSettings, memory: ContactMemory) -> RequestFlow:
@@ -189,7 +180,7 @@ class _InteractionDelivery:
             return Verdict(
                 RequestOutcome.MISCONFIGURED, f"{words} {self._schema_setting}", NOT_FOUND
             )
-        verdict = _of_look_up(response)
+        verdict = judge_look_up(response)
         if verdict.outcome is not RequestOutcome.ACCEPTED:
             return verdict
         schema = read_schema(response.body)
@@ -223,86 +214,28 @@ class _InteractionDelivery:
         if known is not None:
             return known
         response = yield get_contact_id(interaction.key, interaction.value, self._settings)
-        if response.status in _NO_CONTACT and not is_page(response):
-            # The code only: a 409 lists other people.
-            found = Contact(
-                None, response.status, f"{response.status} {_code(response.body)}".strip()
-            )
-            contacts.put(self._contact_key, found, self._now + NOT_FOUND_SECONDS)
-            return found
-        if response.status not in SUCCESS:
-            return _of_look_up(response)
-        contact_id = _guid(response.body)
-        if contact_id is None:
-            words = f"{response.status}, but the response to the look-up is no contact id"
-            return Verdict(
-                RequestOutcome.MISCONFIGURED, f"{words}; check base_url", response.status
-            )
-        found = Contact(contact_id, response.status or 200, "")
-        contacts.put(self._contact_key, found, self._now + FOUND_SECONDS)
+        found = read_contact(response)
+        if isinstance(found, Contact):
+            seconds = NOT_FOUND_SECONDS if found.contact_id is None else FOUND_SECONDS
+            contacts.put(self._contact_key, found, self._now + seconds)
         return found
 
     def _look_up_interaction(self, contact_id: str) -> Step[Verdict | None]:
         """Return that the interaction is stored, or why that is not known; None: it is not."""
-        seen: set[str | None] = set()
-        continuation: str | None = None
-        while continuation not in seen:
-            seen.add(continuation)
-            response = yield get_interactions(
-                contact_id, self._schema_id, continuation, self._settings
-            )
-            if response.status == NOT_FOUND and not is_page(response):
-                return None  # no such contact or schema; the POST shows which
-            if response.status not in SUCCESS:
-                return _of_look_up(response)
-            page = read_page(response.body)
-            if page is None:
-                cut_off = read_json(response.body) is UNREADABLE and not is_html(response)
-                outcome = RequestOutcome.UNAVAILABLE if cut_off else RequestOutcome.MISCONFIGURED
-                words = f"{response.status}, but the response is no list of interactions"
-                return Verdict(outcome, words, response.status)
-            reference = reference_of(self._interaction.event_id, page)
-            if reference is not None:
-                words = f"{response.status} found among the contact's interactions"
-                return Verdict(
-                    RequestOutcome.ACCEPTED, words, response.status, vendor_ref=reference or None
-                )
-            if page.continuation is None:
-                return None
-            continuation = page.continuation
-        return Verdict(RequestOutcome.UNAVAILABLE, "the list of interactions goes in circles")
+        event_id = self._interaction.event_id
+        found = yield from read_pages(
+            contact_id, self._schema_id, self._settings, lambda page: reference_of(event_id, page)
+        )
+        if isinstance(found, Verdict):
+            # No such contact or schema; the POST shows which.
+            return None if found.outcome is RequestOutcome.REJECTED else found
+        if found is None:
+            return None
+        words = "200 found among the contact's interactions"
+        return Verdict(RequestOutcome.ACCEPTED, words, 200, vendor_ref=found or None)
 
 
-_NO_CONTACT = (400, 404, 409)
-_CODES = re.compile(
-    rb"\b(ContactNotFound|MultipleMatches|InvalidEmailAddress|InvalidPhoneNumber"
-    rb"|InvalidSocialSecurityNumber|InvalidContactType|InvalidSearchQuery)\b"
-)
-_GUID = re.compile(rb'\s*"?([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"?\s*')
 _E_MAIL = re.compile(r"""[^\s"'<>(),;:=&?]{1,64}@[^\s"'<>(),;:=&?]{1,255}""")
-
-
-def _code(body: bytes) -> str:
-    found = _CODES.search(body)
-    return found[1].decode() if found is not None else ""
-
-
-def _guid(body: bytes) -> str | None:
-    found = _GUID.fullmatch(body)
-    return found[1].decode() if found is not None else None
-
-
-def _of_look_up(response: HttpResponse) -> Verdict:
-    """Return the verdict where a GET's answer does not help: nothing was stored by it."""
-    verdict = judge(response)
-    if verdict.outcome is RequestOutcome.UNCLEAR:
-        return replace(verdict, outcome=RequestOutcome.UNAVAILABLE)
-    # A refused look-up would be refused for every event.
-    return (
-        replace(verdict, outcome=RequestOutcome.MISCONFIGURED)
-        if verdict.outcome is RequestOutcome.REJECTED
-        else verdict
-    )
 
 
 def _refused(letter: DeadLetterReason, words: str, status: int | None = None) -> Verdict:

@@ -29,6 +29,11 @@ class VoyadoSettings(VendorSettings):
     lookup_email: bool = False
     """Whether a contact may be looked up by e-mail where the row has no other key."""
 
+    @property
+    def schema_ids(self) -> tuple[str, ...]:
+        """The schemas of the relay's interactions, also of kinds that are off."""
+        return tuple(dict.fromkeys((self.click_schema_id, self.add_to_cart_schema_id)))
+
     @field_validator("user_agent")
     @classmethod
     def _names_program_and_version(cls, value: str) -> str:

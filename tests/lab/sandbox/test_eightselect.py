@@ -96,6 +96,20 @@ def without(event: dict[str, Any], place: str) -> dict[str, Any]:
     return event
 
 
+def test_an_order_is_stored_once() -> None:
+    """A repeat is answered as the first, whatever its lines; interactions may repeat."""
+    simulator = EightSelectSimulator()
+    other = changed(ORDER, "order/lines/0/quantity", 7)
+    for event in (ORDER, ORDER, other, changed(ORDER, "order/id", "1"), CLICK, CLICK):
+        answer = send(simulator, event)
+        assert (answer.status, answer.body) == (200, b"{}")
+    assert dict(simulator.ledger.types) == {"order": 2, "click": 2}
+    assert simulator.ledger.summary()["repeated_orders"] == 2
+    simulator.clear()
+    send(simulator, ORDER)
+    assert len(simulator.ledger) == 1
+
+
 def test_good_events_are_stored_in_order() -> None:
     """The ledger has what can be known: kind, action, SKU, user, content; no id of ours."""
     simulator = EightSelectSimulator()

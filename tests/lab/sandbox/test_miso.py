@@ -252,6 +252,32 @@ def test_the_key_may_simulator_the_query() -> None:
     assert send(miso, {"data": [CLICK]}, key="", query={"api_key": "sandbox-invalid"}).status == 401
 
 
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ({"type": "rate", "rating": 5.5}, ".rating is invalid. The attribute should be in the range of [0, 5]."),
+        ({"type": "rate", "rating": -1}, ".rating is invalid. The attribute should be in the range of [0, 5]."),
+        ({"type": "watch", "duration": -0.5}, ".duration is invalid. The attribute should be at least 0."),
+        ({"type": "add_to_cart", "quantities": [1.5]}, ".quantities is invalid. The attribute should be a list of positive integers."),
+        ({"type": "add_to_cart", "quantities": 2}, ".quantities is invalid. The attribute should be a list of positive integers."),
+    ],
+)  # fmt: skip
+def test_the_strict_mode_keeps_to_the_ranges_of_the_page(more: dict[str, Any], line: str) -> None:
+    """What the API description alone lets pass is refused; what is in range is stored."""
+    record = {"anonymous_id": "a-1", "product_ids": ["8S-1042"], **more}
+    assert send(MisoSimulator(), {"data": [record]}).status == 200
+    answer = send(MisoSimulator(), {"data": [CLICK, record]}, key="sandbox-strict-1")
+    assert answer.status == 422
+    assert json.loads(answer.body)["data"] == [f"data.1{line}"]
+    assert send(MisoSimulator(), {"data": [CLICK, CART]}, key="sandbox-strict-1").status == 200
+
+
+def test_a_bare_list_is_refused() -> None:
+    """Records must be wrapped, also where there is only one."""
+    for body in ([CLICK], CLICK):
+        assert send(MisoSimulator(), body).status == 422
+
+
 def test_a_dry_run_judges_and_stores_nothing() -> None:
     """``dry_run=1`` answers as usual; good records are counted apart."""
     miso = MisoSimulator()

@@ -483,6 +483,34 @@ def test_deleting_a_schema_deletes_its_interactions() -> None:
     assert [row["erased"] for row in voyado.ledger.rows()] == [True, False]
 
 
+def test_ignored_interaction_may_be_answered_without_an_id() -> None:
+    """A success all the same, and nothing is stored."""
+    voyado = VoyadoSimulator()
+    voyado.names_ignored = False
+    answer = ask(voyado, "POST", "interactions", with_payload(price="dear"))
+    assert (answer.status, content_of(answer)) == (200, {})
+    assert (len(voyado.ledger), voyado.ledger.summary()["ignored"]) == (0, 1)
+
+
+def test_deleted_schema_is_remembered() -> None:
+    """A successor may add to it; one that lacks a property is refused until it has all of them."""
+    voyado = VoyadoSimulator()
+    ask(voyado, "POST", "interactionschemas", SCHEMA)
+    assert ask(voyado, "DELETE", "interactionschemas/Wishlist_1-a").status == 204
+    rules = SCHEMA["jsonSchema"]["properties"]
+    for properties, status in (
+        ({"date": rules["date"]}, 400),
+        ({"date": rules["date"], "other": rules["date"]}, 400),
+        ({**rules, "other": rules["date"]}, 200),
+    ):
+        new = SCHEMA | {"jsonSchema": SCHEMA["jsonSchema"] | {"properties": properties}}
+        answer = ask(voyado, "POST", "interactionschemas", new)
+        assert answer.status == status
+        if status == 400:
+            assert error_of(answer) == (400, "IncompatibleSchema")
+            assert content_of(answer)["message"].endswith("deleted schema: productSku.")
+
+
 def changed(**changes: Any) -> dict[str, Any]:
     """Return the schema with other parts; names with two underscores lead into jsonSchema."""
     schema = json.loads(json.dumps(SCHEMA))

@@ -7,9 +7,11 @@ then ignore interactions for, is found here, all of it at once and in plain word
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from pydantic import Field
+
+from streams.vendors.base import RequestModel
 from streams.vendors.voyado.schema import compile_schema
 
 MAX_SCHEMAS = 15
@@ -30,14 +32,18 @@ _OWN_KEYS = ("id", "displayName", "jsonSchema")
 _SCHEMA_KEYS = ("$schema", "type", "properties", "required")
 
 
-@dataclass(frozen=True, slots=True)
-class Definition:
+class Definition(RequestModel):
     """One interaction schema, of a file or as Voyado shows it."""
 
-    id: str
-    display_name: str
-    json_schema: Mapping[str, Any]
-    is_readable: bool = True
+    id: str = Field(
+        description="The identifier for this schema, must be unique. Can only contain the "
+        "characters a-z, A-Z, 0-9, underscore (_) and dash (-)."
+    )
+    display_name: str = Field(
+        description="The name that will be displayed in the Engage UI for this kind of interaction."
+    )
+    json_schema: dict[str, Any] = Field(description="The body of the actual schema.")
+    is_readable: bool = Field(True, exclude=True)
     """False: Voyado's answer did not show the schema itself."""
 
     @property
@@ -58,7 +64,7 @@ class Definition:
 
     def named(self, id_: str) -> "Definition":
         """Return the same schema under another id."""
-        return replace(self, id=id_)
+        return self.model_copy(update={"id": id_})
 
     def text(self, *, indent: int | None = None) -> str:
         """Return it as JSON, in the form in which it is sent and lies in files."""
@@ -101,7 +107,7 @@ def read_definition(content: bytes) -> Definition:
             problems = [f"jsonSchema is no valid JSON Schema: {error}"]
     if problems:
         raise DefinitionError(problems)
-    return Definition(document["id"], document["displayName"], document["jsonSchema"])
+    return Definition.model_validate(document)
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

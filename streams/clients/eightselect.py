@@ -1,0 +1,94 @@
+"""8SELECT's client: views, interactions and orders, and their validation."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, TypeVar
+
+import msgspec
+from pydantic import ValidationError
+
+from streams.clients.client import Client
+from streams.clients.errors import InvalidRequest, problems_of
+from streams.core.outcome import RequestOutcome
+from streams.core.uuids import is_uuid
+from streams.vendors.base import RequestModel
+from streams.vendors.eightselect import VENDOR, api
+from streams.vendors.eightselect.mapping import keyed_uuid
+from streams.vendors.eightselect.models import (
+    InteractRequest,
+    OrderRequest,
+    ValidationProblem,
+    ViewRequest,
+)
+from streams.vendors.eightselect.settings import EightSelectSettings
+from streams.vendors.responses import read_json
+
+M = TypeVar("M", bound=RequestModel)
+_AGAIN = "It may be stored: sending it again may count it twice."
+_ORDER_AGAIN = "Send it again: 8SELECT leaves out an order whose id it has."
+
+
+class EightSelect(Client[EightSelectSettings]):
+    """8SELECT's analytics API; one event a request.
+
+    Events are given as models, or as objects in 8SELECT's own form.
+    """
+
+    vendor = VENDOR
+
+    async def view(self, event: ViewRequest | Mapping[str, Any]) -> None:
+        """Send that content was seen; raises InvalidRequest or VendorError."""
+        await self._submit(_read(ViewRequest, event), _AGAIN)
+
+    async def interact(self, event: InteractRequest | Mapping[str, Any]) -> None:
+        """Send an interaction with a product; raises InvalidRequest or VendorError.
+
+        Only interactions inside 8SELECT content are its own: it bills by them.
+        """
+        await self._submit(_read(InteractRequest, event), _AGAIN)
+
+    async def order(self, event: OrderRequest | Mapping[str, Any]) -> None:
+        """Send an order with gross unit prices; raises InvalidRequest or VendorError."""
+        await self._submit(_read(OrderRequest, event), _ORDER_AGAIN)
+
+    async def validate(self, event: RequestModel | Mapping[str, Any]) -> list[ValidationProblem]:
+        """Return what 8SELECT finds wrong with an event, nothing where it is right.
+
+        Nothing is stored. An object is sent as it is, whatever it breaks. Raises VendorError.
+        """
+        body = event.encode() if isinstance(event, RequestModel) else msgspec.json.encode(event)
+        inquiry = api.validation([body], self._settings)
+        response = await self._send(inquiry.request)
+        verdict = inquiry.classify(response, 1)
+        if verdict.outcome is RequestOutcome.ACCEPTED:
+            return []
+        content = read_json(response.body)
+        listed = content.get("errors") if type(content) is dict else content
+        if verdict.outcome is not RequestOutcome.REJECTED or type(listed) is not list:
+            raise self._failed("validating an event", verdict)
+        return [ValidationProblem.model_validate(one) for one in listed if type(one) is dict]
+
+    def user_id(self, anonymous_id: str) -> str:
+        """Return the UUID under which the relay sends this visitor's events.
+
+        Raises SettingsError where it is made with ``user_id_secret`` and there is none.
+        """
+        if is_uuid(anonymous_id):
+            return anonymous_id
+        self._all_settings.require_mappings([VENDOR.key])
+        secret = self._settings.user_id_secret
+        assert secret is not None
+        return keyed_uuid(anonymous_id, secret.get_secret_value().encode())
+
+    async def _submit(self, event: RequestModel, again: str) -> None:
+        request = api.build_request([event.encode()], self._settings)
+        await self._ask(request, partial(api.classify, count=1), "sending an event", again=again)
+
+
+def _read(model: type[M], event: M | Mapping[str, Any]) -> M:
+    if isinstance(event, model):
+        return event
+    try:
+        return model.model_validate(event)
+    except ValidationError as error:
+        raise InvalidRequest({0: problems_of(error)}) from None

@@ -1,0 +1,321 @@
+"""Voyado Engage's client: interactions, their schemas, and the look-up of contacts."""
+
+import json
+from collections.abc import Generator, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from pydantic import ValidationError
+
+from streams.clients.client import NOTHING_CHANGED, Client
+from streams.clients.errors import InvalidRequest, VendorError, problems_of
+from streams.core.outcome import RequestOutcome, Verdict
+from streams.vendors.base import HttpRequest, HttpResponse
+from streams.vendors.responses import UNREADABLE, is_page, one_line, read_json, text_of
+from streams.vendors.voyado import VENDOR, api
+from streams.vendors.voyado.contacts import read_contact
+from streams.vendors.voyado.definition import Definition, DefinitionError, read_definition
+from streams.vendors.voyado.listing import judge_look_up, read_pages
+from streams.vendors.voyado.memory import SCHEMA_SECONDS, ContactMemory
+from streams.vendors.voyado.models import CreatedInteraction, NewInteraction, StoredInteraction
+from streams.vendors.voyado.pages import InteractionPage, reference_of
+from streams.vendors.voyado.registered import read_registered, registered_rows
+from streams.vendors.voyado.schema import Schema, read_schema
+from streams.vendors.voyado.settings import VoyadoSettings
+
+T = TypeVar("T")
+_LOOK_AT_SCHEMAS = "Look with `streams voyado-schemas plan` whether it was done."
+_MAY_BE_STORED = "It may be stored: look for it before you send it again."
+_NO_HARM = "Deleting again does no harm."
+
+
+class Voyado(Client[VoyadoSettings]):
+    """Voyado's interactions API, within ``requests_per_second``; nothing is repeated blindly."""
+
+    vendor = VENDOR
+    forbidden = (
+        "Interactions are a paid add-on, and access can be limited by address: ask Voyado what the "
+        "key of {key} may do."
+    )
+
+    # -- contacts
+
+    async def find_contact(
+        self,
+        *,
+        custom_key: str | None = None,
+        email: str | None = None,
+        mobile_phone: str | None = None,
+        social_security_number: str | None = None,
+    ) -> str | None:
+        """Return the id of the contact with this one key, None where there is none.
+
+        Raises RequestRejected where several contacts match or the key is invalid; VendorError.
+        """
+        keys = {
+            "customKey": custom_key,
+            "email": email,
+            "mobilePhone": mobile_phone,
+            "socialSecurityNumber": social_security_number,
+        }
+        given = [(key, value) for key, value in keys.items() if value]
+        if len(given) != 1:
+            raise InvalidRequest({0: f"name exactly one of {', '.join(keys)}"})
+        doing = f"looking a contact up by {given[0][0]}"
+        found = read_contact(await self._send(api.get_contact_id(*given[0], self._settings)))
+        if isinstance(found, Verdict):
+            raise self._failed(doing, found)
+        if found.contact_id is None and found.status != api.NOT_FOUND:
+            raise self._failed(doing, Verdict(RequestOutcome.REJECTED, found.words, found.status))
+        return found.contact_id
+
+    # -- interactions
+
+    async def create_interaction(
+        self, interaction: NewInteraction | Mapping[str, Any], *, may_be_stored: bool = False
+    ) -> CreatedInteraction:
+        """Store an interaction, and return Voyado's id of it.
+
+        It is checked against the registered schema first: Voyado takes one that breaks it, and
+        ignores it. After a request without a clear answer it is looked for by its ``eventId``.
+
+        ``may_be_stored``: an earlier call may have stored it; it is looked for before it is sent.
+
+        Raises:
+            InvalidRequest: Voyado would ignore it; nothing was sent.
+            RequestRejected: there is no such schema or contact, or Voyado refuses it.
+            RequestUnclear: it may be stored; without an ``eventId`` nobody can tell.
+            VendorError: another failure; it is not stored.
+        """
+        new = _read_new(interaction)
+        doing = f"storing an interaction of {new.schema_id}"
+        schema = await self._schema(new.schema_id, doing)
+        if (misfit := schema.misfit(new.payload)) is not None:
+            raise InvalidRequest({0: f"schema {new.schema_id}: {misfit}"})
+        left_out = tuple(schema.unlisted(new.payload))
+        if may_be_stored and (stored := await self._look_for(new, doing)) is not None:
+            return CreatedInteraction(id=stored, left_out=left_out, was_there=True)
+        kept = {name: value for name, value in new.payload.items() if name not in left_out}
+        body = new.model_copy(update={"payload": kept}).encode()
+        response = await self._send(api.build_request([body], self._settings))
+        verdict = api.classify(response, 1)
+        if verdict.outcome is RequestOutcome.ACCEPTED and verdict.vendor_ref is not None:
+            return CreatedInteraction(id=verdict.vendor_ref, left_out=left_out)
+        if response.status == api.NOT_FOUND and not is_page(response):
+            self._memory.schemas.forget(new.schema_id)
+            await self._schema(new.schema_id, doing)
+            verdict = replace(verdict, outcome=RequestOutcome.REJECTED)
+        if verdict.outcome is RequestOutcome.UNCLEAR:
+            stored = await self._look_for(new, doing)
+            if stored is not None:
+                return CreatedInteraction(id=stored, left_out=left_out)
+        raise self._failed(doing, verdict, again=_MAY_BE_STORED)
+
+    async def get_interaction(self, interaction_id: str) -> StoredInteraction | None:
+        """Return an interaction, None where there is none of this id. Raises VendorError."""
+        doing = f"reading the interaction {interaction_id}"
+        request = api.PrivateRequest("GET", _path(interaction_id), self._headers, b"")
+        response = await self._send(request)
+        if response.status == api.NOT_FOUND and not is_page(response):
+            return None
+        document = read_json(response.body)
+        if response.status not in api.SUCCESS or type(document) is not dict:
+            raise self._unreadable(doing, response)
+        return self._stored({"id": interaction_id} | document, doing, response)
+
+    async def list_interactions(self, contact_id: str, schema_id: str) -> list[StoredInteraction]:
+        """Return all interactions of a contact and schema, of all pages, as Voyado orders them.
+
+        Raises RequestRejected where there is no such contact or schema; VendorError.
+        """
+        doing = f"listing interactions of {schema_id}"
+        items: list[Any] = []
+
+        def visit(page: InteractionPage) -> None:
+            items.extend(page.items)
+
+        found = await self._run(read_pages(contact_id, schema_id, self._settings, visit))
+        if isinstance(found, Verdict):
+            raise self._failed(doing, found)
+        asked = {"contactId": contact_id, "schemaId": schema_id}
+        return [self._stored(asked | item, doing) for item in items if type(item) is dict]
+
+    async def delete_interaction(self, interaction_id: str) -> bool:
+        """Delete an interaction; return whether it was there. Raises VendorError."""
+        request = api.PrivateRequest("DELETE", _path(interaction_id), self._headers, b"")
+        response = await self._send(request)
+        if response.status == api.NOT_FOUND and not is_page(response):
+            return False
+        if response.status not in api.SUCCESS:
+            doing = f"deleting the interaction {interaction_id}"
+            raise self._unreadable(doing, response, again=_NO_HARM)
+        return True
+
+    # -- schemas
+
+    async def list_schemas(self) -> list[Definition]:
+        """Return every registered schema, in Voyado's order.
+
+        One that the list only names is asked for by itself. Raises VendorError.
+        """
+        doing = "listing the interaction schemas"
+        request = HttpRequest("GET", api.SCHEMAS, self._headers, b"")
+        response = await self._send(request)
+        rows = registered_rows(read_json(response.body))
+        if response.status not in api.SUCCESS or rows is None:
+            raise self._unreadable(doing, response)
+        found: list[Definition] = []
+        for row in rows:
+            definition = read_registered({"id": row} if type(row) is str else row)
+            if definition is None:
+                raise self._unreadable(doing, response)
+            if not definition.is_readable:
+                definition = await self.get_schema(definition.id) or definition
+            found.append(definition)
+        return found
+
+    async def get_schema(self, schema_id: str) -> Definition | None:
+        """Return one schema; None where Voyado has none of this id. Raises VendorError."""
+        doing = f"reading the schema {schema_id}"
+        response = await self._send(api.get_schema(schema_id, self._settings))
+        if response.status == api.NOT_FOUND and not is_page(response):
+            return None
+        document = read_json(response.body)
+        # Without an id the answer is the schema itself.
+        with_id = {"id": schema_id} | document if type(document) is dict else document
+        definition = read_registered(with_id)
+        if response.status not in api.SUCCESS or definition is None:
+            raise self._unreadable(doing, response)
+        return definition.named(schema_id)
+
+    async def create_schema(self, schema: Definition | Mapping[str, Any]) -> None:
+        """Register a schema; it cannot be changed afterwards.
+
+        Raises InvalidRequest with every rule of Voyado's that it breaks; VendorError.
+        """
+        definition = schema if isinstance(schema, Definition) else _read_schema(schema)
+        body = definition.text().encode()
+        request = HttpRequest("POST", api.SCHEMAS, self._headers, body)
+        doing = f"creating the schema {definition.id}"
+        response = await self._send(request)
+        is_text = type(read_json(response.body)) is str
+        if response.status in api.SUCCESS and (not response.body.strip() or is_text):
+            return
+        if api.judge(response).outcome is not RequestOutcome.ACCEPTED:
+            raise self._unreadable(doing, response, again=_LOOK_AT_SCHEMAS)
+
+    async def delete_schema(self, schema_id: str) -> bool:
+        """Delete a schema with ALL its interactions, of all contacts; return whether it was there.
+
+        Raises VendorError.
+        """
+        path = api.get_schema(schema_id, self._settings).path
+        response = await self._send(HttpRequest("DELETE", path, self._headers, b""))
+        if response.status == api.NOT_FOUND and not is_page(response):
+            return False
+        if response.status not in api.SUCCESS:
+            doing = f"deleting the schema {schema_id}"
+            raise self._unreadable(doing, response, again=_LOOK_AT_SCHEMAS)
+        self._memory.schemas.forget(schema_id)
+        return True
+
+    # -- inside
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._memory = ContactMemory()
+
+    @property
+    def _headers(self) -> Mapping[str, str]:
+        return api.headers(self._settings)
+
+    async def _run(self, flow: Generator[HttpRequest, HttpResponse, T]) -> T:
+        """Send the requests of a flow and return its result."""
+        try:
+            request = next(flow)
+            while True:
+                request = flow.send(await self._send(request))
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    async def _schema(self, schema_id: str, doing: str) -> Schema:
+        """Return the registered schema, remembered for an hour as in the sink."""
+        known = self._memory.schemas.get(schema_id, self._clock())
+        if known is not None:
+            return known
+        response = await self._send(api.get_schema(schema_id, self._settings))
+        if response.status == api.NOT_FOUND and not is_page(response):
+            words = f"404, there is no schema {schema_id}"
+            raise self._failed(doing, Verdict(RequestOutcome.REJECTED, words, api.NOT_FOUND))
+        if response.status not in api.SUCCESS:
+            raise self._failed(doing, judge_look_up(response))
+        schema = read_schema(response.body)
+        if schema.invalid:
+            raise InvalidRequest({0: f"schema {schema_id} {schema.problem()}"})
+        self._memory.schemas.put(schema_id, schema, self._clock() + SCHEMA_SECONDS)
+        return schema
+
+    async def _look_for(self, new: NewInteraction, doing: str) -> str | None:
+        """Return Voyado's id of an interaction with this ``eventId``; None where there is none."""
+        event_id = new.event_id
+        if event_id is None:
+            return None
+        found = await self._run(
+            read_pages(
+                new.contact_id,
+                new.schema_id,
+                self._settings,
+                lambda page: reference_of(event_id, page),
+            )
+        )
+        if isinstance(found, Verdict):
+            unclear = replace(found, outcome=RequestOutcome.UNCLEAR)
+            raise self._failed(doing, unclear, again=_MAY_BE_STORED)
+        return found
+
+    def _stored(
+        self, document: Any, doing: str, response: HttpResponse | None = None
+    ) -> StoredInteraction:
+        try:
+            return StoredInteraction.model_validate(document)
+        except ValidationError as error:
+            words = f"the response is not Voyado's: {problems_of(error)}"
+            status = 200 if response is None else response.status
+            raise self._failed(
+                doing, Verdict(RequestOutcome.MISCONFIGURED, f"{status}, but {words}", status)
+            ) from None
+
+    def _unreadable(
+        self, doing: str, response: HttpResponse, *, again: str = NOTHING_CHANGED
+    ) -> VendorError:
+        """Return the error of a response that is no success, or none that can be read."""
+        verdict = api.judge(response)
+        is_other_json = verdict.is_puzzling and read_json(response.body) is not UNREADABLE
+        if response.status in api.SUCCESS and (
+            verdict.outcome is RequestOutcome.ACCEPTED or is_other_json
+        ):
+            words = f"{response.status}, but the response is not Voyado's: {text_of(response)}"
+            verdict = Verdict(RequestOutcome.MISCONFIGURED, one_line(words), response.status)
+        return self._failed(doing, verdict, again=again)
+
+
+def _path(interaction_id: str) -> str:
+    return f"{api.INTERACTIONS}/{quote(interaction_id, safe='')}"
+
+
+def _read_new(interaction: NewInteraction | Mapping[str, Any]) -> NewInteraction:
+    if isinstance(interaction, NewInteraction):
+        return interaction
+    try:
+        return NewInteraction.model_validate(interaction)
+    except ValidationError as error:
+        raise InvalidRequest({0: problems_of(error)}) from None
+
+
+def _read_schema(schema: Mapping[str, Any]) -> Definition:
+    try:
+        return read_definition(json.dumps(schema).encode())
+    except DefinitionError as error:
+        raise InvalidRequest({0: "; ".join(error.problems)}) from None
