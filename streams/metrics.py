@@ -18,12 +18,17 @@ REQUEST_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 AGE_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 43200.0)
 
 
+COMMON = ("shop", "stage")
+"""The labels that every metric has: the topic prefix, and the stage of the worker."""
+
+
 class Metric(NamedTuple):
     """One metric as it is documented."""
 
     name: str
     kind: Kind
     labels: tuple[str, ...]
+    """Beside those that all have in common."""
     help: str
     buckets: tuple[float, ...] = ()
     """Of a histogram: upper bounds, in seconds."""
@@ -33,7 +38,7 @@ _ALL = (
     Metric(
         "streams_events_total",
         "counter",
-        ("stage", "vendor", "outcome", "reason"),
+        ("vendor", "outcome", "reason"),
         "Receipts written: once per event and vendor. outcome: accepted, dead_lettered, skipped.",
     ),
     Metric(
@@ -90,14 +95,14 @@ _ALL = (
     Metric(
         "streams_restarts",
         "gauge",
-        ("stage",),
+        (),
         "Restarts of this worker after a failure within the last hour.",
     ),
-    Metric("streams_ready", "gauge", ("stage",), "1 while the worker processes events, else 0."),
+    Metric("streams_ready", "gauge", (), "1 while the worker processes events, else 0."),
     Metric(
         "streams_records_read_total",
         "counter",
-        ("stage",),
+        (),
         "Records read: the shop's own by ingest, raw records by enrichment, new vendor records "
         "by a sink.",
     ),
@@ -154,7 +159,7 @@ _ALL = (
     Metric(
         "streams_kafka_silent_seconds",
         "gauge",
-        ("stage",),
+        (),
         "How long ago a broker last answered this worker.",
     ),
     Metric("streams_table_rows", "gauge", ("table",), "Rows in memory."),
@@ -173,7 +178,7 @@ _ALL = (
     Metric(
         "streams_recovery_remaining_rows",
         "gauge",
-        ("stage",),
+        (),
         "Rows of tables that are still to be read before work begins.",
     ),
     Metric(
@@ -191,14 +196,21 @@ _ALL = (
         ("vendor",),
         "Requests a second of all workers together, by the settings.",
     ),
-    Metric("streams_memory_bytes", "gauge", ("stage",), "Memory in use by the worker."),
+    Metric("streams_memory_bytes", "gauge", (), "Memory in use by the worker."),
     Metric(
         "streams_partitions", "gauge", ("topic",), "Partitions of a topic that this worker has."
     ),
     Metric(
+        "streams_partitions_without_owner",
+        "gauge",
+        ("topic",),
+        "Partitions of a topic that this stage reads and no worker of it has, as all workers of "
+        "the stage report.",
+    ),
+    Metric(
         "streams_build_info",
         "gauge",
-        ("stage", "worker", "version", "python"),
+        ("worker", "version", "python"),
         "Always 1; the labels say what runs.",
     ),
 )

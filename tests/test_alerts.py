@@ -23,6 +23,11 @@ NOT_ACCEPTED = 'streams_findings{level="warning",subject="miso",kind="nothing_ac
 NEEDS = 'streams_vendor_needs_action{vendor="miso"}'
 
 DRIFT = 'streams_drift{section="web",change="field_gone",instance="%s"}'
+OF_SHOP = 'streams_vendor_needs_action{shop="%s",vendor="miso"}'
+OWNERLESS = (
+    'streams_partitions_without_owner{shop="acme.",stage="miso",topic="acme.vendor.miso.events",'
+    'instance="%s"}'
+)
 
 
 class Case(NamedTuple):
@@ -130,6 +135,26 @@ CASES = (
         {NEEDS: "0x2 1x20", STATE % "parked": "0x2 1x20"},
         "10m",
         ({"vendor": "miso"},),
+    ),
+    Case(
+        "StreamsVendorParked",
+        "a refused key of one of two shops",
+        {OF_SHOP % "acme.": "0x2 1x20", OF_SHOP % "other.": "0x22"},
+        "10m",
+        ({"shop": "acme.", "vendor": "miso"},),
+    ),
+    Case(
+        "StreamsPartitionsWithoutOwner",
+        "all workers of a stage say so",
+        {OWNERLESS % "a": "0x2 2x20", OWNERLESS % "b": "0x2 2x20"},
+        "10m",
+        ({"shop": "acme.", "stage": "miso", "topic": "acme.vendor.miso.events"},),
+    ),
+    Case(
+        "StreamsPartitionsWithoutOwner",
+        "a restart",
+        {OWNERLESS % "a": "0x2 2x3 0x20"},
+        "10m",
     ),
     Case(
         "StreamsVendorParked",

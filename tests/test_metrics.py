@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from streams.core.snapshot import VendorState
-from streams.metrics import CATALOGUE, STATES, Histogram
+from streams.metrics import CATALOGUE, COMMON, STATES, Histogram
 
 ROOT = Path(__file__).resolve().parent.parent
 RULES = ROOT / "deploy" / "prometheus-rules.yml"
@@ -28,7 +28,7 @@ OTHERS = {"up", "process_cpu_seconds_total"}
 """Prometheus's own, and the client library's."""
 WORDS = {
     *("sum", "max", "by", "on", "or", "and", "rate", "increase", "deriv", "histogram_quantile"),
-    *("group_left", "le", "unless", "group", "last_over_time", "absent", "offset"),
+    *("group_left", "le", "unless", "group", "min", "last_over_time", "absent", "offset"),
 }
 
 
@@ -53,15 +53,31 @@ def test_every_metric_in_deploy_is_in_the_catalogue(expression: str) -> None:
     assert names_in(expression) <= OWN | OTHERS
     for name, labels in re.findall(r"(streams_\w+)\{([^}]*)\}", expression):
         metric = CATALOGUE[re.sub(r"_(?:bucket|sum|count)$", "", name)]
-        assert set(re.findall(r"(\w+)=", labels)) <= {*metric.labels, "job"}
+        assert set(re.findall(r"(\w+)=", labels)) <= {*COMMON, *metric.labels, "job"}
 
 
 def test_every_label_that_is_grouped_by_exists() -> None:
     """``by (vendor)`` over a metric without a vendor would give one line for all."""
-    known = {label for metric in CATALOGUE.values() for label in metric.labels} | {"le", "instance"}
+    own = {label for metric in CATALOGUE.values() for label in metric.labels}
+    known = own | {*COMMON, "le", "instance"}
     for expression in expressions():
         for labels in re.findall(r"\bby ?\(([^)]*)\)", expression):
             assert set(labels.replace(" ", "").split(",")) <= known, expression
+
+
+def test_what_concerns_one_shop_is_never_added_to_another() -> None:
+    """Whatever is grouped or joined keeps the shop apart."""
+    for expression in expressions():
+        for labels in re.findall(r"\b(?:by|on) ?\(([^)]*)\)", expression):
+            assert "shop" in labels.replace(" ", "").split(","), expression
+        grouped = re.findall(r"\b(?:sum|max|min|group)\b(?! by)", expression)
+        assert not grouped, expression
+
+
+def anchors_of(page: str) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"(?m)^#+ (.+)$", page)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
 def test_every_alert_says_what_is_wrong_and_what_to_do() -> None:
@@ -76,6 +92,8 @@ def test_every_alert_says_what_is_wrong_and_what_to_do() -> None:
         assert rule["annotations"]["summary"].endswith("."), rule["alert"]
         assert rule["annotations"]["action"].endswith("."), rule["alert"]
         assert rule["labels"]["severity"] in {"page", "ticket"}
+        file, _, anchor = rule["annotations"]["runbook_url"].partition("#")
+        assert anchor in anchors_of((ROOT / file).read_text("utf-8")), rule["alert"]
         assert f"`{rule['alert']}`" in runbook
     assert len({rule["alert"] for rule in rules}) == len(rules)
 

@@ -63,6 +63,20 @@ class Known:
         """Return those of them that still speak."""
         return [worker for worker in self.of(stage) if not worker.is_stale]
 
+    def without_owner(self, stage: str, partitions: Mapping[str, int]) -> dict[str, int]:
+        """Return by topic how many partitions no worker of a stage says it has.
+
+        ``partitions``: how many each topic that the stage reads has. Nothing is returned while
+        Kafka does not answer: what others have is unknown then.
+        """
+        if self.kafka_silent_since is not None:
+            return {}
+        snapshots = [worker.snapshot for worker in self.alive(stage)]
+        return {
+            topic: number - len({n for one in snapshots for n in one.partitions.get(topic, ())})
+            for topic, number in partitions.items()
+        }
+
     def state(self, stage: StageState) -> str:
         """Return one of ``running``, ``starting``, a vendor's state, ``gone``, ``unknown``.
 

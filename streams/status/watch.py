@@ -94,6 +94,11 @@ class PipelineWatch:
         """Return level, subject and kind of each finding but that all is well."""
         return [(str(f.level), f.subject, f.kind) for f in self.findings() if f.kind != WELL]
 
+    def without_owner(self, partitions: Mapping[str, int]) -> dict[str, int]:
+        """Return by topic how many of these partitions no worker of this worker's stage has."""
+        own = self._own()
+        return {} if own is None else self.known().without_owner(own.stage, partitions)
+
     def note_expired(self, lately: Callable[[], dict[str, int]]) -> None:
         """Take what tells, by stage, how many records retention deleted within the hour."""
         self._expired = lately

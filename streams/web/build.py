@@ -6,6 +6,7 @@ from typing import Any
 
 from faust.web.base import BlueprintManager
 
+from streams.kafka.topics import read_topics
 from streams.settings import Settings
 from streams.status.watch import PipelineWatch
 from streams.vendors import VENDORS
@@ -64,6 +65,15 @@ def build_site(
 
     runs = RunPage(RunProcesses().do)
 
+    def without_owner() -> dict[str, int]:
+        app = reporter.app
+        read = read_topics(settings.topics, app.stage)
+        return watch.without_owner({topic: app.options.topics[topic] for topic in read})
+
+    collector = WorkerCollector(
+        reporter, watch.labels, without_owner, shop=settings.kafka.topic_prefix
+    )
+
     async def pause(vendor: str, paused: bool) -> str:
         will = await set_paused(settings, vendor, paused)
         name = VENDORS[vendor].name
@@ -93,7 +103,7 @@ def build_site(
             StaticFile(
                 "GET",
                 "/metrics",
-                MetricsPage(registry_of(WorkerCollector(reporter, watch.labels))).answer,
+                MetricsPage(registry_of(collector)).answer,
             ),
         ),
     )

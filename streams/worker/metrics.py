@@ -18,22 +18,33 @@ from prometheus_client.registry import Collector
 
 from streams.core.outcome import DeadLetterReason, Outcome
 from streams.core.snapshot import WorkerSnapshot
-from streams.metrics import CATALOGUE, ENRICH, INGEST, STATES, Histogram
+from streams.metrics import CATALOGUE, COMMON, ENRICH, INGEST, STATES, Histogram
 from streams.worker.report import Reporter
 
 Values = Mapping[tuple[str, ...], float]
-"""By the labels in the catalogue's order."""
+"""By the labels of the catalogue in their order, without those that all have in common."""
 
 
 class WorkerCollector(Collector):
     """One worker's share of the catalogue; a metric without values is left out."""
 
     def __init__(
-        self, reporter: Reporter, findings: Callable[[], Iterable[tuple[str, str, str]]] = tuple
+        self,
+        reporter: Reporter,
+        findings: Callable[[], Iterable[tuple[str, str, str]]] = tuple,
+        without_owner: Callable[[], Mapping[str, int]] = dict,
+        *,
+        shop: str = "",
     ) -> None:
-        """``findings`` returns level, subject and kind of each, of the whole pipeline."""
+        """``findings`` returns level, subject and kind of each, of the whole pipeline.
+
+        ``without_owner`` returns by topic how many partitions no worker has; ``shop`` is the
+        prefix of the topics.
+        """
         self._reporter = reporter
         self._findings = findings
+        self._without_owner = without_owner
+        self._shop = shop
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: collecting is not meant for the time of registration."""
@@ -42,20 +53,22 @@ class WorkerCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics as they are now."""
         snapshot = self._reporter.snapshot()
+        common = (self._shop, snapshot.stage)
         found: dict[str, Values] = {
             **self._outcomes(snapshot),
             **_of_snapshot(snapshot),
             **self._of_objects(snapshot),
             "streams_findings": Counter(self._findings()),
+            "streams_partitions_without_owner": _labelled(self._without_owner()),
         }
         for name in CATALOGUE:
             if values := found.get(name):
-                yield _family(name, values)
+                yield _family(name, common, values)
         courier, ages = self._reporter.courier, self._reporter.counters.age_seconds
         if courier is not None:
-            vendor = snapshot.stage
-            yield _histogram("streams_request_seconds", vendor, courier.client.request_seconds)
-            yield _histogram("streams_event_age_seconds", vendor, ages)
+            seconds = courier.client.request_seconds
+            yield _histogram("streams_request_seconds", common, seconds)
+            yield _histogram("streams_event_age_seconds", common, ages)
 
     def _outcomes(self, snapshot: WorkerSnapshot) -> dict[str, Values]:
         counters, stage = self._reporter.counters, snapshot.stage
@@ -68,20 +81,20 @@ class WorkerCollector(Collector):
             key = (vendor or (INGEST if stage == INGEST else ENRICH), str(reason))
             letters[key] = letters.get(key, 0) + count
             if vendor is not None and stage == ENRICH:
-                labels = (stage, vendor, str(Outcome.DEAD_LETTERED), str(reason))
+                labels = (vendor, str(Outcome.DEAD_LETTERED), str(reason))
                 events[labels] = events.get(labels, 0) + count
         if stage == ENRICH:
             for vendor, skips in counters.skipped_by_vendor.items():
                 for reason, count in skips.items():
-                    events[stage, vendor, str(Outcome.SKIPPED), str(reason)] = count
+                    events[vendor, str(Outcome.SKIPPED), str(reason)] = count
         elif stage != INGEST:
-            events[stage, stage, str(Outcome.ACCEPTED), ""] = counters.accepted
+            events[stage, str(Outcome.ACCEPTED), ""] = counters.accepted
             for outcome, counts in (
                 (Outcome.SKIPPED, counters.skipped),
                 (Outcome.DEAD_LETTERED, counters.dead_lettered),
             ):
                 for reason, count in counts.items():
-                    events[stage, stage, str(outcome), str(reason)] = count
+                    events[stage, str(outcome), str(reason)] = count
         return {"streams_events_total": events, "streams_dead_letters_total": letters}
 
     def _of_objects(self, snapshot: WorkerSnapshot) -> dict[str, Values]:
@@ -92,9 +105,7 @@ class WorkerCollector(Collector):
         found: dict[str, Values] = {
             "streams_expired_records_total": _labelled(expired),
             "streams_ingested_total": _of_sections(self._reporter.counters.ingested),
-            "streams_kafka_silent_seconds": {
-                (snapshot.stage,): round(app.contact.silent_seconds(), 1)
-            },
+            "streams_kafka_silent_seconds": {(): round(app.contact.silent_seconds(), 1)},
             "streams_table_rows": {(table.name,): len(table) for table in tables},
             "streams_malformed_rows": {
                 (table.name,): len(table.malformed_keys) for table in tables
@@ -125,19 +136,19 @@ def _of_snapshot(snapshot: WorkerSnapshot) -> dict[str, Values]:
     oldest = snapshot.oldest_unsettled_seconds or 0.0
     notes = {n: c for n, c in snapshot.notes.items() if not n.startswith("malformed_rows:")}
     return {
-        "streams_records_read_total": {(stage,): snapshot.totals.events},
+        "streams_records_read_total": {(): snapshot.totals.events},
         "streams_requests_total": _labelled(snapshot.totals.requests, stage),
         "streams_lag_records": _labelled(snapshot.lag),
         "streams_drift": Counter((one.section, one.change) for one in snapshot.drift),
         "streams_oldest_unsettled_seconds": {(stage,): oldest},
-        "streams_restarts": {(stage,): len(snapshot.restarts.at)},
-        "streams_ready": {(stage,): int(snapshot.ready)},
+        "streams_restarts": {(): len(snapshot.restarts.at)},
+        "streams_ready": {(): int(snapshot.ready)},
         "streams_corrections_total": _labelled(notes),
-        "streams_recovery_remaining_rows": {(stage,): snapshot.recovering_rows or 0},
-        "streams_memory_bytes": {(stage,): snapshot.memory_bytes},
+        "streams_recovery_remaining_rows": {(): snapshot.recovering_rows or 0},
+        "streams_memory_bytes": {(): snapshot.memory_bytes},
         "streams_partitions": _labelled({t: len(ps) for t, ps in snapshot.partitions.items()}),
         "streams_build_info": {
-            (stage, snapshot.worker, snapshot.version, snapshot.versions.get("python", "")): 1
+            (snapshot.worker, snapshot.version, snapshot.versions.get("python", "")): 1
         },
         "streams_vendor_state": {}
         if vendor is None
@@ -158,20 +169,21 @@ def _labelled(counts: Mapping[str, float], *first: str) -> Values:
     return {(*first, str(name)): count for name, count in counts.items()}
 
 
-def _family(name: str, values: Values) -> Metric:
+def _family(name: str, common: tuple[str, ...], values: Values) -> Metric:
     metric = CATALOGUE[name]
     kind: Any = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
-    family: Metric = kind(name.removesuffix("_total"), metric.help, labels=metric.labels)
+    family: Metric = kind(name.removesuffix("_total"), metric.help, labels=COMMON + metric.labels)
     for labels, value in values.items():
-        family.add_metric(labels, value)  # type: ignore[attr-defined]
+        family.add_metric(common + labels, value)  # type: ignore[attr-defined]
     return family
 
 
-def _histogram(name: str, vendor: str, histogram: Histogram) -> Metric:
+def _histogram(name: str, common: tuple[str, ...], histogram: Histogram) -> Metric:
+    """Of a sink: its stage is the vendor's key."""
     metric = CATALOGUE[name]
-    family = HistogramMetricFamily(name, metric.help, labels=metric.labels)
+    family = HistogramMetricFamily(name, metric.help, labels=COMMON + metric.labels)
     buckets, total = histogram.buckets()
-    family.add_metric([vendor], buckets, total)
+    family.add_metric([*common, common[1]], buckets, total)
     return family
 
 

@@ -76,7 +76,8 @@ async def test_changes_of_records_are_told_within_a_minute(
                 metrics = await answer.text()
             async with session.get(f"http://127.0.0.1:{worker.port}/api/pipeline") as answer:
                 page = await answer.text()
-        assert 'streams_drift{change="field_gone",section="web-clicks"} 1.0' in metrics
-        assert 'streams_drift{change="new_event_name",section="web-clicks"} 1.0' in metrics
+        for change in ("field_gone", "new_event_name"):
+            labels = f'change="{change}",section="web-clicks",shop="{prefix}",stage="ingest"'
+            assert f"streams_drift{{{labels}}} 1.0" in metrics
         assert f"Records of {topic} have lost the field price" in page
         assert "[ingest.web-clicks] in streams.toml" in page

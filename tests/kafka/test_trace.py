@@ -137,24 +137,28 @@ async def test_every_fate_is_told_by_every_key(broker: Broker, prefix: str, tmp_
 
         miso_worker = next(one for one in pipeline.workers if one.stage == "miso")
         metrics = await asked_of(miso_worker, "/metrics")
+        shop = f'shop="{pipeline.settings.kafka.topic_prefix}"'
+        of_miso, of_enrich = f'{shop},stage="miso"', f'{shop},stage="enrich"'
+        events = pipeline.settings.topics.events("miso")
         for line in (
-            'streams_events_total{outcome="accepted",reason="",stage="miso",vendor="miso"} 3.0',
-            'streams_event_age_seconds_count{vendor="miso"} 3.0',
-            'streams_vendor_state{state="running",vendor="miso"} 1.0',
-            'streams_ready{stage="miso"} 1.0',
+            f'streams_events_total{{outcome="accepted",reason="",{of_miso},vendor="miso"}} 3.0',
+            f'streams_event_age_seconds_count{{{of_miso},vendor="miso"}} 3.0',
+            f'streams_vendor_state{{{of_miso},state="running",vendor="miso"}} 1.0',
+            f"streams_ready{{{of_miso}}} 1.0",
+            f'streams_partitions_without_owner{{{of_miso},topic="{events}"}} 0.0',
         ):
             assert line in metrics.splitlines(), line
         assert VISITOR not in metrics
         enrich_worker = next(one for one in pipeline.workers if one.stage == "enrich")
         metrics = await asked_of(enrich_worker, "/metrics")
-        skips = 'streams_events_total{outcome="skipped",reason="%s",stage="enrich",vendor="%s"} %s'
+        skips = f'streams_events_total{{outcome="skipped",reason="%s",{of_enrich},vendor="%s"}} %s'
         for line in (
             skips % ("no_consent", "miso", "1.0"),
             skips % ("unknown_product", "miso", "1.0"),
             skips % ("outside_content", "eightselect", "2.0"),
-            'streams_dead_letters_total{reason="invalid_field",vendor="enrich"} 1.0',
-            'streams_records_read_total{stage="enrich"} 6.0',
-            'streams_table_rows{table="users"} 2.0',
+            f'streams_dead_letters_total{{reason="invalid_field",{of_enrich},vendor="enrich"}} 1.0',
+            f"streams_records_read_total{{{of_enrich}}} 6.0",
+            f'streams_table_rows{{{of_enrich},table="users"}} 2.0',
         ):
             assert line in metrics.splitlines(), line
         *_, last = (await asked_of(miso_worker, "/api/trace?event=own-id-1")).splitlines()

@@ -1,5 +1,6 @@
 """What ``/metrics`` says of a worker, whole lines of it."""
 
+import re
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -29,7 +30,7 @@ def letter(vendor: str | None, reason: str, fingerprint: str) -> DeadLetter:
 
 
 def exported(counters: Counters, courier: Any = None, **said: Any) -> list[str]:
-    """Return the lines that a worker with this snapshot exports, comments left out."""
+    """Return the lines that a worker of this snapshot exports, without comments and shop."""
     fields: dict[str, Any] = {
         "worker": "miso-shop-1-0",
         "stage": "miso",
@@ -52,9 +53,15 @@ def exported(counters: Counters, courier: Any = None, **said: Any) -> list[str]:
     reporter = SimpleNamespace(
         snapshot=lambda: snapshot, counters=counters, courier=courier, app=app
     )
-    registry = registry_of(WorkerCollector(cast("Any", reporter)))
+    collector = WorkerCollector(
+        cast("Any", reporter), without_owner=lambda: {"vendor.miso.events": 2}, shop="acme."
+    )
+    registry = registry_of(collector)
     lines = generate_latest(registry).decode().splitlines()
-    return [line for line in lines if line.startswith("streams_") and "_created" not in line]
+    own = [line for line in lines if line.startswith("streams_") and "_created" not in line]
+    shop = re.compile(r'shop="acme\.",?')
+    assert all(shop.search(line) for line in own)
+    return [shop.sub("", line) for line in own]
 
 
 class _Rows:
@@ -99,28 +106,29 @@ def test_a_sink_says_what_became_of_each_event_and_how_its_vendor_is() -> None:
             'streams_events_total{outcome="dead_lettered",reason="rejected",stage="miso",vendor="miso"}'
             " 3.0"
         ),
-        'streams_dead_letters_total{reason="rejected",vendor="miso"} 2.0',
-        'streams_dead_letters_total{reason="defect",vendor="miso"} 0.0',
-        'streams_requests_total{status="200",vendor="miso"} 7.0',
-        'streams_requests_total{status="none",vendor="miso"} 1.0',
-        'streams_request_seconds_bucket{le="0.1",vendor="miso"} 0.0',
-        'streams_request_seconds_bucket{le="0.25",vendor="miso"} 1.0',
-        'streams_request_seconds_count{vendor="miso"} 1.0',
-        'streams_event_age_seconds_bucket{le="0.5",vendor="miso"} 3.0',
-        'streams_event_age_seconds_count{vendor="miso"} 6.0',
-        'streams_lag_records{topic="vendor.miso.events"} 9.0',
-        'streams_oldest_unsettled_seconds{vendor="miso"} 12.5',
-        'streams_vendor_state{state="parked",vendor="miso"} 1.0',
-        'streams_vendor_state{state="running",vendor="miso"} 0.0',
-        'streams_expired_records_total{topic="vendor.miso.events"} 4.0',
-        'streams_retention_used_ratio{topic="vendor.miso.events"} 0.25',
-        'streams_vendor_needs_action{vendor="miso"} 1.0',
+        'streams_dead_letters_total{reason="rejected",stage="miso",vendor="miso"} 2.0',
+        'streams_dead_letters_total{reason="defect",stage="miso",vendor="miso"} 0.0',
+        'streams_requests_total{stage="miso",status="200",vendor="miso"} 7.0',
+        'streams_requests_total{stage="miso",status="none",vendor="miso"} 1.0',
+        'streams_request_seconds_bucket{le="0.1",stage="miso",vendor="miso"} 0.0',
+        'streams_request_seconds_bucket{le="0.25",stage="miso",vendor="miso"} 1.0',
+        'streams_request_seconds_count{stage="miso",vendor="miso"} 1.0',
+        'streams_event_age_seconds_bucket{le="0.5",stage="miso",vendor="miso"} 3.0',
+        'streams_event_age_seconds_count{stage="miso",vendor="miso"} 6.0',
+        'streams_lag_records{stage="miso",topic="vendor.miso.events"} 9.0',
+        'streams_oldest_unsettled_seconds{stage="miso",vendor="miso"} 12.5',
+        'streams_vendor_state{stage="miso",state="parked",vendor="miso"} 1.0',
+        'streams_vendor_state{stage="miso",state="running",vendor="miso"} 0.0',
+        'streams_expired_records_total{stage="miso",topic="vendor.miso.events"} 4.0',
+        'streams_retention_used_ratio{stage="miso",topic="vendor.miso.events"} 0.25',
+        'streams_vendor_needs_action{stage="miso",vendor="miso"} 1.0',
         'streams_kafka_silent_seconds{stage="miso"} 0.5',
-        'streams_table_rows{table="users"} 3.0',
-        'streams_malformed_rows{table="users"} 1.0',
-        'streams_requests_under_way{vendor="miso"} 5.0',
-        'streams_quota_requests_per_second{vendor="miso"} 20.0',
+        'streams_table_rows{stage="miso",table="users"} 3.0',
+        'streams_malformed_rows{stage="miso",table="users"} 1.0',
+        'streams_requests_under_way{stage="miso",vendor="miso"} 5.0',
+        'streams_quota_requests_per_second{stage="miso",vendor="miso"} 20.0',
         'streams_ready{stage="miso"} 1.0',
+        'streams_partitions_without_owner{stage="miso",topic="vendor.miso.events"} 2.0',
         (
             'streams_build_info{python="3.11.2",stage="miso",version="0.1.0",worker="miso-shop-1-0"}'
             " 1.0"
@@ -158,11 +166,11 @@ def test_enrichment_says_it_for_each_vendor() -> None:
         ),
     ]
     for line in (
-        'streams_dead_letters_total{reason="invalid_json",vendor="enrich"} 1.0',
-        'streams_dead_letters_total{reason="invalid_payload",vendor="voyado"} 1.0',
-        'streams_unjoined_events_total{missing="user"} 3.0',
-        'streams_unjoined_events_total{missing="sku"} 1.0',
-        'streams_corrections_total{note="clock_ahead"} 4.0',
+        'streams_dead_letters_total{reason="invalid_json",stage="enrich",vendor="enrich"} 1.0',
+        'streams_dead_letters_total{reason="invalid_payload",stage="enrich",vendor="voyado"} 1.0',
+        'streams_unjoined_events_total{missing="user",stage="enrich"} 3.0',
+        'streams_unjoined_events_total{missing="sku",stage="enrich"} 1.0',
+        'streams_corrections_total{note="clock_ahead",stage="enrich"} 4.0',
         'streams_recovery_remaining_rows{stage="enrich"} 77.0',
     ):
         assert line in lines, line
