@@ -2,10 +2,9 @@
 
 import asyncio
 import logging
-import random
 import socket
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from zlib import crc32
@@ -18,12 +17,10 @@ from streams.core.enrich import Enricher
 from streams.core.errors import SetupError
 from streams.core.records import is_moved
 from streams.core.times import arrived_ms
-from streams.delivery.courier import Courier
 from streams.delivery.http import HttpClient
 from streams.delivery.rate_limit import share_rate_limit
 from streams.engine import wall_clock
 from streams.engine.app import EngineOptions, StageApp
-from streams.engine.failure import leave
 from streams.engine.limits import TopicLimits
 from streams.engine.worker import run_worker
 from streams.kafka.connection import ask_brokers, client_options, codec, explain
@@ -43,12 +40,11 @@ from streams.operations.rights import require_rights
 from streams.registry.decoders import Decoders
 from streams.replay.late_identity import late_identity_ms, send_late
 from streams.settings import ENRICH, INGEST, Settings
-from streams.stages.enrich.late_identity import LateIdentity, TableRows
 from streams.stages.enrich.stage import EnrichStage
 from streams.stages.ingest.stage import IngestStage
 from streams.stages.sink.stage import SinkStage
 from streams.vendors import VENDORS, plan_for
-from streams.vendors.base import VendorSettings
+from streams.vendors.base import Vendor, VendorSettings
 from streams.web.build import open_site
 from streams.worker.control import stop_run
 from streams.worker.handover import Handover, exit_words
@@ -104,119 +100,82 @@ def build(
     last_exit: int | None = None,
 ) -> tuple[StageApp, Reporter]:
     """Return a stage's app and what it publishes of itself."""
-    make = {INGEST: _build_ingest, ENRICH: _build_enrich}.get(stage, _build_sink)
+    make = {INGEST: _ingest, ENRICH: _enrich}.get(stage) or partial(_sink, VENDORS[stage])
+    app = StageApp(_options(settings, stage, slot, partitions), partial(make, settings, partitions))
     path = Path(settings.state.dir) / f"{stage}-{slot}.life.json"
     how = "" if last_exit is None else exit_words(last_exit)
     life = Handover(path, wall_clock.now_ms(), how)
-    return make(settings, stage, slot, partitions, life)
+    return app, _reporter(settings, app, slot, life)
 
 
-def _build_ingest(
-    settings: Settings, stage: str, slot: int, partitions: Mapping[str, int], life: Handover
-) -> tuple[StageApp, Reporter]:
+def _ingest(settings: Settings, partitions: Mapping[str, int], app: StageApp) -> IngestStage:
     mappings = settings.ingest_mappings(Decoders(settings.registry).of)
     absent = [absent_words(settings, topic) for topic in mappings if topic not in partitions]
     for sentence in absent:
         log.warning("%s", sentence)
-    logic = IngestStage(
+    return IngestStage(
+        app,
         settings.topics,
         {topic: mapping for topic, mapping in mappings.items() if topic in partitions},
+        partitions=partitions,
         wall_ms=wall_clock.now_ms,
         secrets=settings.secrets(),
         absent=absent,
     )
-    app = StageApp(_options(settings, stage, slot, partitions), logic)
-    logic.bind(app, partitions=partitions)
-    return app, _reporter(settings, app, logic, None, stage, slot, life)
 
 
-def _build_enrich(
-    settings: Settings, stage: str, slot: int, partitions: Mapping[str, int], life: Handover
-) -> tuple[StageApp, Reporter]:
+def _enrich(settings: Settings, partitions: Mapping[str, int], app: StageApp) -> EnrichStage:
     vendors = settings.enabled_vendors()
     plans = [plan_for(VENDORS[key], settings.vendors[key]) for key in vendors]
-    logic = EnrichStage(
+    return EnrichStage(
+        app,
         settings.topics,
         Enricher(plans, settings.consent.mode),
         vendors,
         parsers=settings.event_parsers(),
         fields=settings.field_maps(),
         wall_ms=wall_clock.now_ms,
+        partitions=partitions,
+        keep_email=any(getattr(settings.vendors[key], "lookup_email", False) for key in vendors),
         duplicate_ms=round(settings.enrich.duplicate_minutes * 60_000),
+        late=[
+            (window_ms, partial(send_late, settings, vendor, window_ms))
+            for vendor, window_ms in late_identity_ms(settings).items()
+        ],
     )
-    app = StageApp(_options(settings, stage, slot, partitions), logic)
-    keep_email = any(getattr(settings.vendors[key], "lookup_email", False) for key in vendors)
-    logic.bind(
+
+
+def _sink(
+    vendor: Vendor, settings: Settings, partitions: Mapping[str, int], app: StageApp
+) -> SinkStage:
+    section = settings.vendors[vendor.key]
+    sender = HttpClient(
+        section.base_url,
+        concurrency=vendor.concurrency(section),
+        current_http=settings.current_http,
+    )
+    stage = SinkStage(
         app,
-        user_partitions=partitions[settings.topics.users],
-        product_partitions=partitions[settings.topics.products],
-        keep_email=keep_email,
-    )
-    for vendor, window_ms in late_identity_ms(settings).items():
-        logic.users.on_row = _late_identity(settings, logic, vendor, window_ms).note
-    return app, _reporter(settings, app, logic, None, stage, slot, life)
-
-
-def _late_identity(
-    settings: Settings, logic: EnrichStage, vendor: str, window_ms: int
-) -> LateIdentity:
-    async def replay(partition: int, visitors: Mapping[bytes, int]) -> Collection[bytes] | None:
-        if not logic.app.may_act():
-            return None
-        rows = TableRows(logic.users, logic.products, partition)
-        return await send_late(settings, vendor, window_ms, rows, partition, visitors)
-
-    return LateIdentity(logic.users, window_ms, replay, wall_ms=wall_clock.now_ms)
-
-
-def _build_sink(
-    settings: Settings,
-    stage: str,
-    slot: int,
-    partitions: Mapping[str, int],
-    life: Handover,
-) -> tuple[StageApp, Reporter]:
-    vendor, section = VENDORS[stage], settings.vendors[stage]
-    logic = SinkStage(
         vendor,
         section,
         settings.topics,
-        settings.secrets(),
-        write_stop=partial(stop_run, settings, stage),
+        sender,
+        partitions=partitions[settings.topics.events(vendor.key)],
+        secrets=settings.secrets(),
+        current_settings=partial(_with_current_secrets, settings, vendor.key),
+        write_stop=partial(stop_run, settings, vendor.key),
     )
-    app = StageApp(_options(settings, stage, slot, partitions), logic)
-    courier = Courier(
-        vendor,
-        section,
-        HttpClient(
-            section.base_url,
-            concurrency=vendor.concurrency(section),
-            current_http=settings.current_http,
-        ),
-        logic.outcome_writer,
-        clock=time.monotonic,
-        random=random.random,
-        current_settings=lambda: _with_current_secrets(settings, stage, logic),
-        on_defect=lambda error: leave(
-            f"delivering to {vendor.name} failed: {error!r}", cause=error
-        ),
-        send_filter=logic.send_filter,
-        on_bad_run=logic.stop_run,
-        may_act=app.may_act,
-    )
-    if courier.client.rate_limit is not None:
-        share_rate_limit(time.monotonic, vendor.account(section), courier.client.rate_limit)
-    logic.bind(app, courier, partitions=partitions[settings.topics.events(stage)])
-    return app, _reporter(settings, app, logic, courier, stage, slot, life)
+    if (limit := stage.courier.client.rate_limit) is not None:
+        share_rate_limit(time.monotonic, vendor.account(section), limit)
+    return stage
 
 
-def _with_current_secrets(settings: Settings, stage: str, logic: SinkStage) -> VendorSettings:
+def _with_current_secrets(settings: Settings, vendor: str) -> tuple[VendorSettings, list[str]]:
     """Return the vendor's section with its secret files read again; none of them is ever shown."""
-    section = settings.with_current_secrets(stage)
+    section = settings.with_current_secrets(vendor)
     secrets = [value.get_secret_value() for _, value in section if isinstance(value, SecretStr)]
     telemetry.hide(secrets)
-    logic.outcome_writer.mask(secrets)
-    return section
+    return section, secrets
 
 
 def _digest(reads: Mapping[str, int]) -> str:
@@ -277,29 +236,23 @@ def _limits(settings: Settings) -> TopicLimits:
     )
 
 
-def _reporter(
-    settings: Settings,
-    app: StageApp,
-    logic: IngestStage | EnrichStage | SinkStage,
-    courier: Courier | None,
-    stage: str,
-    slot: int,
-    life: Handover,
-) -> Reporter:
+def _reporter(settings: Settings, app: StageApp, slot: int, life: Handover) -> Reporter:
+    stage = app.stage
+    assert isinstance(stage, IngestStage | EnrichStage | SinkStage)
     reporter = Reporter(
         app,
-        logic.counters,
-        courier,
+        stage.counters,
+        stage.courier if isinstance(stage, SinkStage) else None,
         slot=slot,
         status_topic=settings.topics.status,
         wall_ms=wall_clock.now_ms,
         clock=time.monotonic,
         life=life,
-        page=f"http://{settings.web.host}:{settings.web_port(stage, slot)}/",
-        joins=logic.joins if isinstance(logic, EnrichStage) else None,
-        drift=logic.drift if isinstance(logic, IngestStage) else list,
+        page=f"http://{settings.web.host}:{app.options.web_port}/",
+        joins=stage.joins if isinstance(stage, EnrichStage) else None,
+        drift=stage.drift if isinstance(stage, IngestStage) else list,
         secrets=lambda: (
-            logic.outcome_writer.secrets if isinstance(logic, SinkStage) else settings.secrets()
+            stage.outcome_writer.secrets if isinstance(stage, SinkStage) else settings.secrets()
         ),
     )
     open_site(app, settings, reporter, wall_ms=wall_clock.now_ms, clock=time.monotonic)

@@ -47,6 +47,9 @@ class OutcomeHandler(Protocol):
     def write_skipped(self, items: tuple[Item, ...], verdict: Verdict) -> None:
         """Write that these events, all of one queue, are not sent, with the verdict's reason."""
 
+    def pass_over(self, items: Sequence[Item]) -> None:
+        """Settle redeliveries of a stopped run without an outcome."""
+
 
 def ignore(run: str, why: str) -> None:
     """Do nothing: the run goes on."""
@@ -247,7 +250,7 @@ class Attempts:
                 alike.setdefault((reason, item.queue), []).append(item)
         for (reason, _), items in alike.items():
             if reason is None:
-                self._send_filter.pass_over(items)
+                self._outcome_handler.pass_over(items)
             else:
                 self._outcome_handler.write_skipped(
                     tuple(items), Verdict(RequestOutcome.SKIPPED, skip=reason)

@@ -64,6 +64,7 @@ class Courier:
         self._settings = settings
         self._clock = clock
         self._on_defect = on_defect
+        self._outcome_handler = outcome_handler
         self._send_filter = send_filter or SendAll()
         self._queues = OrderedQueues(self._new_batcher, vendor.queues)
         self._touched: dict[OrderedQueue, None] = {}
@@ -185,7 +186,7 @@ class Courier:
         for queue in self._queues:
             if queue.is_redelivery and (dropped := queue.drop(is_unwanted)):
                 self._queues.release(queue)
-                self._send_filter.pass_over(dropped)
+                self._outcome_handler.pass_over(dropped)
 
     def unclear(
         self, partition: int, read_below: int, *, is_redelivery: bool = False

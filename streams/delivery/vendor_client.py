@@ -45,9 +45,6 @@ class SendFilter(Protocol):
         None: they belong to a stopped run and get no outcome.
         """
 
-    def pass_over(self, items: Sequence[Item]) -> None:
-        """Settle redeliveries of a stopped run without an outcome."""
-
 
 class SendAll:
     """A send filter that stops nothing."""
@@ -59,9 +56,6 @@ class SendAll:
     def stopped(self, items: Sequence[Item]) -> Mapping[int, SkipReason | None]:  # noqa: ARG002
         """None of them."""
         return {}
-
-    def pass_over(self, items: Sequence[Item]) -> None:
-        """Nothing is ever passed over."""
 
 
 class RequestResult(NamedTuple):

@@ -1,5 +1,6 @@
 """A stage as a Faust app. The transport is ours; group, agents, tables and web view are Faust's."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,9 +14,10 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from mode import CrashingSupervisor
 
-from streams.engine.chunks import ChunkSchema
+from streams.engine.chunks import Chunk, ChunkSchema
 from streams.engine.consumer import PROMPT_CHUNKS, Consumer
 from streams.engine.contact import BrokerContact
+from streams.engine.expired import ExpiredRecords
 from streams.engine.failure import SERVICE_LOG, leave
 from streams.engine.limits import MAX_BATCH_BYTES, TopicLimits
 from streams.engine.offset_tracker import Credit
@@ -30,6 +32,11 @@ from streams.engine.watchdog import Watchdog
 
 class Stage:
     """What a stage implements for the engine; every default does nothing."""
+
+    def __init__(self, app: "StageApp") -> None:
+        self.app = app
+        self.expired: dict[TP, ExpiredRecords] = {}
+        """Records that were deleted unread, by partition of this worker."""
 
     def may_hand_out(self, tp: TP) -> bool:  # noqa: ARG002
         """Return whether records of this partition may be handed to the agents now."""
@@ -73,9 +80,9 @@ class Stage:
         """Return what keeps a part of the stage's work from being done, in sentences."""
         return []
 
-    def expired(self) -> Mapping[str, int]:
-        """Return, by topic, how many records of this worker's partitions were deleted unread."""
-        return {}
+
+LOOK_AGAIN_SECONDS = 0.05
+"""How soon after a pause it is asked again whether the partitions are still this worker's."""
 
 
 async def _no_problems() -> list[str]:
@@ -218,16 +225,16 @@ class StageApp(faust.App):
 
     logger = SERVICE_LOG
 
-    def __init__(self, options: EngineOptions, stage: Stage) -> None:
-        self.stage = options.stage
-        self.logic = stage
+    stage: Stage
+
+    def __init__(self, options: EngineOptions, make_stage: Callable[["StageApp"], Stage]) -> None:
+        """``make_stage`` declares the stage's tables and agents."""
         self.options = options
         whole_chunks = PROMPT_CHUNKS * options.chunk_records
         self.credit = replace(options.credit, records=max(options.credit.records, whole_chunks))
         self.settle_on_revoke_seconds = options.settle_on_revoke_seconds
         self.retention = RetentionWatch(self)
         self.refused = RefusedWrites(options.limits)
-        self.refused.on_change = stage.on_refused
         self.watchdog = Watchdog(
             self, stall_seconds=options.stall_seconds, memory_limit=options.memory_limit
         )
@@ -286,36 +293,19 @@ class StageApp(faust.App):
             worker_redirect_stdouts=False,
             TableManager=TableManager,
         )
+        self.stage = make_stage(self)
+        self.refused.on_change = self.stage.on_refused
 
-    # -- called by the consumer, passed on to the stage
+    @property
+    def started_consumer(self) -> Consumer | None:
+        """The consumer, once it has connected; None before."""
+        consumer: Consumer | None = self._consumer
+        return consumer if consumer is not None and consumer.thread.has_begun else None
 
-    def may_hand_out(self, tp: TP) -> bool:
-        """See ``Stage``."""
-        return self.logic.may_hand_out(tp)
-
-    def may_be_silent(self, tp: TP) -> bool:
-        """See ``Stage``."""
-        return self.logic.may_be_silent(tp)
-
-    def commit_metadata(self, tp: TP, offset: int) -> str | None:
-        """See ``Stage``."""
-        return self.logic.commit_metadata(tp, offset)
-
-    async def on_start_positions(self, positions: Mapping[TP, StartPosition]) -> None:
-        """See ``Stage``."""
-        await self.logic.on_start_positions(positions)
-
-    def on_partitions_gone(self, tps: Iterable[TP]) -> None:
-        """See ``Stage``."""
-        self.logic.on_partitions_gone(tps)
-
-    async def settle(self, seconds: float) -> None:
-        """See ``Stage``."""
-        await self.logic.settle(seconds)
-
-    def on_expired(self, tp: TP, first: int, end: int) -> None:
-        """See ``Stage``."""
-        self.logic.on_expired(tp, first, end)
+    @property
+    def started_producer(self) -> AIOKafkaProducer | None:
+        """Aiokafka's producer, once it has begun; None before."""
+        return None if self._producer is None else self._producer._producer
 
     # -- used by the stage
 
@@ -325,8 +315,23 @@ class StageApp(faust.App):
         False before it has joined its group, and after a pause of the process or the heartbeats
         until the broker confirms the membership. Nothing may be sent or written then.
         """
-        consumer = self._consumer
-        return consumer is not None and bool(consumer._thread.may_act())
+        consumer = self.started_consumer
+        return consumer is not None and consumer.thread.may_act()
+
+    async def ours(self, chunks: Iterable[Chunk]) -> list[Chunk]:
+        """Return which chunks may be written: no other worker can have their partitions.
+
+        After a pause that may have cost the membership it waits for the broker's word.
+        """
+        is_in_hand = self.consumer.is_in_hand
+        while (ours := list(filter(is_in_hand, chunks))) and not self.may_act():  # noqa: ASYNC110 - a clock
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        return ours
+
+    def row_delay(self, topic: str, partition: int) -> float:
+        """Return how long ago (s) a table's partition was last known to be complete."""
+        delay: float = self.consumer.recovery.delay_seconds(TP(topic, partition))
+        return delay
 
     def chunks_of(self, *topics: str) -> Any:
         """Return a Faust topic whose events are chunks of records of these topics."""

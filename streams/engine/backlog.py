@@ -10,7 +10,7 @@ def oldest_by_partition(consumer: Consumer) -> dict[TP, OpenRecord]:
     """Return, by source partition, the oldest record that was read and is not settled."""
     oldest = {}
     for tp, tracker in consumer.offset_trackers.items():
-        stash = consumer._stash.get(tp)
+        stash = consumer.stash.get(tp)
         if (record := tracker.oldest_open()) is not None:
             oldest[tp] = record
         elif stash is not None and (waiting := stash.first) is not None:

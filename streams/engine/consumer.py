@@ -56,6 +56,7 @@ class Consumer(driver.Consumer):
     """Faust's consumer with chunks, credit and offset trackers."""
 
     logger = SERVICE_LOG
+    thread: ConsumerThread
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -63,14 +64,14 @@ class Consumer(driver.Consumer):
         self.recovery = Recovery(self.app)
         self.known_ends: dict[TP, int] = {}
         """The last known ends of logs that are not fetched for lack of room."""
-        self._stash: dict[TP, Stash] = {}
+        self.stash: dict[TP, Stash] = {}
         self._handed_out_at: dict[TP, float] = {}
         self._next_offset: dict[TP, int] = {}
         self._committed: dict[TP, tuple[int, str]] = {}
         self._committed_at: dict[TP, float] = {}
         self._started_at: dict[TP, int] = {}
-        self._epoch = 0
-        self._seeking = False
+        self.epoch = 0
+        self.is_seeking = False
         self._committing = asyncio.Lock()
         """Commits are sequential: a retried one must not overtake a newer one, or a seek."""
         self._not_fetching = asyncio.Event()
@@ -79,7 +80,8 @@ class Consumer(driver.Consumer):
         self._turn = 0
 
     def _new_consumer_thread(self) -> ConsumerThread:
-        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+        self.thread = ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+        return self.thread
 
     # -- fetching
 
@@ -88,7 +90,7 @@ class Consumer(driver.Consumer):
         stopped = self._stopped.is_set
         try:
             while not (stopped() or fetcher._stopped.is_set()):
-                if self._seeking or not self.flow_active:
+                if self.is_seeking or not self.flow_active:
                     await asyncio.sleep(0.01)
                     continue
                 await self._fetch_once()
@@ -106,20 +108,20 @@ class Consumer(driver.Consumer):
     async def _fetch_once(self) -> None:
         active = self._get_active_partitions()
         tables = {tp for tp in active if self._is_changelog_tp(tp)}
-        wanted = tables | {tp for tp in active if self._has_room(tp)}
+        wanted = tables | {tp for tp in active if self.has_room(tp)}
         if not wanted:
             await asyncio.sleep(0.01)
             return
-        epoch = self._epoch
+        epoch = self.epoch
         self._not_fetching.clear()
         try:
-            fetched = await self._thread.fetch(wanted, tables, FETCH_TIMEOUT_SECONDS)
+            fetched = await self.thread.fetch(wanted, tables, FETCH_TIMEOUT_SECONDS)
         finally:
             self._not_fetching.set()
-        if epoch != self._epoch:
+        if epoch != self.epoch:
             return  # a seek has started meanwhile and reads these records again
         for tp, records in fetched.records.items():
-            if epoch != self._epoch:
+            if epoch != self.epoch:
                 return
             if not records:
                 continue
@@ -133,10 +135,11 @@ class Consumer(driver.Consumer):
         if fetched.records:
             await asyncio.sleep(0)  # let other tasks run
 
-    def _has_room(self, tp: TP) -> bool:
+    def has_room(self, tp: TP) -> bool:
+        """Return whether more records of a partition may be fetched."""
         if tp not in self.offset_trackers:
             return False
-        stash = self._stash.get(tp)
+        stash = self.stash.get(tp)
         options = self.app.options
         return stash is None or (
             len(stash) < options.stash_records and stash.size < options.stash_bytes
@@ -147,31 +150,26 @@ class Consumer(driver.Consumer):
 
         Raises KafkaError or TimeoutError if a broker does not respond.
         """
-        full = [tp for tp in self._stash if not self._has_room(tp)]
-        self.known_ends = await self._thread.log_ends(full) if full else {}
-
-    async def log_ends(self, partitions: Iterable[TP]) -> Mapping[TP, int]:
-        """Return the ends of these logs; raises KafkaError or TimeoutError."""
-        found: Mapping[TP, int] = await self._thread.log_ends(partitions)
-        return found
+        full = [tp for tp in self.stash if not self.has_room(tp)]
+        self.known_ends = await self.thread.log_ends(full) if full else {}
 
     async def _stash_records(self, tp: TP, records: list[Record]) -> None:
         expected = self._next_offset.get(tp)
         if expected is not None and records[0].offset > expected:
-            epoch = self._epoch
+            epoch = self.epoch
             await self._note_gap(tp, expected, records[0].offset)
-            if epoch != self._epoch:
+            if epoch != self.epoch:
                 return
         elif expected is not None and records[0].offset < expected:
-            leave_recreated(self.app.stage, tp, expected, records[0].offset)
+            leave_recreated(self.app.options.stage, tp, expected, records[0].offset)
         self._next_offset[tp] = records[-1].offset + 1
-        self._stash.setdefault(tp, Stash()).extend(records)
+        self.stash.setdefault(tp, Stash()).extend(records)
 
     async def _note_gap(self, tp: TP, expected: int, found: int) -> None:
         """Report records that were deleted; compaction and transaction markers are no loss."""
         start = (await self.earliest_offsets(tp))[tp]
         if start is not None and start > expected:
-            self.app.on_expired(tp, expected, min(start, found))
+            self.app.stage.on_expired(tp, expected, min(start, found))
 
     # -- handing out
 
@@ -188,7 +186,7 @@ class Consumer(driver.Consumer):
             if handed_out:
                 continue
             # After the timeout, partitions held back by a late table are checked again.
-            is_held_back = any(self._stash.values())
+            is_held_back = any(self.stash.values())
             try:
                 await asyncio.wait_for(self._work.wait(), 0.05 if is_held_back else None)
             except TimeoutError:
@@ -199,24 +197,24 @@ class Consumer(driver.Consumer):
 
         Small chunks of a topic share an event: its cost does not depend on its size.
         """
-        tps = [tp for tp, stash in self._stash.items() if stash]
+        tps = [tp for tp, stash in self.stash.items() if stash]
         if len(tps) > 1:
             self._turn = (self._turn + 1) % len(tps)
             tps = tps[self._turn :] + tps[: self._turn]
-        if self._seeking or not self.flow_active:
+        if self.is_seeking or not self.flow_active:
             return False
-        epoch = self._epoch
+        epoch = self.epoch
         found = [chunk for tp in tps if (chunk := self._next_chunk(tp)) is not None]
         for chunks in together(found, self.app.options.chunk_records):
-            if epoch != self._epoch:
+            if epoch != self.epoch:
                 break  # these chunks are no longer tracked
             await self._give_to_agents(ChunksMessage(chunks, self.app.consumer_generation_id))
         return bool(found)
 
     def _next_chunk(self, tp: TP) -> Chunk | None:
         """Return the next chunk of a partition, already tracked; None: it must wait."""
-        stash = self._stash[tp]
-        if not self._has_credit(tp) or not self.app.may_hand_out(tp):
+        stash = self.stash[tp]
+        if not self.has_credit(tp) or not self.app.stage.may_hand_out(tp):
             return None
         tracker, credit = self.offset_trackers[tp], self.app.credit
         room = min(tracker.room(credit).size, credit.size // PROMPT_CHUNKS)
@@ -238,13 +236,13 @@ class Consumer(driver.Consumer):
         else:
             await self.callback(message)
 
-    def _has_credit(self, tp: TP) -> bool:
+    def has_credit(self, tp: TP) -> bool:
         """Return whether waiting records may be handed out now."""
         tracker = self.offset_trackers.get(tp)
         if tracker is None:
             return False
         whole = self.app.options.chunk_records
-        waiting = min(len(self._stash.get(tp, ())), whole)
+        waiting = min(len(self.stash.get(tp, ())), whole)
         room = tracker.room(self.app.credit)
         if room.size <= 0 or room.records < max(1, waiting):
             return False
@@ -297,10 +295,10 @@ class Consumer(driver.Consumer):
 
     async def _commit_due(self, *, at_last: bool) -> bool:
         async with self._committing:
-            epoch, due = self._epoch, self._due(at_last=at_last)
+            epoch, due = self.epoch, self._due(at_last=at_last)
             if not due or not await self._commit_points(due):
                 return False
-            if epoch == self._epoch:
+            if epoch == self.epoch:
                 self._committed.update(due)
                 self._committed_at.update(dict.fromkeys(due, monotonic()))
                 self._committed_offset.update({tp: offset for tp, (offset, _) in due.items()})
@@ -308,7 +306,7 @@ class Consumer(driver.Consumer):
 
     async def _commit_points(self, due: Mapping[TP, tuple[int, str]]) -> bool:
         try:
-            committed: bool = await self._thread.commit_with_metadata(due)
+            committed: bool = await self.thread.commit_with_metadata(due)
         except FencedError:
             leave_fenced()
         except KafkaError as error:
@@ -319,7 +317,7 @@ class Consumer(driver.Consumer):
 
     def _point(self, tp: TP, offset: int) -> tuple[int, str] | None:
         """Return what to commit at this offset; None: the stage does not know it yet."""
-        metadata = self.app.commit_metadata(tp, offset)
+        metadata = self.app.stage.commit_metadata(tp, offset)
         return None if metadata is None else (offset, metadata)
 
     def _due(self, *, at_last: bool) -> dict[TP, tuple[int, str]]:
@@ -344,12 +342,12 @@ class Consumer(driver.Consumer):
 
     async def perform_seek(self) -> None:
         """Start each source partition at the committed offset, or at its beginning."""
-        self._seeking = True
+        self.is_seeking = True
         try:
             await self._not_fetching.wait()
-            self._epoch += 1
+            self.epoch += 1
             self._clear(self.assignment())
-            await self._seek_to_committed(self._epoch)
+            await self._seek_to_committed(self.epoch)
         except FencedError:
             leave_fenced()
         except asyncio.CancelledError as error:
@@ -359,30 +357,30 @@ class Consumer(driver.Consumer):
                 leave(f"opening partitions was cancelled from within: {error!r}", cause=error)
             raise
         finally:
-            self._seeking = False
+            self.is_seeking = False
 
     def cancel_seek(self) -> None:
         """Let a running seek end without effect: this worker is about to stop.
 
         The commits of the last owner stay as they are for the next one.
         """
-        self._epoch += 1
+        self.epoch += 1
 
     async def _seek_to_committed(self, epoch: int) -> None:
         tps = [tp for tp in self.assignment() if not self._is_changelog_tp(tp)]
         async with self._committing:
-            found: Mapping[TP, Committed] = await self._thread.committed(tps)
+            found: Mapping[TP, Committed] = await self.thread.committed(tps)
         start_at: dict[TP, int] = {}
         deleted: dict[TP, int] = {}
         for tp, at in found.items():
             offset = at.log_start if at.offset is None else at.offset
             if offset > at.log_end:
-                leave_recreated(self.app.stage, tp, offset, at.log_end)
+                leave_recreated(self.app.options.stage, tp, offset, at.log_end)
             if offset < at.log_start:
                 deleted[tp] = offset
                 offset = at.log_start
             start_at[tp] = offset
-        await self.app.on_start_positions(
+        await self.app.stage.on_start_positions(
             {
                 tp: StartPosition(
                     start_at[tp],
@@ -394,16 +392,15 @@ class Consumer(driver.Consumer):
                 for tp, at in found.items()
             }
         )
-        if epoch != self._epoch:
+        if epoch != self.epoch:
             # Revoked meanwhile: the next seek opens the partitions that are still assigned.
-            self.app.on_partitions_gone(tps)
+            self.app.stage.on_partitions_gone(tps)
             return
         self._warn_of_missing_offsets(found)
         for tp, first in deleted.items():
-            self.app.on_expired(tp, first, start_at[tp])
-        await self._thread.seek_all(start_at)
-        if epoch == self._epoch:
-            await self._begin(found, start_at)
+            self.app.stage.on_expired(tp, first, start_at[tp])
+        self.thread.seek_all(start_at)
+        await self._begin(found, start_at)
 
     async def _begin(self, found: Mapping[TP, Committed], start_at: Mapping[TP, int]) -> None:
         """Open these partitions, and commit their start: the next owner then knows of this one."""
@@ -412,7 +409,7 @@ class Consumer(driver.Consumer):
                 self._committed[tp] = (at, found[tp].metadata)
             self._started_at[tp] = self._next_offset[tp] = self._read_offset[tp] = offset
             self.offset_trackers[tp] = OffsetTracker()
-        epoch = self._epoch
+        epoch = self.epoch
         async with self._committing:
             points = {tp: self._point(tp, at) for tp, at in start_at.items()}
             due = {
@@ -422,12 +419,12 @@ class Consumer(driver.Consumer):
             }
             if not due:
                 return
-            if await self._commit_points(due) and epoch == self._epoch:
+            if await self._commit_points(due) and epoch == self.epoch:
                 self._committed.update(due)
                 return
         # A rebalance has begun. Nothing may start before it is committed that it has started.
         self._clear(start_at)
-        self.app.on_partitions_gone(start_at)
+        self.app.stage.on_partitions_gone(start_at)
 
     def _warn_of_missing_offsets(self, found: Mapping[TP, Committed]) -> None:
         """Log that this group starts at the beginning although there are records."""
@@ -452,30 +449,30 @@ class Consumer(driver.Consumer):
         self.stop_flow()
         self.app.flow_control.suspend()
         self.app.flow_control.clear()
-        await self.app.settle(self.app.settle_on_revoke_seconds)
+        await self.app.stage.settle(self.app.settle_on_revoke_seconds)
         await self.commit_last()
         await super().on_partitions_revoked(revoked)
-        self._epoch += 1
+        self.epoch += 1
         self._clear(revoked)
-        self.app.on_partitions_gone(revoked)
+        self.app.stage.on_partitions_gone(revoked)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Drop the rows of partitions that are now assigned to another worker."""
-        self._epoch += 1  # an earlier seek does not know these partitions
+        self.epoch += 1  # an earlier seek does not know these partitions
         if self.offset_trackers:
             stale = set(self.offset_trackers)
             self._clear(stale)
-            self.app.on_partitions_gone(stale)
+            self.app.stage.on_partitions_gone(stale)
         for table in self.app.tables.values():
-            kept = {tp.partition for tp in assigned if tp.topic == table._topic_name}
+            kept = {tp.partition for tp in assigned if tp.topic == table.topic_name}
             for partition in set(table.rows) - kept:
                 table.drop(partition)
-                self.recovery.forget(TP(table._topic_name, partition))
+                self.recovery.forget(TP(table.topic_name, partition))
         await super().on_partitions_assigned(assigned, generation_id)
 
     def _clear(self, tps: Iterable[TP]) -> None:
         for tp in tuple(tps):
-            self._stash.pop(tp, None)
+            self.stash.pop(tp, None)
             self._handed_out_at.pop(tp, None)
             self.offset_trackers.pop(tp, None)
             self._next_offset.pop(tp, None)

@@ -69,10 +69,10 @@ class BrokerInquiry:
         return self._refused_membership(kind) or self._waits(kind) or await self._ask(kind, tp)
 
     def _refused_membership(self, kind: str) -> BrokerAnswer | None:
-        consumer = self._app._consumer
+        consumer = self._app.started_consumer
         if kind != "group" or consumer is None:
             return None
-        words = consumer._thread.group_refusal()
+        words = consumer.thread.group_refusal()
         return None if words is None else BrokerAnswer(words, is_final=True)
 
     def _waits(self, kind: str) -> BrokerAnswer | None:

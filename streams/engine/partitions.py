@@ -110,7 +110,7 @@ class PartitionWatch:
         """Check regularly."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            producer = None if self._app._producer is None else self._app._producer._producer
+            producer = self._app.started_producer
             if producer is None:
                 continue
             try:

@@ -109,11 +109,9 @@ class Unanswered:
 
 def connections_of(app: Any) -> Iterable[tuple[str, AIOKafkaConnection]]:
     """Yield the connections of a worker with their kinds: produce, fetch, group."""
-    producer = None if app._producer is None else app._producer._producer
-    if producer is not None:
+    if (producer := app.started_producer) is not None:
         yield from (("produce", each) for each in tuple(producer.client._conns.values()))
-    consumer = None if app._consumer is None else app._consumer._thread._consumer
-    if consumer is not None:
-        for (_, group), each in tuple(consumer._client._conns.items()):
+    if (consumer := app.started_consumer) is not None:
+        for (_, group), each in tuple(consumer.thread.client._conns.items()):
             kind = "group" if group == ConnectionGroup.COORDINATION else "fetch"
             yield kind, each

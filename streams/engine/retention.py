@@ -86,7 +86,7 @@ class RetentionWatch:
 
     def used(self) -> dict[str, float]:
         """Return, by topic, the age of its oldest open record as a part of its retention."""
-        consumer = self._app._consumer
+        consumer = self._app.started_consumer
         found = dict.fromkeys(self._retention_ms, 0.0)
         if consumer is None:
             return found
@@ -101,7 +101,7 @@ class RetentionWatch:
         """Read the topics' retention regularly, and log each warning once an hour."""
         read_at = -READ_SECONDS
         while True:
-            consumer = self._app._consumer
+            consumer = self._app.started_consumer
             topics = set() if consumer is None else {tp.topic for tp in consumer.offset_trackers}
             now = monotonic()
             if topics and (now - read_at >= READ_SECONDS or topics - self._known):
@@ -114,7 +114,7 @@ class RetentionWatch:
             await asyncio.sleep(LOOK_SECONDS)
 
     def _closing(self) -> list[NearExpiry]:
-        consumer = self._app._consumer
+        consumer = self._app.started_consumer
         if consumer is None or not self._retention_ms:
             return []
         oldest = {tp: record.timestamp for tp, record in oldest_by_partition(consumer).items()}

@@ -26,11 +26,11 @@ class Standing(NamedTuple):
 
 def standings(app: Any) -> Iterator[Standing]:
     """Yield the work that must make progress, as it is now."""
-    consumer = app._consumer
-    if consumer is None or consumer._thread is None or consumer._thread._consumer is None:
+    consumer = app.started_consumer
+    if consumer is None:
         yield Standing(("start", None), 0, "its start")
         return
-    if not consumer._thread.is_member():
+    if not consumer.thread.is_member():
         yield Standing(("group", None), 0, "its way into the consumer group")
         return
     if not consumer.assignment():
@@ -50,7 +50,7 @@ def _taking_up(app: Any, consumer: Consumer) -> Standing | None:
     recovery = app.tables._recovery
     if (
         consumer.flow_active
-        and not consumer._seeking
+        and not consumer.is_seeking
         and not app.rebalancing
         and recovery is not None
         and recovery.completed.is_set()
@@ -61,7 +61,7 @@ def _taking_up(app: Any, consumer: Consumer) -> Standing | None:
     remaining = consumer.recovery.remaining_rows()
     return Standing(
         ("take up", None),
-        (consumer._epoch, rows, remaining, app.options.read_elsewhere()),
+        (consumer.epoch, rows, remaining, app.options.read_elsewhere()),
         f"the taking up of its partitions ({remaining:,} rows of tables remain)",
     )
 
@@ -74,9 +74,9 @@ def _fetching(consumer: Consumer, tp: TP, *, is_active: bool) -> Iterator[Standi
     if not is_table and tp not in consumer.offset_trackers:
         yield Standing(("fetch", tp), "not taken up", f"the taking up of {_name(tp)}")
         return
-    if not is_table and not consumer._has_room(tp):
+    if not is_table and not consumer.has_room(tp):
         return
-    fetched = consumer._thread.fetch_state(tp)
+    fetched = consumer.thread.fetch_state(tp)
     if fetched is None:
         yield Standing(("fetch", tp), "unknown", f"the fetching of {_name(tp)}")
         return
@@ -88,9 +88,9 @@ def _fetching(consumer: Consumer, tp: TP, *, is_active: bool) -> Iterator[Standi
 
 
 def _working(app: Any, consumer: Consumer, tp: TP) -> Iterator[Standing]:
-    tracker, stash = consumer.offset_trackers.get(tp), consumer._stash.get(tp)
+    tracker, stash = consumer.offset_trackers.get(tp), consumer.stash.get(tp)
     waiting = None if stash is None else stash.first
-    if waiting is not None and consumer._has_credit(tp) and app.may_hand_out(tp):
+    if waiting is not None and consumer.has_credit(tp) and app.stage.may_hand_out(tp):
         yield Standing(
             ("hand out", tp),
             waiting.offset,
@@ -99,7 +99,7 @@ def _working(app: Any, consumer: Consumer, tp: TP) -> Iterator[Standing]:
     if tracker is None:
         return
     settled = tracker.committable()
-    if (record := tracker.oldest_open()) is not None and not app.may_be_silent(tp):
+    if (record := tracker.oldest_open()) is not None and not app.stage.may_be_silent(tp):
         yield Standing(
             ("settle", tp),
             settled,

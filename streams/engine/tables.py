@@ -55,7 +55,7 @@ class TopicTable(faust.Table):
 
         ``strays`` records rows on other partitions than their keys'; None: not checked.
         """
-        self._topic_name = topic
+        self.topic_name = topic
         self._malformed_row = malformed_row
         self._admit = admit
         self._arrived_ms = app.options.arrived_ms
@@ -87,7 +87,7 @@ class TopicTable(faust.Table):
         )
 
     def _changelog_topic_name(self) -> str:
-        return self._topic_name
+        return self.topic_name
 
     async def on_start(self) -> None:
         """Start without declaring the topic, which belongs to others."""
@@ -143,7 +143,7 @@ class TopicTable(faust.Table):
         if self.strays is None or not len(self.strays):
             return []
         words = (
-            f"{self._topic_name} has rows on other partitions than their keys belong on (seen: "
+            f"{self.topic_name} has rows on other partitions than their keys belong on (seen: "
             f"{len(self.strays):,}), which the events of these visitors do not find. If partitions "
             "were added, run `streams topics rekey`; if not, let the producer of the rows use "
             "Kafka's default partitioner (murmur2)."
@@ -160,7 +160,7 @@ class TopicTable(faust.Table):
                 "%s partition %d offset %d has a Kafka time in the future (%d ms since the epoch) "
                 "and counts from now on; set the clock of who wrote it right. More of them are "
                 "only counted",
-                self._topic_name,
+                self.topic_name,
                 partition,
                 record.offset,
                 record.timestamp,
@@ -172,7 +172,7 @@ class TopicTable(faust.Table):
         log.warning(
             "%s partition %d has a row whose key belongs on another partition, so the visitor's "
             "events do not find it; `streams topics rekey --dry-run` counts such rows",
-            self._topic_name,
+            self.topic_name,
             partition,
         )
 
@@ -183,7 +183,7 @@ class TopicTable(faust.Table):
                 "the row of key %s (%s partition %d offset %d) is malformed and %s until a "
                 "valid one is written: %s",
                 key[:MAX_SHOWN_KEY_BYTES].decode("utf-8", "backslashreplace"),
-                self._topic_name,
+                self.topic_name,
                 partition,
                 offset,
                 self._malformed_row,

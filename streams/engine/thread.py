@@ -7,7 +7,7 @@ a worker, and under load two threads compete for the interpreter.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -155,9 +155,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def fetch(self, wanted: set[TP], tables: set[TP], seconds: float) -> Fetched:
         """Return buffered records of the wanted partitions; wait at most this long for some."""
-        return await self.call_thread(self._fetch, wanted, tables, seconds)  # type: ignore[no-any-return]
-
-    async def _fetch(self, wanted: set[TP], tables: set[TP], seconds: float) -> Fetched:
         consumer = self._ensure_consumer()
         fetcher = consumer._fetcher
         if consumer._closed or fetcher._closed:
@@ -201,22 +198,34 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         fetcher.handed_over(sum(map(len, drained.values())))
         return drained
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether aiokafka's consumer has been made."""
+        return self._consumer is not None
+
+    @property
+    def _group(self) -> Coordinator | None:
+        return None if self._consumer is None else self._consumer._coordinator
+
+    @property
+    def client(self) -> Any:
+        """Aiokafka's client, with its connections."""
+        return self._ensure_consumer()._client
+
     def is_member(self) -> bool:
         """Return whether this consumer is now a member of its group."""
-        coordinator = None if self._consumer is None else self._consumer._coordinator
-        if coordinator is None or coordinator.refusal is not None:
-            return False
-        return bool(coordinator.member_id)
+        coordinator = self._group
+        return (
+            coordinator is not None and coordinator.refusal is None and bool(coordinator.member_id)
+        )
 
     def group_refusal(self) -> str | None:
         """Return why the group refuses this consumer and what to do; None: it does not."""
-        coordinator = None if self._consumer is None else self._consumer._coordinator
-        return None if coordinator is None else coordinator.refusal
+        return None if self._group is None else self._group.refusal
 
     def may_act(self) -> bool:
         """Return whether this worker certainly owns its partitions at this moment."""
-        coordinator = None if self._consumer is None else self._consumer._coordinator
-        return coordinator is not None and bool(coordinator.lease.holds())
+        return self._group is not None and bool(self._group.lease.holds())
 
     def fetch_state(self, tp: TP) -> FetchState | None:
         """Return how far a partition is fetched; None: it is not assigned."""
@@ -228,11 +237,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             return None
         return FetchState(state._position, state.timestamp or 0, tp in consumer._fetcher._records)
 
-    async def committed(self, tps: Iterable[TP]) -> dict[TP, Committed]:
+    async def committed(self, tps: Sequence[TP]) -> dict[TP, Committed]:
         """Return the group's offset and metadata, and the log's start and end, by partition."""
-        return await self.call_thread(self._committed, tuple(tps))  # type: ignore[no-any-return]
-
-    async def _committed(self, tps: tuple[TP, ...]) -> dict[TP, Committed]:
         consumer = self._ensure_consumer()
         plain = [TopicPartition(*tp) for tp in tps]
         offsets = await consumer._coordinator.fetch_committed_offsets(plain)
@@ -251,18 +257,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def log_ends(self, tps: Iterable[TP]) -> dict[TP, int]:
         """Return the ends of these logs; raises KafkaError or TimeoutError."""
-        return await self.call_thread(self._log_ends, tuple(tps))  # type: ignore[no-any-return]
-
-    async def _log_ends(self, tps: tuple[TP, ...]) -> dict[TP, int]:
         asked = self._ensure_consumer().end_offsets([TopicPartition(*tp) for tp in tps])
         ends = await asyncio.wait_for(asked, ENDS_SECONDS)
         return {TP(*tp): end for tp, end in ends.items()}
 
-    async def seek_all(self, offsets: Mapping[TP, int]) -> None:
+    def seek_all(self, offsets: Mapping[TP, int]) -> None:
         """Set the positions and drop buffered records."""
-        await self.call_thread(self._seek_all, dict(offsets))
-
-    async def _seek_all(self, offsets: dict[TP, int]) -> None:
         consumer = self._ensure_consumer()
         for tp, offset in offsets.items():
             consumer.seek(TopicPartition(*tp), offset)
@@ -272,9 +272,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
         Raises KafkaError for errors that a retry does not repair.
         """
-        return await self.call_thread(self._commit_with_metadata, dict(offsets))  # type: ignore[no-any-return]
-
-    async def _commit_with_metadata(self, offsets: dict[TP, tuple[int, str]]) -> bool:
         consumer = self._ensure_consumer()
         assigned = self.assignment()
         wanted = {

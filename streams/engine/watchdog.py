@@ -157,5 +157,5 @@ class Watchdog:
 
 def producer_has_ended(app: Any) -> bool:
     """Return whether the producer's sender has ended: it raises no error until the next write."""
-    producer = None if app._producer is None else app._producer._producer
+    producer = app.started_producer
     return producer is not None and bool(producer._sender.sender_task.done())

@@ -94,13 +94,13 @@ async def _stop(app: StageApp, background: Background) -> None:
     """
     log.info("stopping: waiting up to %g s for what is in flight", SETTLE_ON_STOP_SECONDS)
     last_commit_by = monotonic() + LAST_COMMIT_BY_SECONDS
-    consumer = app._consumer
+    consumer = app.started_consumer
     if consumer is not None:
         consumer.cancel_seek()
         consumer.stop_flow()
         app.flow_control.suspend()
         app.flow_control.clear()
-        await app.settle(SETTLE_ON_STOP_SECONDS)
+        await app.stage.settle(SETTLE_ON_STOP_SECONDS)
         with contextlib.suppress(Exception):
             await asyncio.wait_for(consumer.commit_last(), last_commit_by - monotonic())
     with contextlib.suppress(Exception):

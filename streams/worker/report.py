@@ -30,6 +30,7 @@ from streams.core.snapshot import (
 from streams.delivery.courier import Courier
 from streams.engine.app import StageApp
 from streams.engine.backlog import lag, oldest_open
+from streams.engine.expired import total_by_topic
 from streams.engine.memory import memory_bytes
 from streams.engine.offset_tracker import OpenRecord
 from streams.engine.outputs import leave_if_unusable
@@ -104,17 +105,17 @@ class Reporter:
             age = max(0.0, (self._started_at - life.carried_at_ms) / 1000)
             self._windows = OutcomeWindows(life.carried, clock() - age)
         self._host = socket.gethostname()
-        self.worker = f"{app.stage}-{self._host}-{slot}"
+        self.worker = f"{app.options.stage}-{self._host}-{slot}"
 
     def not_ready(self) -> list[str]:
         """Return why this worker does not process events yet, one sentence each."""
         app = self.app
-        consumer = app._consumer
-        if consumer is None or consumer._thread._consumer is None or not self._produces():
+        consumer = app.started_consumer
+        if consumer is None or not self._produces():
             return [app.contact.problem() or "The broker is not reached yet."]
         if problem := app.contact.problem():
             return [problem]
-        if refusal := consumer._thread.group_refusal():
+        if refusal := consumer.thread.group_refusal():
             return [f"{refusal[0].upper()}{refusal[1:]}."]
         if (rows := self.recovering_rows()) is not None:
             return [f"Tables are being read: {rows:,} rows remain{self._recovery_ends()}."]
@@ -123,14 +124,14 @@ class Reporter:
             return ["No partitions are assigned yet."]
         if app.rebalancing:
             return ["The group is rebalancing."]
-        return app.logic.not_ready() or self._behind_transactions()
+        return app.stage.not_ready() or self._behind_transactions()
 
     def _behind_transactions(self) -> list[str]:
         """Return a sentence for each partition whose events wait for rows that nobody can read."""
         app, recovery = self.app, self.app.consumer.recovery
         if "users" not in app.tables:
             return []
-        topic = app.tables["users"]._topic_name
+        topic = app.tables["users"].topic_name
         return [
             _hidden(tp, "what its visitors said last cannot be read, and their events wait")
             for tp in sorted(app.consumer.assignment())
@@ -144,10 +145,10 @@ class Reporter:
 
         Events wait for those of users: see ``not_ready``.
         """
-        consumer = self.app._consumer
+        consumer = self.app.started_consumer
         if consumer is None:
             return []
-        names = {table._topic_name: name for name, table in self.app.tables.items()}
+        names = {table.topic_name: name for name, table in self.app.tables.items()}
         recovery = consumer.recovery
         return [
             _hidden(tp, _HIDDEN[names[tp.topic]])
@@ -168,8 +169,8 @@ class Reporter:
 
     def recovering_rows(self) -> int | None:
         """Return how many rows of tables are still to be read; None where none are being read."""
-        consumer, recovery = self.app._consumer, self.app.tables._recovery
-        if consumer is None or consumer._thread._consumer is None or recovery is None:
+        consumer, recovery = self.app.started_consumer, self.app.tables._recovery
+        if consumer is None or recovery is None:
             return None
         if not recovery.in_recovery or not consumer.assignment():
             return None
@@ -183,17 +184,17 @@ class Reporter:
         lags, waiting = self._lag(), {}
         lately, before = self._windows.windows()
         oldest_ms = None
-        if app._consumer is not None and app._consumer._thread._consumer is not None:
-            for tp in sorted(app._consumer.assignment()):
+        if (consumer := app.started_consumer) is not None:
+            for tp in sorted(consumer.assignment()):
                 partitions.setdefault(tp.topic, []).append(tp.partition)
-            oldest = oldest_open(app._consumer)
+            oldest = oldest_open(consumer)
             oldest_ms = min((record.timestamp for record in oldest.values()), default=None)
             waiting = {
                 topic: _waiting(records, oldest.get(topic)) for topic, records in lags.items()
             }
         return WorkerSnapshot(
             worker=self.worker,
-            stage=app.stage,
+            stage=app.options.stage,
             slot=self._slot,
             host=self._host,
             pid=os.getpid(),
@@ -211,7 +212,7 @@ class Reporter:
             ),
             vendor=self._vendor(now_ms),
             notes=dict(counters.notes) | self._notes_of_tables(),
-            expired=dict(app.logic.expired()),
+            expired=total_by_topic(app.stage.expired),
             users_read=self._users_read(),
             memory_bytes=memory_bytes(),
             age_seconds=counters.ages(),
@@ -256,8 +257,8 @@ class Reporter:
 
     async def _look_at_ends(self) -> None:
         """Learn how much waits where nothing is fetched; what was known before stays meanwhile."""
-        consumer = self.app._consumer
-        if consumer is None or consumer._thread._consumer is None:
+        consumer = self.app.started_consumer
+        if consumer is None:
             return
         try:
             await consumer.refresh_log_ends()
@@ -272,7 +273,7 @@ class Reporter:
         self._accepted.sample(now, counters.accepted)
         self._settled.sample(now, counters.settled)
         self._look_at_pace(now)
-        self._windows.sample(now, outcomes_of(counters, self.app.stage))
+        self._windows.sample(now, outcomes_of(counters, self.app.options.stage))
         if self._life is not None:
             self._life.save(self._wall_ms(), self._windows.windows()[0])
         if courier is None:
@@ -288,10 +289,10 @@ class Reporter:
         words, now = " ".join(reasons), self._clock()
         if not reasons:
             if self._said_ready is not True:
-                topics = self.app._consumer.assignment()
+                topics = self.app.consumer.assignment()
                 log.info(
                     "ready: stage %s, %d partitions, page at %s",
-                    self.app.stage,
+                    self.app.options.stage,
                     len(topics),
                     self._page,
                 )
@@ -305,7 +306,7 @@ class Reporter:
     def _look_at_pace(self, now: float) -> None:
         counters, lags = self.counters, self._lag()
         done = counters.events if self.courier is None else counters.settled
-        partitions = tuple(sorted(self.app._consumer.assignment())) if lags else ()
+        partitions = tuple(sorted(self.app.consumer.assignment())) if lags else ()
         self._pace.sample(now, done, sum(lags.values()), partitions)
 
     async def say_goodbye(self) -> None:
@@ -319,8 +320,7 @@ class Reporter:
                 )
 
     def _produces(self) -> bool:
-        producer = self.app._producer
-        return producer is not None and producer._producer is not None
+        return self.app.started_producer is not None
 
     def _totals(self) -> Totals:
         counters = self.counters
@@ -335,8 +335,8 @@ class Reporter:
 
     def _lag(self) -> Counter[str]:
         by_topic: Counter[str] = Counter()
-        consumer = self.app._consumer
-        if consumer is not None and consumer._thread._consumer is not None:
+        consumer = self.app.started_consumer
+        if consumer is not None:
             for tp, records in lag(consumer).items():
                 by_topic[tp.topic] += records
         return by_topic
@@ -353,7 +353,7 @@ class Reporter:
         recovery = self.app.tables._recovery
         if recovery is None or "users" not in self.app.tables:
             return {}
-        topic = self.app.tables["users"]._topic_name
+        topic = self.app.tables["users"].topic_name
         read = recovery.active_offsets.items()
         return {tp.partition: at for tp, at in read if tp.topic == topic and at is not None}
 
@@ -376,7 +376,7 @@ class Reporter:
         return VendorStatus(breaker.state, since, reason, breaker.advice)  # type: ignore[arg-type]
 
     def _warnings(self, now_ms: int) -> list[str]:
-        warnings = [*self.app.logic.warnings(), *self.app.retention.sentences()]
+        warnings = [*self.app.stage.warnings(), *self.app.retention.sentences()]
         for table in self.app.tables.values():
             warnings += table.warnings()
         warnings += self._hidden_rows()

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +189,10 @@ class FakeOutcomeHandler:
     def write_skipped(self, items: tuple[Item, ...], verdict: Verdict, /) -> None:
         """Example skips nothing."""
         raise AssertionError(items, verdict)
+
+    def pass_over(self, items: Sequence[Item]) -> None:
+        """No run is stopped here."""
+        raise AssertionError(items)
 
 
 def raw(number: int, **changes: Any) -> dict[str, Any]:

@@ -75,6 +75,7 @@ class FakeOutcomeHandler:
         self.accepted_ids: list[str] = []
         self.rejected_ids: list[str] = []
         self.skipped_ids: list[str] = []
+        self.passed_over_ids: list[str] = []
         self.words: dict[str, str] = {}
 
     def write_accepted(self, items: tuple[Item, ...], _verdict: Verdict, /) -> None:
@@ -90,9 +91,15 @@ class FakeOutcomeHandler:
         """Note what need not be sent."""
         self.skipped_ids += [item.event_id for item in items]
 
+    def pass_over(self, items: Sequence[Item]) -> None:
+        """Note what ends without an outcome."""
+        self.passed_over_ids += [item.event_id for item in items]
+
     def outcomes(self) -> Counter[str]:
-        """How many outcomes each event has."""
-        return Counter(self.accepted_ids + self.rejected_ids + self.skipped_ids)
+        """How many outcomes each event has; one that is passed over has its own."""
+        return Counter(
+            self.accepted_ids + self.rejected_ids + self.skipped_ids + self.passed_over_ids
+        )
 
 
 def vendor(fake: FakeVendor, *, batch: int = 3, concurrency: int = 4) -> Vendor:

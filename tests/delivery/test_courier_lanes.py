@@ -41,7 +41,6 @@ class FakeSendFilter:
         self.current = True
         self.stale: set[int] = set()
         """Partitions of which it cannot judge."""
-        self.passed_over: list[str] = []
 
     def is_current(self, partition: int) -> bool:
         """Whether it can judge."""
@@ -51,10 +50,6 @@ class FakeSendFilter:
         """Return which of these are stopped."""
         names = [(number, item.event_id) for number, item in enumerate(items)]
         return {number: self.stops[name] for number, name in names if name in self.stops}
-
-    def pass_over(self, items: Sequence[Item]) -> None:
-        """Note them."""
-        self.passed_over += [item.event_id for item in items]
 
 
 class World:
@@ -106,7 +101,7 @@ class World:
 
     def outcomes(self) -> Counter[str]:
         """How many outcomes each event has."""
-        return self.outcome_handler.outcomes() + Counter(self.send_filter.passed_over)
+        return self.outcome_handler.outcomes()
 
 
 def test_the_guard_is_asked_before_each_attempt_and_the_others_of_the_batch_go() -> None:
@@ -287,7 +282,7 @@ def test_what_waits_of_a_stopped_run_is_dropped_even_while_the_vendor_is_parked(
         await until(lambda: world.courier.client.breaker.state == "parked")
         await until(lambda: world.courier.in_flight == 0)
         world.courier.drop_redeliveries(lambda item: item.run_id == "r-1")
-        assert sorted(world.send_filter.passed_over) == ["a1", "a2", "a3"]
+        assert sorted(world.outcome_handler.passed_over_ids) == ["a1", "a2", "a3"]
         assert world.courier.waiting() == 3
         await until(lambda: len(world.outcomes()) == 6)
         return world
@@ -390,7 +385,7 @@ def test_each_event_ends_once_and_each_queue_in_order_whatever_happens(
 
     world = run(main())
     assert world.outcomes() == Counter(f"e{n}" for n in range(len(steps)))
-    assert {runs[name] for name in world.send_filter.passed_over} <= {"r-1"}
+    assert {runs[name] for name in world.outcome_handler.passed_over_ids} <= {"r-1"}
     place = {event_id: n for n, event_id in enumerate(world.outcome_handler.accepted_ids)}
     for ids in by_queue.values():
         delivered = [place[event_id] for event_id in ids if event_id in place]

@@ -155,7 +155,7 @@ class History:
 
     def ended(self) -> Counter[str]:
         """How many outcomes each event has."""
-        return self.outcome_handler.outcomes() + Counter(self.send_filter.passed_over)
+        return self.outcome_handler.outcomes()
 
     async def rebalance(self, partitions: list[int], away_seconds: float) -> None:
         """Lose partitions, and get them again from their commits, as ``SinkStage`` does it."""

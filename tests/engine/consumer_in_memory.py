@@ -27,7 +27,7 @@ class Thread:
         """Where the group stands."""
         return {tp: self.group[tp] for tp in tps}
 
-    async def seek_all(self, offsets: Mapping[TP, int]) -> None:
+    def seek_all(self, offsets: Mapping[TP, int]) -> None:
         """Note where reading begins."""
         self.sought.append(dict(offsets))
 
@@ -45,13 +45,14 @@ class App:
     """A stage that knows of a partition what it was told when it took it up."""
 
     def __init__(self) -> None:
-        self.stage = "voyado"
+        self.stage = self
         self.tables: Any = {}
         self.known: dict[TP, str] = {}
         self.gone: list[set[TP]] = []
         self.expired: list[tuple[TP, int, int]] = []
         self.settle_on_revoke_seconds = 0.0
         self.options = SimpleNamespace(
+            stage="voyado",
             group="streams-voyado",
             chunk_records=500,
             stash_records=4_000,
@@ -100,11 +101,11 @@ class OurConsumer(Consumer):
     """The consumer under test, with what Faust would have set."""
 
     app: Any
-    _thread: Any
+    thread: Any
 
     def assignment(self) -> set[TP]:
         """What the group gave this worker."""
-        return set(self._thread.group)
+        return set(self.thread.group)
 
     def stop_flow(self) -> None:
         """Faust's: nothing flows here."""
@@ -126,8 +127,8 @@ def consumer_in_memory(
     monkeypatch.setattr(driver.Consumer, "on_partitions_assigned", nothing)
     monkeypatch.setattr(OurConsumer, "app", App(), raising=False)
     made = OurConsumer()
-    made._thread = Thread()
-    made._thread.group.update(group)
+    made.thread = Thread()
+    made.thread.group.update(group)
     made._read_offset, made._committed_offset = {}, {}
     made.can_resume_flow = made.suspend_flow = asyncio.Event()
     made.flow_active = True

@@ -17,11 +17,14 @@ class Reader:
 
     def __init__(self, log_start: int) -> None:
         self.expired: list[tuple[TP, int, int]] = []
-        self.app = SimpleNamespace(stage="enrich", on_expired=self._on_expired)
+        self.app = SimpleNamespace(
+            options=SimpleNamespace(stage="enrich"),
+            stage=SimpleNamespace(on_expired=self._on_expired),
+        )
         self._log_start = log_start
         self._next_offset = {CLICKS: 10}
-        self._stash: dict[TP, Any] = {}
-        self._epoch = 1
+        self.stash: dict[TP, Any] = {}
+        self.epoch = 1
 
     async def take(self, *offsets: int) -> list[int]:
         """Take fetched records; return the offsets that wait to be handed out."""
@@ -29,7 +32,7 @@ class Reader:
             SimpleNamespace(offset=offset, value=b"", key=None, headers=()) for offset in offsets
         ]
         await Consumer._stash_records(self, CLICKS, records)  # type: ignore[arg-type]
-        return [record.offset for record in self._stash[CLICKS]._records]
+        return [record.offset for record in self.stash[CLICKS]._records]
 
     async def earliest_offsets(self, tp: TP) -> dict[TP, int]:
         """Where the log starts now."""

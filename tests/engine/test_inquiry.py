@@ -32,7 +32,7 @@ class Asked:
         reading = {(1, group): self.connections[kind] for group, kind in groups.items()}
         writing = {(1, ConnectionGroup.DEFAULT): self.connections["produce"]}
         thread = SimpleNamespace(
-            _consumer=SimpleNamespace(_client=SimpleNamespace(_conns=reading)),
+            client=SimpleNamespace(_conns=reading),
             group_refusal=lambda: self.group_refusal,
         )
         producer = SimpleNamespace(client=SimpleNamespace(_conns=writing))
@@ -42,8 +42,8 @@ class Asked:
             topics=("shop.clicks", "receipts"),
         )
         app = SimpleNamespace(
-            _consumer=SimpleNamespace(_thread=thread),
-            _producer=SimpleNamespace(_producer=producer),
+            started_consumer=SimpleNamespace(thread=thread),
+            started_producer=producer,
             options=options,
         )
         self.inquiry = BrokerInquiry(app)

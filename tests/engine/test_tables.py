@@ -37,7 +37,7 @@ def admit(value: bytes) -> bytes:
 def table(kind: type[TopicTable]) -> Any:
     """A table without its app."""
     made: Any = object.__new__(kind)
-    made._topic_name, made._admit, made._malformed_row = "shop.users", admit, "counts as none"
+    made.topic_name, made._admit, made._malformed_row = "shop.users", admit, "counts as none"
     made.rows, made.forgotten, made.malformed_keys, made.rows_applied = {}, {}, set(), 0
     made.on_row, made.from_future, made._time = None, 0, ForwardTime(lambda: NOW_MS)
     made.strays = None

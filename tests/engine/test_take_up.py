@@ -43,8 +43,8 @@ async def test_the_timer_commits_nothing_while_partitions_are_taken_up(
     pause.go_on.set()
     await seeking
     assert await consumer.force_commit() is False
-    assert consumer._thread.commits == []
-    assert consumer._thread.group[EVENTS] == Committed(100, LEFT, 0, 200)
+    assert consumer.thread.commits == []
+    assert consumer.thread.group[EVENTS] == Committed(100, LEFT, 0, 200)
 
 
 async def test_nothing_is_fetched_or_handed_out_before_the_seek_has_ended(
@@ -52,15 +52,15 @@ async def test_nothing_is_fetched_or_handed_out_before_the_seek_has_ended(
 ) -> None:
     """Nor is a partition's commit refreshed."""
     pause = Pause(consumer)
-    assert not consumer._has_room(EVENTS)
+    assert not consumer.has_room(EVENTS)
     seeking = asyncio.ensure_future(consumer.perform_seek())
     await pause.reached.wait()
-    assert not consumer._has_room(EVENTS)
-    assert not consumer._has_credit(EVENTS)
+    assert not consumer.has_room(EVENTS)
+    assert not consumer.has_credit(EVENTS)
     pause.go_on.set()
     await seeking
-    assert consumer._has_room(EVENTS)
-    assert consumer._has_credit(EVENTS)
+    assert consumer.has_room(EVENTS)
+    assert consumer.has_credit(EVENTS)
 
 
 async def test_unknown_metadata_is_not_committed(consumer: OurConsumer) -> None:
@@ -71,7 +71,7 @@ async def test_unknown_metadata_is_not_committed(consumer: OurConsumer) -> None:
     assert await consumer.force_commit() is False
     consumer.app.known[EVENTS] = ""
     assert await consumer.force_commit() is True
-    assert consumer._thread.commits == [{EVENTS: (110, "")}]
+    assert consumer.thread.commits == [{EVENTS: (110, "")}]
 
 
 @pytest.mark.parametrize(
@@ -90,11 +90,11 @@ async def test_a_commit_that_is_refused_for_a_missing_right_stays_due(
     await consumer.perform_seek()
     consumer.offset_trackers[EVENTS].hand_out(_chunk(100, 109, acked=True))
     with monkeypatch.context() as without_right:
-        without_right.setattr(consumer._thread, "commit_with_metadata", refuse)
+        without_right.setattr(consumer.thread, "commit_with_metadata", refuse)
         assert await consumer.force_commit() is False
         assert await consumer.force_commit() is False
     assert await consumer.force_commit() is True
-    assert consumer._thread.commits == [{EVENTS: (110, LEFT)}]
+    assert consumer.thread.commits == [{EVENTS: (110, LEFT)}]
 
 
 async def test_a_partition_that_is_revoked_while_it_is_taken_up_is_let_go_of(
@@ -106,18 +106,18 @@ async def test_a_partition_that_is_revoked_while_it_is_taken_up_is_let_go_of(
     await pause.reached.wait()
     await consumer.on_partitions_revoked({EVENTS})
     # Another worker has it for a while, and then it comes back.
-    consumer._thread.group[EVENTS] = Committed(150, "newer", 0, 200)
+    consumer.thread.group[EVENTS] = Committed(150, "newer", 0, 200)
     await consumer.on_partitions_assigned({EVENTS})
     pause.go_on.set()
     await seeking
-    assert consumer._thread.commits == []
-    assert consumer._thread.sought == []
+    assert consumer.thread.commits == []
+    assert consumer.thread.sought == []
     assert consumer.app.known == {}
     assert consumer.app.gone == [{EVENTS}, {EVENTS}]
-    assert not consumer._has_room(EVENTS)
+    assert not consumer.has_room(EVENTS)
     await consumer.perform_seek()
-    assert consumer._thread.sought == [{EVENTS: 150}]
-    assert consumer._thread.group[EVENTS] == Committed(150, "newer", 0, 200)
+    assert consumer.thread.sought == [{EVENTS: 150}]
+    assert consumer.thread.group[EVENTS] == Committed(150, "newer", 0, 200)
 
 
 async def test_a_seek_reads_the_commit_only_after_the_one_that_is_in_flight(
@@ -127,14 +127,14 @@ async def test_a_seek_reads_the_commit_only_after_the_one_that_is_in_flight(
     await consumer.perform_seek()
     consumer.offset_trackers[EVENTS].hand_out(_chunk(100, 109, acked=True))
     await asyncio.gather(consumer.force_commit(), consumer.perform_seek())
-    assert consumer._thread.sought == [{EVENTS: 100}, {EVENTS: 110}]
+    assert consumer.thread.sought == [{EVENTS: 100}, {EVENTS: 110}]
 
 
 async def test_a_first_owner_commits_where_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     """So the next one knows that there was one."""
     consumer = consumer_in_memory(monkeypatch, {EVENTS: Committed(None, "", 5, 20)})
     await consumer.perform_seek()
-    assert consumer._thread.commits == [{EVENTS: (5, "")}]
+    assert consumer.thread.commits == [{EVENTS: (5, "")}]
 
 
 async def test_what_retention_deleted_below_the_commit_is_reported_and_passed(
@@ -144,8 +144,8 @@ async def test_what_retention_deleted_below_the_commit_is_reported_and_passed(
     consumer = consumer_in_memory(monkeypatch, {EVENTS: Committed(100, LEFT, 130, 200)})
     await consumer.perform_seek()
     assert consumer.app.expired == [(EVENTS, 100, 130)]
-    assert consumer._thread.sought == [{EVENTS: 130}]
-    assert consumer._thread.commits == [{EVENTS: (130, LEFT)}]
+    assert consumer.thread.sought == [{EVENTS: 130}]
+    assert consumer.thread.commits == [{EVENTS: (130, LEFT)}]
 
 
 def _chunk(first: int, last: int, *, acked: bool = False) -> Any:
@@ -167,7 +167,7 @@ async def test_the_last_commit_has_the_metadata_as_they_are_then(consumer: OurCo
     consumer.app.known[EVENTS] = "clean"
     assert await consumer.force_commit() is False
     assert await consumer.commit_last() is True
-    assert consumer._thread.group[EVENTS] == Committed(100, "clean", 0, 200)
+    assert consumer.thread.group[EVENTS] == Committed(100, "clean", 0, 200)
 
 
 async def test_a_partition_of_which_nothing_was_read_is_left_as_it_is_then(
@@ -177,7 +177,7 @@ async def test_a_partition_of_which_nothing_was_read_is_left_as_it_is_then(
     await consumer.perform_seek()
     consumer.app.known[EVENTS] = "clean"
     await consumer.on_partitions_revoked({EVENTS})
-    assert consumer._thread.group[EVENTS] == Committed(100, "clean", 0, 200)
+    assert consumer.thread.group[EVENTS] == Committed(100, "clean", 0, 200)
 
 
 async def test_a_worker_that_stops_while_it_takes_up_leaves_what_it_found(
@@ -191,7 +191,7 @@ async def test_a_worker_that_stops_while_it_takes_up_leaves_what_it_found(
     pause.go_on.set()
     await seeking
     assert await consumer.commit_last() is False
-    assert consumer._thread.group[EVENTS] == Committed(100, LEFT, 0, 200)
+    assert consumer.thread.group[EVENTS] == Committed(100, LEFT, 0, 200)
 
 
 async def test_nothing_begins_where_the_first_commit_was_refused(
@@ -202,10 +202,10 @@ async def test_nothing_begins_where_the_first_commit_was_refused(
     async def refused(_due: Any) -> bool:
         return False
 
-    monkeypatch.setattr(consumer._thread, "commit_with_metadata", refused)
+    monkeypatch.setattr(consumer.thread, "commit_with_metadata", refused)
     consumer.app.on_start_positions = _working(consumer)
     await consumer.perform_seek()
-    assert not consumer._has_room(EVENTS)
+    assert not consumer.has_room(EVENTS)
     assert consumer.app.gone == [{EVENTS}]
 
 

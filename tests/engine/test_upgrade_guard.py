@@ -41,7 +41,6 @@ from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport import consumer as faust_consumer
 from faust.transport.conductor import Conductor
-from faust.transport.consumer import ThreadDelegateConsumer
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import ConsumerMessage
 from jmespath.visitor import TreeInterpreter
@@ -398,7 +397,6 @@ ATTRIBUTES: list[tuple[Any, str, str]] = [
     (faust_consumer.Consumer, "_committed_offset", "Faust's own commits, for its monitor."),
     (faust_consumer.Consumer, "suspend_flow", "Set while nothing may be handed out."),
     (faust_consumer.Consumer, "flow_active", "False while nothing may be fetched."),
-    (ThreadDelegateConsumer, "_thread", "The consumer thread."),
     (ServiceThread, "_thread_keepalive", "A task that only wakes the thread's loop."),
     (ServiceThread, "Worker", "What start makes and starts, and stop stops."),
     (Conductor, "_tp_to_callback_lock", "Held while topics change; then a chunk waits."),
@@ -425,6 +423,7 @@ ATTRIBUTES: list[tuple[Any, str, str]] = [
     (AIOKafkaConsumer, "_subscription", "Holds the assignment and its positions."),
     (AIOKafkaConsumer, "_closed", "Read before each fetch."),
     (AIOKafkaProducer, "_message_accumulator", "Its queues of batches, which are our own kind."),
+    (MessageAccumulator, "_batches", "Its queue of each partition, the oldest batch first."),
     (MessageAccumulator, "_batch_ttl", "Given to each batch."),
     (MessageAccumulator, "_linger_time", "Given to each batch."),
     (MessageAccumulator, "_compression_type", "Given to each builder."),
@@ -462,6 +461,7 @@ ATTRIBUTES: list[tuple[Any, str, str]] = [
     (AppRunner, "_make_server", "Whether it still makes the server, once."),
     (Server, "_kwargs", "What each connection's handler is made with."),
     (TCPConnector, "_loop", "The loop of its connections."),
+    (ResponseHandler, "_payload", "The body that is being read; None before it."),
     (ResponseHandler, "_exception", "Why no more of an answer is read; None while it is."),
     (TreeInterpreter, "_functions", "Calls a function of an expression by its name."),
 ]
@@ -473,20 +473,10 @@ DATA = {
     *("API_KEY", "API_VERSION", "RESPONSE_TYPE", "SCHEMA", "_CLASSES"),
 }
 """Overrides that are values: whether they are in place is tested below, or of no matter."""
+OURS = {"_again"}
+"""Private to a class of ours, and touched by one that extends it in another module."""
 READ_ONLY = {"_can_retry", "_pop_batch"}
 """Neither called nor overridden: what we rely on is how it behaves."""
-OURS = {
-    "_http",
-    "_secret_files",
-    "_epoch",
-    "_has_credit",
-    "_has_room",
-    "_seeking",
-    "_sources",
-    "_stash",
-    "_topic_name",
-}
-"""Private to one of our modules, and touched by another one that belongs to it."""
 PACKAGE = Path(streams.__file__).parent
 FOREIGN = ("faust", "mode", "aiokafka")
 
@@ -500,27 +490,26 @@ def _is_self(node: ast.expr) -> bool:
 
 
 def private_uses() -> dict[str, str]:
-    """Return the private names that our code takes from objects of others, with one place each.
-
-    From ``self`` only those that no module of ours defines: inherited ones.
-    """
-    on_others: dict[str, str] = {}
-    on_self: dict[str, str] = {}
-    own: set[str] = set()
+    """Return the private names that a module of ours takes and does not define, with one place."""
+    used = {}
     for path in sorted(PACKAGE.rglob("*.py")):
+        here: dict[str, str] = {}
+        own: set[str] = set()
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 own.add(node.name)
             elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 own.add(node.id)
             elif isinstance(node, ast.Attribute) and _private(node.attr):
-                if not _is_self(node.value):
-                    on_others[node.attr] = f"{path.name}:{node.lineno}"
-                elif isinstance(node.ctx, ast.Store):
+                place = f"{path.name}:{node.lineno}"
+                if _is_self(node.value) and isinstance(node.ctx, ast.Store):
                     own.add(node.attr)
+                elif isinstance(node.value, ast.Call):
+                    used[node.attr] = place  # super()
                 else:
-                    on_self[node.attr] = f"{path.name}:{node.lineno}"
-    return on_others | {name: place for name, place in on_self.items() if name not in own}
+                    here[node.attr] = place
+        used |= {name: at for name, at in here.items() if name not in own}
+    return used
 
 
 def overrides() -> dict[str, str]:

@@ -81,7 +81,7 @@ def _a_dead_agent(worker: Worker) -> None:
 
 
 def _not_handed_out(worker: Worker) -> None:
-    worker.consumer.stash(10)
+    worker.consumer.hold_back(10)
 
 
 def _commit_without_answer(worker: Worker) -> None:
@@ -109,7 +109,7 @@ def _endless_rebalance(worker: Worker) -> None:
 
 
 def _endless_seek(worker: Worker) -> None:
-    worker.consumer._seeking = True
+    worker.consumer.is_seeking = True
 
 
 def _endless_recovery(worker: Worker) -> None:
@@ -122,7 +122,7 @@ def _recovery_that_died(worker: Worker) -> None:
 
 
 def _endless_start(worker: Worker) -> None:
-    worker.consumer._thread._consumer = None
+    worker.started_consumer = None
 
 
 HANGS: list[tuple[Hang, str]] = [
@@ -173,13 +173,13 @@ def _parked(worker: Worker) -> None:
 
 
 def _rows_too_old(worker: Worker) -> None:
-    worker.consumer.stash(10)
+    worker.consumer.hold_back(10)
     worker.is_held_back = True
 
 
 def _no_credit(worker: Worker) -> None:
     _parked(worker)
-    worker.consumer.stash(13)
+    worker.consumer.hold_back(13)
     worker.consumer.credit = worker.consumer.room = False
 
 

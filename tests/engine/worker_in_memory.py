@@ -41,14 +41,13 @@ class Consumer:
         self.flow_active = True
         self.offset_trackers = {CLICKS: OffsetTracker()}
         self.recovery = SimpleNamespace(remaining_rows=lambda: self.remaining)
-        self._thread = SimpleNamespace(
-            _consumer=object(),
+        self.thread = SimpleNamespace(
             is_member=lambda: self.member,
             fetch_state=self.fetched.get,
         )
-        self._seeking = False
-        self._epoch = 1
-        self._stash: dict[TP, Stash] = {}
+        self.is_seeking = False
+        self.epoch = 1
+        self.stash: dict[TP, Stash] = {}
 
     def assignment(self) -> set[TP]:
         """What this worker has been given."""
@@ -60,10 +59,10 @@ class Consumer:
         self.offset_trackers[CLICKS].hand_out(chunk)
         return chunk
 
-    def stash(self, offset: int) -> None:
+    def hold_back(self, offset: int) -> None:
         """Hold a record back."""
         record: Any = SimpleNamespace(offset=offset, value=b"", key=b"", headers=())
-        self._stash.setdefault(CLICKS, Stash()).extend([record])
+        self.stash.setdefault(CLICKS, Stash()).extend([record])
 
     def settled_at_start(self, tp: TP) -> int:  # noqa: ARG002
         """The newest commit."""
@@ -75,10 +74,12 @@ class Consumer:
     def _get_active_partitions(self) -> set[TP]:
         return self.active
 
-    def _has_room(self, tp: TP) -> bool:  # noqa: ARG002
+    def has_room(self, tp: TP) -> bool:  # noqa: ARG002
+        """Whether it may be fetched."""
         return self.room
 
-    def _has_credit(self, tp: TP) -> bool:  # noqa: ARG002
+    def has_credit(self, tp: TP) -> bool:  # noqa: ARG002
+        """Whether it may be handed out."""
         return self.credit
 
 
@@ -87,6 +88,8 @@ class Worker:
 
     def __init__(self) -> None:
         self.consumer = Consumer()
+        self.started_consumer: Consumer | None = self.consumer
+        self.stage = self
         self.rebalancing = False
         self.is_held_back = self.has_an_excuse = False
         self.rows = 0
@@ -100,10 +103,6 @@ class Worker:
         self.read_elsewhere = 0
         self.options = SimpleNamespace(read_elsewhere=lambda: self.read_elsewhere)
         self.tables = SimpleNamespace(_recovery=recovery, values=lambda: [table])
-
-    @property
-    def _consumer(self) -> Consumer:
-        return self.consumer
 
     def may_hand_out(self, tp: TP) -> bool:  # noqa: ARG002
         """Whether the users' rows are recent enough."""

@@ -98,7 +98,7 @@ def test_what_came_just_before_our_copy_is_written_once_more() -> None:
 def table() -> Any:
     """A table without its app."""
     made: Any = object.__new__(TopicTable)
-    made._topic_name, made._admit = "shop.users", bytes
+    made.topic_name, made._admit = "shop.users", bytes
     made._arrived_ms, made._is_moved = arrived_ms, is_moved
     made.rows, made.forgotten, made.malformed_keys, made.rows_applied = {}, {}, set(), 0
     made.on_row = made.strays = None

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from streams.core.consent import Malformed
 from streams.core.errors import StreamsError
 from streams.core.rows import InvalidRow, Product, User, decode_user
+from streams.engine.app import StageApp
 from streams.engine.errors import EngineError
 from streams.engine.tables import MALFORMED, GlobalTopicTable, Row, TopicTable
 from streams.stages.enrich.joined_rows import JoinedRows
@@ -25,12 +26,6 @@ AGAIN_SECONDS = 3.0
 TRIES = 5
 FAILED_SECONDS = 10.0
 LOOK_SECONDS = 0.5
-
-Replay = Callable[[int, Mapping[bytes, int]], Awaitable[Collection[bytes] | None]]
-"""(partition, visitor → Kafka time of the row) → visitors of whom something is still on the way.
-
-None: not now.
-"""
 
 
 class _Noted(NamedTuple):
@@ -61,24 +56,36 @@ class TableRows:
         return self._decoded.product(self._products, product_id)
 
 
+Replay = Callable[[TableRows, int, Mapping[bytes, int]], Awaitable[Collection[bytes] | None]]
+"""(rows, partition, visitor → Kafka time of the row) → visitors of whom something is on its way.
+
+None: not now.
+"""
+
+
 class LateIdentity:
     """Notes rows and has the visitors' partitions looked through, one after the other."""
 
     def __init__(
         self,
+        app: StageApp,
         users: TopicTable,
+        products: GlobalTopicTable,
         window_ms: int,
         replay: Replay,
         *,
         wall_ms: Callable[[], int],
     ) -> None:
-        """Begin with nothing; ``window_ms``: a row older than this has nothing left to send."""
+        """Listen to users; ``window_ms``: a row older than this has nothing left to send."""
+        self._app = app
         self._users = users
+        self._products = products
         self._window_ms = window_ms
         self._replay = replay
         self._wall_ms = wall_ms
         self._noted: dict[int, dict[bytes, _Noted]] = {}
         self._task: asyncio.Task[None] | None = None
+        users.on_row = self.note
 
     def note(self, partition: int, key: bytes, before: Row | None, row: Row, row_ms: int) -> None:
         """Take a row; one that names no contact, or the same as before, changes nothing.
@@ -113,11 +120,14 @@ class LateIdentity:
         due = {key: one for key, one in noted.items() if one.due_at <= now}
         if not due:
             return
+        again = None
         try:
-            again = await self._replay(partition, {key: one.row_ms for key, one in due.items()})
+            if self._app.may_act():
+                rows = TableRows(self._users, self._products, partition)
+                visitors = {key: one.row_ms for key, one in due.items()}
+                again = await self._replay(rows, partition, visitors)
         except (StreamsError, EngineError) as error:
             log.warning("events of visitors who became known are not sent yet: %s", error)
-            again = None
         if again is None:
             for key, one in due.items():
                 noted[key] = one._replace(due_at=now + FAILED_SECONDS)

@@ -6,7 +6,7 @@ what lies there was passed on, whatever today's rows would say of the raw record
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any
 
@@ -76,7 +76,7 @@ class RecentEvents:
     async def start(
         self,
         positions: Mapping[TP, StartPosition],
-        client_options: Callable[[], Mapping[str, Any]],
+        client_options: Mapping[str, Any],
         now_ms: int,
     ) -> None:
         """Read what was passed on before these positions, where this worker does not know it."""
@@ -92,7 +92,7 @@ class RecentEvents:
             self._read_to.pop(tp, None)
         if unknown:
             began = monotonic()
-            count = await self._recall(unknown, client_options(), now_ms)
+            count = await self._recall(unknown, client_options, now_ms)
             seconds = monotonic() - began
             log.info("%d vendor records were read to tell duplicates, in %.1f s", count, seconds)
             self._read_to |= unknown

@@ -3,8 +3,6 @@
 A chunk is settled once the broker has acknowledged all that came of it: first receipts of skips
 and dead letters, then vendor records. Chunks that came together are begun together, so that each
 of these two steps is one request to a broker; a partition that a topic refuses waits by itself.
-
-One module, though a long one: what is asked of the stage and what it does share its tables.
 """
 
 import asyncio
@@ -30,15 +28,15 @@ from streams.core.values import SUSPICIOUS_IDS
 from streams.delivery.receipts import SkipReceipts
 from streams.engine.app import Stage, StageApp
 from streams.engine.chunks import Chunk, Records
-from streams.engine.expired import ALL, ExpiredRecords, total_by_topic
+from streams.engine.expired import ALL, ExpiredRecords
 from streams.engine.failure import leave
 from streams.engine.outputs import Outputs
 from streams.engine.partitions import Strays
 from streams.engine.positions import StartPosition
-from streams.engine.tables import GlobalTopicTable, TopicTable
 from streams.engine.wall_clock import ForwardTime
 from streams.stages.enrich.enabled_ranges import EnabledRanges, read_ranges
 from streams.stages.enrich.joined_rows import JoinedRows, admit_product, admit_user
+from streams.stages.enrich.late_identity import LateIdentity, Replay
 from streams.stages.enrich.recent_events import RecentEvents
 from streams.stages.enrich.refusals import EnrichmentRefusals
 from streams.worker.counters import Counters
@@ -48,8 +46,6 @@ log = logging.getLogger("streams.enrich")
 
 DELIVERIES_UNDER_WAY = 8
 """Of chunks that came together."""
-LOOK_AGAIN_SECONDS = 0.05
-"""How soon after a pause it is asked again whether the partitions are still this worker's."""
 _OF_CONSENT = {ground: ("consent", ground.encode()) for ground in ("event", "row", "assumed")}
 
 
@@ -68,14 +64,11 @@ class EnrichedChunk(NamedTuple):
 
 
 class EnrichStage(Stage):
-    """The stage ``enrich`` in one process; ``bind`` connects it to its app."""
-
-    app: StageApp
-    users: TopicTable
-    products: GlobalTopicTable
+    """The stage ``enrich`` in one process."""
 
     def __init__(
         self,
+        app: StageApp,
         topics: Topics,
         enricher: Enricher,
         vendors: Sequence[str],
@@ -83,12 +76,17 @@ class EnrichStage(Stage):
         parsers: Mapping[str, EventParser],
         fields: Mapping[str, FieldMap | None],
         wall_ms: Callable[[], int],
+        partitions: Mapping[str, int],
+        keep_email: bool,
         duplicate_ms: int = 0,
+        late: Iterable[tuple[int, Replay]] = (),
     ) -> None:
-        """Take the seams; parsers and field maps are by raw topic.
+        """Declare the tables and the agents; parsers and field maps are by raw topic.
 
-        ``duplicate_ms``: how long what was passed on is remembered; 0: not.
+        ``duplicate_ms``: how long what was passed on is remembered; 0: not. ``late``: by vendor
+        that waits for contacts, how far back (ms) its events go, and what sends them.
         """
+        super().__init__(app)
         self.counters = Counters()
         self.joins = JoinRates()
         self._topics = topics
@@ -101,7 +99,6 @@ class EnrichStage(Stage):
         self._events = {vendor: topics.events(vendor) for vendor in vendors}
         self._receipts = {vendor: topics.receipts(vendor) for vendor in vendors}
         self._ranges: dict[TP, EnabledRanges] = {}
-        self._expired: dict[TP, ExpiredRecords] = {}
         self._under_way: dict[asyncio.Task[None], tuple[int, int]] = {}
         """By chunk that is being written: which delivery it belongs to, and its partition."""
         self._deliveries = 0
@@ -114,93 +111,25 @@ class EnrichStage(Stage):
         self._bits = bits(vendors)
         derived = {topic: parser.topic for topic, parser in self._parsers.items()}
         self._recent = RecentEvents(topics, vendors, duplicate_ms, derived, self.counters.notes)
-
-    def bind(
-        self, app: StageApp, *, user_partitions: int, product_partitions: int, keep_email: bool
-    ) -> None:
-        """Declare the tables and the agents of this stage."""
-        self.app = app
-        self.users = app.topic_table(
+        self._users = app.topic_table(
             "users",
-            topic=self._topics.users,
+            topic=topics.users,
             admit=admit_user(self.counters.notes, keep_email=keep_email),
             malformed_row="says no to every vendor",
-            strays=Strays(user_partitions),
+            strays=Strays(partitions[topics.users]),
         )
-        self.products = app.global_topic_table(
+        self._products = app.global_topic_table(
             "products",
-            topic=self._topics.products,
-            partitions=product_partitions,
+            topic=topics.products,
+            partitions=partitions[topics.products],
             admit=admit_product(self.counters.notes),
         )
+        for window_ms, replay in late:
+            LateIdentity(app, self._users, self._products, window_ms, replay, wall_ms=wall_ms)
+        for source in topics.sources:
+            app.chunk_agent(topics.of_shop(source), name=f"enrich-{source}")(self._run)
 
-        for source in self._topics.sources:
-            app.chunk_agent(self._topics.of_shop(source), name=f"enrich-{source}")(self._run)
-
-    # -- what the engine asks
-
-    def may_hand_out(self, tp: TP) -> bool:
-        """Hold a partition back while its users' rows may be older than they may be."""
-        users = TP(self._topics.users, tp.partition)
-        delay: float = self.app.consumer.recovery.delay_seconds(users)
-        return delay <= MAX_ROW_DELAY_SECONDS
-
-    def commit_metadata(self, tp: TP, offset: int) -> str | None:
-        """Return in which raw offsets which vendors were on, and what expired; None: not known."""
-        ranges = self._ranges.get(tp)
-        if ranges is None:
-            return None
-        ranges.expired = self._expired[tp].below(offset)
-        return msgspec.json.encode(ranges).decode()
-
-    async def on_start_positions(self, positions: Mapping[TP, StartPosition]) -> None:
-        """Note from which raw offset on each vendor is on, and what was passed on lately."""
-        await self._recent.start(
-            positions, lambda: self.app.options.client_options, self._wall_ms()
-        )
-        for tp, start in positions.items():
-            ranges = read_ranges(tp, start.metadata)
-            ranges.switch(self._vendors, start.offset, start.log_start)
-            self._ranges[tp] = ranges
-            self._expired[tp] = ExpiredRecords(ranges.expired)
-
-    def on_partitions_gone(self, tps: Iterable[TP]) -> None:
-        """Forget the ranges of partitions that another worker has now."""
-        for tp in tps:
-            self._ranges.pop(tp, None)
-            self._expired.pop(tp, None)
-
-    async def settle(self, seconds: float) -> None:
-        """Wait for the broker's word on what was written."""
-        if self._under_way:
-            await asyncio.wait(self._under_way.keys(), timeout=seconds)
-
-    def on_refused(self, partitions: Mapping[int, str]) -> None:
-        """Let deliveries of these partitions wait without holding up the others."""
-        self._refused = frozenset(partitions)
-        self._moved.set()
-
-    def may_be_silent(self, tp: TP) -> bool:
-        """Return whether a topic refuses what is written for this partition."""
-        return tp.partition in self._refused
-
-    def expired(self) -> Mapping[str, int]:
-        """Return how many raw records retention ever deleted unread, by topic."""
-        return total_by_topic(self._expired)
-
-    def on_expired(self, tp: TP, first: int, end: int) -> None:
-        """Count and say what retention deleted before it was read."""
-        records = end - first
-        self._expired[tp].record(first, end, dict.fromkeys((ALL, *self._vendors), records))
-        self.counters.expired[tp.topic] += records
-        log.error(
-            "%d records of %s partition %d were deleted by retention before they were read",
-            records,
-            tp.topic,
-            tp.partition,
-        )
-
-    # -- chunks
+    # -- the way of a chunk
 
     async def _run(self, stream: Any) -> None:
         try:
@@ -231,7 +160,7 @@ class EnrichStage(Stage):
         Return those that are ours still: a chunk's visitors' rows go with its partition, and
         without them nobody would have said yes.
         """
-        while ours := await self._ours(chunks):
+        while ours := await self.app.ours(chunks):
             waiting = self._under_way.values()
             under_way = {number for number, partition in waiting if partition not in self._refused}
             if len(under_way) < DELIVERIES_UNDER_WAY:
@@ -256,7 +185,7 @@ class EnrichStage(Stage):
             await (await enriched.closing.send()).acknowledged()
             if before is not None:
                 await before.wait()
-            if not await self._ours((chunk,)):
+            if not await self.app.ours((chunk,)):
                 passed.set()
                 return
             delivery = await enriched.passing.send()
@@ -268,16 +197,6 @@ class EnrichStage(Stage):
             leave(f"{error}; starting again from the last commit", cause=error)
         self.app.consumer.ack(chunk)
 
-    async def _ours(self, chunks: Sequence[Chunk]) -> Sequence[Chunk]:
-        """Return which chunks may be written: no other worker can have their partitions.
-
-        After a pause that may have cost the membership it waits for the broker's word.
-        """
-        is_in_hand = self.app.consumer.is_in_hand
-        while (ours := list(filter(is_in_hand, chunks))) and not self.app.may_act():  # noqa: ASYNC110 - a clock
-            await asyncio.sleep(LOOK_AGAIN_SECONDS)
-        return ours
-
     # One loop, though a long one: whatever is called in it costs every event.
     def enrich_chunk(  # noqa: C901
         self, tp: TP, records: Records, chunk: "EnrichedChunk"
@@ -288,9 +207,9 @@ class EnrichStage(Stage):
         parse, decide = parser.parse, self._enricher.decide
         closing = chunk.closing
         append, close = chunk.passing.append, closing.append
-        rows, products = self._rows, self.products.by_key
-        users = self.users.rows.get(partition, {})
-        forgotten = self.users.forgotten.get(partition, {})
+        rows, products = self._rows, self._products.by_key
+        users = self._users.rows.get(partition, {})
+        forgotten = self._users.forgotten.get(partition, {})
         now_ms = self._wall_ms()
         read_ms = self._arrivals.now_ms()
         at = utc_text(now_ms)
@@ -371,3 +290,58 @@ class EnrichStage(Stage):
                 recent.add(who, offset, kafka_ms, vendors)
         counters.events += len(records)
         counters.take_skips(Counter(skips))
+
+    # -- what the engine asks
+
+    def may_hand_out(self, tp: TP) -> bool:
+        """Hold a partition back while its users' rows may be older than they may be."""
+        return self.app.row_delay(self._topics.users, tp.partition) <= MAX_ROW_DELAY_SECONDS
+
+    def commit_metadata(self, tp: TP, offset: int) -> str | None:
+        """Return in which raw offsets which vendors were on, and what expired; None: not known."""
+        ranges = self._ranges.get(tp)
+        if ranges is None:
+            return None
+        ranges.expired = self.expired[tp].below(offset)
+        return msgspec.json.encode(ranges).decode()
+
+    async def on_start_positions(self, positions: Mapping[TP, StartPosition]) -> None:
+        """Note from which raw offset on each vendor is on, and what was passed on lately."""
+        await self._recent.start(positions, self.app.options.client_options, self._wall_ms())
+        for tp, start in positions.items():
+            ranges = read_ranges(tp, start.metadata)
+            ranges.switch(self._vendors, start.offset, start.log_start)
+            self._ranges[tp] = ranges
+            self.expired[tp] = ExpiredRecords(ranges.expired)
+
+    def on_partitions_gone(self, tps: Iterable[TP]) -> None:
+        """Forget the ranges of partitions that another worker has now."""
+        for tp in tps:
+            self._ranges.pop(tp, None)
+            self.expired.pop(tp, None)
+
+    async def settle(self, seconds: float) -> None:
+        """Wait for the broker's word on what was written."""
+        if self._under_way:
+            await asyncio.wait(self._under_way.keys(), timeout=seconds)
+
+    def on_refused(self, partitions: Mapping[int, str]) -> None:
+        """Let deliveries of these partitions wait without holding up the others."""
+        self._refused = frozenset(partitions)
+        self._moved.set()
+
+    def may_be_silent(self, tp: TP) -> bool:
+        """Return whether a topic refuses what is written for this partition."""
+        return tp.partition in self._refused
+
+    def on_expired(self, tp: TP, first: int, end: int) -> None:
+        """Count and say what retention deleted before it was read."""
+        records = end - first
+        self.expired[tp].record(first, end, dict.fromkeys((ALL, *self._vendors), records))
+        self.counters.expired[tp.topic] += records
+        log.error(
+            "%d records of %s partition %d were deleted by retention before they were read",
+            records,
+            tp.topic,
+            tp.partition,
+        )

@@ -7,7 +7,7 @@ are written again, events with the same ids: enrichment skips them as duplicates
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -30,7 +30,7 @@ from streams.core.snapshot import DriftNote
 from streams.core.topics import Topics
 from streams.engine.app import Stage, StageApp
 from streams.engine.chunks import Chunk, Record
-from streams.engine.expired import ALL, ExpiredRecords, total_by_topic
+from streams.engine.expired import ALL, ExpiredRecords
 from streams.engine.failure import leave
 from streams.engine.outputs import Delivery, Outputs
 from streams.engine.partitions import home_of
@@ -45,8 +45,6 @@ _home_of = lru_cache(maxsize=65_536)(home_of)
 
 IN_FLIGHT = 8
 """Writes that wait for the broker's word at once."""
-LOOK_AGAIN_SECONDS = 0.05
-"""How soon after a pause it is asked again whether the partitions are still this worker's."""
 MAX_EXAMPLE_CHARS = 400
 """Of a record in which something has changed."""
 REGISTRY_SECONDS = 1.0
@@ -61,27 +59,28 @@ class _Metadata(msgspec.Struct):
 
 
 class IngestStage(Stage):
-    """The stage ``ingest`` in one process; ``bind`` connects it to its app."""
-
-    app: StageApp
+    """The stage ``ingest`` in one process."""
 
     def __init__(
         self,
+        app: StageApp,
         topics: Topics,
         mappings: Mapping[str, TopicMapping],
         *,
+        partitions: Mapping[str, int],
         wall_ms: Callable[[], int],
         secrets: Sequence[str] = (),
         absent: Sequence[str] = (),
     ) -> None:
-        """``mappings``: by topic of the shop that exists. ``secrets`` never stand in a dead letter.
+        """Declare one agent a topic of the shop; ``mappings`` is by those that exist.
 
-        ``absent``: a sentence about each topic of the shop that does not exist.
+        ``partitions``: how many each topic has that is written. ``secrets`` never stand in a dead
+        letter. ``absent``: a sentence about each topic of the shop that does not exist.
         """
+        super().__init__(app)
         self.counters = Counters()
         self._absent = tuple(absent)
         self._topics = topics
-        self._mappings = mappings
         self._letters = IngestLetters(wall_ms, secrets)
         self._wall_ms = wall_ms
         self._secrets = tuple(secrets)
@@ -89,111 +88,19 @@ class IngestStage(Stage):
         sections = [one.name for mapping in mappings.values() for one in mapping.sections]
         self._names = {name: (SECTION, name.encode()) for name in sections}
         """By section: the header that names it."""
-        self._targets: dict[str, tuple[str, int]] = {}
+        targets = {to: topics.of_shop(to) for to in topics.fed}
+        self._targets = {to: (topic, partitions[topic]) for to, topic in targets.items()}
         """By ``to``: the topic and its number of partitions."""
-        self._partitions: Mapping[str, int] = {}
-        self._expired: dict[TP, ExpiredRecords] = {}
+        self._letter_partitions = partitions[topics.ingest_dead_letters]
         self._in_flight: set[asyncio.Task[None]] = set()
         self._has_room = asyncio.Semaphore(IN_FLIGHT)
         self._refused: Mapping[int, str] = {}
         self._waits_for: dict[str, str] = {}
         """By topic: why the registry cannot be used for its records now."""
+        for topic, mapping in mappings.items():
+            app.chunk_agent(topic, name=f"ingest-{topic}")(partial(self._run, mapping))
 
-    def bind(self, app: StageApp, *, partitions: Mapping[str, int]) -> None:
-        """Declare one agent a topic; ``partitions``: how many each topic has that is written."""
-        self.app = app
-        self._partitions = partitions
-        topics = {to: self._topics.of_shop(to) for to in self._topics.fed}
-        self._targets = {to: (topic, partitions[topic]) for to, topic in topics.items()}
-        for topic, mapping in self._mappings.items():
-            self._declare(topic, mapping)
-
-    def _declare(self, topic: str, mapping: TopicMapping) -> None:
-        @self.app.chunk_agent(topic, name=f"ingest-{topic}")
-        async def ingest(stream: Any) -> None:
-            await self._run(mapping, stream)
-
-    # -- what the engine asks
-
-    def commit_metadata(self, tp: TP, offset: int) -> str | None:
-        """Return how many records expired; None: not known."""
-        expired = self._expired.get(tp)
-        if expired is None:
-            return None
-        return msgspec.json.encode(_Metadata(expired.below(offset))).decode()
-
-    async def on_start_positions(self, positions: Mapping[TP, StartPosition]) -> None:
-        """Go on counting what expired from where the last owner stopped."""
-        for tp, start in positions.items():
-            try:
-                said = msgspec.json.decode(start.metadata or "{}", type=_Metadata)
-            except msgspec.DecodeError:
-                log.warning("%s partition %d: commit metadata that is not ours", *tp)
-                said = _Metadata()
-            self._expired[tp] = ExpiredRecords(said.expired)
-
-    def on_partitions_gone(self, tps: Iterable[TP]) -> None:
-        """Forget partitions that another worker has now."""
-        for tp in tps:
-            self._expired.pop(tp, None)
-
-    async def settle(self, seconds: float) -> None:
-        """Wait for the broker's word on what was written."""
-        if self._in_flight:
-            await asyncio.wait(set(self._in_flight), timeout=seconds)
-
-    def on_refused(self, partitions: Mapping[int, str]) -> None:
-        """Take that topics refuse what is written: records of any partition may wait for it."""
-        self._refused = partitions
-
-    def may_be_silent(self, tp: TP) -> bool:
-        """Return whether a topic refuses writes, or the registry is away."""
-        return bool(self._refused) or tp.topic in self._waits_for
-
-    def not_ready(self) -> list[str]:
-        """Return why records wait although they are read, one sentence each."""
-        return [f"registry: {why}" for why in dict.fromkeys(self._waits_for.values())]
-
-    def warnings(self) -> list[str]:
-        """Return which topics of the shop do not exist, one sentence each."""
-        return list(self._absent)
-
-    def drift(self) -> list[DriftNote]:
-        """Return what has changed in the shop's records, examples masked."""
-        return [
-            DriftNote(
-                one.change,
-                one.section,
-                masked_text(one.what, self._secrets),
-                one.words,
-                one.since_ms,
-                topic,
-                masked_text(
-                    msgspec.json.encode(masked_json(one.example, self._secrets)).decode(),
-                    self._secrets,
-                    MAX_EXAMPLE_CHARS,
-                ),
-            )
-            for topic, watch in self._watches.items()
-            for one in watch.found()
-        ]
-
-    def expired(self) -> Mapping[str, int]:
-        """Return how many records retention ever deleted unread, by topic."""
-        return total_by_topic(self._expired)
-
-    def on_expired(self, tp: TP, first: int, end: int) -> None:
-        """Count and say what retention deleted before it was read."""
-        records = end - first
-        self._expired[tp].record(first, end, {ALL: records})
-        self.counters.expired[tp.topic] += records
-        log.error(
-            "%d records of %s partition %d were deleted by retention before they were read",
-            records,
-            *tp,
-        )
-
-    # -- chunks
+    # -- the way of a record
 
     async def _run(self, mapping: TopicMapping, stream: Any) -> None:
         try:
@@ -209,8 +116,9 @@ class IngestStage(Stage):
         await self._prepare(mapping, chunks)
         await self._has_room.acquire()
         try:
-            # Not where it was revoked meanwhile: the next owner starts from the commit.
-            ours = [chunk for chunk in chunks if await self._is_ours(chunk)]
+            # Not where it was revoked meanwhile: the next owner starts from the commit. Rows that
+            # are written late would stand over newer ones.
+            ours = await self.app.ours(chunks)
             outputs = self.app.new_outputs()
             for chunk in ours:
                 self._map(mapping, chunk, outputs)
@@ -235,17 +143,6 @@ class IngestStage(Stage):
             leave(f"{error}; starting again from the last commit", cause=error)
         for chunk in chunks:
             self.app.consumer.ack(chunk)
-
-    async def _is_ours(self, chunk: Chunk) -> bool:
-        """Return whether a chunk may be written: no other worker can have its partition.
-
-        After a pause that may have cost the membership it waits for the broker's word: rows that
-        were written late would stand over newer ones.
-        """
-        is_in_hand = self.app.consumer.is_in_hand
-        while is_in_hand(chunk) and not self.app.may_act():  # noqa: ASYNC110 - a clock
-            await asyncio.sleep(LOOK_AGAIN_SECONDS)
-        return bool(is_in_hand(chunk))
 
     async def _prepare(self, mapping: TopicMapping, chunks: Sequence[Chunk]) -> None:
         """Get what decoding needs; waits while the registry is away and the chunks are ours."""
@@ -326,7 +223,83 @@ class IngestStage(Stage):
     ) -> None:
         letter, value = self._letters.build(mapping, tp, record, refusal)
         to = self._topics.ingest_dead_letters
-        outputs.append(to, tp.partition % self._partitions[to], *value)
+        outputs.append(to, tp.partition % self._letter_partitions, *value)
         self.counters.dead_lettered[refusal.error.reason] += 1
         self.counters.ingested[refusal.section, "dead_lettered"] += 1
         self.counters.note_cause(letter)
+
+    # -- what the engine asks
+
+    def commit_metadata(self, tp: TP, offset: int) -> str | None:
+        """Return how many records expired; None: not known."""
+        expired = self.expired.get(tp)
+        if expired is None:
+            return None
+        return msgspec.json.encode(_Metadata(expired.below(offset))).decode()
+
+    async def on_start_positions(self, positions: Mapping[TP, StartPosition]) -> None:
+        """Go on counting what expired from where the last owner stopped."""
+        for tp, start in positions.items():
+            try:
+                said = msgspec.json.decode(start.metadata or "{}", type=_Metadata)
+            except msgspec.DecodeError:
+                log.warning("%s partition %d: commit metadata that is not ours", *tp)
+                said = _Metadata()
+            self.expired[tp] = ExpiredRecords(said.expired)
+
+    def on_partitions_gone(self, tps: Iterable[TP]) -> None:
+        """Forget partitions that another worker has now."""
+        for tp in tps:
+            self.expired.pop(tp, None)
+
+    async def settle(self, seconds: float) -> None:
+        """Wait for the broker's word on what was written."""
+        if self._in_flight:
+            await asyncio.wait(set(self._in_flight), timeout=seconds)
+
+    def on_refused(self, partitions: Mapping[int, str]) -> None:
+        """Take that topics refuse what is written: records of any partition may wait for it."""
+        self._refused = partitions
+
+    def may_be_silent(self, tp: TP) -> bool:
+        """Return whether a topic refuses writes, or the registry is away."""
+        return bool(self._refused) or tp.topic in self._waits_for
+
+    def not_ready(self) -> list[str]:
+        """Return why records wait although they are read, one sentence each."""
+        return [f"registry: {why}" for why in dict.fromkeys(self._waits_for.values())]
+
+    def warnings(self) -> list[str]:
+        """Return which topics of the shop do not exist, one sentence each."""
+        return list(self._absent)
+
+    def drift(self) -> list[DriftNote]:
+        """Return what has changed in the shop's records, examples masked."""
+        return [
+            DriftNote(
+                one.change,
+                one.section,
+                masked_text(one.what, self._secrets),
+                one.words,
+                one.since_ms,
+                topic,
+                masked_text(
+                    msgspec.json.encode(masked_json(one.example, self._secrets)).decode(),
+                    self._secrets,
+                    MAX_EXAMPLE_CHARS,
+                ),
+            )
+            for topic, watch in self._watches.items()
+            for one in watch.found()
+        ]
+
+    def on_expired(self, tp: TP, first: int, end: int) -> None:
+        """Count and say what retention deleted before it was read."""
+        records = end - first
+        self.expired[tp].record(first, end, {ALL: records})
+        self.counters.expired[tp.topic] += records
+        log.error(
+            "%d records of %s partition %d were deleted by retention before they were read",
+            records,
+            *tp,
+        )

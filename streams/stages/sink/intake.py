@@ -17,7 +17,7 @@ from streams.delivery.ordered_queue import Item
 from streams.delivery.progress import Admission, PartitionProgress
 from streams.engine.chunks import Record, Records
 from streams.stages.sink.outcome_writer import OutcomeWriter, Settlement
-from streams.stages.sink.send_filter import RowSendFilter
+from streams.stages.sink.run_stops import RunStops
 from streams.vendors.base import Vendor
 from streams.worker.counters import Counters
 
@@ -47,30 +47,26 @@ class Intake:
     def __init__(
         self,
         vendor: Vendor,
+        courier: Courier,
         outcome_writer: OutcomeWriter,
         counters: Counters,
-        send_filter: RowSendFilter,
+        runs: RunStops,
     ) -> None:
         self._vendor = vendor
+        self._courier = courier
         self._outcome_writer = outcome_writer
         self._counters = counters
-        self._send_filter = send_filter
+        self._runs = runs
 
     def admit(
-        self,
-        tp: TP,
-        records: Records,
-        progress: PartitionProgress,
-        courier: Courier,
-        *,
-        is_redelivery: bool,
+        self, tp: TP, records: Records, progress: PartitionProgress, *, is_redelivery: bool
     ) -> None:
         """Add the new events among these records of one partition to the courier."""
-        add, admit = courier.add, progress.admit
+        add, admit = self._courier.add, progress.admit
         ordering_key = self._vendor.ordering_key
         partition = tp.partition
         counters = self._counters
-        stopped_runs = self._send_filter.stopped_runs
+        stopped_runs = self._runs.stopped
         run: str | None = None
         for record in records:
             position, value = record.offset, record.value

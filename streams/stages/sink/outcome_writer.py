@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import chain
 from time import time
 from typing import NamedTuple
@@ -53,7 +53,8 @@ class OutcomeWriter:
         counters: Counters,
         *,
         new_outputs: Callable[[], Outputs],
-        on_written: Callable[[int], None],
+        on_written: Callable[[], None],
+        on_settled: Callable[[int], None],
         why_no_consent: Callable[[Item], str],
     ) -> None:
         self._vendor = vendor
@@ -63,7 +64,8 @@ class OutcomeWriter:
         self._counters = counters
         self._new_outputs = new_outputs
         self._on_written = on_written
-        """Called with a partition after its outcomes are written and its events settled."""
+        self._on_settled = on_settled
+        """Called with a partition after events of it are settled."""
         self._why_no_consent = why_no_consent
         self._outbox: dict[int, list[Settlement]] = {}
         self._writing: dict[int, asyncio.Task[None]] = {}
@@ -140,6 +142,14 @@ class OutcomeWriter:
         """Write that these events are not sent, with the verdict's reason."""
         self.write(Settlement(items, Outcome.SKIPPED, verdict.skip, verdict))
 
+    def pass_over(self, items: Sequence[Item]) -> None:
+        """Settle redeliveries of a stopped run without an outcome."""
+        for item in items:
+            item.tag.pass_over(item.position)
+        self._counters.notes["passed_over"] += len(items)
+        for partition in {item.partition for item in items}:
+            self._on_settled(partition)
+
     # -- rounds
 
     async def _write_partition(self, partition: int) -> None:
@@ -170,7 +180,8 @@ class OutcomeWriter:
         items = chain.from_iterable(settlement.items for settlement in settlements)
         for item, offset in zip(items, offsets, strict=True):
             item.tag.settle(item.position, offset)
-        self._on_written(partition)
+        self._on_written()
+        self._on_settled(partition)
         for settlement in settlements:
             self._count(settlement)
             if settlement.written is not None and not settlement.written.done():

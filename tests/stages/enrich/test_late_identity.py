@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Collection, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from streams.core.errors import SetupError
 from streams.engine.tables import MALFORMED
 from streams.stages.enrich import late_identity
-from streams.stages.enrich.late_identity import LateIdentity
+from streams.stages.enrich.late_identity import LateIdentity, TableRows
 
 NOW = 1_777_622_400_000
 
@@ -28,6 +29,7 @@ class Users:
 
     def __init__(self) -> None:
         self.rows: dict[int, dict[bytes, bytes]] = {0: {}, 1: {}}
+        self.forgotten: dict[int, dict[bytes, int]] = {}
 
 
 class Replays:
@@ -38,7 +40,7 @@ class Replays:
         self.again: list[Collection[bytes] | SetupError | None] = []
 
     async def __call__(
-        self, partition: int, visitors: Mapping[bytes, int]
+        self, _rows: TableRows, partition: int, visitors: Mapping[bytes, int]
     ) -> Collection[bytes] | None:
         """Note the call."""
         self.asked.append((partition, dict(visitors)))
@@ -59,7 +61,9 @@ def replays(monkeypatch: pytest.MonkeyPatch) -> Replays:
 def late(replays: Replays, users: Users | None = None) -> LateIdentity:
     """With a window of a minute."""
     table: Any = users or Users()
-    return LateIdentity(table, 60_000, replays, wall_ms=lambda: NOW)
+    app: Any = SimpleNamespace(may_act=lambda: True)
+    products: Any = SimpleNamespace(by_key={})
+    return LateIdentity(app, table, products, 60_000, replays, wall_ms=lambda: NOW)
 
 
 async def settled(identity: LateIdentity) -> None:

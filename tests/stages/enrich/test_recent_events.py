@@ -102,7 +102,7 @@ async def start(remembered: RecentEvents, **offsets: int) -> None:
         for name, tp in (("clicks", CLICKS), ("carts", CARTS))
         if name in offsets
     }
-    await remembered.start(positions, dict, NOW_MS)
+    await remembered.start(positions, {}, NOW_MS)
 
 
 def knows(remembered: RecentEvents, event_id: str, tp: TP = CLICKS, offset: int = 99) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from pydantic import SecretStr
 
 from streams.core.enrich import Enricher
 from streams.core.topics import Topics
+from streams.engine.app import StageApp
 from streams.engine.chunks import Chunk
 from streams.engine.consumer import Consumer
 from streams.engine.offset_tracker import OffsetTracker
@@ -54,20 +56,27 @@ class FakeOutputs:
 
 
 def stage(*, minutes: int = 10) -> Any:
-    """The stage with a product and three users, and no app."""
-    made: Any = EnrichStage(
+    """The stage with a product and three users, and an app that does nothing."""
+    rows = {b"anna": b'{"consent": {"miso": true}}', b"mal": MALFORMED}
+    users = SimpleNamespace(rows={2: rows, 3: {b"eve": rows[b"anna"]}}, forgotten={})
+    products = SimpleNamespace(by_key={b"p1": b'{"sku": "S-1"}', b"p2": MALFORMED})
+    app: Any = SimpleNamespace(
+        topic_table=lambda *_, **__: users,
+        global_topic_table=lambda *_, **__: products,
+        chunk_agent=lambda *_, **__: lambda agent: agent,
+    )
+    return EnrichStage(
+        app,
         Topics(),
         Enricher([plan_for(VENDORS["miso"], MisoSettings(api_key=SecretStr("key")))], "required"),
         ["miso"],
         parsers=Settings().event_parsers(),
         fields=Settings().field_maps(),
         wall_ms=lambda: NOW_MS,
+        partitions={"shop.users": 6, "shop.products": 1},
+        keep_email=False,
         duplicate_ms=minutes * 60_000,
     )
-    rows = {b"anna": b'{"consent": {"miso": true}}', b"mal": MALFORMED}
-    made.users = SimpleNamespace(rows={2: rows, 3: {b"eve": rows[b"anna"]}}, forgotten={})
-    made.products = SimpleNamespace(by_key={b"p1": b'{"sku": "S-1"}', b"p2": MALFORMED})
-    return made
 
 
 def click(offset: int, visitor: str = "anna", **fields: Any) -> Raw:
@@ -150,7 +159,7 @@ def test_an_id_at_8select_other_than_the_rows_is_counted() -> None:
     made = stage()
     own, other = "5b2e7c7e-6a0f-4b7e-9f3a-0b1c2d3e4f50", "6c3f8d8f-7b1f-4c8f-8f4b-1c2d3e4f5a61"
     row = {"consent": {"miso": True}, "eightselect_user_id": own}
-    made.users.rows[2][b"anna"] = json.dumps(row).encode()
+    made._users.rows[2][b"anna"] = json.dumps(row).encode()
     enriched(made, click(0), click(1, eightselect_user_id=other))
     assert made.counters.notes == {"differs:eightselect_user_id": 1}
 
@@ -168,10 +177,10 @@ def test_a_changed_row_is_seen_although_rows_are_remembered_decoded() -> None:
     """By the row itself, not by its key."""
     made = stage()
     assert len(enriched(made, click(0))[1].records) == 1
-    made.users.rows[2][b"anna"] = b'{"consent": {"miso": false}}'
+    made._users.rows[2][b"anna"] = b'{"consent": {"miso": false}}'
     assert len(enriched(made, click(1))[1].records) == 0
-    made.products.by_key[b"p1"] = b'{"sku": "S-9"}'
-    made.users.rows[2][b"anna"] = b'{"consent": {"miso": true}}'
+    made._products.by_key[b"p1"] = b'{"sku": "S-9"}'
+    made._users.rows[2][b"anna"] = b'{"consent": {"miso": true}}'
     (record,) = enriched(made, click(2))[1].records
     assert record[3]["payload"]["product_ids"] == ["S-9"]
 
@@ -263,7 +272,7 @@ def test_a_forgotten_visitors_events_are_judged_afresh() -> None:
     first = click(0, event_id="same")._replace(timestamp=NOW_MS - 5000)
     again = click(1, event_id="same", consent={"miso": True})
     assert fates(made, first) == ["sent"]
-    made.users.forgotten[2] = {b"anna": NOW_MS - 1000}
+    made._users.forgotten[2] = {b"anna": NOW_MS - 1000}
     assert fates(made, again) == ["sent"]
     assert fates(made, again._replace(offset=2)) == ["duplicate"]
 
@@ -275,7 +284,7 @@ def test_an_event_from_the_future_is_no_newer_than_a_word_of_today() -> None:
     (record,) = enriched(made, click(0)._replace(timestamp=ahead))[1].records
     told_ms = int(record[-1]["source-time"])
     assert NOW_MS <= told_ms < NOW_MS + 10_000
-    made.users.forgotten[2] = {b"anna": NOW_MS + 60_000}
+    made._users.forgotten[2] = {b"anna": NOW_MS + 60_000}
     assert fates(made, click(1)._replace(timestamp=ahead)) == ["no_consent"]
     assert made.counters.notes["future_kafka_time"] == 2
 
@@ -303,6 +312,13 @@ class Stream:
         yield SimpleNamespace(value=[self._chunk])
 
 
+def app_with(consumer: Any, new_outputs: Any) -> Any:
+    """An app that is in its group."""
+    app: Any = SimpleNamespace(consumer=consumer, new_outputs=new_outputs, may_act=lambda: True)
+    app.ours = partial(StageApp.ours, app)
+    return app
+
+
 class InHand:
     """The stage with one chunk in hand, and no room for it yet."""
 
@@ -316,9 +332,7 @@ class InHand:
         self.chunk = Chunk(CLICKS, [click(0)])  # type: ignore[list-item]
         self.consumer.offset_trackers = {CLICKS: OffsetTracker()}
         self.consumer.offset_trackers[CLICKS].hand_out(self.chunk)
-        self.stage.app = SimpleNamespace(
-            consumer=self.consumer, new_outputs=NothingToSend, may_act=lambda: True
-        )
+        self.stage.app = app_with(self.consumer, NothingToSend)
 
     async def run(self) -> None:
         """Let the agent come as far as it comes without room, which there is then."""
@@ -409,9 +423,7 @@ class Together:
         consumer = SimpleNamespace(
             is_in_hand=lambda _: True, ack=lambda chunk: self.acked.append(chunk.tp.partition)
         )
-        self.stage.app = SimpleNamespace(
-            consumer=consumer, new_outputs=self._outputs, may_act=lambda: True
-        )
+        self.stage.app = app_with(consumer, self._outputs)
 
     def _outputs(self) -> Written:
         self.written.append(Written())

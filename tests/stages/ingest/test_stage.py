@@ -13,7 +13,9 @@ from streams.core.ingest.decoding import PlainJsonDecoder, RegistryAway
 from streams.core.ingest.section import IngestSection
 from streams.core.ingest.topic_mapping import TopicMapping
 from streams.core.topics import Topics
+from streams.engine.app import StageApp
 from streams.engine.chunks import Chunk
+from streams.engine.expired import total_by_topic
 from streams.engine.partitions import home_of
 from streams.stages.ingest import stage as stage_module
 from streams.stages.ingest.stage import IngestStage
@@ -52,6 +54,8 @@ class App:
         assert name == f"ingest-{topic}"
         return lambda agent: agent
 
+    ours: Any = StageApp.ours
+
     def may_act(self) -> bool:
         """This worker is in its group."""
         return True
@@ -70,9 +74,10 @@ class App:
 def made(decoder: Any = None) -> tuple[IngestStage, App, TopicMapping]:
     """A stage with one section to clicks."""
     mapping = TopicMapping("web", [IngestSection("views", "clicks", when="name")], decoder)
-    stage = IngestStage(TOPICS, {"web": mapping}, wall_ms=lambda: NOW_MS)
-    app = App()
-    stage.bind(app, partitions=PARTITIONS)  # type: ignore[arg-type]
+    app: Any = App()
+    stage = IngestStage(
+        app, TOPICS, {"web": mapping}, partitions=PARTITIONS, wall_ms=lambda: NOW_MS
+    )
     return stage, app, mapping
 
 
@@ -172,10 +177,10 @@ async def test_what_expired_travels_with_the_commits() -> None:
     start = SimpleNamespace(offset=5, log_start=0, metadata='{"expired": {"*": 7}}')
     await stage.on_start_positions({WEB: start})  # type: ignore[dict-item]
     stage.on_expired(WEB, 5, 9)
-    assert stage.expired() == {"web": 11}
+    assert total_by_topic(stage.expired) == {"web": 11}
     assert json.loads(stage.commit_metadata(WEB, 9) or "") == {"expired": {"*": 11}}
     foreign = SimpleNamespace(offset=5, log_start=0, metadata="[]")
     await stage.on_start_positions({WEB: foreign})  # type: ignore[dict-item]
-    assert stage.expired() == {}
+    assert total_by_topic(stage.expired) == {}
     stage.on_partitions_gone([WEB])
     assert stage.commit_metadata(WEB, 9) is None

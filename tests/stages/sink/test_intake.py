@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,6 @@ from streams.delivery.ordered_queue import Item
 from streams.delivery.progress import Metadata, PartitionProgress
 from streams.stages.sink.intake import Intake
 from streams.stages.sink.outcome_writer import Settlement
-from streams.stages.sink.send_filter import RowSendFilter
 from streams.vendors import VENDORS
 from streams.worker.counters import Counters
 
@@ -53,7 +53,7 @@ class Around:
     counters: Counters = field(default_factory=Counters)
 
     def __post_init__(self) -> None:
-        self.send_filter = RowSendFilter("u", None, wall_ms=lambda: 0, passed_over=lambda _: None)
+        self.runs: Any = SimpleNamespace(stopped=frozenset())
         self.progress = PartitionProgress(0, Metadata(), {}, 0, of_runs=True)
 
     def add(self, item: Item, payload: bytes, _key: str) -> None:
@@ -70,9 +70,9 @@ class Around:
         me: Any = self
         if not is_redelivery:
             self.progress = PartitionProgress(0, Metadata(), {}, 0)
-        intake = Intake(VENDORS["miso"], me, self.counters, self.send_filter)
+        intake = Intake(VENDORS["miso"], me, me, self.counters, self.runs)
         found: Any = records
-        intake.admit(TP("t", 0), found, self.progress, me, is_redelivery=is_redelivery)
+        intake.admit(TP("t", 0), found, self.progress, is_redelivery=is_redelivery)
 
 
 def without(name: str) -> tuple[tuple[str, bytes | None], ...]:
@@ -131,11 +131,11 @@ def test_a_record_whose_key_is_not_its_visitor_is_no_vendor_record() -> None:
 def test_of_a_stopped_run_nothing_is_taken_and_the_partition_goes_on() -> None:
     """It leaves no mark: the run may write it once more."""
     around = Around()
-    around.send_filter.stopped_runs = frozenset({"r-1"})
+    around.runs.stopped = frozenset({"r-1"})
     around.admit(Record(), Record(1))
     assert (around.items, around.kept) == ([], [])
     assert around.progress.safe_below() == 2
     assert around.counters.notes["passed_over"] == 2
-    around.send_filter.stopped_runs = frozenset()
+    around.runs.stopped = frozenset()
     around.admit(Record(2))
     assert len(around.items) == 1

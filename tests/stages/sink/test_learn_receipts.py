@@ -38,7 +38,7 @@ class Sink:
             outcome_writer=self.outcome_writer,
             _progress=dict(self.progress),
             _receipts=RECEIPTS.topic,
-            app=SimpleNamespace(consumer=self),
+            app=SimpleNamespace(consumer=SimpleNamespace(thread=self)),
         )
 
     async def log_ends(self, partitions: list[TP]) -> dict[TP, int]:

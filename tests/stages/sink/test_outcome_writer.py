@@ -87,6 +87,10 @@ class FakeProgress:
         self.settled: dict[int, int] = {}
         self._log = log
 
+    def pass_over(self, position: int) -> None:
+        """Note that it has no receipt."""
+        self.settled[position] = -1
+
     def settle(self, position: int, receipt: int) -> None:
         """Note it; its receipt must be there."""
         assert self._log.of("vendor.miso.receipts")[receipt]["position"] == position
@@ -106,7 +110,8 @@ class WriterAround:
             ("secret-key",),
             self.counters,
             new_outputs=lambda: FakeOutputs(self.log),  # type: ignore[arg-type, return-value]
-            on_written=self.moved.append,
+            on_written=lambda: None,
+            on_settled=self.moved.append,
             why_no_consent=lambda item: "said_no" if item.key else "no_row",
         )
 
@@ -208,6 +213,17 @@ async def test_a_skip_is_a_receipt_with_its_reason(outcome_handler: WriterAround
     assert len(outcome_handler.log.records) == 1
     assert outcome_handler.log.headers == [None]
     assert outcome_handler.counters.skipped == {"too_old": 1}
+
+
+async def test_events_of_a_stopped_run_are_settled_without_a_receipt(
+    outcome_handler: WriterAround,
+) -> None:
+    """The next run finds them open."""
+    outcome_handler.outcome_writer.pass_over([outcome_handler.item(0), outcome_handler.item(1)])
+    assert outcome_handler.progress.settled == {0: -1, 1: -1}
+    assert outcome_handler.moved == [0]
+    assert outcome_handler.counters.notes == {"passed_over": 2}
+    assert outcome_handler.log.records == []
 
 
 async def test_flushing_does_not_wait_for_a_broker_for_ever(

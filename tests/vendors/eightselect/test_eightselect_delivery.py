@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -180,6 +181,10 @@ class FakeOutcomeHandler:
     def write_skipped(self, items: tuple[Item, ...], verdict: Verdict) -> None:
         """Nothing here may be skipped."""
         raise AssertionError(items, verdict)
+
+    def pass_over(self, items: Sequence[Item]) -> None:
+        """No run is stopped here."""
+        raise AssertionError(items)
 
 
 async def test_one_partition_uses_the_whole_concurrency_and_keeps_visitors_in_order() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -64,6 +64,10 @@ class FakeOutcomeHandler:
     def write_skipped(self, items: tuple[Item, ...], verdict: Verdict) -> None:
         """Keep that these events are not sent."""
         self.outcomes += [(item.event_id, str(verdict.skip)) for item in items]
+
+    def pass_over(self, items: Sequence[Item]) -> None:
+        """No run is stopped here."""
+        raise AssertionError(items)
 
 
 def records(settings: VoyadoSettings, visitor: str, count: int) -> list[bytes]:
