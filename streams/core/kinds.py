@@ -6,7 +6,7 @@ Whatever treats all of them alike (topics, settings, enrichment, commands) goes 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from streams.core.event_types import AddToCart, Click, Event
+from streams.core.event_types import SET_BY_PARSER, AddToCart, Click, Event, Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,11 @@ class EventKind:
         return self.event.event_type
 
     @property
+    def fields(self) -> tuple[str, ...]:
+        """What its records may have."""
+        return tuple(name for name in self.event.__struct_fields__ if name not in SET_BY_PARSER)
+
+    @property
     def topic(self) -> str:
         """Its raw topic, without the prefix."""
         return f"shop.{self.source}"
@@ -38,6 +43,7 @@ KINDS: Mapping[str, EventKind] = {
     for kind in (
         EventKind("clicks", Click),
         EventKind("add-to-carts", AddToCart, other_words=("cart", "carts")),
+        EventKind("orders", Order, is_optional=True),
     )
 }
 """By source, in the order in which people read them."""
