@@ -155,8 +155,21 @@ class Order(Event, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=Tr
         return None if self.order_id in SUSPICIOUS_IDS else f"\0order\0{self.order_id}"
 
 
+class ContentView(Event, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
+    """A visitor saw content of a vendor; ``content`` or ``product_ids`` is given."""
+
+    event_type: ClassVar[str] = "content_view"
+
+    product_ids: list[Id] | None = None
+    """What could be seen of it."""
+
+    def named(self) -> Sequence[NamedProduct]:
+        """See ``Event``."""
+        return [NamedProduct(id_, None) for id_ in self.product_ids or ()]
+
+
 EVENT_TYPES: Mapping[str, type[Event]] = {
-    kind.event_type: kind for kind in (Click, AddToCart, Order)
+    kind.event_type: kind for kind in (Click, AddToCart, Order, ContentView)
 }
 SET_BY_PARSER = frozenset({"timestamp_ms", "notes"})
 """Fields of events that no record may have."""

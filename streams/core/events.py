@@ -19,6 +19,7 @@ from streams.core.event_types import (
     SET_BY_PARSER,
     Campaign,
     Content,
+    ContentView,
     Event,
     Order,
     OrderLine,
@@ -261,6 +262,8 @@ class EventParser:
             event = self._convert_by_field(reading)
         if isinstance(event, Order):
             _check_currencies(event.lines)
+        elif isinstance(event, ContentView) and event.content is None and not event.product_ids:
+            raise _invalid("content", "neither content nor product_ids is given", MISSING)
         if not SUSPICIOUS_IDS.isdisjoint(_ids_of(event)):
             reading.notes.append("suspicious_id")
         return event, reading.notes, reading.moment_ms
@@ -365,6 +368,12 @@ def _read_lines(value: Any) -> Any:
     return [_present(line, OrderLine) if type(line) is dict else line for line in value]
 
 
+def _read_ids(value: Any) -> Any:
+    if type(value) is not list:
+        return value
+    return [id_ for item in value if not is_absent(id_ := id_text(item))] or None
+
+
 def _read_consent(value: Any) -> Any:
     if type(value) is dict:
         return {vendor: says for vendor, says in value.items() if not is_absent(says)}
@@ -387,6 +396,8 @@ def _read_of(name: str, kind: type[msgspec.Struct]) -> Callable[[Any], Any] | No
         return _read_consent
     if name == "lines":
         return _read_lines
+    if name.endswith("_ids"):
+        return _read_ids
     if _is_id(name) or (kind is Content and name == "id"):
         return id_text
     return integral if name in _INTEGERS else None

@@ -3,10 +3,12 @@
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.enrich import Decision, Enricher, Refuse, Send, Skip, rows_named
+from streams.core.errors import InvalidEvent
 from streams.core.event_types import Event
 from streams.core.events import EventParser
 from streams.core.outcome import DeadLetterReason, SkipReason
@@ -132,6 +134,32 @@ def test_at_miso_lines_without_sku_are_left_out_and_counted() -> None:
     assert decide(none, "miso") == Skip("miso", SkipReason.UNKNOWN_PRODUCT)
 
 
+def test_a_content_view_as_each_vendor_receives_it() -> None:
+    """What was seen: the content at 8SELECT, its known products at Miso."""
+    content = {"type": "matchingProductClusters", "id": "8S-1"}
+    view = parse("content_view", {"content": content, "product_ids": ["p-1", "p-9", "p-2"]})
+    assert payload(decide(view, "eightselect"))["view"] == {
+        "type": "matchingProductClusters",
+        "matchingProductClusters": {"id": "8S-1"},
+    }
+    assert decide(view, "voyado") == Skip("voyado", SkipReason.OWN_PATHWAY)
+    decision = decide(view, "miso")
+    assert isinstance(decision, Send)
+    assert decision.notes == ("left_out:miso.product_ids",)
+    assert payload(decision)["type"] == "viewable_impression"
+    assert payload(decision)["product_ids"] == ["8S-1", "8S-2"]
+    unknown = parse("content_view", {"product_ids": ["p-9"]})
+    assert decide(unknown, "miso") == Skip("miso", SkipReason.NO_PRODUCTS)
+    assert decide(unknown, "eightselect") == Skip("eightselect", SkipReason.OUTSIDE_CONTENT)
+
+
+def test_a_content_view_of_nothing_is_a_dead_letter() -> None:
+    """Also where what it names is out of shape, or blank."""
+    for more in ({}, {"content": {"type": "page", "id": "x"}}, {"product_ids": [" ", None]}):
+        with pytest.raises(InvalidEvent, match="neither content nor product_ids is given"):
+            parse("content_view", more)
+
+
 ids = st.one_of(
     st.sampled_from(["p-1", "p-2", "null"]),
     st.text(min_size=1, max_size=40).filter(lambda text: not text.isspace()),
@@ -169,6 +197,15 @@ def test_whatever_an_order_becomes_its_vendor_takes(
 ) -> None:
     """The simulators are written from the vendors' pages and share no code with the mappings."""
     assert_taken(parse("order", more | order))
+
+
+@given(st.lists(ids, max_size=6), context)
+def test_whatever_a_content_view_becomes_its_vendor_takes(
+    products: list[Any], more: dict[str, Any]
+) -> None:
+    """As above."""
+    if products or "content" in more:
+        assert_taken(parse("content_view", more | {"product_ids": products}))
 
 
 def assert_taken(event: Event) -> None:

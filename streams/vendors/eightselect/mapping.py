@@ -1,4 +1,4 @@
-"""An enriched event → one 8SELECT event: ``interact`` about a product, ``order``.
+"""An enriched event → one 8SELECT event: ``interact`` about a product, ``order``, ``view``.
 
 | 8SELECT | from |
 | --- | --- |
@@ -9,6 +9,7 @@
 | `context[content]` | the event's `content`, where it has one |
 | `context[user].user.id` | the event's `eightselect_user_id`, else the row's, else made of \
 `anonymous_id`; never of `user_id` |
+| `view` | the `content` of a content view |
 | `order.id` | the order's `order_id` |
 | `order.lines[]` | each line's `sku`, else the product row's; its quantity; its own price of one \
 unit, gross, in its currency, else the order's |
@@ -135,6 +136,13 @@ class OrderEvent(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="o
     context: tuple[UserContext, ...]
 
 
+class ViewEvent(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="view"):
+    """The body of one request: content was seen."""
+
+    view: ContentPayload
+    context: tuple[UserContext, ...]
+
+
 def _secret_of(settings: EightSelectSettings) -> bytes:
     if settings.user_id_secret is None:
         raise SettingsError(
@@ -181,6 +189,22 @@ def order_mapper(settings: EightSelectSettings) -> Callable[[EnrichedEvent], Ord
         return OrderEvent(EightSelectOrder(order.order_id, lines), (user,))
 
     return map_order
+
+
+def view_mapper(
+    settings: EightSelectSettings,
+) -> Callable[[EnrichedEvent], ViewEvent | SkipReason]:
+    """Return the mapping of content views; raises SettingsError without user_id_secret."""
+    secret = _secret_of(settings)
+
+    def map_view(enriched: EnrichedEvent) -> ViewEvent | SkipReason:
+        content = enriched.event.content
+        if content is None:
+            return SkipReason.OUTSIDE_CONTENT
+        user = UserContext(Identified(user_id_of(enriched.event, enriched.user, secret)))
+        return ViewEvent(_CONTENTS[content.type](Identified(content.id)), (user,))
+
+    return map_view
 
 
 def _order_line(

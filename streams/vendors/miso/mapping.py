@@ -2,7 +2,7 @@
 
 | Miso | from |
 | --- | --- |
-| `type` | `click_type` of the settings; `add_to_cart`; `checkout` |
+| `type` | `click_type` of the settings; `add_to_cart`; `checkout`; `viewable_impression` |
 | `user_id` | the event's, else the user row's |
 | `anonymous_id` | the event's |
 | `timestamp` | the event's, UTC with milliseconds |
@@ -67,6 +67,10 @@ PAGE_LEFT_OUT = ("left_out:miso.page",)
 """Note: there was a page, but no address of it, and Miso takes none without (OpenAPI: required)."""
 
 
+PRODUCT_LEFT_OUT = "left_out:miso.product_ids"
+"""Note: a product of several has no SKU, and Miso's catalogue goes by it."""
+
+
 def mapper(
     settings: MisoSettings,
 ) -> Callable[[EnrichedEvent], MisoInteraction | MappedEvent | SkipReason]:
@@ -112,6 +116,30 @@ def order_mapper(
         )
 
     return map_order
+
+
+def view_mapper(
+    settings: MisoSettings,
+) -> Callable[[EnrichedEvent], MisoInteraction | MappedEvent | SkipReason]:
+    """Return the mapping of content views: products that were seen."""
+    by_product_id = settings.product_id == "product_id"
+
+    def map_view(enriched: EnrichedEvent) -> MisoInteraction | MappedEvent | SkipReason:
+        seen, left_out = _products(enriched, by_product_id=by_product_id)
+        if not seen:
+            return SkipReason.NO_PRODUCTS
+        notes = (PRODUCT_LEFT_OUT,) * left_out
+        return _record(enriched, "viewable_impression", tuple(seen), notes=notes)
+
+    return map_view
+
+
+def _products(enriched: EnrichedEvent, *, by_product_id: bool) -> tuple[list[str], int]:
+    """Return the products that an event names, as Miso knows them, and how many it does not."""
+    named = enriched.event.named()
+    found = [one.product_id if by_product_id else enriched.sku_of(one) for one in named]
+    known = [product for product in found if product is not None]
+    return known, len(found) - len(known)
 
 
 def _record(
