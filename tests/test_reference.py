@@ -18,6 +18,7 @@ from streams.core.control import VendorControl, decode_control
 from streams.core.dead_letter import fingerprint
 from streams.core.event_types import AddToCart
 from streams.core.events import EventParser
+from streams.core.kinds import KINDS, EventKind
 from streams.core.outcome import DEAD_LETTER_MEANING, SKIP_MEANING, Outcome
 from streams.core.records import DeadLetter, Receipt, VendorRecord
 from streams.core.rows import Product, User, decode_product, decode_user
@@ -31,6 +32,7 @@ from streams.vendors import VENDORS
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "reference.md").read_text("utf-8")
 KAFKA_MS = 1_795_166_127_311
+NOW = KAFKA_MS + 86_400_000
 
 
 def section(title: str, *, level: int = 2) -> str:
@@ -80,7 +82,7 @@ def first_column(text: str, head: str) -> list[str]:
 def test_every_topic_has_a_row_and_every_row_a_topic() -> None:
     """The vendors' under one name, with how long it is kept and its partitions."""
     expected = {}
-    for spec in Topics(shop=("web-events",)).specs(tuple(VENDORS), 6):
+    for spec in Topics(shop=("web-events",), sources=tuple(KINDS)).specs(tuple(VENDORS), 6):
         name = re.sub(rf"^vendor\.({'|'.join(VENDORS)})\.", "vendor.<v>.", spec.name)
         days = int(spec.config.get("retention.ms", 0)) // 86_400_000
         kept = f"{days} days" if spec.cleanup == "delete" else "compacted"
@@ -94,14 +96,28 @@ def test_every_topic_has_a_row_and_every_row_a_topic() -> None:
 
 def test_the_raw_event_is_read_and_has_every_field() -> None:
     """As an add-to-cart, which has all of them; nothing about it is corrected."""
-    (example,) = examples("Raw events")
+    example, *_ = examples("Raw events")
     key = example["anonymous_id"].encode()
     value = json.dumps(example).encode()
     parser = EventParser("add_to_cart", "shop.add-to-carts", vendors=VENDORS)
     assert parser.parse(key, value, 3, 1042, KAFKA_MS).notes == ()
     by_parser = {"timestamp_ms", "notes"}
     assert set(example) == set(AddToCart.__struct_fields__) - by_parser
-    assert set(first_column(section("Raw events"), "field")) >= set(example)
+    fields = section("Raw events").partition("\n### ")[0]
+    assert set(first_column(fields, "field")) >= set(example)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS.values() if kind.is_optional])
+def test_the_event_of_a_source_is_read_and_has_every_field_of_its_own(kind: EventKind) -> None:
+    """Its table names them, too; nothing about the example is corrected."""
+    text = section(kind.source.replace("-", " ").capitalize(), level=4)
+    (example,) = json_blocks(text)
+    parser = EventParser(kind.event_type, kind.topic, vendors=VENDORS)
+    event = parser.parse(example["anonymous_id"].encode(), json.dumps(example).encode(), 3, 7, NOW)
+    assert event.notes == ()
+    own = set(kind.fields) - set(KINDS["clicks"].fields)
+    assert set(first_column(text, "field")) == own
+    assert set(example) >= own
 
 
 def test_the_rows_are_read_and_have_every_field() -> None:
@@ -138,7 +154,8 @@ def test_every_field_of_a_record_has_a_row(title: str, kind: type[msgspec.Struct
 
 def test_what_belongs_together_in_the_examples_does() -> None:
     """One event all the way; the letter's fingerprint is made of its cause."""
-    (event,), (record,), (receipt,) = map(examples, ("Raw events", "Vendor records", "Receipts"))
+    event, *_ = examples("Raw events")
+    (record,), (receipt,) = map(examples, ("Vendor records", "Receipts"))
     letter, resolution = examples("Dead letters")
     assert {event["event_id"]} == {r["event_id"] for r in (record, receipt, letter)}
     assert letter["fingerprint"] == fingerprint(letter["reason"], None, letter["detail"])

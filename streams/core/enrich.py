@@ -1,7 +1,7 @@
 """Enrichment: an event joined with its rows, and what each vendor is to get of it."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,7 +16,7 @@ from streams.core.consent import (
     why_no_consent,
 )
 from streams.core.errors import InvalidEvent
-from streams.core.event_types import Event
+from streams.core.event_types import EVENT_TYPES, Event, NamedProduct
 from streams.core.outcome import DeadLetterReason, SkipReason
 from streams.core.records import VendorRecord
 from streams.core.rows import Product, User
@@ -30,19 +30,27 @@ class EnrichedEvent(msgspec.Struct, frozen=True, gc=False):
     """An event with all that the tables know of it; what a vendor's mapping reads."""
 
     event: Event
-    """The Click or AddToCart as parsed."""
+    """As parsed."""
     event_id: str
     event_type: str
     timestamp: str
     """RFC 3339 UTC, milliseconds, ``Z``."""
     anonymous_id: str
     product_id: str
+    """Empty where the event is not about one product."""
     sku: str
-    """The event's own, else the row's; empty only for a vendor that needs none."""
+    """The event's own, else the row's; empty only where none is needed."""
     user_id: str | None
     """The event's own, else the row's."""
     user: User | None
     product: Product | None
+    products: Mapping[str, Product] = {}
+    """By product id, the rows of all that it names; only where it is not about one product."""
+
+    def sku_of(self, product: NamedProduct) -> str | None:
+        """Return the SKU of a product that it names: the event's own, else the row's."""
+        row = self.products.get(product.product_id or "")
+        return product.sku or (None if row is None else row.sku)
 
 
 class MappedEvent(NamedTuple):
@@ -67,7 +75,9 @@ class VendorPlan:
     map_event: Mapper
     max_age_hours: float | None = None
     needs_sku: bool = True
-    """Whether an event without a SKU is skipped as ``unknown_product``."""
+    """Whether an event about one product, but without its SKU, is ``unknown_product``."""
+    mappers: Mapping[str, Mapper] = field(default_factory=dict)
+    """By event type, of kinds beside clicks and add-to-carts; what is missing is ``unmapped``."""
 
 
 class Send(NamedTuple):
@@ -100,24 +110,30 @@ class Refuse(NamedTuple):
 Decision = Send | Skip | Refuse
 
 _encode = msgspec.json.Encoder().encode
+NO_PRODUCTS: Mapping[str, Product] = {}
 
 
 class Enricher:
     """Decides, for each enabled vendor, what becomes of an event."""
 
     def __init__(self, plans: Sequence[VendorPlan], consent_mode: ConsentMode) -> None:
-        self._plans = [
-            (
-                plan.vendor,
-                plan.map_event,
-                None if plan.max_age_hours is None else round(plan.max_age_hours * _HOUR_MS),
-                plan.needs_sku,
-                # Made once, since most decisions are one of these.
-                {reason: Skip(plan.vendor, reason) for reason in SkipReason},
-                {why: Skip(plan.vendor, SkipReason.NO_CONSENT, why) for why in NoConsent},
-            )
-            for plan in plans
-        ]
+        self._plans = {
+            kind: [
+                (
+                    plan.vendor,
+                    plan.map_event
+                    if kind.is_about_one_product
+                    else plan.mappers.get(event_type, _unmapped),
+                    None if plan.max_age_hours is None else round(plan.max_age_hours * _HOUR_MS),
+                    plan.needs_sku and kind.is_about_one_product,
+                    # Made once, since most decisions are one of these.
+                    {reason: Skip(plan.vendor, reason) for reason in SkipReason},
+                    {why: Skip(plan.vendor, SkipReason.NO_CONSENT, why) for why in NoConsent},
+                )
+                for plan in plans
+            ]
+            for event_type, kind in EVENT_TYPES.items()
+        }
         self._mode = consent_mode
 
     def decide(
@@ -129,20 +145,22 @@ class Enricher:
         kafka_ms: int,
         now_ms: int,
         passed_to: Collection[str] = (),
+        products: Mapping[str, Product] = NO_PRODUCTS,
     ) -> list[Decision]:
         """Return one decision for each vendor, in the order of the plans.
 
         ``forgotten_at_ms`` is the Kafka time of the visitor's newest tombstone, ``kafka_ms`` that
         of the raw record: an event that is not newer than the tombstone is never sent. ``product``
         is None where the table has no row or one out of shape. ``passed_to`` are the vendors to
-        which the same event was passed on from another record.
+        which the same event was passed on from another record. ``products`` are the rows of all
+        that an event names which is not about one product; see ``rows_named``.
         """
         forgotten = forgotten_at_ms is not None and kafka_ms <= forgotten_at_ms
         age_ms = now_ms - event.timestamp_ms
         sku = event.sku or (product.sku if product is not None else None)
         enriched: EnrichedEvent | None = None
         decisions: list[Decision] = []
-        for vendor, map_event, max_age_ms, needs_sku, skip, unconsented in self._plans:
+        for vendor, map_event, max_age_ms, needs_sku, skip, unconsented in self._plans[type(event)]:
             if max_age_ms is not None and age_ms > max_age_ms:
                 decisions.append(skip[SkipReason.TOO_OLD])
                 continue
@@ -168,14 +186,28 @@ class Enricher:
                     event.event_type,
                     utc_text(event.timestamp_ms),
                     event.anonymous_id,
-                    event.product_id,
+                    event.product_id or "",
                     sku or "",
                     event.user_id or (user.user_id if user is not None else None),
                     user,
                     product,
+                    products,
                 )
             decisions.append(_map(vendor, map_event, skip, enriched, ground))
         return decisions
+
+
+def rows_named(
+    event: Event, row_of: Callable[[str], Product | None]
+) -> tuple[Product | None, Mapping[str, Product]]:
+    """Return the row of the event's own product, and by id those of all that it names."""
+    ids = [product.product_id for product in event.named() if product.product_id is not None]
+    rows = {id_: row for id_ in dict.fromkeys(ids) if (row := row_of(id_)) is not None}
+    return rows.get(event.product_id or ""), rows
+
+
+def _unmapped(_: EnrichedEvent) -> SkipReason:
+    return SkipReason.UNMAPPED
 
 
 def differing_ids(event: Event, user: User | Malformed | None) -> tuple[str, ...]:

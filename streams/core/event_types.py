@@ -1,13 +1,13 @@
 """The types of events: what a raw record becomes, field by field."""
 
-from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
 from streams.core.uuids import UUID_PATTERN
-from streams.core.values import MAX_ID_CHARS
+from streams.core.values import MAX_ID_CHARS, SUSPICIOUS_IDS
 
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_CHARS)]
 EventId = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -47,19 +47,29 @@ class Content(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True)
     id: Id
 
 
+class NamedProduct(NamedTuple):
+    """A product as an event names it."""
+
+    product_id: str | None
+    sku: str | None
+    """The event's own; else that of the product's row counts."""
+
+
 class Event(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """What clicks and add-to-carts share; fields as in the raw record unless said otherwise."""
+    """What all kinds share; fields as in the raw record unless said otherwise."""
 
     event_type: ClassVar[str]
-    """``click`` or ``add_to_cart``."""
+    """Its kind's name in vendor records."""
+    is_about_one_product: ClassVar[bool] = False
+    """Whether it is about exactly one product; without its SKU it is ``unknown_product``."""
 
     anonymous_id: Id
     timestamp: str | Int64
     """As the shop wrote it; ``timestamp_ms`` is what counts."""
-    product_id: Id
     event_id: EventId = ""
     """Never empty in a parsed event."""
     user_id: Id | None = None
+    product_id: Id | None = None
     sku: Id | None = None
     price: Price | None = None
     currency: Currency | None = None
@@ -85,19 +95,81 @@ class Event(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     ``clock_ahead``.
     """
 
+    def named(self) -> Sequence[NamedProduct]:
+        """Return the products that it is about, in its order."""
+        return (NamedProduct(self.product_id, self.sku),)
 
-class Click(Event, frozen=True, gc=False, forbid_unknown_fields=True):
+    def own_key(self) -> str | None:
+        """Return what only a repeat of the event has beside its id, of the same visitor."""
+        return None
+
+
+class Click(Event, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
     """A visitor clicked a product."""
 
     event_type: ClassVar[str] = "click"
+    is_about_one_product: ClassVar[bool] = True
+
+    product_id: Id
 
 
-class AddToCart(Event, frozen=True, gc=False, forbid_unknown_fields=True):
+class AddToCart(Event, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
     """A visitor put a product into the cart."""
 
     event_type: ClassVar[str] = "add_to_cart"
+    is_about_one_product: ClassVar[bool] = True
 
+    product_id: Id
     quantity: Quantity = 1
 
 
-EVENT_TYPES: Mapping[str, type[Event]] = {kind.event_type: kind for kind in (Click, AddToCart)}
+class OrderLine(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """So many of one product, with the gross price of one."""
+
+    product_id: Id
+    quantity: Quantity
+    sku: Id | None = None
+    price: Price | None = None
+    currency: Currency | None = None
+
+
+MAX_LINES = 500
+
+
+class Order(Event, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
+    """A visitor bought something."""
+
+    event_type: ClassVar[str] = "order"
+
+    order_id: Id
+    lines: Annotated[list[OrderLine], Meta(min_length=1, max_length=MAX_LINES)]
+    revenue: Price | None = None
+    """As the shop states it; nothing is added up."""
+
+    def named(self) -> Sequence[NamedProduct]:
+        """See ``Event``."""
+        return [NamedProduct(line.product_id, line.sku) for line in self.lines]
+
+    def own_key(self) -> str | None:
+        """See ``Event``."""
+        return None if self.order_id in SUSPICIOUS_IDS else f"\0order\0{self.order_id}"
+
+
+class ContentView(Event, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
+    """A visitor saw content of a vendor; ``content`` or ``product_ids`` is given."""
+
+    event_type: ClassVar[str] = "content_view"
+
+    product_ids: list[Id] | None = None
+    """What could be seen of it."""
+
+    def named(self) -> Sequence[NamedProduct]:
+        """See ``Event``."""
+        return [NamedProduct(id_, None) for id_ in self.product_ids or ()]
+
+
+EVENT_TYPES: Mapping[str, type[Event]] = {
+    kind.event_type: kind for kind in (Click, AddToCart, Order, ContentView)
+}
+SET_BY_PARSER = frozenset({"timestamp_ms", "notes"})
+"""Fields of events that no record may have."""

@@ -15,11 +15,14 @@ import msgspec
 from streams.core.errors import InvalidEvent
 from streams.core.event_types import (
     EVENT_TYPES,
-    AddToCart,
+    MAX_LINES,
+    SET_BY_PARSER,
     Campaign,
-    Click,
     Content,
+    ContentView,
     Event,
+    Order,
+    OrderLine,
     Page,
 )
 from streams.core.fields import Failed, FieldMap
@@ -38,21 +41,23 @@ from streams.core.values import (
 
 MAX_EVENT_BYTES = 256 * 1024
 
-_BY_PARSER = {"timestamp_ms", "notes"}
-_REQUIRED = ("anonymous_id", "timestamp", "product_id")
 _MISSING = "it is required and missing"
 MISSING, OUT_OF_RANGE, EXPRESSION = "missing", "out of range", "expression"
 """Faults of a field that are others than a value out of shape: each has a fingerprint."""
-_MUST_BE_IN_SHAPE = frozenset({*_REQUIRED, "event_id", "quantity", "consent"})
 _PARTS: Mapping[str, type[msgspec.Struct]] = {
     "page": Page,
     "campaign": Campaign,
     "content": Content,
 }
 _LEFT_OUT_BY_PART = ("page", "campaign")
+_STRUCTS: tuple[type[msgspec.Struct], ...] = (*EVENT_TYPES.values(), *_PARTS.values(), OrderLine)
 _FIELD_TYPES: Mapping[type[msgspec.Struct], Mapping[str, Any]] = {
-    kind: {f.name: f.type for f in msgspec.structs.fields(kind) if f.name not in _BY_PARSER}
-    for kind in (Click, AddToCart, Page, Campaign, Content)
+    kind: {f.name: f.type for f in msgspec.structs.fields(kind) if f.name not in SET_BY_PARSER}
+    for kind in _STRUCTS
+}
+_REQUIRED: Mapping[type[msgspec.Struct], frozenset[str]] = {
+    kind: frozenset(f.name for f in msgspec.structs.fields(kind) if f.required)
+    for kind in _FIELD_TYPES
 }
 _NO_PAGE, _NO_CAMPAIGN = Page(), Campaign()
 _UUIDS = frozenset({"miso_id", "eightselect_user_id"})
@@ -94,10 +99,15 @@ class EventParser:
     ) -> None:
         """Take the event type, and the vendors for which an event may state consent; None: any."""
         self._type = EVENT_TYPES[kind]
+        self.is_about_one_product = self._type.is_about_one_product
+        """As the events that it returns."""
         self._decode = msgspec.json.Decoder(self._type).decode
         self.topic = topic_without_prefix
-        more = frozenset() if fields is None else fields.names_read()
         own = _FIELD_TYPES[self._type]
+        more = frozenset() if fields is None else fields.names_read(own.keys())
+        # Of the kinds that are read most a typed decode alone tells whether all is well.
+        self._is_quick = fields is None and self.is_about_one_product
+        self._must_be_in_shape = _REQUIRED[self._type] | {"event_id", "quantity", "consent"}
         self._needed = None if more is None else (*own, *sorted(more - own.keys()))
         self._fields = fields
         self._has_formats = fields is not None and fields.has_time_formats
@@ -125,12 +135,12 @@ class EventParser:
         notes: Sequence[str] = ()
         moment: int | None = None
         try:
-            if self._fields is not None:
-                event, notes, moment = self._parse_closely(value)
-            else:
+            if self._is_quick:
                 event = self._decode(value)
                 if _has_odd_text(event):
                     event, notes, moment = self._parse_closely(value)
+            else:
+                event, notes, moment = self._parse_closely(value)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             event, notes, moment = self._parse_closely(value)
         if event.ip is not None and not _is_ip(event.ip):
@@ -218,7 +228,7 @@ class EventParser:
                     reading.notes.append(f"left_out:{name}.{part}")
             if not given:
                 del reading.known[name]
-        elif name in _MUST_BE_IN_SHAPE:
+        elif name in self._must_be_in_shape:
             raise _invalid(name, given.why, EXPRESSION)
         else:
             del reading.known[name]
@@ -250,6 +260,10 @@ class EventParser:
             event = msgspec.convert(reading.known, self._type)
         except msgspec.ValidationError:
             event = self._convert_by_field(reading)
+        if isinstance(event, Order):
+            _check_currencies(event.lines)
+        elif isinstance(event, ContentView) and event.content is None and not event.product_ids:
+            raise _invalid("content", "neither content nor product_ids is given", MISSING)
         if not SUSPICIOUS_IDS.isdisjoint(_ids_of(event)):
             reading.notes.append("suspicious_id")
         return event, reading.notes, reading.moment_ms
@@ -297,7 +311,7 @@ class EventParser:
         known, notes = reading.known, reading.notes
         for name, wanted in _FIELD_TYPES[self._type].items():
             if name not in known:
-                if name in _REQUIRED:
+                if name in _REQUIRED[self._type]:
                     raise _invalid(name, _MISSING, MISSING)
                 continue
             given = known[name]
@@ -307,7 +321,9 @@ class EventParser:
             try:
                 values[name] = msgspec.convert(given, wanted)
             except msgspec.ValidationError as problem:
-                if name in _MUST_BE_IN_SHAPE:
+                if name == "lines":
+                    _check_lines(given)
+                if name in self._must_be_in_shape:
                     raise _invalid(name, *_why(given, problem)) from None
                 notes.append(f"left_out:{name}")
         return self._type(**values)
@@ -346,6 +362,18 @@ def _read_object(kind: type[msgspec.Struct]) -> Callable[[Any], Any]:
     return read
 
 
+def _read_lines(value: Any) -> Any:
+    if type(value) is not list:
+        return value
+    return [_present(line, OrderLine) if type(line) is dict else line for line in value]
+
+
+def _read_ids(value: Any) -> Any:
+    if type(value) is not list:
+        return value
+    return [id_ for item in value if not is_absent(id_ := id_text(item))] or None
+
+
 def _read_consent(value: Any) -> Any:
     if type(value) is dict:
         return {vendor: says for vendor, says in value.items() if not is_absent(says)}
@@ -366,6 +394,10 @@ def _read_of(name: str, kind: type[msgspec.Struct]) -> Callable[[Any], Any] | No
         return _read_object(_PARTS[name])
     if name == "consent":
         return _read_consent
+    if name == "lines":
+        return _read_lines
+    if name.endswith("_ids"):
+        return _read_ids
     if _is_id(name) or (kind is Content and name == "id"):
         return id_text
     return integral if name in _INTEGERS else None
@@ -381,17 +413,17 @@ def _ids_of(event: Event) -> tuple[str | None, ...]:
     content = event.content
     return (
         event.anonymous_id,
-        event.product_id,
         event.event_id,
         event.user_id,
-        event.sku,
+        event.order_id if isinstance(event, Order) else None,
         None if content is None else content.id,
+        *(id_ for product in event.named() for id_ in product),
     )
 
 
 def _has_odd_text(event: Event) -> bool:
     """Return whether a text of the event is blank, or an id suspicious: reasons to look closely."""
-    visitor, product, id_ = event.anonymous_id, event.product_id, event.event_id
+    visitor, product, id_ = event.anonymous_id, event.product_id or "", event.event_id
     if (
         visitor in SUSPICIOUS_IDS
         or product in SUSPICIOUS_IDS
@@ -431,6 +463,36 @@ def _convert_parts(name: str, given: dict[str, Any], notes: list[str]) -> msgspe
             except msgspec.ValidationError:
                 notes.append(f"left_out:{name}.{part}")
     return kind(**parts)
+
+
+def _check_lines(given: Any) -> None:
+    """Raise InvalidEvent for the first line that is out of shape, if it is that."""
+    if type(given) is not list:
+        return
+    if not 0 < len(given) <= MAX_LINES:
+        words = f"an order has 1 to {MAX_LINES} lines, not {len(given):,}"
+        raise _invalid("lines", words, "number of lines")
+    for number, line in enumerate(given, start=1):
+        if type(line) is not dict:
+            words = f"line {number} is a JSON {json_name(line)}, not an object"
+            raise _invalid("lines", words, "no object")
+        for name, wanted in _FIELD_TYPES[OrderLine].items():
+            if name not in line:
+                if name in _REQUIRED[OrderLine]:
+                    raise _invalid("lines", f"line {number}: {name}: {_MISSING}", f"{name} missing")
+                continue
+            try:
+                msgspec.convert(line[name], wanted)
+            except msgspec.ValidationError as problem:
+                words = f"line {number}: {name}: {_why(line[name], problem)[0]}"
+                raise _invalid("lines", words, name) from None
+
+
+def _check_currencies(lines: Sequence[OrderLine]) -> None:
+    found = {line.currency for line in lines if line.currency is not None}
+    if len(found) > 1:
+        words = f"an order has one currency, not {' and '.join(sorted(found)[:2])}"
+        raise _invalid("lines", words, "currencies")
 
 
 def _why(given: Any, problem: msgspec.ValidationError) -> tuple[str, str]:

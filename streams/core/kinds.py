@@ -6,7 +6,15 @@ Whatever treats all of them alike (topics, settings, enrichment, commands) goes 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from streams.core.event_types import AddToCart, Click, Event
+from streams.core.event_types import (
+    SET_BY_PARSER,
+    AddToCart,
+    Click,
+    ContentView,
+    Event,
+    Order,
+)
+from streams.core.fields import FIELDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +36,12 @@ class EventKind:
         return self.event.event_type
 
     @property
+    def fields(self) -> tuple[str, ...]:
+        """What its records may have; of these all kinds have ``FIELDS``, to use or to ignore."""
+        own = (name for name in self.event.__struct_fields__ if name not in SET_BY_PARSER)
+        return tuple(dict.fromkeys((*FIELDS, *own)))
+
+    @property
     def topic(self) -> str:
         """Its raw topic, without the prefix."""
         return f"shop.{self.source}"
@@ -38,6 +52,8 @@ KINDS: Mapping[str, EventKind] = {
     for kind in (
         EventKind("clicks", Click),
         EventKind("add-to-carts", AddToCart, other_words=("cart", "carts")),
+        EventKind("orders", Order, is_optional=True),
+        EventKind("content-views", ContentView, is_optional=True),
     )
 }
 """By source, in the order in which people read them."""

@@ -20,7 +20,10 @@ class SkipReason(StrEnum):
     EXPIRED = "expired"
     DUPLICATE = "duplicate"
     NO_CONSENT = "no_consent"
+    UNMAPPED = "unmapped"
+    OWN_PATHWAY = "own_pathway"
     UNKNOWN_PRODUCT = "unknown_product"
+    NO_PRODUCTS = "no_products"
     OUTSIDE_CONTENT = "outside_content"
     NO_CONTACT = "no_contact"
     THINNED = "thinned"
@@ -31,7 +34,10 @@ SKIP_MEANING: Mapping[SkipReason, str] = {
     SkipReason.EXPIRED: "deleted by Kafka's retention before it was read; counted from offsets",
     SkipReason.DUPLICATE: "same visitor and event id as a recent record of the same raw topic",
     SkipReason.NO_CONSENT: "consent not given, given only later, refused, or visitor forgotten",
+    SkipReason.UNMAPPED: "the settings name nothing that the vendor is to get of such an event",
+    SkipReason.OWN_PATHWAY: "Voyado Engage takes orders and product views by other means",
     SkipReason.UNKNOWN_PRODUCT: "no row in shop.products, and the event has no sku",
+    SkipReason.NO_PRODUCTS: "none of the products that were seen is known (Miso only)",
     SkipReason.OUTSIDE_CONTENT: "not inside 8SELECT content (8SELECT only)",
     SkipReason.NO_CONTACT: "the visitor is not a contact in Voyado Engage (Voyado only)",
     SkipReason.THINNED: "another click by this contact on this SKU within 30 minutes (Voyado only)",

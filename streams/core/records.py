@@ -46,6 +46,10 @@ SECTION = "section"
 """Header of a raw record that the stage ``ingest`` has written: NAME of ``[ingest.NAME]``."""
 
 
+OWN_KEY = "own-key"
+"""Header of a vendor record: ``Event.own_key``, by which a repeat is told after a restart."""
+
+
 MOVED = "moved"
 """Header of what ``streams topics rekey`` writes to ``shop.users``, where a key has got another
 partition. With a row: a copy for the new partition, which yields to whatever is there already.

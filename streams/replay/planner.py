@@ -7,9 +7,9 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from streams.core.consent import Ground, Malformed
 from streams.core.duplicates import MAX_IDS, PassedOn, bits, identity, trim
-from streams.core.enrich import Enricher, Refuse, Send, VendorPlan
+from streams.core.enrich import Enricher, Refuse, Send, VendorPlan, rows_named
 from streams.core.errors import InvalidEvent
-from streams.core.event_types import Event
+from streams.core.event_types import Event, NamedProduct
 from streams.core.kinds import KINDS
 from streams.core.outcome import DeadLetterReason, Outcome
 from streams.core.rows import Product, User
@@ -110,24 +110,27 @@ class Mapper:
             words = f"{type(defect).__name__}: {defect}"
             raise InvalidEvent(DeadLetterReason.DEFECT, words) from defect
 
-    def sku_of(self, event: Event) -> str | None:
-        """Return the event's SKU, else its product row's."""
-        if event.sku:
-            return event.sku
-        product = self.rows.product(event.product_id)
-        return None if product is None else product.sku
+    def names_sku(self, event: Event, sku: str) -> bool:
+        """Return whether the event is about this SKU, by its own word or its product's row."""
+        return any(sku == (named.sku or self._sku_of_row(named)) for named in event.named())
+
+    def _sku_of_row(self, named: NamedProduct) -> str | None:
+        row = self.rows.product(named.product_id) if named.product_id else None
+        return None if row is None else row.sku
 
     def decide(self, event: Event, kafka_ms: int, now_ms: int) -> Iterator[tuple[str, Judgement]]:
         """Yield what today's rows, consent and mapping make of it, by vendor."""
         key = event.anonymous_id.encode()
         try:
+            product, products = rows_named(event, self.rows.product)
             decisions = self._enricher.decide(
                 event,
                 self.rows.user(key),
                 self.rows.forgotten_ms(key),
-                self.rows.product(event.product_id),
+                product,
                 kafka_ms,
                 now_ms,
+                products=products,
             )
         # One record over which our own code fails must not end the run.
         except Exception as defect:
@@ -167,20 +170,23 @@ class SentBefore:
         """Return the decisions, ``Left(DUPLICATE)`` for each vendor that has got the event."""
         if not self._window_ms:
             return decisions
-        who = identity(record.key or b"", event.event_id)
+        own = event.own_key()
+        ids = [event.event_id] if own is None else [event.event_id, own]
+        who = [identity(record.key or b"", one) for one in ids]
         seen = self._seen.get(tp)
         if seen is None:
             seen = self._seen[tp] = PassedOn(self._window_ms, self._vendors)
         offset, kafka_ms = record.offset, record.timestamp
         seen.advance(kafka_ms, kafka_ms)
-        known = seen.vendors_of(who, offset, kafka_ms, None)
+        known = {vendor for one in who for vendor in seen.vendors_of(one, offset, kafka_ms, None)}
         judged: list[tuple[str, Judgement]] = []
         for vendor, made in decisions:
             if isinstance(made, PlannedSend) and vendor in known:
                 judged.append((vendor, Left(DUPLICATE)))
                 continue
             if isinstance(made, PlannedSend):
-                seen.add(who, offset, kafka_ms, self._bits[vendor])
+                for one in who:
+                    seen.add(one, offset, kafka_ms, self._bits[vendor])
             judged.append((vendor, made))
         self._until_trimmed -= 1
         if self._until_trimmed <= 0:
@@ -233,7 +239,7 @@ class ReplayPlanner:
             if self._sku is not None:
                 return []
             return [*settled, *((vendor, Refused(error, None)) for vendor in open_)]
-        if self._sku is not None and self._mapper.sku_of(event) != self._sku:
+        if self._sku is not None and not self._mapper.names_sku(event, self._sku):
             return []
         if open_:
             decisions = self._mapper.decide(event, record.timestamp, now_ms)

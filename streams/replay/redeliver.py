@@ -278,7 +278,9 @@ class LettersWork:
         if raw is None:
             return Left(GONE)
         if is_kept and letter.stage == "deliver":
-            return self._judge_record(raw)
+            judged = self._judge_record(raw)
+            if judged is not None:
+                return judged
         try:
             event = self._mapper.parse(tp, offset, raw.key, raw.value, raw.kafka_ms)
         except InvalidEvent as error:
@@ -286,13 +288,16 @@ class LettersWork:
             return Left(GONE) if is_kept else Refused(error, None)
         return next(made for _, made in self._mapper.decide(event, raw.kafka_ms, now_ms))
 
-    def _judge_record(self, kept: Raw) -> Judgement:
-        """Judge a vendor record whose raw record is gone: consent is what the row says today."""
+    def _judge_record(self, kept: Raw) -> Judgement | None:
+        """Judge a vendor record whose raw record is gone: consent is what the row says today.
+
+        None: it is none, but the raw record of what did not fit the vendor, or cut.
+        """
         value = kept.value or b""
         try:
             record = _decode_record(value)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return Left(GONE)  # cut: it was larger than a letter
+            return None
         rows = self._mapper.rows
         key = record.anonymous_id.encode()
         user, forgotten = rows.user(key), rows.forgotten_ms(key)

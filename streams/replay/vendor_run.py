@@ -183,7 +183,7 @@ class PartRunner:
             return
         error = refused.error
         letter = build_dead_letter(
-            stage="enrich",
+            stage="deliver" if is_event else "enrich",
             vendor=self.part.vendor if is_event else None,
             event_id=refused.event_id,
             reason=error.reason,

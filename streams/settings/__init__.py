@@ -16,18 +16,18 @@ from streams.core.events import EventParser
 from streams.core.fields import FieldMap
 from streams.core.ingest.decoding import Decoder, plain_decoder
 from streams.core.ingest.topic_mapping import TopicMapping
-from streams.core.kinds import KINDS, EventKind
+from streams.core.kinds import KINDS
 from streams.core.topics import Topics
 from streams.settings.kafka_rules import kafka_problems
 from streams.settings.loading import Loader, process_environment, read_secret, variable
 from streams.settings.models import (
+    SOURCE_MODELS,
     ConsentSettings,
     EnrichSettings,
     HttpSettings,
     IngestSettings,
     KafkaSettings,
     LogSettings,
-    OptionalSourceSettings,
     RegistrySettings,
     SourceSettings,
     StateSettings,
@@ -89,7 +89,7 @@ def section_models() -> dict[str, type[BaseModel]]:
     return {
         "kafka": KafkaSettings,
         "consent": ConsentSettings,
-        **{f"source.{source}": _source_model(kind) for source, kind in KINDS.items()},
+        **{f"source.{source}": model for source, model in SOURCE_MODELS.items()},
         "enrich": EnrichSettings,
         "registry": RegistrySettings,
         **{key: vendor.settings for key, vendor in VENDORS.items()},
@@ -108,7 +108,7 @@ class Settings:
     kafka: KafkaSettings = field(default_factory=KafkaSettings)
     consent: ConsentSettings = field(default_factory=ConsentSettings)
     sources: Mapping[str, SourceSettings] = field(
-        default_factory=lambda: {source: _source_model(kind)() for source, kind in KINDS.items()}
+        default_factory=lambda: {source: model() for source, model in SOURCE_MODELS.items()}
     )
     """The sections ``[source.X]`` by X, also of those that are off."""
     enrich: EnrichSettings = field(default_factory=EnrichSettings)
@@ -352,12 +352,9 @@ def _ingest_conflicts(
     assert isinstance(registry, RegistrySettings)
     sources = {name: sections[f"source.{name}"] for name in KINDS}
     mapped = {name for name, one in sources.items() if one.field_map() is not None}  # type: ignore[attr-defined]
-    found = ingest_conflicts(ingest, Topics(kafka.topic_prefix), registry, mapped)
+    off = {name for name, one in sources.items() if not one.is_on}  # type: ignore[attr-defined]
+    found = ingest_conflicts(ingest, Topics(kafka.topic_prefix), registry, mapped, off)
     return [f"[{INGEST}.{name}]: {words}." for name, words in found]
-
-
-def _source_model(kind: EventKind) -> type[SourceSettings]:
-    return OptionalSourceSettings if kind.is_optional else SourceSettings
 
 
 def _either(vendor: str) -> str:

@@ -6,7 +6,7 @@ import ssl
 from base64 import b64encode
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import (
     BaseModel,
@@ -19,9 +19,10 @@ from pydantic import (
 )
 
 from streams.core.errors import SettingsError
-from streams.core.fields import FieldMap
+from streams.core.fields import FIELDS, FieldMap
 from streams.core.ingest.section import IngestSection
 from streams.core.ingest.targets import TARGETS
+from streams.core.kinds import KINDS
 from streams.core.time_formats import UNITS
 from streams.settings.loading import read_secret
 from streams.settings.proxies import Route, route_to
@@ -239,6 +240,8 @@ class EnrichSettings(Section):
 class SourceSettings(Section):
     """A section ``[source.<kind>]``: how a shop's own records become events."""
 
+    known_fields: ClassVar[Collection[str]] = FIELDS
+
     fields: dict[str, str | dict[str, str]] = Field(default_factory=dict)
     """Our field → a JMESPath expression over the shop's record; empty: the record has our names.
 
@@ -296,7 +299,9 @@ class SourceSettings(Section):
         """
         if not self.fields and self.timestamp_format is None and self.timezone is None:
             return None
-        return FieldMap(self.fields, self.timestamp_format, self.timezone, name=name)
+        return FieldMap(
+            self.fields, self.timestamp_format, self.timezone, name=name, known=self.known_fields
+        )
 
 
 class OptionalSourceSettings(SourceSettings):
@@ -308,6 +313,17 @@ class OptionalSourceSettings(SourceSettings):
     def is_on(self) -> bool:
         """Whether its topic is read."""
         return self.enabled
+
+
+SOURCE_MODELS: Mapping[str, type[SourceSettings]] = {
+    source: type(
+        "".join(map(str.title, source.split("-"))) + "SourceSettings",
+        (OptionalSourceSettings if kind.is_optional else SourceSettings,),
+        {"known_fields": kind.fields, "__doc__": f"Section ``[source.{source}]``."},
+    )
+    for source, kind in KINDS.items()
+}
+"""By source."""
 
 
 class IngestSettings(SourceSettings):

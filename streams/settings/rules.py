@@ -102,16 +102,22 @@ def ingest_conflicts(
     ours: Topics,
     registry: RegistrySettings,
     mapped: set[str],
+    off: set[str],
 ) -> Problems:
     """Yield what does not go together between sections, each by its name, and with the rest.
 
-    ``mapped``: the raw topics, as in ``to``, whose own source has a field map.
+    ``mapped``: the sources, as in ``to``, that have a field map; ``off``: those that are off.
     """
     formats: dict[str, tuple[str, str]] = {}
     compiled = [(one.topic, one.section(name, VENDORS)) for name, one in sections.items()]
     for name, section in sections.items():
         if ours.is_ours(section.topic):
             yield name, f"topic {section.topic} is one of streams itself; name a topic of the shop"
+        if section.to in off:
+            yield (
+                name,
+                f'writes to "{section.to}", which is off; set [source.{section.to}] enabled = true',
+            )
         if section.to in mapped:
             yield (
                 name,

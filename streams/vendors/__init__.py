@@ -23,5 +23,9 @@ VENDORS: Mapping[str, Vendor] = MappingProxyType(
 def plan_for(vendor: Vendor, settings: VendorSettings) -> VendorPlan:
     """Return the vendor under these settings as enrichment needs it."""
     return VendorPlan(
-        vendor.key, vendor.mapper(settings), settings.max_age_hours, vendor.needs_sku(settings)
+        vendor.key,
+        vendor.mapper(settings),
+        settings.max_age_hours,
+        vendor.needs_sku(settings),
+        {event_type: make(settings) for event_type, make in vendor.mappers.items()},
     )

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from streams.core.enrich import EnrichedEvent
+from streams.core.enrich import EnrichedEvent, Mapper
 from streams.core.outcome import SkipReason, Verdict
 from streams.core.records import VendorRecord
 
@@ -185,7 +185,10 @@ class Vendor:
     credentials: tuple[str, ...]
     """The settings without which the vendor is off."""
     mapper: Callable[[Any], Callable[[EnrichedEvent], Payload | SkipReason]]
-    """settings → (event → payload, or why it is not sent); raises InvalidEvent."""
+    """settings → (event → payload, or why it is not sent); raises InvalidEvent.
+
+    Of clicks and add-to-carts; ``mappers`` has the other kinds.
+    """
     build_request: Callable[[Sequence[bytes], Any], HttpRequest]
     """(encoded payloads in order, settings) → the request that carries exactly these."""
     build_probe: Callable[[Any], HttpRequest]
@@ -199,6 +202,8 @@ class Vendor:
     """settings → how long an event may wait for others to share its request."""
     needs_sku: Callable[[Any], bool] = lambda _: True
     """settings → whether an event of whose product no SKU is known is ``unknown_product``."""
+    mappers: Mapping[str, Callable[[Any], Mapper]] = field(default_factory=dict)
+    """By event type: settings → mapping; events of a type that is missing are ``unmapped``."""
     mapping_secrets: tuple[str, ...] = ()
     """The settings that enrichment needs for the mapping, and the sink does not."""
     concurrency: Callable[[Any], int] = lambda _: 16

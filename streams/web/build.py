@@ -67,7 +67,7 @@ def build_site(
 
     def without_owner() -> dict[str, int]:
         app = reporter.app
-        read = read_topics(settings.topics, app.stage)
+        read = read_topics(settings.topics, app.options.stage)
         return watch.without_owner({topic: app.options.topics[topic] for topic in read})
 
     collector = WorkerCollector(

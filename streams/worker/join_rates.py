@@ -52,6 +52,6 @@ class JoinRates:
 
 def _words(event: Event, secrets: Sequence[str]) -> str:
     return (
-        f"product {masked_text(event.product_id, secrets)} of visitor "
+        f"product {masked_text(event.product_id or '', secrets)} of visitor "
         f"{masked_id(event.anonymous_id)} ({masked_text(event.event_id, secrets)})"
     )

@@ -640,7 +640,7 @@ def test_failing_expression_of_an_optional_field_is_left_out_and_told() -> None:
     parser = EventParser("click", "shop.clicks", fields)
     inspection = parser.inspect(json.dumps(record).encode())
     assert inspection.fields == (
-        "anonymous_id", "timestamp", "product_id", "user_id", "price", "page.url",
+        "anonymous_id", "timestamp", "user_id", "price", "page.url", "product_id",
     )  # fmt: skip
     assert inspection.remarks == (
         'user_id reads "null": who has it is many people at once',

@@ -59,10 +59,10 @@ def newest(value: Any, at_ms: int = AT) -> FoundRecord:
 )
 def test_the_row_says_why(row: FoundRecord | None, words: str) -> None:
     """A row, a tombstone or none; a yes with its beginning."""
-    assert row_words("miso", Click("anna", AT, "p-1", timestamp_ms=AT), row, AT) == words
+    assert row_words("miso", Click("anna", AT, product_id="p-1", timestamp_ms=AT), row, AT) == words
 
 
 def test_the_events_own_no_comes_first() -> None:
     """Whatever the row says."""
-    event = Click("anna", AT, "p-1", timestamp_ms=AT, consent={"miso": False})
+    event = Click("anna", AT, product_id="p-1", timestamp_ms=AT, consent={"miso": False})
     assert row_words("miso", event, newest(YES), AT) == "The event itself says no."

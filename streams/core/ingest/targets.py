@@ -7,7 +7,7 @@ import msgspec
 
 from streams.core.errors import InvalidEvent
 from streams.core.events import MAX_EVENT_BYTES, EventParser
-from streams.core.fields import FIELDS, Failed, FieldMap
+from streams.core.fields import Failed, FieldMap
 from streams.core.kinds import KINDS, EventKind
 from streams.core.outcome import DeadLetterReason
 from streams.core.rows import (
@@ -72,11 +72,11 @@ class EventTarget:
 
     key_field = "anonymous_id"
     has_tombstones = False
-    known: Collection[str] = FIELDS
     what = "events"
 
     def __init__(self, kind: EventKind) -> None:
         self._event_type = kind.event_type
+        self.known: Collection[str] = kind.fields
 
     def reader(self, fields: FieldMap | None, vendors: Collection[str]) -> "EventReader":
         """See ``Target``."""

@@ -12,7 +12,7 @@ event. Equal interactions of one visitor have equal digests, so ``duplicates`` c
 exact is the comparison of how often each digest was stored with how often it was to be sent.
 
 What 8SELECT takes although it breaks a rule of this project is flagged in the ledger:
-``not_interact``, ``no_content`` (billed, although it may not be its doing), ``no_action``,
+``no_content`` (billed, although it may not be its doing), ``no_action``,
 ``unknown_action``.
 """
 
@@ -123,7 +123,7 @@ def facts_of(event: Mapping[str, Any]) -> RequestFacts:
 def broken_rules(facts: RequestFacts) -> list[str]:
     """Return the rules of ours that an acceptable event breaks."""
     if facts.type != "interact":
-        return ["not_interact"]
+        return []
     rules = []
     if not facts.content:
         rules.append("no_content")

@@ -12,7 +12,15 @@ from msgspec.structs import replace
 from pydantic import SecretStr
 
 from streams.core.consent import NO_TO_ALL, Ground, Malformed
-from streams.core.enrich import Decision, Enricher, Send, Skip, VendorPlan, differing_ids
+from streams.core.enrich import (
+    Decision,
+    Enricher,
+    Send,
+    Skip,
+    VendorPlan,
+    differing_ids,
+    rows_named,
+)
 from streams.core.errors import InvalidEvent, SettingsError
 from streams.core.event_types import Event
 from streams.core.ingest.outcomes import (
@@ -306,13 +314,9 @@ class MappingPreview:
             notes = event.notes
         user = self._users.get(event.anonymous_id.encode())
         notes = (*notes, *differing_ids(event, user))
+        product, products = rows_named(event, lambda id_: self._products.get(id_.encode()))
         decisions = self._enricher.decide(
-            event,
-            user,
-            None,
-            self._products.get(event.product_id.encode()),
-            place.kafka_ms,
-            self._now_ms,
+            event, user, None, product, place.kafka_ms, self._now_ms, products=products
         )
         for decision in decisions:
             yield _row(number, topic, event, notes, decision, "; ".join(inspection.remarks))

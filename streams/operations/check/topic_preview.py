@@ -210,7 +210,7 @@ class _Look:
             except InvalidEvent:
                 continue
             users.add(event.anonymous_id.encode())
-            products.add(event.product_id.encode())
+            products.update(one.product_id.encode() for one in event.named() if one.product_id)
         return users, products
 
     def _outgoing(self, made: IngestOutcome | Outgoing) -> Outgoing | None:

@@ -130,7 +130,10 @@ async def _by_sku(logs: TraceLogs, query: Query, found: Located) -> None:
         event = event_of(logs, record)
         if event is None:
             return False
-        return query.text == event.sku or (event.sku is None and event.product_id in products)
+        return any(
+            query.text == named.sku or (named.sku is None and named.product_id in products)
+            for named in event.named()
+        )
 
     forms = [form for text in (query.text, *products) for form in in_json(text)]
     tps = [tp for topic in logs.raw_topics for tp in logs.tps[topic]]

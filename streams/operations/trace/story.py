@@ -1,6 +1,7 @@
 """From what the topics say of a raw record to what is shown of it. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 from streams.core.errors import InvalidEvent
 from streams.core.event_types import Event
@@ -70,13 +71,19 @@ def story_of(facts: EventFacts, parse: Parse, names: Mapping[str, str], asked: s
         happened_at=happened,
         visitor=show.id(_visitor_of(facts, event)),
         user=show.id(None if event is None else event.user_id),
-        product_id=None if event is None else event.product_id,
-        sku=None if event is None else event.sku,
+        product_id=_named(event, "product_id"),
+        sku=_named(event, "sku"),
         text=_in_one_sentence(facts, vendors),
         raw=None if raw is None else show.document(raw.value),
         steps=steps,
         vendors=vendors,
     )
+
+
+def _named(event: Event | None, name: Literal["product_id", "sku"]) -> str | None:
+    """Return the products that an event is about, as they are named."""
+    named = () if event is None else event.named()
+    return ", ".join(text for one in named if (text := getattr(one, name))) or None
 
 
 def _event_of(facts: EventFacts, parse: Parse) -> tuple[Event | None, str]:

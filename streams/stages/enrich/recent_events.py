@@ -14,7 +14,7 @@ import msgspec
 from faust.types import TP
 
 from streams.core.duplicates import PassedOn, bits, identity, trim
-from streams.core.records import Source
+from streams.core.records import OWN_KEY, Source
 from streams.core.topics import Topics
 from streams.engine.chunks import Records
 from streams.engine.positions import StartPosition
@@ -140,12 +140,16 @@ class RecentEvents:
         topic, partition, offset = source
         tp = TP(topic, partition)
         is_derived = event_id == f"{self._derived.get(topic)}-{partition}-{offset}"
-        if tp not in unknown or kafka_ms < oldest_ms or record.key is None or is_derived:
+        if tp not in unknown or kafka_ms < oldest_ms or record.key is None:
             return
         passed_on = self._passed_on.get(tp)
         if passed_on is None:
             passed_on = self._passed_on[tp] = self._new()
-        passed_on.recall(identity(record.key, event_id), offset, kafka_ms, vendor)
+        if not is_derived:
+            passed_on.recall(identity(record.key, event_id), offset, kafka_ms, vendor)
+        if OWN_KEY in headers:
+            own = headers[OWN_KEY].decode()
+            passed_on.recall(identity(record.key, own), offset, kafka_ms, vendor)
 
     def _new(self) -> PassedOn:
         return PassedOn(self._window_ms, self._vendors)

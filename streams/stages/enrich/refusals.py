@@ -66,7 +66,7 @@ class EnrichmentRefusals:
         event_id: str | None = None,
     ) -> bytes:
         letter = build_dead_letter(
-            stage="enrich",
+            stage="enrich" if vendor is None else "deliver",
             vendor=vendor,
             event_id=event_id,
             reason=error.reason,

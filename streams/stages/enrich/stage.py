@@ -8,7 +8,8 @@ of these two steps is one request to a broker; a partition that a topic refuses 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,11 +17,20 @@ from faust.types import TP
 
 from streams.core.consent import MAX_ROW_DELAY_SECONDS
 from streams.core.duplicates import bits, identity
-from streams.core.enrich import Enricher, Refuse, Send, Skip, differing_ids
+from streams.core.enrich import (
+    NO_PRODUCTS,
+    Enricher,
+    Refuse,
+    Send,
+    Skip,
+    differing_ids,
+    rows_named,
+)
 from streams.core.errors import InvalidEvent
 from streams.core.events import EventParser
 from streams.core.fields import FieldMap
 from streams.core.outcome import DeadLetterReason
+from streams.core.records import OWN_KEY
 from streams.core.rows import User
 from streams.core.times import arrived_ms, utc_text
 from streams.core.topics import Topics
@@ -219,12 +229,14 @@ class EnrichStage(Stage):
         recent = self._recent.of(tp, records, now_ms)
         counters, joins = self.counters, self.joins
         skips: list[Skip] = []
+        is_about_one, named = parser.is_about_one_product, NO_PRODUCTS
         for record in records:
             key = record.key
             offset = record.offset
             kafka_ms = record.timestamp
             who: bytes | None = None
-            passed_to: Sequence[str] = ()
+            own: str | None = None
+            passed_to: Collection[str] = ()
             try:
                 event = parse(key, record.value, partition, offset, kafka_ms)
                 # Or it would pass for newer than any word of its visitor until that day.
@@ -244,10 +256,24 @@ class EnrichStage(Stage):
                     who = identity(key, event_id)
                     passed_to = recent.vendors_of(who, offset, kafka_ms, forgotten_ms)
                 user = rows.user(users, key)
-                product = rows.product(products, event.product_id)
-                if product is None or not (event.user_id or (type(user) is User and user.user_id)):
-                    joins.miss(event, user, has_product=product is not None)
-                decisions = decide(event, user, forgotten_ms, product, kafka_ms, now_ms, passed_to)
+                if is_about_one:
+                    product = rows.product(products, event.product_id or "")
+                    if product is None or not (
+                        event.user_id or (type(user) is User and user.user_id)
+                    ):
+                        joins.miss(event, user, has_product=product is not None)
+                    joins.events += 1
+                else:
+                    product, named = rows_named(event, partial(rows.product, products))
+                    own = event.own_key()
+                    if recent is not None and own is not None:
+                        by_own = recent.vendors_of(
+                            identity(key, own), offset, kafka_ms, forgotten_ms
+                        )
+                        passed_to = {*passed_to, *by_own}
+                decisions = decide(
+                    event, user, forgotten_ms, product, kafka_ms, now_ms, passed_to, named
+                )
             except InvalidEvent as error:
                 self._refusals.no_event(tp, record, error, at, closing)
                 continue
@@ -257,7 +283,6 @@ class EnrichStage(Stage):
                 letter = InvalidEvent(DeadLetterReason.DEFECT, words)
                 self._refusals.no_event(tp, record, letter, at, closing)
                 continue
-            joins.events += 1
             if event.notes:
                 counters.notes.update(event.notes)
             if event.eightselect_user_id is not None:
@@ -275,6 +300,8 @@ class EnrichStage(Stage):
                     if decision.notes:
                         counters.notes.update(decision.notes)
                     headers = [of_source, _OF_CONSENT[decision.consent], of_time]
+                    if own is not None:
+                        headers.append((OWN_KEY, own.encode()))
                     append(self._events[vendor], partition, key, decision.value, headers)
                 elif type(decision) is Skip:
                     if not to_close:
@@ -288,6 +315,9 @@ class EnrichStage(Stage):
             if who is not None and vendors:
                 assert recent is not None
                 recent.add(who, offset, kafka_ms, vendors)
+            if own is not None and vendors and recent is not None:
+                assert key is not None
+                recent.add(identity(key, own), offset, kafka_ms, vendors)
         counters.events += len(records)
         counters.take_skips(Counter(skips))
 

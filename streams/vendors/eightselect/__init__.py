@@ -12,6 +12,7 @@ VENDOR = Vendor(
     settings=EightSelectSettings,
     credentials=("api_id",),
     mapper=mapping.mapper,
+    mappers={"order": mapping.order_mapper, "content_view": mapping.view_mapper},
     mapping_secrets=("user_id_secret",),
     build_request=api.build_request,
     build_probe=api.build_probe,

@@ -1,4 +1,4 @@
-"""An enriched event → one 8SELECT ``interact`` event about a product.
+"""An enriched event → one 8SELECT event: ``interact`` about a product, ``order``, ``view``.
 
 | 8SELECT | from |
 | --- | --- |
@@ -9,6 +9,10 @@
 | `context[content]` | the event's `content`, where it has one |
 | `context[user].user.id` | the event's `eightselect_user_id`, else the row's, else made of \
 `anonymous_id`; never of `user_id` |
+| `view` | the `content` of a content view |
+| `order.id` | the order's `order_id` |
+| `order.lines[]` | each line's `sku`, else the product row's; its quantity; its own price of one \
+unit, gross, in its currency, else the order's |
 """
 
 import hmac
@@ -17,9 +21,9 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from streams.core.enrich import EnrichedEvent
-from streams.core.errors import SettingsError
-from streams.core.event_types import Event
-from streams.core.outcome import SkipReason
+from streams.core.errors import InvalidEvent, SettingsError
+from streams.core.event_types import Event, NamedProduct, Order, OrderLine
+from streams.core.outcome import DeadLetterReason, SkipReason
 from streams.core.rows import User
 from streams.core.uuids import is_uuid
 from streams.vendors.eightselect.settings import EightSelectSettings
@@ -103,15 +107,55 @@ class InteractEvent(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag
     context: tuple[ContentContext | UserContext, ...]
 
 
-def mapper(
-    settings: EightSelectSettings,
-) -> Callable[[EnrichedEvent], InteractEvent | SkipReason]:
-    """Return the mapping under these settings; raises SettingsError without user_id_secret."""
+class GrossPrice(msgspec.Struct, frozen=True, gc=False):
+    """Of one unit, in major units."""
+
+    amount: float
+    currency: str
+
+
+class EightSelectOrderLine(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """So many of one variant."""
+
+    sku: str
+    quantity: int
+    gross_price: GrossPrice
+
+
+class EightSelectOrder(msgspec.Struct, frozen=True, gc=False):
+    """The payload of an ``order`` event; 8SELECT counts an id once."""
+
+    id: str
+    lines: tuple[EightSelectOrderLine, ...]
+
+
+class OrderEvent(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="order"):
+    """The body of one request."""
+
+    order: EightSelectOrder
+    context: tuple[UserContext, ...]
+
+
+class ViewEvent(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="view"):
+    """The body of one request: content was seen."""
+
+    view: ContentPayload
+    context: tuple[UserContext, ...]
+
+
+def _secret_of(settings: EightSelectSettings) -> bytes:
     if settings.user_id_secret is None:
         raise SettingsError(
             ["STREAMS_EIGHTSELECT_USER_ID_SECRET: is missing; 8SELECT's user ids are made with it."]
         )
-    secret = settings.user_id_secret.get_secret_value().encode()
+    return settings.user_id_secret.get_secret_value().encode()
+
+
+def mapper(
+    settings: EightSelectSettings,
+) -> Callable[[EnrichedEvent], InteractEvent | SkipReason]:
+    """Return the mapping under these settings; raises SettingsError without user_id_secret."""
+    secret = _secret_of(settings)
     require_content = settings.require_content
 
     def map_event(enriched: EnrichedEvent) -> InteractEvent | SkipReason:
@@ -128,6 +172,58 @@ def mapper(
         )
 
     return map_event
+
+
+def order_mapper(settings: EightSelectSettings) -> Callable[[EnrichedEvent], OrderEvent]:
+    """Return the mapping of orders; raises SettingsError without user_id_secret."""
+    secret = _secret_of(settings)
+
+    def map_order(enriched: EnrichedEvent) -> OrderEvent:
+        order = enriched.event
+        assert isinstance(order, Order)
+        user = UserContext(Identified(user_id_of(order, enriched.user, secret)))
+        lines = tuple(
+            _order_line(number, line, enriched, order.currency)
+            for number, line in enumerate(order.lines, start=1)
+        )
+        return OrderEvent(EightSelectOrder(order.order_id, lines), (user,))
+
+    return map_order
+
+
+def view_mapper(
+    settings: EightSelectSettings,
+) -> Callable[[EnrichedEvent], ViewEvent | SkipReason]:
+    """Return the mapping of content views; raises SettingsError without user_id_secret."""
+    secret = _secret_of(settings)
+
+    def map_view(enriched: EnrichedEvent) -> ViewEvent | SkipReason:
+        content = enriched.event.content
+        if content is None:
+            return SkipReason.OUTSIDE_CONTENT
+        user = UserContext(Identified(user_id_of(enriched.event, enriched.user, secret)))
+        return ViewEvent(_CONTENTS[content.type](Identified(content.id)), (user,))
+
+    return map_view
+
+
+def _order_line(
+    number: int, line: OrderLine, enriched: EnrichedEvent, currency: str | None
+) -> EightSelectOrderLine:
+    """Return a line; raises InvalidEvent where 8SELECT could not count it."""
+    sku = enriched.sku_of(NamedProduct(line.product_id, line.sku))
+    currency = line.currency or currency
+    if sku is None:
+        missing = "SKU, neither its own nor one in shop.products"
+    elif line.price is None:
+        missing = "price of its own"
+    elif currency is None:
+        missing = "currency"
+    else:
+        return EightSelectOrderLine(sku, line.quantity, GrossPrice(line.price, currency))
+    raise InvalidEvent(
+        DeadLetterReason.INVALID_PAYLOAD, f"lines: line {number} has no {missing}", "lines", missing
+    )
 
 
 def user_id_of(event: Event, user: User | None, secret: bytes) -> str:

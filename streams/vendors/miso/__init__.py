@@ -12,6 +12,7 @@ VENDOR = Vendor(
     settings=MisoSettings,
     credentials=("api_key",),
     mapper=mapping.mapper,
+    mappers={"order": mapping.order_mapper, "content_view": mapping.view_mapper},
     needs_sku=lambda settings: settings.product_id == "sku",
     build_request=api.build_request,
     build_probe=api.build_probe,

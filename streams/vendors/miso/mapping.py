@@ -2,12 +2,13 @@
 
 | Miso | from |
 | --- | --- |
-| `type` | `click_type` of the settings; `add_to_cart` |
+| `type` | `click_type` of the settings; `add_to_cart`; `checkout`; `viewable_impression` |
 | `user_id` | the event's, else the user row's |
 | `anonymous_id` | the event's |
 | `timestamp` | the event's, UTC with milliseconds |
 | `product_ids` | sku or product id, by the setting `product_id` |
-| `quantities` | the event's (add-to-carts) |
+| `quantities` | the event's (add-to-carts), each line's (orders) |
+| `revenue` | the order's own |
 | `miso_id` | the event's |
 | `context` | campaign, truncated ip, locale, region, page, user agent; our event id |
 """
@@ -18,7 +19,7 @@ import msgspec
 
 from streams.core.enrich import EnrichedEvent, MappedEvent
 from streams.core.errors import InvalidEvent
-from streams.core.event_types import AddToCart, Campaign, Page
+from streams.core.event_types import AddToCart, Campaign, Order, Page
 from streams.core.outcome import DeadLetterReason, SkipReason
 from streams.vendors.miso.settings import MisoSettings
 
@@ -49,7 +50,7 @@ class Context(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class MisoInteraction(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """One record of ``data``; only what a click or an add-to-cart can fill."""
+    """One record of ``data``."""
 
     type: str
     anonymous_id: str
@@ -59,10 +60,15 @@ class MisoInteraction(msgspec.Struct, frozen=True, gc=False, omit_defaults=True)
     user_id: str | None = None
     quantities: tuple[int, ...] | None = None
     miso_id: str | None = None
+    revenue: float | None = None
 
 
 PAGE_LEFT_OUT = ("left_out:miso.page",)
 """Note: there was a page, but no address of it, and Miso takes none without (OpenAPI: required)."""
+
+
+PRODUCT_LEFT_OUT = "left_out:miso.product_ids"
+"""Note: a product of several has no SKU, and Miso's catalogue goes by it."""
 
 
 def mapper(
@@ -75,40 +81,108 @@ def mapper(
     def map_event(enriched: EnrichedEvent) -> MisoInteraction | MappedEvent:
         event = enriched.event
         product = enriched.product_id if by_product_id else enriched.sku
-        user_id = enriched.user_id
-        anonymous_id = enriched.anonymous_id
-        if len(anonymous_id) > MAX_ANONYMOUS_ID_CHARS:
-            raise _too_long("anonymous_id", MAX_ANONYMOUS_ID_CHARS)
-        if len(product) > MAX_PRODUCT_ID_CHARS:
-            raise _too_long("product_ids", MAX_PRODUCT_ID_CHARS)
-        if user_id is not None and len(user_id) > MAX_USER_ID_CHARS:
-            raise _too_long("user_id", MAX_USER_ID_CHARS)
         quantities = (event.quantity,) if isinstance(event, AddToCart) else None
-        page = event.page
-        has_address = page is not None and bool(page.url)
-        interaction = MisoInteraction(
-            click_type if quantities is None else "add_to_cart",
-            anonymous_id,
-            enriched.timestamp,
-            (product,),
-            Context(
-                CustomContext(enriched.event_id),
-                event.campaign,
-                None if event.ip is None else truncated_ip(event.ip),
-                event.locale,
-                event.region,
-                page if has_address else None,
-                event.user_agent,
-            ),
-            user_id,
-            quantities,
-            event.miso_id,
-        )
-        if page is None or has_address:
-            return interaction
-        return MappedEvent(interaction, notes=PAGE_LEFT_OUT)
+        type_ = click_type if quantities is None else "add_to_cart"
+        return _record(enriched, type_, (product,), quantities)
 
     return map_event
+
+
+def order_mapper(
+    settings: MisoSettings,
+) -> Callable[[EnrichedEvent], MisoInteraction | MappedEvent | SkipReason]:
+    """Return the mapping of orders under these settings."""
+    by_product_id = settings.product_id == "product_id"
+
+    def map_order(enriched: EnrichedEvent) -> MisoInteraction | MappedEvent | SkipReason:
+        order = enriched.event
+        assert isinstance(order, Order)
+        products, quantities = [], []
+        for named, line in zip(order.named(), order.lines, strict=True):
+            product = named.product_id if by_product_id else enriched.sku_of(named)
+            if product is not None:
+                products.append(product)
+                quantities.append(line.quantity)
+        if not products:
+            return SkipReason.UNKNOWN_PRODUCT
+        left_out = len(order.lines) - len(products)
+        return _record(
+            enriched,
+            "checkout",
+            tuple(products),
+            tuple(quantities),
+            order.revenue,
+            notes=("left_out:miso.lines",) * left_out,
+        )
+
+    return map_order
+
+
+def view_mapper(
+    settings: MisoSettings,
+) -> Callable[[EnrichedEvent], MisoInteraction | MappedEvent | SkipReason]:
+    """Return the mapping of content views: products that were seen."""
+    by_product_id = settings.product_id == "product_id"
+
+    def map_view(enriched: EnrichedEvent) -> MisoInteraction | MappedEvent | SkipReason:
+        seen, left_out = _products(enriched, by_product_id=by_product_id)
+        if not seen:
+            return SkipReason.NO_PRODUCTS
+        notes = (PRODUCT_LEFT_OUT,) * left_out
+        return _record(enriched, "viewable_impression", tuple(seen), notes=notes)
+
+    return map_view
+
+
+def _products(enriched: EnrichedEvent, *, by_product_id: bool) -> tuple[list[str], int]:
+    """Return the products that an event names, as Miso knows them, and how many it does not."""
+    named = enriched.event.named()
+    found = [one.product_id if by_product_id else enriched.sku_of(one) for one in named]
+    known = [product for product in found if product is not None]
+    return known, len(found) - len(known)
+
+
+def _record(
+    enriched: EnrichedEvent,
+    type_: str,
+    products: tuple[str, ...],
+    quantities: tuple[int, ...] | None = None,
+    revenue: float | None = None,
+    notes: tuple[str, ...] = (),
+) -> MisoInteraction | MappedEvent:
+    """Return a record of this type; raises InvalidEvent where Miso would not take it."""
+    event, user_id, anonymous_id = enriched.event, enriched.user_id, enriched.anonymous_id
+    if len(anonymous_id) > MAX_ANONYMOUS_ID_CHARS:
+        raise _too_long("anonymous_id", MAX_ANONYMOUS_ID_CHARS)
+    for product in products:
+        if len(product) > MAX_PRODUCT_ID_CHARS:
+            raise _too_long("product_ids", MAX_PRODUCT_ID_CHARS)
+    if user_id is not None and len(user_id) > MAX_USER_ID_CHARS:
+        raise _too_long("user_id", MAX_USER_ID_CHARS)
+    page = event.page
+    has_address = page is not None and bool(page.url)
+    interaction = MisoInteraction(
+        type_,
+        anonymous_id,
+        enriched.timestamp,
+        products,
+        Context(
+            CustomContext(enriched.event_id),
+            event.campaign,
+            None if event.ip is None else truncated_ip(event.ip),
+            event.locale,
+            event.region,
+            page if has_address else None,
+            event.user_agent,
+        ),
+        user_id,
+        quantities,
+        event.miso_id,
+        revenue,
+    )
+    if page is not None and not has_address:
+        notes = (*notes, *PAGE_LEFT_OUT)
+    return MappedEvent(interaction, notes=notes) if notes else interaction
 
 
 def _too_long(field: str, limit: int) -> InvalidEvent:

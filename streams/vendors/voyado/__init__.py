@@ -13,6 +13,7 @@ VENDOR = Vendor(
     settings=VoyadoSettings,
     credentials=("api_key",),
     mapper=mapping.mapper,
+    mappers={"order": mapping.own_pathway, "content_view": mapping.own_pathway},
     build_request=api.build_request,
     build_probe=api.build_probe,
     classify=api.classify,

@@ -81,6 +81,11 @@ def mapper(
     return map_event
 
 
+def own_pathway(_: VoyadoSettings) -> Callable[[EnrichedEvent], SkipReason]:
+    """Return the mapping of what has another way into Voyado Engage than interactions."""
+    return lambda _: SkipReason.OWN_PATHWAY
+
+
 def _contact_key(user: User | None, *, by_email: bool) -> dict[str, str] | None:
     if user is None:
         return None

@@ -77,7 +77,7 @@ def test_whatever_is_mapped_is_accepted(
     event = kind(
         anonymous_id,
         "2026-11-20T09:59:58.120Z",
-        "p-1",
+        product_id="p-1",
         event_id="e-1",
         sku=sku,
         content=content,
@@ -97,7 +97,7 @@ CLICK = payload_of(
         Click(
             "visitor-7",
             "2026-11-20T09:59:58.120Z",
-            "p-1",
+            product_id="p-1",
             event_id="e-1",
             sku="8S-1042",
             content=Content("customSet", "set-9"),
@@ -228,7 +228,7 @@ async def deliver(
             event = Click(
                 f"visitor-{visitor}",
                 "2026-11-20T09:59:58.120Z",
-                "p-1",
+                product_id="p-1",
                 event_id=f"e-{position}",
                 sku=f"8S-{number}",
                 content=Content("customSet", "set-9"),

@@ -29,7 +29,10 @@ IN_A_SET = Content("customSet", "set-9")
 def click(anonymous_id: str = "visitor-7", **more: Any) -> Click:
     """Return a click inside content."""
     return Click(
-        anonymous_id, "2026-11-20T09:59:58.120Z", "p-1042", **({"content": IN_A_SET} | more)
+        anonymous_id,
+        "2026-11-20T09:59:58.120Z",
+        product_id="p-1042",
+        **({"content": IN_A_SET} | more),
     )
 
 
@@ -86,7 +89,12 @@ def test_click_in_a_set_is_the_documented_payload() -> None:
 def test_add_to_cart_is_the_action_that_kpis_know() -> None:
     """Its quantity has no place in an interact event."""
     event = AddToCart(
-        UUID, "2026-11-20T09:59:58.120Z", "p-1042", content=IN_A_SET, quantity=3, price=9.5
+        UUID,
+        "2026-11-20T09:59:58.120Z",
+        product_id="p-1042",
+        content=IN_A_SET,
+        quantity=3,
+        price=9.5,
     )
     assert mapped(enriched(event)) == {
         "type": "interact",

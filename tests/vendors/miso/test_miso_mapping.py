@@ -34,7 +34,7 @@ def enriched(event: Event, **more: Any) -> EnrichedEvent:
 
 def click(**more: Any) -> Click:
     """Return the smallest click."""
-    return Click("visitor-7", "2026-11-20T09:59:58.120Z", "p-1042", **more)
+    return Click("visitor-7", "2026-11-20T09:59:58.120Z", product_id="p-1042", **more)
 
 
 def mapped(event: EnrichedEvent, **settings: Any) -> Any:
@@ -56,7 +56,7 @@ def test_smallest_click() -> None:
 
 def test_smallest_add_to_cart_has_its_quantity() -> None:
     """One quantity for the one product."""
-    event = AddToCart("visitor-7", "2026-11-20T09:59:58.120Z", "p-1042", quantity=3)
+    event = AddToCart("visitor-7", "2026-11-20T09:59:58.120Z", product_id="p-1042", quantity=3)
     payload = mapped(enriched(event), click_type="click")
     assert payload["type"] == "add_to_cart"
     assert payload["quantities"] == (3,)
@@ -122,10 +122,10 @@ def test_no_address_goes_out_whole(ip: str, sent: str | None) -> None:
 def test_payload_has_only_what_its_type_allows() -> None:
     """One property too many would refuse the whole request."""
     fields = set(MisoInteraction.__struct_fields__)
-    assert fields - {"quantities"} <= COMMON | PROPERTIES["product_detail_page_view"]
-    assert fields <= COMMON | PROPERTIES["add_to_cart"]
+    assert fields <= COMMON | PROPERTIES["checkout"]
+    assert fields - {"revenue"} <= COMMON | PROPERTIES["add_to_cart"]
     for click_type in CLICK_TYPES:
-        assert fields - {"quantities"} <= COMMON | PROPERTIES[click_type]
+        assert fields - {"quantities", "revenue"} <= COMMON | PROPERTIES[click_type]
 
 
 def test_the_vendors_29_types_are_known() -> None:

@@ -37,12 +37,12 @@ def enriched(event: Event, **more: Any) -> EnrichedEvent:
 
 def click(**more: Any) -> Click:
     """Return the smallest click."""
-    return Click("visitor-7", "2026-11-20T09:59:58.120Z", "p-1042", **more)
+    return Click("visitor-7", "2026-11-20T09:59:58.120Z", product_id="p-1042", **more)
 
 
 def cart(**more: Any) -> AddToCart:
     """Return the smallest add-to-cart."""
-    return AddToCart("visitor-7", "2026-11-20T09:59:58.120Z", "p-1042", **more)
+    return AddToCart("visitor-7", "2026-11-20T09:59:58.120Z", product_id="p-1042", **more)
 
 
 def mapped(event: EnrichedEvent, **settings: Any) -> Any:
