@@ -21,7 +21,7 @@ from streams.vendors import VENDORS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
-DOCS = sorted((ROOT / "docs").glob("*.md"))
+DOCS = [*sorted((ROOT / "docs").glob("**/*.md")), ROOT / "examples" / "README.md"]
 PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *DOCS]
 VENDOR_PAGES = sorted((ROOT / "streams").glob("**/README.md"))
 FOR_PEOPLE = [
@@ -157,7 +157,7 @@ def test_every_command_in_the_documents_is_understood(page: Path) -> None:
         elif words[0] == "make":
             assert words[1] in targets, words
         else:
-            known = ("pip", "docker", "kafka-consumer-groups.sh")
+            known = ("pip", "python", "docker", "kafka-consumer-groups.sh")
             assert words[0] in known, words
 
 
