@@ -46,10 +46,6 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def silent(_topic: str, _read: int, _total: int) -> None:
-    """No progress is drawn."""
-
-
 def fill(here: Installation, events: int) -> tuple[int, int]:
     """Write a shop and so many raw events, all read by enrichment; return the window of them."""
     topics = here.settings.topics
@@ -88,7 +84,7 @@ def look(
     """Preview the window; return records a second and CPU seconds for 100,000."""
     asked = Asked("replay", *window)
     cpu, began = time.process_time(), time.monotonic()
-    found = asyncio.run(preview(settings, vendors, asked, tell=silent, now_ms=now_ms()))
+    found = asyncio.run(preview(settings, vendors, asked, now_ms=now_ms()))
     seconds, used = time.monotonic() - began, time.process_time() - cpu
     if found.sampled:
         raise SystemExit("the preview took a sample; give at most 1,000,000 --events")
@@ -128,7 +124,7 @@ async def _live(settings: Settings, name: str, done: Any) -> list[float]:
         deadline = time.monotonic() + 60
         while len(ages) < len(sent) and time.monotonic() < deadline:
             ends = await reader.ends(tps)
-            async for _, records in reader.read(starts, ends, silent):
+            async for _, records in reader.read(starts, ends):
                 for record in records:
                     event_id = (record.key or b"").decode()
                     if event_id in sent:

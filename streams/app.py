@@ -25,7 +25,7 @@ from streams.engine.limits import TopicLimits
 from streams.engine.worker import run_worker
 from streams.kafka.connection import ask_brokers, client_options, codec, explain
 from streams.kafka.group_ids import group_id
-from streams.kafka.tail import read_so_far
+from streams.kafka.reader import read_at_start
 from streams.kafka.topics import (
     absent_words,
     existing_topics,
@@ -209,7 +209,7 @@ def _options(
         limits=_limits(settings),
         ask_brokers=partial(ask_brokers, settings.kafka),
         explain=partial(explain, settings.kafka),
-        read_elsewhere=lambda: read_so_far.records,
+        read_elsewhere=lambda: read_at_start.records,
         topic_problems=lambda: verify_topics(settings, tuple(partitions)),
         compression=codec(settings.kafka),
         session_seconds=settings.kafka.session_seconds,

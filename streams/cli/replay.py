@@ -3,6 +3,7 @@
 One module, though a long one: most of it are the options of one command.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from streams.core.runs import Run
-    from streams.kafka.reader import Tell
-    from streams.replay.run import Watch
     from streams.settings import Settings
 
 app = typer.Typer(
@@ -188,11 +187,7 @@ def _preview_and_run(
     if not yes and not typer.confirm(question(seen), err=True):
         typer.echo("Nothing was sent.", err=True)
         raise typer.Exit(1)
-
-    def begin(tell: "Tell", watch: "Watch") -> "Coroutine[Any, Any, Run]":
-        return start_run(settings, vendors, asked, ReplayJob(), tell=tell, watch=watch)
-
-    run_and_show(begin, as_json)
+    run_and_show(partial(start_run, settings, vendors, asked, ReplayJob()), as_json)
 
 
 @app.command("list")
@@ -252,14 +247,10 @@ def resume(run_id: RunId, as_json: JsonFlag = False) -> None:
 
     settings = load_settings()
     quiet_logs(settings)
-
-    def begin(tell: "Tell", watch: "Watch") -> "Coroutine[Any, Any, Run]":
-        return resume_run(settings, run_id, tell=tell, watch=watch)
-
-    run_and_show(begin, as_json)
+    run_and_show(partial(resume_run, settings, run_id), as_json)
 
 
-def run_and_show(begin: "Callable[[Tell, Watch], Coroutine[Any, Any, Run]]", as_json: bool) -> None:
+def run_and_show(begin: "Callable[..., Coroutine[Any, Any, Run]]", as_json: bool) -> None:
     """Go on with a run to its end and show its receipt; exit code 1 where it was stopped.
 
     Interrupted, it says how to go on.
@@ -270,7 +261,6 @@ def run_and_show(begin: "Callable[[Tell, Watch], Coroutine[Any, Any, Run]]", as_
     from contextlib import suppress
 
     from streams.cli.replay_view import CLEAR, Watching
-    from streams.kafka.reader import silent
 
     # Whatever is live on this machine goes first.
     with suppress(OSError):
@@ -284,7 +274,7 @@ def run_and_show(begin: "Callable[[Tell, Watch], Coroutine[Any, Any, Run]]", as_
 
     watch = Watching(write)
     try:
-        run = asyncio.run(begin(silent, watch))
+        run = asyncio.run(begin(watch=watch))
     except KeyboardInterrupt:
         if watch.run is not None:
             run_id = watch.run.run_id

@@ -1,6 +1,7 @@
 """``streams dead-letters resend``: what failed, once more, only to the vendor that failed."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import partial
+from typing import Annotated
 
 import typer
 
@@ -10,15 +11,8 @@ from streams.cli.terminal import local_zone, moment_ms, print_json, quiet_logs, 
 from streams.core.plain_text import plain
 from streams.engine import wall_clock
 
-if TYPE_CHECKING:
-    from collections.abc import Coroutine
 
-    from streams.core.runs import Run
-    from streams.kafka.reader import Tell
-    from streams.replay.run import Watch
-
-
-def resend(  # noqa: C901 - most of it are the options of one command
+def resend(
     vendor: Vendor = None,
     fingerprint: Fingerprint = None,
     event_id: EventId = None,
@@ -105,8 +99,4 @@ def resend(  # noqa: C901 - most of it are the options of one command
         typer.echo("Nothing was sent.", err=True)
         raise typer.Exit(1)
     vendors = [counts.vendor for counts in seen.vendors]
-
-    def begin(tell: "Tell", watch: "Watch") -> "Coroutine[Any, Any, Run]":
-        return start_run(settings, vendors, asked, ResendJob(), tell=tell, watch=watch)
-
-    run_and_show(begin, as_json)
+    run_and_show(partial(start_run, settings, vendors, asked, ResendJob()), as_json)

@@ -128,7 +128,7 @@ async def find_letters(
     *,
     closed_by: str | None = None,
     max_bytes: int | None = None,
-    tell: Tell | None = None,
+    tell: Tell = silent,
 ) -> FoundLetters:
     """Read the topics that the selection is about and return which letters are open.
 
@@ -144,18 +144,16 @@ async def find_letters(
     found = FoundLetters(OpenLetters(books), [])
     names = {name: topic_of(name, topics) for name in ([owner] if owner else OWNERS)}
     async with connect(settings.kafka, None if max_bytes is None else _PIECE_BYTES) as reader:
-        tps = await reader.partitions(names.values())
         needed = {ENRICH, *settings.enabled_vendors()} if owner is None else {owner}
         needed |= {INGEST} if owner is None and settings.ingest else set()
-        if absent := [topic for name, topic in names.items() if name in needed and not tps[topic]]:
-            raise SetupError(
-                f"Topics are missing: {', '.join(absent)}. Create them with: streams topics create"
-            )
+        tps = await reader.partitions(
+            names.values(), [topic for name, topic in names.items() if name in needed]
+        )
         for name, topic in names.items():
             left = None if max_bytes is None else max_bytes // 2 - sum(b.nbytes for b in books)
             book = LetterBook(name, topic, topics, selection, closed_by=closed_by, max_bytes=left)
             books.append(book)
-            await _read(reader, tps[topic], selection.since_ms, book, found, tell or silent)
+            await _read(reader, tps[topic], selection.since_ms, book, found, tell)
             found.resolved += book.resolved
             found.left_out += book.left_out
             if book.full_at_ms is not None:
@@ -308,7 +306,7 @@ async def _some_copies(
         wanted.setdefault(TopicPartition(topic, partition), {})[offset] = letter
     for tp, by_offset in wanted.items():
         # One partition at a time, so that the order is always the same.
-        async for _, records in reader.read({tp: min(by_offset)}, {tp: max(by_offset) + 1}, silent):
+        async for _, records in reader.read({tp: min(by_offset)}, {tp: max(by_offset) + 1}):
             for record in records:
                 if record.offset in by_offset:
                     yield by_offset.pop(record.offset), record

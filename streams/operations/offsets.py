@@ -20,7 +20,7 @@ from streams.delivery.progress import Metadata, read_metadata
 from streams.kafka.connection import admin, consumer_options
 from streams.kafka.group_ids import group_id
 from streams.kafka.groups import members_of
-from streams.kafka.reader import Commit, LogReader, Offsets, connect, silent
+from streams.kafka.reader import Commit, LogReader, Offsets, connect
 from streams.settings import ENRICH, INGEST, Settings
 
 EMPTY_SECONDS = 15.0
@@ -284,7 +284,7 @@ async def _marks_below(
     """Return, by raw topic, the newest source among the records just below this place."""
     marks: dict[str, tuple[int, int]] = {}
     starts = {place.tp: max(place.log_start, at - MARK_RECORDS)}
-    async for _, records in reader.read(starts, {place.tp: at}, silent):
+    async for _, records in reader.read(starts, {place.tp: at}):
         for record in records:
             headers: Mapping[str, bytes | None] = dict(record.headers)
             source = (headers.get("source") or b"").decode("utf-8", "replace")

@@ -223,7 +223,7 @@ async def _write_copies(
         starts = {tp: offset for tp, offset in since.items() if tp.partition in partitions}
         ends = await reader.ends(list(starts))
         news: list[tuple[int, bytes, RekeyRow]] = []
-        async for tp, records in reader.read(starts, ends, silent):
+        async for tp, records in reader.read(starts, ends):
             news += [
                 (tp.partition, record.key, _as_row(record))
                 for record in records
@@ -303,7 +303,7 @@ async def _unsettled(
     begins = await reader.starts(tps)
     starts = {tp: max(begins[tp], commits[tp].offset if tp in commits else 0) for tp in tps}
     # Above the commit there may be nothing but markers of transactions.
-    async for tp, records in reader.read(starts, ends, silent):
+    async for tp, records in reader.read(starts, ends):
         if records:
             return f"{tp.topic}/{tp.partition}"
     return None

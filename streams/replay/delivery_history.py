@@ -12,7 +12,7 @@ from aiokafka import TopicPartition
 from streams.core.outcome import Outcome, SkipReason
 from streams.core.topics import Topics
 from streams.kafka.group_ids import group_id
-from streams.kafka.reader import LogReader, Offsets, Tell
+from streams.kafka.reader import LogReader, Offsets, Tell, silent
 from streams.replay.window import Window
 from streams.settings import ENRICH
 
@@ -158,7 +158,7 @@ async def read_past(
     topics: Topics,
     vendors: Sequence[str],
     window: Window,
-    tell: Tell,
+    tell: Tell = silent,
     *,
     receipts_to_ms: int | None = None,
     skew_ms: int = SKEW_MS,

@@ -12,7 +12,7 @@ from streams.core.runs import RUNNING, Asked, new_run_id
 from streams.core.times import utc_text
 from streams.engine import wall_clock
 from streams.engine.outputs import Outputs
-from streams.kafka.reader import connect, silent
+from streams.kafka.reader import connect
 from streams.replay.delivery_history import USUAL_SKEW_MS, read_past
 from streams.replay.planner import PlannedSend, ReplayPlanner, RowLookup
 from streams.replay.run import new_producer
@@ -69,14 +69,13 @@ async def send_late(
             topics,
             [vendor],
             window,
-            silent,
             skew_ms=USUAL_SKEW_MS,
             passed_over=stopped,
         )
         plan = plan_for(VENDORS[vendor], settings.vendors[vendor])
         judge = ReplayPlanner(settings, [plan], rows, past, asked)
         outputs = Outputs(producer)
-        async for tp, records in reader.read(window.starts, window.stops, silent):
+        async for tp, records in reader.read(window.starts, window.stops):
             for record in records:
                 row_ms = visitors.get(record.key)
                 if row_ms is None or record.timestamp < row_ms - window_ms:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
 
-from streams.core.errors import SettingsError, SetupError
+from streams.core.errors import SettingsError
 from streams.core.kinds import KINDS
 from streams.core.runs import Asked
 from streams.core.times import utc_text
@@ -97,7 +97,7 @@ def replayed_vendors(settings: Settings, vendor: str) -> tuple[str, ...]:
 
 
 async def preview(
-    settings: Settings, vendors: Sequence[str], asked: Asked, *, tell: Tell, now_ms: int
+    settings: Settings, vendors: Sequence[str], asked: Asked, *, tell: Tell = silent, now_ms: int
 ) -> ReplayPreview:
     """Look at every record of the window, or at a sample of it.
 
@@ -113,7 +113,7 @@ async def preview(
         if window.usual_records <= EXACT_RECORDS:
             rows = new_rows(settings, vendors, asked)
             await rows.follow(reader, tell, {tp.partition for tp in window.starts})
-            await _look(reader, settings, found, window, rows, tell, now_ms, stopped)
+            await _look(reader, settings, found, window, rows, now_ms, stopped, tell=tell)
             found.records = found.looked_at
         else:
             await _sample(reader, settings, found, window, tell, now_ms, begun, stopped)
@@ -129,11 +129,7 @@ async def window_of(reader: LogReader, settings: Settings, asked: Asked) -> Wind
     if not on:
         raise SettingsError([f"--only: no source of {', '.join(sorted(only.types))} is on."])
     names = list(map(topics.of_shop, on))
-    found = await reader.partitions(names)
-    if absent := [name for name, tps in found.items() if not tps]:
-        raise SetupError(
-            f"Topics are missing: {', '.join(absent)}. Create them with: streams topics create"
-        )
+    found = await reader.partitions(names, needed=names)
     partitions = None
     if asked.visitor is not None:
         count = len(found[names[0]])
@@ -158,10 +154,10 @@ async def _look(
     found: ReplayPreview,
     window: Window,
     rows: Rows,
-    tell: Tell,
     now_ms: int,
     stopped: Collection[tuple[str, str]],
     receipts_to_ms: int | None = None,
+    tell: Tell = silent,
 ) -> None:
     """Count every record of the window."""
     asked = found.asked
@@ -194,7 +190,7 @@ async def _kept_from(reader: LogReader, window: Window) -> int | None:
     ends = {tp: start + 1 for tp, start in window.log_starts.items() if start < window.stops[tp]}
     starts = {tp: window.log_starts[tp] for tp in ends}
     times = []
-    async for _, records in reader.read(starts, ends, silent):
+    async for _, records in reader.read(starts, ends):
         times += [record.timestamp for record in records]
     return max(times, default=None)
 
@@ -239,7 +235,7 @@ async def _sample(
         part = await _block_window(reader, window, block)
         if part is not None:
             until = part.to_ms + SETTLED_WITHIN_MS
-            await _look(reader, settings, found, part, rows, silent, now_ms, stopped, until)
+            await _look(reader, settings, found, part, rows, now_ms, stopped, until)
             found.records = max(found.records, found.looked_at)
     factor = found.records / found.looked_at if found.looked_at else 0.0
     found.vendors = [counts.scaled(factor) for counts in found.vendors]
@@ -249,7 +245,7 @@ async def _block_window(reader: LogReader, window: Window, block: Block) -> Wind
     """Return a block as a window of its own, with the times that its records have."""
     tp = block.tp
     times: list[int] = []
-    async for _, records in reader.read({tp: block.start}, {tp: block.end}, silent):
+    async for _, records in reader.read({tp: block.start}, {tp: block.end}):
         times += [record.timestamp for record in records if window.has(record.timestamp)]
     if not times:
         return None

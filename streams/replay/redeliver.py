@@ -22,7 +22,7 @@ from streams.core.runs import ALREADY_ACCEPTED, GONE, WAITING
 from streams.core.times import to_ms
 from streams.dead_letters.book import ENRICH, Letter, LetterSource, Position
 from streams.dead_letters.dead_letters import newest_copies
-from streams.kafka.reader import LogReader, silent
+from streams.kafka.reader import LogReader
 from streams.replay.delivery_history import DeliveryHistory
 from streams.replay.planner import Judgement, Left, Mapper, PlannedSend, Refused, Skipped
 from streams.replay.run_pages import RecordPage, Task
@@ -234,7 +234,7 @@ class LettersWork:
         wanted = {offset for offset in offsets if begin <= offset < end}
         for near in _clusters(sorted(wanted)):
             ends = {tp: near[-1] + 1}
-            async for _, records in self._reader.read({tp: near[0]}, ends, silent):
+            async for _, records in self._reader.read({tp: near[0]}, ends):
                 for record in records:
                     if record.offset in wanted:
                         found[record.offset] = Raw(record.timestamp, record.key, record.value)

@@ -11,7 +11,7 @@ from streams.core.errors import SettingsError, SetupError
 from streams.core.runs import DONE, RUNNING, STOPPED, Asked, Run, RunReceipt, VendorPart, new_run_id
 from streams.core.times import utc_text
 from streams.engine import wall_clock
-from streams.kafka.reader import LogReader, Tell, connect, silent
+from streams.kafka.reader import LogReader, connect
 from streams.replay.delivery_history import DeliveryHistory, read_past
 from streams.replay.planner import ReplayPlanner
 from streams.replay.preview import new_rows, window_of
@@ -37,7 +37,7 @@ class ReplayJob:
     _past: DeliveryHistory
     _rows: Rows
 
-    async def begin(self, settings: Settings, run: Run, reader: LogReader, tell: Tell) -> None:
+    async def begin(self, settings: Settings, run: Run, reader: LogReader) -> None:
         """Read tables and receipts; fix the window of a run that is new."""
         self._settings = settings
         self._asked = run.asked
@@ -63,10 +63,10 @@ class ReplayJob:
         vendors = [part.vendor for part in open_]
         self._rows = new_rows(settings, vendors, run.asked)
         self._numbers = {tp.partition for tp in window.stops}
-        await self._rows.follow(reader, tell, self._numbers)
+        await self._rows.follow(reader, user_partitions=self._numbers)
         passed_over = await stopped_runs(settings) | {(vendor, run.run_id) for vendor in vendors}
         self._past = await read_past(
-            reader, settings.topics, vendors, window, tell, passed_over=passed_over
+            reader, settings.topics, vendors, window, passed_over=passed_over
         )
 
     async def work(self, part: VendorPart, reader: LogReader) -> RunPages:
@@ -79,7 +79,7 @@ class ReplayJob:
 
     async def follow(self, reader: LogReader) -> None:
         """Bring the tables up to date."""
-        await self._rows.follow(reader, silent, self._numbers)
+        await self._rows.follow(reader, user_partitions=self._numbers)
 
     async def page_written(
         self, run: Run, part: VendorPart, page: RecordPage, producer: AIOKafkaProducer, at: str
@@ -98,7 +98,6 @@ async def start_run(
     asked: Asked,
     job: Job,
     *,
-    tell: Tell,
     watch: Watch,
 ) -> Run:
     """Begin a run and go on until it has ended; return it as it is kept.
@@ -119,10 +118,10 @@ async def start_run(
         await _refresh(settings, store, list(store.runs.values()))
         await store.claim(run, is_new=True)
         watch(run)
-        return await _execute(settings, store, run, job, tell, watch)
+        return await _execute(settings, store, run, job, watch)
 
 
-async def resume_run(settings: Settings, run_id: str, *, tell: Tell, watch: Watch) -> Run:
+async def resume_run(settings: Settings, run_id: str, *, watch: Watch) -> Run:
     """Go on with a run whose process ended before it did; return it as it is kept.
 
     Raises SettingsError where there is nothing to go on with or some process is at it.
@@ -150,13 +149,11 @@ async def resume_run(settings: Settings, run_id: str, *, tell: Tell, watch: Watc
         settings.require_mappings(run.vendors)
         await store.claim(run, is_new=False)
         job: Job = ResendJob() if run.asked.command == "resend" else ReplayJob()
-        return await _execute(settings, store, run, job, tell, watch)
+        return await _execute(settings, store, run, job, watch)
 
 
-async def _execute(
-    settings: Settings, store: RunStore, run: Run, job: Job, tell: Tell, watch: Watch
-) -> Run:
-    await execute(settings, store, run, job, tell=tell, watch=watch)
+async def _execute(settings: Settings, store: RunStore, run: Run, job: Job, watch: Watch) -> Run:
+    await execute(settings, store, run, job, watch=watch)
     if run.state == STOPPED and run.asked.command == "resend":
         await reopen_letters(settings, run)
     return run
@@ -244,7 +241,7 @@ async def _refresh_part(settings: Settings, reader: LogReader, run: Run, part: V
     settled = Settled(
         run.run_id, partitions_from(settings.topics.receipts(part.vendor), part.receipts_from)
     )
-    await settled.follow(reader, silent)
+    await settled.follow(reader)
     if part.state == RUNNING and part.all_written and is_over:
         part.state = DONE
     unread = sum(max(0, stop - part.positions.get(tp, stop)) for tp, stop in run.stops.items())

@@ -67,7 +67,7 @@ def selection_of(asked: Asked) -> Selection:
 
 
 async def preview_resend(
-    settings: Settings, asked: Asked, *, tell: Tell, now_ms: int
+    settings: Settings, asked: Asked, *, tell: Tell = silent, now_ms: int
 ) -> ResendPreview:
     """Judge every open letter that is meant; nothing is written.
 
@@ -93,7 +93,7 @@ async def preview_resend(
         return preview
     job = ResendJob()
     async with connect(settings.kafka) as reader:
-        await job.read(settings, asked, vendors, letters, reader, tell)
+        await job.read(settings, asked, vendors, letters, reader)
         for vendor in vendors:
             counts = Counts(vendor)
             work = job.work_for(vendor, reader)
@@ -117,15 +117,13 @@ class ResendJob:
         self._own = ""
         """The run's id, once there is one."""
 
-    async def begin(self, settings: Settings, run: Run, reader: LogReader, tell: Tell) -> None:
+    async def begin(self, settings: Settings, run: Run, reader: LogReader) -> None:
         """Find the letters; a run that is resumed looks at all of them anew.
 
         What it wrote before is known from the redelivery topics, from where the run began.
         """
         self._own = run.run_id
-        found = await find_letters(
-            settings, selection_of(run.asked), closed_by=run.run_id, tell=tell
-        )
+        found = await find_letters(settings, selection_of(run.asked), closed_by=run.run_id)
         raw_topics = settings.topics.raw
         both = chain(found.open, found.open.of_run())
         letters = LetterTable(one for one in both if is_about_raw(one, raw_topics))
@@ -135,7 +133,7 @@ class ResendJob:
             part.left, part.skipped, part.refused, part.positions = {}, {}, {}, {}
             part.all_written = False
         self._unwritten = {part.vendor for part in parts}
-        await self.read(settings, run.asked, sorted(self._unwritten), letters, reader, tell)
+        await self.read(settings, run.asked, sorted(self._unwritten), letters, reader)
 
     async def read(
         self,
@@ -144,7 +142,7 @@ class ResendJob:
         vendors: Sequence[str],
         letters: LetterTable,
         reader: LogReader,
-        tell: Tell,
+        tell: Tell = silent,
     ) -> None:
         """Read the tables and what is known of these letters' events."""
         self._settings = settings
@@ -179,7 +177,7 @@ class ResendJob:
 
     async def follow(self, reader: LogReader) -> None:
         """Bring the tables up to date."""
-        await self._rows.follow(reader, silent, self._numbers)
+        await self._rows.follow(reader, user_partitions=self._numbers)
 
     async def page_written(
         self, run: Run, part: VendorPart, page: RecordPage, producer: AIOKafkaProducer, at: str
@@ -249,7 +247,7 @@ async def reopen_letters(settings: Settings, run: Run) -> int:
         for part in run.parts:
             topic = settings.topics.receipts(part.vendor)
             settled[part.vendor] = Settled(run.run_id, partitions_from(topic, part.receipts_from))
-            await settled[part.vendor].follow(reader, silent)
+            await settled[part.vendor].follow(reader)
         left = (one for one in found.open.of_run() if _is_unsettled(one, settled))
         await producer.start()
         try:

@@ -9,7 +9,7 @@ from streams.core.records import is_moved
 from streams.core.rows import InvalidRow, Product, User, decode_product, decode_user, strip_email
 from streams.core.topics import Topics
 from streams.engine.partitions import home_of
-from streams.kafka.reader import LogReader, Tell
+from streams.kafka.reader import LogReader, Tell, silent
 from streams.vendors import VENDORS
 
 DECODED_ROWS = 100_000
@@ -43,7 +43,7 @@ class Rows:
         self._read_to: dict[TopicPartition, int] = {}
 
     async def follow(
-        self, reader: LogReader, tell: Tell, user_partitions: Iterable[int] | None = None
+        self, reader: LogReader, tell: Tell = silent, user_partitions: Iterable[int] | None = None
     ) -> None:
         """Read both topics from where this last ended to their ends as they are now.
 

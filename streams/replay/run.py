@@ -22,7 +22,7 @@ from streams.engine import wall_clock
 from streams.engine.errors import EngineError
 from streams.kafka.connection import producer_options
 from streams.kafka.group_ids import group_id
-from streams.kafka.reader import LogReader, Tell, connect, silent
+from streams.kafka.reader import Following, LogReader, connect
 from streams.replay.run_pages import RecordPage, RunPages
 from streams.replay.run_store import RunStore
 from streams.replay.settled import Settled, partitions_from
@@ -47,7 +47,7 @@ Watch = Callable[[Run], None]
 class Job(Protocol):
     """What a run does, be it a replay or a resend."""
 
-    async def begin(self, settings: Settings, run: Run, reader: LogReader, tell: Tell) -> None:
+    async def begin(self, settings: Settings, run: Run, reader: LogReader) -> None:
         """Read what is needed to judge; fill stops and positions of a run that is new."""
 
     async def work(self, part: VendorPart, reader: LogReader) -> RunPages:
@@ -67,9 +67,7 @@ class Job(Protocol):
         """Do what is to be done once all of a vendor's share is written."""
 
 
-async def execute(
-    settings: Settings, store: RunStore, run: Run, job: Job, *, tell: Tell, watch: Watch
-) -> Run:
+async def execute(settings: Settings, store: RunStore, run: Run, job: Job, *, watch: Watch) -> Run:
     """Go on with a claimed run until nothing of it waits, or it is stopped; return it as kept.
 
     Cancelled, it leaves the run without a process, to be resumed. Raises SetupError where the
@@ -79,7 +77,7 @@ async def execute(
         reader = await stack.enter_async_context(connect(settings.kafka))
         producer = await stack.enter_async_context(new_producer(settings))
         try:
-            await _begin_alive(settings, store, run, job, reader, tell)
+            await _begin_alive(settings, store, run, job, reader)
             await store.write(run)
             runners = [
                 await _runner(settings, run, part, job, reader, producer, stack)
@@ -101,7 +99,7 @@ async def execute(
 
 
 async def _begin_alive(
-    settings: Settings, store: RunStore, run: Run, job: Job, reader: LogReader, tell: Tell
+    settings: Settings, store: RunStore, run: Run, job: Job, reader: LogReader
 ) -> None:
     """Begin, and say meanwhile that this process lives: much may have to be read first."""
 
@@ -113,27 +111,22 @@ async def _begin_alive(
 
     beating = asyncio.create_task(beat())
     try:
-        await _begin(settings, run, job, reader, tell)
+        await _begin(settings, run, job, reader)
     finally:
         beating.cancel()
 
 
-async def _begin(settings: Settings, run: Run, job: Job, reader: LogReader, tell: Tell) -> None:
+async def _begin(settings: Settings, run: Run, job: Job, reader: LogReader) -> None:
     """Fix, for a part that is new, where its records and receipts may begin."""
     topics = settings.topics
     for part in run.parts:
         if not part.written_to:
             names = (topics.redelivery(part.vendor), topics.receipts(part.vendor))
-            found = await reader.partitions(names)
-            if absent := [name for name, tps in found.items() if not tps]:
-                raise SetupError(
-                    f"Topics are missing: {', '.join(absent)}. "
-                    "Create them with: streams topics create"
-                )
+            found = await reader.partitions(names, needed=names)
             for name, to in zip(names, (part.written_to, part.receipts_from), strict=True):
                 ends = await reader.ends(found[name])
                 to.update({str(tp.partition): ends[tp] for tp in found[name]})
-    await job.begin(settings, run, reader, tell)
+    await job.begin(settings, run, reader)
 
 
 async def _runner(
@@ -168,7 +161,7 @@ async def _written(
     begins = await reader.starts(list(starts))
     starts = {tp: max(at, begins[tp]) for tp, at in starts.items()}
     ends = await reader.ends(list(starts))
-    async for _, records in reader.read(starts, ends, silent):
+    async for _, records in reader.read(starts, ends):
         for record in records:
             headers = dict(record.headers)
             if headers.get("run-id") == run_id.encode():
@@ -209,7 +202,7 @@ class _RunCoordinator:
             )
             for runner in runners
         }
-        self._control: dict[TopicPartition, int] = {}
+        self._control: Following | None = None
         self._give_up_at: dict[str, float] = {}
         self._followed_at = time.monotonic()
 
@@ -263,7 +256,7 @@ class _RunCoordinator:
                     await self._close(runner, is_passed)
             elif part.all_written and is_passed:
                 settled = self._settled[part.vendor]
-                await settled.follow(self._reader, silent)
+                await settled.follow(self._reader)
                 # A sink that stops a run by itself passes over the rest before it can say so.
                 if settled.events >= part.sent or self._has_waited(f"word {part.vendor}"):
                     part.state = DONE
@@ -275,7 +268,7 @@ class _RunCoordinator:
 
     async def _close(self, runner: PartRunner, is_over: bool) -> None:
         settled = self._settled[runner.part.vendor]
-        await settled.follow(self._reader, silent)
+        await settled.follow(self._reader)
         part = runner.part
         part.receipt = settled.receipt(part, is_over=is_over, unread=runner.work.unread())
         refused = sum(part.receipt.refused.values())
@@ -287,11 +280,10 @@ class _RunCoordinator:
     async def _apply(self) -> None:
         """Stop the parts that an operator, or the sink over too many refusals, has stopped."""
         topic = self._settings.topics.control
-        if not self._control:
+        if self._control is None:
             tps = (await self._reader.partitions([topic]))[topic]
-            self._control = await self._reader.starts(tps)
-        ends = await self._reader.ends(list(self._control))
-        async for _, records in self._reader.read(self._control, ends, silent):
+            self._control = Following(await self._reader.starts(tps))
+        async for records in self._control.news(self._reader):
             for record in records:
                 try:
                     stopped = decode_control(record.value).stopped_runs
@@ -302,14 +294,13 @@ class _RunCoordinator:
                     if is_meant and self._run.run_id in stopped:
                         runner.is_stopped = True
                         runner.changed.set()
-        self._control = {tp: max(at, ends[tp]) for tp, at in self._control.items()}
 
     async def _keep_record(self) -> None:
         for runner in self._runners:
             part = runner.part
             if part.state == RUNNING:
                 settled = self._settled[part.vendor]
-                await settled.follow(self._reader, silent)
+                await settled.follow(self._reader)
                 part.receipt = settled.receipt(part, is_over=False, unread=runner.work.unread())
         self._run.at = wall_clock.now_text()
         await self._store.write(self._run)

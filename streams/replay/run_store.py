@@ -2,11 +2,11 @@
 
 import os
 import socket
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.core.errors import SettingsError, SetupError
@@ -14,7 +14,7 @@ from streams.core.runs import RUNNING, SILENT_MS, STOPPED, Run, decode_run, enco
 from streams.core.times import to_ms
 from streams.engine import wall_clock
 from streams.kafka.connection import producer_options
-from streams.kafka.reader import LogReader, connect
+from streams.kafka.reader import Following, LogReader, connect
 from streams.settings import Settings
 
 REUSED_MS = 5_000
@@ -60,22 +60,12 @@ class RunStore:
         self._reader = reader
         self._producer = producer
         self._tp = tp
-        self._next = start
+        self._following = Following({tp: start})
 
     async def read_on(self) -> None:
         """Read what was written since."""
-        ends = await self._reader.ends([self._tp])
-        async for _, records in self._reader.read({self._tp: self._next}, ends, _tell_nobody):
-            for record in records:
-                run_id = (record.key or b"").decode("utf-8", "replace")
-                self.runs.pop(run_id, None)
-                if record.value is None:
-                    continue
-                try:
-                    self.runs[run_id] = decode_run(record.value)
-                except ValueError:
-                    continue  # somebody else's; what cannot be read cannot be gone on with
-        self._next = max(self._next, ends[self._tp])
+        async for records in self._following.news(self._reader):
+            _enter(self.runs, records)
 
     async def write(self, run: Run) -> None:
         """Write a run's record; raises SetupError where the broker refuses."""
@@ -148,12 +138,7 @@ async def run_store(settings: Settings) -> AsyncIterator[RunStore]:
         **producer_options(settings.kafka), client_id="streams-replay", enable_idempotence=True
     )
     async with connect(settings.kafka) as reader:
-        topic = settings.topics.replays
-        tps = (await reader.partitions([topic]))[topic]
-        if not tps:
-            raise SetupError(
-                f"Topics are missing: {topic}. Create them with: streams topics create"
-            )
+        tps = await reader.own(settings.topics.replays)
         try:
             await producer.start()
             store = RunStore(reader, producer, tps[0], (await reader.starts(tps[:1]))[tps[0]])
@@ -169,25 +154,18 @@ async def list_runs(settings: Settings) -> list[Run]:
     Raises SetupError where the broker does not answer or the topic is missing.
     """
     async with connect(settings.kafka) as reader:
-        topic = settings.topics.replays
-        tps = (await reader.partitions([topic]))[topic]
-        if not tps:
-            raise SetupError(
-                f"Topics are missing: {topic}. Create them with: streams topics create"
-            )
+        tps = await reader.own(settings.topics.replays)
         runs: dict[str, Run] = {}
-        starts, ends = await reader.starts(tps), await reader.ends(tps)
-        async for _, records in reader.read(starts, ends, _tell_nobody):
-            for record in records:
-                run_id = (record.key or b"").decode("utf-8", "replace")
-                runs.pop(run_id, None)
-                try:
-                    if record.value is not None:
-                        runs[run_id] = decode_run(record.value)
-                except ValueError:
-                    continue
+        async for records in Following(await reader.starts(tps)).news(reader):
+            _enter(runs, records)
     return sorted(runs.values(), key=lambda run: run.run_id, reverse=True)
 
 
-def _tell_nobody(_topic: str, _read: int, _total: int) -> None:
-    """A topic this small needs no progress."""
+def _enter(runs: dict[str, Run], records: Iterable[ConsumerRecord]) -> None:
+    for record in records:
+        run_id = (record.key or b"").decode("utf-8", "replace")
+        runs.pop(run_id, None)
+        if record.value is not None:
+            # Somebody else's; what cannot be read cannot be gone on with.
+            with suppress(ValueError):
+                runs[run_id] = decode_run(record.value)

@@ -8,7 +8,7 @@ from aiokafka import TopicPartition
 
 from streams.core.outcome import Outcome
 from streams.core.runs import STOPPED, RunReceipt, VendorPart
-from streams.kafka.reader import LogReader, Offsets, Tell
+from streams.kafka.reader import Following, LogReader, Offsets, Tell, silent
 
 _RANK = {Outcome.ACCEPTED: 0, Outcome.DEAD_LETTERED: 1, Outcome.SKIPPED: 2}
 
@@ -31,18 +31,14 @@ class Settled:
         """Start with nothing; ``starts``: where the run's receipts may begin."""
         self._run_id = run_id
         self._mark = run_id.encode()
-        self._read_to = dict(starts)
+        self._following = Following(starts)
         self._known: dict[str, dict[int, tuple[int, str]]] = {}
         self._counts: Counter[tuple[int, str]] = Counter()
 
-    async def follow(self, reader: LogReader, tell: Tell) -> None:
+    async def follow(self, reader: LogReader, tell: Tell = silent) -> None:
         """Read the receipts from where this last ended to their ends as they are now."""
-        ends = await reader.ends(list(self._read_to))
-        begins = await reader.starts(list(self._read_to))
-        starts = {tp: max(start, begins[tp]) for tp, start in self._read_to.items()}
-        async for _, records in reader.read(starts, ends, tell):
+        async for records in self._following.news(reader, tell):
             self.take(record.value for record in records)
-        self._read_to = {tp: max(starts[tp], end) for tp, end in ends.items()}
 
     def take(self, values: Iterable[bytes | None]) -> None:
         """Enter receipts, of whatever run."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from aiokafka import TopicPartition
 
 from streams.core.topics import Topics
-from streams.kafka.reader import LogReader, Offsets, silent
+from streams.kafka.reader import LogReader, Offsets
 
 LOOKED_AT_BEYOND = 2_000_000
 """Records after the window that are looked at for late ones of it, over all partitions."""
@@ -62,7 +62,7 @@ async def _earliest_ms(reader: LogReader, window: Window) -> int:
     }
     starts = {tp: window.starts[tp] for tp in ends}
     earliest = window.from_ms
-    async for _, records in reader.read(starts, ends, silent):
+    async for _, records in reader.read(starts, ends):
         earliest = min([earliest, *(record.timestamp for record in records)])
     return max(0, earliest)
 

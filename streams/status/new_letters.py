@@ -13,7 +13,7 @@ from streams.core.errors import SetupError
 from streams.core.topics import Topics
 from streams.dead_letters.book import LetterBook, Selection, UnreadableLetterError
 from streams.dead_letters.dead_letters import topic_of
-from streams.kafka.reader import LogReader, Offsets, connect, silent
+from streams.kafka.reader import LogReader, Offsets, connect
 from streams.settings import Settings
 from streams.status.judge import LATELY_SECONDS, stages_with_letters
 from streams.status.known import Known, OpenLetters
@@ -102,7 +102,7 @@ async def _read(
 ) -> int:
     """Enter these partitions' records; return how many bytes may still be read, < 0: too many."""
     some = {tp: starts[tp] for tp in tps}
-    async with aclosing(reader.read(some, {tp: ends[tp] for tp in tps}, silent)) as batches:
+    async with aclosing(reader.read(some, {tp: ends[tp] for tp in tps})) as batches:
         async for tp, batch in batches:
             for record in batch:
                 room -= len(record.value or b"")

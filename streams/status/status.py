@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 import msgspec
 from aiokafka import ConsumerRecord
 
-from streams.core.errors import SetupError
 from streams.core.snapshot import VendorStatus, WorkerSnapshot, decode_snapshot
 from streams.engine import wall_clock
-from streams.kafka.reader import connect
+from streams.kafka.reader import Following, connect
 from streams.settings import STAGE_NAMES, Settings
 
 STALE_MS = 15_000
@@ -49,6 +48,11 @@ class StatusBoard:
             self.snapshots[worker] = decode_snapshot(value)
         except (msgspec.DecodeError, UnicodeDecodeError):
             self.unreadable += 1
+
+    def take_all(self, records: Iterable[ConsumerRecord]) -> None:
+        """Take of each worker only the newest word: there is one a second."""
+        for record in {record.key: record for record in records}.values():
+            self.take(record.key, record.value)
 
     def workers(self, now_ms: int) -> list[WorkerStatus]:
         """Return the workers, ingest and enrichment first, then by stage and slot."""
@@ -96,25 +100,9 @@ async def follow_status(settings: Settings) -> AsyncGenerator[StatusBoard, None]
     topic = settings.topics.status
     board = StatusBoard()
     async with connect(settings.kafka) as reader:
-        tps = (await reader.partitions([topic]))[topic]
-        if not tps:
-            raise SetupError(
-                f"The topic {topic} does not exist. Create it with: streams topics create"
-            )
-        starts = await reader.starts(tps, wall_clock.now_ms() - LOOK_BACK_MS)
+        tps = await reader.own(topic)
+        following = Following(await reader.starts(tps, wall_clock.now_ms() - LOOK_BACK_MS))
         while True:
-            ends = await reader.ends(tps)
-            async for _, records in reader.read(starts, ends, _tell_nobody):
-                _take_all(board, records)
-            starts = {tp: max(starts[tp], ends[tp]) for tp in tps}
+            async for records in following.news(reader):
+                board.take_all(records)
             yield board
-
-
-def _take_all(board: StatusBoard, records: Iterable[ConsumerRecord]) -> None:
-    """Take of each worker only the newest word: there is one a second."""
-    for record in {record.key: record for record in records}.values():
-        board.take(record.key, record.value)
-
-
-def _tell_nobody(_topic: str, _read: int, _total: int) -> None:
-    """A topic this small needs no progress."""

@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.kafka.connection import consumer_options
+from streams.kafka.reader import RangeReader, connect_ranges
 from streams.settings import KafkaSettings
 from streams.status.status import LOOK_BACK_MS, StatusBoard
 
@@ -26,7 +28,8 @@ class StatusTail:
         self._kafka = kafka
         self._tp = TopicPartition(topic, 0)
         self._wall_ms = wall_ms
-        self._consumer: AIOKafkaConsumer | None = None
+        self._reader: RangeReader | None = None
+        self._connection = AsyncExitStack()
         self._heard_ms = wall_ms()
 
     def silent_seconds(self) -> float:
@@ -36,48 +39,28 @@ class StatusTail:
     async def refresh(self) -> None:
         """Read to the topic's end; a broker that does not answer is asked again next time."""
         try:
-            consumer = await self._connected()
+            reader = await self._connected()
             for _ in range(_READINGS):
-                batches = await consumer.getmany(self._tp, timeout_ms=QUIET_MS, max_records=5_000)
-                records = batches.get(self._tp, ())
+                records = (await reader.take([self._tp], 5_000, QUIET_MS)).get(self._tp)
                 if not records:
                     return
                 self._heard_ms = self._wall_ms()
-                # Of each worker only the newest counts, so only that one is decoded.
-                for record in {record.key: record for record in records}.values():
-                    self.board.take(record.key, record.value)
+                self.board.take_all(records)
         except KafkaError as error:
             log.warning("the status topic cannot be read: %s", error)
             await self.close()
 
     async def close(self) -> None:
         """Leave the broker."""
-        consumer, self._consumer = self._consumer, None
-        if consumer is not None:
-            await consumer.stop()
+        self._reader = None
+        await self._connection.aclose()
 
-    async def _connected(self) -> AIOKafkaConsumer:
-        if self._consumer is not None:
-            return self._consumer
-        consumer = AIOKafkaConsumer(
-            **consumer_options(self._kafka),
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="latest",
-            isolation_level="read_committed",
-            client_id="streams-status",
-        )
-        try:
-            await consumer.start()
-            consumer.assign([self._tp])
-            since = {self._tp: self._wall_ms() - LOOK_BACK_MS}
-            found = (await consumer.offsets_for_times(since)).get(self._tp)
-            if found is None:
-                await consumer.seek_to_end(self._tp)
-            else:
-                consumer.seek(self._tp, found.offset)
-        except BaseException:
-            await consumer.stop()
-            raise
-        self._consumer = consumer
-        return consumer
+    async def _connected(self) -> RangeReader:
+        if self._reader is None:
+            connecting = connect_ranges(consumer_options(self._kafka), "streams-status")
+            reader = await self._connection.enter_async_context(connecting)
+            found = await reader.at({self._tp: self._wall_ms() - LOOK_BACK_MS})
+            ends = await reader.ends([self._tp])
+            reader.open({tp: ends[tp] if at is None else at for tp, at in found.items()})
+            self._reader = reader
+        return self._reader

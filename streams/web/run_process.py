@@ -20,7 +20,6 @@ from streams.core.errors import SettingsError, StreamsError
 from streams.core.runs import Asked, Run
 from streams.engine import wall_clock
 from streams.engine.errors import EngineError
-from streams.kafka.reader import silent
 from streams.replay.counts import Counts, warnings_for
 from streams.replay.in_words import (
     counts_rows,
@@ -96,10 +95,10 @@ async def previewed(settings: Settings, request: RunRequest, now_ms: int) -> dic
     zone = _zone(request.zone)
     if asked.command == "replay":
         vendors: Sequence[str] = replayed_vendors(settings, request.vendor)
-        seen = await preview(settings, vendors, asked, tell=silent, now_ms=now_ms)
+        seen = await preview(settings, vendors, asked, now_ms=now_ms)
         lines, asks, counts = preview_lines(seen, zone), question(seen), seen.vendors
     else:
-        resend = await preview_resend(settings, asked, tell=silent, now_ms=now_ms)
+        resend = await preview_resend(settings, asked, now_ms=now_ms)
         lines, asks, counts = resend_lines(resend, zone), question(resend), resend.vendors
     sending = [one.vendor for one in counts if one.sent]
     warnings = [words for one in counts for words in warnings_for(one)]
@@ -129,12 +128,12 @@ async def _start(settings: Settings, request: RunRequest, now_ms: int, watch: Wa
     asked = asked_of(request, now_ms)
     if asked.command == "replay":
         vendors: Sequence[str] = replayed_vendors(settings, request.vendor)
-        return await start_run(settings, vendors, asked, ReplayJob(), tell=silent, watch=watch)
-    seen = await preview_resend(settings, asked, tell=silent, now_ms=now_ms)
+        return await start_run(settings, vendors, asked, ReplayJob(), watch=watch)
+    seen = await preview_resend(settings, asked, now_ms=now_ms)
     vendors = [counts.vendor for counts in seen.vendors if counts.selected]
     if not vendors:
         raise SettingsError(["No dead letter with this cause is open any more."])
-    return await start_run(settings, vendors, asked, ResendJob(), tell=silent, watch=watch)
+    return await start_run(settings, vendors, asked, ResendJob(), watch=watch)
 
 
 class RunReply:
@@ -168,7 +167,7 @@ async def _do(settings: Settings, errand: Errand, answer: RunReply) -> None:
     work: Coroutine[Any, Any, Run] = (
         stop_runs(settings, errand.run_id)
         if errand.do == "stop"
-        else resume_run(settings, errand.run_id, tell=silent, watch=answer.write_run)
+        else resume_run(settings, errand.run_id, watch=answer.write_run)
     )
     answer.write_run(await work)
 

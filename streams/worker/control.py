@@ -9,14 +9,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from streams.core.control import UnreadableControl, VendorControl, decode_control, encode_control
 from streams.core.errors import SettingsError, SetupError
 from streams.engine import wall_clock
 from streams.kafka.connection import producer_options
-from streams.kafka.reader import LogReader, connect
+from streams.kafka.reader import Following, LogReader, connect
 from streams.settings import Settings
 from streams.vendors import VENDORS
 
@@ -142,28 +142,23 @@ class _New(NamedTuple):
 class _Said:
     """What the topic says, read on from where the last reading ended."""
 
-    def __init__(self, reader: LogReader, tp: TopicPartition, start: int) -> None:
+    def __init__(self, reader: LogReader, following: Following, topic: str) -> None:
         self.wills: dict[str, VendorControl] = {}
         self._reader = reader
-        self._tp = tp
-        self._next = start
+        self._following = following
+        self._topic = topic
 
     @classmethod
     async def of(cls, reader: LogReader, topic: str) -> "_Said":
-        tps = (await reader.partitions([topic]))[topic]
-        if not tps:
-            raise SetupError(
-                f"The topic {topic} does not exist. Create it with: streams topics create"
-            )
-        said = cls(reader, tps[0], (await reader.starts(tps[:1]))[tps[0]])
+        tps = await reader.own(topic)
+        said = cls(reader, Following(await reader.starts(tps[:1])), topic)
         await said.read_on()
         return said
 
     async def read_on(self) -> list[_New]:
         """Read to the end and return what is new, in order."""
-        ends = await self._reader.ends([self._tp])
         news = []
-        async for _, records in self._reader.read({self._tp: self._next}, ends, _tell_nobody):
+        async for records in self._following.news(self._reader):
             for record in records:
                 vendor = (record.key or b"").decode("utf-8", "replace")
                 try:
@@ -171,7 +166,7 @@ class _Said:
                 except ValueError as error:
                     log.warning(
                         "%s offset %d cannot be read, so %s counts as paused: %s",
-                        self._tp.topic,
+                        self._topic,
                         record.offset,
                         vendor,
                         error,
@@ -179,9 +174,4 @@ class _Said:
                     will = UnreadableControl.after(self.wills.get(vendor, VendorControl()))
                 self.wills[vendor] = will
                 news.append(_New(record.offset, vendor, will))
-        self._next = max(self._next, ends[self._tp])
         return news
-
-
-def _tell_nobody(_topic: str, _read: int, _total: int) -> None:
-    """A topic this small needs no progress."""

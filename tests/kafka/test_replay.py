@@ -44,10 +44,6 @@ pytestmark = pytest.mark.kafka
 HOUR_MS = 3_600_000
 
 
-def silent(_topic: str, _read: int, _total: int) -> None:
-    """No progress is drawn."""
-
-
 def asked(from_ms: int, to_ms: int, **more: object) -> Asked:
     """A replay of a window."""
     return Asked("replay", from_ms, to_ms, **more)  # type: ignore[arg-type]
@@ -55,16 +51,14 @@ def asked(from_ms: int, to_ms: int, **more: object) -> Asked:
 
 async def previewed(pipeline: Pipeline, wanted: Asked) -> tuple[ReplayPreview, Counts]:
     """Return the preview for Miso."""
-    found = await preview(pipeline.settings, ["miso"], wanted, tell=silent, now_ms=now_ms())
+    found = await preview(pipeline.settings, ["miso"], wanted, now_ms=now_ms())
     (counts,) = found.vendors
     return found, counts
 
 
 async def replayed(pipeline: Pipeline, wanted: Asked) -> Run:
     """Run a replay to Miso to its end."""
-    return await start_run(
-        pipeline.settings, ["miso"], wanted, ReplayJob(), tell=silent, watch=lambda _: None
-    )
+    return await start_run(pipeline.settings, ["miso"], wanted, ReplayJob(), watch=lambda _: None)
 
 
 def command(pipeline: Pipeline, *arguments: str) -> subprocess.Popen[bytes]:
@@ -157,7 +151,7 @@ async def test_a_window_is_replayed_to_the_millisecond_beside_live_traffic_and_t
         assert interrupted.state == "running"
         with pytest.raises(SettingsError, match=f"Resume it with .*{interrupted.run_id}"):
             await replayed(pipeline, asked(from_ms, to_ms))
-        resumed = await resume_run(settings, interrupted.run_id, tell=silent, watch=lambda _: None)
+        resumed = await resume_run(settings, interrupted.run_id, watch=lambda _: None)
         await live
         (part,) = resumed.parts
         assert part.receipt is not None
@@ -221,16 +215,14 @@ async def test_dead_letters_are_sent_again_and_what_fails_again_is_a_new_letter(
 
         async def resent(owner: str | None = None) -> Run:
             wanted = Asked("resend", owner=owner)
-            return await start_run(
-                settings, ["miso"], wanted, ResendJob(), tell=silent, watch=lambda _: None
-            )
+            return await start_run(settings, ["miso"], wanted, ResendJob(), watch=lambda _: None)
 
         async def is_committed() -> bool:
             return not any(group.waiting for group in await read_groups(settings))
 
         # What is settled counts as waiting until it is committed, about a second later.
         await pipeline.until(is_committed)
-        seen = await preview_resend(settings, Asked("resend"), tell=silent, now_ms=now_ms())
+        seen = await preview_resend(settings, Asked("resend"), now_ms=now_ms())
         (counts,) = seen.vendors
         assert (counts.selected, counts.sent) == (6, 5)
         assert counts.refused == {"invalid_json": 1}
@@ -272,9 +264,7 @@ async def test_dead_letters_are_sent_again_and_what_fails_again_is_a_new_letter(
         config.write_text('[source.clicks.fields]\nproduct_id = "article"\n')
         mended = load_settings(pipeline.env | {"STREAMS_CONFIG": str(config)})
         wanted = Asked("resend", owner="enrich")
-        run = await start_run(
-            mended, ["miso"], wanted, ResendJob(), tell=silent, watch=lambda _: None
-        )
+        run = await start_run(mended, ["miso"], wanted, ResendJob(), watch=lambda _: None)
         assert run.parts[0].receipt is not None
         assert run.parts[0].receipt.accepted == 1
         assert run.parts[0].receipt.refused == {"invalid_json": 1}

@@ -5,7 +5,7 @@ from typing import Any
 
 from aiokafka import ConsumerRecord, TopicPartition
 
-from streams.kafka.reader import Commit, Offsets, Tell
+from streams.kafka.reader import Commit, LogReader, Offsets, Tell, silent
 
 
 def record(
@@ -32,7 +32,13 @@ class LogsInMemory:
         for one in records:
             self.logs.setdefault(one.topic, {})[one.offset] = one
 
-    async def partitions(self, topics: Sequence[str]) -> dict[str, list[TopicPartition]]:
+    read_topic: Any = LogReader.read_topic
+
+    async def partitions(
+        self,
+        topics: Sequence[str],
+        needed: Sequence[str] = (),  # noqa: ARG002
+    ) -> dict[str, list[TopicPartition]]:
         """Every topic has one partition."""
         return {topic: [TopicPartition(topic, 0)] for topic in topics}
 
@@ -64,7 +70,7 @@ class LogsInMemory:
         }
 
     async def read(
-        self, starts: Offsets, ends: Offsets, tell: Tell
+        self, starts: Offsets, ends: Offsets, tell: Tell = silent
     ) -> AsyncIterator[tuple[TopicPartition, list[ConsumerRecord[Any, Any]]]]:
         """Yield what retention has left of these ranges."""
         for tp, end in ends.items():

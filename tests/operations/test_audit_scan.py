@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streams.core.errors import SetupError
 from streams.core.topics import Topics
-from streams.kafka.reader import Commit, LogReader, Offsets, Tell
+from streams.kafka.reader import Commit, LogReader, Offsets, Tell, require
 from streams.operations.audit.scan import scan
 from tests.operations.audit_logs_in_memory import letter, receipt
 
@@ -93,10 +93,16 @@ class LivingLogs:
         for _ in range(next(self._steps, 0)):
             self.step()
 
-    async def partitions(self, topics: Iterable[str]) -> dict[str, list[TopicPartition]]:
+    async def partitions(
+        self,
+        topics: Iterable[str],
+        needed: Iterable[str] = (),
+    ) -> dict[str, list[TopicPartition]]:
         """As LogReader."""
         self._go_on()
-        return {t: [tp] if (tp := TopicPartition(t, 0)) in self.logs else [] for t in topics}
+        found = {t: [tp] if (tp := TopicPartition(t, 0)) in self.logs else [] for t in topics}
+        require(needed, found)
+        return found
 
     async def starts(self, tps: Sequence[TopicPartition], since_ms: int | None = None) -> Offsets:  # noqa: ARG002
         """As LogReader."""

@@ -17,10 +17,6 @@ HOUR_MS = 3_600_000
 CLICKS = TopicPartition("shop.clicks", 0)
 
 
-def silent(_topic: str, _read: int, _total: int) -> None:
-    """No progress is drawn."""
-
-
 def clicks(*times: int, first: int = 0, starts: int = 0) -> LogsInMemory:
     """Clicks of these Kafka times, relative to T."""
     records = [
@@ -34,7 +30,7 @@ async def inside(logs: LogsInMemory, from_: int, to: int) -> list[int]:
     window = await find_window(logs, Topics(), T + from_, T + to, names=[CLICKS.topic])  # type: ignore[arg-type]
     return [
         one.offset
-        async for _, records in logs.read(window.starts, window.stops, silent)
+        async for _, records in logs.read(window.starts, window.stops)
         for one in records
         if window.has(one.timestamp)
     ]
@@ -97,7 +93,7 @@ async def test_receipts_are_found_of_records_whose_producers_clock_was_ahead() -
         T + ahead + 1,
         names=[CLICKS.topic],
     )
-    past = await read_past(logs, Topics(), ["miso"], window, silent)  # type: ignore[arg-type]
+    past = await read_past(logs, Topics(), ["miso"], window)  # type: ignore[arg-type]
     assert past.last("miso", CLICKS, 1) == Last("accepted")
 
 
@@ -124,7 +120,6 @@ async def test_what_enrichment_has_not_read_and_what_lies_before_the_sink_waits(
         Topics(),
         ["miso"],
         window,
-        silent,
         passed_over={("miso", "r-1"), ("voyado", "r-2")},
     )
     waiting = [offset for offset in range(7) if past.is_waiting("miso", CLICKS, offset)]

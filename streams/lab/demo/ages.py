@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
-from aiokafka import ConsumerRecord, TopicPartition
 
-from streams.kafka.reader import LogReader, connect
+from streams.kafka.reader import connect
 from streams.settings import Settings
 
 
@@ -51,12 +50,17 @@ async def read_ages(settings: Settings, vendors: Sequence[str]) -> dict[str, Age
     async with connect(settings.kafka) as reader:
         written: dict[str, int] = {}
         for topic in topics.raw:
-            for tp, record in await _records(reader, topic):
-                written[f"{tp.topic}/{tp.partition}/{record.offset}"] = record.timestamp
+            async for tp, records in reader.read_topic(topic):
+                where = f"{tp.topic}/{tp.partition}"
+                written |= {f"{where}/{record.offset}": record.timestamp for record in records}
         found: dict[str, Ages | None] = {}
         for vendor in vendors:
-            receipts = await _records(reader, topics.receipts(vendor))
-            values = [record.value for _, record in receipts if record.value is not None]
+            values = [
+                record.value
+                async for _, records in reader.read_topic(topics.receipts(vendor))
+                for record in records
+                if record.value is not None
+            ]
             found[vendor] = ages_of(list(_seconds(values, written).values()))
     return found
 
@@ -73,12 +77,3 @@ def _seconds(receipts: Sequence[bytes], written: dict[str, int]) -> dict[str, fl
         if receipt.outcome == "accepted" and receipt.source in written:
             ages.setdefault(receipt.source, (at_ms - written[receipt.source]) / 1000)
     return ages
-
-
-async def _records(reader: LogReader, topic: str) -> list[tuple[TopicPartition, ConsumerRecord]]:
-    tps = (await reader.partitions([topic]))[topic]
-    starts, ends = await reader.starts(tps), await reader.ends(tps)
-    found: list[tuple[TopicPartition, ConsumerRecord]] = []
-    async for tp, records in reader.read(starts, ends, lambda _topic, _read, _total: None):
-        found += ((tp, record) for record in records)
-    return found

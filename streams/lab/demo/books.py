@@ -11,7 +11,7 @@ import msgspec
 from aiokafka import ConsumerRecord
 
 from streams.core.errors import SetupError
-from streams.kafka.reader import LogReader, connect
+from streams.kafka.reader import connect
 from streams.lab.demo.ages import Ages, read_ages
 from streams.operations.audit.audit import (
     AuditReport,
@@ -169,11 +169,13 @@ async def accepted_digests(settings: Settings, vendor: str) -> Counter[str]:
     topics = settings.topics
     lanes = {"live": topics.events(vendor), "redelivery": topics.redelivery(vendor)}
     async with connect(settings.kafka) as reader:
-        places = accepted_places(await _records(reader, topics.receipts(vendor)), lanes)
+        receipts = reader.read_topic(topics.receipts(vendor))
+        places = accepted_places([r async for _, records in receipts for r in records], lanes)
         digests = {
             _place(record.topic, record.partition, record.offset): _digest_of(record)
             for topic in lanes.values()
-            for record in await _records(reader, topic)
+            async for _, records in reader.read_topic(topic)
+            for record in records
         }
     return Counter(digests.get(place) or place for place in places)
 
@@ -202,15 +204,6 @@ def _digest_of(record: ConsumerRecord) -> str | None:
 
 def _place(topic: str, partition: int, offset: int | None) -> str:
     return f"{topic}/{partition}/{offset}"
-
-
-async def _records(reader: LogReader, topic: str) -> list[ConsumerRecord]:
-    tps = (await reader.partitions([topic]))[topic]
-    starts, ends = await reader.starts(tps), await reader.ends(tps)
-    found: list[ConsumerRecord] = []
-    async for _, records in reader.read(starts, ends, lambda _topic, _read, _total: None):
-        found += records
-    return found
 
 
 async def close_books(

@@ -38,7 +38,7 @@ async def run_audit(
     vendors: Sequence[str] | None = None,
     *,
     keep_ids: bool = False,
-    tell: Tell | None = None,
+    tell: Tell = silent,
 ) -> AuditReport:
     """Audit these vendors, by default those that are on and those that have records.
 
@@ -59,9 +59,9 @@ async def run_audit(
             vendors,
             since_ms=since_ms,
             keep_ids=keep_ids,
-            tell=tell or silent,
+            tell=tell,
         )
-        sections = await audit_sections(settings, reader, since_ms, tell or silent)
+        sections = await audit_sections(settings, reader, since_ms, tell)
     return replace(report, sections=tuple(sections))
 
 

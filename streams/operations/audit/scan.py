@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from aiokafka import ConsumerRecord, TopicPartition
 
-from streams.core.errors import SetupError
 from streams.core.topics import Topics
 from streams.kafka.group_ids import group_id
 from streams.kafka.reader import Commit, LogReader, Offsets, Tell
@@ -86,11 +85,8 @@ async def _fix(
     enriched = [topics.enrich_dead_letters, *map(topics.events, vendors)]
     settled = [name(v) for v in vendors for name in (topics.receipts, topics.dead_letters)]
     redelivered = [topics.redelivery(v) for v in vendors]
-    tps = await reader.partitions([*raw_names, *enriched, *redelivered, *settled])
-    if absent := [name for name, found in tps.items() if not found]:
-        raise SetupError(
-            f"Topics are missing: {', '.join(absent)}. Create them with: streams topics create"
-        )
+    names = [*raw_names, *enriched, *redelivered, *settled]
+    tps = await reader.partitions(names, needed=names)
     raw_tps = [tp for name in raw_names for tp in tps[name]]
     event_tps = [tp for v in vendors for tp in tps[topics.events(v)]]
     # With a window, downstream topics are read from a little earlier: clocks differ.

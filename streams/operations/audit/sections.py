@@ -9,14 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord
 
-from streams.core.errors import SetupError
 from streams.core.ingest.outcomes import IngestRecord, IngestRefusal, SkippedRecord
 from streams.core.ingest.topic_mapping import TopicMapping
 from streams.core.records import Source
 from streams.kafka.group_ids import group_id
-from streams.kafka.reader import LogReader, Offsets, Tell
+from streams.kafka.reader import LogReader, Tell
 from streams.kafka.topics import absent_words
 from streams.operations.audit.logs import CLOCK_SKEW_MS
 from streams.operations.audit.report import SectionBooks
@@ -81,18 +80,14 @@ async def audit_sections(
     if not mappings:
         return []
     targets = {topics.of_shop(to): to for to in topics.fed}
-    tps = await reader.partitions([*mappings, *targets, topics.ingest_dead_letters])
     ours = [*targets, topics.ingest_dead_letters]
-    if absent := [name for name in ours if not tps[name]]:
-        raise SetupError(
-            f"Topics are missing: {', '.join(absent)}. Create them with: streams topics create"
-        )
+    tps = await reader.partitions([*mappings, *ours], needed=ours)
     shop = [tp for name in mappings for tp in tps[name]]
     # In this order: what a commit has passed lies below an end that is taken later.
     starts, ends = await reader.starts(shop, since_ms), await reader.ends(shop)
     commits = await reader.commits(group_id(topics.prefix, INGEST), shop)
     committed = {tp: commit.offset for tp, commit in commits.items()}
-    found = await _read_written(settings, reader, tps, since_ms, tell)
+    found = await _read_written(settings, reader, since_ms, tell)
     books = {name: SectionBooks(name, one.topic, one.to) for name, one in settings.ingest.items()}
     for topic, mapping in mappings.items():
         sections = [books[section.name] for section in mapping.sections]
@@ -119,34 +114,22 @@ def _know_nothing(sections: Sequence[SectionBooks], why: str) -> None:
 async def _read_written(
     settings: Settings,
     reader: LogReader,
-    tps: Mapping[str, Sequence[TopicPartition]],
     since_ms: int | None,
     tell: Tell,
 ) -> _SectionRecords:
     topics, found = settings.topics, _SectionRecords()
     early = None if since_ms is None else since_ms - CLOCK_SKEW_MS
     for to in topics.fed:
-        name = topics.of_shop(to)
-        starts, ends = await _range(reader, tps[name], early)
-        async for _, records in reader.read(starts, ends, tell):
+        async for _, records in reader.read_topic(topics.of_shop(to), early, tell):
             for record in records:
                 found.record(to, record, to in _TABLES)
-    starts, ends = await _range(reader, tps[topics.ingest_dead_letters], early)
-    async for _, records in reader.read(starts, ends, tell):
+    async for _, records in reader.read_topic(topics.ingest_dead_letters, early, tell):
         for record in records:
             found.letter(record.value)
     return found
 
 
 _TABLES = ("users", "products")
-
-
-async def _range(
-    reader: LogReader, tps: Sequence[TopicPartition], since_ms: int | None
-) -> tuple[Offsets, Offsets]:
-    starts = await reader.starts(tps, since_ms)
-    ends = await reader.ends(tps)
-    return {tp: min(start, ends[tp]) for tp, start in starts.items()}, ends
 
 
 def _enter(

@@ -189,9 +189,7 @@ class _Look:
         for topic, keys in ((self._topics.users, users), (self._topics.products, products)):
             if not keys:
                 continue
-            tps = (await reader.partitions([topic]))[topic]
-            starts, ends = await reader.starts(tps), await reader.ends(tps)
-            async for _, records in reader.read(starts, ends, tell):
+            async for _, records in reader.read_topic(topic, tell=tell):
                 for record in records:
                     if record.key in keys:
                         outgoing = Outgoing(topic, record.key, record.value)

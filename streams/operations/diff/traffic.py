@@ -50,14 +50,10 @@ class LogTraffic:
 
     async def open(self, old: Settings, new: Settings) -> None:
         """Find the topics. Raises SetupError where one is missing that is needed."""
-        self.tps = await self.reader.partitions([topic.name for topic in self.topics])
         fed = {s.to for s in old.ingest.values()} & {s.to for s in new.ingest.values()}
-        missing = [t for t in self.topics if not self.tps[t.name] and t.role not in fed]
-        if names := [topic.name for topic in missing if topic.role is not None]:
-            raise SetupError(
-                f"Topics are missing: {', '.join(names)}. Create them with: streams topics create"
-            )
-        if names := [topic.name for topic in missing]:
+        ours = [t.name for t in self.topics if t.role is not None and t.role not in fed]
+        self.tps = await self.reader.partitions([t.name for t in self.topics], needed=ours)
+        if names := [t.name for t in self.topics if t.role is None and not self.tps[t.name]]:
             raise SetupError(
                 f"Topics are missing: {', '.join(names)}. Correct `topic` in the sections "
                 "[ingest.NAME] that name them."

@@ -12,7 +12,7 @@ from streams.engine.partitions import home_of
 from streams.kafka.byte_patterns import AnyOf
 from streams.kafka.connection import admin
 from streams.kafka.group_ids import group_id
-from streams.kafka.reader import LogReader, Offsets, Tell, connect
+from streams.kafka.reader import LogReader, Offsets, Tell, connect, silent
 from streams.kafka.topic_search import FoundRecord, connect_search
 from streams.operations.forget.plan import Keeping, LogRecord, VisitorTraces, keeping_of
 from streams.settings import Settings
@@ -63,7 +63,7 @@ def _as_read(record: ConsumerRecord) -> LogRecord:
     return LogRecord(record.offset, record.timestamp, record.key, record.value, record.headers)
 
 
-async def survey(settings: Settings, visitor: str, *, tell: Tell | None = None) -> Survey:
+async def survey(settings: Settings, visitor: str, *, tell: Tell = silent) -> Survey:
     """Return what the topics hold of a visitor; nothing is changed.
 
     Raises:
@@ -87,9 +87,9 @@ async def survey(settings: Settings, visitor: str, *, tell: Tell | None = None) 
         found = await reader.partitions(traces.topics)
         tps = [tp for tp in wanted if tp in found[tp.topic]]
         made = Survey(traces, partition, vendors, await reader.starts(tps))
-        await made.read_on(settings, reader, tell or _tell_nobody)
+        await made.read_on(settings, reader, tell)
         others = [tp for tp in there[topics.users] if tp.partition != partition]
-        rows = await _rows_on(settings, reader, others, visitor.encode(), tell or _tell_nobody)
+        rows = await _rows_on(settings, reader, others, visitor.encode(), tell)
         traces.take(
             topics.users, [LogRecord(row.offset, row.timestamp, row.key, row.value) for row in rows]
         )
@@ -134,7 +134,3 @@ async def keeping(settings: Settings, topics: list[str]) -> Mapping[str, Keeping
                     raise for_code(error_code)(f"{name}: {message}")
                 found[name] = keeping_of({entry[0]: entry[1] for entry in entries})
     return found
-
-
-def _tell_nobody(_topic: str, _read: int, _total: int) -> None:
-    """Nobody waits for it."""

@@ -25,7 +25,7 @@ from streams.core.ingest.outcomes import (
 from streams.core.ingest.topic_mapping import TopicMapping
 from streams.engine.partitions import home_of
 from streams.kafka.connection import producer_options
-from streams.kafka.reader import LogReader, Tell, connect, silent
+from streams.kafka.reader import LogReader, Tell, connect
 from streams.operations.ingest.mappings import mappings_of, prepare
 from streams.operations.ingest.trail import IngestTrail, read_trail
 from streams.settings import Settings
@@ -91,9 +91,7 @@ class Written:
         """Read these topics to their ends; raises SetupError."""
         topics = settings.topics
         for to in sorted(set(tos)):
-            tps = (await reader.partitions([topics.of_shop(to)]))[topics.of_shop(to)]
-            starts, ends = await reader.starts(tps), await reader.ends(tps)
-            async for _, records in reader.read(starts, ends, silent):
+            async for _, records in reader.read_topic(topics.of_shop(to)):
                 for record in records:
                     self._take(to, record)
 
@@ -278,7 +276,7 @@ async def read_sources(
             first, last = max(min(offsets), start), min(max(offsets) + 1, end)
             if first >= last:
                 continue
-            async for _, records in reader.read({tp: first}, {tp: last}, silent):
+            async for _, records in reader.read({tp: first}, {tp: last}):
                 for record in records:
                     if record.offset in offsets:
                         found[tp.topic, tp.partition, record.offset] = record

@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 
 from aiokafka import TopicPartition
 
-from streams.core.errors import SetupError
 from streams.core.event_types import Event
 from streams.core.events import EventParser
 from streams.core.fields import FieldMap
 from streams.core.records import Source
 from streams.core.topics import Topics
 from streams.kafka.group_ids import group_id
-from streams.kafka.reader import Commit, LogReader, Offsets, Tell, connect, silent
+from streams.kafka.reader import Commit, LogReader, Offsets, Tell, connect
 from streams.kafka.topic_search import FoundRecord, TopicSearch, connect_search
 from streams.operations.trace.facts import OnRanges, RawRecord, TraceLane, read_on_ranges
 from streams.settings import ENRICH, INGEST, Settings
@@ -69,7 +68,7 @@ class TraceLogs:
         """Return the first offset that may be as late as this, never beyond the end."""
         if ms >= self.now_ms:
             return {tp: self.ends[tp] for tp in tps}
-        found = await self.reader.at(tps, ms)
+        found = await self.reader.at(dict.fromkeys(tps, ms))
         return {
             tp: self.ends[tp] if offset is None else min(offset, self.ends[tp])
             for tp, offset in found.items()
@@ -83,7 +82,7 @@ class TraceLogs:
             (doubtful if record.is_transactional else kept).append(record)
         for record in doubtful:
             tp, offset = record.tp, record.offset
-            async for _, found in self.reader.read({tp: offset}, {tp: offset + 1}, silent):
+            async for _, found in self.reader.read({tp: offset}, {tp: offset + 1}):
                 kept += [record for one in found if one.offset == offset]
         return kept
 
@@ -102,11 +101,7 @@ async def open_logs(settings: Settings, now_ms: int, tell: Tell) -> AsyncIterato
     redelivery = [topics.redelivery(vendor) for vendor in settings.vendors]
     async with connect(settings.kafka) as reader:
         own = [*topics.shop, *([topics.ingest_dead_letters] if topics.shop else ())]
-        tps = await reader.partitions([*needed, *written, *redelivery, *own])
-        if absent := [name for name in needed if not tps[name]]:
-            raise SetupError(
-                f"Topics are missing: {', '.join(absent)}. Create them with: streams topics create"
-            )
+        tps = await reader.partitions([*needed, *written, *redelivery, *own], needed)
         every = [tp for found in tps.values() for tp in found]
         starts, ends = await reader.starts(every), await reader.ends(every)
         enabled = settings.enabled_vendors()

@@ -11,7 +11,6 @@ from streams.core.masking import masked_text
 from streams.core.records import Source
 from streams.core.times import utc_text
 from streams.kafka.byte_patterns import AnyOf
-from streams.kafka.reader import silent
 from streams.operations.ingest.mappings import mappings_of, prepare
 from streams.operations.trace.facts import EventFacts, Lettered, ShopRecord, read_letter
 from streams.operations.trace.logs import TraceLogs
@@ -142,9 +141,7 @@ async def _read(logs: TraceLogs, places: Sequence[Source]) -> dict[Source, Consu
         tp = TopicPartition(place.topic, place.partition)
         if not logs.starts.get(tp, 0) <= place.offset < logs.ends.get(tp, 0):
             continue
-        async for _, records in logs.reader.read(
-            {tp: place.offset}, {tp: place.offset + 1}, silent
-        ):
+        async for _, records in logs.reader.read({tp: place.offset}, {tp: place.offset + 1}):
             for record in records:
                 if record.offset == place.offset:
                     found[place] = record

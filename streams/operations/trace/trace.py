@@ -39,7 +39,7 @@ async def run_trace(
     now_ms: int,
     since_ms: int | None = None,
     limit: int = MAX_EVENTS,
-    tell: Tell | None = None,
+    tell: Tell = silent,
 ) -> Trace:
     """Return the newest events that are asked for, from ``since_ms`` on, by default an hour ago.
 
@@ -55,7 +55,7 @@ async def run_trace(
     if since_ms is None:
         since_ms = now_ms - DEFAULT_WINDOW_MS
     query = Query(kind, text, max(0, since_ms), limit)
-    async with open_logs(settings, now_ms, tell or silent) as logs:
+    async with open_logs(settings, now_ms, tell) as logs:
         located = await locate(logs, query)
         facts = await follow(logs, located.raw, query.since_ms)
         await read_beginnings(logs, facts)

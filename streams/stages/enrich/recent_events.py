@@ -18,7 +18,7 @@ from streams.core.records import OWN_KEY, Source
 from streams.core.topics import Topics
 from streams.engine.chunks import Records
 from streams.engine.positions import StartPosition
-from streams.kafka.tail import first_times, reader, records_to_end
+from streams.kafka.reader import RangeReader, connect_ranges, read_at_start
 
 log = logging.getLogger("streams.enrich")
 
@@ -102,32 +102,33 @@ class RecentEvents:
     ) -> int:
         count = 0
         since: dict[int, int] = {}
-        async with reader(client_options) as consumer:
-            times = await first_times(consumer, {tp: at - 1 for tp, at in unknown.items()})
+        async with connect_ranges(client_options) as reader:
+            times = await reader.first_times({tp: at - 1 for tp, at in unknown.items()})
             for tp in unknown:
                 last_ms = min(times.get(tp, now_ms), now_ms)
                 oldest_ms = last_ms - self._window_ms
                 since[tp.partition] = min(since.get(tp.partition, oldest_ms), oldest_ms)
-            starts = await self._starts(consumer, since)
-            async for (topic, partition), records in records_to_end(consumer, starts):
+            starts, ends = await self._range(reader, since)
+            tell = read_at_start.counted()
+            async for (topic, partition), records in reader.read(starts, ends, tell):
                 count += len(records)
                 for record in records:
                     self._take(record, self._events[topic], unknown, since[partition])
         return count
 
-    async def _starts(self, consumer: Any, since: Mapping[int, int]) -> dict[tuple[str, int], int]:
-        """Return from where on to read the vendors' topics."""
+    async def _range(
+        self, reader: RangeReader, since: Mapping[int, int]
+    ) -> tuple[dict[TP, int], dict[TP, int]]:
+        """Return from where to where the vendors' topics are read."""
         wanted = {
             TP(topic, partition): max(0, oldest_ms - SKEW_MS)
             for topic in self._events
             for partition, oldest_ms in since.items()
         }
-        found = await consumer.offsets_for_times(wanted)
-        ends = await consumer.end_offsets(list(wanted))
+        found = {tp: at for tp, at in (await reader.at(wanted)).items() if at is not None}
+        ends = await reader.ends(found)
         most = MAX_RECALLED // max(1, len(wanted))
-        return {
-            tuple(tp): max(at.offset, ends[tp] - most) for tp, at in found.items() if at is not None
-        }
+        return {tp: max(at, ends[tp] - most) for tp, at in found.items()}, ends
 
     def _take(self, record: Any, vendor: int, unknown: Mapping[TP, int], oldest_ms: int) -> None:
         headers = dict(record.headers)

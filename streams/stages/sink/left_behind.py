@@ -17,7 +17,7 @@ from streams.delivery.receipts import (
     is_of_a_sink,
 )
 from streams.engine.positions import StartPosition
-from streams.kafka.tail import log_ends, reader, search_to
+from streams.kafka.reader import connect_ranges, read_at_start
 from streams.kafka.topic_search import FoundRecord
 
 log = logging.getLogger("streams.sink")
@@ -44,22 +44,24 @@ async def find_left_behind(
     """Return what was settled above each committed offset, and what was left open."""
     redelivery, receipts = topics.redelivery(vendor), topics.receipts(vendor)
     metadata = {tp: _read(tp, start.metadata) for tp, start in positions.items()}
-    starts: dict[tuple[str, int], int] = {}
+    starts: dict[TP, int] = {}
     for tp, start in positions.items():
         is_new = tp.topic == redelivery and not start.metadata
         # An upgrade must not read all receipts for a lane that had no owner before.
         first = sys.maxsize if is_new else metadata[tp].receipts
-        starts[receipts, tp.partition] = min(first, starts.get((receipts, tp.partition), first))
-    async with reader(client_options) as consumer:
-        ends = await log_ends(consumer, starts)
+        of_receipts = TP(receipts, tp.partition)
+        starts[of_receipts] = min(first, starts.get(of_receipts, first))
+    async with connect_ranges(client_options) as reader:
+        ends = await reader.ends(starts)
         recalled: dict[TP, dict[int, Recalled]] = {tp: {} for tp in positions}
         lanes = {LIVE: topics.events(vendor), REDELIVERY: redelivery}
-        async for records in search_to(consumer, starts, ends, ReceiptsOfSinks(), _is_ours):
+        tell = read_at_start.counted()
+        async for records in reader.search(starts, ends, ReceiptsOfSinks(), tell, _is_ours):
             for record in records:
                 _recall(record, lanes, positions, recalled)
     found = {}
     for tp, start in positions.items():
-        known, end = metadata[tp], ends.get((receipts, tp.partition), 0)
+        known, end = metadata[tp], ends[TP(receipts, tp.partition)]
         if tp.topic == redelivery and not start.metadata:
             known = Metadata(receipts=end)
         # Without metadata the partition had no owner that could have left something open.

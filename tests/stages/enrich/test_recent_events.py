@@ -2,12 +2,11 @@
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import pytest
-from aiokafka.structs import OffsetAndTimestamp
 from faust.types import TP
 
 from streams.core.duplicates import identity
@@ -40,36 +39,34 @@ class Broker:
         self.last_raw_ms = NOW_MS
         self.asked_since: dict[tuple[str, int], int] = {}
         self.starts: list[dict[tuple[str, int], int]] = []
-        monkeypatch.setattr(recent_events, "reader", self._reader)
-        monkeypatch.setattr(recent_events, "first_times", self._first_times)
-        monkeypatch.setattr(recent_events, "records_to_end", self._records_to_end)
+        monkeypatch.setattr(recent_events, "connect_ranges", self._reader)
 
     @asynccontextmanager
     async def _reader(self, _options: Any) -> AsyncIterator[Any]:
         yield self
 
-    async def _first_times(
-        self, _consumer: Any, offsets: Mapping[tuple[str, int], int]
-    ) -> dict[tuple[str, int], int]:
+    async def first_times(self, offsets: Mapping[TP, int]) -> dict[TP, int]:
+        """Answer with the same time for all."""
         return dict.fromkeys(offsets, self.last_raw_ms)
 
-    async def offsets_for_times(self, wanted: Mapping[Any, int]) -> dict[Any, Any]:
+    async def at(self, times: Mapping[TP, int]) -> dict[TP, int | None]:
         """Answer with the first record that is young enough."""
-        self.asked_since = {tuple(tp): ms for tp, ms in wanted.items()}
-        found = {}
-        for tp, ms in wanted.items():
+        self.asked_since = {tuple(tp): ms for tp, ms in times.items()}
+        found: dict[TP, int | None] = {}
+        for tp, ms in times.items():
             young = [record.offset for record in self.records if record.timestamp >= ms]
-            found[tp] = OffsetAndTimestamp(young[0], 0) if young else None
+            found[tp] = young[0] if young else None
         return found
 
-    async def end_offsets(self, tps: list[Any]) -> dict[Any, int]:
+    async def ends(self, tps: Iterable[TP]) -> dict[TP, int]:
         """Answer with the log's end."""
         return dict.fromkeys(tps, len(self.records))
 
-    async def _records_to_end(
-        self, _consumer: Any, starts: Mapping[tuple[str, int], int]
-    ) -> AsyncIterator[tuple[tuple[str, int], list[Record]]]:
-        self.starts.append(dict(starts))
+    async def read(
+        self, starts: Mapping[TP, int], _ends: object, _tell: object
+    ) -> AsyncIterator[tuple[TP, list[Record]]]:
+        """Yield all records from there on."""
+        self.starts.append({tuple(tp): start for tp, start in starts.items()})
         for tp, start in starts.items():
             yield tp, self.records[start:]
 
