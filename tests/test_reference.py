@@ -25,7 +25,7 @@ from streams.core.rows import Product, User, decode_product, decode_user
 from streams.core.snapshot import VendorState, WorkerSnapshot
 from streams.core.topics import Topics
 from streams.metrics import CATALOGUE
-from streams.settings import IngestSettings, load_settings, section_models, variable
+from streams.settings import EventSettings, IngestSettings, load_settings, section_models, variable
 from streams.settings.loading import is_secret
 from streams.vendors import VENDORS
 
@@ -201,7 +201,11 @@ def test_every_reason_has_a_row_in_the_order_of_the_closed_list() -> None:
 # -- settings
 
 
-SECTIONS: dict[str, type[BaseModel]] = {**section_models(), "ingest.NAME": IngestSettings}
+SECTIONS: dict[str, type[BaseModel]] = {
+    **section_models(),
+    "ingest.NAME": IngestSettings,
+    "events.NAME": EventSettings,
+}
 
 
 @pytest.mark.parametrize("name", SECTIONS)

@@ -55,8 +55,8 @@ class MisoInteraction(msgspec.Struct, frozen=True, gc=False, omit_defaults=True)
     type: str
     anonymous_id: str
     timestamp: str
-    product_ids: tuple[str, ...]
     context: Context
+    product_ids: tuple[str, ...] | None = None
     user_id: str | None = None
     quantities: tuple[int, ...] | None = None
     miso_id: str | None = None
@@ -83,7 +83,7 @@ def mapper(
         product = enriched.product_id if by_product_id else enriched.sku
         quantities = (event.quantity,) if isinstance(event, AddToCart) else None
         type_ = click_type if quantities is None else "add_to_cart"
-        return _record(enriched, type_, (product,), quantities)
+        return record_of(enriched, type_, (product,), quantities)
 
     return map_event
 
@@ -106,7 +106,7 @@ def order_mapper(
         if not products:
             return SkipReason.UNKNOWN_PRODUCT
         left_out = len(order.lines) - len(products)
-        return _record(
+        return record_of(
             enriched,
             "checkout",
             tuple(products),
@@ -125,16 +125,16 @@ def view_mapper(
     by_product_id = settings.product_id == "product_id"
 
     def map_view(enriched: EnrichedEvent) -> MisoInteraction | MappedEvent | SkipReason:
-        seen, left_out = _products(enriched, by_product_id=by_product_id)
+        seen, left_out = products_of(enriched, by_product_id=by_product_id)
         if not seen:
             return SkipReason.NO_PRODUCTS
         notes = (PRODUCT_LEFT_OUT,) * left_out
-        return _record(enriched, "viewable_impression", tuple(seen), notes=notes)
+        return record_of(enriched, "viewable_impression", tuple(seen), notes=notes)
 
     return map_view
 
 
-def _products(enriched: EnrichedEvent, *, by_product_id: bool) -> tuple[list[str], int]:
+def products_of(enriched: EnrichedEvent, *, by_product_id: bool) -> tuple[list[str], int]:
     """Return the products that an event names, as Miso knows them, and how many it does not."""
     named = enriched.event.named()
     found = [one.product_id if by_product_id else enriched.sku_of(one) for one in named]
@@ -142,10 +142,10 @@ def _products(enriched: EnrichedEvent, *, by_product_id: bool) -> tuple[list[str
     return known, len(found) - len(known)
 
 
-def _record(
+def record_of(
     enriched: EnrichedEvent,
     type_: str,
-    products: tuple[str, ...],
+    products: tuple[str, ...] | None,
     quantities: tuple[int, ...] | None = None,
     revenue: float | None = None,
     notes: tuple[str, ...] = (),
@@ -154,7 +154,7 @@ def _record(
     event, user_id, anonymous_id = enriched.event, enriched.user_id, enriched.anonymous_id
     if len(anonymous_id) > MAX_ANONYMOUS_ID_CHARS:
         raise _too_long("anonymous_id", MAX_ANONYMOUS_ID_CHARS)
-    for product in products:
+    for product in products or ():
         if len(product) > MAX_PRODUCT_ID_CHARS:
             raise _too_long("product_ids", MAX_PRODUCT_ID_CHARS)
     if user_id is not None and len(user_id) > MAX_USER_ID_CHARS:
@@ -165,7 +165,6 @@ def _record(
         type_,
         anonymous_id,
         enriched.timestamp,
-        products,
         Context(
             CustomContext(enriched.event_id),
             event.campaign,
@@ -175,6 +174,7 @@ def _record(
             page if has_address else None,
             event.user_agent,
         ),
+        products,
         user_id,
         quantities,
         event.miso_id,
