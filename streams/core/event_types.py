@@ -104,6 +104,11 @@ class Event(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
         return None
 
 
+Scalar = Annotated[str, Meta(max_length=4096)] | bool | int | float | None
+Duration = Annotated[float, Meta(ge=0)]
+"""In seconds."""
+
+
 class Click(Event, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
     """A visitor clicked a product."""
 
@@ -111,6 +116,10 @@ class Click(Event, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=Tr
     is_about_one_product: ClassVar[bool] = True
 
     product_id: Id
+    duration: Duration | None = None
+    """How long the product was looked at."""
+    custom_context: Annotated[dict[str, Scalar], Meta(max_length=20)] | None = None
+    """Flat; what is nested is left out."""
 
 
 class AddToCart(Event, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
@@ -175,9 +184,6 @@ class Search(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, forbid_u
     filters: dict[str, list[str]] | None = None
 
 
-Scalar = Annotated[str, Meta(max_length=4096)] | bool | int | float | None
-
-
 class ShopEvent(Event, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
     """Whatever else happened in the shop; ``[events.NAME]`` says what vendors get of it."""
 
@@ -191,8 +197,7 @@ class ShopEvent(Event, frozen=True, gc=False, forbid_unknown_fields=True, kw_onl
     search: Search | None = None
     """A record may have the keywords alone, as a text."""
     rating: Annotated[float, Meta(ge=0, le=5)] | None = None
-    duration: Annotated[float, Meta(ge=0)] | None = None
-    """In seconds."""
+    duration: Duration | None = None
     properties: dict[str, Scalar] | None = None
     """Flat; what is nested is left out."""
 

@@ -24,6 +24,7 @@ from streams.core.event_types import (
     Order,
     OrderLine,
     Page,
+    Scalar,
     Search,
     ShopEvent,
 )
@@ -52,6 +53,7 @@ _PARTS: Mapping[str, type[msgspec.Struct]] = {
     "content": Content,
 }
 _LEFT_OUT_BY_PART = ("page", "campaign")
+_FLAT = ("properties", "custom_context")
 _STRUCTS: tuple[type[msgspec.Struct], ...] = (
     *EVENT_TYPES.values(),
     *_PARTS.values(),
@@ -327,9 +329,8 @@ class EventParser:
                     raise _invalid(name, _MISSING, MISSING)
                 continue
             given = known[name]
-            if name == "properties" and type(given) is dict:
-                values[name] = _flat_part(given, notes)
-                continue
+            if name in _FLAT and type(given) is dict:
+                given = _without_nested(name, given, notes)
             if name in _LEFT_OUT_BY_PART and type(given) is dict:
                 values[name] = _convert_parts(name, given, notes)
                 continue
@@ -502,15 +503,14 @@ def _lift_texts(known: dict[str, Any]) -> None:
         known["search"] = {"keywords": search}
 
 
-def _flat_part(given: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
-    """Return the properties that are single values."""
-    wanted = _FIELD_TYPES[ShopEvent]["properties"]
+def _without_nested(field: str, given: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
+    """Return those of its members that are single values."""
     kept: dict[str, Any] = {}
     for name, value in given.items():
         try:
-            kept |= msgspec.convert({name: value}, wanted)
+            kept[name] = msgspec.convert(value, Scalar)
         except msgspec.ValidationError:
-            notes.append("left_out:properties")
+            notes.append(f"left_out:{field}")
     return kept
 
 

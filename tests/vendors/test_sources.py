@@ -35,7 +35,14 @@ SETTINGS: dict[str, Any] = {
 USER = User(user_id="u-7", contact_id="5c0d7a52-6f0a-4f1c-8a3e-1d2c3b4a5f66")
 PRODUCTS = {
     "p-1": Product(
-        "8S-1", "8S-G1", "Shirt", "Acme", ["Men"], 24.9, "EUR", attributes={"size": "M"}
+        "8S-1",
+        "8S-G1",
+        "Shirt",
+        "Acme",
+        ["Men"],
+        24.9,
+        "EUR",
+        attributes={"size": "M", "brand": "x"},
     ),
     "p-2": Product("8S-2"),
 }
@@ -244,6 +251,30 @@ def test_an_event_that_breaks_misos_rules_is_a_dead_letter_there() -> None:
     assert none == Skip("miso", SkipReason.NO_PRODUCTS)
     unknown = decide(parse("event", {"name": "review", "product_id": "p-9"}), "miso")
     assert unknown == Skip("miso", SkipReason.UNKNOWN_PRODUCT)
+
+
+def test_a_click_has_a_duration_and_a_context_of_its_own() -> None:
+    """At Miso, if the type that clicks become has one; our event id stays ours."""
+    more = {"duration": 7.5, "custom_context": {"slot": 3, "deep": [1], "uuid": "mine"}}
+    click = parse("click", {"product_id": "p-1"} | more)
+    assert click.notes == ("left_out:custom_context",)
+    sent = payload(decide(click, "miso"))
+    assert sent["duration"] == 7.5
+    assert sent["context"]["custom_context"] == {"slot": 3, "uuid": "e-1"}
+    store(MisoSimulator(), "miso", sent)
+    without = decide(click, "miso", click_type="click")
+    assert isinstance(without, Send)
+    assert without.notes == ("left_out:miso.duration",)
+    assert "duration" not in payload(without)
+    full = {"product_id": "p-1", "custom_context": dict.fromkeys(map(str, range(21)), 1)}
+    assert parse("click", full).notes == ("left_out:custom_context",)
+
+
+def test_attributes_of_a_product_reach_voyado() -> None:
+    """Its sink leaves out those that the schema does not name; fields of ours keep their names."""
+    click = parse("click", {"product_id": "p-1"})
+    sent = payload(decide(click, "voyado"))["payload"]
+    assert (sent["size"], sent["brand"], sent["productSku"]) == ("M", "Acme", "8S-1")
 
 
 ids = st.one_of(

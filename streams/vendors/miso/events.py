@@ -109,15 +109,15 @@ def event_mapper(
         has_products = own.get("product_ids") or own.get("product_group_ids")
         if "product_ids" in allowed and not has_products and section.miso not in _NEEDS_NO_PRODUCT:
             return SkipReason.NO_PRODUCTS
-        mapped = record_of(enriched, section.miso, None, notes=(*notes, *found.notes))
+        mapped = record_of(
+            enriched, section.miso, None, custom=event.properties, notes=(*notes, *found.notes)
+        )
         made, notes = (
             (mapped.payload, mapped.notes) if type(mapped) is MappedEvent else (mapped, ())
         )
         record: dict[str, Any] = msgspec.to_builtins(made) | {
             name: msgspec.to_builtins(value) for name, value in own.items() if value is not None
         }
-        context = record["context"]
-        context["custom_context"] = (event.properties or {}) | context["custom_context"]
         try:
             read_record(record)
         except ValidationError as error:

@@ -9,19 +9,22 @@
 | `product_ids` | sku or product id, by the setting `product_id` |
 | `quantities` | the event's (add-to-carts), each line's (orders) |
 | `revenue` | the order's own |
+| `duration` | the click's, if `click_type` has one |
 | `miso_id` | the event's |
-| `context` | campaign, truncated ip, locale, region, page, user agent; our event id |
+| `context` | campaign, truncated ip, locale, region, page, user agent; our event id, beside \
+the click's `custom_context` |
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from streams.core.enrich import EnrichedEvent, MappedEvent
 from streams.core.errors import InvalidEvent
-from streams.core.event_types import AddToCart, Campaign, Order, Page
+from streams.core.event_types import AddToCart, Campaign, Click, Order, Page, Scalar
 from streams.core.outcome import DeadLetterReason, SkipReason
 from streams.vendors.miso.settings import MisoSettings
+from streams.vendors.miso.types import PROPERTIES
 
 MAX_USER_ID_CHARS = 512
 """OpenAPI: ``user_id`` maxLength 512."""
@@ -40,7 +43,7 @@ class CustomContext(msgspec.Struct, frozen=True, gc=False):
 class Context(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """What surrounds an interaction."""
 
-    custom_context: CustomContext
+    custom_context: CustomContext | dict[str, Scalar]
     campaign: Campaign | None = None
     truncated_ip: str | None = None
     locale: str | None = None
@@ -61,12 +64,15 @@ class MisoInteraction(msgspec.Struct, frozen=True, gc=False, omit_defaults=True)
     quantities: tuple[int, ...] | None = None
     miso_id: str | None = None
     revenue: float | None = None
+    duration: float | None = None
 
 
 PAGE_LEFT_OUT = ("left_out:miso.page",)
 """Note: there was a page, but no address of it, and Miso takes none without (OpenAPI: required)."""
 
 
+DURATION_LEFT_OUT = ("left_out:miso.duration",)
+"""Note: the type that clicks become has none."""
 PRODUCT_LEFT_OUT = "left_out:miso.product_ids"
 """Note: a product of several has no SKU, and Miso's catalogue goes by it."""
 
@@ -76,14 +82,24 @@ def mapper(
 ) -> Callable[[EnrichedEvent], MisoInteraction | MappedEvent | SkipReason]:
     """Return the mapping under these settings."""
     click_type = settings.click_type
+    has_duration = "duration" in PROPERTIES[click_type]
     by_product_id = settings.product_id == "product_id"
 
     def map_event(enriched: EnrichedEvent) -> MisoInteraction | MappedEvent:
         event = enriched.event
         product = enriched.product_id if by_product_id else enriched.sku
-        quantities = (event.quantity,) if isinstance(event, AddToCart) else None
-        type_ = click_type if quantities is None else "add_to_cart"
-        return record_of(enriched, type_, (product,), quantities)
+        if isinstance(event, AddToCart):
+            return record_of(enriched, "add_to_cart", (product,), (event.quantity,))
+        assert isinstance(event, Click)
+        is_left_out = event.duration is not None and not has_duration
+        return record_of(
+            enriched,
+            click_type,
+            (product,),
+            duration=None if is_left_out else event.duration,
+            custom=event.custom_context,
+            notes=DURATION_LEFT_OUT if is_left_out else (),
+        )
 
     return map_event
 
@@ -148,6 +164,9 @@ def record_of(
     products: tuple[str, ...] | None,
     quantities: tuple[int, ...] | None = None,
     revenue: float | None = None,
+    *,
+    duration: float | None = None,
+    custom: Mapping[str, Scalar] | None = None,
     notes: tuple[str, ...] = (),
 ) -> MisoInteraction | MappedEvent:
     """Return a record of this type; raises InvalidEvent where Miso would not take it."""
@@ -166,7 +185,9 @@ def record_of(
         anonymous_id,
         enriched.timestamp,
         Context(
-            CustomContext(enriched.event_id),
+            CustomContext(enriched.event_id)
+            if not custom
+            else {**custom, "uuid": enriched.event_id},
             event.campaign,
             None if event.ip is None else truncated_ip(event.ip),
             event.locale,
@@ -179,6 +200,7 @@ def record_of(
         quantities,
         event.miso_id,
         revenue,
+        duration,
     )
     if page is not None and not has_address:
         notes = (*notes, *PAGE_LEFT_OUT)

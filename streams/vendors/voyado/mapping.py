@@ -12,6 +12,7 @@
 | `payload.price`, `payload.currency` | the event's, else the product row's |
 | `payload.quantity` | the event's (add-to-carts) |
 | `payload.url` | the event's page |
+| `payload.NAME` | attribute NAME of the product row, if the schema names it |
 """
 
 from collections.abc import Callable
@@ -97,7 +98,15 @@ def contact_of(user: User | None, *, by_email: bool) -> tuple[str | None, dict[s
     return None, {"email": user.email} if by_email and user.email else None
 
 
-def _payload(enriched: EnrichedEvent) -> InteractionPayload:
+def _payload(enriched: EnrichedEvent) -> InteractionPayload | dict[str, Any]:
+    """Return the payload; the sink leaves out what the schema does not name."""
+    payload, product = _own_payload(enriched), enriched.product
+    if product is None or not product.attributes:
+        return payload
+    return {**product.attributes, **msgspec.to_builtins(payload)}
+
+
+def _own_payload(enriched: EnrichedEvent) -> InteractionPayload:
     event, product = enriched.event, enriched.product
     page = event.page
     price, currency = _price(event, product)
