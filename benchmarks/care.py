@@ -18,7 +18,7 @@ from worker_process import Worker
 
 from streams.lab.embedded.ports import free_port
 from streams.settings import load_settings
-from streams.vendors import VENDORS, plan_for
+from streams.vendors import VENDORS
 
 USERS, PRODUCTS = 20_000, 2_000
 BRIEFLY = ("everything", "without guard, lanes, marks", "without any of it")
@@ -88,7 +88,7 @@ def _shop(here: Installation, vendor: str) -> Shop:
 
 
 def _records(here: Installation, vendor: str, count: int) -> list[Record]:
-    plan = plan_for(VENDORS[vendor], here.settings.vendors[vendor])
+    plan = here.settings.plan_for(vendor)
     return list(_shop(here, vendor).vendor_records(here.settings.topics, plan, count))
 
 

@@ -25,7 +25,6 @@ from table import CPU_NOTE, Row, Table, arguments, conditions
 from worker_process import Measure, Reading, Worker
 
 from streams.lab.embedded.ports import free_port
-from streams.vendors import VENDORS, plan_for
 
 VENDOR = "miso"
 USERS, PRODUCTS = 20_000, 5_000
@@ -117,7 +116,7 @@ def measure_batches(
             here = Installation(servers, f"bench{number}.", folder, access)
             topics = here.settings.topics
             if not records:
-                plan = plan_for(VENDORS[VENDOR], here.settings.vendors[VENDOR])
+                plan = here.settings.plan_for(VENDOR)
                 shop = Shop(USERS, PRODUCTS, here.vendors)
                 records = list(shop.vendor_records(topics, plan, events))
                 users = list(shop.user_rows())

@@ -17,7 +17,6 @@ from table import CPU_NOTE, Row, Table, conditions
 from worker_process import Measure
 
 from streams.lab.sandbox.eightselect_schema import event_errors
-from streams.vendors import VENDORS, plan_for
 
 VENDOR = "eightselect"
 CONCURRENCY = (8, 16, 32, 64)
@@ -110,7 +109,7 @@ def _shop(here: Installation) -> Shop:
 
 def _records(here: Installation, events: int) -> Iterator[Record]:
     """Return what enrichment writes; raises SystemExit for what 8SELECT's schema refuses."""
-    plan = plan_for(VENDORS[VENDOR], here.settings.vendors[VENDOR])
+    plan = here.settings.plan_for(VENDOR)
     for record in _shop(here).vendor_records(here.settings.topics, plan, events):
         if errors := event_errors(msgspec.json.decode(record.value)["payload"]):
             raise SystemExit(f"8SELECT would refuse {record.value!r}: {errors}")

@@ -15,7 +15,7 @@ from streams.core.errors import InvalidEvent
 from streams.core.events import EventParser
 from streams.core.rows import decode_product, decode_user
 from streams.settings import load_settings
-from streams.vendors import VENDORS, plan_for
+from streams.vendors import VENDORS
 from streams.worker.supervisor.parent_watch import end_with_parent
 
 POLL_MS = 200
@@ -41,7 +41,7 @@ async def main() -> None:
     settings = load_settings()
     topics, options = settings.topics, settings.kafka.client_options()
     vendors = settings.enabled_vendors()
-    plans = [plan_for(VENDORS[key], settings.vendors[key]) for key in vendors]
+    plans = [settings.plan_for(key) for key in vendors]
     enricher = Enricher(plans, settings.consent.mode)
     parsers = {
         topics.clicks: EventParser("click", "shop.clicks"),

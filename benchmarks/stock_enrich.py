@@ -18,12 +18,12 @@ from streams.core.rows import decode_product, decode_user
 from streams.core.times import utc_text
 from streams.delivery.receipts import LIVE, encode_receipt
 from streams.settings import load_settings
-from streams.vendors import VENDORS, plan_for
+from streams.vendors import VENDORS
 
 settings = load_settings()
 topics = settings.topics
 vendors = settings.enabled_vendors()
-plans = [plan_for(VENDORS[key], settings.vendors[key]) for key in vendors]
+plans = [settings.plan_for(key) for key in vendors]
 enricher = Enricher(plans, settings.consent.mode)
 types = {"key_type": bytes, "value_type": bytes}
 raw = {**types, "key_serializer": "raw", "value_serializer": "raw"}

@@ -43,7 +43,7 @@ from streams.settings import ENRICH, INGEST, Settings
 from streams.stages.enrich.stage import EnrichStage
 from streams.stages.ingest.stage import IngestStage
 from streams.stages.sink.stage import SinkStage
-from streams.vendors import VENDORS, plan_for
+from streams.vendors import VENDORS
 from streams.vendors.base import Vendor, VendorSettings
 from streams.web.build import open_site
 from streams.worker.control import stop_run
@@ -126,7 +126,7 @@ def _ingest(settings: Settings, partitions: Mapping[str, int], app: StageApp) ->
 
 def _enrich(settings: Settings, partitions: Mapping[str, int], app: StageApp) -> EnrichStage:
     vendors = settings.enabled_vendors()
-    plans = [plan_for(VENDORS[key], settings.vendors[key]) for key in vendors]
+    plans = [settings.plan_for(key) for key in vendors]
     return EnrichStage(
         app,
         settings.topics,

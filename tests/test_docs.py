@@ -16,7 +16,7 @@ from streams.cli import app
 from streams.core.kinds import KINDS
 from streams.core.snapshot import VendorState
 from streams.core.topics import Topics
-from streams.settings import IngestSettings, load_settings, section_models, variable
+from streams.settings import EventSettings, IngestSettings, load_settings, section_models, variable
 from streams.vendors import VENDORS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -109,7 +109,7 @@ def test_every_setting_stands_in_the_example_file(section: str) -> None:
 
 def test_every_variable_in_the_documents_is_a_setting() -> None:
     """Nobody is told to set what is refused."""
-    sections = section_models() | {"ingest.NAME": IngestSettings}
+    sections = section_models() | {"ingest.NAME": IngestSettings, "events.NAME": EventSettings}
     known = {
         variable(section, name) + suffix
         for section, model in sections.items()

@@ -18,6 +18,7 @@ from streams.core.control import VendorControl, decode_control
 from streams.core.dead_letter import fingerprint
 from streams.core.event_types import AddToCart
 from streams.core.events import EventParser
+from streams.core.fields import FIELDS
 from streams.core.kinds import KINDS, EventKind
 from streams.core.outcome import DEAD_LETTER_MEANING, SKIP_MEANING, Outcome
 from streams.core.records import DeadLetter, Receipt, VendorRecord
@@ -25,7 +26,7 @@ from streams.core.rows import Product, User, decode_product, decode_user
 from streams.core.snapshot import VendorState, WorkerSnapshot
 from streams.core.topics import Topics
 from streams.metrics import CATALOGUE
-from streams.settings import IngestSettings, load_settings, section_models, variable
+from streams.settings import EventSettings, IngestSettings, load_settings, section_models, variable
 from streams.settings.loading import is_secret
 from streams.vendors import VENDORS
 
@@ -115,7 +116,7 @@ def test_the_event_of_a_source_is_read_and_has_every_field_of_its_own(kind: Even
     parser = EventParser(kind.event_type, kind.topic, vendors=VENDORS)
     event = parser.parse(example["anonymous_id"].encode(), json.dumps(example).encode(), 3, 7, NOW)
     assert event.notes == ()
-    own = set(kind.fields) - set(KINDS["clicks"].fields)
+    own = set(kind.fields) - set(FIELDS)
     assert set(first_column(text, "field")) == own
     assert set(example) >= own
 
@@ -201,7 +202,11 @@ def test_every_reason_has_a_row_in_the_order_of_the_closed_list() -> None:
 # -- settings
 
 
-SECTIONS: dict[str, type[BaseModel]] = {**section_models(), "ingest.NAME": IngestSettings}
+SECTIONS: dict[str, type[BaseModel]] = {
+    **section_models(),
+    "ingest.NAME": IngestSettings,
+    "events.NAME": EventSettings,
+}
 
 
 @pytest.mark.parametrize("name", SECTIONS)

@@ -10,7 +10,7 @@ import trustme
 
 from streams.core.errors import SettingsError
 from streams.core.ingest.targets import TARGETS
-from streams.settings import IngestSettings, load_settings, section_models, variable
+from streams.settings import EventSettings, IngestSettings, load_settings, section_models, variable
 from streams.vendors import VENDORS
 
 ROOT = Path(__file__).parent.parent
@@ -472,7 +472,7 @@ EXAMPLE = (
 
 def uncommented() -> str:
     """The example with every setting that is commented out switched on."""
-    return re.sub(r"(?m)^# (?=[a-z_.]+ = |\[ingest\.)", "", EXAMPLE)
+    return re.sub(r"(?m)^# (?=[a-z_.]+ = |\[(?:ingest|events)\.)", "", EXAMPLE)
 
 
 def test_the_example_file_is_complete() -> None:
@@ -487,6 +487,8 @@ def test_the_example_file_is_complete() -> None:
     assert shown == {name: set(model.model_fields) for name, model in section_models().items()}
     (ingest,) = content["ingest"].values()
     assert set(ingest) == set(IngestSettings.model_fields)
+    (event,) = content["events"].values()
+    assert set(event) == set(EventSettings.model_fields)
     settings = re.findall(r"(?m)^(?:# )?[a-z_.]+ = .*$", EXAMPLE)
     described = re.findall(r"(?m)^#[^\n]*\n(?:# )?[a-z_.]+ = .*$", EXAMPLE)
     assert len(described) == len(settings)
@@ -624,6 +626,92 @@ def test_names_of_ingest_sections_make_variables() -> None:
         "[ingest.a.b] in streams.toml: must be named by 1 to 40 letters, digits, - and _."
     ]
     assert ingest_problems("[ingest]\ntopic = 5\n") != []
+
+
+@pytest.mark.parametrize(
+    ("section", "problem"),
+    [
+        (
+            'miso = "review"',
+            (
+                "STREAMS_EVENTS_A_MISO ([events.a] miso in streams.toml): "
+                '"review" is no interaction type of Miso; there are add_to_cart,'
+            ),
+        ),
+        (
+            'miso = "search"\nmiso_fields = {product_ids = "ids"}',
+            (
+                "STREAMS_EVENTS_A_MISO_FIELDS ([events.a] miso_fields in streams.toml): "
+                "a record of type search has no product_ids; its properties are search."
+            ),
+        ),
+        (
+            'miso = "rate"\nmiso_fields = {rating = "a ||"}',
+            (
+                "STREAMS_EVENTS_A_MISO_FIELDS ([events.a] miso_fields in streams.toml): "
+                "rating: 'a ||' is no JMESPath"
+            ),
+        ),
+        (
+            'miso = "custom"',
+            (
+                "STREAMS_EVENTS_A ([events.a] in streams.toml): "
+                "miso_custom_action_name is missing, which the type custom needs."
+            ),
+        ),
+        (
+            'miso = "like"\nmiso_custom_action_name = "x"',
+            (
+                "STREAMS_EVENTS_A ([events.a] in streams.toml): "
+                "miso_custom_action_name is for the type custom, not like."
+            ),
+        ),
+        (
+            'miso_custom_action_name = "x"',
+            (
+                "STREAMS_EVENTS_A ([events.a] in streams.toml): "
+                "miso names no type, so its other settings have no effect."
+            ),
+        ),
+        (
+            'voyado_fields = {stars = "rating"}',
+            (
+                "STREAMS_EVENTS_A ([events.a] in streams.toml): "
+                "voyado_schema_id is missing, so voyado_fields have no effect."
+            ),
+        ),
+        (
+            'voyado_schema_id = "s"\nvoyado_fields = {eventId = "id"}',
+            (
+                "STREAMS_EVENTS_A_VOYADO_FIELDS ([events.a] voyado_fields in streams.toml): "
+                "eventId is always sent, and is the event's id."
+            ),
+        ),
+        (
+            'voyado_schema_id = "PRODUCTCLICK"',
+            (
+                "[events.a]: voyado_schema_id PRODUCTCLICK differs from productClick in case only, "
+                "and Voyado's mail editor has both in lower case; rename one of them."
+            ),
+        ),
+    ],
+)
+def test_sections_of_events_that_cannot_work_are_named(section: str, problem: str) -> None:
+    """What Miso's type requires, allows and forbids is known before any event comes."""
+    (told,) = ingest_problems(f"[events.a]\n{section}\n")
+    assert told.startswith(problem)
+
+
+def test_a_section_of_ingest_may_write_to_a_source_that_is_on() -> None:
+    """Else its events would lie there unread."""
+    section = '[ingest.a]\ntopic = "t"\nto = "orders"\n'
+    assert ingest_problems(section) == [
+        '[ingest.a]: writes to "orders", which is off; set [source.orders] enabled = true.'
+    ]
+    Path("streams.toml").write_text(f"{section}[source.orders]\nenabled = true\n")
+    topics = load_settings({}).topics
+    assert topics.raw == ("shop.clicks", "shop.add-to-carts", "shop.orders")
+    assert topics.fed == ("orders",)
 
 
 def test_registry_is_an_address_with_both_or_none_of_user_and_password() -> None:

@@ -104,6 +104,11 @@ class Event(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
         return None
 
 
+Scalar = Annotated[str, Meta(max_length=4096)] | bool | int | float | None
+Duration = Annotated[float, Meta(ge=0)]
+"""In seconds."""
+
+
 class Click(Event, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
     """A visitor clicked a product."""
 
@@ -111,6 +116,10 @@ class Click(Event, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=Tr
     is_about_one_product: ClassVar[bool] = True
 
     product_id: Id
+    duration: Duration | None = None
+    """How long the product was looked at."""
+    custom_context: Annotated[dict[str, Scalar], Meta(max_length=20)] | None = None
+    """Flat; what is nested is left out."""
 
 
 class AddToCart(Event, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
@@ -168,8 +177,42 @@ class ContentView(Event, frozen=True, gc=False, forbid_unknown_fields=True, kw_o
         return [NamedProduct(id_, None) for id_ in self.product_ids or ()]
 
 
+class Search(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True):
+    """What a visitor searched for."""
+
+    keywords: Text | None = None
+    filters: dict[str, list[str]] | None = None
+
+
+class ShopEvent(Event, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
+    """Whatever else happened in the shop; ``[events.NAME]`` says what vendors get of it."""
+
+    event_type: ClassVar[str] = "event"
+
+    name: Annotated[str, Meta(min_length=1, max_length=128)]
+    product_ids: list[Id] | None = None
+    product_group_ids: list[Id] | None = None
+    category: list[Text] | None = None
+    """From broad to narrow; a record may have one text."""
+    search: Search | None = None
+    """A record may have the keywords alone, as a text."""
+    rating: Annotated[float, Meta(ge=0, le=5)] | None = None
+    duration: Duration | None = None
+    properties: dict[str, Scalar] | None = None
+    """Flat; what is nested is left out."""
+
+    record: Annotated[bytes, Meta(max_length=0)] = b""
+    """As it lies on the topic, for expressions; set by the parser."""
+
+    def named(self) -> Sequence[NamedProduct]:
+        """See ``Event``."""
+        own = [NamedProduct(self.product_id, self.sku)] if self.product_id or self.sku else []
+        others = (id_ for id_ in self.product_ids or () if id_ != self.product_id)
+        return [*own, *(NamedProduct(id_, None) for id_ in others)]
+
+
 EVENT_TYPES: Mapping[str, type[Event]] = {
-    kind.event_type: kind for kind in (Click, AddToCart, Order, ContentView)
+    kind.event_type: kind for kind in (Click, AddToCart, Order, ContentView, ShopEvent)
 }
-SET_BY_PARSER = frozenset({"timestamp_ms", "notes"})
+SET_BY_PARSER = frozenset({"timestamp_ms", "notes", "record"})
 """Fields of events that no record may have."""

@@ -24,6 +24,9 @@ from streams.core.event_types import (
     Order,
     OrderLine,
     Page,
+    Scalar,
+    Search,
+    ShopEvent,
 )
 from streams.core.fields import Failed, FieldMap
 from streams.core.outcome import DeadLetterReason
@@ -50,7 +53,13 @@ _PARTS: Mapping[str, type[msgspec.Struct]] = {
     "content": Content,
 }
 _LEFT_OUT_BY_PART = ("page", "campaign")
-_STRUCTS: tuple[type[msgspec.Struct], ...] = (*EVENT_TYPES.values(), *_PARTS.values(), OrderLine)
+_FLAT = ("properties", "custom_context")
+_STRUCTS: tuple[type[msgspec.Struct], ...] = (
+    *EVENT_TYPES.values(),
+    *_PARTS.values(),
+    OrderLine,
+    Search,
+)
 _FIELD_TYPES: Mapping[type[msgspec.Struct], Mapping[str, Any]] = {
     kind: {f.name: f.type for f in msgspec.structs.fields(kind) if f.name not in SET_BY_PARSER}
     for kind in _STRUCTS
@@ -107,6 +116,7 @@ class EventParser:
         more = frozenset() if fields is None else fields.names_read(own.keys())
         # Of the kinds that are read most a typed decode alone tells whether all is well.
         self._is_quick = fields is None and self.is_about_one_product
+        self._keeps_record = self._type is ShopEvent
         self._must_be_in_shape = _REQUIRED[self._type] | {"event_id", "quantity", "consent"}
         self._needed = None if more is None else (*own, *sorted(more - own.keys()))
         self._fields = fields
@@ -174,6 +184,8 @@ class EventParser:
                 else "the record's key is not its anonymous_id, so its user row cannot be joined"
             )
         _set(event, "timestamp_ms", moment)
+        if self._keeps_record:
+            _set(event, "record", value)
         if notes:
             if "lone_surrogate" in notes and "\ufffd" in event.anonymous_id:
                 raise _key_mismatch(
@@ -256,6 +268,8 @@ class EventParser:
         reading = self._read(value)
         if self._fields is not None and "timestamp" in reading.known:
             self._read_time(self._fields, reading)
+        if self._type is ShopEvent:
+            _lift_texts(reading.known)
         try:
             event = msgspec.convert(reading.known, self._type)
         except msgspec.ValidationError:
@@ -315,6 +329,8 @@ class EventParser:
                     raise _invalid(name, _MISSING, MISSING)
                 continue
             given = known[name]
+            if name in _FLAT and type(given) is dict:
+                given = _without_nested(name, given, notes)
             if name in _LEFT_OUT_BY_PART and type(given) is dict:
                 values[name] = _convert_parts(name, given, notes)
                 continue
@@ -374,6 +390,16 @@ def _read_ids(value: Any) -> Any:
     return [id_ for item in value if not is_absent(id_ := id_text(item))] or None
 
 
+def _read_texts(value: Any) -> Any:
+    if type(value) is not list:
+        return value
+    return [text for text in value if not is_absent(text)] or None
+
+
+def _read_search(value: Any) -> Any:
+    return _present(value, Search) or None if type(value) is dict else value
+
+
 def _read_consent(value: Any) -> Any:
     if type(value) is dict:
         return {vendor: says for vendor, says in value.items() if not is_absent(says)}
@@ -398,6 +424,10 @@ def _read_of(name: str, kind: type[msgspec.Struct]) -> Callable[[Any], Any] | No
         return _read_lines
     if name.endswith("_ids"):
         return _read_ids
+    if name == "category":
+        return _read_texts
+    if name == "search":
+        return _read_search
     if _is_id(name) or (kind is Content and name == "id"):
         return id_text
     return integral if name in _INTEGERS else None
@@ -463,6 +493,25 @@ def _convert_parts(name: str, given: dict[str, Any], notes: list[str]) -> msgspe
             except msgspec.ValidationError:
                 notes.append(f"left_out:{name}.{part}")
     return kind(**parts)
+
+
+def _lift_texts(known: dict[str, Any]) -> None:
+    """Make lists and objects of the texts that may stand for them."""
+    if type(category := known.get("category")) is str:
+        known["category"] = [category]
+    if type(search := known.get("search")) is str:
+        known["search"] = {"keywords": search}
+
+
+def _without_nested(field: str, given: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
+    """Return those of its members that are single values."""
+    kept: dict[str, Any] = {}
+    for name, value in given.items():
+        try:
+            kept[name] = msgspec.convert(value, Scalar)
+        except msgspec.ValidationError:
+            notes.append(f"left_out:{field}")
+    return kept
 
 
 def _check_lines(given: Any) -> None:

@@ -1,6 +1,7 @@
 """JMESPath over a stranger's record: bounded work, and words for what fails. Pure."""
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jmespath
@@ -17,7 +18,7 @@ from streams.core.quick_expressions import (
     to_number,
     to_string,
 )
-from streams.core.strict_json import StrictJsonError, check_bounds
+from streams.core.strict_json import StrictJsonError, check_bounds, decode_repaired
 from streams.core.values import is_absent
 
 MAX_ELEMENTS = 5_000
@@ -105,6 +106,52 @@ class Expression:
                 return Found(value, interpreter.left_elements)
             why = interpreter.unread
         raise ExpressionError(f"the expression {_shortened(self.text)} failed: {why[:500]}")
+
+
+class FoundFields(NamedTuple):
+    """What the expressions of one table found."""
+
+    values: dict[str, Any]
+    """By field; one for which nothing is found is missing."""
+    notes: tuple[str, ...]
+    """``left_out:<owner>.<field>`` for each whose expression fails."""
+
+
+class FieldExpressions:
+    """A table of the settings: field → expression over a whole record."""
+
+    def __init__(self, fields: Mapping[str, str], owner: str) -> None:
+        """Compile; raises ExpressionError for the first that is none."""
+        self._fields = {name: Expression(text) for name, text in fields.items()}
+        self._owner = owner
+        reads = [expression.names_read for expression in self._fields.values()]
+        self._needed = None if None in reads else frozenset().union(*filter(None, reads))
+
+    def apply(self, record: bytes, more: Mapping[str, Any] = MappingProxyType({})) -> FoundFields:
+        """Return what they find in a record that is a JSON object, and in ``more`` beside it."""
+        if not self._fields:
+            return FoundFields({}, ())
+        document = {**decode_repaired(record, self._needed)[0], **more}
+        values, notes, elements = {}, [], Elements()
+        for name, expression in self._fields.items():
+            try:
+                value = expression.search(document, elements).value
+                check_bounds(value)
+            except (ExpressionError, StrictJsonError):
+                notes.append(f"left_out:{self._owner}.{name}")
+                continue
+            if not is_absent(value):
+                values[name] = value
+        return FoundFields(values, tuple(notes))
+
+
+def check_expressions(fields: Mapping[str, str]) -> None:
+    """Raise ValueError, led by its name, for the first of these that is no expression."""
+    for name, text in fields.items():
+        try:
+            Expression(text)
+        except ExpressionError as problem:
+            raise ValueError(f"{name}: {problem}") from None
 
 
 def _never_quick(_: Any) -> Any:

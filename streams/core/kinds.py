@@ -13,6 +13,7 @@ from streams.core.event_types import (
     ContentView,
     Event,
     Order,
+    ShopEvent,
 )
 from streams.core.fields import FIELDS
 
@@ -54,6 +55,7 @@ KINDS: Mapping[str, EventKind] = {
         EventKind("add-to-carts", AddToCart, other_words=("cart", "carts")),
         EventKind("orders", Order, is_optional=True),
         EventKind("content-views", ContentView, is_optional=True),
+        EventKind("events", ShopEvent, is_optional=True),
     )
 }
 """By source, in the order in which people read them."""

@@ -20,7 +20,6 @@ from streams.replay.run_store import has_process, list_runs
 from streams.replay.vendor_run import redelivery_headers
 from streams.replay.window import find_window
 from streams.settings import Settings
-from streams.vendors import VENDORS, plan_for
 from streams.worker.control import stopped_runs
 
 MINUTE_MS = 60_000
@@ -72,7 +71,7 @@ async def send_late(
             skew_ms=USUAL_SKEW_MS,
             passed_over=stopped,
         )
-        plan = plan_for(VENDORS[vendor], settings.vendors[vendor])
+        plan = settings.plan_for(vendor)
         judge = ReplayPlanner(settings, [plan], rows, past, asked)
         outputs = Outputs(producer)
         async for tp, records in reader.read(window.starts, window.stops):

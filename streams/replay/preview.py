@@ -23,7 +23,7 @@ from streams.replay.planner import ReplayPlanner
 from streams.replay.rows import Rows
 from streams.replay.window import Window, find_window
 from streams.settings import Settings
-from streams.vendors import VENDORS, plan_for
+from streams.vendors import VENDORS
 from streams.worker.control import stopped_runs
 
 EXACT_RECORDS = 1_000_000
@@ -173,7 +173,7 @@ async def _look(
         skew_ms=SKEW_MS if receipts_to_ms is None else USUAL_SKEW_MS,
         passed_over=stopped,
     )
-    plans = [plan_for(VENDORS[v], settings.vendors[v]) for v in vendors]
+    plans = [settings.plan_for(v) for v in vendors]
     judge = ReplayPlanner(settings, plans, rows, past, asked)
     async for tp, records in reader.read(window.starts, window.stops, tell):
         for record in records:

@@ -23,7 +23,6 @@ from streams.replay.run_store import RunStore, has_process, run_store
 from streams.replay.settled import Settled, partitions_from
 from streams.replay.window import Window
 from streams.settings import Settings
-from streams.vendors import VENDORS, plan_for
 from streams.worker.control import stop_run, stopped_runs
 
 STOP_SECONDS = 20.0
@@ -72,7 +71,7 @@ class ReplayJob:
     async def work(self, part: VendorPart, reader: LogReader) -> RunPages:
         """Return one vendor's share of the window."""
         settings, window = self._settings, self._window
-        plan = plan_for(VENDORS[part.vendor], settings.vendors[part.vendor])
+        plan = settings.plan_for(part.vendor)
         judge = ReplayPlanner(settings, [plan], self._rows, self._past, self._asked)
         positions = {tp: part.positions.get(_place(tp), stop) for tp, stop in window.stops.items()}
         return WindowPages(reader, window, positions, judge, part.vendor)

@@ -36,7 +36,7 @@ from streams.replay.rows import Rows
 from streams.replay.run_pages import PAGE_RECORDS, RecordPage, RunPages
 from streams.replay.settled import Settled, partitions_from
 from streams.settings import Settings
-from streams.vendors import VENDORS, plan_for
+from streams.vendors import VENDORS
 from streams.worker.control import stopped_runs
 
 
@@ -164,7 +164,7 @@ class ResendJob:
     def work_for(self, vendor: str, reader: LogReader) -> LettersWork:
         """Return the letters that go to one vendor; the reader is the work's alone."""
         settings = self._settings
-        plan = plan_for(VENDORS[vendor], settings.vendors[vendor])
+        plan = settings.plan_for(vendor)
         work = self._works[vendor] = LettersWork(
             reader,
             self._letters,

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, SecretStr
 
+from streams.core.enrich import VendorPlan
 from streams.core.errors import SettingsError
 from streams.core.events import EventParser
 from streams.core.fields import FieldMap
@@ -24,6 +25,7 @@ from streams.settings.models import (
     SOURCE_MODELS,
     ConsentSettings,
     EnrichSettings,
+    EventSettings,
     HttpSettings,
     IngestSettings,
     KafkaSettings,
@@ -44,7 +46,7 @@ from streams.settings.rules import (
     vendor_problems,
     web_problems,
 )
-from streams.vendors import VENDORS
+from streams.vendors import VENDORS, plan_for
 from streams.vendors.base import VendorSettings
 
 __all__ = [
@@ -53,6 +55,7 @@ __all__ = [
     "STAGE_NAMES",
     "ConsentSettings",
     "EnrichSettings",
+    "EventSettings",
     "HttpSettings",
     "IngestSettings",
     "KafkaSettings",
@@ -76,6 +79,9 @@ ENRICH = "enrich"
 
 INGEST = "ingest"
 """The stage that reads the shop's own topics; off without a section ``[ingest.NAME]``."""
+
+EVENTS = "events"
+"""The family of sections ``[events.NAME]``."""
 
 STAGE_NAMES = {INGEST: "Ingest", ENRICH: "Enrichment"}
 """As people call the stages that are no vendor's."""
@@ -114,6 +120,8 @@ class Settings:
     enrich: EnrichSettings = field(default_factory=EnrichSettings)
     ingest: Mapping[str, IngestSettings] = field(default_factory=dict)
     """The sections ``[ingest.NAME]`` by NAME, in the order of the file."""
+    events: Mapping[str, EventSettings] = field(default_factory=dict)
+    """The sections ``[events.NAME]`` by NAME."""
     registry: RegistrySettings = field(default_factory=RegistrySettings)
     vendors: Mapping[str, VendorSettings] = field(default_factory=dict)
     """Every registered vendor's section, also of those that are off."""
@@ -175,6 +183,10 @@ class Settings:
             )
             for topic, names in by_topic.items()
         }
+
+    def plan_for(self, vendor: str) -> VendorPlan:
+        """Return the vendor as enrichment needs it; raises SettingsError for a missing secret."""
+        return plan_for(VENDORS[vendor], self.vendors[vendor], self.events)
 
     def has_credentials(self, vendor: str) -> bool:
         """Whether all that the vendor's own stage needs to be let in is given."""
@@ -285,7 +297,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     loaded = Loader(
         section_models(),
         process_environment() if environ is None else environ,
-        {INGEST: IngestSettings},
+        {INGEST: IngestSettings, EVENTS: EventSettings},
     ).load()
     problems = list(loaded.problems)
     rules: dict[str, Any] = {
@@ -309,13 +321,17 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
             for name, words in found
             if (section, name) not in loaded.refused
         ]
-    ingest = {
-        name.partition(".")[2]: loaded.sections.pop(name)
-        for name in [*loaded.sections]
-        if name.startswith(f"{INGEST}.")
-    }
+    ingest, events = (
+        {
+            name.partition(".")[2]: loaded.sections.pop(name)
+            for name in [*loaded.sections]
+            if name.startswith(f"{family}.")
+        }
+        for family in (INGEST, EVENTS)
+    )
     if not problems:
         problems = _ingest_conflicts(loaded.sections, ingest)  # type: ignore[arg-type]
+    problems += _schema_conflicts(loaded.sections, events)
     if problems:
         raise SettingsError(problems)
     vendors: dict[str, VendorSettings] = {}
@@ -338,6 +354,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     return Settings(
         sources=MappingProxyType(sources),  # type: ignore[arg-type]
         ingest=MappingProxyType(ingest),  # type: ignore[arg-type]
+        events=MappingProxyType(events),  # type: ignore[arg-type]
         vendors=MappingProxyType(vendors),
         secret_files=MappingProxyType(loaded.secret_files),
         **named,  # type: ignore[arg-type]
@@ -355,6 +372,24 @@ def _ingest_conflicts(
     off = {name for name, one in sources.items() if not one.is_on}  # type: ignore[attr-defined]
     found = ingest_conflicts(ingest, Topics(kafka.topic_prefix), registry, mapped, off)
     return [f"[{INGEST}.{name}]: {words}." for name, words in found]
+
+
+def _schema_conflicts(
+    sections: Mapping[str, BaseModel], events: Mapping[str, BaseModel]
+) -> list[str]:
+    """Return which schemas of Voyado would be one to its mail editor, which knows no case."""
+    voyado = sections.get("voyado")
+    names = ("click_schema_id", "add_to_cart_schema_id")
+    known = {id_.lower(): id_ for name in names if (id_ := getattr(voyado, name, None))}
+    problems = []
+    for name, section in events.items():
+        id_ = getattr(section, "voyado_schema_id", None)
+        if id_ and known.setdefault(id_.lower(), id_) != id_:
+            problems.append(
+                f"[{EVENTS}.{name}]: voyado_schema_id {id_} differs from {known[id_.lower()]} in "
+                "case only, and Voyado's mail editor has both in lower case; rename one of them."
+            )
+    return problems
 
 
 def _either(vendor: str) -> str:

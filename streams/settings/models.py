@@ -26,6 +26,9 @@ from streams.core.kinds import KINDS
 from streams.core.time_formats import UNITS
 from streams.settings.loading import read_secret
 from streams.settings.proxies import Route, route_to
+from streams.vendors.eightselect.events import EightSelectEventSettings
+from streams.vendors.miso.events import MisoEventSettings
+from streams.vendors.voyado.events import VoyadoEventSettings
 
 if TYPE_CHECKING:
     import httpx
@@ -377,6 +380,10 @@ class IngestSettings(SourceSettings):
             key=self.key,
             vendors=vendors,
         )
+
+
+class EventSettings(EightSelectEventSettings, VoyadoEventSettings, MisoEventSettings):
+    """A section ``[events.NAME]``: what each vendor gets of an event of this name."""
 
 
 class RegistrySettings(Section):

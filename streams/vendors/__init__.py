@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from streams.core.enrich import VendorPlan
+from streams.core.event_types import ShopEvent
 from streams.vendors import eightselect, miso, voyado
 from streams.vendors.base import Vendor, VendorSettings
 
@@ -20,12 +22,20 @@ VENDORS: Mapping[str, Vendor] = MappingProxyType(
 """Vendor by key, in the order in which they are shown."""
 
 
-def plan_for(vendor: Vendor, settings: VendorSettings) -> VendorPlan:
-    """Return the vendor under these settings as enrichment needs it."""
+def plan_for(
+    vendor: Vendor, settings: VendorSettings, events: Mapping[str, Any] = MappingProxyType({})
+) -> VendorPlan:
+    """Return the vendor under these settings as enrichment needs it.
+
+    ``events``: the sections ``[events.NAME]`` by name.
+    """
+    mappers = {event_type: make(settings) for event_type, make in vendor.mappers.items()}
+    if vendor.event_mapper is not None:
+        mappers[ShopEvent.event_type] = vendor.event_mapper(settings, events)
     return VendorPlan(
         vendor.key,
         vendor.mapper(settings),
         settings.max_age_hours,
         vendor.needs_sku(settings),
-        {event_type: make(settings) for event_type, make in vendor.mappers.items()},
+        mappers,
     )

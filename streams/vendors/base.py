@@ -204,6 +204,8 @@ class Vendor:
     """settings → whether an event of whose product no SKU is known is ``unknown_product``."""
     mappers: Mapping[str, Callable[[Any], Mapper]] = field(default_factory=dict)
     """By event type: settings → mapping; events of a type that is missing are ``unmapped``."""
+    event_mapper: Callable[[Any, Mapping[str, Any]], Mapper] | None = None
+    """(settings, sections ``[events.NAME]`` by name) → mapping of named events; None: of none."""
     mapping_secrets: tuple[str, ...] = ()
     """The settings that enrichment needs for the mapping, and the sink does not."""
     concurrency: Callable[[Any], int] = lambda _: 16

@@ -356,7 +356,7 @@ def test_a_vendor_whose_mapping_lacks_a_secret_is_shown_with_a_made_up_one(
     """The setting is named, and nothing of what is given is changed."""
     seen = []
 
-    def plan(_: Vendor, section: MisoSettings) -> VendorPlan:
+    def plan(_: Vendor, section: MisoSettings, _events: object) -> VendorPlan:
         if section.api_key is None:
             raise SettingsError(["STREAMS_MISO_API_KEY: is missing; ids are made with it."])
         seen.append((section.api_key.get_secret_value(), section.product_id))

@@ -16,9 +16,12 @@ from streams.core.rows import Product, User
 from streams.lab.sandbox.eightselect import EightSelectSimulator
 from streams.lab.sandbox.exchange import Call
 from streams.lab.sandbox.miso import MisoSimulator
+from streams.settings import EventSettings
 from streams.vendors import VENDORS, plan_for
 from streams.vendors.eightselect import EightSelectSettings
 from streams.vendors.miso import MisoSettings
+from streams.vendors.miso.types import COMMON as COMMON_PROPERTIES
+from streams.vendors.miso.types import PROPERTIES
 from streams.vendors.voyado import VoyadoSettings
 
 KAFKA_MS = 1_795_168_800_000
@@ -31,7 +34,16 @@ SETTINGS: dict[str, Any] = {
 }
 USER = User(user_id="u-7", contact_id="5c0d7a52-6f0a-4f1c-8a3e-1d2c3b4a5f66")
 PRODUCTS = {
-    "p-1": Product("8S-1", "8S-G1", "Shirt", "Acme", ["Men"], 24.9, "EUR"),
+    "p-1": Product(
+        "8S-1",
+        "8S-G1",
+        "Shirt",
+        "Acme",
+        ["Men"],
+        24.9,
+        "EUR",
+        attributes={"size": "M", "brand": "x"},
+    ),
     "p-2": Product("8S-2"),
 }
 COMMON = {
@@ -47,10 +59,10 @@ def parse(kind: str, record: dict[str, Any]) -> Event:
     return EventParser(kind, f"shop.{kind}s").parse(b"visitor-7", value, 0, 1, KAFKA_MS)
 
 
-def decide(event: Event, vendor: str, **settings: Any) -> Decision:
+def decide(event: Event, vendor: str, events: Any = None, **settings: Any) -> Decision:
     """Return what enrichment decides for one vendor."""
     section = SETTINGS[vendor].model_copy(update=settings)
-    enricher = Enricher([plan_for(VENDORS[vendor], section)], "assumed")
+    enricher = Enricher([plan_for(VENDORS[vendor], section, events or EVENTS)], "assumed")
     product, products = rows_named(event, PRODUCTS.get)
     (decision,) = enricher.decide(event, USER, None, product, KAFKA_MS, KAFKA_MS, products=products)
     return decision
@@ -63,14 +75,17 @@ def payload(decision: Decision) -> dict[str, Any]:
     return found
 
 
-def store(simulator: Any, vendor: str, sent: dict[str, Any]) -> None:
+def store(
+    simulator: Any, vendor: str, sent: dict[str, Any], *, may_lack_product: bool = False
+) -> None:
     """Send a payload as the sink does; the simulator takes it without remark."""
     body = msgspec.json.encode(sent)
     request = VENDORS[vendor].build_request([body], SETTINGS[vendor])
     call = Call(request.method, request.path, {}, request.headers, request.body, 1, 1.0)
     response = simulator.answer(call)
     assert response.status == 200, response.body
-    assert simulator.ledger.summary()["flagged"] == {}
+    remarks = set(simulator.ledger.summary()["flagged"])
+    assert remarks <= ({"no_product"} if may_lack_product else set())
 
 
 LINES = [
@@ -160,6 +175,108 @@ def test_a_content_view_of_nothing_is_a_dead_letter() -> None:
             parse("content_view", more)
 
 
+EVENTS = {
+    "review": EventSettings(
+        miso="rate",
+        voyado_schema_id="review",
+        voyado_fields={
+            "stars": "rating",
+            "size": "_product.attributes.size",
+            "text": "properties.text",
+            "broken": "abs(name)",
+        },
+        eightselect_action="review",
+    ),
+    "search": EventSettings(miso="search"),
+    "quiz": EventSettings(miso="custom", miso_custom_action_name="quiz"),
+    "refund": EventSettings(
+        miso="checkout", miso_fields={"quantities": "amounts", "revenue": "sum(sums)"}
+    ),
+}
+
+
+def test_a_named_event_as_each_vendor_receives_it() -> None:
+    """By its section; rows of products are there for expressions."""
+    record = {
+        "name": "review",
+        "product_ids": ["p-1", "p-9"],
+        "rating": 4,
+        "duration": 3,
+        "content": {"type": "customSet", "id": "set-9"},
+        "properties": {"text": "fine", "deep": {"a": 1}, "uuid": "mine"},
+    }
+    event = parse("event", record)
+    assert event.notes == ("left_out:properties",)
+    decision = decide(event, "eightselect")
+    assert payload(decision)["interact"] == {
+        "type": "product",
+        "action": "review",
+        "product": {"sku": "8S-1"},
+    }
+    interaction = decide(event, "voyado")
+    assert isinstance(interaction, Send)
+    assert interaction.notes == ("left_out:voyado.broken",)
+    assert payload(interaction) == {
+        "schemaId": "review",
+        "createdDate": "2026-11-20T09:59:58.120Z",
+        "contactId": "5c0d7a52-6f0a-4f1c-8a3e-1d2c3b4a5f66",
+        "payload": {"eventId": "e-1", "stars": 4, "size": "M", "text": "fine"},
+    }
+    sent = payload(decide(event, "miso"))
+    assert (sent["type"], sent["product_ids"], sent["rating"]) == ("rate", ["8S-1"], 4.0)
+    assert sent["context"]["custom_context"] == {"text": "fine", "uuid": "e-1"}
+    assert sent.keys().isdisjoint({"duration", "category", "search"})
+
+
+def test_what_no_section_names_is_unmapped() -> None:
+    """The name, or the vendor."""
+    for vendor in VENDORS:
+        unknown = decide(parse("event", {"name": "else"}), vendor)
+        assert unknown == Skip(vendor, SkipReason.UNMAPPED)
+    search = parse("event", {"name": "search", "search": "shirt"})
+    assert decide(search, "voyado") == Skip("voyado", SkipReason.UNMAPPED)
+    assert payload(decide(search, "miso"))["search"] == {"keywords": "shirt"}
+
+
+def test_an_event_that_breaks_misos_rules_is_a_dead_letter_there() -> None:
+    """Quantities unlike ids, say; what is found by expressions is judged like the rest."""
+    record = {"name": "refund", "product_ids": ["p-1", "p-2"], "amounts": [1], "sums": [3, 4]}
+    decision = decide(parse("event", record), "miso")
+    assert isinstance(decision, Refuse)
+    assert decision.error.reason is DeadLetterReason.INVALID_PAYLOAD
+    assert "quantities must be as many as the products" in decision.error.detail
+    sent = payload(decide(parse("event", record | {"amounts": [1, 2]}), "miso"))
+    assert (sent["quantities"], sent["revenue"]) == ([1, 2], 7)
+    none = decide(parse("event", {"name": "review", "rating": 9}), "miso")
+    assert none == Skip("miso", SkipReason.NO_PRODUCTS)
+    unknown = decide(parse("event", {"name": "review", "product_id": "p-9"}), "miso")
+    assert unknown == Skip("miso", SkipReason.UNKNOWN_PRODUCT)
+
+
+def test_a_click_has_a_duration_and_a_context_of_its_own() -> None:
+    """At Miso, if the type that clicks become has one; our event id stays ours."""
+    more = {"duration": 7.5, "custom_context": {"slot": 3, "deep": [1], "uuid": "mine"}}
+    click = parse("click", {"product_id": "p-1"} | more)
+    assert click.notes == ("left_out:custom_context",)
+    sent = payload(decide(click, "miso"))
+    assert sent["duration"] == 7.5
+    assert sent["context"]["custom_context"] == {"slot": 3, "uuid": "e-1"}
+    store(MisoSimulator(), "miso", sent)
+    without = decide(click, "miso", click_type="click")
+    assert isinstance(without, Send)
+    assert without.notes == ("left_out:miso.duration",)
+    assert "duration" not in payload(without)
+    full = {"product_id": "p-1", "custom_context": dict.fromkeys(map(str, range(21)), 1)}
+    assert parse("click", full).notes == ("left_out:custom_context",)
+
+
+def test_attributes_of_a_product_reach_voyado() -> None:
+    """Its sink leaves out those that the schema does not name; fields of ours keep their names."""
+    click = parse("click", {"product_id": "p-1"})
+    sent = payload(decide(click, "voyado"))["payload"]
+    assert (sent["size"], sent["brand"], sent["productSku"]) == ("M", "Acme", "8S-1")
+
+
 ids = st.one_of(
     st.sampled_from(["p-1", "p-2", "null"]),
     st.text(min_size=1, max_size=40).filter(lambda text: not text.isspace()),
@@ -208,12 +325,66 @@ def test_whatever_a_content_view_becomes_its_vendor_takes(
         assert_taken(parse("content_view", more | {"product_ids": products}))
 
 
+named_events: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {"name": st.sampled_from(["review", "search", "quiz"])},
+    optional={
+        "product_id": ids,
+        "product_ids": st.lists(ids, max_size=3),
+        "product_group_ids": st.lists(ids, max_size=3),
+        "search": st.one_of(
+            st.text(max_size=20),
+            st.fixed_dictionaries(
+                {},
+                optional={
+                    "keywords": st.text(max_size=9),
+                    "filters": st.dictionaries(
+                        st.text(max_size=9), st.lists(st.text(max_size=9), max_size=2), max_size=2
+                    ),
+                },
+            ),
+        ),
+        "category": st.lists(st.text(max_size=9), max_size=3),
+        "rating": st.floats(-1, 6),
+        "duration": st.floats(-1, 1e9),
+        "properties": st.dictionaries(
+            st.text(max_size=9),
+            st.one_of(st.none(), st.booleans(), st.floats(-9, 9), st.text(max_size=9), st.just([])),
+            max_size=3,
+        ),
+    },
+)
+
+
+@given(named_events, context)
+def test_whatever_a_named_event_becomes_its_vendor_takes(
+    event: dict[str, Any], more: dict[str, Any]
+) -> None:
+    """As above."""
+    assert_taken(parse("event", more | event))
+
+
+@given(st.sampled_from(sorted(PROPERTIES)), named_events, context)
+def test_each_of_misos_types_has_exactly_its_properties(
+    type_: str, event: dict[str, Any], more: dict[str, Any]
+) -> None:
+    """All 29, of events that have everything."""
+    action = "act" if type_ == "custom" else None
+    events = {event["name"]: EventSettings(miso=type_, miso_custom_action_name=action)}
+    decision = decide(parse("event", more | event), "miso", events)
+    if isinstance(decision, Send):
+        sent = payload(decision)
+        assert sent.keys() <= COMMON_PROPERTIES | PROPERTIES[type_]
+        simulator = MisoSimulator()
+        store(simulator, "miso", sent, may_lack_product=True)
+
+
 def assert_taken(event: Event) -> None:
     """Send an event to all vendors that get it."""
     for vendor, simulator in (("eightselect", EightSelectSimulator()), ("miso", MisoSimulator())):
         decision = decide(event, vendor)
         if isinstance(decision, Send):
-            store(simulator, vendor, payload(decision))
+            is_custom = event.event_type == "event"
+            store(simulator, vendor, payload(decision), may_lack_product=is_custom)
             assert len(simulator.ledger) == 1
         else:
             assert isinstance(decision, Skip) or decision.error.field is not None

@@ -24,7 +24,6 @@ from streams.status.findings import Finding, Level, ok, problem
 from streams.status.judge import judge
 from streams.status.observe import known_of, with_open_letters
 from streams.status.status import StatusBoard, read_status
-from streams.vendors import VENDORS, plan_for
 from streams.worker.control import read_wills
 
 SETTINGS = "settings"
@@ -72,7 +71,7 @@ def check_settings(settings: Settings) -> list[Finding]:
     findings = []
     for key in settings.enabled_vendors():
         try:
-            plan_for(VENDORS[key], settings.vendors[key])
+            settings.plan_for(key)
         except SettingsError as error:
             findings += [
                 problem(

@@ -123,12 +123,12 @@ def previewed_vendors(settings: Settings) -> Previewed:
             remarks.append(f"{vendor.name} is switched off ({switch}=false) and not shown.")
             continue
         try:
-            plans.append(plan_for(vendor, section))
+            plans.append(plan_for(vendor, section, settings.events))
         except SettingsError as error:
             remarks.append(
                 f"{vendor.name} is shown with secrets made up for this: {' '.join(error.problems)}"
             )
-            plans.append(plan_for(vendor, _with_made_up_secrets(section)))
+            plans.append(plan_for(vendor, _with_made_up_secrets(section), settings.events))
         if key not in on:
             missing = " and ".join(
                 variable(key, name) for name in vendor.credentials if getattr(section, name) is None

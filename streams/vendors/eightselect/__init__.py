@@ -1,7 +1,7 @@
 """8SELECT: interactions with its product content, one event a request."""
 
 from streams.vendors.base import Vendor
-from streams.vendors.eightselect import api, forget, mapping
+from streams.vendors.eightselect import api, events, forget, mapping
 from streams.vendors.eightselect.settings import EightSelectSettings
 
 __all__ = ["VENDOR", "EightSelectSettings"]
@@ -12,6 +12,7 @@ VENDOR = Vendor(
     settings=EightSelectSettings,
     credentials=("api_id",),
     mapper=mapping.mapper,
+    event_mapper=events.event_mapper,
     mappers={"order": mapping.order_mapper, "content_view": mapping.view_mapper},
     mapping_secrets=("user_id_secret",),
     build_request=api.build_request,

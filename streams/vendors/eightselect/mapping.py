@@ -155,23 +155,31 @@ def mapper(
     settings: EightSelectSettings,
 ) -> Callable[[EnrichedEvent], InteractEvent | SkipReason]:
     """Return the mapping under these settings; raises SettingsError without user_id_secret."""
+    interact = interaction_maker(settings)
+    return lambda enriched: interact(enriched, ACTIONS[enriched.event_type], enriched.sku)
+
+
+def interaction_maker(
+    settings: EightSelectSettings,
+) -> Callable[[EnrichedEvent, str, str], InteractEvent | SkipReason]:
+    """Return what makes an interaction of an event, its action and SKU; raises SettingsError."""
     secret = _secret_of(settings)
     require_content = settings.require_content
 
-    def map_event(enriched: EnrichedEvent) -> InteractEvent | SkipReason:
+    def interact(enriched: EnrichedEvent, action: str, sku: str) -> InteractEvent | SkipReason:
         event = enriched.event
         content = event.content
         if content is None and require_content:
             return SkipReason.OUTSIDE_CONTENT
         user = UserContext(Identified(user_id_of(event, enriched.user, secret)))
         return InteractEvent(
-            Interact(ACTIONS[enriched.event_type], EightSelectProduct(enriched.sku)),
+            Interact(action, EightSelectProduct(sku)),
             (user,)
             if content is None
             else (ContentContext(_CONTENTS[content.type](Identified(content.id))), user),
         )
 
-    return map_event
+    return interact
 
 
 def order_mapper(settings: EightSelectSettings) -> Callable[[EnrichedEvent], OrderEvent]:

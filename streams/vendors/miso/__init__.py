@@ -1,7 +1,7 @@
 """Miso: interactions that train recommendations, some hundreds a request."""
 
 from streams.vendors.base import Vendor
-from streams.vendors.miso import api, forget, mapping
+from streams.vendors.miso import api, events, forget, mapping
 from streams.vendors.miso.settings import MisoSettings
 
 __all__ = ["VENDOR", "MisoSettings"]
@@ -12,6 +12,7 @@ VENDOR = Vendor(
     settings=MisoSettings,
     credentials=("api_key",),
     mapper=mapping.mapper,
+    event_mapper=events.event_mapper,
     mappers={"order": mapping.order_mapper, "content_view": mapping.view_mapper},
     needs_sku=lambda settings: settings.product_id == "sku",
     build_request=api.build_request,

@@ -9,19 +9,22 @@
 | `product_ids` | sku or product id, by the setting `product_id` |
 | `quantities` | the event's (add-to-carts), each line's (orders) |
 | `revenue` | the order's own |
+| `duration` | the click's, if `click_type` has one |
 | `miso_id` | the event's |
-| `context` | campaign, truncated ip, locale, region, page, user agent; our event id |
+| `context` | campaign, truncated ip, locale, region, page, user agent; our event id, beside \
+the click's `custom_context` |
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from streams.core.enrich import EnrichedEvent, MappedEvent
 from streams.core.errors import InvalidEvent
-from streams.core.event_types import AddToCart, Campaign, Order, Page
+from streams.core.event_types import AddToCart, Campaign, Click, Order, Page, Scalar
 from streams.core.outcome import DeadLetterReason, SkipReason
 from streams.vendors.miso.settings import MisoSettings
+from streams.vendors.miso.types import PROPERTIES
 
 MAX_USER_ID_CHARS = 512
 """OpenAPI: ``user_id`` maxLength 512."""
@@ -40,7 +43,7 @@ class CustomContext(msgspec.Struct, frozen=True, gc=False):
 class Context(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """What surrounds an interaction."""
 
-    custom_context: CustomContext
+    custom_context: CustomContext | dict[str, Scalar]
     campaign: Campaign | None = None
     truncated_ip: str | None = None
     locale: str | None = None
@@ -55,18 +58,21 @@ class MisoInteraction(msgspec.Struct, frozen=True, gc=False, omit_defaults=True)
     type: str
     anonymous_id: str
     timestamp: str
-    product_ids: tuple[str, ...]
     context: Context
+    product_ids: tuple[str, ...] | None = None
     user_id: str | None = None
     quantities: tuple[int, ...] | None = None
     miso_id: str | None = None
     revenue: float | None = None
+    duration: float | None = None
 
 
 PAGE_LEFT_OUT = ("left_out:miso.page",)
 """Note: there was a page, but no address of it, and Miso takes none without (OpenAPI: required)."""
 
 
+DURATION_LEFT_OUT = ("left_out:miso.duration",)
+"""Note: the type that clicks become has none."""
 PRODUCT_LEFT_OUT = "left_out:miso.product_ids"
 """Note: a product of several has no SKU, and Miso's catalogue goes by it."""
 
@@ -76,14 +82,24 @@ def mapper(
 ) -> Callable[[EnrichedEvent], MisoInteraction | MappedEvent | SkipReason]:
     """Return the mapping under these settings."""
     click_type = settings.click_type
+    has_duration = "duration" in PROPERTIES[click_type]
     by_product_id = settings.product_id == "product_id"
 
     def map_event(enriched: EnrichedEvent) -> MisoInteraction | MappedEvent:
         event = enriched.event
         product = enriched.product_id if by_product_id else enriched.sku
-        quantities = (event.quantity,) if isinstance(event, AddToCart) else None
-        type_ = click_type if quantities is None else "add_to_cart"
-        return _record(enriched, type_, (product,), quantities)
+        if isinstance(event, AddToCart):
+            return record_of(enriched, "add_to_cart", (product,), (event.quantity,))
+        assert isinstance(event, Click)
+        is_left_out = event.duration is not None and not has_duration
+        return record_of(
+            enriched,
+            click_type,
+            (product,),
+            duration=None if is_left_out else event.duration,
+            custom=event.custom_context,
+            notes=DURATION_LEFT_OUT if is_left_out else (),
+        )
 
     return map_event
 
@@ -106,7 +122,7 @@ def order_mapper(
         if not products:
             return SkipReason.UNKNOWN_PRODUCT
         left_out = len(order.lines) - len(products)
-        return _record(
+        return record_of(
             enriched,
             "checkout",
             tuple(products),
@@ -125,16 +141,16 @@ def view_mapper(
     by_product_id = settings.product_id == "product_id"
 
     def map_view(enriched: EnrichedEvent) -> MisoInteraction | MappedEvent | SkipReason:
-        seen, left_out = _products(enriched, by_product_id=by_product_id)
+        seen, left_out = products_of(enriched, by_product_id=by_product_id)
         if not seen:
             return SkipReason.NO_PRODUCTS
         notes = (PRODUCT_LEFT_OUT,) * left_out
-        return _record(enriched, "viewable_impression", tuple(seen), notes=notes)
+        return record_of(enriched, "viewable_impression", tuple(seen), notes=notes)
 
     return map_view
 
 
-def _products(enriched: EnrichedEvent, *, by_product_id: bool) -> tuple[list[str], int]:
+def products_of(enriched: EnrichedEvent, *, by_product_id: bool) -> tuple[list[str], int]:
     """Return the products that an event names, as Miso knows them, and how many it does not."""
     named = enriched.event.named()
     found = [one.product_id if by_product_id else enriched.sku_of(one) for one in named]
@@ -142,19 +158,22 @@ def _products(enriched: EnrichedEvent, *, by_product_id: bool) -> tuple[list[str
     return known, len(found) - len(known)
 
 
-def _record(
+def record_of(
     enriched: EnrichedEvent,
     type_: str,
-    products: tuple[str, ...],
+    products: tuple[str, ...] | None,
     quantities: tuple[int, ...] | None = None,
     revenue: float | None = None,
+    *,
+    duration: float | None = None,
+    custom: Mapping[str, Scalar] | None = None,
     notes: tuple[str, ...] = (),
 ) -> MisoInteraction | MappedEvent:
     """Return a record of this type; raises InvalidEvent where Miso would not take it."""
     event, user_id, anonymous_id = enriched.event, enriched.user_id, enriched.anonymous_id
     if len(anonymous_id) > MAX_ANONYMOUS_ID_CHARS:
         raise _too_long("anonymous_id", MAX_ANONYMOUS_ID_CHARS)
-    for product in products:
+    for product in products or ():
         if len(product) > MAX_PRODUCT_ID_CHARS:
             raise _too_long("product_ids", MAX_PRODUCT_ID_CHARS)
     if user_id is not None and len(user_id) > MAX_USER_ID_CHARS:
@@ -165,9 +184,10 @@ def _record(
         type_,
         anonymous_id,
         enriched.timestamp,
-        products,
         Context(
-            CustomContext(enriched.event_id),
+            CustomContext(enriched.event_id)
+            if not custom
+            else {**custom, "uuid": enriched.event_id},
             event.campaign,
             None if event.ip is None else truncated_ip(event.ip),
             event.locale,
@@ -175,10 +195,12 @@ def _record(
             page if has_address else None,
             event.user_agent,
         ),
+        products,
         user_id,
         quantities,
         event.miso_id,
         revenue,
+        duration,
     )
     if page is not None and not has_address:
         notes = (*notes, *PAGE_LEFT_OUT)

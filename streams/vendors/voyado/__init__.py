@@ -1,7 +1,7 @@
 """Voyado Engage: interactions of known contacts, one a request, within a low rate limit."""
 
 from streams.vendors.base import Vendor
-from streams.vendors.voyado import api, forget, inquiries, mapping, request_flow
+from streams.vendors.voyado import api, events, forget, inquiries, mapping, request_flow
 from streams.vendors.voyado.memory import ContactMemory
 from streams.vendors.voyado.settings import VoyadoSettings
 
@@ -13,6 +13,7 @@ VENDOR = Vendor(
     settings=VoyadoSettings,
     credentials=("api_key",),
     mapper=mapping.mapper,
+    event_mapper=events.event_mapper,
     mappers={"order": mapping.own_pathway, "content_view": mapping.own_pathway},
     build_request=api.build_request,
     build_probe=api.build_probe,

@@ -24,16 +24,30 @@ class _InteractionRecord(msgspec.Struct, frozen=True, gc=False):
     contact: dict[str, str] | None = None
 
 
+SCHEMA_SETTINGS = {"click": "click_schema_id", "add_to_cart": "add_to_cart_schema_id"}
+"""By event type; that of a named event stands in its own section."""
+
+
 class InteractionRequest(NamedTuple):
     """One interaction that is to be stored."""
 
     event_id: str
-    is_click: bool
+    event_type: str
     at_ms: int
     body: Body
     key: str
     """``customKey`` or ``email``; empty where the contact id is known."""
     value: str
+
+    @property
+    def is_click(self) -> bool:
+        """Whether it is one of those that are thinned."""
+        return self.event_type == "click"
+
+    @property
+    def schema_setting(self) -> str:
+        """The setting that names its schema."""
+        return SCHEMA_SETTINGS.get(self.event_type, "[events.NAME] voyado_schema_id")
 
     @property
     def sku(self) -> str:
@@ -56,7 +70,7 @@ def read_interaction(record: bytes) -> InteractionRequest:
         raise ValueError("neither contactId nor a key to look it up by")
     return InteractionRequest(
         found.event_id,
-        found.event_type == "click",
+        found.event_type,
         to_ms(found.timestamp),
         found.payload,
         "" if found.payload.contact_id else key,

@@ -12,9 +12,11 @@
 | `payload.price`, `payload.currency` | the event's, else the product row's |
 | `payload.quantity` | the event's (add-to-carts) |
 | `payload.url` | the event's page |
+| `payload.NAME` | attribute NAME of the product row, if the schema names it |
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -47,7 +49,7 @@ class VoyadoInteraction(msgspec.Struct, frozen=True, gc=False, omit_defaults=Tru
 
     schema_id: str
     created_date: str
-    payload: InteractionPayload
+    payload: InteractionPayload | dict[str, Any]
     contact_id: str | None = None
     """None: the sink adds it."""
 
@@ -62,9 +64,8 @@ def mapper(
     lookup_email = settings.lookup_email
 
     def map_event(enriched: EnrichedEvent) -> VoyadoInteraction | MappedEvent | SkipReason:
-        event, user = enriched.event, enriched.user
-        contact_id = user.contact_id if user is not None else None
-        contact = None if contact_id else _contact_key(user, by_email=lookup_email)
+        event = enriched.event
+        contact_id, contact = contact_of(enriched.user, by_email=lookup_email)
         if contact_id is None and contact is None:
             return SkipReason.NO_CONTACT
         is_cart = isinstance(event, AddToCart)
@@ -86,15 +87,26 @@ def own_pathway(_: VoyadoSettings) -> Callable[[EnrichedEvent], SkipReason]:
     return lambda _: SkipReason.OWN_PATHWAY
 
 
-def _contact_key(user: User | None, *, by_email: bool) -> dict[str, str] | None:
+def contact_of(user: User | None, *, by_email: bool) -> tuple[str | None, dict[str, str] | None]:
+    """Return the id of the visitor's contact, or else what to look it up by, if that is known."""
     if user is None:
-        return None
+        return None, None
+    if user.contact_id:
+        return user.contact_id, None
     if user.custom_key:
-        return {"customKey": user.custom_key}
-    return {"email": user.email} if by_email and user.email else None
+        return None, {"customKey": user.custom_key}
+    return None, {"email": user.email} if by_email and user.email else None
 
 
-def _payload(enriched: EnrichedEvent) -> InteractionPayload:
+def _payload(enriched: EnrichedEvent) -> InteractionPayload | dict[str, Any]:
+    """Return the payload; the sink leaves out what the schema does not name."""
+    payload, product = _own_payload(enriched), enriched.product
+    if product is None or not product.attributes:
+        return payload
+    return {**product.attributes, **msgspec.to_builtins(payload)}
+
+
+def _own_payload(enriched: EnrichedEvent) -> InteractionPayload:
     event, product = enriched.event, enriched.product
     page = event.page
     price, currency = _price(event, product)

@@ -12,8 +12,7 @@ from streams.vendors.base import AnswerModel, RequestModel
 from streams.vendors.responses import UNREADABLE, read_json
 from streams.vendors.voyado.api import is_guid
 from streams.vendors.voyado.schema import EVENT_ID
-
-SCHEMA_ID = r"^[A-Za-z0-9_-]{1,200}$"
+from streams.vendors.voyado.settings import SCHEMA_ID
 
 
 def _guid(text: str) -> str:

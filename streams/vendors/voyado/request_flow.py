@@ -200,7 +200,7 @@ class _InteractionDelivery:
 
     @property
     def _schema_setting(self) -> str:
-        return f"{'click' if self._interaction.is_click else 'add_to_cart'}_schema_id"
+        return self._interaction.schema_setting
 
     @property
     def _contact_key(self) -> str:

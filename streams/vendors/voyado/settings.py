@@ -7,7 +7,7 @@ from pydantic import Field, SecretStr, field_validator
 from streams import __version__
 from streams.vendors.base import VendorSettings
 
-_SCHEMA_ID = r"^[A-Za-z0-9_-]{1,200}$"
+SCHEMA_ID = r"^[A-Za-z0-9_-]{1,200}$"
 
 
 class VoyadoSettings(VendorSettings):
@@ -18,8 +18,8 @@ class VoyadoSettings(VendorSettings):
     api_key: SecretStr | None = None
     user_agent: str = Field(f"clickstream-relay/{__version__}", max_length=200)
     """``Name/Version``: Voyado refuses requests without it."""
-    click_schema_id: str = Field("productClick", pattern=_SCHEMA_ID)
-    add_to_cart_schema_id: str = Field("addToCart", pattern=_SCHEMA_ID)
+    click_schema_id: str = Field("productClick", pattern=SCHEMA_ID)
+    add_to_cart_schema_id: str = Field("addToCart", pattern=SCHEMA_ID)
     clicks: Literal["thinned", "all", "off"] = "thinned"
     """``thinned``: one per contact, SKU and 30 minutes."""
     requests_per_second: float = Field(40, gt=0, le=200)
