@@ -131,11 +131,10 @@ def export(
         return count, unknown
 
     count, unknown = asyncio.run(ask())
-    typer.echo(
-        f"{counted(count, 'interaction')} of {counted(len(wanted), 'contact')}; Voyado does not "
-        f"have {len(unknown):,} of these contacts.",
-        err=True,
-    )
+    words = f"{counted(count, 'interaction')} of {counted(len(wanted), 'contact')}"
+    if unknown:
+        words += f"; Voyado does not have {len(unknown):,} of them, the first is {unknown[0]}"
+    typer.echo(plain(f"{words}."), err=True)
 
 
 @app.command("import")
