@@ -176,6 +176,7 @@ def custom(value: Any) -> dict[str, Any]:
         ({"type": "click", "miso_id": ""}, "click.miso_id: must be a UUID"),
         ({"type": "click", "timestamp": 1_795_000_000}, "must be a time of RFC 3339"),
         ({"type": "click", "timestamp": "2026-11-20T00:25:00"}, "click.timestamp"),
+        ({"type": "click", "timestamp": "9999-12-31T23:59:59-01:00"}, "must lie in the years"),
         ({"type": "click", "context": {"truncated_ip": "1.2.3.4"}}, "the last octet 0"),
         (
             {"type": "click", "context": {"custom_context": {"a": {"b": 1}}}},
@@ -205,6 +206,14 @@ async def test_half_a_surrogate_pair_is_refused_before_anything_is_sent() -> Non
         with pytest.raises(InvalidRequest, match="record 1: a text holds half a surrogate pair"):
             await miso.upload([VIEW, found])
     assert transport.requests == []
+
+
+def test_null_in_a_custom_context_is_left_out() -> None:
+    """It says nothing, and Miso's API description does not take it."""
+    values = {"a": None, "b": [1, 2.5], "c": [{"x": True}], "d": "text", "e": []}
+    record = read_record({**VIEW, "context": {"custom_context": values}})
+    del values["a"]
+    assert json.loads(record.encode())["context"] == {"custom_context": values}
 
 
 def test_a_record_names_a_user_or_a_visitor() -> None:

@@ -57,20 +57,36 @@ def _custom_value(value: Any) -> Any:
         ((kinds <= {int, float} or kinds == {str}) and all(map(is_single, items)))
         or (kinds == {dict} and all(is_single(v) for item in items for v in item.values()))
     )
-    if not (value is None or is_single(value) or is_list):
+    if not (is_single(value) or is_list):
         raise ValueError(
             "must be a single value, or a list of numbers, of texts or of flat objects"
         )
     return value
 
 
+def _without_nulls(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {name: member for name, member in value.items() if member is not None}
+
+
+def _utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must lie in the years 1 to 9999, in UTC") from None
+
+
 def _iso(moment: datetime) -> str:
     digits = "microseconds" if moment.microsecond % 1000 else "milliseconds"
-    return moment.astimezone(UTC).isoformat(timespec=digits).replace("+00:00", "Z")
+    return moment.isoformat(timespec=digits).replace("+00:00", "Z")
 
 
 Timestamp = Annotated[
-    AwareDatetime, BeforeValidator(_text_or_time), PlainSerializer(_iso, return_type=str)
+    AwareDatetime,
+    BeforeValidator(_text_or_time),
+    AfterValidator(_utc),
+    PlainSerializer(_iso, return_type=str),
 ]
 Uuid = Annotated[str, AfterValidator(_uuid)]
 CustomValue = Annotated[Any, AfterValidator(_custom_value)]
@@ -111,7 +127,8 @@ class MisoContext(MisoModel):
     region: str | None = None
     page: MisoPage | None = None
     user_agent: str | None = None
-    custom_context: dict[str, CustomValue] | None = None
+    custom_context: Annotated[dict[str, CustomValue], BeforeValidator(_without_nulls)] | None = None
+    """Null says nothing: Miso's pages take it, its API description does not."""
 
 
 class MisoRecord(MisoModel):
