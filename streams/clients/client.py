@@ -46,7 +46,10 @@ class ClientTransport(Protocol):
 
 
 class Client(Generic[S]):
-    """One vendor's client; requests of one client may be made at the same time."""
+    """One vendor's client; requests of one client may be made at the same time.
+
+    Each request is made once: a failure is an error that says whether it may be made again.
+    """
 
     vendor: ClassVar[Vendor]
     forbidden: ClassVar[str] = "Ask {name} what the key of {key} may do."
@@ -74,6 +77,7 @@ class Client(Generic[S]):
         self._transport = transport
         self._clock = clock
         self._rate_limit: RateLimit | None = None
+        self._memory: Any = self.vendor.new_memory()
         self.sleep = sleep
         """Waits so many seconds."""
 

@@ -8,7 +8,7 @@ import msgspec
 from pydantic import ValidationError
 
 from streams.clients.client import Client
-from streams.clients.errors import InvalidRequest, problems_of
+from streams.clients.errors import InvalidRequest, encoded, problems_of
 from streams.core.outcome import RequestOutcome
 from streams.core.uuids import is_uuid
 from streams.vendors.base import RequestModel
@@ -56,7 +56,7 @@ class EightSelect(Client[EightSelectSettings]):
 
         Nothing is stored. An object is sent as it is, whatever it breaks. Raises VendorError.
         """
-        body = event.encode() if isinstance(event, RequestModel) else msgspec.json.encode(event)
+        body = encoded(event) if isinstance(event, RequestModel) else msgspec.json.encode(event)
         inquiry = api.validation([body], self._settings)
         response = await self._send(inquiry.request)
         verdict = inquiry.classify(response, 1)
@@ -81,7 +81,7 @@ class EightSelect(Client[EightSelectSettings]):
         return keyed_uuid(anonymous_id, secret.get_secret_value().encode())
 
     async def _submit(self, event: RequestModel, again: str) -> None:
-        request = api.build_request([event.encode()], self._settings)
+        request = api.build_request([encoded(event)], self._settings)
         await self._ask(request, partial(api.classify, count=1), "sending an event", again=again)
 
 

@@ -14,9 +14,11 @@ StreamsError
 from collections.abc import Mapping
 
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
 from streams.core.errors import SetupError, StreamsError
 from streams.core.outcome import RequestOutcome, Verdict
+from streams.vendors.base import RequestModel
 
 _MAX_SHOWN = 5
 
@@ -78,6 +80,15 @@ ERRORS: Mapping[RequestOutcome, type[VendorError]] = {
     RequestOutcome.UNCLEAR: RequestUnclear,
 }
 _MAY_SUCCEED = (RequestOutcome.THROTTLED, RequestOutcome.UNAVAILABLE, RequestOutcome.UNCLEAR)
+
+
+def encoded(model: RequestModel, index: int = 0) -> bytes:
+    """Return the body; raises InvalidRequest where a text is no Unicode."""
+    try:
+        return model.encode()
+    except PydanticSerializationError:
+        words = "a text holds half a surrogate pair, which is no Unicode"
+        raise InvalidRequest({index: words}) from None
 
 
 def problems_of(error: ValidationError) -> str:

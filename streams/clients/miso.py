@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from streams.clients.client import Client
-from streams.clients.errors import InvalidRequest, RequestRejected, problems_of
+from streams.clients.errors import InvalidRequest, RequestRejected, encoded, problems_of
 from streams.core.batching import BatchCause, Batcher, MicroBatch
 from streams.core.outcome import RequestOutcome, Verdict
 from streams.vendors.miso import VENDOR, api
@@ -82,7 +82,7 @@ class Miso(Client[MisoSettings]):
             self._settings.batch_records, api.max_batch_bytes(self._settings), 0
         )
         for index, record in enumerate(records):
-            batcher.add(index, record.encode(), 0)
+            batcher.add(index, encoded(record, index), 0)
         while len(batcher):
             yield batcher.next_batch(BatchCause.AGE)
 

@@ -9,7 +9,12 @@ from urllib.parse import quote
 from pydantic import ValidationError
 
 from streams.clients.client import NOTHING_CHANGED, Client
-from streams.clients.errors import InvalidRequest, VendorError, problems_of
+from streams.clients.errors import (
+    InvalidRequest,
+    VendorError,
+    encoded,
+    problems_of,
+)
 from streams.core.outcome import RequestOutcome, Verdict
 from streams.vendors.base import HttpRequest, HttpResponse
 from streams.vendors.responses import UNREADABLE, is_page, one_line, read_json, text_of
@@ -34,6 +39,7 @@ class Voyado(Client[VoyadoSettings]):
     """Voyado's interactions API, within ``requests_per_second``; nothing is repeated blindly."""
 
     vendor = VENDOR
+    _memory: ContactMemory
     forbidden = (
         "Interactions are a paid add-on, and access can be limited by address: ask Voyado what the "
         "key of {key} may do."
@@ -97,7 +103,7 @@ class Voyado(Client[VoyadoSettings]):
         if may_be_stored and (stored := await self._look_for(new, doing)) is not None:
             return CreatedInteraction(id=stored, left_out=left_out, was_there=True)
         kept = {name: value for name, value in new.payload.items() if name not in left_out}
-        body = new.model_copy(update={"payload": kept}).encode()
+        body = encoded(new.model_copy(update={"payload": kept}))
         response = await self._send(api.build_request([body], self._settings))
         verdict = api.classify(response, 1)
         if verdict.outcome is RequestOutcome.ACCEPTED and verdict.vendor_ref is not None:
@@ -221,10 +227,6 @@ class Voyado(Client[VoyadoSettings]):
         return True
 
     # -- inside
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._memory = ContactMemory()
 
     @property
     def _headers(self) -> Mapping[str, str]:

@@ -177,6 +177,10 @@ class _Handler(ResponseHandler):
     in the same piece cannot be read.
     """
 
+    # A connection may break before it has carried a request.
+    _is_in_head = False
+    _status_line = b""
+
     def set_response_params(self, **params: Any) -> None:
         """Begin to read a response."""
         self._is_in_head = True

@@ -27,8 +27,6 @@ from streams.vendors.voyado.schema import EVENT_ID
 
 T = TypeVar("T")
 
-REQUESTS_PER_SECOND = 10.0
-"""Beside workers at 40 a second Voyado's advice of 50 is kept."""
 AUTOMATIONS = (
     "Automations for new interactions run for each of them, also for customers who went through "
     "them before: pause them in Voyado Engage first."

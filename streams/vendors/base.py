@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -35,6 +36,13 @@ class RequestModel(BaseModel):
     def encode(self) -> bytes:
         """Return the body as it is sent; what was left out is not in it."""
         return self.model_dump_json(by_alias=True, exclude_none=True).encode()
+
+
+def is_single(value: Any) -> bool:
+    """Return whether JSON can hold a value as text, number or boolean."""
+    if isinstance(value, str):
+        return value.isascii() or not any("\ud800" <= c <= "\udfff" for c in value)
+    return isinstance(value, bool | int) or (isinstance(value, float) and isfinite(value))
 
 
 class AnswerModel(BaseModel):

@@ -3,6 +3,9 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import CIMultiDict
 from pydantic import ValidationError
 
 from streams.clients import (
@@ -13,7 +16,11 @@ from streams.clients import (
     VendorMisconfigured,
 )
 from streams.core.errors import SettingsError
+from streams.lab.sandbox.eightselect import EightSelectSimulator
+from streams.lab.sandbox.exchange import Call
 from streams.settings import load_settings
+from streams.vendors.base import RequestModel
+from streams.vendors.eightselect import EightSelectSettings, api
 from streams.vendors.eightselect.models import (
     ContentPart,
     InteractRequest,
@@ -231,3 +238,47 @@ async def test_any_2xx_without_words_is_a_success() -> None:
         await client.interact(INTERACT)
         await client.view(VIEW)
     assert [r.path for r in transport.requests] == ["/analytics/v3/events"] * 2
+
+
+_TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+_CONTENT = st.builds(
+    ContentPart.of,
+    st.sampled_from(["customSet", "matchingProductClusters", "similarProducts"]),
+    _TEXT,
+)
+_LINE = st.fixed_dictionaries(
+    {
+        "sku": _TEXT,
+        "quantity": st.integers(1, 10**6),
+        "grossPrice": st.fixed_dictionaries(
+            {"amount": st.floats(0, 1e9) | st.integers(0, 10**9), "currency": st.just("EUR")}
+        ),
+    }
+)
+_USER = st.uuids(version=4).map(str)
+_EVENTS = st.one_of(
+    st.builds(lambda c, u: ViewRequest(view=c, context=user_entry(u)), _CONTENT, _USER),
+    st.builds(
+        lambda sku, u, a, c: InteractRequest.of(sku, user_id=u, action=a, content=c),
+        *(_TEXT, _USER, st.none() | _TEXT, st.none() | _CONTENT),
+    ),
+    st.builds(
+        lambda id_, lines, u: OrderRequest.of(id_, lines, user_id=u),
+        *(_TEXT, st.lists(_LINE, min_size=1, max_size=5), _USER),
+    ),
+)
+
+
+def user_entry(user_id: str) -> Any:
+    """A context that names the user."""
+    return InteractRequest.of("1", user_id=user_id).context
+
+
+@given(_EVENTS)
+def test_every_event_that_the_models_take_is_taken_by_the_simulator(event: RequestModel) -> None:
+    """Views, interactions and orders, whatever is in them."""
+    settings = EightSelectSettings.model_validate({"api_id": "sandbox-id"})
+    request = api.build_request([event.encode()], settings)
+    call = Call("POST", request.path, {}, CIMultiDict(request.headers), request.body, 1, 0.0)
+    response = EightSelectSimulator().answer(call)
+    assert response.status == 200, response.body

@@ -152,6 +152,11 @@ async def test_a_wrong_key_is_said_and_never_shown(key: str, words: str) -> None
     assert "4711" not in str(caught.value)
 
 
+def custom(value: Any) -> dict[str, Any]:
+    """A context with a value of the shop's own."""
+    return {"custom_context": {"a": value}}
+
+
 @pytest.mark.parametrize(
     ("record", "words"),
     [
@@ -171,11 +176,14 @@ async def test_a_wrong_key_is_said_and_never_shown(key: str, words: str) -> None
         ({"type": "click", "miso_id": ""}, "click.miso_id: must be a UUID"),
         ({"type": "click", "timestamp": 1_795_000_000}, "must be a time of RFC 3339"),
         ({"type": "click", "timestamp": "2026-11-20T00:25:00"}, "click.timestamp"),
+        ({"type": "click", "timestamp": "9999-12-31T23:59:59-01:00"}, "must lie in the years"),
         ({"type": "click", "context": {"truncated_ip": "1.2.3.4"}}, "the last octet 0"),
         (
             {"type": "click", "context": {"custom_context": {"a": {"b": 1}}}},
             "click.context.custom_context.a: must be a single value",
         ),
+        ({"type": "click", "context": custom([1, float("inf")])}, "context.custom_context.a: must"),
+        ({"type": "click", "context": custom([{"b": "\ud800"}])}, "context.custom_context.a: must"),
         ({"type": "buy"}, "Input tag 'buy' found using 'type' does not match"),
         ({}, "Unable to extract tag using discriminator 'type'"),
     ],
@@ -188,6 +196,24 @@ def test_a_record_that_breaks_the_pages_is_refused_by_index(
         read_records([EVENT, {"user_id": "u-1", **record}, VIEW])
     assert list(caught.value.problems) == [1]
     assert words in caught.value.problems[1]
+
+
+async def test_half_a_surrogate_pair_is_refused_before_anything_is_sent() -> None:
+    """JSON can write what no text can hold."""
+    transport = Scripted()
+    found = json.loads('{"type": "search", "user_id": "u", "search": {"keywords": "\\ud800"}}')
+    async with Miso(settings_for("https://x.example"), transport=transport) as miso:
+        with pytest.raises(InvalidRequest, match="record 1: a text holds half a surrogate pair"):
+            await miso.upload([VIEW, found])
+    assert transport.requests == []
+
+
+def test_null_in_a_custom_context_is_left_out() -> None:
+    """It says nothing, and Miso's API description does not take it."""
+    values = {"a": None, "b": [1, 2.5], "c": [{"x": True}], "d": "text", "e": []}
+    record = read_record({**VIEW, "context": {"custom_context": values}})
+    del values["a"]
+    assert json.loads(record.encode())["context"] == {"custom_context": values}
 
 
 def test_a_record_names_a_user_or_a_visitor() -> None:

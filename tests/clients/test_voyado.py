@@ -265,6 +265,8 @@ async def test_a_schema_that_breaks_the_page_is_not_sent(server: Sandbox, voyado
         ({"createdDate": "2023-05-23711:13:42.074Z"}, "createdDate: must be a date and time"),
         ({"payload": {"a": {"b": 1}}}, "payload.a: must be a single value"),
         ({"payload": {"a": None}}, "payload.a: must be a single value"),
+        ({"payload": {"a": float("nan")}}, "payload.a: must be a single value"),
+        ({"payload": {"a": "\ud800"}}, "payload.a: must be a single value"),
         ({"type": "x"}, "type: Extra inputs are not permitted"),
     ],
 )

@@ -356,3 +356,10 @@ async def test_a_huge_response_is_cut() -> None:
     assert (await client.send(REQUEST)).status == 200
     await client.close()
     await runner.cleanup()
+
+
+async def test_a_connection_may_break_before_it_has_carried_a_request() -> None:
+    """A vendor that closes at once, or a request that is cancelled while it connects."""
+    handler = http._Handler(asyncio.get_running_loop())
+    handler.connection_lost(OSError("gone"))
+    assert "gone" in str(handler.exception())

@@ -20,13 +20,12 @@ from pydantic import (
 )
 
 from streams.core.uuids import is_uuid
-from streams.vendors.base import AnswerModel, RequestModel
+from streams.vendors.base import RequestModel, is_single
 
 MAX_RATING = 5
 ProductIds = Annotated[list[Annotated[str, Field(min_length=1, max_length=512)]], Field()]
 Seconds = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-_FLAT = (str, bool, int, float)
 
 
 def _uuid(text: str) -> str:
@@ -54,24 +53,40 @@ def _truncated(ip: str) -> str:
 def _custom_value(value: Any) -> Any:
     items = value if isinstance(value, list) else []
     kinds = {type(item) for item in items}
-    is_list = (
-        kinds <= {int, float}
-        or kinds == {str}
-        or (kinds == {dict} and all(isinstance(v, _FLAT) for i in items for v in i.values()))
+    is_list = isinstance(value, list) and (
+        ((kinds <= {int, float} or kinds == {str}) and all(map(is_single, items)))
+        or (kinds == {dict} and all(is_single(v) for item in items for v in item.values()))
     )
-    if not (value is None or isinstance(value, _FLAT) or (isinstance(value, list) and is_list)):
+    if not (is_single(value) or is_list):
         raise ValueError(
             "must be a single value, or a list of numbers, of texts or of flat objects"
         )
     return value
 
 
+def _without_nulls(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    return {name: member for name, member in value.items() if member is not None}
+
+
+def _utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must lie in the years 1 to 9999, in UTC") from None
+
+
 def _iso(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    digits = "microseconds" if moment.microsecond % 1000 else "milliseconds"
+    return moment.isoformat(timespec=digits).replace("+00:00", "Z")
 
 
 Timestamp = Annotated[
-    AwareDatetime, BeforeValidator(_text_or_time), PlainSerializer(_iso, return_type=str)
+    AwareDatetime,
+    BeforeValidator(_text_or_time),
+    AfterValidator(_utc),
+    PlainSerializer(_iso, return_type=str),
 ]
 Uuid = Annotated[str, AfterValidator(_uuid)]
 CustomValue = Annotated[Any, AfterValidator(_custom_value)]
@@ -112,7 +127,8 @@ class MisoContext(MisoModel):
     region: str | None = None
     page: MisoPage | None = None
     user_agent: str | None = None
-    custom_context: dict[str, CustomValue] | None = None
+    custom_context: Annotated[dict[str, CustomValue], BeforeValidator(_without_nulls)] | None = None
+    """Null says nothing: Miso's pages take it, its API description does not."""
 
 
 class MisoRecord(MisoModel):
@@ -321,12 +337,3 @@ class UserDeletion(MisoModel):
     """The body of a deletion."""
 
     user_ids: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1)
-
-
-class UploadAnswer(AnswerModel):
-    """What Miso answers to an upload."""
-
-    message: str = ""
-    errors: bool = False
-    data: list[str] | None = None
-    """With ``errors``: a line for each fault, ``data.<index>.<path> is invalid. <reason>``."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from streams.vendors.base import AnswerModel, RequestModel
+from streams.vendors.base import AnswerModel, RequestModel, is_single
 from streams.vendors.responses import UNREADABLE, read_json
 from streams.vendors.voyado.api import is_guid
 from streams.vendors.voyado.schema import EVENT_ID
@@ -35,8 +35,8 @@ def _date(value: Any) -> Any:
 
 
 def _single(value: Any) -> Any:
-    if not isinstance(value, str | bool | int | float):
-        raise ValueError("must be a single value")  # noqa: TRY004 - pydantic's
+    if not is_single(value):
+        raise ValueError("must be a single value: a text, a number, true or false")
     return value
 
 
