@@ -8,11 +8,15 @@ import time
 from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 from zlib import crc32
 
 from pydantic import SecretStr
 
 from streams import telemetry
+from streams.alerts.announcer import Announcer
+from streams.alerts.receivers import receivers_of
+from streams.alerts.told import ToldOnTopic
 from streams.core.dead_letter import shorten_letter
 from streams.core.enrich import Enricher
 from streams.core.errors import SetupError
@@ -39,7 +43,7 @@ from streams.kafka.topics import (
 from streams.operations.rights import require_rights
 from streams.registry.decoders import Decoders
 from streams.replay.late_identity import late_identity_ms, send_late
-from streams.settings import ENRICH, INGEST, Settings
+from streams.settings import ENRICH, INGEST, STAGE_NAMES, Settings
 from streams.stages.enrich.late_identity import LateIdentity, TableRows
 from streams.stages.enrich.stage import EnrichStage
 from streams.stages.ingest.stage import IngestStage
@@ -56,6 +60,24 @@ log = logging.getLogger("streams")
 
 INGEST_CHUNK_RECORDS = 2_000
 """A chunk of the shop's records goes to all partitions of the raw topics: each batch costs."""
+
+
+class WorkerBackground(NamedTuple):
+    """What a worker does beside its stage: it reports, and tells people if it can."""
+
+    reporter: Reporter
+    announcer: Announcer | None
+
+    async def publish(self) -> None:
+        """Run for as long as the worker lives."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self.reporter.publish())
+            if self.announcer is not None:
+                both.create_task(self.announcer.run())
+
+    async def say_goodbye(self) -> None:
+        """Remove this worker from the status topic, before the producer stops."""
+        await self.reporter.say_goodbye()
 
 
 def run_stage(
@@ -99,7 +121,7 @@ def build(
     slot: int,
     partitions: Mapping[str, int],
     last_exit: int | None = None,
-) -> tuple[StageApp, Reporter]:
+) -> tuple[StageApp, WorkerBackground]:
     """Return a stage's app and what it publishes of itself."""
     make = {INGEST: _build_ingest, ENRICH: _build_enrich}.get(stage, _build_sink)
     path = Path(settings.state.dir) / f"{stage}-{slot}.life.json"
@@ -110,7 +132,7 @@ def build(
 
 def _build_ingest(
     settings: Settings, stage: str, slot: int, partitions: Mapping[str, int], life: Handover
-) -> tuple[StageApp, Reporter]:
+) -> tuple[StageApp, WorkerBackground]:
     logic = IngestStage(
         settings.topics,
         settings.ingest_mappings(Decoders(settings.registry).of),
@@ -119,12 +141,12 @@ def _build_ingest(
     )
     app = StageApp(_options(settings, stage, slot, partitions), logic)
     logic.bind(app, partitions=partitions)
-    return app, _reporter(settings, app, logic, None, stage, slot, life)
+    return app, _background(settings, app, logic, None, stage, slot, life)
 
 
 def _build_enrich(
     settings: Settings, stage: str, slot: int, partitions: Mapping[str, int], life: Handover
-) -> tuple[StageApp, Reporter]:
+) -> tuple[StageApp, WorkerBackground]:
     vendors = settings.enabled_vendors()
     plans = [plan_for(VENDORS[key], settings.vendors[key]) for key in vendors]
     logic = EnrichStage(
@@ -146,7 +168,7 @@ def _build_enrich(
     )
     for vendor, window_ms in late_identity_ms(settings).items():
         logic.users.on_row = _late_identity(settings, logic, vendor, window_ms).note
-    return app, _reporter(settings, app, logic, None, stage, slot, life)
+    return app, _background(settings, app, logic, None, stage, slot, life)
 
 
 def _late_identity(
@@ -167,7 +189,7 @@ def _build_sink(
     slot: int,
     partitions: Mapping[str, int],
     life: Handover,
-) -> tuple[StageApp, Reporter]:
+) -> tuple[StageApp, WorkerBackground]:
     vendor, section = VENDORS[stage], settings.vendors[stage]
     logic = SinkStage(
         vendor,
@@ -197,7 +219,7 @@ def _build_sink(
         may_act=app.may_act,
     )
     logic.bind(app, courier, partitions=partitions[settings.topics.events(stage)])
-    return app, _reporter(settings, app, logic, courier, stage, slot, life)
+    return app, _background(settings, app, logic, courier, stage, slot, life)
 
 
 def _with_current_secrets(settings: Settings, stage: str, logic: SinkStage) -> VendorSettings:
@@ -264,7 +286,7 @@ def _limits(settings: Settings) -> TopicLimits:
     )
 
 
-def _reporter(
+def _background(
     settings: Settings,
     app: StageApp,
     logic: IngestStage | EnrichStage | SinkStage,
@@ -272,7 +294,8 @@ def _reporter(
     stage: str,
     slot: int,
     life: Handover,
-) -> Reporter:
+) -> WorkerBackground:
+    receivers = receivers_of(settings.alerts)
     reporter = Reporter(
         app,
         logic.counters,
@@ -283,11 +306,24 @@ def _reporter(
         clock=time.monotonic,
         life=life,
         page=f"http://{settings.web.host}:{settings.web_port(stage, slot)}/",
+        sends_alerts=bool(receivers),
         joins=logic.joins if isinstance(logic, EnrichStage) else None,
         drift=logic.drift if isinstance(logic, IngestStage) else list,
         secrets=lambda: (
             logic.outcome_writer.secrets if isinstance(logic, SinkStage) else settings.secrets()
         ),
     )
-    open_site(app, settings, reporter, wall_ms=wall_clock.now_ms, clock=time.monotonic)
-    return reporter
+    watch = open_site(app, settings, reporter, wall_ms=wall_clock.now_ms, clock=time.monotonic)
+    if not receivers:
+        return WorkerBackground(reporter, None)
+    announcer = Announcer(
+        reporter.worker,
+        watch,
+        ToldOnTopic(settings, lambda: app.kafka_producer),
+        receivers,
+        names=STAGE_NAMES | {key: vendor.name for key, vendor in VENDORS.items()},
+        shop=settings.kafka.topic_prefix,
+        wall_ms=wall_clock.now_ms,
+        clock=time.monotonic,
+    )
+    return WorkerBackground(reporter, announcer)
