@@ -15,7 +15,7 @@ from streams.status.status import WorkerStatus
 from tests.alerts.test_book import NAMES, PARKED, START, WELL_
 from tests.status.test_judge import worker
 
-STEP, REFRESH = 1.0, 10.0
+STEP = 1.0
 
 
 class Inbox(Receiver):
@@ -61,7 +61,8 @@ class Shop:
     now: float = 0.0
     said: dict[str, float] = field(default_factory=dict)
     read: dict[str, float] = field(default_factory=dict)
-    """What each has heard of the others: the topic is read every ten seconds."""
+    """What each has heard of the others, as often as the topic is read."""
+    refresh: float = 10.0
     able: set[str] = field(default_factory=set)
     announcers: dict[str, Announcer] = field(default_factory=dict)
     frozen: set[str] = field(default_factory=set)
@@ -95,10 +96,10 @@ class Shop:
             for name in self.said:
                 if name not in self.frozen:
                     self.said[name] = self.now
-            if self.now % REFRESH == 0:
+            if self.now % self.refresh == 0:
                 self.read = dict(self.said)
             if self.now % LOOK_SECONDS == 0:
-                for name, announcer in list(self.announcers.items()):
+                for name, announcer in sorted(self.announcers.items()):
                     if name not in self.frozen:
                         await announcer.look()
 
@@ -174,6 +175,18 @@ async def test_a_worker_that_was_frozen_tells_nothing_that_another_has_told(shop
     await shop.go_on(60)
     shop.frozen.clear()
     await shop.go_on(120)
+    assert shop.inbox.titles == [IS_PARKED]
+
+
+async def test_a_worker_that_is_new_waits_until_the_one_before_it_knows_of_it() -> None:
+    """Else both would tell what begins just then."""
+    shop = Shop(refresh=14, findings=[WELL_])
+    shop.start("c")
+    await shop.go_on(43)
+    shop.start("b")
+    await shop.go_on(8)
+    shop.findings = [PARKED]
+    await shop.go_on(60)
     assert shop.inbox.titles == [IS_PARKED]
 
 

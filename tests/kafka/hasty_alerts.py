@@ -10,5 +10,5 @@ if __name__ == "__main__":
     announcer.LOOK_SECONDS = 0.2
     announcer.TAKE_OVER_SECONDS = 1.0
     book.QUIET_MS = 1_000
-    dashboard.STEP_SECONDS = 1
+    dashboard.STEP_SECONDS = 1  # type: ignore[attr-defined]
     sys.exit(main(sys.argv[1:]))
