@@ -7,11 +7,15 @@ import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 from zlib import crc32
 
 from pydantic import SecretStr
 
 from streams import telemetry
+from streams.alerts.announcer import Announcer
+from streams.alerts.receivers import receivers_of
+from streams.alerts.told import ToldOnTopic
 from streams.core.dead_letter import shorten_letter
 from streams.core.enrich import Enricher
 from streams.core.errors import SetupError
@@ -39,7 +43,7 @@ from streams.kafka.topics import (
 from streams.operations.rights import require_rights
 from streams.registry.decoders import Decoders
 from streams.replay.late_identity import late_identity_ms, send_late
-from streams.settings import ENRICH, INGEST, Settings
+from streams.settings import ENRICH, INGEST, STAGE_NAMES, Settings
 from streams.stages.enrich.stage import EnrichStage
 from streams.stages.ingest.stage import IngestStage
 from streams.stages.sink.stage import SinkStage
@@ -55,6 +59,24 @@ log = logging.getLogger("streams")
 
 INGEST_CHUNK_RECORDS = 2_000
 """A chunk of the shop's records goes to all partitions of the raw topics: each batch costs."""
+
+
+class WorkerBackground(NamedTuple):
+    """What a worker does beside its stage: it reports, and tells people if it can."""
+
+    reporter: Reporter
+    announcer: Announcer | None
+
+    async def publish(self) -> None:
+        """Run for as long as the worker lives."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self.reporter.publish())
+            if self.announcer is not None:
+                both.create_task(self.announcer.run())
+
+    async def say_goodbye(self) -> None:
+        """Remove this worker from the status topic, before the producer stops."""
+        await self.reporter.say_goodbye()
 
 
 def run_stage(
@@ -98,14 +120,14 @@ def build(
     slot: int,
     partitions: Mapping[str, int],
     last_exit: int | None = None,
-) -> tuple[StageApp, Reporter]:
+) -> tuple[StageApp, WorkerBackground]:
     """Return a stage's app and what it publishes of itself."""
     make = {INGEST: _ingest, ENRICH: _enrich}.get(stage) or partial(_sink, VENDORS[stage])
     app = StageApp(_options(settings, stage, slot, partitions), partial(make, settings, partitions))
     path = Path(settings.state.dir) / f"{stage}-{slot}.life.json"
     how = "" if last_exit is None else exit_words(last_exit)
     life = Handover(path, wall_clock.now_ms(), how)
-    return app, _reporter(settings, app, slot, life)
+    return app, _background(settings, app, slot, life)
 
 
 def _ingest(settings: Settings, partitions: Mapping[str, int], app: StageApp) -> IngestStage:
@@ -236,9 +258,10 @@ def _limits(settings: Settings) -> TopicLimits:
     )
 
 
-def _reporter(settings: Settings, app: StageApp, slot: int, life: Handover) -> Reporter:
+def _background(settings: Settings, app: StageApp, slot: int, life: Handover) -> WorkerBackground:
     stage = app.stage
     assert isinstance(stage, IngestStage | EnrichStage | SinkStage)
+    receivers = receivers_of(settings.alerts)
     reporter = Reporter(
         app,
         stage.counters,
@@ -249,11 +272,24 @@ def _reporter(settings: Settings, app: StageApp, slot: int, life: Handover) -> R
         clock=time.monotonic,
         life=life,
         page=f"http://{settings.web.host}:{app.options.web_port}/",
+        sends_alerts=bool(receivers),
         joins=stage.joins if isinstance(stage, EnrichStage) else None,
         drift=stage.drift if isinstance(stage, IngestStage) else list,
         secrets=lambda: (
             stage.outcome_writer.secrets if isinstance(stage, SinkStage) else settings.secrets()
         ),
     )
-    open_site(app, settings, reporter, wall_ms=wall_clock.now_ms, clock=time.monotonic)
-    return reporter
+    watch = open_site(app, settings, reporter, wall_ms=wall_clock.now_ms, clock=time.monotonic)
+    if not receivers:
+        return WorkerBackground(reporter, None)
+    announcer = Announcer(
+        reporter.worker,
+        watch,
+        ToldOnTopic(settings, lambda: app.kafka_producer),
+        receivers,
+        names=STAGE_NAMES | {key: vendor.name for key, vendor in VENDORS.items()},
+        shop=settings.kafka.topic_prefix,
+        wall_ms=wall_clock.now_ms,
+        clock=time.monotonic,
+    )
+    return WorkerBackground(reporter, announcer)

@@ -26,6 +26,10 @@ QUIET = {
     # Their request lines print addresses, which can hold e-mails and keys.
     "httpcore": logging.WARNING,
     "httpx": logging.WARNING,
+    # What Apprise sends with: addresses of receivers hold keys.
+    "urllib3": logging.CRITICAL,
+    "requests_oauthlib": logging.CRITICAL,
+    "oauthlib": logging.CRITICAL,
 }
 """Packages that log more than changes of state, and the lowest level that is let through."""
 

@@ -222,6 +222,8 @@ class WorkerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Ingest only: by section and outcome (``written``, ``unmapped``, ``dead_lettered``)."""
     drift: list[DriftNote] = []
     """Ingest only: what has changed in the shop's own records."""
+    sends_alerts: bool = False
+    """Whether this worker can tell people what is wrong: it has receivers of alerts."""
     warnings: list[str] = []
     """What threatens, or is refused by Kafka, and what to do about it, in whole sentences."""
 

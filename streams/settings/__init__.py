@@ -23,6 +23,7 @@ from streams.settings.kafka_rules import kafka_problems
 from streams.settings.loading import Loader, process_environment, read_secret, variable
 from streams.settings.models import (
     SOURCE_MODELS,
+    AlertSettings,
     ConsentSettings,
     EnrichSettings,
     EventSettings,
@@ -37,6 +38,7 @@ from streams.settings.models import (
     WebSettings,
 )
 from streams.settings.rules import (
+    alert_problems,
     http_problems,
     ingest_conflicts,
     ingest_problems,
@@ -53,6 +55,7 @@ __all__ = [
     "ENRICH",
     "INGEST",
     "STAGE_NAMES",
+    "AlertSettings",
     "ConsentSettings",
     "EnrichSettings",
     "EventSettings",
@@ -101,6 +104,7 @@ def section_models() -> dict[str, type[BaseModel]]:
         **{key: vendor.settings for key, vendor in VENDORS.items()},
         "http": HttpSettings,
         "web": WebSettings,
+        "alerts": AlertSettings,
         "log": LogSettings,
         "state": StateSettings,
         "watchdog": WatchdogSettings,
@@ -127,6 +131,7 @@ class Settings:
     """Every registered vendor's section, also of those that are off."""
     http: HttpSettings = field(default_factory=HttpSettings)
     web: WebSettings = field(default_factory=WebSettings)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
     log: LogSettings = field(default_factory=LogSettings)
     state: StateSettings = field(default_factory=StateSettings)
     watchdog: WatchdogSettings = field(default_factory=WatchdogSettings)
@@ -148,7 +153,8 @@ class Settings:
         """Return every secret's text, so that logging can leave it out."""
         sections = (self.kafka, self.http, self.registry, self.web, *self.vendors.values())
         values = [value for section in sections for _, value in section]
-        return tuple(v.get_secret_value() for v in values if isinstance(v, SecretStr))
+        own = (v.get_secret_value() for v in values if isinstance(v, SecretStr))
+        return (*own, *self.alerts.secrets())
 
     def field_maps(self) -> Mapping[str, FieldMap | None]:
         """Return by raw topic how its records become events; None: as they are."""
@@ -306,6 +312,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         "registry": registry_problems,
         "http": http_problems,
         "web": web_problems,
+        "alerts": alert_problems,
     }
     for section, model in loaded.sections.items():
         if section in VENDORS:

@@ -2,11 +2,14 @@
 
 import contextlib
 import json
+import logging
+import re
 import ssl
 from base64 import b64encode
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from urllib.parse import unquote
 
 from pydantic import (
     BaseModel,
@@ -407,6 +410,51 @@ class WebSettings(Section):
     """None: pages are readable on loopback only, and nothing can be changed."""
     metrics_token: SecretStr | None = Field(None, min_length=8)
     """Reads ``/metrics`` and nothing else."""
+
+
+class AlertSettings(Section):
+    """Section ``[alerts]``: who gets a message when something is wrong."""
+
+    urls: SecretStr | None = None
+    """Addresses as Apprise writes them, separated by spaces or line ends; None: nobody."""
+
+    @field_validator("urls", mode="before")
+    @classmethod
+    def _may_be_a_list(cls, value: Any) -> Any:
+        if isinstance(value, list) and all(isinstance(one, str) for one in value):
+            return "\n".join(value)
+        return value
+
+    def addresses(self) -> list[str]:
+        """Each address, in order."""
+        return [] if self.urls is None else self.urls.get_secret_value().split()
+
+    def services(self) -> list[Any]:
+        """What Apprise makes of each address; None of one that it cannot use."""
+        import apprise
+
+        # It logs addresses. Why a message was not taken is in the result of sending it.
+        own = logging.getLogger("apprise")
+        own.setLevel(logging.WARNING)
+        own.propagate = False
+        own.addHandler(logging.NullHandler())
+        return [apprise.Apprise.instantiate(one) for one in self.addresses()]
+
+    def secrets(self) -> list[str]:
+        """Each address and what of it may be a key, so that logging can leave it out."""
+        found = [text for one in self.addresses() for text in (one, *_keys_in(one))]
+        return [form for text in found for form in dict.fromkeys((text, unquote(text)))]
+
+
+def _keys_in(address: str) -> Iterator[str]:
+    """Yield the password of an address and each part that looks like a key."""
+    rest = address.partition("://")[2]
+    login, at, _ = rest.partition("/")[0].rpartition("@")
+    if at:
+        yield login.rpartition(":")[2]
+    for part in re.split(r"[/?&=@:#,]", rest):
+        if re.fullmatch(r"(?=.*[A-Z0-9])[^.]{8,}", part):
+            yield part
 
 
 class LogSettings(Section):

@@ -3,6 +3,7 @@
 import ipaddress
 import re
 from collections.abc import Callable, Iterator, Mapping
+from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 import idna
@@ -13,6 +14,7 @@ from streams.core.expressions import Expression, ExpressionError
 from streams.core.ingest.overlaps import same_ids
 from streams.core.topics import Topics
 from streams.settings.models import (
+    AlertSettings,
     HttpSettings,
     IngestSettings,
     RegistrySettings,
@@ -206,6 +208,23 @@ def web_problems(web: WebSettings) -> Problems:
         yield "metrics_token", "has no effect without token: then /metrics needs none"
     elif web.metrics_token is not None and web.metrics_token == web.token:
         yield "metrics_token", "must differ from token, which may do everything"
+
+
+def alert_problems(alerts: AlertSettings) -> Problems:
+    """Yield what keeps an address of ``[alerts]`` from being used; addresses are not shown."""
+    if not alerts.addresses():
+        return
+    if find_spec("apprise") is None:
+        yield "urls", "needs: pip install 'clickstream-relay[alerts]'"
+        return
+    services = alerts.services()
+    for number, service in enumerate(services, 1):
+        if service is None:
+            which = f"address {number} of {len(services)}"
+            yield (
+                "urls",
+                f"{which} is none that Apprise can use, like slack://, mailtos:// or jsons://",
+            )
 
 
 def vendor_problems(

@@ -16,6 +16,9 @@ STALE_MS = 15_000
 """A worker that has said nothing for so long is gone or stuck: it speaks about once a second."""
 
 
+ALERTS_KEY = b"alerts"
+"""The key of a record that is no worker's: what people were told (``alerts.told``)."""
+
 LOOK_BACK_MS = 10 * 60 * 1000
 """Older news is not read: until compaction comes round the topic holds every second's."""
 
@@ -40,6 +43,8 @@ class StatusBoard:
 
     def take(self, key: bytes | None, value: bytes | None) -> None:
         """Take the next record of the topic; a tombstone says that a worker has ended."""
+        if key == ALERTS_KEY:
+            return
         worker = (key or b"").decode("utf-8", "replace")
         if value is None:
             self.snapshots.pop(worker, None)

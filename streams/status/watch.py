@@ -24,7 +24,7 @@ from streams.status.judge import (
 from streams.status.known import Known
 from streams.status.new_letters import NewLetters
 from streams.status.observe import stages_of
-from streams.status.status import StatusBoard
+from streams.status.status import StatusBoard, WorkerStatus
 from streams.status.tail import StatusTail
 from streams.worker.control import read_wills
 
@@ -85,6 +85,14 @@ class PipelineWatch:
     def silent_seconds(self) -> float:
         """Return how long ago a broker last answered this worker."""
         return self._contact.silent_seconds()
+
+    def deaf_seconds(self) -> float:
+        """Return how long nothing was heard of the brokers or of the workers' snapshots."""
+        return max(self._contact.silent_seconds(), self._tail.silent_seconds())
+
+    def workers(self) -> Sequence[WorkerStatus]:
+        """Return the workers that spoke in the last minutes, this one among them."""
+        return self.known().workers
 
     def findings(self) -> list[Finding]:
         """Return the judgement on the pipeline as of now."""

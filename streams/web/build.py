@@ -33,8 +33,11 @@ def open_site(
     *,
     wall_ms: Callable[[], int],
     clock: Callable[[], float],
-) -> None:
-    """Put every page on the app's web view, in place of Faust's own, behind the guard."""
+) -> PipelineWatch:
+    """Put every page on the app's web view, in place of Faust's own, behind the guard.
+
+    Returns what follows the pipeline for these pages.
+    """
     app.web.blueprints = BlueprintManager()
     app.web._runner = BoundedRunner(app.web.web_app)
     watch = PipelineWatch(
@@ -47,6 +50,7 @@ def open_site(
     health.register(app, reporter, watch.findings)
     site = build_site(settings, reporter, watch, wall_ms=wall_ms, clock=clock)
     site.install(app.web.web_app)
+    return watch
 
 
 def build_site(

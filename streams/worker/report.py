@@ -74,6 +74,7 @@ class Reporter:
         secrets: Callable[[], Sequence[str]] = tuple,
         life: Handover | None = None,
         page: str = "",
+        sends_alerts: bool = False,
         drift: Callable[[], list[DriftNote]] = list,
     ) -> None:
         """Take the seams; ``secrets`` returns what must never be shown, ``page`` is the address.
@@ -81,6 +82,7 @@ class Reporter:
         ``drift`` returns what has changed in the shop's own records.
         """
         self._drift = drift
+        self._sends_alerts = sends_alerts
         self.app = app
         self.counters = counters
         self.courier = courier
@@ -234,6 +236,7 @@ class Reporter:
             versions=VERSIONS,
             ingested=_by_section(counters.ingested),
             drift=self._drift(),
+            sends_alerts=self._sends_alerts,
             warnings=self._warnings(now_ms),
         )
 

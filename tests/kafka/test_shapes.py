@@ -60,7 +60,9 @@ class ShopTopics(Pipeline):
 
     async def make(self, events: Sequence[Shape], rows: Sequence[Shape]) -> None:
         """Make the shapes' topics, those of rows compacted."""
-        configs = {topic: {} for shape in events for topic in shape.topics}
+        configs: dict[str, dict[str, str]] = {
+            topic: {} for shape in events for topic in shape.topics
+        }
         configs |= {t: {"cleanup.policy": "compact"} for shape in rows for t in shape.topics}
         await self.admin.create_topics(
             [
@@ -114,7 +116,7 @@ class ShopTopics(Pipeline):
     async def holds(self, to: str, meant: Mapping[str, Any]) -> bool:
         """Return whether a table is what it must be in the end."""
         left: dict[str, Any] = {}
-        for record in await self.read(self.topics.of_ingest(to)):
+        for record in await self.read(self.topics.of_shop(to)):
             if record.value is None:
                 left.pop(record.key.decode(), None)
             else:
@@ -128,7 +130,7 @@ class ShopTopics(Pipeline):
         try:
             partitions = {topic: await self.producer.partitions_for(topic) for topic in topics}
             tps = [TopicPartition(topic, p) for topic, found in partitions.items() for p in found]
-            return sum((await consumer.end_offsets(tps)).values()) >= records
+            return bool(sum((await consumer.end_offsets(tps)).values()) >= records)
         finally:
             await consumer.stop()
 

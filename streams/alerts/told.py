@@ -1,0 +1,56 @@
+"""What people were told, kept on the status topic: whichever worker tells them finds it there."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from streams.alerts.book import Alert
+from streams.core.errors import SetupError
+from streams.kafka.reader import connect, silent
+from streams.settings import Settings
+from streams.status.status import ALERTS_KEY
+
+WRITE_SECONDS = 10.0
+
+_DECODER = msgspec.json.Decoder(tuple[Alert, ...])
+
+
+class ToldOnTopic:
+    """The newest record with the key ``alerts``; compaction keeps it."""
+
+    def __init__(self, settings: Settings, producer: Callable[[], Any]) -> None:
+        """``producer`` returns the worker's own, once it has started."""
+        self._settings = settings
+        self._producer = producer
+
+    async def read(self) -> Sequence[Alert]:
+        """Return what was written last, however long ago; nothing if that cannot be decoded.
+
+        The topic is read whole: two segments of 16 MiB at most. Raises SetupError if the brokers
+        do not answer or the topic is missing.
+        """
+        topic, value = self._settings.topics.status, None
+        async with connect(self._settings.kafka) as reader:
+            tps = (await reader.partitions([topic]))[topic]
+            if not tps:
+                raise SetupError(
+                    f"The topic {topic} does not exist. Create it with: streams topics create"
+                )
+            starts, ends = await reader.starts(tps), await reader.ends(tps)
+            async for _, records in reader.read(starts, ends, silent):
+                for record in records:
+                    if record.key == ALERTS_KEY:
+                        value = record.value
+        try:
+            return () if value is None else _DECODER.decode(value)
+        except msgspec.DecodeError:
+            return ()
+
+    async def write(self, told: Sequence[Alert]) -> None:
+        """Write it; raises what the producer does, or TimeoutError."""
+        written = self._producer().send_and_wait(
+            self._settings.topics.status, key=ALERTS_KEY, value=msgspec.json.encode(told)
+        )
+        await asyncio.wait_for(written, WRITE_SECONDS)
