@@ -21,7 +21,7 @@ from shop import PARTITIONS, Record
 from table import CPU_NOTE, Row, Table, arguments, conditions
 from worker_process import Measure
 
-from streams.lab.sandbox.registry import RegistrySimulator
+from tests.registry.simulator import RegistrySimulator
 
 SHOP_TOPIC = "bench-web-events"
 SETTINGS = f"""

@@ -1,7 +1,7 @@
 """Logging: pretty in a terminal, one JSON object a line elsewhere; quiet, and without secrets.
 
-Lines are for changes of state and failures. ``structlog`` and the standard library's loggers take
-the same way out, so what Faust and aiokafka say looks like what this project says.
+Lines are for changes of state and failures. What Faust and aiokafka say looks like what this
+project says.
 """
 
 import json
@@ -14,6 +14,7 @@ from typing import Any, TextIO
 import structlog
 
 from streams.core.addresses import without_emails
+from streams.core.plain_text import plain
 
 QUIET = {
     "aiohttp.access": logging.ERROR,
@@ -104,23 +105,11 @@ def setup_logging(
     """
     stream = stream or sys.stdout
     shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.ExtraAdder(allow={"held_back"}),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.PositionalArgumentsFormatter(),
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,
-    )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
         processors=[
@@ -146,12 +135,6 @@ def hide(secrets: Iterable[str]) -> None:
             handler.formatter.hide(secrets)
 
 
-def get_logger(name: str) -> structlog.stdlib.BoundLogger:
-    """A logger whose lines are an event, in words, with named values."""
-    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
-    return logger
-
-
 def _json() -> list[Any]:
     return [
         structlog.processors.format_exc_info,
@@ -160,13 +143,14 @@ def _json() -> list[Any]:
 
 
 def _pretty() -> list[Any]:
-    plain = structlog.dev.plain_traceback  # the rich one prints local variables, keys among them
-    return [_printable, structlog.dev.ConsoleRenderer(exception_formatter=plain)]
+    # The rich one prints local variables, keys among them.
+    traceback = structlog.dev.plain_traceback
+    return [_printable, structlog.dev.ConsoleRenderer(exception_formatter=traceback)]
 
 
 def _printable(_logger: Any, _method: str, event: Event) -> Event:
     """Show what strangers sent without letting it steer the terminal."""
     for name, value in event.items():
-        if isinstance(value, str) and not value.isprintable():
-            event[name] = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value)
+        if isinstance(value, str):
+            event[name] = plain(value)
     return event

@@ -339,11 +339,6 @@ class PartitionProgress:
         """How many records above ``safe_below()`` are settled."""
         return len(self._settled)
 
-    @property
-    def open_positions(self) -> int:
-        """How many records are handed out and not settled."""
-        return len(self._order) - len(self._settled)
-
 
 def _move_last(marks: dict[str, tuple[int, int]], topic: str, mark: tuple[int, int]) -> None:
     """Set a run's mark; keep only the marks that moved last."""

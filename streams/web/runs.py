@@ -135,10 +135,6 @@ class RunProcesses:
             raise ErrandFailedError(said["error"])
         return said
 
-    async def all_ended(self) -> None:
-        """Wait until every process has ended."""
-        await asyncio.gather(*self._ended)
-
 
 def _too_long(errand: Errand) -> str:
     if errand.do == "preview":

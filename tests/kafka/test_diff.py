@@ -12,7 +12,6 @@ import pytest
 
 from streams.core.records import SECTION
 from streams.kafka.reader import silent
-from streams.lab.sandbox.registry import RegistrySimulator
 from streams.operations.diff.diff import Compared, diff_topics
 from streams.settings import load_settings
 from tests.broker_fixtures import Broker
@@ -20,6 +19,7 @@ from tests.kafka.pipeline import Pipeline, cart, click, now_ms, product, user
 from tests.kafka.test_ingest import Shop, view
 from tests.kafka.test_ingest_avro import AT_US, CLICK, UNKNOWN, AvroShop
 from tests.kafka.test_ingest_avro import click as avro_click
+from tests.registry.simulator import RegistrySimulator
 
 pytestmark = pytest.mark.kafka
 

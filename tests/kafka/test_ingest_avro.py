@@ -12,9 +12,9 @@ import fastavro
 import pytest
 from aiokafka.admin import NewTopic
 
-from streams.lab.sandbox.registry import RegistrySimulator
 from tests.broker_fixtures import Broker
 from tests.kafka.pipeline import Pipeline, Worker
+from tests.registry.simulator import RegistrySimulator
 
 pytestmark = pytest.mark.kafka
 

@@ -22,11 +22,11 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import NewTopic
 
 from streams.kafka.topics import create_topics
-from streams.lab.sandbox.registry import RegistrySimulator
 from streams.settings import load_settings
 from tests.broker_fixtures import Broker
 from tests.kafka.pipeline import Pipeline
 from tests.operations.test_init import flat
+from tests.registry.simulator import RegistrySimulator
 from tests.shapes.formats import EVENTS, Shape, connect, debezium, session_log
 from tests.shapes.shop import PRODUCTS, VISITORS
 

@@ -21,7 +21,6 @@ from streams.core.proposal.model import Proposal, SampledRecord, TopicSample
 from streams.core.proposal.propose import propose
 from streams.core.proposal.toml import proposal_toml
 from streams.core.times import to_ms
-from streams.lab.sandbox.registry import RegistrySimulator
 from streams.operations.init.config_file import write_proposal
 from streams.operations.init.preview import outlook, with_sections
 from streams.operations.init.samples import (
@@ -32,6 +31,7 @@ from streams.operations.init.samples import (
     read_file,
 )
 from streams.settings import Settings, load_settings
+from tests.registry.simulator import RegistrySimulator
 from tests.shapes.formats import ALL, EVENTS, FIVE_FORMATS, Shape
 from tests.shapes.shop import START_MS
 

@@ -12,11 +12,11 @@ import pytest
 
 from streams.core.errors import InvalidEvent
 from streams.core.ingest.decoding import RegistryAway, UnknownSchema
-from streams.lab.sandbox.registry import RegistrySimulator
 from streams.registry.client import Registry
 from streams.registry.decoders import AvroDecoder
 from streams.settings import RegistrySettings
 from tests.registry.apicurio import apicurio, apicurio_archive
+from tests.registry.simulator import RegistrySimulator
 
 MONEY = {
     "type": "record",

@@ -11,11 +11,11 @@ from pydantic import SecretStr
 
 from streams.core.errors import InvalidEvent, SettingsError
 from streams.core.ingest.decoding import RegistryAway, UnknownSchema
-from streams.lab.sandbox.registry import RegistrySimulator
 from streams.operations.check.check import check_registry
 from streams.registry import client
 from streams.registry.client import Registry
 from streams.settings import RegistrySettings, load_settings
+from tests.registry.simulator import RegistrySimulator
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ async def done(errand: Errand, command: tuple[str, ...] = COMMAND) -> dict[str, 
     try:
         return await processes.do(errand)
     finally:
-        await processes.all_ended()
+        await asyncio.gather(*processes._ended)
 
 
 async def test_the_process_gets_the_errand_and_its_first_line_is_the_answer() -> None:
@@ -137,7 +137,7 @@ async def test_a_preview_that_nobody_waits_for_any_longer_ends_its_process(tmp_p
         waiting.cancel()
         again = await client.post("/api/replays/preview", json=body, headers=key)
         assert (again.status, await again.json()) == (200, {})
-        await asyncio.wait_for(processes.all_ended(), 30)
+        await asyncio.wait_for(asyncio.gather(*processes._ended), 30)
 
 
 async def test_previews_and_runs_need_the_token_and_say_what_they_do() -> None:

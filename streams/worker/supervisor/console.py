@@ -14,6 +14,7 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.text import Text
 
+from streams.core.plain_text import plain
 from streams.worker.supervisor.restart_policy import Ending
 
 _COLOURS = ("cyan", "magenta", "green", "blue", "yellow")
@@ -107,14 +108,10 @@ class SharedConsole:
         text.append(f"{said.at:%H:%M:%S} " if said.at else " " * 9, style="dim")
         text.append(f"{stage:<{self._width}} ", style=self._colours.get(stage, "cyan"))
         style = _LEVEL_STYLES.get(said.level or "", "")
-        text.append(_plain(said.words), style=style)
+        text.append(plain(said.words), style=style)
         for name, value in said.values.items():
-            text.append(f" {_plain(name)}=", style="dim")
-            text.append(_plain(str(value)))
+            text.append(f" {plain(name)}=", style="dim")
+            text.append(plain(str(value)))
         for row in said.trace.splitlines():
-            text.append(f"\n{'':{self._width + 10}}{_plain(row)}", style="dim")
+            text.append(f"\n{'':{self._width + 10}}{plain(row)}", style="dim")
         return text
-
-
-def _plain(text: str) -> str:
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
