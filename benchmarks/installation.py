@@ -1,6 +1,7 @@
 """One throw-away installation: settings of both sides, our worker and the stock one."""
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from streams.settings import Settings, load_settings
 from streams.vendors import VENDORS
 
 HERE = Path(__file__).parent
+sys.path.append(str(HERE.parent))  # the simulators of the tests
 
 
 class Installation:

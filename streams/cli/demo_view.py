@@ -5,7 +5,6 @@ import shutil
 import sys
 import time
 from contextlib import ExitStack
-from types import TracebackType
 from typing import Any, Self, TextIO
 
 from rich.console import Console
@@ -52,12 +51,7 @@ class DemoView:
         self._print(title)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._live.close()
 
     def began(self, step: str) -> None:

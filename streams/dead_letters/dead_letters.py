@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
-from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka import ConsumerRecord, TopicPartition
 
-from streams.core.errors import SettingsError, SetupError
+from streams.core.errors import SettingsError
 from streams.core.topics import Topics
 from streams.dead_letters.book import (
     DROPPED,
@@ -30,8 +29,8 @@ from streams.dead_letters.book import (
     encode_resolution,
     words_of,
 )
-from streams.kafka.connection import producer_options
 from streams.kafka.reader import LogReader, Tell, connect, silent
+from streams.kafka.writer import connect_writer
 from streams.settings import Settings
 from streams.vendors import VENDORS
 
@@ -205,43 +204,33 @@ async def drop_letters(
     gone = 0
     if not len(letters):
         return Dropped(dropped, gone)
-    producer = AIOKafkaProducer(
-        **producer_options(settings.kafka),
-        client_id="streams-dead-letters",
-        enable_idempotence=True,
-        acks="all",
-        linger_ms=5,
-    )
+    meant = (one for one in letters if until_ms is None or one.last_ms <= until_ms)
+    waiting: list[tuple[Letter, asyncio.Future[Any]]] = []
     async with (
         connect(settings.kafka, _PIECE_BYTES) as reader,
-        aclosing(
-            newest_copies(
-                reader, (one for one in letters if until_ms is None or one.last_ms <= until_ms)
-            )
-        ) as copies,
-    ):
-        try:
-            await producer.start()
-            waiting: list[tuple[Letter, asyncio.Future[Any]]] = []
-            async for letter, record in copies:
-                if record is None:
-                    gone += 1
-                    continue
-                topic, partition, _ = letter.position
-                value = encode_resolution(letter.position, DROPPED, at)
-                sent = await producer.send(topic, value, record.key, partition=partition)
-                waiting.append((letter, sent))
-                if len(waiting) >= _WRITTEN_AT_ONCE:
-                    await _acknowledged(waiting, dropped)
-            await _acknowledged(waiting, dropped)
-        except KafkaError as error:
-            raise SetupError(
+        aclosing(newest_copies(reader, meant)) as copies,
+        connect_writer(
+            settings.kafka,
+            "streams-dead-letters",
+            lambda error: (
                 f"Dropping stopped after {dropped.total()} of {len(letters)} letters: {error}. "
                 "Check what this user may write and whether the brokers are up, then run the "
                 "command again: what is dropped stays so."
-            ) from error
-        finally:
-            await producer.stop()
+            ),
+            linger_ms=5,
+        ) as producer,
+    ):
+        async for letter, record in copies:
+            if record is None:
+                gone += 1
+                continue
+            topic, partition, _ = letter.position
+            value = encode_resolution(letter.position, DROPPED, at)
+            sent = await producer.send(topic, value, record.key, partition=partition)
+            waiting.append((letter, sent))
+            if len(waiting) >= _WRITTEN_AT_ONCE:
+                await _acknowledged(waiting, dropped)
+        await _acknowledged(waiting, dropped)
     return Dropped(dropped, gone)
 
 

@@ -4,13 +4,11 @@ from collections.abc import AsyncIterable
 from typing import NamedTuple
 
 import msgspec
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
-from streams.core.errors import SetupError
 from streams.core.strict_json import BYTE_ORDER_MARK
-from streams.kafka.connection import admin, producer_options
+from streams.kafka.connection import admin
 from streams.kafka.topics import make_missing
+from streams.kafka.writer import connect_writer
 from streams.operations.produce import Outgoing, Produced
 from streams.settings import Settings
 
@@ -69,9 +67,12 @@ async def produce_own(settings: Settings, lines: AsyncIterable[bytes]) -> Produc
     names = dict.fromkeys(one.record.topic for one in records)
     async with admin(settings.kafka) as client:
         await make_missing(client, names, settings)
-    producer = AIOKafkaProducer(**producer_options(settings.kafka), client_id="streams-produce")
-    try:
-        await producer.start()
+    async with connect_writer(
+        settings.kafka,
+        "streams-produce",
+        lambda error: f"Kafka refuses what is written: {error}.",
+        enable_idempotence=False,
+    ) as producer:
         waiting = [
             (one, await producer.send(one.record.topic, one.record.value, one.record.key))
             for one in records
@@ -79,8 +80,4 @@ async def produce_own(settings: Settings, lines: AsyncIterable[bytes]) -> Produc
         for one, answer in waiting:
             await answer
             produced.written[one.record.topic] += 1
-    except KafkaError as error:
-        raise SetupError(f"Kafka refuses what is written: {error}.") from error
-    finally:
-        await producer.stop()
     return produced

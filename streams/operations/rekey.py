@@ -20,16 +20,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka import TopicPartition
 
-from streams.core.errors import SetupError
 from streams.core.records import MOVED, is_moved
 from streams.engine.partitions import home_of
-from streams.kafka.connection import producer_options
 from streams.kafka.group_ids import group_id
 from streams.kafka.reader import LogReader, Offsets, Tell, connect, silent
 from streams.kafka.topics import required_topics
+from streams.kafka.writer import connect_writer, writing_failed
 from streams.settings import ENRICH, Settings
 from streams.vendors import VENDORS
 
@@ -238,11 +236,10 @@ async def _write(settings: Settings, writes: Sequence[Write]) -> dict[tuple[int,
     if not writes:
         return {}
     topic = settings.topics.users
-    producer = AIOKafkaProducer(
-        **producer_options(settings.kafka), client_id="streams-rekey", enable_idempotence=True
-    )
-    try:
-        await producer.start()
+    then = "run `streams topics rekey` again: it goes on where it was"
+    async with connect_writer(
+        settings.kafka, "streams-rekey", writing_failed(topic, then)
+    ) as producer:
         sent = [
             await producer.send(
                 topic,
@@ -255,13 +252,6 @@ async def _write(settings: Settings, writes: Sequence[Write]) -> dict[tuple[int,
             for write in writes
         ]
         done = await asyncio.gather(*sent)
-    except KafkaError as error:
-        raise SetupError(
-            f"Writing to {topic} failed: {error!r}. Look at the brokers and at what this user may "
-            "write, then run `streams topics rekey` again: it goes on where it was."
-        ) from error
-    finally:
-        await producer.stop()
     return {
         (write.partition, write.key): one.offset for write, one in zip(writes, done, strict=True)
     }

@@ -20,8 +20,8 @@ from streams.dead_letters.book import (
 from streams.dead_letters.compact import NumberSet
 from streams.dead_letters.dead_letters import find_letters, newest_copies
 from streams.engine.errors import EngineError
-from streams.kafka.connection import producer_options
 from streams.kafka.reader import LogReader, Tell, connect, silent
+from streams.kafka.writer import connect_writer, writing_failed
 from streams.replay.counts import Counts
 from streams.replay.delivery_history import DeliveryHistory, read_past
 from streams.replay.planner import Left, Mapper, PlannedSend, Refused
@@ -239,27 +239,22 @@ async def reopen_letters(settings: Settings, run: Run) -> int:
     if next(found.open.of_run(), None) is None:
         return 0
     reopened = 0
-    producer = AIOKafkaProducer(
-        **producer_options(settings.kafka), client_id="streams-replay", enable_idempotence=True
-    )
-    async with connect(settings.kafka) as reader:
+    refused = writing_failed("the topics of dead letters")
+    async with (
+        connect(settings.kafka) as reader,
+        connect_writer(settings.kafka, "streams-replay", refused) as producer,
+    ):
         settled: dict[str, Settled] = {}
         for part in run.parts:
             topic = settings.topics.receipts(part.vendor)
             settled[part.vendor] = Settled(run.run_id, partitions_from(topic, part.receipts_from))
             await settled[part.vendor].follow(reader)
         left = (one for one in found.open.of_run() if _is_unsettled(one, settled))
-        await producer.start()
-        try:
-            async for letter, record in newest_copies(reader, left):
-                if record is not None:
-                    topic, partition, _ = letter.position
-                    await producer.send_and_wait(
-                        topic, record.value, record.key, partition=partition
-                    )
-                    reopened += 1
-        finally:
-            await producer.stop()
+        async for letter, record in newest_copies(reader, left):
+            if record is not None:
+                topic, partition, _ = letter.position
+                await producer.send_and_wait(topic, record.value, record.key, partition=partition)
+                reopened += 1
     return reopened
 
 

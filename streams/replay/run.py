@@ -8,21 +8,20 @@ One module, though a long one: what begins, keeps and ends a run works on one re
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
 
 from streams.core.control import decode_control
 from streams.core.errors import SetupError
 from streams.core.runs import DONE, RUNNING, STOPPED, Run, VendorPart
 from streams.engine import wall_clock
 from streams.engine.errors import EngineError
-from streams.kafka.connection import producer_options
 from streams.kafka.group_ids import group_id
 from streams.kafka.reader import Following, LogReader, connect
+from streams.kafka.writer import connect_writer
 from streams.replay.run_pages import RecordPage, RunPages
 from streams.replay.run_store import RunStore
 from streams.replay.settled import Settled, partitions_from
@@ -316,23 +315,14 @@ async def passed(reader: LogReader, settings: Settings, part: VendorPart) -> dic
     return {tp.partition: max(begins[tp], commits[tp].offset if tp in commits else 0) for tp in tps}
 
 
-@asynccontextmanager
-async def new_producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
-    """Yield a started producer; raises SetupError where a broker refuses."""
-    producer = AIOKafkaProducer(
-        **producer_options(settings.kafka),
-        client_id="streams-replay",
-        enable_idempotence=True,
-        acks="all",
-        max_batch_size=512 * 1024,
-    )
-    try:
-        await producer.start()
-        yield producer
-    except KafkaError as error:
-        raise SetupError(
+def new_producer(settings: Settings) -> AbstractAsyncContextManager[AIOKafkaProducer]:
+    """Return a started producer as a context; raises SetupError where a broker refuses."""
+    return connect_writer(
+        settings.kafka,
+        "streams-replay",
+        lambda error: (
             f"Writing redeliveries failed: {error!r}. Look at the brokers and at what this user "
             "may write, then go on with `streams replay resume`."
-        ) from error
-    finally:
-        await producer.stop()
+        ),
+        max_batch_size=512 * 1024,
+    )

@@ -13,8 +13,8 @@ from streams.core.errors import SettingsError, SetupError
 from streams.core.runs import RUNNING, SILENT_MS, STOPPED, Run, decode_run, encode_run
 from streams.core.times import to_ms
 from streams.engine import wall_clock
-from streams.kafka.connection import producer_options
 from streams.kafka.reader import Following, LogReader, connect
+from streams.kafka.writer import connect_writer, writing_failed
 from streams.settings import Settings
 
 REUSED_MS = 5_000
@@ -74,10 +74,7 @@ class RunStore:
                 self._tp.topic, encode_run(run), run.run_id.encode(), partition=self._tp.partition
             )
         except KafkaError as error:
-            raise SetupError(
-                f"Writing to {self._tp.topic} failed: {error!r}. Look at the brokers and at what "
-                "this user may write, then try again."
-            ) from error
+            raise SetupError(writing_failed(self._tp.topic)(error)) from error
 
     async def claim(self, run: Run, *, is_new: bool) -> None:
         """Write a run as this process's, unless another one has its vendors.
@@ -134,18 +131,15 @@ def busy_sentence(other: Run, vendors: Sequence[str]) -> str:
 @asynccontextmanager
 async def run_store(settings: Settings) -> AsyncIterator[RunStore]:
     """Connect and read all runs; raises SetupError where broker or topic are not there."""
-    producer = AIOKafkaProducer(
-        **producer_options(settings.kafka), client_id="streams-replay", enable_idempotence=True
-    )
-    async with connect(settings.kafka) as reader:
-        tps = await reader.own(settings.topics.replays)
-        try:
-            await producer.start()
-            store = RunStore(reader, producer, tps[0], (await reader.starts(tps[:1]))[tps[0]])
-            await store.read_on()
-            yield store
-        finally:
-            await producer.stop()
+    topic = settings.topics.replays
+    async with (
+        connect(settings.kafka) as reader,
+        connect_writer(settings.kafka, "streams-replay", writing_failed(topic)) as producer,
+    ):
+        tps = await reader.own(topic)
+        store = RunStore(reader, producer, tps[0], (await reader.starts(tps[:1]))[tps[0]])
+        await store.read_on()
+        yield store
 
 
 async def list_runs(settings: Settings) -> list[Run]:

@@ -5,18 +5,16 @@ that somebody else wrote in between is not lost, and one that came later wins.
 """
 
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
 from streams.core.control import UnreadableControl, VendorControl, decode_control, encode_control
 from streams.core.errors import SettingsError, SetupError
 from streams.engine import wall_clock
-from streams.kafka.connection import producer_options
 from streams.kafka.reader import Following, LogReader, connect
+from streams.kafka.writer import connect_writer, writing_failed
 from streams.settings import Settings
 from streams.vendors import VENDORS
 
@@ -96,7 +94,10 @@ async def _change(settings: Settings, vendor: str, change: Change) -> VendorCont
     if vendor not in VENDORS:
         raise SettingsError([f"There is no vendor {vendor}; name one of {', '.join(VENDORS)}."])
     topic = settings.topics.control
-    async with connect(settings.kafka) as reader, _producer(settings) as producer:
+    async with (
+        connect(settings.kafka) as reader,
+        connect_writer(settings.kafka, "streams-control", writing_failed(topic)) as producer,
+    ):
         said = await _Said.of(reader, topic)
         current = said.wills.get(vendor, VendorControl())
         for _ in range(_TRIES):
@@ -114,23 +115,6 @@ async def _change(settings: Settings, vendor: str, change: Change) -> VendorCont
     raise SetupError(
         f"Others go on changing what {vendor} is to do ({topic}): agree with them, then try again."
     )
-
-
-@asynccontextmanager
-async def _producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
-    producer = AIOKafkaProducer(
-        **producer_options(settings.kafka), client_id="streams-control", enable_idempotence=True
-    )
-    try:
-        await producer.start()
-        yield producer
-    except KafkaError as error:
-        raise SetupError(
-            f"Writing to {settings.topics.control} failed: {error!r}. Look at the brokers and at "
-            "what this user may write, then try again."
-        ) from error
-    finally:
-        await producer.stop()
 
 
 class _New(NamedTuple):

@@ -15,12 +15,13 @@ from streams.cli import main
 from streams.core.control import VendorControl, encode_control
 from streams.core.errors import SettingsError, SetupError
 from streams.kafka.topics import create_topics
+from streams.kafka.writer import connect_writer
 from streams.settings import KafkaSettings, Settings
 from streams.status.judge import judge
 from streams.status.observe import observe
 from streams.vendors.miso import MisoSettings
 from streams.worker import control
-from streams.worker.control import _producer, publish_will, read_wills, set_paused, stop_run
+from streams.worker.control import publish_will, read_wills, set_paused, stop_run
 from tests.broker_fixtures import Broker
 from tests.kafka.pipeline import Pipeline, many, visitors
 
@@ -78,7 +79,7 @@ async def test_a_will_is_changed_in_part_and_nobody_elses_word_is_lost(
     assert (wills["miso"], wills["voyado"].paused) == (resumed, True)
 
     # A record that nobody can read counts as a pause, which either command makes a good one.
-    async with _producer(settings) as producer:
+    async with connect_writer(settings.kafka, "streams-control", str) as producer:
         await producer.send_and_wait(settings.topics.control, b"{", b"miso")
         unreadable = (await read_wills(settings))["miso"]
         assert (unreadable.is_unreadable, unreadable.paused) == (True, True)

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from streams.lab.demo.feed import Feed, file_feed, sample_feed
 from streams.lab.demo.progress import DemoProgress
 from streams.lab.demo.rig import Rig, source_environment
 from streams.lab.embedded import DEFAULT_VERSION, DownloadProgress, EmbeddedKafka
-from streams.lab.embedded.ports import free_port
+from streams.lab.embedded.ports import free_port, is_free
 from streams.settings import WebSettings
 from streams.vendors import VENDORS
 from streams.worker.supervisor.supervisor import Console
@@ -192,17 +191,7 @@ def _require_web_port(first: int) -> None:
 
 
 def _taken(first: int) -> list[int]:
-    return [port for port in range(first, first + _WEB_PORTS) if not _is_free(port)]
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+    return [port for port in range(first, first + _WEB_PORTS) if not is_free(port)]
 
 
 def _words(download: DownloadProgress) -> str:

@@ -6,7 +6,6 @@ import signal
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
-from types import TracebackType
 from typing import Self
 
 import msgspec
@@ -85,12 +84,7 @@ class SideProcess:
         self._pipe.send_bytes(_encode(self._begin))
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
             self._process.terminate()  # else what is queued would be waited for
         self._thread.shutdown(cancel_futures=True)
