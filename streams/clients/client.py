@@ -68,16 +68,18 @@ class Client(Generic[S]):
 
         Raises SettingsError where key or address is missing, or an option is none.
         """
-        self._all_settings = load_settings() if settings is None else settings
-        section: Any = self._all_settings.vendors[self.vendor.key]
+        self.settings = load_settings() if settings is None else settings
+        """Of all sections."""
+        section: Any = self.settings.vendors[self.vendor.key]
         if options:
             section = self._with_options(section, options)
-        self._settings: S = section
+        self.section: S = section
+        """The vendor's, with the options."""
         self._require()
         self._transport = transport
-        self._clock = clock
+        self.clock = clock
         self._rate_limit: RateLimit | None = None
-        self._memory: Any = self.vendor.new_memory()
+        self.memory: Any = self.vendor.new_memory()
         self.sleep = sleep
         """Waits so many seconds."""
 
@@ -85,9 +87,9 @@ class Client(Generic[S]):
         """Open the connections."""
         if self._transport is None:
             self._transport = HttpClient(
-                self._settings.base_url,
+                self.section.base_url,
                 concurrency=CONCURRENCY,
-                current_http=self._all_settings.current_http,
+                current_http=self.settings.current_http,
             )
         return self
 
@@ -118,37 +120,38 @@ class Client(Generic[S]):
             f"{variable(self.vendor.key, name)}: is missing; {self.vendor.name} cannot be asked "
             "without it."
             for name in ("base_url", *self.vendor.credentials)
-            if not getattr(self._settings, name)
+            if not getattr(self.section, name)
         ]
         if problems:
             raise SettingsError(problems)
 
     @property
     def _secrets(self) -> list[str]:
-        own = [v.get_secret_value() for _, v in self._settings if isinstance(v, SecretStr)]
-        return [*own, *self._all_settings.secrets()]
+        own = [v.get_secret_value() for _, v in self.section if isinstance(v, SecretStr)]
+        return [*own, *self.settings.secrets()]
 
     def _quota(self) -> RateLimit | None:
         """The one that sinks and clients of this account share in this process."""
-        limit = self.vendor.requests_per_second(self._settings)
+        limit = self.vendor.requests_per_second(self.section)
         if limit is None:
             return None
-        account = self.vendor.account(self._settings)
-        self._rate_limit = shared_rate_limit(self._clock, account, limit)
+        account = self.vendor.account(self.section)
+        self._rate_limit = shared_rate_limit(self.clock, account, limit)
         return self._rate_limit
 
-    async def _send(self, request: HttpRequest) -> HttpResponse:
+    async def send(self, request: HttpRequest) -> HttpResponse:
+        """Send one request within the quota; a failure is a response without status."""
         if self._transport is None:
             raise RuntimeError(f"{type(self).__name__} is an async context manager: `async with`")
         quota = self._quota()
-        if quota is not None and (wait := quota.reserve(self._clock())) > 0:
+        if quota is not None and (wait := quota.reserve(self.clock())) > 0:
             await self.sleep(wait)
         response = await self._transport.send(request)
         if quota is not None and response.status == _THROTTLED:
-            quota.halve(self._clock())
+            quota.halve(self.clock())
         return response
 
-    async def _ask(
+    async def ask(
         self,
         request: HttpRequest,
         classify: Callable[[HttpResponse], Verdict],
@@ -162,20 +165,20 @@ class Client(Generic[S]):
         ``again``: what to do where the vendor fails or does not answer; ``first``: the index of the
         request's first record among those of the call.
         """
-        verdict = classify(await self._send(request))
+        verdict = classify(await self.send(request))
         if verdict.outcome is not RequestOutcome.ACCEPTED:
-            raise self._failed(doing, verdict, again=again, first=first)
+            raise self.error_of(doing, verdict, again=again, first=first)
         return verdict
 
-    def _failed(
+    def error_of(
         self, doing: str, verdict: Verdict, *, again: str = NOTHING_CHANGED, first: int = 0
     ) -> VendorError:
         """Return the error that says what an answer means and what to do."""
         words = (one_line(verdict.detail) or f"status {verdict.status}").rstrip(".")
-        if verdict.refused and self.vendor.max_batch_records(self._settings) > 1:
+        if verdict.refused and self.vendor.max_batch_records(self.section) > 1:
             refused = {first + index: why for index, why in verdict.refused.items()}
             words = f"{words}: {shown_by_index(refused)}"
-        where = f"{self.vendor.name} at {self._settings.base_url}"
+        where = f"{self.vendor.name} at {self.section.base_url}"
         sentence = f"{doing[0].upper()}{doing[1:]}: {where} {self._meaning(verdict, words, again)}"
         masked = mask_secrets(sentence, self._secrets)
         if verdict.outcome is RequestOutcome.REJECTED:

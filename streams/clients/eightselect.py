@@ -57,15 +57,15 @@ class EightSelect(Client[EightSelectSettings]):
         Nothing is stored. An object is sent as it is, whatever it breaks. Raises VendorError.
         """
         body = encoded(event) if isinstance(event, RequestModel) else msgspec.json.encode(event)
-        inquiry = api.validation([body], self._settings)
-        response = await self._send(inquiry.request)
+        inquiry = api.validation([body], self.section)
+        response = await self.send(inquiry.request)
         verdict = inquiry.classify(response, 1)
         if verdict.outcome is RequestOutcome.ACCEPTED:
             return []
         content = read_json(response.body)
         listed = content.get("errors") if type(content) is dict else content
         if verdict.outcome is not RequestOutcome.REJECTED or type(listed) is not list:
-            raise self._failed("validating an event", verdict)
+            raise self.error_of("validating an event", verdict)
         return [ValidationProblem.model_validate(one) for one in listed if type(one) is dict]
 
     def user_id(self, anonymous_id: str) -> str:
@@ -75,14 +75,14 @@ class EightSelect(Client[EightSelectSettings]):
         """
         if is_uuid(anonymous_id):
             return anonymous_id
-        self._all_settings.require_mappings([VENDOR.key])
-        secret = self._settings.user_id_secret
+        self.settings.require_mappings([VENDOR.key])
+        secret = self.section.user_id_secret
         assert secret is not None
         return keyed_uuid(anonymous_id, secret.get_secret_value().encode())
 
     async def _submit(self, event: RequestModel, again: str) -> None:
-        request = api.build_request([encoded(event)], self._settings)
-        await self._ask(request, partial(api.classify, count=1), "sending an event", again=again)
+        request = api.build_request([encoded(event)], self.section)
+        await self.ask(request, partial(api.classify, count=1), "sending an event", again=again)
 
 
 def _read(model: type[M], event: M | Mapping[str, Any]) -> M:

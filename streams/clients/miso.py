@@ -46,10 +46,10 @@ class Miso(Client[MisoSettings]):
         for batch in self._batches(records):
             build = api.dry_run if dry_run else api.build_request
             classify = partial(api.classify, count=len(batch))
-            request = build(batch.payloads, self._settings)
+            request = build(batch.payloads, self.section)
             again = f"{done:,} records before are stored. {_AGAIN}"
             try:
-                await self._ask(request, classify, doing, again=again, first=done)
+                await self.ask(request, classify, doing, again=again, first=done)
             except RequestRejected as error:
                 if not dry_run:
                     raise
@@ -59,7 +59,7 @@ class Miso(Client[MisoSettings]):
         if last is not None:
             status = last.status
             verdict = Verdict(RequestOutcome.REJECTED, last.verdict.detail, status, refused=refused)
-            raise self._failed(doing, verdict)
+            raise self.error_of(doing, verdict)
         return done
 
     async def delete(self, user_ids: str | Iterable[str]) -> None:
@@ -72,14 +72,14 @@ class Miso(Client[MisoSettings]):
             UserDeletion(user_ids=ids)
         except ValidationError as error:
             raise InvalidRequest({0: problems_of(error)}) from None
-        request = deletion_request(ids, self._settings)
+        request = deletion_request(ids, self.section)
         again = "Deleting again does no harm."
         classify = partial(api.classify, count=0)
-        await self._ask(request, classify, "deleting interactions", again=again)
+        await self.ask(request, classify, "deleting interactions", again=again)
 
     def _batches(self, records: Sequence[MisoRecord]) -> Iterator[MicroBatch[int]]:
         batcher: Batcher[int] = Batcher(
-            self._settings.batch_records, api.max_batch_bytes(self._settings), 0
+            self.section.batch_records, api.max_batch_bytes(self.section), 0
         )
         for index, record in enumerate(records):
             batcher.add(index, encoded(record, index), 0)

@@ -39,7 +39,7 @@ class Voyado(Client[VoyadoSettings]):
     """Voyado's interactions API, within ``requests_per_second``; nothing is repeated blindly."""
 
     vendor = VENDOR
-    _memory: ContactMemory
+    memory: ContactMemory
     forbidden = (
         "Interactions are a paid add-on, and access can be limited by address: ask Voyado what the "
         "key of {key} may do."
@@ -69,11 +69,11 @@ class Voyado(Client[VoyadoSettings]):
         if len(given) != 1:
             raise InvalidRequest({0: f"name exactly one of {', '.join(keys)}"})
         doing = f"looking a contact up by {given[0][0]}"
-        found = read_contact(await self._send(api.get_contact_id(*given[0], self._settings)))
+        found = read_contact(await self.send(api.get_contact_id(*given[0], self.section)))
         if isinstance(found, Verdict):
-            raise self._failed(doing, found)
+            raise self.error_of(doing, found)
         if found.contact_id is None and found.status != api.NOT_FOUND:
-            raise self._failed(doing, Verdict(RequestOutcome.REJECTED, found.words, found.status))
+            raise self.error_of(doing, Verdict(RequestOutcome.REJECTED, found.words, found.status))
         return found.contact_id
 
     # -- interactions
@@ -104,25 +104,25 @@ class Voyado(Client[VoyadoSettings]):
             return CreatedInteraction(id=stored, left_out=left_out, was_there=True)
         kept = {name: value for name, value in new.payload.items() if name not in left_out}
         body = encoded(new.model_copy(update={"payload": kept}))
-        response = await self._send(api.build_request([body], self._settings))
+        response = await self.send(api.build_request([body], self.section))
         verdict = api.classify(response, 1)
         if verdict.outcome is RequestOutcome.ACCEPTED and verdict.vendor_ref is not None:
             return CreatedInteraction(id=verdict.vendor_ref, left_out=left_out)
         if response.status == api.NOT_FOUND and not is_page(response):
-            self._memory.schemas.forget(new.schema_id)
+            self.memory.schemas.forget(new.schema_id)
             await self._schema(new.schema_id, doing)
             verdict = replace(verdict, outcome=RequestOutcome.REJECTED)
         if verdict.outcome is RequestOutcome.UNCLEAR:
             stored = await self._look_for(new, doing)
             if stored is not None:
                 return CreatedInteraction(id=stored, left_out=left_out)
-        raise self._failed(doing, verdict, again=_MAY_BE_STORED)
+        raise self.error_of(doing, verdict, again=_MAY_BE_STORED)
 
     async def get_interaction(self, interaction_id: str) -> StoredInteraction | None:
         """Return an interaction, None where there is none of this id. Raises VendorError."""
         doing = f"reading the interaction {interaction_id}"
         request = api.PrivateRequest("GET", _path(interaction_id), self._headers, b"")
-        response = await self._send(request)
+        response = await self.send(request)
         if response.status == api.NOT_FOUND and not is_page(response):
             return None
         document = read_json(response.body)
@@ -141,16 +141,16 @@ class Voyado(Client[VoyadoSettings]):
         def visit(page: InteractionPage) -> None:
             items.extend(page.items)
 
-        found = await self._run(read_pages(contact_id, schema_id, self._settings, visit))
+        found = await self._run(read_pages(contact_id, schema_id, self.section, visit))
         if isinstance(found, Verdict):
-            raise self._failed(doing, found)
+            raise self.error_of(doing, found)
         asked = {"contactId": contact_id, "schemaId": schema_id}
         return [self._stored(asked | item, doing) for item in items if type(item) is dict]
 
     async def delete_interaction(self, interaction_id: str) -> bool:
         """Delete an interaction; return whether it was there. Raises VendorError."""
         request = api.PrivateRequest("DELETE", _path(interaction_id), self._headers, b"")
-        response = await self._send(request)
+        response = await self.send(request)
         if response.status == api.NOT_FOUND and not is_page(response):
             return False
         if response.status not in api.SUCCESS:
@@ -167,7 +167,7 @@ class Voyado(Client[VoyadoSettings]):
         """
         doing = "listing the interaction schemas"
         request = HttpRequest("GET", api.SCHEMAS, self._headers, b"")
-        response = await self._send(request)
+        response = await self.send(request)
         rows = registered_rows(read_json(response.body))
         if response.status not in api.SUCCESS or rows is None:
             raise self._unreadable(doing, response)
@@ -184,7 +184,7 @@ class Voyado(Client[VoyadoSettings]):
     async def get_schema(self, schema_id: str) -> Definition | None:
         """Return one schema; None where Voyado has none of this id. Raises VendorError."""
         doing = f"reading the schema {schema_id}"
-        response = await self._send(api.get_schema(schema_id, self._settings))
+        response = await self.send(api.get_schema(schema_id, self.section))
         if response.status == api.NOT_FOUND and not is_page(response):
             return None
         document = read_json(response.body)
@@ -204,7 +204,7 @@ class Voyado(Client[VoyadoSettings]):
         body = definition.text().encode()
         request = HttpRequest("POST", api.SCHEMAS, self._headers, body)
         doing = f"creating the schema {definition.id}"
-        response = await self._send(request)
+        response = await self.send(request)
         is_text = type(read_json(response.body)) is str
         if response.status in api.SUCCESS and (not response.body.strip() or is_text):
             return
@@ -216,47 +216,47 @@ class Voyado(Client[VoyadoSettings]):
 
         Raises VendorError.
         """
-        path = api.get_schema(schema_id, self._settings).path
-        response = await self._send(HttpRequest("DELETE", path, self._headers, b""))
+        path = api.get_schema(schema_id, self.section).path
+        response = await self.send(HttpRequest("DELETE", path, self._headers, b""))
         if response.status == api.NOT_FOUND and not is_page(response):
             return False
         if response.status not in api.SUCCESS:
             doing = f"deleting the schema {schema_id}"
             raise self._unreadable(doing, response, again=_LOOK_AT_SCHEMAS)
-        self._memory.schemas.forget(schema_id)
+        self.memory.schemas.forget(schema_id)
         return True
 
     # -- inside
 
     @property
     def _headers(self) -> Mapping[str, str]:
-        return api.headers(self._settings)
+        return api.headers(self.section)
 
     async def _run(self, flow: Generator[HttpRequest, HttpResponse, T]) -> T:
         """Send the requests of a flow and return its result."""
         try:
             request = next(flow)
             while True:
-                request = flow.send(await self._send(request))
+                request = flow.send(await self.send(request))
         except StopIteration as end:
             result: T = end.value
             return result
 
     async def _schema(self, schema_id: str, doing: str) -> Schema:
         """Return the registered schema, remembered for an hour as in the sink."""
-        known = self._memory.schemas.get(schema_id, self._clock())
+        known = self.memory.schemas.get(schema_id, self.clock())
         if known is not None:
             return known
-        response = await self._send(api.get_schema(schema_id, self._settings))
+        response = await self.send(api.get_schema(schema_id, self.section))
         if response.status == api.NOT_FOUND and not is_page(response):
             words = f"404, there is no schema {schema_id}"
-            raise self._failed(doing, Verdict(RequestOutcome.REJECTED, words, api.NOT_FOUND))
+            raise self.error_of(doing, Verdict(RequestOutcome.REJECTED, words, api.NOT_FOUND))
         if response.status not in api.SUCCESS:
-            raise self._failed(doing, judge_look_up(response))
+            raise self.error_of(doing, judge_look_up(response))
         schema = read_schema(response.body)
         if schema.invalid:
             raise InvalidRequest({0: f"schema {schema_id} {schema.problem()}"})
-        self._memory.schemas.put(schema_id, schema, self._clock() + SCHEMA_SECONDS)
+        self.memory.schemas.put(schema_id, schema, self.clock() + SCHEMA_SECONDS)
         return schema
 
     async def _look_for(self, new: NewInteraction, doing: str) -> str | None:
@@ -268,13 +268,13 @@ class Voyado(Client[VoyadoSettings]):
             read_pages(
                 new.contact_id,
                 new.schema_id,
-                self._settings,
+                self.section,
                 lambda page: reference_of(event_id, page),
             )
         )
         if isinstance(found, Verdict):
             unclear = replace(found, outcome=RequestOutcome.UNCLEAR)
-            raise self._failed(doing, unclear, again=_MAY_BE_STORED)
+            raise self.error_of(doing, unclear, again=_MAY_BE_STORED)
         return found
 
     def _stored(
@@ -285,7 +285,7 @@ class Voyado(Client[VoyadoSettings]):
         except ValidationError as error:
             words = f"the response is not Voyado's: {problems_of(error)}"
             status = 200 if response is None else response.status
-            raise self._failed(
+            raise self.error_of(
                 doing, Verdict(RequestOutcome.MISCONFIGURED, f"{status}, but {words}", status)
             ) from None
 
@@ -300,7 +300,7 @@ class Voyado(Client[VoyadoSettings]):
         ):
             words = f"{response.status}, but the response is not Voyado's: {text_of(response)}"
             verdict = Verdict(RequestOutcome.MISCONFIGURED, one_line(words), response.status)
-        return self._failed(doing, verdict, again=again)
+        return self.error_of(doing, verdict, again=again)
 
 
 def _path(interaction_id: str) -> str:

@@ -146,6 +146,8 @@ class Trail:
     """Of the visitor's rows in ``shop.users``."""
     contacts: tuple[tuple[str, str], ...] = ()
     """(key, value) by which Voyado knows the contact, of the rows and of the vendor records."""
+    voyado_schema_ids: tuple[str, ...] = ()
+    """Those of the sections ``[events.NAME]``."""
 
 
 @dataclass(frozen=True, slots=True)

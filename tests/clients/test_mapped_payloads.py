@@ -11,6 +11,7 @@ from streams.core.enrich import Enricher, Send
 from streams.core.events import EventParser
 from streams.core.kinds import KINDS
 from streams.core.rows import Product, User
+from streams.settings.models import EventSettings
 from streams.vendors import VENDORS, plan_for
 from streams.vendors.base import RequestModel
 from streams.vendors.eightselect.models import InteractRequest, OrderRequest, ViewRequest
@@ -20,7 +21,18 @@ from tests.clients.simulators import CONTACT, USER, settings_for
 
 NOW_MS = 1_795_168_800_000
 LINE = {"product_id": "p-1", "sku": "s-1", "quantity": 2, "price": 19.9, "currency": "EUR"}
+EVENTS = {
+    "wish": EventSettings.model_validate(
+        {
+            "eightselect_action": "addToWishlist",
+            "voyado_schema_id": "wishlist",
+            "voyado_fields": {"productSku": "product_id"},
+            "miso": "add_to_collection",
+        }
+    )
+}
 SMALLEST: dict[str, Any] = {
+    "name": "wish",
     "timestamp": "2026-11-20T10:00:00Z",
     "anonymous_id": "v-1",
     "product_id": "p-1",
@@ -65,7 +77,8 @@ def mapped(vendor: str, kind: str, event: dict[str, Any]) -> Iterator[Any]:
     settings = settings_for(
         "https://x.example", STREAMS_EIGHTSELECT_USER_ID_SECRET="a-secret-of-the-ids"
     )
-    enricher = Enricher([plan_for(VENDORS[vendor], settings.vendors[vendor])], "assumed")
+    plan = plan_for(VENDORS[vendor], settings.vendors[vendor], EVENTS)
+    enricher = Enricher([plan], "assumed")
     value = json.dumps(event).encode()
     parsed = EventParser(kind, "shop").parse(b"v-1", value, 0, 0, NOW_MS)
     user = User(user_id="u-1", contact_id=CONTACT)
@@ -94,4 +107,4 @@ def test_every_kind_is_sent_to_somebody() -> None:
     }
     assert all(sent["miso", kind.event_type] == 1 for kind in KINDS.values())
     assert all(sent["eightselect", kind.event_type] == 1 for kind in KINDS.values())
-    assert sent["voyado", "click"] == sent["voyado", "add_to_cart"] == 1
+    assert all(sent["voyado", event_type] == 1 for event_type in ("click", "add_to_cart", "event"))

@@ -47,16 +47,20 @@ async def forget(client: InProcess, trail: Trail, clock: Clock | None = None) ->
 
 
 async def test_old_interactions_are_found_on_all_pages_and_deleted() -> None:
-    """Of both schemas of the relay; another contact's stay, and so do those of other senders."""
+    """Of all schemas that the settings name; other contacts' and other senders' stay."""
     client = InProcess()
     for n in range(60):
         await store(client, ANNA, "productClick", eventId=f"e-{n}", productSku="8S-1042")
     await store(client, ANNA, "addToCart", eventId="e-60", productSku="8S-1042", quantity=1)
     kates = await store(client, KATE, "productClick", eventId="e-61", productSku="8S-1042")
-    client.voyado.schemas["wishlist"] = client.voyado.schemas["productClick"] | {"id": "wishlist"}
+    for id_ in ("wishlist", "repair"):
+        client.voyado.schemas[id_] = client.voyado.schemas["productClick"] | {"id": id_}
     wish = await store(client, ANNA, "wishlist", eventId="e-62", productSku="8S-1042")
-    word = await forget(client, Trail("v-1", contacts=(("contactId", ANNA.upper()),)))
-    assert (word.done, word.deleted, word.requests) == (Done.DELETED, "61 interactions", 61)
+    await store(client, ANNA, "repair", eventId="e-63", productSku="8S-1042")
+    of_events = ("repair", "unregistered")
+    trail = Trail("v-1", contacts=(("contactId", ANNA.upper()),), voyado_schema_ids=of_events)
+    word = await forget(client, trail)
+    assert (word.done, word.deleted, word.requests) == (Done.DELETED, "62 interactions", 62)
     left = [row["event_id"] for row in client.voyado.ledger.rows() if not row["erased"]]
     assert left == ["e-61", "e-62"]
     assert ANNA.upper() in word.by_hand

@@ -467,6 +467,12 @@ def test_the_explanation_says_what_is_lost_and_what_brings_back() -> None:
         "  streams replay --vendor voyado --from 2026-11-13T10:00:00.000Z "
         "--to 2026-11-20T10:00:00.000Z --again"
     ) in lines
+    offer = lines.index("To keep its interactions, stop here and export them first:")
+    assert lines[offer + 1 : offer + 4] == [
+        f"  streams voyado-interactions export --schema {row.id} --contacts FILE > saved.jsonl",
+        "and, once the new schema is there:",
+        "  streams voyado-interactions import saved.jsonl",
+    ]
     others = operations.explanation(row, judged, is_sent=False, now_ms=NOW_MS)
     assert others[-1].startswith("The relay sends no interactions of this schema")
     assert not any("streams replay" in line for line in others)

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
 from functools import partial
 
 from aiokafka import AIOKafkaProducer
@@ -67,7 +68,7 @@ async def run_forget(
         word = await erase(
             vendor,
             section,
-            survey.traces.trail(key),
+            replace(survey.traces.trail(key), voyado_schema_ids=_schema_ids(settings)),
             survey.traces.at_vendor[key],
             has_credentials=settings.has_credentials(key),
             new_client=new_client or partial(_http_client, settings),
@@ -86,6 +87,12 @@ async def run_forget(
         held=still_held(held, await keeping(settings, list(held))),
         not_ours=tuple(one.sentence for one in shop),
     )
+
+
+def _schema_ids(settings: Settings) -> tuple[str, ...]:
+    """Return the schemas of Voyado that the sections ``[events.NAME]`` name."""
+    ids = (section.voyado_schema_id for section in settings.events.values())
+    return tuple(dict.fromkeys(filter(None, ids)))
 
 
 def _http_client(settings: Settings, base_url: str) -> DeletionClient:

@@ -73,7 +73,7 @@ def search(
         references.update(dict.fromkeys(filter(None, map(_reference, page.items))))
 
     for person in people.values():
-        for schema_id in settings.schema_ids:
+        for schema_id in dict.fromkeys((*settings.schema_ids, *trail.voyado_schema_ids)):
             refusal = yield from read_pages(person, schema_id, settings, visit)
             # Where there is no such contact or schema there is nothing to delete.
             if refusal is not None and refusal.outcome is not RequestOutcome.REJECTED:
