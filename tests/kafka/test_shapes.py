@@ -60,7 +60,9 @@ class ShopTopics(Pipeline):
 
     async def make(self, events: Sequence[Shape], rows: Sequence[Shape]) -> None:
         """Make the shapes' topics, those of rows compacted."""
-        configs = {topic: {} for shape in events for topic in shape.topics}
+        configs: dict[str, dict[str, str]] = {
+            topic: {} for shape in events for topic in shape.topics
+        }
         configs |= {t: {"cleanup.policy": "compact"} for shape in rows for t in shape.topics}
         await self.admin.create_topics(
             [
@@ -128,7 +130,8 @@ class ShopTopics(Pipeline):
         try:
             partitions = {topic: await self.producer.partitions_for(topic) for topic in topics}
             tps = [TopicPartition(topic, p) for topic, found in partitions.items() for p in found]
-            return sum((await consumer.end_offsets(tps)).values()) >= records
+            ends = await consumer.end_offsets(tps)
+            return bool(sum(ends.values()) >= records)
         finally:
             await consumer.stop()
 
