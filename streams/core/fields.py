@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from streams.core.errors import SettingsError
 from streams.core.expressions import Elements, Expression, ExpressionError
-from streams.core.quick_expressions import Quick, SlowPathNeeded
+from streams.core.quick_expressions import Quick, SlowPathNeeded, names_of_path
 from streams.core.time_formats import ReadTime, TimeFormats
 
 
@@ -156,6 +156,13 @@ class FieldMap:
             return made
 
         return assembled
+
+    def path_of(self, field: str) -> tuple[str, ...] | None:
+        """Return the names that lead to a field where its expression is a path and no more."""
+        mine = [(part, expression) for name, part, expression in self._expressions if name == field]
+        if len(mine) != 1 or mine[0][0] is not None:
+            return None
+        return names_of_path(mine[0][1].tree)
 
     def names_read(self, fields: Collection[str] = FIELDS) -> frozenset[str] | None:
         """Return which of the shop's fields these of ours are made of.

@@ -52,8 +52,20 @@ def compile_quick(tree: Any) -> Quick | None:
     return None if build is None else build(tree)
 
 
+def names_of_path(tree: Any) -> tuple[str, ...] | None:
+    """Return the names of a path such as ``a.b.c``; None where the expression is none."""
+    if tree["type"] == "field":
+        return (tree["value"],)
+    if tree["type"] != "subexpression":
+        return None
+    parts = [names_of_path(child) for child in tree["children"]]
+    return None if None in parts else tuple(name for part in parts for name in part or ())
+
+
 def is_false(value: Any) -> bool:
     """Return whether JMESPath takes a value for false: null, false, and what is empty."""
+    if value is True:
+        return False
     return value is None or value is False or value == "" or value == [] or value == {}
 
 
@@ -82,6 +94,9 @@ def _path(tree: Any) -> Quick | None:
 
 
 def _named_path(names: list[str]) -> Quick:
+    if len(names) == 1:
+        return _named(names[0])
+
     def path(value: Any) -> Any:
         for name in names:
             if type(value) is not dict:
@@ -92,6 +107,18 @@ def _named_path(names: list[str]) -> Quick:
         return value
 
     return path
+
+
+def _named(name: str) -> Quick:
+    def field(value: Any) -> Any:
+        if type(value) is not dict:
+            return None
+        value = value.get(name)
+        if type(value) is StrictJsonError:
+            raise SlowPathNeeded
+        return value
+
+    return field
 
 
 def _index(tree: Any) -> Quick | None:
@@ -158,6 +185,13 @@ def _comparator(tree: Any) -> Quick | None:
     if not any(_is_text_literal(child) for child in tree["children"]):
         return None
     first, second = both
+    texts = [child["value"] for child in tree["children"] if _is_text_literal(child)]
+    if len(texts) == 1:
+        (text,) = texts
+        found = first if _is_text_literal(tree["children"][1]) else second
+        if tree["value"] == "eq":
+            return lambda value: bool(found(value) == text)
+        return lambda value: bool(found(value) != text)
     if tree["value"] == "eq":
         return lambda value: bool(first(value) == second(value))
     return lambda value: bool(first(value) != second(value))

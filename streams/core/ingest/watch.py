@@ -1,6 +1,7 @@
 """Looks at a sample of one topic's records for what drifts, with the sections' own expressions."""
 
 from collections.abc import Hashable
+from contextlib import suppress
 from typing import Any
 
 from streams.core.errors import InvalidEvent
@@ -27,18 +28,21 @@ class TopicWatch:
         ]
         self._unknown_visitors = 0
 
-    def look(self, key: bytes | None, value: bytes | None, now: float, now_ms: int) -> None:
+    def look(self, key: bytes | None, value: bytes | None, now: float, now_ms: int) -> bool:
         """Take a record, if it is one of the few that are looked at; ``now`` in seconds.
 
-        What its decoder needs must have been prepared. What cannot be read is none of its business:
-        it becomes a dead letter.
+        Return whether another one of this moment would be. What its decoder needs must have been
+        prepared. What cannot be read is none of its business: it becomes a dead letter.
         """
-        if value is None or not self._detector.wants(now):
-            return
-        try:
-            decoded = self._mapping.decoder.decode(value).value
-        except InvalidEvent:
-            return
+        if value is None:
+            return True
+        if not self._detector.wants(now):
+            return False
+        with suppress(InvalidEvent):
+            self._look(key, self._mapping.decoder.decode(value).value, now, now_ms)
+        return True
+
+    def _look(self, key: bytes | None, decoded: Any, now: float, now_ms: int) -> None:
         is_taken = False
         for section in self._mapping.sections:
             said = _said(section, decoded)

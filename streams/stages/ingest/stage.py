@@ -173,8 +173,10 @@ class IngestStage(Stage):
         watch, now_ms = self._watches[topic], self._wall_ms()
         append, targets, names = outputs.append, self._targets, self._names
         written: dict[str, int] = {}
+        is_watched = True
         for record in chunk.value:
-            watch.look(record.key, record.value, now_ms / 1000, now_ms)
+            if is_watched:
+                is_watched = watch.look(record.key, record.value, now_ms / 1000, now_ms)
             source = ("source", b"%b%d" % (place, record.offset))
             for outcome in self._outcomes(mapping, partition, record):
                 if type(outcome) is IngestRecord:
