@@ -473,7 +473,7 @@ DATA = {
     *("API_KEY", "API_VERSION", "RESPONSE_TYPE", "SCHEMA", "_CLASSES"),
 }
 """Overrides that are values: whether they are in place is tested below, or of no matter."""
-OURS = {"_again", "_all_settings", "_ask", "_clock", "_failed", "_send", "_settings"}
+OURS = {"_again"}
 """Private to a class of ours, and touched by one that extends it in another module."""
 READ_ONLY = {"_can_retry", "_pop_batch"}
 """Neither called nor overridden: what we rely on is how it behaves."""
