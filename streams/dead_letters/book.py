@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Self
 
 import msgspec
 
+from streams.core.records import Source
 from streams.core.strict_json import StrictJsonError, decode_strict
 from streams.core.times import MAX_MS, utc_text
 from streams.core.topics import Topics
@@ -66,17 +67,6 @@ class Position(NamedTuple):
         return cls(topic, int(partition), int(offset))
 
 
-class LetterSource(NamedTuple):
-    """Which raw record a letter is about."""
-
-    topic: str
-    partition: int
-    offset: int
-
-    def __str__(self) -> str:
-        return f"{self.topic}/{self.partition}/{self.offset}"
-
-
 class _Source(msgspec.Struct, frozen=True, gc=False):
     topic: str
     partition: int
@@ -125,7 +115,7 @@ class Letter:
     """The vendor's key, or ``enrich``."""
     position: Position
     """Of its newest copy, which retention deletes last."""
-    source: LetterSource
+    source: Source
     place_id: str
     """The event id that its place gives a record that names none."""
     cause: LetterCause
@@ -362,7 +352,7 @@ class LetterBook:
         return Letter(
             self._owner,
             Position(self._topic, partition, entry.offset),
-            LetterSource(topic, raw_partition, entry.number & _OFFSETS),
+            Source(topic, raw_partition, entry.number & _OFFSETS),
             self._place_id(entry.number),
             self._cause_names[cause],
             1 if copied is None else copied.copies,

@@ -214,6 +214,11 @@ class TableManager(faust.tables.TableManager):
             self._recovery = TableRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
         return self._recovery
 
+    @property
+    def begun_recovery(self) -> TableRecovery | None:
+        """The recovery service; None before the first recovery."""
+        return self._recovery
+
     async def on_start(self) -> None:
         """Register the tables' topics and start the recovery service."""
         await self._update_channels()

@@ -47,7 +47,7 @@ def standings(app: Any) -> Iterator[Standing]:
 
 def _taking_up(app: Any, consumer: Consumer) -> Standing | None:
     """Return the opening of partitions (seeking, reading tables) while it is running."""
-    recovery = app.tables._recovery
+    recovery = app.tables.begun_recovery
     if (
         consumer.flow_active
         and not consumer.is_seeking

@@ -274,7 +274,7 @@ class Recovery:
         ``positions``: of partitions whose fetched records are all applied. If the last records are
         control records or were compacted away, only the position shows that the end is reached.
         """
-        recovery = self._app.tables._recovery
+        recovery = self._app.tables.begun_recovery
         if recovery is None or not recovery.in_recovery:
             return
         for tp, end in recovery.active_highwaters.items():
@@ -287,7 +287,7 @@ class Recovery:
 
     def remaining_rows(self) -> int:
         """Return how many rows recovery still has to read; 0: it is over."""
-        recovery = self._app.tables._recovery
+        recovery = self._app.tables.begun_recovery
         if recovery is None or not recovery.in_recovery:
             return 0
         return max(0, int(recovery.active_remaining_total()))

@@ -17,10 +17,10 @@ from aiokafka import TopicPartition
 from streams.core.consent import NO_TO_ALL, ConsentMode, ground_for
 from streams.core.errors import InvalidEvent
 from streams.core.outcome import Outcome, SkipReason
-from streams.core.records import VendorRecord
+from streams.core.records import Source, VendorRecord
 from streams.core.runs import ALREADY_ACCEPTED, GONE, WAITING
 from streams.core.times import to_ms
-from streams.dead_letters.book import ENRICH, Letter, LetterSource, Position
+from streams.dead_letters.book import ENRICH, Letter, Position
 from streams.dead_letters.dead_letters import newest_copies
 from streams.kafka.reader import LogReader
 from streams.replay.delivery_history import DeliveryHistory
@@ -58,7 +58,7 @@ class ToSend(NamedTuple):
 
     owner: str
     position: Position
-    source: LetterSource
+    source: Source
     stage: str
 
 
@@ -158,9 +158,7 @@ class LetterTable:
     def _at(self, tp: TopicPartition, column: _Column, index: int) -> ToSend:
         owner, topic, partition, stage = self._names[column.kinds[index]]
         position = Position(topic, partition, column.offsets[index])
-        return ToSend(
-            owner, position, LetterSource(tp.topic, tp.partition, column.sources[index]), stage
-        )
+        return ToSend(owner, position, Source(tp.topic, tp.partition, column.sources[index]), stage)
 
 
 def _sorted(column: _Column) -> _Column:

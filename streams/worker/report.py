@@ -121,7 +121,7 @@ class Reporter:
             return [f"{refusal[0].upper()}{refusal[1:]}."]
         if (rows := self.recovering_rows()) is not None:
             return [f"Tables are being read: {rows:,} rows remain{self._recovery_ends()}."]
-        recovery = app.tables._recovery
+        recovery = app.tables.begun_recovery
         if recovery is None or not recovery.completed.is_set():
             return ["No partitions are assigned yet."]
         if app.rebalancing:
@@ -171,7 +171,7 @@ class Reporter:
 
     def recovering_rows(self) -> int | None:
         """Return how many rows of tables are still to be read; None where none are being read."""
-        consumer, recovery = self.app.started_consumer, self.app.tables._recovery
+        consumer, recovery = self.app.started_consumer, self.app.tables.begun_recovery
         if consumer is None or recovery is None:
             return None
         if not recovery.in_recovery or not consumer.assignment():
@@ -353,7 +353,7 @@ class Reporter:
 
     def _users_read(self) -> dict[int, int]:
         """Return, by partition, up to which offset this worker obeys what users want."""
-        recovery = self.app.tables._recovery
+        recovery = self.app.tables.begun_recovery
         if recovery is None or "users" not in self.app.tables:
             return {}
         topic = self.app.tables["users"].topic_name

@@ -126,17 +126,17 @@ def fail(error: BaseException) -> None:
     raise AssertionError from error
 
 
+def courier_of(
+    of: Vendor, fake: FakeVendor, outcome_handler: FakeOutcomeHandler, **more: Any
+) -> Courier:
+    """A vendor's courier on the running loop's clock, without jitter."""
+    usual = {"clock": asyncio.get_running_loop().time, "random": lambda: 1.0, "on_defect": fail}
+    return Courier(of, None, fake, outcome_handler, **(usual | more))
+
+
 def courier(fake: FakeVendor, outcome_handler: FakeOutcomeHandler, **options: Any) -> Courier:
-    """A courier on the running loop's clock, without jitter."""
-    return Courier(
-        vendor(fake, **options),
-        None,
-        fake,
-        outcome_handler,
-        clock=asyncio.get_running_loop().time,
-        random=lambda: 1.0,
-        on_defect=fail,
-    )
+    """A courier with the usual vendor."""
+    return courier_of(vendor(fake, **options), fake, outcome_handler)
 
 
 def add(made: Courier, *ids: str, partition: int = 0, key: str = "anna") -> None:
@@ -418,13 +418,10 @@ def test_an_exception_of_our_own_is_reported_as_a_defect() -> None:
 
     async def main() -> None:
         broken = vendor(fake)
-        made = Courier(
+        made = courier_of(
             broken,
-            None,
             fake,
             outcome_handler,
-            clock=asyncio.get_running_loop().time,
-            random=lambda: 1.0,
             on_defect=defects.append,
         )
         fake._verdicts = None  # type: ignore[assignment]
@@ -453,13 +450,10 @@ def test_a_defect_beside_a_request_is_reported_like_one_in_it(
         waits = replace(vendor(fake), linger_seconds=lambda _: 0.5)
         if where == "probe":
             waits = replace(waits, build_probe=break_down)
-        made = Courier(
+        made = courier_of(
             waits,
-            None,
             fake,
             outcome_handler,
-            clock=asyncio.get_running_loop().time,
-            random=lambda: 1.0,
             on_defect=defects.append,
         )
         add(made, "e0")

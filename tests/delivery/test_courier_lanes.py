@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from streams.core.control import VendorControl
 from streams.core.outcome import RequestOutcome, SkipReason, Verdict
-from streams.delivery.courier import Courier
 from streams.delivery.ordered_queue import Item
 from tests.delivery.test_courier import (
     ACCEPTED,
@@ -23,7 +22,7 @@ from tests.delivery.test_courier import (
     FakeOutcomeHandler,
     FakeVendor,
     Request,
-    fail,
+    courier_of,
     until,
     vendor,
 )
@@ -72,14 +71,10 @@ class World:
         self.bad_runs: list[tuple[str, str]] = []
         self.attempts: dict[str, Item] = {}
         made = vendor(self.fake, batch=batch, concurrency=concurrency)
-        self.courier = Courier(
+        self.courier = courier_of(
             replace(made, requests_per_second=lambda _: per_second),
-            None,
             self.fake,
             self.outcome_handler,
-            clock=asyncio.get_running_loop().time,
-            random=lambda: 1.0,
-            on_defect=fail,
             send_filter=self.send_filter,
             on_bad_run=lambda name, why: self.bad_runs.append((name, why)),
         )

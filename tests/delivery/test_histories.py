@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from streams.core.control import VendorControl
 from streams.core.outcome import RequestOutcome, SkipReason, Verdict
-from streams.delivery.courier import Courier
 from streams.delivery.ordered_queue import Item
 from streams.vendors.base import HttpRequest, HttpResponse
 from tests.delivery.test_courier import (
@@ -23,7 +22,7 @@ from tests.delivery.test_courier import (
     FakeOutcomeHandler,
     FakeVendor,
     Request,
-    fail,
+    courier_of,
     vendor,
 )
 from tests.delivery.test_courier_lanes import FakeSendFilter
@@ -117,17 +116,13 @@ class History:
         self.given_up: dict[int, dict[int, float]] = {}
         """By request and partition: when its response ceased to matter for the partition."""
         self.resumed = 0
-        self.courier = Courier(
+        self.courier = courier_of(
             replace(
                 vendor(self.fake, batch=batch, concurrency=3),
                 requests_per_second=lambda _: per_second,
             ),
-            None,
             self.fake,
             self.outcome_handler,
-            clock=asyncio.get_running_loop().time,
-            random=lambda: 1.0,
-            on_defect=fail,
             send_filter=self.send_filter,
         )
 

@@ -24,7 +24,7 @@ from tests.delivery.test_courier import (
     Request,
     add,
     courier,
-    fail,
+    courier_of,
     until,
     vendor,
 )
@@ -135,14 +135,10 @@ def test_a_request_holds_no_more_bytes_than_the_vendor_takes(sizes: list[list[in
 
     async def main() -> FakeVendor:
         fake, outcome_handler = FakeVendor(lambda *_: ACCEPTED), FakeOutcomeHandler()
-        made = Courier(
+        made = courier_of(
             replace(vendor(fake, batch=500), max_batch_bytes=lambda _: 100),
-            None,
             fake,
             outcome_handler,
-            clock=asyncio.get_running_loop().time,
-            random=lambda: 1.0,
-            on_defect=fail,
         )
         for partition, of_partition in enumerate(sizes):
             for number, size in enumerate(of_partition):
@@ -185,14 +181,10 @@ def test_a_vendor_with_a_request_flow_of_its_own_gets_one_partitions_events_a_re
     made_vendor = replace(vendor(fake, batch=100), request_flow=start_flow)
 
     async def main() -> None:
-        made = Courier(
+        made = courier_of(
             made_vendor,
-            None,
             fake,
             outcome_handler,
-            clock=asyncio.get_running_loop().time,
-            random=lambda: 1.0,
-            on_defect=fail,
         )
         add(made, "a", partition=0)
         add(made, "b", partition=1)
@@ -490,14 +482,11 @@ def test_a_queue_of_a_failed_request_is_held_up_until_the_request_has_ended() ->
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        made = Courier(
+        made = courier_of(
             vendor(fake, batch=100),
-            None,
             fake,
             outcome_handler,
             clock=lambda: loop.time() + stood_still[0],
-            random=lambda: 1.0,
-            on_defect=fail,
         )
         couriers.append(made)
         for partition in range(3):

@@ -2,13 +2,12 @@
 
 import asyncio
 
-from streams.delivery.courier import Courier
 from tests.delivery.test_courier import (
     ACCEPTED,
     FakeOutcomeHandler,
     FakeVendor,
     add,
-    fail,
+    courier_of,
     until,
     vendor,
 )
@@ -24,14 +23,10 @@ class World:
             FakeVendor(lambda *_: ACCEPTED, seconds=1.0),
             FakeOutcomeHandler(),
         )
-        self.courier = Courier(
+        self.courier = courier_of(
             vendor(self.fake, batch=1),
-            None,
             self.fake,
             self.outcome_handler,
-            clock=asyncio.get_running_loop().time,
-            random=lambda: 1.0,
-            on_defect=fail,
             may_act=lambda: self.may_act,
         )
 

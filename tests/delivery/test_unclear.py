@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 from streams.core.outcome import Verdict
-from streams.delivery.courier import ANSWERED_BY_THEN_SECONDS, MAX_UNCLEAR, Courier
+from streams.delivery.courier import ANSWERED_BY_THEN_SECONDS, MAX_UNCLEAR
 from streams.delivery.ordered_queue import Item
 from tests.delivery.test_courier import (
     ACCEPTED,
@@ -13,7 +13,7 @@ from tests.delivery.test_courier import (
     FakeOutcomeHandler,
     FakeVendor,
     Request,
-    fail,
+    courier_of,
     vendor,
 )
 from tests.delivery.virtual_time import run
@@ -26,7 +26,6 @@ class World:
 
     def __init__(self, *verdicts: Verdict) -> None:
         waiting = list(verdicts)
-        loop = asyncio.get_running_loop()
 
         def judge(_request: Request, _number: int) -> Verdict:
             return waiting.pop(0) if waiting else ACCEPTED
@@ -39,14 +38,10 @@ class World:
             retry_waits=(FIRST_WAIT, 300.0),
             queues=1_000,
         )
-        self.courier = Courier(
+        self.courier = courier_of(
             asked,
-            None,
             self.fake,
             self.outcome_handler,
-            clock=loop.time,
-            random=lambda: 1.0,
-            on_defect=fail,
         )
 
     def add(self, *positions: int, run_id: str | None = None) -> None:

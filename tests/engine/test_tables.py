@@ -178,7 +178,7 @@ def recovering(end: int) -> tuple[Any, FakeRecovery, Recovery]:
     """A table of which nothing is read, whose last offset is ``end``."""
     users = table(TopicTable)
     fake = FakeRecovery(users, {TABLE: -1}, {TABLE: end})
-    app = SimpleNamespace(tables=SimpleNamespace(recovery=fake, _recovery=fake))
+    app = SimpleNamespace(tables=SimpleNamespace(recovery=fake, begun_recovery=fake))
     return users, fake, Recovery(app)
 
 

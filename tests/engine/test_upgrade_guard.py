@@ -475,8 +475,8 @@ DATA = {
 """Overrides that are values: whether they are in place is tested below, or of no matter."""
 OURS = {"_again"}
 """Private to a class of ours, and touched by one that extends it in another module."""
-READ_ONLY = {"_can_retry", "_pop_batch"}
-"""Neither called nor overridden: what we rely on is how it behaves."""
+READ_ONLY = {"_can_retry", "_pop_batch", "_recovery"}
+"""Neither called nor overridden, or set by us: what we rely on is how it behaves."""
 PACKAGE = Path(streams.__file__).parent
 FOREIGN = ("faust", "mode", "aiokafka")
 

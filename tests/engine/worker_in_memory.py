@@ -102,7 +102,7 @@ class Worker:
         self.recovering: Any = recovery
         self.read_elsewhere = 0
         self.options = SimpleNamespace(read_elsewhere=lambda: self.read_elsewhere)
-        self.tables = SimpleNamespace(_recovery=recovery, values=lambda: [table])
+        self.tables = SimpleNamespace(begun_recovery=recovery, values=lambda: [table])
 
     def may_hand_out(self, tp: TP) -> bool:  # noqa: ARG002
         """Whether the users' rows are recent enough."""

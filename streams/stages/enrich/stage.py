@@ -7,45 +7,26 @@ of these two steps is one request to a broker; a partition that a topic refuses 
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import partial
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 from faust.types import TP
 
 from streams.core.consent import MAX_ROW_DELAY_SECONDS
-from streams.core.duplicates import bits, identity
-from streams.core.enrich import (
-    NO_PRODUCTS,
-    Enricher,
-    Refuse,
-    Send,
-    Skip,
-    differing_ids,
-    rows_named,
-)
-from streams.core.errors import InvalidEvent
+from streams.core.enrich import Enricher
 from streams.core.events import EventParser
 from streams.core.fields import FieldMap
-from streams.core.outcome import DeadLetterReason
-from streams.core.records import OWN_KEY
-from streams.core.rows import User
-from streams.core.times import arrived_ms, utc_text
 from streams.core.topics import Topics
-from streams.core.values import SUSPICIOUS_IDS
-from streams.delivery.receipts import SkipReceipts
 from streams.engine.app import Stage, StageApp
-from streams.engine.chunks import Chunk, Records
+from streams.engine.chunks import Chunk
 from streams.engine.expired import ALL, ExpiredRecords
 from streams.engine.failure import leave
-from streams.engine.outputs import Outputs
 from streams.engine.partitions import Strays
 from streams.engine.positions import StartPosition
-from streams.engine.wall_clock import ForwardTime
 from streams.stages.enrich.enabled_ranges import EnabledRanges, read_ranges
-from streams.stages.enrich.joined_rows import JoinedRows, admit_product, admit_user
+from streams.stages.enrich.enrichment import EnrichedChunk, Enrichment
+from streams.stages.enrich.joined_rows import admit_product, admit_user
 from streams.stages.enrich.late_identity import LateIdentity, Replay
 from streams.stages.enrich.recent_events import RecentEvents
 from streams.stages.enrich.refusals import EnrichmentRefusals
@@ -56,21 +37,6 @@ log = logging.getLogger("streams.enrich")
 
 DELIVERIES_UNDER_WAY = 8
 """Of chunks that came together."""
-_OF_CONSENT = {ground: ("consent", ground.encode()) for ground in ("event", "row", "assumed")}
-
-
-class EnrichedChunk(NamedTuple):
-    """What came of one chunk, in the two parts in which it is written.
-
-    A later record of the chunk moves the sinks' mark past an earlier one. Were that one skipped
-    and its receipt lost in a crash, and its visitor's row changed meanwhile, then it would be sent
-    after all, and taken for a repeat. So what closes an event is acknowledged first.
-    """
-
-    closing: Outputs
-    """Receipts of skips, and dead letters."""
-    passing: Outputs
-    """Vendor records."""
 
 
 class EnrichStage(Stage):
@@ -100,14 +66,8 @@ class EnrichStage(Stage):
         self.counters = Counters()
         self.joins = JoinRates()
         self._topics = topics
-        self._enricher = enricher
         self._vendors = tuple(vendors)
         self._wall_ms = wall_ms
-        self._arrivals = ForwardTime(wall_ms)
-        self._refusals = EnrichmentRefusals(topics, fields, self.counters)
-        self._parsers = parsers
-        self._events = {vendor: topics.events(vendor) for vendor in vendors}
-        self._receipts = {vendor: topics.receipts(vendor) for vendor in vendors}
         self._ranges: dict[TP, EnabledRanges] = {}
         self._under_way: dict[asyncio.Task[None], tuple[int, int]] = {}
         """By chunk that is being written: which delivery it belongs to, and its partition."""
@@ -117,25 +77,36 @@ class EnrichStage(Stage):
         self._refused: frozenset[int] = frozenset()
         self._moved = asyncio.Event()
         """Set when a delivery has ended, or waits for a topic that refuses it."""
-        self._rows = JoinedRows()
-        self._bits = bits(vendors)
-        derived = {topic: parser.topic for topic, parser in self._parsers.items()}
+        derived = {topic: parser.topic for topic, parser in parsers.items()}
         self._recent = RecentEvents(topics, vendors, duplicate_ms, derived, self.counters.notes)
-        self._users = app.topic_table(
+        users = app.topic_table(
             "users",
             topic=topics.users,
             admit=admit_user(self.counters.notes, keep_email=keep_email),
             malformed_row="says no to every vendor",
             strays=Strays(partitions[topics.users]),
         )
-        self._products = app.global_topic_table(
+        products = app.global_topic_table(
             "products",
             topic=topics.products,
             partitions=partitions[topics.products],
             admit=admit_product(self.counters.notes),
         )
+        self._enrichment = Enrichment(
+            topics,
+            enricher,
+            vendors,
+            users,
+            products,
+            self._recent,
+            parsers=parsers,
+            refusals=EnrichmentRefusals(topics, fields, self.counters),
+            counters=self.counters,
+            joins=self.joins,
+            wall_ms=wall_ms,
+        )
         for window_ms, replay in late:
-            LateIdentity(app, self._users, self._products, window_ms, replay, wall_ms=wall_ms)
+            LateIdentity(app, users, products, window_ms, replay, wall_ms=wall_ms)
         for source in topics.sources:
             app.chunk_agent(topics.of_shop(source), name=f"enrich-{source}")(self._run)
 
@@ -157,7 +128,7 @@ class EnrichStage(Stage):
         """Enrich a chunk, and begin to write what came of it."""
         tp = chunk.tp
         enriched = EnrichedChunk(self.app.new_outputs(), self.app.new_outputs())
-        self.enrich_chunk(tp, chunk.value, enriched)
+        self._enrichment.enrich(tp, chunk.value, enriched)
         before, passed = self._passed.get(tp), asyncio.Event()
         self._passed[tp] = passed
         task = asyncio.ensure_future(self._finish(chunk, enriched, before, passed))
@@ -206,120 +177,6 @@ class EnrichStage(Stage):
         except Exception as error:
             leave(f"{error}; starting again from the last commit", cause=error)
         self.app.consumer.ack(chunk)
-
-    # One loop, though a long one: whatever is called in it costs every event.
-    def enrich_chunk(  # noqa: C901
-        self, tp: TP, records: Records, chunk: "EnrichedChunk"
-    ) -> None:
-        """Append everything that these records of one partition give."""
-        topic, partition = tp
-        parser = self._parsers[topic]
-        parse, decide = parser.parse, self._enricher.decide
-        closing = chunk.closing
-        append, close = chunk.passing.append, closing.append
-        rows, products = self._rows, self._products.by_key
-        users = self._users.rows.get(partition, {})
-        forgotten = self._users.forgotten.get(partition, {})
-        now_ms = self._wall_ms()
-        read_ms = self._arrivals.now_ms()
-        at = utc_text(now_ms)
-        sources = f"{topic}/{partition}/".encode()
-        derived = f"{parser.topic}-{partition}-"
-        receipts = SkipReceipts(at)
-        recent = self._recent.of(tp, records, now_ms)
-        counters, joins = self.counters, self.joins
-        skips: list[Skip] = []
-        is_about_one, named = parser.is_about_one_product, NO_PRODUCTS
-        for record in records:
-            key = record.key
-            offset = record.offset
-            kafka_ms = record.timestamp
-            who: bytes | None = None
-            own: str | None = None
-            passed_to: Collection[str] = ()
-            try:
-                event = parse(key, record.value, partition, offset, kafka_ms)
-                # Or it would pass for newer than any word of its visitor until that day.
-                came_ms = arrived_ms(kafka_ms, read_ms)
-                if came_ms != kafka_ms:
-                    counters.notes["future_kafka_time"] += 1
-                    kafka_ms = came_ms
-                assert key is not None  # or it would not be an event
-                event_id = event.event_id
-                forgotten_ms = forgotten.get(key) if forgotten else None
-                if (
-                    recent is not None
-                    and not (event_id.startswith(derived) and event_id == f"{derived}{offset}")
-                    # What programs write where they have no id tells no event from another.
-                    and event_id not in SUSPICIOUS_IDS
-                ):
-                    who = identity(key, event_id)
-                    passed_to = recent.vendors_of(who, offset, kafka_ms, forgotten_ms)
-                user = rows.user(users, key)
-                if is_about_one:
-                    product = rows.product(products, event.product_id or "")
-                    if product is None or not (
-                        event.user_id or (type(user) is User and user.user_id)
-                    ):
-                        joins.miss(event, user, has_product=product is not None)
-                    joins.events += 1
-                else:
-                    product, named = rows_named(event, partial(rows.product, products))
-                    own = event.own_key()
-                    if recent is not None and own is not None:
-                        by_own = recent.vendors_of(
-                            identity(key, own), offset, kafka_ms, forgotten_ms
-                        )
-                        passed_to = {*passed_to, *by_own}
-                decisions = decide(
-                    event, user, forgotten_ms, product, kafka_ms, now_ms, passed_to, named
-                )
-            except InvalidEvent as error:
-                self._refusals.no_event(tp, record, error, at, closing)
-                continue
-            except Exception as defect:
-                log.exception("our own code failed over %s/%d/%d", *tp, offset)
-                words = f"{type(defect).__name__}: {defect}"
-                letter = InvalidEvent(DeadLetterReason.DEFECT, words)
-                self._refusals.no_event(tp, record, letter, at, closing)
-                continue
-            if event.notes:
-                counters.notes.update(event.notes)
-            if event.eightselect_user_id is not None:
-                counters.notes.update(differing_ids(event, user))
-            source = b"%b%d" % (sources, offset)
-            to_close = b""
-            vendors = 0
-            for decision in decisions:
-                vendor = decision.vendor
-                if type(decision) is Send:
-                    if not vendors:
-                        of_source = ("source", source)
-                        of_time = ("source-time", b"%d" % kafka_ms)
-                    vendors |= self._bits[vendor]
-                    if decision.notes:
-                        counters.notes.update(decision.notes)
-                    headers = [of_source, _OF_CONSENT[decision.consent], of_time]
-                    if own is not None:
-                        headers.append((OWN_KEY, own.encode()))
-                    append(self._events[vendor], partition, key, decision.value, headers)
-                elif type(decision) is Skip:
-                    if not to_close:
-                        to_close, id_ = receipts.begin(event_id, source), event_id.encode()
-                    skips.append(decision)
-                    receipt = to_close + receipts.end[decision.reason, decision.detail]
-                    close(self._receipts[vendor], partition, id_, receipt)
-                else:
-                    assert type(decision) is Refuse
-                    self._refusals.not_for_vendor(tp, record, event_id, decision, at, closing)
-            if who is not None and vendors:
-                assert recent is not None
-                recent.add(who, offset, kafka_ms, vendors)
-            if own is not None and vendors and recent is not None:
-                assert key is not None
-                recent.add(identity(key, own), offset, kafka_ms, vendors)
-        counters.events += len(records)
-        counters.take_skips(Counter(skips))
 
     # -- what the engine asks
 

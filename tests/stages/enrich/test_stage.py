@@ -19,7 +19,8 @@ from streams.engine.consumer import Consumer
 from streams.engine.offset_tracker import OffsetTracker
 from streams.engine.tables import MALFORMED
 from streams.settings import Settings
-from streams.stages.enrich.stage import EnrichedChunk, EnrichStage
+from streams.stages.enrich.enrichment import EnrichedChunk
+from streams.stages.enrich.stage import EnrichStage
 from streams.vendors import VENDORS, plan_for
 from streams.vendors.miso import MisoSettings
 
@@ -93,7 +94,7 @@ def click(offset: int, visitor: str = "anna", **fields: Any) -> Raw:
 def enriched(made: Any, *records: Raw) -> tuple[FakeOutputs, FakeOutputs]:
     """Return what closes events, and what is passed on."""
     closing, passing = FakeOutputs(), FakeOutputs()
-    made.enrich_chunk(CLICKS, records, EnrichedChunk(closing, passing))  # type: ignore[arg-type]
+    made._enrichment.enrich(CLICKS, records, EnrichedChunk(closing, passing))  # type: ignore[arg-type]
     return closing, passing
 
 
@@ -137,14 +138,14 @@ def test_what_is_not_passed_on_is_closed() -> None:
 def test_a_defect_of_our_own_is_the_letter_of_its_record_alone() -> None:
     """The other records of the chunk go on."""
     made = stage()
-    decide = made._enricher.decide
+    decide = made._enrichment._enricher.decide
 
     def broken(event: Any, *rest: Any) -> Any:
         if event.event_id == "e1":
             raise ZeroDivisionError("planted")
         return decide(event, *rest)
 
-    made._enricher = SimpleNamespace(decide=broken)
+    made._enrichment._enricher = SimpleNamespace(decide=broken)
     closing, passing = enriched(made, click(0), click(1), click(2))
     assert [record[3]["event_id"] for record in passing.records] == ["e0", "e2"]
     ((topic, _, _, letter, _),) = closing.records
@@ -159,7 +160,7 @@ def test_an_id_at_8select_other_than_the_rows_is_counted() -> None:
     made = stage()
     own, other = "5b2e7c7e-6a0f-4b7e-9f3a-0b1c2d3e4f50", "6c3f8d8f-7b1f-4c8f-8f4b-1c2d3e4f5a61"
     row = {"consent": {"miso": True}, "eightselect_user_id": own}
-    made._users.rows[2][b"anna"] = json.dumps(row).encode()
+    made._enrichment._users.rows[2][b"anna"] = json.dumps(row).encode()
     enriched(made, click(0), click(1, eightselect_user_id=other))
     assert made.counters.notes == {"differs:eightselect_user_id": 1}
 
@@ -177,10 +178,10 @@ def test_a_changed_row_is_seen_although_rows_are_remembered_decoded() -> None:
     """By the row itself, not by its key."""
     made = stage()
     assert len(enriched(made, click(0))[1].records) == 1
-    made._users.rows[2][b"anna"] = b'{"consent": {"miso": false}}'
+    made._enrichment._users.rows[2][b"anna"] = b'{"consent": {"miso": false}}'
     assert len(enriched(made, click(1))[1].records) == 0
-    made._products.by_key[b"p1"] = b'{"sku": "S-9"}'
-    made._users.rows[2][b"anna"] = b'{"consent": {"miso": true}}'
+    made._enrichment._products.by_key[b"p1"] = b'{"sku": "S-9"}'
+    made._enrichment._users.rows[2][b"anna"] = b'{"consent": {"miso": true}}'
     (record,) = enriched(made, click(2))[1].records
     assert record[3]["payload"]["product_ids"] == ["S-9"]
 
@@ -189,7 +190,7 @@ def fates(made: Any, *records: Raw, tp: TP = CLICKS) -> list[str]:
     """Return the fate of each record, in their order: ``sent`` or the reason."""
     found = {}
     closing, passing = FakeOutputs(), FakeOutputs()
-    made.enrich_chunk(tp, records, EnrichedChunk(closing, passing))  # type: ignore[arg-type]
+    made._enrichment.enrich(tp, records, EnrichedChunk(closing, passing))  # type: ignore[arg-type]
     for record in passing.records:
         found[record[4]["source"].decode()] = "sent"
     for _, _, _, value, _ in closing.records:
@@ -272,7 +273,7 @@ def test_a_forgotten_visitors_events_are_judged_afresh() -> None:
     first = click(0, event_id="same")._replace(timestamp=NOW_MS - 5000)
     again = click(1, event_id="same", consent={"miso": True})
     assert fates(made, first) == ["sent"]
-    made._users.forgotten[2] = {b"anna": NOW_MS - 1000}
+    made._enrichment._users.forgotten[2] = {b"anna": NOW_MS - 1000}
     assert fates(made, again) == ["sent"]
     assert fates(made, again._replace(offset=2)) == ["duplicate"]
 
@@ -284,7 +285,7 @@ def test_an_event_from_the_future_is_no_newer_than_a_word_of_today() -> None:
     (record,) = enriched(made, click(0)._replace(timestamp=ahead))[1].records
     told_ms = int(record[-1]["source-time"])
     assert NOW_MS <= told_ms < NOW_MS + 10_000
-    made._users.forgotten[2] = {b"anna": NOW_MS + 60_000}
+    made._enrichment._users.forgotten[2] = {b"anna": NOW_MS + 60_000}
     assert fates(made, click(1)._replace(timestamp=ahead)) == ["no_consent"]
     assert made.counters.notes["future_kafka_time"] == 2
 
@@ -327,7 +328,7 @@ class InHand:
         self.others = [asyncio.ensure_future(asyncio.Event().wait()) for _ in range(8)]
         self.stage._under_way = {other: (-n, 5) for n, other in enumerate(self.others, 1)}
         self.enriched: list[TP] = []
-        self.stage.enrich_chunk = lambda tp, *_: self.enriched.append(tp)
+        self.stage._enrichment = SimpleNamespace(enrich=lambda tp, *_: self.enriched.append(tp))
         self.consumer: Any = object.__new__(Consumer)
         self.chunk = Chunk(CLICKS, [click(0)])  # type: ignore[list-item]
         self.consumer.offset_trackers = {CLICKS: OffsetTracker()}
@@ -413,7 +414,7 @@ class Together:
 
     def __init__(self, partitions: int) -> None:
         self.stage = stage()
-        self.stage.enrich_chunk = lambda *_: None
+        self.stage._enrichment = SimpleNamespace(enrich=lambda *_: None)
         self.written: list[Written] = []
         self.acked: list[int] = []
         self.chunks = [
