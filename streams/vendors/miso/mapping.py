@@ -21,7 +21,7 @@ import msgspec
 
 from streams.core.enrich import EnrichedEvent, MappedEvent
 from streams.core.errors import InvalidEvent
-from streams.core.event_types import AddToCart, Campaign, Click, Order, Page, Scalar
+from streams.core.event_types import AddToCart, Campaign, Click, NamedProduct, Order, Page, Scalar
 from streams.core.outcome import DeadLetterReason, SkipReason
 from streams.vendors.miso.settings import MisoSettings
 from streams.vendors.miso.types import PROPERTIES
@@ -71,6 +71,7 @@ PAGE_LEFT_OUT = ("left_out:miso.page",)
 """Note: there was a page, but no address of it, and Miso takes none without (OpenAPI: required)."""
 
 
+NO_NOTES: tuple[str, ...] = ()
 DURATION_LEFT_OUT = ("left_out:miso.duration",)
 """Note: the type that clicks become has none."""
 PRODUCT_LEFT_OUT = "left_out:miso.product_ids"
@@ -88,18 +89,16 @@ def mapper(
     def map_event(enriched: EnrichedEvent) -> MisoInteraction | MappedEvent:
         event = enriched.event
         product = enriched.product_id if by_product_id else enriched.sku
-        if isinstance(event, AddToCart):
-            return record_of(enriched, "add_to_cart", (product,), (event.quantity,))
-        assert isinstance(event, Click)
-        is_left_out = event.duration is not None and not has_duration
-        return record_of(
-            enriched,
-            click_type,
-            (product,),
-            duration=None if is_left_out else event.duration,
-            custom=event.custom_context,
-            notes=DURATION_LEFT_OUT if is_left_out else (),
-        )
+        if len(product) > MAX_PRODUCT_ID_CHARS:
+            raise _too_long("product_ids", MAX_PRODUCT_ID_CHARS)
+        if isinstance(event, Click):
+            duration, notes = event.duration, NO_NOTES
+            if duration is not None and not has_duration:
+                duration, notes = None, DURATION_LEFT_OUT
+            custom = event.custom_context
+            return record_of(enriched, click_type, (product,), None, None, duration, custom, notes)
+        assert isinstance(event, AddToCart)
+        return record_of(enriched, "add_to_cart", (product,), (event.quantity,))
 
     return map_event
 
@@ -115,7 +114,7 @@ def order_mapper(
         assert isinstance(order, Order)
         products, quantities = [], []
         for named, line in zip(order.named(), order.lines, strict=True):
-            product = named.product_id if by_product_id else enriched.sku_of(named)
+            product = _known_id(enriched, named, by_product_id=by_product_id)
             if product is not None:
                 products.append(product)
                 quantities.append(line.quantity)
@@ -153,9 +152,17 @@ def view_mapper(
 def products_of(enriched: EnrichedEvent, *, by_product_id: bool) -> tuple[list[str], int]:
     """Return the products that an event names, as Miso knows them, and how many it does not."""
     named = enriched.event.named()
-    found = [one.product_id if by_product_id else enriched.sku_of(one) for one in named]
+    found = [_known_id(enriched, one, by_product_id=by_product_id) for one in named]
     known = [product for product in found if product is not None]
     return known, len(found) - len(known)
+
+
+def _known_id(enriched: EnrichedEvent, named: NamedProduct, *, by_product_id: bool) -> str | None:
+    """Return a product's id in Miso's catalogue, if it is known; raises InvalidEvent."""
+    id_ = named.product_id if by_product_id else enriched.sku_of(named)
+    if id_ is not None and len(id_) > MAX_PRODUCT_ID_CHARS:
+        raise _too_long("product_ids", MAX_PRODUCT_ID_CHARS)
+    return id_
 
 
 def record_of(
@@ -164,7 +171,6 @@ def record_of(
     products: tuple[str, ...] | None,
     quantities: tuple[int, ...] | None = None,
     revenue: float | None = None,
-    *,
     duration: float | None = None,
     custom: Mapping[str, Scalar] | None = None,
     notes: tuple[str, ...] = (),
@@ -173,9 +179,6 @@ def record_of(
     event, user_id, anonymous_id = enriched.event, enriched.user_id, enriched.anonymous_id
     if len(anonymous_id) > MAX_ANONYMOUS_ID_CHARS:
         raise _too_long("anonymous_id", MAX_ANONYMOUS_ID_CHARS)
-    for product in products or ():
-        if len(product) > MAX_PRODUCT_ID_CHARS:
-            raise _too_long("product_ids", MAX_PRODUCT_ID_CHARS)
     if user_id is not None and len(user_id) > MAX_USER_ID_CHARS:
         raise _too_long("user_id", MAX_USER_ID_CHARS)
     page = event.page

@@ -18,7 +18,7 @@ from streams.core.enrich import EnrichedEvent, MappedEvent
 from streams.core.event_types import ShopEvent
 from streams.core.expressions import FieldExpressions, check_expressions
 from streams.core.outcome import SkipReason
-from streams.vendors.voyado.mapping import VoyadoInteraction, contact_of
+from streams.vendors.voyado.mapping import VoyadoInteraction, contact_key
 from streams.vendors.voyado.schema import EVENT_ID
 from streams.vendors.voyado.settings import SCHEMA_ID, VoyadoSettings
 
@@ -62,7 +62,9 @@ def event_mapper(
         section = events.get(event.name)
         if section is None or section.voyado_schema_id is None:
             return SkipReason.UNMAPPED
-        contact_id, contact = contact_of(enriched.user, by_email=settings.lookup_email)
+        user = enriched.user
+        contact_id = user.contact_id if user is not None else None
+        contact = None if contact_id else contact_key(user, by_email=settings.lookup_email)
         if contact_id is None and contact is None:
             return SkipReason.NO_CONTACT
         more = {"_product": _row_of(enriched)}

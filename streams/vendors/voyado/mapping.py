@@ -64,8 +64,9 @@ def mapper(
     lookup_email = settings.lookup_email
 
     def map_event(enriched: EnrichedEvent) -> VoyadoInteraction | MappedEvent | SkipReason:
-        event = enriched.event
-        contact_id, contact = contact_of(enriched.user, by_email=lookup_email)
+        event, user = enriched.event, enriched.user
+        contact_id = user.contact_id if user is not None else None
+        contact = None if contact_id else contact_key(user, by_email=lookup_email)
         if contact_id is None and contact is None:
             return SkipReason.NO_CONTACT
         is_cart = isinstance(event, AddToCart)
@@ -87,26 +88,17 @@ def own_pathway(_: VoyadoSettings) -> Callable[[EnrichedEvent], SkipReason]:
     return lambda _: SkipReason.OWN_PATHWAY
 
 
-def contact_of(user: User | None, *, by_email: bool) -> tuple[str | None, dict[str, str] | None]:
-    """Return the id of the visitor's contact, or else what to look it up by, if that is known."""
+def contact_key(user: User | None, *, by_email: bool) -> dict[str, str] | None:
+    """Return what the contact is looked up by; None: nothing is known."""
     if user is None:
-        return None, None
-    if user.contact_id:
-        return user.contact_id, None
+        return None
     if user.custom_key:
-        return None, {"customKey": user.custom_key}
-    return None, {"email": user.email} if by_email and user.email else None
+        return {"customKey": user.custom_key}
+    return {"email": user.email} if by_email and user.email else None
 
 
 def _payload(enriched: EnrichedEvent) -> InteractionPayload | dict[str, Any]:
     """Return the payload; the sink leaves out what the schema does not name."""
-    payload, product = _own_payload(enriched), enriched.product
-    if product is None or not product.attributes:
-        return payload
-    return {**product.attributes, **msgspec.to_builtins(payload)}
-
-
-def _own_payload(enriched: EnrichedEvent) -> InteractionPayload:
     event, product = enriched.event, enriched.product
     page = event.page
     price, currency = _price(event, product)
@@ -121,7 +113,7 @@ def _own_payload(enriched: EnrichedEvent) -> InteractionPayload:
             quantity=quantity,
             url=url,
         )
-    return InteractionPayload(
+    payload = InteractionPayload(
         enriched.event_id,
         enriched.sku,
         product.name,
@@ -132,6 +124,9 @@ def _own_payload(enriched: EnrichedEvent) -> InteractionPayload:
         quantity,
         url,
     )
+    if not product.attributes:
+        return payload
+    return {**product.attributes, **msgspec.to_builtins(payload)}
 
 
 def _price(event: Event, product: Product | None) -> tuple[float | None, str | None]:

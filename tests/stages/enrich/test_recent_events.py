@@ -167,6 +167,20 @@ async def test_what_enrichment_did_not_write_and_derived_ids_are_passed_over(
     assert knows(remembered, "good")
 
 
+async def test_what_an_order_is_told_by_is_recalled(broker: Broker) -> None:
+    """Also of one without an event id of its own."""
+    headers = [
+        ("source", b"shop.clicks/0/1"),
+        ("source-time", str(NOW_MS).encode()),
+        ("own-key", b"\0order\0A-1"),
+    ]
+    broker.passed_on("shop.clicks-0-1", headers=headers)
+    remembered = made()
+    await start(remembered, clicks=8)
+    assert knows(remembered, "\0order\0A-1")
+    assert not knows(remembered, "shop.clicks-0-1")
+
+
 async def test_a_partition_that_stays_is_not_read_again(broker: Broker) -> None:
     """A rebalance that gives it back, with a commit at or below what was read here."""
     remembered = made()

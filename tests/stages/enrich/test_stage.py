@@ -12,13 +12,13 @@ from faust.types import TP
 from pydantic import SecretStr
 
 from streams.core.enrich import Enricher
-from streams.core.topics import Topics
 from streams.engine.app import StageApp
 from streams.engine.chunks import Chunk
 from streams.engine.consumer import Consumer
 from streams.engine.offset_tracker import OffsetTracker
 from streams.engine.tables import MALFORMED
 from streams.settings import Settings
+from streams.settings.models import OptionalSourceSettings
 from streams.stages.enrich.enrichment import EnrichedChunk
 from streams.stages.enrich.stage import EnrichStage
 from streams.vendors import VENDORS, plan_for
@@ -56,7 +56,7 @@ class FakeOutputs:
         self.records.append((topic, partition, key, json.loads(value), dict(headers or [])))
 
 
-def stage(*, minutes: int = 10) -> Any:
+def stage(*, minutes: int = 10, sources: tuple[str, ...] = ()) -> Any:
     """The stage with a product and three users, and an app that does nothing."""
     rows = {b"anna": b'{"consent": {"miso": true}}', b"mal": MALFORMED}
     users = SimpleNamespace(rows={2: rows, 3: {b"eve": rows[b"anna"]}}, forgotten={})
@@ -66,13 +66,15 @@ def stage(*, minutes: int = 10) -> Any:
         global_topic_table=lambda *_, **__: products,
         chunk_agent=lambda *_, **__: lambda agent: agent,
     )
+    on = {source: OptionalSourceSettings(enabled=True) for source in sources}
+    settings = Settings(sources={**Settings().sources, **on})
     return EnrichStage(
         app,
-        Topics(),
+        settings.topics,
         Enricher([plan_for(VENDORS["miso"], MisoSettings(api_key=SecretStr("key")))], "required"),
         ["miso"],
-        parsers=Settings().event_parsers(),
-        fields=Settings().field_maps(),
+        parsers=settings.event_parsers(),
+        fields=settings.field_maps(),
         wall_ms=lambda: NOW_MS,
         partitions={"shop.users": 6, "shop.products": 1},
         keep_email=False,
@@ -96,6 +98,38 @@ def enriched(made: Any, *records: Raw) -> tuple[FakeOutputs, FakeOutputs]:
     closing, passing = FakeOutputs(), FakeOutputs()
     made._enrichment.enrich(CLICKS, records, EnrichedChunk(closing, passing))  # type: ignore[arg-type]
     return closing, passing
+
+
+def order(offset: int, order_id: str) -> Raw:
+    """An order at this offset, with an event id of its own."""
+    event = {
+        "event_id": f"o{offset}",
+        "timestamp": NOW_MS,
+        "anonymous_id": "anna",
+        "order_id": order_id,
+        "lines": [{"product_id": "p1", "quantity": 1}],
+    }
+    return Raw(offset, b"anna", json.dumps(event).encode())
+
+
+def test_an_order_whose_id_was_passed_on_is_a_duplicate() -> None:
+    """Its event id may be another; the record says what it is told by after a restart."""
+    made = stage(sources=("orders",))
+    closing, passing = FakeOutputs(), FakeOutputs()
+    made.enrich_chunk(
+        TP("shop.orders", 2),
+        [order(0, "A-1"), order(1, "A-1"), order(2, "A-2")],
+        EnrichedChunk(closing, passing),  # type: ignore[arg-type]
+    )
+    assert [record[3]["event_id"] for record in passing.records] == ["o0", "o2"]
+    assert [record[4]["own-key"] for record in passing.records] == [
+        b"\0order\0A-1",
+        b"\0order\0A-2",
+    ]
+    ((topic, _, key, receipt, _),) = closing.records
+    assert (topic, key, receipt["reason"]) == ("vendor.miso.receipts", b"o1", "duplicate")
+    # Joins are counted of events about one product.
+    assert made.joins.events == 0
 
 
 def test_an_event_becomes_a_vendor_record_on_its_own_partition() -> None:

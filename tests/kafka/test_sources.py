@@ -1,0 +1,164 @@
+"""Orders, content views and named events beside clicks, over a real pipeline of three vendors."""
+
+import asyncio
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streams.cli import main
+from streams.core.records import Source
+from streams.core.runs import Asked
+from streams.kafka.reader import silent
+from streams.operations.audit.audit import run_audit
+from streams.operations.trace.trace import run_trace
+from streams.replay.preview import preview
+from tests.broker_fixtures import Broker
+from tests.kafka.pipeline import Pipeline, Record, click, now_ms, product, user
+
+pytestmark = pytest.mark.kafka
+
+SETTINGS = """
+[source.orders]
+enabled = true
+[source.content-views]
+enabled = true
+[source.events]
+enabled = true
+[events.review]
+miso = "rate"
+voyado_schema_id = "productClick"
+voyado_fields = {productSku = "product_id", brand = "properties.maker"}
+eightselect_action = "review"
+"""
+ENV = {
+    "STREAMS_VOYADO_API_KEY": "sandbox-secret",
+    "STREAMS_VOYADO_USER_AGENT": "TestShop/1.0",
+    "STREAMS_EIGHTSELECT_API_ID": "sandbox-id",
+    "STREAMS_EIGHTSELECT_USER_ID_SECRET": "a-secret-of-this-test",
+    "STREAMS_CONSENT_MODE": "assumed",
+}
+CONTENT = {"type": "customSet", "id": "set-1"}
+CONTACT = "5f9d2a4e-6a6b-4b5e-8d3f-2f1c7a9b0c3d"
+LINE = {"product_id": "p1", "quantity": 2, "price": 19.9, "currency": "EUR"}
+VENDORS = ("eightselect", "voyado", "miso")
+
+
+def record(source: str, event_id: str, **fields: Any) -> Record:
+    """A record of Anna's, of now."""
+    event = {"timestamp": now_ms(), "anonymous_id": "anna", "event_id": event_id} | fields
+    return f"shop.{source}", b"anna", json.dumps(event).encode()
+
+
+def order(event_id: str, order_id: str, **fields: Any) -> Record:
+    """An order of one line."""
+    return record("orders", event_id, **({"order_id": order_id, "lines": [LINE]} | fields))
+
+
+async def outcomes(pipeline: Pipeline, vendor: str) -> dict[str, tuple[str, str | None]]:
+    """What became of each event at a vendor."""
+    found = await pipeline.read(pipeline.topics.receipts(vendor))
+    receipts = [json.loads(one.value) for one in found]
+    return {one["event_id"]: (one["outcome"], one.get("reason")) for one in receipts}
+
+
+async def settled(pipeline: Pipeline, raw: int) -> None:
+    """Wait until all that was sent has its outcome everywhere, and see that the books balance."""
+
+    async def are_settled() -> bool:
+        report = await run_audit(pipeline.settings)
+        books = report.vendors
+        return sum(report.raw.values()) == raw and not any(one.waiting for one in books)
+
+    await pipeline.until(are_settled)
+    assert (await run_audit(pipeline.settings)).balanced
+
+
+async def test_all_sources_reach_their_vendors_through_a_kill(
+    broker: Broker, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """Audit, trace, replay and forget know them; a repeated order id is a duplicate."""
+    config = tmp_path / "streams.toml"
+    config.write_text(SETTINGS)
+    env = ENV | {"STREAMS_CONFIG": str(config)}
+    async with Pipeline(broker, prefix, tmp_path, env=env) as pipeline:
+        assert set(pipeline.topics.raw) == {
+            f"{prefix}shop.{name}"
+            for name in ("clicks", "add-to-carts", "orders", "content-views", "events")
+        }
+        await pipeline.send(product("p1"), user("anna", {"contact_id": CONTACT}))
+        workers = {stage: pipeline.start(stage) for stage in ("enrich", *VENDORS)}
+        await pipeline.ready(*workers.values())
+        killed = asyncio.ensure_future(pipeline.stored_unanswered(workers["miso"].kill))
+        await pipeline.send(order("o1", "A-1", revenue=39.8))
+        await killed
+        workers["miso"] = pipeline.start("miso")
+        await pipeline.send(
+            order("o2", "A-1"),
+            order("o3", "A-2", lines=[LINE, {"product_id": "p1", "quantity": 1}]),
+            order("o4", "A-3", lines=[]),
+            record("content-views", "v1", content=CONTENT, product_ids=["p1", "p9"]),
+            record(
+                "events", "r1", name="review", product_id="p1", rating=4, content=CONTENT,
+                properties={"maker": "Acme"},
+            ),
+            record("events", "x1", name="else"),
+            click("anna", event_id="c1", content=CONTENT),
+        )  # fmt: skip
+        await settled(pipeline, 8)
+
+        assert await outcomes(pipeline, "eightselect") == {
+            "o1": ("accepted", None),
+            "o2": ("skipped", "duplicate"),
+            "o3": ("dead_lettered", "invalid_payload"),
+            "v1": ("accepted", None),
+            "r1": ("accepted", None),
+            "x1": ("skipped", "unmapped"),
+            "c1": ("accepted", None),
+        }
+        assert await outcomes(pipeline, "voyado") == {
+            "o1": ("skipped", "own_pathway"),
+            "o2": ("skipped", "own_pathway"),
+            "o3": ("skipped", "own_pathway"),
+            "v1": ("skipped", "own_pathway"),
+            "r1": ("accepted", None),
+            "x1": ("skipped", "unmapped"),
+            "c1": ("accepted", None),
+        }
+        assert await outcomes(pipeline, "miso") == {
+            "o1": ("accepted", None),
+            "o2": ("skipped", "duplicate"),
+            "o3": ("accepted", None),
+            "v1": ("accepted", None),
+            "r1": ("accepted", None),
+            "x1": ("skipped", "unmapped"),
+            "c1": ("accepted", None),
+        }
+        # What was in flight when the sink was killed is sent once more, and nothing else.
+        assert Counter(pipeline.stored()) == Counter(["o1", "o1", "o3", "v1", "r1", "c1"])
+        assert pipeline.ledger.types == {
+            "checkout": 3, "viewable_impression": 1, "rate": 1, "product_detail_page_view": 1
+        }  # fmt: skip
+        types = pipeline.sandbox.ledgers["eightselect"].types
+        assert types == {"order": 1, "view": 1, "review": 1, "click": 1}
+        (letter,) = await pipeline.letters(pipeline.topics.dead_letters("eightselect"))
+        assert (letter["stage"], letter["attempts"], letter["event_id"]) == ("deliver", 0, "o3")
+        (letter,) = await pipeline.letters()
+        assert letter["detail"] == "lines: an order has 1 to 500 lines, not 0"
+
+        found = await run_trace(pipeline.settings, "event", "o3", now_ms=now_ms())
+        (traced,) = found.events
+        assert (traced.event_type, traced.product_id) == ("order", "p1, p1")
+        assert Source.parse(traced.source).topic == pipeline.topics.of_shop("orders")
+        asked = Asked("replay", 0, now_ms() + 1, only=("order",))
+        replay = await preview(
+            pipeline.settings, ["eightselect"], asked, tell=silent, now_ms=now_ms()
+        )
+        assert replay.records == 4
+        for name in [name for name in pipeline.env if name.startswith("STREAMS_")]:
+            monkeypatch.setenv(name, pipeline.env[name])
+        assert await asyncio.to_thread(main, ["forget", "anna", "--yes"]) in (0, 1)
+        assert f"{prefix}shop.orders" in capsys.readouterr().out
+        assert all(row["erased"] for row in pipeline.sandbox.ledgers["voyado"].rows())
