@@ -3,9 +3,8 @@
 import pytest
 
 from streams.core.errors import SettingsError
-from streams.operations.check import check as module
 from streams.operations.check.check import check_settings, exit_code, run_checks
-from streams.settings import load_settings
+from streams.settings import Settings, load_settings
 from streams.status.findings import Finding, Level
 
 
@@ -35,7 +34,7 @@ def test_what_a_mapping_lacks_is_a_problem_of_the_settings(
     def refuse(*_: object) -> None:
         raise SettingsError(["STREAMS_MISO_SALT: is missing; ids are made with it."])
 
-    monkeypatch.setattr(module, "plan_for", refuse)
+    monkeypatch.setattr(Settings, "plan_for", refuse)
     assert check_settings(load_settings({"STREAMS_MISO_API_KEY": "k"})) == [
         Finding(
             Level.PROBLEM,
