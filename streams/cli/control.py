@@ -16,14 +16,14 @@ def pause(vendor: Vendor) -> None:
     Applies to all its workers, including those started later, until `streams resume`. Events wait
     on their topic as long as its retention allows. Pausing twice has no effect.
     """
-    will = _set(vendor, paused=True)
+    control = _set(vendor, paused=True)
     name = _name(vendor)
-    if not will.paused:
-        typer.echo(f"{name} was resumed by another operator at {will.at}.", err=True)
+    if not control.paused:
+        typer.echo(f"{name} was resumed by another operator at {control.at}.", err=True)
         raise typer.Exit(1)
     typer.echo(
-        f"{name} is paused since {will.at}. No request is started; events wait on their topic as "
-        f"long as its retention lasts. Resume with: streams resume {vendor}"
+        f"{name} is paused since {control.at}. No request is started; events wait on their topic "
+        f"for as long as its retention. Resume with: streams resume {vendor}"
     )
 
 
@@ -33,10 +33,10 @@ def resume(vendor: Vendor) -> None:
     Also resumes a vendor that is parked because it refused most events: one event is sent first,
     and the vendor's response decides. Resuming a running vendor has no effect.
     """
-    will = _set(vendor, paused=False)
+    control = _set(vendor, paused=False)
     name = _name(vendor)
-    if will.paused:
-        typer.echo(f"{name} was paused by another operator at {will.at}.", err=True)
+    if control.paused:
+        typer.echo(f"{name} was paused by another operator at {control.at}.", err=True)
         raise typer.Exit(1)
     typer.echo(f"{name} is resumed: waiting events are sent. Watch it with: streams status")
 

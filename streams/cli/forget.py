@@ -80,7 +80,7 @@ def survey_lines(settings: "Settings", found: "Survey") -> list[str]:
         topics = counted(len(traces.held), "topic")
         lines = [f"Visitor {traces.visitor}: {counted(records, 'record')} on {topics}."]
     else:
-        lines = [f"Nothing of the visitor {traces.visitor} lies on the topics: is the id right?"]
+        lines = [f"The topics hold no record of visitor {traces.visitor}. Check the id."]
     for key in found.vendors:
         there, vendor = traces.at_vendor[key], VENDORS[key]
         line = f"  {vendor.name}: {counted(len(there.accepted), 'event')} accepted"
@@ -103,15 +103,15 @@ def report_lines(report: "Report") -> list[str]:
     lines += ["", "Vendors"]
     for vendor in report.vendors:
         lines += [f"  {vendor.name:<14} {sentence}" for sentence in vendor_sentences(vendor)]
-    lines += ["", "Still on the topics, which only retention deletes"]
+    lines += ["", "Still on the topics until retention deletes it"]
     for held in report.held:
-        until = held.note or f"gone by {utc_text(held.gone_by_ms or 0)[:16]}Z at the latest"
+        until = held.note or f"deleted by {utc_text(held.gone_by_ms or 0)[:16]}Z at the latest"
         lines.append(f"  {held.topic}: {counted(held.records, 'record')}, {until}")
     lines += [f"  {sentence}" for sentence in report.not_ours]
     if not report.held:
-        lines.append("  nothing but the tombstone")
-    done = "Everything that could be done is done."
-    left = "Something is left to do: see above, then run this again."
+        lines.append("  only the tombstone")
+    done = "All steps are complete."
+    left = "Some steps are not complete. See above, then run this command again."
     return [plain(line) for line in [*lines, "", done if report.complete else left]]
 
 
@@ -122,16 +122,16 @@ def vendor_sentences(word: "VendorWord") -> "Sequence[str]":
     known = counted(word.accepted, "event")
     match word.done:
         case Done.DELETED:
-            said = [f"deleted {word.deleted} ({known} of the relay known there)."]
+            said = [f"deleted {word.deleted} ({known} had been accepted)."]
         case Done.FAILED:
             said = [f"NOT deleted. {word.problem}"]
         case _:
-            said = [f"nothing to delete by a request ({known} of the relay known there)."]
+            said = [f"no deletion request possible or needed ({known} had been accepted)."]
     if word.waiting:
         said.append(
-            f"{counted(word.waiting, 'event')} without an outcome: stopped when the turn comes. "
-            "Run this again then, in case a request was just under way."
+            f"{counted(word.waiting, 'event')} without an outcome will be stopped before sending. "
+            "Run this command again afterwards, in case a request was in flight."
         )
     if word.by_hand:
-        said.append(f"by hand: {word.by_hand}")
+        said.append(f"manual step: {word.by_hand}")
     return said

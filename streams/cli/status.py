@@ -53,9 +53,9 @@ async def _show(settings: "Settings", watch: bool, as_json: bool) -> bool:
 
     if watch:
         return await _follow(settings)
-    board, known, wills = await observe(settings)
+    board, known, controls = await observe(settings)
     if as_json:
-        typer.echo(status_json(board, known.now_ms, wills))
+        typer.echo(status_json(board, known.now_ms, controls))
     else:
         _console().print(status_view(known))
     return any(not worker.is_stale for worker in known.workers)
@@ -116,7 +116,7 @@ async def _look_again(settings: "Settings", before: "Known", letters: "NewLetter
 
 
 def status_json(
-    board: "StatusBoard", now_ms: int, wills: "Mapping[str, VendorControl] | None" = None
+    board: "StatusBoard", now_ms: int, controls: "Mapping[str, VendorControl] | None" = None
 ) -> str:
     """Return the workers as a JSON array: their snapshots, and whether they are stale.
 
@@ -130,8 +130,8 @@ def status_json(
     for worker in board.workers(now_ms):
         said = None
         if worker.snapshot.vendor is not None:
-            will = (wills or {}).get(worker.snapshot.stage, VendorControl())
-            said = {name: getattr(will, name) for name in VendorControl.__struct_fields__}
+            control = (controls or {}).get(worker.snapshot.stage, VendorControl())
+            said = {name: getattr(control, name) for name in VendorControl.__struct_fields__}
         rows.append(
             msgspec.to_builtins(worker.snapshot)
             | {

@@ -7,7 +7,7 @@ from streams.kafka.group_ids import group_id
 from streams.kafka.groups import members_of
 from streams.settings import Settings
 from streams.vendors import VENDORS
-from streams.worker.control import read_wills
+from streams.worker.control import read_controls
 
 
 async def sink_remarks(settings: Settings, vendors: Sequence[str]) -> list[str]:
@@ -16,7 +16,7 @@ async def sink_remarks(settings: Settings, vendors: Sequence[str]) -> list[str]:
     Raises SetupError where the brokers do not answer.
     """
     remarks = []
-    wills = await read_wills(settings)
+    controls = await read_controls(settings)
     async with admin(settings.kafka) as client:
         for vendor in vendors:
             name = VENDORS[vendor].name
@@ -26,7 +26,7 @@ async def sink_remarks(settings: Settings, vendors: Sequence[str]) -> list[str]:
                     f"No worker of {name} runs: what is sent waits until one does "
                     f"(`streams worker {vendor}`)."
                 )
-            elif vendor in wills and wills[vendor].paused:
+            elif vendor in controls and controls[vendor].paused:
                 remarks.append(
                     f"{name} is paused: what is sent waits until `streams resume {vendor}`."
                 )

@@ -15,7 +15,7 @@ from streams.status.known import Known, StageState
 from streams.status.new_letters import NewLetters
 from streams.status.status import StatusBoard, read_status
 from streams.vendors import VENDORS
-from streams.worker.control import read_wills
+from streams.worker.control import read_controls
 
 
 async def observe(
@@ -26,11 +26,11 @@ async def observe(
     ``letters``: of whoever looks again and again; dead letters are then not read at each look.
     Raises SetupError where the brokers do not answer or topics are missing.
     """
-    board, groups, wills = await asyncio.gather(
-        read_status(settings), read_groups(settings), read_wills(settings)
+    board, groups, controls = await asyncio.gather(
+        read_status(settings), read_groups(settings), read_controls(settings)
     )
-    known = known_of(settings, board, groups, wills)
-    return board, await with_open_letters(settings, known, letters), wills
+    known = known_of(settings, board, groups, controls)
+    return board, await with_open_letters(settings, known, letters), controls
 
 
 async def with_open_letters(
@@ -46,20 +46,20 @@ def known_of(
     settings: Settings,
     board: StatusBoard,
     groups: Iterable[GroupState],
-    wills: Mapping[str, VendorControl],
+    controls: Mapping[str, VendorControl],
 ) -> Known:
     """Return what these say together, as of now."""
     now_ms = wall_clock.now_ms()
     return Known(
         now_ms,
-        stages_of(settings, groups, wills),
+        stages_of(settings, groups, controls),
         board.workers(now_ms),
         unreadable=board.unreadable,
     )
 
 
 def stages_of(
-    settings: Settings, groups: Iterable[GroupState], wills: Mapping[str, VendorControl]
+    settings: Settings, groups: Iterable[GroupState], controls: Mapping[str, VendorControl]
 ) -> list[StageState]:
     """Return the configured stages with what the brokers say of them, where they have said it."""
     by_stage = {group.stage: group for group in groups}
@@ -69,12 +69,12 @@ def stages_of(
             STAGE_NAMES.get(stage) or VENDORS[stage].name,
             by_stage[stage].waiting if stage in by_stage else None,
             by_stage[stage].has_committed if stage in by_stage else True,
-            will.paused,
-            will.is_unreadable,
+            control.paused,
+            control.is_unreadable,
             "" if stage in STAGE_NAMES else key_place(settings, stage),
         )
         for stage in settings.stages()
-        for will in (wills.get(stage, VendorControl()),)
+        for control in (controls.get(stage, VendorControl()),)
     ]
 
 

@@ -26,7 +26,7 @@ from streams.status.new_letters import NewLetters
 from streams.status.observe import stages_of
 from streams.status.status import StatusBoard, WorkerStatus
 from streams.status.tail import StatusTail
-from streams.worker.control import read_wills
+from streams.worker.control import read_controls
 
 log = logging.getLogger("streams.status")
 
@@ -72,7 +72,7 @@ class PipelineWatch:
         self._clock = clock
         self._letters = NewLetters(settings, clock)
         self._groups: Sequence[GroupState] = ()
-        self._wills: Mapping[str, VendorControl] = {}
+        self._controls: Mapping[str, VendorControl] = {}
         self._asked_at = float("-inf")
         self._said: frozenset[str] = frozenset()
         self._expired: Callable[[], dict[str, int]] = dict
@@ -123,7 +123,7 @@ class PipelineWatch:
         self._asked_at = now
         try:
             self._groups = await read_groups(self._settings)
-            self._wills = await read_wills(self._settings)
+            self._controls = await read_controls(self._settings)
         except SetupError as error:
             self._groups = ()
             log.debug("the groups' offsets could not be read: %s", error)
@@ -148,7 +148,7 @@ class PipelineWatch:
             board.snapshots[own.worker] = own
         known = Known(
             now_ms,
-            stages_of(self._settings, self._groups, self._wills),
+            stages_of(self._settings, self._groups, self._controls),
             board.workers(now_ms),
             expired_lately=self._expired(),
             open_letters=self._letters.open,

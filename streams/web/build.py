@@ -79,9 +79,9 @@ def build_site(
     )
 
     async def pause(vendor: str, paused: bool) -> str:
-        will = await set_paused(settings, vendor, paused)
+        control = await set_paused(settings, vendor, paused)
         name = VENDORS[vendor].name
-        if will.paused != paused:
+        if control.paused != paused:
             return f"Somebody else has just said otherwise: {name} is as they want it."
         return f"{name} is {'paused' if paused else 'resumed'}, for all its workers."
 

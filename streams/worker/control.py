@@ -1,7 +1,7 @@
-"""The operator's will on the broker: pause, resume, stop a run (``streams.control``).
+"""Operator commands on the broker: pause, resume, stop a run (``streams.control``).
 
-A record replaces the one before it, so a change is read, made, written, and looked at again: a will
-that somebody else wrote in between is not lost, and one that came later wins.
+A record replaces the one before it, so a change is read, made, written, and read back: a command
+that another operator wrote in between is not lost, and a later one wins.
 """
 
 import logging
@@ -25,28 +25,30 @@ STOPPED_RUNS_KEPT = 200
 _TRIES = 5
 
 Change = Callable[[VendorControl], VendorControl]
-"""Returns what is to be true instead; the same will where nothing is to be changed."""
+"""Returns the changed control; the same one if nothing changes."""
 
 
-async def read_wills(settings: Settings) -> dict[str, VendorControl]:
-    """Return by vendor what was last said; raises SetupError where it cannot be read."""
+async def read_controls(settings: Settings) -> dict[str, VendorControl]:
+    """Return each vendor's current control; raises SetupError if it cannot be read."""
     async with connect(settings.kafka) as reader:
-        said = await _Said.of(reader, settings.topics.control)
-        return dict(said.wills)
+        found = await _ControlLog.of(reader, settings.topics.control)
+        return dict(found.controls)
 
 
 async def stopped_runs(settings: Settings) -> frozenset[tuple[str, str]]:
-    """Return vendor and run id of what is stopped; raises SetupError where it cannot be read."""
-    wills = await read_wills(settings)
-    return frozenset((vendor, run) for vendor, will in wills.items() for run in will.stopped_runs)
+    """Return vendor and run id of stopped runs; raises SetupError if they cannot be read."""
+    controls = await read_controls(settings)
+    return frozenset(
+        (vendor, run) for vendor, control in controls.items() for run in control.stopped_runs
+    )
 
 
 async def set_paused(settings: Settings, vendor: str, paused: bool) -> VendorControl:
-    """Pause a vendor for all its workers, or resume it, and return the will that is in force.
+    """Pause a vendor for all its workers, or resume it, and return the control in force.
 
-    Pausing what is paused changes nothing; a resume is noted each time, since it also ends a
-    parking that no probe can end. The returned will is another than the one asked for only if
-    somebody else said so later.
+    Pausing a paused vendor changes nothing. A resume is recorded each time, since it also ends a
+    parking that no probe can end. The returned control differs from the requested one only if
+    another operator changed it later.
 
     Raises:
         SettingsError: there is no such vendor.
@@ -56,38 +58,38 @@ async def set_paused(settings: Settings, vendor: str, paused: bool) -> VendorCon
 
 
 async def stop_run(settings: Settings, vendor: str, run_id: str) -> VendorControl:
-    """Have a run's waiting redeliveries passed over, and return the will that is in force.
+    """Have a run's waiting redeliveries skipped, and return the control in force.
 
     Raises as ``set_paused`` does.
     """
 
-    def stopped(will: VendorControl) -> VendorControl:
-        if run_id in will.stopped_runs:
-            return will
-        runs = (*will.stopped_runs, run_id)[-STOPPED_RUNS_KEPT:]
+    def stopped(control: VendorControl) -> VendorControl:
+        if run_id in control.stopped_runs:
+            return control
+        runs = (*control.stopped_runs, run_id)[-STOPPED_RUNS_KEPT:]
         # "at" stays: it says since when the vendor is paused.
-        return will.changed(stopped_runs=runs, at=will.at or wall_clock.now_text())
+        return control.changed(stopped_runs=runs, at=control.at or wall_clock.now_text())
 
     return await _change(settings, vendor, stopped)
 
 
-async def publish_will(
-    producer: AIOKafkaProducer, topic: str, vendor: str, will: VendorControl
+async def write_control(
+    producer: AIOKafkaProducer, topic: str, vendor: str, control: VendorControl
 ) -> int:
-    """Write a will and return its offset, once all replicas have it; raises KafkaError."""
-    written = await producer.send_and_wait(topic, encode_control(will), vendor.encode())
+    """Write a control and return its offset, once all replicas have it; raises KafkaError."""
+    written = await producer.send_and_wait(topic, encode_control(control), vendor.encode())
     return int(written.offset)
 
 
-def _paused_at(will: VendorControl) -> VendorControl:
-    if will.paused and not will.is_unreadable:
-        return will
-    return will.changed(paused=True, at=wall_clock.now_text())
+def _paused_at(control: VendorControl) -> VendorControl:
+    if control.paused and not control.is_unreadable:
+        return control
+    return control.changed(paused=True, at=wall_clock.now_text())
 
 
-def _resumed_at(will: VendorControl) -> VendorControl:
+def _resumed_at(control: VendorControl) -> VendorControl:
     now = wall_clock.now_text()
-    return will.changed(paused=False, at=now, resumed_at=now)
+    return control.changed(paused=False, at=now, resumed_at=now)
 
 
 async def _change(settings: Settings, vendor: str, change: Change) -> VendorControl:
@@ -98,55 +100,56 @@ async def _change(settings: Settings, vendor: str, change: Change) -> VendorCont
         connect(settings.kafka) as reader,
         connect_writer(settings.kafka, "streams-control", writing_failed(topic)) as producer,
     ):
-        said = await _Said.of(reader, topic)
-        current = said.wills.get(vendor, VendorControl())
+        found = await _ControlLog.of(reader, topic)
+        current = found.controls.get(vendor, VendorControl())
         for _ in range(_TRIES):
             wanted = change(current)
             if wanted == current:
                 return current
-            offset = await publish_will(producer, topic, vendor, wanted)
-            news = [new for new in await said.read_on() if new.vendor == vendor]
+            offset = await write_control(producer, topic, vendor, wanted)
+            news = [new for new in await found.read_on() if new.vendor == vendor]
             if later := [new for new in news if new.offset > offset]:
-                return later[-1].will
+                return later[-1].control
             missed = [new for new in news if new.offset < offset]
             if not missed:
                 return wanted
-            current = missed[-1].will
+            current = missed[-1].control
     raise SetupError(
-        f"Others go on changing what {vendor} is to do ({topic}): agree with them, then try again."
+        f"Other operators keep changing the control of {vendor} ({topic}): agree with them, then "
+        "try again."
     )
 
 
-class _New(NamedTuple):
+class _NewControl(NamedTuple):
     offset: int
     vendor: str
-    will: VendorControl
+    control: VendorControl
 
 
-class _Said:
-    """What the topic says, read on from where the last reading ended."""
+class _ControlLog:
+    """The topic's controls, read on from where the last reading ended."""
 
     def __init__(self, reader: LogReader, following: Following, topic: str) -> None:
-        self.wills: dict[str, VendorControl] = {}
+        self.controls: dict[str, VendorControl] = {}
         self._reader = reader
         self._following = following
         self._topic = topic
 
     @classmethod
-    async def of(cls, reader: LogReader, topic: str) -> "_Said":
+    async def of(cls, reader: LogReader, topic: str) -> "_ControlLog":
         tps = await reader.own(topic)
-        said = cls(reader, Following(await reader.starts(tps[:1])), topic)
-        await said.read_on()
-        return said
+        found = cls(reader, Following(await reader.starts(tps[:1])), topic)
+        await found.read_on()
+        return found
 
-    async def read_on(self) -> list[_New]:
+    async def read_on(self) -> list[_NewControl]:
         """Read to the end and return what is new, in order."""
         news = []
         async for records in self._following.news(self._reader):
             for record in records:
                 vendor = (record.key or b"").decode("utf-8", "replace")
                 try:
-                    will = decode_control(record.value)
+                    control = decode_control(record.value)
                 except ValueError as error:
                     log.warning(
                         "%s offset %d cannot be read, so %s counts as paused: %s",
@@ -155,7 +158,7 @@ class _Said:
                         vendor,
                         error,
                     )
-                    will = UnreadableControl.after(self.wills.get(vendor, VendorControl()))
-                self.wills[vendor] = will
-                news.append(_New(record.offset, vendor, will))
+                    control = UnreadableControl.after(self.controls.get(vendor, VendorControl()))
+                self.controls[vendor] = control
+                news.append(_NewControl(record.offset, vendor, control))
         return news

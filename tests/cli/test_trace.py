@@ -41,7 +41,7 @@ def event(title: str = "Red shoe") -> TracedEvent:
         steps=[
             Step(
                 kind="raw",
-                text="The shop wrote it to shop.clicks.",
+                text="Written by the shop to shop.clicks.",
                 at="2026-05-01T08:30:00.000Z",
                 place="shop.clicks/2/100",
             )
@@ -82,7 +82,7 @@ def test_one_event_is_shown_with_every_step() -> None:
         "Accepted by Miso.",
         "visitor #o6kr  product p1",
         'raw {"page": {"title": "Red shoe"}}',
-        "  2026-05-01 08:30:00.000  The shop wrote it to shop.clicks.",
+        "  2026-05-01 08:30:00.000  Written by the shop to shop.clicks.",
         "                           shop.clicks/2/100",
         "Miso: accepted",
         "  2026-05-01 08:30:00.300  Accepted by Miso (HTTP 200, 1 request).",

@@ -21,7 +21,7 @@ from streams.status.judge import judge
 from streams.status.observe import observe
 from streams.vendors.miso import MisoSettings
 from streams.worker import control
-from streams.worker.control import publish_will, read_wills, set_paused, stop_run
+from streams.worker.control import read_controls, set_paused, stop_run, write_control
 from tests.broker_fixtures import Broker
 from tests.kafka.pipeline import Pipeline, many, visitors
 
@@ -64,7 +64,7 @@ async def test_a_will_is_changed_in_part_and_nobody_elses_word_is_lost(
     ):
         await set_paused(settings, "miso", paused=True)
     await create_topics(settings)
-    assert await read_wills(settings) == {}
+    assert await read_controls(settings) == {}
 
     paused = await set_paused(settings, "miso", paused=True)
     assert (paused.paused, paused.resumed_at) == (True, None)
@@ -75,36 +75,36 @@ async def test_a_will_is_changed_in_part_and_nobody_elses_word_is_lost(
     await set_paused(settings, "voyado", paused=True)
     resumed = await set_paused(settings, "miso", paused=False)
     assert resumed == VendorControl(at=resumed.at, resumed_at=resumed.at, stopped_runs=(RUN,))
-    wills = await read_wills(settings)
-    assert (wills["miso"], wills["voyado"].paused) == (resumed, True)
+    controls = await read_controls(settings)
+    assert (controls["miso"], controls["voyado"].paused) == (resumed, True)
 
     # A record that nobody can read counts as a pause, which either command makes a good one.
     async with connect_writer(settings.kafka, "streams-control", str) as producer:
         await producer.send_and_wait(settings.topics.control, b"{", b"miso")
-        unreadable = (await read_wills(settings))["miso"]
+        unreadable = (await read_controls(settings))["miso"]
         assert (unreadable.is_unreadable, unreadable.paused) == (True, True)
         assert (await set_paused(settings, "miso", paused=True)).stopped_runs == (RUN,)
-        assert not (await read_wills(settings))["miso"].is_unreadable
+        assert not (await read_controls(settings))["miso"].is_unreadable
         await producer.send_and_wait(settings.topics.control, b"{", b"miso")
         await set_paused(settings, "miso", paused=False)
-        assert not (await read_wills(settings))["miso"].paused
+        assert not (await read_controls(settings))["miso"].paused
 
     # A worker stops a run between our reading and our writing; then somebody resumes after it.
-    ours = publish_will
+    ours = write_control
     between = VendorControl(stopped_runs=(RUN, "r-2"))
 
     async def disturbed(
         producer: AIOKafkaProducer, topic: str, vendor: str, will: VendorControl
     ) -> int:
-        monkeypatch.setattr(control, "publish_will", ours)
+        monkeypatch.setattr(control, "write_control", ours)
         await producer.send_and_wait(topic, b"no will", b"miso")
         await ours(producer, topic, vendor, between)
         return await ours(producer, topic, vendor, will)
 
-    monkeypatch.setattr(control, "publish_will", disturbed)
+    monkeypatch.setattr(control, "write_control", disturbed)
     merged = await set_paused(settings, "miso", paused=True)
     assert merged == VendorControl(paused=True, at=merged.at, stopped_runs=(RUN, "r-2"))
-    assert (await read_wills(settings))["miso"] == merged
+    assert (await read_controls(settings))["miso"] == merged
 
     other = VendorControl(at="2026-11-21T10:00:00.000Z", resumed_at="2026-11-21T10:00:00.000Z")
 
@@ -116,7 +116,7 @@ async def test_a_will_is_changed_in_part_and_nobody_elses_word_is_lost(
         return offset
 
     await set_paused(settings, "miso", paused=False)
-    monkeypatch.setattr(control, "publish_will", overtaken)
+    monkeypatch.setattr(control, "write_control", overtaken)
     code = await asyncio.to_thread(main, ["pause", "miso"])
     assert code == 1
     assert capsys.readouterr().err == (

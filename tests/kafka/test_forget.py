@@ -164,7 +164,7 @@ async def test_a_visitor_is_forgotten_here_and_at_the_vendors_and_nobody_else_is
 
         # Again: nothing is left to delete, and nothing goes wrong.
         assert await asyncio.to_thread(main, ["forget", "--yes", ANNA]) == 0
-        assert "Everything that could be done is done." in capsys.readouterr().out
+        assert "All steps are complete." in capsys.readouterr().out
 
         # The browser comes back with a consent of its own, and without a row.
         await pipeline.send(*pair(ANNA, "later"))

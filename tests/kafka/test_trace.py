@@ -105,7 +105,7 @@ async def test_every_fate_is_told_by_every_key(broker: Broker, prefix: str, tmp_
         assert miso.steps[1].attempts == 1
         assert (event.visitor, event.user) == ("#mdy7", None)
         assert event.raw["ip"] == "203.0.113.0"
-        assert event.text == "Accepted by Miso; not sent to 8SELECT."
+        assert event.text == "Accepted by Miso; skipped for 8SELECT."
         source = Source.parse(event.source)
         place = f"shop.clicks-{source.partition}-{source.offset}"
         (by_place,) = (await traced(pipeline, "event", place, since_ms=now_ms())).events
@@ -129,7 +129,7 @@ async def test_every_fate_is_told_by_every_key(broker: Broker, prefix: str, tmp_
 
         (broken,) = (await traced(pipeline, "event", "broken")).events
         assert broken.vendors == []
-        assert broken.text.startswith("No event, so it goes to no vendor: invalid_field, ")
+        assert broken.text.startswith("Invalid event, sent to no vendor: invalid_field, ")
         letters = await find_letters(pipeline.settings, Selection(owner="enrich"))
         await drop_letters(pipeline.settings, letters.open, at="2026-05-01T09:00:00.000Z")
         (dropped,) = (await traced(pipeline, "event", "broken")).events
@@ -204,7 +204,7 @@ async def test_every_fate_is_told_by_every_key(broker: Broker, prefix: str, tmp_
         (late,) = (await traced(pipeline, "event", "late")).events
         assert set(outcomes(late).values()) == {("waiting", None)}
         assert late.text == (
-            "It waits for enrichment: 0 records of its partition before it. "
+            "Waiting for enrichment, behind 0 records of its partition. "
             "No enrichment worker is running. Start one with `streams worker enrich`."
         )
         await in_transactions(pipeline, f"{prefix}t")
@@ -223,6 +223,6 @@ async def test_every_fate_is_told_by_every_key(broker: Broker, prefix: str, tmp_
         assert [step.kind for step in waiting] == ["enriched", "waiting"]
         assert waiting[-1].place == waiting[0].place
         assert waiting[-1].text == (
-            "It waits for Miso: at most 0 events of its partition before it; nothing is lost. "
+            "Waiting for Miso, behind at most 0 events of its partition. Nothing is lost. "
             "No worker for Miso is running. Start one with `streams worker miso`."
         )

@@ -204,5 +204,5 @@ def test_how_long_a_topic_keeps_the_visitor() -> None:
             None,
             "until Kafka compacts the topic; the tombstone hides it from all workers",
         ),
-        StillHeld("old", 1, None, "for ever: the topic has no retention"),
+        StillHeld("old", 1, None, "kept without end: the topic has no retention"),
     ]

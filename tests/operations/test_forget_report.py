@@ -69,7 +69,7 @@ def test_a_stage_obeys_once_the_worker_with_the_partition_has_read_the_tombstone
     assert said["enrich"] == StageWord("enrich", Obeys.YES, "enrich-a-0")
     assert said["miso"] == StageWord("miso", Obeys.YES, "miso-a-1", "parked")
     assert said["enrich"].sentence == (
-        "enrich-a-0 has read the tombstone: nothing older is sent any more."
+        "enrich-a-0 has read the tombstone. It sends no older events."
     )
 
 
@@ -78,7 +78,7 @@ def test_a_stage_without_workers_reads_it_at_its_start() -> None:
     said = words(worker("miso-a-0", "miso", stale=True, users_read={2: 60}))
     assert said["miso"].obeys is Obeys.NO_WORKER
     assert said["miso"].sentence == (
-        "no worker runs: one reads the tombstone before it sends anything."
+        "no worker is running. A worker reads the tombstone before it sends events."
     )
 
 
@@ -88,8 +88,10 @@ def test_where_it_is_not_sure_it_says_so() -> None:
     elsewhere = worker("enrich-a-0", "enrich", partitions={USERS: [1]})
     said = words(behind, elsewhere, worker("miso-a-1", "miso", users_read={2: 50}))
     assert [word.obeys for word in said.values()] == [Obeys.UNSURE, Obeys.UNSURE]
-    assert said["miso"].sentence.startswith("miso-a-0 has not said that it has read the tombstone:")
-    assert said["enrich"].sentence.startswith("no worker has the visitor's partition yet, nor that")
+    assert said["miso"].sentence.startswith(
+        "miso-a-0 has not confirmed that it has read the tombstone."
+    )
+    assert said["enrich"].sentence.startswith("no worker has the visitor's partition yet.")
 
 
 def vendor_word(done: Done, **more: object) -> VendorWord:
@@ -116,20 +118,17 @@ def test_the_report_of_a_visitor_that_is_forgotten() -> None:
         "Visitor anna: tombstone written, shop.users/2/50.",
         "",
         "Workers",
-        "  enrich       enrich-a-0 has read the tombstone: nothing older is sent any more.",
+        "  enrich       enrich-a-0 has read the tombstone. It sends no older events.",
         "",
         "Vendors",
-        (
-            "  Miso           deleted all interactions of the visitor (3 events of the relay known "
-            "there)."
-        ),
-        "  Miso           by hand: Ask Miso.",
+        "  Miso           deleted all interactions of the visitor (3 events had been accepted).",
+        "  Miso           manual step: Ask Miso.",
         "",
-        "Still on the topics, which only retention deletes",
-        "  shop.clicks: 2 records, gone by 2026-04-24T03:06Z at the latest",
+        "Still on the topics until retention deletes it",
+        "  shop.clicks: 2 records, deleted by 2026-04-24T03:06Z at the latest",
         "  shop.users: 1 record, until compacted",
         "",
-        "Everything that could be done is done.",
+        "All steps are complete.",
     ]
     assert made.complete
     shown = json.loads(json.dumps(made.to_json()))
@@ -151,7 +150,10 @@ def test_the_report_of_a_visitor_that_is_forgotten() -> None:
 )
 def test_what_is_left_to_do_is_said_at_the_end(made: Report) -> None:
     """And makes exit code 1."""
-    assert report_lines(made)[-1] == "Something is left to do: see above, then run this again."
+    assert (
+        report_lines(made)[-1]
+        == "Some steps are not complete. See above, then run this command again."
+    )
     assert not made.complete
 
 
@@ -159,7 +161,10 @@ def test_what_waits_and_what_is_for_people_alone_is_no_failure() -> None:
     """It is stopped when its turn comes."""
     made = report(vendor_word(Done.NOTHING, waiting=1, by_hand="Ask."))
     assert made.complete
-    assert any("1 event without an outcome: stopped when" in x for x in report_lines(made))
+    assert any(
+        "1 event without an outcome will be stopped before sending." in x
+        for x in report_lines(made)
+    )
 
 
 def test_strangers_text_is_shown_and_obeyed_by_no_terminal() -> None:

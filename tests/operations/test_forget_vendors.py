@@ -124,7 +124,7 @@ async def test_what_fails_for_a_while_is_asked_again() -> None:
             answers(503),
             5,
             (
-                "Miso did not delete: 503 ***. Run this again later; what is deleted already "
+                "Miso did not delete: 503 ***. Run this command again later. Repeating a deletion "
                 "does no harm."
             ),
         ),
@@ -132,13 +132,16 @@ async def test_what_fails_for_a_while_is_asked_again() -> None:
             "miso",
             answers(429, retry_after="3000"),
             1,
-            "Miso did not delete: 429 ***. It asks for fewer requests: run this again later.",
+            (
+                "Miso did not delete: 429 ***. The vendor limits requests. Run this command again "
+                "later."
+            ),
         ),
         (
             "miso",
             answers(401),
             1,
-            ("Miso did not delete: 401 ***. Correct the key or the address, then run this again."),
+            ("Miso did not delete: 401 ***. Correct key or address, then run this command again."),
         ),
         (
             "voyado",
@@ -146,7 +149,7 @@ async def test_what_fails_for_a_while_is_asked_again() -> None:
             2,
             (
                 "1 of 3 requests were confirmed, then Voyado Engage did not delete: 400 ***. "
-                "Read what it says and run this again, or ask the vendor."
+                "Read the answer and run this command again, or ask the vendor."
             ),
         ),
     ],
@@ -164,7 +167,7 @@ async def test_without_a_key_it_fails_where_something_was_sent() -> None:
     """Else there is nothing to delete, and nothing to say."""
     word, client, _ = await carry_out("miso", answers(200), has_credentials=False)
     assert (word.done, client.requests) == (Done.FAILED, [])
-    assert word.problem == "Set STREAMS_MISO_API_KEY, then run this again."
+    assert word.problem == "Set STREAMS_MISO_API_KEY, then run this command again."
     word, _, _ = await carry_out("miso", answers(200), there=AtVendor(), has_credentials=False)
     assert (word.done, word.by_hand) == (Done.NOTHING, "")
 
@@ -187,7 +190,7 @@ async def test_a_vendor_is_never_asked_to_delete_what_many_people_share(shared: 
     assert [request.body for request in client.requests] == [b'{"user_ids":["u-1","u-2","anna"]}']
     assert word.done is Done.DELETED
     assert word.by_hand.startswith(
-        f'What was sent under the user id "{shared}" was left: many people share it.'
+        f'Data sent under the user id "{shared}" was not deleted: many people share this id.'
     )
 
 

@@ -106,6 +106,8 @@ async def test_a_list_that_cannot_be_read_is_asked_for_again_and_then_said() -> 
     }
     word = await forget(client, Trail("v-1", subjects=(ANNA,)), clock)
     assert word.done is Done.FAILED
-    assert word.problem.startswith("Voyado Engage did not delete: 503 busy. Run this again later")
+    assert word.problem.startswith(
+        "Voyado Engage did not delete: 503 busy. Run this command again later"
+    )
     assert client.asked("GET") == 6
     assert client.asked("DELETE") == 0

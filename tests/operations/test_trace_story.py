@@ -101,7 +101,7 @@ def test_an_accepted_event_is_told_from_the_shop_to_the_vendor() -> None:
     assert event.written_at == "2026-04-24T03:06:40.000Z"
     enriched, accepted = miso_of(event).steps
     assert enriched.text == (
-        "Enriched and put in line for the vendor; consent: the visitor's row says yes."
+        "Enriched and queued for the vendor; consent: the visitor's row says yes."
     )
     assert enriched.payload == {"sku": "S-1", "user_id": "#4bcv", "anonymous_id": "#o6kr"}
     assert accepted.text == (
@@ -130,10 +130,10 @@ def test_a_skip_says_why_in_words() -> None:
     event = told(receipts=[receipt("skipped", 1, reason="no_consent", position=None, attempts=0)])
     assert miso_of(event).outcome == "skipped"
     assert miso_of(event).text == (
-        "Not sent to Miso: no_consent, consent not given, given only later, refused, or "
+        "Skipped for Miso: no_consent, consent not given, given only later, refused, or "
         "visitor forgotten."
     )
-    assert event.text == "Not sent to Miso."
+    assert event.text == "Skipped for Miso."
 
 
 def test_a_skip_for_want_of_consent_says_what_the_row_says() -> None:
@@ -153,7 +153,7 @@ def test_a_dead_letter_shows_the_vendors_words_and_what_to_type() -> None:
     _, step = miso_of(event).steps
     assert step.answer == "no such product for ***"
     assert miso_of(event).text == (
-        "Given up for Miso (2 requests): rejected, the vendor refused this event. "
+        "Dead-lettered for Miso (2 requests): rejected, the vendor refused this event. "
         "See `streams dead-letters show --fingerprint abcd2345`."
     )
 
@@ -173,9 +173,7 @@ def test_a_resolution_is_told() -> None:
             )
         ],
     )
-    assert miso_of(event).text.endswith(
-        "Somebody dropped the dead letter: nothing more is done about it."
-    )
+    assert miso_of(event).text.endswith("An operator dropped the dead letter.")
     assert [step.kind for step in miso_of(event).steps] == ["dead_lettered", "resolved"]
 
 
@@ -211,14 +209,14 @@ def test_an_event_that_waits_for_its_vendor_says_behind_how_many() -> None:
         sent=[sent(12)], live=TraceLane(8, 20, "The worker is parked: Miso refuses the key.")
     )
     assert miso_of(event).outcome == "waiting"
-    assert event.text == "Waits for Miso."
+    assert event.text == "Waiting for Miso."
     assert miso_of(event).steps[-1].text == (
-        "It waits for Miso: at most 4 events of its partition before it; nothing is lost. "
+        "Waiting for Miso, behind at most 4 events of its partition. Nothing is lost. "
         "The worker is parked: Miso refuses the key."
     )
     nobody = told(sent=[sent(12)], live=TraceLane(None, 20, "No worker of Miso is running."))
     assert miso_of(nobody).text == (
-        "It waits for Miso, which has had nothing yet. No worker of Miso is running."
+        "Waiting for Miso, which has not read anything yet. No worker of Miso is running."
     )
 
 
@@ -231,17 +229,17 @@ def test_a_redelivery_that_waits_stands_beside_what_came_before() -> None:
     )
     steps = miso_of(event).steps
     assert [step.kind for step in steps] == ["enriched", "dead_lettered", "redelivered", "waiting"]
-    assert steps[2].text.startswith("Put in line to be sent again by run r-20261121-101500-ab12")
-    assert steps[3].text.startswith("Sent again, it waits for Miso: at most 2 events")
+    assert steps[2].text.startswith("Queued for redelivery by run r-20261121-101500-ab12")
+    assert steps[3].text.startswith("Redelivery: waiting for Miso, behind at most 2 events")
     assert miso_of(event).outcome == "dead_lettered"
 
 
 def test_an_event_that_enrichment_has_not_read_waits_there() -> None:
     """Whatever vendors there are."""
     event = told(committed=60)
-    assert event.text == "It waits for enrichment: 40 records of its partition before it."
+    assert event.text == "Waiting for enrichment, behind 40 records of its partition."
     assert miso_of(event).outcome == "waiting"
-    assert told(committed=None).text == ("It waits for enrichment, which has read nothing yet.")
+    assert told(committed=None).text == ("Waiting for enrichment, which has not read anything yet.")
 
 
 def test_a_vendor_that_was_off_owes_nothing_and_silence_is_called_unknown() -> None:
@@ -264,7 +262,7 @@ def test_a_record_that_is_no_event_goes_to_no_vendor() -> None:
     event = told_of(facts)
     assert event.vendors == []
     assert event.text == (
-        "No event, so it goes to no vendor: invalid_json, not a JSON object in valid UTF-8. "
+        "Invalid event, sent to no vendor: invalid_json, not a JSON object in valid UTF-8. "
         "See `streams dead-letters show --fingerprint abcd2345`."
     )
     assert [step.kind for step in event.steps] == ["raw", "dead_lettered"]
@@ -277,4 +275,4 @@ def test_a_record_that_retention_has_deleted_is_told_from_what_is_left() -> None
     facts.vendors["miso"] = VendorFacts(sent=[sent(7)], receipts=[receipt("accepted", 3)])
     event = told_of(facts)
     assert (event.event_id, event.event_type, event.raw) == ("e1", "click", None)
-    assert event.steps[0].text == "The raw record itself is gone: retention has deleted it."
+    assert event.steps[0].text == "The raw record was deleted by retention."

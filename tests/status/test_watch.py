@@ -69,7 +69,7 @@ class Pipeline:
         self.logs: LogsInMemory | None = None
         monkeypatch.setattr(new_letters, "connect", self.connect)
         monkeypatch.setattr(module, "read_groups", self.read_groups)
-        monkeypatch.setattr(module, "read_wills", self.read_wills)
+        monkeypatch.setattr(module, "read_controls", self.read_controls)
         self.watch = PipelineWatch(
             SETTINGS,
             own=lambda: self.own,
@@ -91,7 +91,7 @@ class Pipeline:
             raise SetupError("no answer")
         return self.groups
 
-    async def read_wills(self, _: object) -> dict[str, Any]:
+    async def read_controls(self, _: object) -> dict[str, Any]:
         """Nobody paused anything."""
         return {}
 

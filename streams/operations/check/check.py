@@ -24,7 +24,7 @@ from streams.status.findings import Finding, Level, ok, problem
 from streams.status.judge import judge
 from streams.status.observe import known_of, with_open_letters
 from streams.status.status import StatusBoard, read_status
-from streams.worker.control import read_wills
+from streams.worker.control import read_controls
 
 SETTINGS = "settings"
 
@@ -142,8 +142,8 @@ async def pipeline_findings(settings: Settings, topics: Collection[str]) -> list
     """
     names = settings.topics
     board = await read_status(settings) if names.status in topics else StatusBoard()
-    wills = await read_wills(settings) if names.control in topics else {}
-    known = known_of(settings, board, await read_groups(settings), wills)
+    controls = await read_controls(settings) if names.control in topics else {}
+    known = known_of(settings, board, await read_groups(settings), controls)
     return judge(await with_open_letters(settings, known))
 
 

@@ -59,7 +59,7 @@ async def run_forget(
     offset = await _write_tombstone(settings, survey)
     say("waiting until the workers have read it")
     stages = await _workers(settings, survey, offset, workers_seconds)
-    say("looking what was sent until then")
+    say("reading what was sent until then")
     await _catch_up(settings, survey, stages, tell, under_way_seconds)
     words = []
     for key in survey.vendors:
@@ -114,7 +114,7 @@ async def _write_tombstone(settings: Settings, survey: Survey) -> int:
     except KafkaError as error:
         raise SetupError(
             f"The tombstone could not be written to {settings.topics.users}: {error!r}. Nothing "
-            "was changed: look at the brokers and at what this user may write, then try again."
+            "was changed. Check the brokers and this user's rights, then try again."
         ) from error
     finally:
         await producer.stop()

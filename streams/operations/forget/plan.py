@@ -211,7 +211,7 @@ def still_held(held: Mapping[str, HeldRecords], keeping: Mapping[str, Keeping]) 
             note = "until Kafka compacts the topic; the tombstone hides it from all workers"
             found.append(StillHeld(topic, here.records, None, note))
         elif kept.retention_ms is None:
-            note = "for ever: the topic has no retention"
+            note = "kept without end: the topic has no retention"
             found.append(StillHeld(topic, here.records, None, note))
         else:
             gone = here.newest_ms + kept.retention_ms + kept.segment_ms

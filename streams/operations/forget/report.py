@@ -1,4 +1,4 @@
-"""What ``streams forget`` did, what it could not do, and why; pure."""
+"""What ``streams forget`` did, what it could not do, and why. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -36,15 +36,18 @@ class StageWord:
         """What that means, in one sentence."""
         match self.obeys:
             case Obeys.YES:
-                return f"{self.worker} has read the tombstone: nothing older is sent any more."
+                return f"{self.worker} has read the tombstone. It sends no older events."
             case Obeys.NO_WORKER:
-                return "no worker runs: one reads the tombstone before it sends anything."
-            case _:
-                who = self.worker or "no worker"
-                has_not = "has not said" if self.worker else "has the visitor's partition yet, nor"
+                return "no worker is running. A worker reads the tombstone before it sends events."
+            case _ if self.worker:
                 return (
-                    f"{who} {has_not} that it has read the tombstone: look at `streams status`, "
-                    "then run this again."
+                    f"{self.worker} has not confirmed that it has read the tombstone. Check "
+                    "`streams status`, then run this command again."
+                )
+            case _:
+                return (
+                    "no worker has the visitor's partition yet. Check `streams status`, then run "
+                    "this command again."
                 )
 
 

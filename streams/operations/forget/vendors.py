@@ -71,7 +71,9 @@ async def erase(
         )
 
     if vendor.forgetting is None:
-        by_hand = f"The relay knows of no request by which {vendor.name} deletes: ask it."
+        by_hand = (
+            f"{vendor.name} offers no deletion request that the relay can use. Ask the vendor."
+        )
         return word(Done.NOTHING, Erasure(by_hand=by_hand))
     forgetting = vendor.forgetting
     trail, shared = _without_shared_ids(trail)
@@ -82,7 +84,7 @@ async def erase(
         if not there.accepted:
             return word(Done.NOTHING, erasure)
         names = " and ".join(variable(vendor.key, name) for name in vendor.credentials)
-        return word(Done.FAILED, erasure, problem=f"Set {names}, then run this again.")
+        return word(Done.FAILED, erasure, problem=f"Set {names}, then run this command again.")
     client = new_client(settings.base_url)
     try:
         asked = _VendorInquiry(vendor, settings, client, sleep, clock)
@@ -124,7 +126,7 @@ def _plan(forgetting: Forgetting, trail: Trail, settings: Any, shared: Sequence[
     if not shared:
         return erasure
     named = ", ".join(f'"{id_}"' for id_ in dict.fromkeys(shared))
-    left = f"What was sent under the user id {named} was left: many people share it."
+    left = f"Data sent under the user id {named} was not deleted: many people share this id."
     return replace(erasure, by_hand=f"{left} {erasure.by_hand}".rstrip())
 
 
@@ -188,9 +190,9 @@ def _why_not(vendor: Vendor, erasure: Erasure, made: int, verdict: Verdict) -> s
     far = f"{made:,} of {of:,} requests were confirmed, then " if of > 1 else ""
     words = verdict.detail.rstrip(".") or f"status {verdict.status}"
     remedy = {
-        RequestOutcome.MISCONFIGURED: "Correct the key or the address, then run this again.",
-        RequestOutcome.REJECTED: "Read what it says and run this again, or ask the vendor.",
-        RequestOutcome.THROTTLED: "It asks for fewer requests: run this again later.",
-    }.get(verdict.outcome, "Run this again later; what is deleted already does no harm.")
+        RequestOutcome.MISCONFIGURED: "Correct key or address, then run this command again.",
+        RequestOutcome.REJECTED: "Read the answer and run this command again, or ask the vendor.",
+        RequestOutcome.THROTTLED: "The vendor limits requests. Run this command again later.",
+    }.get(verdict.outcome, "Run this command again later. Repeating a deletion does no harm.")
     sentence = f"{far}{vendor.name} did not delete: {words}. {remedy}"
     return sentence[0].upper() + sentence[1:]

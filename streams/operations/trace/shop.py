@@ -87,17 +87,17 @@ async def _event(
     show = Shown(event_id)
     steps = []
     if record is not None:
-        text = f"The shop wrote it to {place.topic}."
+        text = f"Written by the shop to {place.topic}."
         steps.append(Step(kind="raw", text=text, at=utc_text(record.timestamp), place=str(place)))
     steps += [
         letter_step(one, None, is_repeat=number > 0)
         for number, one in enumerate(sorted(letters, key=lambda one: one.at_ms))
     ]
-    text = "Given up by ingest: it is no event."
+    text = "Dead-lettered by ingest: not a valid event."
     if record is not None:
         committed = logs.lane(INGEST, TopicPartition(place.topic, place.partition)).committed
         if committed is None or place.offset >= committed:
-            text = "It waits for ingest."
+            text = "Waiting for ingest."
             steps.append(Step(kind="waiting", text=text))
         elif not letters:
             text = await _today(mappings_of(logs.settings)[place.topic], record, event_id)

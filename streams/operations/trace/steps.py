@@ -71,11 +71,11 @@ def sent_step(sent: SentRecord, show: Shown, *, is_repeat: bool) -> Step:
     ground = CONSENT_WORDS.get(sent.consent)
     if sent.is_redelivery:
         run = f" by run {sent.run_id}" if sent.run_id else ""
-        kind, text = "redelivered", f"Put in line to be sent again{run}"
+        kind, text = "redelivered", f"Queued for redelivery{run}"
     elif is_repeat:
-        kind, text = "enriched", "Enriched a second time, after a crash; sent once all the same"
+        kind, text = "enriched", "Enriched again after a crash; it is still sent only once"
     else:
-        kind, text = "enriched", "Enriched and put in line for the vendor"
+        kind, text = "enriched", "Enriched and queued for the vendor"
     payload = sent.record.payload
     if sent.record.contact is not None:
         payload = {"payload": payload, "contact": sent.record.contact}
@@ -110,7 +110,7 @@ def receipt_steps(
         seen.add((receipt.source, receipt.run_id))
         text = receipt_words(received, name, facts)
         if again:
-            text += " Written again after a crash; it counts once."
+            text += " This receipt was written again after a crash and counts once."
         step = Step(
             kind=outcome_of(receipt),
             text=text,
@@ -142,18 +142,17 @@ def receipt_words(received: Received, name: str, facts: EventFacts) -> str:
             after = f", {_seconds(seconds)} after the shop wrote it"
         return f"Accepted by {name} ({answer}, {requests}){after}."
     if receipt.outcome == Outcome.SKIPPED:
-        return f"Not sent to {name}: {_skip_words(receipt)}."
-    return f"Given up for {name} ({requests}): {letter_words(receipt.reason)}."
+        return f"Skipped for {name}: {_skip_words(receipt)}."
+    return f"Dead-lettered for {name} ({requests}): {letter_words(receipt.reason)}."
 
 
 def letter_step(lettered: Lettered, name: str | None, *, is_repeat: bool) -> Step:
-    """Return the step of a dead letter; without a name it is enrichment's, about no vendor."""
+    """Return the step of a dead letter; without a name it is enrichment's own, for no vendor."""
     letter = lettered.letter
-    whose = "no event" if name is None else f"given up for {name}"
     words = f"{letter_words(letter.reason)}: {masked_text(letter.detail).rstrip('.')}."
     return Step(
         kind="dead_lettered",
-        text=f"Kept as a dead letter, {whose}: {words}",
+        text=f"Dead letter{'' if name is None else f' for {name}'}: {words}",
         at=utc_text(lettered.at_ms),
         place=str(lettered.place),
         attempts=letter.attempts or None,
@@ -171,11 +170,11 @@ def _answer(lettered: Lettered) -> str | None:
 
 
 def resolved_step(resolved: Resolved) -> Timed:
-    """Return the step of what was done about a dead letter."""
+    """Return the step of a dead letter's resolution."""
     run = f" by run {resolved.run_id}" if resolved.run_id else ""
     text = {
-        "dropped": "Somebody dropped the dead letter: nothing more is done about it.",
-        "resent": f"The dead letter was sent again{run}.",
+        "dropped": "An operator dropped the dead letter.",
+        "resent": f"The dead letter was resent{run}.",
     }.get(resolved.action, f"The dead letter was closed: {masked_text(resolved.action)}.")
     step = Step(
         kind="resolved",

@@ -1,4 +1,4 @@
-"""From what the topics say of a raw record to what is shown of it. Pure."""
+"""From the records about a raw event to the trace that is shown. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
@@ -37,18 +37,18 @@ Parse = Callable[[Source, RawRecord], Event]
 _RANK = (Outcome.ACCEPTED, Outcome.DEAD_LETTERED, Outcome.SKIPPED)
 _SAID: Mapping[VendorOutcome, str] = {
     "accepted": "accepted by",
-    "waiting": "waits for",
-    "dead_lettered": "given up for",
-    "skipped": "not sent to",
-    "off": "not owed to (off)",
-    "unknown": "not known of",
+    "waiting": "waiting for",
+    "dead_lettered": "dead-lettered for",
+    "skipped": "skipped for",
+    "off": "not sent to (switched off)",
+    "unknown": "outcome unknown for",
 }
 
 
 def story_of(facts: EventFacts, parse: Parse, names: Mapping[str, str], asked: str) -> TracedEvent:
     """Return what is shown of one raw record; ``names`` gives the vendors' display names.
 
-    Whatever equals ``asked`` was typed by who reads it and is shown as it is.
+    Text that equals ``asked`` was typed by the reader and is not masked.
     """
     show = Shown(asked)
     raw, source = facts.raw, facts.source
@@ -130,13 +130,13 @@ def _is_no_event(facts: EventFacts) -> bool:
 def _before_vendors(facts: EventFacts, problem: str) -> list[Step]:
     steps: list[Timed] = []
     if facts.raw is not None:
-        text = f"The shop wrote it to {facts.source.topic}."
+        text = f"Written by the shop to {facts.source.topic}."
         if facts.raw.trail is not None:
             steps.append(_beginning(facts, facts.raw.trail))
             section = f"[ingest.{facts.raw.trail.section}]"
-            text = f"Ingest made this of it by {section} and wrote it to {facts.source.topic}."
+            text = f"Mapped by {section} and written by ingest to {facts.source.topic}."
         if problem:
-            text += f" It is no event: {problem}."
+            text += f" It is not a valid event: {problem}."
         step = Step(kind="raw", text=text, at=utc_text(facts.raw.at_ms), place=str(facts.source))
         steps.append((facts.raw.at_ms, 0, step))
     steps += [
@@ -146,7 +146,7 @@ def _before_vendors(facts: EventFacts, problem: str) -> list[Step]:
     steps += [resolved_step(resolved) for resolved in facts.resolved]
     in_order = _in_order(steps)
     if facts.raw is None:
-        gone = "The raw record itself is gone: retention has deleted it."
+        gone = "The raw record was deleted by retention."
         in_order.insert(0, Step(kind="unknown", text=gone, place=str(facts.source)))
     if not facts.is_enriched and facts.raw is not None:
         in_order.append(Step(kind="waiting", text=_waits_for_enrichment(facts)))
@@ -155,10 +155,10 @@ def _before_vendors(facts: EventFacts, problem: str) -> list[Step]:
 
 def _beginning(facts: EventFacts, trail: IngestTrail) -> Timed:
     """Return the step of the shop's own record."""
-    text = f"The shop wrote it to {trail.source.topic}."
+    text = f"Written by the shop to {trail.source.topic}."
     at = None
     if facts.shop is None:
-        text += " That record is gone: retention has deleted it."
+        text += " That record was deleted by retention."
     else:
         at = utc_text(facts.shop.at_ms)
     step = Step(kind="raw", text=text, at=at, place=str(trail.source))
@@ -168,9 +168,9 @@ def _beginning(facts: EventFacts, trail: IngestTrail) -> Timed:
 def _waits_for_enrichment(facts: EventFacts) -> str:
     before = facts.source.offset - (facts.enrich.committed or 0)
     if facts.enrich.committed is None:
-        text = "It waits for enrichment, which has read nothing yet."
+        text = "Waiting for enrichment, which has not read anything yet."
     else:
-        text = f"It waits for enrichment: {counted(before, 'record')} of its partition before it."
+        text = f"Waiting for enrichment, behind {counted(before, 'record')} of its partition."
     return f"{text} {facts.enrich.says}".strip()
 
 
@@ -220,13 +220,13 @@ def _open_steps(name: str, found: VendorFacts, facts: EventFacts) -> list[Step]:
     if steps or found.receipts or found.letters:
         return steps
     if not found.was_on:
-        text = f"{name} was off when the event was read: it gets neither record nor receipt."
+        text = f"{name} was switched off when the event was read. No record or receipt is written."
         return [Step(kind="off", text=text)]
     if not facts.is_enriched:
         return [Step(kind="waiting", text=_waits_for_enrichment(facts))]
     text = (
-        "Enrichment and the sink have passed it, and no receipt is left or was found: retention "
-        "may have deleted it. `streams audit` says whether anything is missing."
+        "Enrichment and the sink have processed it, but there is no receipt. Retention may have "
+        "deleted the receipt. `streams audit` shows whether any event is missing."
     )
     return [Step(kind="unknown", text=text)]
 
@@ -238,14 +238,14 @@ def _is_ahead(lane: TraceLane, position: int) -> bool:
 def _waits(name: str, place: Source, lane: TraceLane, word: str, run_id: str | None = None) -> Step:
     before = place.offset - (lane.committed or 0)
     if lane.committed is None:
-        text = f"It waits for {name}, which has had nothing yet. {lane.says}".strip()
+        text = f"Waiting for {name}, which has not read anything yet. {lane.says}".strip()
     else:
         text = (
-            f"It waits for {name}: at most {counted(before, 'event')} of its partition before it; "
-            f"nothing is lost. {lane.says}"
+            f"Waiting for {name}, behind at most {counted(before, 'event')} of its partition. "
+            f"Nothing is lost. {lane.says}"
         ).strip()
     if word == "redelivery":
-        text = text.replace("It waits", "Sent again, it waits", 1)
+        text = f"Redelivery: {text[0].lower()}{text[1:]}"
     return Step(
         kind="waiting",
         text=text,
@@ -258,7 +258,7 @@ def _waits(name: str, place: Source, lane: TraceLane, word: str, run_id: str | N
 def _outcome(
     name: str, found: VendorFacts, facts: EventFacts, open_steps: Sequence[Step]
 ) -> tuple[VendorOutcome, str | None, str]:
-    """Return the last word, its reason and the sentence; accepted counts before all else."""
+    """Return the outcome, its reason and the sentence; accepted outranks all others."""
     waits = [step.text for step in open_steps if step.kind == "waiting"]
     if found.receipts:
         best = min(found.receipts, key=lambda received: _rank(received.receipt))
@@ -300,7 +300,7 @@ def _in_one_sentence(facts: EventFacts, vendors: Sequence[VendorTrace]) -> str:
     if _is_no_event(facts):
         letter = facts.letters[0].letter
         return (
-            f"No event, so it goes to no vendor: {letter_words(letter.reason)}. "
+            f"Invalid event, sent to no vendor: {letter_words(letter.reason)}. "
             f"See `streams dead-letters show --fingerprint {masked_text(letter.fingerprint)}`."
         )
     if not facts.is_enriched and facts.raw is not None:
@@ -310,7 +310,7 @@ def _in_one_sentence(facts: EventFacts, vendors: Sequence[VendorTrace]) -> str:
         members = [one.name for one in vendors if one.outcome == outcome]
         if members:
             parts.append(f"{words} {_listed(members)}")
-    sentence = "; ".join(parts) or "no vendor is on"
+    sentence = "; ".join(parts) or "no vendor is enabled"
     return f"{sentence[0].upper()}{sentence[1:]}."
 
 
