@@ -7,8 +7,7 @@ from typing import Any
 import msgspec
 
 from streams.alerts.book import Alert
-from streams.core.errors import SetupError
-from streams.kafka.reader import connect, silent
+from streams.kafka.reader import connect
 from streams.settings import Settings
 from streams.status.status import ALERTS_KEY
 
@@ -29,17 +28,11 @@ class ToldOnTopic:
         """Return what was written last, however long ago; nothing if that cannot be decoded.
 
         The topic is read whole: two segments of 16 MiB at most. Raises SetupError if the brokers
-        do not answer or the topic is missing.
+        do not answer.
         """
-        topic, value = self._settings.topics.status, None
+        value = None
         async with connect(self._settings.kafka) as reader:
-            tps = (await reader.partitions([topic]))[topic]
-            if not tps:
-                raise SetupError(
-                    f"The topic {topic} does not exist. Create it with: streams topics create"
-                )
-            starts, ends = await reader.starts(tps), await reader.ends(tps)
-            async for _, records in reader.read(starts, ends, silent):
+            async for _, records in reader.read_topic(self._settings.topics.status):
                 for record in records:
                     if record.key == ALERTS_KEY:
                         value = record.value
