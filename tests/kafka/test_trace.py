@@ -214,11 +214,11 @@ async def test_every_fate_is_told_by_every_key(broker: Broker, prefix: str, tmp_
 
         async def is_enriched() -> bool:
             found = (await traced(pipeline, "event", "late")).events
-            return bool(found) and found[0].text.startswith("Waits for")
+            return bool(found) and found[0].text == "Waiting for 8SELECT and Miso."
 
         await until(is_enriched, 20, "the event to be enriched")
         (late,) = (await traced(pipeline, "event", "late")).events
-        assert late.text == "Waits for 8SELECT and Miso."
+        assert late.text == "Waiting for 8SELECT and Miso."
         waiting = late.vendors[-1].steps
         assert [step.kind for step in waiting] == ["enriched", "waiting"]
         assert waiting[-1].place == waiting[0].place
