@@ -338,15 +338,25 @@ class StageApp(faust.App):
         delay: float = self.consumer.recovery.delay_seconds(TP(topic, partition))
         return delay
 
-    def chunks_of(self, *topics: str) -> Any:
-        """Return a Faust topic whose events are chunks of records of these topics."""
-        return self.topic(*topics, schema=ChunkSchema(key_type=bytes, value_type=bytes))
+    def read_chunks(
+        self, *topics: str, name: str, take: Callable[[Sequence[Chunk]], Awaitable[None]]
+    ) -> None:
+        """Declare an agent that gives ``take`` the chunks of these topics that came together.
 
-    def chunk_agent(self, *topics: str, name: str) -> Any:
-        """Return a decorator for an agent whose failure ends the process."""
-        return self.agent(
-            self.chunks_of(*topics), name=name, supervisor_strategy=CrashingSupervisor
-        )
+        A failure ends the process. What is taken is acknowledged or released by the stage.
+        """
+
+        async def read(stream: Any) -> None:
+            try:
+                async for event in stream.noack().events():
+                    await take(event.value)
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                leave(f"{name} stopped: {error!r}", cause=error)
+
+        chunks = self.topic(*topics, schema=ChunkSchema(key_type=bytes, value_type=bytes))
+        self.agent(chunks, name=name, supervisor_strategy=CrashingSupervisor)(read)
 
     def topic_table(self, name: str, **options: Any) -> TopicTable:
         """Return a table with the rows of this worker's partitions."""

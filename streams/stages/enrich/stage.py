@@ -8,7 +8,6 @@ of these two steps is one request to a broker; a partition that a topic refuses 
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 import msgspec
 from faust.types import TP
@@ -108,21 +107,16 @@ class EnrichStage(Stage):
         for window_ms, replay in late:
             LateIdentity(app, users, products, window_ms, replay, wall_ms=wall_ms)
         for source in topics.sources:
-            app.chunk_agent(topics.of_shop(source), name=f"enrich-{source}")(self._run)
+            app.read_chunks(topics.of_shop(source), name=f"enrich-{source}", take=self._take)
 
     # -- the way of a chunk
 
-    async def _run(self, stream: Any) -> None:
-        try:
-            async for event in stream.noack().events():
-                # Not what was revoked meanwhile: the next owner starts from the commit.
-                for chunk in await self._with_room(event.value):
-                    self._begin(chunk)
-                self._deliveries += 1
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:
-            leave(f"enriching stopped: {error!r}", cause=error)
+    async def _take(self, chunks: Sequence[Chunk]) -> None:
+        """Begin to write what comes of these chunks, once there is room."""
+        # Not what was revoked meanwhile: the next owner starts from the commit.
+        for chunk in await self._with_room(chunks):
+            self._begin(chunk)
+        self._deliveries += 1
 
     def _begin(self, chunk: Chunk) -> None:
         """Enrich a chunk, and begin to write what came of it."""

@@ -8,7 +8,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
-from typing import Any
 
 import msgspec
 from faust.types import TP
@@ -98,18 +97,10 @@ class IngestStage(Stage):
         self._waits_for: dict[str, str] = {}
         """By topic: why the registry cannot be used for its records now."""
         for topic, mapping in mappings.items():
-            app.chunk_agent(topic, name=f"ingest-{topic}")(partial(self._run, mapping))
+            take = partial(self._take, mapping)
+            app.read_chunks(topic, name=f"ingest-{topic}", take=take)
 
     # -- the way of a record
-
-    async def _run(self, mapping: TopicMapping, stream: Any) -> None:
-        try:
-            async for event in stream.noack().events():
-                await self._take(mapping, event.value)
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:
-            leave(f"ingest stopped: {error!r}", cause=error)
 
     async def _take(self, mapping: TopicMapping, chunks: Sequence[Chunk]) -> None:
         """Map chunks, and queue what came of them behind all that was queued before."""

@@ -1,17 +1,16 @@
 """The sink stage: reads one vendor's records, delivers them, writes outcomes, settles.
 
-The way of a record, from top to bottom: ``_run`` reads chunks, ``Intake`` queues their events, the
+The way of a record, from top to bottom: ``_take`` gets chunks, ``Intake`` queues their events, the
 courier sends them, ``OutcomeWriter`` writes what came of them, ``_advance`` settles them. Below
 stand the opening and closing of partitions, and what operators command.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from random import random
 from time import monotonic
-from typing import Any
 
 from aiokafka.errors import KafkaError
 from faust.types import TP
@@ -23,6 +22,7 @@ from streams.delivery.progress import PartitionProgress
 from streams.delivery.vendor_client import HttpTransport
 from streams.engine import wall_clock
 from streams.engine.app import Stage, StageApp
+from streams.engine.chunks import Chunk
 from streams.engine.expired import ALL, ExpiredRecords
 from streams.engine.failure import leave
 from streams.engine.positions import StartPosition
@@ -120,26 +120,21 @@ class SinkStage(Stage):
         )
         self.courier.send_one_at_a_time()
         self._intake = Intake(vendor, self.courier, self.outcome_writer, self.counters, self._runs)
-        app.chunk_agent(self._events, self._redelivery, name=f"sink-{vendor.key}")(self._run)
+        app.read_chunks(self._events, self._redelivery, name=f"sink-{vendor.key}", take=self._take)
 
     # -- the way of a record
 
-    async def _run(self, stream: Any) -> None:
-        try:
-            async for event in stream.noack().events():
-                for chunk in event.value:
-                    tp = chunk.tp
-                    # Not where it was revoked meanwhile: the next owner starts from the commit.
-                    if (progress := self._progress.get(tp)) is not None:
-                        is_redelivery = tp.topic == self._redelivery
-                        self._intake.admit(tp, chunk.value, progress, is_redelivery=is_redelivery)
-                        self.courier.start_requests()
-                        self._advance(tp.partition)
-                    chunk.release()
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:
-            leave(f"the sink for {self._vendor.name} stopped: {error!r}", cause=error)
+    async def _take(self, chunks: Sequence[Chunk]) -> None:
+        """Queue the events of these chunks."""
+        for chunk in chunks:
+            tp = chunk.tp
+            # Not where it was revoked meanwhile: the next owner starts from the commit.
+            if (progress := self._progress.get(tp)) is not None:
+                is_redelivery = tp.topic == self._redelivery
+                self._intake.admit(tp, chunk.value, progress, is_redelivery=is_redelivery)
+                self.courier.start_requests()
+                self._advance(tp.partition)
+            chunk.release()
 
     def _advance(self, partition: int) -> None:
         """Tell the engine how far both lanes of a partition are settled."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -64,7 +63,7 @@ def stage(*, minutes: int = 10, sources: tuple[str, ...] = ()) -> Any:
     app: Any = SimpleNamespace(
         topic_table=lambda *_, **__: users,
         global_topic_table=lambda *_, **__: products,
-        chunk_agent=lambda *_, **__: lambda agent: agent,
+        read_chunks=lambda *_, **__: None,
     )
     on = {source: OptionalSourceSettings(enabled=True) for source in sources}
     settings = Settings(sources={**Settings().sources, **on})
@@ -332,21 +331,6 @@ def test_with_0_minutes_nothing_is_a_duplicate() -> None:
     assert made._recent._passed_on == {}
 
 
-class Stream:
-    """An agent's stream of one chunk."""
-
-    def __init__(self, chunk: Chunk) -> None:
-        self._chunk = chunk
-
-    def noack(self) -> "Stream":
-        """As Faust has it."""
-        return self
-
-    async def events(self) -> AsyncIterator[Any]:
-        """Yield it."""
-        yield SimpleNamespace(value=[self._chunk])
-
-
 def app_with(consumer: Any, new_outputs: Any) -> Any:
     """An app that is in its group."""
     app: Any = SimpleNamespace(consumer=consumer, new_outputs=new_outputs, may_act=lambda: True)
@@ -371,7 +355,7 @@ class InHand:
 
     async def run(self) -> None:
         """Let the agent come as far as it comes without room, which there is then."""
-        agent = asyncio.ensure_future(self.stage._run(Stream(self.chunk)))
+        agent = asyncio.ensure_future(self.stage._take([self.chunk]))
         await asyncio.wait({agent}, timeout=0)
         assert self.enriched == []
         self.between()
@@ -471,18 +455,14 @@ class Together:
         """What is passed on of each chunk, in their order."""
         return self.written[1::2]
 
-    def noack(self) -> "Together":
-        """As Faust's stream has it."""
-        return self
-
-    async def events(self) -> AsyncIterator[Any]:
-        """Yield all chunks again and again."""
+    async def _take(self) -> None:
+        """Give the stage all chunks again and again."""
         while True:
-            yield SimpleNamespace(value=self.chunks)
+            await self.stage._take(self.chunks)
 
     async def until_it_waits(self) -> "asyncio.Task[None]":
         """Run the agent until it waits for room."""
-        agent: asyncio.Task[None] = asyncio.ensure_future(self.stage._run(self))
+        agent: asyncio.Task[None] = asyncio.ensure_future(self._take())
         await settled()
         return agent
 

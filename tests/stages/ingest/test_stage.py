@@ -49,10 +49,9 @@ class App:
         self.in_hand = True
         self.consumer = SimpleNamespace(is_in_hand=lambda _: self.in_hand, ack=self.acked.append)
 
-    def chunk_agent(self, topic: str, *, name: str) -> Any:
+    def read_chunks(self, topic: str, *, name: str, take: object) -> None:  # noqa: ARG002
         """Nothing comes by itself."""
         assert name == f"ingest-{topic}"
-        return lambda agent: agent
 
     ours: Any = StageApp.ours
 
