@@ -115,7 +115,7 @@ def test_an_order_whose_id_was_passed_on_is_a_duplicate() -> None:
     """Its event id may be another; the record says what it is told by after a restart."""
     made = stage(sources=("orders",))
     closing, passing = FakeOutputs(), FakeOutputs()
-    made.enrich_chunk(
+    made._enrichment.enrich(
         TP("shop.orders", 2),
         [order(0, "A-1"), order(1, "A-1"), order(2, "A-2")],
         EnrichedChunk(closing, passing),  # type: ignore[arg-type]
