@@ -8,6 +8,8 @@ Rules that keep it from losing records:
 - The open records of a partition are bounded, in number and bytes, so that no agent's queue ever
   fills and blocks other partitions. Further fetched records wait here, up to a second bound;
   beyond it the partition is not fetched.
+- After a seek nothing is handed out before the flow resumes: Faust empties the agents' queues then,
+  and what is settled after a lost chunk would count for the chunk, too.
 - A partition has an offset tracker only between the end of its seek and its revocation. Only
   partitions with one are fetched, handed out and committed, so that no commit of the last owner is
   overwritten before the stage has read it.
@@ -72,6 +74,8 @@ class Consumer(driver.Consumer):
         self._started_at: dict[TP, int] = {}
         self.epoch = 0
         self.is_seeking = False
+        self._awaits_flow = False
+        """Between a seek and the flow's start, when Faust empties the agents' queues once more."""
         self._committing = asyncio.Lock()
         """Commits are sequential: a retried one must not overtake a newer one, or a seek."""
         self._not_fetching = asyncio.Event()
@@ -201,7 +205,7 @@ class Consumer(driver.Consumer):
         if len(tps) > 1:
             self._turn = (self._turn + 1) % len(tps)
             tps = tps[self._turn :] + tps[: self._turn]
-        if self.is_seeking or not self.flow_active:
+        if self.is_seeking or self._awaits_flow or not self.flow_active:
             return False
         epoch = self.epoch
         found = [chunk for tp in tps if (chunk := self._next_chunk(tp)) is not None]
@@ -342,7 +346,7 @@ class Consumer(driver.Consumer):
 
     async def perform_seek(self) -> None:
         """Start each source partition at the committed offset, or at its beginning."""
-        self.is_seeking = True
+        self.is_seeking = self._awaits_flow = True
         try:
             await self._not_fetching.wait()
             self.epoch += 1
@@ -358,6 +362,12 @@ class Consumer(driver.Consumer):
             raise
         finally:
             self.is_seeking = False
+
+    def resume_flow(self) -> None:
+        """Begin to hand out: what an agent's queue held before is gone by now."""
+        super().resume_flow()
+        self._awaits_flow = False
+        self._work.set()
 
     def cancel_seek(self) -> None:
         """Let a running seek end without effect: this worker is about to stop.
