@@ -75,7 +75,7 @@ class Worker:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._children_before = _children_cpu()
         self.started_at = time.monotonic()
-        with self._log.open("wb") as log:
+        with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
                 env=self._environ,

@@ -3,7 +3,8 @@
 Three loops share one event loop: fetching (Faust's fetcher runs it), handing out, committing.
 Rules that keep it from losing records:
 
-- A fetched record is dropped only if a seek that started after its fetch reads it again.
+- A fetched record is dropped only if a seek that started after its fetch reads it again. Rows of
+  tables that are dropped are sought again at once.
 - A chunk enters the offset tracker before an agent sees it; only its own ack removes it.
 - The open records of a partition are bounded, in number and bytes, so that no agent's queue ever
   fills and blocks other partitions. Further fetched records wait here, up to a second bound;
@@ -122,22 +123,36 @@ class Consumer(driver.Consumer):
             fetched = await self.thread.fetch(wanted, tables, FETCH_TIMEOUT_SECONDS)
         finally:
             self._not_fetching.set()
+        rows = {tp: found for tp, found in fetched.records.items() if found and tp in tables}
         if epoch != self.epoch:
-            return  # a seek has started meanwhile and reads these records again
+            # A seek has started meanwhile and reads these records again, except those of tables.
+            self._fetch_again(rows)
+            return
+        left = {tp: found for tp, found in rows.items() if not self.recovery.apply(tp, found)}
+        self._fetch_again(left)
         for tp, records in fetched.records.items():
             if epoch != self.epoch:
                 return
-            if not records:
-                continue
-            if self._is_changelog_tp(tp):
-                self.recovery.apply(tp, records)
-            else:
+            if records and tp not in tables:
                 await self._stash_records(tp, records)
-        self.recovery.record_current(fetched.current_at, fetched.behind_transaction)
-        self.recovery.maybe_end(fetched.positions)
+        if left:
+            await asyncio.sleep(0.01)  # until recovery knows these partitions
+        else:
+            self.recovery.record_current(fetched.current_at, fetched.behind_transaction)
+            self.recovery.maybe_end(fetched.positions)
         self._work.set()
         if fetched.records:
             await asyncio.sleep(0)  # let other tasks run
+
+    def _fetch_again(self, rows: Mapping[TP, list[Record]]) -> None:
+        """Go back to rows that no table took: a position behind them would say that they are read.
+
+        Faust seeks tables only at the start of a recovery.
+        """
+        assigned = self.assignment()
+        back = {tp: records[0].offset for tp, records in rows.items() if tp in assigned}
+        if back:
+            self.thread.seek_all(back)
 
     def has_room(self, tp: TP) -> bool:
         """Return whether more records of a partition may be fetched."""
