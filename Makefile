@@ -8,7 +8,7 @@ CANDIDATES := python3 python3.12 python3.11 python3.13
 NEW_ENOUGH := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-kafka test-docker test-registry test-browser lint format types imports check bench chaos clean
+.PHONY: help install demo test test-kafka test-docker test-registry test-browser wheel sbom image lint format types imports check bench chaos clean
 
 help: ## list these verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
@@ -48,6 +48,29 @@ test-registry: $(STAMP) ## run only the tests on a real schema registry, 160 MB 
 
 test-browser: $(STAMP) ## run only the tests of the web view in Chromium; skipped where there is none
 	$(BIN)/pytest -m browser tests/web $(ARGS)
+
+wheel: $(STAMP) ## build dist/*.whl, install it into an empty environment, run the demo from there
+	rm -rf build dist/*.whl dist/empty
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	$(BIN)/python -m venv dist/empty
+	@# Without constraints.txt: the newest versions that pyproject.toml allows.
+	dist/empty/bin/pip install --quiet --disable-pip-version-check "$$(ls dist/*.whl)[embedded]"
+	cd dist/empty && bin/streams demo --once $(ARGS)
+
+sbom: $(STAMP) ## write dist/sbom.cdx.json: the Python packages of the image, as CycloneDX
+	rm -rf dist/image dist/cyclonedx
+	$(BIN)/python -m venv --without-pip dist/image
+	$(BIN)/pip --python dist/image/bin/python install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt '.[alerts]'
+	$(BIN)/python -m venv dist/cyclonedx
+	dist/cyclonedx/bin/pip install --quiet --disable-pip-version-check cyclonedx-bom==7.5.0
+	dist/cyclonedx/bin/cyclonedx-py environment --pyproject pyproject.toml \
+	  --output-reproducible --output-file dist/sbom.cdx.json dist/image/bin/python
+
+image: ## build the image clickstream-relay; ARGS="--build-arg EXTRAS=msk"
+	docker build --file deploy/Dockerfile --tag clickstream-relay \
+	  --build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" \
+	  --build-arg REVISION="$$(git rev-parse HEAD)" $(ARGS) .
 
 lint: $(STAMP) ## check style and formatting, change nothing
 	$(BIN)/ruff check

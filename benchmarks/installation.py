@@ -45,12 +45,14 @@ class Installation:
         """The vendors that are on."""
         return self.settings.enabled_vendors()
 
-    def worker(self, stage: str, read: Callable[[Any], Reading] | None = None) -> Worker:
+    def worker(
+        self, stage: str, read: Callable[[Any], Reading] | None = None, slot: int = 0
+    ) -> Worker:
         """Return our worker of a stage, as ``streams worker`` runs it; ``read``: its status."""
         environ = {**self.environ, "STREAMS_WEB_PORT": str(free_port())}
-        port = load_settings(environ).web_port(stage)
+        port = load_settings(environ).web_port(stage, slot)
         return Worker(
-            ["-m", "streams", "worker", stage],
+            ["-m", "streams", "worker", stage, "--slot", str(slot)],
             environ,
             self._next_folder(),
             f"http://127.0.0.1:{port}/api/status",

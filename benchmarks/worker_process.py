@@ -75,7 +75,7 @@ class Worker:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._children_before = _children_cpu()
         self.started_at = time.monotonic()
-        with self._log.open("wb") as log:
+        with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
                 env=self._environ,
@@ -87,6 +87,10 @@ class Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End it as an operator does, and wait until it has ended."""
         if self._process.poll() is None:
             self._process.terminate()
             try:
@@ -156,7 +160,7 @@ class Worker:
         peak = self.peak_bytes()
         if used is None or cpu is None:
             # No /proc: the whole life of the process, its start included.
-            self.__exit__()
+            self.stop()
             return Measure(last.events, seconds, self._lifetime_cpu(), peak, last.requests)
         return Measure(done, seconds, used - cpu, peak, last.requests - first.requests)
 

@@ -157,8 +157,8 @@ def test_every_command_in_the_documents_is_understood(page: Path) -> None:
         elif words[0] == "make":
             assert words[1] in targets, words
         else:
-            known = ("pip", "python", "docker", "kafka-consumer-groups.sh")
-            assert words[0] in known, words
+            known = ("pip", "python", "python3", "docker", "kafka-consumer-groups.sh", "kubectl")
+            assert Path(words[0]).name in (*known, "systemctl", "install", "cp"), words
 
 
 def test_every_command_in_a_message_is_one() -> None:
@@ -313,3 +313,13 @@ def test_the_house_is_drawn_as_it_stands() -> None:
         if (path / "__init__.py").exists() or path.suffix == ".py"
     }
     assert there - {"__init__", "__main__"} == {room for floor in floors for room in floor}
+
+
+def test_every_release_says_first_what_it_asks_of_operators() -> None:
+    """Also that it asks for nothing; an operator reads no further before an upgrade."""
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    releases = re.split(r"^## ", changelog, flags=re.MULTILINE)[1:]
+    assert releases
+    for release in releases:
+        sections = re.findall(r"^### (.+)$", release, re.MULTILINE)
+        assert sections[0] == "Asked of operators", release.partition("\n")[0]

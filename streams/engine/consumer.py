@@ -3,11 +3,14 @@
 Three loops share one event loop: fetching (Faust's fetcher runs it), handing out, committing.
 Rules that keep it from losing records:
 
-- A fetched record is dropped only if a seek that started after its fetch reads it again.
+- A fetched record is dropped only if a seek that started after its fetch reads it again. Rows of
+  tables that are dropped are sought again at once.
 - A chunk enters the offset tracker before an agent sees it; only its own ack removes it.
 - The open records of a partition are bounded, in number and bytes, so that no agent's queue ever
   fills and blocks other partitions. Further fetched records wait here, up to a second bound;
   beyond it the partition is not fetched.
+- After a seek nothing is handed out before the flow resumes: Faust empties the agents' queues then,
+  and what is settled after a lost chunk would count for the chunk, too.
 - A partition has an offset tracker only between the end of its seek and its revocation. Only
   partitions with one are fetched, handed out and committed, so that no commit of the last owner is
   overwritten before the stage has read it.
@@ -72,6 +75,8 @@ class Consumer(driver.Consumer):
         self._started_at: dict[TP, int] = {}
         self.epoch = 0
         self.is_seeking = False
+        self._awaits_flow = False
+        """Between a seek and the flow's start, when Faust empties the agents' queues once more."""
         self._committing = asyncio.Lock()
         """Commits are sequential: a retried one must not overtake a newer one, or a seek."""
         self._not_fetching = asyncio.Event()
@@ -118,22 +123,36 @@ class Consumer(driver.Consumer):
             fetched = await self.thread.fetch(wanted, tables, FETCH_TIMEOUT_SECONDS)
         finally:
             self._not_fetching.set()
+        rows = {tp: found for tp, found in fetched.records.items() if found and tp in tables}
         if epoch != self.epoch:
-            return  # a seek has started meanwhile and reads these records again
+            # A seek has started meanwhile and reads these records again, except those of tables.
+            self._fetch_again(rows)
+            return
+        left = {tp: found for tp, found in rows.items() if not self.recovery.apply(tp, found)}
+        self._fetch_again(left)
         for tp, records in fetched.records.items():
             if epoch != self.epoch:
                 return
-            if not records:
-                continue
-            if self._is_changelog_tp(tp):
-                self.recovery.apply(tp, records)
-            else:
+            if records and tp not in tables:
                 await self._stash_records(tp, records)
-        self.recovery.record_current(fetched.current_at, fetched.behind_transaction)
-        self.recovery.maybe_end(fetched.positions)
+        if left:
+            await asyncio.sleep(0.01)  # until recovery knows these partitions
+        else:
+            self.recovery.record_current(fetched.current_at, fetched.behind_transaction)
+            self.recovery.maybe_end(fetched.positions)
         self._work.set()
         if fetched.records:
             await asyncio.sleep(0)  # let other tasks run
+
+    def _fetch_again(self, rows: Mapping[TP, list[Record]]) -> None:
+        """Go back to rows that no table took: a position behind them would say that they are read.
+
+        Faust seeks tables only at the start of a recovery.
+        """
+        assigned = self.assignment()
+        back = {tp: records[0].offset for tp, records in rows.items() if tp in assigned}
+        if back:
+            self.thread.seek_all(back)
 
     def has_room(self, tp: TP) -> bool:
         """Return whether more records of a partition may be fetched."""
@@ -201,7 +220,7 @@ class Consumer(driver.Consumer):
         if len(tps) > 1:
             self._turn = (self._turn + 1) % len(tps)
             tps = tps[self._turn :] + tps[: self._turn]
-        if self.is_seeking or not self.flow_active:
+        if self.is_seeking or self._awaits_flow or not self.flow_active:
             return False
         epoch = self.epoch
         found = [chunk for tp in tps if (chunk := self._next_chunk(tp)) is not None]
@@ -342,7 +361,7 @@ class Consumer(driver.Consumer):
 
     async def perform_seek(self) -> None:
         """Start each source partition at the committed offset, or at its beginning."""
-        self.is_seeking = True
+        self.is_seeking = self._awaits_flow = True
         try:
             await self._not_fetching.wait()
             self.epoch += 1
@@ -358,6 +377,12 @@ class Consumer(driver.Consumer):
             raise
         finally:
             self.is_seeking = False
+
+    def resume_flow(self) -> None:
+        """Begin to hand out: what an agent's queue held before is gone by now."""
+        super().resume_flow()
+        self._awaits_flow = False
+        self._work.set()
 
     def cancel_seek(self) -> None:
         """Let a running seek end without effect: this worker is about to stop.

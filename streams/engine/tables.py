@@ -230,17 +230,21 @@ class Recovery:
         self._first_look: tuple[float, int] | None = None
         """(time in s, remaining rows) at the first ``remaining_seconds`` of this recovery."""
 
-    def apply(self, tp: TP, records: list[Record]) -> None:
-        """Apply new rows, and record the table's offset."""
+    def apply(self, tp: TP, records: list[Record]) -> bool:
+        """Apply new rows, record the table's offset; return False if the partition is not ours.
+
+        Just after an assignment recovery does not know the new partitions yet.
+        """
         recovery = self._app.tables.recovery
         if tp not in recovery.active_tps:
-            return
+            return False
         seen = recovery.active_offsets.get(tp)
         if seen is not None and records[0].offset <= seen:
             records = [record for record in records if record.offset > seen]
         if records:
             recovery.tp_to_table[tp].apply(tp.partition, records)
             recovery.active_offsets[tp] = records[-1].offset
+        return True
 
     def record_current(
         self, current_at: Mapping[TP, float], behind_transaction: Collection[TP]

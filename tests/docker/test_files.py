@@ -1,5 +1,8 @@
 """What the files for containers must say, checked without Docker."""
 
+from pathlib import Path
+
+import pytest
 import yaml
 
 from streams.settings import load_settings
@@ -7,6 +10,7 @@ from streams.vendors import VENDORS
 from tests.docker.compose import ROOT, STAGES
 
 FOLDER = ROOT / "deploy" / "compose"
+YOURS = FOLDER / "vendors" / "streams.toml"
 
 
 def test_the_simulators_settings_switch_every_vendor_on() -> None:
@@ -19,7 +23,7 @@ def test_the_simulators_settings_switch_every_vendor_on() -> None:
 
 def test_your_settings_begin_empty() -> None:
     """The file for an operator's own settings changes nothing as it is delivered."""
-    settings = load_settings({"STREAMS_CONFIG": str(FOLDER / "vendors" / "streams.toml")})
+    settings = load_settings({"STREAMS_CONFIG": str(YOURS)})
     assert settings == load_settings({"STREAMS_CONFIG": str(ROOT / "streams.example.toml")})
 
 
@@ -32,11 +36,25 @@ def test_every_stage_is_a_service_that_the_sample_waits_for() -> None:
         assert f"\n      {stage}: {{condition: service_healthy}}\n" in text
 
 
-def test_every_container_is_bounded() -> None:
-    """A service added later cannot forget it: read-only, no capabilities, a limit of memory."""
-    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))["services"]
-    for name, service in services.items():
+@pytest.mark.parametrize("file", [ROOT / "docker-compose.yml", FOLDER / "own-cluster.yml"])
+def test_every_container_is_bounded(file: Path) -> None:
+    """A service added later cannot forget it: read-only, and limits of memory and log."""
+    for name, service in yaml.safe_load(file.read_text("utf-8"))["services"].items():
         assert service["read_only"], name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert service["mem_limit"], name
+        assert service["logging"]["options"] == {"max-size": "20m", "max-file": "5"}, name
+
+
+def test_beside_your_own_cluster_each_stage_has_the_hosts_name_and_your_settings() -> None:
+    """Its host's name tells it from workers of other hosts; what it is told to read is there."""
+    services = yaml.safe_load((FOLDER / "own-cluster.yml").read_text("utf-8"))["services"]
+    assert list(services) == list(STAGES)
+    for stage, service in services.items():
+        assert service["command"] == ["worker", stage]
+        assert service["uts"] == "host", stage
+        assert "hostname" not in service, stage
+        settings = load_settings(service["environment"] | {"STREAMS_CONFIG": str(YOURS)})
+        assert f"state:{settings.state.dir}" in service["volumes"]
+        assert f"./{YOURS.parent.name}:/etc/streams:ro" in service["volumes"]

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -11,7 +12,9 @@ from faust.types import TP
 from streams.core.records import is_moved
 from streams.core.times import arrived_ms
 from streams.engine.tables import MALFORMED, GlobalTopicTable, Recovery, TopicTable
+from streams.engine.thread import Committed, Fetched
 from streams.engine.wall_clock import ForwardTime
+from tests.engine.consumer_in_memory import OurConsumer, Thread, consumer_in_memory
 
 NOW_MS = 1_800_000_000_000
 HOUR_MS = 3_600_000
@@ -264,3 +267,67 @@ def test_rows_that_were_passed_over_are_not_known() -> None:
     fake.active_tps = set()
     seen.record_current({TABLE: 1e12}, ())
     assert seen.delay_seconds(TABLE) == math.inf
+
+
+class RowsThread(Thread):
+    """A consumer thread with one partition of rows, of which it knows its position."""
+
+    def __init__(self, rows: list[Any]) -> None:
+        super().__init__()
+        self.group[TABLE] = Committed(None, "", 0, len(rows))
+        self.rows, self.position = rows, 0
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    async def fetch(self, _wanted: object, _tables: object, _seconds: float) -> Fetched:
+        """All rows from the position on."""
+        found, self.position = self.rows[self.position :], len(self.rows)
+        self.meanwhile()
+        return Fetched({TABLE: found} if found else {}, {TABLE: self.position})
+
+    def seek_all(self, offsets: Mapping[TP, int]) -> None:
+        """Go there."""
+        self.position = offsets[TABLE]
+
+
+@pytest.fixture
+def fetching(monkeypatch: pytest.MonkeyPatch) -> tuple[OurConsumer, FakeRecovery, Any]:
+    """A consumer that has a table's partition with three rows, of which none is read."""
+    users, fake, recovery = recovering(2)
+    consumer = consumer_in_memory(monkeypatch, {})
+    monkeypatch.setattr(OurConsumer, "_is_changelog_tp", lambda _, tp: tp == TABLE)
+    monkeypatch.setattr(OurConsumer, "_get_active_partitions", lambda _: {TABLE}, raising=False)
+    monkeypatch.setattr(consumer, "recovery", recovery)
+    consumer.thread = RowsThread([Row(0, b"a", b"1"), Row(1, b"b", b"1"), Row(2, b"c", b"1")])
+    return consumer, fake, users
+
+
+async def test_rows_that_come_before_recovery_knows_their_partition_are_fetched_again(
+    fetching: tuple[OurConsumer, FakeRecovery, Any],
+) -> None:
+    """The position alone would say that the table is read to its end, and it would be empty."""
+    consumer, fake, users = fetching
+    fake.active_tps = set()
+    await consumer._fetch_once()
+    assert (fake.ended, users.rows) == (0, {})
+    fake.active_tps = {TABLE}
+    await consumer._fetch_once()
+    assert set(users.rows[0]) == {b"a", b"b", b"c"}
+    assert fake.ended == 1
+
+
+async def test_rows_that_a_rebalance_overtakes_are_fetched_again(
+    fetching: tuple[OurConsumer, FakeRecovery, Any],
+) -> None:
+    """Faust has sought the table before they came, and does not again."""
+    consumer, fake, users = fetching
+
+    def rebalance() -> None:
+        consumer.epoch += 1
+        consumer.thread.meanwhile = lambda: None
+
+    consumer.thread.meanwhile = rebalance
+    await consumer._fetch_once()
+    assert (fake.ended, users.rows) == (0, {})
+    await consumer._fetch_once()
+    assert set(users.rows[0]) == {b"a", b"b", b"c"}
+    assert fake.ended == 1

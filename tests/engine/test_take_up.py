@@ -1,11 +1,13 @@
 """Taking partitions up: nothing is committed before the stage knows what the last owner left."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
 from faust.types import TP
+from mode.utils.queues import FlowControlEvent, FlowControlQueue
 
 from streams.engine.thread import Committed
 from tests.engine.consumer_in_memory import OurConsumer, consumer_in_memory
@@ -61,6 +63,24 @@ async def test_nothing_is_fetched_or_handed_out_before_the_seek_has_ended(
     await seeking
     assert consumer.has_room(EVENTS)
     assert consumer.has_credit(EVENTS)
+
+
+async def test_nothing_is_handed_out_before_faust_has_emptied_the_agents_queues(
+    consumer: OurConsumer,
+) -> None:
+    """It does so when the flow resumes, after the seek; records may be fetched by then."""
+    flow = FlowControlEvent(initially_suspended=False)
+    agents = FlowControlQueue(flow_control=flow, clear_on_resume=True)
+    consumer.app.flow_control = flow
+    consumer.callback = agents.put
+    await consumer.perform_seek()
+    await consumer._stash_records(EVENTS, [_record(offset) for offset in range(100, 110)])
+    await consumer._hand_out_round()
+    flow.resume()
+    consumer.resume_flow()
+    await consumer._hand_out_round()
+    (chunk,) = agents.get_nowait().value
+    assert [record.offset for record in chunk.value] == list(range(100, 110))
 
 
 async def test_unknown_metadata_is_not_committed(consumer: OurConsumer) -> None:
@@ -207,6 +227,12 @@ async def test_nothing_begins_where_the_first_commit_was_refused(
     await consumer.perform_seek()
     assert not consumer.has_room(EVENTS)
     assert consumer.app.gone == [{EVENTS}]
+
+
+def _record(offset: int) -> Any:
+    return SimpleNamespace(
+        offset=offset, timestamp=1, timestamp_type=0, key=b"k", value=b"v", headers=()
+    )
 
 
 def _working(consumer: OurConsumer) -> Any:

@@ -102,6 +102,12 @@ PARTS: list[tuple[Any, str, str, str]] = [
     ),
     (
         driver.Consumer,
+        "resume_flow",
+        "self",
+        "Whether it still follows each seek, after the agents' queues were emptied.",
+    ),
+    (
+        driver.Consumer,
         "on_partitions_revoked",
         "self, revoked",
         "What it does after our last commit, and that it awaits nothing that waits for us.",
@@ -196,6 +202,7 @@ PARTS: list[tuple[Any, str, str, str]] = [
         CONSUMER_MESSAGE,
         "What a chunk's message is made of.",
     ),
+    (FlowControlEvent, "resume", "self", "Whether it empties agents' queues, too."),
     (FlowControlEvent, "suspend", "self", "Whether agents' queues stand still after it."),
     (FlowControlEvent, "clear", "self", "Whether it empties agents' queues: chunks of old epochs."),
     (

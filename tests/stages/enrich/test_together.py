@@ -116,3 +116,20 @@ def test_a_member_that_reads_other_topics_is_another_one(tmp_path: Path) -> None
     assert options.instance_id.startswith("streams-miso-")
     assert options.instance_id.split("-")[-2:-1] == ["0"]
     assert len(options.instance_id.split("-")[-1]) == 8
+
+
+def test_workers_of_two_hosts_are_two_members(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one identity they would fence each other: each has slot 0 in a folder of its own.
+
+    A host that starts its worker again is the same member as before.
+    """
+    found = []
+    for host in ("vm-a", "vm-b", "vm-a"):
+        monkeypatch.setattr("socket.gethostname", lambda host=host: host)
+        group = Group(tmp_path / host)
+        group.join(0)
+        found.append(group.members["m0"].options.instance_id)
+    assert found[0] == found[2]
+    assert found[0] != found[1]

@@ -81,6 +81,7 @@ class Shop:
         self._wanted = events
         loop = asyncio.get_running_loop()
         await self.consumer.perform_seek()
+        self.consumer.resume_flow()
         handing_out = asyncio.ensure_future(self._hand_out())
         while len(self.came) < events:
             due = min(events, 1 + int(loop.time() * rate))

@@ -1,0 +1,1 @@
+"""The files in deploy/ for those who run streams: Kubernetes, systemd, compose."""
