@@ -157,7 +157,7 @@ def test_every_command_in_the_documents_is_understood(page: Path) -> None:
         elif words[0] == "make":
             assert words[1] in targets, words
         else:
-            known = ("pip", "python", "docker", "kafka-consumer-groups.sh")
+            known = ("pip", "python", "docker", "kafka-consumer-groups.sh", "kafka-get-offsets.sh")
             assert words[0] in known, words
 
 
