@@ -124,7 +124,10 @@ def setup_logging(
     root.handlers[:] = [handler]
     root.setLevel(level)
     for name, lowest in QUIET.items():
-        logging.getLogger(name).setLevel(max(lowest, root.level))
+        # At debug level the Kafka clients say who joins, who leads and what is assigned; their own
+        # debug lines are of every request, and are never let through.
+        talks = root.level == logging.DEBUG and name in REPEATING
+        logging.getLogger(name).setLevel(logging.INFO if talks else max(lowest, root.level))
     logging.captureWarnings(capture=True)
 
 

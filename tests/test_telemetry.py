@@ -82,6 +82,19 @@ def test_packages_say_nothing_below_a_warning(name: str) -> None:
     assert out.getvalue() == ""
 
 
+def test_at_debug_level_the_kafka_clients_say_what_they_do_and_nobody_else() -> None:
+    """Who joins a group and what is assigned; not their requests, nor those to vendors."""
+    out = io.StringIO()
+    setup_logging(stream=out, level="DEBUG")
+    for name in ("aiokafka.consumer.group_coordinator", "mode.services", "httpx", "urllib3"):
+        logging.getLogger(name).info("said by %s", name)
+        logging.getLogger(name).debug("whispered by %s", name)
+    assert [line["event"] for line in written(out)] == [
+        "said by aiokafka.consumer.group_coordinator",
+        "said by mode.services",
+    ]
+
+
 def test_a_secret_is_never_written_even_inside_an_exception() -> None:
     """Keys are replaced wherever they turn up, in JSON's spelling too."""
     out = io.StringIO()
