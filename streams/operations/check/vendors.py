@@ -67,7 +67,8 @@ async def _check_vendor(
         where = _where(settings, vendor)
         findings = [probe_finding(vendor, where, vendor.classify(answer, 1))]
         if findings[0].level is not Level.PROBLEM:
-            for inquiry in vendor.inquiries(section):
+            events = settings.events if "events" in settings.topics.sources else {}
+            for inquiry in vendor.inquiries(section, events):
                 answer = await _send(client, inquiry.request)
                 verdict = inquiry.classify(answer, 0)
                 findings.append(inquiry_finding(vendor, where, inquiry, verdict))
