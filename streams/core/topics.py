@@ -42,6 +42,11 @@ class Topics:
         return tuple(map(self.of_shop, self.sources))
 
     @property
+    def off(self) -> tuple[str, ...]:
+        """The raw topics of sources that are off: they were on, perhaps."""
+        return tuple(self.of_shop(source) for source in KINDS if source not in self.sources)
+
+    @property
     def clicks(self) -> str:
         """Raw clicks."""
         return self.of_shop("clicks")

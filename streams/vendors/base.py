@@ -235,8 +235,9 @@ class Vendor:
     """(parcel, settings, memory) → a flow of several requests; None: a single request."""
     new_memory: Callable[[], VendorMemory] = NoMemory
     """Makes the memory that one worker's request flows share, such as a cache of contacts."""
-    inquiries: Callable[[Any], Sequence[Inquiry]] = lambda _: ()
-    """settings → the requests of ``streams check`` beside the probe: for schemas, for example."""
+    inquiries: Callable[[Any, Mapping[str, Any]], Sequence[Inquiry]] = lambda *_: ()
+    """(settings, sections ``[events.NAME]`` by name) → the requests of ``streams check`` beside the
+    probe: for schemas, for example."""
     validation: Callable[[Sequence[bytes], Any], Inquiry] | None = None
     """(encoded payloads, settings) → the vendor's check of these, which stores nothing; at most
     ``max_batch_records`` at a time. None: the vendor documents no check."""

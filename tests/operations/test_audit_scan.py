@@ -179,3 +179,17 @@ async def test_what_cannot_be_read_in_a_topic_breaks_the_books() -> None:
     logs.write(GIVEN_UP, b"garbage")
     report = await audit_of(logs)
     assert (report.balanced, report.unreadable) == (False, 1)
+
+
+async def test_what_is_about_a_source_that_was_switched_off_is_passed_over() -> None:
+    """Its vendor records, receipts and letters stay, and its raw records are read no more."""
+    logs = LivingLogs([])
+    source = "shop.orders/0/0"
+    logs.write(EVENTS, b"{}", source)
+    logs.write(RECEIPTS, msgspec.json.encode(receipt(source, "accepted", 0)))
+    logs.write(LETTERS, msgspec.json.encode(letter(source, "deliver", "rejected")))
+    logs.write(GIVEN_UP, msgspec.json.encode(letter(source, "enrich", "invalid_json")))
+    logs.committed["streams-miso"][EVENTS] = 1
+    report = await audit_of(logs)
+    assert report.balanced, report
+    assert (report.vendors[0].raw, report.vendors[0].receipts) == (0, 0)

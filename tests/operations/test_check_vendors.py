@@ -302,7 +302,7 @@ async def test_further_questions_of_a_vendor_are_asked_and_explained(
             return Verdict(RequestOutcome.ACCEPTED)
         return Verdict(RequestOutcome.REJECTED, "it has no property eventId", 200)
 
-    def inquiries(_: MisoSettings) -> Sequence[Inquiry]:
+    def inquiries(_: MisoSettings, __: object) -> Sequence[Inquiry]:
         return [
             Inquiry(
                 f'schema "{name}"', HttpRequest("GET", f"/schemas/{name}", {}, b""), read, "Do."

@@ -11,11 +11,13 @@ from streams.core.enrich import Decision, Enricher, Refuse, Send, Skip, rows_nam
 from streams.core.errors import InvalidEvent
 from streams.core.event_types import Event
 from streams.core.events import EventParser
+from streams.core.kinds import KINDS
 from streams.core.outcome import DeadLetterReason, SkipReason
 from streams.core.rows import Product, User
 from streams.lab.sandbox.eightselect import EightSelectSimulator
 from streams.lab.sandbox.exchange import Call
 from streams.lab.sandbox.miso import MisoSimulator
+from streams.operations.check.samples import sample_payloads
 from streams.settings import EventSettings
 from streams.vendors import VENDORS, plan_for
 from streams.vendors.eightselect import EightSelectSettings
@@ -388,3 +390,17 @@ def assert_taken(event: Event) -> None:
             assert len(simulator.ledger) == 1
         else:
             assert isinstance(decision, Skip) or decision.error.field is not None
+
+
+@pytest.mark.parametrize("vendor", VENDORS)
+def test_check_sends_an_event_of_each_source_that_is_on(vendor: str) -> None:
+    """One of each name, too; the vendor's simulator takes them all."""
+    payloads, refusals = sample_payloads(VENDORS[vendor], SETTINGS[vendor], KAFKA_MS, KINDS, EVENTS)
+    assert refusals == []
+    counts = {"eightselect": 5, "voyado": 3, "miso": 8}
+    assert len(payloads) == counts[vendor]
+    if vendor == "voyado":
+        return
+    simulator = EightSelectSimulator() if vendor == "eightselect" else MisoSimulator()
+    for sent in payloads:
+        store(simulator, vendor, msgspec.json.decode(sent), may_lack_product=True)

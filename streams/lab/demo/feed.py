@@ -7,7 +7,7 @@ from pathlib import Path
 from streams.core.errors import SettingsError
 from streams.core.topics import Topics
 from streams.engine import wall_clock
-from streams.lab.demo.records import event_records, table_records
+from streams.lab.demo.records import event_records, events_on, table_records
 from streams.lab.demo.sample import load_sample
 from streams.operations.produce import Outgoing, parse_line
 
@@ -36,7 +36,7 @@ def sample_feed(topics: Topics) -> Feed:
         # Events are made when they are written, so that none is older than it says.
         events=lambda: event_records(load_sample(wall_clock.now_ms()), topics),
         row_count=len(sample.users) + len(sample.products),
-        event_count=len(sample.events) + len(sample.broken),
+        event_count=len(events_on(sample, topics)) + len(sample.broken),
     )
 
 

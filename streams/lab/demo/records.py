@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import msgspec
 
 from streams.core.topics import Topics
-from streams.lab.demo.sample import SampleSessions
+from streams.lab.demo.sample import SampleEvent, SampleSessions
 from streams.operations.produce import Outgoing, raw_topics
 
 _encode = msgspec.json.encode
@@ -20,16 +20,25 @@ def table_records(sample: SampleSessions, topics: Topics) -> Iterator[Outgoing]:
 
 
 def event_records(sample: SampleSessions, topics: Topics) -> Iterator[Outgoing]:
-    """The events in the order of their times, the broken records spread evenly among them."""
+    """The events in the order of their times, the broken records spread evenly among them.
+
+    Those of sources that are off are left out.
+    """
     names = raw_topics(topics)
     broken = iter(sample.broken)
-    every = len(sample.events) // (len(sample.broken) + 1)
-    for number, (kind, key, event) in enumerate(sample.events, start=1):
+    events = events_on(sample, topics)
+    every = len(events) // (len(sample.broken) + 1)
+    for number, (kind, key, event) in enumerate(events, start=1):
         yield Outgoing(names[kind], key.encode(), _encode(event))
         if number % every == 0 and (one := next(broken, None)) is not None:
             yield Outgoing(names[one.kind], one.key, one.value)
     for one in broken:
         yield Outgoing(names[one.kind], one.key, one.value)
+
+
+def events_on(sample: SampleSessions, topics: Topics) -> list[SampleEvent]:
+    """The events of sources that are on."""
+    return [event for event in sample.events if event.kind in topics.sources]
 
 
 async def stream(records: Iterator[Outgoing]) -> AsyncIterator[Outgoing]:

@@ -11,6 +11,7 @@ from typing import Self
 import aiohttp
 
 from streams.core.errors import SetupError
+from streams.core.kinds import ALWAYS_ON
 from streams.kafka.topics import create_topics
 from streams.lab.demo.books import Closing, close_books
 from streams.lab.demo.feed import Feed
@@ -24,6 +25,9 @@ from streams.worker.supervisor.console import ending_words, read_line
 from streams.worker.supervisor.restart_policy import Ending
 from streams.worker.supervisor.supervisor import Console, Supervisor, worker_command
 
+OPTIONAL_SOURCES = ("orders",)
+"""Those that the demo switches on."""
+SOURCES = (*ALWAYS_ON, *OPTIONAL_SOURCES)
 READY_SECONDS = 60.0
 STALL_SECONDS = 60.0
 """How long nothing may move while events wait."""
@@ -69,6 +73,7 @@ class Rig:
             "STREAMS_KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
             "STREAMS_STATE_DIR": str(folder / "state"),
             "STREAMS_WEB_PORT": str(web_port),
+            **{variable(f"source.{name}", "enabled"): "true" for name in OPTIONAL_SOURCES},
             "STREAMS_WEB_TOKEN": secrets.token_urlsafe(9),
         }
         """The settings of this pipeline, as variables."""

@@ -12,7 +12,7 @@ from streams.core.topics import Topics
 from streams.lab.demo.books import Closing
 from streams.lab.demo.feed import Feed, file_feed, sample_feed
 from streams.lab.demo.progress import DemoProgress
-from streams.lab.demo.rig import Rig, source_environment
+from streams.lab.demo.rig import SOURCES, Rig, source_environment
 from streams.lab.embedded import DEFAULT_VERSION, DownloadProgress, EmbeddedKafka
 from streams.lab.embedded.ports import free_port, is_free
 from streams.settings import WebSettings
@@ -80,7 +80,7 @@ def run_demo(options: Options, view: View, environ: Mapping[str, str]) -> int:
     """
     if options.port is not None:
         _require_web_port(options.port)
-    topics = Topics()
+    topics = Topics(sources=SOURCES)
     feed = sample_feed(topics) if options.events is None else file_feed(options.events, topics)
     view.began(f"Starting Apache Kafka {DEFAULT_VERSION}")
     kafka = EmbeddedKafka(on_progress=lambda download: view.detail(_words(download)))

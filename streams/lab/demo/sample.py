@@ -1,6 +1,7 @@
 """The sample that the demo and tests run on: real sessions, moved to now, with a made-up shop."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
@@ -13,7 +14,7 @@ from streams.lab.demo.visitors import Visitor, made_id, visitor_of
 SPAN_MS = 5 * 60 * 1000
 """From the first event to the last."""
 _LONGEST_GAP_MS = 2000
-_KINDS = {"clicks": "clicks", "carts": "add-to-carts"}
+_KINDS = {"clicks": "clicks", "carts": "add-to-carts", "orders": "orders"}
 
 
 class SampleEvent(NamedTuple):
@@ -58,10 +59,12 @@ class _Seen(NamedTuple):
     place: int
     """Of its session in the file."""
     position: int
-    """Within the session, orders counted."""
+    """Within the session."""
     session: int
     aid: int
     kind: str
+    bought: tuple[int, ...] = ()
+    """The products of an order; ``aid`` is the first of them."""
 
 
 def load_sample(now_ms: int) -> SampleSessions:
@@ -72,12 +75,7 @@ def load_sample(now_ms: int) -> SampleSessions:
     """
     text = resources.files("streams.lab.demo").joinpath("otto-20-sessions.jsonl").read_text("utf-8")
     sessions = [json.loads(line) for line in text.splitlines()]
-    seen = sorted(
-        _Seen(one["ts"], place, index, session["session"], one["aid"], _KINDS[one["type"]])
-        for place, session in enumerate(sessions)
-        for index, one in enumerate(session["events"])
-        if one["type"] in _KINDS
-    )
+    seen = sorted(one for place, session in enumerate(sessions) for one in _seen(place, session))
     visitors = [visitor_of(place) for place in range(len(sessions))]
     times = _moved([one.ts for one in seen], now_ms)
     keys = [_visitor_id(session["session"]) for session in sessions]
@@ -94,11 +92,27 @@ def load_sample(now_ms: int) -> SampleSessions:
         ],
         products=[
             SampleRow(str(aid), product_row(aid))
-            for aid in sorted({one.aid for one in seen})
+            for aid in sorted({aid for one in seen for aid in (one.aid, *one.bought)})
             if is_listed(aid)
         ],
         broken=_broken(keys[0], keys[1], _utc(now_ms)),
     )
+
+
+def _seen(place: int, session: dict[str, Any]) -> Iterator[_Seen]:
+    """Yield a session's events; products that were ordered at one time are one order."""
+    orders: dict[int, tuple[int, ...]] = {}
+    for one in session["events"]:
+        if one["type"] == "orders":
+            orders[one["ts"]] = (*orders.get(one["ts"], ()), one["aid"])
+    for index, one in enumerate(session["events"]):
+        bought: tuple[int, ...] = ()
+        if one["type"] == "orders":
+            bought = orders.pop(one["ts"], ())
+            if not bought:
+                continue
+        kind = _KINDS[one["type"]]
+        yield _Seen(one["ts"], place, index, session["session"], one["aid"], kind, bought)
 
 
 def _moved(times: list[int], now_ms: int) -> list[int]:
@@ -111,6 +125,8 @@ def _moved(times: list[int], now_ms: int) -> list[int]:
 
 
 def _event(one: _Seen, visitor: Visitor, ms: int) -> dict[str, Any]:
+    if one.bought:
+        return _order(one, visitor, ms)
     url = f"https://shop.example/p/{one.aid}"
     event: dict[str, Any] = {
         "event_id": f"otto-{one.session}-{one.position}",
@@ -133,6 +149,29 @@ def _event(one: _Seen, visitor: Visitor, ms: int) -> dict[str, Any]:
     if one.place % 5 == 1:
         event["campaign"] = {"name": "summer", "source": "newsletter", "medium": "email"}
     return event
+
+
+def _order(one: _Seen, visitor: Visitor, ms: int) -> dict[str, Any]:
+    lines = [
+        {
+            "product_id": str(aid),
+            "sku": sku_of(aid),
+            "quantity": 1 + aid % 2,
+            "price": price_of(aid),
+            "currency": "EUR",
+        }
+        for aid in one.bought
+    ]
+    total = sum(price_of(aid) * (1 + aid % 2) for aid in one.bought)
+    return {
+        "event_id": f"otto-{one.session}-{one.position}",
+        "timestamp": _utc(ms),
+        "anonymous_id": _visitor_id(one.session),
+        "order_id": f"order-{one.session}-{one.position}",
+        "lines": lines,
+        "revenue": round(total, 2),
+        **visitor.on_events,
+    }
 
 
 def _broken(key: str, other: str, now: str) -> list[BrokenRecord]:

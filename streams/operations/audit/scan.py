@@ -74,7 +74,7 @@ async def scan(
             books.raw_trimmed(tp.topic, tp.partition, start)
     for vendor in vendors:
         await _read_vendor(reader, topics, vendor, moment.feeds, books, tell)
-    await _read_letters(reader, None, moment.feeds[topics.enrich_dead_letters], books, tell)
+    await _read_letters(reader, topics, None, moment.feeds[topics.enrich_dead_letters], books, tell)
     return books.report()
 
 
@@ -149,6 +149,8 @@ async def _read_vendor(
     books: Books,
     tell: Tell,
 ) -> None:
+    # What is about a source that was switched off is passed over, as its raw records are.
+    off = tuple(f"{topic}/" for topic in topics.off)
     feed = feeds[topics.events(vendor)]
     async for tp, records in reader.read(feed.starts, feed.ends, tell):
         for record in records:
@@ -156,7 +158,8 @@ async def _read_vendor(
                 source, source_ms = read_source(record.headers)
             except UnreadableError as error:
                 books.unreadable(vendor, _where(record), str(error))
-            else:
+                continue
+            if not source.startswith(off):
                 books.vendor_record(vendor, tp.partition, record.offset, source, source_ms)
     for tp, start in (await reader.starts(list(feed.ends))).items():
         books.vendor_trimmed(vendor, tp.partition, start)
@@ -167,13 +170,19 @@ async def _read_vendor(
                 receipt = read_receipt(record.value)
             except UnreadableError as error:
                 books.unreadable(vendor, _where(record), str(error))
-            else:
+                continue
+            if not receipt.source.startswith(off):
                 books.receipt(vendor, tp.partition, record.offset, receipt, record.timestamp)
-    await _read_letters(reader, vendor, feeds[topics.dead_letters(vendor)], books, tell)
+    await _read_letters(reader, topics, vendor, feeds[topics.dead_letters(vendor)], books, tell)
 
 
 async def _read_letters(
-    reader: LogReader, vendor: str | None, feed: _Feed, books: Books, tell: Tell
+    reader: LogReader,
+    topics: Topics,
+    vendor: str | None,
+    feed: _Feed,
+    books: Books,
+    tell: Tell,
 ) -> None:
     async for tp, records in reader.read(feed.starts, feed.ends, tell):
         for record in records:
@@ -181,9 +190,9 @@ async def _read_letters(
                 letter = read_letter(record.value)
             except UnreadableError as error:
                 books.unreadable(vendor, _where(record), str(error))
-            else:
-                if letter is not None:
-                    books.dead_letter(vendor, tp.partition, record.offset, letter)
+                continue
+            if letter is not None and letter.source.topic not in topics.off:
+                books.dead_letter(vendor, tp.partition, record.offset, letter)
 
 
 def _enrich_commit(

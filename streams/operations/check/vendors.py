@@ -67,13 +67,14 @@ async def _check_vendor(
         where = _where(settings, vendor)
         findings = [probe_finding(vendor, where, vendor.classify(answer, 1))]
         if findings[0].level is not Level.PROBLEM:
-            for inquiry in vendor.inquiries(section):
+            events = settings.events if "events" in settings.topics.sources else {}
+            for inquiry in vendor.inquiries(section, events):
                 answer = await _send(client, inquiry.request)
                 verdict = inquiry.classify(answer, 0)
                 findings.append(inquiry_finding(vendor, where, inquiry, verdict))
             if send_test:
                 findings += [
-                    finding async for finding in _validate(vendor, section, where, client, now_ms)
+                    finding async for finding in _validate(settings, vendor, where, client, now_ms)
                 ]
     finally:
         await client.close()
@@ -215,8 +216,9 @@ def _words(verdict: Verdict) -> str:
 
 
 async def _validate(
-    vendor: Vendor, section: VendorSettings, where: str, client: DryRunClient, now_ms: int
+    settings: Settings, vendor: Vendor, where: str, client: DryRunClient, now_ms: int
 ) -> AsyncIterator[Finding]:
+    section = settings.vendors[vendor.key]
     if vendor.validation is None:
         yield ok(
             vendor.key,
@@ -225,7 +227,9 @@ async def _validate(
         )
         return
     try:
-        payloads, refusals = sample_payloads(vendor, section, now_ms)
+        payloads, refusals = sample_payloads(
+            vendor, section, now_ms, settings.topics.sources, settings.events
+        )
     except SettingsError as error:
         yield problem(vendor.key, f"{vendor.name}'s test events: {' '.join(error.problems)}")
         return

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from streams.core.outcome import RequestOutcome, Verdict
 from streams.vendors.base import HttpResponse, Inquiry
 from streams.vendors.responses import is_page, text_of, undocumented
 from streams.vendors.voyado.api import NOT_FOUND, get_schema, judge
-from streams.vendors.voyado.schema import Schema, read_schema
+from streams.vendors.voyado.definition import TYPES
+from streams.vendors.voyado.events import VoyadoEventSettings
+from streams.vendors.voyado.schema import EVENT_ID, Schema, read_schema
 from streams.vendors.voyado.settings import VoyadoSettings
 
 CLICK_TYPES: Mapping[str, tuple[str, ...]] = {
@@ -27,17 +30,24 @@ ALWAYS_SENT = frozenset({"eventId", "productSku", "quantity"})
 """Whatever the event and its rows say; ``quantity`` of add-to-carts."""
 
 
-def inquiries(settings: VoyadoSettings) -> Sequence[Inquiry]:
-    """Return a question for each schema that is in use."""
-    used = [("add_to_cart_schema_id", settings.add_to_cart_schema_id, ADD_TO_CART_TYPES)]
+def inquiries(
+    settings: VoyadoSettings, events: Mapping[str, VoyadoEventSettings] = MappingProxyType({})
+) -> Sequence[Inquiry]:
+    """Return a question for each schema that is in use; ``events`` are sections by name."""
+    used = [("[voyado] add_to_cart_schema_id", settings.add_to_cart_schema_id, ADD_TO_CART_TYPES)]
     if settings.clicks != "off":
-        used.insert(0, ("click_schema_id", settings.click_schema_id, CLICK_TYPES))
+        used.insert(0, ("[voyado] click_schema_id", settings.click_schema_id, CLICK_TYPES))
+    for name, section in events.items():
+        if section.voyado_schema_id is not None:
+            # What an expression finds may be of any type; each payload is judged by the sink.
+            types = {EVENT_ID: ("string",)} | dict.fromkeys(section.voyado_fields, TYPES)
+            used.append((f"[events.{name}] voyado_schema_id", section.voyado_schema_id, types))
     return [
         Inquiry(
             f'schema "{schema_id}"',
             get_schema(schema_id, settings),
             _reader(types),
-            f"Name a schema in [voyado] {setting} that has the properties of this relay: a "
+            f"Name a schema in {setting} that has the properties of this relay: a "
             "registered one cannot be changed, and deleting it deletes all its interactions.",
         )
         for setting, schema_id, types in used

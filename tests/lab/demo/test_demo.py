@@ -146,21 +146,22 @@ def test_demo_once_accounts_for_every_event_and_exits_0(tmp_path: Path) -> None:
     rows = [line.split() for line in ran.stdout.splitlines()]
     for row in (
         # 8SELECT, Voyado Engage, Miso
-        ["events", "in", "862", "862", "862"],
-        ["=", "accepted", "178", "382", "760"],
-        ["+", "skipped", "674", "470", "92"],
-        ["no_consent", "58", "58", "81"],
+        ["events", "in", "867", "867", "867"],
+        ["=", "accepted", "182", "382", "764"],
+        ["+", "skipped", "675", "475", "93"],
+        ["no_consent", "59", "59", "82"],
+        ["own_pathway", "0", "4", "0"],
         ["no_contact", "0", "262", "0"],
         ["outside_content", "605", "0", "0"],
         ["thinned", "0", "139", "0"],
         ["unknown_product", "11", "11", "11"],
         ["+", "dead-lettered", "10", "10", "10"],
         ["difference", "✓", "0", "✓", "0", "✓", "0"],
-        ["in", "the", "simulator's", "ledger", "178", "382", "760"],
+        ["in", "the", "simulator's", "ledger", "182", "382", "764"],
         ["against", "our", "receipts", *["✓", "same,", "once"] * 3],
     ):
         assert row in rows, ran.stdout
-    assert "each of the 862 events is accounted for at every vendor" in ran.stdout
+    assert "each of the 867 events is accounted for at every vendor" in ran.stdout
     assert ran.stderr == ""
 
 
@@ -235,13 +236,13 @@ async def test_each_side_that_breaks_is_seen_and_ends_with_1(
         topics = rig.settings.topics
         await rig.start_workers()
         written = await rig.play(sample_feed(topics), lambda _: None)
-        assert written == 862
+        assert written == 867
         assert await closed(rig, written) == (0, [])
 
         # One that the demo believes it wrote, and the topics do not hold.
         assert await closed(rig, written + 1) == (
             1,
-            ["863 events were written, but the topics hold 862."],
+            ["868 events were written, but the topics hold 867."],
         )
 
         # The ledger: a repeat and an invention, sent to the simulator as a request like any other.
@@ -303,7 +304,7 @@ async def test_each_side_that_breaks_is_seen_and_ends_with_1(
         raw = await delete_all(rig, topics.clicks, 2)
         code, problems = await closed(rig, written + 1)
         assert code == 1
-        assert f"863 events were written, but the topics hold {863 - raw}." in problems
+        assert f"868 events were written, but the topics hold {868 - raw}." in problems
 
 
 @pytest.mark.kafka

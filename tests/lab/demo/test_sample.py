@@ -16,6 +16,7 @@ NOW = 1_795_000_000_123
 PARSERS = {
     "clicks": EventParser("click", "shop.clicks"),
     "add-to-carts": EventParser("add_to_cart", "shop.add-to-carts"),
+    "orders": EventParser("order", "shop.orders"),
 }
 
 
@@ -25,10 +26,13 @@ def sample() -> SampleSessions:
     return load_sample(NOW)
 
 
-def test_all_clicks_and_carts_are_there_and_no_orders(sample: SampleSessions) -> None:
+def test_all_clicks_carts_and_orders_are_there(sample: SampleSessions) -> None:
     """The data set's own counts, each event with an id of its own."""
-    assert Counter(kind for kind, _, _ in sample.events) == {"clicks": 800, "add-to-carts": 52}
-    assert len({event["event_id"] for _, _, event in sample.events}) == 852
+    counts = Counter(kind for kind, _, _ in sample.events)
+    assert counts == {"clicks": 800, "add-to-carts": 52, "orders": 5}
+    assert len({event["event_id"] for _, _, event in sample.events}) == 857
+    orders = [event for kind, _, event in sample.events if kind == "orders"]
+    assert sum(len(order["lines"]) for order in orders) == 10
 
 
 def test_every_event_is_valid(sample: SampleSessions) -> None:
@@ -105,7 +109,8 @@ def test_every_case_of_the_picture_occurs(sample: SampleSessions) -> None:
     assert sum("user_id" in row for row in rows.values()) >= 6
     assert any(row.get("consent", {}).get("miso") is False for row in rows.values())
     assert {"contact_id", "custom_key", "email"} <= {name for row in rows.values() for name in row}
-    unknown = [event for _, _, event in sample.events if event["product_id"] not in listed]
+    clicks = [event for kind, _, event in sample.events if kind == "clicks"]
+    unknown = [event for event in clicks if event["product_id"] not in listed]
     assert any("sku" in event for event in unknown)
     assert any("sku" not in event for event in unknown)
     for field in ("content", "miso_id", "campaign", "consent"):

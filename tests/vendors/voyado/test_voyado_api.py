@@ -18,6 +18,7 @@ from streams.vendors.voyado.api import (
     get_contact_id,
     get_interactions,
 )
+from streams.vendors.voyado.events import VoyadoEventSettings
 from streams.vendors.voyado.pages import InteractionPage, read_page, reference_of
 from streams.vendors.voyado.schema import Schema, read_schema
 
@@ -441,21 +442,40 @@ def test_interaction_is_found_by_our_event_id() -> None:
 
 def asked(schema: Any, *, status: int = 200, cart: bool = False) -> tuple[RequestOutcome, str]:
     """Return what the inquiry about a schema makes of this response."""
-    inquiry = VENDOR.inquiries(SETTINGS)[1 if cart else 0]
+    inquiry = VENDOR.inquiries(SETTINGS, {})[1 if cart else 0]
     verdict = inquiry.classify(response(status, schema), 0)
     return verdict.outcome, verdict.detail
 
 
 def test_check_asks_for_each_schema_in_use() -> None:
     """By its name, with a remedy."""
-    found = [(inquiry.about, inquiry.request.path) for inquiry in VENDOR.inquiries(SETTINGS)]
+    found = [(inquiry.about, inquiry.request.path) for inquiry in VENDOR.inquiries(SETTINGS, {})]
     assert found == [
         ('schema "productClick"', "/api/v3/interactionschemas/productClick"),
         ('schema "addToCart"', "/api/v3/interactionschemas/addToCart"),
     ]
     off = VoyadoSettings.model_validate({"clicks": "off"})
-    assert [inquiry.about for inquiry in VENDOR.inquiries(off)] == ['schema "addToCart"']
-    assert "click_schema_id" in VENDOR.inquiries(SETTINGS)[0].remedy
+    assert [inquiry.about for inquiry in VENDOR.inquiries(off, {})] == ['schema "addToCart"']
+    assert "click_schema_id" in VENDOR.inquiries(SETTINGS, {})[0].remedy
+
+
+def test_schemas_of_named_events_are_asked_for_too() -> None:
+    """What it requires must be among the section's fields; types are judged with each payload."""
+    section = VoyadoEventSettings(voyado_schema_id="review", voyado_fields={"stars": "rating"})
+    inquiry = VENDOR.inquiries(SETTINGS, {"review": section, "none": VoyadoEventSettings()})[-1]
+    assert inquiry.about == 'schema "review"'
+    assert "[events.review] voyado_schema_id" in inquiry.remedy
+    properties = {"eventId": {"type": "string"}, "stars": {"type": "integer"}}
+    schema = {"type": "object", "properties": properties, "required": ["stars"]}
+    body = json.dumps({"id": "review", "jsonSchema": schema}).encode()
+    assert inquiry.classify(HttpResponse(200, {}, body), 0).outcome is RequestOutcome.ACCEPTED
+    schema["required"] = ["code"]
+    body = json.dumps({"id": "review", "jsonSchema": schema}).encode()
+    refused = inquiry.classify(HttpResponse(200, {}, body), 0)
+    assert (refused.outcome, refused.detail) == (
+        RequestOutcome.REJECTED,
+        "it requires code, which is never sent",
+    )
 
 
 def test_check_compares_a_schema_with_what_is_sent() -> None:
