@@ -29,6 +29,7 @@ price = "price"
 """
 
 
+@pytest.mark.slow
 async def test_changes_of_records_are_told_within_a_minute(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:

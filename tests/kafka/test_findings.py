@@ -27,6 +27,7 @@ HANDFUL = (
 )
 
 
+@pytest.mark.slow
 async def test_states_are_named_as_they_come(broker: Broker, prefix: str, tmp_path: Path) -> None:
     """One after the other on one pipeline; the last also by the worker that is left."""
     states = {state.name: state for state in STATES}

@@ -81,6 +81,7 @@ async def outcomes(pipeline: Pipeline, vendor: str) -> Counter[tuple[str, str, s
     )
 
 
+@pytest.mark.slow
 async def test_a_visitor_is_forgotten_here_and_at_the_vendors_and_nobody_else_is(
     broker: Broker, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:

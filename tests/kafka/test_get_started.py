@@ -90,6 +90,7 @@ def assert_printed(one: Shown, output: str) -> None:
             rest = rest[found.end() :]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("heading", ["With the sample", "With your own topic"])
 async def test_the_page_s_commands_print_what_it_shows(
     broker: Broker, prefix: str, tmp_path: Path, heading: str

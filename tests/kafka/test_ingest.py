@@ -339,6 +339,7 @@ async def test_topic_that_is_missing_or_deleted_is_said_and_the_others_are_read(
         assert "Traceback" not in ingest.output()
 
 
+@pytest.mark.slow
 async def test_partitions_that_are_added_to_a_topic_are_taken_up(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:
@@ -389,6 +390,7 @@ async def test_without_a_section_there_is_no_topic_and_no_stage(
         assert "ingest" not in pipeline.settings.stages()
 
 
+@pytest.mark.slow
 async def test_trace_forget_and_resend_see_the_shops_own_records(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:

@@ -72,6 +72,7 @@ async def miso_delivers(pipeline: Pipeline) -> None:
     assert second.code is None
 
 
+@pytest.mark.slow
 async def test_after_all_topics_grew_rows_are_brought_home_and_nobody_is_forgotten(
     broker: Broker, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

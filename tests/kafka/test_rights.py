@@ -198,6 +198,7 @@ async def run(
     return process.returncode, output.decode()
 
 
+@pytest.mark.slow
 async def test_each_command_works_with_exactly_its_rights(
     guarded: Guarded, prefix: str, tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ SOON = (
 """A worker that looks at the receipts, and commits what it knows, sooner than every ten seconds."""
 
 
+@pytest.mark.slow
 async def test_the_receipts_of_others_are_not_left_to_the_next_start(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:
