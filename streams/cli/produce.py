@@ -34,9 +34,10 @@ def produce(
 ) -> None:
     """Write JSON lines to the raw topics and wait until the broker has stored them.
 
-    A line is an envelope, {"topic": "clicks"|"add-to-carts"|"users"|"products", "key": "…",
-    "value": {…} or null for a tombstone}, or a bare event. A bare event with a quantity or with
-    event_type add_to_cart goes to add-to-carts, any other to clicks; its key is its anonymous_id.
+    A line is an envelope, {"topic": "clicks"|"add-to-carts"|"users"|"products" or a source that is
+    on, "key": "…", "value": {…} or null for a tombstone}, or a bare event. A bare event goes to
+    the source that its event_type names (click, add_to_cart, order, content_view, event); without
+    one it goes to add-to-carts if it has a quantity, else to clicks. Its key is its anonymous_id.
     Lines that cannot be written are listed (exit code 1). Lines that are written but are malformed
     rows or invalid events are listed as warnings.
 

@@ -446,3 +446,31 @@ def test_read_times_fan_out_is_written_unmapped_and_dead_letters(given_records: 
     assert kinds.count(Unmapped) == unmapped
     assert kinds.count(IngestRefusal) == refused
     assert len(found) == events == written_ + unmapped + refused
+
+
+def test_an_order_of_a_shop_becomes_one_of_ours() -> None:
+    """With ids as text; a line out of shape is a refusal that names it."""
+    fields = {
+        "anonymous_id": "client",
+        "timestamp": "at",
+        "order_id": "number",
+        "lines": "items[].{product_id: id, quantity: amount, price: each, currency: 'EUR'}",
+    }
+    record = VIEW | {"number": 7, "items": [{"id": 1042, "amount": 2.0, "each": 9.5}]}
+    orders = section("orders", "orders", fields)
+    (order,) = read(record, orders)
+    line = {"product_id": "1042", "quantity": 2, "price": 9.5, "currency": "EUR"}
+    made = written(order)
+    assert (made["order_id"], made["lines"], made["event_id"]) == ("7", [line], "web-3-7")
+    (refused,) = read(record | {"items": [{"id": 1}]}, orders)
+    words = "lines: line 1: quantity: it is required and missing"
+    assert refusal(refused) == ("invalid_field", "lines", words)
+
+
+def test_records_become_content_views_and_named_events() -> None:
+    """Whatever a section names in ``to`` is read as enrichment reads it."""
+    who = {"anonymous_id": "client", "timestamp": "at"}
+    (view,) = read(VIEW, section("seen", "content-views", who | {"product_ids": "[product]"}))
+    assert written(view)["product_ids"] == ["1042"]
+    (event,) = read(VIEW, section("other", "events", who | {"name": "'like'"}))
+    assert written(event)["name"] == "like"
