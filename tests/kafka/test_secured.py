@@ -132,7 +132,7 @@ async def test_a_worker_whose_password_is_refused_is_told_from_one_that_waits_fo
     for env in (settings, {**settings, **away}):
         kafka = load_settings(secured.env(**env)).kafka
         app: Any = SimpleNamespace(
-            _consumer=None,
+            started_consumer=None,
             options=SimpleNamespace(
                 client_options=kafka.client_options(),
                 group="g",
