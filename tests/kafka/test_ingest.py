@@ -407,7 +407,7 @@ async def test_trace_forget_and_resend_see_the_shops_own_records(
         await shop.ingested()
 
         (found,) = (await run_trace(shop.settings, "event", event, now_ms=now_ms())).events
-        assert [step.text.split(" ")[0] for step in found.steps] == ["The", "Ingest"]
+        assert [step.text.split(" ")[0] for step in found.steps] == ["Written", "Mapped"]
         assert found.steps[0].place == f"{shop.web}/1/0"
         assert "[ingest.views]" in found.steps[1].text
         (found,) = (await run_trace(shop.settings, "event", failed, now_ms=now_ms())).events
