@@ -266,7 +266,7 @@ async def test_each_side_that_breaks_is_seen_and_ends_with_1(
         assert code == 1
         words = "events are accepted by the receipts and not in the simulator's ledger: "
         for problem, lost in zip(
-            problems, ("eightselect: 178", "voyado: 382", "miso: 760"), strict=True
+            problems, ("eightselect: 182", "voyado: 382", "miso: 764"), strict=True
         ):
             assert problem.startswith(f"{lost} {words}")
         lost_ledgers = problems
