@@ -117,9 +117,9 @@ _RULES: tuple[_Rule, ...] = (
     ),
     _Rule(
         "invalid_field",
-        "An expression of the field map failed over this record: correct it in "
-        "[source.clicks.fields] or [source.add-to-carts.fields], for instance by a default "
-        "before the function, and try it with `streams check --mapping`.",
+        "An expression of the field map failed over this record: correct it in the section of its "
+        "topic, such as [source.clicks.fields], for instance by a default before the function, and "
+        "try it with `streams check --mapping`.",
         "^[a-z_.0-9]+: the expression .* failed",
     ),
     _Rule(
@@ -131,28 +131,28 @@ _RULES: tuple[_Rule, ...] = (
     _Rule(
         "invalid_field",
         f"{_PRODUCER} `timestamp` in milliseconds; if it sends seconds, set timestamp_format = "
-        '"s" in [source.clicks] or [source.add-to-carts]; microseconds are "us", nanoseconds '
-        '"ns".',
+        '"s" in the section of its topic, such as [source.clicks]; microseconds are "us", '
+        'nanoseconds "ns".',
         "^timestamp: .*(before the year 2000|beyond the year 2100|after the year 9999)",
     ),
     _Rule(
         "invalid_field",
-        "Correct timestamp_format in [source.clicks] or [source.add-to-carts], which can be a "
-        "list of formats, and timezone beside it; try it with `streams check --mapping`.",
+        "Correct timestamp_format in the section of its topic, such as [source.clicks] (it can be "
+        "a list of formats), and timezone beside it; try it with `streams check --mapping`.",
         "^timestamp: .*(does not fit the pattern|has none of the formats|is no number of)",
     ),
     _Rule(
         "invalid_field",
         f"{_PRODUCER} `timestamp` as RFC 3339 with an offset, such as 2026-05-01T08:00:00Z, or as "
-        "integer milliseconds since the epoch; for another form set timestamp_format in "
-        "[source.clicks] or [source.add-to-carts].",
+        "integer milliseconds since the epoch; for another form set timestamp_format in the "
+        "section of its topic, such as [source.clicks].",
         "^timestamp:",
     ),
     *(
         _Rule(
             "invalid_field",
-            f"{_PRODUCER} `{field}`; where the shop's records call it otherwise, map it in "
-            "[source.clicks.fields] or [source.add-to-carts.fields].",
+            f"{_PRODUCER} `{field}`; where the shop's records call it otherwise, map it in the "
+            "section of its topic, such as [source.clicks.fields].",
             f"^{field}: it is required",
         )
         for field in ("anonymous_id", "product_id")

@@ -102,7 +102,7 @@ async def test_topics_as_they_are_made_are_fine(settings: Settings) -> None:
     assert (await found(settings))[1] == Finding(
         Level.OK,
         "topics",
-        "All 12 topics are there, 3 partitions each where visitors' records meet.",
+        "All 12 topics exist; those keyed by visitor have 3 partitions each.",
     )
 
 

@@ -51,7 +51,7 @@ def test_topics_as_they_must_be_are_one_line() -> None:
         Finding(
             Level.OK,
             "topics",
-            "All 12 topics are there, 6 partitions each where visitors' records meet.",
+            "All 12 topics exist; those keyed by visitor have 6 partitions each.",
         )
     ]
 

@@ -63,8 +63,8 @@ def topic_findings(
         findings.append(
             ok(
                 SUBJECT,
-                f"All {len(there)} topics are there, {raw.partitions} partitions each where "
-                "visitors' records meet.",
+                f"All {len(there)} topics exist; those keyed by visitor have {raw.partitions} "
+                "partitions each.",
             )
         )
     return findings
