@@ -32,10 +32,10 @@ demo: $(STAMP) ## run the whole pipeline on this machine, on sample sessions
 	@$(BIN)/streams demo $(ARGS)
 
 test: $(STAMP) ## run the tests that need no Docker, without the slow ones
-	$(BIN)/pytest -n 3 $(ARGS)
+	$(BIN)/pytest -n 3 --dist worksteal $(ARGS)
 
 test-slow: $(STAMP) ## run the slow tests: many kills, outages, logins that expire, the whole demo
-	$(BIN)/pytest -m slow -n 3 $(ARGS)
+	$(BIN)/pytest -m slow -n 3 --dist worksteal $(ARGS)
 
 test-kafka: $(STAMP) ## run only the tests on a real broker
 	$(BIN)/pytest -m kafka $(ARGS)
