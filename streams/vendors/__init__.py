@@ -30,7 +30,7 @@ def plan_for(
     ``events``: the sections ``[events.NAME]`` by name.
     """
     mappers = {event_type: make(settings) for event_type, make in vendor.mappers.items()}
-    if vendor.event_mapper is not None:
+    if vendor.event_mapper is not None and events:
         mappers[ShopEvent.event_type] = vendor.event_mapper(settings, events)
     return VendorPlan(
         vendor.key,

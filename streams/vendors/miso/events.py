@@ -24,7 +24,6 @@ from streams.core.event_types import ShopEvent
 from streams.core.expressions import FieldExpressions, check_expressions
 from streams.core.outcome import DeadLetterReason, SkipReason
 from streams.vendors.miso.mapping import PRODUCT_LEFT_OUT, products_of, record_of
-from streams.vendors.miso.models import read_record
 from streams.vendors.miso.settings import MisoSettings
 from streams.vendors.miso.types import PROPERTIES
 
@@ -82,6 +81,9 @@ def event_mapper(
     settings: MisoSettings, events: Mapping[str, MisoEventSettings]
 ) -> Callable[[EnrichedEvent], dict[str, Any] | MappedEvent | SkipReason]:
     """Return the mapping of named events."""
+    # Building the models takes about 20 ms, and only shops with named events need them.
+    from streams.vendors.miso.models import read_record
+
     by_product_id = settings.product_id == "product_id"
     expressions = {
         name: FieldExpressions(section.miso_fields, "miso") for name, section in events.items()
