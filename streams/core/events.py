@@ -124,15 +124,15 @@ class EventParser:
         self._has_formats = fields is not None and fields.has_time_formats
         self._vendors = None if vendors is None else frozenset(vendors)
         self._objects: list[tuple[int, str]] = []
-        """The objects within a record that paths lead through: in which one, and its name there."""
+        """The nested objects that paths go through: number of the enclosing object, name in it."""
         self._plan = tuple(
             (name, *self._way_to(name), reads, name in _UUIDS) for name, reads in _READS[self._type]
         )
 
     def _way_to(self, field: str) -> tuple[int, str, Quick | None, bool]:
-        """Return in which object a field is and under which name, or else what finds it.
+        """Return where a field is: number of its object, name in it, or the expression for it.
 
-        And whether a field map says so.
+        Last, whether a field map names it.
         """
         fields = self._fields
         quick = None if fields is None else fields.quick_of(field)

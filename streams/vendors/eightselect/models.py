@@ -94,7 +94,11 @@ def _with_user(context: Entries) -> Entries:
 
 
 AnyContext = Annotated[Entries, AfterValidator(_once_each)]
-ContextWithUser = Annotated[AnyContext, AfterValidator(_with_user)]
+ContextWithUser = Annotated[
+    AnyContext,
+    AfterValidator(_with_user),
+    Field(description="The context array must currently always contain an object with type user."),
+]
 
 
 class ViewRequest(RequestModel):
@@ -145,9 +149,7 @@ class InteractRequest(RequestModel):
 
     type: Literal["interact"] = "interact"
     interact: InteractPart
-    context: ContextWithUser = Field(
-        description="The context array must currently always contain an object with type user."
-    )
+    context: ContextWithUser
 
     @classmethod
     def of(
@@ -199,9 +201,7 @@ class OrderRequest(RequestModel):
 
     type: Literal["order"] = "order"
     order: OrderPart
-    context: ContextWithUser = Field(
-        description="The context array must currently always contain an object with type user."
-    )
+    context: ContextWithUser
 
     @classmethod
     def of(
