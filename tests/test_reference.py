@@ -111,7 +111,8 @@ def test_the_raw_event_is_read_and_has_every_field() -> None:
 @pytest.mark.parametrize("kind", [kind for kind in KINDS.values() if kind.is_optional])
 def test_the_event_of_a_source_is_read_and_has_every_field_of_its_own(kind: EventKind) -> None:
     """Its table names them, too; nothing about the example is corrected."""
-    text = section(kind.source.replace("-", " ").capitalize(), level=4)
+    title = "Named events" if kind.source == "events" else kind.source.replace("-", " ")
+    text = section(title.capitalize(), level=4)
     (example,) = json_blocks(text)
     parser = EventParser(kind.event_type, kind.topic, vendors=VENDORS)
     event = parser.parse(example["anonymous_id"].encode(), json.dumps(example).encode(), 3, 7, NOW)

@@ -24,9 +24,13 @@ def audit(
 ) -> None:
     """Check from the topics that every raw event is accounted for at each vendor.
 
-    raw - enrichment's dead letters = accepted + dead-lettered + skipped + waiting; for each section
-    of ingest, read x fan-out = written + unmapped + dead-lettered + waiting. Exit code 1 if this
-    does not hold, or if a record is missing, contradictory, unexplained or unknown.
+    For each vendor: raw - enrichment's dead letters = accepted + dead-lettered + skipped + waiting.
+    For each section of ingest: events = written + unmapped + dead-lettered + waiting; with `each`,
+    a record is several events.
+
+    Exit code 1 if a sum does not hold or cannot be computed, or if a record is missing (committed,
+    but without an outcome), contradicting (a dead letter of enrichment that was sent all the same),
+    unexplained (about a raw record that does not exist) or unreadable.
     """
     import asyncio
 

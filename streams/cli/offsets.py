@@ -21,7 +21,7 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON array.")]
 @app.command("show")
 def show(
     stage: Annotated[
-        str | None, typer.Option(metavar="STAGE", help="enrich or a vendor; default: all.")
+        str | None, typer.Option(metavar="STAGE", help="ingest, enrich or a vendor; default: all.")
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -60,7 +60,7 @@ def show(
 
 @app.command("reset")
 def reset(
-    stage: Annotated[str, typer.Option(metavar="STAGE", help="enrich or a vendor.")],
+    stage: Annotated[str, typer.Option(metavar="STAGE", help="ingest, enrich or a vendor.")],
     to: Annotated[
         str,
         typer.Option(metavar="T", help="earliest, latest, 2h ago, 2026-11-20 14:00, ms, …"),

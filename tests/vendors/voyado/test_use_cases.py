@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "named-events.md").read_text("utf-8")
 EXAMPLES = ROOT / "streams" / "vendors" / "voyado" / "schemas" / "examples"
 EVENTS: list[dict[str, Any]] = [
-    json.loads(line)
+    json.loads(line)["value"]
     for block in re.findall(r"(?ms)^```jsonl\n(.*?)^```", PAGE)
     for line in block.splitlines()
 ]
