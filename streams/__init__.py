@@ -1,3 +1,3 @@
-"""streams: a shop's clicks and add-to-carts, from Kafka to 8SELECT, Voyado Engage and Miso."""
+"""streams: delivers a shop's events from Kafka to 8SELECT, Voyado Engage and Miso."""
 
 __version__ = "0.1.0"

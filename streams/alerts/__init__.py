@@ -1,4 +1,4 @@
-"""Messages to people: what is worth one, who of the workers sends it, and to whom.
+"""Alerts to people: which findings become a message, which worker sends it, and to whom.
 
-What is wrong is judged in ``streams.status``; nothing is judged here.
+The findings come from ``streams.status``; nothing is judged here.
 """

@@ -1,6 +1,6 @@
-"""The command line: one module per command group, imported light so that ``--help`` is fast.
+"""The command line: one module per command group. Imports are few, so that ``--help`` is fast.
 
-Mistakes of people end in sentences on stderr and exit codes, never in a traceback.
+A user's mistake ends with a sentence on stderr and an exit code, never with a traceback.
 """
 
 import os

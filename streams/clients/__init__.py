@@ -1,13 +1,13 @@
-"""Typed clients of the three vendors, for scripts and notebooks. Knows no Kafka and no stage.
+"""Typed clients of the three vendors, for scripts and notebooks. They need no Kafka.
 
-The requests and the verdicts on their responses are the sinks' own, of ``streams.vendors``; what
-carries them is ``streams.delivery``. A client is an async context manager::
+They build requests and judge responses with the functions of the sinks (``streams.vendors``), and
+send them with the HTTP client of ``streams.delivery``. A client is an async context manager::
 
     async with Miso(api_key="…") as miso:
         await miso.upload({"type": "add_to_cart", "user_id": "u-1", "product_ids": ["a001"]})
 
-Without arguments it uses the settings of the commands. Every failure is a ``VendorError`` or an
-``InvalidRequest``, both of them ``StreamsError``; no key stands in their text.
+Without arguments it uses the settings of the commands. Every failure raises a ``VendorError`` or an
+``InvalidRequest``, both subclasses of ``StreamsError``. Their texts never contain a key.
 """
 
 from streams.clients.eightselect import EightSelect

@@ -1,4 +1,4 @@
-"""What the clients share: settings, one connection pool, the process's quota, errors in words."""
+"""What all clients share: settings, a connection pool, the process's rate limit, error texts."""
 
 import asyncio
 import time
@@ -46,9 +46,9 @@ class ClientTransport(Protocol):
 
 
 class Client(Generic[S]):
-    """One vendor's client; requests of one client may be made at the same time.
+    """One vendor's client; it can send several requests at the same time.
 
-    Each request is made once: a failure is an error that says whether it may be made again.
+    Each request is sent once. The error of a failed one says whether it may be sent again.
     """
 
     vendor: ClassVar[Vendor]
@@ -64,24 +64,24 @@ class Client(Generic[S]):
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         **options: Any,
     ) -> None:
-        """Take the settings of the commands, and options of the vendor's section over them.
+        """Use the settings of the commands; ``options`` override those of the vendor's section.
 
-        Raises SettingsError where key or address is missing, or an option is none.
+        Raises SettingsError if key or address is missing, or an option does not exist.
         """
         self.settings = load_settings() if settings is None else settings
-        """Of all sections."""
+        """All sections."""
         section: Any = self.settings.vendors[self.vendor.key]
         if options:
             section = self._with_options(section, options)
         self.section: S = section
-        """The vendor's, with the options."""
+        """The vendor's section, with the options."""
         self._require()
         self._transport = transport
         self.clock = clock
         self._rate_limit: RateLimit | None = None
         self.memory: Any = self.vendor.new_memory()
         self.sleep = sleep
-        """Waits so many seconds."""
+        """Waits this many seconds."""
 
     async def __aenter__(self) -> Self:
         """Open the connections."""
@@ -131,7 +131,7 @@ class Client(Generic[S]):
         return [*own, *self.settings.secrets()]
 
     def _quota(self) -> RateLimit | None:
-        """The one that sinks and clients of this account share in this process."""
+        """Return the rate limit that sinks and clients of this account share in this process."""
         limit = self.vendor.requests_per_second(self.section)
         if limit is None:
             return None
@@ -140,7 +140,7 @@ class Client(Generic[S]):
         return self._rate_limit
 
     async def send(self, request: HttpRequest) -> HttpResponse:
-        """Send one request within the quota; a failure is a response without status."""
+        """Send one request within the rate limit; a failure is a response without status."""
         if self._transport is None:
             raise RuntimeError(f"{type(self).__name__} is an async context manager: `async with`")
         quota = self._quota()
@@ -160,10 +160,10 @@ class Client(Generic[S]):
         again: str = NOTHING_CHANGED,
         first: int = 0,
     ) -> Verdict:
-        """Send a request and return its verdict; raises VendorError where it is no success.
+        """Send a request and return its verdict; raises VendorError if it is not accepted.
 
-        ``again``: what to do where the vendor fails or does not answer; ``first``: the index of the
-        request's first record among those of the call.
+        ``again``: what to do if the vendor fails or does not answer; ``first``: the index of the
+        request's first record among all records of the call.
         """
         verdict = classify(await self.send(request))
         if verdict.outcome is not RequestOutcome.ACCEPTED:
@@ -173,7 +173,7 @@ class Client(Generic[S]):
     def error_of(
         self, doing: str, verdict: Verdict, *, again: str = NOTHING_CHANGED, first: int = 0
     ) -> VendorError:
-        """Return the error that says what an answer means and what to do."""
+        """Return the error that says what a response means and what to do."""
         words = (one_line(verdict.detail) or f"status {verdict.status}").rstrip(".")
         if verdict.refused and self.vendor.max_batch_records(self.section) > 1:
             refused = {first + index: why for index, why in verdict.refused.items()}

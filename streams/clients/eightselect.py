@@ -29,9 +29,9 @@ _ORDER_AGAIN = "Send it again: 8SELECT leaves out an order whose id it has."
 
 
 class EightSelect(Client[EightSelectSettings]):
-    """8SELECT's analytics API; one event a request.
+    """8SELECT's analytics API; one event in each request.
 
-    Events are given as models, or as objects in 8SELECT's own form.
+    Events are models, or objects in 8SELECT's own form.
     """
 
     vendor = VENDOR
@@ -43,7 +43,7 @@ class EightSelect(Client[EightSelectSettings]):
     async def interact(self, event: InteractRequest | Mapping[str, Any]) -> None:
         """Send an interaction with a product; raises InvalidRequest or VendorError.
 
-        Only interactions inside 8SELECT content are its own: it bills by them.
+        Send only interactions inside 8SELECT content, because 8SELECT bills by them.
         """
         await self._submit(_read(InteractRequest, event), _AGAIN)
 
@@ -52,9 +52,9 @@ class EightSelect(Client[EightSelectSettings]):
         await self._submit(_read(OrderRequest, event), _ORDER_AGAIN)
 
     async def validate(self, event: RequestModel | Mapping[str, Any]) -> list[ValidationProblem]:
-        """Return what 8SELECT finds wrong with an event, nothing where it is right.
+        """Return what 8SELECT finds wrong with an event; an empty list if it is valid.
 
-        Nothing is stored. An object is sent as it is, whatever it breaks. Raises VendorError.
+        Nothing is stored. An object is sent as it is, even if it is invalid. Raises VendorError.
         """
         body = encoded(event) if isinstance(event, RequestModel) else msgspec.json.encode(event)
         inquiry = api.validation([body], self.section)
@@ -71,7 +71,7 @@ class EightSelect(Client[EightSelectSettings]):
     def user_id(self, anonymous_id: str) -> str:
         """Return the UUID under which the relay sends this visitor's events.
 
-        Raises SettingsError where it is made with ``user_id_secret`` and there is none.
+        Raises SettingsError if ``user_id_secret`` is needed and not set.
         """
         if is_uuid(anonymous_id):
             return anonymous_id

@@ -1,14 +1,14 @@
-"""What a client raises, by who must act next.
+"""The errors that a client raises, and what the caller can do.
 
 StreamsError
-├── InvalidRequest             the caller: it breaks the vendor's rules and was not sent
+├── InvalidRequest             correct it: it breaks the vendor's rules and was not sent
 └── SetupError
-    └── VendorError            the vendor did not do what it was asked
-        ├── RequestRejected    the caller: the vendor refuses it
-        ├── RequestThrottled   nobody: less often, later
-        ├── VendorUnavailable  nobody: later; nothing was changed
-        ├── VendorMisconfigured  the person who set key and address
-        └── RequestUnclear     the caller: it may have been done; look before it is sent again
+    └── VendorError            the request failed
+        ├── RequestRejected    correct it: the vendor refuses it
+        ├── RequestThrottled   try again later, and send fewer requests
+        ├── VendorUnavailable  try again later; nothing was changed
+        ├── VendorMisconfigured  correct key, address or rights
+        └── RequestUnclear     check whether it was done before you send it again
 """
 
 from collections.abc import Mapping
@@ -28,12 +28,12 @@ class InvalidRequest(StreamsError):
 
     def __init__(self, problems: Mapping[int, str], what: str = "record") -> None:
         self.problems = dict(problems)
-        """By index of the record, from 0, or by line: what is wrong with it."""
+        """What is wrong, by index of the record (from 0) or by line."""
         super().__init__(shown_by_index(self.problems, what))
 
 
 class VendorError(SetupError):
-    """The vendor did not do what it was asked; the message says why and what to do."""
+    """The request failed; the message says why and what to do."""
 
     def __init__(self, message: str, verdict: Verdict) -> None:
         super().__init__(message)
@@ -42,22 +42,22 @@ class VendorError(SetupError):
         """None: no response came."""
         self.retry_after_seconds = verdict.retry_after_seconds or 0.0
         self.may_succeed_later = verdict.outcome in _MAY_SUCCEED
-        """A wait may help, or it was done although no answer says so."""
+        """Whether waiting may help, or the request was perhaps done without a response."""
 
 
 class RequestRejected(VendorError):
-    """The vendor refuses what was asked; nothing of this request was stored."""
+    """The vendor refuses the request and stored nothing of it."""
 
     def __init__(self, message: str, verdict: Verdict, first: int = 0) -> None:
         super().__init__(message, verdict)
         self.refused = {first + index: words for index, words in verdict.refused.items()}
-        """By index of the record, from 0: the vendor's words. Empty: it names none."""
+        """The vendor's words, by index of the record (from 0). Empty: it names no record."""
         self.stored = first
-        """So many records, the first ones, were stored by earlier requests of the same call."""
+        """How many records were stored by earlier requests of the same call."""
 
 
 class RequestThrottled(VendorError):
-    """The vendor asks for fewer requests; ``retry_after_seconds`` is 0 where it names no wait."""
+    """The vendor asks for fewer requests; ``retry_after_seconds`` is 0 if it names no wait."""
 
 
 class VendorUnavailable(VendorError):
@@ -69,7 +69,7 @@ class VendorMisconfigured(VendorError):
 
 
 class RequestUnclear(VendorError):
-    """No answer that can be understood: it may have been done."""
+    """No response, or none that can be understood: the request may have been done."""
 
 
 ERRORS: Mapping[RequestOutcome, type[VendorError]] = {
@@ -83,7 +83,7 @@ _MAY_SUCCEED = (RequestOutcome.THROTTLED, RequestOutcome.UNAVAILABLE, RequestOut
 
 
 def encoded(model: RequestModel, index: int = 0) -> bytes:
-    """Return the body; raises InvalidRequest where a text is no Unicode."""
+    """Return the body; raises InvalidRequest if a text is not valid Unicode."""
     try:
         return model.encode()
     except PydanticSerializationError:
@@ -92,7 +92,7 @@ def encoded(model: RequestModel, index: int = 0) -> bytes:
 
 
 def problems_of(error: ValidationError) -> str:
-    """Return what a model found wrong, on one line and without the values."""
+    """Return the problems that a model found, on one line and without the values."""
     found = []
     for problem in error.errors(include_url=False, include_input=False):
         place = ".".join(map(str, problem["loc"]))

@@ -1,4 +1,4 @@
-"""Miso's client: uploads of interactions in any of the documented forms, and deletion."""
+"""Miso's client: upload of interactions in all documented forms, and deletion."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from streams.vendors.miso.models import MisoRecord, UserDeletion, read_record
 from streams.vendors.miso.settings import MisoSettings
 
 Events = MisoRecord | Mapping[str, Any] | Sequence[MisoRecord | Mapping[str, Any]] | str | bytes
-"""One record, a list of records, or either of them as JSON."""
+"""One record or a list of records, as objects or as JSON."""
 _AGAIN = "It may be stored: uploading it again may store it twice."
 
 
@@ -27,15 +27,15 @@ class Miso(Client[MisoSettings]):
     vendor = VENDOR
 
     async def upload(self, events: Events, *, dry_run: bool = False) -> int:
-        """Upload interactions in order; return how many Miso took for processing.
+        """Upload interactions in order; return how many Miso accepted for processing.
 
-        ``dry_run``: Miso checks them and stores nothing; all requests are made, and the error then
-        names all refused records.
+        ``dry_run``: Miso checks them and stores nothing. All requests are sent, and an error names
+        all refused records.
 
         Raises:
-            InvalidRequest: records break the documented rules, by index; nothing was sent.
-            RequestRejected: Miso refuses records, by index; of that request none was stored.
-                ``stored`` records of earlier requests were.
+            InvalidRequest: records break the documented rules (by index); nothing was sent.
+            RequestRejected: Miso refuses records (by index) and stored none of their request;
+                ``stored``: how many records of earlier requests are stored.
             VendorError: another failure.
         """
         records = read_records(events)
@@ -88,11 +88,9 @@ class Miso(Client[MisoSettings]):
 
 
 def read_records(events: Events) -> list[MisoRecord]:
-    """Return the records of an object, a list, or JSON of either; wrapped ones in ``data``, too.
+    """Return the records of an object, a list, ``{"data": …}``, JSON of these, or JSON lines.
 
-    JSON may also be lines of one record each.
-
-    Raises InvalidRequest with everything that is wrong, by index.
+    Raises InvalidRequest with all problems, by index.
     """
     content: Any = events
     if isinstance(content, str | bytes):

@@ -1,4 +1,4 @@
-"""Voyado Engage's client: interactions, their schemas, and the look-up of contacts."""
+"""Voyado Engage's client: contacts, interactions and their schemas."""
 
 import json
 from collections.abc import Generator, Mapping
@@ -36,7 +36,7 @@ _NO_HARM = "Deleting again does no harm."
 
 
 class Voyado(Client[VoyadoSettings]):
-    """Voyado's interactions API, within ``requests_per_second``; nothing is repeated blindly."""
+    """Voyado's interactions API, within ``requests_per_second``; never repeats a POST blindly."""
 
     vendor = VENDOR
     memory: ContactMemory
@@ -55,9 +55,9 @@ class Voyado(Client[VoyadoSettings]):
         mobile_phone: str | None = None,
         social_security_number: str | None = None,
     ) -> str | None:
-        """Return the id of the contact with this one key, None where there is none.
+        """Return the id of the contact with this key; None: there is none. Give exactly one key.
 
-        Raises RequestRejected where several contacts match or the key is invalid; VendorError.
+        Raises RequestRejected if several contacts match or the key is invalid; VendorError.
         """
         keys = {
             "customKey": custom_key,
@@ -83,15 +83,16 @@ class Voyado(Client[VoyadoSettings]):
     ) -> CreatedInteraction:
         """Store an interaction, and return Voyado's id of it.
 
-        It is checked against the registered schema first: Voyado takes one that breaks it, and
-        ignores it. After a request without a clear answer it is looked for by its ``eventId``.
+        It is first checked against the registered schema, because Voyado ignores an interaction
+        that breaks it, without an error. After a request without a clear response, the interaction
+        is looked up by its ``eventId``.
 
-        ``may_be_stored``: an earlier call may have stored it; it is looked for before it is sent.
+        ``may_be_stored``: an earlier call may have stored it, so it is looked up before it is sent.
 
         Raises:
             InvalidRequest: Voyado would ignore it; nothing was sent.
-            RequestRejected: there is no such schema or contact, or Voyado refuses it.
-            RequestUnclear: it may be stored; without an ``eventId`` nobody can tell.
+            RequestRejected: schema or contact does not exist, or Voyado refuses the interaction.
+            RequestUnclear: it may be stored; without an ``eventId`` it cannot be looked up.
             VendorError: another failure; it is not stored.
         """
         new = _read_new(interaction)
@@ -119,7 +120,7 @@ class Voyado(Client[VoyadoSettings]):
         raise self.error_of(doing, verdict, again=_MAY_BE_STORED)
 
     async def get_interaction(self, interaction_id: str) -> StoredInteraction | None:
-        """Return an interaction, None where there is none of this id. Raises VendorError."""
+        """Return the interaction with this id; None: there is none. Raises VendorError."""
         doing = f"reading the interaction {interaction_id}"
         request = api.PrivateRequest("GET", _path(interaction_id), self._headers, b"")
         response = await self.send(request)
@@ -131,9 +132,9 @@ class Voyado(Client[VoyadoSettings]):
         return self._stored({"id": interaction_id} | document, doing, response)
 
     async def list_interactions(self, contact_id: str, schema_id: str) -> list[StoredInteraction]:
-        """Return all interactions of a contact and schema, of all pages, as Voyado orders them.
+        """Return all interactions of a contact and schema, from all pages, in Voyado's order.
 
-        Raises RequestRejected where there is no such contact or schema; VendorError.
+        Raises RequestRejected if contact or schema does not exist; VendorError.
         """
         doing = f"listing interactions of {schema_id}"
         items: list[Any] = []
@@ -163,7 +164,7 @@ class Voyado(Client[VoyadoSettings]):
     async def list_schemas(self) -> list[Definition]:
         """Return every registered schema, in Voyado's order.
 
-        One that the list only names is asked for by itself. Raises VendorError.
+        A schema that the list only names is requested separately. Raises VendorError.
         """
         doing = "listing the interaction schemas"
         request = HttpRequest("GET", api.SCHEMAS, self._headers, b"")
@@ -182,7 +183,7 @@ class Voyado(Client[VoyadoSettings]):
         return found
 
     async def get_schema(self, schema_id: str) -> Definition | None:
-        """Return one schema; None where Voyado has none of this id. Raises VendorError."""
+        """Return the schema with this id; None: there is none. Raises VendorError."""
         doing = f"reading the schema {schema_id}"
         response = await self.send(api.get_schema(schema_id, self.section))
         if response.status == api.NOT_FOUND and not is_page(response):
@@ -198,7 +199,7 @@ class Voyado(Client[VoyadoSettings]):
     async def create_schema(self, schema: Definition | Mapping[str, Any]) -> None:
         """Register a schema; it cannot be changed afterwards.
 
-        Raises InvalidRequest with every rule of Voyado's that it breaks; VendorError.
+        Raises InvalidRequest with every rule of Voyado that it breaks; VendorError.
         """
         definition = schema if isinstance(schema, Definition) else _read_schema(schema)
         body = definition.text().encode()
@@ -243,7 +244,7 @@ class Voyado(Client[VoyadoSettings]):
             return result
 
     async def _schema(self, schema_id: str, doing: str) -> Schema:
-        """Return the registered schema, remembered for an hour as in the sink."""
+        """Return the registered schema, which is remembered for an hour as in the sink."""
         known = self.memory.schemas.get(schema_id, self.clock())
         if known is not None:
             return known
@@ -260,7 +261,7 @@ class Voyado(Client[VoyadoSettings]):
         return schema
 
     async def _look_for(self, new: NewInteraction, doing: str) -> str | None:
-        """Return Voyado's id of an interaction with this ``eventId``; None where there is none."""
+        """Return Voyado's id of an interaction with this ``eventId``; None: there is none."""
         event_id = new.event_id
         if event_id is None:
             return None
@@ -292,7 +293,7 @@ class Voyado(Client[VoyadoSettings]):
     def _unreadable(
         self, doing: str, response: HttpResponse, *, again: str = NOTHING_CHANGED
     ) -> VendorError:
-        """Return the error of a response that is no success, or none that can be read."""
+        """Return the error of a response that is not a success or cannot be read."""
         verdict = api.judge(response)
         is_other_json = verdict.is_puzzling and read_json(response.body) is not UNREADABLE
         if response.status in api.SUCCESS and (

@@ -1,1 +1,1 @@
-"""The pure part: events, rows, enrichment and outcomes. No clock, network, Faust or environment."""
+"""Pure: events, rows, enrichment, outcomes. No clock, network, environment, Kafka or Faust."""

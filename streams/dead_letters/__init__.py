@@ -1,1 +1,1 @@
-"""Dead letters: found, grouped by cause, shown, dropped, sent again."""
+"""Dead letters: find them, group them by cause, show and drop them. ``replay`` resends them."""

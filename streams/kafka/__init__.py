@@ -1,1 +1,1 @@
-"""Kafka outside Faust: connections, reading and searching topics, offsets, topics themselves."""
+"""Kafka outside Faust: connections, reading and searching topics, offsets, creating topics."""

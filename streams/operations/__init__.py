@@ -1,1 +1,1 @@
-"""What operators do beside the running workers: check, audit, status."""
+"""What operators do beside the running workers: check, audit, trace, forget, offsets and more."""

@@ -1,4 +1,4 @@
-"""Schemas of framed records, asked of a registry with Confluent's API, and the decoders on them.
+"""The schema registry (Confluent's API): fetches schemas of records by HTTP, and decodes with them.
 
-Here: HTTP to the registry. How a schema reads bytes is ``core.avro``.
+How a schema decodes bytes is ``core.avro``.
 """

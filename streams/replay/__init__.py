@@ -1,1 +1,1 @@
-"""Replays: previewed, run, resumed, stopped; a receipt for each."""
+"""Replays and resends: preview, run, resume and stop them; each has a receipt."""

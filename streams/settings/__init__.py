@@ -1,6 +1,6 @@
 """Typed, frozen settings from a file, the environment and secret files.
 
-``load_settings`` is called once, by the command line; everything else gets what it needs handed in.
+The command line calls ``load_settings`` once and passes on what others need.
 """
 
 from collections.abc import Callable, Iterable, Mapping

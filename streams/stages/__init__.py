@@ -1,1 +1,1 @@
-"""The stages as Faust apps, each to be read from top to bottom in its own folder."""
+"""The stages as Faust apps; each ``stage.py`` reads from top to bottom."""

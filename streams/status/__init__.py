@@ -1,1 +1,1 @@
-"""The pipeline as its workers describe it on ``streams.status``."""
+"""The state of the pipeline: judges the snapshots that workers write to ``streams.status``."""

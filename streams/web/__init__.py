@@ -1,1 +1,1 @@
-"""What Faust's web view shows of a worker, and of the pipeline."""
+"""The web server of a worker: dashboard, health, metrics, authentication."""

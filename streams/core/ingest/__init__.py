@@ -1,5 +1,5 @@
-"""A shop's own records mapped to raw events and table rows. Pure.
+"""Maps a shop's own records to raw events and table rows. Pure.
 
-Bytes are decoded behind the protocol ``decoding.Decoder``; topics are read and written by the
-stage ``ingest``.
+``decoding.Decoder`` is the protocol that decodes bytes. The stage ``ingest`` reads and writes the
+topics.
 """

@@ -1,1 +1,1 @@
-"""The demonstration: sample sessions, and what runs the whole pipeline on them."""
+"""The demo: sample sessions, and the whole pipeline that runs on them."""

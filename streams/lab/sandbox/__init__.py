@@ -1,7 +1,7 @@
-"""The vendor simulators: a server that judges requests by the vendors' own documents.
+"""The vendor simulators: a server that checks requests against the vendors' own documents.
 
-Demo, tests and users' own CI run on it. Shares no code with ``streams.vendors``, on purpose: a
-fault in a mapping must meet a judge that does not repeat it.
+Demo, tests and users' own CI use it. It shares no code with ``streams.vendors``, so that it does
+not repeat a mistake of a mapping.
 """
 
 from streams.lab.sandbox.faults import Fault, FaultKind, parse_fault

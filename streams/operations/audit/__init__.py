@@ -1,1 +1,1 @@
-"""The audit: what became of every raw event, recomputed from the topics alone."""
+"""``streams audit``: the outcome of every raw event, computed from the topics alone."""

@@ -1,5 +1,5 @@
-"""``streams diff``: the same traffic through two settings files, and how the payloads differ.
+"""``streams diff``: sends the same records through two settings files and compares the payloads.
 
-One process a settings file reads nothing itself: it gets each record and returns what it makes of
-it, and this process compares. So nothing but one batch is held, and order is that of the traffic.
+Each settings file has a process. This process reads the records, sends batches to both, and
+compares what they return. So it holds one batch at a time, in the order of the records.
 """

@@ -1,1 +1,1 @@
-"""``streams forget``: a visitor is forgotten here and at the vendors."""
+"""``streams forget``: forgets a visitor here and at the vendors."""

@@ -1,1 +1,1 @@
-"""What operators ask of the stage ``ingest``: its sums, its dead letters sent again, replays."""
+"""Operators' commands for the stage ``ingest``: audit, resending dead letters, replays."""

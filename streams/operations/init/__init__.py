@@ -1,1 +1,1 @@
-"""``streams init``: reads samples, shows what vendors would get of them, writes the proposal."""
+"""``streams init``: reads samples, shows what vendors would receive, writes the proposal."""

@@ -1,1 +1,1 @@
-"""Where is my event?: looked for in the topics, told as a story."""
+"""``streams trace``: finds an event in the topics, and its outcome at each vendor."""

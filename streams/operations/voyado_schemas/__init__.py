@@ -1,1 +1,1 @@
-"""Voyado's interaction schemas as files: compared, created, exported."""
+"""``streams voyado-schemas``: compares, creates and exports Voyado's schemas as files."""

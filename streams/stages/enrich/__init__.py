@@ -1,1 +1,1 @@
-"""Enrichment: raw events in, one record a vendor out."""
+"""The stage ``enrich``: raw events in, one record for each vendor out."""

@@ -1,4 +1,4 @@
 """The stage ``ingest``: the shop's own topics in, raw events and rows out.
 
-What becomes of a record is ``core.ingest``; here it is read, written, counted and settled.
+``core.ingest`` maps a record; here records are read, written, counted and settled.
 """

@@ -1,1 +1,1 @@
-"""The sink: delivers one vendor's records, each to exactly one outcome."""
+"""The sink, a vendor's stage: delivers the vendor's records, and writes one outcome for each."""

@@ -1,4 +1,4 @@
-"""8SELECT: interactions with its product content, one event a request."""
+"""8SELECT: interactions, orders and views of its content, one event in each request."""
 
 from streams.vendors.base import Vendor
 from streams.vendors.eightselect import api, events, forget, mapping

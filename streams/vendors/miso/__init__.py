@@ -1,4 +1,4 @@
-"""Miso: interactions that train recommendations, some hundreds a request."""
+"""Miso: interactions that train recommendations, up to some hundreds in a request."""
 
 from streams.vendors.base import Vendor
 from streams.vendors.miso import api, events, forget, mapping

@@ -1,4 +1,4 @@
-"""Voyado Engage: interactions of known contacts, one a request, within a low rate limit."""
+"""Voyado Engage: interactions of known contacts, one in each request, within a low rate limit."""
 
 from streams.vendors.base import Vendor
 from streams.vendors.voyado import api, events, forget, inquiries, mapping, request_flow

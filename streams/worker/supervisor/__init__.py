@@ -1,1 +1,1 @@
-"""Several workers as one command: started, watched, restarted, on one console."""
+"""``streams worker`` for several stages: starts, monitors and restarts them, on one console."""
