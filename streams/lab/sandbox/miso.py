@@ -18,8 +18,7 @@ import msgspec
 from streams.lab.sandbox.exchange import Call, SimulatedResponse, encode_json, json_answer
 from streams.lab.sandbox.faults import FaultKind, SimulatedRefusal
 from streams.lab.sandbox.ledger import Ledger
-from streams.lab.sandbox.miso_records import Problem, page_problems, record_problems
-from streams.lab.sandbox.miso_shapes import RecordFacts, facts_of, usual_records
+from streams.lab.sandbox.miso_records import Problem, facts_of, page_problems, record_problems
 
 INVALID_KEY = "sandbox-invalid"
 PUBLISHABLE_KEY = "sandbox-publishable"
@@ -82,16 +81,13 @@ class MisoSimulator:
         if key.startswith(PLAYGROUND_KEY):
             return SimulatedResponse(400, _PLAYGROUND_BODY)
         is_strict = key.startswith(STRICT_KEY)
-        usual = usual_records(call.body) if call.method == "POST" and not is_strict else None
-        if usual is not None and usual[0]:
-            return self._accept(call, *usual)
         try:
             content = _decode(call.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return _unprocessable(["body"], str(error), "value_error.jsondecode")
         if call.method == "DELETE":
             return self._delete(content)
-        return self._upload(content, call, record_problems if not is_strict else page_problems)
+        return self._upload(content, call, page_problems if is_strict else record_problems)
 
     def _delete(self, content: Any) -> SimulatedResponse:
         user_ids = content.get("user_ids") if type(content) is dict else None
@@ -105,7 +101,7 @@ class MisoSimulator:
         return SimulatedResponse(200, _SUCCESS)
 
     def _upload(
-        self, content: Any, call: Call, problems_of_record: Callable[[Any], list[Problem] | None]
+        self, content: Any, call: Call, problems_of_record: Callable[[Any], list[Problem]]
     ) -> SimulatedResponse:
         if type(content) is not dict or "data" not in content:
             return _unprocessable(["body", "data"], "field required", "value_error.missing")
@@ -123,11 +119,10 @@ class MisoSimulator:
                 lines += [f"data.{index}{path} is invalid. {reason}" for path, reason in problems]
         if lines:
             return self._refuse(call, wrong, lines)
-        return self._accept(call, records, [facts_of(record) for record in records])
+        return self._accept(call, records)
 
-    def _accept(
-        self, call: Call, records: list[Any], facts: list[RecordFacts]
-    ) -> SimulatedResponse:
+    def _accept(self, call: Call, records: list[Any]) -> SimulatedResponse:
+        facts = [facts_of(record) for record in records]
         if call.refusals:
             refusal = call.refusals.among([fact.products for fact in facts])
             if refusal is not None:

@@ -5,251 +5,168 @@ the mapping it judges. Known words of the vendor are the two of its sample answe
 the others follow their form.
 """
 
-import re
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from jsonschema_rs import Draft202012Validator, ValidationError
 
 Problem = tuple[str, str]
-"""(path below the value, starting with a dot or empty; the reason)"""
-Check = Callable[[Any], list[Problem] | None]
-"""value → its problems; None: there is none."""
+"""(path below the record, starting with a dot or empty; the reason)"""
+Schema = Mapping[str, Any]
 
 _JSON_TYPES = {
     dict: "object", list: "array", str: "string", bool: "boolean", int: "integer",
     float: "number", type(None): "null",
 }  # fmt: skip
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
-_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}", re.ASCII)
-_DATE_TIME = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)", re.ASCII
-)
 
 
-def wrong_type(value: Any, *expected: str) -> list[Problem]:
-    """Return the problem of a value that has none of the expected JSON types."""
-    names = ", ".join(f"'{name}'" for name in expected)
-    given = _JSON_TYPES[type(value)]
-    reason = f"The attribute was expected to be of type '{names}' but type '{given}' was given."
-    return [("", reason)]
+def _text(max_length: int | None = None) -> Schema:
+    return {"type": "string"} | ({} if max_length is None else {"maxLength": max_length})
 
 
-def _string(max_length: int | None = None) -> Check:
-    def check(value: Any) -> list[Problem] | None:
-        if type(value) is not str:
-            return wrong_type(value, "string")
-        if max_length is not None and len(value) > max_length:
-            return [("", f"The attribute should have at most {max_length} characters.")]
-        return None
-
-    return check
+def _list(items: Schema, *types: str) -> Schema:
+    return {"type": ["array", *types], "items": items}
 
 
-def _formatted(name: str, is_valid: Callable[[str], bool]) -> Check:
-    def check(value: Any) -> list[Problem] | None:
-        if type(value) is not str:
-            return wrong_type(value, "string")
-        if not is_valid(value):
-            return [("", f"The attribute should match the '{name}' format.")]
-        return None
-
-    return check
+def _formatted(name: str) -> Schema:
+    return {"type": "string", "format": name}
 
 
-def is_ipv4(text: str) -> bool:
-    """Whether the text is an IPv4 address in four decimal parts."""
-    return _IPV4.fullmatch(text) is not None
+def _object(properties: Mapping[str, Schema], required: Sequence[str] = ()) -> Schema:
+    """Return an object that may also have properties which are not described."""
+    return {"type": "object", "properties": properties, "required": required}
 
 
-def is_date_time(text: str) -> bool:
-    """Whether the text is a date and time of RFC 3339, offset included."""
-    if _DATE_TIME.fullmatch(text) is None:
-        return False
-    if text[17:19] == "60":  # RFC 3339 has leap seconds, datetime has not
-        text = f"{text[:17]}59{text[19:]}"
-    try:
-        datetime.fromisoformat(text.upper())
-    except ValueError:
-        return False
-    return True
-
-
-def _number(value: Any) -> list[Problem] | None:
-    return None if type(value) in (int, float) else wrong_type(value, "number")
-
-
-def _ids(value: Any) -> list[Problem] | None:
-    if value is None:  # the vendor's sample answer expects "'array', 'null'" here
-        return None
-    if type(value) is not list:
-        return wrong_type(value, "array", "null")
-    return _each(value, _id)
-
-
-_id = _string(512)
-
-
-def _each(values: Iterable[Any], check: Check) -> list[Problem] | None:
-    problems: list[Problem] = []
-    for index, value in enumerate(values):
-        found = check(value)
-        if found:
-            problems += [(f".{index}{path}", reason) for path, reason in found]
-    return problems or None
-
-
-def _strings(value: Any) -> list[Problem] | None:
-    return _each(value, _string()) if type(value) is list else wrong_type(value, "array")
-
-
-def _positive(value: Any) -> list[Problem] | None:
-    if type(value) not in (int, float):
-        return wrong_type(value, "number")
-    return None if value > 0 else [("", "The attribute should be greater than 0.")]
-
-
-def _quantities(value: Any) -> list[Problem] | None:
-    if type(value) is list:
-        return _each(value, _positive)
-    if type(value) not in (int, float):
-        return wrong_type(value, "array", "number")
-    return _positive(value)
-
-
-def _object(checks: Mapping[str, Check], required: tuple[str, ...] = ()) -> Check:
-    """Return a check of an object that may also have properties which are not described."""
-
-    def check(value: Any) -> list[Problem] | None:
-        if type(value) is not dict:
-            return wrong_type(value, "object")
-        problems = [
-            ("", f"The attribute '{name}' is required.") for name in required if name not in value
-        ]
-        for name, member in value.items():
-            found = checks[name](member) if name in checks else None
-            if found:
-                problems += [(f".{name}{path}", reason) for path, reason in found]
-        return problems or None
-
-    return check
-
-
-def _any_members(check_member: Check) -> Check:
-    def check(value: Any) -> list[Problem] | None:
-        if type(value) is not dict:
-            return wrong_type(value, "object")
-        problems: list[Problem] = []
-        for name, member in value.items():
-            found = check_member(member)
-            if found:
-                problems += [(f".{name}{path}", reason) for path, reason in found]
-        return problems or None
-
-    return check
-
-
+_NUMBER: Schema = {"type": "number"}
+# The vendor's sample answer expects "'array', 'null'" of product ids.
+_IDS = _list(_text(512), "null")
+_POSITIVE: Schema = {"type": "number", "exclusiveMinimum": 0}
+_FLAT: Schema = {
+    "type": "object",
+    "additionalProperties": {"type": ["string", "number", "boolean"]},
+}
+_CUSTOM: Schema = {
+    "anyOf": [
+        {"type": ["boolean", "number", "string", "null"]},
+        *({"type": "array", "items": items} for items in (_NUMBER, _text(), _FLAT)),
+    ]
+}
 _CUSTOM_REASON = (
-    "The attribute should be a boolean, a number, a string, null, or a list of numbers, "
-    "of strings or of flat objects."
+    "The attribute should be a boolean, a number, a string, null, or a list of numbers, of strings "
+    "or of flat objects."
 )
-
-
-def _custom_value(value: Any) -> list[Problem] | None:
-    if type(value) is dict:
-        return [("", _CUSTOM_REASON)]
-    if type(value) is not list:
-        return None
-    kinds = {type(item) for item in value}
-    if kinds <= {int, float} or kinds == {str}:
-        return None
-    if kinds == {dict} and all(
-        type(member) in (str, int, float, bool) for item in value for member in item.values()
-    ):
-        return None
-    return [("", _CUSTOM_REASON)]
-
-
-_campaign = _object(dict.fromkeys(("name", "source", "medium", "term", "content"), _string()))
-_page = _object({"url": _string(), "referrer": _string(), "title": _string()}, required=("url",))
-CONTEXT_CHECKS: Mapping[str, Check] = {
-    "campaign": _campaign,
-    "truncated_ip": _formatted("ipv4", is_ipv4),
-    "locale": _string(),
-    "region": _string(),
-    "page": _page,
-    "user_agent": _string(),
-    "custom_context": _any_members(_custom_value),
+CONTEXT: Mapping[str, Schema] = {
+    "campaign": _object(dict.fromkeys(("name", "source", "medium", "term", "content"), _text())),
+    "truncated_ip": _formatted("ipv4"),
+    "locale": _text(),
+    "region": _text(),
+    "page": _object({"url": _text(), "referrer": _text(), "title": _text()}, required=["url"]),
+    "user_agent": _text(),
+    "custom_context": {"type": "object", "additionalProperties": _CUSTOM},
 }
-_search = _object(
-    {"keywords": _string(), "filters": _any_members(_strings)},
+_COMMON: Mapping[str, Schema] = {
+    "type": {},
+    "user_id": _text(512),
+    "anonymous_id": _text(1024),
+    "timestamp": _formatted("date-time"),
+    "miso_id": _formatted("uuid"),
+    "context": _object(CONTEXT),
+}
+_PRODUCTS: Mapping[str, Schema] = {"product_ids": _IDS, "product_group_ids": _IDS}
+_DURATION: Mapping[str, Schema] = {"duration": _NUMBER}
+_QUANTITIES: Schema = {
+    "type": ["array", "number"],
+    "exclusiveMinimum": 0,
+    "items": _POSITIVE,
+}
+_CART: Mapping[str, Schema] = {**_PRODUCTS, "quantities": _QUANTITIES}
+_SEARCH = _object(
+    {
+        "keywords": _text(),
+        "filters": {"type": "object", "additionalProperties": _list(_text())},
+    }
 )
-
-_COMMON: Mapping[str, Check] = {
-    "type": lambda _value: None,  # judged before: it chooses the checks
-    "user_id": _string(512),
-    "anonymous_id": _string(1024),
-    "timestamp": _formatted("date-time", is_date_time),
-    "miso_id": _formatted("uuid", lambda text: _UUID.fullmatch(text) is not None),
-    "context": _object(CONTEXT_CHECKS),
-}
-_PRODUCTS: Mapping[str, Check] = {"product_ids": _ids, "product_group_ids": _ids}
-_DURATION: Mapping[str, Check] = {"duration": _number}
-_CART: Mapping[str, Check] = {**_PRODUCTS, "quantities": _quantities}
 _ONLY_PRODUCTS = (
     "remove_from_cart", "refund", "subscribe", "unsubscribe", "add_to_collection",
     "remove_from_collection", "like", "dislike", "share", "bookmark", "complete", "impression",
     "viewable_impression", "click", "submit", "product_image_view",
 )  # fmt: skip
 _WATCHED = ("product_detail_page_view", "promo_page_view", "read", "watch", "listen")
+RECORDS: Mapping[str, Mapping[str, Schema]] = {
+    **dict.fromkeys(_ONLY_PRODUCTS, _PRODUCTS),
+    **{name: {**_PRODUCTS, **_DURATION} for name in _WATCHED},
+    "add_to_cart": _CART,
+    "checkout": {**_CART, "revenue": _NUMBER},
+    "rate": {**_PRODUCTS, "rating": _NUMBER},
+    "custom": {**_PRODUCTS, "custom_action_name": _text()},
+    "search": {"search": _SEARCH},
+    "category_page_view": {**_DURATION, "category": _list(_text())},
+    "home_page_view": _DURATION,
+    "feedback": {"question_id": _text(512), "result_type": _text(), "value": _text()},
+}
+"""Per type, every property that a record of it may have beside the common ones."""
 
-RECORD_CHECKS: Mapping[str, Mapping[str, Check]] = {
-    **{name: {**_COMMON, **_PRODUCTS} for name in _ONLY_PRODUCTS},
-    **{name: {**_COMMON, **_PRODUCTS, **_DURATION} for name in _WATCHED},
-    "add_to_cart": {**_COMMON, **_CART},
-    "checkout": {**_COMMON, **_CART, "revenue": _number},
-    "rate": {**_COMMON, **_PRODUCTS, "rating": _number},
-    "custom": {**_COMMON, **_PRODUCTS, "custom_action_name": _string()},
-    "search": {**_COMMON, "search": _search},
-    "category_page_view": {**_COMMON, **_DURATION, "category": _strings},
-    "home_page_view": {**_COMMON, **_DURATION},
-    "feedback": {
-        **_COMMON, "question_id": _string(512), "result_type": _string(), "value": _string(),
-    },
-}  # fmt: skip
-"""Per type, every property that a record of it may have; any other is refused."""
+_REQUIRED = {"custom": ["custom_action_name"]}
+_VALIDATORS = {
+    type_: Draft202012Validator(
+        {**_object({**_COMMON, **own}, _REQUIRED.get(type_, ())), "additionalProperties": False},
+        validate_formats=True,
+    )
+    for type_, own in RECORDS.items()
+}
 
 
-def record_problems(record: Any) -> list[Problem] | None:
-    """Return what is wrong with one record of ``data``; None: it is acceptable."""
+def record_problems(record: Any) -> list[Problem]:
+    """Return what is wrong with one record of ``data``, in the order of its properties."""
     if type(record) is not dict:
-        return wrong_type(record, "object")
+        return [("", _wrong_type(record, ["object"]))]
     type_ = record.get("type")
     if type(type_) is not str:
         if "type" not in record:
             return [("", "The attribute 'type' is required.")]
-        return [(".type", wrong_type(type_, "string")[0][1])]
-    checks = RECORD_CHECKS.get(type_)
-    if checks is None:
-        return [(".type", f"The attribute should be one of {sorted(RECORD_CHECKS)}.")]
-    problems: list[Problem] = []
-    for name, value in record.items():
-        check = checks.get(name)
-        if check is None:
-            problems.append(
-                ("", f"Additional properties are not allowed ('{name}' was unexpected).")
-            )
-            continue
-        found = check(value)
-        if found:
-            problems += [(f".{name}{path}", reason) for path, reason in found]
-    if type_ == "custom" and "custom_action_name" not in record:
-        problems.append(("", "The attribute 'custom_action_name' is required."))
-    if "quantities" in record and not problems:
-        problems += _quantity_count_problems(record)
-    return problems or None
+        return [(".type", _wrong_type(type_, ["string"]))]
+    validator = _VALIDATORS.get(type_)
+    if validator is None:
+        return [(".type", f"The attribute should be one of {sorted(RECORDS)}.")]
+    if validator.is_valid(record):
+        return _quantity_count_problems(record)
+    places = {name: place for place, name in enumerate(record)}
+    errors = sorted(validator.iter_errors(record), key=lambda e: places.get(_first(e), -1))
+    return [problem for error in errors for problem in _in_misos_words(error)]
 
 
-def page_problems(record: Any) -> list[Problem] | None:
+def _first(error: ValidationError) -> Any:
+    return error.instance_path[0] if error.instance_path else None
+
+
+def _wrong_type(value: Any, expected: Sequence[str]) -> str:
+    names = ", ".join(f"'{name}'" for name in sorted(expected))
+    given = _JSON_TYPES[type(value)]
+    return f"The attribute was expected to be of type '{names}' but type '{given}' was given."
+
+
+def _in_misos_words(error: ValidationError) -> Iterator[Problem]:
+    path = "".join(f".{part}" for part in error.instance_path)
+    kind, of = error.kind.name, error.kind.as_dict()
+    match kind:
+        case "additionalProperties":
+            for name in of["unexpected"]:
+                yield path, f"Additional properties are not allowed ('{name}' was unexpected)."
+        case "type":
+            yield path, _wrong_type(error.instance, of["types"])
+        case "required":
+            yield path, f"The attribute '{of['property']}' is required."
+        case "maxLength":
+            yield path, f"The attribute should have at most {of['limit']} characters."
+        case "exclusiveMinimum":
+            yield path, f"The attribute should be greater than {of['limit']}."
+        case "format":
+            yield path, f"The attribute should match the '{of['format']}' format."
+        case _:
+            yield path, _CUSTOM_REASON
+
+
+def page_problems(record: Any) -> list[Problem]:
     """Return what is wrong with one record by the ranges of the page on uploads, too."""
     problems = record_problems(record)
     if problems:
@@ -262,16 +179,44 @@ def page_problems(record: Any) -> list[Problem] | None:
         found.append((".duration", "The attribute should be at least 0."))
     if type(quantities) is not list or any(type(n) is not int for n in quantities):
         found.append((".quantities", "The attribute should be a list of positive integers."))
-    return found or None
+    return found
 
 
 def _quantity_count_problems(record: Mapping[str, Any]) -> list[Problem]:
-    quantities = record["quantities"]
-    for name in ("product_ids", "product_group_ids"):
-        products = record.get(name)
-        if products:
-            if type(quantities) is list and len(quantities) != len(products):
-                reason = f"The attribute should have as many items as '{name}'."
-                return [(".quantities", reason)]
-            return []
-    return []
+    quantities = record.get("quantities")
+    name = next((n for n in _PRODUCTS if record.get(n)), None)
+    if type(quantities) is not list or name is None or len(quantities) == len(record[name]):
+        return []
+    return [(".quantities", f"The attribute should have as many items as '{name}'.")]
+
+
+class RecordFacts(NamedTuple):
+    """What the ledger keeps of an acceptable record, and the rules of ours that it breaks."""
+
+    type_: str
+    event_id: str
+    anonymous_id: str
+    user_id: str
+    products: Sequence[str]
+    broken: tuple[str, ...]
+
+
+def facts_of(record: Mapping[str, Any]) -> RecordFacts:
+    """Return the facts of a record that was found acceptable."""
+    context = record.get("context", {})
+    event_id = context.get("custom_context", {}).get("uuid")
+    if type(event_id) is not str:
+        event_id = ""
+    anonymous_id, user_id = record.get("anonymous_id", ""), record.get("user_id", "")
+    products = (record.get("product_ids") or []) + (record.get("product_group_ids") or [])
+    ip = context.get("truncated_ip")
+    rules = (
+        ("no_visitor", not (anonymous_id or user_id)),
+        ("no_event_id", not event_id),
+        ("no_timestamp", "timestamp" not in record),
+        ("no_product", not products and "product_ids" in RECORDS[record["type"]]),
+        ("untruncated_ip", ip is not None and not ip.endswith(".0")),
+        ("unknown_context", not context.keys() <= CONTEXT.keys()),
+    )
+    broken = tuple(rule for rule, is_broken in rules if is_broken)
+    return RecordFacts(record["type"], event_id, anonymous_id, user_id, products, broken)

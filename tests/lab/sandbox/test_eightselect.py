@@ -492,7 +492,7 @@ async def test_faults_reach_it_over_loopback(monkeypatch: pytest.MonkeyPatch) ->
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5)
     | st.sampled_from(["interact", "product", "user", "content", "customSet", "view", "order"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
         st.sampled_from([
