@@ -54,7 +54,7 @@ wheel: $(STAMP) ## build dist/*.whl, install it into an empty environment, run t
 	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 	$(BIN)/python -m venv dist/empty
 	@# Without constraints.txt: the newest versions that pyproject.toml allows.
-	dist/empty/bin/pip install --quiet --disable-pip-version-check "$$(ls dist/*.whl)[embedded]"
+	dist/empty/bin/pip install --quiet --disable-pip-version-check dist/*.whl
 	cd dist/empty && bin/streams demo --once $(ARGS)
 
 sbom: $(STAMP) ## write dist/sbom.cdx.json: the Python packages of the image, as CycloneDX

@@ -12,9 +12,10 @@ from streams.engine.authorized import Operation
 from streams.kafka.topics import WantedTopic
 from streams.operations.rights import Right
 
-STRIMZI_API = "kafka.strimzi.io/v1beta2"
+STRIMZI_API = "kafka.strimzi.io/v1"
 _ABOUT_STRIMZI = (
-    "# Set the label to the name of your Kafka resource. Strimzi 1.0 takes kafka.strimzi.io/v1."
+    "# Set the label to the name of your Kafka resource. Strimzi before 0.49 takes\n"
+    "# kafka.strimzi.io/v1beta2."
 )
 CLUSTER = "my-cluster"
 """The name of Strimzi's Kafka resource, to be replaced."""

