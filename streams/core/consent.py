@@ -1,6 +1,6 @@
-"""Consent: whether a visitor's event may go to a vendor, and on what ground.
+"""Consent: whether a visitor's event may be sent to a vendor, and where the consent comes from.
 
-Judged when enrichment reads the event, and again before each request with what is known by then.
+It is judged when enrichment reads the event, and again before each request with the newest row.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from streams.core.rows import User
 
 ConsentMode = Literal["required", "assumed"]
 Ground = Literal["event", "row", "assumed"]
-"""What a yes rests on; the header ``consent`` of a vendor record."""
+"""Where a consent comes from; the header ``consent`` of a vendor record."""
 
 
 class Malformed(Enum):
@@ -21,9 +21,9 @@ class Malformed(Enum):
 
 
 MAX_ROW_DELAY_SECONDS = 5.0
-"""A user row acts on every event that is read later than this after it."""
+"""A user row applies to every event that is read at least this long after it."""
 NO_TO_ALL: Final = Malformed.MALFORMED
-"""A visitor whose user row is out of shape: no to every vendor until a good row comes."""
+"""A malformed user row: no to every vendor until a valid row comes."""
 
 
 def ground_for(
@@ -33,11 +33,11 @@ def ground_for(
     mode: ConsentMode,
     happened_ms: int,
 ) -> Ground | None:
-    """Return what allows the event to go to the vendor; None: nothing does.
+    """Return where the consent to send the event comes from; None: there is none.
 
-    ``stated`` is the event's own consent. It is asked before the row, but a no in the row wins.
-    ``happened_ms`` is the event's time: what is older than the row's ``consent_since`` has no yes
-    of the row.
+    ``stated`` is the event's own consent. It counts before the row, but a no in the row wins.
+    ``happened_ms`` is the event's time: the row's yes does not count for events before its
+    ``consent_since``.
     """
     if user is NO_TO_ALL:
         return None
@@ -55,7 +55,7 @@ def ground_for(
 
 
 class NoConsent(StrEnum):
-    """Why there is no yes: the ``detail`` of a receipt with the reason ``no_consent``."""
+    """Why there is no consent: the ``detail`` of a receipt with the reason ``no_consent``."""
 
     NO_ROW = "no_row"
     """The visitor has no row, and nothing else says yes."""
@@ -65,7 +65,7 @@ class NoConsent(StrEnum):
     """The row says no."""
     EVENT_SAYS_NO = "event_says_no"
     YES_ONLY_LATER = "yes_only_later"
-    """The row says yes to events after ``consent_since``, and this one is older."""
+    """The row's yes counts from ``consent_since`` on, and the event is older."""
     FORGOTTEN = "forgotten"
     """The visitor's tombstone is newer than the event."""
     MALFORMED_ROW = "malformed_row"
@@ -89,9 +89,9 @@ def why_no_consent(
     *,
     forgotten: bool,
 ) -> NoConsent:
-    """Return why ``ground_for`` found nothing, or the visitor's tombstone forbids the event.
+    """Return why ``ground_for`` found nothing, or that the visitor was forgotten.
 
-    The gravest first: what no other word could change.
+    The strongest reason comes first.
     """
     if forgotten:
         return NoConsent.FORGOTTEN
@@ -108,7 +108,7 @@ def why_no_consent(
 
 
 class Word(Enum):
-    """What a visitor's current user row says of an event; without a row there is none."""
+    """What a visitor's current user row says about an event."""
 
     YES = "yes"
     NO = "no"
@@ -137,12 +137,12 @@ def word_for(said: Said, happened_ms: int) -> Word:
 def still_allows(
     ground: Ground, word: Word | None, forgotten_at_ms: int | None, raw_ms: int
 ) -> bool:
-    """Return whether an event that was allowed on this ground may still be sent.
+    """Return whether an event with this ground may still be sent.
 
-    ``word`` is what the current row says of it; None: there is no row. A row out of shape says NO.
-    ``forgotten_at_ms`` is the Kafka time of the visitor's newest tombstone: what is not newer
-    (``raw_ms``, of the raw record) is never sent. A yes of the row holds only as long as the row
-    says it; any other ground holds until the row says no.
+    ``word`` is what the current row says; None: there is no row. A malformed row says NO.
+    ``forgotten_at_ms`` is the Kafka time of the visitor's newest tombstone: an event is never sent
+    if its raw record (``raw_ms``) is not newer. The ground ``row`` holds only while the row says
+    yes; any other ground holds until the row says no.
     """
     if forgotten_at_ms is not None and raw_ms <= forgotten_at_ms:
         return False

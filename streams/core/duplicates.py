@@ -1,10 +1,10 @@
 """Duplicates: the same visitor and event id again, at another place of the same raw topic.
 
-A producer that gets no answer writes its record once more. What was passed on is remembered for a
-while, by source partition, and never guessed: identities are kept whole up to 80 bytes and as
-128-bit digests beyond, so that no event is taken for another one (two of two million digests are
-equal with a probability of 6·10⁻²⁷). With each goes its place, so that a record that is read again
-after a crash is not its own duplicate.
+A producer that gets no response writes its record again. What was passed on is remembered for a
+while, by source partition. Identities are kept whole up to 80 bytes and as 128-bit digests beyond,
+so that no event is taken for another one (two of two million digests are equal with a probability
+of 6·10⁻²⁷). The place of each is kept, too, so that a record that is read again after a crash is
+not its own duplicate.
 
 Pure: times are those of the records.
 """
@@ -13,16 +13,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 
 MAX_IDS = 2_000_000
-"""One worker remembers so many at most, of about 200 bytes each."""
+"""How many ids one worker remembers at most, about 200 bytes each."""
 MAX_GENERATION_IDS = MAX_IDS // 16
-"""A generation is forgotten as a whole: none may be most of what is remembered."""
+"""A generation is forgotten as a whole, so it must not hold most of the ids."""
 
 _WHOLE_BYTES = 80
 _OFFSET_BITS = 48
 
 
 def identity(visitor: bytes, event_id: str) -> bytes:
-    """Return what only the same visitor (UTF-8, as the record's key) and event id have."""
+    """Return what identifies this visitor (UTF-8, as the record's key) and event id."""
     whole = visitor + b"\xff" + event_id.encode()  # no UTF-8 text has this byte
     if len(whole) <= _WHOLE_BYTES:
         return whole
@@ -30,7 +30,7 @@ def identity(visitor: bytes, event_id: str) -> bytes:
 
 
 class _Generation:
-    """Identities that are forgotten together."""
+    """Identities that are forgotten at the same time."""
 
     __slots__ = ("newest_ms", "places", "started_ms")
 
@@ -42,10 +42,10 @@ class _Generation:
 
 
 class PassedOn:
-    """What one source partition passed on lately, from which offsets, and to which vendors."""
+    """What one source partition passed on recently, from which offsets, and to which vendors."""
 
     def __init__(self, window_ms: int, vendors: Sequence[str]) -> None:
-        """Remember for ``window_ms`` of the records' Kafka time, and at most half as long again."""
+        """Remember for ``window_ms`` of the records' Kafka time, at most for 1.5 times as long."""
         self._window_ms = window_ms
         self._span_ms = max(1, window_ms // 2)
         self._vendors = tuple(vendors)
@@ -53,11 +53,11 @@ class PassedOn:
         self._take([_Generation(0)])
 
     def __len__(self) -> int:
-        """How many are remembered; what two generations hold counts twice."""
+        """How many ids are remembered; an id in two generations counts twice."""
         return sum(map(len, self._all_places))
 
     def advance(self, kafka_ms: int, last_ms: int) -> None:
-        """Note from when to when the next records are; forget what is too old for the first."""
+        """Record the times of the next records; forget what is too old for the first of them."""
         newest = self._generations[0]
         if not newest.places:
             newest.started_ms = newest.newest_ms = kafka_ms
@@ -74,8 +74,8 @@ class PassedOn:
     ) -> Sequence[str]:
         """Return the vendors to which ``who`` was passed on from another offset.
 
-        By a record whose Kafka time lies within the window of this one's, and is later than
-        ``later_than_ms``, if that is given.
+        Only records count whose Kafka time is within the window, and later than ``later_than_ms``
+        if that is given.
         """
         for places in self._all_places:
             if who in places:
@@ -83,7 +83,7 @@ class PassedOn:
         return ()
 
     def add(self, who: bytes, offset: int, kafka_ms: int, vendors: int) -> None:
-        """Remember that this record is passed on; ``vendors`` has the bits of ``bits``."""
+        """Remember that this record is passed on; ``vendors``: their bits, see ``bits``."""
         newest = self._newest
         if who in newest:
             self._merge(newest, who, offset, kafka_ms, vendors)
@@ -91,7 +91,7 @@ class PassedOn:
             newest[who] = (kafka_ms << _OFFSET_BITS | offset) << self._shift | vendors
 
     def recall(self, who: bytes, offset: int, kafka_ms: int, vendors: int) -> None:
-        """Remember what was passed on before this began, in any order."""
+        """Remember what was passed on before the start, in any order."""
         started_ms = kafka_ms - kafka_ms % self._span_ms
         for generation in self._generations:
             if generation.started_ms == started_ms:
@@ -103,18 +103,18 @@ class PassedOn:
         self._merge(generation.places, who, offset, kafka_ms, vendors)
 
     def forget_oldest(self) -> int:
-        """Forget the oldest generation; return how many that were."""
+        """Forget the oldest generation; return how many ids it had."""
         *kept, oldest = self._generations
         self._take(kept or [_Generation(oldest.newest_ms)])
         return len(oldest.places)
 
     @property
     def oldest_ms(self) -> int:
-        """The newest Kafka time of what would be forgotten next."""
+        """The newest Kafka time of the generation that would be forgotten next."""
         return self._generations[-1].newest_ms
 
     def _take(self, generations: list[_Generation]) -> None:
-        """The newest one first; at most five, or more where there are many ids."""
+        """The newest comes first; at most five, or more if there are many ids."""
         self._generations = generations
         self._all_places = [generation.places for generation in generations]
         self._newest = self._all_places[0]
@@ -161,12 +161,12 @@ class PassedOn:
 
 
 def bits(vendors: Sequence[str]) -> dict[str, int]:
-    """Return each vendor's bit, as ``PassedOn`` of the same vendors takes and gives them."""
+    """Return each vendor's bit, as ``PassedOn`` of the same vendors uses them."""
     return {vendor: 1 << number for number, vendor in enumerate(vendors)}
 
 
 def trim(partitions: Iterable[PassedOn], max_ids: int = MAX_IDS) -> int:
-    """Forget the oldest of all until there are no more than ``max_ids``; return how many."""
+    """Forget the oldest until there are at most ``max_ids``; return how many were forgotten."""
     partitions = list(partitions)
     count = before = sum(map(len, partitions))
     while count > max_ids:

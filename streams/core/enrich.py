@@ -1,4 +1,4 @@
-"""Enrichment: an event joined with its rows, and what each vendor is to get of it."""
+"""Enrichment: joins an event with its rows, and decides what each vendor receives."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ _HOUR_MS = 3_600_000
 
 
 class EnrichedEvent(msgspec.Struct, frozen=True, gc=False):
-    """An event with all that the tables know of it; what a vendor's mapping reads."""
+    """An event with the rows that belong to it: the input of a vendor's mapping."""
 
     event: Event
     """As parsed."""
@@ -37,39 +37,39 @@ class EnrichedEvent(msgspec.Struct, frozen=True, gc=False):
     """RFC 3339 UTC, milliseconds, ``Z``."""
     anonymous_id: str
     product_id: str
-    """Empty where the event is not about one product."""
+    """Empty if the event is not about one product."""
     sku: str
-    """The event's own, else the row's; empty only where none is needed."""
+    """The event's own, else the row's; empty only if none is needed."""
     user_id: str | None
     """The event's own, else the row's."""
     user: User | None
     product: Product | None
     products: Mapping[str, Product] = {}
-    """By product id, the rows of all that it names; only where it is not about one product."""
+    """By product id, the rows of all products that it names; empty if it is about one product."""
 
     def sku_of(self, product: NamedProduct) -> str | None:
-        """Return the SKU of a product that it names: the event's own, else the row's."""
+        """Return the SKU of a product that the event names: its own, else the row's."""
         row = self.products.get(product.product_id or "")
         return product.sku or (None if row is None else row.sku)
 
 
 class MappedEvent(NamedTuple):
-    """What a mapping returns where there is more to say than the payload."""
+    """What a mapping returns if there is more than the payload."""
 
     payload: Any
     contact: dict[str, str] | None = None
-    """Voyado only: what the sink has to look the contact up by, ``customKey`` or ``email``."""
+    """Voyado only: by what the sink looks the contact up, ``customKey`` or ``email``."""
     notes: tuple[str, ...] = ()
-    """What was left out or cut for this vendor, to be counted: ``left_out:miso.page``."""
+    """What was left out for this vendor, to be counted: ``left_out:miso.page``."""
 
 
 Mapper = Callable[[EnrichedEvent], Any]
-"""Event → payload, ``MappedEvent``, or a SkipReason; raises InvalidEvent where it does not fit."""
+"""Event → payload, ``MappedEvent`` or SkipReason; raises InvalidEvent if it cannot be mapped."""
 
 
 @dataclass(frozen=True, slots=True)
 class VendorPlan:
-    """One enabled vendor as enrichment needs it; ``vendors.plan_for`` makes it."""
+    """One enabled vendor, as enrichment needs it; made by ``vendors.plan_for``."""
 
     vendor: str
     map_event: Mapper
@@ -77,7 +77,7 @@ class VendorPlan:
     needs_sku: bool = True
     """Whether an event about one product, but without its SKU, is ``unknown_product``."""
     mappers: Mapping[str, Mapper] = field(default_factory=dict)
-    """By event type, of kinds beside clicks and add-to-carts; what is missing is ``unmapped``."""
+    """By event type, for kinds that are not about one product; missing ones are ``unmapped``."""
 
 
 class Send(NamedTuple):
@@ -88,7 +88,7 @@ class Send(NamedTuple):
     """The encoded VendorRecord."""
     consent: Ground
     notes: tuple[str, ...] = ()
-    """As the mapping's."""
+    """As returned by the mapping."""
 
 
 class Skip(NamedTuple):
@@ -97,11 +97,11 @@ class Skip(NamedTuple):
     vendor: str
     reason: SkipReason
     detail: NoConsent | None = None
-    """Of ``no_consent`` only."""
+    """For ``no_consent`` only."""
 
 
 class Refuse(NamedTuple):
-    """The event cannot go to the vendor: a dead letter of the stage ``enrich``."""
+    """The event cannot be mapped for the vendor and becomes a dead letter."""
 
     vendor: str
     error: InvalidEvent
@@ -114,7 +114,7 @@ NO_PRODUCTS: Mapping[str, Product] = {}
 
 
 class Enricher:
-    """Decides, for each enabled vendor, what becomes of an event."""
+    """Decides for each enabled vendor: send the event, skip it, or refuse it."""
 
     def __init__(self, plans: Sequence[VendorPlan], consent_mode: ConsentMode) -> None:
         self._plans = {
@@ -126,7 +126,7 @@ class Enricher:
                     else plan.mappers.get(event_type, _unmapped),
                     None if plan.max_age_hours is None else round(plan.max_age_hours * _HOUR_MS),
                     plan.needs_sku and kind.is_about_one_product,
-                    # Made once, since most decisions are one of these.
+                    # Made once, because most decisions are one of these.
                     {reason: Skip(plan.vendor, reason) for reason in SkipReason},
                     {why: Skip(plan.vendor, SkipReason.NO_CONSENT, why) for why in NoConsent},
                 )
@@ -151,9 +151,9 @@ class Enricher:
 
         ``forgotten_at_ms`` is the Kafka time of the visitor's newest tombstone, ``kafka_ms`` that
         of the raw record: an event that is not newer than the tombstone is never sent. ``product``
-        is None where the table has no row or one out of shape. ``passed_to`` are the vendors to
-        which the same event was passed on from another record. ``products`` are the rows of all
-        that an event names which is not about one product; see ``rows_named``.
+        is None if there is no row or a malformed one. ``passed_to`` are the vendors that already
+        get the same event from another record. ``products`` are the rows of all products that the
+        event names, if it is not about one product; see ``rows_named``.
         """
         forgotten = forgotten_at_ms is not None and kafka_ms <= forgotten_at_ms
         age_ms = now_ms - event.timestamp_ms
@@ -200,7 +200,7 @@ class Enricher:
 def rows_named(
     event: Event, row_of: Callable[[str], Product | None]
 ) -> tuple[Product | None, Mapping[str, Product]]:
-    """Return the row of the event's own product, and by id those of all that it names."""
+    """Return the row of the event's own product, and by id the rows of all that it names."""
     ids = [product.product_id for product in event.named() if product.product_id is not None]
     rows = {id_: row for id_ in dict.fromkeys(ids) if (row := row_of(id_)) is not None}
     return rows.get(event.product_id or ""), rows
@@ -211,7 +211,7 @@ def _unmapped(_: EnrichedEvent) -> SkipReason:
 
 
 def differing_ids(event: Event, user: User | Malformed | None) -> tuple[str, ...]:
-    """Return notes about ids of which event and row name two: the event's own is sent."""
+    """Return a note for each id that differs between event and row; the event's is sent."""
     own = event.eightselect_user_id
     if own is None or not isinstance(user, User) or user.eightselect_user_id is None:
         return ()
@@ -230,7 +230,7 @@ def _map(
         payload = map_event(enriched)
     except InvalidEvent as error:
         return Refuse(vendor, error)
-    # A mapping that fails over one event must not take the other vendors' share with it.
+    # A mapping that fails on one event must not affect the other vendors.
     except Exception as defect:
         letter = InvalidEvent(
             DeadLetterReason.DEFECT, f"mapping for {vendor} failed: {type(defect).__name__}"

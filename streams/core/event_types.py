@@ -52,16 +52,16 @@ class NamedProduct(NamedTuple):
 
     product_id: str | None
     sku: str | None
-    """The event's own; else that of the product's row counts."""
+    """The event's own; None: that of the product row counts."""
 
 
 class Event(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """What all kinds share; fields as in the raw record unless said otherwise."""
+    """The fields of all kinds, as in the raw record unless said otherwise."""
 
     event_type: ClassVar[str]
-    """Its kind's name in vendor records."""
+    """The name of its kind in vendor records."""
     is_about_one_product: ClassVar[bool] = False
-    """Whether it is about exactly one product; without its SKU it is ``unknown_product``."""
+    """Whether it is about exactly one product; without a SKU it is then ``unknown_product``."""
 
     anonymous_id: Id
     timestamp: str | Int64
@@ -78,29 +78,29 @@ class Event(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     locale: Text | None = None
     region: Text | None = None
     ip: Text | None = None
-    """A valid IPv4 or IPv6 address; no vendor ever gets it whole."""
+    """A valid IPv4 or IPv6 address; no vendor ever receives all of it."""
     campaign: Campaign | None = None
     miso_id: Uuid | None = None
     content: Content | None = None
     eightselect_user_id: Uuid | None = None
     consent: dict[str, bool] | None = None
 
-    # Set by the parser; the limits keep a record from bringing them along.
+    # Set by the parser; because of the limits no record can contain them.
     timestamp_ms: Annotated[int, Meta(ge=0, le=0)] = 0
-    """When it happened, ms since the epoch, a browser's wrong clock put right."""
+    """When it happened, ms since the epoch; a clock that is ahead is corrected."""
     notes: Annotated[tuple[str, ...], Meta(max_length=0)] = ()
-    """What was put right or is odd, to be counted.
+    """What was corrected or looks wrong, to be counted.
 
     ``left_out:<field>``, ``lone_surrogate``, ``suspicious_id``, ``items_left``, ``dst``,
     ``clock_ahead``.
     """
 
     def named(self) -> Sequence[NamedProduct]:
-        """Return the products that it is about, in its order."""
+        """Return the products that it names, in their order."""
         return (NamedProduct(self.product_id, self.sku),)
 
     def own_key(self) -> str | None:
-        """Return what only a repeat of the event has beside its id, of the same visitor."""
+        """Return what identifies the event besides its id, within its visitor; None: nothing."""
         return None
 
 
@@ -133,7 +133,7 @@ class AddToCart(Event, frozen=True, gc=False, forbid_unknown_fields=True, kw_onl
 
 
 class OrderLine(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """So many of one product, with the gross price of one."""
+    """A product, its quantity, and the gross price of one unit."""
 
     product_id: Id
     quantity: Quantity
@@ -153,7 +153,7 @@ class Order(Event, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=Tr
     order_id: Id
     lines: Annotated[list[OrderLine], Meta(min_length=1, max_length=MAX_LINES)]
     revenue: Price | None = None
-    """As the shop states it; nothing is added up."""
+    """As the shop states it; never computed from the lines."""
 
     def named(self) -> Sequence[NamedProduct]:
         """See ``Event``."""
@@ -170,7 +170,7 @@ class ContentView(Event, frozen=True, gc=False, forbid_unknown_fields=True, kw_o
     event_type: ClassVar[str] = "content_view"
 
     product_ids: list[Id] | None = None
-    """What could be seen of it."""
+    """The products that were seen."""
 
     def named(self) -> Sequence[NamedProduct]:
         """See ``Event``."""
@@ -185,7 +185,7 @@ class Search(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, forbid_u
 
 
 class ShopEvent(Event, frozen=True, gc=False, forbid_unknown_fields=True, kw_only=True):
-    """Whatever else happened in the shop; ``[events.NAME]`` says what vendors get of it."""
+    """Any other event; ``[events.NAME]`` says what vendors receive of it."""
 
     event_type: ClassVar[str] = "event"
 
@@ -193,16 +193,16 @@ class ShopEvent(Event, frozen=True, gc=False, forbid_unknown_fields=True, kw_onl
     product_ids: list[Id] | None = None
     product_group_ids: list[Id] | None = None
     category: list[Text] | None = None
-    """From broad to narrow; a record may have one text."""
+    """From broad to narrow; in a record also a single text."""
     search: Search | None = None
-    """A record may have the keywords alone, as a text."""
+    """In a record also the keywords alone, as a text."""
     rating: Annotated[float, Meta(ge=0, le=5)] | None = None
     duration: Duration | None = None
     properties: dict[str, Scalar] | None = None
     """Flat; what is nested is left out."""
 
     record: Annotated[bytes, Meta(max_length=0)] = b""
-    """As it lies on the topic, for expressions; set by the parser."""
+    """The bytes of the raw record, for expressions; set by the parser."""
 
     def named(self) -> Sequence[NamedProduct]:
         """See ``Event``."""
@@ -215,4 +215,4 @@ EVENT_TYPES: Mapping[str, type[Event]] = {
     kind.event_type: kind for kind in (Click, AddToCart, Order, ContentView, ShopEvent)
 }
 SET_BY_PARSER = frozenset({"timestamp_ms", "notes", "record"})
-"""Fields of events that no record may have."""
+"""Fields of events that a record cannot have."""

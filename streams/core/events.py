@@ -1,7 +1,7 @@
-"""Raw events: a record of a raw topic becomes an event or is invalid.
+"""Raw events: parses the record of a raw topic into an event.
 
-One typed decode reads a record that is in shape. Any other is decoded without types and converted
-field by field with the very same field types, so there is one definition of each field's shape.
+A typed decode reads a valid record at once. Any other record is decoded without types, and its
+fields are converted one by one to the same types, so each field is defined once.
 """
 
 import ipaddress
@@ -46,7 +46,7 @@ MAX_EVENT_BYTES = 256 * 1024
 
 _MISSING = "it is required and missing"
 MISSING, OUT_OF_RANGE, EXPRESSION = "missing", "out of range", "expression"
-"""Faults of a field that are others than a value out of shape: each has a fingerprint."""
+"""Faults of a field other than an invalid value; each gets its own fingerprint."""
 _PARTS: Mapping[str, type[msgspec.Struct]] = {
     "page": Page,
     "campaign": Campaign,
@@ -76,28 +76,28 @@ _set = msgspec.structs.force_setattr
 
 
 class Reading(msgspec.Struct):
-    """What a close look at a record finds beside the event itself."""
+    """The fields of a record before they are converted to an event."""
 
     known: dict[str, Any]
-    """The fields that are present, as they are to be converted."""
+    """The fields that are present."""
     notes: list[str]
     moment_ms: int | None = None
-    """Where the source has time formats of its own."""
+    """The time of the event, if the source has time formats of its own."""
     has_failed: bool = False
     """Whether an expression of the field map failed."""
 
 
 class Inspection(msgspec.Struct, frozen=True):
-    """What a person should know of a record beyond the event that it becomes."""
+    """What ``streams check --mapping`` shows of a record besides the event."""
 
     fields: tuple[str, ...]
-    """The fields that it has, under our names; parts dotted."""
+    """The fields that it has, under the relay's names; parts with a dot."""
     remarks: tuple[str, ...]
-    """What is odd about them, one clause each."""
+    """What looks wrong with them, one clause each."""
 
 
 class EventParser:
-    """Reads the records of one raw topic."""
+    """Parses the records of one raw topic."""
 
     def __init__(
         self,
@@ -107,15 +107,15 @@ class EventParser:
         *,
         vendors: Collection[str] | None = None,
     ) -> None:
-        """Take the event type, and the vendors for which an event may state consent; None: any."""
+        """``kind``: the event type; ``vendors``: those that ``consent`` may name; None: any."""
         self._type = EVENT_TYPES[kind]
         self.is_about_one_product = self._type.is_about_one_product
-        """As the events that it returns."""
+        """As in the events that it returns."""
         self._decode = msgspec.json.Decoder(self._type).decode
         self.topic = topic_without_prefix
         own = _FIELD_TYPES[self._type]
         more = frozenset() if fields is None else fields.names_read(own.keys())
-        # Of the kinds that are read most a typed decode alone tells whether all is well.
+        # For the most frequent kinds the typed decode alone shows whether a record is valid.
         self._is_quick = fields is None and self.is_about_one_product
         self._keeps_record = self._type is ShopEvent
         self._must_be_in_shape = _REQUIRED[self._type] | {"event_id", "quantity", "consent"}
@@ -124,15 +124,15 @@ class EventParser:
         self._has_formats = fields is not None and fields.has_time_formats
         self._vendors = None if vendors is None else frozenset(vendors)
         self._objects: list[tuple[int, str]] = []
-        """The nested objects that paths go through: number of the enclosing object, name in it."""
+        """The nested objects on the paths: number of the enclosing object, name in it."""
         self._plan = tuple(
             (name, *self._way_to(name), reads, name in _UUIDS) for name, reads in _READS[self._type]
         )
 
     def _way_to(self, field: str) -> tuple[int, str, Quick | None, bool]:
-        """Return where a field is: number of its object, name in it, or the expression for it.
+        """Return where a field is: number of its object, name in it, or its expression.
 
-        Last, whether a field map names it.
+        The last value: whether a field map names the field.
         """
         fields = self._fields
         quick = None if fields is None else fields.quick_of(field)
@@ -149,13 +149,13 @@ class EventParser:
             number = 1 + self._objects.index(place)
         return number, path[-1], None, True
 
-    # One path, though a long one: whatever is called in it costs every event.
+    # One long function, because each call in it costs time for every event.
     def parse(  # noqa: C901
         self, key: bytes | None, value: bytes | None, partition: int, offset: int, kafka_ms: int
     ) -> Event:
-        """Return the event that the record holds; ``kafka_ms`` is the record's own Kafka time.
+        """Return the event of a record; ``kafka_ms`` is the record's Kafka time.
 
-        Raises InvalidEvent, and nothing else, whatever the bytes.
+        Raises InvalidEvent and no other error, whatever the bytes are.
         """
         if not value:
             raise InvalidEvent(DeadLetterReason.EMPTY, "the record has no value")
@@ -219,10 +219,10 @@ class EventParser:
         return event
 
     def read_fields(self, record: dict[str, Any]) -> Reading:
-        """Return the fields of a decoded record under our names, each that can be read in shape.
+        """Return the fields of a decoded record under the relay's names.
 
-        A timestamp in one of the source's formats is in ms. Optional fields whose expression fails
-        are left out and noted; raises InvalidEvent for others.
+        A timestamp in one of the source's formats is in ms. An optional field whose expression
+        fails is left out and noted. Raises InvalidEvent if another expression fails.
         """
         try:
             reading = Reading(self._read_quickly(record), [])
@@ -237,7 +237,7 @@ class EventParser:
                     self._leave_out_failed(name, given, reading)
         return reading
 
-    # What _read_record does, in one go: it costs ingest half of what it has for an event.
+    # The same as _read_record, but faster: ingest spends half of its time for an event here.
     def _read_quickly(self, record: dict[str, Any]) -> dict[str, Any]:  # noqa: C901
         objects = [record]
         for number, name in self._objects:
@@ -279,7 +279,7 @@ class EventParser:
             reading.notes.append(f"left_out:{name}")
 
     def inspect(self, value: bytes | None) -> Inspection:
-        """Return what a person should know of a record; nothing of one that is no JSON object."""
+        """Return the fields and remarks of a record; none if it is not a JSON object."""
         try:
             reading = self._read(value or b"")
         except InvalidEvent:
@@ -402,7 +402,7 @@ def _present(record: dict[str, Any], kind: type[msgspec.Struct]) -> dict[str, An
 
 
 def _read_object(kind: type[msgspec.Struct]) -> Callable[[Any], Any]:
-    """Return what reads an object with parts; one without any is absent, as PHP's empty array."""
+    """Return what reads an object with parts; an empty one is absent, as PHP's empty array."""
 
     def read(value: Any) -> Any:
         return _present(value, kind) or None if type(value) is dict else _no_empty_array(value)
@@ -447,7 +447,7 @@ def _is_id(name: str) -> bool:
 
 
 def _read_of(name: str, kind: type[msgspec.Struct]) -> Callable[[Any], Any] | None:
-    """Return what makes of a value that is no text what it stands for."""
+    """Return the function that normalises a value of this field that is not a text."""
     if name in _PARTS:
         return _read_object(_PARTS[name])
     if name == "consent":
@@ -484,7 +484,7 @@ def _ids_of(event: Event) -> tuple[str | None, ...]:
 
 
 def _has_odd_text(event: Event) -> bool:
-    """Return whether a text of the event is blank, or an id suspicious: reasons to look closely."""
+    """Return whether a text is blank or an id suspicious, so that each field must be read."""
     visitor, product, id_ = event.anonymous_id, event.product_id or "", event.event_id
     if (
         visitor in SUSPICIOUS_IDS
@@ -528,7 +528,7 @@ def _convert_parts(name: str, given: dict[str, Any], notes: list[str]) -> msgspe
 
 
 def _lift_texts(known: dict[str, Any]) -> None:
-    """Make lists and objects of the texts that may stand for them."""
+    """Turn texts into the lists and objects that they may stand for."""
     if type(category := known.get("category")) is str:
         known["category"] = [category]
     if type(search := known.get("search")) is str:
@@ -536,7 +536,7 @@ def _lift_texts(known: dict[str, Any]) -> None:
 
 
 def _without_nested(field: str, given: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
-    """Return those of its members that are single values."""
+    """Return the members that are not nested."""
     kept: dict[str, Any] = {}
     for name, value in given.items():
         try:
@@ -547,7 +547,7 @@ def _without_nested(field: str, given: Mapping[str, Any], notes: list[str]) -> d
 
 
 def _check_lines(given: Any) -> None:
-    """Raise InvalidEvent for the first line that is out of shape, if it is that."""
+    """Raise InvalidEvent for the first invalid line, if there is one."""
     if type(given) is not list:
         return
     if not 0 < len(given) <= MAX_LINES:
@@ -577,7 +577,7 @@ def _check_currencies(lines: Sequence[OrderLine]) -> None:
 
 
 def _why(given: Any, problem: msgspec.ValidationError) -> tuple[str, str]:
-    """Return what is wrong with a field's value, in words, and which kind of fault it is."""
+    """Return what is wrong with a field's value, and the kind of fault."""
     if type(given) is Failed:
         return given.why, EXPRESSION
     if type(given) is StrictJsonError:
@@ -634,7 +634,7 @@ def _is_ip(text: str) -> bool:
 
 
 def json_name(value: object) -> str:
-    """Return what JSON calls this value."""
+    """Return the JSON name of this value's type."""
     if value is None:
         return "null"
     names = {dict: "object", list: "array", str: "string", bool: "boolean"}

@@ -1,6 +1,6 @@
-"""The kinds of events that a shop writes: the one table of sources, their topics and types. Pure.
+"""The kinds of events that a shop writes: one table of sources, topics and event types. Pure.
 
-Whatever treats all of them alike (topics, settings, enrichment, commands) goes through it.
+Code that treats all kinds alike (topics, settings, enrichment, commands) uses this table.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,16 +20,16 @@ from streams.core.fields import FIELDS
 
 @dataclass(frozen=True, slots=True)
 class EventKind:
-    """One kind; ``events.EventParser`` reads its records."""
+    """One kind; ``events.EventParser`` parses its records."""
 
     source: str
-    """Its name in ``[source.X]``, in ``[ingest.NAME] to``, in commands, and in its topic's name."""
+    """Its name in ``[source.X]``, ``[ingest.NAME] to``, commands and the name of its topic."""
     event: type[Event]
-    """What a record of it becomes."""
+    """The type of its parsed events."""
     is_optional: bool = False
-    """Whether it is off unless ``[source.X] enabled`` switches it on."""
+    """Whether it is off until ``[source.X] enabled`` is true."""
     other_words: tuple[str, ...] = ()
-    """By which people call it beside the source and the event type."""
+    """Other names that people use for it."""
 
     @property
     def event_type(self) -> str:
@@ -38,7 +38,7 @@ class EventKind:
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """What its records may have; of these all kinds have ``FIELDS``, to use or to ignore."""
+        """The fields of its records: ``FIELDS``, which all kinds have, and its own."""
         own = (name for name in self.event.__struct_fields__ if name not in SET_BY_PARSER)
         return tuple(dict.fromkeys((*FIELDS, *own)))
 
@@ -58,13 +58,13 @@ KINDS: Mapping[str, EventKind] = {
         EventKind("events", ShopEvent, is_optional=True),
     )
 }
-"""By source, in the order in which people read them."""
+"""By source, in the order in which people see them."""
 
 ALWAYS_ON = tuple(kind.source for kind in KINDS.values() if not kind.is_optional)
 
 
 def kind_of(word: str, sources: Iterable[str] = KINDS) -> EventKind | None:
-    """Return which of these kinds a word means; case, ``-`` and ``_`` are left out of account."""
+    """Return the kind among these that a word means; case, ``-`` and ``_`` do not matter."""
     plain = _plain(word)
     for kind in map(KINDS.__getitem__, sources):
         event_type = kind.event_type

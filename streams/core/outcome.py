@@ -1,4 +1,4 @@
-"""Outcomes of events and of requests, with their reasons: closed lists of words."""
+"""The outcomes of events and requests, and their reasons: closed lists."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -80,17 +80,17 @@ DEAD_LETTER_MEANING: Mapping[DeadLetterReason, str] = {
 
 
 class RequestOutcome(StrEnum):
-    """The outcome of one request, by who must act next."""
+    """The outcome of one request; it says who must act next."""
 
     ACCEPTED = "accepted"
     THROTTLED = "throttled"
-    """408, 425, 429: send less to this vendor; the events wait."""
+    """408, 425, 429: send fewer requests to this vendor; the events wait."""
     UNAVAILABLE = "unavailable"
     """Connection refused, 5xx: nothing was stored; retry later."""
     MISCONFIGURED = "misconfigured"
     """401, 403, wrong address: park the vendor; an operator must act."""
     UNCLEAR = "unclear"
-    """The request was sent without a response that can be understood: perhaps it was stored."""
+    """The request was sent, and no response says whether the events are stored."""
     REJECTED = "rejected"
     """The vendor refuses events; ``Verdict.refused`` says which, if the response does."""
     SKIPPED = "skipped"
@@ -107,17 +107,17 @@ class Verdict:
 
     outcome: RequestOutcome
     detail: str = ""
-    """One line for a person: status and the vendor's own words, secrets masked."""
+    """One line for people: status and the vendor's own words, secrets masked."""
     status: int | None = None
     """HTTP status; None: no response came."""
     retry_after_seconds: float | None = None
     is_puzzling: bool = False
     """UNCLEAR only: the response is not documented by the vendor, or cannot be read."""
     refused: Mapping[int, str] = field(default_factory=dict)
-    """REJECTED only: index → the vendor's words. Empty: the response names no event."""
+    """REJECTED only: index of the event → the vendor's words. Empty: none is named."""
     vendor_ref: str | None = None
-    """ACCEPTED only: what the vendor calls what it stored."""
+    """ACCEPTED only: the vendor's id of what it stored."""
     skip: SkipReason | None = None
     """SKIPPED only."""
     letter: DeadLetterReason = DeadLetterReason.REJECTED
-    """REJECTED only: what the dead letter says."""
+    """REJECTED only: the reason of the dead letter."""

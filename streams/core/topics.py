@@ -1,4 +1,4 @@
-"""Every topic name, spelled once, with how each must be set up."""
+"""The names of all topics, and the configuration that each needs."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,11 @@ DAY_MS = 24 * 60 * 60 * 1000
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """What a topic must look like on the broker."""
+    """The configuration that a topic needs on the broker."""
 
     name: str
     partitions: int | None
-    """None: any number will do (``shop.products``); new ones get the default."""
+    """None: any number (``shop.products``); a new topic gets the default."""
     config: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -30,9 +30,9 @@ class Topics:
 
     prefix: str = ""
     shop: tuple[str, ...] = ()
-    """The shop's own topics that the stage ``ingest`` reads; none: there is no such stage."""
+    """The shop's own topics that the stage ``ingest`` reads; empty: the stage is off."""
     fed: tuple[str, ...] = ()
-    """What it writes, as in ``[ingest.NAME] to``."""
+    """What ``ingest`` writes, as in ``[ingest.NAME] to``."""
     sources: tuple[str, ...] = ALWAYS_ON
     """The kinds of events that are on; see ``core.kinds``."""
 
@@ -43,7 +43,7 @@ class Topics:
 
     @property
     def off(self) -> tuple[str, ...]:
-        """The raw topics of sources that are off: they were on, perhaps."""
+        """The raw topics of sources that are off; they may have been on before."""
         return tuple(self.of_shop(source) for source in KINDS if source not in self.sources)
 
     @property
@@ -58,27 +58,27 @@ class Topics:
 
     @property
     def users(self) -> str:
-        """User rows by ``anonymous_id``; the table ``users`` reads it as its changelog."""
+        """User rows by ``anonymous_id``; the table ``users`` reads it directly."""
         return f"{self.prefix}shop.users"
 
     @property
     def products(self) -> str:
-        """Product rows by ``product_id``; the table ``products`` reads it as its changelog."""
+        """Product rows by ``product_id``; the table ``products`` reads it directly."""
         return f"{self.prefix}shop.products"
 
     @property
     def enrich_dead_letters(self) -> str:
-        """Records that can never become an event."""
+        """Raw records that are not valid events."""
         return f"{self.prefix}enrich.dead-letters"
 
     @property
     def status(self) -> str:
-        """One snapshot a worker and second."""
+        """One snapshot of each worker each second."""
         return f"{self.prefix}streams.status"
 
     @property
     def control(self) -> str:
-        """The operator's will, by vendor."""
+        """Operator commands, by vendor."""
         return f"{self.prefix}streams.control"
 
     @property
@@ -91,15 +91,15 @@ class Topics:
         return f"{self.prefix}vendor.{vendor}.events"
 
     def redelivery(self, vendor: str) -> str:
-        """Replays and resent dead letters, served after live traffic."""
+        """Vendor records of replays and resent dead letters."""
         return f"{self.prefix}vendor.{vendor}.redelivery"
 
     def receipts(self, vendor: str) -> str:
-        """The fate of each event at a vendor."""
+        """The outcome of each event at a vendor."""
         return f"{self.prefix}vendor.{vendor}.receipts"
 
     def dead_letters(self, vendor: str) -> str:
-        """Events that a vendor refused for good."""
+        """Events that could not be mapped for a vendor, or that it refused."""
         return f"{self.prefix}vendor.{vendor}.dead-letters"
 
     @property
@@ -108,11 +108,11 @@ class Topics:
         return f"{self.prefix}ingest.dead-letters"
 
     def of_shop(self, name: str) -> str:
-        """The raw topic or table that ``[ingest.NAME] to`` and commands call by this name."""
+        """The raw topic or table with this name in ``[ingest.NAME] to`` and in commands."""
         return f"{self.prefix}shop.{name}"
 
     def is_ours(self, topic: str) -> bool:
-        """Return whether a topic has the name of one that this project writes or keeps."""
+        """Return whether a topic has the name of one of the relay's topics."""
         name = topic.removeprefix(self.prefix)
         ours = Topics(sources=tuple(KINDS))
         fixed = {
@@ -138,20 +138,20 @@ class Topics:
         receipt_days: int = 14,
         dead_letter_days: int = 30,
     ) -> list[TopicSpec]:
-        """All topics that must exist for these vendors, in the reference's order."""
+        """All topics that must exist for these vendors, in the order of the reference."""
 
         def kept(name: str, days: int, **more: str) -> TopicSpec:
             config = {"cleanup.policy": "delete", "retention.ms": str(days * DAY_MS), **more}
             return TopicSpec(name, partitions, config)
 
         compact = {"cleanup.policy": "compact"}
-        # A forgotten visitor's tombstone must outlive any worker that is away; and, under a newer
-        # row, every event that is older than it: these must never be judged by that row alone.
+        # A tombstone must be kept longer than any worker is away. If there is a newer row, it must
+        # also be kept longer than the events before it: the newer row alone must not judge them.
         forgetful = compact | {
             "delete.retention.ms": str(30 * DAY_MS),
             "min.compaction.lag.ms": str(raw_days * DAY_MS),
         }
-        # Two kilobytes a worker and second: only closed segments are compacted.
+        # Each worker writes two kilobytes a second, and only closed segments are compacted.
         status = compact | {"segment.bytes": str(16 * 1024 * 1024)}
         specs = [
             *(kept(name, raw_days) for name in self.raw),

@@ -1,6 +1,7 @@
-"""What enrichment's commits say for ``streams audit``: in which raw offsets vendors were on.
+"""The metadata of enrichment's commits, for ``streams audit``.
 
-And how many records expired: deleted by retention before they were read.
+They say in which raw offsets each vendor was on, and how many records expired: deleted by retention
+before they were read.
 """
 
 import logging
@@ -20,14 +21,14 @@ class EnabledRanges(msgspec.Struct):
 
     on: dict[str, list[list[int | None]]] = {}
     expired: dict[str, int] = {}
-    """``*`` → records of this partition that expired below the commit; vendor → while it was on."""
+    """Expired records of this partition below the commit: ``*`` → all; vendor → while it was on."""
     since: int | None = None
-    """Below this raw offset nobody knows any more which vendors were on; None: not switched yet."""
+    """Below this raw offset it is not known which vendors were on; None: not switched yet."""
 
     def switch(self, enabled: Sequence[str], offset: int, log_start: int = 0) -> None:
-        """Open a range at ``offset`` for each vendor that is on, close it for the others.
+        """Open a range at ``offset`` for each vendor that is on, and close those of the others.
 
-        Ranges that end at or below ``log_start`` are forgotten: no raw record is left of them.
+        Ranges that end at or below ``log_start`` are forgotten, because their records are deleted.
         """
         if self.since is None:
             self.since = offset
@@ -47,7 +48,7 @@ class EnabledRanges(msgspec.Struct):
             ranges[:] = [range_ for range_ in ranges if range_[1] is None or range_[1] > offset]
 
     def _forget_what_does_not_fit(self) -> None:
-        """Forget the oldest ranges of a vendor that was switched so often, and say up to where."""
+        """Forget the oldest ranges of the vendor with the most, and set ``since`` to their end."""
         while len(msgspec.json.encode(self)) > MAX_RANGES_BYTES:
             end = max(self.on.values(), key=len)[0][1]
             if end is None:
@@ -57,7 +58,7 @@ class EnabledRanges(msgspec.Struct):
 
 
 def read_ranges(tp: TP, metadata: str) -> EnabledRanges:
-    """Return what a commit's metadata says; nothing where it is not ours."""
+    """Return the ranges in a commit's metadata; none if it is not enrichment's."""
     if not metadata:
         return EnabledRanges()
     try:

@@ -1,4 +1,4 @@
-"""What becomes of one chunk of raw records: vendor records, receipts of skips, dead letters."""
+"""Enriches one chunk of raw records: vendor records, receipts of skips, dead letters."""
 
 import logging
 from collections import Counter
@@ -43,11 +43,11 @@ _OF_CONSENT = {ground: ("consent", ground.encode()) for ground in ("event", "row
 
 
 class EnrichedChunk(NamedTuple):
-    """What came of one chunk, in the two parts in which it is written.
+    """The outputs of one chunk, in the two parts in which they are written.
 
-    A later record of the chunk moves the sinks' mark past an earlier one. Were that one skipped
-    and its receipt lost in a crash, and its visitor's row changed meanwhile, then it would be sent
-    after all, and taken for a repeat. So what closes an event is acknowledged first.
+    A later record of the chunk moves the sinks' mark past an earlier one. If the earlier one was
+    skipped, its receipt was lost in a crash, and its visitor's row changed, it would be sent after
+    all, and the sink would take it for a repeat. So what closes an event is acknowledged first.
     """
 
     closing: Outputs
@@ -57,7 +57,7 @@ class EnrichedChunk(NamedTuple):
 
 
 class Enrichment:
-    """Joins, decides and maps; its tables and counters are the stage's."""
+    """Joins, decides and maps, with the tables and counters of the stage."""
 
     def __init__(
         self,
@@ -89,11 +89,11 @@ class Enrichment:
         self._rows = JoinedRows()
         self._bits = bits(vendors)
 
-    # One loop: whatever is called in it costs every event.
+    # One long loop, because each call in it costs time for every event.
     def enrich(  # noqa: C901
         self, tp: TP, records: Records, chunk: EnrichedChunk
     ) -> None:
-        """Append everything that these records of one partition give."""
+        """Append to ``chunk`` the outputs of these records of one partition."""
         topic, partition = tp
         parser = self._parsers[topic]
         parse, decide = parser.parse, self._enricher.decide
@@ -121,7 +121,7 @@ class Enrichment:
             passed_to: Collection[str] = ()
             try:
                 event = parse(key, record.value, partition, offset, kafka_ms)
-                # Or it would pass for newer than any word of its visitor until that day.
+                # Otherwise it would count as newer than any row of its visitor until then.
                 came_ms = arrived_ms(kafka_ms, read_ms)
                 if came_ms != kafka_ms:
                     counters.notes["future_kafka_time"] += 1
@@ -132,7 +132,7 @@ class Enrichment:
                 if (
                     recent is not None
                     and not (event_id.startswith(derived) and event_id == f"{derived}{offset}")
-                    # What programs write where they have no id tells no event from another.
+                    # An id such as "null" does not identify an event.
                     and event_id not in SUSPICIOUS_IDS
                 ):
                     who = identity(key, event_id)

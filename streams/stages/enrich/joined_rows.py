@@ -1,4 +1,4 @@
-"""The rows that events are joined with, decoded once while they stay the same."""
+"""The rows that events are joined with; a row is decoded once while it stays the same."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -36,7 +36,7 @@ class JoinedRows:
         return user
 
     def product(self, rows: Mapping[bytes, Any], product_id: str) -> Product | None:
-        """Return the product's row; None: there is none, or it is out of shape."""
+        """Return the product's row; None: there is none, or it is malformed."""
         key = product_id.encode()
         row = rows.get(key)
         if row is None or row is MALFORMED:
@@ -52,9 +52,9 @@ class JoinedRows:
 
 
 def admit_user(notes: Counter[str], *, keep_email: bool) -> Callable[[bytes], bytes]:
-    """Return what ``users`` keeps of a row; it raises InvalidRow for one out of shape.
+    """Return a function: row → what the table ``users`` keeps; InvalidRow if it is malformed.
 
-    What was put right in a row is counted in ``notes``.
+    Values that were left out or corrected are counted in ``notes``.
     """
 
     def admit(value: bytes) -> bytes:
@@ -69,9 +69,9 @@ def admit_user(notes: Counter[str], *, keep_email: bool) -> Callable[[bytes], by
 
 
 def admit_product(notes: Counter[str]) -> Callable[[bytes], bytes]:
-    """Return what ``products`` keeps of a row; it raises InvalidRow for one out of shape.
+    """Return a function: row → what the table ``products`` keeps; InvalidRow if it is malformed.
 
-    What was put right in a row is counted in ``notes``.
+    Values that were left out or corrected are counted in ``notes``.
     """
 
     def admit(value: bytes) -> bytes:
@@ -84,7 +84,7 @@ def admit_product(notes: Counter[str]) -> Callable[[bytes], bytes]:
 
 
 def _of_table(table: str, notes: Iterable[str]) -> Iterator[str]:
-    """Yield ``left_out:price`` of a row as ``left_out:products.price``: events have fields too."""
+    """Yield ``left_out:price`` of a row as ``left_out:products.price``."""
     for note in notes:
         what, colon, field = note.partition(":")
         yield f"{what}:{table}.{field}" if colon else note

@@ -1,7 +1,8 @@
-"""Late identity: a visitor's contact becomes known, and events from before it can be sent.
+"""Late identity: when a visitor's contact becomes known, earlier events can be sent.
 
-Enrichment sees each user row. One that names another contact than before is noted, and a little
-later, once what was enriched without it has its receipts, the partition is looked through.
+Enrichment sees each user row and records those that name a new contact. A little later, when the
+events that were enriched without it have their receipts, it searches the partition for the
+visitor's events.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from streams.vendors import VENDORS
 log = logging.getLogger("streams.enrich")
 
 SETTLE_SECONDS = 2.0
-"""After a row, until what was enriched without it has its receipts."""
+"""Wait after a row, until the events that were enriched without it have their receipts."""
 AGAIN_SECONDS = 3.0
 TRIES = 5
 FAILED_SECONDS = 10.0
@@ -44,7 +45,7 @@ class TableRows:
         self._decoded = JoinedRows()
 
     def user(self, key: bytes) -> User | Malformed | None:
-        """Return the visitor's row; MALFORMED for one out of shape, None where there is none."""
+        """Return the visitor's row, or that it is malformed; None: there is none."""
         return self._decoded.user(self._users, key)
 
     def forgotten_ms(self, key: bytes) -> int | None:
@@ -52,19 +53,19 @@ class TableRows:
         return self._forgotten.get(key)
 
     def product(self, product_id: str) -> Product | None:
-        """Return the product's row; None where there is none or one out of shape."""
+        """Return the product's row; None: there is none, or it is malformed."""
         return self._decoded.product(self._products, product_id)
 
 
 Replay = Callable[[TableRows, int, Mapping[bytes, int]], Awaitable[Collection[bytes] | None]]
-"""(rows, partition, visitor → Kafka time of the row) → visitors of whom something is on its way.
+"""(rows, partition, visitor → Kafka time of the row) → visitors with events still under way.
 
-None: not now.
+None: it cannot be done now.
 """
 
 
 class LateIdentity:
-    """Notes rows and has the visitors' partitions looked through, one after the other."""
+    """Records new contacts and replays the events of their visitors, one partition at a time."""
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class LateIdentity:
         *,
         wall_ms: Callable[[], int],
     ) -> None:
-        """Listen to users; ``window_ms``: a row older than this has nothing left to send."""
+        """Listen to user rows; ``window_ms``: rows older than this are ignored."""
         self._app = app
         self._users = users
         self._products = products
@@ -88,9 +89,9 @@ class LateIdentity:
         users.on_row = self.note
 
     def note(self, partition: int, key: bytes, before: Row | None, row: Row, row_ms: int) -> None:
-        """Take a row; one that names no contact, or the same as before, changes nothing.
+        """Record a row that names a new contact; ignore others.
 
-        At the start of a worker rows are read again: what was sent then is not sent twice.
+        At the start of a worker rows are read again. Events that were sent are not sent twice.
         """
         if row_ms < self._wall_ms() - self._window_ms:
             return
@@ -104,7 +105,7 @@ class LateIdentity:
             self._task = asyncio.ensure_future(self._work())
 
     async def _work(self) -> None:
-        """Look through what is due until nothing is noted any more."""
+        """Replay what is due until nothing is left."""
         loop = asyncio.get_running_loop()
         while self._noted:
             for partition in list(self._noted):
@@ -144,7 +145,7 @@ class LateIdentity:
 
 
 def _contact(row: Row | None) -> tuple[str, str, str] | None:
-    """Return by what a row names a contact; None: it names none."""
+    """Return the keys by which a row names a contact; None: it names none."""
     if row is None or row is MALFORMED:
         return None
     try:

@@ -1,7 +1,7 @@
-"""What enrichment passed on lately, so that a producer's repeat is told from a new event.
+"""What enrichment passed on recently, to recognise the duplicates of producers.
 
-After a start it is known from the vendors' topics, whose records say where they come from: only
-what lies there was passed on, whatever today's rows would say of the raw records.
+After a start it is read from the vendors' topics, whose headers name the raw record. The raw topics
+would not do: whether a record was passed on depends on rows that may have changed since.
 """
 
 import logging
@@ -23,11 +23,11 @@ from streams.kafka.reader import RangeReader, connect_ranges, read_at_start
 log = logging.getLogger("streams.enrich")
 
 MAX_RECALLED = 500_000
-"""Vendor records read at a start, at most; the newest of each partition."""
+"""How many vendor records are read at a start, at most; the newest of each partition."""
 SKEW_MS = 60_000
-"""So much earlier than its raw record a vendor record may seem written: clocks of hosts differ."""
+"""A vendor record may seem this much older than its raw record, because clocks of hosts differ."""
 FORGOTTEN_EARLY = "ids_forgotten_early"
-"""The note that counts what was forgotten within the time, because there was too much of it."""
+"""The note that counts ids that were forgotten within the window, because there were too many."""
 
 
 class _Identified(msgspec.Struct, frozen=True, gc=False):
@@ -38,7 +38,7 @@ _decode = msgspec.json.Decoder(_Identified).decode
 
 
 class RecentEvents:
-    """``PassedOn`` of each source partition of this worker; none where the time is 0."""
+    """``PassedOn`` of each source partition of this worker; none if the window is 0."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class RecentEvents:
         derived: Mapping[str, str],
         notes: Counter[str],
     ) -> None:
-        """Take the window in ms, and by raw topic how an event id is derived for it."""
+        """``derived``: raw topic → the start of event ids that are derived from the offset."""
         self._window_ms = window_ms
         self._vendors = tuple(vendors)
         self._events = {topics.events(vendor): bit for vendor, bit in bits(vendors).items()}
@@ -56,17 +56,17 @@ class RecentEvents:
         self._notes = notes
         self._passed_on: dict[TP, PassedOn] = {}
         self._read_to: dict[TP, int] = {}
-        """Below this offset all that was passed on is known."""
+        """Below this offset everything that was passed on is known."""
 
     def of(self, tp: TP, records: Records, now_ms: int) -> PassedOn | None:
-        """Return what is known of the partition of which these records come next."""
+        """Return what is known of this partition, whose next records these are."""
         if not self._window_ms:
             return None
         passed_on = self._passed_on.get(tp)
         if passed_on is None:
             passed_on = self._passed_on[tp] = self._new()
         first, last = records[0], records[-1]
-        # A producer's clock that is ahead must not make everything else seem old.
+        # A producer's clock that is ahead must not make all other ids look old.
         passed_on.advance(min(first.timestamp, now_ms), min(last.timestamp, now_ms))
         self._read_to[tp] = last.offset + 1
         if forgotten := trim(self._passed_on.values()):
@@ -79,7 +79,7 @@ class RecentEvents:
         client_options: Mapping[str, Any],
         now_ms: int,
     ) -> None:
-        """Read what was passed on before these positions, where this worker does not know it."""
+        """Read what was passed on before these positions, unless this worker knows it."""
         if not self._window_ms:
             return
         unknown = {
@@ -119,7 +119,7 @@ class RecentEvents:
     async def _range(
         self, reader: RangeReader, since: Mapping[int, int]
     ) -> tuple[dict[TP, int], dict[TP, int]]:
-        """Return from where to where the vendors' topics are read."""
+        """Return the offsets between which the vendors' topics are read."""
         wanted = {
             TP(topic, partition): max(0, oldest_ms - SKEW_MS)
             for topic in self._events

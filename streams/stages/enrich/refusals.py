@@ -1,4 +1,4 @@
-"""Enrichment's refusals: raw records that become no event, or none for one vendor."""
+"""The dead letters of enrichment: invalid raw records, and events that do not fit a vendor."""
 
 from collections.abc import Mapping
 
@@ -30,7 +30,7 @@ class EnrichmentRefusals:
     def no_event(
         self, tp: TP, record: Record, error: InvalidEvent, at: str, outputs: Outputs
     ) -> None:
-        """Keep a record that can never become an event."""
+        """Write the dead letter of a record that is not a valid event."""
         letter = self._letter(tp, record, error, at)
         outputs.append(
             self._topics.enrich_dead_letters, tp.partition, letter_key(record.key), letter
@@ -39,7 +39,7 @@ class EnrichmentRefusals:
     def not_for_vendor(
         self, tp: TP, record: Record, event_id: str, refusal: Refuse, at: str, outputs: Outputs
     ) -> None:
-        """Keep an event that one vendor cannot get, and say so in its receipt."""
+        """Write the dead letter and the receipt of an event that does not fit one vendor."""
         vendor, error = refusal
         letter = self._letter(tp, record, error, at, vendor, event_id)
         outputs.append(self._topics.dead_letters(vendor), tp.partition, record.key, letter)

@@ -1,8 +1,8 @@
-"""Enrichment: raw chunks in, one batch of records a vendor out.
+"""Enrichment: chunks of raw records in, records for each vendor out.
 
-A chunk is settled once the broker has acknowledged all that came of it: first receipts of skips
-and dead letters, then vendor records. Chunks that came together are begun together, so that each
-of these two steps is one request to a broker; a partition that a topic refuses waits by itself.
+A chunk is settled once the broker has acknowledged all its outputs: first receipts of skips and
+dead letters, then vendor records. Chunks that came together are started together, so that each of
+these two steps is one request to a broker. A partition whose outputs a topic refuses waits alone.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ from streams.worker.join_rates import JoinRates
 log = logging.getLogger("streams.enrich")
 
 DELIVERIES_UNDER_WAY = 8
-"""Of chunks that came together."""
+"""How many groups of chunks may be written at once, at most."""
 
 
 class EnrichStage(Stage):
@@ -58,8 +58,8 @@ class EnrichStage(Stage):
     ) -> None:
         """Declare the tables and the agents; parsers and field maps are by raw topic.
 
-        ``duplicate_ms``: how long what was passed on is remembered; 0: not. ``late``: by vendor
-        that waits for contacts, how far back (ms) its events go, and what sends them.
+        ``duplicate_ms``: how long passed-on events are remembered; 0: not at all. ``late``: for
+        each vendor with late identity, how far back (ms) events are sent, and what sends them.
         """
         super().__init__(app)
         self.counters = Counters()
@@ -69,13 +69,13 @@ class EnrichStage(Stage):
         self._wall_ms = wall_ms
         self._ranges: dict[TP, EnabledRanges] = {}
         self._under_way: dict[asyncio.Task[None], tuple[int, int]] = {}
-        """By chunk that is being written: which delivery it belongs to, and its partition."""
+        """For each chunk that is being written: its delivery and its partition."""
         self._deliveries = 0
         self._passed: dict[TP, asyncio.Event] = {}
-        """By source partition: set once its newest chunk's vendor records are queued."""
+        """For each source partition: set once its newest chunk's vendor records are queued."""
         self._refused: frozenset[int] = frozenset()
         self._moved = asyncio.Event()
-        """Set when a delivery has ended, or waits for a topic that refuses it."""
+        """Set when a delivery has ended, or a topic refuses it."""
         derived = {topic: parser.topic for topic, parser in parsers.items()}
         self._recent = RecentEvents(topics, vendors, duplicate_ms, derived, self.counters.notes)
         users = app.topic_table(
@@ -112,14 +112,14 @@ class EnrichStage(Stage):
     # -- the way of a chunk
 
     async def _take(self, chunks: Sequence[Chunk]) -> None:
-        """Begin to write what comes of these chunks, once there is room."""
-        # Not what was revoked meanwhile: the next owner starts from the commit.
+        """Start to enrich and write these chunks, once there is room."""
+        # Chunks that were revoked meanwhile are left out: the next owner starts from the commit.
         for chunk in await self._with_room(chunks):
             self._begin(chunk)
         self._deliveries += 1
 
     def _begin(self, chunk: Chunk) -> None:
-        """Enrich a chunk, and begin to write what came of it."""
+        """Enrich a chunk, and start to write its outputs."""
         tp = chunk.tp
         enriched = EnrichedChunk(self.app.new_outputs(), self.app.new_outputs())
         self._enrichment.enrich(tp, chunk.value, enriched)
@@ -130,10 +130,10 @@ class EnrichStage(Stage):
         task.add_done_callback(self._ended)
 
     async def _with_room(self, chunks: Sequence[Chunk]) -> Sequence[Chunk]:
-        """Wait until few enough deliveries are under way; what topics refuse is not among them.
+        """Wait until few enough deliveries are under way; refused ones do not count.
 
-        Return those that are ours still: a chunk's visitors' rows go with its partition, and
-        without them nobody would have said yes.
+        Return the chunks that are still ours: the user rows of a revoked partition are gone, and
+        without them no visitor would have a consent.
         """
         while ours := await self.app.ours(chunks):
             waiting = self._under_way.values()
@@ -155,7 +155,7 @@ class EnrichStage(Stage):
         before: asyncio.Event | None,
         passed: asyncio.Event,
     ) -> None:
-        """Write the vendor records behind those of the chunk before, and settle the chunk."""
+        """Write the outputs, vendor records after those of the chunk before; settle the chunk."""
         try:
             await (await enriched.closing.send()).acknowledged()
             if before is not None:
@@ -175,11 +175,11 @@ class EnrichStage(Stage):
     # -- what the engine asks
 
     def may_hand_out(self, tp: TP) -> bool:
-        """Hold a partition back while its users' rows may be older than they may be."""
+        """Return whether the partition's user rows are recent enough."""
         return self.app.row_delay(self._topics.users, tp.partition) <= MAX_ROW_DELAY_SECONDS
 
     def commit_metadata(self, tp: TP, offset: int) -> str | None:
-        """Return in which raw offsets which vendors were on, and what expired; None: not known."""
+        """Return in which raw offsets vendors were on, and what expired; None: not known here."""
         ranges = self._ranges.get(tp)
         if ranges is None:
             return None
@@ -187,7 +187,7 @@ class EnrichStage(Stage):
         return msgspec.json.encode(ranges).decode()
 
     async def on_start_positions(self, positions: Mapping[TP, StartPosition]) -> None:
-        """Note from which raw offset on each vendor is on, and what was passed on lately."""
+        """Record from which raw offset on vendors are on, and read what was passed on recently."""
         await self._recent.start(positions, self.app.options.client_options, self._wall_ms())
         for tp, start in positions.items():
             ranges = read_ranges(tp, start.metadata)
@@ -196,18 +196,18 @@ class EnrichStage(Stage):
             self.expired[tp] = ExpiredRecords(ranges.expired)
 
     def on_partitions_gone(self, tps: Iterable[TP]) -> None:
-        """Forget the ranges of partitions that another worker has now."""
+        """Forget partitions that may belong to another worker now."""
         for tp in tps:
             self._ranges.pop(tp, None)
             self.expired.pop(tp, None)
 
     async def settle(self, seconds: float) -> None:
-        """Wait for the broker's word on what was written."""
+        """Wait until the broker has acknowledged what was written."""
         if self._under_way:
             await asyncio.wait(self._under_way.keys(), timeout=seconds)
 
     def on_refused(self, partitions: Mapping[int, str]) -> None:
-        """Let deliveries of these partitions wait without holding up the others."""
+        """Let deliveries of these partitions wait without delaying the others."""
         self._refused = frozenset(partitions)
         self._moved.set()
 
@@ -216,7 +216,7 @@ class EnrichStage(Stage):
         return tp.partition in self._refused
 
     def on_expired(self, tp: TP, first: int, end: int) -> None:
-        """Count and say what retention deleted before it was read."""
+        """Count and log records that were deleted before they were read."""
         records = end - first
         self.expired[tp].record(first, end, dict.fromkeys((ALL, *self._vendors), records))
         self.counters.expired[tp.topic] += records
