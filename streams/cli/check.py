@@ -73,20 +73,20 @@ def check(
     Each finding is ok, a warning or a problem, with its remedy. Exit code 1 on a problem, 2 if it
     is in the settings.
 
-    With --store-test voyado --contact ID, Voyado stores one interaction of this contact, which is
-    marked by its eventId, shows it, and deletes it: Voyado documents no check without storing.
-    Automations for new interactions run for it. 8SELECT and Miso never store anything.
+    With --store-test voyado --contact ID, one interaction of this contact is stored at Voyado, read
+    back and deleted, because Voyado documents no check without storing. Its eventId marks it as a
+    test. Automations for new interactions run for it. 8SELECT and Miso never store anything.
 
-    With --mapping, no vendor is contacted. FILE holds JSON lines as for `streams produce`; user and
-    product rows apply to the events after them. A line {"topic": …, "key": …, "value": …} whose
-    topic a section [ingest.NAME] reads is mapped by it; for values alone, name the topic with
-    --topic. Each event is shown as each vendor would receive it, or with the reason why a vendor
-    would not. Decisions of the vendor's own stage (contacts, thinning, duplicates) are not
-    included. Exit code 1 if a line cannot be read.
+    With --mapping FILE, no vendor is contacted. FILE holds JSON lines as for `streams produce`;
+    user and product rows apply to the events after them. A line {"topic": …, "key": …, "value": …}
+    whose topic a section [ingest.NAME] reads is mapped by it; if the lines are values alone, name
+    the topic with --topic. Each event is shown as each vendor would receive it, or with the reason
+    why a vendor would not. Decisions of the vendor's own stage (contacts, thinning, duplicates) are
+    not included. Exit code 1 if a line cannot be read.
 
     With --mapping topic:NAME the lines are the newest records of that topic: one of the shop that a
-    section [ingest.NAME] reads, or clicks, add-to-carts, users or products. Users and products are
-    read as they are now. It counts how many records have each field, and how often a field fails.
+    section [ingest.NAME] reads, or clicks, add-to-carts, users or products. The current users and
+    products are used. It counts how many records have each field, and how often a field fails.
     """
     from streams.core.errors import SettingsError
     from streams.settings import load_settings

@@ -30,8 +30,8 @@ def pause(vendor: Vendor) -> None:
 def resume(vendor: Vendor) -> None:
     """Resume sending to a vendor.
 
-    Also resumes a vendor that is parked because it refused most events: one event is sent first,
-    and the vendor's response decides. Resuming a running vendor has no effect.
+    This also resumes a vendor that is parked because it refused most events: one event is sent
+    first, and all others follow if the vendor accepts it. Resuming a running vendor has no effect.
     """
     control = _set(vendor, paused=False)
     name = _name(vendor)

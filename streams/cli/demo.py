@@ -33,8 +33,10 @@ def demo(
 
     Everything runs locally and nothing needs to be installed. The demo sends real shop sessions,
     then prints a table per vendor that accounts for every event: counted from the topics and
-    compared with what the simulators stored. It keeps running until Ctrl-C. It ignores your
-    settings, except [source.…] with --events; with --events, invalid records give exit code 1.
+    compared with what the simulators stored. It keeps running until Ctrl-C.
+
+    It ignores your settings, except [source.…] with --events. With --events, invalid records give
+    exit code 1.
     """
     import sys
 

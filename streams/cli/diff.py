@@ -38,12 +38,12 @@ def diff(
 ) -> None:
     """Send the same records through two settings files and show how the vendors' payloads differ.
 
-    Counts are exact: payloads that would be added, gone and changed, by vendor and field, with
-    masked examples. Exit code 1 where they differ, 0 where they are equal.
+    It counts exactly which payloads would be added, gone and changed, by vendor and field, with
+    masked examples. Exit code 1 if they differ, 0 if they are equal.
 
-    Records are read where OLD reads them, with the users and products as they are now; of topics
-    in [ingest.NAME] the shop's own records are read. What a vendor's own stage decides later
-    (contacts, thinning) is not known here. Environment variables count for both files.
+    Records are read from the topics of OLD, with the current users and products; for [ingest.NAME]
+    these are the shop's own topics. Decisions of the vendor's own stage (contacts, thinning) are
+    not included. Environment variables override both files.
     """
     import asyncio
 

@@ -31,14 +31,14 @@ def init(
 ) -> None:
     """Propose [ingest.NAME] sections for topics whose records have the shop's own shape.
 
-    Reads the newest records of each topic (a FILE instead holds JSON lines), recognises GA4,
+    It reads the newest records of each topic; a FILE holds JSON lines instead. It recognises GA4,
     Segment, RudderStack, Snowplow and Shopify events and the envelopes of Debezium and Kafka
-    Connect by their structure, and anything else by names, types and which field holds keys of the
-    products. Name events and tables together: then they can be joined.
+    Connect by their structure. It recognises other records by names, types and by which field holds
+    keys of the products. Name events and tables together, so that they can be joined.
 
-    Shows for each of our fields where it is found, how often, and a masked example; then what each
-    vendor would get for one event, or why it gets none. Nothing is written to Kafka. On a terminal
-    it asks what the records do not say; elsewhere it takes the careful answer and says so.
+    It shows for each field of the relay where it is found, how often, and a masked example; then
+    what each vendor would get for one event, or why it gets none. Nothing is written to Kafka. On a
+    terminal it asks what the records do not say; elsewhere it takes the careful answer and says so.
     """
     import asyncio
     import sys

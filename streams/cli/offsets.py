@@ -74,7 +74,8 @@ def reset(
     """Move a stage to a point in Kafka time. All its workers must be stopped.
 
     Everything from there on is sent again, including events that vendors have accepted. `streams
-    replay` leaves those out and needs no stop. If a topic was recreated, only that topic is set.
+    replay` leaves those out and needs no stop. If a topic was recreated, only the offsets of that
+    topic are reset.
     """
     import asyncio
     import sys

@@ -35,14 +35,13 @@ def produce(
     """Write JSON lines to the raw topics and wait until the broker has stored them.
 
     A line is an envelope, {"topic": "clicks"|"add-to-carts"|"users"|"products" or a source that is
-    on, "key": "…", "value": {…} or null for a tombstone}, or a bare event. A bare event goes to
-    the source that its event_type names (click, add_to_cart, order, content_view, event); without
-    one it goes to add-to-carts if it has a quantity, else to clicks. Its key is its anonymous_id.
-    Lines that cannot be written are listed (exit code 1). Lines that are written but are malformed
-    rows or invalid events are listed as warnings.
+    on, "key": "…", "value": {…} or null for a tombstone}, or a bare event. A bare event goes to the
+    source that its event_type names (click, add_to_cart, order, content_view, event); without one
+    it goes to add-to-carts if it has a quantity, else to clicks. Its key is its anonymous_id.
 
-    With --own-topics a line's topic may be any topic, by its name in Kafka, and its value is not
-    checked. Use it to try [ingest.NAME] sections.
+    Lines that cannot be written are listed (exit code 1). Malformed rows and invalid events are
+    written, and listed as warnings. With --own-topics a line's topic may be any topic, by its name
+    in Kafka, and its value is not checked. Use it to try [ingest.NAME] sections.
     """
     import asyncio
     import sys

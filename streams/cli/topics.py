@@ -208,8 +208,8 @@ def acls(
 ) -> None:
     """Show which Kafka rights are needed, by one stage, by one command, or by all stages.
 
-    No broker is asked. A stage starts without the rights for which the table says what is missing
-    then, and says so in its log.
+    No broker is asked. Some rights are optional: the table says what does not work without them. A
+    stage starts without these and says so in its log.
     """
     from streams.core.errors import SettingsError
     from streams.operations import manifests

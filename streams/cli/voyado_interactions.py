@@ -110,8 +110,8 @@ def export(
 ) -> None:
     """Export interactions as JSON lines to stdout, by contacts and schema.
 
-    Voyado lists interactions of one contact at a time only, so name the contacts: for example all
-    that your shop knows. Contacts that Voyado does not have are counted on stderr.
+    Voyado lists interactions of one contact at a time, so name the contacts: for example all that
+    your shop knows. Contacts that Voyado does not have are counted on stderr.
     """
     from streams.core.errors import SettingsError
 
@@ -154,9 +154,10 @@ def import_(
 ) -> None:
     """Import interactions from an export; they keep their createdDate.
 
-    Automations for new interactions run for each of them: pause them first. What is stored already
-    is known by its eventId and left, so a stopped import is continued by running it again; an
-    interaction without an eventId gets its former id as eventId. Exit code 1 if some are refused.
+    Automations for new interactions run for each of them: pause them first. Interactions that are
+    already stored are recognised by their eventId and left out. To continue a stopped import, run
+    it again. An interaction without an eventId gets its former id as eventId. Exit code 1 if some
+    are refused.
     """
     from streams.clients import InvalidRequest
     from streams.operations.voyado_interactions import AUTOMATIONS, read_export

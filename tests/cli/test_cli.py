@@ -162,7 +162,7 @@ def test_every_command_says_what_it_does() -> None:
     ("command", "words"),
     [
         ("init", "Propose [ingest.NAME] sections"),
-        ("diff", "of topics in [ingest.NAME] the shop's own"),
+        ("diff", "for [ingest.NAME] these are the shop's own"),
         ("replay", "through the section [ingest.NAME]."),
         ("demo", "except [source.…] with --events"),
     ],
