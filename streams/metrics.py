@@ -45,27 +45,27 @@ _ALL = (
         "streams_requests_total",
         "counter",
         ("vendor", "status"),
-        "Requests to a vendor by HTTP status; none: no answer came.",
+        "Requests to a vendor by HTTP status; none: no response came.",
     ),
     Metric(
         "streams_request_seconds",
         "histogram",
         ("vendor",),
-        "From sending a request to its answer, or to giving it up.",
+        "Time from sending a request to its response, or until it is given up.",
         REQUEST_SECONDS,
     ),
     Metric(
         "streams_event_age_seconds",
         "histogram",
         ("vendor",),
-        "From an event in the shop to its acceptance; live events only.",
+        "Time from an event in the shop to its acceptance; live events only.",
         AGE_SECONDS,
     ),
     Metric(
         "streams_lag_records",
         "gauge",
         ("topic",),
-        "Records of this worker's partitions between what is settled and the end.",
+        "Records of this worker's partitions between the committed offset and the end.",
     ),
     Metric(
         "streams_oldest_unsettled_seconds",
@@ -116,7 +116,7 @@ _ALL = (
         "streams_ingested_total",
         "counter",
         ("section", "outcome"),
-        "What became of the shop's own records: written, unmapped, dead_lettered.",
+        "The shop's own records by outcome: written, unmapped, dead_lettered.",
     ),
     Metric(
         "streams_drift",
@@ -141,7 +141,7 @@ _ALL = (
         "streams_retention_used_ratio",
         "gauge",
         ("topic",),
-        "Age of the oldest record that is not settled, as a part of its topic's retention.",
+        "Age of the oldest record that is not settled, as a share of its topic's retention.",
     ),
     Metric(
         "streams_corrections_total",
@@ -173,7 +173,7 @@ _ALL = (
         "streams_stray_rows",
         "gauge",
         ("table",),
-        "Rows seen on another partition than their key's; of many rows a part is looked at.",
+        "Rows on another partition than their key's; of many rows only some are checked.",
     ),
     Metric(
         "streams_recovery_remaining_rows",
@@ -182,7 +182,10 @@ _ALL = (
         "Rows of tables that are still to be read before work begins.",
     ),
     Metric(
-        "streams_requests_under_way", "gauge", ("vendor",), "Requests without an answer or receipt."
+        "streams_requests_under_way",
+        "gauge",
+        ("vendor",),
+        "Requests in flight: no response yet, or its receipts are not acknowledged.",
     ),
     Metric(
         "streams_quota_requests_per_second",
@@ -204,8 +207,8 @@ _ALL = (
         "streams_partitions_without_owner",
         "gauge",
         ("topic",),
-        "Partitions of a topic that this stage reads and no worker of it has, as all workers of "
-        "the stage report.",
+        "Partitions of a topic of this stage that no worker has; all workers of the stage report "
+        "them.",
     ),
     Metric(
         "streams_build_info",
