@@ -1,4 +1,4 @@
-"""Field maps: how a shop whose records look different says where our fields are."""
+"""Field maps: they say where the relay's fields are in a shop's records."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,21 +10,21 @@ from streams.core.time_formats import ReadTime, TimeFormats
 
 
 class Failed:
-    """What an expression that fails over a record yields: it fits no field's type."""
+    """The value of an expression that failed; it does not fit the type of any field."""
 
     __slots__ = ("why",)
 
     def __init__(self, why: str) -> None:
-        """Take one clause: the expression, the function, what it got."""
+        """``why``: one clause with the expression, the function and what it got."""
         self.why = why
 
 
 class MappedFields(NamedTuple):
-    """A record under our names."""
+    """A record with the relay's field names."""
 
     record: dict[str, Any]
     notes: tuple[str, ...]
-    """``items_left``: the record holds more products than the one that became the event's."""
+    """``items_left``: the record has more products than the one that the event gets."""
     has_failed: bool = False
     """Whether a value in it is ``Failed``."""
 
@@ -59,7 +59,7 @@ FIELDS = (
 
 
 class FieldMap:
-    """Our field = a JMESPath expression over the shop's record; the others keep their own names."""
+    """Field = JMESPath expression over the shop's record; other fields keep their names."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class FieldMap:
     ) -> None:
         """Compile the map; ``page.url`` may be one dotted key or a table within ``page``.
 
-        ``known`` are the fields that there are, and ``what`` has them.
+        ``known``: the fields that exist; ``what``: whose fields, for messages.
 
         ``timestamp_format`` and ``timezone`` are as for ``TimeFormats``, one format or several.
         Raises SettingsError with one line for each problem, led by ``name``.
@@ -106,7 +106,7 @@ class FieldMap:
             raise SettingsError(problems)
 
     def apply(self, record: Mapping[str, Any]) -> MappedFields:
-        """Return the record under our names; what fails to evaluate is ``Failed``."""
+        """Return the record with the relay's names; a failed expression gives ``Failed``."""
         ours = dict(record)
         has_failed = False
         replaced: set[str] = set()
@@ -134,9 +134,9 @@ class FieldMap:
         return MappedFields(ours, ("items_left",) if left_items else (), has_failed)
 
     def quick_of(self, field: str) -> Quick | None:
-        """Return what finds a field in most records; None: as in the record, by its own name.
+        """Return a fast function for a field; None: the field is read by its own name.
 
-        Parts are set within what the whole is. It raises SlowPathNeeded where ``apply`` must do it.
+        Parts are set within the whole. The function raises SlowPathNeeded if ``apply`` is needed.
         """
         whole: Quick | None = None
         parts: list[tuple[str, Quick]] = []
@@ -158,16 +158,16 @@ class FieldMap:
         return assembled
 
     def path_of(self, field: str) -> tuple[str, ...] | None:
-        """Return the names that lead to a field where its expression is a path and no more."""
+        """Return the path of names to a field; None if its expression is more than a path."""
         mine = [(part, expression) for name, part, expression in self._expressions if name == field]
         if len(mine) != 1 or mine[0][0] is not None:
             return None
         return names_of_path(mine[0][1].tree)
 
     def names_read(self, fields: Collection[str] = FIELDS) -> frozenset[str] | None:
-        """Return which of the shop's fields these of ours are made of.
+        """Return the shop's fields from which these fields are made.
 
-        None: an expression looks at the record as a whole.
+        None: an expression reads the whole record.
         """
         names: frozenset[str] = frozenset()
         for field, _, expression in self._expressions:
@@ -184,7 +184,7 @@ class FieldMap:
         return self._times is not None
 
     def read_time(self, value: Any) -> ReadTime | None:
-        """Return a timestamp in the source's formats; None where it has none of its own.
+        """Return a timestamp in the source's formats; None: the source has no own formats.
 
         Raises ValueError with one clause.
         """
@@ -195,12 +195,12 @@ class FieldMap:
         return any(mapped == field for mapped, _, _ in self._expressions)
 
     def text_of(self, field: str) -> str | None:
-        """Return the expression of a field; None where the map names none."""
+        """Return the expression of a field; None: there is none."""
         texts = (e.text for mapped, part, e in self._expressions if (mapped, part) == (field, None))
         return next(texts, None)
 
     def value_of(self, field: str, record: Mapping[str, Any]) -> Any:
-        """Return what the map reads as this field; None where it names none, or fails."""
+        """Return the value of a field; None: there is no expression, or it fails."""
         for mapped, _, expression in self._expressions:
             if mapped == field:
                 try:

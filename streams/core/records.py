@@ -1,4 +1,4 @@
-"""The records this project writes: vendor records, receipts and dead letters."""
+"""The records that the relay writes: vendor records, receipts and dead letters."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ class Source(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "Source":
-        """Read the text form back; raises ValueError where it is none."""
+        """Parse the text form; raises ValueError."""
         topic, partition, offset = text.rsplit("/", 2)
         return cls(topic, int(partition), int(offset))
 
@@ -28,7 +28,7 @@ class VendorRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
     event_id: str
     event_type: str
-    """``click`` or ``add_to_cart``."""
+    """``click``, ``add_to_cart``, ``order``, ``content_view`` or ``event``."""
     timestamp: str
     """When it happened in the shop: RFC 3339 UTC, milliseconds, ``Z``."""
     anonymous_id: str
@@ -43,17 +43,18 @@ VISITOR = "visitor"
 
 
 SECTION = "section"
-"""Header of a raw record that the stage ``ingest`` has written: NAME of ``[ingest.NAME]``."""
+"""Header of a raw record of the stage ``ingest``: NAME of ``[ingest.NAME]``, or ``NAME/0``."""
 
 
 OWN_KEY = "own-key"
-"""Header of a vendor record: ``Event.own_key``, by which a repeat is told after a restart."""
+"""Header of a vendor record: ``Event.own_key``, to recognise duplicates after a restart."""
 
 
 MOVED = "moved"
-"""Header of what ``streams topics rekey`` writes to ``shop.users``, where a key has got another
-partition. With a row: a copy for the new partition, which yields to whatever is there already.
-Without one: takes the row off the old partition; the visitor is not forgotten."""
+"""Header of what ``streams topics rekey`` writes to ``shop.users`` for a key with a new partition.
+
+With a row: a copy on the new partition, which never replaces a row that is there. Without a row: it
+removes the row from the old partition, and the visitor is not forgotten."""
 
 
 def is_moved(headers: Iterable[tuple[str, bytes | None]]) -> bool:
@@ -62,28 +63,28 @@ def is_moved(headers: Iterable[tuple[str, bytes | None]]) -> bool:
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """The fate of one event at one vendor."""
+    """The outcome of one event at one vendor."""
 
     event_id: str
     outcome: str
     at: str
     attempts: int
-    """Requests made for it; 0 where enrichment decided."""
+    """Requests that carried it; 0 if enrichment decided."""
     source: str
     lane: str
     """``live`` or ``redelivery``."""
     position: int | None
-    """Offset of the vendor record, or None for a skip decided in enrichment; always written."""
+    """Offset of the vendor record; None if enrichment decided. Always written."""
     reason: str | None = None
     status: int | None = None
     vendor_ref: str | None = None
     run_id: str | None = None
     detail: str | None = None
-    """Of ``no_consent``: which (``core.consent.NoConsent``)."""
+    """For ``no_consent``: why (``core.consent.NoConsent``)."""
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Where a dead letter's raw record lies and its Kafka time in ms."""
+    """Where the raw record of a dead letter lies, and its Kafka time in ms."""
 
     topic: str
     partition: int
@@ -92,7 +93,7 @@ class Origin(msgspec.Struct, frozen=True):
 
 
 class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An event given up on, with its reason and the record itself."""
+    """A record that could not be delivered, with the reason."""
 
     stage: str
     """``ingest``, ``enrich`` or ``deliver``."""
@@ -104,7 +105,7 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
     at: str
     source: Origin
     record: str | dict[str, str]
-    """Text, or ``{"base64": …}`` where the bytes are no UTF-8; cut to fit."""
+    """As text, or ``{"base64": …}`` if the bytes are not UTF-8; cut to fit."""
     record_bytes: int
     """Size of the whole record."""
     event_id: str | None = None
@@ -113,6 +114,6 @@ class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
     answer: str | None = None
     """The vendor's words, at most 2,000 characters, secrets masked."""
     section: str | None = None
-    """Of stage ``ingest``: NAME of ``[ingest.NAME]``; None where the record could not be read."""
+    """Stage ``ingest``: NAME of ``[ingest.NAME]``; None if the record could not be read."""
     element: int | None = None
-    """Of stage ``ingest``: the number of the element of ``each``, where one is meant."""
+    """Stage ``ingest``: the number of the element of ``each``, if it is about one."""

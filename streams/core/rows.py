@@ -1,8 +1,8 @@
 """Rows of the tables ``users`` and ``products``, decoded at each look-up.
 
-Rows are read as leniently as events: one typed decode reads a row that is in shape; any other is
-read field by field with the very same types, and a field out of shape is left out and noted. What
-cannot be left out makes the row malformed: a user's consent, a product's SKU.
+Rows are read as events are: a typed decode reads a valid row at once. Any other row is read field
+by field with the same types; an invalid field is left out and noted. Some fields cannot be left
+out, so the row is malformed if they are invalid: a user's consent, a product's SKU.
 """
 
 from collections.abc import Collection, Mapping
@@ -26,7 +26,7 @@ Timestamp = str | Int64
 
 
 class InvalidRow(StreamsError, ValueError):
-    """A table row out of shape: a user says no to every vendor, a product counts as absent."""
+    """A malformed row: a user says no to every vendor, a product counts as absent."""
 
 
 class User(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -42,11 +42,11 @@ class User(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     eightselect_user_id: _Uuid | None = None
     """8SELECT's id of the visitor."""
     consent_since: Timestamp | dict[str, Timestamp | None] | None = None
-    """As the shop wrote it; ``yes_from_ms`` is what counts."""
+    """As the shop wrote it; ``yes_from_ms`` counts."""
 
     # Set by decode_user; the limits keep a row from bringing them along.
     yes_from_ms: Annotated[dict[str, int], Meta(max_length=0)] = {}
-    """By vendor: a yes counts for events from this moment (ms) on; not named: for all."""
+    """By vendor: a yes counts for events from this moment (ms) on; without an entry for all."""
     notes: Annotated[tuple[str, ...], Meta(max_length=0)] = ()
     """What was put right or is odd: ``left_out:<field>``, ``lone_surrogate``, ``suspicious_id``."""
 
@@ -70,7 +70,7 @@ class Product(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 MALFORMED_USER = b"null"
-"""What is kept of a user row that is out of shape where e-mails are not: it says no to all."""
+"""Kept instead of a malformed user row if e-mails are not kept: it says no to every vendor."""
 
 _BY_DECODER = {"yes_from_ms", "notes"}
 _TYPES: Final[Mapping[type[msgspec.Struct], Mapping[str, Any]]] = {
@@ -128,9 +128,9 @@ def decode_user(value: bytes, vendors: Collection[str]) -> User:
 
 
 def person_in(value: bytes) -> User:
-    """Return whom a row names, also a malformed one: ids as far as they are in shape, no consent.
+    """Return the valid ids of a row, also of a malformed one, without consent.
 
-    Raises InvalidRow where it is no JSON object.
+    Raises InvalidRow if it is not a JSON object.
     """
     fields, _ = _fields(_object(value, User, "user")[0], User, (), "user")
     return User(**{name: fields[name] for name in fields.keys() & (_IDS | _UUIDS)})
@@ -161,9 +161,9 @@ def decode_product(value: bytes) -> Product:
 
 
 def strip_email(value: bytes, vendors: Collection[str]) -> bytes:
-    """Return the user row without its e-mail, and without fields that are none of ours.
+    """Return the user row without its e-mail and without unknown fields.
 
-    A row out of shape becomes ``MALFORMED_USER``: its text might hold an address anywhere.
+    A malformed row becomes ``MALFORMED_USER``, because its text may contain an address anywhere.
     """
     try:
         user = decode_user(value, vendors)

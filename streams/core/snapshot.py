@@ -39,7 +39,7 @@ class Waiting(msgspec.Struct, frozen=True):
     oldest_ms: int | None = None
     """Kafka time of the oldest that is read and not settled; None where none is read yet."""
     oldest_type: str = ""
-    """``click`` or ``add_to_cart``, as far as known."""
+    """The event type, as far as known."""
 
 
 class QuotaUse(msgspec.Struct, frozen=True):
