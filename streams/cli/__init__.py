@@ -60,7 +60,7 @@ def _streams(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Relay a shop's clicks and add-to-carts from Kafka to 8SELECT, Voyado Engage and Miso."""
+    """Relay a shop's events from Kafka to 8SELECT, Voyado Engage and Miso."""
 
 
 # The demo is a command where its module is there.

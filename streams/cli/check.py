@@ -47,7 +47,7 @@ def check(
         str | None,
         typer.Option(
             metavar="FILE|topic:NAME",
-            help="Show what each vendor would receive for these JSON lines, - reads stdin; or for "
+            help="Show what each vendor would receive for these JSON lines (- reads stdin) or for "
             "the newest records of a topic.",
         ),
     ] = None,
@@ -56,37 +56,40 @@ def check(
         typer.Option(
             "--topic",
             metavar="NAME",
-            help="The lines of FILE are values of this topic of the shop, as [ingest.NAME] reads "
-            "it.",
+            help="With a FILE: its lines are values of your own topic NAME, which a section "
+            "[ingest.…] reads.",
         ),
     ] = None,
     sample: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=1, max=100_000, help="So many records of topic:NAME; default: 1,000."
+            metavar="N",
+            min=1,
+            max=100_000,
+            help="How many records of topic:NAME are read; default: 1,000.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
 ) -> None:
     """Check settings, broker, topics, workers and each vendor; vendors store nothing.
 
-    Each finding is ok, a warning or a problem, with its remedy. Exit code 1 on a problem, 2 if it
-    is in the settings.
+    Each line is ok, a warning or a problem, and says what to do. Exit code 1 if there is a problem,
+    2 if it is in the settings.
 
-    With --store-test voyado --contact ID, one interaction of this contact is stored at Voyado, read
-    back and deleted, because Voyado documents no check without storing. Its eventId marks it as a
-    test. Automations for new interactions run for it. 8SELECT and Miso never store anything.
+    Voyado documents no check that stores nothing. With --store-test voyado --contact ID, Voyado
+    stores one marked interaction of this contact; the command reads it and deletes it. Automations
+    for new interactions run for it.
 
-    With --mapping FILE, no vendor is contacted. FILE holds JSON lines as for `streams produce`;
-    user and product rows apply to the events after them. A line {"topic": …, "key": …, "value": …}
-    whose topic a section [ingest.NAME] reads is mapped by it; if the lines are values alone, name
-    the topic with --topic. Each event is shown as each vendor would receive it, or with the reason
-    why a vendor would not. Decisions of the vendor's own stage (contacts, thinning, duplicates) are
-    not included. Exit code 1 if a line cannot be read.
+    With --mapping, no vendor is contacted. Each event is shown as each vendor would receive it, or
+    with the reason why a vendor would not. What a vendor's sink decides later (contacts, thinning,
+    duplicates) is not included. FILE contains JSON lines as for `streams produce`; rows of users
+    and products apply to the events after them. A line {"topic": …, "key": …, "value": …} of your
+    own topic is mapped by its section [ingest.NAME]; if the lines are values only, name the topic
+    with --topic. Exit code 1 if a line cannot be read.
 
-    With --mapping topic:NAME the lines are the newest records of that topic: one of the shop that a
-    section [ingest.NAME] reads, or clicks, add-to-carts, users or products. The current users and
-    products are used. It counts how many records have each field, and how often a field fails.
+    With --mapping topic:NAME the newest records of a topic are mapped, with the current users and
+    products: your own topic, or clicks, add-to-carts, users or products. The output counts how many
+    records have each field, and how often a field fails.
     """
     from streams.core.errors import SettingsError
     from streams.settings import load_settings

@@ -24,7 +24,7 @@ Vendor = Annotated[
     str | None,
     typer.Option(
         metavar="V|enrich|ingest",
-        help="Only this vendor's dead letters; enrich: invalid records; ingest: the shop's own.",
+        help="Only this vendor's dead letters; enrich: invalid records; ingest: your own topics.",
     ),
 ]
 Fingerprint = Annotated[

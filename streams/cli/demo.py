@@ -10,7 +10,7 @@ def demo(
     once: Annotated[
         bool,
         typer.Option(
-            "--once", help="Exit after the table: 0 only if every event is accounted for."
+            "--once", help="Exit after the table; exit code 1 if an event is not accounted for."
         ),
     ] = False,
     events: Annotated[
@@ -19,7 +19,7 @@ def demo(
             metavar="FILE",
             exists=True,
             dir_okay=False,
-            help="Use these events: JSON lines as for streams produce. Applies [source.…].",
+            help="Send these events instead: JSON lines as for `streams produce`.",
         ),
     ] = None,
     port: Annotated[
@@ -31,12 +31,12 @@ def demo(
 ) -> None:
     """Run the whole pipeline on this machine: a real Kafka, vendor simulators, all workers.
 
-    Everything runs locally and nothing needs to be installed. The demo sends real shop sessions,
-    then prints a table per vendor that accounts for every event: counted from the topics and
-    compared with what the simulators stored. It keeps running until Ctrl-C.
+    Everything runs on this machine. The demo sends real shop sessions, then prints a table that
+    accounts for every event at each vendor: counted from the topics and compared with what the
+    simulators stored. It keeps running until Ctrl-C.
 
-    It ignores your settings, except [source.…] with --events. With --events, invalid records give
-    exit code 1.
+    The demo ignores your settings. With --events it uses your sections [source.…], and the exit
+    code is 1 if a record is invalid.
     """
     import sys
 

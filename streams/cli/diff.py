@@ -16,34 +16,36 @@ DEFAULT_HOURS = 24
 
 
 def diff(
-    old: Annotated[Path, typer.Argument(metavar="OLD", help="The settings file as it is.")],
-    new: Annotated[Path, typer.Argument(metavar="NEW", help="The settings file as it would be.")],
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="The current settings file.")],
+    new: Annotated[
+        Path, typer.Argument(metavar="NEW", help="The settings file to compare with it.")
+    ],
     file: Annotated[
         Path | None,
         typer.Argument(
             metavar="[FILE]",
             callback=file_or_stdin,
-            help="Compare over these JSON lines, and ask no broker; - reads stdin.",
+            help="Map these JSON lines instead of topics; - reads stdin.",
         ),
     ] = None,
     since: Annotated[
         str | None,
         typer.Option(
             metavar="T|FILE",
-            help="Compare over records written at T or later (2h ago, 2026-11-20 14:00, …); "
-            "default: the last 24 hours. Or FILE, as above.",
+            help="Map records written at T or later (2h ago, 2026-11-20 14:00, …); default: the "
+            "last 24 hours. Or FILE, as above.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
 ) -> None:
-    """Send the same records through two settings files and show how the vendors' payloads differ.
+    """Map the same records with two settings files and show how the vendors' payloads differ.
 
-    It counts exactly which payloads would be added, gone and changed, by vendor and field, with
-    masked examples. Exit code 1 if they differ, 0 if they are equal.
+    Counts the payloads that are added, gone and changed, by vendor and field, with masked examples.
+    Nothing is sent. Exit code 0: the payloads are equal; 1: they differ, or the command failed.
 
-    Records are read from the topics of OLD, with the current users and products; for [ingest.NAME]
-    these are the shop's own topics. Decisions of the vendor's own stage (contacts, thinning) are
-    not included. Environment variables override both files.
+    Records are read from the topics of OLD, with the current users and products. For topics in
+    [ingest.NAME] your own records are read. What a vendor's sink decides later (contacts, thinning)
+    is not known. Environment variables count for both files.
     """
     import asyncio
 

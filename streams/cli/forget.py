@@ -24,13 +24,13 @@ def forget(
 ) -> None:
     """Forget a visitor: stop sending their older events, and ask vendors to delete their data.
 
-    It writes a tombstone to shop.users, waits until the running workers have read it, and sends a
-    deletion request to each vendor that supports it. At Voyado it lists the interactions of the
-    visitor's contacts, and deletes all that have an eventId and belong to a schema of the settings.
-    It reports what was done, what you must do by hand, and how long data stays on the topics.
+    Writes a tombstone to shop.users, waits until the running workers have read it, and sends a
+    deletion request to each vendor that supports it. At Voyado it deletes the interactions of the
+    visitor's contacts that have an eventId, in the schemas of your settings. Reports what was done,
+    what you must do by hand, and how long data stays on the topics.
 
     This cannot be undone. It is safe to repeat. Later events that have their own consent are sent.
-    Exit code 1: run it again to complete it.
+    Exit code 1: something failed; run it again to complete it.
     """
     import asyncio
     import sys

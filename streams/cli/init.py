@@ -19,26 +19,32 @@ if TYPE_CHECKING:
 def init(
     names: Annotated[
         list[str],
-        typer.Argument(metavar="TOPIC…|FILE…", help="Topics as the shop calls them, JSON lines."),
+        typer.Argument(
+            metavar="TOPIC…|FILE…", help="Topics, by their names in Kafka, or files of JSON lines."
+        ),
     ],
     sample: Annotated[
-        int, typer.Option("--sample", metavar="N", min=1, help="Records of each topic.")
+        int,
+        typer.Option(
+            "--sample", metavar="N", min=1, help="How many records of each topic are read."
+        ),
     ] = 1_000,
     write: Annotated[
         bool, typer.Option("--write", help="Add the sections to the settings file.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
 ) -> None:
-    """Propose [ingest.NAME] sections for topics whose records have the shop's own shape.
+    """Propose [ingest.NAME] sections for your own topics, from their records.
 
-    It reads the newest records of each topic; a FILE holds JSON lines instead. It recognises GA4,
-    Segment, RudderStack, Snowplow and Shopify events and the envelopes of Debezium and Kafka
-    Connect by their structure. It recognises other records by names, types and by which field holds
-    keys of the products. Name events and tables together, so that they can be joined.
+    Reads the newest records of each topic. Recognises GA4, Segment, RudderStack, Snowplow and
+    Shopify events and the envelopes of Debezium and Kafka Connect by their structure. In other
+    records it matches fields by names and types, and by which field contains keys of the products.
+    Name the topics of events, users and products in one call, so that their keys can be compared.
 
-    It shows for each field of the relay where it is found, how often, and a masked example; then
+    Shows for each field of an event where it is found, how often, and a masked example. Then shows
     what each vendor would get for one event, or why it gets none. Nothing is written to Kafka. On a
-    terminal it asks what the records do not say; elsewhere it takes the careful answer and says so.
+    terminal it asks for what the records do not contain; otherwise it takes the safe answer and
+    says so.
     """
     import asyncio
     import sys

@@ -15,7 +15,7 @@ _SHOWN = 20
 def produce(
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", callback=file_or_stdin, help="- reads stdin."),
+        typer.Argument(metavar="FILE", callback=file_or_stdin, help="JSON lines; - reads stdin."),
     ],
     rate: Annotated[
         float | None,
@@ -25,7 +25,7 @@ def produce(
         bool,
         typer.Option(
             "--own-topics",
-            help="Write to topics of the shop's own, as the lines name them; makes missing ones.",
+            help="Write to your own topics, which the lines name; creates missing ones.",
         ),
     ] = False,
     as_json: Annotated[
@@ -34,14 +34,17 @@ def produce(
 ) -> None:
     """Write JSON lines to the raw topics and wait until the broker has stored them.
 
-    A line is an envelope, {"topic": "clicks"|"add-to-carts"|"users"|"products" or a source that is
-    on, "key": "…", "value": {…} or null for a tombstone}, or a bare event. A bare event goes to the
-    source that its event_type names (click, add_to_cart, order, content_view, event); without one
-    it goes to add-to-carts if it has a quantity, else to clicks. Its key is its anonymous_id.
+    A line is either a record, {"topic": …, "key": "…", "value": {…}}, or just an event. The topic
+    of a record is clicks, add-to-carts, users, products or another source that is on; a value of
+    null is a tombstone. The event_type of an event selects its topic (click, add_to_cart, order,
+    content_view, event). Without an event_type, an event with a quantity is an add-to-cart, and any
+    other a click. Its key is its anonymous_id.
 
-    Lines that cannot be written are listed (exit code 1). Malformed rows and invalid events are
-    written, and listed as warnings. With --own-topics a line's topic may be any topic, by its name
-    in Kafka, and its value is not checked. Use it to try [ingest.NAME] sections.
+    Lines that cannot be written are listed (exit code 1). Lines that are written but are malformed
+    rows or invalid events are listed as warnings.
+
+    With --own-topics the topic of a line is any topic, by its name in Kafka, and the value is not
+    checked. Use it to try sections [ingest.NAME].
     """
     import asyncio
     import sys

@@ -18,10 +18,7 @@ if TYPE_CHECKING:
     from streams.core.runs import Run
     from streams.settings import Settings
 
-app = typer.Typer(
-    invoke_without_command=True,
-    help="Replay raw events of a time window with current rows and mappings; preview first.",
-)
+app = typer.Typer(invoke_without_command=True)
 
 NICE = 10
 """How much less than others a run's process is given where it shares its processor."""
@@ -41,7 +38,7 @@ def replay(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Begin at the shop's own topic: its records through the section [ingest.NAME].",
+            help="Instead of --vendor: map the records of your own topic again, by [ingest.NAME].",
         ),
     ] = None,
     from_: Annotated[
@@ -59,8 +56,8 @@ def replay(
         list[str] | None,
         typer.Option(
             metavar="WHAT",
-            help="dead_lettered, skipped, missing (no receipt), accepted, skipped:no_contact, …; "
-            "click, add_to_cart. Separate with commas.",
+            help="Only these outcomes: dead_lettered, skipped, missing (no receipt), accepted, "
+            "skipped:no_contact, …; and these types: click, add_to_cart, … Separate with commas.",
         ),
     ] = None,
     visitor: Annotated[
@@ -82,13 +79,13 @@ def replay(
     yes: Annotated[bool, typer.Option("--yes", help="Skip confirmation.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Send raw records of a window of Kafka time (from ≤ t < to) to vendors again.
+    """Replay raw events of a time window with current rows and mappings; preview first.
 
-    A preview shows what would be sent, what would not and why; then it asks for confirmation. Live
-    traffic continues and goes first. Events that a vendor has accepted are left out.
+    The preview shows what would be sent, what would not and why. Then the command asks for
+    confirmation. Live events continue and go first. Events that a vendor has accepted are left out.
 
-    With --source, records of the shop's own topic are mapped again and written to the raw topic or
-    table of their section; records that were written before are left out.
+    With --source, the records of your own topic are mapped again and written to the raw topic or
+    table of their section. Records that were written before are left out.
     """
     if context.invoked_subcommand is not None:
         return

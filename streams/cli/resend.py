@@ -29,9 +29,10 @@ def resend(
 ) -> None:
     """Resend open dead letters, each to the vendor that failed; those of enrich to all vendors.
 
-    Those of ingest need --vendor ingest: they are mapped again and written to the raw topics. Each
-    event is mapped again from its raw record if Kafka still has it; otherwise the stored copy is
-    sent. A resent dead letter is closed. An event that fails again becomes a new dead letter.
+    Each event is mapped again from its raw record if Kafka still has it; otherwise the stored copy
+    is sent. A resent dead letter is closed. An event that fails again becomes a new dead letter.
+
+    With --vendor ingest, records of your own topics are mapped again and written to the raw topics.
     """
     import asyncio
     import sys

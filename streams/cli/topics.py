@@ -45,7 +45,8 @@ VendorsOption = Annotated[
     Whose, typer.Option("--vendors", help="Topics of all vendors, or of those that are on.")
 ]
 ServiceOption = Annotated[
-    str, typer.Option("--for", metavar="kafka|confluent", help="Keep the limits of this service.")
+    str,
+    typer.Option("--for", metavar="kafka|confluent", help="Respect the limits of this service."),
 ]
 
 
@@ -111,14 +112,14 @@ def rekey(
     now: Annotated[
         bool,
         typer.Option(
-            "--now", help="Do not wait: events still waiting there lose the consent of their row."
+            "--now", help="Do not wait: events that wait there lose their row and its consent."
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Move user rows to the partitions of their visitors' events after partitions were added.
 
-    Copies each row whose key belongs to another partition there, unless a newer row exists, and
+    Copies each row to the partition that its key belongs on, unless a newer row is there, and
     removes it from the old partition. No visitor is forgotten by this. Safe to run again. Exit code
     1: rows are left because events on their old partitions are not settled yet.
     """
@@ -198,18 +199,19 @@ def acls(
         typer.Option(metavar="COMMAND", help='The rights of a command, such as "topics create".'),
     ] = None,
     form: Annotated[
-        RightsAs, typer.Option("--as", help="How the rights are written.")
+        RightsAs, typer.Option("--as", help="The format of the output.")
     ] = RightsAs.TABLE,
     user: Annotated[
         str | None,
-        typer.Option(help="Who is given them; default: STREAMS_KAFKA_SASL_USERNAME, or streams."),
+        typer.Option(
+            help="Kafka user who gets them; default: STREAMS_KAFKA_SASL_USERNAME, or streams."
+        ),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Show which Kafka rights are needed, by one stage, by one command, or by all stages.
 
-    No broker is asked. Some rights are optional: the table says what does not work without them. A
-    stage starts without these and says so in its log.
+    No broker is asked. Some rights are optional: the table says what does not work without them.
     """
     from streams.core.errors import SettingsError
     from streams.operations import manifests

@@ -30,7 +30,7 @@ Rate = Annotated[
         metavar="N",
         min=0.1,
         max=200,
-        help="So many requests a second; workers with the same key add theirs.",
+        help="Requests per second; those of workers with the same key come on top.",
     ),
 ]
 InteractionId = Annotated[
@@ -77,7 +77,7 @@ def show(interaction_id: InteractionId) -> None:
 
 @app.command("delete")
 def delete(interaction_id: InteractionId, yes: Yes = False) -> None:
-    """Delete one interaction. This cannot be undone; one that is not there is no error."""
+    """Delete one interaction. This cannot be undone. It is no error if there is none."""
     _confirm(yes, plain(f"Delete the interaction {interaction_id}?"), "Deleting")
 
     async def ask() -> bool:
@@ -147,17 +147,17 @@ def import_(
     ],
     schema: Annotated[
         str | None,
-        typer.Option(metavar="ID", help="Store them under this schema. Default: the one they had."),
+        typer.Option(metavar="ID", help="Store them under this schema; default: the one they had."),
     ] = None,
     rate: Rate = RATE,
     yes: Yes = False,
 ) -> None:
     """Import interactions from an export; they keep their createdDate.
 
-    Automations for new interactions run for each of them: pause them first. Interactions that are
-    already stored are recognised by their eventId and left out. To continue a stopped import, run
-    it again. An interaction without an eventId gets its former id as eventId. Exit code 1 if some
-    are refused.
+    Voyado runs its automations for new interactions for each of them: pause these first.
+    Interactions whose eventId is already stored are left out, so you can run a stopped import
+    again. An interaction without an eventId gets its former id as eventId. Exit code 1 if some are
+    refused.
     """
     from streams.clients import InvalidRequest
     from streams.operations.voyado_interactions import AUTOMATIONS, read_export

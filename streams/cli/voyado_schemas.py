@@ -25,7 +25,7 @@ Folder = Annotated[
     typer.Option(
         "--dir",
         metavar="DIR",
-        help="Folder with one *.json per schema. Default: the two shipped with the relay, "
+        help="Folder with one *.json per schema; default: the two that come with streams, "
         "with the ids of the settings.",
     ),
 ]
@@ -54,7 +54,7 @@ def plan(
 ) -> None:
     """Compare schema files with Voyado; nothing is changed.
 
-    Exit code 2, before any request, if a file breaks a rule of Voyado or of the relay.
+    Exit code 2, before any request, if a file breaks a rule of Voyado or of streams.
     """
     from streams.cli.voyado_schemas_view import echo_json, show_plan
     from streams.operations.voyado_schemas.plan import State, room_problem

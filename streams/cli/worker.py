@@ -29,8 +29,8 @@ def worker(
     """Run workers until they are stopped: one process per stage, monitored and restarted.
 
     A worker that exits is restarted after 1 s, then 2, 4, up to 60 s. After exit code 2 (invalid
-    settings, slot already in use, recreated topic) it is not restarted. On SIGTERM or Ctrl-C each
-    worker waits up to 8 s for the requests in flight.
+    settings, two workers with the same slot, recreated topic) it is not restarted. On SIGTERM or
+    Ctrl-C each worker waits up to 8 s for the requests in flight.
     """
     if supervised:
         from streams.worker.supervisor.parent_watch import end_with_parent

@@ -34,11 +34,11 @@ SKIP_MEANING: Mapping[SkipReason, str] = {
     SkipReason.EXPIRED: "deleted by Kafka's retention before it was read; counted from offsets",
     SkipReason.DUPLICATE: "same visitor and event id as a recent record of the same raw topic",
     SkipReason.NO_CONSENT: "consent not given, given only later, refused, or visitor forgotten",
-    SkipReason.UNMAPPED: "the settings name nothing that the vendor is to get of such an event",
-    SkipReason.OWN_PATHWAY: "Voyado Engage takes orders and product views by other means",
+    SkipReason.UNMAPPED: "no setting says what this vendor gets of such an event",
+    SkipReason.OWN_PATHWAY: "Voyado gets orders and product views in other ways (Voyado only)",
     SkipReason.UNKNOWN_PRODUCT: "no row in shop.products, and the event has no sku",
-    SkipReason.NO_PRODUCTS: "none of the products that were seen is known (Miso only)",
-    SkipReason.OUTSIDE_CONTENT: "not inside 8SELECT content (8SELECT only)",
+    SkipReason.NO_PRODUCTS: "the event has no known product (Miso only)",
+    SkipReason.OUTSIDE_CONTENT: "the event happened outside 8SELECT content (8SELECT only)",
     SkipReason.NO_CONTACT: "the visitor is not a contact in Voyado Engage (Voyado only)",
     SkipReason.THINNED: "another click by this contact on this SKU within 30 minutes (Voyado only)",
 }
@@ -66,7 +66,7 @@ DEAD_LETTER_MEANING: Mapping[DeadLetterReason, str] = {
     DeadLetterReason.EMPTY: "a record without a value",
     DeadLetterReason.INVALID_JSON: "not a JSON object in valid UTF-8",
     DeadLetterReason.INVALID_FRAME: "ingest only: not in Confluent's wire format",
-    DeadLetterReason.UNKNOWN_SCHEMA: "ingest only: the schema registry has no schema with the id",
+    DeadLetterReason.UNKNOWN_SCHEMA: "ingest only: the registry has no schema with the record's id",
     DeadLetterReason.INVALID_AVRO: "ingest only: does not fit its Avro schema",
     DeadLetterReason.INVALID_FIELD: "a required field, event_id, quantity or consent is invalid",
     DeadLetterReason.KEY_MISMATCH: "the key is not the anonymous_id, so the event cannot be joined",
@@ -74,8 +74,8 @@ DEAD_LETTER_MEANING: Mapping[DeadLetterReason, str] = {
     DeadLetterReason.INVALID_PAYLOAD: "the mapped event breaks the vendor's rules",
     DeadLetterReason.REJECTED: "the vendor refused this event",
     DeadLetterReason.UNKNOWN_CONTACT: "Voyado Engage does not know the contact id (Voyado only)",
-    DeadLetterReason.UNDELIVERABLE: "the vendor repeatedly failed on this event only",
-    DeadLetterReason.DEFECT: "a defect of the relay: its code failed on this record",
+    DeadLetterReason.UNDELIVERABLE: "the vendor failed repeatedly on this event, and not on others",
+    DeadLetterReason.DEFECT: "a bug in streams: its code failed on this record",
 }
 
 

@@ -23,8 +23,8 @@ class _Rule(NamedTuple):
 
 _PRODUCER = "The producer must send"
 _STRANGER = (
-    "Something other than enrichment writes to this vendor's events topic: find that producer and "
-    "stop it, for only this relay may write there."
+    "Another program writes to this vendor's events topic: find that producer and stop it. Only "
+    "streams may write there."
 )
 _REPORT = "please report it with what `streams dead-letters show` prints for it"
 _MISO_SCHEMA = "compare the record with Miso's interaction schema"
@@ -58,9 +58,9 @@ _RULES: tuple[_Rule, ...] = (
     ),
     _Rule(
         "unknown_schema",
-        "The registry has no schema of the id that stands in the record: look whether [registry] "
-        "url is the one that its producer uses; then send it again with `streams dead-letters "
-        "resend --vendor ingest`.",
+        "The registry has no schema with the id in the record: check that [registry] url is the "
+        "registry that the producer uses; then send it again with `streams dead-letters resend "
+        "--vendor ingest`.",
     ),
     _Rule(
         "empty",
@@ -101,23 +101,23 @@ _RULES: tuple[_Rule, ...] = (
     ),
     _Rule(
         "unknown_schema",
-        "Look whether [registry] url is the registry that the producer uses and whether the schema "
+        "Check that [registry] url is the registry that the producer uses, and whether the schema "
         "was deleted there; register it again under the same id, then resend.",
     ),
     _Rule(
         "invalid_avro",
-        "The registry's schema is of no use here: `format` in the [ingest.NAME] section must fit "
-        "what the producers write.",
+        "The registry's schema cannot be used: set `format` in the [ingest.NAME] section to what "
+        "the producers write.",
         "cannot be used",
     ),
     _Rule(
         "invalid_avro",
-        "The producer must write each record with the schema whose id it puts before it: look "
-        "whether it uses the registry of [registry] url.",
+        "The producer must write each record with the schema whose id stands before it: check that "
+        "it uses the registry of [registry] url.",
     ),
     _Rule(
         "invalid_field",
-        "An expression of the field map failed over this record: correct it in the section of its "
+        "An expression of the field map failed on this record: correct it in the section of its "
         "topic, such as [source.clicks.fields], for instance by a default before the function, and "
         "try it with `streams check --mapping`.",
         "^[a-z_.0-9]+: the expression .* failed",
@@ -151,7 +151,7 @@ _RULES: tuple[_Rule, ...] = (
     *(
         _Rule(
             "invalid_field",
-            f"{_PRODUCER} `{field}`; where the shop's records call it otherwise, map it in the "
+            f"{_PRODUCER} `{field}`; if the records have another name for it, map it in the "
             "section of its topic, such as [source.clicks.fields].",
             f"^{field}: it is required",
         )
@@ -186,13 +186,13 @@ _RULES: tuple[_Rule, ...] = (
     ),
     _Rule(
         "invalid_field",
-        f"{_PRODUCER} the field that the detail names in the shape that raw events have, or a "
-        "field map must name another.",
+        f"{_PRODUCER} the field that the detail names as raw events have it; or map it from "
+        "another field.",
     ),
     _Rule(
         "key_mismatch",
-        f"{_PRODUCER} whole characters in `anonymous_id`: half a surrogate pair comes of a text "
-        "that was cut within a character.",
+        f"{_PRODUCER} whole characters in `anonymous_id`: half a surrogate pair is left when a "
+        "text is cut within a character.",
         "half a surrogate pair",
     ),
     _Rule(
@@ -208,14 +208,14 @@ _RULES: tuple[_Rule, ...] = (
     ),
     _Rule(
         "too_large",
-        "Take shorter texts in the section's fields in streams.toml; then send it again with "
+        "Map shorter texts in the section's fields in streams.toml; then send it again with "
         "`streams dead-letters resend --vendor ingest`.",
         owner="ingest",
     ),
     _Rule(
         "too_large",
-        f"{_PRODUCER} events of at most 256 KiB: look for pages, titles or payloads copied into "
-        "the event whole.",
+        f"{_PRODUCER} events of at most 256 KiB: look for whole pages, titles or payloads in the "
+        "event.",
         owner="enrich",
     ),
     _Rule(
@@ -245,8 +245,8 @@ _RULES: tuple[_Rule, ...] = (
     ),
     _Rule(
         "invalid_payload",
-        f"What would be sent breaks the vendor's own rules: correct the field that the detail "
-        f"names at its source; if it looks right there, {_REPORT}.",
+        f"The payload breaks the vendor's rules: correct the field that the detail names, at its "
+        f"source; if it looks right there, {_REPORT}.",
     ),
     _Rule(
         "unknown_contact",
@@ -255,11 +255,11 @@ _RULES: tuple[_Rule, ...] = (
     ),
     _Rule(
         "undeliverable",
-        "The vendor fails over this event and accepts others: look in the record for what its "
-        "firewall may block or its service may not handle (unusual addresses, characters, "
-        "lengths), or ask its support with the words of the detail; then resend the event.",
+        "The vendor fails on this event and accepts others: look in the record for unusual "
+        "addresses, characters or lengths that its firewall may block, or ask its support and "
+        "quote the detail; then resend the event.",
     ),
-    _Rule("defect", f"A fault of this relay, not of the event: {_REPORT}."),
+    _Rule("defect", f"A bug in streams, not a mistake in the event: {_REPORT}."),
     _Rule(
         "rejected",
         "The request was too large for the vendor: set [miso] batch_bytes lower; an event that is "
@@ -274,8 +274,8 @@ _RULES: tuple[_Rule, ...] = (
     ),
     _Rule(
         "rejected",
-        "The id is not in Miso's catalogue: upload the product there, or choose by [miso] "
-        "product_id (sku or product_id) which of the shop's ids the catalogue knows.",
+        "The id is not in Miso's catalogue: upload the product there, or set [miso] product_id to "
+        "the id that the catalogue has (sku or product_id).",
         "product_ids|product_group_ids",
         "miso",
     ),
@@ -313,8 +313,8 @@ _RULES: tuple[_Rule, ...] = (
     ),
     _Rule(
         "rejected",
-        "Miso refuses what surrounds the event: correct the member of `page`, `campaign`, "
-        "`locale` or `region` that the detail names at its source.",
+        "Miso refuses the context of the event: correct the field of `page`, `campaign`, `locale` "
+        "or `region` that the detail names, at its source.",
         r"\bcontext\b",
         "miso",
     ),
@@ -326,8 +326,8 @@ _RULES: tuple[_Rule, ...] = (
     ),
     _Rule(
         "rejected",
-        "8SELECT refuses the sku: correct `sku` in shop.products or in the event, and see that "
-        "8SELECT's product feed has it.",
+        "8SELECT refuses the sku: correct `sku` in shop.products or in the event, and check "
+        "that 8SELECT's product feed contains it.",
         r"\bsku\b",
         "eightselect",
     ),
@@ -360,7 +360,7 @@ _RULES: tuple[_Rule, ...] = (
     ),
     _Rule(
         "rejected",
-        f"Voyado said yes and stored nothing: {_COMPARE_SCHEMA}.",
+        f"Voyado answered with success but stored nothing: {_COMPARE_SCHEMA}.",
         "was not stored",
         "voyado",
     ),
@@ -380,20 +380,18 @@ _RULES: tuple[_Rule, ...] = (
     _Rule(
         "rejected",
         f"Voyado refuses the interaction: {_COMPARE_SCHEMA}; if they agree, ask Voyado's support "
-        "with the words of the detail.",
+        "and quote the detail.",
         owner="voyado",
     ),
     _Rule(
         "rejected",
-        "The vendor refuses this very event: correct what the detail names at its source.",
+        "The vendor refuses this event: correct what the detail names, at its source.",
     ),
 )
 _COMPILED = tuple((rule, re.compile(rule.words, re.IGNORECASE)) for rule in _RULES)
 
 _MAX_WORDS = 1_000
-UNKNOWN = (
-    "Nothing is known of this reason here: look at the letter with `streams dead-letters show`."
-)
+UNKNOWN = "There is no advice for this reason: look at the letter with `streams dead-letters show`."
 
 
 def likely_fix(owner: str, reason: str, detail: str, status: int | None = None) -> str:

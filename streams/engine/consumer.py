@@ -462,8 +462,8 @@ class Consumer(driver.Consumer):
                 log.warning(
                     "the group %s has no committed offset for %s and starts from the beginning: "
                     "%d records. If this stage has run before, its offsets are gone (after "
-                    "offsets.retention.minutes without a worker, or deleted), and what was done "
-                    "with these records is done again",
+                    "offsets.retention.minutes without a worker, or deleted), and these records "
+                    "are processed again",
                     self.app.options.group,
                     topic,
                     count,

@@ -127,8 +127,7 @@ class PartitionWatch:
         """
         if self._appeared is not None and (names := await self._appeared()):
             self._leave(
-                f"{', '.join(names)} did not exist at the start and does now; starting again to "
-                "read it",
+                f"{', '.join(names)} did not exist at the start; starting again to read it",
                 code=RESTART,
             )
 

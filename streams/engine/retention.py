@@ -127,8 +127,8 @@ class RetentionWatch:
         except (KafkaError, OSError, TimeoutError) as error:
             if not topics <= self._known:
                 log.warning(
-                    "the retention of %s cannot be read, so what it is about to delete is not "
-                    "announced: %r",
+                    "the retention of %s cannot be read, so nothing warns before Kafka deletes "
+                    "records: %r",
                     ", ".join(sorted(topics)),
                     error,
                 )

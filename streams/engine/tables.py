@@ -157,9 +157,9 @@ class TopicTable(faust.Table):
         self.from_future += 1
         if self.from_future == 1:
             log.warning(
-                "%s partition %d offset %d has a Kafka time in the future (%d ms since the epoch) "
-                "and counts from now on; set the clock of who wrote it right. More of them are "
-                "only counted",
+                "%s partition %d offset %d has a Kafka time in the future (%d ms since the epoch); "
+                "it takes effect now. Correct the clock of its producer. Further ones are only "
+                "counted",
                 self.topic_name,
                 partition,
                 record.offset,

@@ -92,7 +92,7 @@ async def _stop(app: StageApp, background: Background) -> None:
 
     Faust's own stop would only take longer: a static member does not leave its group.
     """
-    log.info("stopping: waiting up to %g s for what is in flight", SETTLE_ON_STOP_SECONDS)
+    log.info("stopping: waiting up to %g s for requests in flight", SETTLE_ON_STOP_SECONDS)
     last_commit_by = monotonic() + LAST_COMMIT_BY_SECONDS
     consumer = app.started_consumer
     if consumer is not None:

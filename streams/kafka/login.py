@@ -53,7 +53,9 @@ class Login(AbstractTokenProvider):
             self._kafka = kafka = self._kafka.current()
             options = kafka.client_options()
         except SettingsError as error:
-            log.warning("what Kafka is logged in with could not be read again: %s", error)
+            log.warning(
+                "the login for Kafka could not be read again; the last one is kept: %s", error
+            )
             return
         telemetry.hide(
             value.get_secret_value() for _, value in kafka if isinstance(value, SecretStr)

@@ -117,7 +117,7 @@ def _said(search: "asyncio.Future[Trace]") -> dict[str, Any]:
     if isinstance(error, StreamsError):
         return {"error": str(error)}
     log.error("a trace failed", exc_info=error)
-    return {"error": "The search failed because of a defect of the relay. See the worker's log."}
+    return {"error": "The search failed because of a bug in streams. See the worker's log."}
 
 
 async def _write(response: web.StreamResponse, line: dict[str, Any]) -> None:

@@ -266,7 +266,7 @@ class Reporter:
         try:
             await consumer.refresh_log_ends()
         except Exception as error:
-            log.warning("how much waits could not be read: %r", error)
+            log.warning("the number of waiting records could not be read: %r", error)
 
     def _sample(self) -> None:
         """Look once at what only its change over time says."""
@@ -294,7 +294,7 @@ class Reporter:
             if self._said_ready is not True:
                 topics = self.app.consumer.assignment()
                 log.info(
-                    "ready: stage %s, %d partitions, page at %s",
+                    "ready: stage %s, %d partitions, dashboard at %s",
                     self.app.options.stage,
                     len(topics),
                     self._page,
@@ -302,7 +302,7 @@ class Reporter:
             self._said_ready, self._said_reasons = True, ""
             return
         if without_values(words) != self._said_reasons or now - self._said_at >= SAY_AGAIN_SECONDS:
-            log.info("not ready yet: %s (page at %s)", words, self._page)
+            log.info("not ready yet: %s (dashboard at %s)", words, self._page)
             self._said_at, self._said_reasons = now, without_values(words)
         self._said_ready = False
 

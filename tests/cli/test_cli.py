@@ -162,9 +162,9 @@ def test_every_command_says_what_it_does() -> None:
     ("command", "words"),
     [
         ("init", "Propose [ingest.NAME] sections"),
-        ("diff", "for [ingest.NAME] these are the shop's own"),
-        ("replay", "through the section [ingest.NAME]."),
-        ("demo", "except [source.…] with --events"),
+        ("diff", "For topics in [ingest.NAME] your own"),
+        ("replay", "again, by [ingest.NAME]."),
+        ("demo", "your sections [source.…], and"),
     ],
 )
 def test_help_names_sections_as_they_are_written(

@@ -290,7 +290,7 @@ def test_each_vendor_decides_for_itself() -> None:
             "vendor": "two",
             "outcome": "skipped",
             "reason": "outside_content",
-            "detail": "not inside 8SELECT content (8SELECT only)",
+            "detail": "the event happened outside 8SELECT content (8SELECT only)",
         },
         {
             "vendor": "three",

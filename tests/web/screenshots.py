@@ -79,7 +79,7 @@ async def _trace(request: web.Request) -> web.StreamResponse:
                         "vendor": "eightselect",
                         "name": "8SELECT",
                         "outcome": "skipped",
-                        "text": "Skipped: not inside 8SELECT content.",
+                        "text": "Skipped: the event happened outside 8SELECT content.",
                         "steps": [
                             {
                                 "kind": "skipped",

@@ -120,7 +120,7 @@ async def test_a_search_ends_when_nobody_listens(page: str, searches: Searches) 
         (SetupError("The broker is away."), "The broker is away."),
         (
             KeyError("a secret"),
-            "The search failed because of a defect of the relay. See the worker's log.",
+            "The search failed because of a bug in streams. See the worker's log.",
         ),
     ],
 )

@@ -65,8 +65,8 @@ def read_ranges(tp: TP, metadata: str) -> EnabledRanges:
         known = msgspec.json.decode(metadata, type=EnabledRanges)
     except msgspec.DecodeError:
         log.warning(
-            "%s partition %d: commit metadata that is not ours: %.80r; in which offsets vendors "
-            "were on counts from here",
+            "%s partition %d: commit metadata that is not ours: %.80r; which vendors were on "
+            "before this offset is not known",
             *tp,
             metadata,
         )

@@ -160,7 +160,7 @@ class Enrichment:
                 self._refusals.no_event(tp, record, error, at, closing)
                 continue
             except Exception as defect:
-                log.exception("our own code failed over %s/%d/%d", *tp, offset)
+                log.exception("our own code failed on %s/%d/%d", *tp, offset)
                 words = f"{type(defect).__name__}: {defect}"
                 letter = InvalidEvent(DeadLetterReason.DEFECT, words)
                 self._refusals.no_event(tp, record, letter, at, closing)

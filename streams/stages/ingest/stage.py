@@ -200,7 +200,7 @@ class IngestStage(Stage):
         except RegistryAway:
             raise
         except Exception as defect:
-            log.exception("our own code failed over %s/%d/%d", mapping.topic, partition,
+            log.exception("our own code failed on %s/%d/%d", mapping.topic, partition,
                           record.offset)  # fmt: skip
             words = f"{type(defect).__name__}: {defect}"
             error = InvalidEvent(DeadLetterReason.DEFECT, words)
