@@ -1,10 +1,11 @@
 """``streams audit``: exact sums from the topics themselves."""
 
+import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.terminal import moment_ms, reading_progress
+from streams.cli.terminal import JsonFlag, moment_ms, print_json, reading_progress
 from streams.core.plain_text import plain
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def audit(
             help="Count raw records written at T or later: 2h ago, 2026-11-20 14:00, …",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Check from the topics that every raw event is accounted for at each vendor.
 
@@ -32,8 +33,6 @@ def audit(
     but without an outcome), contradicting (a dead letter of enrichment that was sent all the same),
     unexplained (about a raw record that does not exist) or unreadable.
     """
-    import asyncio
-
     from streams.operations.audit.audit import run_audit
     from streams.settings import load_settings
 
@@ -42,9 +41,7 @@ def audit(
     with reading_progress() as tell:
         report = asyncio.run(run_audit(settings, since_ms, tell=tell))
     if as_json:
-        import json
-
-        typer.echo(json.dumps([report.to_json()], indent=2))
+        print_json([report.to_json()])
     else:
         from rich.console import Console
 

@@ -1,12 +1,20 @@
 """``streams check``: what must be right before events flow, and what a mapping makes of them."""
 
+import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.terminal import file_or_stdin, reading_progress
+from streams.cli.terminal import (
+    JsonFlag,
+    file_or_stdin,
+    lines_of,
+    print_json,
+    quiet_settings,
+    reading_progress,
+)
 from streams.core.plain_text import plain
 from streams.engine import wall_clock
 
@@ -69,7 +77,7 @@ def check(
             help="How many records of topic:NAME are read; default: 1,000.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Check settings, broker, topics, workers and each vendor; vendors store nothing.
 
@@ -92,7 +100,6 @@ def check(
     records have each field, and how often a field fails.
     """
     from streams.core.errors import SettingsError
-    from streams.settings import load_settings
 
     if mapping is not None and (send_test or store_test):
         raise SettingsError(["--mapping excludes --send-test and --store-test."])
@@ -102,7 +109,7 @@ def check(
         raise SettingsError(["--sample: goes with --mapping topic:NAME."])
     if own_topic is not None and (mapping is None or topic is not None):
         raise SettingsError(["--topic: goes with --mapping FILE."])
-    settings = load_settings()
+    settings = quiet_settings()
     if mapping is None:
         code = _look(settings, send_test, contact, as_json)
     elif topic is None:
@@ -130,14 +137,8 @@ def _check_store_test(store_test: str | None, contact: str | None) -> None:
 
 
 def _look(settings: "Settings", send_test: bool, contact: str | None, as_json: bool) -> int:
-    import asyncio
-    import sys
-
     from streams.operations.check.check import exit_code, run_checks
-    from streams.telemetry import setup_logging
 
-    # Not above ERROR: why a broker cannot be reached is read from what aiokafka logs.
-    setup_logging(stream=sys.stderr, level="ERROR", secrets=settings.secrets())
     findings: list[Finding] = []
     console = _console()
 
@@ -154,9 +155,7 @@ def _look(settings: "Settings", send_test: bool, contact: str | None, as_json: b
 
     asyncio.run(all_of_them())
     if as_json:
-        import json
-
-        typer.echo(json.dumps([f.to_json() for f in findings], indent=2, ensure_ascii=False))
+        print_json([finding.to_json() for finding in findings])
     return exit_code(findings)
 
 
@@ -219,8 +218,6 @@ def _preview(settings: "Settings", file: Path, own_topic: str | None, as_json: b
 
 
 def _preview_topic(settings: "Settings", name: str, sample: int, as_json: bool) -> int:
-    import asyncio
-
     from streams.operations.check.mapping_preview import UNREADABLE, previewed_vendors
     from streams.operations.check.topic_preview import preview_topic
 
@@ -252,14 +249,3 @@ def _write_json(rows: Iterable[object], unreadable: str) -> int:
         separator = ",\n"
     typer.echo("[]" if separator == "[\n" else "\n]")
     return int(code)
-
-
-def lines_of(file: Path) -> Iterable[bytes]:
-    """Yield the lines of a file; ``-`` is stdin."""
-    import sys
-
-    if str(file) == "-":
-        yield from sys.stdin.buffer
-        return
-    with file.open("rb") as opened:
-        yield from opened

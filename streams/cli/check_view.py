@@ -4,14 +4,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from streams.cli.terminal import counted
+from streams.cli.terminal import new_table
 from streams.core.fields import FIELDS
 from streams.core.notes import note_words
 from streams.core.outcome import Outcome
 from streams.core.plain_text import plain
+from streams.core.quantities import count
 from streams.operations.check.mapping_preview import ROW, SENT, MappingRow
 from streams.operations.check.topic_preview import Coverage, TopicPreview
 from streams.vendors import VENDORS
@@ -37,19 +39,19 @@ def show_preview(
         sums[row.vendor, row.outcome] += 1
     console.print(_sums(sums, vendors))
     outcomes: Counter[str] = Counter()
-    for (_, outcome), count in sums.items():
-        outcomes[outcome] += count
+    for (_, outcome), number in sums.items():
+        outcomes[outcome] += number
     return outcomes
 
 
 def show_topic_preview(console: Console, found: TopicPreview, vendors: Sequence[str]) -> None:
     """Print how each section reads its records, and what becomes of them at the vendors."""
-    console.print(Text(plain(f"The newest {counted(found.sampled, 'record')} of {found.topic}:")))
+    console.print(Text(plain(f"The newest {count(found.sampled, 'record')} of {found.topic}:")))
     for coverage in found.coverages:
         console.print()
         console.print(_coverage_table(coverage))
         if coverage.unmapped:
-            words = f"{counted(coverage.unmapped, 'record')} unmapped"
+            words = f"{count(coverage.unmapped, 'record')} unmapped"
             console.print(Text(plain(f"{coverage.name}: {words}")))
     console.print()
     sums = Counter((row.vendor, row.outcome) for row in found.rows)
@@ -57,16 +59,13 @@ def show_topic_preview(console: Console, found: TopicPreview, vendors: Sequence[
     reasons = Counter(
         (row.vendor, row.reason) for row in found.rows if row.vendor is not None and row.reason
     )
-    for (vendor, reason), count in sorted(reasons.items(), key=lambda pair: -pair[1]):
-        console.print(Text(plain(f"{VENDORS[vendor or ''].name}: {reason} {count:,}")))
+    for (vendor, reason), number in reasons.most_common():
+        console.print(Text(plain(f"{VENDORS[vendor or ''].name}: {reason} {number:,}")))
 
 
 def _coverage_table(coverage: Coverage) -> Table:
-    table = Table(show_edge=False, pad_edge=False)
-    table.add_column(Text(plain(coverage.name)))
-    table.add_column(f"of {coverage.records:,}", justify="right")
-    table.add_column("share", justify="right")
-    table.add_column("failed", justify="right")
+    numbers = (f"of {coverage.records:,}", "share", "failed")
+    table = new_table(escape(plain(coverage.name)), numbers=numbers)
     table.add_column("why, of one")
     names = {**dict.fromkeys(coverage.fields), **coverage.present, **coverage.failed}
     for name in sorted(names):
@@ -118,11 +117,8 @@ def fields_table(
     events: Mapping[str, int], fields: Mapping[str, Counter[str]], titles: Mapping[str, str]
 ) -> Table:
     """Return how many records of each raw topic had each field; ``titles`` are by topic."""
-    table = Table(show_edge=False, pad_edge=False)
-    table.add_column("field")
     topics = [topic for topic in fields if events.get(topic)]
-    for topic in topics:
-        table.add_column(f"of {events[topic]:,} {titles[topic]}", justify="right")
+    table = new_table("field", numbers=[f"of {events[t]:,} {titles[t]}" for t in topics])
     found = {field for topic in topics for field in fields[topic]}
     for name in FIELDS:
         parts = sorted(field for field in found if field.startswith(f"{name}."))
@@ -133,10 +129,7 @@ def fields_table(
 
 
 def _sums(sums: Mapping[tuple[str | None, str], int], vendors: Sequence[str]) -> Table:
-    table = Table(show_edge=False, pad_edge=False)
-    table.add_column("vendor")
-    for title in ("sent", "skipped", "dead letters"):
-        table.add_column(title, justify="right")
+    table = new_table("vendor", numbers=("sent", "skipped", "dead letters"))
     for key in vendors:
         counts = [f"{sums[key, outcome]:,}" for outcome in _COUNTED]
         table.add_row(VENDORS[key].name, *counts)

@@ -1,8 +1,11 @@
 """``streams pause`` and ``streams resume``: for all workers of a vendor, whenever they start."""
 
+import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from streams.cli.terminal import quiet_settings
 
 if TYPE_CHECKING:
     from streams.core.control import VendorControl
@@ -42,17 +45,9 @@ def resume(vendor: Vendor) -> None:
 
 
 def _set(vendor: str, *, paused: bool) -> "VendorControl":
-    import asyncio
-    import sys
-
-    from streams.settings import load_settings
-    from streams.telemetry import setup_logging
     from streams.worker.control import set_paused
 
-    settings = load_settings()
-    # What goes wrong ends in a sentence; a producer's retries are not news.
-    setup_logging(stream=sys.stderr, level="ERROR", secrets=settings.secrets())
-    return asyncio.run(set_paused(settings, vendor, paused))
+    return asyncio.run(set_paused(quiet_settings(), vendor, paused))
 
 
 def _name(vendor: str) -> str:

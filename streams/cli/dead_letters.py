@@ -1,11 +1,25 @@
 """``streams dead-letters list``, ``show`` and ``drop``; ``resend`` has a module of its own."""
 
+import asyncio
+import heapq
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.cli.terminal import counted, moment_ms, reading_progress
+from streams.cli.terminal import (
+    JsonFlag,
+    YesFlag,
+    confirm,
+    json_text,
+    moment_ms,
+    print_json,
+    quiet_settings,
+    reading_progress,
+    require_terminal,
+)
 from streams.core.plain_text import plain
+from streams.core.quantities import count
 from streams.engine import wall_clock
 
 if TYPE_CHECKING:
@@ -37,7 +51,6 @@ Since = Annotated[
         metavar="T", help="Only dead letters written at T or later: 2h ago, 2026-11-20 14:00, …"
     ),
 ]
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON array.")]
 
 _DETAIL_CHARS = 300
 _CUT_MARGIN_BYTES = 64
@@ -60,7 +73,7 @@ def list_(
     _, found = _find(vendor, fingerprint, event_id, since)
     groups = found.groups
     if as_json:
-        _print_json([one.to_json() for one in groups])
+        print_json([one.to_json() for one in groups])
         return
     for one in groups:
         typer.echo("\n".join(group_lines(one)) + "\n")
@@ -80,10 +93,6 @@ def show(
     as_json: JsonFlag = False,
 ) -> None:
     """Show open dead letters in full: response and record, with keys and addresses masked."""
-    import asyncio
-    import heapq
-    import sys
-
     from streams.dead_letters.dead_letters import read_whole
 
     settings, found = _find(vendor, fingerprint, event_id, since)
@@ -97,7 +106,7 @@ def show(
 
         def print_element(letter: "Letter", value: bytes) -> None:
             nonlocal printed
-            sys.stdout.write(("[\n" if printed == 0 else ",\n") + _json_text(_row(letter, value)))
+            sys.stdout.write(("[\n" if printed == 0 else ",\n") + json_text(_row(letter, value)))
             printed += 1
 
         gone = asyncio.run(read_whole(settings, letters, print_element))
@@ -120,7 +129,7 @@ def drop(
     fingerprint: Fingerprint = None,
     event_id: EventId = None,
     since: Since = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Skip confirmation.")] = False,
+    yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Drop open dead letters: they are marked as closed; nothing is deleted.
@@ -128,18 +137,11 @@ def drop(
     They are no longer listed. They stay on their topic until its retention ends, and count as
     dead-lettered in `streams audit`. If the cause occurs again, new dead letters are written.
     """
-    import asyncio
-    import sys
-
-    from streams.core.errors import SettingsError
     from streams.dead_letters.dead_letters import drop_letters
-    from streams.telemetry import setup_logging
 
-    if not yes and not sys.stdin.isatty():
-        raise SettingsError(["Dropping asks first, and there is no terminal: give --yes to drop."])
+    problem = "Dropping asks first, and there is no terminal: give --yes to drop."
+    require_terminal(yes, problem)
     settings, found = _find(vendor, fingerprint, event_id, since)
-    # What goes wrong ends in a sentence; a producer's retries are not news.
-    setup_logging(stream=sys.stderr, level="ERROR", secrets=settings.secrets())
     for one in found.groups:
         detail = one.words.detail if one.words else ""
         typer.echo(f"{_heading(one)}: {plain(_cut(detail))}", err=True)
@@ -147,40 +149,35 @@ def drop(
         typer.echo(_sum(found), err=True)
     else:
         typer.echo(
-            f"{counted(len(found.open), 'dead letter')} will be closed for good: listed no more "
+            f"{count(len(found.open), 'dead letter')} will be closed for good: listed no more "
             "and never sent. They stay on their topics until retention deletes them.",
             err=True,
         )
-        if not yes and not typer.confirm("Drop?", err=True):
-            typer.echo("Nothing was dropped.", err=True)
-            raise typer.Exit(1)
+        confirm(yes, "Drop?", "Nothing was dropped.")
     now = wall_clock.now_text()
     done = asyncio.run(drop_letters(settings, found.open, at=now))
     if as_json:
         names = ("vendor", "fingerprint", "reason")
         counts = done.by_cause.items()
-        _print_json([dict(zip(names, key, strict=True)) | {"dropped": n} for key, n in counts])
+        print_json([dict(zip(names, key, strict=True)) | {"dropped": n} for key, n in counts])
     elif len(found.open):
-        typer.echo(f"{counted(done.letters, 'dead letter')} dropped.")
+        typer.echo(f"{count(done.letters, 'dead letter')} dropped.")
     _tell_gone(done.gone)
 
 
 def _find(
     vendor: str | None, fingerprint: str | None, event_id: str | None, since: str | None
 ) -> "tuple[Settings, FoundLetters]":
-    import asyncio
-
     from streams.dead_letters.book import Selection
     from streams.dead_letters.dead_letters import find_letters
-    from streams.settings import load_settings
 
     since_ms = None if since is None else moment_ms(since)
-    settings = load_settings()
+    settings = quiet_settings()
     selection = Selection(vendor, fingerprint, event_id, since_ms)
     with reading_progress() as tell:
         found = asyncio.run(find_letters(settings, selection, tell=tell))
-    for topic, count in found.unreadable.items():
-        words = f"{topic}: {count:,} records are no dead letters, such as {found.examples[topic]}."
+    for topic, number in found.unreadable.items():
+        words = f"{topic}: {number:,} records are no dead letters, such as {found.examples[topic]}."
         typer.echo(plain(words), err=True)
     return settings, found
 
@@ -259,20 +256,9 @@ def _sum(found: "FoundLetters", groups: "Sequence[Group] | None" = None) -> str:
     if not len(found.open):
         return f"No dead letter is open here.{also}"
     causes = "" if groups is None else f" of {len(groups):,} cause{'s' if len(groups) > 1 else ''}"
-    return f"{counted(len(found.open), 'dead letter')}{causes} open.{also}"
+    return f"{count(len(found.open), 'dead letter')}{causes} open.{also}"
 
 
 def _tell_gone(gone: int) -> None:
     if gone:
-        typer.echo(f"{counted(gone, 'dead letter')} deleted by retention meanwhile.", err=True)
-
-
-def _print_json(rows: list[dict[str, Any]]) -> None:
-    typer.echo(_json_text(rows))
-
-
-def _json_text(value: Any) -> str:
-    """Return JSON in ASCII, which no terminal obeys; a deleting 127 is spelled out, too."""
-    import json
-
-    return json.dumps(value, indent=2).replace("\x7f", "\\u007f")
+        typer.echo(f"{count(gone, 'dead letter')} deleted by retention meanwhile.", err=True)

@@ -1,11 +1,19 @@
 """``streams diff``: what a change of settings would change for the vendors."""
 
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.terminal import file_or_stdin, moment_ms, reading_progress
+from streams.cli.terminal import (
+    JsonFlag,
+    file_or_stdin,
+    lines_of,
+    moment_ms,
+    print_json,
+    reading_progress,
+)
 from streams.core.plain_text import plain
 from streams.engine import wall_clock
 
@@ -36,7 +44,7 @@ def diff(
             "last 24 hours. Or FILE, as above.",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Map the same records with two settings files and show how the vendors' payloads differ.
 
@@ -47,8 +55,6 @@ def diff(
     [ingest.NAME] your own records are read. What a vendor's sink decides later (contacts, thinning)
     is not known. Environment variables count for both files.
     """
-    import asyncio
-
     from streams.core.errors import SettingsError
     from streams.operations.diff.diff import diff_lines, diff_topics
 
@@ -61,8 +67,6 @@ def diff(
     sides = _load(old, new)
     now_ms = wall_clock.now_ms()
     if file is not None:
-        from streams.cli.check import lines_of
-
         found = asyncio.run(diff_lines(*sides, lines_of(file), now_ms))
     else:
         since_ms = now_ms - DEFAULT_HOURS * 3_600_000 if since is None else moment_ms(since)
@@ -94,12 +98,9 @@ def _load(old: Path, new: Path) -> "tuple[Compared, Compared]":
 
 def _show(found: "SettingsDifference", as_json: bool) -> None:
     if as_json:
-        import json
-
         for remark in found.remarks:
             typer.echo(plain(remark), err=True)
-        shown = [changes.to_json() for changes in found.vendors]
-        typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        print_json([changes.to_json() for changes in found.vendors])
         return
     from rich.console import Console
 

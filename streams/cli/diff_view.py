@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from streams.cli.terminal import counted
+from streams.cli.terminal import new_table
 from streams.core.plain_text import plain
+from streams.core.quantities import count
 from streams.operations.diff.compare import Example, VendorChanges
 from streams.operations.diff.diff import SettingsDifference
 from streams.vendors import VENDORS
@@ -21,7 +22,7 @@ MAX_SHOWN_CHARS = 300
 def show_difference(console: Console, found: SettingsDifference) -> None:
     """Print all of it."""
     where = f" of {', '.join(found.topics)}" if found.topics else ""
-    console.print(Text(plain(f"Compared over {counted(found.events, 'record')}{where}.")))
+    console.print(Text(plain(f"Compared over {count(found.events, 'record')}{where}.")))
     console.print(_sums(found.vendors))
     for changes in found.vendors:
         if not changes.is_equal:
@@ -33,13 +34,10 @@ def show_difference(console: Console, found: SettingsDifference) -> None:
 
 
 def _sums(vendors: Sequence[VendorChanges]) -> Table:
-    table = Table(show_edge=False, pad_edge=False)
-    table.add_column("payloads")
-    for title in ("same", "added", "gone", "changed"):
-        table.add_column(title, justify="right")
+    table = new_table("payloads", numbers=("same", "added", "gone", "changed"))
     for one in vendors:
         counts = (one.same, one.added, one.gone, one.changed)
-        table.add_row(VENDORS[one.vendor].name, *(f"{count:,}" for count in counts))
+        table.add_row(VENDORS[one.vendor].name, *map(count, counts))
     return table
 
 
@@ -47,13 +45,11 @@ def _show_vendor(console: Console, changes: VendorChanges) -> None:
     console.print()
     name = VENDORS[changes.vendor].name
     if changes.fields:
-        table = Table(show_edge=False, pad_edge=False)
-        table.add_column(f"{name}: field of a changed payload")
-        for title in ("added", "gone", "changed"):
-            table.add_column(title, justify="right")
+        title = f"{name}: field of a changed payload"
+        table = new_table(title, numbers=("added", "gone", "changed"))
         table.add_column("example")
         for path, one in sorted(changes.fields.items()):
-            counts = (f"{count:,}" for count in (one.added, one.gone, one.changed))
+            counts = map(count, (one.added, one.gone, one.changed))
             example = one.examples[0]
             words = f"{_value(example.old)} → {_value(example.new)}"
             table.add_row(Text(plain(path)), *counts, Text(plain(words)))
@@ -67,7 +63,7 @@ def _show_whole(
 ) -> None:
     if not because:
         return
-    reasons = ", ".join(f"{why} {count:,}" for why, count in because.most_common())
+    reasons = ", ".join(f"{why} {number:,}" for why, number in because.most_common())
     console.print(Text(plain(f"{title}: {reasons}")))
     example = examples[0]
     payload = example.new if example.old is None else example.old

@@ -1,11 +1,20 @@
 """``streams forget VISITOR``: the tombstone, what waits is stopped, deletion at the vendors."""
 
+import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.terminal import counted, reading_progress
+from streams.cli.terminal import (
+    YesFlag,
+    confirm,
+    print_json,
+    quiet_settings,
+    reading_progress,
+    require_terminal,
+)
 from streams.core.plain_text import plain
+from streams.core.quantities import count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +26,7 @@ if TYPE_CHECKING:
 
 def forget(
     visitor: Annotated[str, typer.Argument(metavar="VISITOR", help="The anonymous_id.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Skip confirmation.")] = False,
+    yes: YesFlag = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the report as one JSON object.")
     ] = False,
@@ -32,29 +41,17 @@ def forget(
     This cannot be undone. It is safe to repeat. Later events that have their own consent are sent.
     Exit code 1: something failed; run it again to complete it.
     """
-    import asyncio
-    import sys
-
-    from streams.core.errors import SettingsError
     from streams.operations.forget.forget import run_forget
     from streams.operations.forget.survey import survey
-    from streams.settings import load_settings
-    from streams.telemetry import setup_logging
 
-    if not yes and not sys.stdin.isatty():
-        raise SettingsError(
-            ["Forgetting asks first, and there is no terminal: give --yes to forget."]
-        )
-    settings = load_settings()
-    # What goes wrong ends in a sentence; a client's retries are not news.
-    setup_logging(stream=sys.stderr, level="ERROR", secrets=settings.secrets())
+    problem = "Forgetting asks first, and there is no terminal: give --yes to forget."
+    require_terminal(yes, problem)
+    settings = quiet_settings()
     with reading_progress() as tell:
         found = asyncio.run(survey(settings, visitor, tell=tell))
     for line in survey_lines(settings, found):
         typer.echo(line, err=True)
-    if not yes and not typer.confirm("Forget?", err=True):
-        typer.echo("Nothing was changed.", err=True)
-        raise typer.Exit(1)
+    confirm(yes, "Forget?", "Nothing was changed.")
 
     def say(words: str) -> None:
         typer.echo(f"… {words}", err=True)
@@ -62,9 +59,7 @@ def forget(
     with reading_progress() as tell:
         report = asyncio.run(run_forget(settings, found, tell=tell, say=say))
     if as_json:
-        import json
-
-        typer.echo(json.dumps(report.to_json(), indent=2).replace("\x7f", "\\u007f"))
+        print_json(report.to_json())
     else:
         typer.echo("\n".join(report_lines(report)))
     if not report.complete:
@@ -78,13 +73,13 @@ def survey_lines(settings: "Settings", found: "Survey") -> list[str]:
     traces = found.traces
     records = sum(held.records for held in traces.held.values())
     if records:
-        topics = counted(len(traces.held), "topic")
-        lines = [f"Visitor {traces.visitor}: {counted(records, 'record')} on {topics}."]
+        topics = count(len(traces.held), "topic")
+        lines = [f"Visitor {traces.visitor}: {count(records, 'record')} on {topics}."]
     else:
         lines = [f"The topics hold no record of visitor {traces.visitor}. Check the id."]
     for key in found.vendors:
         there, vendor = traces.at_vendor[key], VENDORS[key]
-        line = f"  {vendor.name}: {counted(len(there.accepted), 'event')} accepted"
+        line = f"  {vendor.name}: {count(len(there.accepted), 'event')} accepted"
         if there.open:
             line += f", {len(there.open):,} waiting, which will not be sent"
         if vendor.forgetting is not None and settings.has_credentials(key):
@@ -107,7 +102,7 @@ def report_lines(report: "Report") -> list[str]:
     lines += ["", "Still on the topics until retention deletes it"]
     for held in report.held:
         until = held.note or f"deleted by {utc_text(held.gone_by_ms or 0)[:16]}Z at the latest"
-        lines.append(f"  {held.topic}: {counted(held.records, 'record')}, {until}")
+        lines.append(f"  {held.topic}: {count(held.records, 'record')}, {until}")
     lines += [f"  {sentence}" for sentence in report.not_ours]
     if not report.held:
         lines.append("  only the tombstone")
@@ -120,7 +115,7 @@ def vendor_sentences(word: "VendorWord") -> "Sequence[str]":
     """Return what became of the visitor at one vendor."""
     from streams.operations.forget.report import Done
 
-    known = counted(word.accepted, "event")
+    known = count(word.accepted, "event")
     match word.done:
         case Done.DELETED:
             said = [f"deleted {word.deleted} ({known} had been accepted)."]
@@ -130,7 +125,7 @@ def vendor_sentences(word: "VendorWord") -> "Sequence[str]":
             said = [f"no deletion request possible or needed ({known} had been accepted)."]
     if word.waiting:
         said.append(
-            f"{counted(word.waiting, 'event')} without an outcome will be stopped before sending. "
+            f"{count(word.waiting, 'event')} without an outcome will be stopped before sending. "
             "Run this command again afterwards, in case a request was in flight."
         )
     if word.by_hand:

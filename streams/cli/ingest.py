@@ -1,11 +1,14 @@
 """``streams replay --source`` and ``streams dead-letters resend --vendor ingest``."""
 
+import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from streams.cli.terminal import counted, print_json, quiet_logs, reading_progress
+from streams.cli.terminal import confirm, print_json, reading_progress
 from streams.core.plain_text import plain
+from streams.core.quantities import count
 from streams.engine import wall_clock
 
 if TYPE_CHECKING:
@@ -36,15 +39,12 @@ def replay_source(
     as_json: bool,
 ) -> None:
     """Take the shop's records of a window through a section of ingest once more."""
-    import asyncio
-
     from streams.core.errors import SettingsError
     from streams.operations.ingest.rewrite import CHANGED, IngestWriter, read_window
 
     if source not in settings.ingest:
         known = ", ".join(settings.ingest) or "none: streams.toml has no section [ingest.NAME]"
         raise SettingsError([f'--source: there is no section "{source}"; there are: {known}.'])
-    quiet_logs(settings)
     with reading_progress() as tell:
         counts, items = asyncio.run(read_window(settings, source, from_ms, to_ms, tell))
     if only_preview and as_json:
@@ -60,10 +60,8 @@ def replay_source(
         if as_json:
             print_json([])
         return
-    question = f"Write {counted(len(to_write), 'record')} to shop.{counts.to}?"
-    if not yes and not typer.confirm(question, err=True):
-        typer.echo("Nothing was written.", err=True)
-        raise typer.Exit(1)
+    question = f"Write {count(len(to_write), 'record')} to shop.{counts.to}?"
+    confirm(yes, question, "Nothing was written.")
 
     async def write() -> int:
         async with IngestWriter(settings, rate) as writer:
@@ -73,11 +71,11 @@ def replay_source(
     if as_json:
         print_json([counts.to_json() | {"written": done}])
     else:
-        typer.echo(f"{counted(done, 'record')} written to shop.{counts.to}.")
+        typer.echo(f"{count(done, 'record')} written to shop.{counts.to}.")
 
 
 def _lines(counts: "RewriteCounts") -> list[str]:
-    lines = [f"[ingest.{counts.section}]: {counted(counts.records, 'record')} in this window"]
+    lines = [f"[ingest.{counts.section}]: {count(counts.records, 'record')} in this window"]
     lines += [
         f"  {counts.kinds[kind]:>9,} {words}"
         for kind, words in _WORDS.items()
@@ -88,17 +86,17 @@ def _lines(counts: "RewriteCounts") -> list[str]:
 
 
 def resend_ingest(
-    selection: "Selection", *, rate: float | None, only_preview: bool, yes: bool, as_json: bool
+    settings: "Settings",
+    selection: "Selection",
+    *,
+    rate: float | None,
+    only_preview: bool,
+    yes: bool,
+    as_json: bool,
 ) -> None:
     """Map the records of open letters of ingest anew, write what can be mapped now, close them."""
-    import asyncio
-    from collections import Counter
-
     from streams.operations.ingest.resend import plan_resend, resend
-    from streams.settings import load_settings
 
-    settings = load_settings()
-    quiet_logs(settings)
     with reading_progress() as tell:
         plans = asyncio.run(plan_resend(settings, selection, tell))
     closing = [plan for plan in plans if plan.closes or plan.items]
@@ -115,7 +113,7 @@ def resend_ingest(
         print_json([row])
         return
     typer.echo(
-        f"{counted(len(plans), 'dead letter')} of ingest open: {counted(records, 'record')} would "
+        f"{count(len(plans), 'dead letter')} of ingest open: {count(records, 'record')} would "
         f"be written, {row['closes']:,} closed.",
         err=not only_preview,
     )
@@ -127,11 +125,9 @@ def resend_ingest(
         if as_json:
             print_json([])
         return
-    if not yes and not typer.confirm("Send?", err=True):
-        typer.echo("Nothing was sent.", err=True)
-        raise typer.Exit(1)
+    confirm(yes, "Send?", "Nothing was sent.")
     done = asyncio.run(resend(settings, closing, wall_clock.now_text(), rate))
     if as_json:
         print_json([row | {"written": done}])
     else:
-        typer.echo(f"{counted(done, 'record')} written, {counted(row['closes'], 'letter')} closed.")
+        typer.echo(f"{count(done, 'record')} written, {count(row['closes'], 'letter')} closed.")

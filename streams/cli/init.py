@@ -1,12 +1,14 @@
 """``streams init``: sections for a shop's own topics, proposed from their records."""
 
+import asyncio
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.terminal import reading_progress
+from streams.cli.terminal import JsonFlag, print_json, reading_progress
 from streams.core.plain_text import plain
 from streams.engine import wall_clock
 
@@ -32,7 +34,7 @@ def init(
     write: Annotated[
         bool, typer.Option("--write", help="Add the sections to the settings file.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Propose [ingest.NAME] sections for your own topics, from their records.
 
@@ -46,9 +48,6 @@ def init(
     terminal it asks for what the records do not contain; otherwise it takes the safe answer and
     says so.
     """
-    import asyncio
-    import sys
-
     from streams.core.proposal.propose import propose
     from streams.operations.init.config_file import settings_path, write_proposal
     from streams.operations.init.preview import outlook
@@ -92,8 +91,6 @@ def _environment_without_file() -> dict[str, str]:
 
 
 def _read(settings: "Settings", names: Sequence[str], limit: int) -> "list[RawSample]":
-    import asyncio
-
     from streams.operations.init.samples import is_file, read_file, read_topics
 
     files = {name: is_file(name) for name in dict.fromkeys(names)}
@@ -136,8 +133,6 @@ def _asked(question: "SetupQuestion") -> str:
 
 
 def _write_json(proposal: "Proposal") -> None:
-    import json
-
     from streams.core.proposal.toml import example_of
 
     rows = [
@@ -158,6 +153,6 @@ def _write_json(proposal: "Proposal") -> None:
         }
         for section in proposal.sections
     ]
-    typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+    print_json(rows)
     for remark in proposal.remarks:
         typer.echo(plain(remark), err=True)

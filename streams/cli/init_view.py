@@ -5,10 +5,10 @@ from rich.table import Table
 from rich.text import Text
 
 from streams.cli.check_view import show_row
-from streams.cli.terminal import counted
 from streams.core.plain_text import plain
 from streams.core.proposal.model import Proposal, ProposedSection
 from streams.core.proposal.toml import example_of, share_text
+from streams.core.quantities import count
 from streams.operations.init.preview import Outlook
 from streams.vendors import VENDORS
 
@@ -37,7 +37,7 @@ def _heading(section: ProposedSection) -> Text:
     text.append(
         plain(
             f"  {section.topic} → {section.to}: {section.shape}, "
-            f"{counted(section.events, what)} of {counted(section.records, 'sampled record')}"
+            f"{count(section.events, what)} of {count(section.records, 'sampled record')}"
         ),
         "not bold",
     )
@@ -70,10 +70,9 @@ def show_outlook(console: Console, outlook: Outlook) -> None:
             if row.vendor is not None and row.vendor in view.with_a_yes:
                 console.print(Text("    with a yes:", "dim"), show_row(view.with_a_yes[row.vendor]))
         console.print()
-    for (section, cause), count in outlook.refused.most_common(_SHOWN_REFUSALS):
-        console.print(
-            Text(plain(f"[ingest.{section}] {counted(count, 'dead letter')}: {cause}"), "red")
-        )
+    for (section, cause), number in outlook.refused.most_common(_SHOWN_REFUSALS):
+        words = f"[ingest.{section}] {count(number, 'dead letter')}: {cause}"
+        console.print(Text(plain(words), "red"))
     shown = {row.vendor for view in outlook.views for row in view.rows}
     for remark in outlook.remarks:
         if any(key is not None and VENDORS[key].name in remark for key in shown):

@@ -1,12 +1,14 @@
 """``streams miso upload``: interactions from a file to Miso."""
 
+import asyncio
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from streams.cli.terminal import counted, file_or_stdin, read_text
+from streams.cli.terminal import file_or_stdin, read_text
 from streams.core.plain_text import plain
+from streams.core.quantities import count
 
 app = typer.Typer(no_args_is_help=True, help="Upload interactions to Miso.")
 
@@ -37,8 +39,6 @@ def upload(
     stored: exit code 1, with the number of each refused record, counted from 0, and how many
     records of earlier requests are stored.
     """
-    import asyncio
-
     from streams.clients import InvalidRequest, Miso, RequestRejected
     from streams.clients.miso import read_records
     from streams.settings import load_settings
@@ -60,10 +60,10 @@ def upload(
         typer.echo(plain(str(error)), err=True)
         _refused(error.refused)
         if not dry_run:
-            typer.echo(f"{counted(error.stored, 'record')} before that are stored.", err=True)
+            typer.echo(f"{count(error.stored, 'record')} before that are stored.", err=True)
         raise typer.Exit(1) from None
     words = "checked by Miso; nothing was stored." if dry_run else "uploaded."
-    typer.echo(f"{counted(done, 'record')} {words}")
+    typer.echo(f"{count(done, 'record')} {words}")
 
 
 def _refused(problems: dict[int, str]) -> None:

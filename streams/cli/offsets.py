@@ -1,10 +1,20 @@
 """``streams offsets show`` and ``reset``: where a stage reads, for the rare whole-stage rewind."""
 
+import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.terminal import local_zone, moment_ms
+from streams.cli.terminal import (
+    JsonFlag,
+    YesFlag,
+    confirm,
+    local_zone,
+    moment_ms,
+    new_table,
+    print_json,
+    require_terminal,
+)
 from streams.core.plain_text import plain
 
 if TYPE_CHECKING:
@@ -15,8 +25,6 @@ app = typer.Typer(
     help="Show or reset the offsets of a stopped stage. To send a time window again, use replay.",
 )
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON array.")]
-
 
 @app.command("show")
 def show(
@@ -26,8 +34,6 @@ def show(
     as_json: JsonFlag = False,
 ) -> None:
     """Show for each partition the committed offset, the ends of the log and what waits."""
-    import asyncio
-
     from streams.operations.offsets import read_places, stage_topics
     from streams.settings import load_settings
 
@@ -37,17 +43,12 @@ def show(
         stage_topics(settings, one)
     found = {one: asyncio.run(read_places(settings, one)) for one in stages}
     if as_json:
-        import json
-
-        rows = [_row(one, place) for one, places in found.items() for place in places]
-        typer.echo(json.dumps(rows, indent=2))
+        print_json([_row(one, place) for one, places in found.items() for place in places])
         return
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table(show_edge=False, pad_edge=False)
-    for name in ("stage", "topic", "partition", "committed", "log start", "log end", "waiting"):
-        table.add_column(name, justify="left" if name in ("stage", "topic") else "right")
+    titles = ("partition", "committed", "log start", "log end", "waiting")
+    table = new_table("stage", "topic", numbers=titles)
     for one, places in found.items():
         for place in places:
             numbers = (place.committed, place.log_start, place.log_end, place.waiting)
@@ -68,7 +69,7 @@ def reset(
     topic: Annotated[
         str | None, typer.Option(metavar="TOPIC", help="Only this topic of the stage.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Skip confirmation.")] = False,
+    yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Move a stage to a point in Kafka time. All its workers must be stopped.
@@ -77,29 +78,19 @@ def reset(
     replay` leaves those out and needs no stop. If a topic was recreated, only the offsets of that
     topic are reset.
     """
-    import asyncio
-    import sys
-
-    from streams.core.errors import SettingsError
     from streams.operations.offsets import apply_reset, plan_reset
     from streams.settings import load_settings
 
-    if not yes and not sys.stdin.isatty():
-        raise SettingsError(["A reset asks first, and there is no terminal: give --yes to reset."])
+    require_terminal(yes, "A reset asks first, and there is no terminal: give --yes to reset.")
     moment: To = to if to in ("earliest", "latest") else moment_ms(to, "--to")  # type: ignore[assignment]
     settings = load_settings()
     planned = asyncio.run(plan_reset(settings, stage, moment, topic))
     for line in reset_lines(planned, moment):
         typer.echo(line, err=True)
-    if not yes and not typer.confirm("Reset?", err=True):
-        typer.echo("Nothing was changed.", err=True)
-        raise typer.Exit(1)
+    confirm(yes, "Reset?", "Nothing was changed.")
     asyncio.run(apply_reset(settings, planned))
     if as_json:
-        import json
-
-        rows = [_row(stage, place) | {"new": at} for place, at in planned.changes]
-        typer.echo(json.dumps(rows, indent=2))
+        print_json([_row(stage, place) | {"new": at} for place, at in planned.changes])
     else:
         typer.echo(f"Stage {stage} is reset; start its workers again.")
 

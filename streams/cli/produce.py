@@ -1,12 +1,15 @@
 """``streams produce``: JSON lines into the raw topics."""
 
+import asyncio
+import json
+import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from streams.cli.terminal import file_or_stdin
+from streams.cli.terminal import file_or_stdin, quiet_settings
 from streams.core.plain_text import plain
 
 _SHOWN = 20
@@ -46,15 +49,9 @@ def produce(
     With --own-topics the topic of a line is any topic, by its name in Kafka, and the value is not
     checked. Use it to try sections [ingest.NAME].
     """
-    import asyncio
-    import sys
-
     from streams.operations.produce import run_produce
-    from streams.settings import load_settings
-    from streams.telemetry import setup_logging
 
-    settings = load_settings()
-    setup_logging(stream=sys.stderr, level="ERROR", secrets=settings.secrets())
+    settings = quiet_settings()
 
     def tell(count: int) -> None:
         if count % 1000 == 0:
@@ -74,8 +71,6 @@ def produce(
     counts = sorted(produced.written.items())
     ids = [produced.ids[number] for number in sorted(produced.ids)]
     if as_json:
-        import json
-
         rows = [
             {"topic": topic, "written": count, "event_ids": [i for t, i in ids if t == topic]}
             for topic, count in counts
@@ -102,9 +97,6 @@ def _name(lines: Sequence[tuple[int, str]], rest: str) -> None:
 
 async def _lines(file: Path) -> AsyncIterator[bytes]:
     """The lines of the file; those of stdin as they come, without stopping the producer."""
-    import asyncio
-    import sys
-
     if str(file) == "-":
         while line := await asyncio.to_thread(sys.stdin.buffer.readline):
             yield line

@@ -3,27 +3,43 @@
 One module, though a long one: most of it are the options of one command.
 """
 
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.cli.terminal import local_zone, moment_ms, print_json, quiet_logs, reading_progress
+from streams.cli.terminal import (
+    JsonFlag,
+    YesFlag,
+    confirm,
+    local_zone,
+    moment_ms,
+    print_json,
+    quiet_settings,
+    reading_progress,
+    require_terminal,
+)
 from streams.core.plain_text import plain
 from streams.engine import wall_clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from streams.core.runs import Run
+    from streams.core.runs import Asked, Run
+    from streams.replay.read_preview import ShownPreview
     from streams.settings import Settings
 
 app = typer.Typer(invoke_without_command=True)
 
+NO_TERMINAL = "There is no terminal for the confirmation: give --yes to send, or --preview."
 NICE = 10
 """How much less than others a run's process is given where it shares its processor."""
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON array.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="Run id from `streams replay list`.")]
 
 
@@ -76,7 +92,7 @@ def replay(
     preview: Annotated[
         bool, typer.Option("--preview", help="Show what would be sent, then exit.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Skip confirmation.")] = False,
+    yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Replay raw events of a time window with current rows and mappings; preview first.
@@ -89,12 +105,9 @@ def replay(
     """
     if context.invoked_subcommand is not None:
         return
-    import sys
-
     from streams.core.errors import SettingsError
     from streams.replay.preview import replayed_vendors
     from streams.replay.request import replay_request
-    from streams.settings import load_settings
 
     if source is not None and (vendor or only or visitor or sku):
         raise SettingsError(["--source: goes with --from, --to, --again and --rate only."])
@@ -105,11 +118,8 @@ def replay(
     ]
     if (source or vendor) is None or from_ is None or to is None:
         raise SettingsError(missing)
-    if not yes and not preview and not sys.stdin.isatty():
-        raise SettingsError(
-            ["There is no terminal for the confirmation: give --yes to send, or --preview."]
-        )
-    settings = load_settings()
+    require_terminal(yes or preview, NO_TERMINAL)
+    settings = quiet_settings()
     if source is not None:
         from streams.cli.ingest import replay_source
 
@@ -141,65 +151,48 @@ def replay(
         again=again,
     )
     vendors = replayed_vendors(settings, vendor)
-    _preview_and_run(settings, vendors, asked, only_preview=preview, yes=yes, as_json=as_json)
+    preview_and_run(settings, asked, vendors, only_preview=preview, yes=yes, as_json=as_json)
 
 
-def _preview_and_run(
+def preview_and_run(
     settings: "Settings",
-    vendors: tuple[str, ...],
-    asked: Any,
+    asked: "Asked",
+    vendors: Sequence[str] = (),
     *,
     only_preview: bool,
     yes: bool,
     as_json: bool,
 ) -> None:
-    import asyncio
+    """Show what a replay, to these vendors, or a resend would send; then ask, and send it."""
+    from streams.replay.read_preview import read_preview
+    from streams.replay.replay import start_run
 
-    from streams.cli.replay_view import counts_table
-    from streams.replay.counts import warnings_for
-    from streams.replay.in_words import counts_rows, preview_lines, question
-    from streams.replay.preview import preview
-    from streams.replay.replay import ReplayJob, start_run
-    from streams.replay.sinks import sink_remarks
-
-    quiet_logs(settings)
     with reading_progress() as tell:
-        now_ms = wall_clock.now_ms()
-        seen = asyncio.run(preview(settings, vendors, asked, tell=tell, now_ms=now_ms))
+        now_ms, zone = wall_clock.now_ms(), local_zone()
+        seen = asyncio.run(read_preview(settings, asked, vendors, zone, now_ms=now_ms, tell=tell))
     if only_preview and as_json:
-        print_json(seen.to_json(settings))
+        print_json(seen.json_rows)
         return
-    warnings = [words for counts in seen.vendors for words in warnings_for(counts)]
-    if seen.would_send:
-        warnings += asyncio.run(sink_remarks(settings, vendors))
-    table = counts_table(vendors, counts_rows(settings, seen.vendors, asked.rate))
-    show_preview(preview_lines(seen, local_zone()), table, warnings, not only_preview)
+    _show_preview(seen, err=not only_preview)
     if only_preview:
         return
-    if not seen.would_send:
+    if not seen.to_run:
         typer.echo("Nothing would be sent.", err=True)
         if as_json:
             print_json([])
         return
-    if not yes and not typer.confirm(question(seen), err=True):
-        typer.echo("Nothing was sent.", err=True)
-        raise typer.Exit(1)
-    run_and_show(partial(start_run, settings, vendors, asked, ReplayJob()), as_json)
+    confirm(yes, seen.question, "Nothing was sent.")
+    run_and_show(partial(start_run, settings, seen.to_run, asked), as_json)
 
 
 @app.command("list")
 def list_(as_json: JsonFlag = False) -> None:
     """List runs, newest first: state, vendors and outcomes."""
-    import asyncio
-
     from streams.cli.replay_view import run_json, run_line
     from streams.replay.replay import refreshed_runs
     from streams.replay.run_store import has_process
-    from streams.settings import load_settings
 
-    settings = load_settings()
-    quiet_logs(settings)
-    runs = asyncio.run(refreshed_runs(settings))
+    runs = asyncio.run(refreshed_runs(quiet_settings()))
     now_ms = wall_clock.now_ms()
     if as_json:
         print_json([run_json(run, has_process=has_process(run, now_ms)) for run in runs])
@@ -213,38 +206,25 @@ def list_(as_json: JsonFlag = False) -> None:
 @app.command("show")
 def show(run_id: RunId, as_json: JsonFlag = False) -> None:
     """Show one run: its request, its progress and its receipt."""
-    import asyncio
-
     from streams.replay.replay import show_run
-    from streams.settings import load_settings
 
-    settings = load_settings()
-    quiet_logs(settings)
-    show_receipt(asyncio.run(show_run(settings, run_id)), as_json)
+    show_receipt(asyncio.run(show_run(quiet_settings(), run_id)), as_json)
 
 
 @app.command("stop")
 def stop(run_id: RunId, as_json: JsonFlag = False) -> None:
     """Stop a run permanently. Nothing more is sent; its receipt stays."""
-    import asyncio
-
     from streams.replay.replay import stop_runs
-    from streams.settings import load_settings
 
-    settings = load_settings()
-    quiet_logs(settings)
-    show_receipt(asyncio.run(stop_runs(settings, run_id)), as_json)
+    show_receipt(asyncio.run(stop_runs(quiet_settings(), run_id)), as_json)
 
 
 @app.command("resume")
 def resume(run_id: RunId, as_json: JsonFlag = False) -> None:
     """Resume an interrupted run where it stopped; nothing is sent twice."""
     from streams.replay.replay import resume_run
-    from streams.settings import load_settings
 
-    settings = load_settings()
-    quiet_logs(settings)
-    run_and_show(partial(resume_run, settings, run_id), as_json)
+    run_and_show(partial(resume_run, quiet_settings(), run_id), as_json)
 
 
 def run_and_show(begin: "Callable[..., Coroutine[Any, Any, Run]]", as_json: bool) -> None:
@@ -252,11 +232,6 @@ def run_and_show(begin: "Callable[..., Coroutine[Any, Any, Run]]", as_json: bool
 
     Interrupted, it says how to go on.
     """
-    import asyncio
-    import os
-    import sys
-    from contextlib import suppress
-
     from streams.cli.replay_view import CLEAR, Watching
 
     # Whatever is live on this machine goes first.
@@ -303,13 +278,16 @@ def show_receipt(run: "Run", as_json: bool) -> None:
     Console().print(receipt_table(run.parts))
 
 
-def show_preview(lines: list[str], table: Any, warnings: list[str], asks: bool) -> None:
+def _show_preview(seen: "ShownPreview", *, err: bool) -> None:
     """Print a preview; on stderr where a receipt follows on stdout."""
     from rich.console import Console
 
-    console = Console(stderr=asks)
-    for line in lines:
-        typer.echo(plain(line), err=asks)
-    console.print(table)
-    for words in warnings:
-        typer.echo(plain(words), err=asks)
+    from streams.cli.replay_view import counts_table
+
+    for line in seen.lines:
+        typer.echo(plain(line), err=err)
+    if seen.counts:
+        table = counts_table([counts.vendor for counts in seen.counts], seen.rows)
+        Console(stderr=err).print(table)
+    for words in seen.warnings:
+        typer.echo(plain(words), err=err)

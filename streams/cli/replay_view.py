@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import tzinfo
-from typing import TYPE_CHECKING, Any
+from time import monotonic
+from typing import Any
 
+import msgspec
+from rich.markup import escape
+from rich.table import Table
+
+from streams.cli.terminal import new_table
 from streams.core.plain_text import plain
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from streams.core.runs import Run, VendorPart
-    from streams.replay.in_words import PreviewRow
+from streams.core.runs import Run, RunReceipt, VendorPart
+from streams.core.times import utc_text
+from streams.replay.preview_text import LEFT_WORDS, PreviewRow, asked_words
 
 CLEAR = "\r\x1b[K"
 """Back to the start of the line, which is emptied."""
@@ -18,7 +21,7 @@ SILENT_SECONDS = 15
 """After so long without a sign of a sink it is said."""
 
 
-def counts_table(vendors: Sequence[str], rows: Sequence["PreviewRow"]) -> "Table":
+def counts_table(vendors: Sequence[str], rows: Sequence[PreviewRow]) -> Table:
     """Return the figures of a preview, one column a vendor; all text in it is escaped."""
     table = _Table(vendors)
     for row in rows:
@@ -26,11 +29,8 @@ def counts_table(vendors: Sequence[str], rows: Sequence["PreviewRow"]) -> "Table
     return table.table
 
 
-def receipt_table(parts: Sequence["VendorPart"]) -> "Table":
+def receipt_table(parts: Sequence[VendorPart]) -> Table:
     """Return what became of a run's events, one column a vendor; all text in it is escaped."""
-    from streams.core.runs import RunReceipt
-    from streams.replay.in_words import LEFT_WORDS
-
     receipts = [part.receipt or RunReceipt() for part in parts]
     table = _Table([part.vendor for part in parts])
     table.words("state", [part.state for part in parts])
@@ -51,10 +51,8 @@ def receipt_table(parts: Sequence["VendorPart"]) -> "Table":
     return table.table
 
 
-def run_lines(run: "Run", zone: tzinfo, *, has_process: bool) -> list[str]:
+def run_lines(run: Run, zone: tzinfo, *, has_process: bool) -> list[str]:
     """Return the heading of a run: its id, what it was asked, since when, and what to do."""
-    from streams.replay.in_words import asked_words
-
     lines = [f"{run.run_id}  {state_word(run, has_process=has_process)}"]
     lines.append(f"  {asked_words(run.asked, zone)}")
     ended = "" if run.ended_at is None else f", ended {run.ended_at}"
@@ -71,10 +69,8 @@ def run_lines(run: "Run", zone: tzinfo, *, has_process: bool) -> list[str]:
     return [plain(line) for line in lines]
 
 
-def run_line(run: "Run", *, has_process: bool) -> str:
+def run_line(run: Run, *, has_process: bool) -> str:
     """Return one line about a run, for the list."""
-    from streams.core.runs import RunReceipt
-
     receipts = [part.receipt or RunReceipt() for part in run.parts]
     sums = {
         name: sum(getattr(r, name) for r in receipts)
@@ -91,19 +87,16 @@ def run_line(run: "Run", *, has_process: bool) -> str:
     return plain(f"{run.run_id}  {state:<11}  {','.join(run.vendors)}  {', '.join(words)}")
 
 
-def state_word(run: "Run", *, has_process: bool) -> str:
+def state_word(run: Run, *, has_process: bool) -> str:
     """Return the run's state; ``interrupted`` where nobody is at one that is not all written."""
     if run.state != "running" or has_process:
         return run.state
     return "delivering" if all(part.all_written for part in run.parts) else "interrupted"
 
 
-def run_json(run: "Run", *, has_process: bool) -> dict[str, Any]:
+def run_json(run: Run, *, has_process: bool) -> dict[str, Any]:
     """Return a run as ``--json`` shows it."""
-    import msgspec
-
     from streams.core.runs import RunReceipt
-    from streams.core.times import utc_text
 
     asked = msgspec.to_builtins(run.asked)
     for name, shown in (("from_ms", "from"), ("to_ms", "to"), ("since_ms", "since")):
@@ -136,10 +129,8 @@ class Watching:
         """By vendor, how much was settled, and when that last changed."""
         self.run: Run | None = None
 
-    def __call__(self, run: "Run") -> None:
+    def __call__(self, run: Run) -> None:
         """Show a run that was just kept."""
-        from streams.core.runs import RunReceipt
-
         if self.run is None:
             self._write(f"Run {run.run_id}\n")
         self.run = run
@@ -154,8 +145,6 @@ class Watching:
 
     def _note_silence(self, vendor: str, settled: int, waiting: int) -> None:
         """Say once when a sink has taken nothing for a while."""
-        from time import monotonic
-
         known, since = self._settled.get(vendor, (-1, 0.0))
         if settled != known or not waiting:
             self._settled[vendor] = settled, monotonic()
@@ -171,12 +160,7 @@ class _Table:
     """A table whose columns are vendors."""
 
     def __init__(self, vendors: Sequence[str]) -> None:
-        from rich.table import Table
-
-        self.table = Table(title=None, show_edge=False, pad_edge=False)
-        self.table.add_column("")
-        for vendor in vendors:
-            self.table.add_column(_shown(vendor), justify="right")
+        self.table = new_table("", numbers=map(_shown, vendors))
 
     def numbers(self, name: str, values: Sequence[int], style: str = "") -> None:
         self.words(name, [f"{value:,}" for value in values], style)
@@ -190,6 +174,4 @@ def _words(counters: Iterable[Mapping[str, int]]) -> list[str]:
 
 
 def _shown(text: str) -> str:
-    from rich.markup import escape
-
     return escape(plain(text))

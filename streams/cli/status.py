@@ -1,9 +1,12 @@
 """``streams status``: the pipeline in the terminal, as its workers describe it."""
 
+import asyncio
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams.cli.terminal import new_table
 from streams.core.plain_text import plain
 from streams.engine import wall_clock
 
@@ -36,8 +39,6 @@ def status(
 
     ? means unknown. Exit code 1 if no worker is running.
     """
-    import asyncio
-
     from streams.core.errors import SettingsError
     from streams.settings import load_settings
 
@@ -63,9 +64,6 @@ async def _show(settings: "Settings", watch: bool, as_json: bool) -> bool:
 
 async def _follow(settings: "Settings") -> bool:
     """Show it again and again: in place on a terminal, block by block in a pipe."""
-    import asyncio
-    import time
-
     from rich.live import Live
 
     from streams.status.new_letters import NewLetters
@@ -146,15 +144,12 @@ def status_json(
 def status_view(known: "Known") -> "Group":
     """Return the table of stages and the findings below it; all text in it is escaped."""
     from rich.console import Group
-    from rich.table import Table
     from rich.text import Text
 
     from streams.status.judge import judge
 
-    table = Table(show_edge=False, pad_edge=False)
-    table.add_column("stage")
-    for title in ("workers", "partitions", "events/s", "waiting", "oldest"):
-        table.add_column(title, justify="right")
+    numbers = ("workers", "partitions", "events/s", "waiting", "oldest")
+    table = new_table("stage", numbers=numbers)
     table.add_column("state")
     for row in stage_rows(known):
         table.add_row(*map(plain, row[:-1]), Text(plain(row[-1]), style=_STYLES.get(row[-1], "")))

@@ -1,8 +1,11 @@
-"""What commands share: strangers' text that is shown, files to read, times, progress."""
+"""What commands share: options, settings, questions, files, times, progress, JSON."""
 
+import json
+import sys
+from collections.abc import Iterable
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,14 +17,60 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from rich.progress import TaskID
+    from rich.table import Table
 
     from streams.kafka.reader import Tell
     from streams.settings import Settings
 
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON array.")]
+YesFlag = Annotated[bool, typer.Option("--yes", help="Skip confirmation.")]
 
-def counted(number: int, word: str) -> str:
-    """Return a number and what it counts: ``1 event``, ``1,204 events``."""
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+def quiet_settings() -> "Settings":
+    """Load the settings, and let clients log no retries: what goes wrong ends in a sentence."""
+    from streams.settings import load_settings
+    from streams.telemetry import setup_logging
+
+    settings = load_settings()
+    # Not above ERROR: why a broker cannot be reached is read from what aiokafka logs.
+    setup_logging(stream=sys.stderr, level="ERROR", secrets=settings.secrets())
+    return settings
+
+
+def require_terminal(yes: bool, problem: str) -> None:
+    """Raise SettingsError with this sentence where the confirmation can be given by nobody."""
+    from streams.core.errors import SettingsError
+
+    if not yes and not sys.stdin.isatty():
+        raise SettingsError([problem])
+
+
+def confirm(yes: bool, question: str, refused: str) -> None:
+    """Ask, unless ``yes``; where the answer is no, print ``refused`` and exit with code 1."""
+    if not yes and not typer.confirm(question, err=True):
+        typer.echo(refused, err=True)
+        raise typer.Exit(1)
+
+
+def new_table(*names: str, numbers: Iterable[str] = (), **options: Any) -> "Table":
+    """Return an empty table; the columns of ``numbers`` follow those of ``names``."""
+    from rich.table import Table
+
+    table = Table(show_edge=False, pad_edge=False, **options)
+    for name in names:
+        table.add_column(name)
+    for name in numbers:
+        table.add_column(name, justify="right")
+    return table
+
+
+def lines_of(file: Path) -> Iterable[bytes]:
+    """Yield the lines of a file; ``-`` is stdin."""
+    if str(file) == "-":
+        yield from sys.stdin.buffer
+        return
+    with file.open("rb") as opened:
+        yield from opened
 
 
 def file_or_stdin(path: Path | None) -> Path | None:
@@ -33,8 +82,6 @@ def file_or_stdin(path: Path | None) -> Path | None:
 
 def read_text(path: Path) -> str:
     """Return the content of a file, or of stdin for ``-``; raises SettingsError: it is no UTF-8."""
-    import sys
-
     from streams.core.errors import SettingsError
 
     content = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
@@ -104,17 +151,11 @@ def reading_progress() -> "Iterator[Tell]":
         yield tell
 
 
-def quiet_logs(settings: "Settings") -> None:
-    """What goes wrong ends in a sentence; a client's retries are not news."""
-    import sys
-
-    from streams.telemetry import setup_logging
-
-    setup_logging(stream=sys.stderr, level="ERROR", secrets=settings.secrets())
+def print_json(content: Any) -> None:
+    """Print JSON in ASCII, which no terminal obeys; a deleting 127 is spelled out, too."""
+    typer.echo(json_text(content))
 
 
-def print_json(rows: list[dict[str, Any]]) -> None:
-    """Print a JSON array in ASCII, which no terminal obeys."""
-    import json
-
-    typer.echo(json.dumps(rows, indent=2).replace("\x7f", "\\u007f"))
+def json_text(content: Any) -> str:
+    """Return what ``print_json`` prints."""
+    return json.dumps(content, indent=2).replace("\x7f", "\\u007f")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams.cli.terminal import JsonFlag, print_json
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -13,8 +15,6 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Create and list the topics that the relay needs.")
-
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON array.")]
 
 
 class Whose(StrEnum):
@@ -130,10 +130,9 @@ def rekey(
         run_rekey(load_settings(), wait_seconds=wait, remove_now=now, dry_run=dry_run)
     )
     if as_json:
-        import json
         from dataclasses import asdict
 
-        typer.echo(json.dumps(asdict(done), indent=2))
+        print_json(asdict(done))
     elif dry_run:
         typer.echo(
             f"{done.rows:,} rows; {done.copied:,} to be written, {done.left:,} to be taken off "
@@ -181,7 +180,7 @@ def list_(
     wanted = wanted_topics(settings, 3, vendors=vendors, service=_service(service))
     match form:
         case TopicsAs.JSON:
-            _write_json(manifests.topics_as_json(wanted))
+            print_json(manifests.topics_as_json(wanted))
         case TopicsAs.STRIMZI:
             _write(manifests.topics_as_strimzi(wanted))
         case TopicsAs.COMMANDS:
@@ -232,7 +231,7 @@ def acls(
         case RightsAs.TABLE:
             _write(manifests.rights_as_table(rights))
         case RightsAs.JSON:
-            _write_json(manifests.rights_as_json(rights))
+            print_json(manifests.rights_as_json(rights))
         case RightsAs.STRIMZI:
             _write(manifests.rights_as_strimzi(rights, name))
         case RightsAs.COMMANDS:
@@ -258,19 +257,11 @@ def _write(lines: "Iterable[str]") -> None:
         typer.echo(line)
 
 
-def _write_json(rows: "Sequence[object]") -> None:
-    import json
-
-    typer.echo(json.dumps(rows, indent=2))
-
-
 def _show(reports: "Sequence[TopicReport]", as_json: bool) -> None:
     if as_json:
-        import json
-
         from streams.kafka.topics import report_rows
 
-        typer.echo(json.dumps(report_rows(reports), indent=2))
+        print_json(report_rows(reports))
         return
     width = max(len(report.topic) for report in reports)
     for report in reports:

@@ -1,12 +1,15 @@
 """``streams trace``: the answer to "where is my event?", in the terminal."""
 
+import asyncio
+import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.terminal import counted, moment_ms
+from streams.cli.terminal import JsonFlag, moment_ms, print_json
 from streams.core.plain_text import plain
+from streams.core.quantities import count
 from streams.engine import wall_clock
 
 if TYPE_CHECKING:
@@ -53,15 +56,13 @@ def trace(
             help="Search records written at T or later: 2h ago, 2026-11-20 14:00, …",
         ),
     ] = "1h ago",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Show the outcome of an event at each vendor, read from the topics.
 
     Ids and addresses are masked, except those you type. Exit code 1 if nothing is found. Ctrl-C
     stops the search.
     """
-    import asyncio
-
     from streams.operations.trace.trace import run_trace
     from streams.settings import load_settings
 
@@ -74,11 +75,9 @@ def trace(
             run_trace(settings, kind, text, now_ms=now_ms, since_ms=since_ms, tell=tell)
         )
     if as_json:
-        import json
-
         import msgspec
 
-        typer.echo(json.dumps([msgspec.to_builtins(found)], indent=2, ensure_ascii=True))
+        print_json([msgspec.to_builtins(found)])
     else:
         from rich.console import Console
 
@@ -133,15 +132,13 @@ def show(console: "Console", found: "Trace") -> None:
         _line(console, note)
     _line(
         console,
-        f"{counted(len(found.events), 'event')}, {found.records:,} records read in "
+        f"{count(len(found.events), 'event')}, {found.records:,} records read in "
         f"{found.seconds:.1f} s. Times are UTC.",
         style="dim",
     )
 
 
 def _show_event(console: "Console", event: "TracedEvent", *, whole: bool) -> None:
-    import json
-
     title = [event.event_id or "no event id", event.event_type or "", event.happened_at or ""]
     _line(console, "  ".join(filter(None, title)), style="bold")
     _line(console, event.text)
@@ -171,8 +168,6 @@ def _show_vendor(console: "Console", vendor: "VendorTrace", *, whole: bool) -> N
 
 
 def _show_step(console: "Console", step: "Step", *, whole: bool) -> None:
-    import json
-
     at = step.at[:23].replace("T", " ") if step.at else "now"
     _line(console, f"  {at:<23}  {step.text}")
     if whole:

@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.cli.terminal import counted, file_or_stdin, read_text
+from streams.cli.terminal import (
+    JsonFlag,
+    YesFlag,
+    confirm,
+    file_or_stdin,
+    print_json,
+    read_text,
+    require_terminal,
+)
 from streams.core.plain_text import plain
+from streams.core.quantities import count
 
 if TYPE_CHECKING:
     from streams.clients import Voyado
@@ -22,8 +31,6 @@ app = typer.Typer(
 RATE = 10.0
 """Beside workers at 40 requests a second, Voyado's advice of 50 is kept."""
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON array.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Skip confirmation.")]
 Rate = Annotated[
     float,
     typer.Option(
@@ -52,7 +59,7 @@ def list_(
 
     found = asyncio.run(ask())
     if as_json:
-        _echo_json([one.model_dump(by_alias=True) for one in found])
+        print_json([one.model_dump(by_alias=True) for one in found])
         return
     for one in found:
         typer.echo(plain(f"{one.id}  {one.created_date or '-'}  {_text(one.payload)}"))
@@ -72,11 +79,11 @@ def show(interaction_id: InteractionId) -> None:
     if found is None:
         typer.echo(plain(f"Voyado has no interaction {interaction_id}."), err=True)
         raise typer.Exit(1)
-    _echo_json(found.model_dump(by_alias=True))
+    print_json(found.model_dump(by_alias=True))
 
 
 @app.command("delete")
-def delete(interaction_id: InteractionId, yes: Yes = False) -> None:
+def delete(interaction_id: InteractionId, yes: YesFlag = False) -> None:
     """Delete one interaction. This cannot be undone. It is no error if there is none."""
     _confirm(yes, plain(f"Delete the interaction {interaction_id}?"), "Deleting")
 
@@ -123,15 +130,15 @@ def export(
     async def ask() -> tuple[int, list[str]]:
         from streams.operations.voyado_interactions import export_interactions, line_of
 
-        count, unknown = 0, list[str]()
+        number, unknown = 0, list[str]()
         async with _voyado(rate) as voyado:
             async for one in export_interactions(voyado, wanted, schema, unknown):
                 typer.echo(line_of(one))
-                count += 1
-        return count, unknown
+                number += 1
+        return number, unknown
 
-    count, unknown = asyncio.run(ask())
-    words = f"{counted(count, 'interaction')} of {counted(len(wanted), 'contact')}"
+    number, unknown = asyncio.run(ask())
+    words = f"{count(number, 'interaction')} of {count(len(wanted), 'contact')}"
     if unknown:
         words += f"; Voyado does not have {len(unknown):,} of them, the first is {unknown[0]}"
     typer.echo(plain(f"{words}."), err=True)
@@ -150,7 +157,7 @@ def import_(
         typer.Option(metavar="ID", help="Store them under this schema; default: the one they had."),
     ] = None,
     rate: Rate = RATE,
-    yes: Yes = False,
+    yes: YesFlag = False,
 ) -> None:
     """Import interactions from an export; they keep their createdDate.
 
@@ -170,9 +177,7 @@ def import_(
         typer.echo("Nothing was imported.", err=True)
         raise typer.Exit(1) from None
     schemas = ", ".join(dict.fromkeys(one.schema_id for one in interactions))
-    typer.echo(
-        f"{counted(len(interactions), 'interaction')} of {schemas or 'no schema'}.", err=True
-    )
+    typer.echo(f"{count(len(interactions), 'interaction')} of {schemas or 'no schema'}.", err=True)
     typer.echo(AUTOMATIONS, err=True)
     _confirm(yes, "Import them?", "Importing")
     if asyncio.run(_import(interactions, rate)):
@@ -222,25 +227,9 @@ def _voyado(rate: float | None = None) -> "Voyado":
 
 def _confirm(yes: bool, question: str, doing: str) -> None:
     """Ask; raises SettingsError where nobody can answer, and Exit where the answer is no."""
-    import sys
-
-    from streams.core.errors import SettingsError
-
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise SettingsError(
-            [f"{doing} asks first, and there is no terminal: give --yes. Nothing was changed."]
-        )
-    if not typer.confirm(question, err=True):
-        typer.echo("Nothing was changed.", err=True)
-        raise typer.Exit(1)
-
-
-def _echo_json(content: Any) -> None:
-    import json
-
-    typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+    problem = f"{doing} asks first, and there is no terminal: give --yes. Nothing was changed."
+    require_terminal(yes, problem)
+    confirm(yes, question, "Nothing was changed.")
 
 
 def _text(payload: dict[str, Any]) -> str:

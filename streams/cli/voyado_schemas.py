@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams.cli.terminal import JsonFlag, print_json
 from streams.core.plain_text import plain
 from streams.engine import wall_clock
 
@@ -19,7 +20,6 @@ app = typer.Typer(
     help="Keep Voyado's interaction schemas in files: compare, create, export.",
 )
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON array.")]
 Folder = Annotated[
     Path | None,
     typer.Option(
@@ -34,12 +34,12 @@ Folder = Annotated[
 @app.command("list")
 def list_(as_json: JsonFlag = False) -> None:
     """List Voyado's schemas: id, names, properties. The mail editor writes ids in lower case."""
-    from streams.cli.voyado_schemas_view import echo_json, list_row, show_list
+    from streams.cli.voyado_schemas_view import list_row, show_list
     from streams.settings import load_settings
 
     there = asyncio.run(_registered(load_settings()))
     if as_json:
-        echo_json(map(list_row, there))
+        print_json([list_row(one) for one in there])
     else:
         show_list(there)
 
@@ -56,13 +56,13 @@ def plan(
 
     Exit code 2, before any request, if a file breaks a rule of Voyado or of streams.
     """
-    from streams.cli.voyado_schemas_view import echo_json, show_plan
+    from streams.cli.voyado_schemas_view import show_plan
     from streams.operations.voyado_schemas.plan import State, room_problem
     from streams.settings import load_settings
 
     rows = asyncio.run(_plan(load_settings(), folder))
     if as_json:
-        echo_json(row.to_json() for row in rows)
+        print_json([row.to_json() for row in rows])
     else:
         show_plan(rows)
     problem = room_problem(rows)

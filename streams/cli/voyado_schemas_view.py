@@ -1,7 +1,6 @@
 """How ``streams voyado-schemas`` shows schemas and what lies between them and files."""
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import typer
@@ -80,8 +79,3 @@ def list_row(definition: Definition) -> dict[str, Any]:
 def echo(line: str, *, err: bool = False) -> None:
     """Print a line of which parts are a stranger's."""
     typer.echo(plain(line), err=err)
-
-
-def echo_json(rows: Iterable[dict[str, Any]]) -> None:
-    """Print one JSON array."""
-    typer.echo(json.dumps(list(rows), indent=2, ensure_ascii=False))

@@ -15,7 +15,7 @@ from streams.core.outcome import DeadLetterReason, Outcome
 from streams.core.rows import Product, User
 from streams.core.runs import ALREADY_ACCEPTED, DUPLICATE, WAITING, Asked
 from streams.replay.delivery_history import DeliveryHistory
-from streams.replay.only import MISSING, parse_only
+from streams.replay.only_filter import MISSING, parse_only
 from streams.settings import Settings
 
 TRIMMED_AFTER = 10_000

@@ -18,7 +18,7 @@ from streams.engine.partitions import home_of
 from streams.kafka.reader import LogReader, Tell, connect, silent
 from streams.replay.counts import Counts, counts_json
 from streams.replay.delivery_history import SKEW_MS, USUAL_SKEW_MS, read_past
-from streams.replay.only import parse_only
+from streams.replay.only_filter import parse_only
 from streams.replay.planner import ReplayPlanner
 from streams.replay.rows import Rows
 from streams.replay.window import Window, find_window

@@ -18,9 +18,9 @@ from streams.replay.preview import new_rows, window_of
 from streams.replay.resend import ResendJob, reopen_letters
 from streams.replay.rows import Rows
 from streams.replay.run import LOOK_SECONDS, Job, Watch, execute, passed
+from streams.replay.run_outcomes import RunOutcomes, partitions_from
 from streams.replay.run_pages import RecordPage, RunPages, WindowPages
 from streams.replay.run_store import RunStore, has_process, run_store
-from streams.replay.settled import Settled, partitions_from
 from streams.replay.window import Window
 from streams.settings import Settings
 from streams.worker.control import stop_run, stopped_runs
@@ -95,7 +95,6 @@ async def start_run(
     settings: Settings,
     vendors: Sequence[str],
     asked: Asked,
-    job: Job,
     *,
     watch: Watch,
 ) -> Run:
@@ -117,7 +116,7 @@ async def start_run(
         await _refresh(settings, store, list(store.runs.values()))
         await store.claim(run, is_new=True)
         watch(run)
-        return await _execute(settings, store, run, job, watch)
+        return await _execute(settings, store, run, watch)
 
 
 async def resume_run(settings: Settings, run_id: str, *, watch: Watch) -> Run:
@@ -147,11 +146,11 @@ async def resume_run(settings: Settings, run_id: str, *, watch: Watch) -> Run:
             raise SettingsError([f"{words}. Enable it, or stop the run."])
         settings.require_mappings(run.vendors)
         await store.claim(run, is_new=False)
-        job: Job = ResendJob() if run.asked.command == "resend" else ReplayJob()
-        return await _execute(settings, store, run, job, watch)
+        return await _execute(settings, store, run, watch)
 
 
-async def _execute(settings: Settings, store: RunStore, run: Run, job: Job, watch: Watch) -> Run:
+async def _execute(settings: Settings, store: RunStore, run: Run, watch: Watch) -> Run:
+    job: Job = ResendJob() if run.asked.command == "resend" else ReplayJob()
     await execute(settings, store, run, job, watch=watch)
     if run.state == STOPPED and run.asked.command == "resend":
         await reopen_letters(settings, run)
@@ -237,7 +236,7 @@ async def _refresh_part(settings: Settings, reader: LogReader, run: Run, part: V
         return
     settled_to = await passed(reader, settings, part)
     is_over = all(settled_to.get(int(n), 0) >= at for n, at in part.written_to.items())
-    settled = Settled(
+    settled = RunOutcomes(
         run.run_id, partitions_from(settings.topics.receipts(part.vendor), part.receipts_from)
     )
     await settled.follow(reader)

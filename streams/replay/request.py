@@ -6,7 +6,7 @@ from typing import Final
 
 from streams.core.errors import SettingsError
 from streams.core.runs import Asked
-from streams.replay.only import parse_only
+from streams.replay.only_filter import parse_only
 
 LEAST_RATE: Final = 0.001
 

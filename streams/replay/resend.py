@@ -33,8 +33,8 @@ from streams.replay.redeliver import (
     is_about_raw,
 )
 from streams.replay.rows import Rows
+from streams.replay.run_outcomes import RunOutcomes, partitions_from
 from streams.replay.run_pages import PAGE_RECORDS, RecordPage, RunPages
-from streams.replay.settled import Settled, partitions_from
 from streams.settings import Settings
 from streams.vendors import VENDORS
 from streams.worker.control import stopped_runs
@@ -244,10 +244,12 @@ async def reopen_letters(settings: Settings, run: Run) -> int:
         connect(settings.kafka) as reader,
         connect_writer(settings.kafka, "streams-replay", refused) as producer,
     ):
-        settled: dict[str, Settled] = {}
+        settled: dict[str, RunOutcomes] = {}
         for part in run.parts:
             topic = settings.topics.receipts(part.vendor)
-            settled[part.vendor] = Settled(run.run_id, partitions_from(topic, part.receipts_from))
+            settled[part.vendor] = RunOutcomes(
+                run.run_id, partitions_from(topic, part.receipts_from)
+            )
             await settled[part.vendor].follow(reader)
         left = (one for one in found.open.of_run() if _is_unsettled(one, settled))
         async for letter, record in newest_copies(reader, left):
@@ -258,7 +260,7 @@ async def reopen_letters(settings: Settings, run: Run) -> int:
     return reopened
 
 
-def _is_unsettled(letter: Letter, settled: Mapping[str, Settled]) -> bool:
+def _is_unsettled(letter: Letter, settled: Mapping[str, RunOutcomes]) -> bool:
     topic, partition, offset = letter.source
     vendors = list(settled) if letter.owner == ENRICH else [letter.owner]
     place = f"{topic}/{partition}"

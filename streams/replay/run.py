@@ -22,9 +22,9 @@ from streams.engine.errors import EngineError
 from streams.kafka.group_ids import group_id
 from streams.kafka.reader import Following, LogReader, connect
 from streams.kafka.writer import connect_writer
+from streams.replay.run_outcomes import RunOutcomes, partitions_from
 from streams.replay.run_pages import RecordPage, RunPages
 from streams.replay.run_store import RunStore
-from streams.replay.settled import Settled, partitions_from
 from streams.replay.vendor_run import PartRunner
 from streams.settings import Settings
 
@@ -195,7 +195,7 @@ class _RunCoordinator:
         self._watch = watch
         topics = settings.topics
         self._settled = {
-            runner.part.vendor: Settled(
+            runner.part.vendor: RunOutcomes(
                 run.run_id,
                 partitions_from(topics.receipts(runner.part.vendor), runner.part.receipts_from),
             )

@@ -9,7 +9,7 @@ from aiohttp import web
 from streams.core.masking import masked_id
 from streams.core.runs import ONE_VISITOR, Asked, Run, RunReceipt, VendorPart
 from streams.core.times import to_ms
-from streams.replay.in_words import LEFT_WORDS
+from streams.replay.preview_text import LEFT_WORDS
 from streams.replay.replay import refreshed_runs
 from streams.replay.run_store import has_process, list_runs
 from streams.settings import Settings

@@ -20,19 +20,12 @@ from streams.core.errors import SettingsError, StreamsError
 from streams.core.runs import Asked, Run
 from streams.engine import wall_clock
 from streams.engine.errors import EngineError
-from streams.replay.counts import Counts, warnings_for
-from streams.replay.in_words import (
-    counts_rows,
-    preview_lines,
-    question,
-    resend_lines,
-)
-from streams.replay.preview import preview, replayed_vendors
-from streams.replay.replay import ReplayJob, resume_run, start_run, stop_runs
+from streams.replay.preview import replayed_vendors
+from streams.replay.read_preview import read_preview
+from streams.replay.replay import resume_run, start_run, stop_runs
 from streams.replay.request import replay_request
-from streams.replay.resend import ResendJob, preview_resend
+from streams.replay.resend import preview_resend
 from streams.replay.run import Watch
-from streams.replay.sinks import sink_remarks
 from streams.settings import Settings, load_settings
 from streams.telemetry import setup_logging
 
@@ -92,48 +85,30 @@ def asked_of(request: RunRequest, now_ms: int) -> Asked:
 async def previewed(settings: Settings, request: RunRequest, now_ms: int) -> dict[str, Any]:
     """Return the preview as the page draws it, and the request with its window as it is now."""
     asked = asked_of(request, now_ms)
-    zone = _zone(request.zone)
-    if asked.command == "replay":
-        vendors: Sequence[str] = replayed_vendors(settings, request.vendor)
-        seen = await preview(settings, vendors, asked, now_ms=now_ms)
-        lines, asks, counts = preview_lines(seen, zone), question(seen), seen.vendors
-    else:
-        resend = await preview_resend(settings, asked, now_ms=now_ms)
-        lines, asks, counts = resend_lines(resend, zone), question(resend), resend.vendors
-    sending = [one.vendor for one in counts if one.sent]
-    warnings = [words for one in counts for words in warnings_for(one)]
-    if sending:
-        warnings += await sink_remarks(settings, sending)
-    rows = counts_rows(settings, counts, asked.rate) if counts else []
+    vendors = replayed_vendors(settings, request.vendor) if asked.command == "replay" else ()
+    seen = await read_preview(settings, asked, vendors, _zone(request.zone), now_ms=now_ms)
     fixed = msgspec.structs.replace(request, from_ms=asked.from_ms, to_ms=asked.to_ms)
     return {
-        "lines": lines,
-        "vendors": [one.vendor for one in counts],
-        "rows": [row._asdict() for row in rows],
-        "warnings": warnings,
-        "question": asks,
-        # A resend closes letters of which nothing is sent, too: those that were accepted since.
-        "is_empty": not _does_something(asked, counts),
+        "lines": seen.lines,
+        "vendors": [one.vendor for one in seen.counts],
+        "rows": [row._asdict() for row in seen.rows],
+        "warnings": seen.warnings,
+        "question": seen.question,
+        "is_empty": not seen.to_run,
         "asked": fixed,
     }
-
-
-def _does_something(asked: Asked, counts: Sequence[Counts]) -> bool:
-    if asked.command == "resend":
-        return any(one.selected for one in counts)
-    return any(one.sent for one in counts)
 
 
 async def _start(settings: Settings, request: RunRequest, now_ms: int, watch: Watch) -> Run:
     asked = asked_of(request, now_ms)
     if asked.command == "replay":
         vendors: Sequence[str] = replayed_vendors(settings, request.vendor)
-        return await start_run(settings, vendors, asked, ReplayJob(), watch=watch)
+        return await start_run(settings, vendors, asked, watch=watch)
     seen = await preview_resend(settings, asked, now_ms=now_ms)
     vendors = [counts.vendor for counts in seen.vendors if counts.selected]
     if not vendors:
         raise SettingsError(["No dead letter with this cause is open any more."])
-    return await start_run(settings, vendors, asked, ResendJob(), watch=watch)
+    return await start_run(settings, vendors, asked, watch=watch)
 
 
 class RunReply:

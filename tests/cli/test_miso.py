@@ -94,10 +94,9 @@ def test_what_miso_refuses_is_named_with_what_is_stored(
 ) -> None:
     """By number over the whole file; the requests before it stay."""
     monkeypatch.setenv("STREAMS_MISO_BATCH_RECORDS", "2")
-    monkeypatch.setattr("streams.lab.sandbox.miso.usual_records", lambda _: None)
     monkeypatch.setattr(
         "streams.lab.sandbox.miso.record_problems",
-        lambda record: [(".product_ids", "Unknown.")] if record["product_ids"] == ["bad"] else None,
+        lambda record: [(".product_ids", "Unknown.")] if record["product_ids"] == ["bad"] else [],
     )
     records = [{**VIEW, "product_ids": [p]} for p in ("a", "b", "c", "bad", "d")]
     file = tmp_path / "events.json"

@@ -18,14 +18,14 @@ from streams.cli.replay_view import (
 )
 from streams.core.runs import ONE_VISITOR, RUNNING, STOPPED, Asked, Run, RunReceipt, VendorPart
 from streams.replay.counts import Counts
-from streams.replay.in_words import (
+from streams.replay.planner import Left, PlannedSend, Skipped
+from streams.replay.preview import ReplayPreview
+from streams.replay.preview_text import (
     asked_words,
     counts_rows,
     preview_lines,
     question,
 )
-from streams.replay.planner import Left, PlannedSend, Skipped
-from streams.replay.preview import ReplayPreview
 from streams.settings import load_settings
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -208,7 +208,7 @@ def test_an_ended_run_names_no_visitor() -> None:
 def test_a_sink_that_takes_nothing_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """With where to look; the run goes on waiting."""
     clock = iter((100.0, 110.0, 116.0, 130.0))
-    monkeypatch.setattr("time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("streams.cli.replay_view.monotonic", lambda: next(clock))
     written: list[str] = []
     watch = Watching(written.append)
     run = run_of(VendorPart("miso", sent=5, receipt=RunReceipt(sent=5, waiting=5)))

@@ -32,8 +32,8 @@ from streams.replay import preview as replay_preview
 from streams.replay import run as replay_run
 from streams.replay.counts import Counts
 from streams.replay.preview import ReplayPreview, preview
-from streams.replay.replay import ReplayJob, resume_run, show_run, start_run, stop_runs
-from streams.replay.resend import ResendJob, preview_resend
+from streams.replay.replay import resume_run, show_run, start_run, stop_runs
+from streams.replay.resend import preview_resend
 from streams.replay.run_store import list_runs
 from streams.settings import load_settings
 from tests.broker_fixtures import Broker
@@ -58,7 +58,7 @@ async def previewed(pipeline: Pipeline, wanted: Asked) -> tuple[ReplayPreview, C
 
 async def replayed(pipeline: Pipeline, wanted: Asked) -> Run:
     """Run a replay to Miso to its end."""
-    return await start_run(pipeline.settings, ["miso"], wanted, ReplayJob(), watch=lambda _: None)
+    return await start_run(pipeline.settings, ["miso"], wanted, watch=lambda _: None)
 
 
 def command(pipeline: Pipeline, *arguments: str) -> subprocess.Popen[bytes]:
@@ -215,7 +215,7 @@ async def test_dead_letters_are_sent_again_and_what_fails_again_is_a_new_letter(
 
         async def resent(owner: str | None = None) -> Run:
             wanted = Asked("resend", owner=owner)
-            return await start_run(settings, ["miso"], wanted, ResendJob(), watch=lambda _: None)
+            return await start_run(settings, ["miso"], wanted, watch=lambda _: None)
 
         async def is_committed() -> bool:
             return not any(group.waiting for group in await read_groups(settings))
@@ -264,7 +264,7 @@ async def test_dead_letters_are_sent_again_and_what_fails_again_is_a_new_letter(
         config.write_text('[source.clicks.fields]\nproduct_id = "article"\n')
         mended = load_settings(pipeline.env | {"STREAMS_CONFIG": str(config)})
         wanted = Asked("resend", owner="enrich")
-        run = await start_run(mended, ["miso"], wanted, ResendJob(), watch=lambda _: None)
+        run = await start_run(mended, ["miso"], wanted, watch=lambda _: None)
         assert run.parts[0].receipt is not None
         assert run.parts[0].receipt.accepted == 1
         assert run.parts[0].receipt.refused == {"invalid_json": 1}

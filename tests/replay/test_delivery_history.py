@@ -10,7 +10,7 @@ from streams.core.records import Receipt
 from streams.core.runs import DONE, STOPPED, VendorPart
 from streams.delivery.receipts import encode_receipt
 from streams.replay.delivery_history import DeliveryHistory, Last
-from streams.replay.settled import Settled
+from streams.replay.run_outcomes import RunOutcomes
 
 CLICKS = TopicPartition("shop.clicks", 0)
 RECEIPT = Receipt("e", "accepted", "2026-11-21T10:15:00.000Z", 1, "shop.clicks/0/5", "live", 3)
@@ -106,7 +106,7 @@ def test_what_a_run_wrote_waits_until_that_runs_receipt() -> None:
 
 def test_a_runs_receipt_counts_each_event_once_by_its_best_outcome() -> None:
     """Receipts of other runs, and those that the run wrote itself, are left out."""
-    settled = Settled("r-1", {})
+    settled = RunOutcomes("r-1", {})
     of_run = {"lane": "redelivery", "run_id": "r-1"}
     settled.take(
         [
@@ -138,6 +138,6 @@ def test_what_the_sink_passed_without_a_word_was_stopped_or_deleted(
 ) -> None:
     """Once it has passed all that was written, nothing waits any more."""
     part = VendorPart("miso", state=state, selected=2, sent=2)  # type: ignore[arg-type]
-    receipt = Settled("r-1", {}).receipt(part, is_over=True)
+    receipt = RunOutcomes("r-1", {}).receipt(part, is_over=True)
     assert (receipt.passed_over, receipt.skipped, receipt.waiting) == (passed_over, skipped, 0)
     assert receipt.balanced

@@ -3,7 +3,7 @@
 import pytest
 
 from streams.core.errors import SettingsError
-from streams.replay.only import MISSING, parse_only
+from streams.replay.only_filter import MISSING, parse_only
 
 
 def test_without_words_all_is_meant() -> None:

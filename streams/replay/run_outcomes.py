@@ -24,7 +24,7 @@ class _ReceiptFacts(msgspec.Struct, frozen=True, gc=False):
 _decode = msgspec.json.Decoder(_ReceiptFacts).decode
 
 
-class Settled:
+class RunOutcomes:
     """The outcomes of a run's events; several receipts of one event count once."""
 
     def __init__(self, run_id: str, starts: Offsets) -> None:
