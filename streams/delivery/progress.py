@@ -23,12 +23,16 @@ from typing import NamedTuple
 
 import msgspec
 
+from streams.core.kinds import KINDS
+
 MAX_METADATA_BYTES = 4_000
 """Kafka's default ``offset.metadata.max.bytes`` is 4,096."""
-MAX_TOPICS = 4
-"""Raw topics whose marks are kept: two exist; foreign records may name others."""
-MAX_RUN_MARKS = 8
-"""Runs follow each other; the mark that was moved longest ago is dropped."""
+MAX_TOPICS = 2 * len(KINDS)
+"""Raw topics whose marks are kept: one a kind of event; foreign records may name others."""
+MAX_RUN_MARKS = 4 * len(KINDS)
+"""Four runs; runs follow each other, and the mark that was moved longest ago is dropped."""
+MAX_RUN_MARK_CHARS = 2_200
+"""Of their names together: the metadata must have room for them."""
 MAX_TOPIC_CHARS = 249
 MAX_PLACES = 64
 """Raw partitions whose text form is cached; foreign records may name any."""
@@ -343,9 +347,9 @@ class PartitionProgress:
 def _move_last(marks: dict[str, tuple[int, int]], topic: str, mark: tuple[int, int]) -> None:
     """Set a run's mark; keep only the marks that moved last."""
     marks.pop(topic, None)
-    if len(marks) >= MAX_RUN_MARKS:
-        del marks[next(iter(marks))]
     marks[topic] = mark
+    while len(marks) > MAX_RUN_MARKS or sum(map(len, marks)) > MAX_RUN_MARK_CHARS:
+        del marks[next(iter(marks))]
 
 
 def _expand(pairs: Iterable[int]) -> Iterable[int]:

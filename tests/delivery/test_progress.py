@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.core.kinds import KINDS
 from streams.delivery.courier import MAX_UNCLEAR
 from streams.delivery.progress import (
     MAX_METADATA_BYTES,
     MAX_RUN_MARKS,
+    MAX_TOPICS,
     Admission,
     Metadata,
     PartitionProgress,
@@ -110,13 +112,25 @@ def test_a_source_that_is_none_is_refused_and_nothing_is_taken(source: str) -> N
 
 
 def test_strangers_cannot_fill_the_metadata_with_topics() -> None:
-    """Two raw topics are all there are."""
+    """There is one raw topic for each kind of event, and some room beside them."""
     progress = fresh()
-    for position in range(4):
+    for position in range(MAX_TOPICS):
         admit(progress, position, 0, f"topic{position}")
-    with pytest.raises(ValueError, match="no raw topic: 'topic4'"):
-        admit(progress, 4, 0, "topic4")
-    assert admit(progress, 5, 1, "topic3") is Admission.NEW
+    with pytest.raises(ValueError, match=f"no raw topic: 'topic{MAX_TOPICS}'"):
+        admit(progress, MAX_TOPICS, 0, f"topic{MAX_TOPICS}")
+    assert admit(progress, MAX_TOPICS + 1, 1, "topic3") is Admission.NEW
+
+
+def test_events_of_all_kinds_share_a_partition() -> None:
+    """None of them is taken for a stranger's, live or redelivered."""
+    progress, redelivered = fresh(), of_runs()
+    for position, kind in enumerate(KINDS.values()):
+        assert admit(progress, position, 0, kind.topic) is Admission.NEW
+        for run in ("r-1", "r-2", "r-3", "r-4"):
+            at = redelivered.read_below
+            assert redelivered.admit(at, f"{kind.topic}/0/0", 1_000, 0, run) is Admission.NEW
+            assert redelivered.admit(at + 1, f"{kind.topic}/0/0", 1_000, 0, run) is Admission.REPEAT
+    assert redelivered.admit(99, "shop.clicks/0/0", 1_000, 0, "r-1") is Admission.REPEAT
 
 
 def test_the_next_owner_skips_what_was_settled_above_the_commit() -> None:
@@ -185,9 +199,9 @@ def test_metadata_never_exceeds_what_the_broker_takes_and_forgets_nothing(
     """What does not fit the list is found by the receipts from the metadata's offset on."""
     progress = fresh(start)
     count = max(settled, default=0) + 1
-    topics = (prefix + CLICKS, prefix + CARTS)
+    topics = [prefix + kind.topic for kind in KINDS.values()]
     for place in range(count):
-        progress.admit(start + place, f"{topics[place % 2]}/0/{2**40 + place}", 1, 2**40)
+        progress.admit(start + place, f"{topics[place % len(topics)]}/0/{2**40 + place}", 1, 2**40)
     for receipt, place in enumerate(settled):
         progress.settle(start + place, receipt)
     text = progress.metadata(unclear=list(unclear))
@@ -482,6 +496,12 @@ def test_of_many_runs_the_marks_that_moved_last_are_kept_and_fit() -> None:
     text = progress.metadata()
     assert len(text) <= MAX_METADATA_BYTES
     assert len(read_metadata(text).marks) == MAX_RUN_MARKS
+    far = of_runs()
+    for number in range(60):
+        place = f"{'p' * 230}.shop.clicks/0/{number}"
+        far.admit(number, place, 1_000, number, f"r-20261121-101500-{number:04d}")
+        far.settle(number, number)
+    assert len(far.metadata()) <= MAX_METADATA_BYTES
     again = of_runs(progress.safe_below(), text, position)
     assert admit_of(again, "r-long", position, 59) is Admission.REPEAT
 
