@@ -296,6 +296,11 @@ class Courier:
             return True
         return any(queue in self._timers for queue in self._queues.of_partition(partition))
 
+    def micro_batch_due_at(self) -> float | None:
+        """Return when the next request is due for which events gather; None: none gathers."""
+        gathering = (queue for queue in self._timers if queue.is_fresh and queue.not_before == 0.0)
+        return min(filter(None, map(OrderedQueue.due_at, gathering)), default=None)
+
     def asking(self) -> int:
         """Return how many events wait until the vendor can say what it stored before a restart."""
         now = self._clock()

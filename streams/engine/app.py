@@ -42,6 +42,10 @@ class Stage:
         """Return whether records of this partition may be handed to the agents now."""
         return True
 
+    def records_wanted_at(self) -> float | None:
+        """Return when the next records are wanted, in s of ``monotonic``; None: as they come."""
+        return None
+
     def commit_metadata(self, tp: TP, offset: int) -> str | None:  # noqa: ARG002
         """Return the metadata to commit with this offset; at most 4,096 bytes.
 

@@ -2,11 +2,12 @@
 
 aiokafka sends the next request as soon as a record has come. At some hundred records a second, each
 record would have a request of its own. Here a request waits some milliseconds after the last one,
-so that several records come together. A record after a silence does not wait, nor do records under
-load.
+so that several records come together. While a sink gathers a micro-batch, the next request waits
+until shortly before that is due. A record after a silence does not wait, nor do records under load.
 """
 
 from collections import defaultdict
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -35,33 +36,50 @@ class FetchPace:
     GATHERED = 3
     """Records that a request should return."""
     LEAST_SECONDS = 0.02
+    LONGEST_SECONDS = 0.25
+    """However late records are wanted: rows of tables come with the same requests."""
+    AHEAD_SECONDS = 0.01
+    """How long before records are wanted they are requested."""
+    TAKEN_SECONDS = 0.005
+    """After records were handed over the next request waits this long: until the stage has them,
+    it is not known when more are wanted."""
     MANY_RECORDS = 200
     """After this many records at once the next request does not wait."""
     MEMORY_SECONDS = 1.0
 
     def __init__(self, most_seconds: float) -> None:
-        """``most_seconds``: how long a record may wait for others."""
+        """``most_seconds``: how long a record that is wanted at once may wait for others."""
         self._most_seconds = most_seconds
         self._rate = 0.0
         self._looked_at = 0.0
         self._gathered = 0
         self._asked_at = 0.0
+        self._handed_over_at = 0.0
 
     def record_records(self, records: int, now: float) -> None:
         """Record how many records came at once; ``now`` in seconds of a growing clock."""
         if records >= self.MANY_RECORDS:
-            self._asked_at = 0.0
+            self._asked_at = self._handed_over_at = 0.0
+        elif records:
+            self._handed_over_at = now
         self._gathered += records
         elapsed = now - self._looked_at
         if elapsed >= self.MEMORY_SECONDS:
             self._rate = self._gathered / elapsed
             self._looked_at, self._gathered = now, 0
 
-    def wait(self, now: float) -> float:
-        """Return the seconds until the next request is due; 0 or less: now."""
-        apart = self.GATHERED / self._rate if self._rate else self._most_seconds
-        apart = max(self.LEAST_SECONDS, min(self._most_seconds, apart))
-        return self._asked_at + apart - now
+    def wait(self, now: float, wanted_at: float | None = None) -> float:
+        """Return the seconds until the next request is due; 0 or less: now.
+
+        ``wanted_at``: when records are wanted; None: as soon as they come.
+        """
+        if wanted_at is not None:
+            apart, most = wanted_at - self.AHEAD_SECONDS - self._asked_at, self.LONGEST_SECONDS
+        else:
+            apart = self.GATHERED / self._rate if self._rate else self._most_seconds
+            most = self._most_seconds
+        due = self._asked_at + max(self.LEAST_SECONDS, min(most, apart))
+        return max(due, self._handed_over_at + self.TAKEN_SECONDS) - now
 
     def record_request(self, now: float) -> None:
         """Record that a request is sent."""
@@ -76,6 +94,8 @@ class Fetcher(AioKafkaFetcher):
     """
 
     pace: FetchPace | None = None
+    wanted_at: Callable[[], float | None]
+    """With a pace: returns when the next records are wanted; None: as soon as they come."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -94,7 +114,7 @@ class Fetcher(AioKafkaFetcher):
         if self.pace is None:
             return super()._get_actions_per_node(assignment)
         now = monotonic()
-        if (wait := self.pace.wait(now)) > 0:
+        if (wait := self.pace.wait(now, self.wanted_at())) > 0:
             # The actions cost CPU for each partition. Resets of positions can wait as long, too.
             return [], {}, wait, False, []
         self._fetch_max_wait_ms = SHORT_POLL_MS if self._records else LONG_POLL_MS

@@ -151,7 +151,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         """Start aiokafka's consumer."""
         await super().on_start()
-        self._ensure_consumer()._fetcher.pace = FetchPace(GATHER_SECONDS)
+        fetcher = self._ensure_consumer()._fetcher
+        fetcher.pace = FetchPace(GATHER_SECONDS)
+        fetcher.wanted_at = self.app.stage.records_wanted_at
 
     async def fetch(self, wanted: set[TP], tables: set[TP], seconds: float) -> Fetched:
         """Return buffered records of the wanted partitions; wait at most this long for some."""

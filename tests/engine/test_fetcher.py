@@ -45,3 +45,34 @@ def test_the_pace_follows_a_rate_that_falls() -> None:
         pace.record_records(1, tenth / 10)
     pace.record_request(102.5)
     assert pace.wait(102.5) == pytest.approx(0.1)
+
+
+def test_while_a_micro_batch_gathers_records_are_requested_shortly_before_it_is_due() -> None:
+    """One request brings all of them; without one a request each 20 ms would have."""
+    pace = paced(500)
+    assert pace.wait(100.01, wanted_at=100.2) == pytest.approx(0.18)
+    assert pace.wait(100.19, wanted_at=100.2) <= 0
+
+
+def test_rows_of_tables_are_requested_however_late_records_are_wanted() -> None:
+    """A visitor may withdraw consent while a batch gathers for a minute."""
+    assert paced(500).wait(100.0, wanted_at=160.0) == pytest.approx(0.25)
+
+
+def test_the_request_before_a_batch_is_not_repeated_while_it_is_still_due() -> None:
+    """It has just brought what there is."""
+    assert paced(500).wait(100.0, wanted_at=100.005) == pytest.approx(0.02)
+
+
+def test_records_are_taken_before_more_are_requested() -> None:
+    """With the first of a batch it is known when the batch is due."""
+    pace = paced(50)
+    pace.record_records(1, 100.3)
+    assert pace.wait(100.3) == pytest.approx(0.005)
+
+
+def test_under_load_no_request_waits_for_a_batch_to_be_due() -> None:
+    """It will be full before."""
+    pace = paced(1000)
+    pace.record_records(200, 100.001)
+    assert pace.wait(100.002, wanted_at=100.2) <= 0

@@ -215,6 +215,10 @@ class SinkStage(Stage):
             if is_quiet and self._progress.get(tp) is progress:
                 progress.record_receipts_end(ends[TP(self._receipts, tp.partition)])
 
+    def records_wanted_at(self) -> float | None:
+        """Return when the next micro-batch is due, while events wait for one."""
+        return self.courier.micro_batch_due_at()
+
     def may_hand_out(self, tp: TP) -> bool:
         """Return whether the partition's user rows are recent enough."""
         return self._send_filter.is_current(tp.partition)
