@@ -148,7 +148,7 @@ _ALL = (
         "counter",
         ("note",),
         "Values that were corrected, ignored or suspicious: left_out:<field>, left_out:<vendor>."
-        "<field> where one vendor does not take it, suspicious_id, clock_ahead ….",
+        "<field> if only one vendor does not accept it, suspicious_id, clock_ahead ….",
     ),
     Metric(
         "streams_unjoined_events_total",

@@ -30,7 +30,7 @@ def audit(
     a record is several events.
 
     Exit code 1 if a sum does not hold or cannot be computed, or if a record is missing (committed,
-    but without an outcome), contradicting (a dead letter of enrichment that was sent all the same),
+    but without an outcome), contradicting (a dead letter of enrichment that was sent anyway),
     unexplained (about a raw record that does not exist) or unreadable.
     """
     from streams.operations.audit.audit import run_audit

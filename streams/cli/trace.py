@@ -44,10 +44,12 @@ def trace(
         str | None, typer.Option(metavar="A", help="Events of this anonymous_id.")
     ] = None,
     user: Annotated[
-        str | None, typer.Option(metavar="U", help="Events of this user_id, by event or row.")
+        str | None,
+        typer.Option(metavar="U", help="Events of this user_id, in the event or its user row."),
     ] = None,
     sku: Annotated[
-        str | None, typer.Option(metavar="S", help="Events with this SKU, by event or row.")
+        str | None,
+        typer.Option(metavar="S", help="Events with this SKU, in the event or its product row."),
     ] = None,
     since: Annotated[
         str,
