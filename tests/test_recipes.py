@@ -90,6 +90,7 @@ def test_a_command_is_a_module_a_line_and_a_section(copy: Path) -> None:
     assert unmet(copy, ours) == {
         "test_every_argument_and_option_has_a_row[streams greet]",
         "test_no_command_is_shown_that_is_not_there",
+        "test_the_words_about_a_command_are_those_of_its_help[streams greet]",
     }
     put_before(copy / "docs" / "reference.md", "### streams dead-letters list\n", GREET_SECTION)
     assert unmet(copy, ours) == set()

@@ -269,6 +269,18 @@ def test_every_argument_and_option_has_a_row(one: Command) -> None:
         assert row[2].replace("\\", "") == " ".join(param.help.split()), row
 
 
+@pytest.mark.parametrize("one", COMMANDS, ids=[one.name for one in COMMANDS])
+def test_the_words_about_a_command_are_those_of_its_help(one: Command) -> None:
+    """So the page and ``--help`` cannot differ; marks such as backquotes do not count."""
+    words = section(one.name, level=3).partition("\n| argument")[0]
+    assert without_marks(words) == without_marks(one.command.help)
+
+
+def without_marks(text: str) -> str:
+    """A text on one line, without what Markdown adds."""
+    return " ".join(re.sub(r"[`*\\]", "", text).split())
+
+
 def typed(cell: str) -> str:
     """An option without its value, or a whole argument."""
     text = cell.strip("`").replace("\\", "")
