@@ -78,7 +78,7 @@ def test_a_file_that_is_no_toml_is_named() -> None:
     """The place of the mistake is told."""
     Path("streams.toml").write_text("[kafka\n")
     (problem,) = problems()
-    assert problem.startswith("STREAMS_CONFIG: streams.toml is no valid TOML: ")
+    assert problem.startswith("STREAMS_CONFIG: streams.toml is not valid TOML: ")
     assert "line 1" in problem
 
 
@@ -202,7 +202,7 @@ def test_a_secret_is_not_repeated_in_a_problem() -> None:
         "STREAMS_WEB_TOKEN: must have at least 8 characters.",
         (
             "STREAMS_MISO_API_KEY: must be printable ASCII without spaces around it: "
-            "it travels in a header."
+            "it is sent in a header."
         ),
         "STREAMS_MISO_BASE_URL: must be scheme, host and port only, like https://api.example.com.",
     ]
@@ -360,7 +360,7 @@ def test_stages_need_what_they_use() -> None:
         off.require_stage("miso")
     with pytest.raises(SettingsError, match="No vendor is on: set STREAMS_MISO_API_KEY or STR"):
         load_settings({}).require_stage("enrich")
-    with pytest.raises(SettingsError, match='"mise" is no stage; there are: enrich, '):
+    with pytest.raises(SettingsError, match='"mise" is not a stage; there are: enrich, '):
         on.require_stage("mise")
     load_settings({"STREAMS_MISO_API_KEY": "k"}).require_stage("miso")
 
@@ -563,7 +563,7 @@ def test_sections_of_ingest_come_from_the_file_by_name() -> None:
         (
             'topic = "t"\nto = "clicks"\nwhen = "a =="',
             (
-                "STREAMS_INGEST_A_WHEN: 'a ==' is no JMESPath: Invalid jmespath expression: "
+                "STREAMS_INGEST_A_WHEN: 'a ==' is not valid JMESPath: Invalid jmespath expression: "
                 "Incomplete expression."
             ),
         ),
@@ -649,7 +649,7 @@ def test_names_of_ingest_sections_make_variables() -> None:
             'miso = "rate"\nmiso_fields = {rating = "a ||"}',
             (
                 "STREAMS_EVENTS_A_MISO_FIELDS ([events.a] miso_fields in streams.toml): "
-                "rating: 'a ||' is no JMESPath"
+                "rating: 'a ||' is not valid JMESPath"
             ),
         ),
         (

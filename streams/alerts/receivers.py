@@ -69,7 +69,7 @@ class Receiver:
             if not why:
                 log.info("%s has the alert: %s", self._name, message.title)
                 return True
-            log.warning("%s did not take an alert: %s", self._name, why)
+            log.warning("%s did not accept an alert: %s", self._name, why)
         log.error("%s: an alert is given up: %s", self._name, message.title)
         return False
 

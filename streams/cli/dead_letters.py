@@ -139,7 +139,7 @@ def drop(
     """
     from streams.dead_letters.dead_letters import drop_letters
 
-    problem = "Dropping asks first, and there is no terminal: give --yes to drop."
+    problem = "There is no terminal for the confirmation: give --yes to drop."
     require_terminal(yes, problem)
     settings, found = _find(vendor, fingerprint, event_id, since)
     for one in found.groups:
@@ -149,8 +149,8 @@ def drop(
         typer.echo(_sum(found), err=True)
     else:
         typer.echo(
-            f"{count(len(found.open), 'dead letter')} will be closed for good: listed no more "
-            "and never sent. They stay on their topics until retention deletes them.",
+            f"{count(len(found.open), 'dead letter')} will be closed: no longer listed and "
+            "never sent. They stay on their topics until retention deletes them.",
             err=True,
         )
         confirm(yes, "Drop?", "Nothing was dropped.")

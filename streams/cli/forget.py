@@ -44,7 +44,7 @@ def forget(
     from streams.operations.forget.forget import run_forget
     from streams.operations.forget.survey import survey
 
-    problem = "Forgetting asks first, and there is no terminal: give --yes to forget."
+    problem = "There is no terminal for the confirmation: give --yes to forget."
     require_terminal(yes, problem)
     settings = quiet_settings()
     with reading_progress() as tell:

@@ -81,7 +81,7 @@ def reset(
     from streams.operations.offsets import apply_reset, plan_reset
     from streams.settings import load_settings
 
-    require_terminal(yes, "A reset asks first, and there is no terminal: give --yes to reset.")
+    require_terminal(yes, "There is no terminal for the confirmation: give --yes to reset.")
     moment: To = to if to in ("earliest", "latest") else moment_ms(to, "--to")  # type: ignore[assignment]
     settings = load_settings()
     planned = asyncio.run(plan_reset(settings, stage, moment, topic))

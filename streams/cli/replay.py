@@ -126,7 +126,7 @@ def replay(
         now_ms = wall_clock.now_ms()
         from_ms, to_ms = moment_ms(from_, "--from"), min(moment_ms(to, "--to"), now_ms)
         if from_ms > to_ms:
-            raise SettingsError(["--from: lies behind --to, or in the future."])
+            raise SettingsError(["--from: is after --to, or in the future."])
         replay_source(
             settings,
             source,

@@ -95,8 +95,8 @@ def create(
         for difference in report.differences:
             typer.echo(f"Topic {report.topic} {difference}.", err=True)
     typer.echo(
-        "Nothing was changed. Bring these topics into line with Kafka's own tools, or the settings "
-        "with them (STREAMS_KAFKA_PARTITIONS), then run `streams topics create` again.",
+        "Nothing was changed. Change these topics with Kafka's own tools, or correct the setting "
+        "STREAMS_KAFKA_PARTITIONS, then run `streams topics create` again.",
         err=True,
     )
     raise typer.Exit(1)

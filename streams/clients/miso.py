@@ -116,7 +116,7 @@ def _decode(text: str | bytes) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        problem = f"it is no JSON: {error}"
+        problem = f"it is not JSON: {error}"
     lines = [line for line in text.splitlines() if line.strip()]
     try:
         if len(lines) > 1:

@@ -58,7 +58,7 @@ class Expression:
             self._parsed = jmespath.compile(text).parsed if part is None else part
         except (JMESPathError, RecursionError) as problem:
             reason = " ".join(str(problem).split("\n")[0].split()).rstrip(".:")
-            raise ExpressionError(f"{text!r} is no JMESPath: {reason}") from None
+            raise ExpressionError(f"{text!r} is not valid JMESPath: {reason}") from None
         for problem_text in _problems(self._parsed):
             raise ExpressionError(f"{text!r}: {problem_text}")
         self.names_read = _names_read(self._parsed)

@@ -44,7 +44,7 @@ def read_moment(text: str, now_ms: int, zone: tzinfo) -> int:
         return _ago(words.removesuffix(" ago"), now_ms)
     found = _ISO.fullmatch(words)
     if found is None:
-        raise ValueError(f'"{text}" is no time; {FORMS}')
+        raise ValueError(f'"{text}" is not a time; {FORMS}')
     day, offset = found.group(1, 2, 3), found[8]
     if offset is not None:
         return _with_offset(words, offset)
@@ -82,7 +82,7 @@ def shown_span(seconds: float) -> str:
 def _from_digits(digits: str) -> int:
     ms = int(digits[:20])
     if ms and not YEAR_2000_MS <= ms <= MAX_MS:
-        raise ValueError(f"{digits[:20]} is no time of a shop in ms since the epoch; {FORMS}")
+        raise ValueError(f"{digits[:20]} is not a plausible time in ms since the epoch; {FORMS}")
     return ms
 
 
@@ -95,7 +95,7 @@ def _ago(span: str, now_ms: int) -> int:
         seconds += int(part[1]) * _SECONDS[unit]
         end = part.end()
     if end != len(span) or not span:
-        raise ValueError(f'"{span} ago" is no time; {FORMS}')
+        raise ValueError(f'"{span} ago" is not a time; {FORMS}')
     if seconds * 1000 > now_ms:
         raise ValueError(f'"{span} ago" lies before 1970')
     return now_ms - seconds * 1000

@@ -125,7 +125,7 @@ def _decode_object(value: bytes) -> dict[str, Any]:
     try:
         return _decode_raw_fields(value)
     except msgspec.ValidationError:
-        raise StrictJsonError("it is no JSON object") from None
+        raise StrictJsonError("it is not a JSON object") from None
 
 
 def may_have_many_values(value: bytes) -> bool:

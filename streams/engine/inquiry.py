@@ -81,7 +81,8 @@ class BrokerInquiry:
         if refused is not None:
             return BrokerAnswer(
                 f"{refused.what} refuses what is written ({refused.error}), and it is tried again: "
-                "look at the brokers, whether all copies are in sync (min.insync.replicas) for one"
+                "check the brokers, for example whether all replicas are in sync "
+                "(min.insync.replicas)"
             )
         seconds = self._unanswered.recent(CONNECTIONS[kind], now)
         if seconds is not None:
@@ -156,7 +157,7 @@ async def leaders_answer(
     ]
     for topic, partition, leader in partitions:
         if leader < 0:
-            return BrokerAnswer(f"{topic} partition {partition} has no leader: look at the brokers")
+            return BrokerAnswer(f"{topic} partition {partition} has no leader: check the brokers")
     consumer = AIOKafkaConsumer(**client_options, group_id=None)
     try:
         await consumer.start()

@@ -392,8 +392,8 @@ def _why(
             f"message.timestamp.before.max.ms. {_AGAIN}"
         )
     return (
-        f"{topic} refuses what is written to it ({type(error).__name__}). Look at the topic's "
-        f"settings and at the broker's log. {_AGAIN}"
+        f"{topic} refuses what is written to it ({type(error).__name__}). Check the topic's "
+        f"settings and the broker's log. {_AGAIN}"
     )
 
 

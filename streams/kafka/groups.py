@@ -74,6 +74,6 @@ async def members_of(client: AIOKafkaAdminClient, group: str) -> tuple[int, str]
         # A coordinator that is just starting; the first group ever asked for makes one.
         await asyncio.sleep(COMMIT_RETRY_SECONDS)
     raise SetupError(
-        f"Kafka does not say who is in the group {group} ({reason}): look at the brokers and at "
+        f"Kafka does not say who is in the group {group} ({reason}): check the brokers and at "
         "what this user may describe there, then check again."
     )

@@ -279,7 +279,7 @@ def stalled(tps: Iterable[TopicPartition]) -> SetupError:
     names = ", ".join(sorted(f"{tp.topic}/{tp.partition}" for tp in tps))
     return SetupError(
         f"Reading stopped: nothing came from {names} for {STALL_SECONDS:.0f} s. "
-        "Look at the brokers that lead these partitions, then try again."
+        "Check the brokers that lead these partitions, then try again."
     )
 
 

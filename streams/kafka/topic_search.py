@@ -142,7 +142,7 @@ class TopicSearch:
                     names = ", ".join(sorted(f"{tp.topic}/{tp.partition}" for tp in at))
                     raise SetupError(
                         f"Searching stopped: nothing came from {names} for {STALL_SECONDS:.0f} s. "
-                        "Look at the brokers that lead these partitions, then try again."
+                        "Check the brokers that lead these partitions, then try again."
                     )
         finally:
             for task in searching:
@@ -230,7 +230,9 @@ def _batches(blob: bytes) -> Iterator[tuple[int, int, int, int, int]]:
         if end > len(blob):
             return
         if magic < 2:
-            raise SetupError("A topic has records of Kafka's oldest formats: they are not read.")
+            raise SetupError(
+                "A topic has records in Kafka's oldest formats: streams cannot read them."
+            )
         yield at, end, first, first + distance, attributes
         at = end
 

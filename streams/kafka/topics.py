@@ -473,7 +473,7 @@ async def _make(
                 f"the cluster has {brokers} broker{'s'[: brokers > 1]}; "
                 "lower STREAMS_KAFKA_REPLICATION_FACTOR"
             )
-        raise SetupError(f"Topic {name} was not made ({message or error.__name__}): {remedy}.")
+        raise SetupError(f"Topic {name} was not created ({message or error.__name__}): {remedy}.")
     await until_visible(client, {topic.name for topic in topics})
     return made
 
@@ -509,8 +509,8 @@ async def until_visible(client: AIOKafkaAdminClient, names: set[str]) -> None:
                     await asyncio.sleep(0.05)
     except TimeoutError as error:
         raise SetupError(
-            f"The topics were made, but are not to be seen after {VISIBLE_SECONDS} s: "
-            "look at the state of the cluster, then run `streams topics list`."
+            f"The topics were created, but are not visible after {VISIBLE_SECONDS} s: check the "
+            "state of the cluster, then run `streams topics list`."
         ) from error
 
 

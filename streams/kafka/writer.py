@@ -34,6 +34,6 @@ async def connect_writer(
 def writing_failed(topic: str, then: str = "try again") -> Callable[[KafkaError], str]:
     """Return what is said of a broker that refuses writes to a topic."""
     return lambda error: (
-        f"Writing to {topic} failed: {error!r}. Look at the brokers and at what this user may "
+        f"Writing to {topic} failed: {error!r}. Check the brokers and at what this user may "
         f"write, then {then}."
     )

@@ -88,7 +88,7 @@ def stage_topics(settings: Settings, stage: str) -> tuple[str, ...]:
     if stage in settings.vendors:
         return (topics.events(stage), topics.redelivery(stage))
     known = ", ".join((ENRICH, *settings.vendors, *((INGEST,) if topics.shop else ())))
-    raise SettingsError([f'--stage: "{stage}" is no stage; there are: {known}.'])
+    raise SettingsError([f'--stage: "{stage}" is not a stage; there are: {known}.'])
 
 
 async def read_places(settings: Settings, stage: str) -> list[OffsetPlace]:

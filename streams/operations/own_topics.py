@@ -35,7 +35,7 @@ def parse_own_line(line: bytes) -> Outgoing:
         found = _decode(line.strip().removeprefix(BYTE_ORDER_MARK))
         key = msgspec.json.decode(bytes(found.key))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
-        raise NotNamedError('is no {"topic", "key", "value"}') from problem
+        raise NotNamedError('is not {"topic", "key", "value"}') from problem
     value = bytes(found.value)
     key_bytes = key.encode() if isinstance(key, str) else bytes(found.key)
     return Outgoing(

@@ -101,7 +101,7 @@ def parse_line(line: bytes, topics: Topics) -> Outgoing:
             topics.of_shop(_source_of(content, topics)), _key_of(content.anonymous_id), line
         )
     if content.value is msgspec.UNSET:
-        raise ValueError('is no {"topic", "key", "value"}: it has no value')
+        raise ValueError('is not {"topic", "key", "value"}: it has no value')
     topic = _topic_named(content.topic, topics)
     value: bytes | None = bytes(content.value)
     if value == b"null":
@@ -138,10 +138,10 @@ def _unreadable(line: bytes, error: Exception) -> ValueError:
     try:
         content = decode_strict(line)
     except StrictJsonError as problem:
-        return ValueError(f"is no JSON: {str(problem).removeprefix('not valid JSON: ')}")
+        return ValueError(f"is not JSON: {str(problem).removeprefix('not valid JSON: ')}")
     if not isinstance(content, dict):
-        return ValueError("is no JSON object")
-    return ValueError(f'is no {{"topic", "key", "value"}}: {error}')
+        return ValueError("is not a JSON object")
+    return ValueError(f'is not {{"topic", "key", "value"}}: {error}')
 
 
 def delay_seconds(written: int, elapsed: float, rate: float | None) -> float:

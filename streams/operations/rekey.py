@@ -158,7 +158,7 @@ class Rekeyed:
     copied: int
     """Records that brought rows home, or what is newer there to the old place."""
     removed: int
-    """Rows that were taken off their old partitions."""
+    """Rows that were removed from their old partitions."""
     left: int
     """Rows that still lie on an old partition, because events there wait for them."""
     waiting: tuple[str, ...] = ()

@@ -242,7 +242,7 @@ def stage_rights(settings: Settings, stage: str) -> list[Right]:
     """Return what a stage needs, the vital rights first; raises SettingsError for no stage."""
     if stage not in (INGEST, ENRICH) and stage not in settings.vendors:
         known = ", ".join((INGEST, ENRICH, *settings.vendors))
-        raise SettingsError([f'--stage: "{stage}" is no stage; there are: {known}.'])
+        raise SettingsError([f'--stage: "{stage}" is not a stage; there are: {known}.'])
     vendors = settings.enabled_vendors()
     names = _Names(settings, vendors if stage in (INGEST, ENRICH, *vendors) else (*vendors, stage))
     return _once(_stage(stage, names))

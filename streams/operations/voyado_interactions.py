@@ -90,7 +90,7 @@ def _read_line(line: str, schema_id: str | None) -> NewInteraction:
     try:
         document = json.loads(line)
     except (ValueError, RecursionError):
-        raise ValueError("it is no JSON") from None
+        raise ValueError("it is not JSON") from None
     if type(document) is not dict or type(document.get("payload")) is not dict:
         raise ValueError("it is no interaction: it must be an object with a payload")
     wanted: dict[str, Any] = {

@@ -49,8 +49,8 @@ class ReplayJob:
         ends = await reader.ends(list(window.stops))
         if below := [_place(tp) for tp, stop in window.stops.items() if stop > ends[tp]]:
             raise SetupError(
-                f"Run {run.run_id} cannot go on: {', '.join(below)} ends below where the run was "
-                f"to stop, so the topic was recreated. Stop it with `streams replay stop "
+                f"Run {run.run_id} cannot continue: {', '.join(below)} ends before the run's "
+                f"end, so the topic was recreated. Stop it with `streams replay stop "
                 f"{run.run_id}` and start another one."
             )
         open_ = [part for part in run.parts if part.state == RUNNING]

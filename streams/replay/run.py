@@ -87,7 +87,7 @@ async def execute(settings: Settings, store: RunStore, run: Run, job: Job, *, wa
             await clerk.run_all()
         except EngineError as error:
             raise SetupError(
-                f"Run {run.run_id} was interrupted: {error}. Look at the brokers, then go on with "
+                f"Run {run.run_id} was interrupted: {error}. Check the brokers, then continue with "
                 f"`streams replay resume {run.run_id}`."
             ) from error
         finally:
@@ -321,7 +321,7 @@ def new_producer(settings: Settings) -> AbstractAsyncContextManager[AIOKafkaProd
         settings.kafka,
         "streams-replay",
         lambda error: (
-            f"Writing redeliveries failed: {error!r}. Look at the brokers and at what this user "
+            f"Writing redeliveries failed: {error!r}. Check the brokers and at what this user "
             "may write, then go on with `streams replay resume`."
         ),
         max_batch_size=512 * 1024,

@@ -214,7 +214,7 @@ class Settings:
         """Raise SettingsError where this stage cannot run with these settings."""
         if stage not in {INGEST, ENRICH, *self.vendors}:
             known = ", ".join((ENRICH, *self.vendors, INGEST))
-            raise SettingsError([f'"{stage}" is no stage; there are: {known}.'])
+            raise SettingsError([f'"{stage}" is not a stage; there are: {known}.'])
         if stage == INGEST:
             if not self.ingest:
                 words = "stage ingest has nothing to do: there is no section [ingest.NAME]."

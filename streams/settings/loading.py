@@ -120,7 +120,9 @@ class Loader:
             sentence = f"{CONFIG}: cannot read {self._origin}: {error.strerror}."
             raise SettingsError([sentence]) from error
         except ValueError as error:  # not TOML, or not UTF-8
-            raise SettingsError([f"{CONFIG}: {self._origin} is no valid TOML: {error}."]) from error
+            raise SettingsError(
+                [f"{CONFIG}: {self._origin} is not valid TOML: {error}."]
+            ) from error
         return self._sections_of(content)
 
     def _sections_of(self, content: dict[str, Any], above: str = "") -> dict[str, dict[str, Any]]:

@@ -258,7 +258,7 @@ def _header_problems(secrets: Mapping[str, SecretStr | None]) -> Problems:
     for name, secret in secrets.items():
         text = "" if secret is None else secret.get_secret_value()
         if not text.isascii() or not text.isprintable() or text != text.strip():
-            yield name, "must be printable ASCII without spaces around it: it travels in a header"
+            yield name, "must be printable ASCII without spaces around it: it is sent in a header"
 
 
 def _address_problems(

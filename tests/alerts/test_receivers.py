@@ -86,7 +86,7 @@ async def test_a_receiver_that_refuses_is_tried_again_with_its_reason_in_the_log
     assert outcomes == [(PARKED.title, True)]
     assert pauses == list(PAUSES[:2])
     assert hook.tries == 3
-    assert "webhook did not take an alert: " in log()
+    assert "webhook did not accept an alert: " in log()
     assert "error=401" in log()
     assert SECRET not in log()
 
@@ -137,7 +137,7 @@ async def test_a_receiver_that_hangs_delays_nobody(
         for task in running:
             task.cancel()
         assert (len(other.received), hanging.received) == (1, [])
-    assert "first did not take an alert: no answer within 0.2 s" in log()
+    assert "first did not accept an alert: no answer within 0.2 s" in log()
 
 
 async def test_the_queue_is_bounded(log: Callable[[], str]) -> None:

@@ -97,7 +97,7 @@ def test_an_unreadable_line_is_exit_1(
     """As `streams produce` would end over it."""
     (tmp_path / "bad.jsonl").write_text("nonsense\n")
     assert main(["check", "--mapping", str(tmp_path / "bad.jsonl"), *more]) == 1
-    assert "is no JSON" in capsys.readouterr().out
+    assert "is not JSON" in capsys.readouterr().out
 
 
 def test_mapping_and_send_test_exclude_each_other(
@@ -175,7 +175,7 @@ def test_findings_are_lines_with_what_to_do(capsys: pytest.CaptureFixture[str]) 
         "correct this setting and STREAMS_KAFKA_SECURITY_PROTOCOL."
     )
     (miso,) = [line for line in lines if line.startswith("problem  miso ")]
-    assert "Miso at http://127.0.0.1:2 gives no answer: " in miso
+    assert "Miso at http://127.0.0.1:2 does not answer: " in miso
     assert "Check STREAMS_MISO_BASE_URL" in miso
     assert KEY not in out + err
     assert err == ""

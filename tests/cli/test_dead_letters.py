@@ -123,7 +123,7 @@ def test_a_letter_of_a_stranger_is_shown_with_what_it_has() -> None:
         (["drop"], "give --yes to drop"),
         (["drop", "--fingerprint", "k7m2pq9x"], "give --yes to drop"),
         (["list", "--vendor", "mis\x1bo"], r"--vendor: there is no mis\x1bo; name one of enrich,"),
-        (["show", "--since", "soon"], '--since: "soon" is no time'),
+        (["show", "--since", "soon"], '--since: "soon" is not a time'),
         (["show", "--limit", "0"], "--limit"),
         (["resend"], "give --yes to send, or --preview"),
     ],

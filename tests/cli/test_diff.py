@@ -135,7 +135,7 @@ def test_lines_that_cannot_be_read_are_left_out_and_said(
     """They are part of neither."""
     code, _, said = diff(capsys, SETTINGS, SETTINGS, [PRODUCT, "{", click(1), '{"topic": "x"}'])
     assert code == 0
-    assert "2 lines were left out; the first is line 2: it is no JSON" in said
+    assert "2 lines were left out; the first is line 2: it is not JSON" in said
 
 
 def test_wrong_settings_are_named_by_their_file(capsys: pytest.CaptureFixture[str]) -> None:

@@ -92,7 +92,7 @@ def test_as_json_it_is_one_array_of_sections(shop: Path) -> None:
     ("arguments", "code", "sentence"),
     [
         (["gone.jsonl"], 2, "There is no file gone.jsonl."),
-        (["empty.jsonl"], 2, "empty.jsonl holds no JSON lines."),
+        (["empty.jsonl"], 2, "empty.jsonl contains no JSON lines."),
         (
             ["noise.jsonl"],
             1,

@@ -81,7 +81,7 @@ def test_a_file_that_is_no_json_is_refused(
     file = tmp_path / "events.json"
     file.write_text("type=click")
     assert main(["miso", "upload", str(file)]) == 1
-    assert "record 0: it is no JSON: Expecting value: line 1" in capsys.readouterr().err
+    assert "record 0: it is not JSON: Expecting value: line 1" in capsys.readouterr().err
     assert main(["miso", "upload", str(tmp_path / "nowhere")]) == 2
     assert transport.requests == []
 

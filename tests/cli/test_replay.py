@@ -62,9 +62,9 @@ WINDOW = ("--vendor", "miso", "--from", "2h ago", "--to", "now")
         (["offsets", "reset", "--stage", "miso", "--to", "earliest"], "give --yes to reset"),
         (
             ["offsets", "reset", "--stage", "miso", "--to", "soon", "--yes"],
-            '--to: "soon" is no time',
+            '--to: "soon" is not a time',
         ),
-        (["offsets", "show", "--stage", "x\x1b"], r'"x\x1b" is no stage'),
+        (["offsets", "show", "--stage", "x\x1b"], r'"x\x1b" is not a stage'),
         (["dead-letters", "resend", "--vendor", "miso", "--yes"], "--vendor: Miso is off"),
     ],
 )

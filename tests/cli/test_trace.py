@@ -116,8 +116,8 @@ def test_what_strangers_wrote_is_shown_and_not_obeyed() -> None:
     [
         ([], "Say what to look for: an event id, or one of --visitor, --user and --sku."),
         (["e1", "--sku", "S"], "Say what to look for"),
-        (["\udcff"], "What you look for is no text in UTF-8"),
-        (["e1", "--since", "soon"], '--since: "soon" is no time'),
+        (["\udcff"], "The search text is not valid UTF-8"),
+        (["e1", "--since", "soon"], '--since: "soon" is not a time'),
     ],
 )
 def test_wrong_use_is_a_sentence_and_exit_code_2(

@@ -110,7 +110,7 @@ def test_lines_that_are_none_are_named(
     file.write_text(f"{saved.read_text()}not json\n{{}}\n")
     assert run("import", str(file), "--yes") == 1
     assert capsys.readouterr().err.splitlines() == [
-        "line 3: it is no JSON",
+        "line 3: it is not JSON",
         "line 4: it is no interaction: it must be an object with a payload",
         "Nothing was imported.",
     ]

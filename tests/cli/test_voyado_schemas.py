@@ -156,7 +156,7 @@ def test_broken_files_are_refused_before_any_request(
         assert run(command, "--dir", str(tmp_path)) == 2
         assert capsys.readouterr().err.splitlines() == [
             (
-                "a.json: it is no JSON: Expecting property name enclosed in double quotes in line 1, "
+                "a.json: it is not JSON: Expecting property name enclosed in double quotes in line 1, "
                 "column 2."
             ),
             "Nothing was asked of Voyado.",

@@ -69,7 +69,7 @@ def test_an_unknown_stage_is_told_with_those_there_are(environ: dict[str, str]) 
     """Exit code 2."""
     code, lines = ended(environ, "enrich", "misa")
     assert code == 2
-    assert lines[0].startswith('"misa" is no stage; there are: enrich, ')
+    assert lines[0].startswith('"misa" is not a stage; there are: enrich, ')
 
 
 def test_a_broker_that_is_not_there_ends_all_with_1(environ: dict[str, str]) -> None:

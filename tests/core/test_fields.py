@@ -153,9 +153,9 @@ def test_all_problems_are_reported_at_once() -> None:
         )
     lines = problem.value.problems
     assert len(lines) == 6
-    assert lines[0].startswith("source.clicks.fields.sku: 'a..b' is no JMESPath: ")
+    assert lines[0].startswith("source.clicks.fields.sku: 'a..b' is not valid JMESPath: ")
     assert lines[1] == "source.clicks.fields.colour: events have no such field"
-    assert lines[2].startswith("source.clicks.fields.price: '' is no JMESPath: ")
+    assert lines[2].startswith("source.clicks.fields.price: '' is not valid JMESPath: ")
     assert lines[3] == "source.clicks.fields.page.size: events have no such field"
     assert lines[4] == "source.clicks.fields.sku.x: events have no such field"
     assert lines[5] == (

@@ -478,9 +478,9 @@ def test_whatever_a_field_holds_a_row_is_read_or_malformed(row: dict[str, Any]) 
 @pytest.mark.parametrize("value", [b"null", b"[]", b"17", b'"text"'])
 def test_a_row_that_is_no_object_is_named(value: bytes) -> None:
     """In the same words for both tables."""
-    with pytest.raises(InvalidRow, match="user row is out of shape: it is no JSON object"):
+    with pytest.raises(InvalidRow, match="user row is out of shape: it is not a JSON object"):
         decode_user(value, VENDORS)
-    with pytest.raises(InvalidRow, match="product row is out of shape: it is no JSON object"):
+    with pytest.raises(InvalidRow, match="product row is out of shape: it is not a JSON object"):
         decode_product(value)
 
 

@@ -217,8 +217,8 @@ def test_equal_causes_are_one_group_and_the_most_frequent_comes_first() -> None:
             "position": "vendor.miso.dead-letters-0-2",
         },
         "fix": (
-            "The id is not in Miso's catalogue: upload the product there, or choose by [miso] "
-            "product_id (sku or product_id) which of the shop's ids the catalogue knows."
+            "The id is not in Miso's catalogue: upload the product there, or set [miso] "
+            "product_id to the id that the catalogue has (sku or product_id)."
         ),
     }
     assert (second.cause.reason, second.open) == ("defect", 1)

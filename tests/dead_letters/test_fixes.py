@@ -36,7 +36,7 @@ def test_no_sentence_repeats_a_stranger(owner: str, reason: str, detail: str) ->
 def test_an_unknown_reason_is_said_to_be_one() -> None:
     """A later version's letter, read by this one."""
     assert likely_fix("miso", "cosmic_rays", "") == (
-        "Nothing is known of this reason here: look at the letter with `streams dead-letters show`."
+        "There is no advice for this reason: look at the letter with `streams dead-letters show`."
     )
 
 
@@ -64,7 +64,7 @@ def test_an_unknown_reason_is_said_to_be_one() -> None:
         (
             b"v",
             b'{"anonymous_id": "v", "timestamp": 1777622400000}',
-            "send `product_id`; where the shop's records call it otherwise, map it",
+            "send `product_id`; if the records have another name for it, map it",
         ),
         (
             b"v",
@@ -177,13 +177,13 @@ def test_what_a_field_map_makes_of_a_record_is_explained(fields: FieldMap, words
             None,
             "click_schema_id",
         ),
-        ("voyado", "invalid_payload", "this is no interaction: no UTF-8", None, "Something other"),
+        ("voyado", "invalid_payload", "this is no interaction: no UTF-8", None, "Another program"),
         ("voyado", "unknown_contact", "404 ContactNotFound", 404, "deleted or merged"),
         ("ingest", "invalid_json", "more than 8,000 values in the fields", None, "split long"),
         ("ingest", "too_large", "the record has 5000079 bytes, more than", None, "at most 1 MiB"),
         ("ingest", "too_large", "the event has 262145 bytes", None, "the section's fields"),
         ("voyado", "too_large", "the record for voyado would have 1 bytes", None, "shorter texts"),
-        ("miso", "invalid_json", "no vendor record: no UTF-8", None, "only this relay may write"),
+        ("miso", "invalid_json", "no vendor record: no UTF-8", None, "Only streams may write"),
         ("eightselect", "undeliverable", "403 Request blocked", 403, "firewall"),
         ("miso", "undeliverable", "no answer came", None, "resend"),
         ("miso", "defect", "KeyError: 'x'", None, "please report it"),

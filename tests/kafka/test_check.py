@@ -126,7 +126,7 @@ async def test_what_is_wrong_with_topics_is_found(settings: Settings) -> None:
     ) in texts
     assert (
         f"Topic {topics.receipts('miso')} keeps receipts 1 day, but {topics.clicks} its records "
-        "7 days: what is still there could no longer be accounted for."
+        "7 days: the audit then calls settled events missing."
     ) in texts
 
 

@@ -149,6 +149,6 @@ def test_the_command_says_what_it_did(
     assert main(["topics", "create"]) == 0
     capsys.readouterr()
     assert main(["topics", "rekey"]) == 0
-    assert capsys.readouterr().out == ("0 rows; 0 written, 0 taken off their old partitions.\n")
+    assert capsys.readouterr().out == ("0 rows; 0 written, 0 removed from their old partitions.\n")
     assert main(["topics", "rekey", "--dry-run"]) == 0
     assert capsys.readouterr().out.endswith("Nothing was changed.\n")

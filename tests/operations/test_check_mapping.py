@@ -225,7 +225,7 @@ def test_a_line_that_produce_would_not_write_is_unreadable() -> None:
     """The others are judged all the same."""
     rows = previewed(b"nonsense\n", click(sku="8S-1", consent={"miso": True}))
     assert [(row.line, row.outcome) for row in rows] == [(1, "unreadable"), (2, "sent")]
-    assert rows[0].detail == "is no JSON: invalid character (byte 4)"
+    assert rows[0].detail == "is not JSON: invalid character (byte 4)"
 
 
 def test_what_was_put_right_is_noted() -> None:

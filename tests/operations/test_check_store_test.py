@@ -57,7 +57,7 @@ async def test_an_interaction_that_voyado_does_not_show_is_a_problem() -> None:
     transport = Ignoring(VoyadoSimulator())
     finding = await check(transport)
     assert finding.level is Level.PROBLEM
-    assert "and is not there." in finding.text
+    assert "but is missing." in finding.text
     assert [row["erased"] for row in transport.simulator.ledger.rows()] == [True]
 
 

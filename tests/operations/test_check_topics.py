@@ -120,8 +120,8 @@ def test_receipts_must_outlive_raw_records(
     )
     assert finding.level is Level.PROBLEM
     assert finding.text == (
-        f"Topic x.vendor.miso.receipts keeps {words} x.shop.clicks its records {longer}: what is "
-        "still there could no longer be accounted for."
+        f"Topic x.vendor.miso.receipts keeps {words} x.shop.clicks its records {longer}: the "
+        "audit then calls settled events missing."
     )
     assert finding.remedy.endswith(f"--add-config retention.ms={value}.")
 
@@ -154,7 +154,7 @@ def test_tombstones_that_go_early_are_a_warning() -> None:
     assert finding.level is Level.WARNING
     assert finding.text == (
         "Topic x.shop.users keeps tombstones 1 day, less than 30 days: a worker that was away "
-        "for longer would not hear that a visitor was forgotten."
+        "for longer would miss that a visitor was forgotten."
     )
 
 

@@ -74,7 +74,9 @@ async def asked(
     [
         (
             TAKEN,
-            Finding(Level.OK, "miso", "Miso at https://api.askmiso.com answers and takes the key."),
+            Finding(
+                Level.OK, "miso", "Miso at https://api.askmiso.com answers and accepts the key."
+            ),
         ),
         (
             HttpResponse(401, JSON, b'{"message":"Invalid API key"}'),
@@ -82,8 +84,8 @@ async def asked(
                 Level.PROBLEM,
                 "miso",
                 "Miso at https://api.askmiso.com refuses the key: 401 Invalid API key.",
-                "Correct STREAMS_MISO_API_KEY, and see that STREAMS_MISO_BASE_URL is the "
-                "environment that the key is for.",
+                "Correct STREAMS_MISO_API_KEY, and check that STREAMS_MISO_BASE_URL is where this "
+                "key is valid.",
             ),
         ),
         (
@@ -92,8 +94,8 @@ async def asked(
                 Level.PROBLEM,
                 "miso",
                 "Miso at https://api.askmiso.com refuses the key: 403 publishable key.",
-                "Correct STREAMS_MISO_API_KEY, and see that STREAMS_MISO_BASE_URL is the "
-                "environment that the key is for.",
+                "Correct STREAMS_MISO_API_KEY, and check that STREAMS_MISO_BASE_URL is where this "
+                "key is valid.",
             ),
         ),
         (
@@ -101,7 +103,7 @@ async def asked(
             Finding(
                 Level.PROBLEM,
                 "miso",
-                "Miso at https://api.askmiso.com is not where the requests belong: 404 Not Found.",
+                "Miso at https://api.askmiso.com is not the right address: 404 Not Found.",
                 "Correct STREAMS_MISO_BASE_URL: scheme, host and port only.",
             ),
         ),
@@ -110,9 +112,9 @@ async def asked(
             Finding(
                 Level.PROBLEM,
                 "miso",
-                "Miso at https://api.askmiso.com answers, but refuses a request that should be "
-                "right: 422 bad.",
-                "Read what it says; if it changed its rules, Miso's support knows of it.",
+                "Miso at https://api.askmiso.com answers, but refuses a valid test request: 422 "
+                "bad.",
+                "Read the message. If the vendor's rules have changed, ask its support.",
             ),
         ),
         (
@@ -120,7 +122,7 @@ async def asked(
             Finding(
                 Level.WARNING,
                 "miso",
-                "Miso at https://api.askmiso.com asks for fewer requests: 429 slow down.",
+                "Miso at https://api.askmiso.com asks to slow down: 429 slow down.",
                 "Wait and check again; find out what else uses this key.",
             ),
         ),
@@ -130,7 +132,7 @@ async def asked(
                 Level.PROBLEM,
                 "miso",
                 "Miso at https://api.askmiso.com fails: 503 maintenance.",
-                "Wait and check again: workers keep events and try by themselves. If it stays, "
+                "Wait and check again: events wait, and workers keep trying. If it stays, "
                 "ask Miso.",
             ),
         ),
@@ -139,10 +141,10 @@ async def asked(
             Finding(
                 Level.PROBLEM,
                 "miso",
-                "Miso at https://api.askmiso.com gives no answer: Name or service not known.",
+                "Miso at https://api.askmiso.com does not answer: Name or service not known.",
                 "Check STREAMS_MISO_BASE_URL, and that this machine may reach it: name, firewall, "
-                "proxy (STREAMS_HTTP_PROXY), TLS (STREAMS_HTTP_CA_FILE). Meanwhile workers keep "
-                "events and try by themselves.",
+                "proxy (STREAMS_HTTP_PROXY), TLS (STREAMS_HTTP_CA_FILE). Meanwhile events wait, "
+                "and workers keep trying.",
             ),
         ),
     ],
@@ -168,7 +170,7 @@ async def test_the_way_to_the_vendor_is_said(no_proxy: str, way: str) -> None:
         STREAMS_HTTP_PROXY="http://relay@proxy.example:3128", STREAMS_HTTP_NO_PROXY=no_proxy
     )
     (finding,) = await asked(FakeClient(TAKEN), settings=settings)
-    assert finding.text == f"Miso at https://api.askmiso.com, {way}, answers and takes the key."
+    assert finding.text == f"Miso at https://api.askmiso.com, {way}, answers and accepts the key."
 
 
 async def test_a_proxy_that_refuses_the_login_is_told_from_a_refused_key() -> None:
@@ -188,7 +190,7 @@ async def test_a_vendor_that_takes_too_long_is_a_problem() -> None:
     """The check ends after its own patience, shorter than a worker's."""
     (finding,) = await asked(SilentClient(TAKEN))
     assert finding.level is Level.PROBLEM
-    assert finding.text == "Miso at https://api.askmiso.com gives no answer: no answer within 20 s."
+    assert finding.text == "Miso at https://api.askmiso.com does not answer: no answer within 20 s."
 
 
 async def test_a_key_that_the_vendor_echoes_is_masked() -> None:
@@ -228,8 +230,8 @@ async def test_a_vendor_that_is_on_without_credentials_is_a_warning() -> None:
             Level.WARNING,
             "miso",
             "Miso is on without STREAMS_MISO_API_KEY: enrichment writes for it, but its own stage "
-            "cannot run with these settings, and it cannot be asked.",
-            "Give STREAMS_MISO_API_KEY where `streams worker miso` runs, and check there.",
+            "cannot run with these settings and was not checked.",
+            "Give STREAMS_MISO_API_KEY where `streams worker miso` runs, and run the check there.",
         )
     ]
     assert client.requests == []
@@ -240,8 +242,8 @@ async def test_send_test_lets_the_vendor_judge_a_click_and_an_add_to_cart() -> N
     client = FakeClient(TAKEN)
     findings = await asked(client, send_test=True)
     assert [(finding.level, finding.text) for finding in findings] == [
-        (Level.OK, "Miso at https://api.askmiso.com answers and takes the key."),
-        (Level.OK, "Miso, dry run: as it must be (200 success)."),
+        (Level.OK, "Miso at https://api.askmiso.com answers and accepts the key."),
+        (Level.OK, "Miso, dry run: as expected (200 success)."),
     ]
     paths = [request.path for request in client.requests]
     assert paths == ["/v1/interactions?dry_run=1", "/v1/interactions?dry_run=1"]
@@ -259,7 +261,7 @@ async def test_test_events_that_the_vendor_refuses_are_a_problem_with_its_words(
         Level.PROBLEM,
         "miso",
         "Miso, dry run: it refuses the events: event 1: quantities is invalid. No list.",
-        "Read what it says, and compare with `streams check --mapping FILE` and with Miso's "
+        "Read the message, and compare with `streams check --mapping FILE` and with Miso's "
         "settings.",
     )
 
@@ -286,7 +288,7 @@ async def test_a_vendor_without_a_means_of_its_own_gets_no_test_event(
     assert finding == Finding(
         Level.OK,
         "miso",
-        "Miso documents no way to judge an event without storing it: no test event was sent.",
+        "Miso documents no way to check an event without storing it: no test event was sent.",
     )
     assert len(client.requests) == 1
 
@@ -313,7 +315,7 @@ async def test_further_questions_of_a_vendor_are_asked_and_explained(
     _use(monkeypatch, inquiries=inquiries)
     client = FakeClient(TAKEN, HttpResponse(200, {}, b"fits"), HttpResponse(200, {}, b"other"))
     assert (await asked(client))[1:] == [
-        Finding(Level.OK, "miso", 'Miso, schema "clicks": as it must be.'),
+        Finding(Level.OK, "miso", 'Miso, schema "clicks": as expected.'),
         Finding(Level.PROBLEM, "miso", 'Miso, schema "carts": it has no property eventId.', "Do."),
     ]
     assert [request.path for request in client.requests[1:]] == [

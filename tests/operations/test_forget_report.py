@@ -195,7 +195,7 @@ def test_without_a_terminal_nothing_is_asked_and_nothing_is_done(
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
     assert main(["forget", "anna"]) == 2
     assert capsys.readouterr().err == (
-        "Forgetting asks first, and there is no terminal: give --yes to forget.\n"
+        "There is no terminal for the confirmation: give --yes to forget.\n"
     )
 
 

@@ -126,7 +126,10 @@ def test_no_right_is_listed_that_another_one_implies() -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["acls", "--stage", "nope"], '--stage: "nope" is no stage; there are: ingest, enrich, '),
+        (
+            ["acls", "--stage", "nope"],
+            '--stage: "nope" is not a stage; there are: ingest, enrich, ',
+        ),
         (["acls", "--command", "reasons"], '--command: "reasons" needs no rights; those that do: '),
         (
             ["acls", "--command", "audit", "--stage", "miso"],

@@ -135,7 +135,7 @@ async def test_redeliveries_are_set_only_by_name(logs: LogsInMemory) -> None:
         SettingsError, match=r"stage miso reads no shop\.clicks; it reads vendor\.miso"
     ):
         await plan_reset(SETTINGS, "miso", "earliest", CLICKS)
-    with pytest.raises(SettingsError, match='"misi" is no stage'):
+    with pytest.raises(SettingsError, match='"misi" is not a stage'):
         await plan_reset(SETTINGS, "misi", "earliest")
 
 

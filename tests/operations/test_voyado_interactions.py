@@ -201,7 +201,7 @@ def test_an_interaction_without_an_event_id_gets_its_former_id() -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("{", "line 2: it is no JSON"),
+        ("{", "line 2: it is not JSON"),
         ("[]", "line 2: it is no interaction"),
         ('{"payload": {"eventId": "e"}}', "line 2: createdDate is missing"),
         (

@@ -177,7 +177,7 @@ def test_shipped_schemas_keep_the_event_id_off_contact_cards() -> None:
         (b'{"id": "a", "id": "b"}', "id stands twice in one object"),
         (
             b'{"id": "a" // the id\n}',
-            "it is no JSON: Expecting ',' delimiter in line 1, column 12 (JSON has no comments)",
+            "it is not JSON: Expecting ',' delimiter in line 1, column 12 (JSON has no comments)",
         ),
         ([], "it must be one object with id, displayName and jsonSchema"),
         (document("Höst-kampanj", a=rules()), 'id must consist of a-z, A-Z, 0-9, _ and -, not "H'),

@@ -59,7 +59,7 @@ def file_feed(path: Path, topics: Topics) -> Feed:
         more = [f"and {len(bad) - _NAMED_LINES:,} more lines."] if len(bad) > _NAMED_LINES else []
         raise SettingsError([*bad[:_NAMED_LINES], *more])
     if not event_count:
-        raise SettingsError([f"{path} holds no events: give one JSON object a line."])
+        raise SettingsError([f"{path} contains no events: give one JSON object per line."])
     sample = sample_feed(topics)
 
     def chosen(*, events: bool) -> Iterator[Outgoing]:

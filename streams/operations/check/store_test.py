@@ -28,7 +28,7 @@ async def store_test(
     key = VENDOR.key
     payloads, refusals = sample_payloads(VENDOR, settings.vendors[key], now_ms)
     for refusal in refusals:
-        yield problem(key, f"{VENDOR.name}'s test event is refused by us: {refusal}.")
+        yield problem(key, f"{VENDOR.name}'s test event cannot be mapped: {refusal}.")
     if not payloads:
         return
     sample = json.loads(payloads[-1])
@@ -55,7 +55,7 @@ async def _store_and_delete(voyado: Voyado, new: NewInteraction) -> Finding:
     if stored is None:
         return problem(
             VENDOR.key,
-            f"{about}: the test interaction was taken with the id {created.id}, and is not there.",
+            f"{about}: the test interaction was accepted with the id {created.id}, but is missing.",
             "Voyado ignored it, or shows it late: compare the schema with what is sent, with "
             "`streams voyado-schemas plan`.",
         )

@@ -125,14 +125,14 @@ async def newest(reader: LogReader, topic: str, count: int, tell: Tell) -> list[
     """Return the newest records of a topic, earliest first; raises SetupError for none."""
     tps = (await reader.partitions([topic]))[topic]
     if not tps:
-        raise SetupError(f"Topic {topic} does not exist: correct its name, or make it.")
+        raise SetupError(f"Topic {topic} does not exist: correct its name, or create it.")
     begins, ends = await reader.starts(tps), await reader.ends(tps)
     starts = newest_starts({tp: (begins[tp], ends[tp]) for tp in tps}, count)
     found: list[ConsumerRecord] = []
     async for _, records in reader.read(starts, ends, tell):
         found += records
     if not found:
-        raise SetupError(f"Topic {topic} has no records to look at: try again once there are.")
+        raise SetupError(f"Topic {topic} has no records: try again when it has some.")
     return sorted(found, key=lambda record: (record.timestamp, record.partition, record.offset))
 
 

@@ -116,7 +116,7 @@ def _retention(
         yield problem(
             SUBJECT,
             f"Topic {receipts.topic} keeps receipts {_span(has)}, but {longest} its records "
-            f"{_span(wanted)}: what is still there could no longer be accounted for.",
+            f"{_span(wanted)}: the audit then calls settled events missing.",
             f"Keep them longer: kafka-configs --alter --topic {receipts.topic} --add-config "
             f"retention.ms={value}.",
         )
@@ -149,7 +149,7 @@ def _tombstones(there: Mapping[str, TopicReport], topics: Topics) -> Iterator[Fi
         yield warning(
             SUBJECT,
             f"Topic {users.topic} keeps tombstones {_span(has)}, less than {_span(wanted)}: a "
-            "worker that was away for longer would not hear that a visitor was forgotten.",
+            "worker that was away for longer would miss that a visitor was forgotten.",
             f"Keep them longer: kafka-configs --alter --topic {users.topic} --add-config "
             f"delete.retention.ms={wanted}.",
         )
@@ -163,7 +163,7 @@ def _sizes(
         yield warning(
             SUBJECT,
             f"Topic {clicks.topic} has {clicks.partitions} partitions, STREAMS_KAFKA_PARTITIONS "
-            f"says {partitions}: topics made from now on would not fit the others.",
+            f"says {partitions}: new topics would not match the existing ones.",
             f"Set STREAMS_KAFKA_PARTITIONS={clicks.partitions}.",
         )
     copies = min(3, brokers)

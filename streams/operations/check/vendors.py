@@ -99,8 +99,8 @@ def _not_asked(settings: Settings, vendor: Vendor) -> Finding | None:
     return warning(
         key,
         f"{vendor.name} is on without {' and '.join(missing)}: enrichment writes for it, but its "
-        "own stage cannot run with these settings, and it cannot be asked.",
-        f"Give {' and '.join(missing)} where `streams worker {key}` runs, and check there.",
+        "own stage cannot run with these settings and was not checked.",
+        f"Give {' and '.join(missing)} where `streams worker {key}` runs, and run the check there.",
     )
 
 
@@ -127,12 +127,12 @@ def probe_finding(vendor: Vendor, where: str, verdict: Verdict) -> Finding:
     """
     key = vendor.key
     if verdict.outcome is RequestOutcome.ACCEPTED:
-        return ok(key, f"{where} answers and takes the key.")
+        return ok(key, f"{where} answers and accepts the key.")
     if verdict.outcome is RequestOutcome.REJECTED:
         return problem(
             key,
-            f"{where} answers, but refuses a request that should be right: {_words(verdict)}.",
-            f"Read what it says; if it changed its rules, {vendor.name}'s support knows of it.",
+            f"{where} answers, but refuses a valid test request: {_words(verdict)}.",
+            "Read the message. If the vendor's rules have changed, ask its support.",
         )
     return _unanswered(vendor, where, verdict)
 
@@ -141,7 +141,7 @@ def inquiry_finding(vendor: Vendor, where: str, inquiry: Inquiry, verdict: Verdi
     """Return what the answer to a further question means."""
     if verdict.outcome is RequestOutcome.ACCEPTED:
         words = f" ({_words(verdict)})" if verdict.detail else ""
-        return ok(vendor.key, f"{vendor.name}, {inquiry.about}: as it must be{words}.")
+        return ok(vendor.key, f"{vendor.name}, {inquiry.about}: as expected{words}.")
     is_about_key = (
         verdict.outcome is RequestOutcome.MISCONFIGURED and verdict.status in _KEY_REFUSED
     )
@@ -160,7 +160,7 @@ def inquiry_finding(vendor: Vendor, where: str, inquiry: Inquiry, verdict: Verdi
         return problem(
             vendor.key,
             f"{vendor.name}, {inquiry.about}: it refuses the events: {refused or _words(verdict)}.",
-            f"Read what it says, and compare with `streams check --mapping FILE` and with "
+            f"Read the message, and compare with `streams check --mapping FILE` and with "
             f"{vendor.name}'s settings.",
         )
     return _unanswered(vendor, where, verdict)
@@ -173,7 +173,7 @@ def _unanswered(vendor: Vendor, where: str, verdict: Verdict) -> Finding:
     if verdict.outcome is RequestOutcome.THROTTLED:
         return warning(
             key,
-            f"{where} asks for fewer requests: {words}.",
+            f"{where} asks to slow down: {words}.",
             "Wait and check again; find out what else uses this key.",
         )
     if verdict.outcome is RequestOutcome.MISCONFIGURED and verdict.status in _KEY_REFUSED:
@@ -181,7 +181,7 @@ def _unanswered(vendor: Vendor, where: str, verdict: Verdict) -> Finding:
         return problem(
             key,
             f"{where} refuses the key: {words}.",
-            f"Correct {names}, and see that {address} is the environment that the key is for.",
+            f"Correct {names}, and check that {address} is where this key is valid.",
         )
     if verdict.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
         return problem(
@@ -192,22 +192,22 @@ def _unanswered(vendor: Vendor, where: str, verdict: Verdict) -> Finding:
     if verdict.outcome is RequestOutcome.MISCONFIGURED:
         return problem(
             key,
-            f"{where} is not where the requests belong: {words}.",
+            f"{where} is not the right address: {words}.",
             f"Correct {address}: scheme, host and port only.",
         )
     if verdict.status is not None:
         return problem(
             key,
             f"{where} fails: {words}.",
-            f"Wait and check again: workers keep events and try by themselves. If it stays, ask "
+            f"Wait and check again: events wait, and workers keep trying. If it stays, ask "
             f"{vendor.name}.",
         )
     return problem(
         key,
-        f"{where} gives no answer: {words}.",
+        f"{where} does not answer: {words}.",
         f"Check {address}, and that this machine may reach it: name, firewall, proxy "
-        "(STREAMS_HTTP_PROXY), TLS (STREAMS_HTTP_CA_FILE). Meanwhile workers keep "
-        "events and try by themselves.",
+        "(STREAMS_HTTP_PROXY), TLS (STREAMS_HTTP_CA_FILE). Meanwhile events wait, and "
+        "workers keep trying.",
     )
 
 
@@ -222,7 +222,7 @@ async def _validate(
     if vendor.validation is None:
         yield ok(
             vendor.key,
-            f"{vendor.name} documents no way to judge an event without storing it: no test event "
+            f"{vendor.name} documents no way to check an event without storing it: no test event "
             "was sent.",
         )
         return
@@ -234,7 +234,7 @@ async def _validate(
         yield problem(vendor.key, f"{vendor.name}'s test events: {' '.join(error.problems)}")
         return
     for refusal in refusals:
-        yield problem(vendor.key, f"{vendor.name}'s test event is refused by us: {refusal}.")
+        yield problem(vendor.key, f"{vendor.name}'s test event cannot be mapped: {refusal}.")
     for part in _parts(payloads, vendor.max_batch_records(section)):
         inquiry = vendor.validation(part, section)
         verdict = inquiry.classify(await _send(client, inquiry.request), len(part))

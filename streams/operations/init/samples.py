@@ -162,7 +162,7 @@ def read_file(path: Path, limit: int) -> list[RawSample]:
             topic, key, value = name, None, line
         by_topic.setdefault(topic, []).append(UndecodedRecord(key, value))
     if not by_topic:
-        raise SettingsError([f"{path} holds no JSON lines."])
+        raise SettingsError([f"{path} contains no JSON lines."])
     return [RawSample(topic, _chosen(records, limit)) for topic, records in by_topic.items()]
 
 

@@ -51,7 +51,7 @@ async def run_trace(
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise SettingsError(["What you look for is no text in UTF-8: type it anew."]) from None
+        raise SettingsError(["The search text is not valid UTF-8: type it again."]) from None
     if since_ms is None:
         since_ms = now_ms - DEFAULT_WINDOW_MS
     query = Query(kind, text, max(0, since_ms), limit)

@@ -93,7 +93,7 @@ def read_definition(content: bytes) -> Definition:
     except RecursionError:
         raise DefinitionError(["it is nested without end"]) from None
     except json.JSONDecodeError as error:
-        words = f"it is no JSON: {error.msg} in line {error.lineno}, column {error.colno}"
+        words = f"it is not JSON: {error.msg} in line {error.lineno}, column {error.colno}"
         if b"//" in content:
             words += " (JSON has no comments)"
         raise DefinitionError([words]) from None

@@ -41,5 +41,5 @@ class VoyadoSettings(VendorSettings):
         if not (name and slash and version and value.isascii() and value.isprintable()):
             raise ValueError(f'must be Name/Version, like AcmeShop/1.5, not "{value}"')
         if value != value.strip():
-            raise ValueError("must have no spaces around it: it travels in a header")
+            raise ValueError("must have no spaces around it: it is sent in a header")
         return value

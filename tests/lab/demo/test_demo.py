@@ -91,7 +91,7 @@ def test_lines_that_cannot_be_written_are_named_before_anything_starts(tmp_path:
         file_feed(path, TOPICS)
     first, second = caught.value.problems
     assert first == f"{path}, line 1 has neither a key nor an anonymous_id to take it from."
-    assert second.startswith(f"{path}, line 3 is no JSON")
+    assert second.startswith(f"{path}, line 3 is not JSON")
 
 
 def test_a_file_without_events_is_refused(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_file_without_events_is_refused(tmp_path: Path) -> None:
     ran = demo("--once", "--events", str(path))
     assert (ran.returncode, ran.stderr) == (
         2,
-        f"{path} holds no events: give one JSON object a line.\n",
+        f"{path} contains no events: give one JSON object per line.\n",
     )
 
 
