@@ -11,9 +11,12 @@ from streams.core.plain_text import plain
 from streams.engine import wall_clock
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from streams.operations.voyado_schemas.plan import PlanRow
     from streams.settings import Settings
     from streams.vendors.voyado.definition import Definition
+    from streams.vendors.voyado.inquiries import SchemaUse
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,8 +28,8 @@ Folder = Annotated[
     typer.Option(
         "--dir",
         metavar="DIR",
-        help="Folder with one *.json per schema; default: the two that come with streams, "
-        "with the ids of the settings.",
+        help="Folder with one *.json per schema, also of named events; default: the two that come "
+        "with streams, with the ids of the settings.",
     ),
 ]
 
@@ -57,18 +60,20 @@ def plan(
     Exit code 2, before any request, if a file breaks a rule of Voyado or of streams.
     """
     from streams.cli.voyado_schemas_view import show_plan
-    from streams.operations.voyado_schemas.plan import State, room_problem
+    from streams.operations.voyado_schemas.plan import State, creation_problems, without_file
     from streams.settings import load_settings
 
-    rows = asyncio.run(_plan(load_settings(), folder))
+    settings = load_settings()
+    rows = asyncio.run(_plan(settings, folder))
     if as_json:
         print_json([row.to_json() for row in rows])
     else:
         show_plan(rows)
-    problem = room_problem(rows)
-    if problem is not None:
-        typer.echo(problem, err=True)
-    if check and any(row.state in (State.MISSING, State.DIFFERENT) for row in rows):
+    lacking = without_file(_uses(settings), rows)
+    for line in filter(None, [" ".join(creation_problems(rows)), *lacking]):
+        typer.echo(plain(line), err=True)
+    to_do = any(row.state in (State.MISSING, State.DIFFERENT) for row in rows)
+    if check and (to_do or lacking):
         raise typer.Exit(1)
 
 
@@ -135,12 +140,11 @@ def delete(
     type the id first (or use --yes).
     """
     from streams.clients import Voyado
-    from streams.operations.voyado_schemas.files import sent_by_relay
-    from streams.operations.voyado_schemas.voyado_schemas import deletion_lines, voyado_settings
+    from streams.operations.voyado_schemas.voyado_schemas import deletion_lines
     from streams.settings import load_settings
 
     settings = load_settings()
-    is_sent = schema_id in sent_by_relay(voyado_settings(settings))
+    is_sent = _is_sent(settings, schema_id)
     for line in deletion_lines(schema_id, is_sent=is_sent):
         typer.echo(plain(line), err=True)
     command = f"streams voyado-schemas delete {plain(schema_id)}"
@@ -156,6 +160,18 @@ def delete(
     typer.echo(plain(f"{schema_id}  {'deleted' if done else 'was not there'}"))
 
 
+def _uses(settings: "Settings") -> "Sequence[SchemaUse]":
+    from streams.operations.voyado_schemas.voyado_schemas import voyado_settings
+    from streams.vendors.voyado.inquiries import schema_uses
+
+    return schema_uses(voyado_settings(settings), settings.named_events)
+
+
+def _is_sent(settings: "Settings", id_: str) -> bool:
+    """Whether the relay sends interactions of this schema."""
+    return any(use.schema_id == id_ for use in _uses(settings))
+
+
 async def _registered(settings: "Settings") -> "list[Definition]":
     from streams.clients import Voyado
 
@@ -168,14 +184,14 @@ async def _plan(settings: "Settings", folder: Path | None) -> "list[PlanRow]":
     from streams.operations.voyado_schemas.plan import plan
     from streams.operations.voyado_schemas.voyado_schemas import voyado_settings
 
-    files = load_definitions(folder, voyado_settings(settings))
+    files = load_definitions(folder, voyado_settings(settings), settings.named_events)
     return plan(files, await _registered(settings))
 
 
 async def _create(settings: "Settings", folder: Path | None) -> int:
     from streams.cli.voyado_schemas_view import echo, plan_lines
     from streams.clients import Voyado
-    from streams.operations.voyado_schemas.plan import State
+    from streams.operations.voyado_schemas.plan import State, without_file
     from streams.operations.voyado_schemas.voyado_schemas import create_missing
 
     rows = await _plan(settings, folder)
@@ -196,22 +212,22 @@ async def _create(settings: "Settings", folder: Path | None) -> int:
             f"`{_replace_command(folder, differing[0].id)}` would delete.",
             err=True,
         )
-    return int(bool(differing))
+    lacking = without_file(_uses(settings), rows)
+    for line in lacking:
+        echo(line, err=True)
+    return int(bool(differing or lacking))
 
 
 def _replace(settings: "Settings", folder: Path | None, id_: str, yes: bool) -> int:
     from streams.cli.voyado_schemas_view import echo
     from streams.core.errors import SettingsError
-    from streams.operations.voyado_schemas.files import sent_by_relay
     from streams.operations.voyado_schemas.plan import State
     from streams.operations.voyado_schemas.voyado_schemas import (
         explanation,
         judge_replacement,
         replay_command,
-        voyado_settings,
     )
 
-    section = voyado_settings(settings)
     rows = [row for row in asyncio.run(_plan(settings, folder)) if row.state is not State.NO_FILE]
     row = next((row for row in rows if row.id == id_), None)
     if row is None:
@@ -225,7 +241,7 @@ def _replace(settings: "Settings", folder: Path | None, id_: str, yes: bool) -> 
         asyncio.run(_create_one(settings, row))
         return 0
     judged = judge_replacement(row)
-    is_sent = id_ in sent_by_relay(section)
+    is_sent = _is_sent(settings, id_)
     for line in explanation(row, judged, is_sent=is_sent, now_ms=wall_clock.now_ms()):
         echo(line)
     if not (yes or _is_typed(id_, _replace_command(folder, id_))):

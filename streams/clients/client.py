@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
@@ -206,6 +207,8 @@ class Client(Generic[S]):
         if verdict.outcome is RequestOutcome.REJECTED:
             return f"refuses that: {words}. Read what it says; nothing was changed by it."
         if verdict.outcome is RequestOutcome.MISCONFIGURED:
+            if verdict.status == HTTPStatus.BAD_REQUEST:
+                return f"does not take that with this key: {words}. See {key} and {address}."
             return (
                 f"is not where this belongs: {words}. Correct {address}: scheme, host and port "
                 "only."

@@ -35,6 +35,7 @@ class EightSelect(Client[EightSelectSettings]):
     """
 
     vendor = VENDOR
+    forbidden = "Correct {key}, or ask {name} what it may do."
 
     async def view(self, event: ViewRequest | Mapping[str, Any]) -> None:
         """Send that content was seen; raises InvalidRequest or VendorError."""
@@ -54,9 +55,10 @@ class EightSelect(Client[EightSelectSettings]):
     async def validate(self, event: RequestModel | Mapping[str, Any]) -> list[ValidationProblem]:
         """Return what 8SELECT finds wrong with an event; an empty list if it is valid.
 
-        Nothing is stored. An object is sent as it is, even if it is invalid. Raises VendorError.
+        Nothing is stored. An object is sent as it is, even if it is invalid. Raises InvalidRequest if
+        it cannot be written as JSON; VendorError.
         """
-        body = encoded(event) if isinstance(event, RequestModel) else msgspec.json.encode(event)
+        body = encoded(event) if isinstance(event, RequestModel) else _as_json(event)
         inquiry = api.validation([body], self.section)
         response = await self.send(inquiry.request)
         verdict = inquiry.classify(response, 1)
@@ -83,6 +85,13 @@ class EightSelect(Client[EightSelectSettings]):
     async def _submit(self, event: RequestModel, again: str) -> None:
         request = api.build_request([encoded(event)], self.section)
         await self.ask(request, partial(api.classify, count=1), "sending an event", again=again)
+
+
+def _as_json(event: Any) -> bytes:
+    try:
+        return msgspec.json.encode(event)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidRequest({0: f"it is no JSON: {error}"}) from None
 
 
 def _read(model: type[M], event: M | Mapping[str, Any]) -> M:

@@ -94,8 +94,14 @@ def encoded(model: RequestModel, index: int = 0) -> bytes:
 def problems_of(error: ValidationError) -> str:
     """Return the problems that a model found, on one line and without the values."""
     found = []
-    for problem in error.errors(include_url=False, include_input=False):
+    problems = error.errors(include_url=False, include_input=False)
+    for problem in problems:
         place = ".".join(map(str, problem["loc"]))
+        # Of a list that has only elements out of shape pydantic says that it has none.
+        if problem["type"] == "too_short" and any(
+            one["loc"][:-1][: len(problem["loc"])] == problem["loc"] for one in problems
+        ):
+            continue
         words = problem["msg"].removeprefix("Value error, ").partition(", ctx=")[0]
         found.append(f"{place}: {words}" if place else words)
     return "; ".join(dict.fromkeys(found))

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from streams.clients.client import Client
+from streams.clients.client import NOTHING_CHANGED, Client
 from streams.clients.errors import InvalidRequest, RequestRejected, encoded, problems_of
 from streams.core.batching import BatchCause, Batcher, MicroBatch
 from streams.core.outcome import RequestOutcome, Verdict
@@ -47,7 +47,9 @@ class Miso(Client[MisoSettings]):
             build = api.dry_run if dry_run else api.build_request
             classify = partial(api.classify, count=len(batch))
             request = build(batch.payloads, self.section)
-            again = f"{done:,} records before are stored. {_AGAIN}"
+            again = NOTHING_CHANGED if dry_run else _AGAIN
+            if done and not dry_run:
+                again = f"{done:,} records before are stored. {_AGAIN}"
             try:
                 await self.ask(request, classify, doing, again=again, first=done)
             except RequestRejected as error:
@@ -67,12 +69,12 @@ class Miso(Client[MisoSettings]):
 
         Raises InvalidRequest or VendorError.
         """
-        ids = [user_ids] if isinstance(user_ids, str) else list(user_ids)
+        ids = [user_ids] if isinstance(user_ids, str) else user_ids
         try:
-            UserDeletion(user_ids=ids)
+            deletion = UserDeletion.model_validate({"user_ids": ids})
         except ValidationError as error:
             raise InvalidRequest({0: problems_of(error)}) from None
-        request = deletion_request(ids, self.section)
+        request = deletion_request(deletion.user_ids, self.section)
         again = "Deleting again does no harm."
         classify = partial(api.classify, count=0)
         await self.ask(request, classify, "deleting interactions", again=again)

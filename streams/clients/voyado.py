@@ -20,7 +20,13 @@ from streams.vendors.base import HttpRequest, HttpResponse
 from streams.vendors.responses import UNREADABLE, is_page, one_line, read_json, text_of
 from streams.vendors.voyado import VENDOR, api
 from streams.vendors.voyado.contacts import read_contact
-from streams.vendors.voyado.definition import Definition, DefinitionError, read_definition
+from streams.vendors.voyado.definition import (
+    Definition,
+    DefinitionError,
+    id_problems,
+    is_unicode,
+    read_definition,
+)
 from streams.vendors.voyado.listing import judge_look_up, read_pages
 from streams.vendors.voyado.memory import SCHEMA_SECONDS, ContactMemory
 from streams.vendors.voyado.models import CreatedInteraction, NewInteraction, StoredInteraction
@@ -65,9 +71,10 @@ class Voyado(Client[VoyadoSettings]):
             "mobilePhone": mobile_phone,
             "socialSecurityNumber": social_security_number,
         }
-        given = [(key, value) for key, value in keys.items() if value]
+        given = [(key, str(value)) for key, value in keys.items() if value]
         if len(given) != 1:
             raise InvalidRequest({0: f"name exactly one of {', '.join(keys)}"})
+        _require_id(*given[0])
         doing = f"looking a contact up by {given[0][0]}"
         found = read_contact(await self.send(api.get_contact_id(*given[0], self.section)))
         if isinstance(found, Verdict):
@@ -120,7 +127,10 @@ class Voyado(Client[VoyadoSettings]):
         raise self.error_of(doing, verdict, again=_MAY_BE_STORED)
 
     async def get_interaction(self, interaction_id: str) -> StoredInteraction | None:
-        """Return the interaction with this id; None: there is none. Raises VendorError."""
+        """Return the interaction with this id; None: there is none.
+
+        Raises InvalidRequest for a blank id; VendorError.
+        """
         doing = f"reading the interaction {interaction_id}"
         request = api.PrivateRequest("GET", _path(interaction_id), self._headers, b"")
         response = await self.send(request)
@@ -134,8 +144,12 @@ class Voyado(Client[VoyadoSettings]):
     async def list_interactions(self, contact_id: str, schema_id: str) -> list[StoredInteraction]:
         """Return all interactions of a contact and schema, from all pages, in Voyado's order.
 
-        Raises RequestRejected if contact or schema does not exist; VendorError.
+        Raises InvalidRequest for an invalid id, RequestRejected if contact or schema does not
+        exist; VendorError.
         """
+        _require_schema_id(schema_id)
+        if api.is_guid(contact_id) is None:
+            raise InvalidRequest({0: "the contact's id must be a GUID"})
         doing = f"listing interactions of {schema_id}"
         items: list[Any] = []
 
@@ -149,7 +163,10 @@ class Voyado(Client[VoyadoSettings]):
         return [self._stored(asked | item, doing) for item in items if type(item) is dict]
 
     async def delete_interaction(self, interaction_id: str) -> bool:
-        """Delete an interaction; return whether it was there. Raises VendorError."""
+        """Delete an interaction; return whether it was there.
+
+        Raises InvalidRequest for a blank id; VendorError.
+        """
         request = api.PrivateRequest("DELETE", _path(interaction_id), self._headers, b"")
         response = await self.send(request)
         if response.status == api.NOT_FOUND and not is_page(response):
@@ -178,12 +195,19 @@ class Voyado(Client[VoyadoSettings]):
             if definition is None:
                 raise self._unreadable(doing, response)
             if not definition.is_readable:
-                definition = await self.get_schema(definition.id) or definition
+                definition = await self._registered(definition.id) or definition
             found.append(definition)
         return found
 
     async def get_schema(self, schema_id: str) -> Definition | None:
-        """Return the schema with this id; None: there is none. Raises VendorError."""
+        """Return the schema with this id; None: there is none.
+
+        Raises InvalidRequest for an invalid id; VendorError.
+        """
+        _require_schema_id(schema_id)
+        return await self._registered(schema_id)
+
+    async def _registered(self, schema_id: str) -> Definition | None:
         doing = f"reading the schema {schema_id}"
         response = await self.send(api.get_schema(schema_id, self.section))
         if response.status == api.NOT_FOUND and not is_page(response):
@@ -215,8 +239,9 @@ class Voyado(Client[VoyadoSettings]):
     async def delete_schema(self, schema_id: str) -> bool:
         """Delete a schema with ALL its interactions, of all contacts; return whether it was there.
 
-        Raises VendorError.
+        Raises InvalidRequest for what is no id; VendorError.
         """
+        _require_schema_id(schema_id)
         path = api.get_schema(schema_id, self.section).path
         response = await self.send(HttpRequest("DELETE", path, self._headers, b""))
         if response.status == api.NOT_FOUND and not is_page(response):
@@ -300,11 +325,24 @@ class Voyado(Client[VoyadoSettings]):
             verdict.outcome is RequestOutcome.ACCEPTED or is_other_json
         ):
             words = f"{response.status}, but the response is not Voyado's: {text_of(response)}"
-            verdict = Verdict(RequestOutcome.MISCONFIGURED, one_line(words), response.status)
+            words = one_line(words).rstrip(": ")
+            verdict = Verdict(RequestOutcome.MISCONFIGURED, words, response.status)
         return self.error_of(doing, verdict, again=again)
 
 
+def _require_schema_id(schema_id: str) -> None:
+    if problems := list(id_problems(schema_id)):
+        raise InvalidRequest({0: "; ".join(problems)})
+
+
+def _require_id(name: str, text: str) -> None:
+    """Raise InvalidRequest for an id that no address can hold; a blank one means all."""
+    if not text.strip() or not is_unicode(text):
+        raise InvalidRequest({0: f"{name} must be a text of Unicode, and not blank"})
+
+
 def _path(interaction_id: str) -> str:
+    _require_id("an interaction's id", interaction_id)
     return f"{api.INTERACTIONS}/{quote(interaction_id, safe='')}"
 
 
@@ -322,3 +360,5 @@ def _read_schema(schema: Mapping[str, Any]) -> Definition:
         return read_definition(json.dumps(schema).encode())
     except DefinitionError as error:
         raise InvalidRequest({0: "; ".join(error.problems)}) from None
+    except (TypeError, RecursionError) as error:
+        raise InvalidRequest({0: f"it is no JSON: {error}"}) from None

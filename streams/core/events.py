@@ -52,7 +52,11 @@ _PARTS: Mapping[str, type[msgspec.Struct]] = {
     "campaign": Campaign,
     "content": Content,
 }
-_LEFT_OUT_BY_PART = ("page", "campaign")
+_LEFT_OUT_BY_PART: Mapping[str, type[msgspec.Struct]] = {
+    "page": Page,
+    "campaign": Campaign,
+    "search": Search,
+}
 _FLAT = ("properties", "custom_context")
 _STRUCTS: tuple[type[msgspec.Struct], ...] = (
     *EVENT_TYPES.values(),
@@ -309,7 +313,7 @@ class EventParser:
         if isinstance(event, Order):
             _check_currencies(event.lines)
         elif isinstance(event, ContentView) and event.content is None and not event.product_ids:
-            raise _invalid("content", "neither content nor product_ids is given", MISSING)
+            raise _invalid("content", _nothing_seen(reading.notes), MISSING)
         if not SUSPICIOUS_IDS.isdisjoint(_ids_of(event)):
             reading.notes.append("suspicious_id")
         return event, reading.notes, reading.moment_ms
@@ -516,7 +520,7 @@ def _has_odd_text(event: Event) -> bool:
 
 
 def _convert_parts(name: str, given: dict[str, Any], notes: list[str]) -> msgspec.Struct:
-    kind = _PARTS[name]
+    kind = _LEFT_OUT_BY_PART[name]
     parts: dict[str, Any] = {}
     for part, wanted in _FIELD_TYPES[kind].items():
         if part in given:
@@ -525,6 +529,13 @@ def _convert_parts(name: str, given: dict[str, Any], notes: list[str]) -> msgspe
             except msgspec.ValidationError:
                 notes.append(f"left_out:{name}.{part}")
     return kind(**parts)
+
+
+def _nothing_seen(notes: Sequence[str]) -> str:
+    given = [name for name in ("content", "product_ids") if f"left_out:{name}" in notes]
+    if given:
+        return f"{' and '.join(given)} cannot be read, so nothing is known of what was seen"
+    return "neither content nor product_ids is given"
 
 
 def _lift_texts(known: dict[str, Any]) -> None:

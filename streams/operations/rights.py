@@ -46,15 +46,16 @@ class _Names:
     """The topics and groups of one installation, by what they are for."""
 
     def __init__(
-        self, settings: Settings, vendors: Sequence[str], *, with_ingest: bool = False
+        self, settings: Settings, vendors: Sequence[str], *, with_off: bool = False
     ) -> None:
-        """``with_ingest``: its dead letters are looked for also where it is off."""
+        """``with_off``: what ingest and sources that are off may have left is looked for, too."""
         topics = settings.topics
         self.settings, self.topics, self.vendors = settings, topics, vendors
         self.raw = topics.raw
+        self.off = topics.off if with_off else ()
         self.tables = [topics.users, topics.products]
         self.shop = list(topics.shop)
-        ingest = [topics.ingest_dead_letters] if self.shop or with_ingest else []
+        ingest = [topics.ingest_dead_letters] if self.shop or with_off else []
         self.letters = [*ingest, topics.enrich_dead_letters, *map(topics.dead_letters, vendors)]
         self.events = list(map(topics.events, vendors))
         self.redelivery = list(map(topics.redelivery, vendors))
@@ -135,7 +136,7 @@ def _shop_records(names: _Names) -> Iterator[Right]:
 
 def _all_records(names: _Names) -> Iterator[Right]:
     """What is read where the books or the story of an event are asked for."""
-    read = [*names.shop, *names.raw, *names.letters]
+    read = [*names.shop, *names.raw, *names.off, *names.letters]
     read += [*names.events, *names.redelivery, *names.receipts]
     yield from _topics(read, READ)
     yield from names.groups()
@@ -168,7 +169,7 @@ def _forget(names: _Names) -> Iterator[Right]:
     yield from _all_records(names)
     yield from _topics([topics.users, topics.status], READ)
     yield from _topics([topics.users], WRITE)
-    yield from _topics(names.all, DESCRIBE_CONFIGS)
+    yield from _topics([*names.all, *names.off], DESCRIBE_CONFIGS)
 
 
 def _control(names: _Names) -> Iterator[Right]:
@@ -185,6 +186,7 @@ def _check(names: _Names) -> Iterator[Right]:
     yield from _view(names)
     yield from _topics_list(names)
     yield from _shop_records(names)
+    yield from _topics(names.off, DESCRIBE)
 
 
 def _trace(names: _Names) -> Iterator[Right]:
@@ -256,13 +258,13 @@ def pipeline_rights(settings: Settings) -> list[Right]:
 def command_rights(settings: Settings, command: str) -> list[Right]:
     """Return what a command needs to be used for all vendors; raises SettingsError for no command.
 
-    Commands look for the traces of vendors and of ingest where they are off, too.
+    Commands look for the traces of vendors, sources and ingest where they are off, too.
     """
     meant = [made for name, made in _COMMANDS.items() if f"{name} ".startswith(f"{command} ")]
     if not meant:
         known = ", ".join(COMMANDS)
         raise SettingsError([f'--command: "{command}" needs no rights; those that do: {known}.'])
-    names = _Names(settings, tuple(settings.vendors), with_ingest=True)
+    names = _Names(settings, tuple(settings.vendors), with_off=True)
     return _once(right for made in meant for right in made(names))
 
 

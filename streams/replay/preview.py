@@ -5,7 +5,7 @@ Of up to a million records every one is looked at; of more, a sample that is sai
 
 import time
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
@@ -52,6 +52,8 @@ class ReplayPreview:
     """The Kafka time of the oldest record that is kept of every partition; None: none is."""
     is_cut: bool = False
     """Retention has deleted records that may have been in the window."""
+    off: dict[str, int] = field(default_factory=dict)
+    """Raw topic of a source that is off → about how many of its records are in the window."""
     late_ms: int | None = None
     """Records of the window that were written later than this are not found; None: all are."""
     seconds: float = 0.0
@@ -109,6 +111,7 @@ async def preview(
     async with connect(settings.kafka) as reader:
         window = await window_of(reader, settings, asked)
         found.is_cut, found.late_ms = bool(window.cut), window.late_ms
+        found.off = await _left_off(reader, settings, asked, window)
         found.kept_from_ms = await _kept_from(reader, window)
         if window.usual_records <= EXACT_RECORDS:
             rows = new_rows(settings, vendors, asked)
@@ -139,6 +142,23 @@ async def window_of(reader: LogReader, settings: Settings, asked: Asked) -> Wind
     return await find_window(
         reader, topics, asked.from_ms, asked.to_ms, names=names, partitions=partitions
     )
+
+
+async def _left_off(
+    reader: LogReader, settings: Settings, asked: Asked, window: Window
+) -> dict[str, int]:
+    """Return about how many records of the window lie on topics of sources that are off."""
+    topics, only = settings.topics, parse_only(asked.only)
+    kinds = {topics.of_shop(source): kind.event_type for source, kind in KINDS.items()}
+    partitions = sorted({tp.partition for tp in window.starts})
+    found = {}
+    for name in (topic for topic in topics.off if only.has_type(kinds[topic])):
+        there = await find_window(
+            reader, topics, window.from_ms, window.to_ms, names=[name], partitions=partitions
+        )
+        if there.usual_records:
+            found[name] = there.usual_records
+    return found
 
 
 def new_rows(settings: Settings, vendors: Sequence[str], asked: Asked) -> Rows:
@@ -204,14 +224,19 @@ class Block(NamedTuple):
 
 
 def sample_blocks(window: Window, partitions: Sequence[int]) -> Iterator[Block]:
-    """Yield blocks spread evenly over these partitions of the window, the coarsest spread first."""
+    """Yield blocks spread evenly over these partitions of the window, the coarsest spread first.
+
+    Each is as long as its partition's share: rare kinds of events must not count for more.
+    """
     tps = [tp for tp in window.starts if tp.partition in partitions]
+    most = max((window.usual_ends[tp] - window.starts[tp] for tp in tps), default=0)
     places = [0.5, 0.25, 0.75, 0.125, 0.625, 0.375, 0.875, 0.0625, 0.5625, 0.3125, 0.8125, 0.9375]
     for place in places:
         for tp in tps:
             start, end = window.starts[tp], window.usual_ends[tp]
             first = start + int((end - start) * place)
-            yield Block(tp, first, min(end, first + SAMPLE_BLOCK))
+            length = -(-SAMPLE_BLOCK * (end - start) // most) if most else 0
+            yield Block(tp, first, min(end, first + length))
 
 
 async def _sample(

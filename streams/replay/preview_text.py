@@ -54,6 +54,10 @@ def preview_lines(preview: ReplayPreview, zone: tzinfo) -> list[str]:
         lines.append(f"Raw records are kept since {kept}.")
     if preview.is_cut:
         lines.append("Retention has deleted records at the start of this window.")
+    lines += [
+        f"About {number:,} records of {topic} are not replayed: the source is switched off."
+        for topic, number in preview.off.items()
+    ]
     if preview.late_ms is not None:
         hours = preview.late_ms // 3_600_000
         lines.append(f"Records that were written more than {hours} h late are not included.")
@@ -74,6 +78,10 @@ def resend_lines(preview: ResendPreview, zone: tzinfo) -> list[str]:
             f"{preview.of_ingest:,} are of ingest; send them with `streams dead-letters resend "
             "--vendor ingest`."
         )
+    lines += [
+        f"{number:,} are of {topic}, whose source is switched off; they stay open."
+        for topic, number in sorted(preview.of_sources.items())
+    ]
     lines += [
         f"{number:,} belong to {vendor}, which is off; they stay open."
         for vendor, number in sorted(preview.off.items())

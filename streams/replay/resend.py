@@ -1,5 +1,6 @@
 """``streams dead-letters resend``: preview, run, and the notes that close and open letters."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -52,6 +53,8 @@ class ResendPreview:
     """Letters about no raw record: what strangers wrote on our own topics is never sent."""
     off: dict[str, int] = field(default_factory=dict)
     """Letters of vendors that are off, by vendor."""
+    of_sources: dict[str, int] = field(default_factory=dict)
+    """Letters about records of sources that are off, by raw topic."""
     of_ingest: int = 0
     """Letters about the shop's own records, which are sent again by themselves."""
 
@@ -82,8 +85,12 @@ async def preview_resend(
     raw_topics = settings.topics.raw
     letters = LetterTable(one for one in found.open if is_about_raw(one, raw_topics))
     of_ingest = sum(group.open for group in found.groups if group.owner == INGEST)
-    foreign = len(found.open) - len(letters) - of_ingest
+    of_sources = Counter(
+        one.source.topic for one in found.open if is_about_raw(one, settings.topics.off)
+    )
+    foreign = len(found.open) - len(letters) - of_ingest - of_sources.total()
     preview = ResendPreview(asked, len(letters), [], foreign, of_ingest=of_ingest)
+    preview.of_sources = dict(of_sources)
     preview.off = {v: n for v, n in letters.counts.items() if v != ENRICH and v not in on}
     vendors = [vendor for vendor in on if letters.is_for(vendor)]
     if len(letters) and not on:

@@ -3,7 +3,7 @@
 The command line calls ``load_settings`` once and passes on what others need.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -149,6 +149,11 @@ class Settings:
             sources=tuple(source for source, one in self.sources.items() if one.is_on),
         )
 
+    @property
+    def named_events(self) -> Mapping[str, EventSettings]:
+        """The sections ``[events.NAME]`` by NAME; none while their source is off."""
+        return self.events if self.sources[EVENTS].is_on else {}
+
     def secrets(self) -> tuple[str, ...]:
         """Return every secret's text, so that logging can leave it out."""
         sections = (self.kafka, self.http, self.registry, self.web, *self.vendors.values())
@@ -156,19 +161,22 @@ class Settings:
         own = (v.get_secret_value() for v in values if isinstance(v, SecretStr))
         return (*own, *self.alerts.secrets())
 
-    def field_maps(self) -> Mapping[str, FieldMap | None]:
-        """Return by raw topic how its records become events; None: as they are."""
+    def field_maps(self, sources: Sequence[str] = ()) -> Mapping[str, FieldMap | None]:
+        """Return by raw topic how its records become events; None: as they are.
+
+        Of these sources; none named: of those that are on.
+        """
         return {
             self.topics.of_shop(source): self.sources[source].field_map(f"source.{source}.fields")
-            for source in self.topics.sources
+            for source in sources or self.topics.sources
         }
 
-    def event_parsers(self) -> Mapping[str, EventParser]:
-        """Return what reads the records of each raw topic."""
-        kinds = (KINDS[source] for source in self.topics.sources)
+    def event_parsers(self, sources: Sequence[str] = ()) -> Mapping[str, EventParser]:
+        """Return what reads the records of each raw topic of these sources, as ``field_maps``."""
+        kinds = (KINDS[source] for source in sources or self.topics.sources)
         return {
             topic: EventParser(kind.event_type, kind.topic, fields, vendors=VENDORS)
-            for kind, (topic, fields) in zip(kinds, self.field_maps().items(), strict=True)
+            for kind, (topic, fields) in zip(kinds, self.field_maps(sources).items(), strict=True)
         }
 
     def ingest_mappings(

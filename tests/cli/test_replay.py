@@ -25,7 +25,9 @@ from streams.replay.preview_text import (
     counts_rows,
     preview_lines,
     question,
+    resend_lines,
 )
+from streams.replay.resend import ResendPreview
 from streams.settings import load_settings
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -125,6 +127,7 @@ def test_a_sample_is_said_to_be_one() -> None:
         kept_from_ms=FROM_MS,
         is_cut=True,
         late_ms=86_400_000,
+        off={"shop.orders": 1_234},
     )
     assert question(seen) == "Send about 0 events?"
     text = "\n".join(preview_lines(seen, BERLIN))
@@ -133,6 +136,23 @@ def test_a_sample_is_said_to_be_one() -> None:
     assert "kept since 2026-05-01 10:00:00 +02:00 (CEST)" in text
     assert "Retention has deleted records" in text
     assert "more than 24 h late" in text
+    left = "About 1,234 records of shop.orders are not replayed: the source is switched off."
+    assert left in text
+
+
+def test_what_a_resend_leaves_open_is_said() -> None:
+    """By whose it is."""
+    seen = ResendPreview(Asked("resend"), 3, [], foreign=1, off={"miso": 2})
+    seen.of_sources = {"shop.orders": 4}
+    assert resend_lines(seen, BERLIN) == [
+        "dead letters: 3 open",
+        (
+            "1 are about records that another producer wrote to the relay's own topics; they are "
+            "never resent."
+        ),
+        "4 are of shop.orders, whose source is switched off; they stay open.",
+        "2 belong to miso, which is off; they stay open.",
+    ]
 
 
 def run_of(*parts: VendorPart, **more: object) -> Run:

@@ -177,6 +177,44 @@ def test_apply_creates_what_is_missing(
     assert len(client.voyado.schemas) == 8
 
 
+def test_a_schema_of_a_named_event_is_planned_and_applied_by_the_same_command(
+    client: InProcess,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Until a file defines it both say so; it counts as one that the relay sends."""
+    config = tmp_path / "streams.toml"
+    config.write_text(
+        "[source.events]\nenabled = true\n[events.wish]\n"
+        'voyado_schema_id = "wishlist"\nvoyado_fields = {productSku = "_product.sku"}\n'
+    )
+    monkeypatch.setenv("STREAMS_CONFIG", str(config))
+    lacking = (
+        "wishlist, named by [events.wish] voyado_schema_id, is not at Voyado, and no file defines "
+        "it: the workers of stage voyado would wait. Put its file into a folder, and give that as "
+        "--dir.\n"
+    )
+    for command, code in ((("plan",), 0), (("plan", "--check"), 1), (("apply",), 1)):
+        assert run(*command) == code
+        assert capsys.readouterr().err == lacking
+    folder = tmp_path / "schemas"
+    folder.mkdir()
+    example = (shipped_folder() / "examples" / "wishlist.json").read_text()
+    (folder / "wishlist.json").write_text(example)
+    assert run("plan", "--dir", str(folder), "--check") == 1
+    assert lines_of(capsys)[0] == "wishlist      missing    Wishlist"
+    assert run("apply", "--dir", str(folder)) == 0
+    assert capsys.readouterr() == ("wishlist  created\n", "")
+    assert run("plan", "--check") == 0
+    assert run("delete", "wishlist") == 2
+    assert "the workers of stage voyado wait" in capsys.readouterr().err
+    monkeypatch.setenv("STREAMS_SOURCE_EVENTS_ENABLED", "false")
+    assert run("delete", "wishlist") == 2
+    assert "the workers of stage voyado wait" not in capsys.readouterr().err
+    assert "wishlist" in client.voyado.schemas
+
+
 def test_apply_leaves_what_differs(
     client: InProcess, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,6 +15,7 @@ from streams.clients import (
     RequestUnclear,
     VendorMisconfigured,
 )
+from streams.clients.errors import problems_of
 from streams.core.errors import SettingsError
 from streams.lab.sandbox.eightselect import EightSelectSimulator
 from streams.lab.sandbox.exchange import Call
@@ -124,8 +125,29 @@ async def test_a_refused_key_is_said_and_never_shown() -> None:
     ):
         with pytest.raises(VendorMisconfigured, match="403 Forbidden") as caught:
             await client.interact(INTERACT)
-    assert "STREAMS_EIGHTSELECT_API_ID" in str(caught.value)
+    assert str(caught.value).endswith(
+        "Correct STREAMS_EIGHTSELECT_API_ID, or ask 8SELECT what it may do."
+    )
     assert "4711" not in str(caught.value)
+
+
+@pytest.mark.parametrize("event", [{"type": "\ud800"}, {"type": object()}])
+async def test_what_is_no_json_is_not_validated(event: Any) -> None:
+    """It is refused before anything is sent."""
+    transport = Scripted()
+    async with EightSelect(settings_for("https://x.example"), transport=transport) as client:
+        with pytest.raises(InvalidRequest, match="it is no JSON"):
+            await client.validate(event)
+
+
+def test_of_an_order_with_a_wrong_line_only_that_is_said() -> None:
+    """Not that it has no lines, then."""
+    wrong = {"sku": "S", "quantity": 0, "grossPrice": {"amount": 1, "currency": "EUR"}}
+    with pytest.raises(ValidationError) as caught:
+        OrderRequest.model_validate({**ORDER, "order": {"id": "1", "lines": [wrong]}})
+    assert problems_of(caught.value) == (
+        "order.lines.0.quantity: Input should be greater than or equal to 1"
+    )
 
 
 async def test_a_lost_answer_leaves_it_open_whether_it_counts() -> None:

@@ -107,6 +107,28 @@ async def test_a_dry_run_stores_nothing_and_names_all_refused_records() -> None:
         assert len(server.ledgers["miso"]) == 0
 
 
+async def test_a_failure_says_what_may_be_stored() -> None:
+    """Nothing by a dry run; what earlier requests stored is counted."""
+    records = [VIEW] * 3
+    async with (
+        sandbox("miso:503,after=2") as server,
+        Miso(settings_for(server.url), batch_records=1) as miso,
+    ):
+        with pytest.raises(VendorUnavailable) as caught:
+            await miso.upload(records)
+        assert str(caught.value).endswith(
+            "503. 2 records before are stored. It may be stored: uploading it again may store it "
+            "twice."
+        )
+        for dry_run, words in (
+            (True, "503. Nothing was changed; try again later."),
+            (False, "503. It may be stored: uploading it again may store it twice."),
+        ):
+            with pytest.raises(VendorUnavailable) as caught:
+                await miso.upload(records, dry_run=dry_run)
+            assert str(caught.value).endswith(words)
+
+
 async def test_deletion_takes_users() -> None:
     """One or several; nobody is refused before anything is sent."""
     async with sandbox() as server, Miso(settings_for(server.url)) as miso:
@@ -114,8 +136,10 @@ async def test_deletion_takes_users() -> None:
         await miso.delete("...")
         await miso.delete(["u-2", "u-9"])
         assert [row["erased"] for row in server.ledgers["miso"].rows()] == [True, True, False]
-        with pytest.raises(InvalidRequest):
-            await miso.delete([])
+        nobody: Any
+        for nobody in ([], "", 5, None):
+            with pytest.raises(InvalidRequest):
+                await miso.delete(nobody)
 
 
 @pytest.mark.parametrize(

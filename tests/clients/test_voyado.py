@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Literal
 
 import pytest
@@ -277,6 +277,39 @@ async def test_an_interaction_that_breaks_the_page_is_not_sent(
     with pytest.raises(InvalidRequest, match=words):
         await voyado.create_interaction({**REUSED, **changes})
     assert server.ledgers["voyado"].requests == 0
+
+
+@pytest.mark.parametrize("id_", ["", " ", "a/b", "\ud800"])
+async def test_what_is_no_id_is_refused_before_anything_is_sent(id_: str) -> None:
+    """A blank one would name all of them, half a surrogate pair no address can hold."""
+    transport = Scripted()
+    async with Voyado(settings_for("https://x.voyado.com"), transport=transport) as client:
+        calls: list[Callable[[], Awaitable[object]]] = [
+            lambda: client.get_schema(id_),
+            lambda: client.delete_schema(id_),
+            lambda: client.list_interactions(CONTACT, id_),
+            lambda: client.list_interactions(id_, "productClick"),
+        ]
+        if id_ != "a/b":
+            calls += [
+                lambda: client.get_interaction(id_),
+                lambda: client.delete_interaction(id_),
+                lambda: client.find_contact(custom_key=id_),
+            ]
+        for call in calls:
+            with pytest.raises(InvalidRequest):
+                await call()
+    assert transport.requests == []
+
+
+@pytest.mark.parametrize("schema", [{"id": object()}, {**REUSE, "displayName": "\ud800"}, None])
+async def test_a_schema_that_is_no_json_is_not_sent(schema: Any) -> None:
+    """Whatever Python makes of it."""
+    transport = Scripted()
+    async with Voyado(settings_for("https://x.voyado.com"), transport=transport) as client:
+        with pytest.raises(InvalidRequest):
+            await client.create_schema(schema)
+    assert transport.requests == []
 
 
 async def test_a_refused_key_is_said_and_never_shown(server: Sandbox) -> None:

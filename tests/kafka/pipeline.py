@@ -44,6 +44,20 @@ CREDENTIALS = {
 READY_SECONDS = 40.0
 UNTIL_SECONDS = 40.0
 SHOWN_LOG_CHARS = 6_000
+ALL_SOURCES = """
+[source.orders]
+enabled = true
+[source.content-views]
+enabled = true
+[source.events]
+enabled = true
+[events.review]
+miso = "rate"
+voyado_schema_id = "productClick"
+voyado_fields = {productSku = "_product.sku", brand = "properties.maker"}
+eightselect_action = "review"
+"""
+"""Settings by which all kinds of events are on."""
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
@@ -124,7 +138,9 @@ class Pipeline:
         partitions: int = 3,
         env: Mapping[str, str] | None = None,
         sandbox: Sandbox | None = None,
+        all_sources: bool = False,
     ) -> None:
+        """``all_sources``: all kinds of events are on, for ``many`` of ``ALL_KINDS``."""
         self.folder = folder
         self.sandbox = sandbox or Sandbox()
         self.workers: list[Worker] = []
@@ -138,6 +154,10 @@ class Pipeline:
             "STREAMS_STATE_DIR": str(folder / "state"),
             **(env or {}),
         }
+        if all_sources:
+            config = folder / "all-sources.toml"
+            config.write_text(ALL_SOURCES)
+            self._env["STREAMS_CONFIG"] = str(config)
         self.partitions = partitions
         self.settings: Settings
         self.producer: AIOKafkaProducer
@@ -330,7 +350,7 @@ class Pipeline:
 
     async def enriched(self, records: int) -> None:
         """Wait until enrichment has committed so many offsets: a kill then leaves nothing open."""
-        raw = {self.topics.clicks, self.topics.add_to_carts}
+        raw = self.topics.raw
 
         async def are_committed() -> bool:
             found = await self.committed("enrich")
@@ -445,13 +465,13 @@ class Pipeline:
     async def order_violations(self) -> list[str]:
         """Return whose events the simulator first stored in another order than a raw topic has.
 
-        Clicks and add-to-carts are two orders.
+        Each kind of events is an order of its own.
         """
         first: dict[str, int] = {}
         for position, event_id in enumerate(self.stored()):
             first.setdefault(event_id, position)
         wrong = []
-        for topic in (self.topics.clicks, self.topics.add_to_carts):
+        for topic in self.topics.raw:
             last: dict[bytes, int] = {}
             for record in await self.read(topic):
                 event_id = json.loads(record.value)["event_id"]
@@ -540,6 +560,38 @@ def cart(visitor: str, **fields: Any) -> Record:
     return "shop.add-to-carts", visitor.encode(), _encode(event(visitor, **fields))
 
 
+def order(visitor: str, **fields: Any) -> Record:
+    """A record of ``shop.orders``: one line with the product, an order id of its own."""
+    placed = event(visitor, **fields)
+    line = {"product_id": placed["product_id"], "quantity": 1, "price": 19.9, "currency": "EUR"}
+    order_id = f"order-{placed.get('event_id')}"
+    return _of_kind("orders", visitor, {"order_id": order_id, "lines": [line]} | placed)
+
+
+def view(visitor: str, **fields: Any) -> Record:
+    """A record of ``shop.content-views`` in which the product was seen."""
+    seen = event(visitor, **fields)
+    return _of_kind("content-views", visitor, {"product_ids": [seen["product_id"]]} | seen)
+
+
+def review(visitor: str, **fields: Any) -> Record:
+    """A record of ``shop.events``: the product is rated."""
+    rated = {"name": "review", "rating": 4, "properties": {"maker": "Acme"}}
+    return _of_kind("events", visitor, rated | event(visitor, **fields))
+
+
+def _of_kind(source: str, visitor: str, value: Any) -> Record:
+    return f"shop.{source}", visitor.encode(), _encode(value)
+
+
+ALL_KINDS = (click, order, cart, view, review)
+"""What writes a record of each kind."""
+MISO_TYPES = {
+    "product_detail_page_view", "checkout", "add_to_cart", "viewable_impression", "rate"
+}  # fmt: skip
+"""What Miso receives of them."""
+
+
 def user(visitor: str, row: Mapping[str, Any] | bytes | None) -> Record:
     """A record of ``shop.users``; None is a tombstone, bytes go as they are."""
     value = row if row is None or isinstance(row, bytes) else _encode(row)
@@ -556,8 +608,14 @@ def visitors(count: int) -> list[str]:
     return [f"v{number}" for number in range(count)]
 
 
-def many(count: int, names: Sequence[str], start: int = 0, **fields: Any) -> Iterable[Record]:
-    """So many events of these visitors in turn, every third an add-to-cart, numbered ids."""
+def many(
+    count: int,
+    names: Sequence[str],
+    start: int = 0,
+    kinds: Sequence[Callable[..., Record]] = (click, click, cart),
+    **fields: Any,
+) -> Iterable[Record]:
+    """So many events of these visitors and kinds in turn, numbered ids."""
     for number in range(start, start + count):
-        kind = cart if number % 3 == 2 else click
+        kind = kinds[number % len(kinds)]
         yield kind(names[number % len(names)], event_id=f"e{number}", **fields)

@@ -12,7 +12,7 @@ import pytest
 from streams.core.times import utc_text
 from streams.worker.control import set_paused
 from tests.broker_fixtures import Broker
-from tests.kafka.pipeline import Pipeline, click, now_ms, user
+from tests.kafka.pipeline import ALL_KINDS, Pipeline, Record, now_ms, user
 
 pytestmark = pytest.mark.kafka
 
@@ -132,13 +132,17 @@ async def test_a_withdrawal_stops_what_is_on_its_way_and_all_that_waited(
 async def test_a_tombstone_from_the_future_silences_its_visitor_for_no_hour(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:
-    """What was written before it is not sent, what is written once it was read is."""
-    async with Pipeline(broker, prefix, tmp_path, partitions=1) as pipeline:
+    """What was written before it is not sent, what is written once it was read is, of any kind."""
+
+    def of_each_kind(name: str) -> list[Record]:
+        return [kind("anna", event_id=f"{name}{n}") for n, kind in enumerate(ALL_KINDS)]
+
+    async with Pipeline(broker, prefix, tmp_path, partitions=1, all_sources=True) as pipeline:
         await pipeline.products("p1")
         pipeline.sandbox.faults.set("miso:down")
         workers = await pipeline.both()
-        await pipeline.send(click("anna", event_id="before"))
-        await pipeline.written(1)
+        await pipeline.send(*of_each_kind("before"))
+        await pipeline.written(5)
         ahead_ms = now_ms() + 50 * 60_000
         await pipeline.producer.send_and_wait(
             pipeline.topics.users, None, b"anna", timestamp_ms=ahead_ms
@@ -149,10 +153,11 @@ async def test_a_tombstone_from_the_future_silences_its_visitor_for_no_hour(
             return [each.get("future_rows:users") for each in notes] == [1, 1]
 
         await pipeline.until(is_noted)
-        await pipeline.send(click("anna", event_id="after"))
-        await pipeline.written(2)
+        await pipeline.send(*of_each_kind("after"))
+        await pipeline.written(10)
         pipeline.sandbox.faults.clear()
-        await pipeline.until(lambda: pipeline.stored() == ["after"])
-        assert await pipeline.fate("before") == "skipped"
+        await pipeline.until(lambda: sorted(pipeline.stored()) == [f"after{n}" for n in range(5)])
+        outcomes = {r["event_id"]: r["outcome"] for r in await pipeline.receipts()}
+        assert {f"before{n}": "skipped" for n in range(5)}.items() <= outcomes.items()
         for worker in workers:
             assert "has a Kafka time in the future" in worker.output()

@@ -17,7 +17,7 @@ from streams.clients import Voyado
 from streams.lab.sandbox import Fault, FaultKind
 from streams.worker.control import set_paused
 from tests.broker_fixtures import Broker
-from tests.kafka.pipeline import Pipeline, Record, cart, click, product, user
+from tests.kafka.pipeline import ALL_KINDS, Pipeline, Record, product, user
 
 pytestmark = pytest.mark.kafka
 
@@ -56,11 +56,11 @@ class Terminal(io.StringIO):
         return True
 
 
-def pair(visitor: str, name: str) -> list[Record]:
-    """A click and an add-to-cart that all three vendors get."""
+def of_each_kind(visitor: str, name: str) -> list[Record]:
+    """An event of each kind; Voyado gets no order and no content view."""
     return [
         kind(visitor, event_id=f"{name}-{number}", consent=YES, content=CONTENT)
-        for number, kind in enumerate((click, cart))
+        for number, kind in enumerate(ALL_KINDS)
     ]
 
 
@@ -89,7 +89,9 @@ async def test_a_visitor_is_forgotten_here_and_at_the_vendors_and_nobody_else_is
 
     At Voyado that includes what no receipt names any more.
     """
-    async with Pipeline(broker, prefix, tmp_path, partitions=2, env=ENV) as pipeline:
+    async with Pipeline(
+        broker, prefix, tmp_path, partitions=2, env=ENV, all_sources=True
+    ) as pipeline:
         for name, value in pipeline.environment.items():
             monkeypatch.setenv(name, value)
         pipeline.sandbox.faults.set(Fault(kind=FaultKind.STATUS, vendor="eightselect", status=403))
@@ -111,10 +113,13 @@ async def test_a_visitor_is_forgotten_here_and_at_the_vendors_and_nobody_else_is
             stage: pipeline.start(stage) for stage in ("enrich", "eightselect", "voyado", "miso")
         }
         await pipeline.ready(*workers.values())
-        await pipeline.send(*pair(ANNA, "anna"), *pair(BERT, "bert"))
-        both = Counter({("anna", False): 2, ("bert", False): 2})
-        await pipeline.until(lambda: by_user(pipeline, "miso") == both)
-        await pipeline.until(lambda: by_user(pipeline, "voyado") == both)
+        await pipeline.send(*of_each_kind(ANNA, "anna"), *of_each_kind(BERT, "bert"))
+        await pipeline.until(
+            lambda: by_user(pipeline, "miso") == {("anna", False): 5, ("bert", False): 5}
+        )
+        await pipeline.until(
+            lambda: by_user(pipeline, "voyado") == {("anna", False): 3, ("bert", False): 3}
+        )
         # From before the receipts that are kept: only Voyado's list knows of these.
         async with Voyado(pipeline.settings) as voyado:
             for name, visitor in (("anna", ANNA), ("bert", BERT)):
@@ -131,8 +136,8 @@ async def test_a_visitor_is_forgotten_here_and_at_the_vendors_and_nobody_else_is
         assert await asyncio.to_thread(main, ["forget", "--yes", "--json", ANNA]) == 0
         said = capsys.readouterr()
         assert f"Visitor {ANNA}: " in said.err
-        assert "Voyado Engage: 2 events accepted; to be deleted: 2 interactions." in said.err
-        assert "8SELECT: 0 events accepted, 2 waiting, which will not be sent." in said.err
+        assert "Voyado Engage: 3 events accepted; to be deleted: 3 interactions." in said.err
+        assert "8SELECT: 0 events accepted, 5 waiting, which will not be sent." in said.err
         report = json.loads(said.out)
         assert report["complete"]
         assert {s["stage"]: s["obeys"] for s in report["stages"]} == dict.fromkeys(workers, "yes")
@@ -142,37 +147,37 @@ async def test_a_visitor_is_forgotten_here_and_at_the_vendors_and_nobody_else_is
             "deleted",
             "nothing",
         ]
-        assert words["eightselect"]["waiting"] == 2
+        assert words["eightselect"]["waiting"] == 5
         assert f"name the user id {ANNA}." in words["eightselect"]["by_hand"]
         held = {topic["topic"].removeprefix(prefix) for topic in report["held"]}
-        assert {"shop.users", "shop.clicks", "vendor.miso.events"} <= held
-        gone = Counter({("anna", True): 2, ("bert", False): 2})
-        assert by_user(pipeline, "miso") == gone
-        assert by_user(pipeline, "voyado") == Counter({("anna", True): 3, ("bert", False): 3})
+        raw = {topic.removeprefix(prefix) for topic in pipeline.topics.raw}
+        assert {"shop.users", *raw, "vendor.miso.events"} <= held
+        assert by_user(pipeline, "miso") == {("anna", True): 5, ("bert", False): 5}
+        assert by_user(pipeline, "voyado") == {("anna", True): 4, ("bert", False): 4}
 
         # 8SELECT answers again: bert's events go out, the visitor's are skipped.
         pipeline.sandbox.faults.clear()
         await set_paused(pipeline.settings, "eightselect", paused=False)
 
         async def all_settled() -> bool:
-            return (await outcomes(pipeline, "eightselect")).total() == 4
+            return (await outcomes(pipeline, "eightselect")).total() == 10
 
         await pipeline.until(all_settled)
         assert await outcomes(pipeline, "eightselect") == Counter(
-            {("bert", "accepted", None): 2, ("anna", "skipped", "no_consent"): 2}
+            {("bert", "accepted", None): 5, ("anna", "skipped", "no_consent"): 5}
         )
-        assert len(pipeline.sandbox.ledgers["eightselect"]) == 2
+        assert len(pipeline.sandbox.ledgers["eightselect"]) == 5
 
         # Again: nothing is left to delete, and nothing goes wrong.
         assert await asyncio.to_thread(main, ["forget", "--yes", ANNA]) == 0
         assert "All steps are complete." in capsys.readouterr().out
 
         # The browser comes back with a consent of its own, and without a row.
-        await pipeline.send(*pair(ANNA, "later"))
+        await pipeline.send(*of_each_kind(ANNA, "later"))
 
         def is_sent_anew() -> bool:
             sent = by_user(pipeline, "miso")[("later", False)]
-            return sent == 2 and len(pipeline.sandbox.ledgers["eightselect"]) == 4
+            return sent == 5 and len(pipeline.sandbox.ledgers["eightselect"]) == 10
 
         await pipeline.until(is_sent_anew)
 
@@ -183,8 +188,11 @@ async def test_a_visitor_is_forgotten_here_and_at_the_vendors_and_nobody_else_is
         await pipeline.until(books_balance)
         assert await outcomes(pipeline, "voyado") == Counter(
             {
-                ("anna", "accepted", None): 2,
-                ("bert", "accepted", None): 2,
-                ("later", "skipped", "no_contact"): 2,
+                ("anna", "accepted", None): 3,
+                ("bert", "accepted", None): 3,
+                ("later", "skipped", "no_contact"): 3,
+                ("anna", "skipped", "own_pathway"): 2,
+                ("bert", "skipped", "own_pathway"): 2,
+                ("later", "skipped", "own_pathway"): 2,
             }
         )

@@ -12,7 +12,7 @@ import pytest
 from streams.engine.failure import RESTART
 from streams.engine.partitions import home_of
 from tests.broker_fixtures import Broker, OwnBroker
-from tests.kafka.pipeline import Pipeline, many, visitors
+from tests.kafka.pipeline import ALL_KINDS, MISO_TYPES, Pipeline, many, visitors
 
 pytestmark = pytest.mark.kafka
 
@@ -36,10 +36,10 @@ class Load:
 
     async def run(self) -> None:
         """Write until stopped: 20 events each 0.04 s at most, never far ahead of the vendor."""
-        names = visitors(60)
+        names = visitors(61)  # so that each visitor has events of all kinds
         while not self._stopped:
             if self.sent - len(self._pipeline.ledger) < MOST_WAITING:
-                await self._pipeline.send(*many(20, names, self.sent))
+                await self._pipeline.send(*many(20, names, self.sent, ALL_KINDS))
                 self.sent += 20
             await asyncio.sleep(0.04)
 
@@ -117,11 +117,15 @@ async def test_enrich_killed_ten_times_under_load_loses_and_repeats_nothing(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:
     """What enrichment writes again after a crash is recognised by the sink and not sent again."""
-    async with Pipeline(broker, prefix, tmp_path, partitions=PARTITIONS) as pipeline:
+    async with Pipeline(
+        broker, prefix, tmp_path, partitions=PARTITIONS, all_sources=True
+    ) as pipeline:
         await pipeline.products("p1")
         events, _ = await kill_often(pipeline, "enrich")
         report = await pipeline.settled(events)
         assert report.vendors[0].accepted == events
+        assert all(report.raw.values())
+        assert set(pipeline.ledger.types) == MISO_TYPES
         assert pipeline.ledger.duplicates() == {}
         assert await pipeline.order_violations() == []
         print("vendor records written again:", report.vendors[0].repeated_records)
@@ -138,13 +142,17 @@ async def test_sink_killed_ten_times_under_load_repeats_only_what_was_in_flight(
     """
     # What waits after a restart fits into one request, whatever the partition.
     env = {"STREAMS_MISO_BATCH_RECORDS": str(2 * MOST_WAITING)}
-    async with Pipeline(broker, prefix, tmp_path, partitions=PARTITIONS, env=env) as pipeline:
+    async with Pipeline(
+        broker, prefix, tmp_path, partitions=PARTITIONS, env=env, all_sources=True
+    ) as pipeline:
         await pipeline.products("p1")
         pipeline.sandbox.faults.set("miso:slow,seconds=0.1")
         arrivals = pipeline.record_requests()
         events, kills = await kill_often(pipeline, "miso")
         report = await pipeline.settled(events)
         assert report.vendors[0].accepted == events
+        assert all(report.raw.values())
+        assert set(pipeline.ledger.types) == MISO_TYPES
         assert await pipeline.order_violations() == []
         # What has a receipt is never sent again, so no event has two.
         assert report.vendors[0].repeated_receipts == 0
@@ -159,15 +167,17 @@ async def test_a_broker_that_dies_and_comes_back_delays_and_loses_nothing(
     own_broker: OwnBroker, prefix: str, tmp_path: Path
 ) -> None:
     """Workers go on by themselves, or leave to be started again."""
-    async with Pipeline(own_broker, prefix, tmp_path, partitions=PARTITIONS) as pipeline:
+    async with Pipeline(
+        own_broker, prefix, tmp_path, partitions=PARTITIONS, all_sources=True
+    ) as pipeline:
         await pipeline.products("p1")
         stages = dict(zip(("enrich", "miso"), await pipeline.both(), strict=True))
-        names = visitors(30)
-        await pipeline.send(*many(600, names))
+        names = visitors(31)
+        await pipeline.send(*many(600, names, kinds=ALL_KINDS))
         await pipeline.until(lambda: len(pipeline.ledger) >= 50)
         own_broker.kill()
         await asyncio.to_thread(own_broker.restart)
-        await pipeline.send(*many(600, names, 600))
+        await pipeline.send(*many(600, names, 600, ALL_KINDS))
 
         async def all_stored() -> bool:
             for stage, worker in stages.items():
@@ -179,5 +189,6 @@ async def test_a_broker_that_dies_and_comes_back_delays_and_loses_nothing(
         await pipeline.until(all_stored, 90)
         report = await pipeline.settled(1200)
         assert report.vendors[0].accepted == 1200
+        assert set(pipeline.ledger.types) == MISO_TYPES
         assert await pipeline.order_violations() == []
         print("repeats:", len(pipeline.ledger) - 1200)

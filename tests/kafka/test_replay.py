@@ -37,7 +37,18 @@ from streams.replay.resend import preview_resend
 from streams.replay.run_store import list_runs
 from streams.settings import load_settings
 from tests.broker_fixtures import Broker
-from tests.kafka.pipeline import Pipeline, click, event, many, now_ms, user, visitors
+from tests.kafka.pipeline import (
+    ALL_KINDS,
+    ALL_SOURCES,
+    MISO_TYPES,
+    Pipeline,
+    click,
+    event,
+    many,
+    now_ms,
+    user,
+    visitors,
+)
 
 pytestmark = pytest.mark.kafka
 
@@ -90,7 +101,9 @@ async def test_a_window_is_replayed_to_the_millisecond_beside_live_traffic_and_t
     to_ms = from_ms + 60_000
     inside = {"first": from_ms, "last": to_ms - 1, "late": from_ms + 5}
     small = {"STREAMS_MISO_BATCH_RECORDS": "50"}
-    async with Pipeline(broker, prefix, tmp_path, partitions=2, env=small) as pipeline:
+    async with Pipeline(
+        broker, prefix, tmp_path, partitions=2, env=small, all_sources=True
+    ) as pipeline:
         settings = pipeline.settings
         await pipeline.products("p1")
         for event_id, at in (
@@ -104,9 +117,9 @@ async def test_a_window_is_replayed_to_the_millisecond_beside_live_traffic_and_t
             await send_at(pipeline, at, event_id)
         await pipeline.both()
         names = visitors(12)
-        await pipeline.send(*many(600, names, product_id="p9"))
+        await pipeline.send(*many(600, names, kinds=ALL_KINDS, product_id="p9"))
         report = await pipeline.settled(606)
-        assert report.vendors[0].skipped == {"unknown_product": 606}
+        assert report.vendors[0].skipped == {"unknown_product": 486, "no_products": 120}
         await pipeline.products("p9")
 
         # The window: borders, out of order, empty.
@@ -121,7 +134,7 @@ async def test_a_window_is_replayed_to_the_millisecond_beside_live_traffic_and_t
         assert counts.selected == 0
         with monkeypatch.context() as patch:
             patch.setattr(replay_preview, "EXACT_RECORDS", 100)
-            patch.setattr(replay_preview, "SAMPLE_BLOCK", 10)
+            patch.setattr(replay_preview, "SAMPLE_BLOCK", 4)
             seen, counts = await previewed(pipeline, asked(from_ms - HOUR_MS, now_ms()))
         assert seen.sampled
         assert seen.looked_at < 606 == seen.records
@@ -138,7 +151,7 @@ async def test_a_window_is_replayed_to_the_millisecond_beside_live_traffic_and_t
         killed = command(pipeline, "replay", "--vendor", "miso", *window, "--yes", "--rate", "250")
         looking.send_signal(signal.SIGKILL)
         looking.wait()
-        live = asyncio.create_task(pipeline.send(*many(200, names, 600)))
+        live = asyncio.create_task(pipeline.send(*many(200, names, 600, ALL_KINDS)))
 
         async def begun() -> bool:
             runs = await list_runs(settings)
@@ -166,6 +179,9 @@ async def test_a_window_is_replayed_to_the_millisecond_beside_live_traffic_and_t
         report = await pipeline.settled(806)
         assert report.vendors[0].accepted == 806
         assert Counter(Counter(pipeline.stored()).values()) == {1: 806}
+        assert pipeline.ledger.types == dict.fromkeys(MISO_TYPES, 160) | {
+            "product_detail_page_view": 166
+        }
 
         # What the vendor refuses stops its own run; what was accepted stays accepted.
         pipeline.sandbox.faults.set(Fault(kind=FaultKind.REFUSE))
@@ -197,19 +213,17 @@ async def test_dead_letters_are_sent_again_and_what_fails_again_is_a_new_letter(
 ) -> None:
     """From raw records, from what letters kept, and for what was no event; a stop opens letters."""
     monkeypatch.setattr(replay_run, "PASS_OVER_SECONDS", 0.5)
-    async with Pipeline(broker, prefix, tmp_path, partitions=2) as pipeline:
+    async with Pipeline(broker, prefix, tmp_path, partitions=2, all_sources=True) as pipeline:
         settings = pipeline.settings
         await pipeline.products("p1", "p2", "p3")
         _, miso = await pipeline.both()
         pipeline.sandbox.faults.set(Fault(kind=FaultKind.REFUSE, skus=("S-p2", "S-p3")))
         await pipeline.send(*(click(f"v{n}", event_id=f"good{n}") for n in range(40)))
-        await pipeline.send(
-            *(click(f"v{n}", event_id=f"bad{n}", product_id="p2") for n in range(4))
-        )
+        await pipeline.send(*many(5, visitors(4), kinds=ALL_KINDS, product_id="p2"))
         await pipeline.send(click("v1", event_id="worse", product_id="p3"))
         await pipeline.send(("shop.clicks", b"v1", b"no json"))
-        report = await pipeline.settled(46)
-        assert report.vendors[0].dead_lettered == {"rejected": 5}
+        report = await pipeline.settled(47)
+        assert report.vendors[0].dead_lettered == {"rejected": 6}
         pipeline.sandbox.faults.clear()
         pipeline.sandbox.faults.set(Fault(kind=FaultKind.REFUSE, skus=("S-p3",)))
 
@@ -224,7 +238,7 @@ async def test_dead_letters_are_sent_again_and_what_fails_again_is_a_new_letter(
         await pipeline.until(is_committed)
         seen = await preview_resend(settings, Asked("resend"), now_ms=now_ms())
         (counts,) = seen.vendors
-        assert (counts.selected, counts.sent) == (6, 5)
+        assert (counts.selected, counts.sent) == (7, 6)
         assert counts.refused == {"invalid_json": 1}
         for name, value in pipeline.env.items():
             monkeypatch.setenv(name, value)
@@ -236,13 +250,13 @@ async def test_dead_letters_are_sent_again_and_what_fails_again_is_a_new_letter(
         run = await show_run(settings, shown["run_id"])
         (part,) = run.parts
         assert part.receipt is not None
-        assert part.receipt.accepted == 4
+        assert part.receipt.accepted == 5
         assert part.receipt.refused == {"invalid_json": 1, "rejected": 1}
         assert part.receipt.balanced
         found = await find_letters(settings, Selection())
         assert [letter.cause.reason for letter in found.open] == ["invalid_json", "rejected"]
-        assert found.resolved == {"resent": 6}
-        assert Counter(Counter(pipeline.stored()).values()) == {1: 44}
+        assert found.resolved == {"resent": 7}
+        assert Counter(Counter(pipeline.stored()).values()) == {1: 45}
         # Miso's worker has counted six by now, and only what failed again is open.
         named = await pipeline_findings(settings, {settings.topics.status})
         new = [one.text for one in named if one.kind == "new_dead_letters"]
@@ -261,7 +275,7 @@ async def test_dead_letters_are_sent_again_and_what_fails_again_is_a_new_letter(
         await pipeline.until(is_given_up)
         await pipeline.until(is_committed)
         config = tmp_path / "streams.toml"
-        config.write_text('[source.clicks.fields]\nproduct_id = "article"\n')
+        config.write_text(ALL_SOURCES + '[source.clicks.fields]\nproduct_id = "article"\n')
         mended = load_settings(pipeline.env | {"STREAMS_CONFIG": str(config)})
         wanted = Asked("resend", owner="enrich")
         run = await start_run(mended, ["miso"], wanted, watch=lambda _: None)
@@ -270,8 +284,8 @@ async def test_dead_letters_are_sent_again_and_what_fails_again_is_a_new_letter(
         assert run.parts[0].receipt.refused == {"invalid_json": 1}
         found = await find_letters(settings, Selection(owner="enrich"))
         assert [letter.cause.reason for letter in found.open] == ["invalid_json"]
-        report = await pipeline.settled(47)
-        assert report.vendors[0].accepted == 45
+        report = await pipeline.settled(48)
+        assert report.vendors[0].accepted == 46
         assert report.enrich_dead_letters == {"invalid_field": 1, "invalid_json": 1}
 
         # The raw record is gone: what the letter kept is sent, if today's row says yes.

@@ -207,3 +207,13 @@ def test_commit_metadata_is_ranges_or_nothing() -> None:
     for text in ("x", '{"on": [1]}', '{"on": {"miso": [[0]]}}'):
         with pytest.raises(UnreadableError):
             read_enrich_commit(text)
+
+
+def test_what_a_source_that_is_off_left_unread_is_said() -> None:
+    """With its number, under the table; it is in no sum."""
+    report = replace(accepted_twice().audit(), not_read={"shop.orders": 1_200, "shop.events": 0})
+    assert audit_lines(report) == [
+        "shop.orders: 1,200 records are not read and in no sum: the source is switched off.",
+        "The books balance: every event is accounted for.",
+    ]
+    assert report.to_json()["not_read"] == {"shop.orders": 1_200, "shop.events": 0}

@@ -40,6 +40,7 @@ class LivingLogs:
     def __init__(self, steps: Sequence[int]) -> None:
         names = [spec.name for spec in TOPICS.specs(["miso"], 1)]
         self.logs: dict[TopicPartition, list[Record]] = {TopicPartition(n, 0): [] for n in names}
+        self.log_starts: dict[TopicPartition, int] = {}
         self.committed = {"streams-enrich": {RAW: 0}, "streams-miso": {EVENTS: 0}}
         self._steps = iter(steps)
         self._enriched = self._sent = 0
@@ -107,7 +108,7 @@ class LivingLogs:
     async def starts(self, tps: Sequence[TopicPartition], since_ms: int | None = None) -> Offsets:  # noqa: ARG002
         """As LogReader."""
         self._go_on()
-        return dict.fromkeys(tps, 0)
+        return {tp: self.log_starts.get(tp, 0) for tp in tps}
 
     async def ends(self, tps: Sequence[TopicPartition]) -> Offsets:
         """As LogReader."""
@@ -181,8 +182,39 @@ async def test_what_cannot_be_read_in_a_topic_breaks_the_books() -> None:
     assert (report.balanced, report.unreadable) == (False, 1)
 
 
-async def test_what_is_about_a_source_that_was_switched_off_is_passed_over() -> None:
-    """Its vendor records, receipts and letters stay, and its raw records are read no more."""
+async def test_what_was_read_while_a_source_was_on_stays_in_the_books() -> None:
+    """Its raw records up to the commit and what waits at a vendor; what lies behind is said."""
+    orders = TopicPartition(TOPICS.of_shop("orders"), 0)
+    logs = LivingLogs([])
+    logs.logs[orders] = []
+    for _ in range(5):
+        logs.write(orders, b"{}")
+    logs.committed["streams-enrich"][orders] = 3
+    for offset in (0, 1):
+        logs.write(EVENTS, b"{}", f"shop.orders/0/{offset}")
+    logs.write(RECEIPTS, msgspec.json.encode(receipt("shop.orders/0/0", "accepted", 0)))
+    logs.write(GIVEN_UP, msgspec.json.encode(letter("shop.orders/0/2", "enrich", "empty")))
+    logs.committed["streams-miso"][EVENTS] = 1
+    report = await audit_of(logs)
+    books = report.vendors[0]
+    assert report.balanced, report
+    assert (report.raw, report.not_read) == (
+        {**dict.fromkeys(TOPICS.raw, 0), orders.topic: 3},
+        {orders.topic: 2},
+    )
+    assert (books.raw, books.enrich_dead_lettered, books.accepted, books.waiting) == (3, 1, 1, 1)
+    # Retention goes on; nothing expires that nobody was to read.
+    logs.log_starts[orders] = 4
+    report = await audit_of(logs)
+    assert report.balanced, report
+    assert (report.vendors[0].gone, report.not_read) == (0, {orders.topic: 1})
+    del logs.committed["streams-enrich"][orders]
+    report = await audit_of(logs)
+    assert (report.balanced, report.vendors[0].raw) == (True, 0), report
+
+
+async def test_what_is_about_a_topic_that_is_gone_with_its_source_is_passed_over() -> None:
+    """Its vendor records, receipts and letters stay a while."""
     logs = LivingLogs([])
     source = "shop.orders/0/0"
     logs.write(EVENTS, b"{}", source)

@@ -228,6 +228,15 @@ def test_a_line_that_produce_would_not_write_is_unreadable() -> None:
     assert rows[0].detail == "is not JSON: invalid character (byte 4)"
 
 
+def test_a_remark_stands_once_however_often_it_is_true() -> None:
+    """Of a thousand products that nobody knows, say."""
+    settings = load_settings({"STREAMS_SOURCE_CONTENT_VIEWS_ENABLED": "true"})
+    view = {"anonymous_id": "v-1", "timestamp": AT, "product_ids": ["p-1", *map(str, range(999))]}
+    lines = product("p-1", {"sku": "8S-1"}), {"topic": "content-views", "value": view | YES}
+    (row,) = previewed(*lines, settings=settings)
+    assert (row.outcome, row.notes) == ("sent", ("made_event_id", "left_out:miso.product_ids"))
+
+
 def test_what_was_put_right_is_noted() -> None:
     """A field left out, a clock ahead, an id made of the place in Kafka."""
     (row,) = previewed(

@@ -7,7 +7,7 @@ import pytest
 from streams.core.topics import DAY_MS, Topics
 from streams.kafka.groups import topics_read
 from streams.kafka.topics import TopicReport, TopicState, topic_problems
-from streams.operations.check.topics import shop_findings, topic_findings
+from streams.operations.check.topics import off_findings, shop_findings, topic_findings
 from streams.settings import IngestSettings, Settings, load_settings
 from streams.status.findings import Finding, Level
 
@@ -54,6 +54,16 @@ def test_topics_as_they_must_be_are_one_line() -> None:
             "All 12 topics exist; those keyed by visitor have 6 partitions each.",
         )
     ]
+
+
+def test_a_topic_of_a_source_that_is_off_is_named() -> None:
+    """Whoever writes there would wait for nothing."""
+    (finding,) = off_findings(["x.shop.content-views"])
+    assert finding.level is Level.WARNING
+    assert finding.text == (
+        "Topic x.shop.content-views exists, but its source is switched off: nothing reads it."
+    )
+    assert "set [source.content-views] enabled = true" in finding.remedy
 
 
 def test_missing_topics_are_one_problem_with_the_command() -> None:

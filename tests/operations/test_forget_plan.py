@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from streams.core.kinds import KINDS
 from streams.core.topics import Topics
 from streams.operations.forget.plan import (
     HeldRecords,
@@ -64,7 +65,7 @@ def test_receipts_are_read_behind_everything_else() -> None:
     topics = traces().topics
     assert topics[0] == "p.shop.users"
     assert [t for t in topics if t.endswith("receipts")] == list(topics[-3:])
-    assert len(topics) == len(set(topics)) == 4 + 4 * 3
+    assert len(topics) == len(set(topics)) == 2 + len(KINDS) + 4 * 3
 
 
 def test_only_the_visitors_own_records_count() -> None:
@@ -79,6 +80,16 @@ def test_only_the_visitors_own_records_count() -> None:
         "p.shop.clicks": HeldRecords(2, 1_004),
         "p.vendor.miso.dead-letters": HeldRecords(1, 1_005),
     }
+
+
+def test_what_a_source_left_that_is_off_now_is_found() -> None:
+    """Its raw records, beside what was made of them: a receipt may be all that is left."""
+    found = traces()
+    assert set(TOPICS.off) <= set(found.topics)
+    found.take("p.shop.orders", [record(7, "anna", {}), record(8, "bert", {})])
+    found.take("p.vendor.miso.events", [event(0, "anna", "p.shop.orders/0/7", {"user_id": "u"})])
+    assert found.held["p.shop.orders"] == HeldRecords(1, 1_007)
+    assert list(found.at_vendor["miso"].open) == [("p.vendor.miso.events", 0)]
 
 
 def test_user_ids_come_from_all_rows_that_are_left() -> None:

@@ -276,3 +276,21 @@ def test_a_record_that_retention_has_deleted_is_told_from_what_is_left() -> None
     event = told_of(facts)
     assert (event.event_id, event.event_type, event.raw) == ("e1", "click", None)
     assert event.steps[0].text == "The raw record was deleted by retention."
+
+
+def test_what_lies_behind_a_source_that_is_off_waits_for_nobody() -> None:
+    """What was read before is told as ever."""
+    facts = EventFacts(SOURCE, RawRecord(T0, b"visitor-42", RAW), is_source_off=True)
+    facts.enrich = TraceLane(100, 300)
+    facts.vendors["miso"] = VendorFacts()
+    event = told_of(facts)
+    words = "Not read: the source of shop.clicks is switched off, so the event goes to no vendor."
+    assert event.text == words
+    assert (event.steps[-1].kind, miso_of(event).outcome, miso_of(event).text) == (
+        "off",
+        "off",
+        words,
+    )
+    facts.enrich = TraceLane(101, 300)
+    facts.vendors["miso"] = VendorFacts(receipts=[receipt("accepted", 3, status=200)])
+    assert told_of(facts).text == "Accepted by Miso."

@@ -18,7 +18,13 @@ from streams.operations.voyado_schemas.files import (
     shipped_folder,
     write_definitions,
 )
-from streams.operations.voyado_schemas.plan import State, compatibility, plan
+from streams.operations.voyado_schemas.plan import (
+    State,
+    compatibility,
+    creation_problems,
+    plan,
+    without_file,
+)
 from streams.settings import load_settings
 from streams.vendors import VENDORS
 from streams.vendors.voyado.definition import (
@@ -27,6 +33,8 @@ from streams.vendors.voyado.definition import (
     read_definition,
     set_problems,
 )
+from streams.vendors.voyado.events import VoyadoEventSettings
+from streams.vendors.voyado.inquiries import schema_uses
 from streams.vendors.voyado.mapping import InteractionPayload
 from streams.vendors.voyado.registered import read_registered
 from tests.operations.voyado_schemas_in_process import (
@@ -174,6 +182,7 @@ def test_shipped_schemas_keep_the_event_id_off_contact_cards() -> None:
         (b"\xff", "it is not UTF-8"),
         (b"[" * 100_000, "it is nested without end"),
         (b'{"id": NaN}', "NaN is no number of JSON"),
+        (b'{"displayName": "\\ud800"}', "a text holds half a surrogate pair"),
         (b'{"id": "a", "id": "b"}', "id stands twice in one object"),
         (
             b'{"id": "a" // the id\n}',
@@ -334,6 +343,47 @@ def test_what_the_relay_sends_must_be_taken(tmp_path: Path) -> None:
     )
 
 
+def test_what_named_events_send_must_be_taken_too(tmp_path: Path) -> None:
+    """By each section that names the schema; what is required must be among its fields."""
+    wishlist = document("wishlist", "size", size=rules(), date=rules())
+    (tmp_path / "wishlist.json").write_text(json.dumps(wishlist))
+    events = {
+        "wish": VoyadoEventSettings(
+            voyado_schema_id="wishlist", voyado_fields={"size": "properties.size"}
+        ),
+        "unwish": VoyadoEventSettings(voyado_schema_id="wishlist"),
+        "review": VoyadoEventSettings(),
+    }
+    with pytest.raises(SettingsError) as caught:
+        load_definitions(tmp_path, section_of(), events)
+    assert caught.value.problems == (
+        (
+            "wishlist.json: property eventId is missing: the relay sends interactions of wishlist, "
+            'and recognises a repeat by it; it must be of type "string".'
+        ),
+        (
+            "wishlist.json: property size is required, and the relay never sends it: Voyado would "
+            "ignore every interaction."
+        ),
+        "Nothing was asked of Voyado.",
+    )
+
+
+def test_schemas_in_use_that_nobody_defines_are_named() -> None:
+    """Once each, with the settings that name them."""
+    events = {name: VoyadoEventSettings(voyado_schema_id="wishlist") for name in ("wish", "unwish")}
+    uses = schema_uses(section_of(), events)
+    here = plan([schema("addToCart", eventId=rules())], [schema("productClick", eventId=rules())])
+    assert without_file(uses, here) == [
+        (
+            "wishlist, named by [events.wish] voyado_schema_id and [events.unwish] voyado_schema_id, "
+            "is not at Voyado, and no file defines it: the workers of stage voyado would wait. Put "
+            "its file into a folder, and give that as --dir."
+        )
+    ]
+    assert without_file(uses, [*here, *plan([schema("wishlist", eventId=rules())], [])]) == []
+
+
 @pytest.mark.parametrize("name", ["nowhere", "empty"])
 def test_a_folder_without_files_is_no_folder(tmp_path: Path, name: str) -> None:
     """Rather than nothing to do."""
@@ -392,6 +442,13 @@ def test_a_plan_names_what_has_no_file_and_what_differs_in_case() -> None:
     assert [(row.id, row.state, row.remark) for row in rows] == [
         ("Wish", State.MISSING, "Voyado has wish: the ids differ in case alone"),
         ("wish", State.NO_FILE, ""),
+    ]
+    assert creation_problems(rows) == [
+        (
+            "Wish cannot be created. Voyado has wish: the ids differ in case alone, and the mail "
+            "editor knows no case."
+        ),
+        "Nothing was changed.",
     ]
 
 

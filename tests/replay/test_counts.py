@@ -1,5 +1,6 @@
 """A preview's figures: what is counted, how many requests it takes, how a sample is scaled."""
 
+from collections import Counter
 from itertools import pairwise
 
 import pytest
@@ -109,3 +110,14 @@ def test_a_samples_blocks_lie_apart_in_the_partitions_that_were_chosen() -> None
     assert all(block.end - block.start == 5_000 for block in blocks)
     spans = sorted((block.start, block.end) for block in blocks)
     assert all(end <= start for (_, end), (start, _) in pairwise(spans))
+
+
+def test_a_sample_has_as_much_of_each_partition_as_the_window() -> None:
+    """Rare kinds of events count for no more than they are."""
+    sizes = {"shop.clicks": 200_000, "shop.orders": 1_000, "shop.events": 0}
+    ends = {TopicPartition(topic, 0): size for topic, size in sizes.items()}
+    window = Window(0, 1, dict.fromkeys(ends, 0), usual_ends=ends)
+    looked_at: Counter[str] = Counter()
+    for block in sample_blocks(window, [0]):
+        looked_at[block.tp.topic] += block.end - block.start
+    assert looked_at == {"shop.clicks": 60_000, "shop.orders": 300, "shop.events": 0}

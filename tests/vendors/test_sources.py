@@ -171,9 +171,15 @@ def test_a_content_view_as_each_vendor_receives_it() -> None:
 
 
 def test_a_content_view_of_nothing_is_a_dead_letter() -> None:
-    """Also where what it names is out of shape, or blank."""
-    for more in ({}, {"content": {"type": "page", "id": "x"}}, {"product_ids": [" ", None]}):
-        with pytest.raises(InvalidEvent, match="neither content nor product_ids is given"):
+    """Where what it names is out of shape, that is said."""
+    neither = "neither content nor product_ids is given"
+    for more, words in (
+        ({}, neither),
+        ({"product_ids": [" ", None]}, neither),
+        ({"content": {"type": "page", "id": "x"}}, "content: content cannot be read"),
+        ({"product_ids": "p-1", "content": 1}, "content and product_ids cannot be read"),
+    ):
+        with pytest.raises(InvalidEvent, match=words):
             parse("content_view", more)
 
 
@@ -238,6 +244,27 @@ def test_what_no_section_names_is_unmapped() -> None:
     search = parse("event", {"name": "search", "search": "shirt"})
     assert decide(search, "voyado") == Skip("voyado", SkipReason.UNMAPPED)
     assert payload(decide(search, "miso"))["search"] == {"keywords": "shirt"}
+
+
+def test_of_a_search_only_what_is_out_of_shape_is_left_out() -> None:
+    """Keywords stay where the filters are unusual."""
+    given = {"keywords": "shirt", "filters": {"size": "M"}}
+    search = parse("event", {"name": "search", "search": given})
+    assert search.notes == ("left_out:search.filters",)
+    assert payload(decide(search, "miso"))["search"] == {"keywords": "shirt"}
+
+
+def test_a_nested_value_for_voyado_is_a_dead_letter_before_any_request() -> None:
+    """No schema takes one; the other vendors receive the event."""
+    event = parse("event", {"name": "review", "product_id": "p-1", "properties": {"text": ["a"]}})
+    decision = decide(event, "voyado")
+    assert isinstance(decision, Refuse)
+    assert (decision.error.reason, decision.error.field, decision.error.detail) == (
+        DeadLetterReason.INVALID_PAYLOAD,
+        "text",
+        "text is not a single value",
+    )
+    assert payload(decide(event, "miso"))["type"] == "rate"
 
 
 def test_an_event_that_breaks_misos_rules_is_a_dead_letter_there() -> None:

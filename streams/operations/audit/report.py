@@ -148,6 +148,8 @@ class AuditReport:
     vendors: tuple[VendorBooks, ...]
     sections: tuple[SectionBooks, ...] = ()
     """Of the stage ``ingest``."""
+    not_read: Mapping[str, int] = field(default_factory=dict)
+    """Raw topic of a source that is off → offsets behind enrichment's commit: in no sum."""
     examples: tuple[Discrepancy, ...] = ()
     accepted_ids: Mapping[str, Mapping[str, int]] = field(default_factory=dict, repr=False)
     """Vendor → event id → events accepted under it; only where the audit was asked for ids."""

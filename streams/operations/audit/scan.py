@@ -5,7 +5,7 @@ the ends of what they write: whatever a commit has passed, its traces lie below 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiokafka import ConsumerRecord, TopicPartition
 
@@ -46,6 +46,10 @@ class _Moment:
     """By topic."""
     unreadable: list[tuple[str, str]]
     """Places and what is wrong there."""
+    absent: tuple[str, ...]
+    """Raw topics of sources that are off which do not exist: what is about them is passed over."""
+    not_read: Mapping[str, int]
+    """Raw topic of a source that is off → offsets that were not read before."""
 
 
 async def scan(
@@ -65,7 +69,7 @@ async def scan(
     books = Books(moment.raw, moment.vendors, since_ms=since_ms, keep_ids=keep_ids)
     for where, detail in moment.unreadable:
         books.unreadable(None, where, detail)
-    for topic in topics.raw:
+    for topic in dict.fromkeys(topic for topic, _ in moment.raw):
         feed = moment.feeds[topic]
         async for tp, records in reader.read(feed.starts, feed.ends, tell):
             for record in records:
@@ -73,20 +77,21 @@ async def scan(
         for tp, start in (await reader.starts(list(feed.ends))).items():
             books.raw_trimmed(tp.topic, tp.partition, start)
     for vendor in vendors:
-        await _read_vendor(reader, topics, vendor, moment.feeds, books, tell)
-    await _read_letters(reader, topics, None, moment.feeds[topics.enrich_dead_letters], books, tell)
-    return books.report()
+        await _read_vendor(reader, topics, vendor, moment, books, tell)
+    await _read_letters(reader, topics.enrich_dead_letters, None, moment, books, tell)
+    return replace(books.report(), not_read=moment.not_read)
 
 
 async def _fix(
     reader: LogReader, topics: Topics, vendors: Sequence[str], since_ms: int | None
 ) -> _Moment:
-    raw_names = topics.raw
     enriched = [topics.enrich_dead_letters, *map(topics.events, vendors)]
     settled = [name(v) for v in vendors for name in (topics.receipts, topics.dead_letters)]
     redelivered = [topics.redelivery(v) for v in vendors]
-    names = [*raw_names, *enriched, *redelivered, *settled]
-    tps = await reader.partitions(names, needed=names)
+    names = [*topics.raw, *enriched, *redelivered, *settled]
+    tps = await reader.partitions([*names, *topics.off], needed=names)
+    off = [name for name in topics.off if tps[name]]
+    raw_names = [*topics.raw, *off]
     raw_tps = [tp for name in raw_names for tp in tps[name]]
     event_tps = [tp for v in vendors for tp in tps[topics.events(v)]]
     # With a window, downstream topics are read from a little earlier: clocks differ.
@@ -96,6 +101,7 @@ async def _fix(
     log_starts = await reader.starts([*raw_tps, *event_tps])
     feeds = {name: await _feed(reader, tps[name], since_ms) for name in raw_names}
     enrich_commits = await reader.commits(group_id(topics.prefix, ENRICH), raw_tps)
+    not_read = {name: _cut_off(feeds[name], log_starts, enrich_commits) for name in off}
     feeds |= {name: await _feed(reader, tps[name], early) for name in enriched}
     commits = {}
     for v in vendors:
@@ -108,8 +114,11 @@ async def _fix(
     raw = {}
     for tp in raw_tps:
         on, told = _enrich_commit(tp, enrich_commits, unreadable)
+        log_start = log_starts[tp]
+        if tp.topic in off:  # what expired behind the commit was owed to nobody
+            log_start = min(log_start, feeds[tp.topic].ends[tp])
         raw[tp.topic, tp.partition] = RawLog(
-            log_start=log_starts[tp],
+            log_start=log_start,
             start=feeds[tp.topic].starts[tp],
             end=feeds[tp.topic].ends[tp],
             later_end=later_ends[tp],
@@ -132,7 +141,8 @@ async def _fix(
                 told=expired.total,
                 gaps=expired.gaps,
             )
-    return _Moment(raw, logs, feeds, unreadable)
+    absent = tuple(name for name in topics.off if name not in off)
+    return _Moment(raw, logs, feeds, unreadable, absent, not_read)
 
 
 async def _feed(reader: LogReader, tps: Sequence[TopicPartition], since_ms: int | None) -> _Feed:
@@ -141,17 +151,22 @@ async def _feed(reader: LogReader, tps: Sequence[TopicPartition], since_ms: int 
     return _Feed({tp: min(start, ends[tp]) for tp, start in starts.items()}, ends)
 
 
+def _cut_off(feed: _Feed, log_starts: Offsets, commits: Mapping[TopicPartition, Commit]) -> int:
+    """Let the feed of a source that is off end at enrichment's commit; return what lies behind."""
+    not_read = 0
+    for tp, end in feed.ends.items():
+        committed = commits[tp].offset if tp in commits else log_starts[tp]
+        not_read += max(0, end - max(committed, log_starts[tp]))
+        feed.ends[tp] = min(end, committed)
+        feed.starts[tp] = min(feed.starts[tp], feed.ends[tp])
+    return not_read
+
+
 async def _read_vendor(
-    reader: LogReader,
-    topics: Topics,
-    vendor: str,
-    feeds: Mapping[str, _Feed],
-    books: Books,
-    tell: Tell,
+    reader: LogReader, topics: Topics, vendor: str, moment: _Moment, books: Books, tell: Tell
 ) -> None:
-    # What is about a source that was switched off is passed over, as its raw records are.
-    off = tuple(f"{topic}/" for topic in topics.off)
-    feed = feeds[topics.events(vendor)]
+    absent = tuple(f"{topic}/" for topic in moment.absent)
+    feed = moment.feeds[topics.events(vendor)]
     async for tp, records in reader.read(feed.starts, feed.ends, tell):
         for record in records:
             try:
@@ -159,11 +174,11 @@ async def _read_vendor(
             except UnreadableError as error:
                 books.unreadable(vendor, _where(record), str(error))
                 continue
-            if not source.startswith(off):
+            if not source.startswith(absent):
                 books.vendor_record(vendor, tp.partition, record.offset, source, source_ms)
     for tp, start in (await reader.starts(list(feed.ends))).items():
         books.vendor_trimmed(vendor, tp.partition, start)
-    feed = feeds[topics.receipts(vendor)]
+    feed = moment.feeds[topics.receipts(vendor)]
     async for tp, records in reader.read(feed.starts, feed.ends, tell):
         for record in records:
             try:
@@ -171,19 +186,20 @@ async def _read_vendor(
             except UnreadableError as error:
                 books.unreadable(vendor, _where(record), str(error))
                 continue
-            if not receipt.source.startswith(off):
+            if not receipt.source.startswith(absent):
                 books.receipt(vendor, tp.partition, record.offset, receipt, record.timestamp)
-    await _read_letters(reader, topics, vendor, feeds[topics.dead_letters(vendor)], books, tell)
+    await _read_letters(reader, topics.dead_letters(vendor), vendor, moment, books, tell)
 
 
 async def _read_letters(
     reader: LogReader,
-    topics: Topics,
+    topic: str,
     vendor: str | None,
-    feed: _Feed,
+    moment: _Moment,
     books: Books,
     tell: Tell,
 ) -> None:
+    feed = moment.feeds[topic]
     async for tp, records in reader.read(feed.starts, feed.ends, tell):
         for record in records:
             try:
@@ -191,7 +207,7 @@ async def _read_letters(
             except UnreadableError as error:
                 books.unreadable(vendor, _where(record), str(error))
                 continue
-            if letter is not None and letter.source.topic not in topics.off:
+            if letter is not None and letter.source.topic not in moment.absent:
                 books.dead_letter(vendor, tp.partition, record.offset, letter)
 
 

@@ -83,6 +83,11 @@ def audit_lines(report: AuditReport) -> list[str]:
         for topic, count in report.expired.items()
         if count
     ]
+    lines += [
+        f"{topic}: {count:,} records are not read and in no sum: the source is switched off."
+        for topic, count in report.not_read.items()
+        if count
+    ]
     if report.unexplained or report.unreadable:
         lines.append(
             f"enrich: {report.unexplained:,} dead letters about records that do not exist, "

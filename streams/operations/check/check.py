@@ -11,12 +11,13 @@ from streams.kafka.connection import admin
 from streams.kafka.groups import read_groups
 from streams.kafka.topics import (
     TopicState,
+    existing_topics,
     list_topics,
     shop_configs,
     verify_topics,
 )
 from streams.operations.check.store_test import store_test
-from streams.operations.check.topics import shop_findings, topic_findings
+from streams.operations.check.topics import off_findings, shop_findings, topic_findings
 from streams.operations.check.vendors import OpenClient, check_vendors, open_client
 from streams.registry.client import Registry
 from streams.settings import ENRICH, Settings, variable
@@ -109,6 +110,8 @@ async def check_kafka(settings: Settings) -> AsyncIterator[Finding]:
             brokers=brokers,
             shop=list(shop_findings(settings, await shop_configs(settings))),
         ):
+            yield finding
+        for finding in off_findings(await existing_topics(settings, settings.topics.off)):
             yield finding
         subject = "workers"
         for finding in await pipeline_findings(settings, there):

@@ -313,7 +313,7 @@ class MappingPreview:
         else:
             notes = event.notes
         user = self._users.get(event.anonymous_id.encode())
-        notes = (*notes, *differing_ids(event, user))
+        notes = tuple(dict.fromkeys((*notes, *differing_ids(event, user))))
         product, products = rows_named(event, lambda id_: self._products.get(id_.encode()))
         decisions = self._enricher.decide(
             event, user, None, product, place.kafka_ms, self._now_ms, products=products
@@ -348,7 +348,7 @@ def _row(
             consent=decision.consent,
             payload=sent.payload,
             contact=sent.contact,
-            notes=(*notes, *decision.notes),
+            notes=tuple(dict.fromkeys((*notes, *decision.notes))),
         )
     if isinstance(decision, Skip):
         reason = decision.reason

@@ -93,6 +93,17 @@ def shop_findings(
             )
 
 
+def off_findings(names: Sequence[str]) -> Iterator[Finding]:
+    """Yield that nothing reads these topics, which are those of sources that are off."""
+    for name in names:
+        yield warning(
+            SUBJECT,
+            f"Topic {name} exists, but its source is switched off: nothing reads it.",
+            f"If events are written to it, set [source.{name.rpartition('shop.')[2]}] enabled = "
+            "true and restart enrich.",
+        )
+
+
 def _retention(
     there: Mapping[str, TopicReport], topics: Topics, vendors: Sequence[str]
 ) -> Iterator[Finding]:

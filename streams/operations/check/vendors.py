@@ -67,8 +67,7 @@ async def _check_vendor(
         where = _where(settings, vendor)
         findings = [probe_finding(vendor, where, vendor.classify(answer, 1))]
         if findings[0].level is not Level.PROBLEM:
-            events = settings.events if "events" in settings.topics.sources else {}
-            for inquiry in vendor.inquiries(section, events):
+            for inquiry in vendor.inquiries(section, settings.named_events):
                 answer = await _send(client, inquiry.request)
                 verdict = inquiry.classify(answer, 0)
                 findings.append(inquiry_finding(vendor, where, inquiry, verdict))

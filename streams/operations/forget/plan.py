@@ -80,7 +80,7 @@ class VisitorTraces:
             for topic in (topics.events(key), topics.redelivery(key)):
                 self._events[topic] = key
             self._receipts[topics.receipts(key)] = key
-        raw = (topics.users, *topics.raw, topics.enrich_dead_letters)
+        raw = (topics.users, *topics.raw, *topics.off, topics.enrich_dead_letters)
         letters = (topics.dead_letters(key) for key in vendors)
         self.topics = (*raw, *self._events, *letters, *self._receipts)
         """What is to be read, in this order: a receipt is known by the vendor record before it."""

@@ -119,6 +119,8 @@ class EventFacts:
     """Enrichment's, of a record that is no event at all."""
     resolved: list[Resolved] = field(default_factory=list)
     enrich: TraceLane = field(default_factory=TraceLane)
+    is_source_off: bool = False
+    """Whether enrichment does not read its topic."""
     vendors: dict[str, VendorFacts] = field(default_factory=dict)
 
     @property

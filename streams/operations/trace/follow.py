@@ -41,7 +41,9 @@ async def follow(logs: TraceLogs, raw: Mapping[Source, RawRecord | None], since_
     facts: Facts = {}
     for source, record in raw.items():
         tp = TopicPartition(source.topic, source.partition)
-        one = facts[source] = EventFacts(source, record, enrich=logs.lane(ENRICH, tp))
+        is_off = source.topic in logs.topics.off
+        lane = logs.lane(ENRICH, tp)
+        one = facts[source] = EventFacts(source, record, enrich=lane, is_source_off=is_off)
         ranges = logs.on_ranges(source)
         for vendor in logs.vendors:
             is_on = was_on(ranges, vendor, source.offset)

@@ -9,6 +9,7 @@ from aiokafka import TopicPartition
 from streams.core.event_types import Event
 from streams.core.events import EventParser
 from streams.core.fields import FieldMap
+from streams.core.kinds import KINDS
 from streams.core.records import Source
 from streams.core.topics import Topics
 from streams.kafka.group_ids import group_id
@@ -46,8 +47,8 @@ class TraceLogs:
 
     @property
     def raw_topics(self) -> tuple[str, ...]:
-        """Those of the shop's events."""
-        return self.topics.raw
+        """Those of the shop's events that exist, also of sources that are off."""
+        return tuple(name for name in (*self.topics.raw, *self.topics.off) if self.tps[name])
 
     def lane(self, stage: str, tp: TopicPartition) -> TraceLane:
         """Return how far a stage has come."""
@@ -91,8 +92,8 @@ class TraceLogs:
 async def open_logs(settings: Settings, now_ms: int, tell: Tell) -> AsyncIterator[TraceLogs]:
     """Connect, and look where everything ends; raises SetupError for a missing topic."""
     topics = settings.topics
-    raw = topics.raw
-    needed = [*raw, topics.enrich_dead_letters, topics.users, topics.products]
+    raw = (*topics.raw, *topics.off)
+    needed = [*topics.raw, topics.enrich_dead_letters, topics.users, topics.products]
     of_vendor = {
         vendor: [name(vendor) for name in (topics.events, topics.receipts, topics.dead_letters)]
         for vendor in settings.vendors
@@ -101,7 +102,8 @@ async def open_logs(settings: Settings, now_ms: int, tell: Tell) -> AsyncIterato
     redelivery = [topics.redelivery(vendor) for vendor in settings.vendors]
     async with connect(settings.kafka) as reader:
         own = [*topics.shop, *([topics.ingest_dead_letters] if topics.shop else ())]
-        tps = await reader.partitions([*needed, *written, *redelivery, *own], needed)
+        names = [*raw, *needed, *written, *redelivery, *own]
+        tps = await reader.partitions(names, needed)
         every = [tp for found in tps.values() for tp in found]
         starts, ends = await reader.starts(every), await reader.ends(every)
         enabled = settings.enabled_vendors()
@@ -122,7 +124,8 @@ async def open_logs(settings: Settings, now_ms: int, tell: Tell) -> AsyncIterato
             logs = TraceLogs(
                 settings, reader, one, tell, now_ms, tps, starts, ends, vendors, commits
             )
-            logs.parsers, logs.fields = settings.event_parsers(), settings.field_maps()
+            kinds = tuple(KINDS)
+            logs.parsers, logs.fields = settings.event_parsers(kinds), settings.field_maps(kinds)
             yield logs
 
 

@@ -149,7 +149,7 @@ def _before_vendors(facts: EventFacts, problem: str) -> list[Step]:
         gone = "The raw record was deleted by retention."
         in_order.insert(0, Step(kind="unknown", text=gone, place=str(facts.source)))
     if not facts.is_enriched and facts.raw is not None:
-        in_order.append(Step(kind="waiting", text=_waits_for_enrichment(facts)))
+        in_order.append(_unread(facts))
     return in_order
 
 
@@ -165,13 +165,18 @@ def _beginning(facts: EventFacts, trail: IngestTrail) -> Timed:
     return (0 if facts.shop is None else facts.shop.at_ms), -1, step
 
 
-def _waits_for_enrichment(facts: EventFacts) -> str:
+def _unread(facts: EventFacts) -> Step:
+    """Return why enrichment has not read the record."""
+    topic = facts.source.topic
+    if facts.is_source_off:
+        text = f"Not read: the source of {topic} is switched off, so the event goes to no vendor."
+        return Step(kind="off", text=text)
     before = facts.source.offset - (facts.enrich.committed or 0)
     if facts.enrich.committed is None:
         text = "Waiting for enrichment, which has not read anything yet."
     else:
         text = f"Waiting for enrichment, behind {counted(before, 'record')} of its partition."
-    return f"{text} {facts.enrich.says}".strip()
+    return Step(kind="waiting", text=f"{text} {facts.enrich.says}".strip())
 
 
 def _vendor(
@@ -223,7 +228,7 @@ def _open_steps(name: str, found: VendorFacts, facts: EventFacts) -> list[Step]:
         text = f"{name} was switched off when the event was read. No record or receipt is written."
         return [Step(kind="off", text=text)]
     if not facts.is_enriched:
-        return [Step(kind="waiting", text=_waits_for_enrichment(facts))]
+        return [_unread(facts)]
     text = (
         "Enrichment and the sink have processed it, but there is no receipt. Retention may have "
         "deleted the receipt. `streams audit` shows whether any event is missing."
@@ -304,7 +309,7 @@ def _in_one_sentence(facts: EventFacts, vendors: Sequence[VendorTrace]) -> str:
             f"See `streams dead-letters show --fingerprint {masked_text(letter.fingerprint)}`."
         )
     if not facts.is_enriched and facts.raw is not None:
-        return _waits_for_enrichment(facts)
+        return _unread(facts).text
     parts = []
     for outcome, words in _SAID.items():
         members = [one.name for one in vendors if one.outcome == outcome]

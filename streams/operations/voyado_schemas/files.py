@@ -15,23 +15,12 @@ from streams.vendors.voyado.definition import (
     set_problems,
     shown,
 )
-from streams.vendors.voyado.inquiries import ADD_TO_CART_TYPES, CLICK_TYPES
+from streams.vendors.voyado.events import VoyadoEventSettings
+from streams.vendors.voyado.inquiries import NO_EVENTS, schema_uses
 from streams.vendors.voyado.settings import VoyadoSettings
 
 CLICK_FILE = "productClick.json"
 ADD_TO_CART_FILE = "addToCart.json"
-
-Sent = Mapping[str, tuple[str, ...]]
-"""Property → the types by which a schema may call it."""
-
-
-def sent_by_relay(settings: VoyadoSettings) -> dict[str, Sent]:
-    """Return what the relay sends, by the id of the schema."""
-    sent: dict[str, Sent] = {}
-    if settings.clicks != "off":
-        sent[settings.click_schema_id] = CLICK_TYPES
-    # Where both are one schema, an add-to-cart has all that a click has.
-    return sent | {settings.add_to_cart_schema_id: ADD_TO_CART_TYPES}
 
 
 def shipped_folder() -> Path:
@@ -39,23 +28,29 @@ def shipped_folder() -> Path:
     return Path(str(package_files("streams.vendors.voyado"))) / "schemas"
 
 
-def load_definitions(folder: Path | None, settings: VoyadoSettings) -> list[Definition]:
+def load_definitions(
+    folder: Path | None,
+    settings: VoyadoSettings,
+    events: Mapping[str, VoyadoEventSettings] = NO_EVENTS,
+) -> list[Definition]:
     """Return what the files of a folder define, by file name; None: the shipped ones.
 
-    The shipped ones get the ids that the settings name. Raises SettingsError with every rule that
-    any file breaks, whatever Voyado has.
+    The shipped ones get the ids that the settings name. ``events`` are sections by name. Raises
+    SettingsError with every rule that any file breaks, whatever Voyado has.
     """
     found, problems = _read(folder) if folder is not None else (_shipped(settings), [])
-    sent = sent_by_relay(settings)
+    uses = schema_uses(settings, events)
     for file, definition in found.items():
         problems += [
             f"{file}: {words}"
-            for words in relay_problems(definition, sent.get(definition.id, {}))
-            if definition.id in sent
+            for use in uses
+            if use.schema_id == definition.id
+            for words in relay_problems(definition, use.types)
         ]
     problems += set_problems(found)
     if problems:
-        raise SettingsError([*(f"{words}." for words in problems), "Nothing was asked of Voyado."])
+        sentences = dict.fromkeys(f"{words}." for words in problems)
+        raise SettingsError([*sentences, "Nothing was asked of Voyado."])
     return list(found.values())
 
 
@@ -63,7 +58,7 @@ def _shipped(settings: VoyadoSettings) -> dict[str, Definition]:
     names = {settings.click_schema_id: CLICK_FILE, settings.add_to_cart_schema_id: ADD_TO_CART_FILE}
     return {
         names[id_]: read_definition((shipped_folder() / names[id_]).read_bytes()).named(id_)
-        for id_ in sent_by_relay(settings)
+        for id_ in dict.fromkeys(use.schema_id for use in schema_uses(settings))
     }
 
 

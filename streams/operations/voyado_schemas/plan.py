@@ -16,6 +16,7 @@ from streams.vendors.voyado.definition import (
     is_segmentable,
     shown,
 )
+from streams.vendors.voyado.inquiries import SchemaUse
 from streams.vendors.voyado.schema import EVENT_ID
 
 _LOOKS = ("displayName", "sortOrder", "title", "description", *FLAGS)
@@ -117,16 +118,35 @@ def _is_card_of_event_id(difference: Difference) -> bool:
     return (difference.property, difference.attribute) == (EVENT_ID, "showInContactCard")
 
 
-def room_problem(rows: Sequence[PlanRow]) -> str | None:
-    """Return why what is missing cannot all be created, or None."""
-    missing = sum(row.state is State.MISSING for row in rows)
+def creation_problems(rows: Sequence[PlanRow]) -> list[str]:
+    """Return why what is missing cannot all be created, a sentence each."""
+    missing = [row for row in rows if row.state is State.MISSING]
+    problems = [
+        f"{row.id} cannot be created. {row.remark}, and the mail editor knows no case."
+        for row in missing
+        if row.remark
+    ]
     there = sum(row.there is not None for row in rows)
-    if missing and there + missing > MAX_SCHEMAS:
-        return (
-            f"Voyado has {there} schemas and takes at most {MAX_SCHEMAS}: {missing} more do not "
-            "fit. Leave some out. Nothing was changed."
+    if missing and there + len(missing) > MAX_SCHEMAS:
+        problems.append(
+            f"Voyado has {there} schemas and takes at most {MAX_SCHEMAS}: {len(missing)} more do "
+            "not fit. Leave some out."
         )
-    return None
+    return [*problems, "Nothing was changed."] if problems else []
+
+
+def without_file(uses: Sequence[SchemaUse], rows: Sequence[PlanRow]) -> list[str]:
+    """Return a sentence for each schema in use that neither a file defines nor Voyado has."""
+    known = {row.id for row in rows}
+    settings: dict[str, list[str]] = {}
+    for use in uses:
+        if use.schema_id not in known:
+            settings.setdefault(use.schema_id, []).append(use.setting)
+    return [
+        f"{id_}, named by {' and '.join(named)}, is not at Voyado, and no file defines it: the "
+        "workers of stage voyado would wait. Put its file into a folder, and give that as --dir."
+        for id_, named in settings.items()
+    ]
 
 
 def differences(file: Definition, there: Definition) -> Iterator[Difference]:

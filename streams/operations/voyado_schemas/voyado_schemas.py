@@ -15,8 +15,8 @@ from streams.operations.voyado_schemas.plan import (
     PlanRow,
     State,
     compatibility,
+    creation_problems,
     differences,
-    room_problem,
 )
 from streams.settings import Settings, variable
 from streams.vendors.voyado.definition import Definition
@@ -47,12 +47,11 @@ def voyado_settings(settings: Settings) -> VoyadoSettings:
 async def create_missing(voyado: Voyado, rows: Sequence[PlanRow]) -> AsyncIterator[str]:
     """Create what the rows call missing, and yield each id as soon as it is there.
 
-    Raises SetupError, before anything is changed, where Voyado has no room; VendorError as
-    soon as one is refused: what was created before stays.
+    Raises SetupError, before anything is changed, where Voyado has no room, or has an id that
+    differs in case alone; VendorError as soon as one is refused: what was created before stays.
     """
-    problem = room_problem(rows)
-    if problem is not None:
-        raise SetupError(problem)
+    if problems := creation_problems(rows):
+        raise SetupError(" ".join(problems))
     for row in rows:
         if row.state is State.MISSING:
             await voyado.create_schema(row.definition)

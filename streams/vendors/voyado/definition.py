@@ -99,6 +99,8 @@ def read_definition(content: bytes) -> Definition:
         raise DefinitionError([words]) from None
     except ValueError as error:
         raise DefinitionError([str(error)]) from None
+    if not is_unicode(document):
+        raise DefinitionError(["a text holds half a surrogate pair, which is no Unicode"])
     problems = list(_document_problems(document))
     if not problems:
         try:
@@ -108,6 +110,15 @@ def read_definition(content: bytes) -> Definition:
     if problems:
         raise DefinitionError(problems)
     return Definition.model_validate(document)
+
+
+def is_unicode(document: Any) -> bool:
+    """Return whether all texts of a JSON document can be sent."""
+    try:
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -15,11 +15,12 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from streams.core.enrich import EnrichedEvent, MappedEvent
+from streams.core.errors import InvalidEvent
 from streams.core.event_types import ShopEvent
 from streams.core.expressions import FieldExpressions, check_expressions
-from streams.core.outcome import SkipReason
+from streams.core.outcome import DeadLetterReason, SkipReason
 from streams.vendors.voyado.mapping import VoyadoInteraction, contact_key
-from streams.vendors.voyado.schema import EVENT_ID
+from streams.vendors.voyado.schema import EVENT_ID, not_single
 from streams.vendors.voyado.settings import SCHEMA_ID, VoyadoSettings
 
 
@@ -70,6 +71,9 @@ def event_mapper(
         more = {"_product": _row_of(enriched)}
         found = expressions[event.name].apply(event.record, more)
         payload = {EVENT_ID: enriched.event_id} | found.values
+        if (nested := not_single(payload)) is not None:
+            words = f"{nested} is not a single value"
+            raise InvalidEvent(DeadLetterReason.INVALID_PAYLOAD, words, nested)
         interaction = VoyadoInteraction(
             section.voyado_schema_id, enriched.timestamp, payload, contact_id
         )

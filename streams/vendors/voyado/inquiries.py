@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
+from typing import NamedTuple
 
 from streams.core.outcome import RequestOutcome, Verdict
 from streams.vendors.base import HttpResponse, Inquiry
@@ -30,18 +31,41 @@ ALWAYS_SENT = frozenset({"eventId", "productSku", "quantity"})
 """Whatever the event and its rows say; ``quantity`` of add-to-carts."""
 
 
-def inquiries(
-    settings: VoyadoSettings, events: Mapping[str, VoyadoEventSettings] = MappingProxyType({})
-) -> Sequence[Inquiry]:
-    """Return a question for each schema that is in use; ``events`` are sections by name."""
-    used = [("[voyado] add_to_cart_schema_id", settings.add_to_cart_schema_id, ADD_TO_CART_TYPES)]
+class SchemaUse(NamedTuple):
+    """A schema by which the relay sends interactions."""
+
+    setting: str
+    """Where its id stands."""
+    schema_id: str
+    types: Mapping[str, tuple[str, ...]]
+    """Property → the types by which a schema may call it, the first being what is sent."""
+
+
+NO_EVENTS: Mapping[str, VoyadoEventSettings] = MappingProxyType({})
+
+
+def schema_uses(
+    settings: VoyadoSettings, events: Mapping[str, VoyadoEventSettings] = NO_EVENTS
+) -> Sequence[SchemaUse]:
+    """Return each use of a schema; ``events`` are sections by name."""
+    cart_id = settings.add_to_cart_schema_id
+    uses = [SchemaUse("[voyado] add_to_cart_schema_id", cart_id, ADD_TO_CART_TYPES)]
     if settings.clicks != "off":
-        used.insert(0, ("[voyado] click_schema_id", settings.click_schema_id, CLICK_TYPES))
+        click_id = settings.click_schema_id
+        uses.insert(0, SchemaUse("[voyado] click_schema_id", click_id, CLICK_TYPES))
     for name, section in events.items():
         if section.voyado_schema_id is not None:
             # What an expression finds may be of any type; each payload is judged by the sink.
             types = {EVENT_ID: ("string",)} | dict.fromkeys(section.voyado_fields, TYPES)
-            used.append((f"[events.{name}] voyado_schema_id", section.voyado_schema_id, types))
+            setting = f"[events.{name}] voyado_schema_id"
+            uses.append(SchemaUse(setting, section.voyado_schema_id, types))
+    return uses
+
+
+def inquiries(
+    settings: VoyadoSettings, events: Mapping[str, VoyadoEventSettings] = NO_EVENTS
+) -> Sequence[Inquiry]:
+    """Return a question for each schema that is in use; ``events`` are sections by name."""
     return [
         Inquiry(
             f'schema "{schema_id}"',
@@ -50,7 +74,7 @@ def inquiries(
             f"Name a schema in {setting} that has the properties of this relay: a "
             "registered one cannot be changed, and deleting it deletes all its interactions.",
         )
-        for setting, schema_id, types in used
+        for setting, schema_id, types in schema_uses(settings, events)
     ]
 
 

@@ -56,9 +56,8 @@ class Schema:
 
         The words name properties and rules, never a value of the payload.
         """
-        for name, value in payload.items():
-            if isinstance(value, dict | list) or value is None:
-                return f"{name} is not a single value"
+        if (name := not_single(payload)) is not None:
+            return f"{name} is not a single value"
         if self.properties is None or self.validator is None:
             return None
         sent = {name: value for name, value in payload.items() if name in self.properties}
@@ -72,6 +71,12 @@ class Schema:
         if self.properties is None:
             return []
         return [name for name in payload if name not in self.properties]
+
+
+def not_single(payload: Mapping[str, Any]) -> str | None:
+    """Return a property whose value is nested or none at all, which no schema takes."""
+    nested = (name for name, v in payload.items() if isinstance(v, dict | list) or v is None)
+    return next(nested, None)
 
 
 def read_schema(body: bytes) -> Schema:
