@@ -80,7 +80,7 @@ class VendorPlan:
     """By event type, of kinds beside clicks and add-to-carts; what is missing is ``unmapped``."""
 
 
-class Send(NamedTuple):
+class Send(msgspec.Struct, frozen=True, gc=False):
     """The event goes to the vendor."""
 
     vendor: str
