@@ -17,19 +17,23 @@ from streams.status.judge import (
     NO_WORKER,
     PARKED,
     PAUSED,
+    REGISTRY_AWAY,
     STARTING,
     THROTTLED,
 )
 
 OVER: Final[Mapping[str, str]] = {
     PARKED: "{name} is no longer parked.",
+    REGISTRY_AWAY: "{name} no longer waits for the schema registry.",
     DEAD_LETTERS: "{name} has no new dead letters.",
     DRIFT: "The shop's records no longer differ from the settings.",
     FALLING_BEHIND: "{name} is no longer falling behind.",
 }
 """The kinds of findings that are worth a message, and what is said when it is over."""
 
-HIDING = frozenset({NO_WORKER, STARTING, PARKED, PAUSED, THROTTLED, DEGRADED, ASKING})
+HIDING = frozenset(
+    {NO_WORKER, STARTING, REGISTRY_AWAY, PARKED, PAUSED, THROTTLED, DEGRADED, ASKING}
+)
 """While one of these stands, nobody can say that something else of the same stage is over."""
 
 QUIET_MS = 5 * 60 * 1000

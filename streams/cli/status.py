@@ -193,6 +193,7 @@ _LEVELS = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 _STYLES = {
     "running": "green",
     "starting": "yellow",
+    "waiting": "bold red",
     "degraded": "yellow",
     "throttled": "yellow",
     "paused": "yellow",

@@ -235,7 +235,8 @@ def _readable_of_many(
     maps_ip = fields is not None and fields.maps("ip")
     id_names = _names_of("event_id", fields)
     ip_names = _names_of("ip", fields) if maps_ip else frozenset()
-    record, _ = decode_fields(raw, sorted((id_names or frozenset()) | (ip_names or frozenset())))
+    names = (id_names or frozenset()) | (ip_names or frozenset())
+    record = decode_fields(raw, sorted(names)).value
     event_id = _event_id(_read_alone("event_id", id_names, record, fields))
     if maps_ip:
         ip = _read_alone("ip", ip_names, record, fields)

@@ -80,7 +80,7 @@ class VendorPlan:
     """By event type, for kinds that are not about one product; missing ones are ``unmapped``."""
 
 
-class Send(NamedTuple):
+class Send(msgspec.Struct, frozen=True, gc=False):
     """The event goes to the vendor."""
 
     vendor: str

@@ -6,7 +6,7 @@ fields are converted one by one to the same types, so each field is defined once
 
 import ipaddress
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -16,9 +16,7 @@ from streams.core.errors import InvalidEvent
 from streams.core.event_types import (
     EVENT_TYPES,
     MAX_LINES,
-    SET_BY_PARSER,
     Campaign,
-    Content,
     ContentView,
     Event,
     Order,
@@ -30,15 +28,19 @@ from streams.core.event_types import (
 )
 from streams.core.fields import Failed, FieldMap
 from streams.core.outcome import DeadLetterReason
-from streams.core.quick_expressions import Quick, SlowPathNeeded
+from streams.core.present_fields import (
+    FIELD_TYPES,
+    REQUIRED,
+    FieldWays,
+    is_id,
+    present,
+)
+from streams.core.quick_expressions import SlowPathNeeded
 from streams.core.strict_json import StrictJsonError, decode_repaired
 from streams.core.time_formats import OutOfRangeTimeError, epoch_ms
 from streams.core.times import CLOCK_TOLERANCE_MS, MAX_MS, YEAR_2000_MS, to_ms
 from streams.core.values import (
-    NIL_UUID,
     SUSPICIOUS_IDS,
-    id_text,
-    integral,
     is_absent,
 )
 
@@ -47,35 +49,13 @@ MAX_EVENT_BYTES = 256 * 1024
 _MISSING = "it is required and missing"
 MISSING, OUT_OF_RANGE, EXPRESSION = "missing", "out of range", "expression"
 """Faults of a field other than an invalid value; each gets its own fingerprint."""
-_PARTS: Mapping[str, type[msgspec.Struct]] = {
-    "page": Page,
-    "campaign": Campaign,
-    "content": Content,
-}
 _LEFT_OUT_BY_PART: Mapping[str, type[msgspec.Struct]] = {
     "page": Page,
     "campaign": Campaign,
     "search": Search,
 }
 _FLAT = ("properties", "custom_context")
-_STRUCTS: tuple[type[msgspec.Struct], ...] = (
-    *EVENT_TYPES.values(),
-    *_PARTS.values(),
-    OrderLine,
-    Search,
-)
-_FIELD_TYPES: Mapping[type[msgspec.Struct], Mapping[str, Any]] = {
-    kind: {f.name: f.type for f in msgspec.structs.fields(kind) if f.name not in SET_BY_PARSER}
-    for kind in _STRUCTS
-}
-_REQUIRED: Mapping[type[msgspec.Struct], frozenset[str]] = {
-    kind: frozenset(f.name for f in msgspec.structs.fields(kind) if f.required)
-    for kind in _FIELD_TYPES
-}
 _NO_PAGE, _NO_CAMPAIGN = Page(), Campaign()
-_NO_OBJECT: dict[str, Any] = {}
-_UUIDS = frozenset({"miso_id", "eightselect_user_id"})
-_INTEGERS = frozenset({"timestamp", "quantity"})
 _set = msgspec.structs.force_setattr
 
 
@@ -117,41 +97,17 @@ class EventParser:
         """As in the events that it returns."""
         self._decode = msgspec.json.Decoder(self._type).decode
         self.topic = topic_without_prefix
-        own = _FIELD_TYPES[self._type]
+        own = FIELD_TYPES[self._type]
         more = frozenset() if fields is None else fields.names_read(own.keys())
         # For the most frequent kinds the typed decode alone shows whether a record is valid.
         self._is_quick = fields is None and self.is_about_one_product
         self._keeps_record = self._type is ShopEvent
-        self._must_be_in_shape = _REQUIRED[self._type] | {"event_id", "quantity", "consent"}
+        self._must_be_in_shape = REQUIRED[self._type] | {"event_id", "quantity", "consent"}
         self._needed = None if more is None else (*own, *sorted(more - own.keys()))
         self._fields = fields
         self._has_formats = fields is not None and fields.has_time_formats
         self._vendors = None if vendors is None else frozenset(vendors)
-        self._objects: list[tuple[int, str]] = []
-        """The nested objects on the paths: number of the enclosing object, name in it."""
-        self._plan = tuple(
-            (name, *self._way_to(name), reads, name in _UUIDS) for name, reads in _READS[self._type]
-        )
-
-    def _way_to(self, field: str) -> tuple[int, str, Quick | None, bool]:
-        """Return where a field is: number of its object, name in it, or its expression.
-
-        The last value: whether a field map names the field.
-        """
-        fields = self._fields
-        quick = None if fields is None else fields.quick_of(field)
-        if fields is None or quick is None:
-            return 0, field, None, False
-        path = fields.path_of(field)
-        if path is None:
-            return 0, field, quick, True
-        number = 0
-        for name in path[:-1]:
-            place = (number, name)
-            if place not in self._objects:
-                self._objects.append(place)
-            number = 1 + self._objects.index(place)
-        return number, path[-1], None, True
+        self._ways = FieldWays(self._type, fields)
 
     # One long function, because each call in it costs time for every event.
     def parse(  # noqa: C901
@@ -229,44 +185,19 @@ class EventParser:
         fails is left out and noted. Raises InvalidEvent if another expression fails.
         """
         try:
-            reading = Reading(self._read_quickly(record), [])
+            reading = Reading(self._ways.read(record), [])
+            has_time = self._has_formats
         except SlowPathNeeded:
             reading = self._read_record(record)
+            has_time = True
         known = reading.known
-        if self._fields is not None and "timestamp" in known:
+        if has_time and self._fields is not None and "timestamp" in known:
             self._read_time(self._fields, reading)
         if reading.has_failed:
             for name, given in list(known.items()):
-                if type(given) is Failed or (type(given) is dict and name in _PARTS):
+                if type(given) is Failed or (type(given) is dict and name in PART_TYPES):
                     self._leave_out_failed(name, given, reading)
         return reading
-
-    # The same as _read_record, but faster: ingest spends half of its time for an event here.
-    def _read_quickly(self, record: dict[str, Any]) -> dict[str, Any]:  # noqa: C901
-        objects = [record]
-        for number, name in self._objects:
-            value = objects[number].get(name)
-            if type(value) is not dict:
-                if type(value) is StrictJsonError:
-                    raise SlowPathNeeded
-                value = _NO_OBJECT
-            objects.append(value)
-        known: dict[str, Any] = {}
-        for field, number, name, quick, is_mapped, reads, is_uuid in self._plan:
-            value = objects[number].get(name) if quick is None else quick(record)
-            if value is None:
-                continue
-            if type(value) is str:
-                if not value or value.isspace() or (is_uuid and value == NIL_UUID):
-                    continue
-            elif is_mapped and type(value) is StrictJsonError:
-                raise SlowPathNeeded
-            elif reads is not None:
-                value = reads(value)
-                if value is None:
-                    continue
-            known[field] = value
-        return known
 
     def _leave_out_failed(self, name: str, given: Any, reading: Reading) -> None:
         if type(given) is not Failed:
@@ -290,13 +221,13 @@ class EventParser:
             return Inspection((), ())
         fields, remarks = [], []
         for name, given in reading.known.items():
-            parts = given.items() if name in _PARTS and type(given) is dict else ()
+            parts = given.items() if name in PART_TYPES and type(given) is dict else ()
             fields += [f"{name}.{part}" for part, _ in parts] or [name]
             for part, item in [("", given), *parts]:
                 shown = f"{name}.{part}" if part else name
                 if type(item) is Failed:
                     remarks.append(f"{shown}: {item.why}")
-                elif _is_id(shown) and type(item) is str and item in SUSPICIOUS_IDS:
+                elif is_id(shown) and type(item) is str and item in SUSPICIOUS_IDS:
                     remarks.append(f'{shown} reads "{item}": who has it is many people at once')
         return Inspection(tuple(fields), tuple(remarks))
 
@@ -321,23 +252,24 @@ class EventParser:
     def _read(self, value: bytes) -> Reading:
         """Return the fields that a record has, under our names; raises InvalidEvent."""
         try:
-            record, was_repaired = decode_repaired(value, self._needed)
+            decoded = decode_repaired(value, self._needed)
         except StrictJsonError as problem:
             raise InvalidEvent(DeadLetterReason.INVALID_JSON, str(problem)) from None
+        record = decoded.value
         if type(record) is not dict:
             raise InvalidEvent(
                 DeadLetterReason.INVALID_JSON, f"a JSON {json_name(record)}, not an object"
             )
         reading = self._read_record(record)
-        if was_repaired:
+        if decoded.repaired:
             reading.notes.append("lone_surrogate")
         return reading
 
     def _read_record(self, record: dict[str, Any]) -> Reading:
         if self._fields is None:
-            return Reading(_present(record, self._type), [])
+            return Reading(present(record, self._type), [])
         record, notes, has_failed = self._fields.apply(record)
-        return Reading(_present(record, self._type), [*notes], has_failed=has_failed)
+        return Reading(present(record, self._type), [*notes], has_failed=has_failed)
 
     def _read_time(self, fields: FieldMap, reading: Reading) -> None:
         given = reading.known["timestamp"]
@@ -359,9 +291,9 @@ class EventParser:
     def _convert_by_field(self, reading: Reading) -> Event:
         values: dict[str, Any] = {}
         known, notes = reading.known, reading.notes
-        for name, wanted in _FIELD_TYPES[self._type].items():
+        for name, wanted in FIELD_TYPES[self._type].items():
             if name not in known:
-                if name in _REQUIRED[self._type]:
+                if name in REQUIRED[self._type]:
                     raise _invalid(name, _MISSING, MISSING)
                 continue
             given = known[name]
@@ -385,94 +317,6 @@ def _unknown_vendor(consent: Mapping[str, bool], vendors: Collection[str]) -> In
     unknown = next(name for name in consent if name not in vendors)
     known = ", ".join(sorted(vendors))
     return _invalid("consent", f'there is no vendor "{unknown[:64]}", only {known}')
-
-
-def _present(record: dict[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
-    """Return the known fields that are present: neither null nor blank."""
-    known: dict[str, Any] = {}
-    for name, reads in _READS[kind]:
-        value = record.get(name)
-        if value is None:
-            continue
-        if type(value) is str:
-            if not value or value.isspace() or (name in _UUIDS and value == NIL_UUID):
-                continue
-        elif reads is not None:
-            value = reads(value)
-            if value is None:
-                continue
-        known[name] = value
-    return known
-
-
-def _read_object(kind: type[msgspec.Struct]) -> Callable[[Any], Any]:
-    """Return what reads an object with parts; an empty one is absent, as PHP's empty array."""
-
-    def read(value: Any) -> Any:
-        return _present(value, kind) or None if type(value) is dict else _no_empty_array(value)
-
-    return read
-
-
-def _read_lines(value: Any) -> Any:
-    if type(value) is not list:
-        return value
-    return [_present(line, OrderLine) if type(line) is dict else line for line in value]
-
-
-def _read_ids(value: Any) -> Any:
-    if type(value) is not list:
-        return value
-    return [id_ for item in value if not is_absent(id_ := id_text(item))] or None
-
-
-def _read_texts(value: Any) -> Any:
-    if type(value) is not list:
-        return value
-    return [text for text in value if not is_absent(text)] or None
-
-
-def _read_search(value: Any) -> Any:
-    return _present(value, Search) or None if type(value) is dict else value
-
-
-def _read_consent(value: Any) -> Any:
-    if type(value) is dict:
-        return {vendor: says for vendor, says in value.items() if not is_absent(says)}
-    return _no_empty_array(value)
-
-
-def _no_empty_array(value: Any) -> Any:
-    return None if value == [] else value
-
-
-def _is_id(name: str) -> bool:
-    return name.endswith("_id") or name in {"sku", "content.id"}
-
-
-def _read_of(name: str, kind: type[msgspec.Struct]) -> Callable[[Any], Any] | None:
-    """Return the function that normalises a value of this field that is not a text."""
-    if name in _PARTS:
-        return _read_object(_PARTS[name])
-    if name == "consent":
-        return _read_consent
-    if name == "lines":
-        return _read_lines
-    if name.endswith("_ids"):
-        return _read_ids
-    if name == "category":
-        return _read_texts
-    if name == "search":
-        return _read_search
-    if _is_id(name) or (kind is Content and name == "id"):
-        return id_text
-    return integral if name in _INTEGERS else None
-
-
-_READS = {
-    kind: tuple((name, _read_of(name, kind)) for name in types)
-    for kind, types in _FIELD_TYPES.items()
-}
 
 
 def _ids_of(event: Event) -> tuple[str | None, ...]:
@@ -522,7 +366,7 @@ def _has_odd_text(event: Event) -> bool:
 def _convert_parts(name: str, given: dict[str, Any], notes: list[str]) -> msgspec.Struct:
     kind = _LEFT_OUT_BY_PART[name]
     parts: dict[str, Any] = {}
-    for part, wanted in _FIELD_TYPES[kind].items():
+    for part, wanted in FIELD_TYPES[kind].items():
         if part in given:
             try:
                 parts[part] = msgspec.convert(given[part], wanted)
@@ -568,9 +412,9 @@ def _check_lines(given: Any) -> None:
         if type(line) is not dict:
             words = f"line {number} is a JSON {json_name(line)}, not an object"
             raise _invalid("lines", words, "no object")
-        for name, wanted in _FIELD_TYPES[OrderLine].items():
+        for name, wanted in FIELD_TYPES[OrderLine].items():
             if name not in line:
-                if name in _REQUIRED[OrderLine]:
+                if name in REQUIRED[OrderLine]:
                     raise _invalid("lines", f"line {number}: {name}: {_MISSING}", f"{name} missing")
                 continue
             try:

@@ -131,7 +131,7 @@ class FieldExpressions:
         """Return what they find in a record that is a JSON object, and in ``more`` beside it."""
         if not self._fields:
             return FoundFields({}, ())
-        document = {**decode_repaired(record, self._needed)[0], **more}
+        document = {**decode_repaired(record, self._needed).value, **more}
         values, notes, elements = {}, [], Elements()
         for name, expression in self._fields.items():
             try:

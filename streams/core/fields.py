@@ -164,6 +164,20 @@ class FieldMap:
             return None
         return names_of_path(mine[0][1].tree)
 
+    def part_paths_of(self, field: str) -> dict[str, tuple[str, ...]] | None:
+        """Return for each mapped part of a field the names that lead to it.
+
+        None: something of it is no path, or the field is mapped as a whole, too.
+        """
+        found: dict[str, tuple[str, ...]] = {}
+        for name, part, expression in self._expressions:
+            if name == field:
+                path = None if part is None else names_of_path(expression.tree)
+                if part is None or path is None:
+                    return None
+                found[part] = path
+        return found or None
+
     def names_read(self, fields: Collection[str] = FIELDS) -> frozenset[str] | None:
         """Return the shop's fields from which these fields are made.
 

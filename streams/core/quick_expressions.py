@@ -172,6 +172,8 @@ def _and(tree: Any) -> Quick | None:
 
     def each(value: Any) -> Any:
         found = first(value)
+        if found is True:
+            return second(value)
         return found if is_false(found) else second(value)
 
     return each
@@ -188,13 +190,28 @@ def _comparator(tree: Any) -> Quick | None:
     texts = [child["value"] for child in tree["children"] if _is_text_literal(child)]
     if len(texts) == 1:
         (text,) = texts
-        found = first if _is_text_literal(tree["children"][1]) else second
+        is_second = _is_text_literal(tree["children"][1])
+        found = first if is_second else second
+        of = tree["children"][0 if is_second else 1]
+        if tree["value"] == "eq" and of["type"] == "field":
+            return _field_equals(of["value"], text, found)
         if tree["value"] == "eq":
             return lambda value: bool(found(value) == text)
         return lambda value: bool(found(value) != text)
     if tree["value"] == "eq":
         return lambda value: bool(first(value) == second(value))
     return lambda value: bool(first(value) != second(value))
+
+
+def _field_equals(name: str, text: str, field: Quick) -> Quick:
+    """Compare a field of the record, as most of what says which records count does."""
+
+    def equals(value: Any) -> bool:
+        if type(value) is dict and value.get(name) == text:
+            return True
+        return bool(field(value) == text)
+
+    return equals
 
 
 def _is_text_literal(tree: Any) -> bool:

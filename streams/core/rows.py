@@ -238,10 +238,10 @@ def _object(
     A field that strict JSON refuses, such as a number out of range, holds the StrictJsonError.
     """
     try:
-        row, repaired = decode_fields(value, _TYPES[kind])
+        decoded = decode_fields(value, _TYPES[kind])
     except StrictJsonError as problem:
         raise InvalidRow(f"the {what} row is out of shape: {problem}") from None
-    return row, ("lone_surrogate",) if repaired else ()
+    return decoded.value, ("lone_surrogate",) if decoded.repaired else ()
 
 
 def _fields(

@@ -6,6 +6,9 @@ import msgspec
 
 VendorState = Literal["running", "degraded", "throttled", "parked", "paused"]
 
+REGISTRY = "registry: "
+"""How the reason begins why records wait for the schema registry."""
+
 
 class VendorStatus(msgspec.Struct, frozen=True):
     """How a sink's vendor is doing, in words for the person who must act."""
@@ -226,6 +229,11 @@ class WorkerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Whether this worker can tell people what is wrong: it has receivers of alerts."""
     warnings: list[str] = []
     """What threatens, or is refused by Kafka, and what to do about it, in whole sentences."""
+
+    @property
+    def registry_away(self) -> list[str]:
+        """Why records wait for the schema registry, one sentence each; empty if none do."""
+        return [why.removeprefix(REGISTRY) for why in self.not_ready if why.startswith(REGISTRY)]
 
 
 def encode_snapshot(snapshot: WorkerSnapshot) -> bytes:

@@ -22,7 +22,8 @@ _SECOND = r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d"
 _RFC_3339_SECOND = re.compile(_SECOND, re.ASCII)
 _RFC_3339 = re.compile(_SECOND + r"(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _USUAL_CHARS = len("2026-11-20T09:15:27.042Z")
-_FRACTIONS = {f".{ms:03d}Z": ms for ms in range(1000)}
+_ENDS = tuple(f".{ms:03d}Z" for ms in range(1000))
+_FRACTIONS = {end: ms for ms, end in enumerate(_ENDS)}
 _MAX_CHARS = 100
 """No time is longer; what is longer is not looked at."""
 
@@ -57,7 +58,7 @@ def utc_text(ms: int) -> str:
     Raises OverflowError outside the years 1 to 9999.
     """
     seconds, rest = divmod(ms, 1000)
-    return f"{_second_text(seconds)}.{rest:03d}Z"
+    return _second_text(seconds) + _ENDS[rest]
 
 
 def to_ms(value: str | int) -> int:

@@ -22,6 +22,7 @@ KAFKA_AWAY: Final = "kafka_away"
 NO_WORKER: Final = "no_worker"
 SILENT_WORKER: Final = "silent_worker"
 STARTING: Final = "starting"
+REGISTRY_AWAY: Final = "registry_away"
 CRASH_LOOP: Final = "crash_loop"
 RESTARTED: Final = "restarted"
 PARKED: Final = "parked"
@@ -45,6 +46,7 @@ KINDS: Final = (
     NO_WORKER,
     SILENT_WORKER,
     STARTING,
+    REGISTRY_AWAY,
     CRASH_LOOP,
     RESTARTED,
     PARKED,
@@ -125,8 +127,7 @@ def _of_stage(known: Known, stage: StageState) -> Iterator[Finding]:
         yield _no_worker(known, stage, workers)
     elif len(alive) < len(workers):
         yield _some_silent(known, stage, [w for w in workers if w.is_stale], len(alive))
-    if alive and not any(one.ready for one in snapshots):
-        yield _starting(stage, snapshots)
+    yield from _not_ready(known, stage, snapshots)
     if lost := known.expired_lately.get(stage.key, 0):
         yield _expired(stage, lost)
     if alive and stage.is_vendor:
@@ -218,6 +219,15 @@ def _restarts(
             yield Finding(Level.WARNING, stage.key, text, remedy, RESTARTED, None, how.strip())
 
 
+def _not_ready(
+    known: Known, stage: StageState, snapshots: Sequence[WorkerSnapshot]
+) -> Iterator[Finding]:
+    if away := dict.fromkeys(reason for one in snapshots for reason in one.registry_away):
+        yield _registry_away(known, stage, away)
+    elif snapshots and not any(one.ready for one in snapshots):
+        yield _starting(stage, snapshots)
+
+
 def _starting(stage: StageState, snapshots: Sequence[WorkerSnapshot]) -> Finding:
     reasons = dict.fromkeys(reason for one in snapshots for reason in one.not_ready)
     began = min(one.started_at for one in snapshots)
@@ -228,6 +238,18 @@ def _starting(stage: StageState, snapshots: Sequence[WorkerSnapshot]) -> Finding
         kind=STARTING,
         since=began,
         cause=" ".join(reasons),
+    )
+
+
+def _registry_away(known: Known, stage: StageState, reasons: Collection[str]) -> Finding:
+    why = " ".join(filter(None, (*reasons, _effect(known, stage, stage.waiting))))
+    return Finding(
+        Level.PROBLEM,
+        stage.key,
+        f"{stage.name} waits for the schema registry.",
+        "Check the registry and [registry] url. Ingest continues by itself when it answers.",
+        REGISTRY_AWAY,
+        cause=why,
     )
 
 
@@ -279,6 +301,8 @@ def _behind(
     waiting = known.waiting(stage)
     if trend is None or waiting is None or trend.arrived <= trend.settled:
         return
+    if any(one.registry_away for one in snapshots):
+        return  # which says more
     if waiting <= BEHIND_SECONDS * max(trend.settled, 1.0):
         return
     since = [

@@ -78,9 +78,10 @@ class Known:
         }
 
     def state(self, stage: StageState) -> str:
-        """Return one of ``running``, ``starting``, a vendor's state, ``gone``, ``unknown``.
+        """Return ``running``, ``starting``, ``waiting``, a vendor's state, ``gone`` or ``unknown``.
 
-        ``gone``: no worker runs, or none reports any more; ``unknown``: Kafka does not answer.
+        ``waiting``: for the schema registry; ``gone``: no worker runs, or none reports any more;
+        ``unknown``: Kafka does not answer.
         """
         if self.kafka_silent_since is not None:
             return "unknown"
@@ -90,6 +91,8 @@ class Known:
         status = gravest(one.vendor for one in snapshots if one.vendor is not None)
         if status is not None and status.state != "running":
             return status.state
+        if any(one.registry_away for one in snapshots):
+            return "waiting"
         return "running" if any(one.ready for one in snapshots) else "starting"
 
     def waiting(self, stage: StageState) -> int | None:

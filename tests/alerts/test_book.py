@@ -67,7 +67,7 @@ def test_what_cannot_be_seen_is_not_over() -> None:
     for kind in sorted(HIDING):
         book = AlertBook(NAMES, told=[Alert("miso", "falling_behind", START)])
         assert told(book, *((m, [finding("miso", kind)]) for m in range(1, 30))) == (
-            ["streams: Miso is parked."] if kind == "parked" else []
+            [f"streams: Miso is {kind}."] if kind in OVER else []
         )
         other = [finding("voyado", kind)]
         assert "streams: Miso is no longer falling behind." in told(book, (40, other), (46, other))

@@ -174,12 +174,12 @@ def test_ip_is_found_where_the_map_says() -> None:
 def test_field_names_are_those_of_the_events() -> None:
     """The list that maps are checked against has no other definition to drift from."""
     from streams.core.event_types import AddToCart
-    from streams.core.events import _FIELD_TYPES, _PARTS
     from streams.core.fields import PARTS as PARTS_OF_MAPS
+    from streams.core.present_fields import FIELD_TYPES, PART_TYPES
 
-    assert set(FIELDS) == set(_FIELD_TYPES[AddToCart])
+    assert set(FIELDS) == set(FIELD_TYPES[AddToCart])
     assert {name: set(parts) for name, parts in PARTS_OF_MAPS.items()} == {
-        name: set(_FIELD_TYPES[kind]) for name, kind in _PARTS.items()
+        name: set(FIELD_TYPES[kind]) for name, kind in PART_TYPES.items()
     }
 
 

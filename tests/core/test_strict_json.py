@@ -99,9 +99,9 @@ def test_levels_are_counted_exactly(
 def test_half_a_surrogate_pair_is_repaired_and_told(filler: str) -> None:
     """Whole pairs, escaped backslashes and other escapes stay what they are."""
     text = rf"\ud83d \ud83d\ude00 \\ud83d \u0041 {filler}\udc00"
-    value, repaired = decode_repaired(f'{{"a":"{text}"}}'.encode())
-    assert value["a"] == f"\ufffd 😀 \\ud83d A {filler}\ufffd"
-    assert repaired
+    decoded = decode_repaired(f'{{"a":"{text}"}}'.encode())
+    assert decoded.value["a"] == f"\ufffd 😀 \\ud83d A {filler}\ufffd"
+    assert decoded.repaired
     assert decode_repaired(rf'{{"a":"\ud83d\ude00{filler}"}}'.encode()).repaired is False
 
 
@@ -159,15 +159,15 @@ def test_as_many_values_as_may_be_are_read_and_no_more(
 def test_what_is_not_needed_is_passed_over_in_a_record_with_many_values() -> None:
     """Nobody looks at it; what follows it is read."""
     value = b'{"zz":[%b1],"a":12345678901234567.0,"b":"\\ud83d"}' % (b"1e19," * 60_000)
-    record, repaired = decode_repaired(value, ["a", "b"])
-    assert (record["a"], record["b"]) == (12345678901234567, "\ufffd")
-    assert repaired
+    decoded = decode_repaired(value, ["a", "b"])
+    assert (decoded.value["a"], decoded.value["b"]) == (12345678901234567, "\ufffd")
+    assert decoded.repaired
 
 
 def test_needed_fields_have_the_values_together() -> None:
     """One with which they would be too many is refused, and the others are read."""
     bulk = b"[%b1]" % (b'",",' * 5_999)
-    record, _ = decode_fields(b'{"a":%b,"b":%b,"c":3}' % (bulk, bulk), ["a", "b", "c"])
+    record = decode_fields(b'{"a":%b,"b":%b,"c":3}' % (bulk, bulk), ["a", "b", "c"]).value
     assert (len(record["a"]), record["c"]) == (6_000, 3)
     assert isinstance(record["b"], StrictJsonError)
 

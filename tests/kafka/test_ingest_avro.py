@@ -117,16 +117,23 @@ class AvroShop(Pipeline):
         return found
 
     async def waits(self, worker: Worker, *words: str) -> None:
-        """Wait until the worker is not ready for a reason that has these words."""
+        """Wait until the worker is not ready for a reason that has these words, and all say so."""
 
         async def does_wait() -> bool:
             url = f"http://127.0.0.1:{worker.port}/health/ready"
             try:
                 async with aiohttp.ClientSession() as http, http.get(url) as answer:
-                    reasons = "\n".join((await answer.json())["reasons"])
+                    body = await answer.json()
             except aiohttp.ClientError:
                 return False
-            return answer.status == 503 and all(word in reasons for word in words)
+            reasons = "\n".join(body["reasons"])
+            causes = [one["cause"] for one in body["findings"] if one["kind"] == "registry_away"]
+            told = [reasons, *causes]
+            return (
+                answer.status == 503
+                and bool(causes)
+                and all(word.lower() in text.lower() for word in words for text in told)
+            )
 
         await self.until(does_wait, what=f"not ready: {' '.join(words)}")
 

@@ -380,6 +380,41 @@ STATES: dict[str, tuple[Known, Expected]] = {
             ),
         ],
     ),
+    "the schema registry is away": (
+        Known(
+            NOW,
+            [StageState("ingest", "Ingest", waiting=312), *pipeline().stages],
+            [
+                *pipeline().workers,
+                worker("ingest", vendor=None),
+                worker(
+                    "ingest",
+                    vendor=None,
+                    slot=1,
+                    ready=False,
+                    not_ready=[
+                        (
+                            "registry: The schema registry at https://schemas.shop.example gives "
+                            "no schemas: status 503."
+                        ),
+                    ],
+                    trend=Trend(300.0, 500.0, 100.0),
+                ),
+            ],
+        ),
+        [
+            (
+                PROBLEM,
+                "registry_away",
+                (
+                    "Ingest waits for the schema registry. The schema registry at "
+                    "https://schemas.shop.example gives no schemas: status 503. 312 events wait. "
+                    "Nothing is lost. Check the registry and [registry] url. Ingest continues by "
+                    "itself when it answers."
+                ),
+            ),
+        ],
+    ),
     "a sink is starting": (
         pipeline(
             worker(
@@ -1127,9 +1162,6 @@ def test_ingest_is_a_stage_of_its_own_and_no_vendor() -> None:
     assert (gone.level, gone.kind, gone.subject) == (PROBLEM, "no_worker", "ingest")
     assert gone.text == "No ingest worker is running."
     assert gone.remedy == "Start one with `streams worker ingest`."
-    away = worker("ingest", vendor=None, ready=False, not_ready=["registry: http://r answers 503"])
-    (starting,) = judge(with_ingest(away))
-    assert (starting.kind, starting.cause) == ("starting", "registry: http://r answers 503")
     letters = worker(
         "ingest",
         vendor=None,

@@ -21,3 +21,10 @@ def test_while_kafka_is_silent_nobody_is_said_to_be_missing() -> None:
     """What others have is unknown then."""
     first = worker("miso", partitions={EVENTS: [0]})
     assert pipeline(first, kafka_silent_since=NOW).without_owner("miso", COUNTS) == {}
+
+
+def test_a_stage_whose_records_wait_for_the_schema_registry_is_not_said_to_start() -> None:
+    """Also where other workers of it have nothing to wait for."""
+    away = worker("miso", slot=1, ready=False, not_ready=["registry: It is away."])
+    known = pipeline(worker("miso"), away)
+    assert [known.state(stage) for stage in known.stages] == ["running", "running", "waiting"]

@@ -2,11 +2,13 @@
 
 from typing import NamedTuple
 
+import msgspec
+
 from streams.core.errors import InvalidEvent
 from streams.core.strict_json import Decoded
 
 
-class SourceRecord(NamedTuple):
+class SourceRecord(msgspec.Struct, frozen=True, gc=False):
     """A record as it lies on the shop's topic, its value decoded."""
 
     topic: str
@@ -18,7 +20,7 @@ class SourceRecord(NamedTuple):
     """None: the record has no value."""
 
 
-class IngestRecord(NamedTuple):
+class IngestRecord(msgspec.Struct, frozen=True, gc=False):
     """A record to be written to one of our raw topics or tables."""
 
     section: str

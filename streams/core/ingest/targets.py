@@ -1,7 +1,7 @@
 """What a section writes: raw events or rows of a table, by the fields of docs/reference.md."""
 
 from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -25,7 +25,7 @@ _REPAIRED = "\ufffd"
 """What half a surrogate pair became."""
 
 
-class Keyed(NamedTuple):
+class Keyed(msgspec.Struct, frozen=True, gc=False):
     """A key and a value as they are written."""
 
     key: bytes
@@ -58,7 +58,7 @@ class TargetReader(Protocol):
         """Return the record with this key, or its own where None; raises InvalidEvent."""
 
 
-class Draft(NamedTuple):
+class Draft(msgspec.Struct, frozen=True, gc=False):
     """A record's fields under our names, before its id and key are settled."""
 
     fields: dict[str, Any]

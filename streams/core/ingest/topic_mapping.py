@@ -166,12 +166,13 @@ class TopicMapping:
             return None
         text = Decoded(key.decode(errors="replace"))
         try:
-            value, repaired = self.decoder.decode(key)
+            decoded = self.decoder.decode(key)
         except UnknownSchema:
             raise
         except InvalidEvent:
             return text
+        value = decoded.value
         if type(value) is dict:
-            return Decoded(value.get("payload", value), repaired)
+            return Decoded(value.get("payload", value), decoded.repaired)
         is_plain = type(value) is int and str(value) == text.value
-        return Decoded(value, repaired) if is_plain or type(value) is str else text
+        return decoded if is_plain or type(value) is str else text

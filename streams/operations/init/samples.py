@@ -62,7 +62,7 @@ class RawSample(NamedTuple):
         unreadable = 0
         for key, value in self.bodies():
             try:
-                decoded = None if value is None else decode_repaired(value)[0]
+                decoded = None if value is None else decode_repaired(value).value
             except StrictJsonError:
                 unreadable += 1
                 continue
@@ -127,7 +127,7 @@ def _decoded_key(key: bytes | None) -> Any:
     if key is None:
         return None
     try:
-        return decode_repaired(key)[0]
+        return decode_repaired(key).value
     except StrictJsonError:
         return key.decode("utf-8", "replace")
 

@@ -25,7 +25,7 @@ from streams.core.ingest.watch import TopicWatch
 from streams.core.masking import masked_json, masked_text
 from streams.core.outcome import DeadLetterReason
 from streams.core.records import SECTION
-from streams.core.snapshot import DriftNote
+from streams.core.snapshot import REGISTRY, DriftNote
 from streams.core.topics import Topics
 from streams.engine.app import Stage, StageApp
 from streams.engine.chunks import Chunk, Record
@@ -171,15 +171,15 @@ class IngestStage(Stage):
             source = ("source", b"%b%d" % (place, record.offset))
             for outcome in self._outcomes(mapping, partition, record):
                 if type(outcome) is IngestRecord:
-                    section, to, key, value, element, notes = outcome
-                    target, partitions = targets[to]
+                    section, key = outcome.section, outcome.key
+                    target, partitions = targets[outcome.to]
                     name = names[section]
-                    if element is not None:
-                        name = (SECTION, b"%b/%d" % (name[1], element))
-                    append(target, _home_of(key, partitions), key, value, [source, name])
+                    if outcome.element is not None:
+                        name = (SECTION, b"%b/%d" % (name[1], outcome.element))
+                    append(target, _home_of(key, partitions), key, outcome.value, [source, name])
                     written[section] = written.get(section, 0) + 1
-                    if notes:
-                        counters.notes.update(notes)
+                    if outcome.notes:
+                        counters.notes.update(outcome.notes)
                 elif type(outcome) is IngestRefusal:
                     self._refuse(mapping, chunk.tp, record, outcome, outputs)
                 elif type(outcome) is SkippedRecord:
@@ -260,7 +260,7 @@ class IngestStage(Stage):
 
     def not_ready(self) -> list[str]:
         """Return why records wait although they are read, one sentence each."""
-        return [f"registry: {why}" for why in dict.fromkeys(self._waits_for.values())]
+        return [f"{REGISTRY}{why}" for why in dict.fromkeys(self._waits_for.values())]
 
     def warnings(self) -> list[str]:
         """Return which topics of the shop do not exist, one sentence each."""
