@@ -55,8 +55,8 @@ class EightSelect(Client[EightSelectSettings]):
     async def validate(self, event: RequestModel | Mapping[str, Any]) -> list[ValidationProblem]:
         """Return what 8SELECT finds wrong with an event; an empty list if it is valid.
 
-        Nothing is stored. An object is sent as it is, even if it is invalid. Raises InvalidRequest if
-        it cannot be written as JSON; VendorError.
+        Nothing is stored. An object is sent as it is, even if it is invalid. Raises VendorError,
+        and InvalidRequest if it cannot be written as JSON.
         """
         body = encoded(event) if isinstance(event, RequestModel) else _as_json(event)
         inquiry = api.validation([body], self.section)

@@ -30,6 +30,7 @@ from streams.core.fields import Failed, FieldMap
 from streams.core.outcome import DeadLetterReason
 from streams.core.present_fields import (
     FIELD_TYPES,
+    PART_TYPES,
     REQUIRED,
     FieldWays,
     is_id,

@@ -30,12 +30,15 @@ SHORT_POLL_MS = 50
 wait for this request to end."""
 
 
+LEAST_SECONDS = 0.02
+"""The least time between two requests, unless many records come."""
+
+
 class FetchPace:
     """How long a fetch request waits after the previous one. Pure."""
 
     GATHERED = 3
     """Records that a request should return."""
-    LEAST_SECONDS = 0.02
     LONGEST_SECONDS = 0.25
     """However late records are wanted: rows of tables come with the same requests."""
     AHEAD_SECONDS = 0.01
@@ -47,9 +50,10 @@ class FetchPace:
     """After this many records at once the next request does not wait."""
     MEMORY_SECONDS = 1.0
 
-    def __init__(self, most_seconds: float) -> None:
-        """``most_seconds``: how long a record that is wanted at once may wait for others."""
+    def __init__(self, most_seconds: float, least_seconds: float = LEAST_SECONDS) -> None:
+        """How long a record that is wanted at once may wait for others: at any rate, at most."""
         self._most_seconds = most_seconds
+        self._least_seconds = least_seconds
         self._rate = 0.0
         self._looked_at = 0.0
         self._gathered = 0
@@ -78,7 +82,7 @@ class FetchPace:
         else:
             apart = self.GATHERED / self._rate if self._rate else self._most_seconds
             most = self._most_seconds
-        due = self._asked_at + max(self.LEAST_SECONDS, min(most, apart))
+        due = self._asked_at + max(self._least_seconds, min(most, apart))
         return max(due, self._handed_over_at + self.TAKEN_SECONDS) - now
 
     def record_request(self, now: float) -> None:

@@ -152,7 +152,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """Start aiokafka's consumer."""
         await super().on_start()
         fetcher = self._ensure_consumer()._fetcher
-        fetcher.pace = FetchPace(GATHER_SECONDS)
+        fetcher.pace = FetchPace(GATHER_SECONDS, self.app.options.least_fetch_seconds)
         fetcher.wanted_at = self.app.stage.records_wanted_at
 
     async def fetch(self, wanted: set[TP], tables: set[TP], seconds: float) -> Fetched:
