@@ -19,6 +19,7 @@ from streams.alerts.told import ToldOnTopic
 from streams.core.dead_letter import shorten_letter
 from streams.core.enrich import Enricher
 from streams.core.errors import SetupError
+from streams.core.ingest.visitors import VisitorIndex
 from streams.core.records import is_moved
 from streams.core.times import arrived_ms
 from streams.delivery.http import HttpClient
@@ -135,7 +136,8 @@ def build(
 
 
 def _ingest(settings: Settings, partitions: Mapping[str, int], app: StageApp) -> IngestStage:
-    mappings = settings.ingest_mappings(Decoders(settings.registry).of)
+    visitors = VisitorIndex(VENDORS) if settings.topics.joins else None
+    mappings = settings.ingest_mappings(Decoders(settings.registry).of, visitors)
     absent = [absent_words(settings, topic) for topic in mappings if topic not in partitions]
     for sentence in absent:
         log.warning("%s", sentence)
@@ -147,6 +149,7 @@ def _ingest(settings: Settings, partitions: Mapping[str, int], app: StageApp) ->
         wall_ms=wall_clock.now_ms,
         secrets=settings.secrets(),
         absent=absent,
+        visitors=visitors,
     )
 
 

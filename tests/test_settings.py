@@ -10,6 +10,8 @@ import trustme
 
 from streams.core.errors import SettingsError
 from streams.core.ingest.targets import TARGETS
+from streams.core.topics import Topics
+from streams.kafka.topics import read_topics
 from streams.settings import EventSettings, IngestSettings, load_settings, section_models, variable
 from streams.vendors import VENDORS
 
@@ -504,8 +506,8 @@ def test_the_example_file_is_valid() -> None:
     issued = authority.issue_cert("relay.example")
     issued.cert_chain_pems[0].write_to_path("relay.pem")
     issued.private_key_pem.write_to_path("relay.key")
-    # The ways to log in exclude each other; that of the example is SCRAM.
-    others = r"(?m)^(oauth_\w+|aws_region) = .*$"
+    # The ways to log in exclude each other; that of the example is SCRAM. Products have no visitor.
+    others = r"(?m)^(oauth_\w+|aws_region|visitor_from) = .*$"
     Path("streams.toml").write_text(re.sub(others, "", uncommented()))
     settings = load_settings({})
     assert settings.enabled_vendors() == tuple(VENDORS)
@@ -610,6 +612,90 @@ def test_sections_of_ingest_come_from_the_file_by_name() -> None:
 def test_sections_of_ingest_that_cannot_work_are_named(section: str, problem: str) -> None:
     """One sentence each, with the section and what to do."""
     assert ingest_problems(f"[ingest.a]\n{section}\n") == [problem]
+
+
+LINKS = '[ingest.l]\ntopic = "web"\nto = "visitors"\n'
+
+
+@pytest.mark.parametrize(
+    ("section", "problem"),
+    [
+        (
+            'to = "clicks"\nvisitor_from = "email"',
+            (
+                "STREAMS_INGEST_A_VISITOR_FROM ([ingest.a] visitor_from in streams.toml): must be "
+                '"user_id", "order_id", or a list of both.'
+            ),
+        ),
+        (
+            'to = "clicks"\nvisitor_from = ["user_id", "user_id"]',
+            (
+                "STREAMS_INGEST_A_VISITOR_FROM ([ingest.a] visitor_from in streams.toml): must be "
+                '"user_id", "order_id", or a list of both.'
+            ),
+        ),
+        (
+            'to = "users"\nvisitor_from = "user_id"',
+            "[ingest.a]: visitor_from is for events, not for rows of users.",
+        ),
+        (
+            'to = "visitors"\nvisitor_from = "user_id"',
+            "[ingest.a]: visitor_from is for events, not for rows of visitors.",
+        ),
+        (
+            'to = "clicks"\nkey = "k"\nvisitor_from = "user_id"',
+            "[ingest.a]: visitor_from and key exclude each other; leave key out.",
+        ),
+        (
+            f'to = "clicks"\nvisitor_from = "order_id"\n{LINKS}',
+            "[ingest.a]: visitor_from names order_id, which clicks do not have.",
+        ),
+        (
+            'to = "orders"\nvisitor_from = "order_id"\n[source.orders]\nenabled = true',
+            (
+                '[ingest.a]: visitor_from names order_id, but no section writes to "visitors", '
+                "which says whose an order is."
+            ),
+        ),
+        (
+            f'to = "clicks"\nvisitor_from = "user_id"\n{LINKS.replace("web", "t")}',
+            (
+                "[ingest.a]: visitor_from: topic t also says whose the orders are, and a record "
+                "would wait for one behind it; let the shop write them to different topics."
+            ),
+        ),
+        (
+            'to = "visitors"\nkey = "k"',
+            (
+                "[ingest.a]: key has no effect: the order or the visitor is the key of a row of "
+                "visitors."
+            ),
+        ),
+    ],
+)
+def test_what_keeps_visitors_from_being_found_is_named(section: str, problem: str) -> None:
+    """One sentence each."""
+    assert ingest_problems(f'[ingest.a]\ntopic = "t"\n{section}\n') == [problem]
+
+
+def test_visitors_cost_nothing_where_no_section_looks_for_them() -> None:
+    """No topic is made or read; with the option both tables are."""
+    plain = Topics("x.", ("erp",), ("orders",))
+    assert plain.of_join == ()
+    assert read_topics(plain, "ingest") == ("erp",)
+    Path("streams.toml").write_text(
+        '[source.orders]\nenabled = true\n[ingest.a]\ntopic = "erp"\nto = "orders"\n'
+        f'visitor_from = ["order_id", "user_id"]\n{LINKS}'
+    )
+    topics = load_settings({}).topics
+    assert read_topics(topics, "ingest") == ("erp", "web", "shop.users", "shop.visitors")
+    assert load_settings({"STREAMS_INGEST_A_VISITOR_FROM": '["user_id"]'}).ingest[
+        "a"
+    ].visitor_from == ("user_id",)
+    (spec,) = (one for one in topics.specs((), 6) if one.name == "shop.visitors")
+    assert spec.cleanup == "compact,delete"
+    assert topics.is_ours("shop.visitors")
+    assert "shop.visitors" not in {one.name for one in plain.specs((), 6)}
 
 
 def test_names_of_ingest_sections_make_variables() -> None:

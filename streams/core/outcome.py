@@ -54,6 +54,7 @@ class DeadLetterReason(StrEnum):
     INVALID_AVRO = "invalid_avro"
     INVALID_FIELD = "invalid_field"
     KEY_MISMATCH = "key_mismatch"
+    UNKNOWN_VISITOR = "unknown_visitor"
     TOO_LARGE = "too_large"
     INVALID_PAYLOAD = "invalid_payload"
     REJECTED = "rejected"
@@ -70,6 +71,7 @@ DEAD_LETTER_MEANING: Mapping[DeadLetterReason, str] = {
     DeadLetterReason.INVALID_AVRO: "ingest only: does not fit its Avro schema",
     DeadLetterReason.INVALID_FIELD: "a required field, event_id, quantity or consent is invalid",
     DeadLetterReason.KEY_MISMATCH: "the key is not the anonymous_id, so the event cannot be joined",
+    DeadLetterReason.UNKNOWN_VISITOR: "ingest only: the visitor of the user or order is not known",
     DeadLetterReason.TOO_LARGE: "larger than the limit for an event or a vendor record",
     DeadLetterReason.INVALID_PAYLOAD: "the mapped event breaks the vendor's rules",
     DeadLetterReason.REJECTED: "the vendor refused this event",

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from streams.core.kinds import ALWAYS_ON, KINDS
 
 DAY_MS = 24 * 60 * 60 * 1000
+LINK_DAYS = 30
+"""How long ``shop.visitors`` keeps a row, as long as dead letters and tombstones are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Topics:
     """What ``ingest`` writes, as in ``[ingest.NAME] to``."""
     sources: tuple[str, ...] = ALWAYS_ON
     """The kinds of events that are on; see ``core.kinds``."""
+    joins: bool = False
+    """Whether ``ingest`` looks for the visitors of records that name none."""
 
     @property
     def raw(self) -> tuple[str, ...]:
@@ -60,6 +64,18 @@ class Topics:
     def users(self) -> str:
         """User rows by ``anonymous_id``; the table ``users`` reads it directly."""
         return f"{self.prefix}shop.users"
+
+    @property
+    def visitors(self) -> str:
+        """Which visitor an order or a user belongs to; there only if a section writes to it."""
+        return self.of_shop("visitors")
+
+    @property
+    def of_join(self) -> tuple[str, ...]:
+        """What ``ingest`` looks for visitors in; none where no section does."""
+        if not self.joins:
+            return ()
+        return (self.users, *([self.visitors] if "visitors" in self.fed else ()))
 
     @property
     def products(self) -> str:
@@ -116,7 +132,7 @@ class Topics:
         name = topic.removeprefix(self.prefix)
         ours = Topics(sources=tuple(KINDS))
         fixed = {
-            *ours.raw, ours.users, ours.products, ours.enrich_dead_letters,
+            *ours.raw, ours.users, ours.products, ours.visitors, ours.enrich_dead_letters,
             ours.ingest_dead_letters, ours.status, ours.control, ours.replays,
         }  # fmt: skip
         return topic.startswith(self.prefix) and (
@@ -147,9 +163,17 @@ class Topics:
         compact = {"cleanup.policy": "compact"}
         # A tombstone must be kept longer than any worker is away. If there is a newer row, it must
         # also be kept longer than the events before it: the newer row alone must not judge them.
+        # The same holds for links, which say whose an order is.
+        under_a_row = max(raw_days, LINK_DAYS if "visitors" in self.fed else 0)
         forgetful = compact | {
             "delete.retention.ms": str(30 * DAY_MS),
-            "min.compaction.lag.ms": str(raw_days * DAY_MS),
+            "min.compaction.lag.ms": str(under_a_row * DAY_MS),
+        }
+        # Orders come without end; a segment a day, since only closed ones are deleted.
+        links = {
+            "cleanup.policy": "compact,delete",
+            "retention.ms": str(LINK_DAYS * DAY_MS),
+            "segment.ms": str(DAY_MS),
         }
         # Each worker writes two kilobytes a second, and only closed segments are compacted.
         status = compact | {"segment.bytes": str(16 * 1024 * 1024)}
@@ -157,6 +181,7 @@ class Topics:
             *(kept(name, raw_days) for name in self.raw),
             TopicSpec(self.users, partitions, forgetful),
             TopicSpec(self.products, None, compact),
+            *([TopicSpec(self.visitors, None, links)] if "visitors" in self.fed else []),
             *([kept(self.ingest_dead_letters, dead_letter_days)] if self.shop else []),
             kept(self.enrich_dead_letters, dead_letter_days),
         ]

@@ -51,6 +51,18 @@ _RULES: tuple[_Rule, ...] = (
         "ingest",
     ),
     _Rule(
+        "unknown_visitor",
+        "The record has none of the ids that visitor_from names: map them in the section's fields, "
+        "or leave such records out by `when`.",
+        "it is missing",
+    ),
+    _Rule(
+        "unknown_visitor",
+        "Nothing said in time whose this user or order is: look whether the browser's records "
+        "reach the section that writes to users or visitors; once they do, send it again with "
+        "`streams dead-letters resend --vendor ingest`.",
+    ),
+    _Rule(
         "empty",
         "The shop writes records without a value to a topic of events: only sections that write "
         "to users or products take tombstones.",

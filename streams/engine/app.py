@@ -27,7 +27,7 @@ from streams.engine.partitions import PartitionWatch
 from streams.engine.positions import StartPosition
 from streams.engine.refused import RefusedWrites
 from streams.engine.retention import RetentionWatch
-from streams.engine.tables import GlobalTopicTable, TopicTable
+from streams.engine.tables import FollowedTopic, GlobalTopicTable, TopicTable
 from streams.engine.watchdog import Watchdog
 
 
@@ -375,6 +375,12 @@ class StageApp(faust.App):
         """Return a table with all rows of a topic."""
         return self.tables.add(  # type: ignore[no-any-return]
             GlobalTopicTable(self, name=name, beacon=self.tables.beacon, **options)
+        )
+
+    def follow(self, name: str, **options: Any) -> FollowedTopic:
+        """Return a table that hands on all rows of a topic."""
+        return self.tables.add(  # type: ignore[no-any-return]
+            FollowedTopic(self, name=name, beacon=self.tables.beacon, **options)
         )
 
     @property

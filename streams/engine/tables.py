@@ -219,6 +219,32 @@ class GlobalTopicTable(TopicTable, faust.GlobalTable):
         return len(self.by_key)
 
 
+class FollowedTopic(GlobalTopicTable):
+    """A topic that is read as a table is, and whose rows somebody else keeps."""
+
+    def __init__(
+        self,
+        app: Any,
+        *,
+        take: Callable[[int, Record], None],
+        size: Callable[[], int],
+        **options: Any,
+    ) -> None:
+        """``take`` gets a partition and its next record; ``size`` returns how many are kept."""
+        super().__init__(app, admit=bytes, **options)
+        self._take = take
+        self._size = size
+
+    def apply(self, partition: int, records: Iterable[Record]) -> None:
+        """Hand on rows and tombstones of one partition in log order."""
+        for record in records:
+            self.rows_applied += 1
+            self._take(partition, record)
+
+    def __len__(self) -> int:
+        return self._size()
+
+
 class Recovery:
     """Drives Faust's recovery with the records that the consumer fetches of the tables' topics."""
 

@@ -256,7 +256,7 @@ def written_topics(topics: Topics, stage: str, vendors: Sequence[str]) -> list[s
 def read_topics(topics: Topics, stage: str) -> tuple[str, ...]:
     """Return the topics that a stage is assigned partitions of."""
     if stage == INGEST:
-        return topics.shop
+        return *topics.shop, *topics.of_join
     if stage == ENRICH:
         return *topics.raw, topics.users, topics.products
     return topics.events(stage), topics.redelivery(stage), topics.users, topics.control
@@ -313,7 +313,9 @@ def absent_words(settings: Settings, topic: str) -> str:
 def _equal(settings: Settings, partitions: Mapping[str, int], names: Iterable[str]) -> list[str]:
     """Return those of these topics that exist and must have as many partitions as each other."""
     topics = settings.topics
-    single = (topics.status, topics.control, topics.replays, topics.products)
+    single = (
+        topics.status, topics.control, topics.replays, topics.products, topics.visitors,
+    )  # fmt: skip
     ours = {spec.name for spec in _specs(settings, tuple(VENDORS), {})} - set(single)
     return [name for name in names if name in ours and name in partitions]
 

@@ -54,6 +54,7 @@ class _Names:
         self.raw = topics.raw
         self.off = topics.off if with_off else ()
         self.tables = [topics.users, topics.products]
+        self.links = [topics.visitors] if "visitors" in topics.fed else []
         self.shop = list(topics.shop)
         ingest = [topics.ingest_dead_letters] if self.shop or with_off else []
         self.letters = [*ingest, topics.enrich_dead_letters, *map(topics.dead_letters, vendors)]
@@ -105,7 +106,7 @@ _RETENTION = "it is not announced what retention is about to delete"
 
 
 def _ingest(names: _Names) -> Iterator[Right]:
-    yield from _topics(names.shop, READ)
+    yield from _topics([*names.shop, *names.topics.of_join], READ)
     yield from _topics(names.shop, DESCRIBE_CONFIGS, _RETENTION)
 
 
@@ -131,12 +132,12 @@ def _sink(vendor: str, names: _Names) -> Iterator[Right]:
 
 def _shop_records(names: _Names) -> Iterator[Right]:
     """What is read to show what settings make of records."""
-    yield from _topics([*names.shop, *names.raw, *names.tables], READ)
+    yield from _topics([*names.shop, *names.raw, *names.tables, *names.links], READ)
 
 
 def _all_records(names: _Names) -> Iterator[Right]:
     """What is read where the books or the story of an event are asked for."""
-    read = [*names.shop, *names.raw, *names.off, *names.letters]
+    read = [*names.shop, *names.raw, *names.off, *names.links, *names.letters]
     read += [*names.events, *names.redelivery, *names.receipts]
     yield from _topics(read, READ)
     yield from names.groups()
@@ -168,7 +169,7 @@ def _forget(names: _Names) -> Iterator[Right]:
     topics = names.topics
     yield from _all_records(names)
     yield from _topics([topics.users, topics.status], READ)
-    yield from _topics([topics.users], WRITE)
+    yield from _topics([topics.users, *names.links], WRITE)
     yield from _topics([*names.all, *names.off], DESCRIBE_CONFIGS)
 
 

@@ -17,6 +17,7 @@ from streams.core.events import EventParser
 from streams.core.fields import FieldMap
 from streams.core.ingest.decoding import Decoder, plain_decoder
 from streams.core.ingest.topic_mapping import TopicMapping
+from streams.core.ingest.visitors import VisitorIndex
 from streams.core.kinds import KINDS
 from streams.core.topics import Topics
 from streams.settings.kafka_rules import kafka_problems
@@ -147,6 +148,7 @@ class Settings:
             shop=tuple(dict.fromkeys(section.topic for section in sections)),
             fed=tuple(dict.fromkeys(section.to for section in sections)),
             sources=tuple(source for source, one in self.sources.items() if one.is_on),
+            joins=any(section.visitor_from for section in sections),
         )
 
     @property
@@ -180,11 +182,13 @@ class Settings:
         }
 
     def ingest_mappings(
-        self, decoder_of: Callable[[str], Decoder] = plain_decoder
+        self,
+        decoder_of: Callable[[str], Decoder] = plain_decoder,
+        visitors: VisitorIndex | None = None,
     ) -> Mapping[str, TopicMapping]:
         """Return by topic of the shop what becomes of its records.
 
-        ``decoder_of`` makes the decoder of a ``format``.
+        ``decoder_of`` makes the decoder of a ``format``; ``visitors``: as for ``IngestSection``.
         """
         by_topic: dict[str, list[str]] = {}
         for name, section in self.ingest.items():
@@ -192,7 +196,7 @@ class Settings:
         return {
             topic: TopicMapping(
                 topic,
-                [self.ingest[name].section(name, VENDORS) for name in names],
+                [self.ingest[name].section(name, VENDORS, visitors) for name in names],
                 decoder_of(self.ingest[names[0]].format),
             )
             for topic, names in by_topic.items()

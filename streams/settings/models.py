@@ -25,6 +25,7 @@ from streams.core.errors import SettingsError
 from streams.core.fields import FIELDS, FieldMap
 from streams.core.ingest.section import IngestSection
 from streams.core.ingest.targets import TARGETS
+from streams.core.ingest.visitors import VisitorIndex
 from streams.core.kinds import KINDS
 from streams.core.time_formats import UNITS
 from streams.settings.loading import read_secret
@@ -243,6 +244,15 @@ class EnrichSettings(Section):
     """Records of one partition that travel together."""
 
 
+def _list_of(value: Any) -> Any:
+    """Return a text as a list of one."""
+    if isinstance(value, str) and value.startswith("["):
+        # As an environment variable has a list.
+        with contextlib.suppress(ValueError):
+            return json.loads(value)
+    return (value,) if isinstance(value, str) else value
+
+
 class SourceSettings(Section):
     """A section ``[source.<kind>]``: how a shop's own records become events."""
 
@@ -283,11 +293,7 @@ class SourceSettings(Section):
     @field_validator("timestamp_format", mode="before")
     @classmethod
     def _format_may_be_one(cls, value: Any) -> Any:
-        if isinstance(value, str) and value.startswith("["):
-            # As an environment variable has a list.
-            with contextlib.suppress(ValueError):
-                return json.loads(value)
-        return (value,) if isinstance(value, str) else value
+        return _list_of(value)
 
     @field_validator("timestamp_format")
     @classmethod
@@ -346,6 +352,25 @@ class IngestSettings(SourceSettings):
     """JMESPath to a list: one event for each element, as ``_item`` with ``_index``."""
     key: str | None = None
     """JMESPath to the Kafka key; None: ``anonymous_id``, for products ``product_id``."""
+    visitor_from: tuple[str, ...] | None = None
+    """Ids by which the visitor of an event without ``anonymous_id`` is looked for, in this order.
+
+    One may be given without a list; None: such an event is a dead letter.
+    """
+
+    @field_validator("visitor_from", mode="before")
+    @classmethod
+    def _id_may_be_one(cls, value: Any) -> Any:
+        return _list_of(value)
+
+    @field_validator("visitor_from")
+    @classmethod
+    def _ids_are_known(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is None:
+            return None
+        if not value or len(set(value)) < len(value) or not set(value) <= {"user_id", "order_id"}:
+            raise ValueError('must be "user_id", "order_id", or a list of both')
+        return value
 
     @field_validator("to")
     @classmethod
@@ -368,10 +393,13 @@ class IngestSettings(SourceSettings):
             what=target.what,
         )
 
-    def section(self, name: str, vendors: Collection[str]) -> IngestSection:
+    def section(
+        self, name: str, vendors: Collection[str], visitors: VisitorIndex | None = None
+    ) -> IngestSection:
         """This section, compiled; ``vendors`` are those for which an event may state consent.
 
-        Raises SettingsError; loaded settings have been checked.
+        ``visitors``: as for ``IngestSection``. Raises SettingsError; loaded settings have been
+        checked.
         """
         return IngestSection(
             name,
@@ -382,6 +410,8 @@ class IngestSettings(SourceSettings):
             each=self.each,
             key=self.key,
             vendors=vendors,
+            visitor_from=self.visitor_from or (),
+            visitors=visitors,
         )
 
 

@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from streams.core.errors import SettingsError
 from streams.core.expressions import Expression, ExpressionError
 from streams.core.ingest.overlaps import same_ids
+from streams.core.ingest.targets import TARGETS
 from streams.core.topics import Topics
 from streams.settings.models import (
     AlertSettings,
@@ -128,6 +129,7 @@ def ingest_conflicts(
                     f"more; move that map to this section"
                 ),
             )
+        yield from ((name, words) for words in _join_problems(section, sections.values()))
         first, format_ = formats.setdefault(section.topic, (name, section.format))
         if format_ != section.format:
             yield name, f"must have the format of [ingest.{first}], which reads the same topic"
@@ -140,6 +142,33 @@ def ingest_conflicts(
                 f"would write events of the same ids as [ingest.{one.name}] to {one.to}: give each "
                 "an event_id of its own in fields, or a when that is never true for the same record"
             ),
+        )
+
+
+def _join_problems(section: IngestSettings, every: Collection[IngestSettings]) -> Iterator[str]:
+    """Yield what keeps a section from finding visitors, or from saying who they are."""
+    links = [one for one in every if one.to == "visitors"]
+    if section.to == "visitors" and section.key is not None:
+        yield "key has no effect: the order or the visitor is the key of a row of visitors"
+    if not section.visitor_from:
+        return
+    if not TARGETS[section.to].writes_events:
+        yield f"visitor_from is for events, not for rows of {section.to}"
+        return
+    if section.key is not None:
+        yield "visitor_from and key exclude each other; leave key out"
+    for name in section.visitor_from:
+        if name not in TARGETS[section.to].known:
+            yield f"visitor_from names {name}, which {section.to} do not have"
+    if "order_id" in section.visitor_from and not links:
+        yield (
+            'visitor_from names order_id, but no section writes to "visitors", which says whose '
+            "an order is"
+        )
+    if any(one.topic == section.topic for one in links):
+        yield (
+            f"visitor_from: topic {section.topic} also says whose the orders are, and a record "
+            "would wait for one behind it; let the shop write them to different topics"
         )
 
 

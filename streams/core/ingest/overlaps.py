@@ -28,7 +28,7 @@ def same_ids(
     """
     for number, (topic, section) in enumerate(sections):
         for other_topic, other in sections[:number]:
-            if section.to == other.to and not section.target.has_tombstones:
+            if section.to == other.to and section.target.writes_events:
                 if topic == other_topic:
                     if _give_the_same(section, other) and not _exclude(section, other):
                         yield other, section

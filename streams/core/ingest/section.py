@@ -1,10 +1,11 @@
 """One section ``[ingest.NAME]``, compiled: a record gives events or rows, or is refused."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from streams.core.errors import InvalidEvent
+from streams.core.events import MISSING
 from streams.core.expressions import MAX_ELEMENTS, Expression, ExpressionError
 from streams.core.fields import PARTS, Failed, FieldMap
 from streams.core.ingest.envelopes import UNWRAP, Deleted
@@ -16,11 +17,14 @@ from streams.core.ingest.outcomes import (
     Unmapped,
 )
 from streams.core.ingest.targets import TARGETS, Draft, check_not_repaired, key_text
+from streams.core.ingest.visitors import VisitorIndex, id_in
 from streams.core.outcome import DeadLetterReason
 from streams.core.quick_expressions import SlowPathNeeded, is_false
 from streams.core.strict_json import Decoded
 
 MAX_EVENT_ID_CHARS = 128
+NOT_KNOWN = "not known"
+"""The cause of a refusal that ends once a row names the visitor."""
 
 
 class IngestSection:
@@ -37,11 +41,14 @@ class IngestSection:
         each: str | None = None,
         key: str | None = None,
         vendors: Collection[str] = (),
+        visitor_from: Sequence[str] = (),
+        visitors: VisitorIndex | None = None,
     ) -> None:
         """Compile; raises ExpressionError for an expression that is none.
 
         ``fields`` knows the fields of ``to``. ``vendors`` are those for which an event may state
-        consent.
+        consent. ``visitor_from``: the ids by which the visitor of an event that names none is
+        looked for in ``visitors``, in this order; None: nobody is known.
         """
         self.name = name
         self.to = to
@@ -55,6 +62,8 @@ class IngestSection:
         self.event_id = None if fields is None else fields.text_of("event_id")
         """The expression of the event's own id; None: the record's field of that name, if any."""
         self._fields = fields
+        self.visitor_from = tuple(visitor_from)
+        self._visitors = visitors
 
     def read(
         self, source: SourceRecord, said: dict[str, Any], place: str
@@ -210,7 +219,7 @@ class IngestSection:
     ) -> str:
         """Set the event's id; return it, or the one of the record's place where it is no text."""
         of_place = place if index is None else f"{place}-{index}"
-        if self.target.has_tombstones:
+        if not self.target.writes_events:
             return of_place
         fields = draft.fields
         own = fields.get("event_id")
@@ -226,6 +235,8 @@ class IngestSection:
     def _finished(
         self, source: SourceRecord, seen: dict[str, Any], draft: Draft, index: int | None
     ) -> IngestRecord:
+        if self.visitor_from and draft.fields.get("anonymous_id") is None:
+            self._join(draft)
         key = None if self._key is None else key_text(_found(self._key, seen, "key"), "key")
         made = self._reader.finish(draft, key, source.kafka_ms)
         notes = made.notes
@@ -233,6 +244,22 @@ class IngestSection:
             check_not_repaired(made.key, self._key_name)
             notes = (*notes, "lone_surrogate")
         return IngestRecord(self.name, self.to, made.key, made.value, index, notes)
+
+    def _join(self, draft: Draft) -> None:
+        """Set the visitor of an event that names none; raises InvalidEvent where none is known."""
+        ids = {name: id_ for name in self.visitor_from if (id_ := id_in(draft.fields, name))}
+        for name, id_ in ids.items():
+            visitor = None if self._visitors is None else self._visitors.find(name, id_)
+            if visitor is not None:
+                draft.fields["anonymous_id"] = visitor
+                draft.notes.append(f"joined:{name}")
+                return
+        problem, cause = f"no visitor is known of its {' or '.join(ids)}", NOT_KNOWN
+        if not ids:
+            problem, cause = f"it is missing, and so is {' and '.join(self.visitor_from)}", MISSING
+        raise InvalidEvent(
+            DeadLetterReason.UNKNOWN_VISITOR, f"anonymous_id: {problem}", "anonymous_id", cause
+        )
 
     def _elements(self, said: dict[str, Any]) -> list[Any]:
         assert self.each is not None

@@ -6,8 +6,9 @@ from typing import Any, Protocol
 import msgspec
 
 from streams.core.errors import InvalidEvent
-from streams.core.events import MAX_EVENT_BYTES, EventParser
+from streams.core.events import MAX_EVENT_BYTES, MISSING, EventParser
 from streams.core.fields import Failed, FieldMap
+from streams.core.ingest.visitors import Link
 from streams.core.kinds import KINDS, EventKind
 from streams.core.outcome import DeadLetterReason
 from streams.core.rows import (
@@ -18,6 +19,7 @@ from streams.core.rows import (
     decode_product,
     present_value,
 )
+from streams.core.times import to_ms
 from streams.core.values import MAX_ID_CHARS, id_text, is_absent
 
 _encode = msgspec.json.Encoder().encode
@@ -39,6 +41,8 @@ class Target(Protocol):
     key_field: str
     """The field that is the key where the section names no other."""
     has_tombstones: bool
+    writes_events: bool
+    """Whether records get an event id; else they are rows of a table."""
     known: Collection[str]
     """The fields that a map may name."""
     what: str
@@ -72,6 +76,7 @@ class EventTarget:
 
     key_field = "anonymous_id"
     has_tombstones = False
+    writes_events = True
     what = "events"
 
     def __init__(self, kind: EventKind) -> None:
@@ -128,6 +133,7 @@ class RowTarget:
     """``to = "users"`` and ``"products"``."""
 
     has_tombstones = True
+    writes_events = False
 
     def __init__(self, kind: type[User] | type[Product], key_field: str, what: str) -> None:
         self._kind = kind
@@ -214,12 +220,70 @@ class RowReader:
         return Keyed(key.encode(), value, tuple(draft.notes))
 
 
+class LinkTarget:
+    """``to = "visitors"``: whose an order is, or who a visitor is."""
+
+    key_field = "anonymous_id"
+    has_tombstones = False
+    writes_events = False
+    known: Collection[str] = ("anonymous_id", "order_id", "user_id", "timestamp")
+    what = "rows of visitors"
+
+    def reader(
+        self,
+        fields: FieldMap | None,
+        vendors: Collection[str],  # noqa: ARG002 - a link states no consent
+    ) -> "LinkReader":
+        """See ``Target``."""
+        return LinkReader(fields or FieldMap({}, known=self.known))
+
+
+class LinkReader:
+    """Makes rows of ``shop.visitors``."""
+
+    def __init__(self, fields: FieldMap) -> None:
+        self._fields = fields
+
+    def read(self, context: dict[str, Any]) -> Draft:
+        """See ``TargetReader``."""
+        ours = self._fields.apply(context).record
+        return Draft({name: ours.get(name) for name in LinkTarget.known}, [], None)
+
+    def finish(self, draft: Draft, key: str | None, kafka_ms: int) -> Keyed:  # noqa: ARG002 - no key
+        """See ``TargetReader``."""
+        fields = draft.fields
+        name = next((one for one in ("order_id", "user_id") if not is_absent(fields[one])), None)
+        if name is None:
+            words = "order_id: neither order_id nor user_id is given"
+            raise InvalidEvent(DeadLetterReason.INVALID_FIELD, words, "order_id", MISSING)
+        link = Link(
+            key_text(fields["anonymous_id"], "anonymous_id"),
+            min(self._ms(fields["timestamp"], draft.notes, kafka_ms), kafka_ms),
+            **{name: key_text(fields[name], name)},
+        )
+        return Keyed(link.key(), _encode(link), tuple(draft.notes))
+
+    def _ms(self, given: Any, notes: list[str], kafka_ms: int) -> int:
+        """Return the event's time in ms; the record's where it has none that can be read."""
+        if is_absent(given):
+            return kafka_ms
+        try:
+            found = self._fields.read_time(given)
+            return to_ms(given) if found is None else found.ms
+        except (TypeError, ValueError):
+            notes.append("left_out:visitors.timestamp")
+            return kafka_ms
+
+
 TARGETS: Mapping[str, Target] = {
     **{source: EventTarget(kind) for source, kind in KINDS.items()},
     "users": RowTarget(User, "anonymous_id", "rows of users"),
     "products": RowTarget(Product, "product_id", "rows of products"),
+    "visitors": LinkTarget(),
 }
 """By ``to``."""
+TABLES = tuple(to for to, target in TARGETS.items() if not target.writes_events)
+"""Those of which the newest record of a key counts."""
 
 
 def key_text(value: Any, field: str) -> str:

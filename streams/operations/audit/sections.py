@@ -12,6 +12,7 @@ import msgspec
 from aiokafka import ConsumerRecord
 
 from streams.core.ingest.outcomes import IngestRecord, IngestRefusal, SkippedRecord
+from streams.core.ingest.targets import TABLES
 from streams.core.ingest.topic_mapping import TopicMapping
 from streams.core.records import Source
 from streams.kafka.group_ids import group_id
@@ -122,14 +123,11 @@ async def _read_written(
     for to in topics.fed:
         async for _, records in reader.read_topic(topics.of_shop(to), early, tell):
             for record in records:
-                found.record(to, record, to in _TABLES)
+                found.record(to, record, to in TABLES)
     async for _, records in reader.read_topic(topics.ingest_dead_letters, early, tell):
         for record in records:
             found.letter(record.value)
     return found
-
-
-_TABLES = ("users", "products")
 
 
 def _enter(
@@ -177,7 +175,7 @@ def _is_letter(outcome: IngestRecord | IngestRefusal, item: Item, found: _Sectio
 def _is_written(outcome: IngestRecord | IngestRefusal, item: Item, found: _SectionRecords) -> bool:
     if item in found.written.get(outcome.section, ()):
         return True
-    if not isinstance(outcome, IngestRecord) or outcome.to not in _TABLES:
+    if not isinstance(outcome, IngestRecord) or outcome.to not in TABLES:
         return False
     newest = found.newest.get((outcome.to, outcome.key))
     # Compaction keeps the newest row of a key; other partitions may have written that.

@@ -29,12 +29,13 @@ from streams.core.ingest.outcomes import (
     IngestRefusal,
     SkippedRecord,
 )
+from streams.core.ingest.visitors import VisitorIndex
 from streams.core.outcome import SKIP_MEANING, Outcome
 from streams.core.rows import InvalidRow, Product, User, decode_product, decode_user
 from streams.core.strict_json import BYTE_ORDER_MARK
 from streams.operations.ingest.mappings import json_mappings_of
 from streams.operations.own_topics import NotNamedError, parse_own_line
-from streams.operations.produce import Outgoing, parse_line, raw_topics
+from streams.operations.produce import Outgoing, parse_line
 from streams.settings import Settings, variable
 from streams.vendors import VENDORS, plan_for
 from streams.vendors.base import VendorSettings
@@ -92,6 +93,16 @@ class Place(NamedTuple):
     partition: int
     offset: int
     kafka_ms: int
+
+
+class _TableRow(NamedTuple):
+    """A row as the tables of ``ingest`` take it."""
+
+    key: bytes
+    value: bytes | None
+    offset: int
+    timestamp: int
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class Previewed(NamedTuple):
@@ -168,7 +179,8 @@ class MappingPreview:
         plans = tuple(plans)
         self._now_ms = now_ms
         self._topics = settings.topics
-        self._mappings = json_mappings_of(settings)
+        self._visitors = VisitorIndex(VENDORS)
+        self._mappings = json_mappings_of(settings, self._visitors)
         if bare_lines_of is not None and bare_lines_of not in self._mappings:
             read = ", ".join(self._mappings) or "none"
             words = f"no section [ingest.NAME] reads {bare_lines_of}; topics that are read: {read}."
@@ -225,7 +237,7 @@ class MappingPreview:
     ) -> Iterator[MappingRow]:
         """Yield what becomes of an outcome of a record of this topic of the shop."""
         if isinstance(made, IngestRecord):
-            outgoing = Outgoing(raw_topics(self._topics)[made.to], made.key, made.value)
+            outgoing = Outgoing(self._topics.of_shop(made.to), made.key, made.value)
             for row in self.take_record(number, outgoing, place):
                 # What ingest has put right can no longer be seen in what it writes.
                 yield replace(row, notes=tuple(dict.fromkeys((*made.notes, *row.notes))))
@@ -260,6 +272,13 @@ class MappingPreview:
             yield MappingRow(number, MALFORMED_ROW, topic, detail="the row has no key")
             return
         is_user = outgoing.topic == self._topics.users
+        row = _TableRow(key, value, number, self._now_ms)
+        if outgoing.topic == self._topics.visitors:
+            self._visitors.take_link(0, row)
+            yield MappingRow(number, ROW, topic)
+            return
+        if is_user:
+            self._visitors.take_user(0, row)
         try:
             notes = self._set_user(key, value) if is_user else self._set_product(key, value)
         except InvalidRow as problem:

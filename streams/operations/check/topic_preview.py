@@ -26,7 +26,7 @@ from streams.operations.check.mapping_preview import (
     Place,
     Previewed,
 )
-from streams.operations.ingest.mappings import mappings_of, prepare
+from streams.operations.ingest.mappings import joined_mappings, prepare
 from streams.operations.produce import Outgoing, raw_topics
 from streams.settings import Settings
 
@@ -98,9 +98,9 @@ async def preview_topic(
     Users and products are as they are now. Raises SettingsError for a topic that nothing reads,
     SetupError where it is missing or empty, or its schemas cannot be had.
     """
-    mapping = mappings_of(settings).get(name)
-    topic = name if mapping is not None else _own_topic(settings, name)
     async with connect(settings.kafka) as reader:
+        mapping = (await joined_mappings(settings, reader, tell)).get(name)
+        topic = name if mapping is not None else _own_topic(settings, name)
         records = await newest(reader, topic, sample, tell)
         look = _Look(settings, MappingPreview(settings, vendors.plans, now_ms), topic, mapping)
         if mapping is not None:
@@ -160,7 +160,6 @@ class _Look:
         self, settings: Settings, preview: MappingPreview, topic: str, mapping: TopicMapping | None
     ) -> None:
         self._topics = settings.topics
-        self._raw = raw_topics(settings.topics)
         self._preview = preview
         self._parsers = settings.event_parsers()
         self._topic = topic
@@ -213,7 +212,7 @@ class _Look:
 
     def _outgoing(self, made: IngestOutcome | Outgoing) -> Outgoing | None:
         if isinstance(made, IngestRecord):
-            return Outgoing(self._raw[made.to], made.key, made.value)
+            return Outgoing(self._topics.of_shop(made.to), made.key, made.value)
         return made if isinstance(made, Outgoing) else None
 
     def judge(self) -> Iterator[SampledRow]:

@@ -14,16 +14,18 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from streams.core.errors import SetupError
+from streams.core.ingest.visitors import names_visitor
 from streams.delivery.http import HttpClient
 from streams.engine import wall_clock
 from streams.kafka.connection import producer_options
 from streams.kafka.reader import Tell, connect
-from streams.operations.forget.plan import still_held
+from streams.kafka.writer import connect_writer, writing_failed
+from streams.operations.forget.plan import HeldRecords, still_held
 from streams.operations.forget.report import Obeys, Report, StageWord, stage_words
 from streams.operations.forget.shop_topics import held_by_shop
 from streams.operations.forget.survey import Survey, keeping
 from streams.operations.forget.vendors import DeletionClient, NewClient, erase
-from streams.settings import ENRICH, Settings
+from streams.settings import ENRICH, INGEST, Settings
 from streams.status.status import follow_status
 from streams.vendors import VENDORS
 
@@ -57,6 +59,7 @@ async def run_forget(
     at = wall_clock.now_text()
     say("writing the tombstone")
     offset = await _write_tombstone(settings, survey)
+    await _write_link_tombstones(settings, survey, tell)
     say("waiting until the workers have read it")
     stages = await _workers(settings, survey, offset, workers_seconds)
     say("reading what was sent until then")
@@ -121,6 +124,26 @@ async def _write_tombstone(settings: Settings, survey: Survey) -> int:
     return int(written.offset)
 
 
+async def _write_link_tombstones(settings: Settings, survey: Survey, tell: Tell) -> None:
+    """Take away the rows of ``shop.visitors`` that name the visitor, where a section writes any."""
+    topic = settings.topics.visitors
+    if "visitors" not in settings.topics.fed:
+        return
+    links: dict[bytes, int] = {}
+    async with connect(settings.kafka) as reader:
+        async for _, records in reader.read_topic(topic, tell=tell):
+            for record in records:
+                links.pop(record.key or b"", None)
+                if names_visitor(record.value, survey.traces.visitor):
+                    links[record.key or b""] = record.timestamp
+    if not links:
+        return
+    async with connect_writer(settings.kafka, "streams-forget", writing_failed(topic)) as producer:
+        for key in links:
+            await producer.send_and_wait(topic, None, key)
+    survey.traces.held[topic] = HeldRecords(len(links), max(links.values()))
+
+
 async def _workers(
     settings: Settings, survey: Survey, offset: int, seconds: float
 ) -> list[StageWord]:
@@ -129,7 +152,7 @@ async def _workers(
     async with aclosing(follow_status(settings)) as boards:
         async for board in boards:
             words = stage_words(
-                (ENRICH, *survey.vendors),
+                (*((INGEST,) if settings.topics.joins else ()), ENRICH, *survey.vendors),
                 board.workers(wall_clock.now_ms()),
                 users=settings.topics.users,
                 partition=survey.partition,

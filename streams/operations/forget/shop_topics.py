@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from streams.core.ingest.outcomes import IngestRecord
 from streams.core.ingest.topic_mapping import TopicMapping
+from streams.core.ingest.visitors import names_visitor
 from streams.core.quantities import count
 from streams.kafka.byte_patterns import AnyOf
 from streams.kafka.group_ids import group_id
@@ -85,6 +86,11 @@ async def _is_of(mapping: TopicMapping | None, record: FoundRecord, visitor: str
         record.key, record.value, record.tp.partition, record.offset, record.timestamp
     )
     return any(
-        isinstance(one, IngestRecord) and one.to != "products" and one.key == key
+        isinstance(one, IngestRecord)
+        and (
+            names_visitor(one.value, visitor)
+            if one.to == "visitors"
+            else one.to != "products" and one.key == key
+        )
         for one in outcomes
     )

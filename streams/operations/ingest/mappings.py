@@ -7,8 +7,11 @@ from typing import Protocol
 from streams.core.errors import SetupError
 from streams.core.ingest.decoding import Decoder, RegistryAway
 from streams.core.ingest.topic_mapping import TopicMapping
+from streams.core.ingest.visitors import VisitorIndex
+from streams.kafka.reader import LogReader, Tell, silent
 from streams.registry.decoders import Decoders
 from streams.settings import Settings
+from streams.vendors import VENDORS
 
 
 def mappings_of(settings: Settings) -> Mapping[str, TopicMapping]:
@@ -16,13 +19,31 @@ def mappings_of(settings: Settings) -> Mapping[str, TopicMapping]:
     return settings.ingest_mappings(Decoders(settings.registry).of)
 
 
-def json_mappings_of(settings: Settings) -> Mapping[str, TopicMapping]:
-    """Return the same for records that are JSON without a frame, whatever ``format`` says."""
+async def joined_mappings(
+    settings: Settings, reader: LogReader, tell: Tell = silent
+) -> Mapping[str, TopicMapping]:
+    """Return the same, with the visitors that are known now; raises SetupError."""
+    topics, visitors = settings.topics, VisitorIndex(VENDORS)
+    for topic in topics.of_join:
+        take = visitors.take_user if topic == topics.users else visitors.take_link
+        async for tp, records in reader.read_topic(topic, tell=tell):
+            for record in records:
+                take(tp.partition, record)
+    return settings.ingest_mappings(Decoders(settings.registry).of, visitors)
+
+
+def json_mappings_of(
+    settings: Settings, visitors: VisitorIndex | None = None
+) -> Mapping[str, TopicMapping]:
+    """Return the same for records that are JSON without a frame, whatever ``format`` says.
+
+    ``visitors``: those that records without one are looked for in.
+    """
     sections = {
         name: section.model_copy(update={"format": "json"})
         for name, section in settings.ingest.items()
     }
-    return replace(settings, ingest=sections).ingest_mappings()
+    return replace(settings, ingest=sections).ingest_mappings(visitors=visitors)
 
 
 class RegistryUnavailableError(SetupError):

@@ -13,7 +13,7 @@ from streams.core.ingest.topic_mapping import TopicMapping
 from streams.dead_letters.book import RESENT, Letter, Selection, encode_resolution
 from streams.dead_letters.dead_letters import find_letters, read_whole
 from streams.kafka.reader import Tell, connect
-from streams.operations.ingest.mappings import mappings_of, prepare
+from streams.operations.ingest.mappings import joined_mappings, prepare
 from streams.operations.ingest.rewrite import (
     ALREADY_WRITTEN,
     CHANGED,
@@ -62,7 +62,8 @@ async def plan_resend(settings: Settings, selection: Selection, tell: Tell) -> l
         found.open,
         lambda letter, value: kept.append((letter, msgspec.json.decode(value, type=_KeptLetter))),
     )
-    mappings = mappings_of(settings)
+    async with connect(settings.kafka) as reader:
+        mappings = await joined_mappings(settings, reader)
     known = [(letter, one) for letter, one in kept if letter.source.topic in mappings]
     sources = await read_sources(settings, (letter.source for letter, _ in known))
     written = Written()

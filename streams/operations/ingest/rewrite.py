@@ -22,15 +22,15 @@ from streams.core.ingest.outcomes import (
     SkippedRecord,
     Unmapped,
 )
+from streams.core.ingest.targets import TABLES
 from streams.core.ingest.topic_mapping import TopicMapping
 from streams.engine.partitions import home_of
 from streams.kafka.connection import producer_options
 from streams.kafka.reader import LogReader, Tell, connect
-from streams.operations.ingest.mappings import mappings_of, prepare
+from streams.operations.ingest.mappings import joined_mappings, prepare
 from streams.operations.ingest.trail import IngestTrail, read_trail
 from streams.settings import Settings
 
-TABLES = ("users", "products")
 WRITTEN_AT_ONCE = 500
 
 WRITE = "would_write"
@@ -138,12 +138,12 @@ async def read_window(
     SetupError.
     """
     one = settings.ingest[section]
-    mapping = mappings_of(settings)[one.topic]
     counts, items = RewriteCounts(section, one.to), list[tuple[str, RewriteItem]]()
     async with connect(settings.kafka) as reader:
         tps = (await reader.partitions([one.topic]))[one.topic]
         if not tps:
             raise SetupError(f"Topic {one.topic} of [ingest.{section}] does not exist.")
+        mapping = (await joined_mappings(settings, reader, tell))[one.topic]
         written = Written()
         await written.read(settings, reader, [one.to])
         ends = await reader.ends(tps)

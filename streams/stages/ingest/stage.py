@@ -21,6 +21,7 @@ from streams.core.ingest.outcomes import (
     SkippedRecord,
 )
 from streams.core.ingest.topic_mapping import TopicMapping
+from streams.core.ingest.visitors import VisitorIndex
 from streams.core.ingest.watch import TopicWatch
 from streams.core.masking import masked_json, masked_text
 from streams.core.outcome import DeadLetterReason
@@ -35,6 +36,7 @@ from streams.engine.outputs import Delivery, Outputs
 from streams.engine.partitions import home_of
 from streams.engine.positions import StartPosition
 from streams.stages.ingest.letters import IngestLetters
+from streams.stages.ingest.visitor_wait import VisitorWait
 from streams.worker.counters import Counters
 
 log = logging.getLogger("streams.ingest")
@@ -70,11 +72,14 @@ class IngestStage(Stage):
         wall_ms: Callable[[], int],
         secrets: Sequence[str] = (),
         absent: Sequence[str] = (),
+        visitors: VisitorIndex | None = None,
     ) -> None:
         """Declare one agent a topic of the shop; ``mappings`` is by those that exist.
 
-        ``partitions``: how many each topic has that is written. ``secrets`` never stand in a dead
-        letter. ``absent``: a sentence about each topic of the shop that does not exist.
+        ``partitions``: how many each topic has that is read or written. ``secrets`` never stand in
+        a dead letter. ``absent``: a sentence about each topic of the shop that does not exist.
+        ``visitors``: those that ``mappings`` look for, kept up to date here; None: they look for
+        none.
         """
         super().__init__(app)
         self.counters = Counters()
@@ -96,6 +101,17 @@ class IngestStage(Stage):
         self._refused: Mapping[int, str] = {}
         self._waits_for: dict[str, str] = {}
         """By topic: why the registry cannot be used for its records now."""
+        self._wait = None
+        if visitors is not None:
+            self._wait = VisitorWait(
+                app,
+                topics,
+                mappings.values(),
+                visitors,
+                partitions=partitions,
+                read=self._outcomes,
+                wall_ms=wall_ms,
+            )
         for topic, mapping in mappings.items():
             take = partial(self._take, mapping)
             app.read_chunks(topic, name=f"ingest-{topic}", take=take)
@@ -105,6 +121,8 @@ class IngestStage(Stage):
     async def _take(self, mapping: TopicMapping, chunks: Sequence[Chunk]) -> None:
         """Map chunks, and queue what came of them behind all that was queued before."""
         await self._prepare(mapping, chunks)
+        if self._wait is not None:
+            await self._wait.until_known(mapping, chunks)
         await self._has_room.acquire()
         try:
             # Not where it was revoked meanwhile: the next owner starts from the commit. Rows that
@@ -255,8 +273,12 @@ class IngestStage(Stage):
         self._refused = partitions
 
     def may_be_silent(self, tp: TP) -> bool:
-        """Return whether a topic refuses writes, or the registry is away."""
-        return bool(self._refused) or tp.topic in self._waits_for
+        """Return whether a topic refuses writes, the registry is away, or visitors are awaited."""
+        return (
+            bool(self._refused)
+            or tp.topic in self._waits_for
+            or (self._wait is not None and tp.topic in self._wait.waiting)
+        )
 
     def not_ready(self) -> list[str]:
         """Return why records wait although they are read, one sentence each."""

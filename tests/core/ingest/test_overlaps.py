@@ -1,5 +1,7 @@
 """Two sections whose events could have the same id are found when settings are read."""
 
+from typing import Any
+
 import pytest
 
 from streams.core.fields import FieldMap
@@ -11,7 +13,7 @@ def clash(one: dict[str, str], other: dict[str, str], topics: tuple[str, str] = 
     """Whether two sections to clicks are found to be one too many."""
     sections = []
     for name, topic, given in zip("ab", topics, (one, other), strict=True):
-        more = dict(given)
+        more: dict[str, Any] = dict(given)
         id_ = more.pop("event_id", None)
         fields = FieldMap({} if id_ is None else {"event_id": id_})
         section = IngestSection(name, more.pop("to", "clicks"), fields=fields, **more)
