@@ -83,10 +83,13 @@ def first_column(text: str, head: str) -> list[str]:
 def test_every_topic_has_a_row_and_every_row_a_topic() -> None:
     """The vendors' under one name, with how long it is kept and its partitions."""
     expected = {}
-    for spec in Topics(shop=("web-events",), sources=tuple(KINDS)).specs(tuple(VENDORS), 6):
+    topics = Topics(shop=("web-events",), fed=("visitors",), sources=tuple(KINDS))
+    for spec in topics.specs(tuple(VENDORS), 6):
         name = re.sub(rf"^vendor\.({'|'.join(VENDORS)})\.", "vendor.<v>.", spec.name)
         days = int(spec.config.get("retention.ms", 0)) // 86_400_000
-        kept = f"{days} days" if spec.cleanup == "delete" else "compacted"
+        kept = {"delete": f"{days} days", "compact": "compacted"}.get(
+            spec.cleanup, f"compacted, {days} days"
+        )
         expected[f"`{name}`"] = (kept, {6: "N", 1: "1", None: "any"}[spec.partitions])
     shown = {row[0]: (row[3], row[4]) for row in rows(section("Topics"))}
     assert shown == expected

@@ -11,7 +11,13 @@ from faust.types import TP
 
 from streams.core.records import is_moved
 from streams.core.times import arrived_ms
-from streams.engine.tables import MALFORMED, GlobalTopicTable, Recovery, TopicTable
+from streams.engine.tables import (
+    MALFORMED,
+    FollowedTopic,
+    GlobalTopicTable,
+    Recovery,
+    TopicTable,
+)
 from streams.engine.thread import Committed, Fetched
 from streams.engine.wall_clock import ForwardTime
 from tests.engine.consumer_in_memory import OurConsumer, Thread, consumer_in_memory
@@ -183,6 +189,17 @@ def recovering(end: int) -> tuple[Any, FakeRecovery, Recovery]:
     fake = FakeRecovery(users, {TABLE: -1}, {TABLE: end})
     app = SimpleNamespace(tables=SimpleNamespace(recovery=fake, begun_recovery=fake))
     return users, fake, Recovery(app)
+
+
+def test_rows_of_a_topic_that_is_followed_are_handed_on() -> None:
+    """In log order, tombstones too; nothing is kept here."""
+    users = table(FollowedTopic)
+    handed_on: list[Any] = []
+    users._take, users._size = lambda *row: handed_on.append(row), lambda: 7
+    rows = [Row(0, b"a", b"1"), Row(1, b"a", None), Row(2, None, b"1")]
+    users.apply(3, rows)
+    assert handed_on == [(3, row) for row in rows]
+    assert (len(users), users.rows, users.rows_applied) == (7, {}, 3)
 
 
 def test_rows_that_were_seen_are_not_applied_again() -> None:

@@ -160,3 +160,6 @@ async def test_order_of_a_server_is_that_of_the_visitor_who_made_it(
 
         await pipeline.until(are_more_letters)
         assert len(await visitors()) == 3
+        await order("A-6")  # which waits
+        workers["ingest"].terminate()
+        assert await workers["ingest"].ended(12) == 0

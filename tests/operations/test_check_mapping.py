@@ -477,6 +477,42 @@ def test_a_line_of_a_shops_topic_is_mapped_by_the_sections_that_read_it(
     assert found[6][1:4] == (("skipped", None, "web") if bare else ("sent", "e-1", "shop.clicks"))
 
 
+def test_visitor_of_a_line_is_found_in_the_lines_before_it(tmp_path: Path) -> None:
+    """By its user or its order, as the stage finds it; and not after the visitor is forgotten."""
+    config = tmp_path / "streams.toml"
+    config.write_text(
+        '[consent]\nmode = "assumed"\n[source.orders]\nenabled = true\n'
+        '[ingest.erp]\ntopic = "erp"\nto = "orders"\nvisitor_from = ["order_id", "user_id"]\n'
+        '[ingest.web]\ntopic = "web"\nto = "visitors"\n'
+    )
+    settings = load_settings({"STREAMS_CONFIG": str(config)})
+    plans = (plan_for(VENDORS["miso"], settings.vendors["miso"]),)
+    preview = MappingPreview(settings, plans, NOW_MS)
+    bought = [{"product_id": "7", "sku": "8S-7", "quantity": 1}]
+    order = {"timestamp": AT, "user_id": 12, "lines": bought}
+    lines = [
+        {"topic": "users", "key": "ann", "value": {"user_id": "12"}},
+        {"topic": "web", "value": {"anonymous_id": "ben", "order_id": 2, "timestamp": AT}},
+        {"topic": "erp", "value": order | {"order_id": "1"}},
+        {"topic": "erp", "value": order | {"order_id": "2"}},
+        {"topic": "users", "key": "ann", "value": None},
+        {"topic": "erp", "value": order | {"order_id": "3"}},
+    ]
+    rows = [
+        row
+        for number, line in enumerate(lines, start=1)
+        for row in preview.take(number, json.dumps(line).encode())
+    ]
+    assert [(row.outcome, row.topic, row.anonymous_id, row.reason, row.notes) for row in rows] == [
+        ("row", "shop.users", None, None, ()),
+        ("row", "shop.visitors", None, None, ()),
+        ("sent", "shop.orders", "ann", None, ("joined:user_id",)),
+        ("sent", "shop.orders", "ben", None, ("joined:order_id",)),
+        ("row", "shop.users", None, None, ()),
+        ("dead_lettered", "erp", None, "unknown_visitor", ()),
+    ]
+
+
 def test_a_topic_that_no_section_reads_is_a_mistake(tmp_path: Path) -> None:
     """Those that are read are named."""
     config = tmp_path / "streams.toml"

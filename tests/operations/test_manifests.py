@@ -3,13 +3,20 @@
 import json
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 import yaml
 
 from streams.cli import main
 from streams.kafka.topics import Service, wanted_topics
-from streams.operations.rights import COMMANDS, command_rights, pipeline_rights, stage_rights
+from streams.operations.rights import (
+    COMMANDS,
+    Right,
+    command_rights,
+    pipeline_rights,
+    stage_rights,
+)
 from streams.settings import load_settings
 from tests.deploy.operators import require_valid
 
@@ -108,6 +115,31 @@ def test_every_form_says_the_same_rights(
         *pairs, resource, name = line[6:]
         said |= {(resource[2:], name, operation) for operation in pairs[1::2]}
     assert said == camel
+
+
+def test_who_looks_for_visitors_may_read_who_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stage both tables, of which it writes one; forgetting takes rows of both away."""
+    config = tmp_path / "streams.toml"
+    config.write_text(
+        "[source.orders]\nenabled = true\n"
+        '[ingest.erp]\ntopic = "erp"\nto = "orders"\nvisitor_from = "order_id"\n'
+        '[ingest.web]\ntopic = "web"\nto = "visitors"\n'
+    )
+    monkeypatch.setenv("STREAMS_CONFIG", str(config))
+    settings = load_settings()
+    tables = {"Acme_shop.users", "Acme_shop.visitors"}
+
+    def given(rights: Sequence[Right], operation: str) -> set[str]:
+        return tables & {one.name for one in rights if one.operation.name == operation}
+
+    assert given(stage_rights(settings, "ingest"), "READ") == tables
+    assert given(stage_rights(settings, "ingest"), "WRITE") == {"Acme_shop.visitors"}
+    for operation in ("READ", "WRITE"):
+        assert given(command_rights(settings, "forget"), operation) == tables
+    assert given(command_rights(settings, "dead-letters resend"), "READ") == tables
+    assert given(stage_rights(settings, "enrich"), "READ") == {"Acme_shop.users"}
 
 
 def test_no_right_is_listed_that_another_one_implies() -> None:
