@@ -3,7 +3,8 @@
 To Miso, 500 events a request; wanted: at most 1 CPU second for 100,000 events, receipts included.
 To 8SELECT, one event a request, as ``one_event.py`` says; ``--one-event``: that alone, and against
 a server that takes 20 ms, too. With ``--clients``: a table of HTTP clients alone instead.
-With ``--care``: what receipts, marks, lanes and consent cost, our sink beside itself without them.
+With ``--feature-costs``: what receipts, marks, lanes and consent cost, our sink beside itself
+without them.
 """
 
 import json
@@ -15,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from care import measure_care
 from clients import measure_clients
+from feature_costs import measure_feature_costs
 from installation import Installation
 from kafka_side import broker, count_records, make_topics, write
 from one_event import ANSWER_MS, measure_one_event
@@ -171,7 +172,9 @@ def main() -> int:
     alone = parser.add_mutually_exclusive_group()
     alone.add_argument("--clients", action="store_true", help="HTTP clients alone, no broker")
     alone.add_argument("--one-event", action="store_true", help="8SELECT alone")
-    alone.add_argument("--care", action="store_true", help="our sink without parts of itself")
+    alone.add_argument(
+        "--feature-costs", action="store_true", help="our sink without parts of itself"
+    )
     parser.set_defaults(rounds=None)
     options = parser.parse_args()
     if options.quick:
@@ -181,9 +184,9 @@ def main() -> int:
         return 0
     stock_events = options.stock_events or options.events // 5
     with broker() as (servers, words), tempfile.TemporaryDirectory() as folder:
-        if options.care:
+        if options.feature_costs:
             print(
-                measure_care(
+                measure_feature_costs(
                     servers,
                     words,
                     Path(folder),

@@ -93,7 +93,7 @@ class Outage:
         self._server_log: Path
         self.outcome = Outcome()
 
-    async def go(self) -> None:
+    async def run(self) -> None:
         """Run all rounds and check what the vendors hold."""
         async with contextlib.AsyncExitStack() as stack:
             kafka = stack.enter_context(EmbeddedKafka())
@@ -440,7 +440,7 @@ def main() -> int:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as folder:
         outage = Outage(options, Path(folder))
-        asyncio.run(outage.go())
+        asyncio.run(outage.run())
     print(show(outage.outcome, options, shown))
     return 0
 

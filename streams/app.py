@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from streams import telemetry
 from streams.alerts.announcer import Announcer
 from streams.alerts.receivers import receivers_of
-from streams.alerts.told import ToldOnTopic
+from streams.alerts.sent import SentAlerts
 from streams.core.dead_letter import shorten_letter
 from streams.core.enrich import Enricher
 from streams.core.errors import SetupError
@@ -300,7 +300,7 @@ def _background(settings: Settings, app: StageApp, slot: int, life: Handover) ->
     announcer = Announcer(
         reporter.worker,
         watch,
-        ToldOnTopic(settings, lambda: app.kafka_producer),
+        SentAlerts(settings, lambda: app.kafka_producer),
         receivers,
         names=STAGE_NAMES | {key: vendor.name for key, vendor in VENDORS.items()},
         shop=settings.kafka.topic_prefix,

@@ -1,6 +1,7 @@
 """One name for one thing: no class name exists twice, and no import renames one of our own."""
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,3 +40,35 @@ def test_no_import_renames_a_name_of_ours() -> None:
         if alias.asname and (isinstance(node, ast.ImportFrom) or alias.name.startswith("streams"))
     ]
     assert renamed == []
+
+
+VAGUE = {"go", "keep", "note", "take", "tell"}
+"""As the name of a method they say nothing: see what it does (add, apply, fetch, run, write)."""
+PRIVATE = {
+    "almanac", "careless", "clerk", "errand", "fate", "fates", "herald", "keeper", "needle",
+    "scribe", "strand", "turnstile",
+}  # fmt: skip
+"""Words that nobody who comes from Kafka or Segment would look for."""
+
+
+def test_methods_say_what_they_do() -> None:
+    """No public method of a class has a name that fits any method."""
+    found = [
+        f"{module}: {node.name}.{method.name}"
+        for module, node in nodes()
+        if isinstance(node, ast.ClassDef)
+        for method in node.body
+        if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef) and method.name in VAGUE
+    ]
+    assert found == []
+
+
+def test_names_use_the_words_of_the_field() -> None:
+    """No function, class, argument or variable, and no module, is named by a private word."""
+    found = []
+    for module, node in nodes():
+        names = [getattr(node, field, None) for field in ("name", "id", "arg", "attr")]
+        for name in [*names, Path(module).stem]:
+            words = re.findall(r"[A-Z]?[a-z]+", name) if isinstance(name, str) else ()
+            found += [f"{module}: {name}" for word in words if word.lower() in PRIVATE]
+    assert sorted(set(found)) == []

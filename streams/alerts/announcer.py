@@ -35,13 +35,13 @@ class Pipeline(Protocol):
         """Return how long nothing was heard of Kafka or of the workers' snapshots."""
 
 
-class Told(Protocol):
+class AlertLog(Protocol):
     """What people were told, where all workers find it."""
 
     async def read(self) -> Sequence[Alert]:
         """Return what was written last."""
 
-    async def write(self, told: Sequence[Alert]) -> None:
+    async def write(self, sent: Sequence[Alert]) -> None:
         """Write it in place of what was there."""
 
 
@@ -60,7 +60,7 @@ class Announcer:
         self,
         own: str,
         pipeline: Pipeline,
-        told: Told,
+        sent: AlertLog,
         receivers: Sequence[Receiver],
         *,
         names: Mapping[str, str],
@@ -71,7 +71,7 @@ class Announcer:
         """``own`` is the worker's id; ``names`` are the stages' as people call them."""
         self._own = own
         self._pipeline = pipeline
-        self._told = told
+        self._sent = sent
         self._receivers = receivers
         self._names = names
         self._shop = shop
@@ -110,16 +110,16 @@ class Announcer:
             self._step_down()
             return
         if self._book is None:
-            told = tuple(await self._told.read())
-            self._book = AlertBook(self._names, shop=self._shop, told=told)
-            self._written = self._book.told
+            sent = tuple(await self._sent.read())
+            self._book = AlertBook(self._names, shop=self._shop, sent=sent)
+            self._written = self._book.sent
         for message in self._book.read(self._pipeline.findings(), self._wall_ms()):
             self._post(message)
         # Not before somebody has the messages: who takes over would leave them out.
-        if not self._undelivered and self._written != self._book.told:
-            told = self._book.told
-            await self._told.write(told)
-            self._written = told
+        if not self._undelivered and self._written != self._book.sent:
+            sent = self._book.sent
+            await self._sent.write(sent)
+            self._written = sent
 
     def _is_the_one(self) -> bool:
         now = self._clock()

@@ -63,16 +63,16 @@ class AlertBook:
     """Keeps what people were told: one message when something begins, one when it is over."""
 
     def __init__(
-        self, names: Mapping[str, str], *, shop: str = "", told: Sequence[Alert] = ()
+        self, names: Mapping[str, str], *, shop: str = "", sent: Sequence[Alert] = ()
     ) -> None:
-        """``names``: stages as people call them; ``told``: what they were told before."""
+        """``names``: stages as people call them; ``sent``: what they were told before."""
         self._names = names
         self._shop = shop
-        self._open = {(one.subject, one.kind): one for one in told}
+        self._open = {(one.subject, one.kind): one for one in sent}
         self._quiet_since: dict[tuple[str, str], int] = {}
 
     @property
-    def told(self) -> tuple[Alert, ...]:
+    def sent(self) -> tuple[Alert, ...]:
         """What people were told of and is not over, in a fixed order."""
         return tuple(self._open[key] for key in sorted(self._open))
 

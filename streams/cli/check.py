@@ -191,7 +191,7 @@ def _preview(settings: "Settings", file: Path, own_topic: str | None, as_json: b
         row
         for number, line in enumerate(lines_of(file), start=1)
         if line.strip()
-        for row in preview.take(number, line)
+        for row in preview.preview_line(number, line)
     )
     if as_json:
         for remark in vendors.remarks:

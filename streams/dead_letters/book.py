@@ -238,7 +238,7 @@ class LetterBook:
     def __iter__(self) -> Iterator[Letter]:
         """Yield the open letters by partition and offset."""
         for partition, entries in sorted(self._entries.items()):
-            for entry in entries.living():
+            for entry in entries.current():
                 yield self._letter(partition, entry)
 
     def of_run(self) -> Iterator[Letter]:
@@ -255,7 +255,7 @@ class LetterBook:
         entries = sum(entries.nbytes for entries in self._entries.values())
         return entries + self._open.nbytes + small + causes
 
-    def take(self, partition: int, offset: int, kafka_ms: int, value: bytes | None) -> None:
+    def add(self, partition: int, offset: int, kafka_ms: int, value: bytes | None) -> None:
         """Enter the next record of a partition; raises UnreadableLetterError.
 
         A copy of an open letter, that is one about the same raw record, counts once. One written
@@ -316,11 +316,11 @@ class LetterBook:
         return asked.fingerprint in {None, facts.fingerprint} or number in self._open
 
     def _copy(self, number: int, partition: int, offset: int, own: int) -> int:
-        """Bury the copy that was the newest until now, and return the cause of its letter."""
+        """Retire the copy that was the newest until now, and return the cause of its letter."""
         where, place = self._newest(number)
         older = self._entries[where].entry(place)
         cause = self._moved.pop((where, older.offset), older.cause)
-        self._entries[where].bury(place)
+        self._entries[where].retire(place)
         copied = self._copied.get(number)
         if copied is None:
             copied = self._copied[number] = _Copied(
@@ -336,7 +336,7 @@ class LetterBook:
         # Almost always it is the one that its raw record lies on, too.
         likely = self._place_names[number >> _OFFSET_BITS][1]
         for partition in sorted(self._entries, key=lambda one: one != likely):
-            place = self._entries[partition].newest_alive(number)
+            place = self._entries[partition].newest_current(number)
             if place is not None:
                 return partition, place
         raise AssertionError("an open letter has a newest copy")
@@ -418,7 +418,7 @@ class LetterBook:
         copied = self._copied.get(number)
         is_open = number in self._open
         if not is_open or not (
-            entries.is_alive(named) or (copied and (partition, offset) in copied.positions)
+            entries.is_current(named) or (copied and (partition, offset) in copied.positions)
         ):
             return True  # it was closed before; what is open came later
         where, newest = self._newest(number)
@@ -434,7 +434,7 @@ class LetterBook:
             self._groups[copied.own_cause].open += 1
             self._groups[copied.own_cause].is_sure = False
         else:
-            self._entries[where].bury(newest)
+            self._entries[where].retire(newest)
             self._open.discard(number)
             self._moved.pop((where, entry.offset), None)
         if self._closed_by is not None and run_id == self._closed_by:
@@ -451,7 +451,7 @@ class LetterBook:
         if not any(group.open for group in unsure.values()):
             return
         for partition, entries in sorted(self._entries.items()):
-            for entry in entries.living():
+            for entry in entries.current():
                 cause = self._moved.get((partition, entry.offset), entry.cause)
                 if cause not in unsure:
                     continue

@@ -90,14 +90,14 @@ class LetterPlace(NamedTuple):
 class _Block:
     """Entries in the order of their offsets, packed once there are ``BLOCK`` of them."""
 
-    __slots__ = ("alive", "columns", "first", "highest", "lowest", "packed", "size")
+    __slots__ = ("columns", "current", "first", "highest", "lowest", "packed", "size")
 
     def __init__(self, first: int) -> None:
         self.first = first
         self.size = 0
         self.lowest, self.highest = 1 << 62, -1
         """Of the numbers in it."""
-        self.alive = bytearray(BLOCK // 8)
+        self.current = bytearray(BLOCK // 8)
         self.columns: tuple[array[int], ...] | None = tuple(array("q") for _ in range(4))
         self.packed = b""
 
@@ -119,7 +119,7 @@ class _Block:
 class Entries:
     """The letters of one partition, in the order of their offsets.
 
-    An entry is alive while it is the newest copy of an open letter.
+    An entry is current while it is the newest copy of an open letter.
     """
 
     def __init__(self) -> None:
@@ -139,7 +139,7 @@ class Entries:
         assert block.columns is not None
         for column, value in zip(block.columns, entry, strict=True):
             column.append(value)
-        block.alive[block.size >> 3] |= 1 << (block.size & 7)
+        block.current[block.size >> 3] |= 1 << (block.size & 7)
         block.size += 1
         if entry.number < block.lowest:
             block.lowest = entry.number
@@ -159,7 +159,7 @@ class Entries:
         found = index < len(offsets) and offsets[index] == offset
         return LetterPlace(number, index) if found else None
 
-    def newest_alive(self, number: int) -> LetterPlace | None:
+    def newest_current(self, number: int) -> LetterPlace | None:
         """Return where the living entry about this raw record is kept; the newest blocks first."""
         for at in range(len(self._blocks) - 1, -1, -1):
             block = self._blocks[at]
@@ -171,7 +171,7 @@ class Entries:
                     index = numbers.index(number, index + 1)
                 except ValueError:
                     break
-                if block.alive[index >> 3] >> (index & 7) & 1:
+                if block.current[index >> 3] >> (index & 7) & 1:
                     return LetterPlace(at, index)
         return None
 
@@ -179,21 +179,21 @@ class Entries:
         """Return what is kept there."""
         return Entry(*(column[place.slot] for column in self._columns(place.block)))
 
-    def is_alive(self, place: LetterPlace) -> bool:
+    def is_current(self, place: LetterPlace) -> bool:
         """Return whether it is the newest copy of an open letter."""
-        return bool(self._blocks[place.block].alive[place.slot >> 3] >> (place.slot & 7) & 1)
+        return bool(self._blocks[place.block].current[place.slot >> 3] >> (place.slot & 7) & 1)
 
-    def bury(self, place: LetterPlace) -> None:
-        """Let it be alive no longer."""
-        self._blocks[place.block].alive[place.slot >> 3] &= ~(1 << (place.slot & 7))
+    def retire(self, place: LetterPlace) -> None:
+        """Let it be current no longer."""
+        self._blocks[place.block].current[place.slot >> 3] &= ~(1 << (place.slot & 7))
 
-    def living(self) -> Iterator[Entry]:
-        """Yield what is alive, in the order of the offsets."""
+    def current(self) -> Iterator[Entry]:
+        """Yield what is current, in the order of the offsets."""
         for at, block in enumerate(self._blocks):
-            if any(block.alive):
-                alive = block.alive
+            if any(block.current):
+                current = block.current
                 for index, entry in enumerate(zip(*self._columns(at), strict=True)):
-                    if alive[index >> 3] >> (index & 7) & 1:
+                    if current[index >> 3] >> (index & 7) & 1:
                         yield Entry(*entry)
 
     def _columns(self, at: int) -> tuple["array[int]", ...]:

@@ -266,7 +266,7 @@ async def _read(
     async for tp, records in reader.read(starts, ends, tell):
         for record in records:
             try:
-                book.take(tp.partition, record.offset, record.timestamp, record.value)
+                book.add(tp.partition, record.offset, record.timestamp, record.value)
             except UnreadableLetterError as error:
                 where = f"{tp.topic}/{tp.partition}/{record.offset}"
                 found.unreadable[tp.topic] += 1

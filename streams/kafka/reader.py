@@ -86,12 +86,12 @@ class RangeReader:
         return dict(await self._consumer.end_offsets(wanted)) if wanted else {}
 
     def open(self, starts: Offsets) -> None:
-        """Begin to read these partitions piece by piece with ``take``, in place of others."""
+        """Begin to read these partitions piece by piece with ``fetch``, in place of others."""
         self._consumer.assign(list(starts))
         for tp, start in starts.items():
             self._consumer.seek(tp, start)
 
-    async def take(
+    async def fetch(
         self, tps: Sequence[TopicPartition], max_records: int, wait_ms: int = 200
     ) -> dict[TopicPartition, list[ConsumerRecord]]:
         """Return the next records of these opened partitions, soon; none where none has come."""

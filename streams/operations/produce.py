@@ -233,7 +233,7 @@ class _Writer:
         await self._producer.stop()
 
     async def write(self, number: int, record: Outgoing) -> None:
-        """Hand one record to the producer; its fate is counted when the broker answers."""
+        """Hand one record to the producer; it is counted when the broker answers."""
         elapsed = asyncio.get_running_loop().time() - self._started
         delay = delay_seconds(self._sent, elapsed, self._rate)
         if delay:

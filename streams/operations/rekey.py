@@ -73,7 +73,7 @@ class RekeyPlan:
         return sorted({write.partition for write in self.removals})
 
 
-class Lay:
+class RowPlacement:
     """Which rows lie where, from the records of ``shop.users``. Pure."""
 
     def __init__(self, partitions: int) -> None:
@@ -84,7 +84,7 @@ class Lay:
         self._hidden: set[tuple[int, bytes]] = set()
         """Where a copy lies behind what it has to yield to."""
 
-    def take(self, partition: int, key: bytes, row: RekeyRow) -> None:
+    def add(self, partition: int, key: bytes, row: RekeyRow) -> None:
         """Take the next record of a partition, in log order."""
         places = self._newest.setdefault(key, {})
         if is_moved(row.headers):
@@ -184,15 +184,15 @@ async def run_rekey(
     topics = settings.topics
     raw = topics.raw
     counts = await required_topics(settings, [*raw, topics.users])
-    lay = Lay(counts[topics.users])
+    placement = RowPlacement(counts[topics.users])
     async with connect(settings.kafka) as reader:
         tps = (await reader.partitions([topics.users]))[topics.users]
         ends = await reader.ends(tps)
         async for tp, records in reader.read(await reader.starts(tps), ends, tell):
             for record in records:
                 if record.key is not None:
-                    lay.take(tp.partition, record.key, _as_row(record))
-        plan = lay.plan()
+                    placement.add(tp.partition, record.key, _as_row(record))
+        plan = placement.plan()
         if dry_run:
             return Rekeyed(plan.rows, len(plan.copies), 0, len(plan.removals))
         await _write_copies(settings, reader, plan.copies, ends)

@@ -38,7 +38,7 @@ class Counts:
     contacts: set[str] = field(default_factory=set)
     """Keys by which the sink has to look contacts up."""
 
-    def take(self, judgement: Judgement, last: str | None) -> None:
+    def add(self, judgement: Judgement, last: str | None) -> None:
         """Count one event; ``last`` is its outcome until now."""
         self.selected += 1
         if isinstance(judgement, PlannedSend):

@@ -48,7 +48,7 @@ _ACCEPTANCE = Last(Outcome.ACCEPTED)
 
 
 class DeliveryHistory:
-    """The receipts of one window, by vendor and place; ``read_past`` fills it."""
+    """The receipts of one window, by vendor and place; ``read_history`` fills it."""
 
     def __init__(
         self, vendors: Sequence[str], starts: Mapping[TopicPartition, int], stops: Offsets
@@ -66,7 +66,7 @@ class DeliveryHistory:
         """Read so far."""
         self.unreadable = 0
 
-    def take(self, vendor: str, values: Iterable[bytes | None]) -> None:
+    def add_receipts(self, vendor: str, values: Iterable[bytes | None]) -> None:
         """Enter receipts of a vendor, in any order."""
         bits_of, reason_of, starts = self._bits[vendor], self._reason[vendor], self._starts
         redelivered = self._redelivered[vendor]
@@ -95,7 +95,7 @@ class DeliveryHistory:
             if not before or bit <= (before & -before):
                 reason_of[tp][place] = self._number(facts.reason)
 
-    def wait(self, vendor: str, source: str) -> None:
+    def add_waiting(self, vendor: str, source: str) -> None:
         """Note that an event waits in the live lane, unless a receipt settles it."""
         name, _, offset = source.rpartition("/")
         tp = self._by_name.get(name)
@@ -106,7 +106,7 @@ class DeliveryHistory:
         if 0 <= place < len(bits):
             bits[place] |= _WAITING
 
-    def wait_again(self, vendor: str, source: str, run_id: str) -> None:
+    def add_redelivered(self, vendor: str, source: str, run_id: str) -> None:
         """Note that a run's event waits on the redelivery topic, unless its receipt comes."""
         self._redelivered[vendor].setdefault(source, set()).add(run_id)
 
@@ -153,7 +153,7 @@ class DeliveryHistory:
             return 255
 
 
-async def read_past(
+async def read_history(
     reader: LogReader,
     topics: Topics,
     vendors: Sequence[str],
@@ -173,11 +173,11 @@ async def read_past(
     while the relay runs: whatever a commit has passed, its traces lie below an end taken later.
     """
     tps = list(window.starts)
-    past = DeliveryHistory(vendors, window.starts, window.stops)
+    history = DeliveryHistory(vendors, window.starts, window.stops)
     numbers = {tp.partition for tp in tps}
     enriched = await reader.commits(group_id(topics.prefix, ENRICH), tps)
     for tp in tps:
-        past.enriched_to(tp, enriched[tp].offset if tp in enriched else 0)
+        history.enriched_to(tp, enriched[tp].offset if tp in enriched else 0)
     for vendor in vendors:
         names = (topics.events(vendor), topics.redelivery(vendor), topics.receipts(vendor))
         found = await reader.partitions(names)
@@ -204,9 +204,9 @@ async def read_past(
                 source = (headers.get("source") or b"").decode("utf-8", "replace")
                 run_id = (headers.get("run-id") or b"").decode("utf-8", "replace")
                 if tp.topic != names[1]:
-                    past.wait(vendor, source)
+                    history.add_waiting(vendor, source)
                 elif (vendor, run_id) not in passed_over:
-                    past.wait_again(vendor, source, run_id)
+                    history.add_redelivered(vendor, source, run_id)
         async for _, records in reader.read(starts, receipt_ends, tell):
-            past.take(vendor, [record.value for record in records])
-    return past
+            history.add_receipts(vendor, [record.value for record in records])
+    return history

@@ -13,7 +13,7 @@ from streams.core.times import utc_text
 from streams.engine import wall_clock
 from streams.engine.outputs import Outputs
 from streams.kafka.reader import connect
-from streams.replay.delivery_history import USUAL_SKEW_MS, read_past
+from streams.replay.delivery_history import USUAL_SKEW_MS, read_history
 from streams.replay.planner import PlannedSend, ReplayPlanner, RowLookup
 from streams.replay.run import new_producer
 from streams.replay.run_store import has_process, list_runs
@@ -63,7 +63,7 @@ async def send_late(
     again: set[bytes] = set()
     async with connect(settings.kafka) as reader, new_producer(settings) as producer:
         window = await find_window(reader, topics, from_ms, now_ms, partitions=[partition])
-        past = await read_past(
+        history = await read_history(
             reader,
             topics,
             [vendor],
@@ -72,14 +72,14 @@ async def send_late(
             passed_over=stopped,
         )
         plan = settings.plan_for(vendor)
-        judge = ReplayPlanner(settings, [plan], rows, past, asked)
+        judge = ReplayPlanner(settings, [plan], rows, history, asked)
         outputs = Outputs(producer)
         async for tp, records in reader.read(window.starts, window.stops):
             for record in records:
                 row_ms = visitors.get(record.key)
                 if row_ms is None or record.timestamp < row_ms - window_ms:
                     continue
-                if record.timestamp <= row_ms and past.is_waiting(vendor, tp, record.offset):
+                if record.timestamp <= row_ms and history.is_waiting(vendor, tp, record.offset):
                     again.add(record.key)
                 for _, made in judge.judge(tp, record, now_ms):
                     if isinstance(made, PlannedSend):

@@ -148,7 +148,7 @@ class Mapper:
                 yield decision.vendor, Skipped(str(decision.reason), event.event_id)
 
 
-class SentBefore:
+class ReplayDeduplicator:
     """Leaves what was already sent from another record, as enrichment does."""
 
     def __init__(self, settings: Settings, vendors: Sequence[str], max_ids: int = MAX_IDS) -> None:
@@ -160,7 +160,7 @@ class SentBefore:
         self._bits = bits(self._vendors)
         self._seen: dict[TopicPartition, PassedOn] = {}
 
-    def leave(
+    def without(
         self,
         tp: TopicPartition,
         record: Placed,
@@ -203,14 +203,14 @@ class ReplayPlanner:
         settings: Settings,
         plans: Sequence[VendorPlan],
         rows: RowLookup,
-        past: DeliveryHistory,
+        history: DeliveryHistory,
         asked: Asked,
     ) -> None:
         topics = settings.topics
         self._mapper = Mapper(settings, plans, rows)
         self._vendors = tuple(plan.vendor for plan in plans)
-        self._sent_before = SentBefore(settings, self._vendors)
-        self._past = past
+        self._duplicates = ReplayDeduplicator(settings, self._vendors)
+        self._history = history
         self._only = parse_only(asked.only)
         self._types = {topics.of_shop(one): KINDS[one].event_type for one in topics.sources}
         self._visitor = None if asked.visitor is None else asked.visitor.encode()
@@ -228,7 +228,7 @@ class ReplayPlanner:
             return []
         if not self._only.has_type(self._types[tp.topic]):
             return []
-        settled, open_ = self._by_past(tp, record.offset)
+        settled, open_ = self._by_history(tp, record.offset)
         if not open_ and (self._sku is None or not settled):
             return settled
         try:
@@ -244,24 +244,24 @@ class ReplayPlanner:
         if open_:
             decisions = self._mapper.decide(event, record.timestamp, now_ms)
             wanted = [(vendor, made) for vendor, made in decisions if vendor in open_]
-            settled += self._sent_before.leave(tp, record, event, wanted)
+            settled += self._duplicates.without(tp, record, event, wanted)
         return settled
 
-    def _by_past(
+    def _by_history(
         self, tp: TopicPartition, offset: int
     ) -> tuple[list[tuple[str, Judgement]], list[str]]:
         """Return what is clear without looking into the record, and the vendors left to decide."""
         settled: list[tuple[str, Judgement]] = []
         open_: list[str] = []
         for vendor in self._vendors:
-            last = self._past.last(vendor, tp, offset)
+            last = self._history.last(vendor, tp, offset)
             if not self._only.has_outcome(last.outcome or MISSING, last.reason):
                 continue
-            if self._past.is_waiting(vendor, tp, offset):
+            if self._history.is_waiting(vendor, tp, offset):
                 settled.append((vendor, Left(WAITING)))
             elif last.outcome == Outcome.ACCEPTED and not self._again:
                 settled.append((vendor, Left(ALREADY_ACCEPTED)))
-            elif self._past.was_duplicate(last):
+            elif self._history.was_duplicate(last):
                 settled.append((vendor, Left(DUPLICATE)))
             else:
                 open_.append(vendor)

@@ -17,7 +17,7 @@ from streams.core.times import utc_text
 from streams.engine.partitions import home_of
 from streams.kafka.reader import LogReader, Tell, connect, silent
 from streams.replay.counts import Counts, counts_json
-from streams.replay.delivery_history import SKEW_MS, USUAL_SKEW_MS, read_past
+from streams.replay.delivery_history import SKEW_MS, USUAL_SKEW_MS, read_history
 from streams.replay.only_filter import parse_only
 from streams.replay.planner import ReplayPlanner
 from streams.replay.rows import Rows
@@ -183,7 +183,7 @@ async def _look(
     asked = found.asked
     by_vendor = {counts.vendor: counts for counts in found.vendors}
     vendors = list(by_vendor)
-    past = await read_past(
+    history = await read_history(
         reader,
         settings.topics,
         vendors,
@@ -194,15 +194,15 @@ async def _look(
         passed_over=stopped,
     )
     plans = [settings.plan_for(v) for v in vendors]
-    judge = ReplayPlanner(settings, plans, rows, past, asked)
+    judge = ReplayPlanner(settings, plans, rows, history, asked)
     async for tp, records in reader.read(window.starts, window.stops, tell):
         for record in records:
             if not window.has(record.timestamp):
                 continue
             found.looked_at += 1
             for vendor, judgement in judge.judge(tp, record, now_ms):
-                last = past.last(vendor, tp, record.offset).outcome
-                by_vendor[vendor].take(judgement, last)
+                last = history.last(vendor, tp, record.offset).outcome
+                by_vendor[vendor].add(judgement, last)
 
 
 async def _kept_from(reader: LogReader, window: Window) -> int | None:

@@ -169,7 +169,7 @@ def _sorted(column: _Column) -> _Column:
     return _Column(*(array(one.typecode, map(one.__getitem__, order)) for one in column))
 
 
-class LettersWork:
+class LetterPages:
     """The letters of one vendor, and those that are about no vendor, by their raw records."""
 
     def __init__(
@@ -177,7 +177,7 @@ class LettersWork:
         reader: LogReader,
         letters: LetterTable,
         mapper: Mapper,
-        past: DeliveryHistory,
+        history: DeliveryHistory,
         vendor: str,
         mode: ConsentMode,
     ) -> None:
@@ -187,7 +187,7 @@ class LettersWork:
         self._left = {tp: letters.sources(tp, vendor) for tp in letters.partitions()}
         self._upto = dict.fromkeys(self._left, -1)
         self._mapper = mapper
-        self._past = past
+        self._history = history
         self._vendor = vendor
         self._mode = mode
         self.letters: dict[tuple[TopicPartition, int], ToSend] = {}
@@ -201,7 +201,7 @@ class LettersWork:
         """Return how many letters are not looked at yet."""
         return sum(self._left.values())
 
-    async def take(
+    async def next_pages(
         self, partitions: Collection[int], max_records: int, now_ms: int
     ) -> list[RecordPage]:
         """Return the next pages of these partitions; ``max_records``: over all pages."""
@@ -266,10 +266,10 @@ class LettersWork:
         kept: Mapping[int, Raw],
         now_ms: int,
     ) -> Judgement:
-        last = self._past.last(self._vendor, tp, offset)
+        last = self._history.last(self._vendor, tp, offset)
         if last.outcome == Outcome.ACCEPTED:
             return Left(ALREADY_ACCEPTED)
-        if self._past.is_waiting(self._vendor, tp, offset):
+        if self._history.is_waiting(self._vendor, tp, offset):
             return Left(WAITING)
         is_kept = raw is None
         raw = raw or kept.get(offset)

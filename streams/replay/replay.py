@@ -12,7 +12,7 @@ from streams.core.runs import DONE, RUNNING, STOPPED, Asked, Run, RunReceipt, Ve
 from streams.core.times import utc_text
 from streams.engine import wall_clock
 from streams.kafka.reader import LogReader, connect
-from streams.replay.delivery_history import DeliveryHistory, read_past
+from streams.replay.delivery_history import DeliveryHistory, read_history
 from streams.replay.planner import ReplayPlanner
 from streams.replay.preview import new_rows, window_of
 from streams.replay.resend import ResendJob, reopen_letters
@@ -33,7 +33,7 @@ class ReplayJob:
     """The records of a window."""
 
     _window: Window
-    _past: DeliveryHistory
+    _history: DeliveryHistory
     _rows: Rows
 
     async def begin(self, settings: Settings, run: Run, reader: LogReader) -> None:
@@ -64,15 +64,15 @@ class ReplayJob:
         self._numbers = {tp.partition for tp in window.stops}
         await self._rows.follow(reader, user_partitions=self._numbers)
         passed_over = await stopped_runs(settings) | {(vendor, run.run_id) for vendor in vendors}
-        self._past = await read_past(
+        self._history = await read_history(
             reader, settings.topics, vendors, window, passed_over=passed_over
         )
 
-    async def work(self, part: VendorPart, reader: LogReader) -> RunPages:
+    async def pages(self, part: VendorPart, reader: LogReader) -> RunPages:
         """Return one vendor's share of the window."""
         settings, window = self._settings, self._window
         plan = settings.plan_for(part.vendor)
-        judge = ReplayPlanner(settings, [plan], self._rows, self._past, self._asked)
+        judge = ReplayPlanner(settings, [plan], self._rows, self._history, self._asked)
         positions = {tp: part.positions.get(_place(tp), stop) for tp, stop in window.stops.items()}
         return WindowPages(reader, window, positions, judge, part.vendor)
 

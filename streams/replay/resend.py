@@ -24,11 +24,11 @@ from streams.engine.errors import EngineError
 from streams.kafka.reader import LogReader, Tell, connect, silent
 from streams.kafka.writer import connect_writer, writing_failed
 from streams.replay.counts import Counts
-from streams.replay.delivery_history import DeliveryHistory, read_past
+from streams.replay.delivery_history import DeliveryHistory, read_history
 from streams.replay.planner import Left, Mapper, PlannedSend, Refused
 from streams.replay.preview import new_rows
 from streams.replay.redeliver import (
-    LettersWork,
+    LetterPages,
     LetterTable,
     ToSend,
     is_about_raw,
@@ -103,12 +103,12 @@ async def preview_resend(
         await job.read(settings, asked, vendors, letters, reader)
         for vendor in vendors:
             counts = Counts(vendor)
-            work = job.work_for(vendor, reader)
-            while open_ := work.open_partitions():
-                for page in await work.take(open_, PAGE_RECORDS, now_ms):
+            pages = job.pages_for(vendor, reader)
+            while open_ := pages.open_partitions():
+                for page in await pages.next_pages(open_, PAGE_RECORDS, now_ms):
                     for task in page.tasks:
-                        counts.take(task.judgement, "dead_lettered")
-                work.letters.clear()
+                        counts.add(task.judgement, "dead_lettered")
+                pages.letters.clear()
             preview.vendors.append(counts)
     return preview
 
@@ -117,7 +117,7 @@ class ResendJob:
     """The letters that a run is about: those open now, and those that it has closed itself."""
 
     def __init__(self) -> None:
-        self._works: dict[str, LettersWork] = {}
+        self._pages: dict[str, LetterPages] = {}
         self._gone: dict[TopicPartition, NumberSet] = {}
         """Sources of letters about no vendor of which nothing could be judged."""
         self._unwritten: set[str] = set()
@@ -160,27 +160,27 @@ class ResendJob:
         self._rows: Rows = new_rows(settings, vendors, asked)
         await self._rows.follow(reader, tell, self._numbers)
         passed_over = await stopped_runs(settings) | {(vendor, self._own) for vendor in vendors}
-        self._past: DeliveryHistory = await read_past(
+        self._history: DeliveryHistory = await read_history(
             reader, settings.topics, vendors, window, tell, passed_over=passed_over
         )
 
-    async def work(self, part: VendorPart, reader: LogReader) -> RunPages:
+    async def pages(self, part: VendorPart, reader: LogReader) -> RunPages:
         """Return the letters that go to one vendor."""
-        return self.work_for(part.vendor, reader)
+        return self.pages_for(part.vendor, reader)
 
-    def work_for(self, vendor: str, reader: LogReader) -> LettersWork:
+    def pages_for(self, vendor: str, reader: LogReader) -> LetterPages:
         """Return the letters that go to one vendor; the reader is the work's alone."""
         settings = self._settings
         plan = settings.plan_for(vendor)
-        work = self._works[vendor] = LettersWork(
+        pages = self._pages[vendor] = LetterPages(
             reader,
             self._letters,
             Mapper(settings, [plan], self._rows),
-            self._past,
+            self._history,
             vendor,
             settings.consent.mode,
         )
-        return work
+        return pages
 
     async def follow(self, reader: LogReader) -> None:
         """Bring the tables up to date."""
@@ -192,7 +192,7 @@ class ResendJob:
         """Close the vendor's letters that were sent, had been accepted, or failed anew."""
         letters = []
         for task in page.tasks:
-            letter = self._works[part.vendor].letters.pop((page.tp, task.offset))
+            letter = self._pages[part.vendor].letters.pop((page.tp, task.offset))
             judgement = task.judgement
             if isinstance(judgement, Left) and judgement.why != ALREADY_ACCEPTED:
                 gone = self._gone.setdefault(page.tp, NumberSet())

@@ -49,7 +49,7 @@ class Job(Protocol):
     async def begin(self, settings: Settings, run: Run, reader: LogReader) -> None:
         """Read what is needed to judge; fill stops and positions of a run that is new."""
 
-    async def work(self, part: VendorPart, reader: LogReader) -> RunPages:
+    async def pages(self, part: VendorPart, reader: LogReader) -> RunPages:
         """Return one vendor's share; the reader is that work's alone."""
 
     async def follow(self, reader: LogReader) -> None:
@@ -83,8 +83,9 @@ async def execute(settings: Settings, store: RunStore, run: Run, job: Job, *, wa
                 for part in run.parts
                 if part.state == RUNNING
             ]
-            clerk = _RunCoordinator(settings, store, run, job, reader, producer, runners, watch)
-            await clerk.run_all()
+            await _RunCoordinator(
+                settings, store, run, job, reader, producer, runners, watch
+            ).run_all()
         except EngineError as error:
             raise SetupError(
                 f"Run {run.run_id} was interrupted: {error}. Check the brokers, then continue with "
@@ -143,7 +144,7 @@ async def _runner(
         run,
         part,
         settings.topics,
-        await job.work(part, own),
+        await job.pages(part, own),
         producer,
         written=written,
         ends=ends,
@@ -269,7 +270,7 @@ class _RunCoordinator:
         settled = self._settled[runner.part.vendor]
         await settled.follow(self._reader)
         part = runner.part
-        part.receipt = settled.receipt(part, is_over=is_over, unread=runner.work.unread())
+        part.receipt = settled.receipt(part, is_over=is_over, unread=runner.pages.unread())
         refused = sum(part.receipt.refused.values())
         if part.state == STOPPED and refused > part.receipt.accepted:
             self._run.problem = (
@@ -300,7 +301,7 @@ class _RunCoordinator:
             if part.state == RUNNING:
                 settled = self._settled[part.vendor]
                 await settled.follow(self._reader)
-                part.receipt = settled.receipt(part, is_over=False, unread=runner.work.unread())
+                part.receipt = settled.receipt(part, is_over=False, unread=runner.pages.unread())
         self._run.at = wall_clock.now_text()
         await self._store.write(self._run)
         self._watch(self._run)

@@ -38,9 +38,9 @@ class RunOutcomes:
     async def follow(self, reader: LogReader, tell: Tell = silent) -> None:
         """Read the receipts from where this last ended to their ends as they are now."""
         async for records in self._following.news(reader, tell):
-            self.take(record.value for record in records)
+            self.add_receipts(record.value for record in records)
 
-    def take(self, values: Iterable[bytes | None]) -> None:
+    def add_receipts(self, values: Iterable[bytes | None]) -> None:
         """Enter receipts, of whatever run."""
         for value in values:
             if value is None or self._mark not in value:

@@ -41,7 +41,7 @@ class RunPages(Protocol):
     def unread(self) -> int:
         """Return how many raw records are not looked at yet, at most."""
 
-    async def take(
+    async def next_pages(
         self, partitions: Collection[int], max_records: int, now_ms: int
     ) -> list[RecordPage]:
         """Return the next pages of these partitions; none where nothing came in time.
@@ -80,13 +80,13 @@ class WindowPages:
         """Return how many raw records are not looked at yet, at most."""
         return sum(max(0, self._window.stops[tp] - at) for tp, at in self._at.items())
 
-    async def take(
+    async def next_pages(
         self, partitions: Collection[int], max_records: int, now_ms: int
     ) -> list[RecordPage]:
         """Return the next pages of these partitions; none where nothing came in time."""
         stops, window = self._window.stops, self._window
         tps = [tp for tp, at in self._at.items() if tp.partition in partitions and at < stops[tp]]
-        found = await self._reader.take(tps, max_records)
+        found = await self._reader.fetch(tps, max_records)
         pages = []
         for tp in tps:
             stop = stops[tp]

@@ -36,7 +36,7 @@ class PartRunner:
         run: Run,
         part: VendorPart,
         topics: Topics,
-        work: RunPages,
+        pages: RunPages,
         producer: AIOKafkaProducer,
         *,
         written: Mapping[str, set[int]],
@@ -50,9 +50,9 @@ class PartRunner:
         """
         self.run = run
         self.part = part
-        self.work = work
+        self.pages = pages
         self.committed: dict[int, int] = {}
-        """By partition of the redelivery topic, what the sink has settled; the clerk sets it."""
+        """By partition of the redelivery topic, what the sink has settled; others set it."""
         self.changed = asyncio.Event()
         """Set when ``committed`` or ``is_stopped`` may have changed."""
         self.is_stopped = False
@@ -76,7 +76,7 @@ class PartRunner:
         ``page_written`` is called with each page that the broker has, before it is counted.
         """
         while not self.is_stopped:
-            open_ = self.work.open_partitions()
+            open_ = self.pages.open_partitions()
             if not open_:
                 self.part.all_written = True
                 return
@@ -89,7 +89,7 @@ class PartRunner:
                     await asyncio.wait_for(self.changed.wait(), pause if ready else None)
                 continue
             now_ms = wall_clock.now_ms()
-            pages = await self.work.take(ready, self._page_records, now_ms)
+            pages = await self.pages.next_pages(ready, self._page_records, now_ms)
             await self._write(pages, utc_text(now_ms), page_written)
 
     def is_passed(self) -> bool:
@@ -132,7 +132,7 @@ class PartRunner:
                 counts.selected += 1
                 counts.sent += 1
                 continue
-            counts.take(judgement, None)
+            counts.add(judgement, None)
             if isinstance(judgement, PlannedSend):
                 self._send(page.tp, task, judgement, outputs)
             elif isinstance(judgement, Skipped):

@@ -110,5 +110,5 @@ async def _read(
                     return room
                 # What is no letter is no open one: `streams dead-letters list` names it.
                 with suppress(UnreadableLetterError):
-                    book.take(tp.partition, record.offset, record.timestamp, record.value)
+                    book.add(tp.partition, record.offset, record.timestamp, record.value)
     return room

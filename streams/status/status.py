@@ -17,7 +17,7 @@ STALE_MS = 15_000
 
 
 ALERTS_KEY = b"alerts"
-"""The key of a record that is no worker's: what people were told (``alerts.told``)."""
+"""The key of a record that is no worker's: what people were told (``alerts.sent``)."""
 
 LOOK_BACK_MS = 10 * 60 * 1000
 """Older news is not read: until compaction comes round the topic holds every second's."""
@@ -41,7 +41,7 @@ class StatusBoard:
     unreadable: int = 0
     """Records that are no snapshot, such as those of another version."""
 
-    def take(self, key: bytes | None, value: bytes | None) -> None:
+    def apply(self, key: bytes | None, value: bytes | None) -> None:
         """Take the next record of the topic; a tombstone says that a worker has ended."""
         if key == ALERTS_KEY:
             return
@@ -54,10 +54,10 @@ class StatusBoard:
         except (msgspec.DecodeError, UnicodeDecodeError):
             self.unreadable += 1
 
-    def take_all(self, records: Iterable[ConsumerRecord]) -> None:
+    def apply_all(self, records: Iterable[ConsumerRecord]) -> None:
         """Take of each worker only the newest word: there is one a second."""
         for record in {record.key: record for record in records}.values():
-            self.take(record.key, record.value)
+            self.apply(record.key, record.value)
 
     def workers(self, now_ms: int) -> list[WorkerStatus]:
         """Return the workers, ingest and enrichment first, then by stage and slot."""
@@ -109,5 +109,5 @@ async def follow_status(settings: Settings) -> AsyncGenerator[StatusBoard, None]
         following = Following(await reader.starts(tps, wall_clock.now_ms() - LOOK_BACK_MS))
         while True:
             async for records in following.news(reader):
-                board.take_all(records)
+                board.apply_all(records)
             yield board

@@ -41,11 +41,11 @@ class StatusTail:
         try:
             reader = await self._connected()
             for _ in range(_READINGS):
-                records = (await reader.take([self._tp], 5_000, QUIET_MS)).get(self._tp)
+                records = (await reader.fetch([self._tp], 5_000, QUIET_MS)).get(self._tp)
                 if not records:
                     return
                 self._heard_ms = self._wall_ms()
-                self.board.take_all(records)
+                self.board.apply_all(records)
         except KafkaError as error:
             log.warning("the status topic cannot be read: %s", error)
             await self.close()

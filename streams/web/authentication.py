@@ -69,7 +69,7 @@ class Authentication:
         self._is_local = is_loopback(host)
         self._wall = wall
         self._sleep = sleep
-        self._patience = LoginThrottle()
+        self._throttle = LoginThrottle()
         self._delayed = 0
 
     @property
@@ -88,8 +88,8 @@ class Authentication:
             return refusal(404, "There is no token, so there is no login.")
         given = (await request.post()).get("token")
         if not isinstance(given, str) or not self._sessions.is_token(given.strip()):
-            is_patient = await self._delay(request)
-            return _form("That is not the token.") if is_patient else _form(_TOO_MANY, 429)
+            may_answer = await self._delay(request)
+            return _form("That is not the token.") if may_answer else _form(_TOO_MANY, 429)
         response = web.Response(status=303, headers={"Location": "/"})
         response.set_cookie(
             self._sessions.cookie,
@@ -135,7 +135,7 @@ class Authentication:
 
     async def _delay(self, request: web.Request) -> bool:
         """Let the answer to a wrong try wait; return False where too many wait already."""
-        seconds = self._patience.was_wrong(request.remote or "", self._wall())
+        seconds = self._throttle.was_wrong(request.remote or "", self._wall())
         if not seconds:
             return True
         if self._delayed >= MAX_DELAYED:

@@ -53,7 +53,7 @@ class RunRequest(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown
     """The IANA time zone of who looks at the preview."""
 
 
-class Errand(msgspec.Struct, frozen=True, omit_defaults=True):
+class RunCommand(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the process is to do; ``asked`` for a preview or start, else ``run_id``."""
 
     do: Literal["preview", "start", "resume", "stop"]
@@ -131,18 +131,18 @@ class RunReply:
         self.write({"run_id": run.run_id})
 
 
-async def _do(settings: Settings, errand: Errand, answer: RunReply) -> None:
+async def _do(settings: Settings, command: RunCommand, answer: RunReply) -> None:
     now_ms = wall_clock.now_ms()
-    if errand.asked is not None:
-        if errand.do == "preview":
-            answer.write(await previewed(settings, errand.asked, now_ms))
+    if command.asked is not None:
+        if command.do == "preview":
+            answer.write(await previewed(settings, command.asked, now_ms))
         else:
-            answer.write_run(await _start(settings, errand.asked, now_ms, answer.write_run))
+            answer.write_run(await _start(settings, command.asked, now_ms, answer.write_run))
         return
     work: Coroutine[Any, Any, Run] = (
-        stop_runs(settings, errand.run_id)
-        if errand.do == "stop"
-        else resume_run(settings, errand.run_id, watch=answer.write_run)
+        stop_runs(settings, command.run_id)
+        if command.do == "stop"
+        else resume_run(settings, command.run_id, watch=answer.write_run)
     )
     answer.write_run(await work)
 
@@ -155,15 +155,15 @@ def _zone(name: str) -> ZoneInfo:
 
 
 def main() -> int:
-    """Do one errand; return 0, or 1 where it could not be done."""
+    """Do one command; return 0, or 1 where it could not be done."""
     answer = RunReply(sys.stdout.buffer)
-    errand = msgspec.json.decode(sys.stdin.buffer.read(), type=Errand)
+    command = msgspec.json.decode(sys.stdin.buffer.read(), type=RunCommand)
     with suppress(OSError):
         os.nice(NICE)
     try:
         settings = load_settings()
         setup_logging(stream=sys.stderr, level="ERROR", secrets=settings.secrets())
-        asyncio.run(_do(settings, errand, answer))
+        asyncio.run(_do(settings, command, answer))
     except (StreamsError, EngineError) as error:
         answer.write({"error": " ".join(str(error).split("\n"))})
         return 1

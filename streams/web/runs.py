@@ -15,26 +15,26 @@ from aiohttp import web
 from streams.core.errors import SettingsError
 from streams.core.runs import RUN_ID
 from streams.web.authentication import refusal
-from streams.web.run_process import Errand, RunRequest
+from streams.web.run_process import RunCommand, RunRequest
 
 COMMAND = (sys.executable, "-m", "streams.web.run_process")
 ANSWER_SECONDS = 180.0
 """So long a preview, and what is read before a run begins, may take."""
 MAX_ANSWER_BYTES = 1024 * 1024
-PATIENCE_SECONDS = 2.0
+WAIT_SECONDS = 2.0
 """So long a new preview waits for the one before it to end."""
 LISTENING_SECONDS = 0.25
 """How often it is looked whether a preview's client is still there."""
 
-Do = Callable[[Errand], Awaitable[dict[str, Any]]]
+Do = Callable[[RunCommand], Awaitable[dict[str, Any]]]
 
 
-class ErrandFailedError(Exception):
+class RunCommandError(Exception):
     """The process said why it could not; the message is a sentence."""
 
 
 class RunPage:
-    """The handlers; ``do`` is how an errand is done."""
+    """The handlers; ``do`` is how a command is done."""
 
     def __init__(self, do: Do) -> None:
         self._do = do
@@ -42,33 +42,33 @@ class RunPage:
 
     async def preview(self, request: web.Request) -> web.StreamResponse:
         """Return what would be sent, in the terminal's words, and the question it asks."""
-        errand = Errand("preview", _asked(await request.read()))
+        command = RunCommand("preview", _asked(await request.read()))
         try:
             # Who cancels a preview and asks for another one must not be told to wait.
-            await asyncio.wait_for(self._one_preview.acquire(), PATIENCE_SECONDS)
+            await asyncio.wait_for(self._one_preview.acquire(), WAIT_SECONDS)
         except TimeoutError:
             return refusal(429, "Another preview is running. Try again in a moment.")
         try:
-            return await _while_listening(request, self._answer(errand))
+            return await _while_listening(request, self._answer(command))
         finally:
             self._one_preview.release()
 
     async def start(self, request: web.Request) -> web.StreamResponse:
         """Begin what was previewed; return the run's id."""
-        return await self._answer(Errand("start", _asked(await request.read())))
+        return await self._answer(RunCommand("start", _asked(await request.read())))
 
     async def resume(self, request: web.Request) -> web.StreamResponse:
         """Go on with a run whose process has ended."""
-        return await self._answer(Errand("resume", run_id=_run_id(request)))
+        return await self._answer(RunCommand("resume", run_id=_run_id(request)))
 
     async def stop(self, request: web.Request) -> web.StreamResponse:
         """Stop a run for good."""
-        return await self._answer(Errand("stop", run_id=_run_id(request)))
+        return await self._answer(RunCommand("stop", run_id=_run_id(request)))
 
-    async def _answer(self, errand: Errand) -> web.StreamResponse:
+    async def _answer(self, command: RunCommand) -> web.StreamResponse:
         try:
-            said = await self._do(errand)
-        except ErrandFailedError as error:
+            said = await self._do(command)
+        except RunCommandError as error:
             return refusal(409, str(error))
         return web.json_response(body=msgspec.json.encode(said))
 
@@ -91,16 +91,16 @@ async def _while_listening(
 
 
 class RunProcesses:
-    """Does errands by processes that are waited for, however long they go on."""
+    """Does commands by processes that are waited for, however long they go on."""
 
     def __init__(self, command: Sequence[str] = COMMAND) -> None:
         self._command = command
         self._ended: set[asyncio.Task[int]] = set()
 
-    async def do(self, errand: Errand) -> dict[str, Any]:
+    async def do(self, command: RunCommand) -> dict[str, Any]:
         """Return what the process answers; a run goes on behind its answer.
 
-        Raises ErrandFailedError with its sentence, or where it gave no answer in time.
+        Raises RunCommandError with its sentence, or where it gave no answer in time.
         """
         # A session of its own: Ctrl-C at the worker's terminal does not interrupt a run.
         process = await asyncio.create_subprocess_exec(
@@ -117,27 +117,27 @@ class RunProcesses:
         assert process.stdout is not None
         line = b""
         try:
-            process.stdin.write(msgspec.json.encode(errand))
+            process.stdin.write(msgspec.json.encode(command))
             process.stdin.write_eof()
             async with asyncio.timeout(ANSWER_SECONDS):
                 line = await process.stdout.readline()
         except TimeoutError:
-            raise ErrandFailedError(_too_long(errand)) from None
+            raise RunCommandError(_too_long(command)) from None
         finally:
             # Nobody waits for a preview without an answer; a run is only stopped on purpose.
-            if not line and errand.do == "preview" and process.returncode is None:
+            if not line and command.do == "preview" and process.returncode is None:
                 process.kill()
         if not line:
             words = "The process ended without an answer. See the worker's log."
-            raise ErrandFailedError(words)
+            raise RunCommandError(words)
         said: dict[str, Any] = msgspec.json.decode(line)
         if "error" in said:
-            raise ErrandFailedError(said["error"])
+            raise RunCommandError(said["error"])
         return said
 
 
-def _too_long(errand: Errand) -> str:
-    if errand.do == "preview":
+def _too_long(command: RunCommand) -> str:
+    if command.do == "preview":
         return (
             f"The preview took more than {ANSWER_SECONDS:.0f} s. Choose a shorter window, or use "
             "`streams replay --preview` in the terminal."

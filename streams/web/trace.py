@@ -26,7 +26,7 @@ PROGRESS_SECONDS = 0.5
 MAX_SECONDS = 300.0
 """A search that nobody could wait for any longer."""
 EVENTS = 50
-PATIENCE_SECONDS = 2.0
+WAIT_SECONDS = 2.0
 """So long a new search waits for the one before it to end."""
 
 Tracer = Callable[..., Awaitable[Trace]]
@@ -40,12 +40,12 @@ class TracePage:
         settings: Settings,
         wall_ms: Callable[[], int],
         tracer: Tracer = run_trace,
-        patience_seconds: float = PATIENCE_SECONDS,
+        wait_seconds: float = WAIT_SECONDS,
     ) -> None:
         self._settings = settings
         self._wall_ms = wall_ms
         self._trace = tracer
-        self._patience_seconds = patience_seconds
+        self._patience_seconds = wait_seconds
         self._one_at_a_time = asyncio.Lock()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:

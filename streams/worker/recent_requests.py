@@ -24,7 +24,7 @@ class RecentRequests:
         self._good: deque[LastRequest] = deque(maxlen=KEPT_OF_EACH)
         self._bad: deque[LastRequest] = deque(maxlen=KEPT_OF_EACH)
 
-    def take(
+    def add(
         self, exchanges: Iterable[Exchange], secrets: Sequence[str], now: float, now_ms: int
     ) -> None:
         """Add these; ``now`` is the clock that they were timed by."""

@@ -284,7 +284,7 @@ class Reporter:
         if courier.client.rate_limit is not None:
             self._turns.sample(now, courier.client.rate_limit.taken)
         taken = courier.client.exchanges.drain()
-        self._requests.take(taken, self._secrets(), now, self._wall_ms())
+        self._requests.add(taken, self._secrets(), now, self._wall_ms())
 
     def _say_readiness(self) -> None:
         """Log when the worker becomes ready, and what it waits for meanwhile."""

@@ -37,7 +37,7 @@ class Inbox(Receiver):
 
 
 @dataclass
-class Told:
+class SentInMemory:
     """The status topic's record."""
 
     written: Sequence[Alert] = ()
@@ -46,9 +46,9 @@ class Told:
         """Return it."""
         return self.written
 
-    async def write(self, told: Sequence[Alert]) -> None:
+    async def write(self, sent: Sequence[Alert]) -> None:
         """Replace it."""
-        self.written = told
+        self.written = sent
 
 
 @dataclass
@@ -56,7 +56,7 @@ class Shop:
     """Workers that see each other by what they last said, one clock, one inbox."""
 
     inbox: Inbox = field(default_factory=Inbox)
-    told: Told = field(default_factory=Told)
+    sent: SentInMemory = field(default_factory=SentInMemory)
     findings: list[Finding] = field(default_factory=lambda: [PARKED])
     now: float = 0.0
     said: dict[str, float] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class Shop:
             self.announcers[name] = Announcer(
                 name,
                 _Seen(self, name),
-                self.told,
+                self.sent,
                 [self.inbox],
                 names=NAMES,
                 shop="",
@@ -145,7 +145,7 @@ async def test_one_worker_tells_people_once(shop: Shop) -> None:
     assert shop.inbox.titles == []
     await shop.go_on(600)
     assert shop.inbox.titles == [IS_PARKED]
-    assert [one.kind for one in shop.told.written] == ["parked"]
+    assert [one.kind for one in shop.sent.written] == ["parked"]
 
 
 async def test_whoever_takes_over_repeats_nothing_and_tells_the_end(shop: Shop) -> None:
@@ -162,7 +162,7 @@ async def test_whoever_takes_over_repeats_nothing_and_tells_the_end(shop: Shop) 
     shop.findings = [WELL_]
     await shop.go_on(600)
     assert shop.inbox.titles == [IS_PARKED, IS_OVER]
-    assert shop.told.written == ()
+    assert shop.sent.written == ()
 
 
 async def test_a_worker_that_was_frozen_tells_nothing_that_another_has_told(shop: Shop) -> None:
@@ -201,7 +201,7 @@ async def test_what_nobody_received_is_told_by_the_next_worker(shop: Shop) -> No
     """It was not written down as told."""
     shop.inbox.is_reachable = False
     await shop.go_on(60)
-    assert shop.told.written == ()
+    assert shop.sent.written == ()
     shop.kill("b")
     shop.inbox.is_reachable = True
     await shop.go_on(60)

@@ -24,7 +24,7 @@ PARKED = finding("miso", "parked", since=START - 3 * MINUTE, cause="Miso refuses
 WELL_ = finding("pipeline", WELL)
 
 
-def told(book: AlertBook, *steps: tuple[float, list[Finding]]) -> list[str]:
+def messages(book: AlertBook, *steps: tuple[float, list[Finding]]) -> list[str]:
     """Return the titles of all messages; each step is a minute and what is found then."""
     return [
         message.title
@@ -44,40 +44,42 @@ def test_a_vendor_that_is_parked_is_told_with_its_cause_and_what_to_do() -> None
 def test_when_it_is_over_people_are_told_how_long_it_lasted() -> None:
     """Counted up to when it ended, not to when that was sure."""
     book = AlertBook(NAMES)
-    told(book, (0, [PARKED]), (7, [WELL_]))
+    messages(book, (0, [PARKED]), (7, [WELL_]))
     (message,) = book.read([WELL_], START + 12 * MINUTE)
     assert (message.title, message.text) == (
         "streams: Miso is no longer parked.",
         "It lasted 10 min.",
     )
     assert message.is_over
-    assert book.told == ()
+    assert book.sent == ()
 
 
 def test_between_the_two_people_are_told_nothing() -> None:
     """However often it comes and goes, whatever the numbers in it are."""
     book = AlertBook(NAMES)
     steps = [(minute, [PARKED] if minute % 5 == 0 else [WELL_]) for minute in range(60)]
-    assert told(book, *steps) == ["streams: Miso is parked."]
-    assert told(book, (60, [WELL_]), (61, [WELL_])) == ["streams: Miso is no longer parked."]
+    assert messages(book, *steps) == ["streams: Miso is parked."]
+    assert messages(book, (60, [WELL_]), (61, [WELL_])) == ["streams: Miso is no longer parked."]
 
 
 def test_what_cannot_be_seen_is_not_over() -> None:
     """No worker, one that starts, a pause, a vendor that answers half."""
     for kind in sorted(HIDING):
-        book = AlertBook(NAMES, told=[Alert("miso", "falling_behind", START)])
-        assert told(book, *((m, [finding("miso", kind)]) for m in range(1, 30))) == (
+        book = AlertBook(NAMES, sent=[Alert("miso", "falling_behind", START)])
+        assert messages(book, *((m, [finding("miso", kind)]) for m in range(1, 30))) == (
             [f"streams: Miso is {kind}."] if kind in OVER else []
         )
         other = [finding("voyado", kind)]
-        assert "streams: Miso is no longer falling behind." in told(book, (40, other), (46, other))
+        assert "streams: Miso is no longer falling behind." in messages(
+            book, (40, other), (46, other)
+        )
 
 
 def test_while_kafka_does_not_answer_nothing_is_told() -> None:
     """Neither that something began nor that it is over."""
-    book = AlertBook(NAMES, told=[Alert("miso", "parked", START)])
+    book = AlertBook(NAMES, sent=[Alert("miso", "parked", START)])
     away = finding("broker", KAFKA_AWAY)
-    assert told(book, *((minute, [away]) for minute in range(60))) == []
+    assert messages(book, *((minute, [away]) for minute in range(60))) == []
 
 
 def test_a_changed_record_is_not_shown_to_everybody() -> None:
@@ -94,8 +96,8 @@ def test_a_book_continues_where_another_worker_stopped() -> None:
     """What was told stays told; what ends is told by whoever looks then."""
     first = AlertBook(NAMES)
     first.read([PARKED], START)
-    second = AlertBook(NAMES, told=first.told)
-    assert told(second, (1, [PARKED]), (2, [WELL_]), (7, [WELL_])) == [
+    second = AlertBook(NAMES, sent=first.sent)
+    assert messages(second, (1, [PARKED]), (2, [WELL_]), (7, [WELL_])) == [
         "streams: Miso is no longer parked."
     ]
 
@@ -120,10 +122,10 @@ def test_beginning_and_end_take_turns_and_the_end_is_sure(
         worth = {pair for pair in pairs if pair[1] in OVER}
         if any(kind == KAFKA_AWAY for _, kind in pairs):
             assert messages == []
-            assert {(one.subject, one.kind) for one in book.told} == open_
+            assert {(one.subject, one.kind) for one in book.sent} == open_
             continue
         last_seen |= dict.fromkeys(worth, now)
-        after = {(one.subject, one.kind) for one in book.told}
+        after = {(one.subject, one.kind) for one in book.sent}
         begun, ended = after - open_, open_ - after
         assert begun == worth - open_
         assert len(messages) == len(begun) + len(ended)

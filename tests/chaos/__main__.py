@@ -159,7 +159,7 @@ async def _go(run: Run) -> Result:
     """Run; Ctrl-C and SIGTERM end it after the round that is under way, with the books closed."""
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, run.enough)
-    return await run.go()
+    return await run.run()
 
 
 def _compare(options: argparse.Namespace, seed: int) -> int:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tests.chaos.fates import GIVEN_UP, Fates
+from tests.chaos.expected_outcomes import GIVEN_UP, ExpectedOutcomes
 from tests.chaos.ledgers import BUFFERED_SECONDS, Door
 from tests.chaos.logs import Ends, Logs, Place
 from tests.chaos.shop import ACCEPTED, DEAD
@@ -84,7 +84,7 @@ class Findings:
 def check(
     logs: Logs,
     doors: Mapping[str, Door],
-    fates: Fates,
+    outcomes: ExpectedOutcomes,
     acknowledged: Iterable[int] = (),
     *,
     is_final: bool,
@@ -100,7 +100,7 @@ def check(
         missing, contradicting = [], []
         receipts = logs.receipts[vendor]
         for number in known:
-            may = fates.of(number, vendor)
+            may = outcomes.of(number, vendor)
             seen = {outcome for outcome, _ in receipts.get(number, ())}
             if number in repeated:
                 seen.discard(DUPLICATE)
@@ -118,7 +118,7 @@ def check(
                 missing.append(number)
         findings.missing[vendor] = sorted(missing)
         findings.contradicting[vendor] = sorted(contradicting)
-        findings.in_spite[vendor] = fates.sent_in_spite(door)
+        findings.in_spite[vendor] = outcomes.sent_in_spite(door)
         findings.overtaken[vendor] = overtaken(logs.raw.values(), door.stored)
     return findings
 

@@ -194,7 +194,8 @@ async def _quiet(site: Site) -> int:
     upto = len(site.producer.sent_at)
     while True:
         await site.logs.read()
-        due = {n for n in site.logs.partition_of if n < upto and Event(n).fate("miso") == ACCEPTED}
+        known = (n for n in site.logs.partition_of if n < upto)
+        due = {n for n in known if Event(n).outcome("miso") == ACCEPTED}
         missing = len(due - door.first_at.keys())
         if missing in (0, last):
             return missing

@@ -8,7 +8,7 @@ import time
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from tests.chaos.fates import Revocation
+from tests.chaos.expected_outcomes import Revocation
 from tests.chaos.shop import ORDERS, Event, revoked_row, rows
 
 TURN_SECONDS = 0.05

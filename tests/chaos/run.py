@@ -28,7 +28,7 @@ from tests.chaos.blame import (
 )
 from tests.chaos.books import Findings, check, waiting
 from tests.chaos.disk import Disk
-from tests.chaos.fates import Fates
+from tests.chaos.expected_outcomes import ExpectedOutcomes
 from tests.chaos.faults import carry_out
 from tests.chaos.fleet import Fleet
 from tests.chaos.ledgers import Door
@@ -83,7 +83,7 @@ class Run:
         self._said: set[str] = set()
         self._site: Site
         self._settings: Settings
-        self._fates: Fates
+        self._outcomes: ExpectedOutcomes
         self._no: list[int] = list(REVOKING)
         self._saying: set[asyncio.Task[None]] = set()
         self.result = Result()
@@ -93,7 +93,7 @@ class Run:
         self._say("no further round is begun")
         self._is_enough = True
 
-    async def go(self) -> Result:
+    async def run(self) -> Result:
         """Break everything in turn; the result says whether it held."""
         began = self.result.began = time.monotonic()
         async with AsyncExitStack() as stack:
@@ -140,7 +140,8 @@ class Run:
         self._site = Site(
             kafka, sandbox, doors, fleet, producer, Logs(servers, PARTITIONS, ingest=True), disk
         )
-        self._fates = Fates(producer.sent_at, producer.revocations, self._site.refused)
+        sent_at, revocations = producer.sent_at, producer.revocations
+        self._outcomes = ExpectedOutcomes(sent_at, revocations, self._site.refused)
         for vendor in VENDORS:
             self._site.answer_as_usual(vendor)
         workers = [fleet.worker(stage) for stage in STAGES]
@@ -191,7 +192,7 @@ class Run:
         deadline = time.monotonic() + VOYADO_SECONDS
 
         def is_there() -> bool:
-            due = self._fates.expected("voyado", len(producer.sent_at)) - len(door.first_at)
+            due = self._outcomes.expected("voyado", len(producer.sent_at)) - len(door.first_at)
             return due < VOYADO_BACKLOG or time.monotonic() > deadline
 
         await until(is_there, VOYADO_SECONDS + 5, "Voyado to catch up")
@@ -238,7 +239,7 @@ class Run:
                 await asyncio.sleep(1.0)
         # In a thread of its own, since the vendors' doors must stay open meanwhile.
         found = await asyncio.to_thread(
-            check, self._site.logs, self._site.doors, self._fates, is_final=False
+            check, self._site.logs, self._site.doors, self._outcomes, is_final=False
         )
         return found, report
 
@@ -337,7 +338,7 @@ class Run:
         _, report = await self._look()
         is_drained = not any(waiting(site.logs, vendor, acknowledged) for vendor in VENDORS)
         result.findings = check(
-            site.logs, site.doors, self._fates, acknowledged, is_final=is_drained
+            site.logs, site.doors, self._outcomes, acknowledged, is_final=is_drained
         )
         result.broken += result.findings.sentences()
         result.audit = report
@@ -349,7 +350,8 @@ class Run:
         result.broken += broken_bounds(result)
         result.endings = list(site.fleet.endings)
         result.events = len(site.logs.partition_of)
-        result.accepted = {v: self._fates.expected(v, len(site.producer.sent_at)) for v in VENDORS}
+        sent = len(site.producer.sent_at)
+        result.accepted = {v: self._outcomes.expected(v, sent) for v in VENDORS}
         result.stored = {v: len(site.doors[v].stored) for v in VENDORS}
         result.producer_renewals = site.producer.renewals
         result.refused = {vendor: len(numbers) for vendor, numbers in site.refused.items()}

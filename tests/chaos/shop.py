@@ -74,7 +74,7 @@ class Event:
         """Which clock wrote its time: ``right``, ``fast`` (two days ahead) or ``dead`` (1999)."""
         return {13: "fast", 31: "dead"}.get(self.number % 50, "right")
 
-    def fate(self, vendor: str) -> str:
+    def outcome(self, vendor: str) -> str:
         """What must become of it: ``accepted``, ``skipped`` and why, or a dead letter."""
         if self.clock == "dead":
             return DEAD

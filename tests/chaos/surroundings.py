@@ -115,7 +115,7 @@ async def refuse_one_event(site: Site, plan: Plan, happened: Happened) -> None:
     """Choose an event that is to come; its vendor fails over it from now on, to the run's end."""
     vendor, producer = plan.target, site.producer
     number = len(producer.sent_at) + AHEAD
-    while Event(number).fate(vendor) != ACCEPTED or producer.has_revoked(Event(number).visitor):
+    while Event(number).outcome(vendor) != ACCEPTED or producer.has_revoked(Event(number).visitor):
         number += 1
     # In quotes, as it stands in JSON: e12 is no part of "e123".
     name = sku_of(number) if vendor == "eightselect" else Event(number).id

@@ -5,7 +5,7 @@ from collections import defaultdict
 from streams.lab.sandbox import Ledger
 from tests.chaos.blame import back_after, back_everywhere, blame, last_fault, next_fault
 from tests.chaos.books import check, in_flight, overtaken, repeats, waiting
-from tests.chaos.fates import Fates, Revocation
+from tests.chaos.expected_outcomes import ExpectedOutcomes, Revocation
 from tests.chaos.ledgers import Door
 from tests.chaos.logs import Logs
 from tests.chaos.result import Result, broken_bounds
@@ -47,7 +47,7 @@ def test_books_without_a_fault_find_nothing() -> None:
     found = check(
         logs(*NUMBERS, accepted=NUMBERS),
         {"miso": door((0, 1, 1.0), (2, 1, 1.0), (4, 2, 2.0), (6, 3, 3.0))},
-        Fates(),
+        ExpectedOutcomes(),
         NUMBERS,
         is_final=True,
     )
@@ -60,29 +60,29 @@ def test_an_event_without_an_outcome_is_missing_in_the_end_and_waits_before() ->
     topics = logs(*NUMBERS, accepted=(0, 2, 4))
     doors = {"miso": door((0, 1, 1.0), (2, 2, 2.0), (4, 3, 3.0))}
     assert waiting(topics, "miso") == 1
-    assert check(topics, doors, Fates(), is_final=False).missing == {"miso": []}
-    assert check(topics, doors, Fates(), is_final=True).missing == {"miso": [6]}
+    assert check(topics, doors, ExpectedOutcomes(), is_final=False).missing == {"miso": []}
+    assert check(topics, doors, ExpectedOutcomes(), is_final=True).missing == {"miso": [6]}
 
 
 def test_a_receipt_for_what_the_vendor_lacks_is_a_missing_event_at_once() -> None:
     """A receipt must be true at any moment."""
     topics = logs(*NUMBERS, accepted=NUMBERS)
     doors = {"miso": door((0, 1, 1.0), (2, 2, 2.0), (4, 3, 3.0))}
-    assert check(topics, doors, Fates(), is_final=False).missing == {"miso": [6]}
+    assert check(topics, doors, ExpectedOutcomes(), is_final=False).missing == {"miso": [6]}
 
 
 def test_an_event_with_two_outcomes_contradicts_itself() -> None:
     """Accepted and skipped at once."""
     topics = logs(0, accepted=(0,))
     topics.receipts["miso"][0].append(("skipped no_consent", (0, 7)))
-    found = check(topics, {"miso": door((0, 1, 1.0))}, Fates(), is_final=True)
+    found = check(topics, {"miso": door((0, 1, 1.0))}, ExpectedOutcomes(), is_final=True)
     assert found.sentences() == ["miso: 1 events have a wrong outcome, or two: 0"]
 
 
 def test_an_event_that_the_broker_confirmed_and_does_not_have_is_found() -> None:
     """The raw topics lack event 2."""
     topics, doors = logs(0, accepted=(0,)), {"miso": door((0, 1, 1.0))}
-    found = check(topics, doors, Fates(), [0, 2], is_final=True)
+    found = check(topics, doors, ExpectedOutcomes(), [0, 2], is_final=True)
     assert found.sentences() == ["the broker lost 1 confirmed events"]
 
 
@@ -136,13 +136,13 @@ def test_work_is_back_with_the_first_event_that_was_sent_after_the_mending() -> 
     assert back_everywhere(kill, at_door, {1: 1, 2: 0}, range(2, 3), 2) is None
 
 
-def test_the_shop_gives_each_vendor_a_fate_for_each_event() -> None:
-    """Of 300 events each vendor accepts some, and each kind of fate occurs."""
-    fates = defaultdict(set)
+def test_the_shop_gives_each_vendor_a_outcome_for_each_event() -> None:
+    """Of 300 events each vendor accepts some, and each kind of outcome occurs."""
+    outcomes = defaultdict(set)
     for number in range(300):
         for vendor in ("eightselect", "voyado", "miso"):
-            fates[vendor].add(Event(number).fate(vendor))
-    assert fates == {
+            outcomes[vendor].add(Event(number).outcome(vendor))
+    assert outcomes == {
         "eightselect": {"accepted", "skipped outside_content", "dead letter of enrichment"},
         "voyado": {"accepted", "skipped no_consent", "dead letter of enrichment"},
         "miso": {"accepted", "dead letter of enrichment"},
@@ -203,32 +203,33 @@ def test_an_event_that_its_vendor_never_takes_is_given_up_with_a_letter_or_waits
     topics = logs(0, 2, accepted=(0,))
     topics.receipts["miso"][2].append(("dead_lettered undeliverable", (0, 7)))
     doors = {"miso": door((0, 1, 1.0))}
-    fates = Fates(refused={"miso": {2}})
-    assert check(topics, doors, fates, is_final=False).sentences() == []
-    assert check(topics, doors, fates, is_final=True).missing == {"miso": [2]}
+    outcomes = ExpectedOutcomes(refused={"miso": {2}})
+    assert check(topics, doors, outcomes, is_final=False).sentences() == []
+    assert check(topics, doors, outcomes, is_final=True).missing == {"miso": [2]}
     topics.vendor_letters["miso"].add(2)
-    assert check(topics, doors, fates, is_final=True).sentences() == []
-    assert check(topics, doors, Fates(), is_final=True).contradicting == {"miso": [2]}
+    assert check(topics, doors, outcomes, is_final=True).sentences() == []
+    assert check(topics, doors, ExpectedOutcomes(), is_final=True).contradicting == {"miso": [2]}
 
 
 def test_what_comes_five_seconds_after_a_no_must_be_skipped_and_before_it_may_be_either() -> None:
     """Events 0 and 1 are of visitor 0, who says no at 10."""
     visitor = Event(0).visitor
     assert visitor in REVOKING
-    fates = Fates([9.0, 15.1], {visitor: Revocation(10.0)})
-    assert fates.of(0, "miso") == {"accepted", "skipped no_consent"}
-    assert fates.of(1, "miso") == {"skipped no_consent"}
-    assert Fates([9.0, 15.1], {visitor: Revocation()}).of(1, "miso") == fates.of(0, "miso")
+    outcomes = ExpectedOutcomes([9.0, 15.1], {visitor: Revocation(10.0)})
+    assert outcomes.of(0, "miso") == {"accepted", "skipped no_consent"}
+    assert outcomes.of(1, "miso") == {"skipped no_consent"}
+    revoked = ExpectedOutcomes([9.0, 15.1], {visitor: Revocation()})
+    assert revoked.of(1, "miso") == outcomes.of(0, "miso")
     topics = logs(0, 1, accepted=(0, 1))
-    found = check(topics, {"miso": door((0, 1, 9.5), (1, 2, 15.5))}, fates, is_final=True)
+    found = check(topics, {"miso": door((0, 1, 9.5), (1, 2, 15.5))}, outcomes, is_final=True)
     assert found.contradicting == {"miso": [1, 1]}
 
 
 def test_an_event_that_waited_is_not_sent_once_its_visitors_no_is_known() -> None:
     """It was sent to the shop before the no, and its request began seven seconds after it."""
-    fates = Fates([9.0], {Event(0).visitor: Revocation(10.0)})
+    outcomes = ExpectedOutcomes([9.0], {Event(0).visitor: Revocation(10.0)})
     topics = logs(0, accepted=(0,))
-    on_time = check(topics, {"miso": door((0, 1, 12.0))}, fates, is_final=True)
+    on_time = check(topics, {"miso": door((0, 1, 12.0))}, outcomes, is_final=True)
     assert on_time.sentences() == []
-    late = check(topics, {"miso": door((0, 1, 17.1))}, fates, is_final=True)
+    late = check(topics, {"miso": door((0, 1, 17.1))}, outcomes, is_final=True)
     assert late.sentences() == ["miso: 1 events of a visitor's no were sent: 0"]

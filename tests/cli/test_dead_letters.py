@@ -38,7 +38,7 @@ def _planted(record: bytes, detail: str) -> tuple[Letter, bytes, Group]:
         )
     )
     book = LetterBook("miso", "vendor.miso.dead-letters", Topics())
-    book.take(1, 4, AT_MS, value)
+    book.add(1, 4, AT_MS, value)
     return next(iter(book)), value, book.groups()[0]
 
 
@@ -112,7 +112,7 @@ def test_a_letter_of_a_stranger_is_shown_with_what_it_has() -> None:
         }
     ).encode()
     book = LetterBook("miso", "vendor.miso.dead-letters", Topics())
-    book.take(0, 0, AT_MS, value)
+    book.add(0, 0, AT_MS, value)
     lines = letter_lines(next(iter(book)), value)
     assert lines[-2:] == ["  record:", "    7"]
 

@@ -92,10 +92,10 @@ def test_a_preview_shows_window_and_zone_and_what_is_not_sent_and_why() -> None:
     """A hostile vendor's reason is shown, not obeyed."""
     counts = Counts("miso")
     for _ in range(3):
-        counts.take(PlannedSend(b"{}", "row"), "dead_lettered")
-    counts.take(Left("already_accepted"), "accepted")
-    counts.take(Skipped("no_consent", "e"), None)
-    counts.take(Skipped("[red]\x1b", "e"), None)
+        counts.add(PlannedSend(b"{}", "row"), "dead_lettered")
+    counts.add(Left("already_accepted"), "accepted")
+    counts.add(Skipped("no_consent", "e"), None)
+    counts.add(Skipped("[red]\x1b", "e"), None)
     seen = ReplayPreview(Asked("replay", FROM_MS, FROM_MS + 1), [counts], records=6, looked_at=6)
     (first,) = preview_lines(seen, BERLIN)
     assert first == (

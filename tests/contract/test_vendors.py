@@ -325,7 +325,7 @@ def test_every_status_has_a_verdict_whatever_the_body(vendor: Vendor, body: byte
 
 def test_statuses_mean_what_the_vendors_documents_say(vendor: Vendor) -> None:
     """Each status without a body, written out; these at least."""
-    outcomes = examples(vendor.key).STATUS_FATES
+    outcomes = examples(vendor.key).STATUS_OUTCOMES
     assert {200, 400, 401, 403, 404, 408, 422, 429, 500, 501, 503} <= set(outcomes)
     for status, outcome in outcomes.items():
         assert vendor.classify(HttpResponse(status, {}, b""), 1).outcome is outcome, status

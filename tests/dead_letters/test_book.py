@@ -62,7 +62,7 @@ def book_of(
     """A book over these records of partition 0, a second apart."""
     book = LetterBook("miso", TOPIC, Topics(), selection)
     for offset, value in enumerate(values, first_offset):
-        book.take(0, offset, AT_MS + 1000 * offset, value)
+        book.add(0, offset, AT_MS + 1000 * offset, value)
     return book
 
 
@@ -114,10 +114,10 @@ def test_a_resolution_of_a_letter_that_retention_deleted_is_nothing() -> None:
 def test_a_resolution_on_another_partition_counts_whichever_is_read_first() -> None:
     """Other tools may not keep to the letter's partition."""
     early, late = LetterBook("miso", TOPIC, Topics()), LetterBook("miso", TOPIC, Topics())
-    early.take(1, 0, AT_MS, resolution(0))
-    early.take(0, 0, AT_MS, letter(7))
-    late.take(0, 0, AT_MS, letter(7))
-    late.take(1, 0, AT_MS, resolution(0))
+    early.add(1, 0, AT_MS, resolution(0))
+    early.add(0, 0, AT_MS, letter(7))
+    late.add(0, 0, AT_MS, letter(7))
+    late.add(1, 0, AT_MS, resolution(0))
     assert open_sources(early) == open_sources(late) == []
 
 
@@ -127,7 +127,7 @@ def test_a_record_without_an_id_has_that_of_its_place() -> None:
     for event_id in ("shop.clicks-2-44", None):
         topic = "t1.enrich.dead-letters"
         book = LetterBook("enrich", topic, Topics("t1."), Selection(event_id=event_id))
-        book.take(2, 0, AT_MS, value)
+        book.add(2, 0, AT_MS, value)
         (one,) = book
         assert words_of(one, value).event_id == "shop.clicks-2-44"
 
@@ -160,7 +160,7 @@ def test_what_is_neither_letter_nor_resolution_is_named(value: bytes | None) -> 
     """Whatever a stranger writes there."""
     book = LetterBook("miso", TOPIC, Topics())
     with pytest.raises(UnreadableLetterError):
-        book.take(0, 0, AT_MS, value)
+        book.add(0, 0, AT_MS, value)
     assert len(book) == 0
 
 
@@ -169,7 +169,7 @@ def test_any_bytes_are_taken_or_named(value: bytes) -> None:
     """Nothing else is raised."""
     book = LetterBook("miso", TOPIC, Topics())
     try:
-        book.take(0, 0, AT_MS, value)
+        book.add(0, 0, AT_MS, value)
     except UnreadableLetterError:
         assert len(book) == 0
 
@@ -229,7 +229,7 @@ def test_equal_fingerprints_of_two_vendors_are_two_groups() -> None:
     books = []
     for owner in ("miso", "voyado"):
         book = LetterBook(owner, f"vendor.{owner}.dead-letters", Topics())
-        book.take(0, 0, AT_MS, letter(1, reason="too_large", fingerprint="bbbbbbbb"))
+        book.add(0, 0, AT_MS, letter(1, reason="too_large", fingerprint="bbbbbbbb"))
         books.append(book)
     assert [one.owner for one in all_groups(books)] == ["miso", "voyado"]
 
@@ -263,10 +263,10 @@ def test_open_is_what_was_written_after_its_last_resolution(steps: list[tuple[st
     open_copies: dict[int, set[int]] = {}
     for offset, (kind, number) in enumerate(steps):
         if kind == "L":
-            book.take(0, offset, AT_MS, letter(number))
+            book.add(0, offset, AT_MS, letter(number))
             open_copies.setdefault(number, set()).add(offset)
         else:
-            book.take(0, offset, AT_MS, resolution(number))
+            book.add(0, offset, AT_MS, resolution(number))
             open_copies = {s: copies for s, copies in open_copies.items() if number not in copies}
     assert sorted(open_sources(book)) == sorted(f"shop.clicks/0/{s}" for s in open_copies)
 
@@ -278,7 +278,7 @@ def test_what_failed_again_before_its_resend_was_noted_is_a_letter_of_its_own() 
     values = [letter(7), letter(7), letter(7, reason="invalid_payload"), note]
     book = LetterBook("miso", TOPIC, Topics(), closed_by=run_id)
     for offset, value in enumerate(values):
-        book.take(0, offset, AT_MS, value)
+        book.add(0, offset, AT_MS, value)
     assert (book.resolved, [str(one.source) for one in book.of_run()]) == (
         {"resent": 1},
         ["shop.clicks/0/7"],
@@ -288,7 +288,7 @@ def test_what_failed_again_before_its_resend_was_noted_is_a_letter_of_its_own() 
     assert second.position == Position(TOPIC, 0, 2)
     (one,) = book.groups()
     assert (one.cause.reason, one.open) == ("invalid_payload", 1)
-    book.take(0, 4, AT_MS, resolution(2))
+    book.add(0, 4, AT_MS, resolution(2))
     assert (open_sources(book), book.groups()) == ([], [])
 
 
@@ -353,10 +353,10 @@ def test_packed_letters_are_what_plain_lists_say(taken: list[Step]) -> None:
         book, model = LetterBook("miso", TOPIC, Topics()), Model()
         for offset, (kind, number, cause) in enumerate(taken):
             if kind == "letter":
-                book.take(0, offset, AT_MS + offset, letter(number, fingerprint=f"cause-{cause}"))
+                book.add(0, offset, AT_MS + offset, letter(number, fingerprint=f"cause-{cause}"))
                 model.letter(offset, number, cause)
             else:
-                book.take(0, offset, AT_MS + offset, resolution(number, action=kind))
+                book.add(0, offset, AT_MS + offset, resolution(number, action=kind))
                 model.resolve(number, kind)
         found = [
             (one.position.offset, one.source.offset, int(one.cause.fingerprint[-1]), one.copies)
@@ -376,7 +376,7 @@ def test_causes_without_end_are_one_from_some_number_on() -> None:
     """A stranger can invent a fingerprint for each letter; memory stays bounded."""
     book = LetterBook("miso", TOPIC, Topics())
     for number in range(MAX_CAUSES + 10):
-        book.take(0, number, AT_MS, letter(number, fingerprint=f"f{number}"))
+        book.add(0, number, AT_MS, letter(number, fingerprint=f"f{number}"))
     groups = book.groups()
     assert (len(groups), sum(one.open for one in groups)) == (MAX_CAUSES + 1, MAX_CAUSES + 10)
     assert (groups[0].cause.reason, groups[0].open) == (OTHER, 10)
@@ -386,11 +386,11 @@ def test_letters_beyond_the_room_are_counted_and_said() -> None:
     """What is known stays exact: notes go on being read."""
     book = LetterBook("miso", TOPIC, Topics(), max_bytes=300_000)
     for number in range(20_000):
-        book.take(0, number, AT_MS + number, letter(number * 70_000))
+        book.add(0, number, AT_MS + number, letter(number * 70_000))
     assert (len(book) + book.left_out, book.full_at_ms) == (20_000, AT_MS + len(book) - 1)
     assert 300_000 < book.nbytes < 400_000
     known = len(book)
-    book.take(0, 20_000, AT_MS, resolution(3))
+    book.add(0, 20_000, AT_MS, resolution(3))
     assert len(book) == known - 1
 
 
@@ -400,5 +400,5 @@ def test_a_letter_takes_a_few_bytes(step: int) -> None:
     book = LetterBook("miso", TOPIC, Topics())
     template = letter(1_000_000_000).replace(b"1000000000", b"%d")
     for number in range(50_000):
-        book.take(0, 3 * number, AT_MS + 7 * number, template % (10**9 + step * number))
+        book.add(0, 3 * number, AT_MS + 7 * number, template % (10**9 + step * number))
     assert book.nbytes < 5 * 50_000 + 4 * 8 * compact.BLOCK

@@ -292,7 +292,7 @@ class Pipeline:
         """Let this topic take records of 4 MiB, as a shop's own may."""
         await alter_topic(self.admin, topic, {"max.message.bytes": str(4 * 1024 * 1024)})
 
-    async def fate(self, event_id: str) -> str:
+    async def outcome(self, event_id: str) -> str:
         """Wait for an event's receipt and return its outcome."""
         found: list[str] = []
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.alerts.told import ToldOnTopic
+from streams.alerts.sent import SentAlerts
 from tests.alerts.webhook import SECRET, Webhook
 from tests.broker_fixtures import Broker
 from tests.kafka import hasty_alerts
@@ -33,10 +33,10 @@ async def test_people_are_told_once_when_a_vendor_is_parked_and_once_when_it_is_
             assert parked["title"] == f"streams {prefix.rstrip('.-_')}: Miso is parked."
             assert "Miso refuses the key (401)." in parked["message"]
 
-            told = ToldOnTopic(shop.settings, lambda: None)
+            sent = SentAlerts(shop.settings, lambda: None)
 
             async def is_written() -> bool:
-                return [one.kind for one in await told.read()] == ["parked"]
+                return [one.kind for one in await sent.read()] == ["parked"]
 
             await shop.until(is_written)
             # Enrichment is the first by name; whoever comes next knows what it told.

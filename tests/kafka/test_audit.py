@@ -113,7 +113,7 @@ async def relay(settings: Settings) -> AsyncIterator[Relay]:
 
 
 async def one_of_each(relay: Relay) -> None:
-    """Write one event of each fate on partition 0, and one that waits on partition 1."""
+    """Write one event of each outcome on partition 0, and one that waits on partition 1."""
     topics = relay.topics
     sources = [await relay.raw(0) for _ in range(5)]
     accepted, dead, skipped, misfit, given_up = sources
@@ -130,7 +130,7 @@ async def one_of_each(relay: Relay) -> None:
     await relay.commit("miso", {TopicPartition(topics.events("miso"), 0): 2})
 
 
-async def test_every_fate_is_found_on_the_broker(settings: Settings, relay: Relay) -> None:
+async def test_every_outcome_is_found_on_the_broker(settings: Settings, relay: Relay) -> None:
     """Topics, headers and commits are read as a relay writes them; the ids agree with a ledger."""
     await one_of_each(relay)
     report = await run_audit(settings, keep_ids=True)

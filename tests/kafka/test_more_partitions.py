@@ -35,7 +35,7 @@ async def grow(pipeline: Pipeline, partitions: int, *topics: str) -> None:
 
 async def reason_of(pipeline: Pipeline, event_id: str) -> str | None:
     """Wait for an event's receipt and return its reason."""
-    await pipeline.fate(event_id)
+    await pipeline.outcome(event_id)
     receipts = await pipeline.receipts()
     (reason,) = {r.get("reason") for r in receipts if r["event_id"] == event_id}
     return reason

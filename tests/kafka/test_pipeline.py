@@ -185,13 +185,13 @@ async def test_a_changed_user_row_acts_on_events_that_come_5_seconds_after_it(
         for row, wanted in steps:
             await pipeline.send(user("anna", row))
             must_act_at = time.monotonic() + 5
-            fate = ""
-            while fate != wanted:
+            outcome = ""
+            while outcome != wanted:
                 asked_at = time.monotonic()
                 await pipeline.send(click("anna", event_id=f"e{events}", consent=None))
-                fate = await pipeline.fate(f"e{events}")
+                outcome = await pipeline.outcome(f"e{events}")
                 events += 1
-                assert fate == wanted or asked_at < must_act_at, f"{row!r} did not act"
+                assert outcome == wanted or asked_at < must_act_at, f"{row!r} did not act"
         await pipeline.settled(events)
         users = dict.fromkeys(payload.get("user_id") for payload in pipeline.ledger.payloads())
         assert list(users) == ["u1", "u2", "u3"]

@@ -91,7 +91,7 @@ async def test_events_pass_from_end_to_end_through_tls_and_a_password(
         await pipeline.both()
         await pipeline.send(click("anna", event_id="e1"))
         await pipeline.until(lambda: pipeline.stored() == ["e1"])
-        assert (await pipeline.fate("e1")) == "accepted"
+        assert (await pipeline.outcome("e1")) == "accepted"
         for worker in pipeline.workers:
             assert PASSWORD not in worker.output()
 

@@ -1,4 +1,4 @@
-"""``streams trace`` over a real pipeline: every fate, found by every key."""
+"""``streams trace`` over a real pipeline: every outcome, found by every key."""
 
 import asyncio
 import json
@@ -61,7 +61,9 @@ def outcomes(event: TracedEvent) -> dict[str, tuple[str, str | None]]:
     return {one.vendor: (one.outcome, one.reason) for one in event.vendors}
 
 
-async def test_every_fate_is_told_by_every_key(broker: Broker, prefix: str, tmp_path: Path) -> None:
+async def test_every_outcome_is_found_by_every_key(
+    broker: Broker, prefix: str, tmp_path: Path
+) -> None:
     """Accepted, skipped, refused, no event, waiting for either stage; found as people ask."""
     both = {"miso": True, "eightselect": True}
     async with Pipeline(broker, prefix, tmp_path, env=ENV) as pipeline:

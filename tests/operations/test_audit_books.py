@@ -29,8 +29,8 @@ def settled() -> Logs:
     )
 
 
-def test_every_fate_is_counted_under_its_name() -> None:
-    """Six clicks with six fates give both sides of the sum, exactly."""
+def test_every_outcome_is_counted_under_its_name() -> None:
+    """Six clicks with six outcomes give both sides of the sum, exactly."""
     report = settled().audit()
     assert report.balanced
     assert report.raw == {CLICKS: 6, CARTS: 0}

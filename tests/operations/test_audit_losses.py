@@ -13,7 +13,7 @@ from streams.operations.audit.report import VendorBooks
 
 CLICKS, CARTS = "shop.clicks", "shop.add-to-carts"
 FORMER_MS, NOW_MS = 10**9, 10**9 + 2 * CLOCK_SKEW_MS
-FATES = ["accepted", "dead", "skipped", "skipped_by_sink", "given_up", "misfit", "off"]
+OUTCOMES = ["accepted", "dead", "skipped", "skipped_by_sink", "given_up", "misfit", "off"]
 
 
 @dataclass
@@ -24,7 +24,7 @@ class History:
     """
 
     read: list[tuple[str, int]] = field(default_factory=list)
-    fates: dict[tuple[str, int], str] = field(default_factory=dict)
+    outcomes: dict[tuple[str, int], str] = field(default_factory=dict)
     lost: set[tuple[str, int]] = field(default_factory=set)
     """Lost by enrichment: passed without a trace."""
     unkept: set[tuple[str, int]] = field(default_factory=set)
@@ -49,7 +49,7 @@ class History:
         raw = {}
         for topic in (CLICKS, CARTS):
             end = sum(name == topic for name, _ in self.read)
-            off = [n for name, n in self.read if self.fates[name, n] == "off" and name == topic]
+            off = [n for name, n in self.read if self.outcomes[name, n] == "off" and name == topic]
             on = _ranges(end, off)
             start = min(self.raw_start.get(topic, 0), end)
             raw[topic, 0] = RawLog(start, start, end, end, end, OnRanges({"miso": on}), {})
@@ -85,14 +85,14 @@ class History:
             books.receipt("miso", 0, 0, again, NOW_MS)
 
     def _settle(self, books: Books, record: tuple[str, int], position: int) -> None:
-        fate = self.fates[record]
-        outcome = {"accepted": "accepted", "dead": "dead_lettered"}.get(fate, "skipped")
-        if fate == "dead":
+        outcome = self.outcomes[record]
+        outcome = {"accepted": "accepted", "dead": "dead_lettered"}.get(outcome, "skipped")
+        if outcome == "dead":
             books.dead_letter("miso", 0, 0, _letter(record, "deliver"))
         books.receipt("miso", 0, 0, _receipt(record, outcome, position), NOW_MS)
 
     def _close(self, books: Books, record: tuple[str, int]) -> None:
-        match "lost" if record in self.lost else self.fates[record]:
+        match "lost" if record in self.lost else self.outcomes[record]:
             case "skipped":
                 books.receipt("miso", 0, 0, _receipt(record, "skipped", None), NOW_MS)
             case "given_up":
@@ -130,10 +130,10 @@ def histories(draw: st.DrawFn, *, lose_among_expired: bool = False) -> History:
         record = topic, counts[topic]
         counts[topic] += 1
         history.read.append(record)
-        history.fates[record] = draw(st.sampled_from(FATES))
-        if history.fates[record] != "off" and draw(st.integers(0, 5)) == 0:
+        history.outcomes[record] = draw(st.sampled_from(OUTCOMES))
+        if history.outcomes[record] != "off" and draw(st.integers(0, 5)) == 0:
             history.lost.add(record)
-        elif history.fates[record] in SENT:
+        elif history.outcomes[record] in SENT:
             history.written.append(record)
             if draw(st.integers(0, 9)) == 0:  # a crash: enrichment writes its last ones again
                 repeated = history.written[-draw(st.integers(1, 3)) :]
@@ -147,7 +147,7 @@ def histories(draw: st.DrawFn, *, lose_among_expired: bool = False) -> History:
     if kept:
         history.unkept = draw(st.sets(st.sampled_from(kept), max_size=2))
     history.replayed = draw(st.sets(st.sampled_from(history.read), max_size=2))
-    history.replayed -= {r for r in history.read if history.fates[r] == "off"}
+    history.replayed -= {r for r in history.read if history.outcomes[r] == "off"}
     return history
 
 

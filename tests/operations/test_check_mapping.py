@@ -48,7 +48,8 @@ def previewed(
         plans = (plan_for(VENDORS["miso"], settings.vendors["miso"]),)
     preview = MappingPreview(settings, plans, NOW_MS)
     encoded = [line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines]
-    rows = [row for at, line in enumerate(encoded, start=1) for row in preview.take(at, line)]
+    lines_by_number = enumerate(encoded, start=1)
+    rows = [row for at, line in lines_by_number for row in preview.preview_line(at, line)]
     return [row for row in rows if row.outcome != "row"]
 
 
@@ -385,13 +386,13 @@ def test_a_vendor_whose_mapping_lacks_a_secret_is_shown_with_a_made_up_one(
 def test_every_row_of_json_has_the_same_fields() -> None:
     """Rows of tables are told as rows; null is what there is not."""
     preview = MappingPreview(load_settings({}), (), NOW_MS)
-    (row,) = preview.take(1, json.dumps(product("p-1", {"sku": "8S-1"})).encode())
+    (row,) = preview.preview_line(1, json.dumps(product("p-1", {"sku": "8S-1"})).encode())
     assert json.loads(msgspec.json.encode(row)) == {
         "line": 1, "outcome": "row", "topic": "shop.products", "event_id": None,
         "event_type": None, "anonymous_id": None, "vendor": None, "reason": None, "field": None,
         "detail": None, "consent": None, "payload": None, "contact": None, "notes": [],
     }  # fmt: skip
-    (gone,) = preview.take(2, json.dumps(product("p-1", None)).encode())
+    (gone,) = preview.preview_line(2, json.dumps(product("p-1", None)).encode())
     assert (gone.outcome, preview.rows_taken) == ("row", 2)
 
 
@@ -462,7 +463,7 @@ def test_a_line_of_a_shops_topic_is_mapped_by_the_sections_that_read_it(
     rows = [
         row
         for number, line in enumerate(lines, start=1)
-        for row in preview.take(number, json.dumps(line).encode())
+        for row in preview.preview_line(number, json.dumps(line).encode())
     ]
     found = [(row.line, row.outcome, row.event_id, row.topic, row.reason) for row in rows]
     assert found[:6] == [
@@ -532,7 +533,7 @@ def test_fields_are_counted_over_all_records_of_a_topic() -> None:
         b'{"topic":"clicks","key":"v","value":"text"}',
     ):
         encoded = line if isinstance(line, bytes) else json.dumps(line).encode()
-        list(preview.take(1, encoded))
+        list(preview.preview_line(1, encoded))
     assert preview.events == {"shop.clicks": 4}
     assert preview.fields["shop.clicks"] == {
         "event_id": 3, "anonymous_id": 3, "product_id": 3, "timestamp": 3, "sku": 1,

@@ -71,11 +71,11 @@ def test_receipts_are_read_behind_everything_else() -> None:
 def test_only_the_visitors_own_records_count() -> None:
     """How many, and the newest, by topic."""
     found = traces()
-    found.take(
+    found.add(
         "p.shop.clicks",
         [record(1, "anna", {}), record(2, "bert", {}), record(3, None, {}), record(4, "anna", {})],
     )
-    found.take("p.vendor.miso.dead-letters", [record(5, "anna", {"reason": "rejected"})])
+    found.add("p.vendor.miso.dead-letters", [record(5, "anna", {"reason": "rejected"})])
     assert found.held == {
         "p.shop.clicks": HeldRecords(2, 1_004),
         "p.vendor.miso.dead-letters": HeldRecords(1, 1_005),
@@ -86,8 +86,8 @@ def test_what_a_source_left_that_is_off_now_is_found() -> None:
     """Its raw records, beside what was made of them: a receipt may be all that is left."""
     found = traces()
     assert set(TOPICS.off) <= set(found.topics)
-    found.take("p.shop.orders", [record(7, "anna", {}), record(8, "bert", {})])
-    found.take("p.vendor.miso.events", [event(0, "anna", "p.shop.orders/0/7", {"user_id": "u"})])
+    found.add("p.shop.orders", [record(7, "anna", {}), record(8, "bert", {})])
+    found.add("p.vendor.miso.events", [event(0, "anna", "p.shop.orders/0/7", {"user_id": "u"})])
     assert found.held["p.shop.orders"] == HeldRecords(1, 1_007)
     assert list(found.at_vendor["miso"].open) == [("p.vendor.miso.events", 0)]
 
@@ -96,7 +96,7 @@ def test_user_ids_come_from_all_rows_that_are_left() -> None:
     """Those before a tombstone, too, so that a second run knows what the first one knew."""
     found = traces()
     rows = [{"user_id": "u-1"}, {"user_id": ""}, {"user_id": 7}, None, {"user_id": "u-2"}]
-    found.take("p.shop.users", [record(n, "anna", row) for n, row in enumerate(rows)])
+    found.add("p.shop.users", [record(n, "anna", row) for n, row in enumerate(rows)])
     assert found.trail("miso") == Trail("anna", ("u-1", "7", "u-2"))
 
 
@@ -104,7 +104,7 @@ def test_a_malformed_row_names_the_person_all_the_same() -> None:
     """An older version may have sent events under these ids."""
     found = traces()
     row = {"user_id": "u-1", "eightselect_user_id": COOKIE, "consent": {"Miso": True}}
-    found.take("p.shop.users", [record(0, "anna", row), record(1, "anna", ["no row"])])
+    found.add("p.shop.users", [record(0, "anna", row), record(1, "anna", ["no row"])])
     assert found.trail("miso") == Trail("anna", ("u-1",), eightselect_user_ids=(COOKIE,))
 
 
@@ -112,12 +112,12 @@ def test_contacts_are_those_of_rows_and_of_records() -> None:
     """By what Voyado knows them: an id, or a key that is looked up."""
     found = traces()
     row = {"contact_id": COOKIE, "custom_key": 7}
-    found.take("p.shop.users", [record(0, "anna", row), record(1, "anna", {"custom_key": "8"})])
+    found.add("p.shop.users", [record(0, "anna", row), record(1, "anna", {"custom_key": "8"})])
     events = [
         event(n, who, "p.shop.clicks/0/1", {}, contact={"email": f"{who}@shop.example"})
         for n, who in enumerate(("anna", "bert"))
     ]
-    found.take("p.vendor.voyado.events", events)
+    found.add("p.vendor.voyado.events", events)
     assert found.trail("voyado").contacts == (
         ("contactId", COOKIE),
         ("customKey", "7"),
@@ -129,7 +129,7 @@ def test_contacts_are_those_of_rows_and_of_records() -> None:
 def test_receipts_are_joined_by_the_raw_record() -> None:
     """Accepted with its reference, refused without; others' receipts and broken ones are not."""
     found = traces()
-    found.take(
+    found.add(
         "p.vendor.voyado.events",
         [
             event(10, "anna", "p.shop.clicks/0/1", {"contactId": "c-1"}),
@@ -138,7 +138,7 @@ def test_receipts_are_joined_by_the_raw_record() -> None:
             event(13, "anna", "p.shop.clicks/0/4", None),
         ],
     )
-    found.take(
+    found.add(
         "p.vendor.voyado.receipts",
         [
             receipt("p.shop.clicks/0/1", "accepted", 10, vendor_ref="i-1"),
@@ -160,7 +160,7 @@ def test_a_receipt_that_names_the_visitor_needs_no_other_record() -> None:
     found = traces()
     old = receipt("p.shop.clicks/0/1", "accepted", 10, vendor_ref="i-1")
     other = receipt("p.shop.clicks/0/2", "accepted", 11, vendor_ref="i-2")
-    found.take(
+    found.add(
         "p.vendor.voyado.receipts",
         [
             old._replace(headers=[("visitor", b"anna")], time_ms=7),
@@ -176,13 +176,13 @@ def test_a_lane_has_its_own_positions() -> None:
     """What was sent again waits by itself; a commit closes what lies below it."""
     found = traces()
     source = "p.shop.clicks/0/1"
-    found.take("p.vendor.miso.events", [event(7, "anna", source, {"user_id": "u-1"})])
-    found.take("p.vendor.miso.redelivery", [event(7, "anna", source, {}), event(8, "anna", "s", 1)])
-    found.take("p.vendor.miso.receipts", [receipt(source, "dead_lettered", 7)])
+    found.add("p.vendor.miso.events", [event(7, "anna", source, {"user_id": "u-1"})])
+    found.add("p.vendor.miso.redelivery", [event(7, "anna", source, {}), event(8, "anna", "s", 1)])
+    found.add("p.vendor.miso.receipts", [receipt(source, "dead_lettered", 7)])
     there = found.at_vendor["miso"]
     assert set(there.open) == {("p.vendor.miso.redelivery", 7), ("p.vendor.miso.redelivery", 8)}
     later = receipt(source, "accepted", 7, lane="redelivery", run_id="r-1")
-    found.take("p.vendor.miso.receipts", [later])
+    found.add("p.vendor.miso.receipts", [later])
     assert (set(there.open), there.accepted) == ({("p.vendor.miso.redelivery", 8)}, {source})
     there.close_below({"p.vendor.miso.redelivery": 8, "p.vendor.miso.events": 99})
     assert len(there.open) == 1

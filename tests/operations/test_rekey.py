@@ -10,7 +10,7 @@ from streams.core.times import arrived_ms
 from streams.engine.partitions import home_of
 from streams.engine.tables import TopicTable
 from streams.engine.wall_clock import ForwardTime
-from streams.operations.rekey import Headers, Lay, RekeyRow, Write, repairs
+from streams.operations.rekey import Headers, RekeyRow, RowPlacement, Write, repairs
 from tests.engine.test_partitions import keys
 
 PARTITIONS = 3
@@ -20,10 +20,10 @@ OF_MOVED: Headers = ((MOVED, b"1"),)
 
 def planned(*records: tuple[int, RekeyRow], key: bytes = KEY) -> tuple[list[Write], list[Write]]:
     """Return copies and removals for these records of one key, which belongs on partition 2."""
-    lay = Lay(PARTITIONS)
+    placement = RowPlacement(PARTITIONS)
     for partition, row in records:
-        lay.take(partition, key, row)
-    plan = lay.plan()
+        placement.add(partition, key, row)
+    plan = placement.plan()
     return plan.copies, plan.removals
 
 
@@ -136,10 +136,10 @@ def test_afterwards_each_visitors_newest_word_is_at_home_alone(
     log = [(at, key, row(offset, value)) for offset, (at, key, value) in enumerate(history)]
     newest = {key: entry for _, key, entry in log}
     written = list(log)
-    lay = Lay(PARTITIONS)
+    placement = RowPlacement(PARTITIONS)
     for entry in log:
-        lay.take(*entry)
-    plan = lay.plan()
+        placement.add(*entry)
+    plan = placement.plan()
     for write in [*plan.copies, *plan.removals]:
         at = len(written)
         timestamp = at if write.timestamp is None else write.timestamp
@@ -149,9 +149,9 @@ def test_afterwards_each_visitors_newest_word_is_at_home_alone(
     users = table()
     for entry in written:
         users.apply(entry[0], [Record(entry)])
-    again = Lay(PARTITIONS)
+    again = RowPlacement(PARTITIONS)
     for entry in written:
-        again.take(*entry)
+        again.add(*entry)
     assert (again.plan().copies, again.plan().removals) == ([], [])
     for key, last in newest.items():
         home = home_of(key, PARTITIONS)

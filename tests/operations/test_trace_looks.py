@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.kafka.byte_patterns import AnyOf
-from streams.operations.trace.looks import in_json, slices
+from streams.operations.trace.slices import in_json, slices
 
 MINUTE = 60_000
 NOW = 1_777_000_000_000

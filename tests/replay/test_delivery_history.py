@@ -21,7 +21,7 @@ def value(outcome: str, reason: str | None = None, **more: object) -> bytes:
     return encode_receipt(msgspec.structs.replace(RECEIPT, outcome=outcome, reason=reason, **more))
 
 
-def past() -> DeliveryHistory:
+def history() -> DeliveryHistory:
     """Of offsets 3 to 9, all enriched."""
     found = DeliveryHistory(["miso"], {CLICKS: 3}, {CLICKS: 10})
     found.enriched_to(CLICKS, 10)
@@ -36,25 +36,25 @@ SKIPPED = value("skipped", "no_consent")
 @pytest.mark.parametrize("order", list(permutations([ACCEPTED, DEAD, SKIPPED])))
 def test_accepted_counts_before_dead_lettered_before_skipped(order: tuple[bytes, ...]) -> None:
     """In whatever order the receipts are read."""
-    found = past()
-    found.take("miso", order)
+    found = history()
+    found.add_receipts("miso", order)
     assert found.last("miso", CLICKS, 5) == Last("accepted")
-    found = past()
-    found.take("miso", [one for one in order if one is not ACCEPTED])
+    found = history()
+    found.add_receipts("miso", [one for one in order if one is not ACCEPTED])
     assert found.last("miso", CLICKS, 5) == Last("dead_lettered", "rejected")
 
 
 def test_the_newest_reason_of_an_outcome_counts() -> None:
     """An event that was skipped twice was skipped for the last reason."""
-    found = past()
-    found.take("miso", [SKIPPED, value("skipped", "no_contact")])
+    found = history()
+    found.add_receipts("miso", [SKIPPED, value("skipped", "no_contact")])
     assert found.last("miso", CLICKS, 5) == Last("skipped", "no_contact")
 
 
 def test_what_is_no_receipt_of_the_window_says_nothing() -> None:
     """Nor do other topics, places outside, unknown words."""
-    found = past()
-    found.take(
+    found = history()
+    found.add_receipts(
         "miso",
         [
             None,
@@ -75,19 +75,19 @@ def test_reasons_beyond_a_byte_share_one() -> None:
     """Strangers may write any."""
     found = DeliveryHistory(["miso"], {CLICKS: 0}, {CLICKS: 400})
     values = [value("skipped", f"r{n}", source=f"shop.clicks/0/{n}") for n in range(300)]
-    found.take("miso", values)
+    found.add_receipts("miso", values)
     assert found.last("miso", CLICKS, 100) == Last("skipped", "r100")
     assert found.last("miso", CLICKS, 299) == Last("skipped", "other")
 
 
 def test_what_lies_in_the_live_lane_waits_until_a_receipt_settles_it() -> None:
     """Also what enrichment has not read yet."""
-    found = past()
-    found.wait("miso", "shop.clicks/0/5")
-    found.wait("miso", "shop.clicks/0/6")
-    found.wait("miso", "elsewhere/0/6")
-    found.wait("miso", "shop.clicks/0/99")
-    found.take("miso", [ACCEPTED])
+    found = history()
+    found.add_waiting("miso", "shop.clicks/0/5")
+    found.add_waiting("miso", "shop.clicks/0/6")
+    found.add_waiting("miso", "elsewhere/0/6")
+    found.add_waiting("miso", "shop.clicks/0/99")
+    found.add_receipts("miso", [ACCEPTED])
     assert not found.is_waiting("miso", CLICKS, 5)
     assert found.is_waiting("miso", CLICKS, 6)
     found.enriched_to(CLICKS, 7)
@@ -96,11 +96,11 @@ def test_what_lies_in_the_live_lane_waits_until_a_receipt_settles_it() -> None:
 
 def test_what_a_run_wrote_waits_until_that_runs_receipt() -> None:
     """An older receipt, the one for which it was written once more, settles nothing."""
-    found = past()
-    found.wait_again("miso", "shop.clicks/0/5", "r-1")
-    found.take("miso", [SKIPPED, value("skipped", "no_contact", run_id="r-0")])
+    found = history()
+    found.add_redelivered("miso", "shop.clicks/0/5", "r-1")
+    found.add_receipts("miso", [SKIPPED, value("skipped", "no_contact", run_id="r-0")])
     assert found.is_waiting("miso", CLICKS, 5)
-    found.take("miso", [value("accepted", run_id="r-1")])
+    found.add_receipts("miso", [value("accepted", run_id="r-1")])
     assert not found.is_waiting("miso", CLICKS, 5)
 
 
@@ -108,7 +108,7 @@ def test_a_runs_receipt_counts_each_event_once_by_its_best_outcome() -> None:
     """Receipts of other runs, and those that the run wrote itself, are left out."""
     settled = RunOutcomes("r-1", {})
     of_run = {"lane": "redelivery", "run_id": "r-1"}
-    settled.take(
+    settled.add_receipts(
         [
             value("dead_lettered", "rejected", **of_run),
             value("accepted", **of_run),

@@ -47,20 +47,20 @@ class Case:
     def __init__(self, *vendors: str, **asked: Any) -> None:
         self.vendors = vendors or ("miso",)
         starts = dict.fromkeys((CLICKS, CARTS), 0)
-        self.past = DeliveryHistory(self.vendors, starts, dict.fromkeys(starts, 100))
+        self.history = DeliveryHistory(self.vendors, starts, dict.fromkeys(starts, 100))
         for tp in starts:
-            self.past.enriched_to(tp, 90)
+            self.history.enriched_to(tp, 90)
         self.rows = Rows(Topics(), keep_email=False)
         product = json.dumps({"sku": "S-1"}).encode()
         self.rows.apply_products([record("shop.products", 0, product, b"p1")])
         plans = [plan_for(VENDORS[v], SETTINGS.vendors[v]) for v in self.vendors]
         wanted = Asked("replay", T, T + 100, **asked)
-        self.judge = ReplayPlanner(SETTINGS, plans, self.rows, self.past, wanted)
+        self.judge = ReplayPlanner(SETTINGS, plans, self.rows, self.history, wanted)
 
     def receipt(self, offset: int, outcome: str, reason: str | None = None) -> None:
         """Miso's last word on a click."""
         value = {"outcome": outcome, "reason": reason, "source": f"shop.clicks/0/{offset}"}
-        self.past.take("miso", [json.dumps(value).encode()])
+        self.history.add_receipts("miso", [json.dumps(value).encode()])
 
     def of(self, one: Any) -> list[Judgement]:
         """Judge a record for Miso alone."""
@@ -99,7 +99,7 @@ def test_what_was_accepted_is_left_unless_it_is_sent_again() -> None:
 def test_what_waits_and_what_is_a_duplicate_is_left_also_again() -> None:
     """It comes by itself, and another record of the event was passed on."""
     case = Case(again=True)
-    case.past.wait("miso", "shop.clicks/0/1")
+    case.history.add_waiting("miso", "shop.clicks/0/1")
     case.receipt(2, "skipped", "duplicate")
     assert case.of(raw(1)) == [Left("waiting")]
     assert case.of(raw(95)) == [Left("waiting")]

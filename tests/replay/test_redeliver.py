@@ -12,7 +12,7 @@ from streams.core.topics import Topics
 from streams.dead_letters.book import LetterBook
 from streams.replay.delivery_history import DeliveryHistory
 from streams.replay.planner import Judgement, Left, Mapper, PlannedSend, Refused, Skipped
-from streams.replay.redeliver import LettersWork, LetterTable
+from streams.replay.redeliver import LetterPages, LetterTable
 from streams.replay.rows import Rows
 from streams.settings import load_settings
 from streams.vendors import VENDORS, plan_for
@@ -77,7 +77,7 @@ async def judged(
     book = LetterBook("miso", LETTERS, Topics())
     written = [record(LETTERS, offset, value) for offset, value in enumerate(letters)]
     for one in written:
-        book.take(0, one.offset, AT_MS, one.value)
+        book.add(0, one.offset, AT_MS, one.value)
     logs = LogsInMemory(*records, *written, starts=starts)
     rows = Rows(Topics(), keep_email=False)
     if row is not None:
@@ -86,9 +86,9 @@ async def judged(
         rows.apply_users([record("shop.users", 1, None, at_ms=AT_MS)])
     found = LetterTable(book)
     window = found.window({CLICKS: 0})
-    past = DeliveryHistory(["miso"], window.starts, window.stops)
-    past.enriched_to(CLICKS, 1_000_000)
-    past.take(
+    history = DeliveryHistory(["miso"], window.starts, window.stops)
+    history.enriched_to(CLICKS, 1_000_000)
+    history.add_receipts(
         "miso",
         [
             json.dumps({"outcome": "accepted", "source": f"shop.clicks/0/{offset}"}).encode()
@@ -97,10 +97,10 @@ async def judged(
     )
     plans = [plan_for(VENDORS["miso"], SETTINGS.vendors["miso"])]
     mapper = Mapper(SETTINGS, plans, rows)
-    work = LettersWork(logs, found, mapper, past, "miso", "required")  # type: ignore[arg-type]
+    work = LetterPages(logs, found, mapper, history, "miso", "required")  # type: ignore[arg-type]
     judgements: list[Judgement] = []
     while open_ := work.open_partitions():
-        for page in await work.take(open_, 2, AT_MS):
+        for page in await work.next_pages(open_, 2, AT_MS):
             judgements += [task.judgement for task in page.tasks]
     assert work.unread() == 0
     return judgements

@@ -81,7 +81,7 @@ class Pages:
         """None of this is asked here."""
         return 0
 
-    async def take(
+    async def next_pages(
         self, _partitions: Collection[int], _max_records: int, _now_ms: int
     ) -> list[RecordPage]:
         """Return the next page."""

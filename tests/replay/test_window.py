@@ -8,7 +8,7 @@ from aiokafka import TopicPartition
 from streams.core.topics import Topics
 from streams.kafka.reader import Commit
 from streams.replay import window as replay_window
-from streams.replay.delivery_history import Last, read_past
+from streams.replay.delivery_history import Last, read_history
 from streams.replay.window import find_window
 from tests.operations.log_reader_in_memory import LogsInMemory, record
 
@@ -93,8 +93,8 @@ async def test_receipts_are_found_of_records_whose_producers_clock_was_ahead() -
         T + ahead + 1,
         names=[CLICKS.topic],
     )
-    past = await read_past(logs, Topics(), ["miso"], window)  # type: ignore[arg-type]
-    assert past.last("miso", CLICKS, 1) == Last("accepted")
+    history = await read_history(logs, Topics(), ["miso"], window)  # type: ignore[arg-type]
+    assert history.last("miso", CLICKS, 1) == Last("accepted")
 
 
 async def test_what_enrichment_has_not_read_and_what_lies_before_the_sink_waits() -> None:
@@ -115,12 +115,12 @@ async def test_what_enrichment_has_not_read_and_what_lies_before_the_sink_waits(
     logs.committed["streams-miso", "vendor.miso.events"] = Commit(2, "")
     logs.committed["streams-miso", "vendor.miso.redelivery"] = Commit(0, "")
     window = await find_window(logs, Topics(), T, T + 10, names=[CLICKS.topic])  # type: ignore[arg-type]
-    past = await read_past(
+    history = await read_history(
         logs,  # type: ignore[arg-type]
         Topics(),
         ["miso"],
         window,
         passed_over={("miso", "r-1"), ("voyado", "r-2")},
     )
-    waiting = [offset for offset in range(7) if past.is_waiting("miso", CLICKS, offset)]
+    waiting = [offset for offset in range(7) if history.is_waiting("miso", CLICKS, offset)]
     assert waiting == [1, 2, 4, 5, 6]

@@ -32,7 +32,7 @@ def board_of(*snapshots: WorkerSnapshot) -> StatusBoard:
     """Return a board that has taken these from the topic, in order."""
     board = StatusBoard()
     for each in snapshots:
-        board.take(each.worker.encode(), encode_snapshot(each))
+        board.apply(each.worker.encode(), encode_snapshot(each))
     return board
 
 
@@ -65,7 +65,7 @@ def test_the_newest_snapshot_of_a_worker_counts() -> None:
 def test_a_tombstone_ends_a_worker() -> None:
     """A worker that stopped in good order is no longer listed."""
     board = board_of(snapshot("enrich-a-0", "enrich"))
-    board.take(b"enrich-a-0", None)
+    board.apply(b"enrich-a-0", None)
     assert board.workers(NOW) == []
 
 
@@ -81,9 +81,9 @@ def test_a_worker_is_stale_after_fifteen_seconds_of_silence() -> None:
 def test_records_that_are_no_snapshots_are_counted() -> None:
     """A worker of another version cannot make the command fail."""
     board = StatusBoard()
-    board.take(b"x", b"{")
-    board.take(b"x", b'{"worker": "x"}')
-    board.take(None, b"\xff\xfe")
+    board.apply(b"x", b"{")
+    board.apply(b"x", b'{"worker": "x"}')
+    board.apply(None, b"\xff\xfe")
     assert (board.unreadable, board.workers(NOW)) == (3, [])
 
 

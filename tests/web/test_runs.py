@@ -14,8 +14,8 @@ from typer.main import get_command
 from streams.cli import app
 from streams.core.errors import SettingsError
 from streams.core.runs import Asked
-from streams.web.run_process import Errand, RunRequest, asked_of
-from streams.web.runs import COMMAND, ErrandFailedError, RunPage, RunProcesses
+from streams.web.run_process import RunCommand, RunRequest, asked_of
+from streams.web.runs import COMMAND, RunCommandError, RunPage, RunProcesses
 from streams.web.site import StaticFile
 from tests.kafka.pipeline import until
 from tests.web.scenes import TOKEN, calm, now_ms, scene
@@ -71,23 +71,23 @@ def test_the_page_explains_an_option_as_the_terminal_does(option: str) -> None:
 
 
 def code(text: str) -> tuple[str, ...]:
-    """A command that does this in place of an errand."""
+    """A command that does this in its place."""
     return (sys.executable, "-c", text)
 
 
-async def done(errand: Errand, command: tuple[str, ...] = COMMAND) -> dict[str, Any]:
+async def done(asked: RunCommand, command: tuple[str, ...] = COMMAND) -> dict[str, Any]:
     """The answer, once the process has ended, too."""
     processes = RunProcesses(command)
     try:
-        return await processes.do(errand)
+        return await processes.do(asked)
     finally:
         await asyncio.gather(*processes._ended)
 
 
-async def test_the_process_gets_the_errand_and_its_first_line_is_the_answer() -> None:
+async def test_the_process_gets_the_command_and_its_first_line_is_the_answer() -> None:
     """It is not waited for beyond that."""
     echo = code("import sys; print(sys.stdin.read(), flush=True); print('later')")
-    answer = await done(Errand("start", RunRequest("resend", "miso")), echo)
+    answer = await done(RunCommand("start", RunRequest("resend", "miso")), echo)
     assert answer == {"do": "start", "asked": {"command": "resend", "vendor": "miso"}}
 
 
@@ -100,8 +100,8 @@ async def test_the_process_gets_the_errand_and_its_first_line_is_the_answer() ->
 )
 async def test_a_process_that_fails_has_its_sentence(program: str, words: str) -> None:
     """Its own words, or where to look."""
-    with pytest.raises(ErrandFailedError, match=words):
-        await done(Errand("resume", run_id="r-20260501-080000-ab12"), code(program))
+    with pytest.raises(RunCommandError, match=words):
+        await done(RunCommand("resume", run_id="r-20260501-080000-ab12"), code(program))
 
 
 async def test_without_settings_the_real_process_says_what_is_wrong(
@@ -111,8 +111,8 @@ async def test_without_settings_the_real_process_says_what_is_wrong(
     monkeypatch.setenv("STREAMS_KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
     monkeypatch.delenv("STREAMS_MISO_API_KEY", raising=False)
     request = RunRequest("replay", "miso", 1_000, 2_000)
-    with pytest.raises(ErrandFailedError, match="Miso is off; switch it on"):
-        await done(Errand("preview", request))
+    with pytest.raises(RunCommandError, match="Miso is off; switch it on"):
+        await done(RunCommand("preview", request))
 
 
 async def test_a_preview_that_nobody_waits_for_any_longer_ends_its_process(tmp_path: Path) -> None:
@@ -142,12 +142,12 @@ async def test_a_preview_that_nobody_waits_for_any_longer_ends_its_process(tmp_p
 
 async def test_previews_and_runs_need_the_token_and_say_what_they_do() -> None:
     """POST only; who reads a refusal knows what to do."""
-    asked: list[Errand] = []
+    asked: list[RunCommand] = []
 
-    async def do(errand: Errand) -> dict[str, Any]:
-        asked.append(errand)
-        if errand.do == "stop":
-            raise ErrandFailedError("Run r-20260501-080000-ab12 is done: there is nothing to stop.")
+    async def do(command: RunCommand) -> dict[str, Any]:
+        asked.append(command)
+        if command.do == "stop":
+            raise RunCommandError("Run r-20260501-080000-ab12 is done: there is nothing to stop.")
         return {"run_id": "r-20260501-080000-ab12"}
 
     runs = RunPage(do)
@@ -166,7 +166,7 @@ async def test_previews_and_runs_need_the_token_and_say_what_they_do() -> None:
         key = {"Authorization": f"Bearer {TOKEN}"}
         begun = await client.post("/api/replays/start", json=body, headers=key)
         assert await begun.json() == {"run_id": "r-20260501-080000-ab12"}
-        assert asked == [Errand("start", RunRequest("resend", "miso", fingerprint="h7k2mnpq"))]
+        assert asked == [RunCommand("start", RunRequest("resend", "miso", fingerprint="h7k2mnpq"))]
         odd = await client.post("/api/replays/preview", json=body | {"shell": "rm"}, headers=key)
         assert (odd.status, len(asked)) == (400, 1)
         ended = await client.post("/api/replays/r-20260501-080000-ab12/stop", json={}, headers=key)

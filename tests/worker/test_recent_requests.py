@@ -35,7 +35,7 @@ def test_a_request_is_shown_without_key_and_people() -> None:
     exchanges, shown = Exchanges(), RecentRequests()
     said = f'{{"message": "visitor-number-7 with {KEY} is unknown"}}'.encode()
     exchanges.record(request(7), HttpResponse(422, {}, said), 10.0, 10.25)
-    shown.take(exchanges.drain(), [KEY], now=12.0, now_ms=1_000_000)
+    shown.add(exchanges.drain(), [KEY], now=12.0, now_ms=1_000_000)
     (one,) = shown.newest_first()
     assert (one.at, one.method, one.path) == (998_000, "POST", "/v1/interactions?…")
     assert (one.status, one.seconds) == (422, 0.25)
@@ -53,7 +53,7 @@ def test_failures_are_not_pushed_out_by_what_goes_well() -> None:
         else:
             answer = HttpResponse(200, {}, b'{"message":"success"}')
         exchanges.record(request(number), answer, float(number), float(number))
-        shown.take(exchanges.drain(), (), now=float(number), now_ms=number * 1000)
+        shown.add(exchanges.drain(), (), now=float(number), now_ms=number * 1000)
     kept = shown.newest_first()
     assert [one.status for one in kept] == [200] * KEPT_OF_EACH + [None] * 2
     assert kept[-1].answer == "cannot connect to 192.0.2.0:443"

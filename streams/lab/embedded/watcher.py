@@ -1,9 +1,9 @@
 """Runs the broker's JVM and ends it with the process that wanted it, however that one ends.
 
 Started as a script of its own with the standard library alone, so that it is small and has one
-thread. Its stdin is the life line: the other end lies in the parent, and the kernel closes it even
-when the parent is killed. Arguments: a folder to delete when the parent is gone (``-``: none), the
-file for the JVM's output, the JVM's command line. It prints the JVM's pid and takes the lines
+thread. Its stdin tells whether the parent lives: the other end lies there, and the kernel closes it
+even when the parent is killed. Arguments: a folder to delete when the parent is gone (``-``: none),
+the file for the JVM's output, the JVM's command line. It prints the JVM's pid and takes the lines
 ``stop`` (SIGTERM) and ``kill`` (SIGKILL); it exits with the JVM.
 """
 
@@ -72,7 +72,7 @@ def main() -> int:
         while True:
             ready, _, _ = select.select([0], [], [], POLL_SECONDS)
             orders = os.read(0, 4096).split() if ready else []
-            # A child that the parent forked may hold the life line open: look at the parent, too.
+            # A child that the parent forked may hold stdin open: look at the parent, too.
             if (ready and not orders) or os.getppid() != parent:
                 break
             if b"kill" in orders:

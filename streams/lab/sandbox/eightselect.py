@@ -68,7 +68,7 @@ class EightSelectLedger(Ledger):
         self._facts: list[RequestFacts] = []
         self._known: dict[RequestFacts, RequestFacts] = {}
 
-    def keep(self, call: Call, event: Mapping[str, Any]) -> None:
+    def add(self, call: Call, event: Mapping[str, Any]) -> None:
         """Append one accepted event, and flag what it breaks of our own rules.
 
         An order that is there already is left out.
@@ -186,7 +186,7 @@ class EightSelectSimulator:
         if call.path == _VALIDATE:
             self.ledger.dry_run_records += 1
             return SimulatedResponse(200, b"[]")
-        self._ledger.keep(call, event)
+        self._ledger.add(call, event)
         return SimulatedResponse(200, b"{}")
 
     def _refuse(self, call: Call, errors: list[Error]) -> SimulatedResponse:

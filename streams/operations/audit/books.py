@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from streams.operations.audit.decode import LetterFacts, ReceiptFacts
-from streams.operations.audit.fates import TROUBLES, AuditedOutcome, TroubledRun, tally, troubled
 from streams.operations.audit.logs import (
     ACCEPTED,
     CLOCK_SKEW_MS,
@@ -31,6 +30,7 @@ from streams.operations.audit.logs import (
     VendorLog,
     VendorPartition,
 )
+from streams.operations.audit.outcomes import TROUBLES, AuditedOutcome, TroubledRun, tally, troubled
 from streams.operations.audit.report import AuditReport, Discrepancy, VendorBooks
 
 EXAMPLES = 10
@@ -263,7 +263,7 @@ class Books:
         parts = list(zip(self._raw, side.traces, strict=True))
         spans = self._spans(side)
         sums = tally(vendor, parts, spans)
-        fates = sums.fates
+        outcomes = sums.outcomes
         excess = {i: sums.traceless[i] - span.expired for i, span in enumerate(spans)}
         among_expired = sum(max(0, more) for more in excess.values())
         deleted_unsent = sums.traceless.total() - among_expired
@@ -276,31 +276,31 @@ class Books:
         if lost := unread + unsent_and_gone + deleted_unsent:
             skipped["expired"] = skipped.get("expired", 0) + lost
         missing = (
-            fates[AuditedOutcome.NO_TRACE]
-            + fates[AuditedOutcome.NO_RECEIPT]
-            + fates[AuditedOutcome.NO_LETTER]
+            outcomes[AuditedOutcome.NO_TRACE]
+            + outcomes[AuditedOutcome.NO_RECEIPT]
+            + outcomes[AuditedOutcome.NO_LETTER]
         )
         named: dict[str, list[tuple[int, int]]] = {}
         examples = list(side.examples)
-        if missing + fates[AuditedOutcome.CONTRADICTING]:
+        if missing + outcomes[AuditedOutcome.CONTRADICTING]:
             runs = troubled(vendor, parts, spans)
             examples += _name(runs, spans, excess, named, EXAMPLES)
         return VendorBooks(
             vendor=vendor,
             raw=raw_count + unread + unsent_and_gone,
             gone=unread + unsent_and_gone,
-            enrich_dead_lettered=fates[AuditedOutcome.GIVEN_UP]
-            + fates[AuditedOutcome.CONTRADICTING],
-            off=fates[AuditedOutcome.OFF],
-            accepted=fates[AuditedOutcome.ACCEPTED],
+            enrich_dead_lettered=outcomes[AuditedOutcome.GIVEN_UP]
+            + outcomes[AuditedOutcome.CONTRADICTING],
+            off=outcomes[AuditedOutcome.OFF],
+            accepted=outcomes[AuditedOutcome.ACCEPTED],
             dead_lettered=dict(sorted((self._reasons[r], n) for r, n in sums.dead.items())),
             skipped=dict(sorted(skipped.items())),
-            waiting_for_enrichment=fates[AuditedOutcome.WAITING_FOR_ENRICHMENT],
-            waiting_for_vendor=fates[AuditedOutcome.WAITING_FOR_VENDOR],
+            waiting_for_enrichment=outcomes[AuditedOutcome.WAITING_FOR_ENRICHMENT],
+            waiting_for_vendor=outcomes[AuditedOutcome.WAITING_FOR_VENDOR],
             missing=missing - deleted_unsent,
             missing_among_expired=among_expired,
             missing_offsets=named,
-            contradicting=fates[AuditedOutcome.CONTRADICTING],
+            contradicting=outcomes[AuditedOutcome.CONTRADICTING],
             unexplained=side.numbers["unexplained"],
             unreadable=side.numbers["unreadable"],
             vendor_records=side.numbers["records"],
@@ -367,13 +367,13 @@ def _name(
             if excess[run.span] > 0:
                 among.setdefault(run.span, []).append(run.where)
             continue
-        if run.fate is not AuditedOutcome.CONTRADICTING and count < MAX_RUNS:
+        if run.outcome is not AuditedOutcome.CONTRADICTING and count < MAX_RUNS:
             count += 1
             named.setdefault(f"{run.raw.topic}/{run.raw.partition}", []).append(
                 (run.first, run.last)
             )
         if len(found) < examples:
-            found.append(Discrepancy(run.where, TROUBLES[run.fate]))
+            found.append(Discrepancy(run.where, TROUBLES[run.outcome]))
     for index, places in among.items():
         found.append(
             Discrepancy(

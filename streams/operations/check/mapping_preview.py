@@ -201,7 +201,7 @@ class MappingPreview:
         self.events: Counter[str] = Counter()
         """Records by raw topic."""
 
-    def take(self, number: int, line: bytes) -> Iterator[MappingRow]:
+    def preview_line(self, number: int, line: bytes) -> Iterator[MappingRow]:
         """Yield what becomes of a line: one row a vendor for an event, one for a table's row.
 
         A line that names a topic which a section reads is a record of the shop.
@@ -215,10 +215,10 @@ class MappingPreview:
         place = Place(0, self._offsets[outgoing.topic], self._now_ms)
         self._offsets[outgoing.topic] += 1
         if own is None:
-            yield from self.take_record(number, outgoing, place)
+            yield from self.preview_record(number, outgoing, place)
             return
         for outcome in self._mappings[own.topic].read(own.key, own.value, *place):
-            yield from self.take_outcome(number, own.topic, outcome, place)
+            yield from self.preview_outcome(number, own.topic, outcome, place)
 
     def _of_shop(self, line: bytes) -> Outgoing | None:
         """Return the record of the shop that a line is; None: it is none."""
@@ -232,13 +232,13 @@ class MappingPreview:
             return None if topic is None else Outgoing(topic, None, value)
         return record if record.topic in self._mappings else None
 
-    def take_outcome(
+    def preview_outcome(
         self, number: int, topic: str, made: IngestOutcome, place: Place
     ) -> Iterator[MappingRow]:
         """Yield what becomes of an outcome of a record of this topic of the shop."""
         if isinstance(made, IngestRecord):
             outgoing = Outgoing(self._topics.of_shop(made.to), made.key, made.value)
-            for row in self.take_record(number, outgoing, place):
+            for row in self.preview_record(number, outgoing, place):
                 # What ingest has put right can no longer be seen in what it writes.
                 yield replace(row, notes=tuple(dict.fromkeys((*made.notes, *row.notes))))
         elif isinstance(made, IngestRefusal):
@@ -258,7 +258,7 @@ class MappingPreview:
             detail = "no section of this topic takes the record, or its `each` gives nothing"
             yield MappingRow(number, Outcome.SKIPPED, topic, reason=UNMAPPED, detail=detail)
 
-    def take_record(self, number: int, outgoing: Outgoing, place: Place) -> Iterator[MappingRow]:
+    def preview_record(self, number: int, outgoing: Outgoing, place: Place) -> Iterator[MappingRow]:
         """Yield what becomes of a record that lies, or would lie, on one of our own topics."""
         if outgoing.topic in self._parsers:
             yield from self._judge(number, outgoing, place)

@@ -58,7 +58,7 @@ class Coverage:
         self.failed[name] += 1
         self.reasons.setdefault(name, detail or "")
 
-    def note(self, notes: Sequence[str]) -> None:
+    def count_left_out(self, notes: Sequence[str]) -> None:
         """Count the fields that were left out of a record."""
         for note in notes:
             what, _, name = note.partition(":")
@@ -192,7 +192,7 @@ class _Look:
                 for record in records:
                     if record.key in keys:
                         outgoing = Outgoing(topic, record.key, record.value)
-                        list(self._preview.take_record(0, outgoing, _place(record)))
+                        list(self._preview.preview_record(0, outgoing, _place(record)))
 
     def _keys(self) -> tuple[set[bytes], set[bytes]]:
         users: set[bytes] = set()
@@ -227,10 +227,10 @@ class _Look:
     ) -> Iterator[MappingRow]:
         place = _place(record)
         if isinstance(made, Outgoing):
-            rows = list(self._preview.take_record(number, made, place))
+            rows = list(self._preview.preview_record(number, made, place))
             self._cover(self.coverages[self._topic], record, made, made, rows)
         else:
-            rows = list(self._preview.take_outcome(number, self._topic, made, place))
+            rows = list(self._preview.preview_outcome(number, self._topic, made, place))
         if isinstance(made, IngestRecord):
             outgoing = self._outgoing(made)
             assert outgoing is not None
@@ -256,7 +256,7 @@ class _Look:
             coverage.records += 1
             coverage.present.update(self._fields(record, made))
         notes = made.notes if isinstance(made, IngestRecord) else rows[0].notes if rows else ()
-        coverage.note(notes)
+        coverage.count_left_out(notes)
         for row in rows:
             if row.vendor is None and row.outcome in (Outcome.DEAD_LETTERED, MALFORMED_ROW):
                 coverage.refuse(row.field, row.detail)

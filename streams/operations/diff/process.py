@@ -57,7 +57,7 @@ def serve(pipe: Connection) -> None:
         )
         while True:
             batch = _decode_batch(pipe.recv_bytes())
-            pipe.send_bytes(_encode(side.take(batch)))
+            pipe.send_bytes(_encode(side.process(batch)))
     except StreamsError as error:
         pipe.send_bytes(_encode(str(error)))
     except (EOFError, BrokenPipeError):

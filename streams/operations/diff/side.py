@@ -16,7 +16,7 @@ from streams.core.records import MOVED
 from streams.operations.diff.compare import Made, NotSent
 from streams.operations.ingest.mappings import mappings_of, prepare
 from streams.operations.produce import raw_topics
-from streams.replay.planner import Mapper, PlannedSend, Refused, SentBefore, Skipped
+from streams.replay.planner import Mapper, PlannedSend, Refused, ReplayDeduplicator, Skipped
 from streams.replay.rows import Rows
 from streams.settings import Settings
 
@@ -117,7 +117,7 @@ class Side:
         self._mapper = Mapper(settings, plans, self._rows)
         self._on = {plan.vendor for plan in plans}
         on = [plan.vendor for plan in plans]
-        self._sent_before = SentBefore(settings, on, REMEMBERED_EVENTS)
+        self._duplicates = ReplayDeduplicator(settings, on, REMEMBERED_EVENTS)
         self._vendors = tuple(vendors)
         self._now_ms = now_ms
         self._raw = raw_topics(settings.topics)
@@ -130,7 +130,7 @@ class Side:
         ]
         self._read_count = 0
 
-    def take(self, batch: SideBatch) -> Payloads:
+    def process(self, batch: SideBatch) -> Payloads:
         """Return what is made of the batch. Raises SetupError where the registry is away."""
         self._prepare(batch)
         columns: list[list[list[Made]]] = [[] for _ in self._vendors]
@@ -229,7 +229,7 @@ class Side:
         now_ms = kafka_ms if self._now_ms is None else self._now_ms
         decisions = list(self._mapper.decide(event, kafka_ms, now_ms))
         by_vendor = dict(
-            self._sent_before.leave(tp, _Place(key, offset, kafka_ms), event, decisions)
+            self._duplicates.without(tp, _Place(key, offset, kafka_ms), event, decisions)
         )
         for vendor, of_vendor in zip(self._vendors, made, strict=True):
             judgement = by_vendor.get(vendor)

@@ -148,7 +148,7 @@ class _Merge:
         at: Offsets = {}
         progress_at = loop.time()
         while self._wanted:
-            found = await self._reader.take(list(self._wanted), TAKEN_RECORDS)
+            found = await self._reader.fetch(list(self._wanted), TAKEN_RECORDS)
             for tp, records in found.items():
                 self._buffers[tp].extend(r for r in records if r.offset < self._ends[tp])
             for tp in list(self._wanted):

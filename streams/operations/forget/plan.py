@@ -93,7 +93,7 @@ class VisitorTraces:
             )
         }
 
-    def take(self, topic: str, records: Sequence[LogRecord]) -> None:
+    def add(self, topic: str, records: Sequence[LogRecord]) -> None:
         """Take the next records of a topic, in log order."""
         if (vendor := self._receipts.get(topic)) is not None:
             for record in records:

@@ -11,7 +11,7 @@ from streams.kafka.group_ids import group_id
 from streams.kafka.reader import Tell, connect
 from streams.kafka.topic_search import FoundRecord, connect_search
 from streams.operations.ingest.mappings import mappings_of, prepare
-from streams.operations.trace.looks import in_json
+from streams.operations.trace.slices import in_json
 from streams.settings import INGEST, Settings
 
 

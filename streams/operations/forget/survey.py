@@ -48,7 +48,7 @@ class Survey:
             }
             async for tp, records in reader.read(starts, {tp: ends[tp] for tp in starts}, tell):
                 found = records if are_receipts else [r for r in records if r.key == key]
-                self.traces.take(tp.topic, [_as_read(record) for record in found])
+                self.traces.add(tp.topic, [_as_read(record) for record in found])
             self.next |= {tp: max(start, ends[tp]) for tp, start in starts.items()}
         for vendor in self.vendors:
             names = (settings.topics.events(vendor), settings.topics.redelivery(vendor))
@@ -90,7 +90,7 @@ async def survey(settings: Settings, visitor: str, *, tell: Tell = silent) -> Su
         await made.read_on(settings, reader, tell)
         others = [tp for tp in there[topics.users] if tp.partition != partition]
         rows = await _rows_on(settings, reader, others, visitor.encode(), tell)
-        traces.take(
+        traces.add(
             topics.users, [LogRecord(row.offset, row.timestamp, row.key, row.value) for row in rows]
         )
         made.elsewhere = tuple(sorted({row.tp.partition for row in rows}))

@@ -86,7 +86,7 @@ def outlook(
     for to in ("users", "products"):
         for number, line in enumerate(lines.get(to, ()), start=1):
             for preview in by_mode.values():
-                list(preview.take(number, line))
+                list(preview.preview_line(number, line))
     for to in KINDS:
         view = _view(to, lines.get(to, ())[:_LOOKED_AT], by_mode, proposed.consent.mode)
         if view is not None:
@@ -124,8 +124,8 @@ def _view(
 ) -> VendorsView | None:
     best: tuple[int, VendorsView] | None = None
     for number, line in enumerate(lines, start=1):
-        rows = list(by_mode[mode].take(number, line))
-        yes = rows if mode == "assumed" else list(by_mode["assumed"].take(number, line))
+        rows = list(by_mode[mode].preview_line(number, line))
+        yes = rows if mode == "assumed" else list(by_mode["assumed"].preview_line(number, line))
         sent = sum(row.outcome == SENT for row in yes)
         if best is None or sent > best[0]:
             refused = {row.vendor for row in rows if row.reason == SkipReason.NO_CONSENT}

@@ -14,7 +14,7 @@ from streams.kafka.reader import Offsets
 from streams.kafka.topic_search import BytePattern, FoundRecord
 from streams.operations.trace.facts import place_of, read_letter, read_receipt, read_sent
 from streams.operations.trace.logs import TraceLogs
-from streams.operations.trace.looks import in_json, names_event, newest_first, raw_byte_pattern
+from streams.operations.trace.slices import in_json, names_event, newest_first, raw_byte_pattern
 from streams.settings import ENRICH
 
 Read = Callable[[FoundRecord], Source | None]

@@ -19,7 +19,7 @@ from streams.operations.trace.facts import (
     raw_of,
 )
 from streams.operations.trace.logs import TraceLogs
-from streams.operations.trace.looks import (
+from streams.operations.trace.slices import (
     Located,
     Query,
     event_of,

@@ -19,7 +19,7 @@ from streams.operations.trace.logs import TraceLogs
 from streams.vendors import VENDORS
 
 
-async def say_what_rows_say(logs: TraceLogs, facts: Mapping[Source, EventFacts]) -> None:
+async def explain_by_rows(logs: TraceLogs, facts: Mapping[Source, EventFacts]) -> None:
     """Let skips for want of consent say what the visitor's row says today."""
     wanted = {
         one.raw.key: None

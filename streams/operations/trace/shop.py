@@ -14,13 +14,13 @@ from streams.kafka.byte_patterns import AnyOf
 from streams.operations.ingest.mappings import mappings_of, prepare
 from streams.operations.trace.facts import EventFacts, Lettered, ShopRecord, read_letter
 from streams.operations.trace.logs import TraceLogs
-from streams.operations.trace.looks import in_json, newest_first
-from streams.operations.trace.steps import Shown, letter_step, letter_words
+from streams.operations.trace.slices import in_json, newest_first
+from streams.operations.trace.steps import Masker, letter_step, letter_words
 from streams.operations.trace.timeline import Step, TracedEvent
 from streams.settings import INGEST
 
 
-async def read_beginnings(logs: TraceLogs, facts: Mapping[Source, EventFacts]) -> None:
+async def read_shop_records(logs: TraceLogs, facts: Mapping[Source, EventFacts]) -> None:
     """Add the shop's own records of which ``ingest`` made these, as far as they are still there."""
     wanted = [
         one.raw.trail.source
@@ -84,7 +84,7 @@ async def _event(
     record: ConsumerRecord | None,
     letters: Sequence[Lettered],
 ) -> TracedEvent:
-    show = Shown(event_id)
+    masker = Masker(event_id)
     steps = []
     if record is not None:
         text = f"Written by the shop to {place.topic}."
@@ -107,7 +107,7 @@ async def _event(
         source=str(place),
         written_at=None if record is None else utc_text(record.timestamp),
         text=text,
-        raw=None if record is None else show.document(record.value),
+        raw=None if record is None else masker.document(record.value),
         steps=steps,
     )
 

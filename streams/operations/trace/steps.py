@@ -34,7 +34,7 @@ Timed = tuple[int, int, Step]
 """Kafka time, rank among equal ones, step."""
 
 
-class Shown:
+class Masker:
     """Masks, but for what was typed."""
 
     def __init__(self, asked: str) -> None:
@@ -66,7 +66,7 @@ class Shown:
         return masked_json(value, (), field)
 
 
-def sent_step(sent: SentRecord, show: Shown, *, is_repeat: bool) -> Step:
+def sent_step(sent: SentRecord, masker: Masker, *, is_repeat: bool) -> Step:
     """Return the step of a vendor record, with its payload."""
     ground = CONSENT_WORDS.get(sent.consent)
     if sent.is_redelivery:
@@ -86,7 +86,7 @@ def sent_step(sent: SentRecord, show: Shown, *, is_repeat: bool) -> Step:
         place=str(sent.place),
         lane="redelivery" if sent.is_redelivery else "live",
         run_id=sent.run_id,
-        payload=None if is_repeat else show.json(payload),
+        payload=None if is_repeat else masker.json(payload),
         is_repeat=is_repeat,
     )
 

@@ -13,11 +13,11 @@ from streams.kafka.reader import Tell, silent
 from streams.operations.trace.follow import Facts, follow
 from streams.operations.trace.locate import locate
 from streams.operations.trace.logs import open_logs
-from streams.operations.trace.looks import Located, Query
-from streams.operations.trace.rows import say_what_rows_say
-from streams.operations.trace.shop import never_written, read_beginnings
-from streams.operations.trace.story import story_of
+from streams.operations.trace.rows import explain_by_rows
+from streams.operations.trace.shop import never_written, read_shop_records
+from streams.operations.trace.slices import Located, Query
 from streams.operations.trace.timeline import Step, Trace, TracedEvent
+from streams.operations.trace.traced_event import traced_event
 from streams.settings import ENRICH, Settings
 from streams.status.judge import judge
 from streams.status.observe import known_of, with_open_letters
@@ -58,17 +58,17 @@ async def run_trace(
     async with open_logs(settings, now_ms, tell) as logs:
         located = await locate(logs, query)
         facts = await follow(logs, located.raw, query.since_ms)
-        await read_beginnings(logs, facts)
-        await say_what_rows_say(logs, facts)
+        await read_shop_records(logs, facts)
+        await explain_by_rows(logs, facts)
         names = {key: vendor.name for key, vendor in VENDORS.items()}
 
-        def told() -> list[TracedEvent]:
-            return [story_of(facts[source], logs.parse, names, text) for source in located.raw]
+        def traced() -> list[TracedEvent]:
+            return [traced_event(facts[source], logs.parse, names, text) for source in located.raw]
 
-        events, records = told(), logs.search.records
+        events, records = traced(), logs.search.records
         if any(step.kind == "waiting" for event in events for step in _steps(event)):
-            await _say_how_stages_are(facts, settings, await read_status(settings))
-            events = told()
+            await _add_stage_states(facts, settings, await read_status(settings))
+            events = traced()
         if not events and kind == "event":
             events = await never_written(logs, text, query.since_ms)
     return Trace(
@@ -89,14 +89,14 @@ def _steps(event: TracedEvent) -> Iterator[Step]:
         yield from vendor.steps
 
 
-async def _say_how_stages_are(facts: Facts, settings: Settings, board: StatusBoard) -> None:
+async def _add_stage_states(facts: Facts, settings: Settings, board: StatusBoard) -> None:
     """Let what waits say why, as the workers themselves do."""
     known = await with_open_letters(settings, known_of(settings, board, (), {}))
     says = {finding.subject: finding.sentence() for finding in reversed(judge(known))}
     for one in facts.values():
         one.enrich.says = says.get(ENRICH, _RUNNING)
-        for vendor, told in one.vendors.items():
-            told.live.says = told.redelivery.says = says.get(vendor, _RUNNING)
+        for vendor, found in one.vendors.items():
+            found.live.says = found.redelivery.says = says.get(vendor, _RUNNING)
 
 
 _RUNNING = "The worker is running."

@@ -86,9 +86,9 @@ class LateIdentity:
         self._wall_ms = wall_ms
         self._noted: dict[int, dict[bytes, _Noted]] = {}
         self._task: asyncio.Task[None] | None = None
-        users.on_row = self.note
+        users.on_row = self.add
 
-    def note(self, partition: int, key: bytes, before: Row | None, row: Row, row_ms: int) -> None:
+    def add(self, partition: int, key: bytes, before: Row | None, row: Row, row_ms: int) -> None:
         """Record a row that names a new contact; ignore others.
 
         At the start of a worker rows are read again. Events that were sent are not sent twice.

@@ -30,7 +30,7 @@ NAMED = HttpResponse(
 )
 """The response to a request of three, of which the second is refused."""
 
-STATUS_FATES = {
+STATUS_OUTCOMES = {
     200: RequestOutcome.UNCLEAR,
     202: RequestOutcome.UNCLEAR,
     301: RequestOutcome.MISCONFIGURED,

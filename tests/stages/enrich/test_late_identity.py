@@ -90,7 +90,7 @@ async def test_a_row_that_names_another_contact_makes_the_visitor_known(
 ) -> None:
     """The same contact once more, or none, changes nothing."""
     identity = late(replays)
-    identity.note(0, b"anna", before, after, NOW)
+    identity.add(0, b"anna", before, after, NOW)
     await settled(identity)
     assert replays.asked == ([(0, {b"anna": NOW})] if is_looked_for else [])
 
@@ -98,8 +98,8 @@ async def test_a_row_that_names_another_contact_makes_the_visitor_known(
 async def test_a_row_from_before_the_window_has_nothing_left_to_send(replays: Replays) -> None:
     """At a worker's start all rows are read again, most of them old."""
     identity = late(replays)
-    identity.note(0, b"anna", None, KNOWN, NOW - 60_001)
-    identity.note(0, b"bert", None, KNOWN, NOW - 60_000)
+    identity.add(0, b"anna", None, KNOWN, NOW - 60_001)
+    identity.add(0, b"bert", None, KNOWN, NOW - 60_000)
     await settled(identity)
     assert replays.asked == [(0, {b"bert": NOW - 60_000})]
 
@@ -107,9 +107,9 @@ async def test_a_row_from_before_the_window_has_nothing_left_to_send(replays: Re
 async def test_visitors_of_one_partition_are_looked_for_together(replays: Replays) -> None:
     """One reading for all who became known meanwhile."""
     identity = late(replays)
-    identity.note(0, b"anna", None, KNOWN, NOW)
-    identity.note(0, b"bert", None, KNOWN, NOW - 1)
-    identity.note(1, b"carl", None, KNOWN, NOW)
+    identity.add(0, b"anna", None, KNOWN, NOW)
+    identity.add(0, b"bert", None, KNOWN, NOW - 1)
+    identity.add(1, b"carl", None, KNOWN, NOW)
     await settled(identity)
     assert replays.asked == [(0, {b"anna": NOW, b"bert": NOW - 1}), (1, {b"carl": NOW})]
 
@@ -120,8 +120,8 @@ async def test_what_is_still_on_its_way_is_looked_for_once_more_and_not_for_ever
     """Only the visitors of whom something is."""
     replays.again = [[b"anna"]] * 20
     identity = late(replays)
-    identity.note(0, b"anna", None, KNOWN, NOW)
-    identity.note(0, b"bert", None, KNOWN, NOW)
+    identity.add(0, b"anna", None, KNOWN, NOW)
+    identity.add(0, b"bert", None, KNOWN, NOW)
     await settled(identity)
     assert replays.asked[0] == (0, {b"anna": NOW, b"bert": NOW})
     assert replays.asked[1:] == [(0, {b"anna": NOW})] * 4
@@ -131,7 +131,7 @@ async def test_a_broker_that_does_not_answer_is_asked_again(replays: Replays) ->
     """Nobody is forgotten over it, nor over a run that has the vendor; the worker goes on."""
     replays.again = [SetupError("the broker is away")] * 4 + [None] * 3
     identity = late(replays)
-    identity.note(0, b"anna", None, KNOWN, NOW)
+    identity.add(0, b"anna", None, KNOWN, NOW)
     await settled(identity)
     assert replays.asked == [(0, {b"anna": NOW})] * 8
 
@@ -141,6 +141,6 @@ async def test_a_partition_that_another_worker_has_now_is_that_ones(replays: Rep
     users = Users()
     del users.rows[1]
     identity = late(replays, users)
-    identity.note(1, b"carl", None, KNOWN, NOW)
+    identity.add(1, b"carl", None, KNOWN, NOW)
     await settled(identity)
     assert replays.asked == []

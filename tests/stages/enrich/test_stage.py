@@ -219,8 +219,8 @@ def test_a_changed_row_is_seen_although_rows_are_remembered_decoded() -> None:
     assert record[3]["payload"]["product_ids"] == ["S-9"]
 
 
-def fates(made: Any, *records: Raw, tp: TP = CLICKS) -> list[str]:
-    """Return the fate of each record, in their order: ``sent`` or the reason."""
+def outcomes(made: Any, *records: Raw, tp: TP = CLICKS) -> list[str]:
+    """Return the outcome of each record, in their order: ``sent`` or the reason."""
     found = {}
     closing, passing = FakeOutputs(), FakeOutputs()
     made._enrichment.enrich(tp, records, EnrichedChunk(closing, passing))  # type: ignore[arg-type]
@@ -238,11 +238,11 @@ def test_a_producers_repeat_is_skipped_as_a_duplicate() -> None:
     """In the same chunk and in a later one; of this visitor only, and of this topic only."""
     made = stage()
     twice = {"event_id": "same"}
-    assert fates(made, click(0, **twice), click(1, **twice)) == ["sent", "duplicate"]
-    assert fates(made, click(2, **twice), click(3)) == ["duplicate", "sent"]
+    assert outcomes(made, click(0, **twice), click(1, **twice)) == ["sent", "duplicate"]
+    assert outcomes(made, click(2, **twice), click(3)) == ["duplicate", "sent"]
     consent = {"consent": {"miso": True}}
-    assert fates(made, click(4, "bert", **twice, **consent)) == ["sent"]
-    assert fates(made, click(0, **twice), tp=TP("shop.add-to-carts", 2)) == ["sent"]
+    assert outcomes(made, click(4, "bert", **twice, **consent)) == ["sent"]
+    assert outcomes(made, click(0, **twice), tp=TP("shop.add-to-carts", 2)) == ["sent"]
     assert made.counters.skipped == {"duplicate": 2}
 
 
@@ -253,13 +253,13 @@ def test_after_the_window_the_same_id_is_a_new_event() -> None:
     records = [
         click(offset, event_id="same")._replace(timestamp=ms) for offset, ms in enumerate(at)
     ]
-    assert fates(made, *records) == ["sent", "duplicate", "sent", "sent"]
+    assert outcomes(made, *records) == ["sent", "duplicate", "sent", "sent"]
 
 
 def test_what_was_not_passed_on_makes_no_duplicate() -> None:
     """A dead letter, a skip, and a defect of our own."""
     made = stage()
-    assert fates(
+    assert outcomes(
         made,
         click(0, event_id="a", timestamp="yesterday"),
         click(1, event_id="a"),
@@ -283,8 +283,8 @@ def test_a_record_that_is_read_again_is_passed_on_again() -> None:
     """After a rebalance the same offsets come once more; the sink knows them."""
     made = stage()
     chunk = [click(0, event_id="a"), click(1, event_id="a"), click(2)]
-    assert fates(made, *chunk) == ["sent", "duplicate", "sent"]
-    assert fates(made, *chunk) == ["sent", "duplicate", "sent"]
+    assert outcomes(made, *chunk) == ["sent", "duplicate", "sent"]
+    assert outcomes(made, *chunk) == ["sent", "duplicate", "sent"]
 
 
 def test_an_event_without_an_id_of_its_own_is_never_a_duplicate() -> None:
@@ -292,7 +292,7 @@ def test_an_event_without_an_id_of_its_own_is_never_a_duplicate() -> None:
     made = stage()
     without = click(0, event_id="")
     like = {"event_id": "shop.clicks-2-0"}
-    assert fates(made, without, click(1, **like), click(2, **like)) == [
+    assert outcomes(made, without, click(1, **like), click(2, **like)) == [
         "sent",
         "sent",
         "duplicate",
@@ -305,10 +305,10 @@ def test_a_forgotten_visitors_events_are_judged_afresh() -> None:
     made = stage()
     first = click(0, event_id="same")._replace(timestamp=NOW_MS - 5000)
     again = click(1, event_id="same", consent={"miso": True})
-    assert fates(made, first) == ["sent"]
+    assert outcomes(made, first) == ["sent"]
     made._enrichment._users.forgotten[2] = {b"anna": NOW_MS - 1000}
-    assert fates(made, again) == ["sent"]
-    assert fates(made, again._replace(offset=2)) == ["duplicate"]
+    assert outcomes(made, again) == ["sent"]
+    assert outcomes(made, again._replace(offset=2)) == ["duplicate"]
 
 
 def test_an_event_from_the_future_is_no_newer_than_a_word_of_today() -> None:
@@ -319,7 +319,7 @@ def test_an_event_from_the_future_is_no_newer_than_a_word_of_today() -> None:
     told_ms = int(record[-1]["source-time"])
     assert NOW_MS <= told_ms < NOW_MS + 10_000
     made._enrichment._users.forgotten[2] = {b"anna": NOW_MS + 60_000}
-    assert fates(made, click(1)._replace(timestamp=ahead)) == ["no_consent"]
+    assert outcomes(made, click(1)._replace(timestamp=ahead)) == ["no_consent"]
     assert made.counters.notes["future_kafka_time"] == 2
 
 
@@ -327,7 +327,7 @@ def test_with_0_minutes_nothing_is_a_duplicate() -> None:
     """And nothing is remembered."""
     made = stage(minutes=0)
     twice = {"event_id": "same"}
-    assert fates(made, click(0, **twice), click(1, **twice)) == ["sent", "sent"]
+    assert outcomes(made, click(0, **twice), click(1, **twice)) == ["sent", "sent"]
     assert made._recent._passed_on == {}
 
 

@@ -30,7 +30,7 @@ ACCEPTED = HttpResponse(200, {"content-type": "application/json"}, b"{}")
 NAMED = None
 """One event a request: a response needs to name none."""
 
-STATUS_FATES = {
+STATUS_OUTCOMES = {
     200: RequestOutcome.ACCEPTED,
     201: RequestOutcome.ACCEPTED,
     202: RequestOutcome.ACCEPTED,

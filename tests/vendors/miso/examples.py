@@ -41,7 +41,7 @@ NAMED = HttpResponse(
 )
 """The response to a request of three that refuses the second event; None: there is no such form."""
 
-STATUS_FATES = {
+STATUS_OUTCOMES = {
     200: RequestOutcome.UNCLEAR,
     204: RequestOutcome.ACCEPTED,
     301: RequestOutcome.MISCONFIGURED,

@@ -99,7 +99,7 @@ ANSWERS: dict[str, tuple[HttpResponse, RequestOutcome, dict[int, str]]] = {
 }
 
 
-def test_every_status_has_its_fate() -> None:
+def test_every_status_has_its_outcome() -> None:
     """Without a body the status decides."""
     check_statuses(BY_STATUS, classify)
 

@@ -56,7 +56,7 @@ ACCEPTED = HttpResponse(
 NAMED = None
 """There is one event in a request, so none needs to be named."""
 
-STATUS_FATES = {
+STATUS_OUTCOMES = {
     200: RequestOutcome.UNCLEAR,
     301: RequestOutcome.MISCONFIGURED,
     400: RequestOutcome.REJECTED,

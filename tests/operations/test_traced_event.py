@@ -16,8 +16,8 @@ from streams.operations.trace.facts import (
     VendorFacts,
     was_on,
 )
-from streams.operations.trace.story import story_of
 from streams.operations.trace.timeline import TracedEvent, VendorTrace, to_json
+from streams.operations.trace.traced_event import traced_event
 
 T0 = 1_777_000_000_000
 RAW = (
@@ -83,7 +83,7 @@ def told_of(facts: EventFacts, asked: str = "e1") -> TracedEvent:
     def parse(source: Source, raw: RawRecord) -> Any:
         return PARSER.parse(raw.key, raw.value, source.partition, source.offset, raw.at_ms)
 
-    return story_of(facts, parse, NAMES, asked)
+    return traced_event(facts, parse, NAMES, asked)
 
 
 def miso_of(event: TracedEvent) -> VendorTrace:

@@ -18,7 +18,7 @@ from streams.operations.trace.facts import (
     resolution_of,
 )
 from streams.operations.trace.steps import (
-    Shown,
+    Masker,
     Timed,
     counted,
     letter_step,
@@ -45,12 +45,14 @@ _SAID: Mapping[VendorOutcome, str] = {
 }
 
 
-def story_of(facts: EventFacts, parse: Parse, names: Mapping[str, str], asked: str) -> TracedEvent:
+def traced_event(
+    facts: EventFacts, parse: Parse, names: Mapping[str, str], asked: str
+) -> TracedEvent:
     """Return what is shown of one raw record; ``names`` gives the vendors' display names.
 
     Text that equals ``asked`` was typed by the reader and is not masked.
     """
-    show = Shown(asked)
+    masker = Masker(asked)
     raw, source = facts.raw, facts.source
     event, problem = _event_of(facts, parse)
     steps = _before_vendors(facts, problem)
@@ -58,7 +60,7 @@ def story_of(facts: EventFacts, parse: Parse, names: Mapping[str, str], asked: s
         []
         if _is_no_event(facts)
         else [
-            _vendor(vendor, names.get(vendor, vendor), found, facts, show)
+            _vendor(vendor, names.get(vendor, vendor), found, facts, masker)
             for vendor, found in facts.vendors.items()
         ]
     )
@@ -69,12 +71,12 @@ def story_of(facts: EventFacts, parse: Parse, names: Mapping[str, str], asked: s
         written_at=None if raw is None else utc_text(raw.at_ms),
         event_type=event_type,
         happened_at=happened,
-        visitor=show.id(_visitor_of(facts, event)),
-        user=show.id(None if event is None else event.user_id),
+        visitor=masker.id(_visitor_of(facts, event)),
+        user=masker.id(None if event is None else event.user_id),
         product_id=_named(event, "product_id"),
         sku=_named(event, "sku"),
         text=_in_one_sentence(facts, vendors),
-        raw=None if raw is None else show.document(raw.value),
+        raw=None if raw is None else masker.document(raw.value),
         steps=steps,
         vendors=vendors,
     )
@@ -180,13 +182,13 @@ def _unread(facts: EventFacts) -> Step:
 
 
 def _vendor(
-    vendor: str, name: str, found: VendorFacts, facts: EventFacts, show: Shown
+    vendor: str, name: str, found: VendorFacts, facts: EventFacts, masker: Masker
 ) -> VendorTrace:
     steps: list[Timed] = []
     lanes_seen = set()
     for sent in sorted(found.sent, key=lambda sent: sent.place):
         lane = (sent.is_redelivery, sent.run_id)
-        steps.append((sent.at_ms, 0, sent_step(sent, show, is_repeat=lane in lanes_seen)))
+        steps.append((sent.at_ms, 0, sent_step(sent, masker, is_repeat=lane in lanes_seen)))
         lanes_seen.add(lane)
     letters = {lettered.place: lettered for lettered in found.letters}
     steps += receipt_steps(found.receipts, letters, name, facts)

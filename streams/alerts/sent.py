@@ -16,7 +16,7 @@ WRITE_SECONDS = 10.0
 _DECODER = msgspec.json.Decoder(tuple[Alert, ...])
 
 
-class ToldOnTopic:
+class SentAlerts:
     """The newest record with the key ``alerts``; compaction keeps it."""
 
     def __init__(self, settings: Settings, producer: Callable[[], Any]) -> None:
@@ -41,9 +41,9 @@ class ToldOnTopic:
         except msgspec.DecodeError:
             return ()
 
-    async def write(self, told: Sequence[Alert]) -> None:
+    async def write(self, sent: Sequence[Alert]) -> None:
         """Write it; raises what the producer does, or TimeoutError."""
         written = self._producer().send_and_wait(
-            self._settings.topics.status, key=ALERTS_KEY, value=msgspec.json.encode(told)
+            self._settings.topics.status, key=ALERTS_KEY, value=msgspec.json.encode(sent)
         )
         await asyncio.wait_for(written, WRITE_SECONDS)

@@ -1,8 +1,8 @@
 """Our sink without parts of what it does for the truth about each event; only to be measured.
 
-A test double for ``care.py``: it starts ``streams worker`` after replacing what CARELESS names,
-comma-separated: ``guard`` (consent, age, stopped runs), ``lanes`` (who goes first), ``marks``
-(repeats), ``receipts``. What it delivers could be wrong in as many ways.
+A test double for ``feature_costs.py``: it starts ``streams worker`` after replacing what the
+variable SINK_WITHOUT names, comma-separated: ``guard`` (consent, age, stopped runs), ``lanes`` (who
+goes first), ``marks`` (repeats), ``receipts``. What it delivers could be wrong in as many ways.
 """
 
 import os
@@ -74,6 +74,6 @@ PARTS = {
 }
 
 if __name__ == "__main__":
-    for part in filter(None, os.environ.get("CARELESS", "").split(",")):
+    for part in filter(None, os.environ.get("SINK_WITHOUT", "").split(",")):
         PARTS[part]()
     sys.exit(main())

@@ -1,7 +1,7 @@
 """What may become of each event, by its number and by what the run did meanwhile. Pure.
 
-An event's own fate follows from its number alone. Two things change it: its visitor says no in the
-midst of the run, or its vendor is made to fail over it for ever.
+An event's own outcome follows from its number alone. Two things change it: its visitor says no
+in the midst of the run, or its vendor is made to fail over it for ever.
 """
 
 from collections import Counter
@@ -29,7 +29,7 @@ class Revocation:
 
 
 @dataclass(slots=True)
-class Fates:
+class ExpectedOutcomes:
     """Of all events that were sent."""
 
     sent_at: Sequence[float] = ()
@@ -48,12 +48,12 @@ class Fates:
         not be sent. Consent is judged before all other reasons to skip.
         """
         event = Event(number)
-        fate = event.fate(vendor)
-        may = {fate}
-        if fate == ACCEPTED and number in self.refused.get(vendor, ()):
+        outcome = event.outcome(vendor)
+        may = {outcome}
+        if outcome == ACCEPTED and number in self.refused.get(vendor, ()):
             may.add(GIVEN_UP)
         no = self.revocations.get(event.visitor)
-        if no is not None and (fate == ACCEPTED or fate.startswith("skipped")):
+        if no is not None and (outcome == ACCEPTED or outcome.startswith("skipped")):
             may = {NO} if self.sent_at[number] > no.written + ACTS_SECONDS else may | {NO}
         return frozenset(may)
 

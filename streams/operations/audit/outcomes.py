@@ -52,8 +52,8 @@ TROUBLES: Mapping[AuditedOutcome, str] = {
 """What should not be, in words."""
 
 
-def fate_of(raw: int, trace: int, is_passed: bool, is_off: bool) -> AuditedOutcome:
-    """Return the fate of a present raw record from its flags and its trace at the vendor.
+def outcome_of(raw: int, trace: int, is_passed: bool, is_off: bool) -> AuditedOutcome:
+    """Return the outcome of a present raw record from its flags and its trace at the vendor.
 
     ``is_passed``: it lies below enrichment's commit. ``is_off``: the vendor was off when it was
     read. Waiting is decided by offsets alone; it is never what is left over.
@@ -126,7 +126,7 @@ def stretches(
 class OutcomeCounts:
     """The sums over a vendor's raw records."""
 
-    fates: "Counter[AuditedOutcome]"
+    outcomes: "Counter[AuditedOutcome]"
     skipped: "Counter[int]"
     """By number of the reason."""
     dead: "Counter[int]"
@@ -155,26 +155,26 @@ def tally(
             for (flags, state, skip, dead), count in kinds.items():
                 if not flags & PRESENT:
                     continue
-                fate = fate_of(flags, state, stretch.is_passed, stretch.is_off)
-                sums.fates[fate] += count
-                if fate is AuditedOutcome.SKIPPED:
+                outcome = outcome_of(flags, state, stretch.is_passed, stretch.is_off)
+                sums.outcomes[outcome] += count
+                if outcome is AuditedOutcome.SKIPPED:
                     sums.skipped[skip] += count
-                elif fate is AuditedOutcome.DEAD_LETTERED:
+                elif outcome is AuditedOutcome.DEAD_LETTERED:
                     sums.dead[dead] += count
-                elif fate is AuditedOutcome.NO_TRACE and stretch.span is not None:
+                elif outcome is AuditedOutcome.NO_TRACE and stretch.span is not None:
                     sums.traceless[stretch.span] += count
     return sums
 
 
 @dataclass(frozen=True, slots=True)
 class TroubledRun:
-    """Records that follow each other and have the same fate, which should not be."""
+    """Records that follow each other and have the same outcome, which should not be."""
 
     raw: RawPart
     first: int
     """Raw offset."""
     last: int
-    fate: AuditedOutcome
+    outcome: AuditedOutcome
     span: int | None
     """The index of the span of expired vendor records that may explain it."""
 
@@ -188,7 +188,7 @@ class TroubledRun:
 def troubled(
     vendor: str, parts: Sequence[tuple[RawPart, LogTraces]], spans: Sequence[ExpiredSpan]
 ) -> Iterator[TroubledRun]:
-    """Yield where records lie whose fate should not be, in the order of their offsets."""
+    """Yield where records lie whose outcome should not be, in the order of their offsets."""
     for raw, traces in parts:
         run: TroubledRun | None = None
         for stretch in stretches(vendor, raw, list(enumerate(spans))):
@@ -196,18 +196,18 @@ def troubled(
                 if not raw.flags[place] & PRESENT:
                     continue
                 flags, state = raw.flags[place], traces.state[place]
-                fate = fate_of(flags, state, stretch.is_passed, stretch.is_off)
-                if fate not in TROUBLES:
+                outcome = outcome_of(flags, state, stretch.is_passed, stretch.is_off)
+                if outcome not in TROUBLES:
                     continue
                 offset = place + raw.log.start
-                span = stretch.span if fate is AuditedOutcome.NO_TRACE else None
-                found = TroubledRun(raw, offset, offset, fate, span)
+                span = stretch.span if outcome is AuditedOutcome.NO_TRACE else None
+                found = TroubledRun(raw, offset, offset, outcome, span)
                 if (
                     run is not None
                     and run.last == offset - 1
-                    and (run.fate, run.span)
+                    and (run.outcome, run.span)
                     == (
-                        fate,
+                        outcome,
                         span,
                     )
                 ):

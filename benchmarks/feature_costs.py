@@ -34,14 +34,16 @@ VARIANTS = {
 }
 WANTED_PERCENT = 15
 NOTE = (
-    "Each part is switched off by a double in the benchmark (careless_sink.py); the runs go by "
+    "Each part is switched off by a double in the benchmark (sink_without.py); the runs go by "
     "turns. Share: what the part adds to the CPU of an event, of the whole, by the least of the "
     "rounds, since what disturbs only ever adds. "
     f"Wanted: everything together below {WANTED_PERCENT} %. An accepting server of our own."
 )
 
 
-def measure_care(servers: str, words: str, folder: Path, *, events: int, rounds: int) -> str:
+def measure_feature_costs(
+    servers: str, words: str, folder: Path, *, events: int, rounds: int
+) -> str:
     """Return the table of both vendors."""
     found: dict[tuple[str, str], list[float]] = {}
     records: dict[str, list[Record]] = {}
@@ -49,10 +51,10 @@ def measure_care(servers: str, words: str, folder: Path, *, events: int, rounds:
     with acceptor(0) as server:
         for number in range(rounds):
             for vendor, count in counts.items():
-                for name, careless in _by_turns(vendor, number):
+                for name, without in _by_turns(vendor, number):
                     here = _installation(servers, folder, vendor, server.url, len(found), number)
                     records.setdefault(vendor, _records(here, vendor, count))
-                    used = _run(here, vendor, records[vendor], careless)
+                    used = _run(here, vendor, records[vendor], without)
                     found.setdefault((vendor, name), []).append(used)
     return _table(found, counts, rounds, words)
 
@@ -92,25 +94,25 @@ def _records(here: Installation, vendor: str, count: int) -> list[Record]:
     return list(_shop(here, vendor).vendor_records(here.settings.topics, plan, count))
 
 
-def _run(here: Installation, vendor: str, records: list[Record], careless: str) -> float:
+def _run(here: Installation, vendor: str, records: list[Record], without: str) -> float:
     """Return the CPU µs of an event."""
     topics = here.settings.topics
     users = _shop(here, vendor).user_rows()
     write(here.settings, {topics.users: users, topics.events(vendor): records})
-    with _worker(here, vendor, careless) as worker:
+    with _worker(here, vendor, without) as worker:
         measure = worker.work_off(len(records))
         worker.kill()
     return measure.cpu_seconds / measure.events * 1e6
 
 
 @contextmanager
-def _worker(here: Installation, stage: str, careless: str) -> Iterator[Worker]:
-    environ = {**here.environ, "STREAMS_WEB_PORT": str(free_port()), "CARELESS": careless}
+def _worker(here: Installation, stage: str, without: str) -> Iterator[Worker]:
+    environ = {**here.environ, "STREAMS_WEB_PORT": str(free_port()), "SINK_WITHOUT": without}
     port = load_settings(
         {name: value for name, value in environ.items() if name.startswith("STREAMS_")}
     ).web_port(stage)
     read: Callable[[Any], Any] = read_events
-    command = [str(HERE / "careless_sink.py"), "worker", stage]
+    command = [str(HERE / "sink_without.py"), "worker", stage]
     url = f"http://127.0.0.1:{port}/api/status"
     with Worker(command, environ, Path(here.environ["STREAMS_STATE_DIR"]), url, read) as worker:
         yield worker
