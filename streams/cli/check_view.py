@@ -81,7 +81,7 @@ def _heading(row: MappingRow) -> Text:
     if row.topic is not None:
         words.append(row.topic)
     if row.event_id is not None:
-        made = " (made of its place in Kafka)" if "made_event_id" in row.notes else ""
+        made = " (from its position in Kafka)" if "made_event_id" in row.notes else ""
         words.append(f"{row.event_type or 'event'} {row.event_id}{made}")
     if row.anonymous_id is not None:
         words.append(f"visitor {row.anonymous_id}")

@@ -75,10 +75,10 @@ def verdict_lines(closing: Closing) -> list[Text]:
     problems = closing.problems()
     if problems:
         return [
-            Text("The books do NOT balance:", style="bold red"),
+            Text("The sums do NOT match:", style="bold red"),
             *(Text(f"  {plain(problem)}", style="red") for problem in problems),
         ]
-    line = Text("The books balance: ", style="bold green")
+    line = Text("The sums match: ", style="bold green")
     words = f"each of the {closing.written:,} events is accounted for at every vendor."
     line.append(words, style="not bold default")
     source = "Counted from the topics and the simulators' ledgers, not from the workers' counters."

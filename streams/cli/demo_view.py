@@ -134,10 +134,10 @@ class DemoView:
             ("the dashboard", f"{rig.web_url(ENRICH)}/"),
             ("  its token, to log in", rig.web_token),
             ("what the simulators stored", f"{sandbox}/ledger"),
-            ("how they misbehave", f"{sandbox}/faults"),
+            ("their faults", f"{sandbox}/faults"),
             ("Kafka", settings.kafka.bootstrap_servers),
         ]
-        self._print(Text("\nIt stays up until Ctrl-C.\n", style="bold"))
+        self._print(Text("\nIt keeps running until you press Ctrl-C.\n", style="bold"))
         for title, address in pages:
             self._print(_text(f"  {title:<28}{address}"))
         event = '{"anonymous_id":"visitor-0","product_id":"643078","consent":{"miso":true},'
@@ -152,7 +152,7 @@ class DemoView:
                 f"curl -d '\"{fault}\"' {sandbox}/faults",
             ),
             ("one more event", f"echo '{event}' | {command} produce /dev/stdin"),
-            ("a worker dies; it is started again", f"kill -9 {self._pid_of(rig, vendor)}"),
+            ("kill a worker; it is restarted", f"kill -9 {self._pid_of(rig, vendor)}"),
             ("every event accounted for", f"{command} audit"),
         )
         self._print(Text("\nTry in another terminal:\n", style="bold"))

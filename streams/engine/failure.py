@@ -44,8 +44,8 @@ def leave_fenced() -> NoReturn:
 def leave_recreated(stage: str, tp: tuple[str, int], read: int, found: int) -> NoReturn:
     """End the process with ``DO_NOT_RESTART``: a topic was recreated, old offsets are invalid."""
     leave(
-        f"{tp[0]} partition {tp[1]} has come to offset {found}, below offset {read} up to which "
-        f"this group has read: the topic was recreated. Run `streams offsets reset --stage "
+        f"{tp[0]} partition {tp[1]} is at offset {found}, but this group has already read up to "
+        f"offset {read}: the topic was recreated. Run `streams offsets reset --stage "
         f"{stage} --to earliest` and start again",
         code=DO_NOT_RESTART,
     )

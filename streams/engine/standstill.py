@@ -28,10 +28,10 @@ def standings(app: Any) -> Iterator[Standing]:
     """Yield the work that must make progress, as it is now."""
     consumer = app.started_consumer
     if consumer is None:
-        yield Standing(("start", None), 0, "its start")
+        yield Standing(("start", None), 0, "the start")
         return
     if not consumer.thread.is_member():
-        yield Standing(("group", None), 0, "its way into the consumer group")
+        yield Standing(("group", None), 0, "joining the consumer group")
         return
     if not consumer.assignment():
         return
@@ -62,29 +62,27 @@ def _taking_up(app: Any, consumer: Consumer) -> Standing | None:
     return Standing(
         ("take up", None),
         (consumer.epoch, rows, remaining, app.options.read_elsewhere()),
-        f"the taking up of its partitions ({remaining:,} rows of tables remain)",
+        f"opening its partitions ({remaining:,} rows of tables remain)",
     )
 
 
 def _fetching(consumer: Consumer, tp: TP, *, is_active: bool) -> Iterator[Standing]:
     is_table = consumer._is_changelog_tp(tp)
     if not is_active:
-        yield Standing(("fetch", tp), "paused", f"the fetching of {_name(tp)}, which is paused")
+        yield Standing(("fetch", tp), "paused", f"fetching {_name(tp)}, which is paused")
         return
     if not is_table and tp not in consumer.offset_trackers:
-        yield Standing(("fetch", tp), "not taken up", f"the taking up of {_name(tp)}")
+        yield Standing(("fetch", tp), "not taken up", f"opening {_name(tp)}")
         return
     if not is_table and not consumer.has_room(tp):
         return
     fetched = consumer.thread.fetch_state(tp)
     if fetched is None:
-        yield Standing(("fetch", tp), "unknown", f"the fetching of {_name(tp)}")
+        yield Standing(("fetch", tp), "unknown", f"fetching {_name(tp)}")
         return
     # Without new records, only the time of the broker's last response changes.
     state = (fetched.position, 0 if fetched.is_buffered else fetched.answered_at)
-    yield Standing(
-        ("fetch", tp), state, f"the fetching of {_name(tp)} at offset {fetched.position}"
-    )
+    yield Standing(("fetch", tp), state, f"fetching {_name(tp)} at offset {fetched.position}")
 
 
 def _working(app: Any, consumer: Consumer, tp: TP) -> Iterator[Standing]:
@@ -94,7 +92,7 @@ def _working(app: Any, consumer: Consumer, tp: TP) -> Iterator[Standing]:
         yield Standing(
             ("hand out", tp),
             waiting.offset,
-            f"the handing out of {_name(tp)} at offset {waiting.offset}",
+            f"handing out {_name(tp)} at offset {waiting.offset}",
         )
     if tracker is None:
         return
@@ -103,13 +101,11 @@ def _working(app: Any, consumer: Consumer, tp: TP) -> Iterator[Standing]:
         yield Standing(
             ("settle", tp),
             settled,
-            f"the work on {_name(tp)} at offset {record.offset}, of which nothing is in flight",
+            f"processing {_name(tp)} at offset {record.offset} (nothing is in flight)",
         )
     committed = consumer.settled_at_start(tp)
     if settled is not None and committed is not None and settled > committed:
-        yield Standing(
-            ("commit", tp), committed, f"the committing of {_name(tp)} at offset {committed}"
-        )
+        yield Standing(("commit", tp), committed, f"committing {_name(tp)} at offset {committed}")
 
 
 def _name(tp: TP) -> str:

@@ -39,7 +39,7 @@ class Still(NamedTuple):
         """Return what has happened, as the start of a sentence."""
         why = "and the brokers answer" if answer is None else answer.words
         joint = ", " if answer is None else ": "
-        return f"{self.words} has stood still for {self.seconds:.0f} s{joint}{why}"
+        return f"{self.words} has made no progress for {self.seconds:.0f} s{joint}{why}"
 
 
 class Brokers(Protocol):

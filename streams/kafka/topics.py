@@ -276,7 +276,7 @@ def topic_problems(
     """
     topics = settings.topics
     kept = {
-        topics.status: "what workers say each second",
+        topics.status: "the status of the workers",
         topics.control: "which vendors are paused",
         topics.replays: "the list of replays",
     }
@@ -292,8 +292,8 @@ def topic_problems(
         elif name in kept and partitions[name] != 1:
             problems.append(
                 f"Topic {name}, which holds {kept[name]} and no events, has "
-                f"{_partitions(partitions[name])} and must have 1: Kafka takes none away, so let "
-                "who administers it make this topic anew with 1."
+                f"{_partitions(partitions[name])} and must have 1: Kafka cannot remove "
+                "partitions, so ask the cluster's administrator to create this topic again with 1."
             )
     if _counts(settings, partitions, names) > 1:
         problems.append(_unequal(settings, partitions, names))

@@ -236,7 +236,7 @@ async def _write(settings: Settings, writes: Sequence[Write]) -> dict[tuple[int,
     if not writes:
         return {}
     topic = settings.topics.users
-    then = "run `streams topics rekey` again: it goes on where it was"
+    then = "run `streams topics rekey` again: it continues where it stopped"
     async with connect_writer(
         settings.kafka, "streams-rekey", writing_failed(topic, then)
     ) as producer:

@@ -101,8 +101,8 @@ def _stage(stage: str, names: _Names) -> Iterator[Right]:
     yield from _view(names, "the dashboard does not show the whole pipeline")
 
 
-_LIMITS = "batches that are too large for a topic are found out one by one"
-_RETENTION = "it is not announced what retention is about to delete"
+_LIMITS = "batches that are too large for a topic are split until they fit"
+_RETENTION = "nothing warns before retention deletes records"
 
 
 def _ingest(names: _Names) -> Iterator[Right]:

@@ -200,7 +200,7 @@ def _vendor(
     }
 
 
-_SETTLED = "accepted, skipped or dead-lettered; what enrichment skips for this vendor included"
+_SETTLED = "accepted, skipped or dead-lettered; also what enrichment skipped for this vendor"
 EVENT_TIME = "event time: from the shop to the vendor"
 DELIVERY_TIME = "delivery time: from Kafka to the vendor"
 

@@ -135,7 +135,7 @@ class Reporter:
             return []
         topic = app.tables["users"].topic_name
         return [
-            _hidden(tp, "what its visitors said last cannot be read, and their events wait")
+            _hidden(tp, "the newest rows of its visitors cannot be read, and their events wait")
             for tp in sorted(app.consumer.assignment())
             if tp.topic == topic
             and recovery.is_behind_transaction(tp)
@@ -408,10 +408,10 @@ def _by_section(counts: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
 
 _HIDDEN = {
     "control": (
-        "no pause, resume or stop of a run written since then is obeyed. To stop sending meanwhile,"
-        " stop the workers"
+        "later pauses, resumes and stops of runs have no effect yet. To stop sending meanwhile, "
+        "stop the workers"
     ),
-    "products": "products are known as they were before it",
+    "products": "later changes of products have no effect yet",
 }
 """By table: what comes of its newest rows not being read."""
 

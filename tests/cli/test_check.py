@@ -49,7 +49,7 @@ def test_a_mapping_is_shown_line_by_line(file: Path, capsys: pytest.CaptureFixtu
         '  Miso            sent           {"type":"product_detail_page_view","anonymous_id":"v-1",'
         '"timestamp":"2026-11-20T09:59:58.000Z","context":{"custom_context":{"uuid":"e-1"}},'
         '"product_ids":["8S-1"]}\n'
-        "line 4  shop.clicks  click shop.clicks-0-1 (made of its place in Kafka)  visitor v-2\n"
+        "line 4  shop.clicks  click shop.clicks-0-1 (from its position in Kafka)  visitor v-2\n"
         "  Miso            skipped        no_consent: consent not given, given only later, "
         "refused, or visitor forgotten\n"
         "line 5  shop.clicks\n"

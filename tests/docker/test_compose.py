@@ -49,7 +49,7 @@ def test_the_sample_is_accounted_for_at_every_simulator(relay: Compose) -> None:
     (sample,) = relay.containers("sample")
     assert docker("wait", sample) == "0"
     said = relay.run("logs", "--no-log-prefix", "sample").stdout
-    assert "The books balance: every event is accounted for." in said
+    assert "The sums match: every event is accounted for." in said
     report = relay.audit()
     assert report["balanced"]
     assert [books["raw"] for books in report["vendors"]] == [SAMPLE_EVENTS] * (len(STAGES) - 1)

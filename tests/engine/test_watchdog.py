@@ -126,19 +126,19 @@ def _endless_start(worker: Worker) -> None:
 
 
 HANGS: list[tuple[Hang, str]] = [
-    (_a_hole, "the work on shop.clicks partition 0 at offset 10, of which nothing is in flight"),
-    (_a_dead_agent, "the work on shop.clicks partition 0 at offset 11"),
-    (_not_handed_out, "the handing out of shop.clicks partition 0 at offset 10"),
-    (_commit_without_answer, "the committing of shop.clicks partition 0 at offset 10"),
-    (_never_drained, "the fetching of shop.clicks partition 0 at offset 10"),
-    (_never_resumed, "the fetching of shop.clicks partition 0, which is paused"),
-    (_table_never_resumed, "the fetching of shop.users partition 0, which is paused"),
-    (_out_of_the_group, "its way into the consumer group"),
-    (_endless_rebalance, "the taking up of its partitions (0 rows of tables remain)"),
-    (_endless_seek, "the taking up of its partitions"),
-    (_endless_recovery, "the taking up of its partitions (1 rows of tables remain)"),
-    (_recovery_that_died, "the taking up of its partitions"),
-    (_endless_start, "its start"),
+    (_a_hole, "processing shop.clicks partition 0 at offset 10 (nothing is in flight)"),
+    (_a_dead_agent, "processing shop.clicks partition 0 at offset 11"),
+    (_not_handed_out, "handing out shop.clicks partition 0 at offset 10"),
+    (_commit_without_answer, "committing shop.clicks partition 0 at offset 10"),
+    (_never_drained, "fetching shop.clicks partition 0 at offset 10"),
+    (_never_resumed, "fetching shop.clicks partition 0, which is paused"),
+    (_table_never_resumed, "fetching shop.users partition 0, which is paused"),
+    (_out_of_the_group, "joining the consumer group"),
+    (_endless_rebalance, "opening its partitions (0 rows of tables remain)"),
+    (_endless_seek, "opening its partitions"),
+    (_endless_recovery, "opening its partitions (1 rows of tables remain)"),
+    (_recovery_that_died, "opening its partitions"),
+    (_endless_start, "the start"),
 ]
 
 
@@ -164,7 +164,7 @@ async def test_a_fetcher_that_gets_no_answers_while_the_brokers_give_them_is_stu
     watched = WatchedWorker(Worker())
     ended = await watched.pass_time(2 * SECONDS, brokers_speak=False)
     assert ended is not None
-    assert ended.startswith("the fetching of shop.")
+    assert ended.startswith("fetching shop.")
 
 
 def _parked(worker: Worker) -> None:
@@ -228,8 +228,8 @@ async def test_while_the_brokers_are_away_nobody_leaves(caplog: pytest.LogCaptur
         assert await watched.pass_time(10 * SECONDS) is None
     assert len(watched.asked) == 9
     assert caplog.messages[0] == (
-        "the work on shop.clicks partition 0 at offset 11, of which nothing is in flight has stood "
-        "still for 100 s: Kafka cannot be reached; this worker waits"
+        "processing shop.clicks partition 0 at offset 11 (nothing is in flight) has made "
+        "no progress for 100 s: Kafka cannot be reached; this worker waits"
     )
     watched.answers.clear()
     assert await watched.pass_time(0.24 * SECONDS) is None
@@ -247,7 +247,7 @@ async def test_who_waits_for_brokers_does_not_excuse_what_waits_for_others() -> 
     worker.consumer.hand_out(13, 14)
     ended = await watched.pass_time(2 * SECONDS)
     assert ended is not None
-    assert ended.startswith("the work on shop.clicks partition 0 at offset 13")
+    assert ended.startswith("processing shop.clicks partition 0 at offset 13")
 
 
 async def test_who_is_refused_says_so_and_ends_after_a_grace(
@@ -261,7 +261,7 @@ async def test_who_is_refused_says_so_and_ends_after_a_grace(
     _out_of_the_group(worker)
     with caplog.at_level(logging.WARNING, "streams.engine"):
         ended = await watched.pass_time(2 * SECONDS)
-    head = "its way into the consumer group has stood still for"
+    head = "joining the consumer group has made no progress for"
     assert caplog.messages == [
         f"{head} 100 s: {refusal}; if it does not go on, this worker starts again"
     ]

@@ -158,11 +158,11 @@ async def test_a_lost_event_ends_the_command_with_1(
     monkeypatch.setenv("STREAMS_KAFKA_TOPIC_PREFIX", settings.kafka.topic_prefix)
     monkeypatch.setenv("STREAMS_MISO_API_KEY", "key")
     assert await asyncio.to_thread(main, ["audit"]) == 0
-    assert "The books balance" in capsys.readouterr().out
+    assert "The sums match" in capsys.readouterr().out
     await relay.commit("enrich", {TopicPartition(relay.topics.add_to_carts, 1): 1})
     assert await asyncio.to_thread(main, ["audit"]) == 1
     out = capsys.readouterr().out
-    assert "The books do NOT balance" in out
+    assert "The sums do NOT match" in out
     assert f"{relay.topics.add_to_carts}/1/0: enrichment has passed it" in out
     assert await asyncio.to_thread(main, ["audit", "--json"]) == 1
     (report,) = json.loads(capsys.readouterr().out)

@@ -178,9 +178,9 @@ async def test_verify_finds_topics_that_cannot_be_joined(settings: Settings) -> 
         "works, and nothing is lost: add partitions to those with fewer "
     )
     assert status == (
-        f"Topic {topics.status}, which holds what workers say each second and no events, has 3 "
-        "partitions and must have 1: Kafka takes none away, so let who administers it make this "
-        "topic anew with 1."
+        f"Topic {topics.status}, which holds the status of the workers and no events, has 3 "
+        "partitions and must have 1: Kafka cannot remove partitions, so ask the cluster's "
+        "administrator to create this topic again with 1."
     )
 
 

@@ -38,7 +38,7 @@ async def test_a_faulty_worker_ends_with_70_and_its_successor_delivers(
         await pipeline.ready(pipeline.start("miso"), pipeline.start("miso", "--slot", "1"))
         await pipeline.settled(3)
         assert pipeline.stored() == ["e0", "e1", "e2"]
-        head = f"the work on {prefix}shop.clicks partition 0 at offset 0, of which nothing is in"
+        head = f"processing {prefix}shop.clicks partition 0 at offset 0 (nothing is in flight)"
         assert head in _last_word(hung)
         lost = f"writing to {prefix}vendor.miso.events/0 failed: NotLeaderForPartitionError"
         assert lost in _last_word(refused)

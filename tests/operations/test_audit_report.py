@@ -128,11 +128,11 @@ def test_the_table_says_whether_the_books_balance() -> None:
     """The last line is the verdict; troubles are rows of their own only where there are any."""
     logs = accepted_twice()
     text = shown(logs)
-    assert text.endswith("The books balance: every event is accounted for.")
+    assert text.endswith("The sums match: every event is accounted for.")
     assert "missing" not in text
     logs.receipts.clear()
     text = shown(logs)
-    assert text.endswith("The books do NOT balance.")
+    assert text.endswith("The sums do NOT match.")
     assert "miso: 2 to be accounted for, 0 accounted for: a difference of 2." in text
     assert f"  {CLICKS}/0/0-1: the sink has passed its vendor record" in text
 

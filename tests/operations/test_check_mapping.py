@@ -215,7 +215,7 @@ def test_malformed_rows_are_shown_with_their_effect() -> None:
         (5, "skipped", "shop.clicks"),
     ]
     assert (rows[0].detail or "").endswith(
-        "it says no to every vendor until a good row or a tombstone comes"
+        "it gives no vendor consent until a valid row or a tombstone is written"
     )
     assert (rows[1].detail or "").endswith("the product counts as absent")
     assert rows[2].detail == "the row has no key"
@@ -340,7 +340,7 @@ def test_vendors_without_credentials_are_shown_and_said_to_be_off() -> None:
     vendors = previewed_vendors(load_settings({}))
     assert "miso" in [plan.vendor for plan in vendors.plans]
     assert (
-        "Miso is off until STREAMS_MISO_API_KEY is given; it is shown all the same, a mapping "
+        "Miso is off until STREAMS_MISO_API_KEY is given; it is shown anyway, because a mapping "
         "needs no credentials."
     ) in vendors.remarks
 

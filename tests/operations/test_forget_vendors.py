@@ -179,7 +179,7 @@ async def test_where_no_request_deletes_anything_it_is_said_what_is_left_to_peop
     assert word.by_hand.startswith("8SELECT documents no way to delete: ask it in writing")
     word, client, _ = await carry_out("voyado", answers(204), Trail("anna"))
     assert (word.done, client.requests) == (Done.NOTHING, [])
-    assert "delete these in Voyado Engage" in word.by_hand
+    assert "and the contact itself, in Voyado Engage" in word.by_hand
 
 
 @pytest.mark.parametrize("shared", ["null", "undefined", "NaN", "None", "[object Object]"])
@@ -199,6 +199,6 @@ async def test_a_visitor_that_is_many_people_is_left_at_the_vendor() -> None:
     word, client, _ = await carry_out("miso", answers(200), Trail("undefined"))
     assert client.requests == []
     assert word.done is Done.NOTHING
-    assert word.by_hand.startswith('"undefined" is no person\'s id')
+    assert word.by_hand.startswith('"undefined" is not the id of one person')
     _, client, _ = await carry_out("miso", answers(200), Trail("undefined", user_ids=("u-1",)))
     assert [request.body for request in client.requests] == [b'{"user_ids":["u-1"]}']

@@ -110,16 +110,16 @@ class Closing:
 
 def _book_problems(books: VendorBooks) -> Iterable[str]:
     if books.waiting:
-        yield f"{books.vendor}: {books.waiting:,} events still wait for their last word."
+        yield f"{books.vendor}: {books.waiting:,} events still wait for an outcome."
     if books.owed != books.explained:
         yield (
             f"{books.vendor}: {books.owed:,} events are to be accounted for, "
             f"{books.explained:,} are."
         )
     for count, words in (
-        (books.missing, "events are missing: passed by, and without a trace"),
-        (books.contradicting, "events are dead letters of enrichment and went on all the same"),
-        (books.unexplained, "records speak of events that do not exist"),
+        (books.missing, "events are missing: they were read and have no outcome"),
+        (books.contradicting, "events are dead letters of enrichment and were sent, too"),
+        (books.unexplained, "records are about events that do not exist"),
         (books.unreadable, "records cannot be read"),
     ):
         if count:

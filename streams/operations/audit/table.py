@@ -107,13 +107,13 @@ def audit_lines(report: AuditReport) -> list[str]:
                 "count from then on with --since."
             )
     if report.balanced:
-        lines.append("The books balance: every event is accounted for.")
+        lines.append("The sums match: every event is accounted for.")
     else:
         known = all(one.balanced or one.unknown for one in report.sections)
         known &= all(books.balanced for books in report.vendors)
         known &= not report.unexplained + report.unreadable
         lines.append(
-            "What is known balances; the rest is unknown." if known else "The books do NOT balance."
+            "What is known balances; the rest is unknown." if known else "The sums do NOT match."
         )
     return [plain(line) for line in lines]
 

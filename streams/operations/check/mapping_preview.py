@@ -145,7 +145,7 @@ def previewed_vendors(settings: Settings) -> Previewed:
                 variable(key, name) for name in vendor.credentials if getattr(section, name) is None
             )
             remarks.append(
-                f"{vendor.name} is off until {missing} is given; it is shown all the same, "
+                f"{vendor.name} is off until {missing} is given; it is shown anyway, because "
                 "a mapping needs no credentials."
             )
     return Previewed(tuple(plans), tuple(remarks))
@@ -284,7 +284,7 @@ class MappingPreview:
         except InvalidRow as problem:
             if is_user:
                 self._users[key] = NO_TO_ALL
-                effect = "it says no to every vendor until a good row or a tombstone comes"
+                effect = "it gives no vendor consent until a valid row or a tombstone is written"
             else:
                 self._products.pop(key, None)
                 effect = "the product counts as absent"

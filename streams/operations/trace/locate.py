@@ -116,8 +116,8 @@ async def _by_user(logs: TraceLogs, query: Query, found: Located) -> None:
         )
     elif len(at_home) < len(tps):
         found.notes.append(
-            "Only the partitions of the visitors that shop.users knows for this user were looked "
-            "through: an event that names the user itself may lie elsewhere, under its own visitor."
+            "Only the partitions of this user's visitors in shop.users were searched. An event "
+            "that names the user itself can be on another partition."
         )
 
 

@@ -127,12 +127,12 @@ async def _today(mapping: TopicMapping, record: ConsumerRecord, event_id: str) -
             dict.fromkeys(f"[ingest.{o.section}]" for o in outcomes if isinstance(o, IngestRecord))
         )
         return (
-            f"{names} took it; what was made of it has another id, is a row, or is gone from its "
-            "raw topic."
+            f"Mapped by {names}. The result has another id, is a row, or was deleted from its raw "
+            "topic."
         )
     if any(isinstance(outcome, SkippedRecord) for outcome in outcomes):
-        return "It follows a delete of Debezium and says nothing."
-    return "Unmapped: no section [ingest.NAME] takes it; look at their `when` and `each`."
+        return "It is the tombstone after a delete by Debezium and has no content."
+    return "Unmapped: no section [ingest.NAME] takes it; check their `when` and `each`."
 
 
 async def _read(logs: TraceLogs, places: Sequence[Source]) -> dict[Source, ConsumerRecord]:

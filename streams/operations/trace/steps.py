@@ -28,7 +28,7 @@ from streams.operations.trace.timeline import Step
 CONSENT_WORDS = {
     "event": "the event itself says yes",
     "row": "the visitor's row says yes",
-    "assumed": "nobody said no",
+    "assumed": "nothing says no",
 }
 Timed = tuple[int, int, Step]
 """Kafka time, rank among equal ones, step."""

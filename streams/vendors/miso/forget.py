@@ -32,8 +32,8 @@ def plan(trail: Trail, settings: MisoSettings) -> Erasure:
 def _without_visitor(visitor: str, users: Sequence[str], settings: MisoSettings) -> Erasure:
     if not users:
         return Erasure(
-            by_hand=f'"{visitor}" is no person\'s id: Miso was not asked to delete what it holds '
-            "under it, of many people. Ask Miso in writing."
+            by_hand=f'"{visitor}" is not the id of one person, so Miso was not asked to delete its '
+            "data. Ask Miso in writing."
         )
     return _deletion(users, users, settings)
 
@@ -43,8 +43,8 @@ def _deletion(ids: Sequence[str], users: Sequence[str], settings: MisoSettings) 
     return Erasure(
         (deletion_request(ids, settings),),
         f"all interactions of the visitor{named}",
-        "Miso documents deletion by user id only: ask Miso in writing about what it holds under "
-        "the visitor's id without a user's, and about interactions that it was still processing.",
+        "Miso documents deletion by user id only: ask Miso in writing about interactions without a "
+        "user id, and about interactions that it was still processing.",
     )
 
 

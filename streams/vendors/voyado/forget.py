@@ -45,8 +45,8 @@ def plan(trail: Trail, settings: VoyadoSettings) -> Erasure:
     return Erasure(
         requests,
         what,
-        f"Interactions of other schemas, and the contact itself{contacts}, are not the relay's: "
-        "delete these in Voyado Engage.",
+        f"Delete interactions of other schemas, and the contact itself{contacts}, in Voyado "
+        "Engage.",
     )
 
 

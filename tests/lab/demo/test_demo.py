@@ -283,7 +283,7 @@ async def test_each_side_that_breaks_is_seen_and_ends_with_1(
         await producer.send_and_wait(topics.receipts("miso"), encoded(receipt), partition=0)
         code, problems = await closed(rig, written)
         assert code == 1
-        invented = "miso: 1 records speak of events that do not exist (such as"
+        invented = "miso: 1 records are about events that do not exist (such as"
         assert [problem for problem in problems if problem.startswith(invented)]
         assert [one for one in problems if not one.startswith(invented)] == lost_ledgers
 
@@ -292,7 +292,7 @@ async def test_each_side_that_breaks_is_seen_and_ends_with_1(
         await producer.send_and_wait(topics.clicks, encoded(EVENT), key=b"v-1", partition=0)
         code, problems = await closed(rig, written + 1)
         assert code == 1
-        assert "miso: 1 events still wait for their last word." in problems
+        assert "miso: 1 events still wait for an outcome." in problems
 
         # Receipts and raw events that are deleted.
         receipts = await delete_all(rig, topics.receipts("miso"), 1)
