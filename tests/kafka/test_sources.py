@@ -170,8 +170,8 @@ async def test_all_sources_reach_their_vendors_through_a_kill(
         assert (replay.records, replay.off) == (8, {})
 
         # What a source has left that is switched off now is still found.
-        await pipeline.enriched(15)
-        workers["enrich"].kill()
+        workers["enrich"].terminate()
+        assert await workers["enrich"].ended(30) == 0
         await pipeline.send(order("late", "A-9"))
         now_off = load_settings(pipeline.env | {"STREAMS_SOURCE_ORDERS_ENABLED": "false"})
         orders = pipeline.topics.of_shop("orders")
