@@ -714,6 +714,26 @@ def test_names_of_ingest_sections_make_variables() -> None:
     assert ingest_problems("[ingest]\ntopic = 5\n") != []
 
 
+def test_a_section_of_events_has_the_name_of_the_events(tmp_path: Path) -> None:
+    """Whatever the shop calls them; two that make the same variables are refused."""
+    file = tmp_path / "streams.toml"
+    env = {"STREAMS_CONFIG": str(file)}
+    file.write_text('[events."Product Reviewed"]\nmiso = "rate"\n[events."läst: a.b"]\n')
+    found = load_settings(env | {"STREAMS_EVENTS_PRODUCT_REVIEWED_EIGHTSELECT_ACTION": "review"})
+    assert list(found.events) == ["Product Reviewed", "läst: a.b"]
+    section = found.events["Product Reviewed"]
+    assert (section.miso, section.eightselect_action) == ("rate", "review")
+    for names, words in (
+        (("a b", "a-b"), "has the same variables STREAMS_EVENTS_A_B_… as"),
+        ((" ",), "must be named by 1 to 128 characters that can be seen"),
+        (("a\\tb",), "must be named by 1 to 128 characters that can be seen"),
+        (("n" * 129,), "must be named by 1 to 128 characters that can be seen"),
+    ):
+        file.write_text("".join(f'[events."{name}"]\n' for name in names))
+        with pytest.raises(SettingsError, match=words):
+            load_settings(env)
+
+
 @pytest.mark.parametrize(
     ("section", "problem"),
     [

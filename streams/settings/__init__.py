@@ -316,6 +316,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         section_models(),
         process_environment() if environ is None else environ,
         {INGEST: IngestSettings, EVENTS: EventSettings},
+        named_freely=[EVENTS],
     ).load()
     problems = list(loaded.problems)
     rules: dict[str, Any] = {

@@ -11,7 +11,7 @@ import re
 import tomllib
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,15 @@ from streams.core.errors import SettingsError
 PREFIX = "STREAMS_"
 CONFIG = "STREAMS_CONFIG"
 _MEMBER_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
+_FREE_NAME = re.compile(r"(?=.*\S)[^\x00-\x1f\x7f]{1,128}")
+_NO_LETTER = re.compile(r"[^A-Za-z0-9]")
 TEST_PREFIX = "STREAMS_TEST_"
 """Variables of the test suite, which are no settings."""
 
 
 def variable(section: str, name: str) -> str:
     """The environment variable of a setting."""
-    return f"{PREFIX}{section}_{name}".replace(".", "_").replace("-", "_").upper()
+    return PREFIX + _NO_LETTER.sub("_", f"{section}_{name}").upper()
 
 
 def is_secret(model: type[BaseModel], name: str) -> bool:
@@ -70,7 +72,8 @@ class Loaded:
 class Loader:
     """Reads the sections of ``models`` from a file and an environment.
 
-    ``families``: sections of which there may be any number, ``[family.NAME]``, named by the file.
+    ``families``: sections of which there may be any number, ``[family.NAME]``, named by the file;
+    those ``named_freely`` by any text, in quotation marks.
     """
 
     def __init__(
@@ -78,9 +81,11 @@ class Loader:
         models: Mapping[str, type[BaseModel]],
         environ: Mapping[str, str],
         families: Mapping[str, type[BaseModel]] = types.MappingProxyType({}),
+        named_freely: Collection[str] = (),
     ) -> None:
         self._models = dict(models)
         self._families = families
+        self._named_freely = named_freely
         # An empty variable is an unset one.
         self._environ = {
             name: text
@@ -151,8 +156,10 @@ class Loader:
         section = f"{family}.{name}"
         prefix = variable(section, "")
         twin = next((known for known in self._models if variable(known, "") == prefix), None)
-        if _MEMBER_NAME.fullmatch(name) is None:
-            words = "must be named by 1 to 40 letters, digits, - and _"
+        is_free = family in self._named_freely
+        if (_FREE_NAME if is_free else _MEMBER_NAME).fullmatch(name) is None:
+            chars = "1 to 128 characters that can be seen"
+            words = f"must be named by {chars if is_free else '1 to 40 letters, digits, - and _'}"
             self._problem(f"[{section}] in {self._origin}", words)
         elif twin is not None:
             words = f"has the same variables {prefix}… as [{twin}]; rename one of them"
