@@ -19,7 +19,7 @@ from streams.core.rows import (
     decode_product,
     present_value,
 )
-from streams.core.times import to_ms
+from streams.core.times import YEAR_2000_MS, to_ms
 from streams.core.values import MAX_ID_CHARS, id_text, is_absent
 
 _encode = msgspec.json.Encoder().encode
@@ -269,10 +269,13 @@ class LinkReader:
             return kafka_ms
         try:
             found = self._fields.read_time(given)
-            return to_ms(given) if found is None else found.ms
-        except (TypeError, ValueError):
-            notes.append("left_out:visitors.timestamp")
-            return kafka_ms
+            ms = to_ms(given) if found is None else found.ms
+        except ValueError:
+            ms = 0
+        if ms >= YEAR_2000_MS:
+            return ms
+        notes.append("left_out:visitors.timestamp")
+        return kafka_ms
 
 
 TARGETS: Mapping[str, Target] = {

@@ -46,7 +46,7 @@ def decode_link(value: bytes | None) -> Link | None:
     """Return the row; None: it is a tombstone, or none of ours."""
     try:
         return None if value is None else _decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -98,7 +98,7 @@ class VisitorIndex:
         self._forgotten: dict[str, int] = {}
         """Visitor → Kafka time of the newest tombstone, in ms."""
         self._orders: dict[bytes, int] = {}
-        """The keys of rows about orders in the order in which they came, with their times."""
+        """The keys of rows about orders in the order in which they came, with their Kafka times."""
         self._links = 0
 
     def take_user(self, partition: int, record: _TableRecord) -> None:
@@ -132,8 +132,8 @@ class VisitorIndex:
         self._put(key, said)
         self._orders.pop(key, None)
         if said is not None and record.key.startswith(b"order_id:"):
-            self._orders[key] = said.at[0]
-            self._drop_orders(before_ms=said.at[0] - _LINK_MS)
+            self._orders[key] = record.timestamp
+            self._drop_orders(before_ms=record.timestamp - _LINK_MS)
 
     def find(self, name: str, id_: str) -> str | None:
         """Return the newest visitor of a ``user_id`` or ``order_id``; None: none is known.

@@ -215,9 +215,14 @@ def test_orders_do_not_pile_up_in_memory() -> None:
     assert found.links == LINK_DAYS + 1
     assert found.find("order_id", "o69") == "v"
     assert found.find("order_id", "o68") is None
+    # What an order says of its own time drops no other.
+    found.take_link(0, order("late", "v", 9_000 * DAY_MS)._replace(timestamp=99 * DAY_MS))
+    assert found.find("order_id", "o69") == "v"
 
 
-@pytest.mark.parametrize("value", [b"", b"{", b"[]", b'{"anonymous_id": 1}', b"\xff"])
+@pytest.mark.parametrize(
+    "value", [b"", b"{", b"[]", b'{"anonymous_id": 1}', b"\xff", b'{"a":' + b"[" * 9_999]
+)
 def test_row_that_cannot_be_read_says_nothing(value: bytes) -> None:
     """It stands over what its key said before."""
     found = index(user("v", "u", 1), order("1", "v", 1))
