@@ -226,20 +226,20 @@ class FollowedTopic(GlobalTopicTable):
         self,
         app: Any,
         *,
-        take: Callable[[int, Record], None],
+        apply_row: Callable[[int, Record], None],
         size: Callable[[], int],
         **options: Any,
     ) -> None:
-        """``take`` gets a partition and its next record; ``size`` returns how many are kept."""
+        """``apply_row`` gets each partition and record; ``size`` returns how many are kept."""
         super().__init__(app, admit=bytes, **options)
-        self._take = take
+        self._apply_row = apply_row
         self._size = size
 
     def apply(self, partition: int, records: Iterable[Record]) -> None:
         """Hand on rows and tombstones of one partition in log order."""
         for record in records:
             self.rows_applied += 1
-            self._take(partition, record)
+            self._apply_row(partition, record)
 
     def __len__(self) -> int:
         return self._size()

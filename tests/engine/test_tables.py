@@ -195,7 +195,7 @@ def test_rows_of_a_topic_that_is_followed_are_handed_on() -> None:
     """In log order, tombstones too; nothing is kept here."""
     users = table(FollowedTopic)
     handed_on: list[Any] = []
-    users._take, users._size = lambda *row: handed_on.append(row), lambda: 7
+    users._apply_row, users._size = lambda *row: handed_on.append(row), lambda: 7
     rows = [Row(0, b"a", b"1"), Row(1, b"a", None), Row(2, None, b"1")]
     users.apply(3, rows)
     assert handed_on == [(3, row) for row in rows]

@@ -502,7 +502,7 @@ def test_visitor_of_a_line_is_found_in_the_lines_before_it(tmp_path: Path) -> No
     rows = [
         row
         for number, line in enumerate(lines, start=1)
-        for row in preview.take(number, json.dumps(line).encode())
+        for row in preview.preview_line(number, json.dumps(line).encode())
     ]
     assert [(row.outcome, row.topic, row.anonymous_id, row.reason, row.notes) for row in rows] == [
         ("row", "shop.users", None, None, ()),

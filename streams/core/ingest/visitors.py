@@ -101,8 +101,8 @@ class VisitorIndex:
         """The keys of rows about orders in the order in which they came, with their Kafka times."""
         self._links = 0
 
-    def take_user(self, partition: int, record: _TableRecord) -> None:
-        """Take a record of ``shop.users``."""
+    def apply_user(self, partition: int, record: _TableRecord) -> None:
+        """Apply a record of ``shop.users``."""
         key, value, ms = record.key, record.value, record.timestamp
         visitor = _text(key)
         if key is None or visitor is None:
@@ -119,8 +119,8 @@ class VisitorIndex:
             return  # a copy yields to what is there
         self._put(key, self._of_user(visitor, value, (ms, record.offset), partition))
 
-    def take_link(self, partition: int, record: _TableRecord) -> None:
-        """Take a record of ``shop.visitors``."""
+    def apply_link(self, partition: int, record: _TableRecord) -> None:
+        """Apply a record of ``shop.visitors``."""
         if record.key is None:
             return
         key = _OF_LINKS + record.key

@@ -274,11 +274,11 @@ class MappingPreview:
         is_user = outgoing.topic == self._topics.users
         row = _TableRow(key, value, number, self._now_ms)
         if outgoing.topic == self._topics.visitors:
-            self._visitors.take_link(0, row)
+            self._visitors.apply_link(0, row)
             yield MappingRow(number, ROW, topic)
             return
         if is_user:
-            self._visitors.take_user(0, row)
+            self._visitors.apply_user(0, row)
         try:
             notes = self._set_user(key, value) if is_user else self._set_product(key, value)
         except InvalidRow as problem:

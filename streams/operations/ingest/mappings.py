@@ -25,10 +25,10 @@ async def joined_mappings(
     """Return the same, with the visitors that are known now; raises SetupError."""
     topics, visitors = settings.topics, VisitorIndex(VENDORS)
     for topic in topics.of_join:
-        take = visitors.take_user if topic == topics.users else visitors.take_link
+        apply = visitors.apply_user if topic == topics.users else visitors.apply_link
         async for tp, records in reader.read_topic(topic, tell=tell):
             for record in records:
-                take(tp.partition, record)
+                apply(tp.partition, record)
     return settings.ingest_mappings(Decoders(settings.registry).of, visitors)
 
 

@@ -54,7 +54,7 @@ class VisitorWait:
             "users",
             topic=topics.users,
             partitions=partitions[topics.users],
-            take=visitors.take_user,
+            apply_row=visitors.apply_user,
             size=lambda: visitors.users,
         )
         if topics.visitors in topics.of_join:
@@ -62,7 +62,7 @@ class VisitorWait:
                 "visitors",
                 topic=topics.visitors,
                 partitions=partitions[topics.visitors],
-                take=visitors.take_link,
+                apply_row=visitors.apply_link,
                 size=lambda: visitors.links,
             )
         mappings = list(mappings)

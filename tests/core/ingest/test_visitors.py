@@ -52,7 +52,7 @@ def index(*rows: Row) -> VisitorIndex:
     """An index that has read these rows."""
     made = VisitorIndex(["miso"])
     for row in rows:
-        (made.take_link if row.is_link else made.take_user)(row.partition, row)
+        (made.apply_link if row.is_link else made.apply_user)(row.partition, row)
     return made
 
 
@@ -154,7 +154,7 @@ def test_shared_browser_is_that_of_who_signed_in_last() -> None:
     """An order of the other is nobody's, until there is another browser of theirs."""
     shared = index(login("v", "ann", 1), user("v", "bob", 2))
     assert (shared.find("user_id", "ann"), shared.find("user_id", "bob")) == (None, "v")
-    shared.take_link(0, login("w", "ann", 1))
+    shared.apply_link(0, login("w", "ann", 1))
     assert shared.find("user_id", "ann") == "w"
 
 
@@ -162,9 +162,9 @@ def test_forgotten_visitor_is_not_found() -> None:
     """Not by what was said before; what is said later counts."""
     found = index(order("1", "v", 5), user("v", "u", 5), user("v", ..., 6))
     assert (found.find("order_id", "1"), found.find("user_id", "u")) == (None, None)
-    found.take_link(0, order("1", "v", 6))  # read late, said before
+    found.apply_link(0, order("1", "v", 6))  # read late, said before
     assert found.find("order_id", "1") is None
-    found.take_link(0, order("1", "v", 7))
+    found.apply_link(0, order("1", "v", 7))
     assert found.find("order_id", "1") == "v"
 
 
@@ -182,7 +182,7 @@ def test_row_that_was_moved_to_another_partition_is_still_one(first_is_old: bool
     for rows in ([old[0], *copy, old[1]], [*old, *copy] if first_is_old else [*copy, *old]):
         found = index(*rows)
         assert found.find("user_id", "u") == "v"
-        found.take_user(1, user("v", ..., 10, 9, partition=1))
+        found.apply_user(1, user("v", ..., 10, 9, partition=1))
         assert found.find("user_id", "u") is None
 
 
@@ -205,7 +205,7 @@ def test_id_of_very_many_visitors_finds_nobody() -> None:
     """It is no person's; and each look would cost more."""
     found = index(*(user(f"v{n}", "guest", n) for n in range(MAX_VISITORS + 1)))
     assert found.find("user_id", "guest") is None
-    found.take_user(0, user("v0", ..., 1))
+    found.apply_user(0, user("v0", ..., 1))
     assert found.find("user_id", "guest") == f"v{MAX_VISITORS}"
 
 
@@ -216,7 +216,7 @@ def test_orders_do_not_pile_up_in_memory() -> None:
     assert found.find("order_id", "o69") == "v"
     assert found.find("order_id", "o68") is None
     # What an order says of its own time drops no other.
-    found.take_link(0, order("late", "v", 9_000 * DAY_MS)._replace(timestamp=99 * DAY_MS))
+    found.apply_link(0, order("late", "v", 9_000 * DAY_MS)._replace(timestamp=99 * DAY_MS))
     assert found.find("order_id", "o69") == "v"
 
 
@@ -226,10 +226,10 @@ def test_orders_do_not_pile_up_in_memory() -> None:
 def test_row_that_cannot_be_read_says_nothing(value: bytes) -> None:
     """It stands over what its key said before."""
     found = index(user("v", "u", 1), order("1", "v", 1))
-    found.take_user(0, Row(b"v", value, 2))
-    found.take_link(0, Row(b"order_id:1", value, 2))
+    found.apply_user(0, Row(b"v", value, 2))
+    found.apply_link(0, Row(b"order_id:1", value, 2))
     assert (found.find("user_id", "u"), found.find("order_id", "1")) == (None, None)
-    found.take_user(0, Row(b"\xff", b'{"user_id": "u"}', 2))
-    found.take_user(0, Row(None, b'{"user_id": "u"}', 2))
-    found.take_link(0, Row(None, None, 2))
+    found.apply_user(0, Row(b"\xff", b'{"user_id": "u"}', 2))
+    found.apply_user(0, Row(None, b'{"user_id": "u"}', 2))
+    found.apply_link(0, Row(None, None, 2))
     assert (found.users, found.links) == (0, 0)

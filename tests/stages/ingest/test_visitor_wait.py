@@ -104,12 +104,12 @@ def written(app: Any) -> list[tuple[str, bytes | None]]:
 async def test_order_waits_for_its_visitor_and_what_follows_waits_with_it() -> None:
     """So the order of the topic stays; the watchdog knows that it waits."""
     stage, app, mapping = made()
-    app.followed["visitors"]["take"](0, link("2", "ben", NOW_MS))
+    app.followed["visitors"]["apply_row"](0, link("2", "ben", NOW_MS))
     task = asyncio.ensure_future(stage._take(mapping, [orders("1", "2")]))
     await turns()
     assert written(app) == []
     assert (stage.may_be_silent(ERP), stage.may_be_silent(WEB)) == (True, False)
-    app.followed["visitors"]["take"](0, link("1", "anna", NOW_MS))
+    app.followed["visitors"]["apply_row"](0, link("1", "anna", NOW_MS))
     await task
     await finished(stage)
     assert written(app) == [("shop.orders", b"anna"), ("shop.orders", b"ben")]
@@ -122,7 +122,7 @@ async def test_order_waits_for_its_visitor_and_what_follows_waits_with_it() -> N
 async def test_old_order_of_nobody_does_not_wait() -> None:
     """All that was said in its time is read: it is a dead letter, the others are written."""
     stage, app, mapping = made()
-    app.followed["visitors"]["take"](0, link("2", "ben", NOW_MS))
+    app.followed["visitors"]["apply_row"](0, link("2", "ben", NOW_MS))
     await stage._take(mapping, [orders("1", "2", at=NOW_MS - 30_001)])
     await finished(stage)
     assert written(app) == [("ingest.dead-letters", None), ("shop.orders", b"ben")]
