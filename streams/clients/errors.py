@@ -21,6 +21,7 @@ from streams.core.outcome import RequestOutcome, Verdict
 from streams.vendors.base import RequestModel
 
 _MAX_SHOWN = 5
+_MISSING = "Field required"
 
 
 class InvalidRequest(StreamsError):
@@ -103,6 +104,10 @@ def problems_of(error: ValidationError) -> str:
         ):
             continue
         words = problem["msg"].removeprefix("Value error, ").partition(", ctx=")[0]
+        if problem["type"] in ("union_tag_not_found", "union_tag_invalid"):
+            place = ".".join(filter(None, [place, problem["ctx"]["discriminator"].strip("'")]))
+            known = problem["ctx"].get("expected_tags")
+            words = f"there is no {problem['ctx']['tag']}; there are {known}" if known else _MISSING
         found.append(f"{place}: {words}" if place else words)
     return "; ".join(dict.fromkeys(found))
 

@@ -280,6 +280,8 @@ def _source_of(event: _Line, topics: Topics) -> str:
         word = _decoded(getattr(event, name))
         if isinstance(word, str):
             kind = kind_of(word, topics.sources)
+            if (off := kind_of(word)) is not None and kind is None:
+                raise ValueError(f"has the {name} {word[:100]!r}; {_off_words(off.source)}")
             if kind is None:
                 known = ", ".join(KINDS[source].event_type for source in topics.sources)
                 raise ValueError(f"has the {name} {word[:100]!r}, which is none of {known}")
@@ -298,8 +300,15 @@ def _topic_named(name: str, topics: Topics) -> str:
     for kind, topic in raw_topics(topics).items():
         if name in (kind, topic, topics.without_prefix(topic)):
             return topic
+    for source, topic in zip(KINDS, map(topics.of_shop, KINDS), strict=True):
+        if name in (source, topic, topics.without_prefix(topic)):
+            raise ValueError(f"names the topic {name[:100]!r}; {_off_words(source)}")
     known = ", ".join(raw_topics(topics))
     raise ValueError(f"names the topic {name[:100]!r}, which is none of {known}")
+
+
+def _off_words(source: str) -> str:
+    return f"this source is off: set [source.{source}] enabled = true"
 
 
 def _own_key(event: bytes | None) -> bytes:

@@ -75,6 +75,7 @@ class ReplayPreview:
             "sample": self.sampled,
             "kept_from": None if self.kept_from_ms is None else utc_text(self.kept_from_ms),
             "cut_by_retention": self.is_cut,
+            "not_replayed": self.off,
         }
         return [counts_json(settings, counts, asked.rate) | window for counts in self.vendors]
 

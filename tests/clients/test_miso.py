@@ -208,8 +208,8 @@ def custom(value: Any) -> dict[str, Any]:
         ),
         ({"type": "click", "context": custom([1, float("inf")])}, "context.custom_context.a: must"),
         ({"type": "click", "context": custom([{"b": "\ud800"}])}, "context.custom_context.a: must"),
-        ({"type": "buy"}, "Input tag 'buy' found using 'type' does not match"),
-        ({}, "Unable to extract tag using discriminator 'type'"),
+        ({"type": "buy"}, "type: there is no buy; there are 'remove_from_cart', 'refund', "),
+        ({}, "type: Field required"),
     ],
 )
 def test_a_record_that_breaks_the_pages_is_refused_by_index(

@@ -20,6 +20,7 @@ from streams.delivery.progress import (
     Recalled,
     read_metadata,
 )
+from streams.engine.expired import MAX_GAPS
 
 CLICKS, CARTS = "shop.clicks", "shop.add-to-carts"
 
@@ -119,6 +120,24 @@ def test_strangers_cannot_fill_the_metadata_with_topics() -> None:
     with pytest.raises(ValueError, match=f"no raw topic: 'topic{MAX_TOPICS}'"):
         admit(progress, MAX_TOPICS, 0, f"topic{MAX_TOPICS}")
     assert admit(progress, MAX_TOPICS + 1, 1, "topic3") is Admission.NEW
+
+
+def test_the_longest_names_leave_room_for_what_else_is_stored() -> None:
+    """As many as there can be, beside unclear positions and gaps, live and of runs."""
+    live, redelivered = fresh(), of_runs()
+    far = 2**40
+    for number in range(60):
+        topic = f"{number:02d}{'t' * 247}"
+        if number < MAX_TOPICS:
+            live.admit(number, f"{topic}/0/{far}", far, far)
+            live.settle(number, number)
+        redelivered.admit(number, f"{topic}/0/{far}", far, far, f"r-20261121-101500-{number:04d}")
+        redelivered.settle(number, number)
+    gaps = [(far, far, far)] * MAX_GAPS
+    unclear = [far + number for number in range(MAX_UNCLEAR)]
+    for progress in (live, redelivered):
+        text = progress.metadata(unclear=unclear, expired=far, expired_gaps=gaps)
+        assert len(text) <= MAX_METADATA_BYTES
 
 
 def test_events_of_all_kinds_share_a_partition() -> None:
@@ -496,12 +515,6 @@ def test_of_many_runs_the_marks_that_moved_last_are_kept_and_fit() -> None:
     text = progress.metadata()
     assert len(text) <= MAX_METADATA_BYTES
     assert len(read_metadata(text).marks) == MAX_RUN_MARKS
-    far = of_runs()
-    for number in range(60):
-        place = f"{'p' * 230}.shop.clicks/0/{number}"
-        far.admit(number, place, 1_000, number, f"r-20261121-101500-{number:04d}")
-        far.settle(number, number)
-    assert len(far.metadata()) <= MAX_METADATA_BYTES
     again = of_runs(progress.safe_below(), text, position)
     assert admit_of(again, "r-long", position, 59) is Admission.REPEAT
 

@@ -110,7 +110,12 @@ def test_a_line_says_topic_key_and_value(line: bytes, outgoing: Outgoing) -> Non
         (b'{"topic":"clicks"}', 'is not {"topic", "key", "value"}: '),
         (b'{"topic":"clicks","value":null}', "has neither a key nor an anonymous_id"),
         (b'{"topic":"users","value":{}}', "has no key, which a row of users needs"),
-        (b'{"topic":"orders","key":"1","value":{}}', "names the topic 'orders', which is none of"),
+        (
+            b'{"topic":"orders","key":"1","value":{}}',
+            "names the topic 'orders'; this source is off: set [source.orders] enabled = true",
+        ),
+        (b'{"topic":"order","key":"1","value":{}}', "names the topic 'order', which is none of"),
+        (b'{"type":"view"}', "has the type 'view', which is none of click, add_to_cart"),
         (b"[" * 200_000, "is not JSON: nested deeper than 128 levels"),
         (b'{"a":' * 200_000, "is not JSON: nested deeper than 128 levels"),
         (b'{"anonymous_id":"v","a":NaN}', "is not JSON: invalid character"),
@@ -120,7 +125,7 @@ def test_a_line_says_topic_key_and_value(line: bytes, outgoing: Outgoing) -> Non
         (b'{"anonymous_id":{"a":1}}', "has neither a key nor an anonymous_id"),
         (
             b'{"anonymous_id":"v","type":"order"}',
-            "has the type 'order', which is none of click, add_to_cart",
+            "has the type 'order'; this source is off: set [source.orders] enabled = true",
         ),
     ],
 )
