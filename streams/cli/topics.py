@@ -259,9 +259,9 @@ def _write(lines: "Iterable[str]") -> None:
 
 def _show(reports: "Sequence[TopicReport]", as_json: bool) -> None:
     if as_json:
-        from streams.kafka.topics import report_rows
+        import msgspec
 
-        print_json(report_rows(reports))
+        print_json(msgspec.to_builtins(reports))
         return
     width = max(len(report.topic) for report in reports)
     for report in reports:

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -514,18 +513,3 @@ async def until_visible(client: AIOKafkaAdminClient, names: set[str]) -> None:
             f"The topics were created, but are not visible after {VISIBLE_SECONDS} s: check the "
             "state of the cluster, then run `streams topics list`."
         ) from error
-
-
-def report_rows(reports: Sequence[TopicReport]) -> list[dict[str, Any]]:
-    """The reports as JSON objects, for ``--json``."""
-    return [
-        {
-            "topic": report.topic,
-            "state": str(report.state),
-            "differences": list(report.differences),
-            "partitions": report.partitions,
-            "replication": report.replication,
-            "config": dict(report.config),
-        }
-        for report in reports
-    ]

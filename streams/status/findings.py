@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
 
 class Level(StrEnum):
     """How much a finding matters."""
@@ -49,15 +51,7 @@ class Finding:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON object; what is empty is left out."""
-        fields = {
-            "level": str(self.level),
-            "subject": self.subject,
-            "kind": self.kind,
-            "text": self.text,
-            "since": self.since,
-            "cause": self.cause,
-            "remedy": self.remedy,
-        }
+        fields: dict[str, Any] = msgspec.to_builtins(self)
         return {name: value for name, value in fields.items() if value not in ("", None)}
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -32,7 +32,7 @@ NOTHING_MADE = "no event"
 """Why there is no payload where the settings make no event of the record at all."""
 
 
-class Example(NamedTuple):
+class Example(msgspec.Struct):
     """One difference, as people are shown it."""
 
     event_id: str
@@ -127,27 +127,9 @@ class VendorChanges:
 
     def to_json(self) -> dict[str, Any]:
         """Return the counts and examples, as ``--json`` shows them."""
-        return {
-            "vendor": self.vendor,
-            "same": self.same,
-            "added": self.added,
-            "gone": self.gone,
-            "changed": self.changed,
-            "added_because": dict(self.added_because.most_common()),
-            "gone_because": dict(self.gone_because.most_common()),
-            "added_examples": [e._asdict() for e in self.added_examples],
-            "gone_examples": [e._asdict() for e in self.gone_examples],
-            "fields": [
-                {
-                    "field": path,
-                    "added": one.added,
-                    "gone": one.gone,
-                    "changed": one.changed,
-                    "examples": [e._asdict() for e in one.examples],
-                }
-                for path, one in self.fields.items()
-            ],
-        }
+        shown: dict[str, Any] = msgspec.to_builtins(self)
+        fields = [{"field": path} | one for path, one in shown["fields"].items()]
+        return shown | {"fields": fields}
 
 
 class _SentPayload(msgspec.Struct):

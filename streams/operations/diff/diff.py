@@ -9,7 +9,7 @@ from typing import NamedTuple
 from streams.kafka.reader import Tell, connect
 from streams.operations.check.mapping_preview import previewed_vendors
 from streams.operations.diff.compare import VendorChanges
-from streams.operations.diff.process import SideProcess, begin_of, encode_batch
+from streams.operations.diff.process import SideOptions, SideProcess, encode_batch
 from streams.operations.diff.side import Payloads, SideBatch, decode_made
 from streams.operations.diff.traffic import (
     EVENT_ROLES,
@@ -140,21 +140,13 @@ async def _compare(
     vendors = compared_vendors(old.settings, new.settings)
     changes = [VendorChanges(key) for key in vendors.keys]
     with ExitStack() as stack:
-        processes = [
-            stack.enter_context(
-                SideProcess(
-                    begin_of(
-                        side.environ,
-                        vendors.keys,
-                        on,
-                        traffic.topics,
-                        user_partitions=traffic.user_partitions,
-                        now_ms=now_ms,
-                    )
-                )
-            )
-            for side, on in ((old, vendors.old), (new, vendors.new))
-        ]
+        processes = []
+        for side, on in ((old, vendors.old), (new, vendors.new)):
+            # Only settings are handed on.
+            environ = {n: text for n, text in side.environ.items() if n.startswith("STREAMS_")}
+            topics, partitions = list(traffic.topics), traffic.user_partitions
+            options = SideOptions(environ, vendors.keys, on, topics, partitions, now_ms)
+            processes.append(stack.enter_context(SideProcess(options)))
         open_: deque[list[object]] = deque()
         async for batch in batches:
             encoded = encode_batch(batch)

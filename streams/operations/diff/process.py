@@ -3,10 +3,10 @@
 import asyncio
 import multiprocessing
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
-from typing import Self
+from typing import NamedTuple, Self
 
 import msgspec
 
@@ -18,10 +18,10 @@ from streams.settings import load_settings
 STOP_SECONDS = 5
 
 
-class Begin(msgspec.Struct):
-    """What a process is told first."""
+class SideOptions(NamedTuple):
+    """How a process makes payloads."""
 
-    environ: dict[str, str]
+    environ: Mapping[str, str]
     """Of the settings; ``STREAMS_CONFIG`` names the file."""
     vendors: list[str]
     """In the order of all answers."""
@@ -33,27 +33,25 @@ class Begin(msgspec.Struct):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_begin = msgspec.msgpack.Decoder(Begin).decode
 _decode_batch = msgspec.msgpack.Decoder(SideBatch).decode
 _decode_answer = msgspec.msgpack.Decoder(Payloads | str).decode
 
 
-def serve(pipe: Connection) -> None:
+def serve(pipe: Connection, options: SideOptions) -> None:
     """Answer each batch with its payloads, or with one sentence on why that fails, to the end."""
     # Ctrl-C in a terminal is for the process that asks, which then closes the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     side: Side | None = None
     try:
-        begin = _decode_begin(pipe.recv_bytes())
-        settings = load_settings(begin.environ)
-        plans = [plan for plan in previewed_vendors(settings).plans if plan.vendor in begin.on]
+        settings = load_settings(options.environ)
+        plans = [plan for plan in previewed_vendors(settings).plans if plan.vendor in options.on]
         side = Side(
             settings,
             plans,
-            begin.vendors,
-            begin.topics,
-            user_partitions=begin.user_partitions,
-            now_ms=begin.now_ms,
+            options.vendors,
+            options.topics,
+            user_partitions=options.user_partitions,
+            now_ms=options.now_ms,
         )
         while True:
             batch = _decode_batch(pipe.recv_bytes())
@@ -70,18 +68,17 @@ def serve(pipe: Connection) -> None:
 class SideProcess:
     """One settings file's process; batches are answered in order."""
 
-    def __init__(self, begin: Begin) -> None:
+    def __init__(self, options: SideOptions) -> None:
         """Describe it; it runs within ``with``."""
-        self._begin = begin
+        self._options = options
         self._thread = ThreadPoolExecutor(1)
 
     def __enter__(self) -> Self:
         spawn = multiprocessing.get_context("spawn")
         self._pipe, theirs = spawn.Pipe()
-        self._process = spawn.Process(target=serve, args=(theirs,), daemon=True)
+        self._process = spawn.Process(target=serve, args=(theirs, self._options), daemon=True)
         self._process.start()
         theirs.close()
-        self._pipe.send_bytes(_encode(self._begin))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -106,9 +103,10 @@ class SideProcess:
             self._pipe.send_bytes(batch)
             answer = _decode_answer(self._pipe.recv_bytes())
         except (EOFError, OSError):
+            name = self._options.environ["STREAMS_CONFIG"]
             raise SetupError(
-                f"The process for {self._begin.environ['STREAMS_CONFIG']} ended before all records "
-                "were read; if it was out of memory, compare a shorter time."
+                f"The process for {name} ended before all records were read; if it was out of "
+                "memory, compare a shorter time."
             ) from None
         if isinstance(answer, str):
             raise SetupError(answer)
@@ -119,17 +117,3 @@ class SideProcess:
 def encode_batch(batch: SideBatch) -> bytes:
     """Return a batch as ``SideProcess.send`` takes it."""
     return _encode(batch)
-
-
-def begin_of(
-    environ: Mapping[str, str],
-    vendors: Sequence[str],
-    on: Sequence[str],
-    topics: Sequence[TrafficTopic],
-    *,
-    user_partitions: int,
-    now_ms: int | None,
-) -> Begin:
-    """Return what a process is told first; only settings of the environment are handed on."""
-    of_settings = {name: text for name, text in environ.items() if name.startswith("STREAMS_")}
-    return Begin(of_settings, [*vendors], [*on], [*topics], user_partitions, now_ms)

@@ -14,6 +14,7 @@ from streams.core.outcome import (
     Outcome,
     SkipReason,
 )
+from streams.core.quantities import count
 from streams.core.records import Receipt, Source
 from streams.core.times import utc_text
 from streams.operations.trace.facts import (
@@ -133,7 +134,7 @@ def receipt_steps(
 def receipt_words(received: Received, name: str, facts: EventFacts) -> str:
     """Return what a receipt says, in a sentence."""
     receipt = received.receipt
-    requests = counted(receipt.attempts, "request")
+    requests = count(receipt.attempts, "request")
     if receipt.outcome == Outcome.ACCEPTED:
         answer = f"HTTP {receipt.status}" if receipt.status else "no status"
         after = ""
@@ -206,11 +207,6 @@ def letter_words(reason: str | None) -> str:
     if reason in set(map(str, DeadLetterReason)):
         return f"{reason}, {DEAD_LETTER_MEANING[DeadLetterReason(str(reason))]}"
     return masked_text(reason or "no reason is given")
-
-
-def counted(number: int, word: str) -> str:
-    """Return a number of things."""
-    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
 
 
 def _seconds(seconds: float) -> str:

@@ -7,6 +7,7 @@ from streams.core.errors import InvalidEvent
 from streams.core.event_types import Event
 from streams.core.masking import masked_text
 from streams.core.outcome import Outcome, SkipReason
+from streams.core.quantities import count, listing
 from streams.core.records import Receipt, Source
 from streams.core.times import utc_text
 from streams.operations.ingest.trail import IngestTrail
@@ -20,7 +21,6 @@ from streams.operations.trace.facts import (
 from streams.operations.trace.steps import (
     Masker,
     Timed,
-    counted,
     letter_step,
     letter_words,
     outcome_of,
@@ -177,7 +177,7 @@ def _unread(facts: EventFacts) -> Step:
     if facts.enrich.committed is None:
         text = "Waiting for enrichment, which has not read anything yet."
     else:
-        text = f"Waiting for enrichment, behind {counted(before, 'record')} of its partition."
+        text = f"Waiting for enrichment, behind {count(before, 'record')} of its partition."
     return Step(kind="waiting", text=f"{text} {facts.enrich.says}".strip())
 
 
@@ -248,7 +248,7 @@ def _waits(name: str, place: Source, lane: TraceLane, word: str, run_id: str | N
         text = f"Waiting for {name}, which has not read anything yet. {lane.says}".strip()
     else:
         text = (
-            f"Waiting for {name}, behind at most {counted(before, 'event')} of its partition. "
+            f"Waiting for {name}, behind at most {count(before, 'event')} of its partition. "
             f"Nothing is lost. {lane.says}"
         ).strip()
     if word == "redelivery":
@@ -316,13 +316,9 @@ def _in_one_sentence(facts: EventFacts, vendors: Sequence[VendorTrace]) -> str:
     for outcome, words in _SAID.items():
         members = [one.name for one in vendors if one.outcome == outcome]
         if members:
-            parts.append(f"{words} {_listed(members)}")
+            parts.append(f"{words} {listing(members)}")
     sentence = "; ".join(parts) or "no vendor is enabled"
     return f"{sentence[0].upper()}{sentence[1:]}."
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _in_order(steps: Sequence[Timed]) -> list[Step]:
