@@ -68,7 +68,9 @@ def show_outlook(console: Console, outlook: Outlook) -> None:
         for row in view.rows:
             console.print(show_row(row))
             if row.vendor is not None and row.vendor in view.with_a_yes:
-                console.print(Text("    with a yes:", "dim"), show_row(view.with_a_yes[row.vendor]))
+                console.print(
+                    Text("    with consent:", "dim"), show_row(view.with_a_yes[row.vendor])
+                )
         console.print()
     for (section, cause), number in outlook.refused.most_common(_SHOWN_REFUSALS):
         words = f"[ingest.{section}] {count(number, 'dead letter')}: {cause}"

@@ -135,13 +135,13 @@ def rekey(
         print_json(asdict(done))
     elif dry_run:
         typer.echo(
-            f"{done.rows:,} rows; {done.copied:,} to be written, {done.left:,} to be taken off "
-            "their old partitions. Nothing was changed."
+            f"{done.rows:,} rows; {done.copied:,} to be written, {done.left:,} to be removed "
+            "from their old partitions. Nothing was changed."
         )
     else:
         typer.echo(
-            f"{done.rows:,} rows; {done.copied:,} written, {done.removed:,} taken off their old "
-            "partitions."
+            f"{done.rows:,} rows; {done.copied:,} written, {done.removed:,} removed from their "
+            "old partitions."
         )
     if done.waiting:
         typer.echo(

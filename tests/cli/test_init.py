@@ -48,7 +48,7 @@ def test_without_a_terminal_nothing_is_asked_and_the_careful_answer_is_said(shop
     """The sections are written all the same."""
     done = run(shop, "shop.jsonl", "--write")
     assert done.returncode == 0, done.stderr
-    assert "say no zone; UTC is assumed" in done.stdout
+    assert "have no zone; UTC is assumed" in done.stdout
     assert "no_consent" in done.stdout
     written = (shop / "streams.toml").read_text(encoding="utf-8")
     assert 'timezone = "UTC"' in written

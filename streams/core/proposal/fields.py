@@ -169,13 +169,12 @@ def adapted(
             times = guess_times(values)
             if times is None:
                 remarks.append(
-                    f"timestamp: {given} holds no times that are read ({_shown(values)})."
+                    f"timestamp: {given} contains no times that can be read ({_shown(values)})."
                 )
         if field in _READ and any(type(value) is str for value in values):
             if sum(map(_READ[field], values)) < 0.9 * len(values):
                 remarks.append(
-                    f"{field}: {given} is text that is no JSON number ({_shown(values)}); "
-                    "it is left out."
+                    f"{field}: {given} is text and not a number ({_shown(values)}); it is left out."
                 )
                 continue
             expression = f"to_number({expression})"

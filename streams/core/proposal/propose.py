@@ -155,7 +155,7 @@ class _Proposer:
         said = self._ask(
             SetupQuestion(
                 f"kind:{topic.sample.topic}",
-                f"What does {topic.sample.topic} hold?",
+                f"What does {topic.sample.topic} contain?",
                 KINDS,
                 best if scores[best] >= _PROBABLY else "none",
             )
@@ -337,7 +337,7 @@ class _Proposer:
             zone = self._ask(
                 SetupQuestion(
                     f"timezone:{section.topic}",
-                    f"Times of {section.topic} such as {example} say no zone. In which IANA zone "
+                    f"Times of {section.topic} such as {example} have no zone. In which IANA zone "
                     "are they?",
                     (),
                     "UTC",
@@ -346,7 +346,7 @@ class _Proposer:
             section.timezone = zone
             if f"timezone:{section.topic}" not in self._answers:
                 section.remarks.append(
-                    f"timezone: times such as {example} say no zone; UTC is assumed."
+                    f"timezone: times such as {example} have no zone; UTC is assumed."
                 )
 
     # -- tables
@@ -418,9 +418,9 @@ class _Proposer:
         self._proposal.consent_mode = self._ask(
             SetupQuestion(
                 "consent",
-                "No field says whether a visitor has consented. required: nothing is sent until "
-                "events or user rows say yes. assumed: these topics hold only events of visitors "
-                "who have consented.",
+                "No field says whether a visitor has consented. Answer required: nothing is "
+                "sent until events or user rows give consent. Answer assumed: these topics contain "
+                "only events of visitors who have consented.",
                 ("required", "assumed"),
                 "required",
             )
