@@ -276,7 +276,7 @@ def test_services_and_profiles_in_the_documents_are_those_of_compose() -> None:
     profiles = set(re.findall(r"--profile (\S+)", ALL_WORDS)) | set(
         re.findall(r"[Pp]rofile `(\w+)`", ALL_WORDS)
     )
-    assert profiles == {"sandbox", "sample", "metrics"}
+    assert profiles == {"sandbox", "sample", "metrics", "ingest"}
     assert all(f"profiles: [{profile}]" in compose for profile in profiles)
     for service in re.findall(r"--scale (\w+)=", ALL_WORDS):
         assert f"\n  {service}:\n" in compose

@@ -41,7 +41,8 @@ def init(
     Reads the newest records of each topic. Recognises GA4, Segment, RudderStack, Snowplow and
     Shopify events and the envelopes of Debezium and Kafka Connect by their structure. In other
     records it matches fields by names and types, and by which field contains keys of the products.
-    Name the topics of events, users and products in one call, so that their keys can be compared.
+    Orders and views of 8SELECT content get sections, too; their sources are then enabled. Name the
+    topics of events, users and products in one call, so that their keys can be compared.
 
     Shows for each field of an event where it is found, how often, and a masked example. Then shows
     what each vendor would get for one event, or why it gets none. Nothing is written to Kafka. On a

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from streams.settings import load_settings
+from streams.settings import INGEST, load_settings
 from streams.vendors import VENDORS
 from tests.docker.compose import ROOT, STAGES
 
 FOLDER = ROOT / "deploy" / "compose"
+FILES = [ROOT / "docker-compose.yml", FOLDER / "own-cluster.yml"]
 YOURS = FOLDER / "vendors" / "streams.toml"
 
 
@@ -36,7 +37,18 @@ def test_every_stage_is_a_service_that_the_sample_waits_for() -> None:
         assert f"\n      {stage}: {{condition: service_healthy}}\n" in text
 
 
-@pytest.mark.parametrize("file", [ROOT / "docker-compose.yml", FOLDER / "own-cluster.yml"])
+@pytest.mark.parametrize("file", FILES)
+def test_a_shop_s_own_topics_are_read_by_a_service_of_their_own(file: Path) -> None:
+    """Only where it is asked for: without a section it has nothing to read."""
+    services = yaml.safe_load(file.read_text("utf-8"))["services"]
+    own, beside = services[INGEST], services["miso"]
+    same = own.keys() - {"profiles", "command", "scale"}
+    assert own["profiles"] == [INGEST]
+    assert {name: own[name] for name in same} == {name: beside[name] for name in same}
+    assert own["command"][-1] == INGEST
+
+
+@pytest.mark.parametrize("file", FILES)
 def test_every_container_is_bounded(file: Path) -> None:
     """A service added later cannot forget it: read-only, and limits of memory and log."""
     for name, service in yaml.safe_load(file.read_text("utf-8"))["services"].items():
@@ -50,7 +62,7 @@ def test_every_container_is_bounded(file: Path) -> None:
 def test_beside_your_own_cluster_each_stage_has_the_hosts_name_and_your_settings() -> None:
     """Its host's name tells it from workers of other hosts; what it is told to read is there."""
     services = yaml.safe_load((FOLDER / "own-cluster.yml").read_text("utf-8"))["services"]
-    assert list(services) == list(STAGES)
+    assert list(services) == [*STAGES, INGEST]
     for stage, service in services.items():
         assert service["command"] == ["worker", stage]
         assert service["uts"] == "host", stage

@@ -33,6 +33,7 @@ from streams.operations.init.samples import (
 from streams.settings import Settings, load_settings
 from tests.registry.simulator import RegistrySimulator
 from tests.shapes.formats import ALL, EVENTS, FIVE_FORMATS, Shape
+from tests.shapes.orders import ORDERS
 from tests.shapes.shop import START_MS
 
 NOW_MS = START_MS + 3_600_000
@@ -126,6 +127,74 @@ def test_nearly_all_fields_of_a_shop_s_events_are_found(name: str) -> None:
         assert share >= ENOUGH, f"{name} {to}: {share:.0%} of the fields are right, not {wrong}"
     for key, event in [*found["clicks"], *found["add-to-carts"]]:
         assert key == event["anonymous_id"]
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_nearly_all_fields_of_a_shop_s_orders_are_found(name: str) -> None:
+    """With all their lines; what else is on the topic goes where it went."""
+    shape = ORDERS[name]()
+    found = mapped(shape, proposed(shape))
+    share, right = share_of_right_fields(
+        shape.orders, [flat(order) for _, order in found["orders"]]
+    )
+    wrong = {field: share for field, share in right.items() if share < 0.99}
+    assert share >= ENOUGH, f"{name}: {share:.0%} of the fields are right, not {wrong}"
+    assert right["lines"] == right["order_id"] == right["anonymous_id"] == 1.0
+    assert len(found.get("clicks", ())) == len(shape.clicks)
+    assert len(found.get("add-to-carts", ())) == len(shape.carts)
+
+
+def test_a_file_that_is_written_switches_the_orders_on(tmp_path: Path) -> None:
+    """Unless it does so already; where it has them off, somebody meant that."""
+    shape = ORDERS["magento"]()
+    path = tmp_path / "streams.toml"
+    write_proposal(path, proposed(shape))
+    assert "[source.orders]\nenabled = true\n" in path.read_text()
+    loaded = load_settings({"STREAMS_CONFIG": str(path)})
+    assert len(mapped(shape, loaded)["orders"]) == len(shape.orders)
+    path.write_text("[source.orders]\nenabled = true\n")
+    write_proposal(path, proposed(shape))
+    assert path.read_text().count("[source.orders]") == 1
+    path.write_text("[source.orders]\nenabled = false\n")
+    with pytest.raises(SettingsError, match=r"\[source.orders\]; write enabled = true into it"):
+        write_proposal(path, proposed(shape))
+
+
+def test_an_order_is_shown_at_each_vendor() -> None:
+    """Beside one click and one add-to-cart."""
+    shape = ORDERS["segment"]()
+    assumed = proposed(shape, {"consent": "assumed"})
+    seen = outlook(load_settings({}), assumed, samples_of(shape), NOW_MS)
+    assert [view.to for view in seen.views] == ["clicks", "add-to-carts", "orders"]
+    outcomes = {row.vendor: row.outcome for row in seen.views[2].rows}
+    assert (outcomes["eightselect"], outcomes["miso"]) == ("sent", "sent")
+
+
+def test_views_of_a_vendor_s_content_are_told_from_those_of_products() -> None:
+    """By the types of the content, which nobody else writes; clicks in it keep it, too."""
+    shape = Shape()
+    for number in range(90):
+        event = {
+            "event": ("product_clicked", "set_viewed", "product_clicked")[number % 3],
+            "at": f"2026-11-20T10:00:{number % 60:02d}Z",
+            "visitor_id": f"v{number % 7}-{number % 7}",
+        }
+        if number % 3 == 1:
+            event |= {"widget": {"kind": "customSet", "set_id": f"s{number % 5}"}}
+        else:
+            event |= {"product_id": f"p{number % 9}", "sku": f"s-{number % 9}"}
+        if number % 3 == 2:
+            event |= {"widget": {"kind": "similarProducts", "set_id": f"s{number % 5}"}}
+        shape.add("web", event)
+    proposal = proposed(shape)
+    assert proposal.sources() == ["content-views"]
+    found = mapped(shape, proposal)
+    assert {key: len(events) for key, events in found.items()} == {
+        "clicks": 60,
+        "content-views": 30,
+    }
+    assert found["content-views"][0][1]["content"] == {"type": "customSet", "id": "s1"}
+    assert sum("content" in event for _, event in found["clicks"]) == 30
 
 
 def test_five_formats_of_known_trackers_are_recognised_by_their_structure() -> None:

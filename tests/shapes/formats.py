@@ -24,6 +24,7 @@ class Shape:
     topics: dict[str, list[Record]] = field(default_factory=dict)
     clicks: list[dict[str, Any]] = field(default_factory=list)
     carts: list[dict[str, Any]] = field(default_factory=list)
+    orders: list[dict[str, Any]] = field(default_factory=list)
     users: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The rows that are left in the end, by key."""
     products: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -51,7 +52,8 @@ def _key(key: Any) -> bytes | None:
     return key.encode() if isinstance(key, str) else _bytes(key)
 
 
-def _iso(ms: int) -> str:
+def iso(ms: int) -> str:
+    """Return a time as RFC 3339 in UTC with milliseconds."""
     text = datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
 
@@ -256,10 +258,10 @@ def segment() -> Shape:
                 },
                 "campaign": campaign if _utm(what) else None,
             },
-            "originalTimestamp": _iso(what.at_ms - 400),
-            "sentAt": _iso(what.at_ms + 900),
-            "receivedAt": _iso(what.at_ms + 1100),
-            "timestamp": _iso(what.at_ms),
+            "originalTimestamp": iso(what.at_ms - 400),
+            "sentAt": iso(what.at_ms + 900),
+            "receivedAt": iso(what.at_ms + 1100),
+            "timestamp": iso(what.at_ms),
         }
         shape.add("segment", record, what.visitor.anonymous_id)
         if what.kind == "other":
@@ -302,9 +304,9 @@ def snowplow() -> Shape:
         record: dict[str, Any] = {
             "app_id": "shop",
             "platform": "web",
-            "etl_tstamp": _iso(what.at_ms + 2000),
-            "collector_tstamp": _iso(what.at_ms + 700),
-            "dvce_created_tstamp": _iso(what.at_ms - 20),
+            "etl_tstamp": iso(what.at_ms + 2000),
+            "collector_tstamp": iso(what.at_ms + 700),
+            "dvce_created_tstamp": iso(what.at_ms - 20),
             "event": "page_view" if what.kind == "other" else "unstruct",
             "event_id": f"c6ef3124-b53a-4b13-a233-{what.number:012d}",
             "v_tracker": "js-3.24.0",
@@ -323,7 +325,7 @@ def snowplow() -> Shape:
             "mkt_campaign": "autumn" if _utm(what) else None,
             "useragent": AGENT,
             "br_lang": "de-DE",
-            "derived_tstamp": _iso(what.at_ms),
+            "derived_tstamp": iso(what.at_ms),
             "event_vendor": "com.snowplowanalytics.snowplow",
             "event_name": "page_view" if what.kind == "other" else "snowplow_ecommerce_action",
         }
@@ -371,13 +373,18 @@ def snowplow() -> Shape:
     return shape
 
 
+def shopify_variant(product: Product) -> str:
+    """Return the id of a product's variant."""
+    return f"4484303{product.id}"
+
+
 def shopify_pixel() -> Shape:
     """Shopify's customer events, as a web pixel passes them on."""
     shape = Shape()
     names = {"view": "product_viewed", "cart": "product_added_to_cart", "other": "page_viewed"}
     for what in happened():
         variant = {
-            "id": f"4484303{what.product.id}",
+            "id": shopify_variant(what.product),
             "image": {"src": f"//cdn.shop.example/{what.product.id}.jpg"},
             "price": {"amount": what.product.price, "currencyCode": "EUR"},
             "product": {
@@ -409,7 +416,7 @@ def shopify_pixel() -> Shape:
             "clientId": what.visitor.anonymous_id,
             "name": names[what.kind],
             "type": "standard",
-            "timestamp": _iso(what.at_ms),
+            "timestamp": iso(what.at_ms),
             "seq": what.number,
             "context": {
                 "document": {

@@ -1,8 +1,10 @@
 """Expressions for our fields: of known shapes by their paths, of others by names and types."""
 
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args, get_type_hints
 
+from streams.core.event_types import Content
 from streams.core.fields import FIELDS
 from streams.core.proposal.documents import as_found, found_in
 from streams.core.proposal.leaves import Leaf, literal
@@ -11,16 +13,20 @@ from streams.core.proposal.names import EVENT_FIELDS, Wanted, is_price, is_quant
 from streams.core.proposal.time_guess import TimeGuess, guess_times
 from streams.core.values import id_text
 
+_CONTENT_ID = re.compile(r"(?:^|_)(?:content|set|widget|cluster|8s|eightselect)_(?:\w+_)?id$")
 _ENOUGH = 0.98
 _LEAST = 0.3
 """A leaf that is worth less serves only where its type says enough."""
 _PRODUCT_FIELDS = ("product_id", "sku", "quantity", "price", "currency")
 _FIRST_OF_LIST = ("anonymous_id", "user_id")
 """What may stand in a list of which the first element counts."""
-_READ = {"price": is_price, "quantity": is_quantity}
+_READ = {"price": is_price, "revenue": is_price, "quantity": is_quantity}
 _GUESTS = frozenset({"0", "-1", "guest", "anonymous"})
 _WORTH_BY_KEY = 1.5
 """What a field whose values are keys of the products table is worth more than any name."""
+
+
+_CONTENT_TYPES = frozenset(get_args(get_type_hints(Content)["type"]))
 
 
 class Joins(NamedTuple):
@@ -78,6 +84,19 @@ def chosen_leaves(
             taken[field] = leaf
             used.add(id(leaf))
     return taken
+
+
+def content_leaves(leaves: Sequence[Leaf]) -> dict[str, Leaf]:
+    """Return type and id of 8SELECT content: the values say which field is the type."""
+    flat = [leaf for leaf in leaves if leaf.list_of is None]
+    for kind in flat:
+        if not kind.fits(lambda value: type(value) is str and value in _CONTENT_TYPES):
+            continue
+        within = kind.expression.rpartition(".")[0]
+        for leaf in flat:
+            if leaf.expression.rpartition(".")[0] == within and _CONTENT_ID.search(leaf.words):
+                return {"content.type": kind, "content.id": leaf}
+    return {}
 
 
 def _score(field: str, wanted: Wanted, leaf: Leaf, documents: int, joins: Joins | None) -> float:

@@ -6,17 +6,27 @@ from typing import Any, NamedTuple
 Document = Mapping[str, Any]
 
 
+class LinesPart(NamedTuple):
+    """The lines of a shape's orders."""
+
+    list_of: str
+    """JMESPath to their list."""
+    fields: Mapping[str, tuple[str, ...]]
+    """Our field → expressions over an element, of which the first that finds values counts."""
+
+
 class Part(NamedTuple):
     """One section that a shape gives."""
 
     to: str
-    """``clicks``, ``add-to-carts`` or ``users``."""
+    """``clicks``, ``add-to-carts``, ``orders`` or ``users``."""
     names: tuple[str, ...]
     """Values of the shape's event name that count; for clicks the first that occurs."""
     fields: Mapping[str, tuple[str, ...]]
     """Our field → expressions, of which the first that finds values counts."""
     each: str | None = None
     """``{name}`` is the literal of the event's name."""
+    lines: LinesPart | None = None
 
 
 class KnownShape(NamedTuple):
@@ -177,7 +187,72 @@ def _shopify_fields(variant: str) -> Mapping[str, tuple[str, ...]]:
     }
 
 
+def _without_product(fields: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Return the fields that do not say something of one product."""
+    return {
+        name: expressions
+        for name, expressions in fields.items()
+        if name not in {"product_id", "sku", "price"}
+    }
+
+
+def _of_request(name: str) -> str:
+    return f"_item.params.{name}"
+
+
 _GA4_ITEMS = {"quantity": ("_item.quantity",)}
+_GA4_LINE = {"product_id": ("item_id",), "quantity": ("quantity",), "price": ("price",)}
+_GA4_ORDER = _without_product(_GA4_FIELDS) | {
+    "currency": (_ga4_parameter("currency"),),
+    "order_id": ("ecommerce.transaction_id", _ga4_parameter("transaction_id")),
+    "revenue": (
+        "ecommerce.purchase_revenue",
+        *(_ga4_parameter("value", f"{kind}_value") for kind in ("double", "float", "int")),
+    ),
+}
+_MP_ORDER = _without_product(_MP_FIELDS) | {
+    "timestamp": ("timestamp_micros", "_item.timestamp_micros"),
+    "currency": (_of_request("currency"),),
+    "page.url": (_of_request("page_location"),),
+    "page.referrer": (_of_request("page_referrer"),),
+    "page.title": (_of_request("page_title"),),
+    "order_id": (_of_request("transaction_id"),),
+    "revenue": (_of_request("value"),),
+}
+_SEGMENT_ORDER = _without_product(_SEGMENT_FIELDS) | {
+    "order_id": ("properties.order_id", "properties.orderId"),
+    "revenue": ("properties.revenue", "properties.total", "properties.value"),
+}
+_SEGMENT_LINE = {
+    "product_id": ("product_id", "productId", "id"),
+    "sku": ("sku",),
+    "quantity": ("quantity",),
+    "price": ("price",),
+}
+_SNOW_TRANSACTION = "contexts_com_snowplowanalytics_snowplow_ecommerce_transaction_1[0]"
+_SNOWPLOW_ORDER = _without_product(_SNOWPLOW_FIELDS) | {
+    "currency": (f"{_SNOW_TRANSACTION}.currency",),
+    "order_id": (f"{_SNOW_TRANSACTION}.transaction_id",),
+    "revenue": (f"{_SNOW_TRANSACTION}.revenue",),
+}
+_SNOWPLOW_LINE = {
+    "product_id": ("id",),
+    "quantity": ("quantity",),
+    "price": ("price",),
+    "currency": ("currency",),
+}
+_SHOPIFY_ORDER = _without_product(_shopify_fields("")) | {
+    "user_id": ("data.checkout.order.customer.id",),
+    "currency": ("data.checkout.currencyCode", "data.checkout.totalPrice.currencyCode"),
+    "order_id": ("data.checkout.order.id", "data.checkout.token"),
+    "revenue": ("data.checkout.totalPrice.amount",),
+}
+_SHOPIFY_LINE = {
+    "product_id": ("variant.id",),
+    "sku": ("variant.sku",),
+    "quantity": ("quantity",),
+    "price": ("variant.price.amount",),
+}
 KNOWN = (
     KnownShape(
         "GA4, BigQuery export",
@@ -186,6 +261,7 @@ KNOWN = (
         (
             Part("clicks", ("view_item", "select_item"), _GA4_FIELDS, "items"),
             Part("add-to-carts", ("add_to_cart",), {**_GA4_FIELDS, **_GA4_ITEMS}, "items"),
+            Part("orders", ("purchase",), _GA4_ORDER, lines=LinesPart("items", _GA4_LINE)),
         ),
     ),
     KnownShape(
@@ -205,6 +281,13 @@ KNOWN = (
                 {**_MP_FIELDS, **_GA4_ITEMS},
                 "events[?name=={name}].params.items[]",
             ),
+            Part(
+                "orders",
+                ("purchase",),
+                _MP_ORDER,
+                "events[?name=={name}]",
+                LinesPart(_of_request("items"), _GA4_LINE),
+            ),
         ),
         has_many_events=True,
     ),
@@ -222,6 +305,12 @@ KNOWN = (
                 "add-to-carts",
                 ("Product Added", "Added Product"),
                 {**_SEGMENT_FIELDS, "quantity": ("properties.quantity",)},
+            ),
+            Part(
+                "orders",
+                ("Order Completed", "Completed Order"),
+                _SEGMENT_ORDER,
+                lines=LinesPart("properties.products", _SEGMENT_LINE),
             ),
             Part(
                 "users",
@@ -251,6 +340,12 @@ KNOWN = (
                 {**_SNOWPLOW_FIELDS, "quantity": ("_item.quantity",)},
                 _SNOW_PRODUCTS,
             ),
+            Part(
+                "orders",
+                ("transaction",),
+                _SNOWPLOW_ORDER,
+                lines=LinesPart(_SNOW_PRODUCTS, _SNOWPLOW_LINE),
+            ),
         ),
     ),
     KnownShape(
@@ -266,6 +361,12 @@ KNOWN = (
                     **_shopify_fields("data.cartLine.merchandise"),
                     "quantity": ("data.cartLine.quantity",),
                 },
+            ),
+            Part(
+                "orders",
+                ("checkout_completed",),
+                _SHOPIFY_ORDER,
+                lines=LinesPart("data.checkout.lineItems", _SHOPIFY_LINE),
             ),
         ),
     ),

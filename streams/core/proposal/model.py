@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from streams.core.kinds import KINDS
+
 
 class SampledRecord(NamedTuple):
     """A record as JSON reads it; None where there is none."""
@@ -40,6 +42,21 @@ class FoundField(NamedTuple):
     """None where nothing is found."""
 
 
+class OrderLines(NamedTuple):
+    """Where the lines of an order are."""
+
+    list_of: str
+    """JMESPath to their list."""
+    fields: Mapping[str, str]
+    """Our field of a line → an expression over an element."""
+
+    def expression(self) -> str:
+        """Return the expression of ``lines``."""
+        base = self.list_of if self.list_of.endswith("[]") else f"{self.list_of}[]"
+        parts = ", ".join(f"{name}: {text}" for name, text in self.fields.items())
+        return f"{base}.{{{parts}}}"
+
+
 @dataclass(slots=True)
 class ProposedSection:
     """One proposed ``[ingest.NAME]``."""
@@ -57,6 +74,8 @@ class ProposedSection:
     """For rows: the key of the row."""
     fields: dict[str, FoundField] = field(default_factory=dict)
     """By our name, parts dotted."""
+    lines: OrderLines | None = None
+    """Of orders."""
     timestamp_format: tuple[str, ...] = ()
     timezone: str | None = None
     records: int = 0
@@ -112,6 +131,11 @@ class Proposal:
     """What concerns no one section."""
     consent_mode: str | None = None
     """``required`` or ``assumed``, where somebody said so."""
+
+    def sources(self) -> list[str]:
+        """Return the sources to which sections write and that are off unless switched on."""
+        written = {section.to for section in self.sections}
+        return [name for name, kind in KINDS.items() if kind.is_optional and name in written]
 
 
 Answers = Mapping[str, str]

@@ -258,6 +258,28 @@ EVENT_FIELDS: Mapping[str, Wanted] = {
 }
 """Our field of an event → how it is recognised."""
 
+ORDER_FIELDS: Mapping[str, Wanted] = {
+    "order_id": Wanted(
+        is_id,
+        (
+            (
+                rf"(?:^|_)(?:orders?|bestell(?:ung)?|purchase|transaction|auftrags?|pedido){_ID}$",
+                1.0,
+            ),
+            (r"^increment_id$", 1.0),
+            (r"^(?:id|_id|entity_id|number|nr)$", 0.6),
+        ),
+    ),
+    "revenue": Wanted(
+        is_price,
+        (
+            (r"(?:^|_)(?:grand_total|(?:order|purchase)_(?:total|value)|revenue|umsatz)$", 1.0),
+            (r"(?:^|_)(?:total(?:_price|_amount|_value)?|gesamt\w*|summe|amount)$", 0.7),
+        ),
+    ),
+}
+"""Our field of an order beside those of all events → how it is recognised."""
+
 PRODUCT_FIELDS: Mapping[str, Wanted] = {
     "key": Wanted(
         is_id,
@@ -391,13 +413,19 @@ _ABOUT_ELSE = re.compile(
     r"(?:list|category|collection|search|suche|promotion|banner|home|wish\w*|merkliste|cart|basket|"
     r"checkout|order|screen|section|video|form|menu|nav|filter|review|coupon|payment|store)"
 )
+_ORDER = r"(?:order|purchase|checkout|transaction|bestellung|kauf|commande|pedido|ordine)"
+_DONE = r"(?:complet\w*|placed|success\w*|created|confirm\w*|finish\w*|submitted|abgeschlossen)"
+_ORDERED = re.compile(
+    rf"(?:^|_){_ORDER}_?{_DONE}$|^{_DONE}_{_ORDER}$|^(?:place_)?(?:order|purchase)$"
+    r"|^(?:purchased|ordered|sale|transaction|bestellung|bestellt|kauf|gekauft)$"
+)
 _PAGE = re.compile(r"(?:^|_)(?:page|seite|pageview|pageviews|screen)(?:_|$)")
 
 
 def kind_of_event(name: Any) -> str | None:
     """Return ``cart``, ``view``, ``click``, ``page`` or ``seen`` for an event's name.
 
-    None: something else, such as a purchase. ``seen`` is a view that does not say of what.
+    None: something else, such as a search. ``seen`` is a view that does not say of what.
     """
     words = words_of(str(name))
     if "wish" in words:
@@ -423,3 +451,13 @@ def kind_of_event(name: Any) -> str | None:
     if about_product and re.search(r"view|look|open|visit|show", glued):
         return "view"
     return None
+
+
+def is_purchase(name: Any) -> bool:
+    """Return whether an event's name says that something was bought."""
+    return _ORDERED.search(words_of(str(name))) is not None
+
+
+def is_seen(name: Any) -> bool:
+    """Return whether an event's name says that something was seen."""
+    return _SEEN.search(words_of(str(name))) is not None

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streams.core.fields import FIELDS
+from streams.core.kinds import KINDS
+from streams.core.present_fields import REQUIRED
 from streams.core.proposal.documents import MANY, Documents, as_found, events_of, found_in, unwrap
 from streams.core.proposal.fields import (
     Joins,
     adapted,
     chosen_leaves,
+    content_leaves,
     first_that_finds,
     leaf_expressions,
     other_meanings,
@@ -26,12 +29,21 @@ from streams.core.proposal.model import (
     SetupQuestion,
     TopicSample,
 )
-from streams.core.proposal.names import EVENT_FIELDS, PRODUCT_FIELDS, USER_FIELDS, kind_of_event
+from streams.core.proposal.names import (
+    EVENT_FIELDS,
+    PRODUCT_FIELDS,
+    USER_FIELDS,
+    is_purchase,
+    is_seen,
+    kind_of_event,
+    worth,
+)
+from streams.core.proposal.orders import elements_of, found_order, order_lines
 from streams.core.proposal.tables import Table, product_table, user_table
 from streams.core.quantities import count
 from streams.core.values import id_text, is_absent
 
-KINDS = ("clicks", "add-to-carts", "users", "products", "none")
+WHAT_TOPICS_HOLD = (*KINDS, "users", "products", "none")
 _NAME_WORDS = (
     (
         re.compile(
@@ -69,6 +81,17 @@ class _FieldNames:
     counts: Counter[Any] = field(default_factory=Counter)
     clicks: list[Any] = field(default_factory=list)
     carts: list[Any] = field(default_factory=list)
+    orders: list[Any] = field(default_factory=list)
+    contents: list[Any] = field(default_factory=list)
+
+    def by_source(self) -> dict[str, list[Any]]:
+        """Return the values by the source that takes them."""
+        return {
+            "clicks": self.clicks,
+            "add-to-carts": self.carts,
+            "orders": self.orders,
+            "content-views": self.contents,
+        }
 
 
 def propose(samples: Sequence[TopicSample], answers: Answers | None = None) -> Proposal:
@@ -156,13 +179,13 @@ class _Proposer:
             SetupQuestion(
                 f"kind:{topic.sample.topic}",
                 f"What does {topic.sample.topic} contain?",
-                KINDS,
+                WHAT_TOPICS_HOLD,
                 best if scores[best] >= _PROBABLY else "none",
             )
             if scores[best] < _PROBABLY
             else None
         )
-        role = best if said is None else "events" if said in {"clicks", "add-to-carts"} else said
+        role = best if said is None else "events" if said in KINDS else said
         topic.role = role
         topic.table = {"products": products, "users": users}.get(role)
         if role == "none":
@@ -192,7 +215,7 @@ class _Proposer:
             name = next((name for name in part.names if names.counts[name]), None)
             if name is None:
                 continue
-            (names.clicks if part.to == "clicks" else names.carts).append(name)
+            names.by_source()[part.to].append(name)
             text = literal(name)
             when = (
                 f"contains({known.event_name}, {text})"
@@ -209,8 +232,30 @@ class _Proposer:
                 if chosen is not None:
                     expressions[ours] = chosen
             section = self._section(topic, part.to, known.title, when=when, each=each)
+            if part.lines is not None:
+                elements = elements_of(part.lines.list_of, events)
+                lines = {
+                    ours: chosen
+                    for ours, candidates in part.lines.fields.items()
+                    if (chosen := first_that_finds(candidates, elements)) is not None
+                }
+                self._set_lines(section, expressions, part.lines.list_of, lines, elements)
             self._fill(section, expressions, events, records)
         self._say_left_over(topic, names)
+
+    def _set_lines(
+        self,
+        section: ProposedSection,
+        expressions: dict[str, str],
+        list_of: str,
+        lines: Mapping[str, str],
+        elements: Sequence[Mapping[str, Any]],
+    ) -> None:
+        """Take the lines of an order into the section and its expressions."""
+        section.lines, remarks = order_lines(list_of, lines, elements)
+        expressions["lines"] = section.lines.expression()
+        section.remarks += remarks
+        section.remarks.append("lines: vendors need the gross price of one unit; check that it is.")
 
     def _identities(self, topic: _Topic, known: KnownShape, part: Part) -> None:
         when = "type == 'identify'"
@@ -236,23 +281,29 @@ class _Proposer:
         else:
             parts = [
                 (to, _is_one_of(names.expression, values))
-                for to, values in (("clicks", names.clicks), ("add-to-carts", names.carts))
+                for to, values in names.by_source().items()
                 if values
             ]
             self._say_left_over(topic, names)
-        # Clicks and add-to-carts of one topic have their visitor, time and page in one place.
+        # Events of one topic have their visitor, time and page in one place.
         counted = [
             document for _, when in parts for document in events_of(documents, when, None)[1]
         ]
         shared = _chosen(counted, names, joins)
         for to, when in parts:
-            own = _chosen(events_of(documents, when, None)[1], names, joins)
-            self._guessed(topic, to, when, _merged(shared, own, to))
+            own = events_of(documents, when, None)[1]
+            if to == "orders":
+                self._guessed_orders(topic, when, own, joins)
+                continue
+            taken = _merged(shared, _chosen(own, names, joins), to)
+            self._guessed(topic, to, when, taken | content_leaves(leaves_of(own)))
 
     def _kind_without_names(self, topic: _Topic) -> str:
         said = self._answers.get(f"kind:{topic.sample.topic}")
-        if said in KINDS:
+        if said in WHAT_TOPICS_HOLD:
             return said
+        if found_order(topic.leaves, len(topic.documents.values)) is not None:
+            return "orders"
         kind = kind_of_event(_last_words(topic.sample.topic))
         if kind is None:
             kind = kind_of_event(topic.sample.topic)
@@ -265,7 +316,7 @@ class _Proposer:
                 SetupQuestion(
                     f"kind:{topic.sample.topic}",
                     f"No field of {topic.sample.topic} names what happened. What are its records?",
-                    KINDS,
+                    WHAT_TOPICS_HOLD,
                     default,
                 )
             )
@@ -281,6 +332,23 @@ class _Proposer:
         records, events = events_of(topic.documents.values, when, each)
         section = self._section(topic, to, "recognised by names and values", when=when, each=each)
         self._fill(section, expressions, events, records)
+
+    def _guessed_orders(
+        self,
+        topic: _Topic,
+        when: str | None,
+        documents: Sequence[Mapping[str, Any]],
+        joins: Joins,
+    ) -> None:
+        leaves = leaves_of(documents)
+        order = found_order(leaves, len(documents), joins)
+        section = self._section(topic, "orders", "recognised by names and values", when=when)
+        expressions: dict[str, str] = {}
+        if order is not None:
+            expressions = {name: leaf.expression for name, leaf in order.fields.items()}
+            elements = elements_of(order.list_of, documents)
+            self._set_lines(section, expressions, order.list_of, order.lines, elements)
+        self._fill(section, expressions, documents, len(documents))
 
     def _fill(
         self,
@@ -304,10 +372,10 @@ class _Proposer:
             section.remarks.append(
                 f"{name}: the record's own field of this name means something else."
             )
-        if section.to in {"clicks", "add-to-carts"}:
+        if section.to in KINDS:
             if times is not None:
                 self._say_times(section, times.formats, times.has_no_zone, times.or_else)
-            for missing in ("timestamp", "anonymous_id", "product_id"):
+            for missing in sorted(REQUIRED[KINDS[section.to].event], key=_place_of):
                 if missing not in section.fields:
                     section.remarks.append(
                         f"{missing} is required, and no field looks like it: write its expression."
@@ -359,8 +427,7 @@ class _Proposer:
 
     def _settle_product_keys(self, joins: Joins) -> None:
         """Say what the product id is where no products topic says it."""
-        sections = [s for s in self._proposal.sections if s.to in {"clicks", "add-to-carts"}]
-        without = [s for s in sections if "product_id" in s.fields and "sku" not in s.fields]
+        without = [s for s in self._proposal.sections if s.to in KINDS and _has_no_sku(s)]
         if joins.products or not without:
             return
         said = self._ask(
@@ -373,7 +440,12 @@ class _Proposer:
             )
         )
         for section in without:
-            if said == "yes":
+            if said == "yes" and section.lines is not None:
+                found, lines = section.fields["lines"], section.lines
+                fields = dict(lines.fields) | {"sku": lines.fields["product_id"]}
+                section.lines = lines._replace(fields=fields)
+                section.fields["lines"] = found._replace(expression=section.lines.expression())
+            elif said == "yes":
                 section.fields["sku"] = section.fields["product_id"]
             else:
                 section.remarks.append(
@@ -391,14 +463,14 @@ class _Proposer:
                 ("anonymous_id", joins.users, "users"),
             ):
                 found = section.fields.get(name)
-                if not keys or found is None or section.to not in {"clicks", "add-to-carts"}:
+                if not keys or found is None or section.to not in KINDS:
                     continue
                 ids = {id_text(value) for value in found_in(found.expression, events)} - {None}
                 met = 100 * len(ids & keys) / max(1, len(ids))
                 section.remarks.append(f"{name}: {met:.0f} % of its values are keys of the {what}.")
 
     def _say_left_over(self, topic: _Topic, names: _FieldNames) -> None:
-        used = {*names.clicks, *names.carts}
+        used = {value for values in names.by_source().values() for value in values}
         left = [(name, count) for name, count in names.counts.most_common() if name not in used]
         if left:
             shown = ", ".join(f"{name} ({count:,})" for name, count in left[:_SHOWN_NAMES])
@@ -477,9 +549,14 @@ def _merged(shared: dict[str, Leaf], own: dict[str, Leaf], to: str) -> dict[str,
     return merged
 
 
+def _has_no_sku(section: ProposedSection) -> bool:
+    fields = section.fields if section.lines is None else section.lines.fields
+    return "product_id" in fields and "sku" not in fields
+
+
 def _place_of(field: str) -> tuple[int, str]:
     """Return where people look for a field: in the order of the documentation."""
-    order = [*FIELDS, *PRODUCT_FIELDS, *USER_FIELDS]
+    order = [*FIELDS, "order_id", "lines", "revenue", *PRODUCT_FIELDS, *USER_FIELDS]
     head = field.partition(".")[0]
     return (order.index(head) if head in order else len(order)), field
 
@@ -493,8 +570,10 @@ def _looks_like_events(topic: _Topic) -> float:
         score += 1.0 if visitor.distinct < 0.9 * len(visitor.values) else 0.3
     if _event_names(topic.leaves, topic.documents.values) is not None:
         score += 1.5
+    if found_order(topic.leaves, len(topic.documents.values)) is not None:
+        score += 2.0
     words = words_of(topic.sample.topic)
-    if re.search(r"event|click|track|cart|view|pixel|hit|log|behavio|export|action", words):
+    if re.search(r"event|click|track|cart|view|pixel|hit|log|behavio|export|action|order", words):
         score += 0.7
     return score - (1.0 if topic.documents.envelope != "none" else 0.0)
 
@@ -513,7 +592,8 @@ def _event_names(
         names = _meant(leaf.expression, documents)
         if names is None:
             continue
-        meant = sum(names.counts[value] for value in (*names.clicks, *names.carts))
+        of_all = [value for values in names.by_source().values() for value in values]
+        meant = sum(names.counts[value] for value in of_all)
         is_sure = meant == leaf.documents or (names.clicks and names.carts)
         if not bonus and not is_sure:
             continue
@@ -527,12 +607,28 @@ def _meant(expression: str, documents: Sequence[Mapping[str, Any]]) -> _FieldNam
     names = _FieldNames(expression, _count_names(expression, documents))
     kinds: dict[str | None, list[Any]] = {}
     for value in names.counts:
-        kinds.setdefault(kind_of_event(value), []).append(value)
+        if is_seen(value) and _holds_content(_is_one_of(expression, [value]), documents):
+            names.contents.append(value)
+        else:
+            kinds.setdefault(kind_of_event(value), []).append(value)
     names.carts = kinds.get("cart", [])
+    names.orders = [value for value in names.counts if is_purchase(value)]
+    if names.orders:
+        bought = events_of(documents, _is_one_of(expression, names.orders), None)[1]
+        if found_order(leaves_of(bought), len(bought)) is None:
+            names.orders = []  # a line of an order is none
     names.clicks = next(
         (kinds[kind] for kind in ("view", "seen", "click", "page") if kind in kinds), []
     )
-    return names if names.clicks or names.carts else None
+    return names if any(names.by_source().values()) else None
+
+
+def _holds_content(when: str, documents: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether these are no views of products, but of content of a vendor."""
+    leaves = leaves_of(events_of(documents, when, None)[1])
+    by_name = EVENT_FIELDS["product_id"]
+    is_of_product = any(worth("product_id", by_name, x) > by_name.by_type for x in leaves)
+    return bool(content_leaves(leaves)) and not is_of_product
 
 
 def _count_names(expression: str, documents: Sequence[Mapping[str, Any]]) -> Counter[Any]:

@@ -1,7 +1,7 @@
 """A proposal as text for ``streams.toml``, each field with how often the sample has it."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -39,8 +39,11 @@ def share_text(share: float) -> str:
     return "> 99 %" if share < 1 and percent == 100 else f"{percent} %"
 
 
-def proposal_toml(proposal: Proposal) -> str:
-    """Return the sections, and what was said about consent, as commented TOML."""
+def proposal_toml(proposal: Proposal, on: Collection[str] = ()) -> str:
+    """Return the sections, and what was said about consent, as commented TOML.
+
+    ``on`` are the optional sources that need not be switched on.
+    """
     lines: list[str] = []
     if proposal.consent_mode == "assumed":
         lines += ["[consent]", 'mode = "assumed"', ""]
@@ -53,6 +56,8 @@ def proposal_toml(proposal: Proposal) -> str:
             '# mode = "assumed"',
             "",
         ]
+    for source in (source for source in proposal.sources() if source not in on):
+        lines += [f"[source.{source}]", "enabled = true", ""]
     for section in proposal.sections:
         lines += [*_section_lines(section), ""]
     lines += [f"# {remark}" for remark in proposal.remarks]

@@ -33,7 +33,12 @@ def write_proposal(path: Path, proposal: Proposal) -> None:
         raise SettingsError([sentence])
     if "consent" in existing:
         proposal.consent_mode = None
-    added = proposal_toml(proposal)
+    sources = existing.get("source", {})
+    on = [name for name in proposal.sources() if sources.get(name, {}).get("enabled") is True]
+    if off := [name for name in proposal.sources() if name in sources and name not in on]:
+        sentence = f"{path} has the section [source.{off[0]}]; write enabled = true into it first."
+        raise SettingsError([sentence])
+    added = proposal_toml(proposal, on)
     text = f"{before.rstrip()}\n\n{added}" if before.strip() else added
     tomllib.loads(text)
     try:

@@ -58,7 +58,10 @@ def with_sections(settings: Settings, proposal: Proposal) -> Settings:
     consent = settings.consent
     if proposal.consent_mode == "assumed":
         consent = ConsentSettings(mode="assumed")
-    return replace(settings, ingest=sections, consent=consent)
+    sources = dict(settings.sources)
+    for name in proposal.sources():
+        sources[name] = sources[name].model_copy(update={"enabled": True})
+    return replace(settings, ingest=sections, consent=consent, sources=sources)
 
 
 def outlook(
