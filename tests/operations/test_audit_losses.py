@@ -85,9 +85,10 @@ class History:
             books.receipt("miso", 0, 0, again, NOW_MS)
 
     def _settle(self, books: Books, record: tuple[str, int], position: int) -> None:
-        outcome = self.outcomes[record]
-        outcome = {"accepted": "accepted", "dead": "dead_lettered"}.get(outcome, "skipped")
-        if outcome == "dead":
+        outcome = {"accepted": "accepted", "dead": "dead_lettered"}.get(
+            self.outcomes[record], "skipped"
+        )
+        if outcome == "dead_lettered":
             books.dead_letter("miso", 0, 0, _letter(record, "deliver"))
         books.receipt("miso", 0, 0, _receipt(record, outcome, position), NOW_MS)
 
