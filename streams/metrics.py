@@ -148,7 +148,8 @@ _ALL = (
         "counter",
         ("note",),
         "Values that were corrected, ignored or suspicious: left_out:<field>, left_out:<vendor>."
-        "<field> if only one vendor does not accept it, suspicious_id, clock_ahead ….",
+        "<field> if only one vendor does not accept it, suspicious_id, clock_ahead …; and visitors "
+        "that were found: joined:<field>.",
     ),
     Metric(
         "streams_unjoined_events_total",

@@ -14,6 +14,7 @@ _WORDS = {
 }
 _WITH_FIELD = {
     "left_out": "ignored invalid {}",
+    "joined": "visitor found by {}",
     "differs": "event and row have different {}",
     "future_rows": "row of shop.{} with a timestamp in the future",
     "malformed_rows": "malformed row of shop.{}",

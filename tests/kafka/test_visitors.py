@@ -142,8 +142,7 @@ async def test_order_of_a_server_is_that_of_the_visitor_who_made_it(
 
         for name in [name for name in pipeline.env if name.startswith("STREAMS_")]:
             monkeypatch.setenv(name, pipeline.env[name])
-        for visitor in ("anna", "bert"):
-            assert await asyncio.to_thread(main, ["forget", visitor, "--yes"]) in (0, 1)
+        assert await asyncio.to_thread(main, ["forget", "bert", "--yes"]) in (0, 1)
         links = await pipeline.read(pipeline.topics.visitors)
         assert Counter((one.key, one.value is None) for one in links) == {
             (b"order_id:A-2", False): 1,
@@ -151,15 +150,14 @@ async def test_order_of_a_server_is_that_of_the_visitor_who_made_it(
             (b"order_id:A-3", False): 1,
             (b"order_id:A-3", True): 1,
         }
-        await order("A-5", customer="7", at=before)
         await order("A-2", at=before)
 
         async def are_more_letters() -> bool:
             letters = await pipeline.letters(pipeline.topics.ingest_dead_letters)
-            return [one["event_id"] for one in letters if "event_id" in one][2:] == ["A-5", "A-2"]
+            return [one["event_id"] for one in letters if "event_id" in one][2:] == ["A-2"]
 
         await pipeline.until(are_more_letters)
         assert len(await visitors()) == 3
-        await order("A-6")  # which waits
+        await order("A-5")  # which waits
         workers["ingest"].terminate()
         assert await workers["ingest"].ended(12) == 0
