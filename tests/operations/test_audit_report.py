@@ -214,6 +214,6 @@ def test_what_a_source_that_is_off_left_unread_is_said() -> None:
     report = replace(accepted_twice().audit(), not_read={"shop.orders": 1_200, "shop.events": 0})
     assert audit_lines(report) == [
         "shop.orders: 1,200 records are not read and in no sum: the source is switched off.",
-        "The books balance: every event is accounted for.",
+        "The sums match: every event is accounted for.",
     ]
     assert report.to_json()["not_read"] == {"shop.orders": 1_200, "shop.events": 0}
