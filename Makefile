@@ -1,4 +1,4 @@
-# Everything runs from .venv; the first verb that needs it installs it, later ones find it there.
+# Everything runs from .venv; the first target that needs it installs it.
 # Options go in ARGS: make demo ARGS=--once, make test ARGS="-k settings".
 
 STAMP := .venv/.installed
@@ -10,8 +10,8 @@ NEW_ENOUGH := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-kafka test-docker test-registry test-browser wheel sbom image lint format types imports check bench chaos clean
 
-help: ## list these verbs
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 22
 
 install: $(STAMP) ## create .venv with the exact versions of constraints.txt
 
@@ -31,7 +31,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## run the whole pipeline on this machine, on sample sessions
 	@$(BIN)/streams demo $(ARGS)
 
-test: $(STAMP) ## run the tests that need no Docker, without the slow ones
+test: $(STAMP) ## run the tests that need no Docker, except the slow ones
 	$(BIN)/pytest -n 3 --dist worksteal $(ARGS)
 
 test-slow: $(STAMP) ## run the slow tests: many kills, outages, logins that expire, the whole demo
@@ -40,13 +40,13 @@ test-slow: $(STAMP) ## run the slow tests: many kills, outages, logins that expi
 test-kafka: $(STAMP) ## run only the tests on a real broker
 	$(BIN)/pytest -m kafka $(ARGS)
 
-test-docker: $(STAMP) ## run only the tests of docker-compose.yml; fails where Docker does not answer
+test-docker: $(STAMP) ## run only the tests of docker-compose.yml; fails if Docker does not answer
 	$(BIN)/pytest -m docker tests/docker $(ARGS)
 
 test-registry: $(STAMP) ## run only the tests on a real schema registry, 160 MB from Maven Central
 	$(BIN)/pytest -m registry tests/registry $(ARGS)
 
-test-browser: $(STAMP) ## run only the tests of the web view in Chromium; skipped where there is none
+test-browser: $(STAMP) ## run only the tests of the dashboard in Chromium; skipped without Chromium
 	$(BIN)/pytest -m browser tests/web $(ARGS)
 
 wheel: $(STAMP) ## build dist/*.whl, install it into an empty environment, run the demo from there
@@ -72,11 +72,11 @@ image: ## build the image clickstream-relay; ARGS="--build-arg EXTRAS=msk"
 	  --build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" \
 	  --build-arg REVISION="$$(git rev-parse HEAD)" $(ARGS) .
 
-lint: $(STAMP) ## check style and formatting, change nothing
+lint: $(STAMP) ## check style and formatting
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-format: $(STAMP) ## put style and formatting right
+format: $(STAMP) ## correct style and formatting
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
@@ -86,13 +86,13 @@ types: $(STAMP) ## check types
 imports: $(STAMP) ## check that imports point downwards only
 	$(BIN)/lint-imports
 
-check: lint types imports ## style, types and imports
+check: lint types imports ## check style, types and imports
 
-bench: $(STAMP) ## measure beside a stock Faust app; prints one table each
+bench: $(STAMP) ## run the benchmarks; some compare with a plain Faust app
 	@for each in enrich deliver recovery; do $(BIN)/python benchmarks/$$each.py $(ARGS) || exit; done
 
-chaos: $(STAMP) ## kill and break everything again and again, check the books; ARGS="--rounds 100 --seed 1"
+chaos: $(STAMP) ## kill workers and brokers and break vendors, then check that nothing is missing; ARGS="--rounds 100 --seed 1"
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
-clean: ## remove .venv and what tools have kept
+clean: ## remove .venv, builds and caches
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

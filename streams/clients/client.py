@@ -191,8 +191,8 @@ class Client(Generic[S]):
         address = variable(self.vendor.key, "base_url")
         if verdict.status in _KEY_REFUSED:
             return (
-                f"refuses the key: {words}. Correct {key}, and see that {address} is the "
-                "environment that the key is for."
+                f"refuses the key: {words}. Correct {key}, and check that {address} is where this "
+                "key is valid."
             )
         if verdict.status == _FORBIDDEN:
             advice = self.forbidden.format(name=self.vendor.name, key=key)

@@ -239,7 +239,7 @@ async def test_drop_appends_a_resolution_and_deletes_nothing(
     assert await run("drop", "--event-id", "shop.clicks-1-1", "--yes") == 0
     out, err = capsys.readouterr()
     assert out == "1 dead letter dropped.\n"
-    assert "1 dead letter will be closed for good" in err
+    assert "1 dead letter will be closed: no longer listed" in err
     records = await records_of(settings, writer.miso, 1)
     assert [record.key for record in records] == [b"v-1", b"v-2", b"v-1"]
     note = json.loads(records[2].value)

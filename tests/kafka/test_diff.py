@@ -183,7 +183,7 @@ async def test_a_topic_that_cannot_be_checked_is_said_in_one_sentence(
         code, err = await said(shop.avro)
         assert (code, f"Topic {shop.avro} does not exist" in err) == (1, True)
         code, err = await said("clicks")
-        assert (code, "has no records to look at" in err) == (1, True)
+        assert (code, "has no records" in err) == (1, True)
         await shop.write(shop.avro, avro_click(1, "v-1"))
         registry.fault = "html"
         code, err = await said(shop.avro)

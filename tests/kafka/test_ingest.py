@@ -328,7 +328,7 @@ async def test_topic_that_is_missing_or_deleted_is_said_and_the_others_are_read(
 
         await shop.make([shop.web])
         assert await ingest.ended(25) == 70
-        assert f"{shop.web} did not exist at the start and does now" in ingest.output()
+        assert f"{shop.web} did not exist at the start; starting again" in ingest.output()
         ingest = await shop.worker("ingest")
         await shop.write(shop.web, [view("anna")])
         await shop.arrived("clicks", 1)

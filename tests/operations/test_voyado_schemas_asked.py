@@ -121,7 +121,7 @@ async def test_schemas_that_are_only_named_are_asked_for(row: Any) -> None:
             HttpResponse(401, JSON, b'{"message":"Authorization has been denied."}'),
             (
                 "refuses the key: 401 Authorization has been denied. Correct STREAMS_VOYADO_API_KEY, "
-                "and see that STREAMS_VOYADO_BASE_URL is the environment that the key is for."
+                "and check that STREAMS_VOYADO_BASE_URL is where this key is valid."
             ),
         ),
         (
