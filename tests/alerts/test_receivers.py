@@ -108,7 +108,7 @@ async def test_a_receiver_that_is_not_there_is_given_up_at_last(log: Callable[[]
     running.cancel()
     assert outcomes == [(PARKED.title, False)]
     assert pauses == list(PAUSES)
-    assert log().count("did not take an alert") == len(PAUSES) + 1
+    assert log().count("did not accept an alert") == len(PAUSES) + 1
     assert "webhook: an alert is given up: streams: Miso is parked." in log()
     assert SECRET not in log()
 
