@@ -114,6 +114,13 @@ class Courier:
         """
         item.ordering_key = key
         queue, is_new = self._queues.queue_of(item)
+        if is_new or self._left_unclear:
+            self._wait_for_former_owner(item, queue, is_new=is_new)
+        queue.add(item, payload, self._clock())
+        self._touched[queue] = None
+
+    def _wait_for_former_owner(self, item: Item, queue: OrderedQueue, *, is_new: bool) -> None:
+        """Let the queue wait if a request of the former owner may have stored this event."""
         lane = queue.is_redelivery, item.partition
         if is_new and item.position < self._left_open.get(lane, 0):
             # If the former owner left an unanswered request, it was about this event.
@@ -126,8 +133,6 @@ class Courier:
             unclear.discard(item.position)
             item.unclear = True
             queue.not_before = max(queue.not_before, self._clock() + self._vendor.retry_waits[0])
-        queue.add(item, payload, self._clock())
-        self._touched[queue] = None
 
     def start_requests(self) -> None:
         """Start the requests that can start with the events that were added."""
@@ -150,9 +155,9 @@ class Courier:
         self.client.memory.forget_partition(partition)
         below = left_open_below if self._vendor.can_look_up_delivered else 0
         self._left_open[is_redelivery, partition] = below
-        self._left_unclear[is_redelivery, partition] = set(
-            unclear if self._vendor.can_look_up_delivered else ()
-        )
+        self._left_unclear.pop((is_redelivery, partition), None)
+        if self._vendor.can_look_up_delivered and (positions := set(unclear)):
+            self._left_unclear[is_redelivery, partition] = positions
 
     def send_one_at_a_time(self) -> None:
         """Send one request at a time until ``on_outcomes_written``.

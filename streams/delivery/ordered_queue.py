@@ -5,9 +5,10 @@ Pure: time comes in as an argument.
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
+
+import msgspec
 
 from streams.core.batching import BatchCause, Batcher, MicroBatch, halves, without
 from streams.core.consent import Ground
@@ -17,8 +18,7 @@ from streams.delivery.lanes import Lane
 from streams.delivery.poison_detection import Failures
 
 
-@dataclass(slots=True, eq=False)
-class Item:
+class Item(msgspec.Struct, eq=False):
     """One vendor record that is being delivered."""
 
     partition: int
@@ -46,7 +46,7 @@ class Item:
     """Failures of its requests since the vendor last judged it."""
     unclear: bool = False
     """An earlier request may have stored it although no response came."""
-    queue: "OrderedQueue | None" = field(default=None, repr=False)
+    queue: "OrderedQueue | None" = None
     """The queue in which it waits or last waited."""
 
 

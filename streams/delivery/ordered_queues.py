@@ -52,9 +52,11 @@ class OrderedQueues:
         isolated = self._isolated.get(partition)
         if isolated and (queue := isolated.get((is_redelivery, item.ordering_key))) is not None:
             return queue, False
-        queues = self._shared.setdefault(partition, {})
         number = is_redelivery, queue_number(item.ordering_key, self._per_partition)
-        if (queue := queues.get(number)) is not None:
+        queues = self._shared.get(partition)
+        if queues is None:
+            queues = self._shared[partition] = {}
+        elif (queue := queues.get(number)) is not None:
             return queue, False
         queue = queues[number] = OrderedQueue(
             partition, self._new_batcher(), is_redelivery=is_redelivery

@@ -271,9 +271,10 @@ class PartitionProgress:
 
     def safe_below(self) -> int:
         """Return the offset below which everything is settled."""
-        while self._order and self._order[0][0] in self._settled:
-            position, topic, mark = self._order.popleft()
-            del self._settled[position]
+        order, settled = self._order, self._settled
+        while order and order[0][0] in settled:
+            position, topic, mark = order.popleft()
+            del settled[position]
             if mark is not None:
                 if self._of_runs:
                     _move_last(self._marks_below, topic, mark)

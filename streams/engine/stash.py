@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable
+from itertools import islice
 from typing import NamedTuple
 
 from streams.engine.chunks import Record
@@ -25,6 +26,7 @@ class Stash:
 
     def __init__(self) -> None:
         self._records: deque[Record] = deque()
+        self._sizes: deque[int] = deque()
         self.size = 0
         """In bytes."""
 
@@ -38,29 +40,30 @@ class Stash:
 
     def extend(self, records: Iterable[Record]) -> None:
         """Append fetched records."""
-        for record in records:
-            self._records.append(record)
-            self.size += record_size(record)
+        added = list(records)
+        sizes = list(map(record_size, added))
+        self._records += added
+        self._sizes += sizes
+        self.size += sum(sizes)
 
     def pop(self, most_records: int, most_bytes: int) -> Batch:
         """Remove and return the oldest records within both limits, but at least one."""
-        taken: list[Record] = []
-        total = largest = 0
-        waiting = self._records
-        while waiting and len(taken) < most_records:
-            size = record_size(waiting[0])
-            if taken and total + size > most_bytes:
-                break
-            taken.append(waiting.popleft())
-            total += size
-            largest = max(largest, size)
+        sizes = list(islice(self._sizes, most_records))
+        total = sum(sizes)
+        while total > most_bytes and len(sizes) > 1:
+            total -= sizes.pop()
+        next_record, next_size = self._records.popleft, self._sizes.popleft
+        taken = []
+        for _ in sizes:
+            taken.append(next_record())
+            next_size()
         self.size -= total
-        return Batch(taken, total, largest)
+        return Batch(taken, total, max(sizes, default=0))
 
 
 def record_size(record: Record) -> int:
     """Return about how many bytes a record takes."""
     size = RECORD_BYTES + len(record.value or b"") + len(record.key or b"")
     for name, value in record.headers:
-        size += len(name) + len(value or b"")
+        size += len(name) + (len(value) if value else 0)
     return size

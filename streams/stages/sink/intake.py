@@ -68,6 +68,7 @@ class Intake:
         counters = self._counters
         stopped_runs = self._runs.stopped
         run: str | None = None
+        new = 0
         for record in records:
             position, value = record.offset, record.value
             headers = dict(record.headers)
@@ -91,7 +92,7 @@ class Intake:
             if admission is not Admission.NEW:
                 counters.repeats += 1
                 continue
-            counters.events += 1
+            new += 1
             item = Item(
                 partition,
                 position,
@@ -106,6 +107,7 @@ class Intake:
                 _GROUNDS.get(headers.get("consent"), _STRICTEST),
             )
             add(item, bytes(vendor_record.payload), ordering_key(vendor_record))
+        counters.events += new
 
     def _dead_letter_foreign(
         self, tp: TP, record: Record, progress: PartitionProgress, is_redelivery: bool, problem: str
