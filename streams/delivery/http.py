@@ -12,7 +12,7 @@ import logging
 import re
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import httpx
@@ -82,13 +82,15 @@ class HttpClient:
         A status that was read counts, whatever happens to the body after it.
         """
         response: httpx.Response | None = None
+        headers: dict[str, str] = {}
         body = bytearray()
         failure = ""
         try:
             async with asyncio.timeout(WHOLE_SECONDS):
                 response = await self._transport.handle_async_request(self._prepare(request))
                 try:
-                    failure = await _read(response, body)
+                    headers = _lowered(response.headers)
+                    failure = await _read(response, body, is_encoded=_ENCODING in headers)
                 finally:
                     await response.aclose()
         except _FAILURES as error:
@@ -97,7 +99,7 @@ class HttpClient:
             failure = f"its body cannot be read to the end: {_words(error)}"
         if response.status_code == _LOGIN_REFUSED and self._transport.proxy is not None:
             return self._refused_by_proxy()
-        return HttpResponse(response.status_code, _lowered(response.headers), bytes(body), failure)
+        return HttpResponse(response.status_code, headers, bytes(body), failure)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -232,6 +234,7 @@ class _Handler(ResponseHandler):
             payload.set_exception(aiohttp.ClientPayloadError(exc.message))
 
 
+_ENCODING = "content-encoding"
 _LOGIN_REFUSED = HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
 _HEAD_END = b"\r\n\r\n"
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?![0-9])")
@@ -250,13 +253,15 @@ class _Response(aiohttp.ClientResponse):
         return self
 
 
-async def _read(response: httpx.Response, body: bytearray) -> str:
+async def _read(response: httpx.Response, body: bytearray, *, is_encoded: bool) -> str:
     """Append the body to ``body``; return why it is incomplete, or an empty text."""
-    async for part in response.aiter_bytes():
+    # httpx's own way takes 10 % of a request's CPU, even where there is nothing to decode.
+    parts = response.aiter_bytes() if is_encoded else cast("httpx.AsyncByteStream", response.stream)
+    async for part in parts:
         body += part
         if len(body) > MAX_RESPONSE_BYTES:
             return f"its body has more than {MAX_RESPONSE_BYTES:,} bytes"
-    if not body and response.num_bytes_downloaded:
+    if is_encoded and not body and response.num_bytes_downloaded:
         return "its body cannot be decoded"
     return ""
 
