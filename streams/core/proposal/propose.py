@@ -377,8 +377,14 @@ class _Proposer:
                 self._say_times(section, times.formats, times.has_no_zone, times.or_else)
             for missing in sorted(REQUIRED[KINDS[section.to].event], key=_place_of):
                 if missing not in section.fields:
+                    or_else = (
+                        ", or visitor_from, where other records say whose an order or a user is"
+                        if missing == "anonymous_id" and "order_id" in section.fields
+                        else ""
+                    )
                     section.remarks.append(
-                        f"{missing} is required, and no field looks like it: write its expression."
+                        f"{missing} is required, and no field looks like it: write its expression"
+                        f"{or_else}."
                     )
         self._proposal.sections.append(section)
 
