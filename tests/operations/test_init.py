@@ -174,7 +174,7 @@ def test_views_of_a_vendor_s_content_are_told_from_those_of_products() -> None:
     """By the types of the content, which nobody else writes; clicks in it keep it, too."""
     shape = Shape()
     for number in range(90):
-        event = {
+        event: dict[str, Any] = {
             "event": ("product_clicked", "set_viewed", "product_clicked")[number % 3],
             "at": f"2026-11-20T10:00:{number % 60:02d}Z",
             "visitor_id": f"v{number % 7}-{number % 7}",
