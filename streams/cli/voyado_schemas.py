@@ -140,9 +140,13 @@ def delete(
     type the id first (or use --yes).
     """
     from streams.clients import Voyado
+    from streams.core.errors import SettingsError
     from streams.operations.voyado_schemas.voyado_schemas import deletion_lines
     from streams.settings import load_settings
+    from streams.vendors.voyado.definition import id_problems
 
+    if problems := [f"ID: {plain(words)}." for words in id_problems(schema_id)]:
+        raise SettingsError(problems)
     settings = load_settings()
     is_sent = _is_sent(settings, schema_id)
     for line in deletion_lines(schema_id, is_sent=is_sent):

@@ -113,7 +113,8 @@ def problems_of(error: ValidationError) -> str:
 
 
 def shown_by_index(problems: Mapping[int, str], what: str = "record") -> str:
-    """Return the first few problems as one sentence."""
-    shown = [f"{what} {index}: {words}" for index, words in list(problems.items())[:_MAX_SHOWN]]
+    """Return the first few problems as one sentence; ``what`` is empty where there is one thing."""
+    first = list(problems.items())[:_MAX_SHOWN]
+    shown = [f"{what} {index}: {words}" if what else words for index, words in first]
     more = len(problems) - len(shown)
     return "; ".join(shown) + (f"; and {more:,} more" if more else "")

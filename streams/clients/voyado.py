@@ -73,7 +73,7 @@ class Voyado(Client[VoyadoSettings]):
         }
         given = [(key, str(value)) for key, value in keys.items() if value]
         if len(given) != 1:
-            raise InvalidRequest({0: f"name exactly one of {', '.join(keys)}"})
+            raise InvalidRequest({0: f"name exactly one of {', '.join(keys)}"}, "")
         _require_id(*given[0])
         doing = f"looking a contact up by {given[0][0]}"
         found = read_contact(await self.send(api.get_contact_id(*given[0], self.section)))
@@ -149,7 +149,7 @@ class Voyado(Client[VoyadoSettings]):
         """
         _require_schema_id(schema_id)
         if api.is_guid(contact_id) is None:
-            raise InvalidRequest({0: "the contact's id must be a GUID"})
+            raise InvalidRequest({0: "the contact's id must be a GUID"}, "")
         doing = f"listing interactions of {schema_id}"
         items: list[Any] = []
 
@@ -332,13 +332,13 @@ class Voyado(Client[VoyadoSettings]):
 
 def _require_schema_id(schema_id: str) -> None:
     if problems := list(id_problems(schema_id)):
-        raise InvalidRequest({0: "; ".join(problems)})
+        raise InvalidRequest({0: "; ".join(problems)}, "")
 
 
 def _require_id(name: str, text: str) -> None:
     """Raise InvalidRequest for an id that no address can hold; a blank one means all."""
     if not text.strip() or not is_unicode(text):
-        raise InvalidRequest({0: f"{name} must be a text of Unicode, and not blank"})
+        raise InvalidRequest({0: f"{name} must be a text of Unicode, and not blank"}, "")
 
 
 def _path(interaction_id: str) -> str:

@@ -339,6 +339,17 @@ def test_delete_asks_for_the_id_and_offers_an_export(
     assert "productClick" not in client.voyado.schemas
 
 
+@pytest.mark.parametrize("id_", ["", "a b"])
+def test_what_is_no_id_is_not_deleted(
+    client: InProcess, capsys: pytest.CaptureFixture[str], id_: str
+) -> None:
+    """A blank one would mean all of them: exit code 2, nothing asked."""
+    assert run("delete", id_, "--yes") == 2
+    said = capsys.readouterr().err
+    assert said == f'ID: id must consist of a-z, A-Z, 0-9, _ and -, not "{id_}".\n'
+    assert client.requests == []
+
+
 def test_words_of_voyado_are_shown_and_not_obeyed(
     client: InProcess, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,7 @@ from aiokafka import ConsumerRecord
 from streams.core.control import VendorControl, decode_control
 from streams.lab.sandbox import Fault, FaultKind
 from tests.broker_fixtures import Broker
-from tests.kafka.pipeline import Pipeline, click, many, visitors
+from tests.kafka.pipeline import ALL_KINDS, Pipeline, click, many, visitors
 
 pytestmark = pytest.mark.kafka
 
@@ -48,10 +48,10 @@ async def test_redeliveries_have_their_own_marks_and_receipts_and_a_bad_run_stop
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:
     """A replay is not silenced by live marks, does not move them, and does not park the vendor."""
-    async with Pipeline(broker, prefix, tmp_path, partitions=2) as pipeline:
+    async with Pipeline(broker, prefix, tmp_path, partitions=2, all_sources=True) as pipeline:
         await pipeline.products("p1", "p2")
         _, miso = await pipeline.both()
-        await pipeline.send(*many(40, visitors(6)))
+        await pipeline.send(*many(40, visitors(6), kinds=ALL_KINDS))
         await pipeline.settled(40)
         events = await pipeline.read(pipeline.topics.events("miso"))
 
@@ -73,7 +73,7 @@ async def test_redeliveries_have_their_own_marks_and_receipts_and_a_bad_run_stop
         # What a run writes again is a repeat; another run's is not, nor are later live events.
         await redeliver(pipeline, "r-1", events)
         await redeliver(pipeline, "r-2", events)
-        await pipeline.send(*many(10, visitors(6), 40))
+        await pipeline.send(*many(10, visitors(6), 40, ALL_KINDS))
         await has("r-2", 40)
         report = await pipeline.settled(50)
         assert report.vendors[0].accepted == 50
@@ -82,7 +82,7 @@ async def test_redeliveries_have_their_own_marks_and_receipts_and_a_bad_run_stop
 
         # While the key is refused everything waits; who takes over sends it, once.
         pipeline.sandbox.faults.set("miso:401")
-        await pipeline.send(*many(10, visitors(6), 50))
+        await pipeline.send(*many(10, visitors(6), 50, ALL_KINDS))
         await redeliver(pipeline, "r-3", events)
         await pipeline.written(60)
         miso.kill()
@@ -114,7 +114,7 @@ async def test_redeliveries_have_their_own_marks_and_receipts_and_a_bad_run_stop
         await redeliver(pipeline, "r-4", bad[30:])
         await redeliver(pipeline, "r-5", events[:10])
         await has("r-5", 10)
-        await pipeline.send(*many(10, visitors(6), 60))
+        await pipeline.send(*many(10, visitors(6), 60, ALL_KINDS))
         report = await pipeline.settled(190)
         assert report.vendors[0].accepted == 190
         assert len(await of_run(pipeline, "r-4")) == 30
