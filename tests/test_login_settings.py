@@ -80,6 +80,15 @@ def test_msk_without_its_signer_says_what_to_install(monkeypatch: pytest.MonkeyP
     ]
 
 
+def test_a_codec_without_its_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes with the package; somebody has taken it away."""
+    load_settings({f"{K}COMPRESSION": "zstd"})
+    monkeypatch.setattr("streams.settings.kafka_rules.find_spec", lambda _name: None)
+    assert problems({f"{K}COMPRESSION": "zstd"}) == [
+        f"{K}COMPRESSION: zstd needs: pip install cramjam."
+    ]
+
+
 @pytest.mark.parametrize(
     ("url", "words"),
     [

@@ -24,6 +24,8 @@ def kafka_problems(kafka: KafkaSettings) -> Problems:
             yield name, f"is missing; security_protocol {protocol} needs it"
         if given and not protocol.startswith("SASL_"):
             yield name, f"has no effect with security_protocol {protocol}; SASL_SSL uses it"
+    if kafka.compression != "none" and find_spec("cramjam") is None:
+        yield "compression", f"{kafka.compression} needs: pip install cramjam"
     yield from _token_problems(kafka)
     yield from _tls_problems(kafka)
 

@@ -11,17 +11,31 @@ from streams.kafka.connection import admin
 from streams.lab.embedded import EmbeddedKafka
 from streams.lab.embedded.broker import new_cluster_id
 from streams.lab.embedded.ports import free_port
-from tests.kafka.pipeline import Pipeline, click
+from tests.kafka.pipeline import Pipeline, Worker, click
 
 pytestmark = pytest.mark.kafka
 
 NODES = (1, 2, 3)
+STAGES = ("enrich", "miso")
 COPIES = {
     "offsets.topic.replication.factor": "3",
     "transaction.state.log.replication.factor": "3",
     "transaction.state.log.min.isr": "2",
     "default.replication.factor": "3",
 }
+RACK_AWARE = "org.apache.kafka.common.replica.RackAwareReplicaSelector"
+FETCHES_TOLD = """
+from aiokafka.client import AIOKafkaClient
+from streams.cli import main
+from streams.engine.fetch_session import SessionRequest
+send = AIOKafkaClient.send
+async def told(client, node_id, request, **more):
+    if isinstance(request, SessionRequest):
+        print("fetches from", node_id, flush=True)
+    return await send(client, node_id, request, **more)
+AIOKafkaClient.send = told
+main()
+"""
 
 
 class Cluster:
@@ -44,6 +58,8 @@ class Cluster:
                     **(properties or {}),
                     "node.id": str(node),
                     "controller.quorum.voters": voters,
+                    "broker.rack": f"rack-{node}",
+                    "replica.selector.class": RACK_AWARE,
                 },
                 classes=classes,
                 controller_port=ports[node],
@@ -117,6 +133,37 @@ async def test_a_broker_that_dies_under_load_takes_nothing_with_it(
         await needs_copies(pipeline, 2, *below)
         await pipeline.settled(601)
         assert pipeline.stored().count("e600") == 1
+        assert [worker.code for worker in workers] == [None, None]
+
+
+def fetched_from(worker: Worker) -> list[str]:
+    """Return the brokers of a worker's last fetches."""
+    lines = worker.output().splitlines()
+    return [line.split()[-1] for line in lines if line.startswith("fetches from ")][-20:]
+
+
+@pytest.mark.slow
+async def test_workers_with_a_rack_read_from_the_copy_there(
+    cluster: Cluster, prefix: str, tmp_path: Path
+) -> None:
+    """Whoever leads; when that broker dies, from those that lead. Each event arrives once."""
+    env = {"STREAMS_KAFKA_CLIENT_RACK": "rack-2"}
+    async with Pipeline(cluster, prefix, tmp_path, env=env) as pipeline:
+        await pipeline.products("p1")
+        workers = [pipeline.start(stage, program=("-c", FETCHES_TOLD)) for stage in STAGES]
+        await pipeline.ready(*workers)
+        first = [f"e{n}" for n in range(300)]
+        await pipeline.send(*(click(f"v{n % 40}", event_id=id_) for n, id_ in enumerate(first)))
+        await pipeline.until(lambda: len(pipeline.stored()) == 300)
+        for worker in workers:
+            await pipeline.until(lambda worker=worker: set(fetched_from(worker)) == {"2"})
+        cluster.nodes[2].kill()
+        later = [f"e{n}" for n in range(300, 600)]
+        await pipeline.send(*(click(f"v{n % 40}", event_id=id_) for n, id_ in enumerate(later)))
+        await pipeline.until(lambda: len(set(pipeline.stored())) == 600, 90)
+        assert sorted(pipeline.stored()) == sorted([*first, *later])
+        for worker in workers:
+            await pipeline.until(lambda worker=worker: set(fetched_from(worker)) == {"1", "3"})
         assert [worker.code for worker in workers] == [None, None]
 
 
