@@ -76,8 +76,10 @@ def test_msk_without_its_signer_says_what_to_install(monkeypatch: pytest.MonkeyP
         f"{K}AWS_REGION": "eu-central-1",
     }
     assert problems(environ) == [
-        f"{K}SASL_MECHANISM: AWS_MSK_IAM needs: pip install 'clickstream-relay[msk]', "
-        "or an image built with EXTRAS=msk."
+        (
+            f"{K}SASL_MECHANISM: AWS_MSK_IAM needs: pip install 'clickstream-relay[msk]', "
+            "or an image built with EXTRAS=msk."
+        )
     ]
 
 
