@@ -76,7 +76,19 @@ def test_msk_without_its_signer_says_what_to_install(monkeypatch: pytest.MonkeyP
         f"{K}AWS_REGION": "eu-central-1",
     }
     assert problems(environ) == [
-        f"{K}SASL_MECHANISM: AWS_MSK_IAM needs: pip install 'clickstream-relay[msk]'."
+        (
+            f"{K}SASL_MECHANISM: AWS_MSK_IAM needs: pip install 'clickstream-relay[msk]', "
+            "or an image built with EXTRAS=msk."
+        )
+    ]
+
+
+def test_a_codec_without_its_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes with the package; somebody has taken it away."""
+    load_settings({f"{K}COMPRESSION": "zstd"})
+    monkeypatch.setattr("streams.settings.kafka_rules.find_spec", lambda _name: None)
+    assert problems({f"{K}COMPRESSION": "zstd"}) == [
+        f"{K}COMPRESSION: zstd needs: pip install cramjam."
     ]
 
 

@@ -28,6 +28,9 @@ LONG_POLL_MS = 250
 SHORT_POLL_MS = 50
 """The same if a partition is left out because fetched records of it are still buffered: it has to
 wait for this request to end."""
+LEADER_SECONDS = 2.0
+"""How long a copy in this worker's rack is read before the leader is asked again: only it knows
+where the log ends. Well below the time after which rows are no longer known to be current."""
 
 
 LEAST_SECONDS = 0.02
@@ -94,7 +97,8 @@ class Fetcher(AioKafkaFetcher):
     """One consumer's fetches; without a pace it works as aiokafka's.
 
     Log ends are dated by ``elapsed`` when the request was sent. aiokafka uses the time of day
-    when it reads the response, which may be set back.
+    when it reads the response, which may be set back. A copy that is not the leader's may be
+    behind: what it calls the end is none.
     """
 
     pace: FetchPace | None = None
@@ -107,6 +111,7 @@ class Fetcher(AioKafkaFetcher):
         """By aiokafka's state of a partition; each assignment creates new ones."""
         self._sessions: defaultdict[int, FetchSession] = defaultdict(FetchSession)
         """By broker."""
+        self._preferred_replica_ttl = LEADER_SECONDS
 
     def handed_over(self, records: int) -> None:
         """Record how many records were handed over at once."""
@@ -136,15 +141,22 @@ class Fetcher(AioKafkaFetcher):
             return needs_wakeup
         spoken_of, answered_at = places_in(answer.topics), now_ms()
         for place in places_in(request.topics):
-            state = assignment.state_value(TopicPartition(*place))
+            tp = TopicPartition(*place)
+            state = assignment.state_value(tp)
             ends = self.ends.get(state)
-            if place not in spoken_of and ends is not None:
-                ends.record_unchanged(asked_at)
+            leads = not self._client_rack or self._leads(node_id, tp)
+            if place not in spoken_of and (ends is not None or not leads):
+                if ends is not None and leads:
+                    ends.record_unchanged(asked_at)
                 state.timestamp = answered_at
             elif state.lso is None:
                 session.restart()  # the response came too late to be used, and is not sent again
             else:
-                ends = self.ends.setdefault(state, LogEnds())
-                ends.record(asked_at, end=state.highwater, stable=state.lso)
+                if leads:
+                    ends = self.ends.setdefault(state, LogEnds())
+                    ends.record(asked_at, end=state.highwater, stable=state.lso)
                 state.lso = None  # each response is used once; nobody else reads it
         return needs_wakeup
+
+    def _leads(self, node_id: Any, tp: TopicPartition) -> bool:
+        return bool(self._client.cluster.leader_for_partition(tp) == node_id)

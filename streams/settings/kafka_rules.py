@@ -24,6 +24,8 @@ def kafka_problems(kafka: KafkaSettings) -> Problems:
             yield name, f"is missing; security_protocol {protocol} needs it"
         if given and not protocol.startswith("SASL_"):
             yield name, f"has no effect with security_protocol {protocol}; SASL_SSL uses it"
+    if kafka.compression != "none" and find_spec("cramjam") is None:
+        yield "compression", f"{kafka.compression} needs: pip install cramjam"
     yield from _token_problems(kafka)
     yield from _tls_problems(kafka)
 
@@ -68,7 +70,8 @@ def _token_problems(kafka: KafkaSettings) -> Problems:
         if kafka.aws_region is None:
             yield "aws_region", "is missing; sasl_mechanism AWS_MSK_IAM needs it"
         if find_spec("aws_msk_iam_sasl_signer") is None:
-            yield "sasl_mechanism", "AWS_MSK_IAM needs: pip install 'clickstream-relay[msk]'"
+            needs = "pip install 'clickstream-relay[msk]', or an image built with EXTRAS=msk"
+            yield "sasl_mechanism", f"AWS_MSK_IAM needs: {needs}"
     if mechanism == "OAUTHBEARER":
         yield from _oauth_problems(kafka)
     for name, value in kafka.oauth_extensions.items():

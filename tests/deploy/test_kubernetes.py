@@ -166,7 +166,8 @@ def test_a_sink_has_no_other_vendors_key(name: str, tmp_path: Path) -> None:
 def test_the_instructions_make_each_key_of_the_secret(name: str) -> None:
     """What pods mount from the Secret is what docs/deploy.md tells people to put into it."""
     page = (ROOT / "docs" / "deploy.md").read_text("utf-8")
-    told = set(re.findall(r"--from-file=([a-z-]+)", page))
+    (files,) = re.findall(r"folder `secrets`: (.*?)\. Leave out", page)
+    told = set(re.findall(r"`([a-z-]+)`", files))
     asked = {
         key
         for _, pod, container in pods(f"overlays/{name}")

@@ -85,23 +85,32 @@ def test_nothing_is_ever_known_that_was_not_read(
 
 
 TP = TopicPartition("shop.users", 0)
+LEADER = 0
 
 
 class Answers:
     """aiokafka's side of a fetch: the next answer, or none."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, rack: str | None = None) -> None:
         self.state = State()
         self.assignment = SimpleNamespace(state_value={TP: self.state}.get)
         self.fetcher: Any = object.__new__(Fetcher)
         self.fetcher.ends = WeakKeyDictionary()
+        self.fetcher._client_rack = rack
+        cluster = SimpleNamespace(leader_for_partition={TP: LEADER}.get)
+        self.fetcher._client = SimpleNamespace(cluster=cluster)
         self.session = FetchSession()
         self.now, self.answer = 100.0, (10, 10)
         monkeypatch.setattr("streams.engine.fetcher.elapsed", lambda: self.now)
         monkeypatch.setattr(aiokafka_fetcher.Fetcher, "_proc_fetch_request", self._proc)
 
     async def ask(
-        self, seconds: float, answer: tuple[int, int] | None, *, is_answered: bool = True
+        self,
+        seconds: float,
+        answer: tuple[int, int] | None,
+        *,
+        is_answered: bool = True,
+        node: int = 0,
     ) -> int:
         """Ask; the answer (end, last stable offset) is read so much later, if there is one.
 
@@ -115,7 +124,7 @@ class Answers:
         if is_answered:
             self.session.record_response(1, 0)
             request.answer = SimpleNamespace(topics=topics, error_code=0)
-        await self.fetcher._proc_fetch_request(self.assignment, 0, request)
+        await self.fetcher._proc_fetch_request(self.assignment, node, request)
         return epoch
 
     async def _proc(self, *_: Any) -> bool:
@@ -182,3 +191,20 @@ async def test_a_new_assignment_asks_for_the_ends_again(monkeypatch: pytest.Monk
     assert await seen.ask(1.0, None) == 1
     assert await seen.ask(1.0, (12, 12)) == 0
     assert seen.fetcher.ends[seen.state].known_at(12) == 102.0
+
+
+async def test_a_copy_that_does_not_lead_says_nothing_of_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It may be behind, and would call that the end; the leader is asked from time to time."""
+    answers = Answers(monkeypatch, rack="here")
+    await answers.ask(0.1, (10, 10))
+    known = answers.fetcher.ends[answers.state]
+    assert known.known_at(10) == 100.0
+    for answer in ((10, 10), None, None):
+        assert await answers.ask(0.1, answer, node=1) > 0
+        assert known.known_at(10) is None
+    asked_at = answers.now
+    await answers.ask(0.1, (12, 12))
+    assert known.known_at(10) is None
+    assert known.known_at(12) == asked_at

@@ -417,6 +417,8 @@ ATTRIBUTES: list[tuple[Any, str, str]] = [
     (AIOKafkaConnection, "_sasl_plain_password", "Taken by each login."),
     (AIOKafkaConnection, "_sasl_oauth_token_provider", "Ours, whatever the mechanism is."),
     (AIOKafkaConsumer, "_client_rack", "Taken by the fetcher when the consumer starts."),
+    (Fetcher, "_client_rack", "None: the leader of each partition is read."),
+    (Fetcher, "_preferred_replica_ttl", "How long another copy is read."),
     (Service, "_stopped", "Set once Faust's fetcher or consumer is told to end."),
     (App, "_consumer", "None until Faust has made it."),
     (App, "_producer", "None until Faust has made it."),
@@ -490,7 +492,7 @@ DATA = {
 """Overrides that are values: whether they are in place is tested below, or of no matter."""
 OURS = {"_again"}
 """Private to a class of ours, and touched by one that extends it in another module."""
-READ_ONLY = {"_can_retry", "_pop_batch", "_recovery"}
+READ_ONLY = {"_can_retry", "_pop_batch", "_preferred_replica_ttl", "_recovery"}
 """Neither called nor overridden, or set by us: what we rely on is how it behaves."""
 PACKAGE = Path(streams.__file__).parent
 FOREIGN = ("faust", "mode", "aiokafka")

@@ -1,5 +1,7 @@
 """Three brokers: topics have three copies, and losing the one that leads loses nothing."""
 
+import asyncio
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,17 +13,31 @@ from streams.kafka.connection import admin
 from streams.lab.embedded import EmbeddedKafka
 from streams.lab.embedded.broker import new_cluster_id
 from streams.lab.embedded.ports import free_port
-from tests.kafka.pipeline import Pipeline, click
+from tests.kafka.pipeline import Pipeline, Worker, click
 
 pytestmark = pytest.mark.kafka
 
 NODES = (1, 2, 3)
+STAGES = ("enrich", "miso")
 COPIES = {
     "offsets.topic.replication.factor": "3",
     "transaction.state.log.replication.factor": "3",
     "transaction.state.log.min.isr": "2",
     "default.replication.factor": "3",
 }
+RACK_AWARE = "org.apache.kafka.common.replica.RackAwareReplicaSelector"
+FETCHES_TOLD = """
+from aiokafka.client import AIOKafkaClient
+from streams.cli import main
+from streams.engine.fetch_session import SessionRequest
+send = AIOKafkaClient.send
+async def told(client, node_id, request, **more):
+    if isinstance(request, SessionRequest):
+        print("fetches from", node_id, flush=True)
+    return await send(client, node_id, request, **more)
+AIOKafkaClient.send = told
+main()
+"""
 
 
 class Cluster:
@@ -44,6 +60,8 @@ class Cluster:
                     **(properties or {}),
                     "node.id": str(node),
                     "controller.quorum.voters": voters,
+                    "broker.rack": f"rack-{node}",
+                    "replica.selector.class": RACK_AWARE,
                 },
                 classes=classes,
                 controller_port=ports[node],
@@ -117,6 +135,40 @@ async def test_a_broker_that_dies_under_load_takes_nothing_with_it(
         await needs_copies(pipeline, 2, *below)
         await pipeline.settled(601)
         assert pipeline.stored().count("e600") == 1
+        assert [worker.code for worker in workers] == [None, None]
+
+
+def fetched_from(worker: Worker) -> Counter[str]:
+    """Return the brokers of a worker's last fetches."""
+    lines = worker.output().splitlines()
+    return Counter([line.split()[-1] for line in lines if line.startswith("fetches from ")][-20:])
+
+
+@pytest.mark.slow
+async def test_workers_with_a_rack_read_from_the_copy_there(
+    cluster: Cluster, prefix: str, tmp_path: Path
+) -> None:
+    """Leaders only say where logs end; when that broker dies, they are read. Each event once."""
+    env = {"STREAMS_KAFKA_CLIENT_RACK": "rack-2"}
+    async with Pipeline(cluster, prefix, tmp_path, env=env) as pipeline:
+        await pipeline.products("p1")
+        workers = [pipeline.start(stage, program=("-c", FETCHES_TOLD)) for stage in STAGES]
+        await pipeline.ready(*workers)
+        first = [f"e{n}" for n in range(300)]
+        await pipeline.send(*(click(f"v{n % 40}", event_id=id_) for n, id_ in enumerate(first)))
+        await pipeline.until(lambda: len(pipeline.stored()) == 300)
+        await pipeline.until(lambda: all(fetched_from(worker)["2"] > 10 for worker in workers))
+        # Longer than rows count as current without a word of the leader.
+        await asyncio.sleep(6)
+        await pipeline.send(click("v1", event_id="e600"))
+        await pipeline.until(lambda: "e600" in pipeline.stored())
+        assert all(fetched_from(worker)["2"] > 10 for worker in workers)
+        cluster.nodes[2].kill()
+        later = [f"e{n}" for n in range(300, 600)]
+        await pipeline.send(*(click(f"v{n % 40}", event_id=id_) for n, id_ in enumerate(later)))
+        await pipeline.until(lambda: len(set(pipeline.stored())) == 601, 90)
+        assert sorted(pipeline.stored()) == sorted([*first, *later, "e600"])
+        await pipeline.until(lambda: not any(fetched_from(worker)["2"] for worker in workers))
         assert [worker.code for worker in workers] == [None, None]
 
 
