@@ -12,17 +12,12 @@ from urllib.parse import urlsplit
 from rich.console import Console
 
 from streams.core.errors import SettingsError, SetupError
-from streams.lab.demo.feed import Feed, sample_feed
-from streams.lab.demo.records import stream
-from streams.lab.demo.rig import SLOWEST_RATE, STALL_SECONDS, WRITE_SECONDS
-from streams.operations.audit.audit import AuditReport, run_audit
+from streams.lab.demo.feed import sample_feed
+from streams.lab.demo.writing import audit_at_rest, write
 from streams.operations.audit.table import audit_lines, audit_table
-from streams.operations.produce import write_records
 from streams.settings import Settings, is_loopback, load_settings
 from streams.telemetry import setup_logging
 from streams.vendors import VENDORS
-
-_PAUSE_SECONDS = 0.5
 
 
 def require_simulators(settings: Settings) -> None:
@@ -35,39 +30,6 @@ def require_simulators(settings: Settings) -> None:
     ]
     if real:
         raise SettingsError(real)
-
-
-async def write_rows(settings: Settings, feed: Feed) -> int:
-    """Write users and products; return how many."""
-    return await _write(settings, feed, events=False)
-
-
-async def play(settings: Settings, feed: Feed) -> AuditReport:
-    """Write the events at the demo's pace and return the audit once nothing waits any more.
-
-    Returns also where nothing has moved for a minute: what waits then stands in the report.
-    """
-    await _write(settings, feed, events=True)
-    loop = asyncio.get_running_loop()
-    last, moved_at = None, loop.time()
-    while True:
-        report = await run_audit(settings)
-        waiting = [books.waiting for books in report.vendors]
-        if waiting != last:
-            last, moved_at = waiting, loop.time()
-        if not any(waiting) or loop.time() - moved_at > STALL_SECONDS:
-            return report
-        await asyncio.sleep(_PAUSE_SECONDS)
-
-
-async def _write(settings: Settings, feed: Feed, *, events: bool) -> int:
-    records = feed.events() if events else feed.rows()
-    rate = max(SLOWEST_RATE, feed.event_count / WRITE_SECONDS) if events else None
-    produced = await write_records(settings, stream(records), rate=rate)
-    if produced.bad:
-        number, why = produced.bad[0]
-        raise SetupError(f"{len(produced.bad):,} records were not written: record {number} {why}.")
-    return produced.written.total()
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -91,10 +53,12 @@ def _main(*, events: bool) -> int:
     setup_logging(stream=sys.stderr, level="ERROR", secrets=settings.secrets())
     feed = sample_feed(settings.topics)
     if not events:
-        print(f"{asyncio.run(write_rows(settings, feed)):,} users and products written")
+        written = asyncio.run(write(settings, feed, events=False))
+        print(f"{written:,} users and products written")
         return 0
     print(f"Playing {feed.event_count:,} events: {feed.name}", flush=True)
-    report = asyncio.run(play(settings, feed))
+    asyncio.run(write(settings, feed, events=True))
+    report = asyncio.run(audit_at_rest(settings))
     console = Console()
     console.print(audit_table(report))
     for line in audit_lines(report):

@@ -16,10 +16,8 @@ from streams.kafka.topics import create_topics
 from streams.lab.demo.books import Closing, close_books
 from streams.lab.demo.feed import Feed
 from streams.lab.demo.progress import OnProgress, follow, gauge
-from streams.lab.demo.records import stream
+from streams.lab.demo.writing import STALL_SECONDS, audit_at_rest, write
 from streams.lab.sandbox import Sandbox
-from streams.operations.audit.audit import run_audit
-from streams.operations.produce import Produced, write_records
 from streams.settings import Settings, load_settings, variable
 from streams.worker.supervisor.console import ending_words, read_line
 from streams.worker.supervisor.restart_policy import Ending
@@ -29,11 +27,6 @@ OPTIONAL_SOURCES = ("orders",)
 """Those that the demo switches on."""
 SOURCES = (*ALWAYS_ON, *OPTIONAL_SOURCES)
 READY_SECONDS = 60.0
-STALL_SECONDS = 60.0
-"""How long nothing may move while events wait."""
-WRITE_SECONDS = 7.0
-"""Over which the events are spread, so that one can watch them."""
-SLOWEST_RATE = 50.0
 
 _KEPT_WORDS = 5
 
@@ -123,7 +116,7 @@ class Rig:
 
     async def write_rows(self, feed: Feed) -> None:
         """Write users and products; before the workers start, so that they read all of them."""
-        _require_all(await write_records(self._settings, stream(feed.rows())))
+        await write(self._settings, feed, events=False)
 
     async def start_workers(self) -> None:
         """Start one worker a stage and return when all are ready.
@@ -179,7 +172,6 @@ class Rig:
 
         Returns also where nothing has moved for so long: the books then say what waits.
         """
-        rate = max(SLOWEST_RATE, feed.event_count / WRITE_SECONDS)
         written = 0
 
         def count(total: int) -> None:
@@ -187,16 +179,14 @@ class Rig:
             written = total
 
         async with gauge(self._settings) as read:
-            events = stream(feed.events())
             writing = asyncio.create_task(
-                write_records(self._settings, events, rate=rate, tell=count)
+                write(self._settings, feed, events=True, on_written=count)
             )
             try:
                 await follow(read, writing, lambda: written, tell, stall_seconds)
             finally:
                 writing.cancel()
                 await asyncio.wait({writing})
-            _require_all(writing.result())
         return written
 
     async def close_books(self, written: int, stall_seconds: float = STALL_SECONDS) -> Closing:
@@ -204,16 +194,7 @@ class Rig:
 
         What still waits after ``stall_seconds`` without a change stands in the books.
         """
-        loop = asyncio.get_running_loop()
-        last, moved_at = None, loop.time()
-        while True:
-            report = await run_audit(self._settings, keep_ids=True)
-            waiting = [books.waiting for books in report.vendors]
-            if waiting != last:
-                last, moved_at = waiting, loop.time()
-            if not any(waiting) or loop.time() - moved_at > stall_seconds:
-                break
-            await asyncio.sleep(0.3)
+        report = await audit_at_rest(self._settings, stall_seconds, keep_ids=True)
         return await close_books(self._settings, self.sandbox.url, report, written)
 
     def line(self, stage: str, text: str) -> None:
@@ -252,12 +233,6 @@ def source_environment(environ: Mapping[str, str]) -> dict[str, str]:
             text = value if isinstance(value, str) else json.dumps(value)
             found[variable(section, name)] = text
     return found
-
-
-def _require_all(produced: Produced) -> None:
-    if produced.bad:
-        number, why = produced.bad[0]
-        raise SetupError(f"{len(produced.bad):,} records were not written: record {number} {why}.")
 
 
 async def _not_ready(session: aiohttp.ClientSession, url: str, pid: int | None) -> str | None:
