@@ -16,7 +16,6 @@ _WITH_FIELD = {
     "left_out": "ignored invalid {}",
     "joined": "visitor found by {}",
     "differs": "event and row have different {}",
-    "joined": "found the visitor by {}",
     "future_rows": "row of shop.{} with a timestamp in the future",
     "malformed_rows": "malformed row of shop.{}",
 }
