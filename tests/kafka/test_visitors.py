@@ -83,7 +83,7 @@ async def test_order_of_a_server_is_that_of_the_visitor_who_made_it(
         )
         stages = ("ingest", "enrich", "eightselect", "miso")
         workers = {stage: pipeline.start(stage) for stage in stages}
-        await pipeline.ready(*workers.values())
+        await pipeline.ready(*workers.values(), seconds=120)
         await order("A-1", customer=7)
 
         async def is_joined() -> bool:
