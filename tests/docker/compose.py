@@ -100,9 +100,9 @@ class Compose:
         rows = [row for row in self.streams("status") if row["stage"] == stage]
         return sorted((r for r in rows if not r["stale"]), key=lambda row: int(row["slot"]))
 
-    def ledgers(self) -> dict[str, Any]:
-        """What the simulators hold."""
-        url = f"http://127.0.0.1:{self._sandbox_port}/ledger?ids=1"
+    def ledgers(self, shown: str = "ids") -> dict[str, Any]:
+        """What the simulators hold; ``records`` shows the request of each entry, too."""
+        url = f"http://127.0.0.1:{self._sandbox_port}/ledger?{shown}=1"
         with urllib.request.urlopen(url, timeout=20) as answer:
             held: dict[str, Any] = json.load(answer)
         return held

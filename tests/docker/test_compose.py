@@ -13,6 +13,7 @@ from datetime import datetime
 
 import pytest
 
+from streams.vendors import VENDORS
 from tests.docker.compose import (
     PROFILES,
     STAGES,
@@ -30,6 +31,8 @@ IMAGE = "clickstream-relay"
 SAMPLE_EVENTS = 862
 LOAD_EVENTS = 10_000
 LOAD_RATE = 1_000
+HANDOVERS = 3
+"""Two workers join, one is killed."""
 
 
 @pytest.fixture(scope="module")
@@ -142,12 +145,17 @@ def test_more_workers_of_a_stage_share_its_partitions_and_lose_nothing(relay: Co
     (books,) = (each for each in report["vendors"] if each["vendor"] == "miso")
     assert report["balanced"]
     assert books["raw"] == SAMPLE_EVENTS + 2 * LOAD_EVENTS
-    stored = Counter(relay.ledgers()["miso"]["ids"])
+    rows = relay.ledgers("records")["miso"]["rows"]
+    stored = Counter(row["event_id"] for row in rows)
     sent = {f"{name}-{n}" for name in ("grow", "kill") for n in range(LOAD_EVENTS)}
     assert sent - stored.keys() == set()
-    # What was in flight when the worker was killed may have come twice, and nothing else.
-    assert max(stored.values()) <= 2
-    assert stored.total() - len(stored) <= 3 * 500
+    # What is in flight at a kill, or for more than 3 s when a worker joins, comes again.
+    first: dict[str, int] = {}
+    for row in rows:
+        first.setdefault(row["event_id"], row["request"])
+    again = {first[event_id] for event_id, times in stored.items() if times > 1}
+    assert len(again) <= HANDOVERS * VENDORS["miso"].concurrency(None)
+    assert max(stored.values()) <= 1 + HANDOVERS
 
 
 def test_a_worker_made_anew_takes_the_free_slot(relay: Compose) -> None:
