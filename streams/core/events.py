@@ -91,8 +91,13 @@ class EventParser:
         fields: FieldMap | None = None,
         *,
         vendors: Collection[str] | None = None,
+        is_read: bool = False,
     ) -> None:
-        """``kind``: the event type; ``vendors``: those that ``consent`` may name; None: any."""
+        """``kind``: the event type; ``vendors``: those that ``consent`` may name; None: any.
+
+        ``is_read``: the records have the fields that ``read_fields`` returned. None is blank, and
+        ids that look wrong need no note.
+        """
         self._type = EVENT_TYPES[kind]
         self.is_about_one_product = self._type.is_about_one_product
         """As in the events that it returns."""
@@ -102,6 +107,7 @@ class EventParser:
         more = frozenset() if fields is None else fields.names_read(own.keys())
         # For the most frequent kinds the typed decode alone shows whether a record is valid.
         self._is_quick = fields is None and self.is_about_one_product
+        self._may_be_odd = not is_read
         self._keeps_record = self._type is ShopEvent
         self._must_be_in_shape = REQUIRED[self._type] | {"event_id", "quantity", "consent"}
         self._needed = None if more is None else (*own, *sorted(more - own.keys()))
@@ -130,7 +136,7 @@ class EventParser:
         try:
             if self._is_quick:
                 event = self._decode(value)
-                if _has_odd_text(event):
+                if self._may_be_odd and _has_odd_text(event):
                     event, notes, moment = self._parse_closely(value)
             else:
                 event, notes, moment = self._parse_closely(value)

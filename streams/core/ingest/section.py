@@ -73,7 +73,11 @@ class IngestSection:
         ``place`` is what event ids are made of where the record has none.
         """
         try:
-            if self.when is not None and is_false(_found(self.when, said, "when")):
+            if (
+                self.when is not None
+                and (found := _found(self.when, said, "when")) is not True
+                and is_false(found)
+            ):
                 return None
             elements = None if self.each is None else self._elements(said)
         except InvalidEvent as error:

@@ -87,7 +87,7 @@ class EventTarget:
         """See ``Target``."""
         return EventReader(
             EventParser(self._event_type, "", fields, vendors=vendors),
-            EventParser(self._event_type, "", vendors=vendors),
+            EventParser(self._event_type, "", vendors=vendors, is_read=True),
         )
 
 
