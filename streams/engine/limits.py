@@ -1,7 +1,7 @@
 """The largest batch that each topic accepts (``max.message.bytes``), and records cut to it."""
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
@@ -37,11 +37,6 @@ class TopicLimits:
         self._max = dict(max_message_bytes or {})
         self._shorten = shorten or {}
         self._read = read
-
-    @property
-    def shortened(self) -> Collection[str]:
-        """The topics whose records are shortened if they are too large."""
-        return self._shorten.keys()
 
     def batch_bytes(self, topic: str) -> int:
         """Return the maximum size of a batch for this topic."""

@@ -73,7 +73,7 @@ class Outputs:
         batches = self._batches.get(to)
         if batches is None:
             batches = self._batches[to] = [self._new_batch(topic)]
-        if self._limits is not None and topic in self._limits.shortened:
+        if self._limits is not None:
             value = self._limits.fitted(topic, key, value, headers)
         if batches[-1].append(key=key, value=value, timestamp=None, headers=headers) is None:
             batches[-1].close()

@@ -157,30 +157,6 @@ class _Batch(MessageBatch):
             super().failure(exception)
 
 
-class Builder(BatchBuilder):
-    """A batch of records that are bytes already; aiokafka would ask for each how to encode it."""
-
-    def append(
-        self,
-        *,
-        timestamp: int | None,
-        key: bytes | None,
-        value: bytes | None,
-        headers: Sequence[tuple[str, bytes | None]] = (),
-    ) -> Any:
-        """Append a record; None: it does not fit, and the batch is closed."""
-        if self._closed:
-            return None
-        metadata = self._builder.append(
-            self._relative_offset, timestamp, key=key, value=value, headers=headers
-        )
-        if metadata is None:
-            self.close()
-        else:
-            self._relative_offset += 1
-        return metadata
-
-
 class Accumulator(MessageAccumulator):
     """aiokafka's queues of batches, in which refused batches wait; in workers only."""
 
@@ -199,17 +175,7 @@ class Accumulator(MessageAccumulator):
 
     def builder(self, batch_bytes: int) -> BatchBuilder:
         """Return an empty batch of at most this size; a larger record is sent alone."""
-        return Builder(batch_bytes, self._compression_type)
-
-    def create_builder(self, key_serializer: Any = None, value_serializer: Any = None) -> Any:
-        """Return an empty batch of the usual size."""
-        if key_serializer or value_serializer or self._is_transactional:
-            return super().create_builder(key_serializer, value_serializer)
-        return self.builder(self._batch_size)
-
-    @property
-    def _is_transactional(self) -> bool:
-        return self._txn_manager is not None and self._txn_manager.transactional_id is not None
+        return BatchBuilder(batch_bytes, self._compression_type)
 
     # -- aiokafka's methods, with waiting batches
 

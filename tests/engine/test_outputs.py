@@ -10,7 +10,6 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from streams.engine.errors import EngineError
 from streams.engine.outputs import Outputs
-from streams.engine.refused import Builder
 
 
 class Written(NamedTuple):
@@ -31,7 +30,7 @@ class FakeProducer:
 
     def create_batch(self) -> BatchBuilder:
         """Return a real builder."""
-        return Builder(self._batch_bytes, 0)
+        return BatchBuilder(self._batch_bytes, 0)
 
     async def send_batch(
         self, batch: BatchBuilder, topic: str, *, partition: int
@@ -55,20 +54,6 @@ def outputs(producer: Any) -> Outputs:
 
 said: list[str] = []
 """What was said of batches that were given up, ends of the process left out."""
-
-
-def test_a_batch_is_the_one_that_aiokafka_would_make() -> None:
-    """Byte for byte, and full at the same record."""
-    ours, theirs = Builder(300, 0), BatchBuilder(300, 0)
-    taken = 0
-    for number in range(20):
-        record: Any = {"timestamp": number, "key": b"k" * number, "value": b"x", "headers": []}
-        sizes = [each.append(**record) is not None for each in (ours, theirs)]
-        assert sizes[0] is sizes[1] is (taken == number and ours.record_count() == number + 1)
-        taken += sizes[0]
-    assert 0 < taken == ours.record_count() < 20
-    assert ours.closed()
-    assert bytes(ours._build()) == bytes(theirs._build())
 
 
 async def test_each_partition_has_its_batches_and_offsets_in_order() -> None:

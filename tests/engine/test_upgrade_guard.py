@@ -357,12 +357,6 @@ PARTS: list[tuple[Any, str, str, str]] = [
     (BatchBuilder, "record_count", "self", "Whether offsets can be counted from it."),
     (
         MessageAccumulator,
-        "create_builder",
-        "self, key_serializer, value_serializer",
-        "Whether each batch of the producer is made by it.",
-    ),
-    (
-        MessageAccumulator,
         "add_batch",
         "self, builder, tp, timeout",
         "Whether it waits until the partition's earlier batch has left.",
@@ -441,8 +435,6 @@ ATTRIBUTES: list[tuple[Any, str, str]] = [
     (MessageAccumulator, "_batches", "Its queue of each partition, the oldest batch first."),
     (MessageAccumulator, "_batch_ttl", "Given to each batch."),
     (MessageAccumulator, "_linger_time", "Given to each batch."),
-    (MessageAccumulator, "_batch_size", "The size of each batch that the producer makes."),
-    (BatchBuilder, "_builder", "Takes records of bytes; the builder only counts them."),
     (MessageAccumulator, "_compression_type", "Given to each builder."),
     (MessageAccumulator, "_cluster", "Knows the topics that this user may not see."),
     (MessageAccumulator, "_txn_manager", "Gives out sequence numbers; takes back those refused."),
