@@ -45,7 +45,9 @@ class FetchPace:
     LONGEST_SECONDS = 0.25
     """However late records are wanted: rows of tables come with the same requests."""
     AHEAD_SECONDS = 0.01
-    """How long before records are wanted they are requested."""
+    """How long before records are wanted they are requested, at least."""
+    A_RECORD_SECONDS = 0.00004
+    """How much longer for each record that is expected: until the stage has taken it."""
     TAKEN_SECONDS = 0.005
     """After records were handed over the next request waits this long: until the stage has them,
     it is not known when more are wanted."""
@@ -81,7 +83,9 @@ class FetchPace:
         ``wanted_at``: when records are wanted; None: as soon as they come.
         """
         if wanted_at is not None:
-            apart, most = wanted_at - self.AHEAD_SECONDS - self._asked_at, self.LONGEST_SECONDS
+            apart, most = wanted_at - self._asked_at, self.LONGEST_SECONDS
+            expected = self._rate * max(0.0, min(most, apart))
+            apart -= self.AHEAD_SECONDS + expected * self.A_RECORD_SECONDS
         else:
             apart = self.GATHERED / self._rate if self._rate else self._most_seconds
             most = self._most_seconds
