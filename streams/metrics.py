@@ -174,7 +174,7 @@ _ALL = (
         "streams_stray_rows",
         "gauge",
         ("table",),
-        "Rows on another partition than their key's; of many rows only some are checked.",
+        "Rows on another partition than their key's. In a large table only a sample is checked.",
     ),
     Metric(
         "streams_recovery_remaining_rows",

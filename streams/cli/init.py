@@ -40,14 +40,14 @@ def init(
 
     Reads the newest records of each topic. Recognises GA4, Segment, RudderStack, Snowplow and
     Shopify events and the envelopes of Debezium and Kafka Connect by their structure. In other
-    records it matches fields by names and types, and by which field contains keys of the products.
-    Orders and views of 8SELECT content get sections, too; their sources are then enabled. Name the
-    topics of events, users and products in one call, so that their keys can be compared.
+    records it finds fields by their names and types, and the product by the keys of the products
+    topic. Orders and views of 8SELECT content get sections, too; their sources are then enabled.
+    Name the topics of events, users and products in one call, so that their keys can be compared.
 
     Shows for each field of an event where it is found, how often, and a masked example. Then shows
     what each vendor would get for one event, or why it gets none. Nothing is written to Kafka. On a
-    terminal it asks for what the records do not contain; otherwise it takes the safe answer and
-    says so.
+    terminal it asks for what the records do not contain. Otherwise it chooses the safest answer and
+    prints it.
     """
     from streams.core.proposal.propose import propose
     from streams.operations.init.config_file import settings_path, write_proposal

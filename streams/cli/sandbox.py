@@ -42,8 +42,11 @@ def sandbox(
     Set faults with --fault or POST /faults; clear them with DELETE /faults.
     Kinds: down, slow (seconds=), a status such as 429 or 503 (retry_after=,
     retry_after_form=date, stored=true), html, redirect, hang,
-    drop_before_store, store_then_drop, refuse, refuse_unreadable, errors_true
-    (these three with skus=A|B). All take times=, after=, rate=, method=, path=, body=.
+    drop_before_store, store_then_drop, refuse, refuse_unreadable (names no
+    record), errors_true (status 200 with "errors": true). The last three take
+    skus=A|B, the products that are refused. Options of all kinds: times=
+    (requests with the fault), after= (requests before it), rate= (share of
+    requests, up to 1), method=, path= and body= (text in the request).
 
     Example: --fault miso:429,retry_after=2,times=5
     """

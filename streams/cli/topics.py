@@ -46,7 +46,11 @@ VendorsOption = Annotated[
 ]
 ServiceOption = Annotated[
     str,
-    typer.Option("--for", metavar="kafka|confluent", help="Respect the limits of this service."),
+    typer.Option(
+        "--for",
+        metavar="kafka|confluent",
+        help="Service that runs your Kafka: topics get only settings that it accepts.",
+    ),
 ]
 
 
@@ -112,7 +116,8 @@ def rekey(
     now: Annotated[
         bool,
         typer.Option(
-            "--now", help="Do not wait: events that wait there lose their row and its consent."
+            "--now",
+            help="Do not wait. Events on old partitions then lose their row and its consent.",
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

@@ -36,7 +36,10 @@ Folder = Annotated[
 
 @app.command("list")
 def list_(as_json: JsonFlag = False) -> None:
-    """List Voyado's schemas: id, names, properties. The mail editor writes ids in lower case."""
+    """List Voyado's schemas: id, names, properties.
+
+    Also shows each id in lower case, as Voyado's mail editor needs it.
+    """
     from streams.cli.voyado_schemas_view import list_row, show_list
     from streams.settings import load_settings
 
