@@ -114,14 +114,15 @@ class EventReader:
         event = self._parse(wire_key, value, 0, 0, kafka_ms)
         if event.notes:
             put_right = False
-            for note in event.notes:
+            for note in dict.fromkeys(event.notes):
                 what, _, field = note.partition(":")
                 if note == "clock_ahead":
                     fields["timestamp"] = event.timestamp_ms
-                elif what == "left_out":
+                elif what == "left_out" and getattr(event, field, None) is None:
                     _leave_out(fields, field)
                 else:
-                    continue  # enrichment will find and count it
+                    # Enrichment will find and count it; it keeps the rest of such an object.
+                    continue
                 notes.append(note)
                 put_right = True
             if put_right:

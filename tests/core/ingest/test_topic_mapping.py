@@ -212,6 +212,21 @@ def test_optional_field_out_of_shape_is_left_out_and_noted() -> None:
     assert sorted(event.notes) == ["left_out:currency", "left_out:page.url", "left_out:price"]
 
 
+def test_nested_values_do_not_cost_an_object_its_others() -> None:
+    """Enrichment leaves them out and counts them; with too many left nothing can be kept."""
+    properties = {"stars": 4, "sizes": ["S"], "by": {"name": "Anna"}}
+    reviewed = {"anonymous_id": "v1", "timestamp": NOW_MS, "name": "Product Reviewed"}
+    named = section(to="events", fields={"timestamp": "timestamp"})
+    (event,) = read(reviewed | {"properties": properties}, named)
+    assert isinstance(event, IngestRecord)
+    assert (written(event)["properties"], event.notes) == (properties, ())
+    many = {f"p{n}": n for n in range(30)} | {"sizes": ["S"]}
+    (event,) = read(VIEW | {"custom_context": many})
+    assert isinstance(event, IngestRecord)
+    assert "custom_context" not in written(event)
+    assert event.notes == ("left_out:custom_context",)
+
+
 def test_times_are_read_in_the_sections_formats() -> None:
     """And written as our raw topics have them."""
     (event,) = read(VIEW | {"at": 1_795_168_700_123_456}, section(formats="us"))
