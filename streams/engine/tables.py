@@ -226,20 +226,27 @@ class FollowedTopic(GlobalTopicTable):
         self,
         app: Any,
         *,
-        apply_row: Callable[[int, Record], None],
+        apply_row: Callable[[int, Record, int], None],
         size: Callable[[], int],
         **options: Any,
     ) -> None:
-        """``apply_row`` gets each partition and record; ``size`` returns how many are kept."""
+        """``apply_row`` gets partition, record and the Kafka time in ms of each, as ``forgotten``.
+
+        ``size`` returns how many rows are kept.
+        """
         super().__init__(app, admit=bytes, **options)
         self._apply_row = apply_row
         self._size = size
 
     def apply(self, partition: int, records: Iterable[Record]) -> None:
         """Hand on rows and tombstones of one partition in log order."""
+        now_ms = self._time.now_ms()
         for record in records:
             self.rows_applied += 1
-            self._apply_row(partition, record)
+            came_ms = self._arrived_ms(record.timestamp, now_ms)
+            if came_ms != record.timestamp:
+                self._note_from_future(partition, record)
+            self._apply_row(partition, record, came_ms)
 
     def __len__(self) -> int:
         return self._size()

@@ -198,7 +198,7 @@ def test_rows_of_a_topic_that_is_followed_are_handed_on() -> None:
     users._apply_row, users._size = lambda *row: handed_on.append(row), lambda: 7
     rows = [Row(0, b"a", b"1"), Row(1, b"a", None), Row(2, None, b"1")]
     users.apply(3, rows)
-    assert handed_on == [(3, row) for row in rows]
+    assert handed_on == [(3, row, row.timestamp) for row in rows]
     assert (len(users), users.rows, users.rows_applied) == (7, {}, 3)
 
 

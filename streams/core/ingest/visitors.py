@@ -101,9 +101,10 @@ class VisitorIndex:
         """The keys of rows about orders in the order in which they came, with their Kafka times."""
         self._links = 0
 
-    def apply_user(self, partition: int, record: _TableRecord) -> None:
-        """Apply a record of ``shop.users``."""
-        key, value, ms = record.key, record.value, record.timestamp
+    def apply_user(self, partition: int, record: _TableRecord, came_ms: int | None = None) -> None:
+        """Apply a record of ``shop.users``; ``came_ms`` counts instead of its Kafka time."""
+        key, value = record.key, record.value
+        ms = record.timestamp if came_ms is None else came_ms
         visitor = _text(key)
         if key is None or visitor is None:
             return
@@ -119,21 +120,22 @@ class VisitorIndex:
             return  # a copy yields to what is there
         self._put(key, self._of_user(visitor, value, (ms, record.offset), partition))
 
-    def apply_link(self, partition: int, record: _TableRecord) -> None:
-        """Apply a record of ``shop.visitors``."""
+    def apply_link(self, partition: int, record: _TableRecord, came_ms: int | None = None) -> None:
+        """Apply a record of ``shop.visitors``; ``came_ms`` counts instead of its Kafka time."""
         if record.key is None:
             return
         key = _OF_LINKS + record.key
+        ms = record.timestamp if came_ms is None else came_ms
         link, said = decode_link(record.value), None
         if link is not None and _is_one(link.anonymous_id):
             name = "order_id" if link.order_id is not None else "user_id"
-            at = link.timestamp, record.offset
+            at = min(link.timestamp, ms), record.offset
             said = _said(name, getattr(link, name), link.anonymous_id, at, partition)
         self._put(key, said)
         self._orders.pop(key, None)
         if said is not None and record.key.startswith(b"order_id:"):
-            self._orders[key] = record.timestamp
-            self._drop_orders(before_ms=record.timestamp - _LINK_MS)
+            self._orders[key] = ms
+            self._drop_orders(before_ms=ms - _LINK_MS)
 
     def find(self, name: str, id_: str) -> str | None:
         """Return the newest visitor of a ``user_id`` or ``order_id``; None: none is known.

@@ -18,7 +18,7 @@ from streams.core.topics import Topics
 from streams.engine.app import StageApp
 from streams.engine.backlog import oldest_by_partition
 from streams.engine.chunks import Chunk, Record
-from streams.engine.wall_clock import elapsed
+from streams.engine.wall_clock import ForwardTime, elapsed
 
 VISITOR_SECONDS = 30.0
 """So long after a record, by Kafka times, its visitor may still become known."""
@@ -48,7 +48,7 @@ class VisitorWait:
         """Topics of the shop whose records wait."""
         self._app = app
         self._read = read
-        self._wall_ms = wall_ms
+        self._now_ms = ForwardTime(wall_ms).now_ms
         self._tables = [(topic, n) for topic in topics.of_join for n in range(partitions[topic])]
         app.follow(
             "users",
@@ -79,7 +79,7 @@ class VisitorWait:
         """
         if mapping.topic not in self._joined:
             return
-        now_ms, told_ms = self._wall_ms(), -inf
+        now_ms, told_ms = self._now_ms(), -inf
         written_ms, asked_at = self._written_until_ms(), elapsed()
         waiting = [
             (min(record.timestamp, now_ms) + VISITOR_SECONDS * 1000, chunk.tp.partition, record)
@@ -115,7 +115,7 @@ class VisitorWait:
         """Return up to which Kafka time rows are written of what this worker's topics say."""
         consumer = self._app.consumer
         oldest = oldest_by_partition(consumer)
-        until_ms: float = self._wall_ms()
+        until_ms: float = self._now_ms()
         for tp in consumer.offset_trackers:
             if tp.topic not in self._tellers:
                 continue

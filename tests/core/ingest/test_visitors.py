@@ -220,6 +220,17 @@ def test_orders_do_not_pile_up_in_memory() -> None:
     assert found.find("order_id", "o69") == "v"
 
 
+def test_clock_that_is_far_ahead_drops_no_other_and_outlasts_no_forgetting() -> None:
+    """What it wrote counts as of when it was read."""
+    found = index(order("1", "v", DAY_MS))
+    found.apply_link(0, order("2", "w", 9_000 * DAY_MS), 2 * DAY_MS)
+    assert (found.find("order_id", "1"), found.find("order_id", "2")) == ("v", "w")
+    found.apply_user(0, user("w", ..., 8_000 * DAY_MS), 3 * DAY_MS)
+    assert found.find("order_id", "2") is None
+    found.apply_user(0, user("w", "u", 4 * DAY_MS))
+    assert found.find("user_id", "u") == "w"
+
+
 @pytest.mark.parametrize(
     "value", [b"", b"{", b"[]", b'{"anonymous_id": 1}', b"\xff", b'{"a":' + b"[" * 9_999]
 )

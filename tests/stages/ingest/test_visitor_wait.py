@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from math import inf
 from types import SimpleNamespace
 from typing import Any
@@ -62,7 +63,7 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(visitor_wait, "elapsed", lambda: next(times))
 
 
-def made() -> tuple[IngestStage, Any, TopicMapping]:
+def made(wall_ms: Callable[[], int] = lambda: NOW_MS) -> tuple[IngestStage, Any, TopicMapping]:
     """A stage that writes orders of a server; and its mapping."""
     visitors = VisitorIndex([])
     erp = TopicMapping(
@@ -71,7 +72,7 @@ def made() -> tuple[IngestStage, Any, TopicMapping]:
     web = TopicMapping("web", [IngestSection("web", "visitors")])
     app: Any = JoiningApp()
     stage = IngestStage(
-        app, TOPICS, {"erp": erp, "web": web}, partitions=PARTITIONS, wall_ms=lambda: NOW_MS,
+        app, TOPICS, {"erp": erp, "web": web}, partitions=PARTITIONS, wall_ms=wall_ms,
         visitors=visitors,
     )  # fmt: skip
     return stage, app, erp
@@ -190,11 +191,28 @@ async def test_time_of_a_wrong_clock_holds_nobody_up_for_long(
     stage, app, mapping = made()
     clock = [NOW_MS]
     assert stage._wait is not None
-    stage._wait._wall_ms = lambda: clock[0]
+    stage._wait._now_ms = lambda: clock[0]
     task = asyncio.ensure_future(stage._take(mapping, [orders("1", at=NOW_MS + 86_400_000)]))
     await turns()
     assert not task.done()
     clock[0] += 30_000
     await task
+    await finished(stage)
+    assert written(app) == [("ingest.dead-letters", None)]
+
+
+@pytest.mark.usefixtures("looks")
+async def test_clock_that_is_set_back_holds_nobody_up_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The wait is over after its time, whatever the clock says then."""
+    monkeypatch.setattr(visitor_wait, "VISITOR_SECONDS", 0.05)
+    clock = [NOW_MS]
+    stage, app, mapping = made(wall_ms=lambda: clock[0])
+    task = asyncio.ensure_future(stage._take(mapping, [orders("1")]))
+    await turns(5)
+    clock[0] -= 3_600_000
+    async with asyncio.timeout(20):
+        await task
     await finished(stage)
     assert written(app) == [("ingest.dead-letters", None)]
