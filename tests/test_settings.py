@@ -660,8 +660,15 @@ LINKS = '[ingest.l]\ntopic = "web"\nto = "visitors"\n'
         (
             f'to = "clicks"\nvisitor_from = "user_id"\n{LINKS.replace("web", "t")}',
             (
-                "[ingest.a]: visitor_from: topic t also says whose the orders are, and a record "
-                "would wait for one behind it; let the shop write them to different topics."
+                "[ingest.a]: visitor_from: topic t also says who the visitors are, and a record "
+                "would wait for one of the same topic; let the shop write them to different topics."
+            ),
+        ),
+        (
+            'to = "clicks"\nvisitor_from = "user_id"\n[ingest.u]\ntopic = "t"\nto = "users"\n',
+            (
+                "[ingest.a]: visitor_from: topic t also says who the visitors are, and a record "
+                "would wait for one of the same topic; let the shop write them to different topics."
             ),
         ),
         (

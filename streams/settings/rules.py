@@ -165,10 +165,11 @@ def _join_problems(section: IngestSettings, every: Collection[IngestSettings]) -
             'visitor_from names order_id, but no section writes to "visitors", which says whose '
             "an order is"
         )
-    if any(one.topic == section.topic for one in links):
+    tells = {"visitors", "users"} if "user_id" in section.visitor_from else {"visitors"}
+    if any(one.topic == section.topic and one.to in tells for one in every):
         yield (
-            f"visitor_from: topic {section.topic} also says whose the orders are, and a record "
-            "would wait for one behind it; let the shop write them to different topics"
+            f"visitor_from: topic {section.topic} also says who the visitors are, and a record "
+            "would wait for one of the same topic; let the shop write them to different topics"
         )
 
 
