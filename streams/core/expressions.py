@@ -167,6 +167,8 @@ class _Functions(Functions):  # type: ignore[misc]
 
     @signature({"types": []})  # type: ignore[untyped-decorator]
     def _func_to_string(self, arg: Any) -> Any:
+        if type(arg) in {float, list, dict}:
+            check_bounds(arg)  # a sum may not be finite, and its text would be that of null
         return to_string(arg)
 
     @signature({"types": []})  # type: ignore[untyped-decorator]

@@ -6,6 +6,7 @@ what may fail or must be counted, is left to it: there is one definition of what
 
 import re
 from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -40,7 +41,10 @@ def to_number(arg: Any) -> Any:
     found = _NUMBER.fullmatch(arg) if len(arg) <= MAX_NUMBER_CHARS else None
     if found is None:
         return None
-    return float(arg) if found[1] or found[2] else int(arg)
+    if not (found[1] or found[2]):
+        return int(arg)
+    number = float(arg)
+    return number if isfinite(number) else None
 
 
 def compile_quick(tree: Any) -> Quick | None:

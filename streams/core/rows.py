@@ -202,7 +202,8 @@ def _finished(user: User, vendors: Collection[str]) -> User:
             else:
                 yes_from = dict.fromkeys(vendors, _moment(since))
         except ValueError as problem:
-            raise _malformed_user(f"consent_since: {problem}") from None
+            words = f"{problem}{_shown('consent_since', since)}"
+            raise _malformed_user(f"consent_since: {words}") from None
         _set(user, "yes_from_ms", yes_from)
     return user
 
@@ -262,7 +263,8 @@ def _fields(
                 to_ms(fields[name])
         except ValueError as problem:  # msgspec's is one
             if name in needed:
-                raise InvalidRow(f"the {what} row is out of shape: {name}: {problem}") from None
+                words = f"{problem}{_shown(name, given)}"
+                raise InvalidRow(f"the {what} row is out of shape: {name}: {words}") from None
             fields.pop(name, None)
             notes.append(f"left_out:{name}")
     if any(fields.get(name) in SUSPICIOUS_IDS for name in _IDS):
@@ -281,6 +283,13 @@ def present_value(name: str, given: Any) -> Any:
             return {vendor: None if is_blank(said) else said for vendor, said in given.items()}
         return {key: item for key, item in given.items() if not is_absent(item)}
     return id_text(given) if name in _IDS else given
+
+
+def _shown(name: str, given: Any) -> str:
+    """Return what a text reads: ``ingest`` writes why an expression failed in place of consent."""
+    if name not in _BY_VENDOR or type(given) is not str:
+        return ""
+    return f': "{masked_text(given, limit=500)}"'
 
 
 def _malformed_user(problem: str) -> InvalidRow:

@@ -51,6 +51,10 @@ def test_expression_without_a_match_makes_the_field_absent() -> None:
         ("to_number('1_000')", 'to_number() got string "1_000", which is no number'),
         ("to_number(long)", f'to_number() got string "{"1" * 40}…", which is no number'),
         ("to_number(mail)", 'to_number() got string "***", which is no number'),
+        ("to_number('1e400')", 'to_number() got string "1e400", which is no number'),
+        ("to_string(to_number('-1e400'))", 'to_number() got string "-1e400", which is no number'),
+        ("to_string(sum([huge, huge]))", "a number that is not finite"),
+        ("to_string([sum([huge, huge])])", "a number that is not finite"),
         ("to_number(x)", "to_number() got array, which is no number"),
         ("to_number(yes)", "to_number() got boolean, which is no number"),
         (
@@ -83,6 +87,7 @@ def test_expression_that_fails_over_a_record_says_so_in_words(expression: str, w
     record = {
         "x": ["text", 1], "word": "w", "one": 1, "many": [0] * 5_001, "big": 2**64 - 1,
         "long": "1" * 100_000, "mail": "anna@example.org", "yes": True,
+        "huge": 1e308,
     }  # fmt: skip
     failed = FieldMap({"price": expression}).apply(record).record["price"]
     assert type(failed) is Failed

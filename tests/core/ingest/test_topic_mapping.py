@@ -283,14 +283,16 @@ def test_row_that_nobody_can_use_is_a_dead_letter(row: Any, field: str) -> None:
     assert refusal(outcome)[:2] == ("invalid_field", field)
 
 
-def test_consent_that_cannot_be_read_takes_back_what_the_row_said() -> None:
-    """The row is written malformed, which says no to all, and is no dead letter."""
+@pytest.mark.parametrize("field", ["consent", "consent_since"])
+def test_consent_that_cannot_be_read_takes_back_what_the_row_said(field: str) -> None:
+    """The row is written malformed, which says no to all, and whoever reads it is told why."""
     from streams.core.rows import InvalidRow, decode_user
 
-    failing = section("users", "users", {"anonymous_id": "id", "consent": "contains(says, 'x')"})
+    failing = section("users", "users", {"anonymous_id": "id", field: "contains(says, 'x')"})
     (row,) = read({"id": "v", "says": 5}, failing)
     assert isinstance(row, IngestRecord)
-    with pytest.raises(InvalidRow):
+    why = f"{field}: .*the expression .* failed: contains.. got number, not array or string"
+    with pytest.raises(InvalidRow, match=why):
         decode_user(row.value or b"", ["miso"])
 
 
