@@ -48,7 +48,7 @@ async def test_only_topics_made_for_confluent_are_taken(confluent: Cluster, pref
     elsewhere = replace(
         settings, kafka=settings.kafka.model_copy(update={"topic_prefix": f"{prefix}plain."})
     )
-    with pytest.raises(SetupError, match=r"was not made \(Altering topic config property"):
+    with pytest.raises(SetupError, match=r"was not created \(Altering topic config property"):
         await create_topics(elsewhere)
     vendors = settings.enabled_vendors()
     await create_topics(settings, vendors=vendors, service=Service.CONFLUENT)

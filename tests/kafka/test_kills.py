@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -12,7 +12,16 @@ import pytest
 from streams.engine.failure import RESTART
 from streams.engine.partitions import home_of
 from tests.broker_fixtures import Broker, OwnBroker
-from tests.kafka.pipeline import ALL_KINDS, MISO_TYPES, Pipeline, many, visitors
+from tests.kafka.pipeline import (
+    ALL_KINDS,
+    MISO_TYPES,
+    Pipeline,
+    Record,
+    cart,
+    click,
+    many,
+    visitors,
+)
 
 pytestmark = pytest.mark.kafka
 
@@ -29,9 +38,10 @@ MOST_WAITING = 1_000
 class Load:
     """Events that come in all the time, and how many there were."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, kinds: Sequence[Callable[..., Record]]) -> None:
         self.sent = 0
         self._pipeline = pipeline
+        self._kinds = kinds
         self._stopped = False
 
     async def run(self) -> None:
@@ -39,7 +49,7 @@ class Load:
         names = visitors(61)  # so that each visitor has events of all kinds
         while not self._stopped:
             if self.sent - len(self._pipeline.ledger) < MOST_WAITING:
-                await self._pipeline.send(*many(20, names, self.sent, ALL_KINDS))
+                await self._pipeline.send(*many(20, names, self.sent, self._kinds))
                 self.sent += 20
             await asyncio.sleep(0.04)
 
@@ -49,9 +59,11 @@ class Load:
 
 
 @asynccontextmanager
-async def load(pipeline: Pipeline) -> AsyncIterator[Load]:
-    """Events come in for as long as the block lasts."""
-    made = Load(pipeline)
+async def load(
+    pipeline: Pipeline, kinds: Sequence[Callable[..., Record]] = (click, click, cart)
+) -> AsyncIterator[Load]:
+    """Events of these kinds come in for as long as the block lasts."""
+    made = Load(pipeline, kinds)
     running = asyncio.ensure_future(made.run())
     try:
         yield made
@@ -93,7 +105,7 @@ async def kill_often(pipeline: Pipeline, stage: str) -> tuple[int, list[float]]:
     """
     workers = dict(zip(("enrich", "miso"), await pipeline.both(), strict=True))
     kills: list[float] = []
-    async with load(pipeline) as loading:
+    async with load(pipeline, ALL_KINDS) as loading:
         for number in range(KILLS):
             stored = len(pipeline.ledger)
             wanted = stored + EVENTS_BETWEEN_KILLS + 7 * number

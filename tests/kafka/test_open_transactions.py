@@ -93,7 +93,7 @@ async def test_a_pause_hidden_by_a_transaction_is_not_missed_in_silence(
             topic = pipeline.topics.control
             await other.send_and_wait(topic, b"{}", b"nobody")
             await set_paused(pipeline.settings, "miso", paused=True)
-            why = f"{topic} partition 0: a transaction of another producer is open, so no pause, "
+            why = f"{topic} partition 0: a transaction of another producer is open, so later pauses"
 
             async def is_said() -> bool:
                 warnings = (await pipeline.status(miso))["warnings"]
