@@ -144,7 +144,7 @@ class Pipeline:
         self.folder = folder
         self.sandbox = sandbox or Sandbox()
         self.workers: list[Worker] = []
-        self._web_port = _free_web_ports()
+        self._web_port, self._web_ports_held = _free_web_ports()
         self._env = {
             "STREAMS_KAFKA_BOOTSTRAP_SERVERS": broker.bootstrap_servers,
             "STREAMS_KAFKA_TOPIC_PREFIX": prefix,
@@ -193,6 +193,7 @@ class Pipeline:
         await self.producer.stop()
         await self.admin.close()
         await self.sandbox.stop()
+        self._web_ports_held.close()
         if kind is not None:
             self.show_logs()
 
@@ -515,17 +516,23 @@ async def until(condition: Callable[[], bool | Awaitable[bool]], seconds: float,
         await asyncio.sleep(0.05)
 
 
-def _free_web_ports() -> int:
-    """Return a port from which on the web views of three slots find theirs free."""
+def _free_web_ports() -> tuple[int, socket.socket]:
+    """Return a port from which on the web views of three slots find theirs free, and what holds it.
+
+    No other pipeline gets it until the socket is closed: that is bound to the same number by UDP.
+    """
     while True:
         port = random.randrange(15_000, 32_000, 40)
+        held = socket.socket(type=socket.SOCK_DGRAM)
         try:
+            held.bind(("127.0.0.1", port))
             for each in (port + n + 10 * slot for n in range(5) for slot in range(3)):
                 with socket.socket() as probe:
                     probe.bind(("127.0.0.1", each))
         except OSError:
+            held.close()
             continue
-        return port
+        return port, held
 
 
 # -- records
