@@ -44,9 +44,9 @@ class FetchPace:
     """Records that a request should return."""
     LONGEST_SECONDS = 0.25
     """However late records are wanted: rows of tables come with the same requests."""
-    AHEAD_SECONDS = 0.01
+    AHEAD_SECONDS = 0.015
     """How long before records are wanted they are requested, at least."""
-    A_RECORD_SECONDS = 0.00004
+    A_RECORD_SECONDS = 0.00008
     """How much longer for each record that is expected: until the stage has taken it."""
     TAKEN_SECONDS = 0.005
     """After records were handed over the next request waits this long: until the stage has them,
