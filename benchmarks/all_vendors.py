@@ -1,7 +1,7 @@
 """What a shop's own rate costs for all three vendors: enrichment and three sinks, four processes.
 
-Raw clicks come at an even rate; each vendor is the project's simulator. Printed are the CPU and
-the memory of each process, and what became of the events.
+Raw clicks come at an even rate; each vendor is the project's simulator. Prints the CPU and the
+memory of each process, and checks that every event has its receipt at each vendor.
 """
 
 import argparse
@@ -13,27 +13,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-from aiokafka.partitioner import murmur2
 from installation import Installation
 from kafka_side import broker, count_records, make_topics, write
-from live import PRODUCTS, SETTLE_SECONDS, USERS, produce
+from live import MIB, PRODUCTS, SETTLE_SECONDS, USERS, produce
 from outage import access_lines, simulator
 from shop import Shop
 from table import conditions, load_average, render
-from worker_process import cpu_seconds
 
 from streams.vendors import VENDORS
 
 STAGES = ("enrich", *VENDORS)
-PARTITIONS = 6
-MIB = 2**20
-
-
-def peak_mib(pid: int) -> float:
-    """Return the most memory that a process had in use."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024 / MIB
 
 
 def measure(
@@ -44,29 +33,23 @@ def measure(
     with ExitStack() as stack:
         url = stack.enter_context(simulator(folder / f"{prefix}simulator"))
         access = dict(line.split("=", 1) for line in access_lines(url))
-        here = Installation(
-            servers, prefix, folder, {**access, "STREAMS_KAFKA_PARTITIONS": str(PARTITIONS)}
-        )
+        here = Installation(servers, prefix, folder, access)
         shop, topics = Shop(USERS, PRODUCTS, tuple(VENDORS)), here.settings.topics
         make_topics(here.settings, {})
-        users = [
-            row._replace(partition=(murmur2(row.key) & 0x7FFFFFFF) % PARTITIONS)
-            for row in shop.user_rows()
-        ]
-        write(here.settings, {topics.users: users, topics.products: shop.product_rows()})
+        write(here.settings, {topics.users: shop.user_rows(), topics.products: shop.product_rows()})
         workers = {stage: stack.enter_context(here.worker(stage)) for stage in STAGES}
         for worker in workers.values():
             worker.wait(lambda reading: reading.ready)
         first = asyncio.run(produce(here, 200, 2.0, 0))
         for rate in rates:
             first += asyncio.run(produce(here, rate, SETTLE_SECONDS, first))
-            before = {stage: cpu_seconds(w.pid) or 0.0 for stage, w in workers.items()}
+            before = {stage: worker.cpu_seconds() or 0.0 for stage, worker in workers.items()}
             began = time.monotonic()
             first += asyncio.run(produce(here, rate, seconds, first))
             lasted = time.monotonic() - began
             for stage, worker in workers.items():
-                cores = ((cpu_seconds(worker.pid) or 0.0) - before[stage]) / lasted
-                found[rate, stage] = cores, peak_mib(worker.pid)
+                cores = ((worker.cpu_seconds() or 0.0) - before[stage]) / lasted
+                found[rate, stage] = cores, worker.peak_bytes() / MIB
         for stage, worker in workers.items():
             worker.wait(lambda reading: not reading.waiting)
             if stage in VENDORS:

@@ -27,7 +27,7 @@ from kafka_side import broker, make_topics, write
 from latency import percentile
 from shop import Shop
 from table import conditions, load_average, render
-from worker_process import Worker, cpu_seconds
+from worker_process import Worker, cpu_seconds, peak_bytes
 
 from streams.vendors import VENDORS
 
@@ -223,12 +223,7 @@ class Watch:
 
     def memory_mib(self) -> float:
         """Return the most memory that both had in use."""
-        total = 0
-        for pid in self._pids:
-            status = Path(f"/proc/{pid}/status").read_text()
-            line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-            total += int(line.split()[1]) * 1024
-        return total / MIB
+        return sum(map(peak_bytes, self._pids)) / MIB
 
 
 def measure_rate(

@@ -170,12 +170,7 @@ class Worker:
 
     def peak_bytes(self) -> int:
         """Return the most memory it had in use; where no /proc tells, the greatest of all ended."""
-        try:
-            status = Path(f"/proc/{self._process.pid}/status").read_text()
-        except OSError:
-            return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-        line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
+        return peak_bytes(self._process.pid)
 
     def _lifetime_cpu(self) -> float:
         return _children_cpu() - self._children_before
@@ -189,6 +184,16 @@ def cpu_seconds(pid: int) -> float | None:
         return None
     fields = stat.rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def peak_bytes(pid: int) -> int:
+    """Return the most memory a process had in use; without /proc, the most of all that ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
 
 
 def _children_cpu() -> float:
