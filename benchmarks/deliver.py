@@ -1,4 +1,4 @@
-"""Delivery beside a stock Faust app: the same records to the same server, by turns.
+"""Delivery beside a stock Faust app and a loop by hand: the same records to the same server.
 
 To Miso, 500 events a request; wanted: at most 1 CPU second for 100,000 events, receipts included.
 To 8SELECT, one event a request, as ``one_event.py`` says; ``--one-event``: that alone, and against
@@ -26,6 +26,7 @@ from table import CPU_NOTE, Row, Table, arguments, conditions
 from worker_process import Measure, Reading, Worker
 
 from streams.lab.embedded.ports import free_port
+from streams.vendors import VENDORS
 
 VENDOR = "miso"
 USERS, PRODUCTS = 20_000, 5_000
@@ -98,12 +99,23 @@ def run_stock(here: Installation, vendor_side: StandIn, events: int) -> Measure:
     return measure
 
 
+def run_loop(here: Installation, vendor_side: StandIn, events: int) -> Measure:
+    """Let the loop by hand deliver everything."""
+    vendor_side.clear()
+    section = here.settings.vendors[VENDOR]
+    most = str(VENDORS[VENDOR].max_batch_records(section))
+    linger = str(section.linger_seconds)
+    with here.loop("plain_deliver.py", VENDOR, most, linger, events=events) as worker:
+        return worker.work_off(events)
+
+
 def measure_batches(
     servers: str, words: str, folder: Path, *, events: int, stock_events: int, rounds: int
 ) -> Table:
     """Measure micro-batches for Miso, each round on topics of its own."""
     ours: list[Measure] = []
     stock: list[Measure] = []
+    loop: list[Measure] = []
     simulator_cpu: list[float] = []
     table = Table("Delivery: vendor records to Miso in micro-batches of 500, one worker", {})
     with simulator(folder / "simulator") as vendor_side:
@@ -134,6 +146,7 @@ def measure_batches(
             ours.append(measure)
             simulator_cpu.append(used / events * 100_000)
             stock.append(run_stock(here, vendor_side, stock_events))
+            loop.append(run_loop(here, vendor_side, events))
     table.rows = [
         Row(
             "CPU s per 100,000 events",
@@ -142,23 +155,33 @@ def measure_batches(
             digits=2,
             ratio="less",
             wanted="streams <= 1",
+            loop=[m.cpu_per_100k for m in loop],
         ),
-        Row("events/s", [m.rate for m in ours], [m.rate for m in stock], ratio="more"),
+        Row(
+            "events/s",
+            [m.rate for m in ours],
+            [m.rate for m in stock],
+            ratio="more",
+            loop=[m.rate for m in loop],
+        ),
         Row(
             "requests/s",
             [m.requests / m.seconds for m in ours],
             [m.requests / m.seconds for m in stock],
+            loop=[m.requests / m.seconds for m in loop],
             digits=1,
         ),
         Row(
             "events in a request",
             [m.events / m.requests for m in ours],
             [m.events / m.requests for m in stock],
+            loop=[m.events / m.requests for m in loop],
         ),
         Row(
             "peak memory, MiB",
             [m.peak_bytes / 2**20 for m in ours],
             [m.peak_bytes / 2**20 for m in stock],
+            loop=[m.peak_bytes / 2**20 for m in loop],
         ),
         Row("simulator's CPU s per 100,000", simulator_cpu, digits=2),
     ]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from kafka_side import SERVERS
+from loop import Loop
 from pydantic import SecretStr
 from shop import PARTITIONS
 from worker_process import Reading, Worker
@@ -71,6 +72,11 @@ class Installation:
             f"http://127.0.0.1:{port}/progress/",
             lambda body: Reading(body["ready"], body["events"], 0, body.get("requests", 0)),
         )
+
+    def loop(self, script: str, *arguments: str, events: int = 0) -> Loop:
+        """Return a loop by hand, which says when it has done so many ``events``."""
+        command = [str(HERE / script), str(events), *arguments]
+        return Loop(command, self.environ, self._next_folder())
 
     def _next_folder(self) -> Path:
         self._starts += 1

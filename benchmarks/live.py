@@ -8,7 +8,6 @@ The others: a stock Faust app for each of the two, and aiokafka and httpx in loo
 import argparse
 import asyncio
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any, Self
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import murmur2
@@ -109,49 +108,15 @@ def vendor_process() -> Iterator[Vendor]:
         process.terminate()
 
 
-class Loop:
-    """A loop by hand, in a process of its own."""
-
-    def __init__(self, command: Sequence[str], environ: Mapping[str, str], folder: Path) -> None:
-        self._command = [sys.executable, *command]
-        self._environ = {**os.environ, **environ}
-        self._folder = folder
-
-    def __enter__(self) -> Self:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        log = (self._folder / "log").open("wb")
-        self._process = subprocess.Popen(
-            self._command,
-            env=self._environ,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-        )
-        assert self._process.stdout is not None
-        if self._process.stdout.readline() != b"ready\n":
-            raise SystemExit((self._folder / "log").read_text()[-2000:])
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-    @property
-    def pid(self) -> int:
-        """Its process."""
-        return self._process.pid
-
-
-def pipeline(here: Installation, side: str, vendor: str, folder: Path) -> list[Any]:
+def pipeline(here: Installation, side: str, vendor: str) -> list[Any]:
     """Return both processes of a side, not started yet."""
     if side == "streams":
         return [here.worker("enrich"), here.worker(vendor)]
     most = str(VENDORS[vendor].max_batch_records(here.settings.vendors[vendor]))
     if side == "loop":
-        deliver = [str(HERE / "plain_deliver.py"), vendor, most, str(LINGER_SECONDS)]
         return [
-            Loop([str(HERE / "plain_enrich.py")], here.environ, folder / f"{here.prefix}enrich"),
-            Loop(deliver, here.environ, folder / f"{here.prefix}deliver"),
+            here.loop("plain_enrich.py"),
+            here.loop("plain_deliver.py", vendor, most, str(LINGER_SECONDS)),
         ]
     here.environ["STOCK_READS"] = f"{here.prefix}stock.{vendor}.events"
     script = "stock_deliver.py" if most != "1" else "stock_one_event.py"
@@ -298,7 +263,7 @@ def measure_side(
             for row in shop.user_rows()
         ]
         write(here.settings, {topics.users: users, topics.products: shop.product_rows()})
-        processes = pipeline(here, side, key, folder)
+        processes = pipeline(here, side, key)
         for process in processes:
             stack.enter_context(process)
         for process in processes:

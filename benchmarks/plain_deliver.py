@@ -1,6 +1,7 @@
 """Delivery by hand: aiokafka, a loop, httpx; micro-batches across partitions, or one event each.
 
-Its arguments: the vendor, the most events of a request, and the seconds that a batch may wait.
+Its arguments: how many events are expected, the vendor, the most events of a request, and the
+seconds that a batch may wait.
 No receipts, no retries, offsets committed automatically.
 """
 
@@ -11,6 +12,7 @@ import time
 import httpx
 import msgspec
 from aiokafka import AIOKafkaConsumer
+from loop import Progress
 
 from streams.core.records import VendorRecord
 from streams.settings import load_settings
@@ -27,7 +29,7 @@ class Passed(VendorRecord, frozen=True):
 decode = msgspec.json.Decoder(Passed).decode
 
 
-async def main(key: str, most: int, linger_seconds: float) -> None:
+async def main(expected: int, key: str, most: int, linger_seconds: float) -> None:
     """Deliver for ever; an answer that is no success ends the process."""
     settings = load_settings()
     vendor, section = VENDORS[key], settings.vendors[key]
@@ -37,6 +39,7 @@ async def main(key: str, most: int, linger_seconds: float) -> None:
         group_id=f"{settings.topics.prefix}plain-{key}",
         auto_offset_reset="earliest",
     )
+    progress = Progress(expected)
     await consumer.start()
     print("ready", flush=True)
     async with httpx.AsyncClient(base_url=section.base_url, timeout=60) as client:
@@ -47,6 +50,7 @@ async def main(key: str, most: int, linger_seconds: float) -> None:
                 request.method, request.path, headers=dict(request.headers), content=request.body
             )
             response.raise_for_status()
+            progress.add(len(payloads), 1)
 
         gathered: list[bytes] = []
         begun = 0.0
@@ -73,4 +77,4 @@ async def main(key: str, most: int, linger_seconds: float) -> None:
 
 if __name__ == "__main__":
     end_with_parent()
-    asyncio.run(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))
+    asyncio.run(main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4])))

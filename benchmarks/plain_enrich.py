@@ -2,13 +2,16 @@
 
 Parsing, consent and mapping are the project's own, so that only what is around them differs. No
 receipts of skips, no order promised across partitions of a batch, offsets committed automatically.
+Its argument: how many events are expected.
 """
 
 import asyncio
+import sys
 import time
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.structs import TopicPartition
+from loop import Progress
 
 from streams.core.enrich import Enricher, Send
 from streams.core.errors import InvalidEvent
@@ -36,7 +39,7 @@ async def read_table(consumer: AIOKafkaConsumer, topic: str, decode):  # type: i
     return rows
 
 
-async def main() -> None:
+async def main(expected: int) -> None:
     """Enrich for ever."""
     settings = load_settings()
     topics, options = settings.topics, settings.kafka.client_options()
@@ -58,6 +61,7 @@ async def main() -> None:
     producer = AIOKafkaProducer(**options, acks="all", enable_idempotence=True)
     await consumer.start()
     await producer.start()
+    progress = Progress(expected)
     print("ready", flush=True)
     while True:
         for tp, records in (await consumer.getmany(timeout_ms=POLL_MS)).items():
@@ -88,8 +92,9 @@ async def main() -> None:
                         )
             if sent is not None:
                 await sent
+            progress.add(len(records))
 
 
 if __name__ == "__main__":
     end_with_parent()
-    asyncio.run(main())
+    asyncio.run(main(int(sys.argv[1])))

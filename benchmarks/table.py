@@ -20,7 +20,7 @@ CPU_NOTE = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure of both sides: the rounds' values, of which the table shows the median."""
+    """One figure of all sides: the rounds' values, of which the table shows the median."""
 
     name: str
     ours: Sequence[float]
@@ -29,6 +29,8 @@ class Row:
     ratio: str | None = None
     """``less`` or ``more``: which side of 1 is good, and the ratio is written so."""
     wanted: str = ""
+    loop: Sequence[float] = ()
+    """Of a loop by hand, where one is measured."""
 
 
 @dataclass(slots=True)
@@ -51,7 +53,9 @@ class Table:
                 "name": row.name,
                 "streams": _figures(row.ours),
                 "stock": _figures(row.stock),
-                "times_better": _times(row),
+                "times_better": _times(row, row.stock),
+                "loop": _figures(row.loop),
+                "times_better_than_loop": _times(row, row.loop),
                 "wanted": row.wanted or None,
             }
             for row in self.rows
@@ -64,11 +68,20 @@ class Table:
         }
 
     def _text(self) -> str:
-        cells = [("", "streams", "stock Faust", "times better", "wanted")]
-        for row in self.rows:
-            times = _times(row)
-            shown = "" if times is None else f"{times:.1f}"
-            cells.append((row.name, _cell(row, row.ours), _cell(row, row.stock), shown, row.wanted))
+        sides = [("stock Faust", [row.stock for row in self.rows])]
+        if any(row.loop for row in self.rows):
+            sides.append(("loop by hand", [row.loop for row in self.rows]))
+        cells = [["", "streams", *(cell for side, _ in sides for cell in (side, "times better"))]]
+        cells[0].append("wanted")
+        for number, row in enumerate(self.rows):
+            line = [row.name, _cell(row, row.ours)]
+            for _, values in sides:
+                times = _times(row, values[number])
+                line += [
+                    _cell(row, values[number]),
+                    "" if times is None else f"{times:.1f}" if times >= 2 else f"{times:.2f}",
+                ]
+            cells.append([*line, row.wanted])
         return render(self.title, cells, self.conditions, self.notes)
 
 
@@ -100,11 +113,11 @@ def _figures(values: Sequence[float]) -> dict[str, Any] | None:
     return {"median": round(median(values), 4), "rounds": [round(value, 4) for value in values]}
 
 
-def _times(row: Row) -> float | None:
-    if row.ratio is None or not row.ours or not row.stock:
+def _times(row: Row, other: Sequence[float]) -> float | None:
+    if row.ratio is None or not row.ours or not other:
         return None
-    ours, stock = median(row.ours), median(row.stock)
-    return round(stock / ours if row.ratio == "less" else ours / stock, 1)
+    ours, theirs = median(row.ours), median(other)
+    return round(theirs / ours if row.ratio == "less" else ours / theirs, 2)
 
 
 def _cell(row: Row, values: Sequence[float]) -> str:
