@@ -83,8 +83,9 @@ class Round:
         vendor = here.vendors[-1]
         written = [here.settings.topics.events(vendor), f"{here.prefix}stock.{vendor}.events"]
         with here.worker("enrich") as ours, here.stock("stock_enrich.py") as stock:
-            for worker in (ours, stock):
-                worker.wait(lambda reading: reading.events >= self.events)
+            ours.wait(lambda reading: reading.events >= self.events)
+            # Now and then stock is ready and yet never processes all of them; that shows as lost.
+            stock.wait(lambda reading: reading.ready)
             for number in range(rounds):
                 first = (number + 1) * 1_000_000
                 found.append(
