@@ -26,7 +26,7 @@ from streams.delivery.http import HttpClient
 from streams.delivery.rate_limit import share_rate_limit
 from streams.engine import wall_clock
 from streams.engine.app import EngineOptions, StageApp
-from streams.engine.fetcher import LEAST_SECONDS
+from streams.engine.fetcher import PATIENT, PROMPT, Gathering
 from streams.engine.limits import TopicLimits
 from streams.engine.worker import run_worker
 from streams.kafka.connection import ask_brokers, client_options, codec, explain
@@ -62,8 +62,7 @@ log = logging.getLogger("streams")
 INGEST_CHUNK_RECORDS = 2_000
 """A chunk of the shop's records goes to all partitions of the raw topics: each batch costs."""
 LONG_LINGER_SECONDS = 0.15
-PATIENT_FETCH_SECONDS = 0.03
-"""Between two fetch requests of enrichment if each vendor's linger time is long."""
+"""If every vendor waits this long for a micro-batch, enrichment gathers records, too."""
 
 
 class WorkerBackground(NamedTuple):
@@ -243,7 +242,7 @@ def _options(
         compression=codec(settings.kafka),
         session_seconds=settings.kafka.session_seconds,
         client_rack=settings.kafka.client_rack,
-        least_fetch_seconds=least_fetch_seconds(settings, stage),
+        gathering=gathering(settings, stage),
         web_host=settings.web.host,
         web_port=settings.web_port(stage, slot),
         arrived_ms=arrived_ms,
@@ -254,11 +253,11 @@ def _options(
     )
 
 
-def least_fetch_seconds(settings: Settings, stage: str) -> float:
-    """Return more for enrichment if all its events wait for a micro-batch afterwards."""
+def gathering(settings: Settings, stage: str) -> Gathering:
+    """Return ``PATIENT`` for enrichment if all its events wait for a micro-batch afterwards."""
     lingers = [VENDORS[v].linger_seconds(settings.vendors[v]) for v in settings.enabled_vendors()]
     is_patient = stage == ENRICH and min(lingers, default=0.0) >= LONG_LINGER_SECONDS
-    return PATIENT_FETCH_SECONDS if is_patient else LEAST_SECONDS
+    return PATIENT if is_patient else PROMPT
 
 
 def _limits(settings: Settings) -> TopicLimits:

@@ -1,9 +1,9 @@
-"""How far apart enrichment's fetch requests are at least, by the vendors that are on."""
+"""How long enrichment gathers records, by the vendors that are on."""
 
 import pytest
 
-from streams.app import PATIENT_FETCH_SECONDS, least_fetch_seconds
-from streams.engine.fetcher import LEAST_SECONDS
+from streams.app import gathering
+from streams.engine.fetcher import PATIENT, PROMPT, Gathering
 from streams.settings import ENRICH, load_settings
 
 MISO = {"STREAMS_MISO_API_KEY": "test"}
@@ -12,17 +12,17 @@ EIGHTSELECT = {"STREAMS_EIGHTSELECT_API_ID": "test"}
 
 
 @pytest.mark.parametrize(
-    ("stage", "environ", "seconds"),
+    ("stage", "environ", "wanted"),
     [
-        (ENRICH, MISO, PATIENT_FETCH_SECONDS),
-        (ENRICH, MISO | HASTY, LEAST_SECONDS),
-        (ENRICH, MISO | EIGHTSELECT, LEAST_SECONDS),
-        (ENRICH, {}, LEAST_SECONDS),
-        ("miso", MISO, LEAST_SECONDS),
+        (ENRICH, MISO, PATIENT),
+        (ENRICH, MISO | HASTY, PROMPT),
+        (ENRICH, MISO | EIGHTSELECT, PROMPT),
+        (ENRICH, {}, PROMPT),
+        ("miso", MISO, PROMPT),
     ],
 )
 def test_enrichment_is_patient_only_where_each_vendor_gathers_micro_batches(
-    stage: str, environ: dict[str, str], seconds: float
+    stage: str, environ: dict[str, str], wanted: Gathering
 ) -> None:
     """Elsewhere its milliseconds add to what a vendor waits for."""
-    assert least_fetch_seconds(load_settings(environ), stage) == seconds
+    assert gathering(load_settings(environ), stage) == wanted

@@ -19,7 +19,7 @@ from streams.engine.consumer import PROMPT_CHUNKS, Consumer
 from streams.engine.contact import BrokerContact
 from streams.engine.expired import ExpiredRecords
 from streams.engine.failure import SERVICE_LOG, leave
-from streams.engine.fetcher import LEAST_SECONDS
+from streams.engine.fetcher import PROMPT, Gathering
 from streams.engine.limits import MAX_BATCH_BYTES, TopicLimits
 from streams.engine.offset_tracker import Credit
 from streams.engine.outputs import Outputs
@@ -147,8 +147,7 @@ class EngineOptions:
     compression: str | None = None
     session_seconds: float = 10.0
     client_rack: str | None = None
-    least_fetch_seconds: float = LEAST_SECONDS
-    """The least time between two requests for records, unless many come."""
+    gathering: Gathering = PROMPT
     stall_seconds: float = 120.0
     """A worker without progress for this long ends: see ``Watchdog``."""
     memory_limit: int | None = None

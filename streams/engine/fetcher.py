@@ -9,7 +9,7 @@ until shortly before that is due. A record after a silence does not wait, nor do
 from collections import defaultdict
 from collections.abc import Callable
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import aiokafka.consumer.fetcher
@@ -33,15 +33,23 @@ LEADER_SECONDS = 2.0
 where the log ends. Well below the time after which rows are no longer known to be current."""
 
 
-LEAST_SECONDS = 0.02
-"""The least time between two requests, unless many records come."""
+class Gathering(NamedTuple):
+    """For how many records a fetch request waits if none is wanted sooner."""
+
+    records: int
+    """Expected by the rate of the last second; the wait stays between the two bounds."""
+    least_seconds: float
+    most_seconds: float
+
+
+PROMPT = Gathering(records=3, least_seconds=0.02, most_seconds=0.1)
+PATIENT = Gathering(records=15, least_seconds=0.03, most_seconds=0.1)
+"""For a stage whose outputs all wait longer than this afterwards."""
 
 
 class FetchPace:
     """How long a fetch request waits after the previous one. Pure."""
 
-    GATHERED = 3
-    """Records that a request should return."""
     LONGEST_SECONDS = 0.25
     """However late records are wanted: rows of tables come with the same requests."""
     AHEAD_SECONDS = 0.015
@@ -55,10 +63,8 @@ class FetchPace:
     """After this many records at once the next request does not wait."""
     MEMORY_SECONDS = 1.0
 
-    def __init__(self, most_seconds: float, least_seconds: float = LEAST_SECONDS) -> None:
-        """How long a record that is wanted at once may wait for others: at any rate, at most."""
-        self._most_seconds = most_seconds
-        self._least_seconds = least_seconds
+    def __init__(self, gathering: Gathering = PROMPT) -> None:
+        self._gathering = gathering
         self._rate = 0.0
         self._looked_at = 0.0
         self._gathered = 0
@@ -87,9 +93,9 @@ class FetchPace:
             expected = self._rate * max(0.0, min(most, apart))
             apart -= self.AHEAD_SECONDS + expected * self.A_RECORD_SECONDS
         else:
-            apart = self.GATHERED / self._rate if self._rate else self._most_seconds
-            most = self._most_seconds
-        due = self._asked_at + max(self._least_seconds, min(most, apart))
+            most = self._gathering.most_seconds
+            apart = self._gathering.records / self._rate if self._rate else most
+        due = self._asked_at + max(self._gathering.least_seconds, min(most, apart))
         return max(due, self._handed_over_at + self.TAKEN_SECONDS) - now
 
     def record_request(self, now: float) -> None:

@@ -24,9 +24,6 @@ from streams.engine.coordinator import Coordinator
 from streams.engine.failure import SERVICE_LOG, FencedError
 from streams.engine.fetcher import Fetcher, FetchPace
 
-GATHER_SECONDS = 0.1
-"""How long a record may wait for others at low rates."""
-
 ENDS_SECONDS = 2.0
 """Timeout for reading log ends, which are only shown."""
 
@@ -152,7 +149,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """Start aiokafka's consumer."""
         await super().on_start()
         fetcher = self._ensure_consumer()._fetcher
-        fetcher.pace = FetchPace(GATHER_SECONDS, self.app.options.least_fetch_seconds)
+        fetcher.pace = FetchPace(self.app.options.gathering)
         fetcher.wanted_at = self.app.stage.records_wanted_at
 
     async def fetch(self, wanted: set[TP], tables: set[TP], seconds: float) -> Fetched:

@@ -2,12 +2,12 @@
 
 import pytest
 
-from streams.engine.fetcher import FetchPace
+from streams.engine.fetcher import PATIENT, PROMPT, FetchPace, Gathering
 
 
-def paced(records_a_second: float, most_seconds: float = 0.1) -> FetchPace:
+def paced(records_a_second: float, gathering: Gathering = PROMPT) -> FetchPace:
     """Return a pace that has seen such a rate for three seconds, and was asked at second 100."""
-    pace = FetchPace(most_seconds)
+    pace = FetchPace(gathering)
     for tenth in range(971, 1001):
         pace.record_records(round(records_a_second / 10), tenth / 10)
     pace.record_request(100.0)
@@ -23,6 +23,18 @@ def test_requests_are_as_far_apart_as_it_takes_for_three_records_to_come(
 ) -> None:
     """But no less than 20 ms, and no more than a record may wait."""
     pace = paced(records_a_second)
+    assert pace.wait(100.0) == pytest.approx(apart, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("records_a_second", "apart"),
+    [(0, 0.1), (50, 0.1), (200, 0.075), (500, 0.03), (1900, 0.03)],
+)
+def test_a_patient_stage_waits_for_more_records_but_no_longer(
+    records_a_second: int, apart: float
+) -> None:
+    """Its outputs wait longer than this afterwards."""
+    pace = paced(records_a_second, PATIENT)
     assert pace.wait(100.0) == pytest.approx(apart, rel=0.1)
 
 
