@@ -7,13 +7,14 @@ from typing import Any
 import msgspec
 
 from streams.alerts.book import Alert
+from streams.core.json_decoder import json_decoder
 from streams.kafka.reader import connect
 from streams.settings import Settings
 from streams.status.status import ALERTS_KEY
 
 WRITE_SECONDS = 10.0
 
-_DECODER = msgspec.json.Decoder(tuple[Alert, ...])
+_decode = json_decoder(tuple[Alert, ...])
 
 
 class SentAlerts:
@@ -37,7 +38,7 @@ class SentAlerts:
                     if record.key == ALERTS_KEY:
                         value = record.value
         try:
-            return () if value is None else _DECODER.decode(value)
+            return () if value is None else _decode(value)
         except msgspec.DecodeError:
             return ()
 

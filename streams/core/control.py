@@ -4,6 +4,8 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from streams.core.json_decoder import json_decoder
+
 
 class VendorControl(msgspec.Struct, frozen=True, omit_defaults=True):
     """The commands that every worker of a vendor's stage applies, whenever it starts."""
@@ -40,7 +42,7 @@ class UnreadableControl(VendorControl, frozen=True):
         return cls(True, "", before.resumed_at, before.stopped_runs)
 
 
-_DECODER = msgspec.json.Decoder(VendorControl)
+_decode = json_decoder(VendorControl)
 
 
 def encode_control(control: VendorControl) -> bytes:
@@ -54,4 +56,4 @@ def decode_control(value: bytes | None) -> VendorControl:
     Raises:
         ValueError: the value is malformed (``msgspec.DecodeError`` is one).
     """
-    return VendorControl() if value is None else _DECODER.decode(value)
+    return VendorControl() if value is None else _decode(value)

@@ -8,6 +8,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from streams.core.json_decoder import json_decoder
+
 ALREADY_ACCEPTED = "already_accepted"
 """The vendor has it; only ``--again`` sends it once more."""
 WAITING = "waiting"
@@ -141,7 +143,7 @@ class Run(msgspec.Struct, omit_defaults=True):
         return tuple(part.vendor for part in self.parts)
 
 
-_DECODER = msgspec.json.Decoder(Run)
+_decode = json_decoder(Run)
 
 
 def encode_run(run: Run) -> bytes:
@@ -151,7 +153,7 @@ def encode_run(run: Run) -> bytes:
 
 def decode_run(value: bytes) -> Run:
     """Read a record value back; raises ValueError (``msgspec.DecodeError``) where it is none."""
-    return _DECODER.decode(value)
+    return _decode(value)
 
 
 def new_run_id(utc: str, randomness: bytes) -> str:

@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from streams.core.json_decoder import json_decoder
+
 VendorState = Literal["running", "degraded", "throttled", "parked", "paused"]
 
 REGISTRY = "registry: "
@@ -241,9 +243,9 @@ def encode_snapshot(snapshot: WorkerSnapshot) -> bytes:
     return msgspec.json.encode(snapshot)
 
 
-_DECODER = msgspec.json.Decoder(WorkerSnapshot)
+_decode = json_decoder(WorkerSnapshot)
 
 
 def decode_snapshot(value: bytes) -> WorkerSnapshot:
     """Read a record value back; raises ``msgspec.DecodeError`` where it is no snapshot."""
-    return _DECODER.decode(value)
+    return _decode(value)

@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from streams.core.json_decoder import json_decoder
 from streams.core.kinds import KINDS
 
 MAX_METADATA_BYTES = 4_000
@@ -116,6 +117,9 @@ class Metadata(
         return positions
 
 
+_decode_metadata = json_decoder(Metadata)
+
+
 def read_metadata(text: str) -> Metadata:
     """Return a commit's metadata; the defaults if it is empty.
 
@@ -124,7 +128,7 @@ def read_metadata(text: str) -> Metadata:
     if not text:
         return Metadata()
     try:
-        return msgspec.json.decode(text, type=Metadata)
+        return _decode_metadata(text)
     except msgspec.DecodeError as error:
         raise ValueError(f"commit metadata that is not ours: {text[:80]!r}") from error
 

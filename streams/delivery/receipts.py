@@ -6,6 +6,7 @@ from typing import ClassVar
 import msgspec
 
 from streams.core.consent import NoConsent
+from streams.core.json_decoder import json_decoder
 from streams.core.outcome import SkipReason
 from streams.core.records import Receipt
 
@@ -13,7 +14,7 @@ LIVE = "live"
 REDELIVERY = "redelivery"
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Receipt).decode
+_decode = json_decoder(Receipt)
 
 
 def encode_receipt(receipt: Receipt) -> bytes:

@@ -128,6 +128,12 @@ class Consumer(driver.Consumer):
             # A seek has started meanwhile and reads these records again, except those of tables.
             self._fetch_again(rows)
             return
+        next_offsets = fetched.positions | {tp: found[0].offset for tp, found in rows.items()}
+        if (tp := self.recovery.began_anew(next_offsets)) is not None:
+            leave(
+                f"{tp.topic} partition {tp.partition} ends before rows that were read: the topic "
+                "was recreated; starting again to read it"
+            )
         left = {tp: found for tp, found in rows.items() if not self.recovery.apply(tp, found)}
         self._fetch_again(left)
         for tp, records in fetched.records.items():

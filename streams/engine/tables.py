@@ -279,6 +279,20 @@ class Recovery:
             recovery.active_offsets[tp] = records[-1].offset
         return True
 
+    def began_anew(self, positions: Mapping[TP, int]) -> TP | None:
+        """Return a partition whose log is shorter than what was read of it; None: there is none.
+
+        ``positions``: the next offsets. Rows of the new log would be taken for ones that were seen.
+        """
+        recovery = self._app.tables.recovery
+        if recovery.in_recovery:
+            return None
+        for tp, offset in positions.items():
+            seen = recovery.active_offsets.get(tp)
+            if tp in recovery.active_tps and seen is not None and offset < seen:
+                return tp
+        return None
+
     def record_current(
         self, current_at: Mapping[TP, float], behind_transaction: Collection[TP]
     ) -> None:

@@ -261,6 +261,8 @@ class Following:
     ) -> AsyncGenerator[list[ConsumerRecord], None]:
         """Yield what has come since, to the ends as they are now."""
         ends = await reader.ends(self._next)
+        # A log that is shorter than what was read of it began anew: its topic was recreated.
+        self._next = {tp: at if at <= ends[tp] else 0 for tp, at in self._next.items()}
         async for _, records in reader.read(self._next, ends, tell):
             yield records
         self._next = {tp: max(at, ends[tp]) for tp, at in self._next.items()}

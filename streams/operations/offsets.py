@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, OffsetAndMetadata, TopicPartition
 from aiokafka.errors import KafkaError
 
 from streams.core.errors import SettingsError, SetupError
+from streams.core.json_decoder import json_decoder
 from streams.delivery.progress import Metadata, read_metadata
 from streams.kafka.connection import admin, consumer_options
 from streams.kafka.group_ids import group_id
@@ -237,12 +238,15 @@ async def _require_empty(settings: Settings, stage: str) -> None:
             await asyncio.sleep(0.5)
 
 
+_decode_ranges = json_decoder(dict[str, Any])
+
+
 def _enrich_metadata(place: OffsetPlace, at: int) -> str:
     """Return the ranges in which vendors were on, with what is read again among them."""
     if not place.metadata or place.is_recreated:
         return ""
     try:
-        said: dict[str, Any] = msgspec.json.decode(place.metadata, type=dict[str, Any])
+        said: dict[str, Any] = _decode_ranges(place.metadata)
         for ranges in said.get("on", {}).values():
             if ranges and ranges[-1][1] is None:
                 ranges[-1][0] = min(ranges[-1][0], at)

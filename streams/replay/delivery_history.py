@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 from aiokafka import TopicPartition
 
+from streams.core.json_decoder import json_decoder
 from streams.core.outcome import Outcome, SkipReason
 from streams.core.topics import Topics
 from streams.kafka.group_ids import group_id
@@ -32,7 +33,7 @@ class _RecordFacts(msgspec.Struct, frozen=True, gc=False):
     run_id: str | None = None
 
 
-_decode = msgspec.json.Decoder(_RecordFacts).decode
+_decode = json_decoder(_RecordFacts)
 
 
 class Last(NamedTuple):

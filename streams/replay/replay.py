@@ -20,7 +20,7 @@ from streams.replay.rows import Rows
 from streams.replay.run import LOOK_SECONDS, Job, Watch, execute, passed
 from streams.replay.run_outcomes import RunOutcomes, partitions_from
 from streams.replay.run_pages import RecordPage, RunPages, WindowPages
-from streams.replay.run_store import RunStore, has_process, run_store
+from streams.replay.run_store import RunStore, has_process, refuse_taken, run_store
 from streams.replay.window import Window
 from streams.settings import Settings
 from streams.worker.control import stop_run, stopped_runs
@@ -127,25 +127,14 @@ async def resume_run(settings: Settings, run_id: str, *, watch: Watch) -> Run:
     async with run_store(settings) as store:
         run = store.find(run_id)
         await _refresh(settings, store, [run])
-        if run.state != RUNNING:
-            words = (
-                f"Run {run_id} is {run.state}: there is nothing to go on with. What is left can be "
-                "sent by another run; what was accepted is not sent again."
-            )
-            raise SettingsError([words])
-        if has_process(run, wall_clock.now_ms()):
-            words = (
-                f"Run {run_id} is running (process {run.pid} on {run.host}). Progress: `streams "
-                f"replay show {run_id}`."
-            )
-            raise SettingsError([words])
+        refuse_taken(run)
         on = settings.enabled_vendors()
         open_ = [part.vendor for part in run.parts if part.state == RUNNING]
         if off := [vendor for vendor in open_ if vendor not in on]:
             words = f"Run {run_id} sends to {', '.join(off)}, which is off"
             raise SettingsError([f"{words}. Enable it, or stop the run."])
         settings.require_mappings(run.vendors)
-        await store.claim(run, is_new=False)
+        run = await store.claim(run, is_new=False)
         return await _execute(settings, store, run, watch)
 
 
@@ -184,6 +173,8 @@ async def stop_runs(settings: Settings, run_id: str) -> Run:
             if part.state == RUNNING:
                 part.state = STOPPED
         await store.write(run)
+        await store.read_on()
+        run = store.find(run_id)
         await _refresh(settings, store, [run])
     if run.asked.command == "resend":
         await reopen_letters(settings, run)
@@ -221,7 +212,10 @@ async def _refresh(settings: Settings, store: RunStore, runs: Sequence[Run]) -> 
                 await _refresh_part(settings, reader, run, part)
             if run.state != RUNNING and run.ended_at is None:
                 run.end(utc_text(now_ms))
-            await store.write(run)
+            await store.read_on()
+            # What somebody else wrote meanwhile is newer: a process may have gone on with it.
+            if store.runs.get(run.run_id) is run:
+                await store.write(run)
 
 
 def _is_open(run: Run) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import msgspec
 from aiokafka import TopicPartition
 
+from streams.core.json_decoder import json_decoder
 from streams.core.outcome import Outcome
 from streams.core.runs import STOPPED, RunReceipt, VendorPart
 from streams.kafka.reader import Following, LogReader, Offsets, Tell, silent
@@ -21,7 +22,7 @@ class _ReceiptFacts(msgspec.Struct, frozen=True, gc=False):
     run_id: str | None = None
 
 
-_decode = msgspec.json.Decoder(_ReceiptFacts).decode
+_decode = json_decoder(_ReceiptFacts)
 
 
 class RunOutcomes:

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -62,33 +62,48 @@ class RunStore:
         self._tp = tp
         self._following = Following({tp: start})
 
-    async def read_on(self) -> None:
-        """Read what was written since."""
-        async for records in self._following.news(self._reader):
-            _enter(self.runs, records)
+    async def read_on(self, offset: int | None = None) -> dict[str, Run]:
+        """Read what was written since, and return the runs.
 
-    async def write(self, run: Run) -> None:
-        """Write a run's record; raises SetupError where the broker refuses."""
+        ``offset``: they are returned as they were before the record there.
+        """
+        before = None
+        async for records in self._following.news(self._reader):
+            for record in records:
+                if record.offset == offset:
+                    before = dict(self.runs)
+                _enter(self.runs, [record])
+        return self.runs if before is None else before
+
+    async def write(self, run: Run) -> int:
+        """Write a run's record, return its offset; raises SetupError where the broker refuses."""
         try:
-            await self._producer.send_and_wait(
+            written = await self._producer.send_and_wait(
                 self._tp.topic, encode_run(run), run.run_id.encode(), partition=self._tp.partition
             )
         except KafkaError as error:
             raise SetupError(writing_failed(self._tp.topic)(error)) from error
+        return int(written.offset)
 
-    async def claim(self, run: Run, *, is_new: bool) -> None:
-        """Write a run as this process's, unless another one has its vendors.
+    async def claim(self, run: Run, *, is_new: bool) -> Run:
+        """Write a run as this process's, as it was written last, and return it.
 
-        Raises SettingsError with the sentence that names the other run.
+        Raises SettingsError where another process has it or its vendors; the sentence names the
+        run.
         """
+        await self.read_on()
+        run = self.runs.get(run.run_id, run)
+        refuse_taken(run)
+        _refuse_second(run, self.runs)
         run.host, run.pid, run.at = socket.gethostname(), os.getpid(), wall_clock.now_text()
-        await self.read_on()
-        self._refuse_second(run)
-        await self.write(run)
-        # Two that begin in one moment both see each other here; the later name gives way.
-        await self.read_on()
+        # Of two that begin in one moment the one whose record comes first in the log goes on.
+        before = await self.read_on(await self.write(run))
+        known = before.get(run.run_id, run)
+        if known is not run and has_process(known, wall_clock.now_ms()):
+            await self.write(known)
+            refuse_taken(known)
         try:
-            self._refuse_second(run, only_before=is_new)
+            _refuse_second(run, before)
         except SettingsError:
             run.pid, run.host = None, None
             if is_new:
@@ -96,14 +111,7 @@ class RunStore:
                     part.state = STOPPED
             await self.write(run)
             raise
-
-    def _refuse_second(self, run: Run, *, only_before: bool = False) -> None:
-        for other in self.runs.values():
-            if other.run_id == run.run_id or (only_before and other.run_id > run.run_id):
-                continue
-            theirs = {part.vendor for part in other.parts if part.state == RUNNING}
-            if both := sorted(theirs & set(run.vendors)):
-                raise SettingsError([busy_sentence(other, both)])
+        return run
 
     def find(self, run_id: str) -> Run:
         """Return a run; raises SettingsError where there is none of this id."""
@@ -111,6 +119,31 @@ class RunStore:
         if run is None:
             raise SettingsError([f"There is no run {run_id}; `streams replay list` lists them."])
         return run
+
+
+def _refuse_second(run: Run, runs: Mapping[str, Run]) -> None:
+    for other in runs.values():
+        if other.run_id == run.run_id:
+            continue
+        theirs = {part.vendor for part in other.parts if part.state == RUNNING}
+        if both := sorted(theirs & set(run.vendors)):
+            raise SettingsError([busy_sentence(other, both)])
+
+
+def refuse_taken(run: Run) -> None:
+    """Raise SettingsError where a run has ended, or some process is at it."""
+    if run.state != RUNNING:
+        words = (
+            f"Run {run.run_id} is {run.state}: there is nothing to go on with. What is left can be "
+            "sent by another run; what was accepted is not sent again."
+        )
+        raise SettingsError([words])
+    if has_process(run, wall_clock.now_ms()):
+        words = (
+            f"Run {run.run_id} is running (process {run.pid} on {run.host}). Progress: `streams "
+            f"replay show {run.run_id}`."
+        )
+        raise SettingsError([words])
 
 
 def busy_sentence(other: Run, vendors: Sequence[str]) -> str:

@@ -38,13 +38,15 @@ class Handover:
         """
         self._path = path
         left = _read(path)
-        restarts = [] if left is None else list(left.restarts)
+        # What a clock that was ahead called the time is no time that lies behind.
+        restarts = [] if left is None else [at for at in left.restarts if at <= now_ms]
         self.carried: dict[str, Outcomes] = {}
         """Outcomes of the last ten minutes before this process, as of ``carried_at_ms``."""
         self.carried_at_ms = 0
         last = "" if left is None else left.last_exit
         if left is not None:
-            self.carried, self.carried_at_ms = left.lately, left.saved_at
+            if left.saved_at <= now_ms:
+                self.carried, self.carried_at_ms = left.lately, left.saved_at
             if not left.has_ended:
                 restarts.append(now_ms)
                 last = last_exit
@@ -54,12 +56,12 @@ class Handover:
 
     def restarts(self, now_ms: int) -> Restarts:
         """Return the restarts of the last hour that followed a failure."""
-        recent = [at for at in self._now.restarts if at > now_ms - REMEMBERED_MS]
+        recent = [at for at in self._now.restarts if now_ms - REMEMBERED_MS < at <= now_ms]
         return Restarts(recent, self._now.last_exit if recent else "")
 
     def save(self, now_ms: int, lately: dict[str, Outcomes]) -> None:
         """Keep the outcomes of the last ten minutes, at most every ``SAVE_SECONDS``."""
-        if now_ms - self._now.saved_at >= SAVE_SECONDS * 1000:
+        if not 0 <= now_ms - self._now.saved_at < SAVE_SECONDS * 1000:
             self._now.saved_at, self._now.lately = now_ms, lately
             self._now.restarts = self.restarts(now_ms).at
             self._write()

@@ -6,6 +6,7 @@ up at once instead of waiting for the old one's session to end.
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -17,7 +18,7 @@ MAX_SLOTS = 10
 class Slot:
     """A held slot; keep the object as long as the process runs."""
 
-    def __init__(self, number: int, lock: IO[str]) -> None:
+    def __init__(self, number: int, lock: IO[bytes]) -> None:
         self.number = number
         self._lock = lock
 
@@ -34,10 +35,7 @@ def take_slot(state_dir: Path, stage: str, wanted: int | None) -> Slot:
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise SetupError(
-            f"The state folder {state_dir} cannot be used ({error.strerror}): "
-            "set STREAMS_STATE_DIR to a folder that this user may write."
-        ) from error
+        raise _unusable(state_dir, error) from error
     numbers = range(MAX_SLOTS) if wanted is None else (wanted,)
     for number in numbers:
         slot = _try(state_dir / f"{stage}-{number}.lock", number)
@@ -53,19 +51,26 @@ def take_slot(state_dir: Path, stage: str, wanted: int | None) -> Slot:
 
 def _try(path: Path, number: int) -> Slot | None:
     try:
-        lock = path.open("a+")
+        lock = path.open("ab", buffering=0)
     except OSError as error:
-        raise SetupError(
-            f"The state folder {path.parent} cannot be used ({error.strerror}): "
-            "set STREAMS_STATE_DIR to a folder that this user may write."
-        ) from error
+        raise _unusable(path.parent, error) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         lock.close()
         return None
-    lock.seek(0)
-    lock.truncate()
-    lock.write(f"{os.getpid()}\n")
-    lock.flush()
+    except OSError as error:
+        lock.close()
+        raise _unusable(path.parent, error) from error
+    # For people only: a full disk must not keep a worker from starting.
+    with suppress(OSError):
+        lock.truncate(0)
+        lock.write(b"%d\n" % os.getpid())
     return Slot(number, lock)
+
+
+def _unusable(folder: Path, error: OSError) -> SetupError:
+    return SetupError(
+        f"The state folder {folder} cannot be used ({error.strerror}): "
+        "set STREAMS_STATE_DIR to a folder that this user may write."
+    )

@@ -348,3 +348,26 @@ async def test_rows_that_a_rebalance_overtakes_are_fetched_again(
     await consumer._fetch_once()
     assert set(users.rows[0]) == {b"a", b"b", b"c"}
     assert fake.ended == 1
+
+
+@pytest.mark.parametrize("rows", [[], [Row(0, b"a", None)]])
+async def test_a_tables_topic_that_was_recreated_ends_the_worker(
+    fetching: tuple[OurConsumer, FakeRecovery, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    rows: list[Row],
+) -> None:
+    """Its rows have lower offsets than those that were read, and would be passed over."""
+    consumer, fake, _ = fetching
+    await consumer._fetch_once()
+    fake.in_recovery = False
+
+    def leave(words: str) -> None:
+        raise SystemExit(words)
+
+    monkeypatch.setattr("streams.engine.consumer.leave", leave)
+    consumer.thread.seek_all({TABLE: 2})  # as Faust does after a rebalance
+    await consumer._fetch_once()
+    consumer.thread.rows = rows
+    consumer.thread.seek_all({TABLE: 0})
+    with pytest.raises(SystemExit, match=r"shop\.users partition 0 .*: the topic was recreated"):
+        await consumer._fetch_once()

@@ -9,8 +9,19 @@ from typing import Any
 import pytest
 
 from streams.core.errors import SettingsError
-from streams.core.runs import DONE, RUNNING, SILENT_MS, Asked, Run, State, VendorPart
+from streams.core.runs import (
+    DONE,
+    RUNNING,
+    SILENT_MS,
+    Asked,
+    Run,
+    State,
+    VendorPart,
+    decode_run,
+    encode_run,
+)
 from streams.core.times import utc_text
+from streams.engine import wall_clock
 from streams.replay import run_store as replay_store
 from streams.replay.run_store import RunStore, busy_sentence, has_process
 
@@ -55,16 +66,24 @@ class Store(RunStore):
     def __init__(self, *runs: Run) -> None:
         self.runs = {one.run_id: one for one in runs}
         self.news: list[list[Run]] = []
+        """By reading: what others wrote before it, and before what was written here last."""
         self.written: list[tuple[str, str]] = []
+        self.last: Run | None = None
 
-    async def read_on(self) -> None:
+    async def read_on(self, offset: int | None = None) -> dict[str, Run]:
         """Read what others wrote."""
         for one in self.news.pop(0) if self.news else []:
             self.runs[one.run_id] = one
+        before = dict(self.runs)
+        if offset is not None and self.last is not None:
+            self.runs[self.last.run_id] = decode_run(encode_run(self.last))
+        return before
 
-    async def write(self, run: Run) -> None:
+    async def write(self, run: Run) -> int:
         """Note it."""
         self.written.append((run.run_id, run.state))
+        self.last = run
+        return len(self.written)
 
 
 async def test_one_run_at_a_time_has_a_vendor() -> None:
@@ -79,17 +98,44 @@ async def test_one_run_at_a_time_has_a_vendor() -> None:
     assert store.written == [("r-4", "running")]
 
 
-async def test_of_two_that_begin_at_once_the_later_gives_way() -> None:
-    """Both see each other once both have written."""
+@pytest.mark.parametrize("other", ["r-1", "r-3"])
+async def test_of_two_that_begin_at_once_the_first_in_the_log_goes_on(other: str) -> None:
+    """Whatever their names: the later one sees the other's record before its own."""
     store = Store()
-    store.news = [[], [run("r-1")]]
-    with pytest.raises(SettingsError, match="r-1"):
+    store.news = [[], [run(other)]]
+    with pytest.raises(SettingsError, match=other):
         await store.claim(run("r-2"), is_new=True)
     assert store.written == [("r-2", "running"), ("r-2", "stopped")]
-    store = Store()
-    store.news = [[], [run("r-2")]]
-    await store.claim(run("r-1"), is_new=True)
-    assert store.written == [("r-1", "running")]
+
+
+async def test_of_two_that_resume_a_run_at_once_one_goes_on() -> None:
+    """The other leaves the record to it, as it was; nothing is written twice."""
+    left = run("r-1")
+    theirs = run("r-1", host="elsewhere", pid=7, at=wall_clock.now_text())
+    store = Store(left)
+    store.news = [[], [theirs]]
+    with pytest.raises(SettingsError, match=r"Run r-1 is running \(process 7 on elsewhere\)"):
+        await store.claim(left, is_new=False)
+    assert store.last is theirs
+    store = Store(left)
+    store.news = [[theirs]]
+    with pytest.raises(SettingsError, match="process 7 on elsewhere"):
+        await store.claim(left, is_new=False)
+    assert store.written == []
+
+
+async def test_a_run_is_resumed_as_it_was_written_last() -> None:
+    """A command that only looks may have read it long before."""
+    store = Store(run("r-1"))
+    newest = run("r-1")
+    newest.parts[0].sent = 40
+    store.news = [[newest]]
+    claimed = await store.claim(run("r-1"), is_new=False)
+    assert (claimed.parts[0].sent, claimed.pid) == (40, os.getpid())
+    ended = Store(run("r-1"))
+    ended.news = [[run("r-1", DONE)]]
+    with pytest.raises(SettingsError, match="Run r-1 is done: there is nothing to go on with"):
+        await ended.claim(run("r-1"), is_new=False)
 
 
 def test_of_a_run_at_work_it_is_said_that_it_can_be_stopped(

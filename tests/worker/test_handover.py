@@ -39,6 +39,23 @@ def test_outcomes_outlive_the_process(tmp_path: Path) -> None:
     assert (after.carried, after.carried_at_ms) == (letters, NOW + 11_000)
 
 
+def test_what_a_clock_that_was_ahead_left_is_not_taken_for_news(tmp_path: Path) -> None:
+    """Otherwise three failed starts would be a crash loop until that time comes."""
+    path, ahead = tmp_path / "x.json", NOW + 3 * 86_400_000
+    letters = {"miso": Outcomes(0, {}, {"rejected": 400})}
+    Handover(path, ahead)
+    was_ahead = Handover(path, ahead + 1_000)
+    was_ahead.save(ahead + 12_000, letters)
+    # The clock is set while it runs, and then it ends.
+    assert was_ahead.restarts(NOW) == Restarts()
+    after = Handover(path, NOW + 1_000, exit_words(-9))
+    assert after.restarts(NOW + 1_000) == Restarts([NOW + 1_000], "signal 9")
+    assert (after.carried, after.carried_at_ms) == ({}, 0)
+    # From then on outcomes are kept again.
+    was_ahead.save(NOW + 2_000, letters)
+    assert Handover(path, NOW + 3_000).carried == letters
+
+
 def test_a_damaged_file_costs_nothing(tmp_path: Path) -> None:
     """The history begins anew."""
     path = tmp_path / "x.json"

@@ -1,9 +1,12 @@
 """Slots: one worker each, held for the life of its process."""
 
+import errno
+import fcntl
 import os
 import stat
 import subprocess
 import sys
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -61,6 +64,39 @@ def test_a_state_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> Non
     (tmp_path / "state").mkdir(mode=0o500)
     with pytest.raises(SetupError, match="set STREAMS_STATE_DIR to a folder"):
         take_slot(tmp_path / "state", "enrich", None)
+
+
+def test_a_full_disk_keeps_no_worker_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock needs no room; only the process id in it, which is for people, is left out."""
+    take_slot(tmp_path, "enrich", 0).release()
+    monkeypatch.setattr(Path, "open", lambda path, *_, **__: Full(path, "ab"))
+    slot = take_slot(tmp_path, "enrich", 0)
+    with pytest.raises(SetupError, match="holds slot 0 here"):
+        take_slot(tmp_path, "enrich", 0)
+    slot.release()
+
+
+class Full(FileIO):
+    """A file of a disk without room."""
+
+    def write(self, _: object) -> int:
+        """Refuse as the system does."""
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_folder_without_locks_is_not_taken_for_one_with_ten_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some network file systems have none."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(SetupError, match=r"cannot be used \(No locks available\): set STREAMS_S"):
+        take_slot(tmp_path, "enrich", None)
 
 
 def test_a_slot_ends_with_its_process_however_that_ends(tmp_path: Path) -> None:

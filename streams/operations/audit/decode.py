@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from streams.core.json_decoder import json_decoder
+
 
 class OnRanges(msgspec.Struct, frozen=True):
     """When each vendor was on; a vendor that is not named was off."""
@@ -72,11 +74,11 @@ class Expired(NamedTuple):
     """Where the newest lay: (first position, end, how many in between expired)."""
 
 
-_RECEIPT = msgspec.json.Decoder(ReceiptFacts)
-_LETTER = msgspec.json.Decoder(LetterFacts)
-_RESOLUTION = msgspec.json.Decoder(_Resolution)
-_COMMIT = msgspec.json.Decoder(_CommitMetadata)
-_SINK_COMMIT = msgspec.json.Decoder(_SinkCommitMetadata)
+_decode_receipt = json_decoder(ReceiptFacts)
+_decode_letter = json_decoder(LetterFacts)
+_decode_resolution = json_decoder(_Resolution)
+_decode_commit = json_decoder(_CommitMetadata)
+_decode_sink_commit = json_decoder(_SinkCommitMetadata)
 
 ALL = "*"
 """In what enrichment's commits say of expired records: all of them, whichever vendor was on."""
@@ -87,7 +89,7 @@ def read_receipt(value: bytes | None) -> ReceiptFacts:
     if value is None:
         raise UnreadableError("a receipt without a value")
     try:
-        return _RECEIPT.decode(value)
+        return _decode_receipt(value)
     except msgspec.MsgspecError as error:
         raise UnreadableError(f"not a receipt: {error}") from None
 
@@ -97,9 +99,9 @@ def read_letter(value: bytes | None) -> LetterFacts | None:
     if value is None:
         raise UnreadableError("a dead letter without a value")
     try:
-        if _RESOLUTION.decode(value).resolves is not None:
+        if _decode_resolution(value).resolves is not None:
             return None
-        return _LETTER.decode(value)
+        return _decode_letter(value)
     except msgspec.MsgspecError as error:
         raise UnreadableError(f"not a dead letter: {error}") from None
 
@@ -125,7 +127,7 @@ def read_enrich_commit(metadata: str | None) -> tuple[OnRanges | None, Mapping[s
     if not metadata:
         return None, {}
     try:
-        commit = _COMMIT.decode(metadata)
+        commit = _decode_commit(metadata)
     except msgspec.MsgspecError as error:
         raise UnreadableError(
             f"commit metadata that is no JSON object with ranges: {error}"
@@ -143,7 +145,7 @@ def read_sink_commit(metadata: str | None) -> Expired:
     if not metadata:
         return Expired()
     try:
-        said = _SINK_COMMIT.decode(metadata)
+        said = _decode_sink_commit(metadata)
     except msgspec.MsgspecError as error:
         raise UnreadableError(f"commit metadata that is no JSON object: {error}") from None
     return Expired(said.x, tuple(said.g))

@@ -14,6 +14,7 @@ from aiokafka import ConsumerRecord
 from streams.core.ingest.outcomes import IngestRecord, IngestRefusal, SkippedRecord
 from streams.core.ingest.targets import TABLES
 from streams.core.ingest.topic_mapping import TopicMapping
+from streams.core.json_decoder import json_decoder
 from streams.core.records import Source
 from streams.kafka.group_ids import group_id
 from streams.kafka.reader import LogReader, Tell
@@ -36,7 +37,7 @@ class _Letter(msgspec.Struct):
     resolves: Any = None
 
 
-_decode_letter = msgspec.json.Decoder(_Letter).decode
+_decode_letter = json_decoder(_Letter)
 
 
 class _SectionRecords:

@@ -275,7 +275,7 @@ class _Look:
             return parser.inspect(made.value).fields
         try:
             row = msgspec.json.decode(made.value or b"{}")
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return ()
         return (
             [name for name, value in row.items() if value is not None] if type(row) is dict else ()

@@ -146,7 +146,7 @@ class VisitorTraces:
     def _take_event(self, topic: str, record: LogRecord) -> None:
         vendor = self._events[topic]
         there = self.at_vendor[vendor]
-        source = dict(record.headers).get("source", b"").decode("utf-8", "replace")
+        source = (dict(record.headers).get("source") or b"").decode("utf-8", "replace")
         there._sources.add(source)
         there.open[topic, record.offset] = source
         forgetting = self._vendors[vendor].forgetting

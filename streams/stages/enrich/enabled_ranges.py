@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import msgspec
 from faust.types import TP
 
+from streams.core.json_decoder import json_decoder
+
 log = logging.getLogger("streams.enrich")
 
 MAX_RANGES_BYTES = 3_500
@@ -57,12 +59,15 @@ class EnabledRanges(msgspec.Struct):
             self._forget_below(end)
 
 
+_decode = json_decoder(EnabledRanges)
+
+
 def read_ranges(tp: TP, metadata: str) -> EnabledRanges:
     """Return the ranges in a commit's metadata; none if it is not enrichment's."""
     if not metadata:
         return EnabledRanges()
     try:
-        known = msgspec.json.decode(metadata, type=EnabledRanges)
+        known: EnabledRanges = _decode(metadata)
     except msgspec.DecodeError:
         log.warning(
             "%s partition %d: commit metadata that is not ours: %.80r; which vendors were on "

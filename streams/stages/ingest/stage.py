@@ -23,6 +23,7 @@ from streams.core.ingest.outcomes import (
 from streams.core.ingest.topic_mapping import TopicMapping
 from streams.core.ingest.visitors import VisitorIndex
 from streams.core.ingest.watch import TopicWatch
+from streams.core.json_decoder import json_decoder
 from streams.core.masking import masked_json, masked_text
 from streams.core.outcome import DeadLetterReason
 from streams.core.records import SECTION
@@ -57,6 +58,9 @@ class _Metadata(msgspec.Struct):
 
     expired: dict[str, int] = {}
     """``*`` → records of this partition that expired below the commit."""
+
+
+_decode_metadata = json_decoder(_Metadata)
 
 
 class IngestStage(Stage):
@@ -252,7 +256,7 @@ class IngestStage(Stage):
         """Go on counting what expired from where the last owner stopped."""
         for tp, start in positions.items():
             try:
-                said = msgspec.json.decode(start.metadata or "{}", type=_Metadata)
+                said = _decode_metadata(start.metadata or "{}")
             except msgspec.DecodeError:
                 log.warning("%s partition %d: commit metadata that is not ours", *tp)
                 said = _Metadata()
