@@ -8,13 +8,14 @@ import typer
 
 from streams.cli.terminal import (
     JsonFlag,
+    echo,
     file_or_stdin,
     lines_of,
     moment_ms,
+    plain_console,
     print_json,
     reading_progress,
 )
-from streams.core.plain_text import plain
 from streams.engine import wall_clock
 
 if TYPE_CHECKING:
@@ -99,11 +100,9 @@ def _load(old: Path, new: Path) -> "tuple[Compared, Compared]":
 def _show(found: "SettingsDifference", as_json: bool) -> None:
     if as_json:
         for remark in found.remarks:
-            typer.echo(plain(remark), err=True)
+            echo(remark, err=True)
         print_json([changes.to_json() for changes in found.vendors])
         return
-    from rich.console import Console
-
     from streams.cli.diff_view import show_difference
 
-    show_difference(Console(highlight=False, soft_wrap=True), found)
+    show_difference(plain_console(), found)

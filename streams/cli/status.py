@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.terminal import new_table
+from streams.cli.terminal import LEVEL_STYLES, new_table
 from streams.core.plain_text import plain
 from streams.engine import wall_clock
 
@@ -155,7 +155,7 @@ def status_view(known: "Known") -> "Group":
         table.add_row(*map(plain, row[:-1]), Text(plain(row[-1]), style=_STYLES.get(row[-1], "")))
     lines = []
     for finding in judge(known):
-        line = Text(f"{finding.level:<7}  ", style=_LEVELS[finding.level])
+        line = Text(f"{finding.level:<7}  ", style=LEVEL_STYLES[finding.level])
         line.append(plain(finding.sentence()), style="default")
         lines.append(line)
     if known.unreadable:
@@ -189,7 +189,6 @@ def stage_rows(known: "Known") -> list[tuple[str, ...]]:
     return rows
 
 
-_LEVELS = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 _STYLES = {
     "running": "green",
     "starting": "yellow",

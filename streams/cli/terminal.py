@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import tzinfo
 
+    from rich.console import Console
     from rich.progress import TaskID
     from rich.table import Table
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON array.")]
 YesFlag = Annotated[bool, typer.Option("--yes", help="Skip confirmation.")]
+
+LEVEL_STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
+"""Of findings."""
 
 
 def quiet_settings() -> "Settings":
@@ -149,6 +153,18 @@ def reading_progress() -> "Iterator[Tell]":
             bars.update(tasks[topic], completed=read)
 
         yield tell
+
+
+def echo(line: str, *, err: bool = False) -> None:
+    """Print a line of which parts are a stranger's: it is shown, never obeyed by the terminal."""
+    typer.echo(plain(line), err=err)
+
+
+def plain_console() -> "Console":
+    """Return stdout for lines that are not broken, whatever their length."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True)
 
 
 def print_json(content: Any) -> None:

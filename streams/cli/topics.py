@@ -189,8 +189,7 @@ def list_(
         case TopicsAs.STRIMZI:
             _write(manifests.topics_as_strimzi(wanted))
         case TopicsAs.COMMANDS:
-            servers = settings.kafka.bootstrap_servers
-            _write(manifests.topics_as_commands(wanted, servers))
+            _write(manifests.topics_as_commands(wanted, settings.kafka.bootstrap_servers))
 
 
 @app.command("acls")
@@ -272,9 +271,7 @@ def _show(reports: "Sequence[TopicReport]", as_json: bool) -> None:
     for report in reports:
         facts = ""
         if report.partitions is not None:
-            facts = (
-                f"{report.partitions:>4} partitions  x{report.replication}  "
-                f"{report.config['cleanup.policy']}"
-            )
+            policy = report.config["cleanup.policy"]
+            facts = f"{report.partitions:>4} partitions  x{report.replication}  {policy}"
         words = "; ".join(report.differences)
         typer.echo(f"{report.topic:<{width}}  {report.state:<8}{facts}  {words}".rstrip())
