@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import msgspec
+
 from streams.core.events import EventParser
 from streams.core.records import DeadLetter, Origin, Receipt, Source, VendorRecord
 from streams.operations.trace.facts import (
@@ -16,7 +18,7 @@ from streams.operations.trace.facts import (
     VendorFacts,
     was_on,
 )
-from streams.operations.trace.timeline import TracedEvent, VendorTrace, to_json
+from streams.operations.trace.timeline import TracedEvent, VendorTrace
 from streams.operations.trace.traced_event import traced_event
 
 T0 = 1_777_000_000_000
@@ -115,7 +117,7 @@ def to_json_of(event: TracedEvent) -> bytes:
     """Return an event as it goes to the page."""
     from streams.operations.trace.timeline import Trace
 
-    return to_json(Trace(asked={"event": "e1"}, since="", until="", events=[event]))
+    return msgspec.json.encode(Trace(asked={"event": "e1"}, since="", until="", events=[event]))
 
 
 def test_what_was_typed_is_shown_and_nothing_else() -> None:

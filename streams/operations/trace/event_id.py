@@ -6,8 +6,6 @@ and only what has no receipt there yet is looked for elsewhere.
 
 from collections.abc import Callable, Iterable, Sequence
 
-from aiokafka import TopicPartition
-
 from streams.core.records import Source
 from streams.kafka.byte_patterns import AnyOf
 from streams.kafka.reader import Offsets
@@ -55,7 +53,7 @@ class EventIdSearch:
             found = await self._look(letters, by_value, self._of_letter)
         found = found or await self._look(raw, in_raw, self._of_raw)
         # Where retention has deleted raw records, receipts that outlive them are all that is left.
-        has_lost = any(logs.starts[tp] > 0 for topic in raw for tp in logs.tps[topic])
+        has_lost = any(logs.starts[tp] > 0 for tp in logs.partitions(raw))
         for vendor in others if has_lost else ():
             if not found:
                 receipts = [topics.receipts(vendor)]
@@ -70,7 +68,7 @@ class EventIdSearch:
         starts: Offsets | None = None,
     ) -> list[Source]:
         logs = self._logs
-        tps = [tp for topic in topics for tp in logs.tps[topic]]
+        tps = logs.partitions(topics)
 
         def is_its(record: FoundRecord) -> bool:
             return read(record) is not None
@@ -110,8 +108,8 @@ class EventIdSearch:
 
     def _tails(self, stage: str, topics: Iterable[str]) -> Offsets:
         """Return from where on a stage has not committed."""
-        starts: dict[TopicPartition, int] = {}
-        for tp in (tp for topic in topics for tp in self._logs.tps[topic]):
-            committed = self._logs.lane(stage, tp).committed
-            starts[tp] = max(committed or 0, self._logs.starts[tp])
-        return starts
+        logs = self._logs
+        return {
+            tp: max(logs.lane(stage, tp).committed or 0, logs.starts[tp])
+            for tp in logs.partitions(topics)
+        }

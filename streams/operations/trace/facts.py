@@ -201,11 +201,6 @@ def read_resolution(record: FoundRecord) -> Resolved | None:
     return Resolved(place_of(record), record.timestamp, note.resolves, note.action, note.run_id)
 
 
-def resolution_of(place: Source) -> str:
-    """Return how a resolution names the letter that lies there."""
-    return f"{place.topic}-{place.partition}-{place.offset}"
-
-
 def read_on_ranges(metadata: str, offset: int) -> OnRanges | None:
     """Return in which raw offsets each vendor was on, by enrichment's commit.
 
