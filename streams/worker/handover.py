@@ -38,18 +38,19 @@ class Handover:
         """
         self._path = path
         left = _read(path)
-        restarts = [] if left is None else list(left.restarts)
-        self.carried: dict[str, Outcomes] = {}
-        """Outcomes of the last ten minutes before this process, as of ``carried_at_ms``."""
-        self.carried_at_ms = 0
-        last = "" if left is None else left.last_exit
-        if left is not None:
-            self.carried, self.carried_at_ms = left.lately, left.saved_at
-            if not left.has_ended:
-                restarts.append(now_ms)
-                last = last_exit
-        self._now = _HandoverFile(now_ms, restarts=restarts, last_exit=last)
-        self._now.saved_at, self._now.lately = self.carried_at_ms, self.carried
+        restarts, last = list(left.restarts), left.last_exit
+        if not left.has_ended:
+            restarts.append(now_ms)
+            last = last_exit
+        self.carried, self.carried_at_ms = left.lately, left.saved_at
+        """Outcomes of the last ten minutes before this process, and as of when."""
+        self._now = _HandoverFile(
+            now_ms,
+            restarts=restarts,
+            last_exit=last,
+            saved_at=left.saved_at,
+            lately=left.lately,
+        )
         self._write()
 
     def restarts(self, now_ms: int) -> Restarts:
@@ -78,11 +79,12 @@ class Handover:
             log.debug("%s could not be written: %s", self._path, error)
 
 
-def _read(path: Path) -> _HandoverFile | None:
+def _read(path: Path) -> _HandoverFile:
+    """Return what is there; the file of a process that ended well where nothing can be read."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=_HandoverFile)
     except (OSError, msgspec.DecodeError):
-        return None
+        return _HandoverFile(0, has_ended=True)
 
 
 def exit_words(code: int) -> str:

@@ -31,18 +31,17 @@ def take_slot(state_dir: Path, stage: str, wanted: int | None) -> Slot:
 
     Raises SetupError where it is taken, where all are, or where the folder cannot be used.
     """
+    numbers = range(MAX_SLOTS) if wanted is None else (wanted,)
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for number in numbers:
+            if lock := _locked(state_dir / f"{stage}-{number}.lock"):
+                return Slot(number, lock)
     except OSError as error:
         raise SetupError(
             f"The state folder {state_dir} cannot be used ({error.strerror}): "
             "set STREAMS_STATE_DIR to a folder that this user may write."
         ) from error
-    numbers = range(MAX_SLOTS) if wanted is None else (wanted,)
-    for number in numbers:
-        slot = _try(state_dir / f"{stage}-{number}.lock", number)
-        if slot is not None:
-            return slot
     if wanted is not None:
         raise SetupError(
             f"Another worker of stage {stage} holds slot {wanted} here: stop it, or leave "
@@ -51,14 +50,9 @@ def take_slot(state_dir: Path, stage: str, wanted: int | None) -> Slot:
     raise SetupError(f"{MAX_SLOTS} workers of stage {stage} run here already: stop one first.")
 
 
-def _try(path: Path, number: int) -> Slot | None:
-    try:
-        lock = path.open("a+")
-    except OSError as error:
-        raise SetupError(
-            f"The state folder {path.parent} cannot be used ({error.strerror}): "
-            "set STREAMS_STATE_DIR to a folder that this user may write."
-        ) from error
+def _locked(path: Path) -> IO[str] | None:
+    """Return the file, locked for this process; None where another one has it."""
+    lock = path.open("a+")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -68,4 +62,4 @@ def _try(path: Path, number: int) -> Slot | None:
     lock.truncate()
     lock.write(f"{os.getpid()}\n")
     lock.flush()
-    return Slot(number, lock)
+    return lock
