@@ -18,7 +18,6 @@ from streams.operations.trace.facts import (
     read_receipt,
     read_resolution,
     read_sent,
-    was_on,
 )
 from streams.operations.trace.logs import TraceLogs
 from streams.settings import ENRICH
@@ -46,9 +45,10 @@ async def follow(logs: TraceLogs, raw: Mapping[Source, RawRecord | None], since_
         one = facts[source] = EventFacts(source, record, enrich=lane, is_source_off=is_off)
         ranges = logs.on_ranges(source)
         for vendor in logs.vendors:
-            is_on = was_on(ranges, vendor, source.offset)
             if ranges is None:
                 is_on = vendor in logs.settings.enabled_vendors()
+            else:
+                is_on = ranges.was_on(vendor, source.offset)
             events = TopicPartition(logs.topics.events(vendor), source.partition)
             redelivery = TopicPartition(logs.topics.redelivery(vendor), source.partition)
             one.vendors[vendor] = VendorFacts(

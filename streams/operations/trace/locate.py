@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from aiokafka import TopicPartition
 
+from streams.core.event_types import Event
 from streams.core.records import Source
 from streams.core.rows import InvalidRow, decode_product, person_in
 from streams.engine.partitions import home_of
@@ -90,14 +91,12 @@ async def _by_user(logs: TraceLogs, query: Query, found: Located) -> None:
     visitors = _keys(rows, query.text, lambda row: person_in(row).user_id)
     _limited(visitors, found, "visitors")
 
-    def is_wanted(record: FoundRecord) -> bool:
-        event = event_of(logs, record)
-        if event is None:
-            return False
+    def is_theirs(event: Event) -> bool:
         return query.text == event.user_id or (
             event.user_id is None and event.anonymous_id in visitors
         )
 
+    is_wanted = _holds(logs, is_theirs)
     keys = [visitor.encode() for visitor in visitors]
     byte_pattern = raw_byte_pattern(logs, [*in_json(query.text), *keys])
     at_home, elsewhere = _by_home(logs, keys)
@@ -116,10 +115,7 @@ async def _by_sku(logs: TraceLogs, query: Query, found: Located) -> None:
     products = _keys(rows, query.text, lambda row: decode_product(row).sku)
     _limited(products, found, "products")
 
-    def is_wanted(record: FoundRecord) -> bool:
-        event = event_of(logs, record)
-        if event is None:
-            return False
+    def is_about_it(event: Event) -> bool:
         return any(
             query.text == named.sku or (named.sku is None and named.product_id in products)
             for named in event.named()
@@ -127,7 +123,13 @@ async def _by_sku(logs: TraceLogs, query: Query, found: Located) -> None:
 
     forms = [form for text in (query.text, *products) for form in in_json(text)]
     tps = logs.partitions(logs.raw_topics)
+    is_wanted = _holds(logs, is_about_it)
     await _collect(logs, query, found, tps, raw_byte_pattern(logs, forms), is_wanted)
+
+
+def _holds(logs: TraceLogs, is_meant: Callable[[Event], bool]) -> Keep:
+    """Return whether a raw record holds an event that is meant."""
+    return lambda record: (event := event_of(logs, record)) is not None and is_meant(event)
 
 
 def _by_home(

@@ -15,7 +15,8 @@ from streams.core.topics import Topics
 from streams.kafka.group_ids import group_id
 from streams.kafka.reader import Commit, LogReader, Offsets, Tell, connect
 from streams.kafka.topic_search import BytePattern, FoundRecord, TopicSearch, connect_search
-from streams.operations.trace.facts import OnRanges, RawRecord, TraceLane, read_on_ranges
+from streams.operations.audit.decode import OnRanges, UnreadableError, read_enrich_commit
+from streams.operations.trace.facts import RawRecord, TraceLane
 from streams.settings import ENRICH, INGEST, Settings
 
 
@@ -77,7 +78,11 @@ class TraceLogs:
     def on_ranges(self, source: Source) -> OnRanges | None:
         """Return when each vendor was on, by enrichment's commit; None: nobody knows."""
         commit = self.commits[ENRICH].get(TopicPartition(source.topic, source.partition))
-        return None if commit is None else read_on_ranges(commit.metadata, source.offset)
+        try:
+            ranges, _ = read_enrich_commit(None if commit is None else commit.metadata)
+        except UnreadableError:
+            return None
+        return None if ranges is None or source.offset < ranges.since else ranges
 
     def parse(self, source: Source, raw: RawRecord) -> Event:
         """Read a raw record as enrichment does; raises InvalidEvent."""
