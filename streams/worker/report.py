@@ -106,7 +106,9 @@ class Reporter:
         if refusal := consumer.thread.group_refusal():
             return [f"{refusal[0].upper()}{refusal[1:]}."]
         if (rows := self.recovering_rows()) is not None:
-            return [f"Tables are being read: {rows:,} rows remain{self._recovery_ends()}."]
+            seconds = consumer.recovery.remaining_seconds(self.clock())
+            ends = "" if seconds is None else f", about {max(1.0, seconds):,.0f} s"
+            return [f"Tables are being read: {rows:,} rows remain{ends}."]
         recovery = app.tables.begun_recovery
         if recovery is None or not recovery.completed.is_set():
             return ["No partitions are assigned yet."]
@@ -143,17 +145,6 @@ class Reporter:
             for tp in recovery.behind_transactions()
             if names.get(tp.topic) in _HIDDEN and recovery.delay_seconds(tp) > MAX_ROW_DELAY_SECONDS
         ]
-
-    def _say_hidden_rows(self) -> None:
-        hidden = self._hidden_rows()
-        for sentence in hidden:
-            if sentence not in self._said_hidden:
-                log.warning(sentence)
-        self._said_hidden = hidden
-
-    def _recovery_ends(self) -> str:
-        seconds = self.app.consumer.recovery.remaining_seconds(self.clock())
-        return "" if seconds is None else f", about {max(1.0, seconds):,.0f} s"
 
     def recovering_rows(self) -> int | None:
         """Return how many rows of tables are still to be read; None where none are being read."""
@@ -257,11 +248,18 @@ class Reporter:
     def _sample(self) -> None:
         """Look once at what only its change over time says."""
         now, counters, courier = self.clock(), self.counters, self.courier
-        self._say_hidden_rows()
+        hidden = self._hidden_rows()
+        for sentence in hidden:
+            if sentence not in self._said_hidden:
+                log.warning(sentence)
+        self._said_hidden = hidden
         self._rate = counters.sample_rate(now)
         self._accepted.sample(now, counters.accepted)
         self._settled.sample(now, counters.settled)
-        self._look_at_pace(now)
+        lags = self._lag()
+        done = counters.events if courier is None else counters.settled
+        partitions = tuple(sorted(self.app.consumer.assignment())) if lags else ()
+        self._pace.sample(now, done, sum(lags.values()), partitions)
         self._windows.sample(now, outcomes_of(counters, self.app.options.stage))
         if self.life is not None:
             self.life.save(self.wall_ms(), self._windows.windows()[0])
@@ -292,12 +290,6 @@ class Reporter:
             self._said_at, self._said_reasons = now, without_values(words)
         self._said_ready = False
 
-    def _look_at_pace(self, now: float) -> None:
-        counters, lags = self.counters, self._lag()
-        done = counters.events if self.courier is None else counters.settled
-        partitions = tuple(sorted(self.app.consumer.assignment())) if lags else ()
-        self._pace.sample(now, done, sum(lags.values()), partitions)
-
     async def say_goodbye(self) -> None:
         """Take this worker out of the status topic, as far as the broker answers in time."""
         if self.life is not None:
@@ -324,8 +316,7 @@ class Reporter:
 
     def _lag(self) -> Counter[str]:
         by_topic: Counter[str] = Counter()
-        consumer = self.app.started_consumer
-        if consumer is not None:
+        if (consumer := self.app.started_consumer) is not None:
             for tp, records in lag(consumer).items():
                 by_topic[tp.topic] += records
         return by_topic
