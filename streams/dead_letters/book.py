@@ -176,6 +176,7 @@ class _Copied:
 class _Causes:
     """The open letters of one cause."""
 
+    cause: LetterCause
     open: int = 0
     first_ms: int = 1 << 62
     last_ms: int = -(1 << 62)
@@ -216,7 +217,6 @@ class LetterBook:
         self._places: dict[tuple[str, int, str], int] = {}
         self._place_names: list[tuple[str, int]] = []
         self._causes: dict[LetterCause, int] = {}
-        self._cause_names: list[LetterCause] = []
         self._groups: list[_Causes] = []
         self._copied: dict[int, _Copied] = {}
         self._moved: dict[tuple[int, int], int] = {}
@@ -297,12 +297,11 @@ class LetterBook:
     def groups(self) -> "list[Group]":
         """Return the open letters by cause, the most frequent first."""
         self._look_again()
-        groups = []
-        for group, cause in zip(self._groups, self._cause_names, strict=True):
-            if group.newest is not None and group.open:
-                newest = self._letter(*group.newest)
-                times = group.first_ms, group.last_ms
-                groups.append(Group(cause, group.open, *times, newest, group.words))
+        groups = [
+            Group(one.cause, one.open, one.first_ms, one.last_ms, self._letter(*newest), one.words)
+            for one in self._groups
+            if one.open and (newest := one.newest) is not None
+        ]
         return sorted(groups, key=_most_frequent_first)
 
     def _is_meant(self, facts: _LetterFacts, number: int, kafka_ms: int) -> bool:
@@ -352,7 +351,7 @@ class LetterBook:
             Position(self.topic, partition, entry.offset),
             Source(topic, raw_partition, entry.number & _OFFSETS),
             self._place_id(entry.number),
-            self._cause_names[cause],
+            self._groups[cause].cause,
             1 if copied is None else copied.copies,
             self._first_ms(entry),
             entry.ms,
@@ -372,18 +371,14 @@ class LetterBook:
 
     def _cause(self, facts: _LetterFacts) -> int:
         cause = LetterCause(facts.reason, facts.fingerprint, facts.stage)
-        found = self._causes.get(cause)
-        if found is None:
-            if len(self._causes) >= MAX_CAUSES or len("".join(cause)) > MAX_TEXT_CHARS:
-                cause = LetterCause(
-                    OTHER, "*", facts.stage if facts.stage in ("deliver", INGEST) else ENRICH
-                )
-                if cause in self._causes:
-                    return self._causes[cause]
-            found = self._causes[cause] = len(self._cause_names)
-            self._cause_names.append(cause)
-            self._groups.append(_Causes())
-        return found
+        is_new = cause not in self._causes
+        if is_new and (len(self._causes) >= MAX_CAUSES or len("".join(cause)) > MAX_TEXT_CHARS):
+            stage = facts.stage if facts.stage in ("deliver", INGEST) else ENRICH
+            cause = LetterCause(OTHER, "*", stage)
+        if cause not in self._causes:
+            self._causes[cause] = len(self._groups)
+            self._groups.append(_Causes(cause))
+        return self._causes[cause]
 
     def _resolve(self, partition: int, resolution: Mapping[str, Any]) -> None:
         try:
@@ -443,7 +438,7 @@ class LetterBook:
         """Find the times and the newest of causes of which letters were closed."""
         unsure = {cause: group for cause, group in enumerate(self._groups) if not group.is_sure}
         for cause, group in unsure.items():
-            self._groups[cause] = _Causes(group.open)
+            self._groups[cause] = _Causes(group.cause, group.open)
         if not any(group.open for group in unsure.values()):
             return
         for partition, entries in sorted(self._entries.items()):
