@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.terminal import JsonFlag, echo, moment_ms, print_json, reading_progress
+from streams.cli.terminal import (
+    JsonFlag,
+    echo,
+    load_settings,
+    moment_ms,
+    print_json,
+    reading_progress,
+)
 
 if TYPE_CHECKING:
     from streams.operations.audit.report import AuditReport
@@ -33,7 +40,6 @@ def audit(
     unexplained (about a raw record that does not exist) or unreadable.
     """
     from streams.operations.audit.audit import run_audit
-    from streams.settings import load_settings
 
     since_ms = None if since is None else moment_ms(since)
     settings = load_settings()

@@ -53,8 +53,9 @@ def _add_ledgers(table: Table, vendors: Sequence[VendorClosing]) -> None:
     _add_each(table, [v.ledger.answers for v in vendors])
     _add(table, "in the simulator's ledger", [len(v.ledger.ids) for v in vendors])
     table.add_row(f"{_INDENT}against our receipts", *map(_agreement, vendors), style="bold")
-    table.add_row("raw record to accepted, p50", *(_seconds(v, 50) for v in vendors))
-    table.add_row(f"{'p95':>27}", *(_seconds(v, 95) for v in vendors))
+    ages = [vendor.ages for vendor in vendors]
+    table.add_row("raw record to accepted, p50", *(f"{a.p50:.2f} s" if a else "-" for a in ages))
+    table.add_row(f"{'p95':>27}", *(f"{a.p95:.2f} s" if a else "-" for a in ages))
 
 
 def _add(table: Table, title: str, counts: Iterable[int], style: str = "") -> None:
@@ -97,9 +98,3 @@ def _agreement(vendor: VendorClosing) -> str:
         (sum(comparison.duplicates.values()), "duplicate"),
     )
     return ", ".join(f"{count:,} {word}" for count, word in parts if count)
-
-
-def _seconds(vendor: VendorClosing, share: int) -> str:
-    if vendor.ages is None:
-        return "-"
-    return f"{vendor.ages.p50 if share == 50 else vendor.ages.p95:.2f} s"

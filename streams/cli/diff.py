@@ -11,6 +11,7 @@ from streams.cli.terminal import (
     echo,
     file_or_stdin,
     lines_of,
+    load_settings,
     moment_ms,
     plain_console,
     print_json,
@@ -82,7 +83,6 @@ def _load(old: Path, new: Path) -> "tuple[Compared, Compared]":
     """Load both files; all problems of both are reported, each led by its file."""
     from streams.core.errors import SettingsError
     from streams.operations.diff.diff import Compared
-    from streams.settings import load_settings
     from streams.settings.loading import CONFIG, process_environment
 
     sides, problems = [], []

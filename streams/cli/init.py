@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.terminal import JsonFlag, echo, plain_console, print_json, reading_progress
+from streams.cli.terminal import (
+    JsonFlag,
+    echo,
+    load_settings,
+    plain_console,
+    print_json,
+    reading_progress,
+)
 from streams.core.plain_text import plain
 from streams.engine import wall_clock
 
@@ -53,7 +60,6 @@ def init(
     from streams.operations.init.config_file import settings_path, write_proposal
     from streams.operations.init.preview import outlook
     from streams.operations.init.samples import decode_avro
-    from streams.settings import load_settings
     from streams.telemetry import setup_logging
 
     path = settings_path()

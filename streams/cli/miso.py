@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from streams.cli.terminal import echo, file_or_stdin, read_text
+from streams.cli.terminal import echo, file_or_stdin, load_settings, read_text
 from streams.core.quantities import count
 
 app = typer.Typer(no_args_is_help=True, help="Upload interactions to Miso.")
@@ -40,7 +40,6 @@ def upload(
     """
     from streams.clients import InvalidRequest, Miso, RequestRejected
     from streams.clients.miso import read_records
-    from streams.settings import load_settings
 
     settings = load_settings()
 

@@ -13,7 +13,7 @@ from streams.core.plain_text import plain
 from streams.engine import wall_clock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import tzinfo
 
     from rich.console import Console
@@ -30,9 +30,15 @@ LEVEL_STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 """Of findings."""
 
 
+def load_settings(environ: "Mapping[str, str] | None" = None) -> "Settings":
+    """Load the settings, by default of this process; see ``streams.settings``."""
+    from streams import settings
+
+    return settings.load_settings(environ)
+
+
 def quiet_settings() -> "Settings":
     """Load the settings, and let clients log no retries: what goes wrong ends in a sentence."""
-    from streams.settings import load_settings
     from streams.telemetry import setup_logging
 
     settings = load_settings()

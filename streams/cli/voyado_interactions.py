@@ -12,6 +12,7 @@ from streams.cli.terminal import (
     confirm,
     echo,
     file_or_stdin,
+    load_settings,
     print_json,
     read_text,
     require_terminal,
@@ -208,7 +209,6 @@ async def _import(voyado: "Voyado", interactions: "list[NewInteraction]") -> boo
 def ask_voyado(ask: "Callable[[Voyado], Coroutine[Any, Any, T]]", rate: float | None = None) -> "T":
     """Return what ``ask`` returns of a client with the settings' account."""
     from streams.clients import Voyado
-    from streams.settings import load_settings
 
     async def connected() -> "T":
         limit: dict[str, Any] = {} if rate is None else {"requests_per_second": rate}

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.terminal import JsonFlag, echo, print_json
+from streams.cli.terminal import JsonFlag, echo, load_settings, print_json
 from streams.cli.voyado_interactions import ask_voyado
 from streams.core.plain_text import plain
 from streams.engine import wall_clock
@@ -63,7 +63,6 @@ def plan(
     """
     from streams.cli.voyado_schemas_view import show_plan
     from streams.operations.voyado_schemas.plan import State, creation_problems, without_file
-    from streams.settings import load_settings
 
     settings = load_settings()
     rows = _plan(settings, folder)
@@ -99,8 +98,6 @@ def apply(
     contacts, then creates it again from its file. This is refused if the new schema is not backward
     compatible, and it asks you to type the id first (or use --yes).
     """
-    from streams.settings import load_settings
-
     settings = load_settings()
     done = (
         _create(settings, folder) if replace is None else _replace(settings, folder, replace, yes)
@@ -140,7 +137,6 @@ def delete(
     """
     from streams.core.errors import SettingsError
     from streams.operations.voyado_schemas.voyado_schemas import deletion_lines
-    from streams.settings import load_settings
     from streams.vendors.voyado.definition import id_problems
 
     if problems := [f"ID: {plain(words)}." for words in id_problems(schema_id)]:
