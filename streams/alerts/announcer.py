@@ -5,6 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import KW_ONLY, dataclass
 from typing import Protocol
 
 from streams.alerts.book import Alert, AlertBook, Message
@@ -53,30 +54,23 @@ def is_first(workers: Sequence[WorkerStatus], own: str) -> bool:
     return min(able, default=None) == own
 
 
+@dataclass(eq=False)
 class Announcer:
     """Tells people while its worker is the first of all; forgets what it knew when it is not."""
 
-    def __init__(
-        self,
-        own: str,
-        pipeline: Pipeline,
-        sent: AlertLog,
-        receivers: Sequence[Receiver],
-        *,
-        names: Mapping[str, str],
-        shop: str,
-        wall_ms: Callable[[], int],
-        clock: Callable[[], float],
-    ) -> None:
-        """``own`` is the worker's id; ``names`` are the stages' as people call them."""
-        self._own = own
-        self._pipeline = pipeline
-        self._sent = sent
-        self._receivers = receivers
-        self._names = names
-        self._shop = shop
-        self._wall_ms = wall_ms
-        self._clock = clock
+    own: str
+    """The worker's id."""
+    pipeline: Pipeline
+    sent: AlertLog
+    receivers: Sequence[Receiver]
+    _: KW_ONLY
+    names: Mapping[str, str]
+    """The stages' as people call them."""
+    shop: str
+    wall_ms: Callable[[], int]
+    clock: Callable[[], float]
+
+    def __post_init__(self) -> None:
         self._book: AlertBook | None = None
         self._written: tuple[Alert, ...] = ()
         self._first_since: float | None = None
@@ -87,7 +81,7 @@ class Announcer:
 
     async def run(self) -> None:
         """Go on for as long as the worker lives."""
-        sending = [asyncio.ensure_future(receiver.run()) for receiver in self._receivers]
+        sending = [asyncio.ensure_future(receiver.run()) for receiver in self.receivers]
         try:
             while True:
                 try:
@@ -110,23 +104,23 @@ class Announcer:
             self._step_down()
             return
         if self._book is None:
-            sent = tuple(await self._sent.read())
-            self._book = AlertBook(self._names, shop=self._shop, sent=sent)
+            sent = tuple(await self.sent.read())
+            self._book = AlertBook(self.names, shop=self.shop, sent=sent)
             self._written = self._book.sent
-        for message in self._book.read(self._pipeline.findings(), self._wall_ms()):
+        for message in self._book.read(self.pipeline.findings(), self.wall_ms()):
             self._post(message)
         # Not before somebody has the messages: who takes over would leave them out.
         if not self._undelivered and self._written != self._book.sent:
             sent = self._book.sent
-            await self._sent.write(sent)
+            await self.sent.write(sent)
             self._written = sent
 
     def _is_the_one(self) -> bool:
-        now = self._clock()
+        now = self.clock()
         was_away = now - self._looked_at > DEAF_SECONDS
         self._looked_at = now
-        is_deaf = was_away or self._pipeline.deaf_seconds() >= DEAF_SECONDS
-        if is_deaf or not is_first(self._pipeline.workers(), self._own):
+        is_deaf = was_away or self.pipeline.deaf_seconds() >= DEAF_SECONDS
+        if is_deaf or not is_first(self.pipeline.workers(), self.own):
             self._first_since = None
             return False
         if self._first_since is None:
@@ -137,13 +131,13 @@ class Announcer:
         if self._book is not None:
             self._book = None
             self._undelivered.clear()
-            for receiver in self._receivers:
+            for receiver in self.receivers:
                 receiver.clear()
 
     def _post(self, message: Message) -> None:
         log.info("alert: %s", message.title)
-        self._undelivered[message] = len(self._receivers)
-        for receiver in self._receivers:
+        self._undelivered[message] = len(self.receivers)
+        for receiver in self.receivers:
             receiver.post(message, self._settled)
 
     def _settled(self, message: Message, is_delivered: bool) -> None:

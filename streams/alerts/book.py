@@ -6,33 +6,28 @@ from typing import Final
 import msgspec
 
 from streams.core.quantities import span
-from streams.status.findings import Finding
-from streams.status.judge import (
-    ASKING,
-    DEAD_LETTERS,
-    DEGRADED,
-    DRIFT,
-    FALLING_BEHIND,
-    KAFKA_AWAY,
-    NO_WORKER,
-    PARKED,
-    PAUSED,
-    REGISTRY_AWAY,
-    STARTING,
-    THROTTLED,
-)
+from streams.status.findings import Finding, FindingKind
 
 OVER: Final[Mapping[str, str]] = {
-    PARKED: "{name} is no longer parked.",
-    REGISTRY_AWAY: "{name} no longer waits for the schema registry.",
-    DEAD_LETTERS: "{name} has no new dead letters.",
-    DRIFT: "The shop's records no longer differ from the settings.",
-    FALLING_BEHIND: "{name} is no longer falling behind.",
+    FindingKind.PARKED: "{name} is no longer parked.",
+    FindingKind.REGISTRY_AWAY: "{name} no longer waits for the schema registry.",
+    FindingKind.DEAD_LETTERS: "{name} has no new dead letters.",
+    FindingKind.DRIFT: "The shop's records no longer differ from the settings.",
+    FindingKind.FALLING_BEHIND: "{name} is no longer falling behind.",
 }
 """The kinds of findings that are worth a message, and what is said when it is over."""
 
 HIDING = frozenset(
-    {NO_WORKER, STARTING, REGISTRY_AWAY, PARKED, PAUSED, THROTTLED, DEGRADED, ASKING}
+    {
+        FindingKind.NO_WORKER,
+        FindingKind.STARTING,
+        FindingKind.REGISTRY_AWAY,
+        FindingKind.PARKED,
+        FindingKind.PAUSED,
+        FindingKind.THROTTLED,
+        FindingKind.DEGRADED,
+        FindingKind.ASKING,
+    }
 )
 """While one of these stands, nobody can say that something else of the same stage is over."""
 
@@ -81,7 +76,7 @@ class AlertBook:
 
         While Kafka does not answer nothing is known, so nothing is told.
         """
-        if any(one.kind == KAFKA_AWAY for one in findings):
+        if any(one.kind == FindingKind.KAFKA_AWAY for one in findings):
             return []
         standing: dict[tuple[str, str], list[Finding]] = {}
         for one in findings:
@@ -105,7 +100,7 @@ class AlertBook:
     def _begun(self, findings: Sequence[Finding]) -> Message:
         first, *others = findings
         # Drift shows a part of a record, which is for those who may see the shop's records.
-        is_drift = first.kind == DRIFT
+        is_drift = first.kind == FindingKind.DRIFT
         text = f"{first.text} {first.remedy}" if is_drift else first.sentence()
         return Message(self._title(first.text), " ".join([text, *(one.text for one in others)]))
 

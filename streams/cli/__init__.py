@@ -25,7 +25,6 @@ from streams.cli import (
     produce,
     reasons,
     replay,
-    resend,
     sandbox,
     status,
     topics,
@@ -76,7 +75,6 @@ app.command("diff")(diff.diff)
 app.command("pause")(control.pause)
 app.command("resume")(control.resume)
 app.command("forget")(forget.forget)
-dead_letters.app.command("resend")(resend.resend)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(topics.app, name="topics")
 app.command("produce")(produce.produce)

@@ -5,11 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.terminal import JsonFlag, moment_ms, print_json, reading_progress
-from streams.core.plain_text import plain
+from streams.cli.terminal import (
+    JsonFlag,
+    echo,
+    load_settings,
+    moment_ms,
+    print_json,
+    reading_progress,
+)
 
 if TYPE_CHECKING:
-    from streams.operations.audit.audit import AuditReport
+    from streams.operations.audit.report import AuditReport
     from streams.settings import Settings
 
 
@@ -34,7 +40,6 @@ def audit(
     unexplained (about a raw record that does not exist) or unreadable.
     """
     from streams.operations.audit.audit import run_audit
-    from streams.settings import load_settings
 
     since_ms = None if since is None else moment_ms(since)
     settings = load_settings()
@@ -51,11 +56,11 @@ def audit(
         console.print(audit_table(report))
         if report.sections:
             console.print(section_table(report.sections))
-        for line in audit_lines(report):
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+        lines = audit_lines(report)
         if stages := stages_waited_for(report):
-            for line in asyncio.run(_why_events_wait(settings, stages)):
-                console.print(line, markup=False, highlight=False, soft_wrap=True)
+            lines += asyncio.run(_why_events_wait(settings, stages))
+        for line in lines:
+            echo(line)
     if not report.balanced:
         raise typer.Exit(1)
 
@@ -79,5 +84,5 @@ async def _why_events_wait(settings: "Settings", stages: set[str]) -> list[str]:
     try:
         _, known, _ = await observe(settings)
     except SetupError as error:
-        return [plain(f"Why events wait is not known: {error}")]
-    return [plain(one.sentence()) for one in judge(known) if one.subject in stages]
+        return [f"Why events wait is not known: {error}"]
+    return [one.sentence() for one in judge(known) if one.subject in stages]

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.cli.terminal import (
+    LEVEL_STYLES,
     JsonFlag,
+    echo,
     file_or_stdin,
     lines_of,
+    plain_console,
     print_json,
     quiet_settings,
     reading_progress,
@@ -140,7 +143,7 @@ def _look(settings: "Settings", send_test: bool, contact: str | None, as_json: b
     from streams.operations.check.check import exit_code, run_checks
 
     findings: list[Finding] = []
-    console = _console()
+    console = plain_console()
 
     async def all_of_them() -> None:
         async for finding in run_checks(
@@ -159,20 +162,11 @@ def _look(settings: "Settings", send_test: bool, contact: str | None, as_json: b
     return exit_code(findings)
 
 
-def _console() -> "Console":
-    from rich.console import Console
-
-    return Console(highlight=False, soft_wrap=True)
-
-
-_STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
-
-
 def _show(console: "Console", finding: "Finding") -> None:
     from rich.text import Text
 
     line = Text()
-    line.append(f"{finding.level:<7}", _STYLES[finding.level])
+    line.append(f"{finding.level:<7}", LEVEL_STYLES[finding.level])
     line.append(f"  {finding.subject:<11}  ")
     line.append(plain(f"{finding.text} {finding.remedy}".rstrip()))
     console.print(line)
@@ -195,11 +189,11 @@ def _preview(settings: "Settings", file: Path, own_topic: str | None, as_json: b
     )
     if as_json:
         for remark in vendors.remarks:
-            typer.echo(plain(remark), err=True)
+            echo(remark, err=True)
         return _write_json(rows, UNREADABLE)
     from streams.cli.check_view import fields_table, show_preview
 
-    console = _console()
+    console = plain_console()
     outcomes = show_preview(console, rows, [plan.vendor for plan in vendors.plans])
     if preview.events:
         console.print()
@@ -213,7 +207,7 @@ def _preview(settings: "Settings", file: Path, own_topic: str | None, as_json: b
             "values of a topic of your own, name it with --topic."
         )
     for remark in remarks:
-        typer.echo(plain(remark))
+        echo(remark)
     return int(is_unreadable)
 
 
@@ -228,13 +222,13 @@ def _preview_topic(settings: "Settings", name: str, sample: int, as_json: bool) 
         )
     if as_json:
         for remark in vendors.remarks:
-            typer.echo(plain(remark), err=True)
+            echo(remark, err=True)
         return _write_json(found.rows, UNREADABLE)
     from streams.cli.check_view import show_topic_preview
 
-    show_topic_preview(_console(), found, [plan.vendor for plan in vendors.plans])
+    show_topic_preview(plain_console(), found, [plan.vendor for plan in vendors.plans])
     for remark in vendors.remarks:
-        typer.echo(plain(remark))
+        echo(remark)
     return 0
 
 

@@ -23,10 +23,8 @@ _WORDS = {Outcome.DEAD_LETTERED: "dead letter", "malformed_row": "malformed row"
 _COUNTED = (SENT, Outcome.SKIPPED, Outcome.DEAD_LETTERED)
 
 
-def show_preview(
-    console: Console, rows: Iterable[MappingRow], vendors: Sequence[str]
-) -> Counter[str]:
-    """Print the rows as they come and then the sums; return how often each outcome came."""
+def show_preview(console: Console, rows: Iterable[MappingRow], vendors: Sequence[str]) -> set[str]:
+    """Print the rows as they come and then the sums; return which outcomes came."""
     sums: Counter[tuple[str | None, str]] = Counter()
     shown: tuple[int, str | None] | None = None
     for row in rows:
@@ -38,10 +36,7 @@ def show_preview(
         console.print(show_row(row))
         sums[row.vendor, row.outcome] += 1
     console.print(_sums(sums, vendors))
-    outcomes: Counter[str] = Counter()
-    for (_, outcome), number in sums.items():
-        outcomes[outcome] += number
-    return outcomes
+    return {outcome for _, outcome in sums}
 
 
 def show_topic_preview(console: Console, found: TopicPreview, vendors: Sequence[str]) -> None:

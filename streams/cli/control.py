@@ -1,14 +1,11 @@
 """``streams pause`` and ``streams resume``: for all workers of a vendor, whenever they start."""
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from streams.cli.terminal import quiet_settings
-
-if TYPE_CHECKING:
-    from streams.core.control import VendorControl
 
 Vendor = Annotated[str, typer.Argument(metavar="VENDOR", help="eightselect, voyado or miso.")]
 
@@ -19,13 +16,9 @@ def pause(vendor: Vendor) -> None:
     Applies to all its workers, including those started later, until `streams resume`. Events wait
     on their topic as long as its retention allows. Pausing twice has no effect.
     """
-    control = _set(vendor, paused=True)
-    name = _name(vendor)
-    if not control.paused:
-        typer.echo(f"{name} was resumed by another operator at {control.at}.", err=True)
-        raise typer.Exit(1)
+    name, at = _set(vendor, paused=True)
     typer.echo(
-        f"{name} is paused since {control.at}. No request is started; events wait on their topic "
+        f"{name} is paused since {at}. No request is started; events wait on their topic "
         f"for as long as its retention. Resume with: streams resume {vendor}"
     )
 
@@ -36,21 +29,19 @@ def resume(vendor: Vendor) -> None:
     This also resumes a vendor that is parked because it refused most events: one event is sent
     first, and all others follow if the vendor accepts it. Resuming a running vendor has no effect.
     """
-    control = _set(vendor, paused=False)
-    name = _name(vendor)
-    if control.paused:
-        typer.echo(f"{name} was paused by another operator at {control.at}.", err=True)
-        raise typer.Exit(1)
+    name, _ = _set(vendor, paused=False)
     typer.echo(f"{name} is resumed: waiting events are sent. Watch it with: streams status")
 
 
-def _set(vendor: str, *, paused: bool) -> "VendorControl":
+def _set(vendor: str, *, paused: bool) -> tuple[str, str | None]:
+    """Return the vendor's name and since when; exit code 1 where another operator disagrees."""
+    from streams.vendors import VENDORS
     from streams.worker.control import set_paused
 
-    return asyncio.run(set_paused(quiet_settings(), vendor, paused))
-
-
-def _name(vendor: str) -> str:
-    from streams.vendors import VENDORS
-
-    return VENDORS[vendor].name
+    control = asyncio.run(set_paused(quiet_settings(), vendor, paused))
+    name = VENDORS[vendor].name
+    if control.paused != paused:
+        now = "paused" if control.paused else "resumed"
+        typer.echo(f"{name} was {now} by another operator at {control.at}.", err=True)
+        raise typer.Exit(1)
+    return name, control.at

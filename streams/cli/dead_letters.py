@@ -1,4 +1,4 @@
-"""``streams dead-letters list``, ``show`` and ``drop``; ``resend`` has a module of its own."""
+"""``streams dead-letters list``, ``show``, ``drop`` and ``resend``."""
 
 import asyncio
 import heapq
@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from streams.cli.replay import NO_TERMINAL, preview_and_run
 from streams.cli.terminal import (
     JsonFlag,
     YesFlag,
     confirm,
+    echo,
     json_text,
     moment_ms,
     print_json,
@@ -101,22 +103,20 @@ def show(
         limit = 10
     if limit is not None:
         letters = heapq.nlargest(limit, letters, key=lambda one: (one.last_ms, one.position))
-    if as_json:
-        printed = 0
+    printed = 0
 
-        def print_element(letter: "Letter", value: bytes) -> None:
-            nonlocal printed
+    def print_one(letter: "Letter", value: bytes) -> None:
+        nonlocal printed
+        if as_json:
             sys.stdout.write(("[\n" if printed == 0 else ",\n") + json_text(_row(letter, value)))
-            printed += 1
+        else:
+            typer.echo("\n".join(letter_lines(letter, value)) + "\n")
+        printed += 1
 
-        gone = asyncio.run(read_whole(settings, letters, print_element))
+    gone = asyncio.run(read_whole(settings, letters, print_one))
+    if as_json:
         typer.echo("\n]" if printed else "[]")
     else:
-
-        def print_lines(letter: "Letter", value: bytes) -> None:
-            typer.echo("\n".join(letter_lines(letter, value)) + "\n")
-
-        gone = asyncio.run(read_whole(settings, letters, print_lines))
         typer.echo(_sum(found))
     if len(letters) < len(found.open):
         typer.echo(f"These are the newest {len(letters):,}; --limit shows more.", err=True)
@@ -165,6 +165,57 @@ def drop(
     _tell_gone(done.gone)
 
 
+@app.command("resend")
+def resend(
+    vendor: Vendor = None,
+    fingerprint: Fingerprint = None,
+    event_id: EventId = None,
+    since: Since = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0.001, metavar="N", help="Maximum events per second and vendor."),
+    ] = None,
+    only_preview: Annotated[
+        bool, typer.Option("--preview", help="Show what would be sent, then exit.")
+    ] = False,
+    yes: YesFlag = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Resend open dead letters, each to the vendor that failed; those of enrich to all vendors.
+
+    Each event is mapped again from its raw record if Kafka still has it; otherwise the stored copy
+    is sent. A resent dead letter is closed. An event that fails again becomes a new dead letter.
+
+    With --vendor ingest, records of your own topics are mapped again and written to the raw topics.
+    """
+    from streams.cli.ingest import resend_ingest
+    from streams.core.runs import Asked
+    from streams.dead_letters.book import INGEST, Selection
+
+    require_terminal(yes or only_preview, NO_TERMINAL)
+    since_ms = None if since is None else moment_ms(since)
+    settings = quiet_settings()
+    if vendor == INGEST:
+        resend_ingest(
+            settings,
+            Selection(vendor, fingerprint, event_id, since_ms),
+            rate=rate,
+            only_preview=only_preview,
+            yes=yes,
+            as_json=as_json,
+        )
+        return
+    asked = Asked(
+        "resend",
+        owner=vendor,
+        fingerprint=fingerprint,
+        event_id=event_id,
+        since_ms=since_ms,
+        rate=rate,
+    )
+    preview_and_run(settings, asked, only_preview=only_preview, yes=yes, as_json=as_json)
+
+
 def _find(
     vendor: str | None, fingerprint: str | None, event_id: str | None, since: str | None
 ) -> "tuple[Settings, FoundLetters]":
@@ -178,7 +229,7 @@ def _find(
         found = asyncio.run(find_letters(settings, selection, tell=tell))
     for topic, number in found.unreadable.items():
         words = f"{topic}: {number:,} records are no dead letters, such as {found.examples[topic]}."
-        typer.echo(plain(words), err=True)
+        echo(words, err=True)
     return settings, found
 
 

@@ -1,6 +1,6 @@
 """The demo's result as a table, one column a vendor, and its verdict in words."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.markup import escape
 from rich.table import Table
@@ -41,23 +41,21 @@ def _add_events(table: Table, closing: Closing) -> None:
     for reason, count in given_up.items():
         _add(table, f"{_INDENT}{reason}, of no vendor", [count] * len(books), "dim")
     _add_each(table, [b.dead_lettered for b in books])
-    for title, counts in (
-        ("+ read while the vendor was off", [b.off for b in books]),
-        ("+ waiting", [b.waiting for b in books]),
-    ):
-        if any(counts):
-            _add(table, title, counts, "yellow")
+    if any(b.off for b in books):
+        _add(table, "+ read while the vendor was off", [b.off for b in books], "yellow")
+    if any(b.waiting for b in books):
+        _add(table, "+ waiting", [b.waiting for b in books], "yellow")
     table.add_row("difference", *map(_difference, vendors), style="bold")
 
 
-def _add_ledgers(table: Table, vendors: Iterable[VendorClosing]) -> None:
-    vendors = list(vendors)
+def _add_ledgers(table: Table, vendors: Sequence[VendorClosing]) -> None:
     _add(table, "requests at the simulator", [v.ledger.requests for v in vendors])
     _add_each(table, [v.ledger.answers for v in vendors])
     _add(table, "in the simulator's ledger", [len(v.ledger.ids) for v in vendors])
     table.add_row(f"{_INDENT}against our receipts", *map(_agreement, vendors), style="bold")
-    table.add_row("raw record to accepted, p50", *(_seconds(v, 50) for v in vendors))
-    table.add_row(f"{'p95':>27}", *(_seconds(v, 95) for v in vendors))
+    ages = [vendor.ages for vendor in vendors]
+    table.add_row("raw record to accepted, p50", *(f"{a.p50:.2f} s" if a else "-" for a in ages))
+    table.add_row(f"{'p95':>27}", *(f"{a.p95:.2f} s" if a else "-" for a in ages))
 
 
 def _add(table: Table, title: str, counts: Iterable[int], style: str = "") -> None:
@@ -100,9 +98,3 @@ def _agreement(vendor: VendorClosing) -> str:
         (sum(comparison.duplicates.values()), "duplicate"),
     )
     return ", ".join(f"{count:,} {word}" for count, word in parts if count)
-
-
-def _seconds(vendor: VendorClosing, share: int) -> str:
-    if vendor.ages is None:
-        return "-"
-    return f"{vendor.ages.p50 if share == 50 else vendor.ages.p95:.2f} s"

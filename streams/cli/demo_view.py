@@ -5,7 +5,7 @@ import shutil
 import sys
 import time
 from contextlib import ExitStack
-from typing import Any, Self, TextIO
+from typing import Self, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
@@ -59,15 +59,15 @@ class DemoView:
         self._step, self._began_at = step, time.monotonic()
         if self._is_terminal:
             self._live.close()
-            self._status = self._live.enter_context(self._console.status(_text(f"{step} …")))
+            self._status = self._live.enter_context(self._console.status(Text(f"{step} …")))
 
     def detail(self, words: str) -> None:
         """Show how far the step is: on the spinner, or once for each new sentence."""
         if self._status is not None and self._is_terminal:
-            self._status.update(_text(f"{self._step}: {words} …"))
+            self._status.update(Text(f"{self._step}: {words} …"))
         elif (sentence := words.rstrip(" 0123456789of")) != self._last_detail:
             self._last_detail = sentence
-            self._print(_text(f"  … {sentence}"))
+            self._print(Text(f"  … {sentence}"))
 
     def done(self, step: str) -> None:
         """Tick the step off with the time it took."""
@@ -82,7 +82,7 @@ class DemoView:
     def playing(self, feed: Feed) -> None:
         """Draw the bars."""
         self._total = feed.event_count
-        self._print(_text(f"\n  {feed.event_count:,} events: {feed.name}"))
+        self._print(Text(f"\n  {feed.event_count:,} events: {feed.name}"))
         self._began_at = self._said_at = time.monotonic()
         if not self._is_terminal:
             return
@@ -110,7 +110,7 @@ class DemoView:
             self._said_at = now
             settled = [f"{VENDORS[v].name} {n:,} settled" for v, n in progress.settled.items()]
             told = ", ".join([f"{progress.enriched:,} enriched", *settled])
-            self._print(_text(f"    {progress.written:,} written, {told}"))
+            self._print(Text(f"    {progress.written:,} written, {told}"))
 
     def played(self) -> None:
         """Leave the bars as they are."""
@@ -139,10 +139,11 @@ class DemoView:
         ]
         self._print(Text("\nIt keeps running until you press Ctrl-C.\n", style="bold"))
         for title, address in pages:
-            self._print(_text(f"  {title:<28}{address}"))
+            self._print(Text(f"  {title:<28}{address}"))
         event = '{"anonymous_id":"visitor-0","product_id":"643078","consent":{"miso":true},'
         event += '"sku":"SKU-1","timestamp":\'$(date +%s000)\'}'
         vendor = settings.enabled_vendors()[0]
+        pid = rig.supervisor.pids.get(vendor, "PID") if rig.supervisor else "PID"
         fault = f"{vendor}:503,times=3"
         tries = (
             ("these settings, for another terminal", f". {rig.env_file}"),
@@ -152,13 +153,13 @@ class DemoView:
                 f"curl -d '\"{fault}\"' {sandbox}/faults",
             ),
             ("one more event", f"echo '{event}' | {command} produce /dev/stdin"),
-            ("kill a worker; it is restarted", f"kill -9 {self._pid_of(rig, vendor)}"),
+            ("kill a worker; it is restarted", f"kill -9 {pid}"),
             ("every event accounted for", f"{command} audit"),
         )
         self._print(Text("\nTry in another terminal:\n", style="bold"))
         for why, what in tries:
             self._print(Text(f"  # {why}", style="dim"))
-            self._print(_text(f"  {what}"))
+            self._print(Text(f"  {what}"))
         self._print(Text())
 
     def stopping(self) -> None:
@@ -179,13 +180,6 @@ class DemoView:
         if not self._is_stopping:
             self._print(Text(f"  {ending_words(ending)}", style="yellow"))
 
-    def _pid_of(self, rig: Rig, stage: str) -> Any:
-        return rig.supervisor.pids.get(stage, "PID") if rig.supervisor else "PID"
-
     def _print(self, text: Text) -> None:
         # Commands are there to be copied: rich must not break their lines.
         self._console.print(text, soft_wrap=True)
-
-
-def _text(words: str) -> Text:
-    return Text(words)

@@ -8,13 +8,15 @@ import typer
 
 from streams.cli.terminal import (
     JsonFlag,
+    echo,
     file_or_stdin,
     lines_of,
+    load_settings,
     moment_ms,
+    plain_console,
     print_json,
     reading_progress,
 )
-from streams.core.plain_text import plain
 from streams.engine import wall_clock
 
 if TYPE_CHECKING:
@@ -81,7 +83,6 @@ def _load(old: Path, new: Path) -> "tuple[Compared, Compared]":
     """Load both files; all problems of both are reported, each led by its file."""
     from streams.core.errors import SettingsError
     from streams.operations.diff.diff import Compared
-    from streams.settings import load_settings
     from streams.settings.loading import CONFIG, process_environment
 
     sides, problems = [], []
@@ -99,11 +100,9 @@ def _load(old: Path, new: Path) -> "tuple[Compared, Compared]":
 def _show(found: "SettingsDifference", as_json: bool) -> None:
     if as_json:
         for remark in found.remarks:
-            typer.echo(plain(remark), err=True)
+            echo(remark, err=True)
         print_json([changes.to_json() for changes in found.vendors])
         return
-    from rich.console import Console
-
     from streams.cli.diff_view import show_difference
 
-    show_difference(Console(highlight=False, soft_wrap=True), found)
+    show_difference(plain_console(), found)

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from streams.cli.terminal import confirm, print_json, reading_progress
-from streams.core.plain_text import plain
+from streams.cli.terminal import confirm, echo, print_json, reading_progress
 from streams.core.quantities import count
 from streams.engine import wall_clock
 
@@ -51,7 +50,7 @@ def replay_source(
         print_json([counts.to_json()])
         return
     for line in _lines(counts):
-        typer.echo(plain(line), err=not only_preview)
+        echo(line, err=not only_preview)
     if only_preview:
         return
     to_write = [item for kind, item in items if again or kind != CHANGED]
@@ -118,7 +117,7 @@ def resend_ingest(
         err=not only_preview,
     )
     for reason, number in stay.most_common():
-        typer.echo(plain(f"  {number:,} stay open: {reason}"), err=not only_preview)
+        echo(f"  {number:,} stay open: {reason}", err=not only_preview)
     if only_preview:
         return
     if not closing:

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.terminal import JsonFlag, print_json, reading_progress
+from streams.cli.terminal import (
+    JsonFlag,
+    echo,
+    load_settings,
+    plain_console,
+    print_json,
+    reading_progress,
+)
 from streams.core.plain_text import plain
 from streams.engine import wall_clock
 
@@ -53,7 +60,6 @@ def init(
     from streams.operations.init.config_file import settings_path, write_proposal
     from streams.operations.init.preview import outlook
     from streams.operations.init.samples import decode_avro
-    from streams.settings import load_settings
     from streams.telemetry import setup_logging
 
     path = settings_path()
@@ -69,20 +75,18 @@ def init(
     if as_json:
         _write_json(proposal)
     else:
-        from rich.console import Console
-
         from streams.cli.init_view import show_outlook, show_proposal
 
-        console = Console(highlight=False, soft_wrap=True)
+        console = plain_console()
         show_proposal(console, proposal)
         show_outlook(console, outlook(settings, proposal, raw, wall_clock.now_ms()))
     if not proposal.sections:
         raise typer.Exit(1)
     if write:
         write_proposal(path, proposal)
-        typer.echo(plain(f"Written to {path}. Next: streams topics create, then streams worker."))
+        echo(f"Written to {path}. Next: streams topics create, then streams worker.")
     elif not as_json:
-        typer.echo(plain(f"Nothing is written; --write adds the sections to {path}."))
+        echo(f"Nothing is written; --write adds the sections to {path}.")
 
 
 def _environment_without_file() -> dict[str, str]:
@@ -156,4 +160,4 @@ def _write_json(proposal: "Proposal") -> None:
     ]
     print_json(rows)
     for remark in proposal.remarks:
-        typer.echo(plain(remark), err=True)
+        echo(remark, err=True)

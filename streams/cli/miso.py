@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from streams.cli.terminal import file_or_stdin, read_text
-from streams.core.plain_text import plain
+from streams.cli.terminal import echo, file_or_stdin, load_settings, read_text
 from streams.core.quantities import count
 
 app = typer.Typer(no_args_is_help=True, help="Upload interactions to Miso.")
@@ -41,7 +40,6 @@ def upload(
     """
     from streams.clients import InvalidRequest, Miso, RequestRejected
     from streams.clients.miso import read_records
-    from streams.settings import load_settings
 
     settings = load_settings()
 
@@ -57,7 +55,7 @@ def upload(
         typer.echo("Nothing was uploaded.", err=True)
         raise typer.Exit(1) from None
     except RequestRejected as error:
-        typer.echo(plain(str(error)), err=True)
+        echo(str(error), err=True)
         _refused(error.refused)
         if not dry_run:
             typer.echo(f"{count(error.stored, 'record')} before that are stored.", err=True)
@@ -68,4 +66,4 @@ def upload(
 
 def _refused(problems: dict[int, str]) -> None:
     for index, words in problems.items():
-        typer.echo(plain(f"record {index}: {words}"), err=True)
+        echo(f"record {index}: {words}", err=True)

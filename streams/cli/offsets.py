@@ -9,6 +9,7 @@ from streams.cli.terminal import (
     JsonFlag,
     YesFlag,
     confirm,
+    load_settings,
     local_zone,
     moment_ms,
     new_table,
@@ -35,7 +36,6 @@ def show(
 ) -> None:
     """Show for each partition the committed offset, the ends of the log and what waits."""
     from streams.operations.offsets import read_places, stage_topics
-    from streams.settings import load_settings
 
     settings = load_settings()
     stages = settings.stages() if stage is None else (stage,)
@@ -79,7 +79,6 @@ def reset(
     topic are reset.
     """
     from streams.operations.offsets import apply_reset, plan_reset
-    from streams.settings import load_settings
 
     require_terminal(yes, "There is no terminal for the confirmation: give --yes to reset.")
     moment: To = to if to in ("earliest", "latest") else moment_ms(to, "--to")  # type: ignore[assignment]

@@ -9,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-from streams.cli.terminal import file_or_stdin, quiet_settings
-from streams.core.plain_text import plain
+from streams.cli.terminal import echo, file_or_stdin, quiet_settings
 
 _SHOWN = 20
 
@@ -81,7 +80,7 @@ def produce(
             typer.echo(f"{topic}: {count:,} written")
         if ids:
             last = f" … {ids[-1][1]}" if len(ids) > 1 else ""
-            typer.echo(plain(f"event ids: {ids[0][1]}{last}"))
+            echo(f"event ids: {ids[0][1]}{last}")
     _name(produced.bad, "more lines were not written")
     _name(produced.doubtful, "more lines were written and will not count")
     if produced.bad:
@@ -90,7 +89,7 @@ def produce(
 
 def _name(lines: Sequence[tuple[int, str]], rest: str) -> None:
     for number, why in lines[:_SHOWN]:
-        typer.echo(plain(f"line {number} {why}"), err=True)
+        echo(f"line {number} {why}", err=True)
     if len(lines) > _SHOWN:
         typer.echo(f"and {len(lines) - _SHOWN:,} {rest}", err=True)
 

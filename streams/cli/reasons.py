@@ -1,13 +1,11 @@
 """``streams reasons``: the closed list of words for what was not accepted."""
 
-from typing import Annotated
-
 import typer
 
+from streams.cli.terminal import JsonFlag, print_json
 
-def reasons(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
-) -> None:
+
+def reasons(as_json: JsonFlag = False) -> None:
     """List the reasons why an event is skipped or becomes a dead letter.
 
     Skip reasons are listed in the order in which they are checked; the first that applies counts.
@@ -19,10 +17,8 @@ def reasons(
         (str(reason), Outcome.DEAD_LETTERED, words) for reason, words in DEAD_LETTER_MEANING.items()
     ]
     if as_json:
-        import json
-
         names = ("reason", "outcome", "meaning")
-        typer.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows], indent=2))
+        print_json([dict(zip(names, row, strict=True)) for row in rows])
         return
     for reason, outcome, words in rows:
         typer.echo(f"{reason:<16}  {outcome:<13}  {words}")

@@ -17,6 +17,7 @@ from streams.cli.terminal import (
     JsonFlag,
     YesFlag,
     confirm,
+    echo,
     local_zone,
     moment_ms,
     print_json,
@@ -24,7 +25,6 @@ from streams.cli.terminal import (
     reading_progress,
     require_terminal,
 )
-from streams.core.plain_text import plain
 from streams.engine import wall_clock
 
 if TYPE_CHECKING:
@@ -285,9 +285,9 @@ def _show_preview(seen: "ShownPreview", *, err: bool) -> None:
     from streams.cli.replay_view import counts_table
 
     for line in seen.lines:
-        typer.echo(plain(line), err=err)
+        echo(line, err=err)
     if seen.counts:
         table = counts_table([counts.vendor for counts in seen.counts], seen.rows)
         Console(stderr=err).print(table)
     for words in seen.warnings:
-        typer.echo(plain(words), err=err)
+        echo(words, err=err)

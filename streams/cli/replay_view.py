@@ -21,34 +21,39 @@ SILENT_SECONDS = 15
 """After so long without a sign of a sink it is said."""
 
 
-def counts_table(vendors: Sequence[str], rows: Sequence[PreviewRow]) -> Table:
+def counts_table(vendors: Sequence[str], rows: Iterable[PreviewRow]) -> Table:
     """Return the figures of a preview, one column a vendor; all text in it is escaped."""
-    table = _Table(vendors)
+    table = new_table("", numbers=map(_shown, vendors))
     for row in rows:
-        table.words(row.name, row.values, row.weight)
-    return table.table
+        table.add_row(_shown(row.name), *map(_shown, row.values), style=row.weight)
+    return table
 
 
 def receipt_table(parts: Sequence[VendorPart]) -> Table:
     """Return what became of a run's events, one column a vendor; all text in it is escaped."""
     receipts = [part.receipt or RunReceipt() for part in parts]
-    table = _Table([part.vendor for part in parts])
-    table.words("state", [part.state for part in parts])
-    table.numbers("selected", [r.selected for r in receipts], style="bold")
-    table.numbers("sent", [r.sent for r in receipts], style="dim")
-    table.numbers("accepted", [r.accepted for r in receipts])
-    for title, name in (("refused", "refused"), ("skipped", "skipped"), ("left", "left")):
+    rows = [PreviewRow("state", tuple(part.state for part in parts))]
+
+    def add(title: str, numbers: Sequence[int], weight: str = "") -> None:
+        rows.append(PreviewRow(title, tuple(f"{number:,}" for number in numbers), weight))
+
+    add("selected", [r.selected for r in receipts], "bold")
+    add("sent", [r.sent for r in receipts], "dim")
+    add("accepted", [r.accepted for r in receipts])
+    for title, name in (("refused", "refused"), ("skipped", "skipped"), ("not sent", "left")):
         found: list[Mapping[str, int]] = [getattr(r, name) for r in receipts]
-        for word in _words(found):
+        for word in sorted({word for counts in found for word, n in counts.items() if n}):
             shown = LEFT_WORDS.get(word, word) if name == "left" else word
-            label = f"not sent: {shown}" if name == "left" else f"{title}: {shown}"
-            table.numbers(label, [counts.get(word, 0) for counts in found])
-    for label, name in (("passed over", "passed_over"), ("waiting", "waiting")):
-        if any(getattr(r, name) for r in receipts):
-            table.numbers(label, [getattr(r, name) for r in receipts])
-    if any(r.unread for r in receipts):
-        table.numbers("records not read yet", [r.unread for r in receipts], style="dim")
-    return table.table
+            add(f"{title}: {shown}", [counts.get(word, 0) for counts in found])
+    for title, name, weight in (
+        ("passed over", "passed_over", ""),
+        ("waiting", "waiting", ""),
+        ("records not read yet", "unread", "dim"),
+    ):
+        numbers = [getattr(r, name) for r in receipts]
+        if any(numbers):
+            add(title, numbers, weight)
+    return counts_table([part.vendor for part in parts], rows)
 
 
 def run_lines(run: Run, zone: tzinfo, *, has_process: bool) -> list[str]:
@@ -58,7 +63,7 @@ def run_lines(run: Run, zone: tzinfo, *, has_process: bool) -> list[str]:
     ended = "" if run.ended_at is None else f", ended {run.ended_at}"
     lines.append(f"  started {run.started_at}{ended}")
     if run.state == "running" and not has_process:
-        if all(part.all_written for part in run.parts):
+        if run.all_written:
             lines.append("  All events are written; the workers are delivering them.")
         else:
             lines.append(
@@ -72,17 +77,18 @@ def run_lines(run: Run, zone: tzinfo, *, has_process: bool) -> list[str]:
 def run_line(run: Run, *, has_process: bool) -> str:
     """Return one line about a run, for the list."""
     receipts = [part.receipt or RunReceipt() for part in run.parts]
-    sums = {
-        name: sum(getattr(r, name) for r in receipts)
-        for name in ("selected", "sent", "accepted", "waiting", "passed_over")
+    always = {
+        "selected": sum(r.selected for r in receipts),
+        "sent": sum(r.sent for r in receipts),
+        "accepted": sum(r.accepted for r in receipts),
     }
-    refused = sum(sum(r.refused.values()) for r in receipts)
-    skipped = sum(sum(r.skipped.values()) for r in receipts)
-    words = [f"{sums['selected']:,} selected", f"{sums['sent']:,} sent"]
-    words.append(f"{sums['accepted']:,} accepted")
-    extra = {"refused": refused, "skipped": skipped, "waiting": sums["waiting"]}
-    extra["passed over"] = sums["passed_over"]
-    words += [f"{count:,} {word}" for word, count in extra.items() if count]
+    more = {
+        "refused": sum(sum(r.refused.values()) for r in receipts),
+        "skipped": sum(sum(r.skipped.values()) for r in receipts),
+        "waiting": sum(r.waiting for r in receipts),
+        "passed over": sum(r.passed_over for r in receipts),
+    }
+    words = [f"{n:,} {word}" for word, n in (always | more).items() if n or word in always]
     state = state_word(run, has_process=has_process)
     return plain(f"{run.run_id}  {state:<11}  {','.join(run.vendors)}  {', '.join(words)}")
 
@@ -91,25 +97,22 @@ def state_word(run: Run, *, has_process: bool) -> str:
     """Return the run's state; ``interrupted`` where nobody is at one that is not all written."""
     if run.state != "running" or has_process:
         return run.state
-    return "delivering" if all(part.all_written for part in run.parts) else "interrupted"
+    return "delivering" if run.all_written else "interrupted"
 
 
 def run_json(run: Run, *, has_process: bool) -> dict[str, Any]:
     """Return a run as ``--json`` shows it."""
-    from streams.core.runs import RunReceipt
-
     asked = msgspec.to_builtins(run.asked)
     for name, shown in (("from_ms", "from"), ("to_ms", "to"), ("since_ms", "since")):
         if name in asked:
             asked[shown] = utc_text(asked.pop(name))
-    vendors = []
-    for part in run.parts:
-        receipt = part.receipt or RunReceipt()
-        fields = {name: getattr(receipt, name) for name in RunReceipt.__struct_fields__}
-        balanced = receipt.balanced
-        vendors.append(
-            {"vendor": part.vendor, "state": part.state} | fields | {"balanced": balanced}
-        )
+    receipts = [(part, part.receipt or RunReceipt()) for part in run.parts]
+    vendors = [
+        {"vendor": part.vendor, "state": part.state}
+        | msgspec.structs.asdict(receipt)
+        | {"balanced": receipt.balanced}
+        for part, receipt in receipts
+    ]
     return {
         "run_id": run.run_id,
         "state": state_word(run, has_process=has_process),
@@ -154,23 +157,6 @@ class Watching:
                 f"{CLEAR}{vendor} has settled nothing for {SILENT_SECONDS} s. Check with `streams "
                 "status` whether its worker is running, paused or parked. Still waiting.\n"
             )
-
-
-class _Table:
-    """A table whose columns are vendors."""
-
-    def __init__(self, vendors: Sequence[str]) -> None:
-        self.table = new_table("", numbers=map(_shown, vendors))
-
-    def numbers(self, name: str, values: Sequence[int], style: str = "") -> None:
-        self.words(name, [f"{value:,}" for value in values], style)
-
-    def words(self, name: str, values: Sequence[str], style: str = "") -> None:
-        self.table.add_row(_shown(name), *map(_shown, values), style=style)
-
-
-def _words(counters: Iterable[Mapping[str, int]]) -> list[str]:
-    return sorted({word for counts in counters for word, count in counts.items() if count})
 
 
 def _shown(text: str) -> str:

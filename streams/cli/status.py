@@ -2,23 +2,22 @@
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from streams.cli.terminal import new_table
+from streams.cli.terminal import LEVEL_STYLES, load_settings, new_table
 from streams.core.plain_text import plain
 from streams.engine import wall_clock
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from rich.console import Console, Group
 
     from streams.core.control import VendorControl
     from streams.settings import Settings
     from streams.status.known import Known
-    from streams.status.new_letters import NewLetters
     from streams.status.status import StatusBoard
 
 _REFRESH_SECONDS = 1.0
@@ -40,7 +39,6 @@ def status(
     ? means unknown. Exit code 1 if no worker is running.
     """
     from streams.core.errors import SettingsError
-    from streams.settings import load_settings
 
     if watch and as_json:
         raise SettingsError(["--watch and --json exclude each other."])
@@ -53,7 +51,7 @@ async def _show(settings: "Settings", watch: bool, as_json: bool) -> bool:
     from streams.status.observe import observe
 
     if watch:
-        return await _follow(settings)
+        await _follow(settings)
     board, known, controls = await observe(settings)
     if as_json:
         typer.echo(status_json(board, known.now_ms, controls))
@@ -62,28 +60,49 @@ async def _show(settings: "Settings", watch: bool, as_json: bool) -> bool:
     return any(not worker.is_stale for worker in known.workers)
 
 
-async def _follow(settings: "Settings") -> bool:
+async def _follow(settings: "Settings") -> NoReturn:
     """Show it again and again: in place on a terminal, block by block in a pipe."""
     from rich.live import Live
 
-    from streams.status.new_letters import NewLetters
-    from streams.status.observe import observe
-
-    console, letters = _console(), NewLetters(settings, time.monotonic)
+    console, looks = _console(), _looks(settings)
     # The first look comes before the screen is taken: an error is then an ordinary line.
-    _, known, _ = await observe(settings, letters)
-    if not console.is_terminal:
-        while True:
-            console.print(status_view(known))
-            console.print()
-            console.file.flush()
-            await asyncio.sleep(_REFRESH_IN_PIPE_SECONDS)
-            known = await _look_again(settings, known, letters)
+    known = await anext(looks)
+    while not console.is_terminal:
+        console.print(status_view(known))
+        console.print()
+        console.file.flush()
+        await asyncio.sleep(_REFRESH_IN_PIPE_SECONDS)
+        known = await anext(looks)
     with Live(status_view(known), console=console, refresh_per_second=4) as live:
         while True:
             await asyncio.sleep(_REFRESH_SECONDS)
-            known = await _look_again(settings, known, letters)
-            live.update(status_view(known))
+            live.update(status_view(await anext(looks)))
+
+
+async def _looks(settings: "Settings") -> "AsyncIterator[Known]":
+    """Yield what is known, again and again; where Kafka does not answer any more, since when.
+
+    Raises SetupError where it does not answer the first time.
+    """
+    from dataclasses import replace
+
+    from streams.core.errors import SetupError
+    from streams.status.new_letters import NewLetters
+    from streams.status.observe import observe
+
+    letters = NewLetters(settings, time.monotonic)
+    _, known, _ = await observe(settings, letters)
+    while True:
+        yield known
+        try:
+            _, known, _ = await observe(settings, letters)
+        except SetupError as error:
+            known = replace(
+                known,
+                now_ms=wall_clock.now_ms(),
+                kafka_silent_since=known.kafka_silent_since or known.now_ms,
+                kafka_problem=str(error),
+            )
 
 
 def _console() -> "Console":
@@ -92,25 +111,6 @@ def _console() -> "Console":
 
     console = Console()
     return console if console.is_terminal else Console(width=_PIPE_COLUMNS)
-
-
-async def _look_again(settings: "Settings", before: "Known", letters: "NewLetters") -> "Known":
-    """Return what is known now; where Kafka does not answer, since when."""
-    from dataclasses import replace
-
-    from streams.core.errors import SetupError
-    from streams.status.observe import observe
-
-    try:
-        return (await observe(settings, letters))[1]
-    except SetupError as error:
-        since = before.kafka_silent_since or before.now_ms
-        return replace(
-            before,
-            now_ms=wall_clock.now_ms(),
-            kafka_silent_since=since,
-            kafka_problem=str(error),
-        )
 
 
 def status_json(
@@ -155,7 +155,7 @@ def status_view(known: "Known") -> "Group":
         table.add_row(*map(plain, row[:-1]), Text(plain(row[-1]), style=_STYLES.get(row[-1], "")))
     lines = []
     for finding in judge(known):
-        line = Text(f"{finding.level:<7}  ", style=_LEVELS[finding.level])
+        line = Text(f"{finding.level:<7}  ", style=LEVEL_STYLES[finding.level])
         line.append(plain(finding.sentence()), style="default")
         lines.append(line)
     if known.unreadable:
@@ -189,7 +189,6 @@ def stage_rows(known: "Known") -> list[tuple[str, ...]]:
     return rows
 
 
-_LEVELS = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 _STYLES = {
     "running": "green",
     "starting": "yellow",

@@ -13,9 +13,10 @@ from streams.core.plain_text import plain
 from streams.engine import wall_clock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import tzinfo
 
+    from rich.console import Console
     from rich.progress import TaskID
     from rich.table import Table
 
@@ -25,10 +26,19 @@ if TYPE_CHECKING:
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON array.")]
 YesFlag = Annotated[bool, typer.Option("--yes", help="Skip confirmation.")]
 
+LEVEL_STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
+"""Of findings."""
+
+
+def load_settings(environ: "Mapping[str, str] | None" = None) -> "Settings":
+    """Load the settings, by default of this process; see ``streams.settings``."""
+    from streams import settings
+
+    return settings.load_settings(environ)
+
 
 def quiet_settings() -> "Settings":
     """Load the settings, and let clients log no retries: what goes wrong ends in a sentence."""
-    from streams.settings import load_settings
     from streams.telemetry import setup_logging
 
     settings = load_settings()
@@ -149,6 +159,18 @@ def reading_progress() -> "Iterator[Tell]":
             bars.update(tasks[topic], completed=read)
 
         yield tell
+
+
+def echo(line: str, *, err: bool = False) -> None:
+    """Print a line of which parts are a stranger's: it is shown, never obeyed by the terminal."""
+    typer.echo(plain(line), err=err)
+
+
+def plain_console() -> "Console":
+    """Return stdout for lines that are not broken, whatever their length."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True)
 
 
 def print_json(content: Any) -> None:

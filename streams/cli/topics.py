@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.terminal import JsonFlag, print_json
+from streams.cli.terminal import JsonFlag, load_settings, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -78,7 +78,6 @@ def create(
     is created or changed, and the exit code is 1.
     """
     from streams.kafka.topics import TopicState, create_topics
-    from streams.settings import load_settings
 
     settings = load_settings()
     reports = asyncio.run(
@@ -129,7 +128,6 @@ def rekey(
     1: rows are left because events on their old partitions are not settled yet.
     """
     from streams.operations.rekey import run_rekey
-    from streams.settings import load_settings
 
     done = asyncio.run(
         run_rekey(load_settings(), wait_seconds=wait, remove_now=now, dry_run=dry_run)
@@ -173,7 +171,6 @@ def list_(
     or as JSON, with three replicas unless STREAMS_KAFKA_REPLICATION_FACTOR says otherwise.
     """
     from streams.kafka.topics import list_topics, wanted_topics
-    from streams.settings import load_settings
 
     settings = load_settings()
     vendors = _vendors(settings, whose)
@@ -189,8 +186,7 @@ def list_(
         case TopicsAs.STRIMZI:
             _write(manifests.topics_as_strimzi(wanted))
         case TopicsAs.COMMANDS:
-            servers = settings.kafka.bootstrap_servers
-            _write(manifests.topics_as_commands(wanted, servers))
+            _write(manifests.topics_as_commands(wanted, settings.kafka.bootstrap_servers))
 
 
 @app.command("acls")
@@ -220,7 +216,6 @@ def acls(
     from streams.core.errors import SettingsError
     from streams.operations import manifests
     from streams.operations.rights import command_rights, pipeline_rights, stage_rights
-    from streams.settings import load_settings
 
     settings = load_settings()
     if stage is not None and command is not None:
@@ -272,9 +267,7 @@ def _show(reports: "Sequence[TopicReport]", as_json: bool) -> None:
     for report in reports:
         facts = ""
         if report.partitions is not None:
-            facts = (
-                f"{report.partitions:>4} partitions  x{report.replication}  "
-                f"{report.config['cleanup.policy']}"
-            )
+            policy = report.config["cleanup.policy"]
+            facts = f"{report.partitions:>4} partitions  x{report.replication}  {policy}"
         words = "; ".join(report.differences)
         typer.echo(f"{report.topic:<{width}}  {report.state:<8}{facts}  {words}".rstrip())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.terminal import JsonFlag, moment_ms, print_json
+from streams.cli.terminal import JsonFlag, load_settings, moment_ms, print_json
 from streams.core.plain_text import plain
 from streams.core.quantities import count
 from streams.engine import wall_clock
@@ -66,7 +66,6 @@ def trace(
     stops the search.
     """
     from streams.operations.trace.trace import run_trace
-    from streams.settings import load_settings
 
     kind, text = _asked(event_id, visitor, user, sku)
     since_ms = moment_ms(since)

@@ -1,9 +1,8 @@
 """``streams voyado-interactions list|show|delete|export|import``: what Voyado has stored."""
 
 import asyncio
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -11,7 +10,9 @@ from streams.cli.terminal import (
     JsonFlag,
     YesFlag,
     confirm,
+    echo,
     file_or_stdin,
+    load_settings,
     print_json,
     read_text,
     require_terminal,
@@ -20,8 +21,12 @@ from streams.core.plain_text import plain
 from streams.core.quantities import count
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from streams.clients import Voyado
-    from streams.vendors.voyado.models import NewInteraction, StoredInteraction
+    from streams.vendors.voyado.models import NewInteraction
+
+T = TypeVar("T")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -52,17 +57,13 @@ def list_(
     as_json: JsonFlag = False,
 ) -> None:
     """List all interactions of a contact and schema."""
-
-    async def ask() -> "list[StoredInteraction]":
-        async with _voyado() as voyado:
-            return await voyado.list_interactions(contact, schema)
-
-    found = asyncio.run(ask())
+    found = ask_voyado(lambda voyado: voyado.list_interactions(contact, schema))
     if as_json:
         print_json([one.model_dump(by_alias=True) for one in found])
         return
     for one in found:
-        typer.echo(plain(f"{one.id}  {one.created_date or '-'}  {_text(one.payload)}"))
+        facts = " ".join(f"{name}={value}" for name, value in one.payload.items())
+        echo(f"{one.id}  {one.created_date or '-'}  {facts}")
     if not found:
         typer.echo("There are none.")
 
@@ -70,14 +71,9 @@ def list_(
 @app.command("show")
 def show(interaction_id: InteractionId) -> None:
     """Show one interaction as JSON; exit code 1 if there is none."""
-
-    async def ask() -> "StoredInteraction | None":
-        async with _voyado() as voyado:
-            return await voyado.get_interaction(interaction_id)
-
-    found = asyncio.run(ask())
+    found = ask_voyado(lambda voyado: voyado.get_interaction(interaction_id))
     if found is None:
-        typer.echo(plain(f"Voyado has no interaction {interaction_id}."), err=True)
+        echo(f"Voyado has no interaction {interaction_id}.", err=True)
         raise typer.Exit(1)
     print_json(found.model_dump(by_alias=True))
 
@@ -86,13 +82,8 @@ def show(interaction_id: InteractionId) -> None:
 def delete(interaction_id: InteractionId, yes: YesFlag = False) -> None:
     """Delete one interaction. This cannot be undone. It is no error if there is none."""
     _confirm(yes, plain(f"Delete the interaction {interaction_id}?"), "Deleting")
-
-    async def ask() -> bool:
-        async with _voyado() as voyado:
-            return await voyado.delete_interaction(interaction_id)
-
-    done = asyncio.run(ask())
-    typer.echo(plain(f"{interaction_id}  {'deleted' if done else 'was not there'}"))
+    done = ask_voyado(lambda voyado: voyado.delete_interaction(interaction_id))
+    echo(f"{interaction_id}  {'deleted' if done else 'was not there'}")
 
 
 @app.command("export")
@@ -127,21 +118,20 @@ def export(
     if not wanted:
         raise SettingsError(["Name contacts: --contact ID, or --contacts FILE."])
 
-    async def ask() -> tuple[int, list[str]]:
+    async def write(voyado: "Voyado") -> tuple[int, list[str]]:
         from streams.operations.voyado_interactions import export_interactions, line_of
 
         number, unknown = 0, list[str]()
-        async with _voyado(rate) as voyado:
-            async for one in export_interactions(voyado, wanted, schema, unknown):
-                typer.echo(line_of(one))
-                number += 1
+        async for one in export_interactions(voyado, wanted, schema, unknown):
+            typer.echo(line_of(one))
+            number += 1
         return number, unknown
 
-    number, unknown = asyncio.run(ask())
+    number, unknown = ask_voyado(write, rate)
     words = f"{count(number, 'interaction')} of {count(len(wanted), 'contact')}"
     if unknown:
         words += f"; Voyado does not have {len(unknown):,} of them, the first is {unknown[0]}"
-    typer.echo(plain(f"{words}."), err=True)
+    echo(f"{words}.", err=True)
 
 
 @app.command("import")
@@ -173,18 +163,18 @@ def import_(
         interactions = read_export(read_text(file).splitlines(), schema)
     except InvalidRequest as error:
         for number, words in error.problems.items():
-            typer.echo(plain(f"line {number}: {words}"), err=True)
+            echo(f"line {number}: {words}", err=True)
         typer.echo("Nothing was imported.", err=True)
         raise typer.Exit(1) from None
     schemas = ", ".join(dict.fromkeys(one.schema_id for one in interactions))
     typer.echo(f"{count(len(interactions), 'interaction')} of {schemas or 'no schema'}.", err=True)
     typer.echo(AUTOMATIONS, err=True)
     _confirm(yes, "Import them?", "Importing")
-    if asyncio.run(_import(interactions, rate)):
+    if ask_voyado(lambda voyado: _import(voyado, interactions), rate):
         raise typer.Exit(1)
 
 
-async def _import(interactions: "list[NewInteraction]", rate: float) -> bool:
+async def _import(voyado: "Voyado", interactions: "list[NewInteraction]") -> bool:
     """Import them and say what became of them; return whether some are refused."""
     from streams.operations.voyado_interactions import (
         ImportResult,
@@ -198,31 +188,34 @@ async def _import(interactions: "list[NewInteraction]", rate: float) -> bool:
         nonlocal latest
         latest = result
 
-    async with _voyado(rate) as voyado:
-        await check_import(voyado, interactions)
-        try:
-            await import_interactions(voyado, interactions, report)
-        finally:
-            lines = [f"{latest.stored:,} stored, {latest.were_there:,} were there already"]
-            if latest.left_out:
-                names = ", ".join(sorted(latest.left_out))
-                lines.append(f"left out, since the schema does not have them: {names}")
-            done = latest.stored + latest.were_there + len(latest.refused)
-            if done < len(interactions):
-                lines.append("stopped before the end: run it again to continue")
-            typer.echo(plain("; ".join(lines) + "."))
+    await check_import(voyado, interactions)
+    try:
+        await import_interactions(voyado, interactions, report)
+    finally:
+        lines = [f"{latest.stored:,} stored, {latest.were_there:,} were there already"]
+        if latest.left_out:
+            names = ", ".join(sorted(latest.left_out))
+            lines.append(f"left out, since the schema does not have them: {names}")
+        done = latest.stored + latest.were_there + len(latest.refused)
+        if done < len(interactions):
+            lines.append("stopped before the end: run it again to continue")
+        echo("; ".join(lines) + ".")
     for position, words in latest.refused.items():
         one = interactions[position]
-        typer.echo(plain(f"refused: {one.event_id} of {one.contact_id}: {words}"), err=True)
+        echo(f"refused: {one.event_id} of {one.contact_id}: {words}", err=True)
     return bool(latest.refused)
 
 
-def _voyado(rate: float | None = None) -> "Voyado":
+def ask_voyado(ask: "Callable[[Voyado], Coroutine[Any, Any, T]]", rate: float | None = None) -> "T":
+    """Return what ``ask`` returns of a client with the settings' account."""
     from streams.clients import Voyado
-    from streams.settings import load_settings
 
-    settings = load_settings()
-    return Voyado(settings) if rate is None else Voyado(settings, requests_per_second=rate)
+    async def connected() -> "T":
+        limit: dict[str, Any] = {} if rate is None else {"requests_per_second": rate}
+        async with Voyado(load_settings(), **limit) as voyado:
+            return await ask(voyado)
+
+    return asyncio.run(connected())
 
 
 def _confirm(yes: bool, question: str, doing: str) -> None:
@@ -230,8 +223,3 @@ def _confirm(yes: bool, question: str, doing: str) -> None:
     problem = f"{doing} asks first, and there is no terminal: give --yes. Nothing was changed."
     require_terminal(yes, problem)
     confirm(yes, question, "Nothing was changed.")
-
-
-def _text(payload: dict[str, Any]) -> str:
-    parts: Iterable[str] = (f"{name}={value}" for name, value in payload.items())
-    return " ".join(parts)

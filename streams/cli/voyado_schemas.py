@@ -1,21 +1,21 @@
 """``streams voyado-schemas list|plan|apply|export|delete``: schemas of Voyado from files."""
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.terminal import JsonFlag, print_json
+from streams.cli.terminal import JsonFlag, echo, load_settings, print_json
+from streams.cli.voyado_interactions import ask_voyado
 from streams.core.plain_text import plain
 from streams.engine import wall_clock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from streams.clients import Voyado
     from streams.operations.voyado_schemas.plan import PlanRow
     from streams.settings import Settings
-    from streams.vendors.voyado.definition import Definition
     from streams.vendors.voyado.inquiries import SchemaUse
 
 app = typer.Typer(
@@ -41,9 +41,8 @@ def list_(as_json: JsonFlag = False) -> None:
     Also shows each id in lower case, as Voyado's mail editor needs it.
     """
     from streams.cli.voyado_schemas_view import list_row, show_list
-    from streams.settings import load_settings
 
-    there = asyncio.run(_registered(load_settings()))
+    there = ask_voyado(lambda voyado: voyado.list_schemas())
     if as_json:
         print_json([list_row(one) for one in there])
     else:
@@ -64,17 +63,16 @@ def plan(
     """
     from streams.cli.voyado_schemas_view import show_plan
     from streams.operations.voyado_schemas.plan import State, creation_problems, without_file
-    from streams.settings import load_settings
 
     settings = load_settings()
-    rows = asyncio.run(_plan(settings, folder))
+    rows = _plan(settings, folder)
     if as_json:
         print_json([row.to_json() for row in rows])
     else:
         show_plan(rows)
     lacking = without_file(_uses(settings), rows)
     for line in filter(None, [" ".join(creation_problems(rows)), *lacking]):
-        typer.echo(plain(line), err=True)
+        echo(line, err=True)
     to_do = any(row.state in (State.MISSING, State.DIFFERENT) for row in rows)
     if check and (to_do or lacking):
         raise typer.Exit(1)
@@ -100,15 +98,12 @@ def apply(
     contacts, then creates it again from its file. This is refused if the new schema is not backward
     compatible, and it asks you to type the id first (or use --yes).
     """
-    from streams.settings import load_settings
-
     settings = load_settings()
-    if replace is None:
-        code = asyncio.run(_create(settings, folder))
-    else:
-        code = _replace(settings, folder, replace, yes)
-    if code:
-        raise typer.Exit(code)
+    done = (
+        _create(settings, folder) if replace is None else _replace(settings, folder, replace, yes)
+    )
+    if not done:
+        raise typer.Exit(1)
 
 
 @app.command("export")
@@ -121,11 +116,9 @@ def export(
     ] = False,
 ) -> None:
     """Export Voyado's schemas to files that plan and apply can read."""
-    from streams.cli.voyado_schemas_view import echo
     from streams.operations.voyado_schemas.files import write_definitions
-    from streams.settings import load_settings
 
-    there = asyncio.run(_registered(load_settings()))
+    there = ask_voyado(lambda voyado: voyado.list_schemas())
     for path, was_written in write_definitions(folder, there, overwrite=overwrite):
         echo(f"{path}  {'written' if was_written else 'as it was'}")
     if not there:
@@ -142,29 +135,21 @@ def delete(
     This cannot be undone. Export the interactions first, if you want to keep them. It asks you to
     type the id first (or use --yes).
     """
-    from streams.clients import Voyado
     from streams.core.errors import SettingsError
     from streams.operations.voyado_schemas.voyado_schemas import deletion_lines
-    from streams.settings import load_settings
     from streams.vendors.voyado.definition import id_problems
 
     if problems := [f"ID: {plain(words)}." for words in id_problems(schema_id)]:
         raise SettingsError(problems)
-    settings = load_settings()
-    is_sent = _is_sent(settings, schema_id)
+    is_sent = _is_sent(load_settings(), schema_id)
     for line in deletion_lines(schema_id, is_sent=is_sent):
-        typer.echo(plain(line), err=True)
+        echo(line, err=True)
     command = f"streams voyado-schemas delete {plain(schema_id)}"
     if not (yes or _is_typed(schema_id, command)):
         typer.echo("That is not the id: nothing was changed.", err=True)
         raise typer.Exit(1)
-
-    async def ask() -> bool:
-        async with Voyado(settings) as voyado:
-            return await voyado.delete_schema(schema_id)
-
-    done = asyncio.run(ask())
-    typer.echo(plain(f"{schema_id}  {'deleted' if done else 'was not there'}"))
+    done = ask_voyado(lambda voyado: voyado.delete_schema(schema_id))
+    echo(f"{schema_id}  {'deleted' if done else 'was not there'}")
 
 
 def _uses(settings: "Settings") -> "Sequence[SchemaUse]":
@@ -179,32 +164,22 @@ def _is_sent(settings: "Settings", id_: str) -> bool:
     return any(use.schema_id == id_ for use in _uses(settings))
 
 
-async def _registered(settings: "Settings") -> "list[Definition]":
-    from streams.clients import Voyado
-
-    async with Voyado(settings) as voyado:
-        return await voyado.list_schemas()
-
-
-async def _plan(settings: "Settings", folder: Path | None) -> "list[PlanRow]":
+def _plan(settings: "Settings", folder: Path | None) -> "list[PlanRow]":
     from streams.operations.voyado_schemas.files import load_definitions
     from streams.operations.voyado_schemas.plan import plan
     from streams.operations.voyado_schemas.voyado_schemas import voyado_settings
 
     files = load_definitions(folder, voyado_settings(settings), settings.named_events)
-    return plan(files, await _registered(settings))
+    return plan(files, ask_voyado(lambda voyado: voyado.list_schemas()))
 
 
-async def _create(settings: "Settings", folder: Path | None) -> int:
-    from streams.cli.voyado_schemas_view import echo, plan_lines
-    from streams.clients import Voyado
+def _create(settings: "Settings", folder: Path | None) -> bool:
+    """Create what is missing; return whether all schemas are then as their files say."""
+    from streams.cli.voyado_schemas_view import plan_lines
     from streams.operations.voyado_schemas.plan import State, without_file
-    from streams.operations.voyado_schemas.voyado_schemas import create_missing
 
-    rows = await _plan(settings, folder)
-    async with Voyado(settings) as voyado:
-        async for id_ in create_missing(voyado, rows):
-            typer.echo(f"{id_}  created")
+    rows = _plan(settings, folder)
+    _create_missing(rows)
     for row in rows:
         if row.state is State.EQUAL:
             typer.echo(f"{row.id}  equal")
@@ -222,44 +197,56 @@ async def _create(settings: "Settings", folder: Path | None) -> int:
     lacking = without_file(_uses(settings), rows)
     for line in lacking:
         echo(line, err=True)
-    return int(bool(differing or lacking))
+    return not (differing or lacking)
 
 
-def _replace(settings: "Settings", folder: Path | None, id_: str, yes: bool) -> int:
-    from streams.cli.voyado_schemas_view import echo
+def _create_missing(rows: "Sequence[PlanRow]") -> None:
+    from streams.operations.voyado_schemas.voyado_schemas import create_missing
+
+    async def create(voyado: "Voyado") -> None:
+        async for id_ in create_missing(voyado, rows):
+            typer.echo(f"{id_}  created")
+
+    ask_voyado(create)
+
+
+def _replace(settings: "Settings", folder: Path | None, id_: str, yes: bool) -> bool:
+    """Replace a schema; return whether it is then as its file says."""
     from streams.core.errors import SettingsError
     from streams.operations.voyado_schemas.plan import State
     from streams.operations.voyado_schemas.voyado_schemas import (
         explanation,
         judge_replacement,
+        replace,
         replay_command,
     )
 
-    rows = [row for row in asyncio.run(_plan(settings, folder)) if row.state is not State.NO_FILE]
+    rows = [row for row in _plan(settings, folder) if row.state is not State.NO_FILE]
     row = next((row for row in rows if row.id == id_), None)
     if row is None:
         known = ", ".join(row.id for row in rows)
         raise SettingsError([f"--replace: no file defines {plain(id_)}; there are: {known}."])
     if row.state is State.EQUAL:
         typer.echo(f"{id_} is at Voyado as its file says: nothing was deleted.")
-        return 0
+        return True
     if row.state is State.MISSING:
         typer.echo(f"{id_}: Voyado has none, so there is nothing to delete.")
-        asyncio.run(_create_one(settings, row))
-        return 0
+        _create_missing([row])
+        return True
     judged = judge_replacement(row)
     is_sent = _is_sent(settings, id_)
     for line in explanation(row, judged, is_sent=is_sent, now_ms=wall_clock.now_ms()):
         echo(line)
     if not (yes or _is_typed(id_, _replace_command(folder, id_))):
         typer.echo("That is not the id: nothing was changed.", err=True)
-        return 1
-    deleted_ms = wall_clock.now_ms()
-    asyncio.run(_replace_one(settings, row))
+        return False
+    assert row.there is not None
+    there, deleted_ms = row.there, wall_clock.now_ms()
+    ask_voyado(lambda voyado: replace(voyado, there, row.definition))
     typer.echo(f"{id_}  replaced, its interactions are deleted")
     if is_sent:
         typer.echo(f"To be sent again, as said above: {replay_command(deleted_ms)}")
-    return 0
+    return True
 
 
 def _is_typed(id_: str, command: str) -> bool:
@@ -280,21 +267,3 @@ def _replace_command(folder: Path | None, id_: str) -> str:
 
     of_folder = "" if folder is None else f" --dir {shlex.quote(plain(str(folder)))}"
     return f"streams voyado-schemas apply{of_folder} --replace {id_}"
-
-
-async def _create_one(settings: "Settings", row: "PlanRow") -> None:
-    from streams.clients import Voyado
-    from streams.operations.voyado_schemas.voyado_schemas import create_missing
-
-    async with Voyado(settings) as voyado:
-        async for id_ in create_missing(voyado, [row]):
-            typer.echo(f"{id_}  created")
-
-
-async def _replace_one(settings: "Settings", row: "PlanRow") -> None:
-    from streams.clients import Voyado
-    from streams.operations.voyado_schemas.voyado_schemas import replace
-
-    assert row.there is not None
-    async with Voyado(settings) as voyado:
-        await replace(voyado, row.there, row.definition)

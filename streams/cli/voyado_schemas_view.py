@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from streams.core.plain_text import plain
+from streams.cli.terminal import echo
 from streams.operations.voyado_schemas.plan import PlanRow
 from streams.vendors.voyado.definition import Definition
 
@@ -74,8 +74,3 @@ def list_row(definition: Definition) -> dict[str, Any]:
         if definition.is_readable
         else None,
     }
-
-
-def echo(line: str, *, err: bool = False) -> None:
-    """Print a line of which parts are a stranger's."""
-    typer.echo(plain(line), err=err)

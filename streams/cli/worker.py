@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from streams.cli.terminal import load_settings
+
 
 def worker(
     stages: Annotated[
@@ -36,7 +38,6 @@ def worker(
         from streams.worker.supervisor.parent_watch import end_with_parent
 
         end_with_parent()
-    from streams.settings import load_settings
     from streams.telemetry import setup_logging
 
     settings = load_settings()

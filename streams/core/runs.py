@@ -131,6 +131,11 @@ class Run(msgspec.Struct, omit_defaults=True):
         order: tuple[State, ...] = (RUNNING, FAILED, STOPPED)
         return next((state for state in order if state in states), DONE)
 
+    @property
+    def all_written(self) -> bool:
+        """Whether nothing is left to be written for any vendor's sink."""
+        return all(part.all_written for part in self.parts)
+
     def end(self, at: str) -> None:
         """Note that it has ended; the visitor it was about is not named any more."""
         self.ended_at = self.ended_at or at

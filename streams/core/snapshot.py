@@ -1,5 +1,6 @@
 """What a worker says of itself about once a second: the value of a ``streams.status`` record."""
 
+from collections import Counter
 from typing import Literal
 
 import msgspec
@@ -115,6 +116,24 @@ class Outcomes(msgspec.Struct, frozen=True):
     def events(self) -> int:
         """All of them."""
         return self.accepted + sum(self.skipped.values()) + sum(self.dead_lettered.values())
+
+    def __add__(self, other: "Outcomes") -> "Outcomes":
+        """Return those of both."""
+        return Outcomes(
+            self.accepted + other.accepted,
+            dict(Counter(self.skipped) + Counter(other.skipped)),
+            dict(Counter(self.dead_lettered) + Counter(other.dead_lettered)),
+            dict(Counter(self.no_consent) + Counter(other.no_consent)),
+        )
+
+    def __sub__(self, earlier: "Outcomes") -> "Outcomes":
+        """Return what came since earlier counts of the same worker."""
+        return Outcomes(
+            self.accepted - earlier.accepted,
+            dict(Counter(self.skipped) - Counter(earlier.skipped)),
+            dict(Counter(self.dead_lettered) - Counter(earlier.dead_lettered)),
+            dict(Counter(self.no_consent) - Counter(earlier.no_consent)),
+        )
 
 
 class DriftNote(msgspec.Struct, frozen=True):

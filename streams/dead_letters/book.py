@@ -9,7 +9,7 @@ One module, though a long one: letters, resolutions and groups know each other's
 from array import array
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple, Self
 
 import msgspec
@@ -176,6 +176,7 @@ class _Copied:
 class _Causes:
     """The open letters of one cause."""
 
+    cause: LetterCause
     open: int = 0
     first_ms: int = 1 << 62
     last_ms: int = -(1 << 62)
@@ -186,36 +187,36 @@ class _Causes:
     is_sure: bool = True
     """None was closed, so that the times and the newest are those of the open ones."""
 
+    def has_newest(self, partition: int, entry: Entry, first_ms: int) -> bool:
+        """Take an open letter's times; return whether it is the newest until now."""
+        self.first_ms = min(self.first_ms, first_ms)
+        if entry.ms < self.last_ms:
+            return False
+        self.last_ms, self.newest = entry.ms, (partition, entry)
+        return True
 
+
+@dataclass(eq=False)
 class LetterBook:
     """The letters of one topic: how many are open, of which causes, and where they lie."""
 
-    def __init__(
-        self,
-        owner: str,
-        topic: str,
-        topics: Topics,
-        selection: Selection | None = None,
-        *,
-        closed_by: str | None = None,
-        max_bytes: int | None = None,
-    ) -> None:
-        """Take only letters of the selection; ``closed_by``: a run whose letters are wanted, too.
+    owner: str
+    topic: str
+    topics: Topics
+    selection: Selection = Selection()
+    """Only these are taken."""
+    _: KW_ONLY
+    closed_by: str | None = None
+    """A run whose letters are wanted, too."""
+    max_bytes: int | None = None
+    """About how much memory it may take; letters beyond it are only counted."""
 
-        ``max_bytes``: about how much memory it may take; letters beyond it are only counted.
-        """
-        self._owner = owner
-        self._topic = topic
-        self._topics = topics
-        self._selection = selection or Selection()
-        self._closed_by = closed_by
-        self._max_bytes = max_bytes
+    def __post_init__(self) -> None:
         self._open = NumberSet()
         self._entries: dict[int, Entries] = {}
         self._places: dict[tuple[str, int, str], int] = {}
         self._place_names: list[tuple[str, int]] = []
         self._causes: dict[LetterCause, int] = {}
-        self._cause_names: list[LetterCause] = []
         self._groups: list[_Causes] = []
         self._copied: dict[int, _Copied] = {}
         self._moved: dict[tuple[int, int], int] = {}
@@ -284,31 +285,27 @@ class LetterBook:
         entry = Entry(offset, number, cause, kafka_ms)
         entries.append(entry)
         group = self._groups[cause]
-        if kafka_ms < group.first_ms:
-            group.first_ms = kafka_ms
-        if kafka_ms >= group.last_ms:
-            words = _words(facts, "" if facts.event_id else self._place_id(number))
-            group.last_ms, group.newest, group.words = kafka_ms, (partition, entry), words
+        if group.has_newest(partition, entry, kafka_ms):
+            group.words = _words(facts, "" if facts.event_id else self._place_id(number))
         ahead = self._resolved_ahead.pop((partition, offset), None)
         if ahead is not None:
             self._close(partition, offset, *ahead)
         self._taken += 1
-        if self._max_bytes is not None and not self._taken & 0xFF and self.nbytes > self._max_bytes:
+        if self.max_bytes is not None and not self._taken & 0xFF and self.nbytes > self.max_bytes:
             self.full_at_ms = kafka_ms
 
     def groups(self) -> "list[Group]":
         """Return the open letters by cause, the most frequent first."""
         self._look_again()
-        groups = []
-        for group, cause in zip(self._groups, self._cause_names, strict=True):
-            if group.newest is not None and group.open:
-                newest = self._letter(*group.newest)
-                times = group.first_ms, group.last_ms
-                groups.append(Group(cause, group.open, *times, newest, group.words))
+        groups = [
+            Group(one.cause, one.open, one.first_ms, one.last_ms, self._letter(*newest), one.words)
+            for one in self._groups
+            if one.open and (newest := one.newest) is not None
+        ]
         return sorted(groups, key=_most_frequent_first)
 
     def _is_meant(self, facts: _LetterFacts, number: int, kafka_ms: int) -> bool:
-        asked = self._selection
+        asked = self.selection
         if asked.since_ms is not None and kafka_ms < asked.since_ms:
             return False
         if asked.event_id not in {None, facts.event_id or self._place_id(number)}:
@@ -343,20 +340,20 @@ class LetterBook:
 
     def _place_id(self, number: int) -> str:
         topic, partition = self._place_names[number >> _OFFSET_BITS]
-        return f"{self._topics.without_prefix(topic)}-{partition}-{number & _OFFSETS}"
+        return f"{self.topics.without_prefix(topic)}-{partition}-{number & _OFFSETS}"
 
     def _letter(self, partition: int, entry: Entry) -> Letter:
         topic, raw_partition = self._place_names[entry.number >> _OFFSET_BITS]
         copied = self._copied.get(entry.number) if self._copied else None
         cause = self._moved.get((partition, entry.offset), entry.cause)
         return Letter(
-            self._owner,
-            Position(self._topic, partition, entry.offset),
+            self.owner,
+            Position(self.topic, partition, entry.offset),
             Source(topic, raw_partition, entry.number & _OFFSETS),
             self._place_id(entry.number),
-            self._cause_names[cause],
+            self._groups[cause].cause,
             1 if copied is None else copied.copies,
-            entry.ms if copied is None else min(copied.first_ms, entry.ms),
+            self._first_ms(entry),
             entry.ms,
         )
 
@@ -374,25 +371,21 @@ class LetterBook:
 
     def _cause(self, facts: _LetterFacts) -> int:
         cause = LetterCause(facts.reason, facts.fingerprint, facts.stage)
-        found = self._causes.get(cause)
-        if found is None:
-            if len(self._causes) >= MAX_CAUSES or len("".join(cause)) > MAX_TEXT_CHARS:
-                cause = LetterCause(
-                    OTHER, "*", facts.stage if facts.stage in ("deliver", INGEST) else ENRICH
-                )
-                if cause in self._causes:
-                    return self._causes[cause]
-            found = self._causes[cause] = len(self._cause_names)
-            self._cause_names.append(cause)
-            self._groups.append(_Causes())
-        return found
+        is_new = cause not in self._causes
+        if is_new and (len(self._causes) >= MAX_CAUSES or len("".join(cause)) > MAX_TEXT_CHARS):
+            stage = facts.stage if facts.stage in ("deliver", INGEST) else ENRICH
+            cause = LetterCause(OTHER, "*", stage)
+        if cause not in self._causes:
+            self._causes[cause] = len(self._groups)
+            self._groups.append(_Causes(cause))
+        return self._causes[cause]
 
     def _resolve(self, partition: int, resolution: Mapping[str, Any]) -> None:
         try:
             position = Position.parse(resolution["resolves"])
         except (ValueError, AttributeError):
             raise UnreadableLetterError("a resolution of no topic-partition-offset") from None
-        if position.topic != self._topic:
+        if position.topic != self.topic:
             raise UnreadableLetterError("a resolution of a letter of another topic")
         said = resolution.get("action")
         action = said if type(said) is str else "resolved"
@@ -437,32 +430,29 @@ class LetterBook:
             self._entries[where].retire(newest)
             self._open.discard(number)
             self._moved.pop((where, entry.offset), None)
-        if self._closed_by is not None and run_id == self._closed_by:
+        if self.closed_by is not None and run_id == self.closed_by:
             self._of_run.extend((where, *entry))
         return True
 
     def _look_again(self) -> None:
         """Find the times and the newest of causes of which letters were closed."""
         unsure = {cause: group for cause, group in enumerate(self._groups) if not group.is_sure}
-        known = {cause: (group.newest, group.words) for cause, group in unsure.items()}
-        for group in unsure.values():
-            group.first_ms, group.last_ms, group.newest = 1 << 62, -(1 << 62), None
-            group.is_sure = True
+        for cause, group in unsure.items():
+            self._groups[cause] = _Causes(group.cause, group.open)
         if not any(group.open for group in unsure.values()):
             return
         for partition, entries in sorted(self._entries.items()):
             for entry in entries.current():
                 cause = self._moved.get((partition, entry.offset), entry.cause)
-                if cause not in unsure:
-                    continue
-                group, copied = unsure[cause], self._copied.get(entry.number)
-                first_ms = entry.ms if copied is None else min(copied.first_ms, entry.ms)
-                group.first_ms = min(group.first_ms, first_ms)
-                if entry.ms >= group.last_ms:
-                    group.last_ms, group.newest = entry.ms, (partition, entry)
-        for cause, group in unsure.items():
-            newest, words = known[cause]
-            group.words = words if group.newest == newest else None
+                if cause in unsure:
+                    self._groups[cause].has_newest(partition, entry, self._first_ms(entry))
+        for cause, before in unsure.items():
+            group = self._groups[cause]
+            group.words = before.words if group.newest == before.newest else None
+
+    def _first_ms(self, entry: Entry) -> int:
+        copied = self._copied.get(entry.number) if self._copied else None
+        return entry.ms if copied is None else min(copied.first_ms, entry.ms)
 
 
 @dataclass(slots=True)

@@ -34,12 +34,12 @@ def _rules() -> list[tuple[_Rule, re.Pattern[str]]]:
 def likely_fix(owner: str, reason: str, detail: str, status: int | None = None) -> str:
     """Return the sentence for a letter, whatever its words; ``owner``: a vendor or ``enrich``."""
     words = detail[:_MAX_WORDS]
-    for rule, pattern in _rules():
-        if (
-            rule.reason == reason
-            and rule.owner in {"", owner}
-            and rule.status in {0, status}
-            and pattern.search(words)
-        ):
-            return rule.fix
-    return UNKNOWN
+    fixes = (
+        rule.fix
+        for rule, pattern in _rules()
+        if rule.reason == reason
+        and rule.owner in {"", owner}
+        and rule.status in {0, status}
+        and pattern.search(words)
+    )
+    return next(fixes, UNKNOWN)

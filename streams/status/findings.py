@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -19,6 +20,33 @@ class Level(StrEnum):
     """Something does not work, or cannot work as it is."""
 
 
+class FindingKind(StrEnum):
+    """What ``judge`` can find."""
+
+    KAFKA_AWAY = "kafka_away"
+    NO_WORKER = "no_worker"
+    SILENT_WORKER = "silent_worker"
+    STARTING = "starting"
+    REGISTRY_AWAY = "registry_away"
+    CRASH_LOOP = "crash_loop"
+    RESTARTED = "restarted"
+    PARKED = "parked"
+    PAUSED = "paused"
+    THROTTLED = "throttled"
+    DEGRADED = "degraded"
+    ASKING = "asking_after_restart"
+    EXPIRED = "expired"
+    DEAD_LETTERS = "new_dead_letters"
+    NOTHING_ACCEPTED = "nothing_accepted"
+    SKIP_JUMP = "skip_reason_jumped"
+    FALLING_BEHIND = "falling_behind"
+    MALFORMED_ROWS = "malformed_rows"
+    DRIFT = "drift"
+    WARNED = "warned"
+    NOTHING_CONFIGURED = "no_vendor"
+    WELL = "all_well"
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that was looked at. Page, terminal, metrics and log show it as it is."""
@@ -31,7 +59,7 @@ class Finding:
     remedy: str = ""
     """What to do about it; empty where nothing is to be done."""
     kind: str = ""
-    """One of ``operations.status.judge.KINDS``; empty for what only ``check`` looks at."""
+    """A ``FindingKind``; empty for what only ``check`` looks at."""
     since: int | None = None
     """When it began, in ms since the epoch; None: not known, or of no interest."""
     cause: str = ""
@@ -42,7 +70,8 @@ class Finding:
         if self.since is None:
             return [" ".join(filter(None, (self.text, self.cause, self.remedy)))]
         rest = " ".join(filter(None, (self.cause, self.remedy)))
-        return [f"{self.text.removesuffix('.')} since ", {"at": self.since}, _after(rest)]
+        after = f": {rest}" if rest else "."
+        return [f"{self.text.removesuffix('.')} since ", {"at": self.since}, after]
 
     def sentence(self, moment: Callable[[int], str] | None = None) -> str:
         """Return it as text; ``moment`` writes a time (ms), in UTC by default."""
@@ -55,24 +84,13 @@ class Finding:
         return {name: value for name, value in fields.items() if value not in ("", None)}
 
 
-def _after(rest: str) -> str:
-    return f": {rest}" if rest else "."
-
-
 def _clock(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%H:%M UTC")
 
 
-def ok(subject: str, text: str) -> Finding:
-    """Return that something is as it must be."""
-    return Finding(Level.OK, subject, text)
-
-
-def warning(subject: str, text: str, remedy: str = "") -> Finding:
-    """Return that something is not as it should be."""
-    return Finding(Level.WARNING, subject, text, remedy)
-
-
-def problem(subject: str, text: str, remedy: str = "") -> Finding:
-    """Return that something cannot work."""
-    return Finding(Level.PROBLEM, subject, text, remedy)
+ok = partial(Finding, Level.OK)
+"""Something is as it must be."""
+warning = partial(Finding, Level.WARNING)
+"""Something is not as it should be."""
+problem = partial(Finding, Level.PROBLEM)
+"""Something cannot work."""

@@ -6,7 +6,6 @@ own. The gravest come first; of equal ones those of the earlier stage.
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Final
 
 from streams.core.consent import NO_CONSENT_MEANING, NoConsent
 from streams.core.quantities import count, listing, percent, rate, span
@@ -14,57 +13,9 @@ from streams.core.snapshot import DriftNote, Outcomes, Trend, WorkerSnapshot
 from streams.delivery.circuit_breaker import NOTHING
 from streams.settings import ENRICH, INGEST
 from streams.status.causes import cause
-from streams.status.findings import Finding, Level
+from streams.status.findings import Finding, FindingKind, Level, problem, warning
 from streams.status.known import Known, StageState
 from streams.status.status import WorkerStatus, gravest
-
-KAFKA_AWAY: Final = "kafka_away"
-NO_WORKER: Final = "no_worker"
-SILENT_WORKER: Final = "silent_worker"
-STARTING: Final = "starting"
-REGISTRY_AWAY: Final = "registry_away"
-CRASH_LOOP: Final = "crash_loop"
-RESTARTED: Final = "restarted"
-PARKED: Final = "parked"
-PAUSED: Final = "paused"
-THROTTLED: Final = "throttled"
-DEGRADED: Final = "degraded"
-ASKING: Final = "asking_after_restart"
-EXPIRED: Final = "expired"
-DEAD_LETTERS: Final = "new_dead_letters"
-NOTHING_ACCEPTED: Final = "nothing_accepted"
-SKIP_JUMP: Final = "skip_reason_jumped"
-FALLING_BEHIND: Final = "falling_behind"
-MALFORMED_ROWS: Final = "malformed_rows"
-DRIFT: Final = "drift"
-WARNED: Final = "warned"
-NOTHING_CONFIGURED: Final = "no_vendor"
-WELL: Final = "all_well"
-
-KINDS: Final = (
-    KAFKA_AWAY,
-    NO_WORKER,
-    SILENT_WORKER,
-    STARTING,
-    REGISTRY_AWAY,
-    CRASH_LOOP,
-    RESTARTED,
-    PARKED,
-    PAUSED,
-    THROTTLED,
-    DEGRADED,
-    ASKING,
-    EXPIRED,
-    DEAD_LETTERS,
-    NOTHING_ACCEPTED,
-    SKIP_JUMP,
-    FALLING_BEHIND,
-    MALFORMED_ROWS,
-    DRIFT,
-    WARNED,
-    NOTHING_CONFIGURED,
-    WELL,
-)
 
 LATELY_SECONDS = 600
 """``WorkerSnapshot.lately`` covers this much."""
@@ -95,28 +46,20 @@ def judge(known: Known) -> list[Finding]:
     if not vendors:
         text = "No vendor is enabled. No event is delivered."
         remedy = "Set the credentials of a vendor: docs/operations.md, Settings."
-        return [Finding(Level.PROBLEM, "settings", text, remedy, NOTHING_CONFIGURED)]
+        return [problem("settings", text, remedy, FindingKind.NOTHING_CONFIGURED)]
     found = [finding for stage in known.stages for finding in _of_stage(known, stage)]
     found.sort(key=lambda finding: _ORDER[finding.level])
     return found or [_well(known, vendors)]
 
 
 def _kafka_away(known: Known) -> Finding:
-    since = known.kafka_silent_since
-    assert since is not None
-    return Finding(
-        Level.PROBLEM,
+    return problem(
         "broker",
         "Kafka has not answered.",
         "Check the brokers. Workers continue by themselves when Kafka answers.",
-        KAFKA_AWAY,
-        since,
-        " ".join(
-            filter(
-                None,
-                (known.kafka_problem, "The state of workers and vendors is unknown until then."),
-            )
-        ),
+        FindingKind.KAFKA_AWAY,
+        known.kafka_silent_since,
+        f"{known.kafka_problem} The state of workers and vendors is unknown until then.".lstrip(),
     )
 
 
@@ -143,7 +86,7 @@ def _of_stage(known: Known, stage: StageState) -> Iterator[Finding]:
         yield from _letters(known, stage, lately(known, stage.key))
     yield from _restarts(known, stage, snapshots)
     for text in dict.fromkeys(text for one in snapshots for text in one.warnings):
-        yield Finding(Level.WARNING, stage.key, text, kind=WARNED)
+        yield warning(stage.key, text, kind=FindingKind.WARNED)
 
 
 # -- workers
@@ -162,21 +105,18 @@ def _no_worker(known: Known, stage: StageState, silent: Sequence[WorkerStatus]) 
             )
         resume = f"Resume it with `streams resume {stage.key}`, and start a worker with "
         remedy = f"{resume}`streams worker {stage.key}`."
-        return Finding(Level.WARNING, stage.key, text, remedy, NO_WORKER, None, waits)
-    if not silent and not stage.has_run:
-        text = f"No {of_it} has run yet."
-        return Finding(Level.WARNING, stage.key, text, start, NO_WORKER, None, waits)
+        return warning(stage.key, text, remedy, FindingKind.NO_WORKER, cause=waits)
     if not silent:
-        return Finding(
-            Level.PROBLEM, stage.key, f"No {of_it} is running.", start, NO_WORKER, None, waits
-        )
+        made = problem if stage.has_run else warning
+        text = f"No {of_it} is running." if stage.has_run else f"No {of_it} has run yet."
+        return made(stage.key, text, start, FindingKind.NO_WORKER, cause=waits)
     since = max(worker.snapshot.at for worker in silent)
     who = listing([worker.snapshot.worker for worker in silent])
     frozen = f"{who} stopped reporting: the process has ended or hangs."
     remedy = f"Check the process and its log. If it has ended: `streams worker {stage.key}`."
     text = f"No {of_it} has reported."
     why = f"{frozen} {waits}".rstrip()
-    return Finding(Level.PROBLEM, stage.key, text, remedy, NO_WORKER, since, why)
+    return problem(stage.key, text, remedy, FindingKind.NO_WORKER, since, why)
 
 
 def _some_silent(
@@ -186,14 +126,12 @@ def _some_silent(
     has = "has" if len(silent) == 1 else "have"
     since = min(worker.snapshot.at for worker in silent)
     verb = "runs" if others == 1 else "run"
-    cause_ = (
+    why = (
         f"{count(others, 'other worker')} of {stage.name} {verb} and will take over the partitions."
         f" {_effect(known, stage, stage.waiting)}"
     ).rstrip()
-    remedy = "Check the process and its log."
-    return Finding(
-        Level.WARNING, stage.key, f"{who} {has} not reported.", remedy, SILENT_WORKER, since, cause_
-    )
+    text, remedy = f"{who} {has} not reported.", "Check the process and its log."
+    return warning(stage.key, text, remedy, FindingKind.SILENT_WORKER, since, why)
 
 
 def _restarts(
@@ -203,54 +141,35 @@ def _restarts(
         recent = [at for at in one.restarts.at if at > known.now_ms - LOOP_MS]
         if not recent:
             continue
-        how = (
-            f" The last one ended with {one.restarts.last_exit}." if one.restarts.last_exit else ""
-        )
+        last = one.restarts.last_exit
+        how = f"The last one ended with {last}." if last else ""
         times = "once" if len(recent) == 1 else count(len(recent), "time")
         if len(recent) >= LOOP_RESTARTS:
             text = f"{one.worker} keeps failing: it was restarted {times} in 10 minutes."
             remedy = (
                 "Read the error before each restart in its log. Exit codes: docs/operations.md."
             )
-            yield Finding(Level.PROBLEM, stage.key, text, remedy, CRASH_LOOP, None, how.strip())
+            yield problem(stage.key, text, remedy, FindingKind.CRASH_LOOP, cause=how)
         else:
             text = f"{one.worker} failed and was restarted {times} in 10 minutes."
             remedy = "Read the error before the restart in its log."
-            yield Finding(Level.WARNING, stage.key, text, remedy, RESTARTED, None, how.strip())
+            yield warning(stage.key, text, remedy, FindingKind.RESTARTED, cause=how)
 
 
 def _not_ready(
     known: Known, stage: StageState, snapshots: Sequence[WorkerSnapshot]
 ) -> Iterator[Finding]:
     if away := dict.fromkeys(reason for one in snapshots for reason in one.registry_away):
-        yield _registry_away(known, stage, away)
+        text = f"{stage.name} waits for the schema registry."
+        why = " ".join(filter(None, (*away, _effect(known, stage, stage.waiting))))
+        remedy = (
+            "Check the registry and [registry] url. Ingest continues by itself when it answers."
+        )
+        yield problem(stage.key, text, remedy, FindingKind.REGISTRY_AWAY, cause=why)
     elif snapshots and not any(one.ready for one in snapshots):
-        yield _starting(stage, snapshots)
-
-
-def _starting(stage: StageState, snapshots: Sequence[WorkerSnapshot]) -> Finding:
-    reasons = dict.fromkeys(reason for one in snapshots for reason in one.not_ready)
-    began = min(one.started_at for one in snapshots)
-    return Finding(
-        Level.WARNING,
-        stage.key,
-        f"{stage.name} is starting.",
-        kind=STARTING,
-        since=began,
-        cause=" ".join(reasons),
-    )
-
-
-def _registry_away(known: Known, stage: StageState, reasons: Collection[str]) -> Finding:
-    why = " ".join(filter(None, (*reasons, _effect(known, stage, stage.waiting))))
-    return Finding(
-        Level.PROBLEM,
-        stage.key,
-        f"{stage.name} waits for the schema registry.",
-        "Check the registry and [registry] url. Ingest continues by itself when it answers.",
-        REGISTRY_AWAY,
-        cause=why,
-    )
+        text, began = f"{stage.name} is starting.", min(one.started_at for one in snapshots)
+        why = " ".join(dict.fromkeys(reason for one in snapshots for reason in one.not_ready))
+        yield warning(stage.key, text, kind=FindingKind.STARTING, since=began, cause=why)
 
 
 # -- the vendor
@@ -272,7 +191,8 @@ def _of_vendor(
             why = "" if why.startswith("Paused by an operator") else why
             text = f"{stage.name} is paused by an operator." if not why else text
         because = " ".join(filter(None, (why, effect)))
-        yield Finding(level, stage.key, text, advice, status.state, status.since, because)
+        kind = FindingKind(status.state)
+        yield Finding(level, stage.key, text, advice, kind, status.since, because)
         return
     if asking := sum(one.asking for one in snapshots):
         asked = count(asking, "event")
@@ -281,7 +201,7 @@ def _of_vendor(
         )
         text = f"After the restart, {stage.name} is asked {which}."
         why = "This takes about 30 s. Only events that it has not stored are sent again."
-        yield Finding(Level.WARNING, stage.key, text, kind=ASKING, cause=why)
+        yield warning(stage.key, text, kind=FindingKind.ASKING, cause=why)
         return
     yield from _behind(known, stage, snapshots)
 
@@ -305,19 +225,11 @@ def _behind(
         return  # which says more
     if waiting <= BEHIND_SECONDS * max(trend.settled, 1.0):
         return
-    since = [
-        waits.oldest_ms
-        for one in snapshots
-        for waits in one.waiting.values()
-        if waits.oldest_ms is not None
-    ]
-    age = f" The oldest is {span((known.now_ms - min(since)) / 1000)} old." if since else ""
-    quota = sum(one.quota.share for one in snapshots if one.quota is not None)
-    limit = (
-        f" Its quota allows {rate(quota)} requests a second."
-        if any(one.quota is not None for one in snapshots)
-        else ""
-    )
+    oldest = [waits.oldest_ms for one in snapshots for waits in one.waiting.values()]
+    since = min((ms for ms in oldest if ms is not None), default=None)
+    age = "" if since is None else f" The oldest is {span((known.now_ms - since) / 1000)} old."
+    quotas = [one.quota.share for one in snapshots if one.quota is not None]
+    limit = f" Its quota allows {rate(sum(quotas))} requests a second." if quotas else ""
     why = (
         f"Over {span(trend.seconds)}, {rate(trend.arrived)} events a second came in and "
         f"{rate(trend.settled)} were settled.{limit} {_effect(known, stage, waiting)}{age}"
@@ -329,7 +241,7 @@ def _behind(
         "partition."
     )
     text = f"{stage.name} is falling behind."
-    yield Finding(Level.WARNING, stage.key, text, remedy, FALLING_BEHIND, None, why)
+    yield warning(stage.key, text, remedy, FindingKind.FALLING_BEHIND, cause=why)
 
 
 # -- what became of the events
@@ -348,9 +260,8 @@ def _shares(known: Known, stage: StageState) -> Iterator[Finding]:
         text = f"{stage.name} accepted none of the last {count(events, 'event')}."
         which = _which_no_consent(recent)
         why = f"In the last 10 minutes it skipped {_each(recent.skipped, ' as ')}.{which}"
-        yield Finding(
-            Level.WARNING, stage.key, text, _skip_remedy(most), NOTHING_ACCEPTED, None, why
-        )
+        remedy = _skip_remedy(most)
+        yield warning(stage.key, text, remedy, FindingKind.NOTHING_ACCEPTED, cause=why)
         return
     earlier = before(known, stage.key)
     if earlier.events < LEAST_EVENTS:
@@ -363,9 +274,7 @@ def _shares(known: Known, stage: StageState) -> Iterator[Finding]:
                 f"{percent(earlier.skipped.get(reason, 0), earlier.events)}."
             )
             why = f"{count(number)} of {count(events, 'event')} within 10 minutes."
-            yield Finding(
-                Level.WARNING, stage.key, text, _skip_remedy(reason), SKIP_JUMP, None, why
-            )
+            yield warning(stage.key, text, _skip_remedy(reason), FindingKind.SKIP_JUMP, cause=why)
 
 
 def _which_no_consent(recent: Outcomes) -> str:
@@ -403,7 +312,7 @@ def _letters(known: Known, stage: StageState, recent: Outcomes) -> Iterator[Find
         "List them with `streams dead-letters list`, fix the cause, then send them again with "
         "`streams dead-letters resend`."
     )
-    yield Finding(Level.WARNING, stage.key, text, remedy, DEAD_LETTERS, None, why)
+    yield warning(stage.key, text, remedy, FindingKind.DEAD_LETTERS, cause=why)
 
 
 def _still_open(known: Known, stage: StageState, counted: Mapping[str, int]) -> dict[str, int]:
@@ -445,7 +354,7 @@ def _malformed_rows(snapshots: Sequence[WorkerSnapshot]) -> Iterator[Finding]:
             else "Events of these products are handled as if the row did not exist."
         )
         remedy = "The worker's log names key, partition and offset. Write a valid row for each key."
-        yield Finding(Level.WARNING, ENRICH, text, remedy, MALFORMED_ROWS, None, effect)
+        yield warning(ENRICH, text, remedy, FindingKind.MALFORMED_ROWS, cause=effect)
 
 
 _DRIFT_TEXTS = {
@@ -471,7 +380,7 @@ def _drift(snapshots: Sequence[WorkerSnapshot]) -> Iterator[Finding]:
                 f"[ingest.{one.section}] and its neighbours in streams.toml."
             )
         why = f"{one.words[:1].upper()}{one.words[1:]}. For example: {one.example}."
-        yield Finding(Level.WARNING, INGEST, text, remedy, DRIFT, one.since, why)
+        yield warning(INGEST, text, remedy, FindingKind.DRIFT, one.since, why)
 
 
 def _expired(stage: StageState, lost: int) -> Finding:
@@ -480,7 +389,7 @@ def _expired(stage: StageState, lost: int) -> Finding:
     text = f"Kafka deleted {count(lost, 'record')} within the hour before {for_whom} read {them}."
     why = f"{count(lost)} {was} lost: the retention of the topic is shorter than the delay."
     remedy = "Raise retention.ms of the topic now: docs/operations.md, Retention."
-    return Finding(Level.PROBLEM, stage.key, text, remedy, EXPIRED, None, why)
+    return problem(stage.key, text, remedy, FindingKind.EXPIRED, cause=why)
 
 
 # -- all is well
@@ -501,7 +410,7 @@ def _well(known: Known, vendors: Sequence[StageState]) -> Finding:
         text = f"All is well. {names} {verb} up with {rate(incoming)} events a second."
     if waiting > BEHIND_SECONDS * max(incoming, 1.0) and incoming > 0:
         text = f"All is well so far. {count(waiting, 'event')} wait for {names}."
-    return Finding(Level.OK, "pipeline", text, kind=WELL)
+    return Finding(Level.OK, "pipeline", text, kind=FindingKind.WELL)
 
 
 # -- sums
@@ -544,7 +453,8 @@ def lately(known: Known, stage: str) -> Outcomes:
     For ``enrich`` these are its own dead letters, which concern no single vendor; for ``ingest``
     what was written counts as accepted.
     """
-    return _sum([w.snapshot.lately for w in known.workers if not w.is_stale], stage)
+    shares = [w.snapshot.lately.get(stage) for w in known.workers if not w.is_stale]
+    return sum(filter(None, shares), Outcomes())
 
 
 def stages_with_letters(known: Known) -> list[str]:
@@ -554,17 +464,5 @@ def stages_with_letters(known: Known) -> list[str]:
 
 def before(known: Known, stage: str) -> Outcomes:
     """Return the same over the 50 minutes before these."""
-    return _sum([w.snapshot.before for w in known.workers if not w.is_stale], stage)
-
-
-def _sum(found: Sequence[dict[str, Outcomes]], stage: str) -> Outcomes:
-    skipped: Counter[str] = Counter()
-    letters: Counter[str] = Counter()
-    no_consent: Counter[str] = Counter()
-    accepted = 0
-    for one in (outcomes[stage] for outcomes in found if stage in outcomes):
-        accepted += one.accepted
-        skipped.update(one.skipped)
-        letters.update(one.dead_lettered)
-        no_consent.update(one.no_consent)
-    return Outcomes(accepted, dict(skipped), dict(letters), dict(no_consent))
+    shares = [w.snapshot.before.get(stage) for w in known.workers if not w.is_stale]
+    return sum(filter(None, shares), Outcomes())

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import get_args
 
 from pydantic import SecretStr
 
@@ -85,10 +86,9 @@ def key_place(settings: Settings, vendor: str) -> str:
         file = settings.secret_files.get(f"{vendor}.{name}")
         if file is not None:
             return f"`{file}`: the next probe reads it, within 10 s"
-        if name in fields and SecretStr in _types(fields[name].annotation):
+        if name in fields and SecretStr in (
+            fields[name].annotation,
+            *get_args(fields[name].annotation),
+        ):
             return f"`{variable(vendor, name)}` and restart its workers"
     return ""
-
-
-def _types(annotation: object) -> tuple[object, ...]:
-    return (annotation, *getattr(annotation, "__args__", ()))

@@ -61,19 +61,13 @@ class StatusBoard:
 
     def workers(self, now_ms: int) -> list[WorkerStatus]:
         """Return the workers, ingest and enrichment first, then by stage and slot."""
+        first = {stage: number for number, stage in enumerate(STAGE_NAMES)}
         found = []
-        for snapshot in self.snapshots.values():
-            silent = max(0, now_ms - snapshot.at)
-            found.append(WorkerStatus(snapshot, silent / 1000, silent > STALE_MS))
-        first = [*STAGE_NAMES]
-        found.sort(
-            key=lambda w: (
-                first.index(w.snapshot.stage) if w.snapshot.stage in first else len(first),
-                w.snapshot.stage,
-                w.snapshot.slot,
-            )
-        )
-        return found
+        for one in self.snapshots.values():
+            silent = max(0, now_ms - one.at)
+            place = first.get(one.stage, len(first)), one.stage, one.slot
+            found.append((place, WorkerStatus(one, silent / 1000, silent > STALE_MS)))
+        return [worker for _, worker in sorted(found, key=lambda item: item[0])]
 
 
 _GRAVITY = ("running", "degraded", "throttled", "paused", "parked")

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Protocol
 
 from streams.core.control import VendorControl
@@ -10,17 +10,8 @@ from streams.core.errors import SetupError
 from streams.core.snapshot import WorkerSnapshot
 from streams.kafka.groups import GroupState, read_groups
 from streams.settings import Settings
-from streams.status.findings import Finding
-from streams.status.judge import (
-    CRASH_LOOP,
-    DEAD_LETTERS,
-    FALLING_BEHIND,
-    NOTHING_ACCEPTED,
-    RESTARTED,
-    SKIP_JUMP,
-    WELL,
-    judge,
-)
+from streams.status.findings import Finding, FindingKind
+from streams.status.judge import judge
 from streams.status.known import Known
 from streams.status.new_letters import NewLetters
 from streams.status.observe import stages_of
@@ -31,7 +22,14 @@ from streams.worker.control import read_controls
 log = logging.getLogger("streams.status")
 
 LOGGED = frozenset(
-    {CRASH_LOOP, RESTARTED, DEAD_LETTERS, NOTHING_ACCEPTED, SKIP_JUMP, FALLING_BEHIND}
+    {
+        FindingKind.CRASH_LOOP,
+        FindingKind.RESTARTED,
+        FindingKind.DEAD_LETTERS,
+        FindingKind.NOTHING_ACCEPTED,
+        FindingKind.SKIP_JUMP,
+        FindingKind.FALLING_BEHIND,
+    }
 )
 """The kinds that are judged here; what a vendor answers, and Kafka, is logged where it happens."""
 GROUPS_SECONDS = 5.0
@@ -51,26 +49,22 @@ class KafkaContact(Protocol):
         """Why they do not answer, as far as it was found out: a sentence or nothing."""
 
 
+@dataclass(eq=False)
 class PipelineWatch:
     """Follows the status topic and asks the brokers for each group's figures."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        own: Callable[[], WorkerSnapshot | None],
-        contact: KafkaContact,
-        wall_ms: Callable[[], int],
-        clock: Callable[[], float],
-    ) -> None:
-        """Take the seams; ``own`` is this worker's own snapshot, for a broker that is away."""
-        self._settings = settings
-        self._tail = StatusTail(settings.kafka, settings.topics.status, wall_ms)
-        self._own = own
-        self._contact = contact
-        self._wall_ms = wall_ms
-        self._clock = clock
-        self._letters = NewLetters(settings, clock)
+    settings: Settings
+    _: KW_ONLY
+    own: Callable[[], WorkerSnapshot | None]
+    """This worker's own snapshot, for a broker that is away."""
+    contact: KafkaContact
+    wall_ms: Callable[[], int]
+    clock: Callable[[], float]
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        self._tail = StatusTail(settings.kafka, settings.topics.status, self.wall_ms)
+        self._letters = NewLetters(settings, self.clock)
         self._groups: Sequence[GroupState] = ()
         self._controls: Mapping[str, VendorControl] = {}
         self._asked_at = float("-inf")
@@ -84,11 +78,11 @@ class PipelineWatch:
 
     def silent_seconds(self) -> float:
         """Return how long ago a broker last answered this worker."""
-        return self._contact.silent_seconds()
+        return self.contact.silent_seconds()
 
     def deaf_seconds(self) -> float:
         """Return how long nothing was heard of the brokers or of the workers' snapshots."""
-        return max(self._contact.silent_seconds(), self._tail.silent_seconds())
+        return max(self.contact.silent_seconds(), self._tail.silent_seconds())
 
     def workers(self) -> Sequence[WorkerStatus]:
         """Return the workers that spoke in the last minutes, this one among them."""
@@ -100,11 +94,13 @@ class PipelineWatch:
 
     def labels(self) -> list[tuple[str, str, str]]:
         """Return level, subject and kind of each finding but that all is well."""
-        return [(str(f.level), f.subject, f.kind) for f in self.findings() if f.kind != WELL]
+        return [
+            (str(f.level), f.subject, f.kind) for f in self.findings() if f.kind != FindingKind.WELL
+        ]
 
     def without_owner(self, partitions: Mapping[str, int]) -> dict[str, int]:
         """Return by topic how many of these partitions no worker of this worker's stage has."""
-        own = self._own()
+        own = self.own()
         return {} if own is None else self.known().without_owner(own.stage, partitions)
 
     def note_expired(self, lately: Callable[[], dict[str, int]]) -> None:
@@ -114,23 +110,23 @@ class PipelineWatch:
     async def refresh(self) -> None:
         """Read what is new; what the brokers do not tell stays unknown, not as it was."""
         await self._tail.refresh()
-        if self._contact.silent_seconds() < SILENT_SECONDS:
+        if self.contact.silent_seconds() < SILENT_SECONDS:
             await self._letters.refresh(self.known())
         self._say_what_is_new()
-        now = self._clock()
+        now = self.clock()
         if now - self._asked_at < GROUPS_SECONDS:
             return
         self._asked_at = now
         try:
-            self._groups = await read_groups(self._settings)
-            self._controls = await read_controls(self._settings)
+            self._groups = await read_groups(self.settings)
+            self._controls = await read_controls(self.settings)
         except SetupError as error:
             self._groups = ()
             log.debug("the groups' offsets could not be read: %s", error)
 
     def _say_what_is_new(self) -> None:
         """Log the findings about this worker's stage that nothing else logs, as they begin."""
-        own = self._own()
+        own = self.own()
         if own is None:
             return
         found = {f.kind: f for f in self.findings() if f.subject == own.stage and f.kind in LOGGED}
@@ -142,20 +138,20 @@ class PipelineWatch:
 
     def known(self) -> Known:
         """Return what is known as of now, this worker's own word included."""
-        now_ms, board = self._wall_ms(), self._tail.board
-        own = self._own()
+        now_ms, board = self.wall_ms(), self._tail.board
+        own = self.own()
         if own is not None:
             board.snapshots[own.worker] = own
         known = Known(
             now_ms,
-            stages_of(self._settings, self._groups, self._controls),
+            stages_of(self.settings, self._groups, self._controls),
             board.workers(now_ms),
             expired_lately=self._expired(),
             open_letters=self._letters.open,
             unreadable=board.unreadable,
         )
-        silent = self._contact.silent_seconds()
+        silent = self.contact.silent_seconds()
         if silent < SILENT_SECONDS:
             return known
         since = now_ms - round(silent * 1000)
-        return replace(known, kafka_silent_since=since, kafka_problem=self._contact.why)
+        return replace(known, kafka_silent_since=since, kafka_problem=self.contact.why)

@@ -5,7 +5,6 @@ import hmac
 import json
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -72,16 +71,6 @@ class Authentication:
         self._throttle = LoginThrottle()
         self._delayed = 0
 
-    @property
-    def middleware(self) -> Any:
-        """Return what stands before every page."""
-
-        @web.middleware
-        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-            return await self._answer(request, handler)
-
-        return guard
-
     async def login(self, request: web.Request) -> web.StreamResponse:
         """Take the form; a right token begins a session."""
         if self._sessions is None:
@@ -111,7 +100,9 @@ class Authentication:
             response.del_cookie(name, path="/", httponly=True, samesite="Strict")
         return response
 
-    async def _answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    @web.middleware
+    async def middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Stand before every page: refuse, or let it answer, and say what went wrong."""
         try:
             refused = await self._refuse(request)
             if refused is None and request.method == "POST":
@@ -211,8 +202,7 @@ class Authentication:
 
 def protect(response: web.StreamResponse) -> None:
     """Set the headers that every answer has."""
-    for name, value in _HEADERS.items():
-        response.headers[name] = value
+    response.headers.update(_HEADERS)
     response.headers.setdefault("Content-Security-Policy", _POLICY)
 
 

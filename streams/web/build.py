@@ -1,10 +1,11 @@
 """Puts the web view together for one worker: settings in, pages on the app's server."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
+from aiohttp import web
 from faust.web.base import BlueprintManager
+from prometheus_client.exposition import choose_encoder
 
 from streams.kafka.topics import read_topics
 from streams.settings import Settings
@@ -15,12 +16,10 @@ from streams.web.authentication import Authentication
 from streams.web.connections import BoundedRunner
 from streams.web.dashboard import Dashboard
 from streams.web.letters import Letters
-from streams.web.metrics import MetricsPage
 from streams.web.replays import Replays
 from streams.web.runs import RunPage, RunProcesses
-from streams.web.site import Site, StaticFile
+from streams.web.site import Site
 from streams.web.trace import TracePage
-from streams.web.view import Frame
 from streams.worker.control import set_paused
 from streams.worker.metrics import WorkerCollector, registry_of
 from streams.worker.report import Reporter
@@ -41,11 +40,7 @@ def open_site(
     app.web.blueprints = BlueprintManager()
     app.web._runner = BoundedRunner(app.web.web_app)
     watch = PipelineWatch(
-        settings,
-        own=reporter.snapshot,
-        contact=app.contact,
-        wall_ms=wall_ms,
-        clock=clock,
+        settings, own=reporter.snapshot, contact=app.contact, wall_ms=wall_ms, clock=clock
     )
     health.register(app, reporter, watch.findings)
     site = build_site(settings, reporter, watch, wall_ms=wall_ms, clock=clock)
@@ -63,10 +58,8 @@ def build_site(
 ) -> Site:
     """Return the pages of a worker with these settings."""
     token, metrics_token = settings.web.token, settings.web.metrics_token
-    dashboard = Dashboard(frame_of(settings), watch, clock=clock)
-    secrets = settings.secrets()
-    letters = Letters(settings, wall_ms, lambda: secrets)
-
+    dashboard = Dashboard(settings, watch, clock=clock)
+    letters = Letters(settings, wall_ms)
     runs = RunPage(RunProcesses().do)
 
     def without_owner() -> dict[str, int]:
@@ -77,6 +70,12 @@ def build_site(
     collector = WorkerCollector(
         reporter, watch.labels, without_owner, shop=settings.kafka.topic_prefix
     )
+
+    registry = registry_of(collector)
+
+    async def metrics(request: web.Request) -> web.StreamResponse:
+        encoder, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return web.Response(body=encoder(registry), headers={"Content-Type": content_type})
 
     async def pause(vendor: str, paused: bool) -> str:
         control = await set_paused(settings, vendor, paused)
@@ -95,29 +94,15 @@ def build_site(
         ),
         pause,
         (
-            StaticFile("GET", "/api/dead-letters", letters.groups),
-            StaticFile("GET", "/api/dead-letters/example", letters.example),
-            StaticFile("POST", "/api/dead-letters/drop", letters.drop),
-            StaticFile("GET", "/api/replays", Replays(settings, wall_ms).runs),
-            StaticFile("POST", "/api/replays/preview", runs.preview),
-            StaticFile("POST", "/api/replays/start", runs.start),
-            StaticFile("POST", "/api/replays/{run_id}/resume", runs.resume),
-            StaticFile("POST", "/api/replays/{run_id}/stop", runs.stop),
-            StaticFile("GET", "/api/trace", TracePage(settings, wall_ms).answer),
-            StaticFile(
-                "GET",
-                "/metrics",
-                MetricsPage(registry_of(collector)).answer,
-            ),
+            web.get("/api/dead-letters", letters.groups),
+            web.get("/api/dead-letters/example", letters.example),
+            web.post("/api/dead-letters/drop", letters.drop),
+            web.get("/api/replays", Replays(settings, wall_ms).runs),
+            web.post("/api/replays/preview", runs.preview),
+            web.post("/api/replays/start", runs.start),
+            web.post("/api/replays/{run_id}/resume", runs.resume),
+            web.post("/api/replays/{run_id}/stop", runs.stop),
+            web.get("/api/trace", TracePage(settings, wall_ms).answer),
+            web.get("/metrics", metrics),
         ),
-    )
-
-
-def frame_of(settings: Settings) -> Frame:
-    """Return what the dashboard has to know of the installation."""
-    return Frame(
-        names={key: vendor.name for key, vendor in VENDORS.items()},
-        prefix=settings.kafka.topic_prefix,
-        raw=replace(settings.topics, prefix="").raw,
-        may_change=settings.web.token is not None,
     )

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 import msgspec
 
-from streams.settings import ENRICH
+from streams.settings import ENRICH, Settings
 from streams.status.known import Known
 from streams.web.history import STEP_SECONDS, History, Point
 from streams.web.vendors import VendorSummary
-from streams.web.view import Frame, settled_rate, summaries, view
+from streams.web.view import settled_rate, summaries, view
 
 log = logging.getLogger("streams.web")
 
@@ -37,8 +37,10 @@ class FindingsSource(Protocol):
 class Dashboard:
     """One worker's view of the whole pipeline, made once a second while somebody looks."""
 
-    def __init__(self, frame: Frame, watch: FindingsSource, *, clock: Callable[[], float]) -> None:
-        self.frame = frame
+    def __init__(
+        self, settings: Settings, watch: FindingsSource, *, clock: Callable[[], float]
+    ) -> None:
+        self._settings = settings
         self.viewers = 0
         self.pulse = 0
         """How many views have been made."""
@@ -93,7 +95,7 @@ class Dashboard:
     def current(self) -> dict[str, Any]:
         """Return the view as of now."""
         known = self._watch.known()
-        return view(self.frame, known, summaries(known), self._history)
+        return view(self._settings, known, summaries(known), self._history)
 
     async def _beat(self) -> None:
         await self._watch.refresh()
@@ -107,7 +109,7 @@ class Dashboard:
         if due:
             self._sample(known, vendors, now)
         if self.viewers:
-            self._view = _encode(view(self.frame, known, vendors, self._history))
+            self._view = _encode(view(self._settings, known, vendors, self._history))
             self.pulse += 1
             made, self._next = self._next, asyncio.Event()
             made.set()

@@ -28,17 +28,16 @@ MAX_BYTES = 32 * 2**20
 """What a search may take of the worker's memory; what else it needs is well below as much again."""
 NO_JSON = "not JSON, so it is not shown here. `streams dead-letters show` prints it."
 _HOUR_MS = 3_600_000
+_BUSY = "Another search of the dead letters is running. Try again in a moment."
 
 
 class Letters:
     """The handlers; one search at a time, since each reads whole topics."""
 
-    def __init__(
-        self, settings: Settings, wall_ms: Callable[[], int], secrets: Callable[[], tuple[str, ...]]
-    ) -> None:
+    def __init__(self, settings: Settings, wall_ms: Callable[[], int]) -> None:
         self._settings = settings
         self._wall_ms = wall_ms
-        self._secrets = secrets
+        self._secrets = settings.secrets()
         self._one_at_a_time = asyncio.Lock()
 
     async def groups(self, request: web.Request) -> web.StreamResponse:
@@ -49,8 +48,6 @@ class Letters:
             since_ms=self._wall_ms() - int(hours * _HOUR_MS),
         )
         found = await self._find(selection)
-        if found is None:
-            return _busy()
         return web.json_response(
             {
                 "since": selection.since_ms,
@@ -64,12 +61,10 @@ class Letters:
         """Return the newest letter of a group, masked."""
         selection = _selection(request.query.get("vendor"), request.query.get("fingerprint"))
         found = await self._find(selection)
-        if found is None:
-            return _busy()
         shown: list[Any] = []
 
         def take(_letter: Letter, value: bytes) -> None:
-            shown.append(_masked(msgspec.json.decode(value), self._secrets()))
+            shown.append(_masked(msgspec.json.decode(value), self._secrets))
 
         newest = [one.example for one in found.groups[:1]]
         await apart(lambda: read_whole(self._settings, newest, take))
@@ -85,26 +80,24 @@ class Letters:
         if type(until) is not int:
             raise SettingsError(["until: is missing."])
         found = await self._find(selection)
-        if found is None:
-            return _busy()
         at = utc_text(self._wall_ms())
         dropped = await apart(
             lambda: drop_letters(self._settings, found.open, at=at, until_ms=until)
         )
         return web.json_response({"dropped": dropped.letters, "gone": dropped.gone})
 
-    async def _find(self, selection: Selection) -> FoundLetters | None:
-        """Return the open letters; None while another search is under way."""
+    async def _find(self, selection: Selection) -> FoundLetters:
+        """Return the open letters; raises HTTPTooManyRequests while another search is running."""
         if self._one_at_a_time.locked():
-            return None
+            raise web.HTTPTooManyRequests(reason=_BUSY)
         async with self._one_at_a_time:
             return await apart(lambda: find_letters(self._settings, selection, max_bytes=MAX_BYTES))
 
     def _shown(self, one: Group) -> dict[str, Any]:
         shown = one.to_json()
         example = shown["example"]
-        example["detail"] = masked_text(example["detail"], self._secrets())
-        example["event_id"] = masked_text(example["event_id"], self._secrets())
+        for name in ("detail", "event_id"):
+            example[name] = masked_text(example[name], self._secrets)
         return shown | {"until": one.last_ms, "open": f"{shown['open']:,}"}
 
 
@@ -178,7 +171,3 @@ def _hours(text: str | None) -> float:
     if not 0 < hours <= MAX_HOURS:
         raise SettingsError([f"hours: must be a number up to {MAX_HOURS}."])
     return hours
-
-
-def _busy() -> web.Response:
-    return refusal(429, "Another search of the dead letters is running. Try again in a moment.")

@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from streams.core.masking import masked_id
+from streams.core.quantities import count
 from streams.core.runs import ONE_VISITOR, Asked, Run, RunReceipt, VendorPart
 from streams.core.times import to_ms
 from streams.replay.preview_text import LEFT_WORDS
@@ -60,9 +61,7 @@ def _can(run: Run, *, alive: bool) -> list[str]:
     """Return what can be done with the run: ``resume``, ``stop``."""
     if run.state != "running":
         return []
-    if alive or all(part.all_written for part in run.parts):
-        return ["stop"]
-    return ["resume", "stop"]
+    return ["stop"] if alive or run.all_written else ["resume", "stop"]
 
 
 def _asked(asked: Asked) -> words.Words:
@@ -89,7 +88,7 @@ def _sentence(run: Run, *, alive: bool) -> words.Words:
     if run.state == "running":
         if alive:
             return ["Running", *begun]
-        if all(part.all_written for part in run.parts):
+        if run.all_written:
             return ["All events are written; the workers are delivering them. Started", *begun]
         return ["Interrupted", *begun, " Resume or stop it."]
     ended = "" if run.ended_at is None else ", ended "
@@ -101,15 +100,15 @@ def _sentence(run: Run, *, alive: bool) -> words.Words:
 def _part(part: VendorPart) -> dict[str, Any]:
     receipt = part.receipt or RunReceipt(selected=part.selected, sent=part.sent, waiting=part.sent)
     said = [
-        f"{words.count(receipt.selected)} selected",
-        f"{words.count(receipt.accepted)} accepted",
+        f"{count(receipt.selected)} selected",
+        f"{count(receipt.accepted)} accepted",
     ]
     for word, counts in (("refused", receipt.refused), ("skipped", receipt.skipped)):
-        said += [f"{words.count(number)} {word} ({reason})" for reason, number in counts.items()]
-    said += [f"{words.count(number)} {_LEFT.get(why, why)}" for why, number in receipt.left.items()]
+        said += [f"{count(number)} {word} ({reason})" for reason, number in counts.items()]
+    said += [f"{count(number)} {_LEFT.get(why, why)}" for why, number in receipt.left.items()]
     for name in ("passed_over", "waiting", "unread"):
         if number := getattr(receipt, name):
-            said.append(f"{words.count(number)} {_LEFT[name]}")
+            said.append(f"{count(number)} {_LEFT[name]}")
     name = VENDORS[part.vendor].name if part.vendor in VENDORS else part.vendor
     return {"name": name, "sentence": f"{', '.join(said)}.", "done": _done(part, receipt)}
 

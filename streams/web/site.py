@@ -5,10 +5,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any, NamedTuple
+from typing import Any
 
 from aiohttp import web
 
+from streams.vendors import VENDORS
 from streams.web.authentication import Authentication, Handler, protect, refusal
 from streams.web.dashboard import Dashboard
 from streams.web.stream import Stream
@@ -26,14 +27,6 @@ ASSETS = {
 }
 
 
-class StaticFile(NamedTuple):
-    """One page's method, path and what answers."""
-
-    method: str
-    path: str
-    handler: Handler
-
-
 @dataclass(frozen=True, slots=True)
 class Site:
     """The parts of which the pages are made."""
@@ -42,35 +35,28 @@ class Site:
     guard: Authentication
     set_paused: Callable[[str, bool], Awaitable[str]]
     """(vendor, paused) → what is true now, in one sentence."""
-    pages: tuple[StaticFile, ...] = ()
+    pages: tuple[web.RouteDef, ...] = ()
     """Further ones: dead letters, replays, traces."""
 
-    def all_pages(self) -> list[StaticFile]:
+    def all_pages(self) -> list[web.RouteDef]:
         """Return every page in the order in which they are registered."""
         stream = Stream(self.dashboard)
-        own = [
-            StaticFile("GET", "/", _asset("dashboard.html")),
-            *(
-                StaticFile("GET", f"/assets/{name}", _asset(name))
-                for name in ASSETS
-                if "html" not in name
-            ),
-            StaticFile("POST", "/login", self.guard.login),
-            StaticFile("POST", "/logout", self.guard.logout),
-            StaticFile("GET", "/api/pipeline", stream.pipeline),
-            StaticFile("GET", "/api/stream", stream.stream),
-            StaticFile("POST", "/api/vendors/{vendor}/pause", self._pause(paused=True)),
-            StaticFile("POST", "/api/vendors/{vendor}/resume", self._pause(paused=False)),
+        assets = [name for name in ASSETS if "html" not in name]
+        return [
+            web.get("/", _asset("dashboard.html")),
+            *(web.get(f"/assets/{name}", _asset(name)) for name in assets),
+            web.post("/login", self.guard.login),
+            web.post("/logout", self.guard.logout),
+            web.get("/api/pipeline", stream.pipeline),
+            web.get("/api/stream", stream.stream),
+            web.post("/api/vendors/{vendor}/pause", self._pause(paused=True)),
+            web.post("/api/vendors/{vendor}/resume", self._pause(paused=False)),
+            *self.pages,
         ]
-        return [*own, *self.pages]
 
     def install(self, app: web.Application) -> None:
         """Add the pages, the headers of every answer, and the dashboard's pulse to an app."""
-        for page in self.all_pages():
-            if page.method == "GET":
-                app.router.add_get(page.path, page.handler)
-            else:
-                app.router.add_post(page.path, page.handler)
+        app.add_routes(self.all_pages())
 
         async def with_headers(_request: web.Request, response: web.StreamResponse) -> None:
             protect(response)
@@ -89,7 +75,7 @@ class Site:
     def _pause(self, *, paused: bool) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
             vendor = request.match_info["vendor"]
-            if vendor not in self.dashboard.frame.names:
+            if vendor not in VENDORS:
                 return refusal(404, "There is no such vendor.")
             sentence = await self.set_paused(vendor, paused)
             return web.json_response({"vendor": vendor, "sentence": sentence})

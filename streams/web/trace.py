@@ -19,6 +19,7 @@ from streams.core.moments import read_moment
 from streams.operations.trace.timeline import Trace
 from streams.operations.trace.trace import DEFAULT_WINDOW_MS, MAX_ASKED_CHARS, Kind, run_trace
 from streams.settings import Settings
+from streams.web.authentication import refusal
 
 log = logging.getLogger("streams.web")
 
@@ -53,18 +54,18 @@ class TracePage:
         asked = [(kind, request.query[kind]) for kind in get_args(Kind) if request.query.get(kind)]
         now_ms = self._wall_ms()
         if len(asked) != 1 or len(asked[0][1]) > MAX_ASKED_CHARS:
-            return _refusal(400, "Give one of event, visitor, user and sku; since is optional.")
+            return refusal(400, "Give one of event, visitor, user and sku; since is optional.")
         try:
             since = request.query.get("since")
             # Without an offset, times are read as UTC: whose clock is meant nobody can tell here.
             since_ms = read_moment(since, now_ms, UTC) if since else now_ms - DEFAULT_WINDOW_MS
         except ValueError as problem:
-            return _refusal(400, f"since: {problem}.")
+            return refusal(400, f"since: {problem}.")
         try:
             # Who stops a search and asks for something else must not be told to wait.
             await asyncio.wait_for(self._one_at_a_time.acquire(), self._patience_seconds)
         except TimeoutError:
-            return _refusal(429, "Another search is running on this worker. Try again in a moment.")
+            return refusal(429, "Another search is running on this worker. Try again in a moment.")
         try:
             return await self._search(request, asked[0], now_ms, since_ms)
         finally:
@@ -122,7 +123,3 @@ def _said(search: "asyncio.Future[Trace]") -> dict[str, Any]:
 
 async def _write(response: web.StreamResponse, line: dict[str, Any]) -> None:
     await response.write(msgspec.json.encode(line) + b"\n")
-
-
-def _refusal(status: int, sentence: str) -> web.Response:
-    return web.json_response({"error": sentence}, status=status)

@@ -2,55 +2,43 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from streams.core.snapshot import Cause, LastRequest, WorkerSnapshot
 
 SHOWN_REQUESTS = 5
 
 
-@dataclass(slots=True)
-class Percentiles:
+class Percentiles(NamedTuple):
     """The middle and the slow end of a length of time, over workers; in seconds."""
 
     p50: float | None = None
     p95: float | None = None
-    _weight: float = 0.0
-
-    def add(self, seconds: dict[str, float], weight: float) -> None:
-        """Take a worker's: the weighted middle, and the worst end."""
-        if "p50" not in seconds:
-            return
-        total = self._weight + weight
-        self.p50 = ((self.p50 or 0.0) * self._weight + seconds["p50"] * weight) / total
-        self.p95 = max(self.p95 or 0.0, seconds.get("p95", seconds["p50"]))
-        self._weight = total
 
 
-@dataclass(slots=True)
-class VendorSummary:
+class VendorSummary(NamedTuple):
     """What the living workers of one vendor's stage count together, with enrichment's share."""
 
     key: str
-    workers: int = 0
+    workers: int
     """Those that still report; of the others nothing is in these figures."""
-    accepted_rate: float = 0.0
-    settled_rate: float = 0.0
+    accepted_rate: float
+    settled_rate: float
     """Events a second that got an outcome at the vendor's own workers."""
-    age: Percentiles = field(default_factory=Percentiles)
+    age: Percentiles
     """From the event's own time to the vendor's acceptance."""
-    delivery: Percentiles = field(default_factory=Percentiles)
+    delivery: Percentiles
     """From its arrival in Kafka."""
-    redeliveries: int = 0
+    redeliveries: int
     """Waiting."""
-    quota_used: float = 0.0
-    quota_share: float = 0.0
-    quota_limit: float | None = None
-    skipped: Counter[str] = field(default_factory=Counter)
-    skipped_by_enrich: int = 0
-    causes: list[Cause] = field(default_factory=list)
-    requests: list[LastRequest] = field(default_factory=list)
-    expired: int = 0
+    quota_used: float
+    quota_share: float
+    quota_limit: float | None
+    skipped: Counter[str]
+    skipped_by_enrich: int
+    causes: list[Cause]
+    requests: list[LastRequest]
+    expired: int
     """Events that retention ever deleted before they were read."""
 
     @property
@@ -60,48 +48,56 @@ class VendorSummary:
 
 
 def summarize(
-    key: str, workers: Iterable[WorkerSnapshot], enrich: Sequence[WorkerSnapshot]
+    key: str, workers: Sequence[WorkerSnapshot], enrich: Sequence[WorkerSnapshot]
 ) -> VendorSummary:
     """Return a vendor's summary from its own living workers and enrichment's."""
-    summary = VendorSummary(key)
-    for snapshot in workers:
-        _add(summary, snapshot)
-    summary.requests = sorted(summary.requests, key=lambda r: -r.at)[:SHOWN_REQUESTS]
-    causes = list(summary.causes)
-    for snapshot in enrich:
-        skips = snapshot.skipped_by_vendor.get(key, {})
-        summary.skipped.update(skips)
-        summary.skipped_by_enrich += sum(skips.values())
-        causes += [cause for cause in snapshot.causes if cause.vendor == key]
+    skips = [one.skipped_by_vendor.get(key, {}) for one in enrich]
+    quotas = [one.quota for one in workers if one.quota is not None]
+    requests = [request for one in workers for request in one.last_requests]
+    causes = [cause for one in workers for cause in one.causes]
+    causes += [cause for one in enrich for cause in one.causes if cause.vendor == key]
+    waiting = [item for one in workers for item in one.waiting.items()]
+    return VendorSummary(
+        key,
+        workers=len(workers),
+        accepted_rate=sum(one.accepted_rate for one in workers),
+        settled_rate=sum(one.settled_rate for one in workers),
+        age=_over_workers((one.age_seconds, one.accepted_rate) for one in workers),
+        delivery=_over_workers((one.delivery_seconds, one.accepted_rate) for one in workers),
+        redeliveries=sum(one.records for topic, one in waiting if topic.endswith(".redelivery")),
+        quota_used=sum(quota.used for quota in quotas),
+        quota_share=sum(quota.share for quota in quotas),
+        quota_limit=quotas[-1].limit if quotas else None,
+        skipped=_sum([*(one.totals.skipped for one in workers), *skips]),
+        skipped_by_enrich=sum(sum(counts.values()) for counts in skips),
+        causes=_by_frequency(key, causes),
+        requests=sorted(requests, key=lambda request: -request.at)[:SHOWN_REQUESTS],
+        expired=sum(sum(one.expired.values()) for one in workers),
+    )
+
+
+def _over_workers(workers: Iterable[tuple[dict[str, float], float]]) -> Percentiles:
+    """Return the middle, weighted by how much each worker accepts, and the worst end."""
+    known = [(seconds, max(rate, 0.001)) for seconds, rate in workers if "p50" in seconds]
+    if not known:
+        return Percentiles()
+    middle = sum(seconds["p50"] * weight for seconds, weight in known)
+    worst = max(seconds.get("p95", seconds["p50"]) for seconds, _ in known)
+    return Percentiles(middle / sum(weight for _, weight in known), worst)
+
+
+def _sum(counts: Iterable[dict[str, int]]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for one in counts:
+        total.update(one)
+    return total
+
+
+def _by_frequency(key: str, causes: Iterable[Cause]) -> list[Cause]:
+    """Return the causes, equal ones of several workers as one, the most frequent first."""
     counts: Counter[tuple[str, str]] = Counter()
     examples: dict[tuple[str, str], str] = {}
-    for cause in causes:
-        counts[cause.reason, cause.fingerprint] += cause.count
-        examples.setdefault((cause.reason, cause.fingerprint), cause.example)
-    summary.causes = [
-        Cause(key, reason, fingerprint, number, examples[reason, fingerprint])
-        for (reason, fingerprint), number in counts.most_common()
-    ]
-    return summary
-
-
-def _add(summary: VendorSummary, snapshot: WorkerSnapshot) -> None:
-    summary.workers += 1
-    summary.accepted_rate += snapshot.accepted_rate
-    summary.settled_rate += snapshot.settled_rate
-    weight = max(snapshot.accepted_rate, 0.001)
-    summary.age.add(snapshot.age_seconds, weight)
-    summary.delivery.add(snapshot.delivery_seconds, weight)
-    summary.skipped.update(snapshot.totals.skipped)
-    summary.causes += snapshot.causes
-    summary.requests += snapshot.last_requests
-    summary.expired += sum(snapshot.expired.values())
-    if snapshot.quota is not None:
-        summary.quota_used += snapshot.quota.used
-        summary.quota_share += snapshot.quota.share
-        summary.quota_limit = snapshot.quota.limit
-    summary.redeliveries += sum(
-        waiting.records
-        for topic, waiting in snapshot.waiting.items()
-        if topic.endswith(".redelivery")
-    )
+    for one in causes:
+        counts[one.reason, one.fingerprint] += one.count
+        examples.setdefault((one.reason, one.fingerprint), one.example)
+    return [Cause(key, *cause, n, examples[cause]) for cause, n in counts.most_common()]

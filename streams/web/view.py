@@ -5,20 +5,22 @@ What is not known is ``?``, never 0.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from streams.core.notes import note_words
 from streams.core.outcome import DEAD_LETTER_MEANING, SKIP_MEANING
-from streams.core.snapshot import JoinHealth, Outcomes, WorkerSnapshot
+from streams.core.quantities import count, percent, rate, size, span
+from streams.core.snapshot import JoinHealth, WorkerSnapshot
 from streams.core.topics import Topics
-from streams.settings import ENRICH, STAGE_NAMES
-from streams.status.findings import Finding, Level
-from streams.status.judge import DEAD_LETTERS, before, judge, lately
+from streams.settings import ENRICH, STAGE_NAMES, Settings
+from streams.status.findings import Finding, FindingKind, Level
+from streams.status.judge import before, judge, lately
 from streams.status.known import Known, StageState
 from streams.status.status import WorkerStatus
+from streams.vendors import VENDORS
 from streams.web import words
 from streams.web.history import History
 from streams.web.vendors import Percentiles, VendorSummary, summarize
@@ -31,34 +33,18 @@ STATE_WORDS = {"gone": "no worker"}
 """Where people say it otherwise."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """What of the installation the view needs beside what is known."""
-
-    names: Mapping[str, str] = field(default_factory=dict)
-    """Key → name of all vendors there are."""
-    prefix: str = ""
-    """Of all topics."""
-    raw: Sequence[str] = Topics().raw
-    """The shop's topics of events, without the prefix."""
-    may_change: bool = False
-    """Whether a token is set: without one the page only reads."""
-
-
 def summaries(known: Known) -> dict[str, VendorSummary]:
     """Return, by key, each vendor that is on."""
     enrich = [worker.snapshot for worker in known.alive(ENRICH)]
+    vendors = [stage.key for stage in known.stages if stage.is_vendor]
     return {
-        stage.key: summarize(
-            stage.key, [worker.snapshot for worker in known.alive(stage.key)], enrich
-        )
-        for stage in known.stages
-        if stage.is_vendor
+        key: summarize(key, [worker.snapshot for worker in known.alive(key)], enrich)
+        for key in vendors
     }
 
 
 def view(
-    frame: Frame, known: Known, vendors: Mapping[str, VendorSummary], history: History
+    settings: Settings, known: Known, vendors: Mapping[str, VendorSummary], history: History
 ) -> dict[str, Any]:
     """Return the whole page as JSON-ready values."""
     findings = judge(known)
@@ -67,29 +53,29 @@ def view(
     shown = {s.key: _vendor(known, s, vendors[s.key], history, findings) for s in stages}
     return {
         "at": known.now_ms,
-        "may_change": frame.may_change,
-        "findings": [_finding(finding, frame) for finding in findings],
-        "flow": _flow(frame, known, alive, [shown[stage.key] for stage in stages]),
+        "may_change": settings.web.token is not None,
+        "findings": [_finding(finding) for finding in findings],
+        "flow": _flow(settings.topics, known, alive, [shown[stage.key] for stage in stages]),
         "vendors": [shown[key] for key in _worst_first(shown, findings)],
         "dead_letters": _dead_letters(known, vendors.values()),
         "join": _join([s.join for s in alive if s.join is not None]),
         "enrich": _enrich(alive),
-        "workers": _workers(known, frame),
+        "workers": _workers(known, settings.topics),
     }
 
 
-def _finding(finding: Finding, frame: Frame) -> dict[str, Any]:
+def _finding(finding: Finding) -> dict[str, Any]:
     """Return a finding in its parts, with the button that does what its remedy says."""
-    is_vendor = finding.subject in frame.names
+    is_vendor = finding.subject in VENDORS
     act = None
     if is_vendor and RESUME in finding.remedy:
         act = "resume"
-    elif finding.kind == DEAD_LETTERS:
+    elif finding.kind == FindingKind.DEAD_LETTERS:
         act = "letters"
     return {
         "level": str(finding.level),
         "subject": finding.subject,
-        "name": frame.names.get(finding.subject, ""),
+        "name": VENDORS[finding.subject].name if is_vendor else "",
         "kind": finding.kind,
         "text": replace(finding, cause="", remedy="").parts(),
         "cause": finding.cause,
@@ -105,7 +91,7 @@ def _worst_first(keys: Iterable[str], findings: Sequence[Finding]) -> list[str]:
 
 
 def _flow(
-    frame: Frame,
+    topics: Topics,
     known: Known,
     enrich: Sequence[WorkerSnapshot],
     vendors: Sequence[Mapping[str, Any]],
@@ -113,19 +99,19 @@ def _flow(
     waiting: Counter[str] = Counter()
     for snapshot in enrich:
         for topic, records in snapshot.lag.items():
-            waiting[topic.removeprefix(frame.prefix)] += records
+            waiting[topics.without_prefix(topic)] += records
     is_whole = bool(enrich) and not any(worker.is_stale for worker in known.of(ENRICH))
     stage = next((one for one in known.stages if one.key == ENRICH), None)
     all_waiting = None if stage is None else known.waiting(stage)
-    rate = sum(snapshot.rate for snapshot in enrich)
+    per_second = sum(snapshot.rate for snapshot in enrich)
     return {
         "raw": [
-            {"name": name, "waiting": words.count(waiting[name]) if is_whole else UNKNOWN}
-            for name in frame.raw
+            {"name": name, "waiting": count(waiting[name]) if is_whole else UNKNOWN}
+            for name in map(topics.without_prefix, topics.raw)
         ],
         "enrich": {
-            "rate": words.rate(rate) if enrich else UNKNOWN,
-            "flows": rate > 0,
+            "rate": rate(per_second) if enrich else UNKNOWN,
+            "flows": per_second > 0,
             "alive": bool(enrich),
             "waiting": _count(all_waiting),
         },
@@ -148,20 +134,19 @@ def _vendor(
     is_known = state not in ("gone", "unknown")
     settled = settled_rate(vendor, history)
     facts = [
-        ("settled", f"{words.rate(settled)} /s" if is_known else UNKNOWN, _SETTLED),
+        ("settled", f"{rate(settled)} /s" if is_known else UNKNOWN, _SETTLED),
         ("waiting", _count(waiting), "not settled yet"),
-        ("accepted", f"{words.rate(vendor.accepted_rate)} /s" if is_known else UNKNOWN, ""),
+        ("accepted", f"{rate(vendor.accepted_rate)} /s" if is_known else UNKNOWN, ""),
     ]
     if vendor.quota_limit is not None:
-        used = f"{words.rate(vendor.quota_used)} of {words.rate(vendor.quota_limit)} /s"
-        facts.append(("quota", used, f"{words.rate(vendor.quota_share)} a second are allowed now"))
+        used = f"{rate(vendor.quota_used)} of {rate(vendor.quota_limit)} /s"
+        facts.append(("quota", used, f"{rate(vendor.quota_share)} a second are allowed now"))
     if vendor.redeliveries:
-        number = words.count(vendor.redeliveries)
+        number = count(vendor.redeliveries)
         facts.append(("redeliveries", number, "served after live events"))
     if vendor.expired:
-        facts.append(
-            ("expired", words.count(vendor.expired), "deleted by Kafka before they were read")
-        )
+        number = count(vendor.expired)
+        facts.append(("expired", number, "deleted by Kafka before they were read"))
     facts += [
         ("time to clear", _time_to_clear(state, waiting, vendor, history), "at the current rate"),
         (EVENT_TIME, _percentiles(vendor.age, is_known), ""),
@@ -172,25 +157,23 @@ def _vendor(
         "name": stage.name,
         "state": state,
         "state_word": STATE_WORDS.get(state, state),
-        "rate": words.rate(settled) if is_known else UNKNOWN,
+        "rate": rate(settled) if is_known else UNKNOWN,
         "waiting": _count(waiting),
         "findings": [index for index, one in enumerate(findings) if one.subject == stage.key],
         "shares": _shares(known, stage.key) if is_known else None,
         "facts": [{"name": name, "value": value, "hint": hint} for name, value, hint in facts],
         "skips": _counts(vendor.skipped, SKIP_MEANING),
-        "dead_lettered": words.count(vendor.dead_lettered),
+        "dead_lettered": count(vendor.dead_lettered),
         "causes": [
             {
                 "reason": cause.reason,
                 "fingerprint": cause.fingerprint,
-                "count": words.count(cause.count),
+                "count": count(cause.count),
                 "example": cause.example or DEAD_LETTER_MEANING.get(cause.reason, ""),  # type: ignore[call-overload]
             }
             for cause in vendor.causes[:SHOWN_CAUSES]
         ],
-        "requests": [
-            msgspec.to_builtins(r) | {"took": words.span(r.seconds)} for r in vendor.requests
-        ],
+        "requests": [msgspec.to_builtins(r) | {"took": span(r.seconds)} for r in vendor.requests],
         "quota_share": (
             None
             if not vendor.quota_limit
@@ -225,25 +208,25 @@ def _percentiles(of: Percentiles, is_known: bool) -> str:
         return UNKNOWN
     if of.p50 is None or of.p95 is None:
         return "none accepted yet"
-    return f"half in {words.span(of.p50)}, 95 % in {words.span(of.p95)}"
+    return f"half in {span(of.p50)}, 95 % in {span(of.p95)}"
 
 
 def _shares(known: Known, key: str) -> dict[str, Any]:
     """Return what became of the last hour's events, each outcome with its share."""
-    hour = [lately(known, key), before(known, key)]
+    hour = lately(known, key) + before(known, key)
     numbers = {
-        "accepted": sum(one.accepted for one in hour),
-        "skipped": sum(sum(one.skipped.values()) for one in hour),
-        "dead-lettered": sum(sum(one.dead_lettered.values()) for one in hour),
+        "accepted": hour.accepted,
+        "skipped": sum(hour.skipped.values()),
+        "dead-lettered": sum(hour.dead_lettered.values()),
     }
-    events = sum(numbers.values())
+    events = hour.events
     return {
-        "events": words.count(events, "event"),
+        "events": count(events, "event"),
         "rows": [
             {
                 "name": name,
-                "count": words.count(number),
-                "share": words.percent(number, events),
+                "count": count(number),
+                "share": percent(number, events),
                 "part": round(number / events, 4) if events else 0,
             }
             for name, number in numbers.items()
@@ -260,30 +243,25 @@ def _can(key: str, state: str, findings: Sequence[Finding]) -> str | None:
 
 def _dead_letters(known: Known, vendors: Iterable[VendorSummary]) -> dict[str, Any]:
     """Return how many there are, as the living workers count them."""
-    stages = [stage.key for stage in known.stages]
-    hour = [outcomes for key in stages for outcomes in (lately(known, key), before(known, key))]
+    hours = [lately(known, stage.key) + before(known, stage.key) for stage in known.stages]
     others = [w.snapshot for key in STAGE_NAMES for w in known.alive(key)]
     of_no_vendor = sum(c.count for one in others for c in one.causes if c.vendor is None)
     total = of_no_vendor + sum(vendor.dead_lettered for vendor in vendors)
     is_known = bool(known.workers) and known.kafka_silent_since is None
     return {
-        "hour": _count(_letters_of(hour) if is_known else None),
+        "hour": _count(sum(sum(h.dead_lettered.values()) for h in hours) if is_known else None),
         "total": _count(total if is_known else None),
         "unknown": [stage.name for stage in known.stages if not known.alive(stage.key)],
     }
 
 
-def _letters_of(outcomes: Iterable[Outcomes]) -> int:
-    return sum(sum(one.dead_lettered.values()) for one in outcomes)
-
-
 def _count(number: int | None) -> str:
-    return UNKNOWN if number is None else words.count(number)
+    return UNKNOWN if number is None else count(number)
 
 
 def _counts(counts: Mapping[str, int], meaning: Mapping[Any, str]) -> list[dict[str, str]]:
     return [
-        {"reason": reason, "count": words.count(number), "meaning": meaning.get(reason, "")}
+        {"reason": reason, "count": count(number), "meaning": meaning.get(reason, "")}
         for reason, number in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         if number
     ]
@@ -300,54 +278,49 @@ def _enrich(alive: Sequence[WorkerSnapshot]) -> dict[str, Any]:
     return {
         "invalid": _counts(letters, DEAD_LETTER_MEANING),
         "notes": [
-            {"name": note_words(note), "count": words.count(number)}
+            {"name": note_words(note), "count": count(number)}
             for note, number in notes.most_common(8)
         ],
     }
 
 
-_JOINS = (
-    (
-        "user",
-        "without_user",
-        "no user id",
-        "The visitor has no user row with a user_id, and the event has none",
-    ),
-    ("product", "without_product", "no product row", "shop.products has no row for the product"),
-    ("sku", "without_sku", "no SKU", "Vendors that need a SKU skip these events"),
-)
+_JOINS = {
+    "user": ("no user id", "The visitor has no user row with a user_id, and the event has none"),
+    "product": ("no product row", "shop.products has no row for the product"),
+    "sku": ("no SKU", "Vendors that need a SKU skip these events"),
+}
 
 
 def _join(healths: Iterable[JoinHealth]) -> dict[str, Any]:
     found = list(healths)
     events = sum(health.events for health in found)
     rows = []
-    for what, name, title, hint in _JOINS:
-        missed = sum(getattr(health, name) for health in found)
+    for what, (title, hint) in _JOINS.items():
+        missed = sum(getattr(health, f"without_{what}") for health in found)
         examples = [text for health in found for text in health.examples.get(what, ())]
         rows.append(
             {
                 "title": title,
                 "hint": hint,
-                "share": words.percent(missed, events) if found else UNKNOWN,
+                "share": percent(missed, events) if found else UNKNOWN,
                 "part": round(missed / events, 4) if events else 0,
-                "count": words.count(missed) if found else UNKNOWN,
+                "count": count(missed) if found else UNKNOWN,
                 "examples": examples[:3],
             }
         )
-    return {"events": words.count(events) if found else UNKNOWN, "rows": rows}
+    return {"events": count(events) if found else UNKNOWN, "rows": rows}
 
 
-def _workers(known: Known, frame: Frame) -> list[dict[str, Any]]:
+def _workers(known: Known, topics: Topics) -> list[dict[str, Any]]:
     """Return a row for each worker, and for each stage that has none, in the stages' order."""
     rows = []
     keys = [stage.key for stage in known.stages]
     others = [w for w in known.workers if w.snapshot.stage not in keys]
     for stage in known.stages:
-        rows += [_worker(worker, frame) for worker in known.of(stage.key)]
+        rows += [_worker(worker, topics) for worker in known.of(stage.key)]
         if not known.alive(stage.key):
             rows.append(_no_worker(known, stage))
-    return rows + [_worker(worker, frame) for worker in others]
+    return rows + [_worker(worker, topics) for worker in others]
 
 
 def _no_worker(known: Known, stage: StageState) -> dict[str, Any]:
@@ -368,14 +341,12 @@ def _no_worker(known: Known, stage: StageState) -> dict[str, Any]:
     }
 
 
-def _worker(worker: WorkerStatus, frame: Frame) -> dict[str, Any]:
+def _worker(worker: WorkerStatus, topics: Topics) -> dict[str, Any]:
     snapshot, is_stale = worker.snapshot, worker.is_stale
     doing: words.Words = ["ready" if snapshot.ready else " ".join(snapshot.not_ready)]
     if is_stale:
         doing = ["unknown since ", words.at(snapshot.at)]
-    partitions = {
-        topic.removeprefix(frame.prefix): numbers for topic, numbers in snapshot.partitions.items()
-    }
+    partitions = {topics.without_prefix(t): ps for t, ps in snapshot.partitions.items()}
     tables = ("shop.users", "shop.products", "streams.control")
     mine = {t: numbers for t, numbers in partitions.items() if t not in tables}
     listed = "; ".join(f"{t} {_ranges(numbers)}" for t, numbers in mine.items())
@@ -386,15 +357,15 @@ def _worker(worker: WorkerStatus, frame: Frame) -> dict[str, Any]:
         "place": f"slot {snapshot.slot}",
         "state": "gone" if is_stale else ("ready" if snapshot.ready else "starting"),
         "doing": doing,
-        "partitions": UNKNOWN if is_stale else words.count(sum(map(len, mine.values()))),
+        "partitions": UNKNOWN if is_stale else count(sum(map(len, mine.values()))),
         "details": [
             f"{snapshot.host}, pid {snapshot.pid}",
             ("had " if is_stale else "") + (listed or "no partitions"),
             versions,
         ],
-        "rate": UNKNOWN if is_stale else words.rate(snapshot.rate),
-        "waiting": UNKNOWN if is_stale else words.count(sum(snapshot.lag.values())),
-        "memory": UNKNOWN if is_stale else words.size(snapshot.memory_bytes),
+        "rate": UNKNOWN if is_stale else rate(snapshot.rate),
+        "waiting": UNKNOWN if is_stale else count(sum(snapshot.lag.values())),
+        "memory": UNKNOWN if is_stale else size(snapshot.memory_bytes),
         "version": snapshot.version,
         "started": snapshot.started_at,
     }

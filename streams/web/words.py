@@ -1,26 +1,11 @@
-"""Figures and moments as the dashboard shows them. Pure.
+"""Sentences with moments, as the dashboard shows them. Pure.
 
 A sentence is a list of texts and moments: the page shows a moment in the zone of who looks at it.
 """
 
-from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
-from streams.core.quantities import count, percent, rate, size, span
-
-__all__ = [
-    "NEVER",
-    "Words",
-    "at",
-    "count",
-    "drained",
-    "percent",
-    "plain",
-    "rate",
-    "size",
-    "span",
-]
+from streams.core.quantities import span
 
 Words = list[Any]
 """Strings, and moments as ``at`` makes them."""
@@ -31,15 +16,6 @@ NEVER = "never at this rate"
 def at(ms: int) -> dict[str, int]:
     """Return a moment, in ms since the epoch, as a part of a sentence."""
     return {"at": ms}
-
-
-def plain(words: Iterable[Any]) -> str:
-    """Return a sentence as one text, its moments in UTC."""
-    return "".join(part if isinstance(part, str) else _clock(part["at"]) for part in words)
-
-
-def _clock(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%H:%M UTC")
 
 
 def drained(waiting_events: int, settled_rate: float, shrinking_rate: float | None) -> str:

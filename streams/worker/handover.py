@@ -39,19 +39,21 @@ class Handover:
         self._path = path
         left = _read(path)
         # What a clock that was ahead called the time is no time that lies behind.
-        restarts = [] if left is None else [at for at in left.restarts if at <= now_ms]
-        self.carried: dict[str, Outcomes] = {}
+        restarts, last = [at for at in left.restarts if at <= now_ms], left.last_exit
+        if not left.has_ended:
+            restarts.append(now_ms)
+            last = last_exit
+        is_past = left.saved_at <= now_ms
+        self.carried: dict[str, Outcomes] = left.lately if is_past else {}
         """Outcomes of the last ten minutes before this process, as of ``carried_at_ms``."""
-        self.carried_at_ms = 0
-        last = "" if left is None else left.last_exit
-        if left is not None:
-            if left.saved_at <= now_ms:
-                self.carried, self.carried_at_ms = left.lately, left.saved_at
-            if not left.has_ended:
-                restarts.append(now_ms)
-                last = last_exit
-        self._now = _HandoverFile(now_ms, restarts=restarts, last_exit=last)
-        self._now.saved_at, self._now.lately = self.carried_at_ms, self.carried
+        self.carried_at_ms = left.saved_at if is_past else 0
+        self._now = _HandoverFile(
+            now_ms,
+            restarts=restarts,
+            last_exit=last,
+            saved_at=self.carried_at_ms,
+            lately=self.carried,
+        )
         self._write()
 
     def restarts(self, now_ms: int) -> Restarts:
@@ -80,11 +82,12 @@ class Handover:
             log.debug("%s could not be written: %s", self._path, error)
 
 
-def _read(path: Path) -> _HandoverFile | None:
+def _read(path: Path) -> _HandoverFile:
+    """Return what is there; the file of a process that ended well where nothing can be read."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=_HandoverFile)
     except (OSError, msgspec.DecodeError):
-        return None
+        return _HandoverFile(0, has_ended=True)
 
 
 def exit_words(code: int) -> str:

@@ -5,6 +5,7 @@ Only the two histograms are fed while it works, once a request.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -25,26 +26,18 @@ Values = Mapping[tuple[str, ...], float]
 """By the labels of the catalogue in their order, without those that all have in common."""
 
 
+@dataclass(eq=False)
 class WorkerCollector(Collector):
     """One worker's share of the catalogue; a metric without values is left out."""
 
-    def __init__(
-        self,
-        reporter: Reporter,
-        findings: Callable[[], Iterable[tuple[str, str, str]]] = tuple,
-        without_owner: Callable[[], Mapping[str, int]] = dict,
-        *,
-        shop: str = "",
-    ) -> None:
-        """``findings`` returns level, subject and kind of each, of the whole pipeline.
-
-        ``without_owner`` returns by topic how many partitions no worker has; ``shop`` is the
-        prefix of the topics.
-        """
-        self._reporter = reporter
-        self._findings = findings
-        self._without_owner = without_owner
-        self._shop = shop
+    reporter: Reporter
+    findings: Callable[[], Iterable[tuple[str, str, str]]] = tuple
+    """Returns level, subject and kind of each, of the whole pipeline."""
+    without_owner: Callable[[], Mapping[str, int]] = dict
+    """Returns by topic how many partitions no worker has."""
+    _: KW_ONLY
+    shop: str = ""
+    """The prefix of the topics."""
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: collecting is not meant for the time of registration."""
@@ -52,26 +45,26 @@ class WorkerCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics as they are now."""
-        snapshot = self._reporter.snapshot()
-        common = (self._shop, snapshot.stage)
+        snapshot = self.reporter.snapshot()
+        common = (self.shop, snapshot.stage)
         found: dict[str, Values] = {
             **self._outcomes(snapshot),
             **_of_snapshot(snapshot),
             **self._of_objects(snapshot),
-            "streams_findings": Counter(self._findings()),
-            "streams_partitions_without_owner": _labelled(self._without_owner()),
+            "streams_findings": Counter(self.findings()),
+            "streams_partitions_without_owner": _labelled(self.without_owner()),
         }
         for name in CATALOGUE:
             if values := found.get(name):
                 yield _family(name, common, values)
-        courier, ages = self._reporter.courier, self._reporter.counters.age_seconds
+        courier, ages = self.reporter.courier, self.reporter.counters.age_seconds
         if courier is not None:
             seconds = courier.client.request_seconds
             yield _histogram("streams_request_seconds", common, seconds)
             yield _histogram("streams_event_age_seconds", common, ages)
 
     def _outcomes(self, snapshot: WorkerSnapshot) -> dict[str, Values]:
-        counters, stage = self._reporter.counters, snapshot.stage
+        counters, stage = self.reporter.counters, snapshot.stage
         events: dict[tuple[str, ...], float] = {}
         # From 0 on, so that the first of a kind is a rise, too.
         letters: dict[tuple[str, ...], float] = {
@@ -85,26 +78,23 @@ class WorkerCollector(Collector):
                 events[labels] = events.get(labels, 0) + count
         if stage == ENRICH:
             for vendor, skips in counters.skipped_by_vendor.items():
-                for reason, count in skips.items():
-                    events[vendor, str(Outcome.SKIPPED), str(reason)] = count
+                events |= _labelled(skips, vendor, str(Outcome.SKIPPED))
         elif stage != INGEST:
             events[stage, str(Outcome.ACCEPTED), ""] = counters.accepted
-            for outcome, counts in (
-                (Outcome.SKIPPED, counters.skipped),
-                (Outcome.DEAD_LETTERED, counters.dead_lettered),
-            ):
-                for reason, count in counts.items():
-                    events[stage, str(outcome), str(reason)] = count
+            events |= _labelled(counters.skipped, stage, str(Outcome.SKIPPED))
+            events |= _labelled(counters.dead_lettered, stage, str(Outcome.DEAD_LETTERED))
         return {"streams_events_total": events, "streams_dead_letters_total": letters}
 
     def _of_objects(self, snapshot: WorkerSnapshot) -> dict[str, Values]:
-        app, courier = self._reporter.app, self._reporter.courier
+        app, courier = self.reporter.app, self.reporter.courier
         tables = app.tables.values()
         # Of this process alone: a counter must not move with partitions as the snapshot's does.
-        expired = dict.fromkeys(snapshot.lag, 0) | self._reporter.counters.expired
+        expired = dict.fromkeys(snapshot.lag, 0) | self.reporter.counters.expired
         found: dict[str, Values] = {
             "streams_expired_records_total": _labelled(expired),
-            "streams_ingested_total": _of_sections(self._reporter.counters.ingested),
+            "streams_ingested_total": {
+                (*labels,): number for labels, number in self.reporter.counters.ingested.items()
+            },
             "streams_kafka_silent_seconds": {(): round(app.contact.silent_seconds(), 1)},
             "streams_table_rows": {(table.name,): len(table) for table in tables},
             "streams_malformed_rows": {
@@ -118,17 +108,11 @@ class WorkerCollector(Collector):
             },
         }
         if courier is not None:
-            vendor = snapshot.stage
-            found["streams_vendor_needs_action"] = {
-                (vendor,): int(courier.client.breaker.needs_somebody)
-            }
-            found["streams_requests_under_way"] = {(vendor,): courier.in_flight}
-            found["streams_repeats_total"] = {(vendor,): self._reporter.counters.repeats}
+            needs_action = int(courier.client.breaker.needs_somebody)
+            found["streams_vendor_needs_action"] = {(snapshot.stage,): needs_action}
+            found["streams_requests_under_way"] = {(snapshot.stage,): courier.in_flight}
+            found["streams_repeats_total"] = {(snapshot.stage,): self.reporter.counters.repeats}
         return found
-
-
-def _of_sections(counts: Mapping[tuple[str, str], int]) -> Values:
-    return {(section, outcome): number for (section, outcome), number in counts.items()}
 
 
 def _of_snapshot(snapshot: WorkerSnapshot) -> dict[str, Values]:

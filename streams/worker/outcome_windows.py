@@ -64,7 +64,8 @@ class OutcomeWindows:
         if not self._samples:
             return dict(self._carried), {}
         now, counts = self._samples[-1]
-        first = self._samples[0][1] if self._covers(now, BEFORE_SECONDS) else {}
+        began, counts_then = self._samples[0]
+        first = counts_then if now - began >= BEFORE_SECONDS else {}
         border = self._at(now - LATELY_SECONDS)
         lately, before = _difference(counts, border), _difference(border, first)
         age = now - self._carried_at
@@ -73,9 +74,6 @@ class OutcomeWindows:
         elif age < BEFORE_SECONDS:
             before = _sum(before, self._carried)
         return lately, before
-
-    def _covers(self, now: float, seconds: float) -> bool:
-        return now - self._samples[0][0] >= seconds
 
     def _at(self, moment: float) -> ByVendor:
         """Return the counts at a moment; nothing where the worker had not started."""
@@ -126,32 +124,10 @@ def _plain(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def _difference(after: ByVendor, before: ByVendor) -> dict[str, Outcomes]:
-    found = {}
-    for vendor, now in after.items():
-        then = before.get(vendor, Outcomes())
-        one = Outcomes(
-            now.accepted - then.accepted,
-            _less(now.skipped, then.skipped),
-            _less(now.dead_lettered, then.dead_lettered),
-            _less(now.no_consent, then.no_consent),
-        )
-        if one.events:
-            found[vendor] = one
-    return found
-
-
-def _less(now: Mapping[str, int], then: Mapping[str, int]) -> dict[str, int]:
-    return {r: n - then.get(r, 0) for r, n in now.items() if n != then.get(r, 0)}
+    found = {vendor: now - before.get(vendor, Outcomes()) for vendor, now in after.items()}
+    return {vendor: one for vendor, one in found.items() if one.events}
 
 
 def _sum(one: ByVendor, other: ByVendor) -> dict[str, Outcomes]:
-    found = dict(one)
-    for vendor, more in other.items():
-        has = found.get(vendor, Outcomes())
-        found[vendor] = Outcomes(
-            has.accepted + more.accepted,
-            dict(Counter(has.skipped) + Counter(more.skipped)),
-            dict(Counter(has.dead_lettered) + Counter(more.dead_lettered)),
-            dict(Counter(has.no_consent) + Counter(more.no_consent)),
-        )
-    return found
+    nothing = Outcomes()
+    return {v: one.get(v, nothing) + other.get(v, nothing) for v in {**one, **other}}

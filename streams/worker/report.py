@@ -8,6 +8,7 @@ import socket
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -55,59 +56,44 @@ VERSIONS = {
 }
 
 
+@dataclass(eq=False)
 class Reporter:
     """Builds and publishes one worker's snapshots."""
 
-    _said_hidden: Sequence[str] = ()
+    app: StageApp
+    counters: Counters
+    courier: Courier | None
+    _: KW_ONLY
+    slot: int
+    status_topic: str
+    wall_ms: Callable[[], int]
+    clock: Callable[[], float]
+    joins: JoinRates | None = None
+    secrets: Callable[[], Sequence[str]] = tuple
+    """Returns what must never be shown."""
+    life: Handover | None = None
+    page: str = ""
+    """The dashboard's address."""
+    sends_alerts: bool = False
+    drift: Callable[[], list[DriftNote]] = list
+    """Returns what has changed in the shop's own records."""
 
-    def __init__(
-        self,
-        app: StageApp,
-        counters: Counters,
-        courier: Courier | None,
-        *,
-        slot: int,
-        status_topic: str,
-        wall_ms: Callable[[], int],
-        clock: Callable[[], float],
-        joins: JoinRates | None = None,
-        secrets: Callable[[], Sequence[str]] = tuple,
-        life: Handover | None = None,
-        page: str = "",
-        sends_alerts: bool = False,
-        drift: Callable[[], list[DriftNote]] = list,
-    ) -> None:
-        """Take the seams; ``secrets`` returns what must never be shown, ``page`` is the address.
-
-        ``drift`` returns what has changed in the shop's own records.
-        """
-        self._drift = drift
-        self._sends_alerts = sends_alerts
-        self.app = app
-        self.counters = counters
-        self.courier = courier
-        self._slot = slot
-        self._status_topic = status_topic
-        self._wall_ms = wall_ms
-        self._clock = clock
-        self._started_at = wall_ms()
-        self._joins = joins
-        self._secrets = secrets
+    def __post_init__(self) -> None:
+        self._started_at = self.wall_ms()
         self._rate = 0.0
         self._accepted, self._settled, self._turns = Rate(), Rate(), Rate()
         self._requests = RecentRequests()
         self._pace = Throughput()
-        self._life = life
-        self._page = page
         self._said_ready: bool | None = None
         self._said_reasons = ""
         self._said_at = float("-inf")
+        self._said_hidden: Sequence[str] = ()
         self._windows = OutcomeWindows()
-        if life is not None:
-            age = max(0.0, (self._started_at - life.carried_at_ms) / 1000)
-            self._windows = OutcomeWindows(life.carried, clock() - age)
+        if self.life is not None:
+            age = max(0.0, (self._started_at - self.life.carried_at_ms) / 1000)
+            self._windows = OutcomeWindows(self.life.carried, self.clock() - age)
         self._host = socket.gethostname()
-        self.worker = f"{app.options.stage}-{self._host}-{slot}"
+        self.worker = f"{self.app.options.stage}-{self._host}-{self.slot}"
 
     def not_ready(self) -> list[str]:
         """Return why this worker does not process events yet, one sentence each."""
@@ -120,7 +106,9 @@ class Reporter:
         if refusal := consumer.thread.group_refusal():
             return [f"{refusal[0].upper()}{refusal[1:]}."]
         if (rows := self.recovering_rows()) is not None:
-            return [f"Tables are being read: {rows:,} rows remain{self._recovery_ends()}."]
+            seconds = consumer.recovery.remaining_seconds(self.clock())
+            ends = "" if seconds is None else f", about {max(1.0, seconds):,.0f} s"
+            return [f"Tables are being read: {rows:,} rows remain{ends}."]
         recovery = app.tables.begun_recovery
         if recovery is None or not recovery.completed.is_set():
             return ["No partitions are assigned yet."]
@@ -158,17 +146,6 @@ class Reporter:
             if names.get(tp.topic) in _HIDDEN and recovery.delay_seconds(tp) > MAX_ROW_DELAY_SECONDS
         ]
 
-    def _say_hidden_rows(self) -> None:
-        hidden = self._hidden_rows()
-        for sentence in hidden:
-            if sentence not in self._said_hidden:
-                log.warning(sentence)
-        self._said_hidden = hidden
-
-    def _recovery_ends(self) -> str:
-        seconds = self.app.consumer.recovery.remaining_seconds(self._clock())
-        return "" if seconds is None else f", about {max(1.0, seconds):,.0f} s"
-
     def recovering_rows(self) -> int | None:
         """Return how many rows of tables are still to be read; None where none are being read."""
         consumer, recovery = self.app.started_consumer, self.app.tables.begun_recovery
@@ -180,7 +157,7 @@ class Reporter:
 
     def snapshot(self) -> WorkerSnapshot:
         """Return the worker's state as it is now."""
-        app, counters, now_ms = self.app, self.counters, self._wall_ms()
+        app, counters, now_ms = self.app, self.counters, self.wall_ms()
         not_ready = self.not_ready()
         partitions: dict[str, list[int]] = {}
         lags, waiting = self._lag(), {}
@@ -197,7 +174,7 @@ class Reporter:
         return WorkerSnapshot(
             worker=self.worker,
             stage=app.options.stage,
-            slot=self._slot,
+            slot=self.slot,
             host=self._host,
             pid=os.getpid(),
             version=__version__,
@@ -226,17 +203,17 @@ class Reporter:
             skipped_by_vendor={v: dict(counts) for v, counts in counters.skipped_by_vendor.items()},
             causes=counters.most_causes(SHOWN_CAUSES),
             last_requests=self._requests.newest_first(),
-            join=None if self._joins is None else self._joins.health(self._secrets()),
+            join=None if self.joins is None else self.joins.health(self.secrets()),
             recovering_rows=self.recovering_rows(),
             lately=lately,
             before=before,
             trend=self._pace.trend(),
-            restarts=Restarts() if self._life is None else self._life.restarts(now_ms),
+            restarts=Restarts() if self.life is None else self.life.restarts(now_ms),
             asking=0 if self.courier is None else self.courier.asking(),
             versions=VERSIONS,
             ingested=_by_section(counters.ingested),
-            drift=self._drift(),
-            sends_alerts=self._sends_alerts,
+            drift=self.drift(),
+            sends_alerts=self.sends_alerts,
             warnings=self._warnings(now_ms),
         )
 
@@ -249,7 +226,7 @@ class Reporter:
             if self._produces():
                 try:
                     written = await self.app.kafka_producer.send(
-                        self._status_topic,
+                        self.status_topic,
                         key=self.worker.encode(),
                         value=encode_snapshot(self.snapshot()),
                     )
@@ -270,26 +247,33 @@ class Reporter:
 
     def _sample(self) -> None:
         """Look once at what only its change over time says."""
-        now, counters, courier = self._clock(), self.counters, self.courier
-        self._say_hidden_rows()
+        now, counters, courier = self.clock(), self.counters, self.courier
+        hidden = self._hidden_rows()
+        for sentence in hidden:
+            if sentence not in self._said_hidden:
+                log.warning(sentence)
+        self._said_hidden = hidden
         self._rate = counters.sample_rate(now)
         self._accepted.sample(now, counters.accepted)
         self._settled.sample(now, counters.settled)
-        self._look_at_pace(now)
+        lags = self._lag()
+        done = counters.events if courier is None else counters.settled
+        partitions = tuple(sorted(self.app.consumer.assignment())) if lags else ()
+        self._pace.sample(now, done, sum(lags.values()), partitions)
         self._windows.sample(now, outcomes_of(counters, self.app.options.stage))
-        if self._life is not None:
-            self._life.save(self._wall_ms(), self._windows.windows()[0])
+        if self.life is not None:
+            self.life.save(self.wall_ms(), self._windows.windows()[0])
         if courier is None:
             return
         if courier.client.rate_limit is not None:
             self._turns.sample(now, courier.client.rate_limit.taken)
         taken = courier.client.exchanges.drain()
-        self._requests.add(taken, self._secrets(), now, self._wall_ms())
+        self._requests.add(taken, self.secrets(), now, self.wall_ms())
 
     def _say_readiness(self) -> None:
         """Log when the worker becomes ready, and what it waits for meanwhile."""
         reasons = self.not_ready()
-        words, now = " ".join(reasons), self._clock()
+        words, now = " ".join(reasons), self.clock()
         if not reasons:
             if self._said_ready is not True:
                 topics = self.app.consumer.assignment()
@@ -297,29 +281,23 @@ class Reporter:
                     "ready: stage %s, %d partitions, dashboard at %s",
                     self.app.options.stage,
                     len(topics),
-                    self._page,
+                    self.page,
                 )
             self._said_ready, self._said_reasons = True, ""
             return
         if without_values(words) != self._said_reasons or now - self._said_at >= SAY_AGAIN_SECONDS:
-            log.info("not ready yet: %s (dashboard at %s)", words, self._page)
+            log.info("not ready yet: %s (dashboard at %s)", words, self.page)
             self._said_at, self._said_reasons = now, without_values(words)
         self._said_ready = False
 
-    def _look_at_pace(self, now: float) -> None:
-        counters, lags = self.counters, self._lag()
-        done = counters.events if self.courier is None else counters.settled
-        partitions = tuple(sorted(self.app.consumer.assignment())) if lags else ()
-        self._pace.sample(now, done, sum(lags.values()), partitions)
-
     async def say_goodbye(self) -> None:
         """Take this worker out of the status topic, as far as the broker answers in time."""
-        if self._life is not None:
-            self._life.end()
+        if self.life is not None:
+            self.life.end()
         if self._produces():
             with contextlib.suppress(Exception):
                 await self.app.kafka_producer.send_and_wait(
-                    self._status_topic, key=self.worker.encode(), value=None
+                    self.status_topic, key=self.worker.encode(), value=None
                 )
 
     def _produces(self) -> bool:
@@ -338,8 +316,7 @@ class Reporter:
 
     def _lag(self) -> Counter[str]:
         by_topic: Counter[str] = Counter()
-        consumer = self.app.started_consumer
-        if consumer is not None:
+        if (consumer := self.app.started_consumer) is not None:
             for tp, records in lag(consumer).items():
                 by_topic[tp.topic] += records
         return by_topic
@@ -348,7 +325,7 @@ class Reporter:
         quota = None if self.courier is None else self.courier.client.rate_limit
         if quota is None:
             return None
-        share = quota.per_second(self._clock())
+        share = quota.per_second(self.clock())
         return QuotaUse(round(self._turns.per_second, 2), round(share, 2), quota.limit)
 
     def _users_read(self) -> dict[int, int]:
@@ -373,9 +350,9 @@ class Reporter:
             return None
         if (refused := self._refused(now_ms)) is not None:
             return refused
-        now, breaker = self._clock(), self.courier.client.breaker
+        now, breaker = self.clock(), self.courier.client.breaker
         since = now_ms - int((now - breaker.since) * 1000)
-        reason = masked_text(breaker.reason, self._secrets(), MAX_REASON_CHARS)
+        reason = masked_text(breaker.reason, self.secrets(), MAX_REASON_CHARS)
         return VendorStatus(breaker.state, since, reason, breaker.advice)  # type: ignore[arg-type]
 
     def _warnings(self, now_ms: int) -> list[str]:
@@ -395,7 +372,7 @@ class Reporter:
         if on_hold is False or self.courier.client.breaker.state in {"parked", "paused"}:
             return None
         state: VendorState = "parked" if on_hold else "degraded"
-        since = now_ms - int((self._clock() - refused.since) * 1000)
+        since = now_ms - int((self.clock() - refused.since) * 1000)
         return VendorStatus(state, since, " ".join(refused.sentences()))
 
 

@@ -32,15 +32,17 @@ def take_slot(state_dir: Path, stage: str, wanted: int | None) -> Slot:
 
     Raises SetupError where it is taken, where all are, or where the folder cannot be used.
     """
+    numbers = range(MAX_SLOTS) if wanted is None else (wanted,)
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for number in numbers:
+            if lock := _locked(state_dir / f"{stage}-{number}.lock"):
+                return Slot(number, lock)
     except OSError as error:
-        raise _unusable(state_dir, error) from error
-    numbers = range(MAX_SLOTS) if wanted is None else (wanted,)
-    for number in numbers:
-        slot = _try(state_dir / f"{stage}-{number}.lock", number)
-        if slot is not None:
-            return slot
+        raise SetupError(
+            f"The state folder {state_dir} cannot be used ({error.strerror}): "
+            "set STREAMS_STATE_DIR to a folder that this user may write."
+        ) from error
     if wanted is not None:
         raise SetupError(
             f"Another worker of stage {stage} holds slot {wanted} here: stop it, or leave "
@@ -49,28 +51,18 @@ def take_slot(state_dir: Path, stage: str, wanted: int | None) -> Slot:
     raise SetupError(f"{MAX_SLOTS} workers of stage {stage} run here already: stop one first.")
 
 
-def _try(path: Path, number: int) -> Slot | None:
-    try:
-        lock = path.open("ab", buffering=0)
-    except OSError as error:
-        raise _unusable(path.parent, error) from error
+def _locked(path: Path) -> IO[bytes] | None:
+    """Return the file, locked for this process; None where another one has it."""
+    lock = path.open("ab", buffering=0)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        return None
     except OSError as error:
         lock.close()
-        raise _unusable(path.parent, error) from error
+        if isinstance(error, BlockingIOError):
+            return None
+        raise
     # For people only: a full disk must not keep a worker from starting.
     with suppress(OSError):
         lock.truncate(0)
         lock.write(b"%d\n" % os.getpid())
-    return Slot(number, lock)
-
-
-def _unusable(folder: Path, error: OSError) -> SetupError:
-    return SetupError(
-        f"The state folder {folder} cannot be used ({error.strerror}): "
-        "set STREAMS_STATE_DIR to a folder that this user may write."
-    )
+    return lock

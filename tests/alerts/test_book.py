@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.alerts.book import HIDING, OVER, QUIET_MS, Alert, AlertBook
-from streams.status.findings import Finding, Level
-from streams.status.judge import KAFKA_AWAY, KINDS, WELL
+from streams.status.findings import Finding, FindingKind, Level
 
 NAMES = {"miso": "Miso", "voyado": "Voyado Engage", "ingest": "Ingest"}
 START = 1_777_000_000_000
@@ -21,7 +20,7 @@ def finding(subject: str, kind: str, **more: Any) -> Finding:
 
 
 PARKED = finding("miso", "parked", since=START - 3 * MINUTE, cause="Miso refuses the key (401).")
-WELL_ = finding("pipeline", WELL)
+WELL_ = finding("pipeline", FindingKind.WELL)
 
 
 def messages(book: AlertBook, *steps: tuple[float, list[Finding]]) -> list[str]:
@@ -78,7 +77,7 @@ def test_what_cannot_be_seen_is_not_over() -> None:
 def test_while_kafka_does_not_answer_nothing_is_told() -> None:
     """Neither that something began nor that it is over."""
     book = AlertBook(NAMES, sent=[Alert("miso", "parked", START)])
-    away = finding("broker", KAFKA_AWAY)
+    away = finding("broker", FindingKind.KAFKA_AWAY)
     assert messages(book, *((minute, [away]) for minute in range(60))) == []
 
 
@@ -103,7 +102,7 @@ def test_a_book_continues_where_another_worker_stopped() -> None:
 
 
 FOUND = st.lists(
-    st.tuples(st.sampled_from(sorted(NAMES)), st.sampled_from(KINDS)), max_size=4, unique=True
+    st.tuples(st.sampled_from(sorted(NAMES)), st.sampled_from(FindingKind)), max_size=4, unique=True
 )
 STEPS = st.lists(st.tuples(st.integers(1, 400), FOUND), max_size=40)
 
@@ -120,7 +119,7 @@ def test_beginning_and_end_take_turns_and_the_end_is_sure(
         now += seconds * 1000
         messages = book.read([finding(*pair) for pair in pairs], now)
         worth = {pair for pair in pairs if pair[1] in OVER}
-        if any(kind == KAFKA_AWAY for _, kind in pairs):
+        if any(kind == FindingKind.KAFKA_AWAY for _, kind in pairs):
             assert messages == []
             assert {(one.subject, one.kind) for one in book.sent} == open_
             continue

@@ -56,9 +56,10 @@ def resolution(offset: int, partition: int = 0, action: str = "dropped") -> byte
     return encode_resolution(Position(TOPIC, partition, offset), action, "2026-05-01T09:00:00.000Z")
 
 
-def book_of(
-    *values: bytes, first_offset: int = 0, selection: Selection | None = None
-) -> LetterBook:
+EVERY = Selection()
+
+
+def book_of(*values: bytes, first_offset: int = 0, selection: Selection = EVERY) -> LetterBook:
     """A book over these records of partition 0, a second apart."""
     book = LetterBook("miso", TOPIC, Topics(), selection)
     for offset, value in enumerate(values, first_offset):

@@ -32,7 +32,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from streams.kafka.topics import create_topics
 from streams.lab.sandbox import Ledger, Sandbox
-from streams.operations.audit.audit import AuditReport, run_audit
+from streams.operations.audit.audit import run_audit
+from streams.operations.audit.report import AuditReport
 from streams.settings import Settings, load_settings
 from tests.broker_fixtures import Broker
 

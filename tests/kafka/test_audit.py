@@ -17,7 +17,8 @@ from streams.core.snapshot import WorkerSnapshot, encode_snapshot
 from streams.core.topics import Topics
 from streams.kafka.group_ids import group_id
 from streams.kafka.topics import create_topics
-from streams.operations.audit.audit import compare_with_ledger, run_audit
+from streams.operations.audit.audit import run_audit
+from streams.operations.audit.report import compare_with_ledger
 from streams.settings import KafkaSettings, Settings
 from streams.status.status import read_status
 from streams.vendors.miso import MisoSettings

@@ -8,7 +8,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from streams.kafka.topics import create_topics
-from streams.operations.audit.audit import AuditReport
+from streams.operations.audit.report import AuditReport
 from tests.broker_fixtures import Broker
 from tests.kafka.pipeline import Pipeline, Worker, alter_topic, click
 

@@ -8,7 +8,6 @@ from rich.console import Console
 
 from streams.cli.terminal import moment_ms
 from streams.core.errors import SettingsError
-from streams.operations.audit.audit import compare_with_ledger
 from streams.operations.audit.decode import (
     Expired,
     OnRanges,
@@ -19,7 +18,7 @@ from streams.operations.audit.decode import (
     read_sink_commit,
     read_source,
 )
-from streams.operations.audit.report import SectionBooks
+from streams.operations.audit.report import SectionBooks, compare_with_ledger
 from streams.operations.audit.table import audit_lines, audit_table, section_table
 from tests.operations.audit_logs_in_memory import CARTS, CLICKS, Logs, receipt
 

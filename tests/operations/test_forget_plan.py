@@ -1,14 +1,17 @@
 """What the topics hold of a visitor: gathered over planted records."""
 
 import json
+from dataclasses import replace
 from typing import Any
+
+from aiokafka import TopicPartition
 
 from streams.core.kinds import KINDS
 from streams.core.topics import Topics
+from streams.kafka.topic_search import FoundRecord
 from streams.operations.forget.plan import (
     HeldRecords,
     Keeping,
-    LogRecord,
     StillHeld,
     VisitorTraces,
     keeping_of,
@@ -22,14 +25,16 @@ DAY_MS = 86_400_000
 COOKIE = "5b2e7c7e-6a0f-4b7e-9f3a-0b1c2d3e4f50"
 
 
-def record(offset: int, key: str | None, value: Any, source: str = "") -> LogRecord:
+def record(offset: int, key: str | None, value: Any, source: str = "") -> FoundRecord:
     """A record whose value is JSON, or nothing."""
     encoded = None if value is None else json.dumps(value).encode()
     headers = [("source", source.encode())] if source else []
-    return LogRecord(offset, 1_000 + offset, key.encode() if key else None, encoded, headers)
+    tp = TopicPartition("p.any", 0)
+    raw_key = key.encode() if key else None
+    return FoundRecord(tp, offset, 1_000 + offset, raw_key, encoded, headers, False)
 
 
-def event(offset: int, visitor: str, source: str, payload: Any, **more: Any) -> LogRecord:
+def event(offset: int, visitor: str, source: str, payload: Any, **more: Any) -> FoundRecord:
     """A vendor record."""
     value = {
         "event_id": f"e-{source}",
@@ -41,7 +46,7 @@ def event(offset: int, visitor: str, source: str, payload: Any, **more: Any) -> 
     return record(offset, visitor, value | more, source)
 
 
-def receipt(source: str, outcome: str, position: int | None, **more: Any) -> LogRecord:
+def receipt(source: str, outcome: str, position: int | None, **more: Any) -> FoundRecord:
     """A receipt, under its event's id."""
     value = {
         "event_id": f"e-{source}",
@@ -163,9 +168,9 @@ def test_a_receipt_that_names_the_visitor_needs_no_other_record() -> None:
     found.add(
         "p.vendor.voyado.receipts",
         [
-            old._replace(headers=[("visitor", b"anna")], time_ms=7),
-            other._replace(headers=[("visitor", b"bert")]),
-            other._replace(headers=[]),
+            replace(old, headers=[("visitor", b"anna")], timestamp=7),
+            replace(other, headers=[("visitor", b"bert")]),
+            replace(other, headers=[]),
         ],
     )
     assert found.trail("voyado") == Trail("anna", references=("i-1",))

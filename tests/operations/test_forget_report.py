@@ -12,9 +12,10 @@ from streams.cli import main
 from streams.cli.forget import report_lines, survey_lines
 from streams.core.snapshot import VendorStatus, WorkerSnapshot
 from streams.core.topics import Topics
+from streams.engine.partitions import home_of
 from streams.operations.forget.plan import AtVendor, HeldRecords, StillHeld, VisitorTraces
 from streams.operations.forget.report import Done, Obeys, Report, StageWord, VendorWord, stage_words
-from streams.operations.forget.survey import Survey, partition_of
+from streams.operations.forget.survey import Survey
 from streams.settings import load_settings
 from streams.status.status import WorkerStatus
 from streams.vendors import VENDORS
@@ -210,6 +211,6 @@ def test_what_cannot_be_a_visitor_is_refused(
 
 def test_the_partition_is_that_of_kafkas_own_partitioner() -> None:
     """The Java client's own examples of murmur2, -973932308 and -790332482, without their sign."""
-    assert partition_of("21", 2**31) == 1_173_551_340
-    assert partition_of("foobar", 2**31) == 1_357_151_166
-    assert partition_of("foobar", 6) == 0
+    assert home_of(b"21", 2**31) == 1_173_551_340
+    assert home_of(b"foobar", 2**31) == 1_357_151_166
+    assert home_of(b"foobar", 6) == 0

@@ -2,21 +2,22 @@
 
 from typing import Any
 
+import msgspec
+
 from streams.core.events import EventParser
 from streams.core.records import DeadLetter, Origin, Receipt, Source, VendorRecord
+from streams.operations.audit.decode import OnRanges
 from streams.operations.trace.facts import (
     EventFacts,
     Lettered,
-    OnRanges,
     RawRecord,
     Received,
     Resolved,
     SentRecord,
     TraceLane,
     VendorFacts,
-    was_on,
 )
-from streams.operations.trace.timeline import TracedEvent, VendorTrace, to_json
+from streams.operations.trace.timeline import TracedEvent, VendorTrace
 from streams.operations.trace.traced_event import traced_event
 
 T0 = 1_777_000_000_000
@@ -115,7 +116,7 @@ def to_json_of(event: TracedEvent) -> bytes:
     """Return an event as it goes to the page."""
     from streams.operations.trace.timeline import Trace
 
-    return to_json(Trace(asked={"event": "e1"}, since="", until="", events=[event]))
+    return msgspec.json.encode(Trace(asked={"event": "e1"}, since="", until="", events=[event]))
 
 
 def test_what_was_typed_is_shown_and_nothing_else() -> None:
@@ -248,10 +249,9 @@ def test_a_vendor_that_was_off_owes_nothing_and_silence_is_called_unknown() -> N
     event = told()
     assert miso_of(event).outcome == "unknown"
     assert "`streams audit`" in miso_of(event).text
-    ranges: OnRanges = {"miso": [[0, 50], [90, None]]}
-    assert [was_on(ranges, "miso", at) for at in (49, 50, 89, 90)] == [True, False, False, True]
-    assert not was_on(ranges, "voyado", 49)
-    assert was_on(None, "voyado", 49)
+    ranges = OnRanges({"miso": [(0, 50), (90, None)]})
+    assert [ranges.was_on("miso", at) for at in (49, 50, 89, 90)] == [True, False, False, True]
+    assert not ranges.was_on("voyado", 49)
 
 
 def test_a_record_that_is_no_event_goes_to_no_vendor() -> None:

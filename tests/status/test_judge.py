@@ -17,8 +17,8 @@ from streams.core.snapshot import (
     Waiting,
     WorkerSnapshot,
 )
-from streams.status.findings import Level
-from streams.status.judge import KINDS, judge
+from streams.status.findings import FindingKind, Level
+from streams.status.judge import judge
 from streams.status.known import Known, StageState
 from streams.status.status import WorkerStatus
 
@@ -1118,7 +1118,7 @@ def test_a_state_has_these_findings(state: str) -> None:
 def test_every_kind_is_in_the_table() -> None:
     """A kind without a state here would be a sentence that nobody has read."""
     shown = {kind for _, expected in STATES.values() for _, kind, _ in expected}
-    assert shown == set(KINDS)
+    assert shown == set(FindingKind)
 
 
 def test_what_waits_is_unknown_where_a_worker_does_not_report() -> None:

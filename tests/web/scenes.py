@@ -1,9 +1,10 @@
 """Snapshots of a pipeline in every mood, and a web view that shows them without any broker."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from math import sin
 from typing import Any
 
@@ -22,17 +23,27 @@ from streams.core.snapshot import (
     Waiting,
     WorkerSnapshot,
 )
+from streams.settings import Settings, load_settings
 from streams.status.known import Known, StageState
 from streams.status.status import StatusBoard
 from streams.web.authentication import Authentication
 from streams.web.connections import BoundedRunner
 from streams.web.dashboard import Dashboard
 from streams.web.history import SAMPLES, STEP_SECONDS, Point
-from streams.web.site import Site, StaticFile
-from streams.web.view import Frame
+from streams.web.site import Site
 
 NAMES = {"eightselect": "8SELECT", "voyado": "Voyado Engage", "miso": "Miso"}
 TOKEN = "a-token-for-tests"
+
+
+def plain(words: Iterable[Any]) -> str:
+    """A sentence of the page as one text, its moments in UTC."""
+    return "".join(
+        part
+        if isinstance(part, str)
+        else f"{datetime.fromtimestamp(part['at'] / 1000, UTC):%H:%M UTC}"
+        for part in words
+    )
 
 
 def now_ms() -> int:
@@ -185,9 +196,9 @@ def refused_key(now: int) -> list[WorkerSnapshot]:
     return in_state(now, "miso", status, 18_204)
 
 
-def frame(*, may_change: bool = False) -> Frame:
-    """An installation with all three vendors on."""
-    return Frame(names=NAMES, may_change=may_change)
+def installation(*, may_change: bool = False) -> Settings:
+    """Settings without a token, or with one."""
+    return load_settings({"STREAMS_WEB_TOKEN": TOKEN} if may_change else {})
 
 
 def known(now: int, snapshots: Sequence[WorkerSnapshot], **more: Any) -> Known:
@@ -294,14 +305,14 @@ async def scene(
     *,
     token: str | None = None,
     metrics_token: str | None = None,
-    pages: Sequence[StaticFile] = (),
+    pages: Sequence[web.RouteDef] = (),
     port: int | None = None,
     past_minutes: int = 0,
     waiting: Mapping[str, int] | None = None,
 ) -> AsyncIterator[Scene]:
     """Serve the web view over these snapshots on loopback."""
     watched = Watched(waiting=dict(waiting or {}))
-    dashboard = Dashboard(frame(may_change=token is not None), watched, clock=time.monotonic)
+    dashboard = Dashboard(installation(may_change=token is not None), watched, clock=time.monotonic)
     if past_minutes:
         past_hour(dashboard, known(now_ms(), snapshots), past_minutes)
     paused: list[tuple[str, bool]] = []

@@ -11,7 +11,6 @@ from typing import Any
 from aiohttp import web
 
 from streams.core.times import utc_text
-from streams.web.site import StaticFile
 from tests.web import scenes
 from tests.web.browser import browser, tab
 
@@ -28,7 +27,7 @@ async def draw() -> None:
         async with scenes.scene(scenes.refused_key(now), past_minutes=60) as shown:
             await _shoot(chrome, shown.url, "dashboard-light.png", OUTCOME_HANDLER, "light")
             await _shoot(chrome, shown.url, "dashboard-phone.png", PHONE, "light")
-        pages = [StaticFile("GET", "/api/trace", _trace)]
+        pages = [web.get("/api/trace", _trace)]
         async with scenes.scene(scenes.calm(now), past_minutes=60, pages=pages) as shown:
             await _shoot(chrome, shown.url, "dashboard-dark.png", OUTCOME_HANDLER, "dark")
             async with tab(chrome, scheme="light") as found:

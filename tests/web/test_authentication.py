@@ -12,7 +12,6 @@ from aiohttp import web
 from streams.web import session
 from streams.web.authentication import MAX_DELAYED
 from streams.web.session import MAX_DELAY_SECONDS, SESSION_SECONDS, TRIES, LoginThrottle, Sessions
-from streams.web.site import StaticFile
 from tests.web.scenes import TOKEN, Scene, calm, now_ms, scene
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -316,7 +315,7 @@ async def test_the_token_for_metrics_reads_metrics_and_nothing_else() -> None:
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(text="streams_up 1")
 
-    pages = [StaticFile("GET", "/metrics", metrics)]
+    pages = [web.get("/metrics", metrics)]
     async with scene(
         calm(now_ms()), token=TOKEN, metrics_token="metrics-token", pages=pages
     ) as found:

@@ -12,7 +12,6 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from streams.core.snapshot import LastRequest, Outcomes, VendorStatus
-from streams.web.site import StaticFile
 from tests.kafka.pipeline import until
 from tests.web.browser import PHONE, WIDE, browser, needs_browser, tab
 from tests.web.scenes import (
@@ -171,9 +170,9 @@ class TestDashboard:
     async def test_axe_finds_nothing(self, chrome: Any, scheme: str, size: dict[str, int]) -> None:
         """In trouble, with everything open, letters and runs listed, and a question asked."""
         pages = [
-            StaticFile("GET", "/api/dead-letters", answers(LETTERS)),
-            StaticFile("GET", "/api/replays", answers({"runs": [RUN]})),
-            StaticFile("POST", "/api/replays/preview", answers(PREVIEW)),
+            web.get("/api/dead-letters", answers(LETTERS)),
+            web.get("/api/replays", answers({"runs": [RUN]})),
+            web.post("/api/replays/preview", answers(PREVIEW)),
         ]
         async with (
             scene(refused_key(now_ms()), token=TOKEN, pages=pages, past_minutes=5) as shown,
@@ -333,9 +332,9 @@ class TestDashboard:
 
         letters = {"groups": [group(HTML)], "more_groups": 0}
         pages = [
-            StaticFile("GET", "/api/trace", trace),
-            StaticFile("GET", "/api/dead-letters", answers(letters)),
-            StaticFile("GET", "/api/dead-letters/example", answers({"letter": {HTML: HTML}})),
+            web.get("/api/trace", trace),
+            web.get("/api/dead-letters", answers(letters)),
+            web.get("/api/dead-letters/example", answers({"letter": {HTML: HTML}})),
         ]
         async with scene(workers, pages=pages) as shown, tab(chrome) as found:
             await found.open(shown.url)
@@ -372,7 +371,7 @@ class TestDashboard:
             return web.Response(text=json.dumps({"trace": found_all}) + "\n")
 
         async with (
-            scene(calm(now_ms()), pages=[StaticFile("GET", "/api/trace", trace)]) as shown,
+            scene(calm(now_ms()), pages=[web.get("/api/trace", trace)]) as shown,
             tab(chrome) as found,
         ):
             await found.open(shown.url)
@@ -394,15 +393,12 @@ class TestDashboard:
             return web.json_response({"dropped": 14, "gone": 0})
 
         pages = [
-            StaticFile(
-                "GET",
+            web.get(
                 "/api/dead-letters",
                 answers({"groups": [group("SKU-9 is unknown")], "more_groups": 0}),
             ),
-            StaticFile(
-                "GET", "/api/dead-letters/example", answers({"letter": {"reason": "rejected"}})
-            ),
-            StaticFile("POST", "/api/dead-letters/drop", drop),
+            web.get("/api/dead-letters/example", answers({"letter": {"reason": "rejected"}})),
+            web.post("/api/dead-letters/drop", drop),
         ]
         async with (
             scene(calm(now_ms()), token=TOKEN, pages=pages) as shown,
@@ -433,10 +429,10 @@ class TestDashboard:
             return web.json_response({"run_id": "r-20260501-080000-ab12"})
 
         pages = [
-            StaticFile("GET", "/api/dead-letters", answers(LETTERS)),
-            StaticFile("GET", "/api/replays", answers({"runs": [RUN]})),
-            StaticFile("POST", "/api/replays/preview", preview),
-            StaticFile("POST", "/api/replays/start", start),
+            web.get("/api/dead-letters", answers(LETTERS)),
+            web.get("/api/replays", answers({"runs": [RUN]})),
+            web.post("/api/replays/preview", preview),
+            web.post("/api/replays/start", start),
         ]
         async with (
             scene(calm(now_ms()), token=TOKEN, pages=pages) as shown,
@@ -469,7 +465,7 @@ class TestDashboard:
             asked.append(await request.json())
             return web.json_response(PREVIEW | {"is_empty": True})
 
-        pages = [StaticFile("POST", "/api/replays/preview", preview)]
+        pages = [web.post("/api/replays/preview", preview)]
         async with (
             scene(calm(now_ms()), token=TOKEN, pages=pages) as shown,
             tab(chrome, zone="Europe/Berlin") as found,
@@ -512,7 +508,7 @@ class TestDashboard:
             await until(lambda: request.transport is None, 30.0, "the browser to hang up")
             return web.json_response({})
 
-        pages = [StaticFile("POST", "/api/replays/preview", preview)]
+        pages = [web.post("/api/replays/preview", preview)]
         async with scene(calm(now_ms()), token=TOKEN, pages=pages) as shown, tab(chrome) as found:
             await found.log_in(shown.url, TOKEN)
             await found.page.click("#replay-preview")
@@ -525,7 +521,7 @@ class TestDashboard:
 
     async def test_without_a_token_the_buttons_say_why_they_do_nothing(self, chrome: Any) -> None:
         """They are there, and each names the setting."""
-        pages = [StaticFile("GET", "/api/dead-letters", answers(LETTERS))]
+        pages = [web.get("/api/dead-letters", answers(LETTERS))]
         async with scene(calm(now_ms()), pages=pages) as shown, tab(chrome) as found:
             await found.open(shown.url)
             await found.page.click("#letters-go")
@@ -540,7 +536,7 @@ class TestDashboard:
         now = now_ms()
         paused = VendorStatus("paused", now, "", "Resume it with `streams resume miso`.")
         refused = Outcomes(90, {}, {"rejected": 10})
-        pages = [StaticFile("GET", "/api/dead-letters", answers(LETTERS))]
+        pages = [web.get("/api/dead-letters", answers(LETTERS))]
         async with (
             scene(in_state(now, "miso", paused, 7), token=TOKEN, pages=pages) as shown,
             tab(chrome) as found,
@@ -578,8 +574,8 @@ class TestDashboard:
             return web.json_response({"run_id": stopped[0]})
 
         pages = [
-            StaticFile("GET", "/api/replays", runs),
-            StaticFile("POST", "/api/replays/{run_id}/stop", stop),
+            web.get("/api/replays", runs),
+            web.post("/api/replays/{run_id}/stop", stop),
         ]
         async with (
             scene(calm(now_ms()), token=TOKEN, pages=pages) as shown,
@@ -615,7 +611,7 @@ class TestDashboard:
             return response
 
         async with (
-            scene(calm(now_ms()), pages=[StaticFile("GET", "/api/trace", trace)]) as shown,
+            scene(calm(now_ms()), pages=[web.get("/api/trace", trace)]) as shown,
             tab(chrome) as found,
         ):
             await found.open(shown.url)

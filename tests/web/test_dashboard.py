@@ -12,7 +12,7 @@ from streams.status.known import Known
 from streams.web.dashboard import Dashboard
 from streams.web.stream import MAX_VIEWERS
 from tests.kafka.pipeline import until
-from tests.web.scenes import Watched, calm, frame, now_ms, refused_key, scene
+from tests.web.scenes import Watched, calm, installation, now_ms, refused_key, scene
 
 
 class Seams:
@@ -41,7 +41,7 @@ class Seams:
 
     def dashboard(self) -> Dashboard:
         """Return a dashboard in these surroundings."""
-        return Dashboard(frame(), self, clock=lambda: self.time)
+        return Dashboard(installation(), self, clock=lambda: self.time)
 
 
 async def test_nobody_looking_costs_one_look_and_no_view() -> None:

@@ -2,7 +2,7 @@
 
 from streams.core.runs import Asked, Run, RunReceipt, VendorPart
 from streams.web.replays import shown
-from streams.web.words import plain
+from tests.web.scenes import plain
 
 TEN = 36_000_000
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient
 from typer.main import get_command
 
@@ -16,7 +17,6 @@ from streams.core.errors import SettingsError
 from streams.core.runs import Asked
 from streams.web.run_process import RunCommand, RunRequest, asked_of
 from streams.web.runs import COMMAND, RunCommandError, RunPage, RunProcesses
-from streams.web.site import StaticFile
 from tests.kafka.pipeline import until
 from tests.web.scenes import TOKEN, calm, now_ms, scene
 
@@ -125,7 +125,7 @@ async def test_a_preview_that_nobody_waits_for_any_longer_ends_its_process(tmp_p
         "else: began.write_text(str(os.getpid())); time.sleep(600)"
     )
     processes = RunProcesses(code(slow))
-    pages = [StaticFile("POST", "/api/replays/preview", RunPage(processes.do).preview)]
+    pages = [web.post("/api/replays/preview", RunPage(processes.do).preview)]
     body = {"command": "replay", "vendor": "miso"}
     key = {"Authorization": f"Bearer {TOKEN}"}
     async with (
@@ -152,9 +152,9 @@ async def test_previews_and_runs_need_the_token_and_say_what_they_do() -> None:
 
     runs = RunPage(do)
     pages = [
-        StaticFile("POST", "/api/replays/preview", runs.preview),
-        StaticFile("POST", "/api/replays/start", runs.start),
-        StaticFile("POST", "/api/replays/{run_id}/stop", runs.stop),
+        web.post("/api/replays/preview", runs.preview),
+        web.post("/api/replays/start", runs.start),
+        web.post("/api/replays/{run_id}/stop", runs.stop),
     ]
     async with (
         scene(calm(now_ms()), token=TOKEN, pages=pages) as shown,

@@ -9,15 +9,13 @@ import pytest
 from msgspec.structs import replace
 
 from streams.core.snapshot import Cause, Outcomes, Restarts, VendorStatus, Waiting, WorkerSnapshot
-from streams.settings import load_settings
 from streams.status.judge import judge
 from streams.status.known import StageState
 from streams.status.status import WorkerStatus
-from streams.web.build import frame_of
 from streams.web.history import SAMPLES, History, Point
 from streams.web.view import DELIVERY_TIME, EVENT_TIME, summaries, view
-from streams.web.words import plain
 from tests.web import scenes
+from tests.web.scenes import plain
 
 NOW = 1_800_000_000_000
 """2027-01-15T08:00Z."""
@@ -28,7 +26,7 @@ def shown(
 ) -> dict[str, Any]:
     """The view of these workers."""
     known = scenes.known(NOW, snapshots, **more)
-    made = view(scenes.frame(), known, summaries(known), history or History())
+    made = view(scenes.installation(), known, summaries(known), history or History())
     json.dumps(made)
     return made
 
@@ -286,8 +284,10 @@ def test_the_hour_keeps_an_hour() -> None:
 
 def test_whether_anything_may_be_changed_is_known_from_the_token() -> None:
     """Without one the page only reads."""
-    assert not frame_of(load_settings({"STREAMS_MISO_API_KEY": "key-4711"})).may_change
-    assert frame_of(load_settings({"STREAMS_WEB_TOKEN": "a-token-for-tests-only"})).may_change
+    known = scenes.known(NOW, [])
+    for with_token in (False, True):
+        settings = scenes.installation(may_change=with_token)
+        assert view(settings, known, {}, History())["may_change"] is with_token
 
 
 def test_ingest_is_a_row_among_the_workers_and_no_card() -> None:
@@ -300,8 +300,8 @@ def test_ingest_is_a_row_among_the_workers_and_no_card() -> None:
     with_ingest = dataclasses.replace(
         known, stages=[StageState("ingest", "Ingest"), *known.stages], workers=workers
     )
-    before = view(scenes.frame(), known, summaries(known), History())
-    made = view(scenes.frame(), with_ingest, summaries(with_ingest), History())
+    before = view(scenes.installation(), known, summaries(known), History())
+    made = view(scenes.installation(), with_ingest, summaries(with_ingest), History())
     assert made["workers"][0]["worker"] == "ingest-a-0"
     assert [one["key"] for one in made["vendors"]] == [*scenes.NAMES]
     total = [int(one["dead_letters"]["total"]) for one in (before, made)]

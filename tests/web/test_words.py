@@ -2,6 +2,7 @@
 
 import pytest
 
+from streams.core import quantities
 from streams.web import words
 
 TEN = 36_000_000
@@ -13,14 +14,14 @@ TEN = 36_000_000
 )
 def test_numbers_have_separators(number: int, shown: str) -> None:
     """From nothing to ten million."""
-    assert words.count(number) == shown
+    assert quantities.count(number) == shown
 
 
 def test_a_noun_follows_its_number() -> None:
     """One event, more events."""
-    assert words.count(1, "event") == "1 event"
-    assert words.count(0, "event") == "0 events"
-    assert words.count(2, "redelivery", "redeliveries") == "2 redeliveries"
+    assert quantities.count(1, "event") == "1 event"
+    assert quantities.count(0, "event") == "0 events"
+    assert quantities.count(2, "redelivery", "redeliveries") == "2 redeliveries"
 
 
 @pytest.mark.parametrize(
@@ -29,7 +30,7 @@ def test_a_noun_follows_its_number() -> None:
 )
 def test_rates_are_short(per_second: float, shown: str) -> None:
     """One decimal where it matters."""
-    assert words.rate(per_second) == shown
+    assert quantities.rate(per_second) == shown
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_rates_are_short(per_second: float, shown: str) -> None:
 )
 def test_spans_have_two_units_at_most(seconds: float, shown: str) -> None:
     """As people say them."""
-    assert words.span(seconds) == shown
+    assert quantities.span(seconds) == shown
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ def test_spans_have_two_units_at_most(seconds: float, shown: str) -> None:
 )
 def test_shares_never_round_something_to_nothing_or_all(part: int, whole: int, shown: str) -> None:
     """A few of very many stay visible, and so does a gap."""
-    assert words.percent(part, whole) == shown
+    assert quantities.percent(part, whole) == shown
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from aiokafka import ConsumerRecord
 from streams.core.errors import SetupError
 from streams.kafka.reader import connect
 from streams.lab.demo.ages import Ages, read_ages
-from streams.operations.audit.audit import (
+from streams.operations.audit.report import (
     AuditReport,
     Discrepancy,
     LedgerComparison,

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from streams.core.errors import SetupError
 from streams.lab.demo.feed import Feed
 from streams.lab.demo.records import stream
-from streams.operations.audit.audit import AuditReport, run_audit
+from streams.operations.audit.audit import run_audit
+from streams.operations.audit.report import AuditReport
 from streams.operations.produce import write_records
 from streams.settings import Settings
 

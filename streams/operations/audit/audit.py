@@ -11,25 +11,10 @@ from dataclasses import replace
 
 from streams.core.errors import SettingsError
 from streams.kafka.reader import LogReader, Tell, connect, silent
-from streams.operations.audit.report import (
-    AuditReport,
-    Discrepancy,
-    LedgerComparison,
-    VendorBooks,
-    compare_with_ledger,
-)
+from streams.operations.audit.report import AuditReport
 from streams.operations.audit.scan import scan
 from streams.operations.audit.sections import audit_sections
 from streams.settings import Settings
-
-__all__ = [
-    "AuditReport",
-    "Discrepancy",
-    "LedgerComparison",
-    "VendorBooks",
-    "compare_with_ledger",
-    "run_audit",
-]
 
 
 async def run_audit(

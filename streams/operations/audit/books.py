@@ -50,6 +50,7 @@ class _Side:
     traces: list[LogTraces]
     """By the index of the raw partition."""
     numbers: Counter[str] = field(default_factory=Counter)
+    """By their names in ``VendorBooks``."""
     examples: list[Discrepancy] = field(default_factory=list)
     accepted_ids: dict[tuple[str, str | None], str] = field(default_factory=dict)
     """Source and run → event id: each run sends an event once more."""
@@ -131,7 +132,7 @@ class Books:
         """
         side = self._sides[vendor]
         part = side.parts[partition]
-        side.numbers["records"] += 1
+        side.numbers["vendor_records"] += 1
         try:
             raw, offset = self._parse(source)
             is_former = source_ms is not None and self._is_former(raw, source_ms)
@@ -301,15 +302,8 @@ class Books:
             missing_among_expired=among_expired,
             missing_offsets=named,
             contradicting=outcomes[AuditedOutcome.CONTRADICTING],
-            unexplained=side.numbers["unexplained"],
-            unreadable=side.numbers["unreadable"],
-            vendor_records=side.numbers["records"],
-            repeated_records=side.numbers["repeated_records"],
-            receipts=side.numbers["receipts"],
-            repeated_receipts=side.numbers["repeated_receipts"],
-            letters=side.numbers["letters"],
-            repeated_letters=side.numbers["repeated_letters"],
             examples=tuple(examples),
+            **side.numbers,
         )
 
     def _spans(self, side: _Side) -> list[ExpiredSpan]:

@@ -16,6 +16,11 @@ class OnRanges(msgspec.Struct, frozen=True):
     since: int = 0
     """Below this raw offset nobody knows: a loss there must not be taken for a vendor's absence."""
 
+    def was_on(self, vendor: str, offset: int) -> bool:
+        """Return whether a vendor was on at this raw offset."""
+        spans = self.ranges.get(vendor, ())
+        return any(first <= offset and (end is None or offset < end) for first, end in spans)
+
 
 class UnreadableError(Exception):
     """A record that does not have the form it must have; the message says what is wrong."""

@@ -208,12 +208,8 @@ class VendorPartition:
 
     def is_former(self, position: int) -> bool:
         """Return whether the vendor record there is about a record of a topic that is gone."""
-        place = position - self.log.start
-        return (
-            0 <= place < len(self._codes)
-            and self._codes[place] >= 0
-            and bool(self._codes[place] & _FORMER)
-        )
+        code = self._code(position)
+        return code is not None and code >= 0 and bool(code & _FORMER)
 
     def trimmed(self, log_start: int) -> None:
         """Note where the log starts after it was read: what was not read below may have existed."""
@@ -223,12 +219,11 @@ class VendorPartition:
 
     def check(self, position: int, code: int) -> None:
         """Raise NoSuchRecordError unless the record there is, or may be, about ``code``."""
-        place = position - self.log.start
         if position < 0 or position >= self.log.later_end:
             raise NoSuchRecordError(f"its vendor record {position} is beyond the end of the topic")
-        if 0 <= place < len(self._codes) and self._codes[place] not in (
-            code,
-            code | _FORMER,
-            _DELETED,
-        ):
+        if self._code(position) not in (None, code, code | _FORMER, _DELETED):
             raise NoSuchRecordError(f"the vendor record {position} is not about its source")
+
+    def _code(self, position: int) -> int | None:
+        place = position - self.log.start
+        return self._codes[place] if 0 <= place < len(self._codes) else None

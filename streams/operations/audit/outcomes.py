@@ -143,15 +143,8 @@ def tally(
     for raw, traces in parts:
         for stretch in stretches(vendor, raw, list(enumerate(spans))):
             cut = slice(stretch.first, stretch.end)
-            kinds = Counter(
-                zip(
-                    raw.flags[cut],
-                    traces.state[cut],
-                    traces.skip[cut],
-                    traces.dead[cut],
-                    strict=True,
-                )
-            )
+            columns = raw.flags[cut], traces.state[cut], traces.skip[cut], traces.dead[cut]
+            kinds = Counter(zip(*columns, strict=True))
             for (flags, state, skip, dead), count in kinds.items():
                 if not flags & PRESENT:
                     continue
@@ -201,20 +194,12 @@ def troubled(
                     continue
                 offset = place + raw.log.start
                 span = stretch.span if outcome is AuditedOutcome.NO_TRACE else None
-                found = TroubledRun(raw, offset, offset, outcome, span)
-                if (
-                    run is not None
-                    and run.last == offset - 1
-                    and (run.outcome, run.span)
-                    == (
-                        outcome,
-                        span,
-                    )
-                ):
+                follows = (offset - 1, outcome, span)
+                if run is not None and (run.last, run.outcome, run.span) == follows:
                     run = replace(run, last=offset)
                     continue
                 if run is not None:
                     yield run
-                run = found
+                run = TroubledRun(raw, offset, offset, outcome, span)
         if run is not None:
             yield run

@@ -1,5 +1,6 @@
 """What an audit says: the books of each vendor, and how they compare with a vendor's ledger."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -47,18 +48,18 @@ class VendorBooks:
     """All others: ``topic/partition`` → (first, last) raw offset of each run, in order."""
     contradicting: int
     """Enrichment's dead letters that went to the vendor all the same."""
-    unexplained: int
+    unexplained: int = 0
     """Vendor records, receipts and dead letters about records that do not exist."""
-    unreadable: int
+    unreadable: int = 0
     """Records that do not have the form they must have."""
-    vendor_records: int
-    repeated_records: int
+    vendor_records: int = 0
+    repeated_records: int = 0
     """Vendor records beyond the first of a raw record: repeats after a crash."""
-    receipts: int
-    repeated_receipts: int
+    receipts: int = 0
+    repeated_receipts: int = 0
     """Live receipts beyond the first of a raw record; a replay's are its own."""
-    letters: int
-    repeated_letters: int
+    letters: int = 0
+    repeated_letters: int = 0
     """Dead letters beyond the first of a raw record."""
     examples: tuple[Discrepancy, ...] = ()
 
@@ -212,21 +213,13 @@ def compare_with_ledger(
     """
     if vendor not in report.accepted_ids:
         raise ValueError(f"this audit kept no event ids of {vendor}")
-    accepted = report.accepted_ids[vendor]
-    lacking, without_receipt, duplicates = {}, {}, {}
-    for event_id in accepted.keys() | ledger_ids.keys():
-        ours, theirs = accepted.get(event_id, 0), ledger_ids.get(event_id, 0)
-        if ours > theirs:
-            lacking[event_id] = ours - theirs
-        elif theirs > ours == 0:
-            without_receipt[event_id] = theirs
-        elif theirs > ours:
-            duplicates[event_id] = theirs - ours
+    accepted, entries = Counter(report.accepted_ids[vendor]), Counter(ledger_ids)
+    more = entries - accepted
     return LedgerComparison(
         vendor=vendor,
-        accepted=sum(accepted.values()),
-        in_ledger=sum(ledger_ids.values()),
-        lacking=lacking,
-        without_receipt=without_receipt,
-        duplicates=duplicates,
+        accepted=accepted.total(),
+        in_ledger=entries.total(),
+        lacking=accepted - entries,
+        without_receipt={id_: n for id_, n in more.items() if id_ not in accepted},
+        duplicates={id_: n for id_, n in more.items() if id_ in accepted},
     )

@@ -4,8 +4,10 @@ Raw ends first, then enrichment's commits, then the ends of what it writes, the 
 the ends of what they write: whatever a commit has passed, its traces lie below an end taken later.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 from aiokafka import ConsumerRecord, TopicPartition
 
@@ -14,8 +16,6 @@ from streams.kafka.group_ids import group_id
 from streams.kafka.reader import Commit, LogReader, Offsets, Tell
 from streams.operations.audit.books import Books
 from streams.operations.audit.decode import (
-    Expired,
-    OnRanges,
     UnreadableError,
     read_enrich_commit,
     read_letter,
@@ -26,6 +26,8 @@ from streams.operations.audit.decode import (
 from streams.operations.audit.logs import CLOCK_SKEW_MS, RawLog, VendorLog
 from streams.operations.audit.report import AuditReport
 from streams.settings import ENRICH
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ async def _fix(
     unreadable: list[tuple[str, str]] = []
     raw = {}
     for tp in raw_tps:
-        on, told = _enrich_commit(tp, enrich_commits, unreadable)
+        on, told = _said("enrichment's", tp, enrich_commits, read_enrich_commit, unreadable)
         log_start = log_starts[tp]
         if tp.topic in off:  # what expired behind the commit was owed to nobody
             log_start = min(log_start, feeds[tp.topic].ends[tp])
@@ -130,7 +132,7 @@ async def _fix(
     for v in vendors:
         for tp in tps[topics.events(v)]:
             redelivery = TopicPartition(topics.redelivery(v), tp.partition)
-            expired = _expired(tp, commits[v], unreadable)
+            expired = _said("the sink's", tp, commits[v], read_sink_commit, unreadable)
             logs[v][tp.partition] = VendorLog(
                 log_start=log_starts[tp],
                 start=feeds[tp.topic].starts[tp],
@@ -166,26 +168,19 @@ async def _read_vendor(
     reader: LogReader, topics: Topics, vendor: str, moment: _Moment, books: Books, tell: Tell
 ) -> None:
     absent = tuple(f"{topic}/" for topic in moment.absent)
+    unreadable = partial(books.unreadable, vendor)
     feed = moment.feeds[topics.events(vendor)]
     async for tp, records in reader.read(feed.starts, feed.ends, tell):
-        for record in records:
-            try:
-                source, source_ms = read_source(record.headers)
-            except UnreadableError as error:
-                books.unreadable(vendor, _where(record), str(error))
-                continue
+        sources = _decoded(records, lambda record: read_source(record.headers), unreadable)
+        for record, (source, source_ms) in sources:
             if not source.startswith(absent):
                 books.vendor_record(vendor, tp.partition, record.offset, source, source_ms)
     for tp, start in (await reader.starts(list(feed.ends))).items():
         books.vendor_trimmed(vendor, tp.partition, start)
     feed = moment.feeds[topics.receipts(vendor)]
     async for tp, records in reader.read(feed.starts, feed.ends, tell):
-        for record in records:
-            try:
-                receipt = read_receipt(record.value)
-            except UnreadableError as error:
-                books.unreadable(vendor, _where(record), str(error))
-                continue
+        receipts = _decoded(records, lambda record: read_receipt(record.value), unreadable)
+        for record, receipt in receipts:
             if not receipt.source.startswith(absent):
                 books.receipt(vendor, tp.partition, record.offset, receipt, record.timestamp)
     await _read_letters(reader, topics.dead_letters(vendor), vendor, moment, books, tell)
@@ -199,45 +194,43 @@ async def _read_letters(
     books: Books,
     tell: Tell,
 ) -> None:
-    feed = moment.feeds[topic]
+    feed, unreadable = moment.feeds[topic], partial(books.unreadable, vendor)
     async for tp, records in reader.read(feed.starts, feed.ends, tell):
-        for record in records:
-            try:
-                letter = read_letter(record.value)
-            except UnreadableError as error:
-                books.unreadable(vendor, _where(record), str(error))
-                continue
+        letters = _decoded(records, lambda record: read_letter(record.value), unreadable)
+        for record, letter in letters:
             if letter is not None and letter.source.topic not in moment.absent:
                 books.dead_letter(vendor, tp.partition, record.offset, letter)
 
 
-def _enrich_commit(
-    tp: TopicPartition,
-    commits: Mapping[TopicPartition, Commit],
-    unreadable: list[tuple[str, str]],
-) -> tuple[OnRanges | None, Mapping[str, int]]:
-    try:
-        return read_enrich_commit(commits[tp].metadata) if tp in commits else (None, {})
-    except UnreadableError as error:
-        unreadable.append((f"enrichment's commit of {tp.topic}/{tp.partition}", str(error)))
-        return None, {}
+def _decoded(
+    records: Iterable[ConsumerRecord],
+    decode: Callable[[ConsumerRecord], T],
+    unreadable: Callable[[str, str], None],
+) -> Iterator[tuple[ConsumerRecord, T]]:
+    """Yield each record with what it says; those that cannot be read are reported instead."""
+    for record in records:
+        try:
+            found = decode(record)
+        except UnreadableError as error:
+            unreadable(f"{record.topic}/{record.partition}/{record.offset}", str(error))
+        else:
+            yield record, found
 
 
-def _expired(
+def _said(
+    whose: str,
     tp: TopicPartition,
     commits: Mapping[TopicPartition, Commit],
+    read: Callable[[str | None], T],
     unreadable: list[tuple[str, str]],
-) -> Expired:
+) -> T:
+    """Return what a commit's metadata says; as nothing where they are absent or unreadable."""
     try:
-        return read_sink_commit(commits[tp].metadata) if tp in commits else Expired()
+        return read(commits[tp].metadata if tp in commits else None)
     except UnreadableError as error:
-        unreadable.append((f"the sink's commit of {tp.topic}/{tp.partition}", str(error)))
-        return Expired()
+        unreadable.append((f"{whose} commit of {tp.topic}/{tp.partition}", str(error)))
+        return read(None)
 
 
 def _offset(commits: Mapping[TopicPartition, Commit], tp: TopicPartition) -> int | None:
     return commits[tp].offset if tp in commits else None
-
-
-def _where(record: ConsumerRecord) -> str:
-    return f"{record.topic}/{record.partition}/{record.offset}"

@@ -38,25 +38,11 @@ def audit_table(report: AuditReport) -> Table:
     row("  for enrichment", [v.waiting_for_enrichment for v in vendors], "dim", always=False)
     row("  for the vendor", [v.waiting_for_vendor for v in vendors], "dim", always=False)
     row("= accounted for", [v.explained for v in vendors], style="bold")
-    for title, key in (
-        ("missing", "missing"),
-        ("contradicting", "contradicting"),
-        ("unexplained", "unexplained"),
-        ("unreadable", "unreadable"),
-    ):
-        row(title, [getattr(v, key) for v in vendors], style="bold red", always=False)
-    row(
-        "written more than once: vendor records",
-        [v.repeated_records for v in vendors],
-        "dim",
-        always=False,
-    )
-    row(
-        "written more than once: receipts",
-        [v.repeated_receipts for v in vendors],
-        "dim",
-        always=False,
-    )
+    for trouble in ("missing", "contradicting", "unexplained", "unreadable"):
+        row(trouble, [getattr(v, trouble) for v in vendors], "bold red", always=False)
+    for what, key in (("vendor records", "repeated_records"), ("receipts", "repeated_receipts")):
+        numbers = [getattr(v, key) for v in vendors]
+        row(f"written more than once: {what}", numbers, "dim", always=False)
     return table
 
 

@@ -10,14 +10,11 @@ from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from streams.core.errors import SetupError
 from streams.core.ingest.visitors import names_visitor
 from streams.delivery.http import HttpClient
 from streams.engine import wall_clock
-from streams.kafka.connection import producer_options
 from streams.kafka.reader import Tell, connect
 from streams.kafka.writer import connect_writer, writing_failed
 from streams.operations.forget.plan import HeldRecords, still_held
@@ -103,24 +100,18 @@ def _http_client(settings: Settings, base_url: str) -> DeletionClient:
 
 
 async def _write_tombstone(settings: Settings, survey: Survey) -> int:
-    producer = AIOKafkaProducer(
-        **producer_options(settings.kafka), client_id="streams-forget", enable_idempotence=True
-    )
-    try:
-        await producer.start()
-        key = survey.traces.visitor.encode()
-        for partition in survey.elsewhere:
-            await producer.send_and_wait(settings.topics.users, None, key, partition=partition)
-        written = await producer.send_and_wait(
-            settings.topics.users, None, key, partition=survey.partition
+    topic, key = settings.topics.users, survey.traces.visitor.encode()
+
+    def refused(error: KafkaError) -> str:
+        return (
+            f"The tombstone could not be written to {topic}: {error!r}. Nothing was changed. Check "
+            "the brokers and this user's rights, then try again."
         )
-    except KafkaError as error:
-        raise SetupError(
-            f"The tombstone could not be written to {settings.topics.users}: {error!r}. Nothing "
-            "was changed. Check the brokers and this user's rights, then try again."
-        ) from error
-    finally:
-        await producer.stop()
+
+    async with connect_writer(settings.kafka, "streams-forget", refused) as producer:
+        for partition in survey.elsewhere:
+            await producer.send_and_wait(topic, None, key, partition=partition)
+        written = await producer.send_and_wait(topic, None, key, partition=survey.partition)
     return int(written.offset)
 
 

@@ -4,16 +4,18 @@ Everything of a visitor lies on one partition, under the visitor's id as key. Re
 key: they name the visitor in a header, or are found by the raw record that they are about.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 import msgspec
+from aiokafka import ConsumerRecord
 
 from streams.core.outcome import Outcome
 from streams.core.records import VISITOR, Receipt, VendorRecord
 from streams.core.rows import InvalidRow, person_in
 from streams.core.topics import Topics
+from streams.kafka.topic_search import FoundRecord
 from streams.vendors.base import Trail, Vendor
 
 _decode_receipt = msgspec.json.Decoder(Receipt).decode
@@ -21,15 +23,8 @@ _decode_record = msgspec.json.Decoder(VendorRecord).decode
 _PROBLEMS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-class LogRecord(NamedTuple):
-    """A record as it lies on its topic."""
-
-    offset: int
-    time_ms: int
-    """Kafka's."""
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]] = ()
+LogRecord: TypeAlias = ConsumerRecord | FoundRecord
+"""A record as it lies on its topic."""
 
 
 @dataclass(slots=True)
@@ -74,24 +69,17 @@ class VisitorTraces:
         self._key = visitor.encode()
         self._vendors = vendors
         self._users = topics.users
-        self._events: dict[str, str] = {}
-        self._receipts: dict[str, str] = {}
-        for key in vendors:
-            for topic in (topics.events(key), topics.redelivery(key)):
-                self._events[topic] = key
-            self._receipts[topics.receipts(key)] = key
+        self._lanes = {
+            (key, lane): topic(key)
+            for key in vendors
+            for lane, topic in (("live", topics.events), ("redelivery", topics.redelivery))
+        }
+        self._events = {topic: key for (key, _), topic in self._lanes.items()}
+        self._receipts = {topics.receipts(key): key for key in vendors}
         raw = (topics.users, *topics.raw, *topics.off, topics.enrich_dead_letters)
         letters = (topics.dead_letters(key) for key in vendors)
         self.topics = (*raw, *self._events, *letters, *self._receipts)
         """What is to be read, in this order: a receipt is known by the vendor record before it."""
-        self._lanes = {
-            (key, lane): topic
-            for key in vendors
-            for lane, topic in (
-                ("live", topics.events(key)),
-                ("redelivery", topics.redelivery(key)),
-            )
-        }
 
     def add(self, topic: str, records: Sequence[LogRecord]) -> None:
         """Take the next records of a topic, in log order."""
@@ -99,15 +87,12 @@ class VisitorTraces:
             for record in records:
                 self._take_receipt(topic, vendor, record)
             return
-        look: Callable[[LogRecord], None] | None = None
-        if topic == self._users:
-            look = self._take_row
         for record in records:
             if record.key != self._key:
                 continue
             self._hold(topic, record)
-            if look is not None:
-                look(record)
+            if topic == self._users:
+                self._take_row(record)
             elif topic in self._events:
                 self._take_event(topic, record)
 
@@ -126,7 +111,7 @@ class VisitorTraces:
     def _hold(self, topic: str, record: LogRecord) -> None:
         held = self.held.setdefault(topic, HeldRecords())
         held.records += 1
-        held.newest_ms = max(held.newest_ms, record.time_ms)
+        held.newest_ms = max(held.newest_ms, record.timestamp)
 
     def _take_row(self, record: LogRecord) -> None:
         if record.value is None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import for_code
 
@@ -14,7 +14,7 @@ from streams.kafka.connection import admin
 from streams.kafka.group_ids import group_id
 from streams.kafka.reader import LogReader, Offsets, Tell, connect, silent
 from streams.kafka.topic_search import FoundRecord, connect_search
-from streams.operations.forget.plan import Keeping, LogRecord, VisitorTraces, keeping_of
+from streams.operations.forget.plan import Keeping, VisitorTraces, keeping_of
 from streams.settings import Settings
 from streams.vendors import VENDORS
 
@@ -48,7 +48,7 @@ class Survey:
             }
             async for tp, records in reader.read(starts, {tp: ends[tp] for tp in starts}, tell):
                 found = records if are_receipts else [r for r in records if r.key == key]
-                self.traces.add(tp.topic, [_as_read(record) for record in found])
+                self.traces.add(tp.topic, found)
             self.next |= {tp: max(start, ends[tp]) for tp, start in starts.items()}
         for vendor in self.vendors:
             names = (settings.topics.events(vendor), settings.topics.redelivery(vendor))
@@ -57,10 +57,6 @@ class Survey:
             commits = await reader.commits(group, [tp for tp in tps if tp in self.next])
             done = {tp.topic: commit.offset for tp, commit in commits.items()}
             self.traces.at_vendor[vendor].close_below(done)
-
-
-def _as_read(record: ConsumerRecord) -> LogRecord:
-    return LogRecord(record.offset, record.timestamp, record.key, record.value, record.headers)
 
 
 async def survey(settings: Settings, visitor: str, *, tell: Tell = silent) -> Survey:
@@ -82,7 +78,7 @@ async def survey(settings: Settings, visitor: str, *, tell: Tell = silent) -> Su
             )
         vendors = tuple(vendor for vendor in VENDORS if there[topics.events(vendor)])
         traces = VisitorTraces(visitor, topics, {vendor: VENDORS[vendor] for vendor in vendors})
-        partition = partition_of(visitor, count)
+        partition = home_of(visitor.encode(), count)
         wanted = [TopicPartition(topic, partition) for topic in traces.topics]
         found = await reader.partitions(traces.topics)
         tps = [tp for tp in wanted if tp in found[tp.topic]]
@@ -90,9 +86,7 @@ async def survey(settings: Settings, visitor: str, *, tell: Tell = silent) -> Su
         await made.read_on(settings, reader, tell)
         others = [tp for tp in there[topics.users] if tp.partition != partition]
         rows = await _rows_on(settings, reader, others, visitor.encode(), tell)
-        traces.add(
-            topics.users, [LogRecord(row.offset, row.timestamp, row.key, row.value) for row in rows]
-        )
+        traces.add(topics.users, rows)
         made.elsewhere = tuple(sorted({row.tp.partition for row in rows}))
     return made
 
@@ -113,11 +107,6 @@ async def _rows_on(
             async for records in search.find(starts, ends, AnyOf([key]), tell, topic):
                 found += [record for record in records if record.key == key]
     return found
-
-
-def partition_of(visitor: str, partitions: int) -> int:
-    """Return where Kafka's default partitioner puts this key."""
-    return home_of(visitor.encode(), partitions)
 
 
 async def keeping(settings: Settings, topics: list[str]) -> Mapping[str, Keeping]:

@@ -6,8 +6,6 @@ and only what has no receipt there yet is looked for elsewhere.
 
 from collections.abc import Callable, Iterable, Sequence
 
-from aiokafka import TopicPartition
-
 from streams.core.records import Source
 from streams.kafka.byte_patterns import AnyOf
 from streams.kafka.reader import Offsets
@@ -37,40 +35,38 @@ class EventIdSearch:
         by_key, by_value = AnyOf([self._key]), AnyOf(self._forms)
         in_raw = raw_byte_pattern(logs, self._forms)
         by_waiting = sorted(logs.vendors, key=self._waiting)
-        first, others = by_waiting[:1], by_waiting[1:]
-        receipts = [topics.receipts(vendor) for vendor in first]
-        found = await self._look(receipts, by_key, self._of_receipt)
-        # Not settled there, or that vendor was off: then it waits in one of these tails ...
-        if not found:
-            tails = self._tails(ENRICH, raw)
-            found = await self._look(raw, in_raw, self._of_raw, tails)
-        for vendor in first:
-            if not found:
-                events = [topics.events(vendor)]
-                tails = self._tails(vendor, events)
-                found = await self._look(events, by_value, self._of_vendor_record, tails)
-        # ... or it is no event, or that vendor was off when it was read.
-        if not found:
-            letters = [topics.enrich_dead_letters]
-            found = await self._look(letters, by_value, self._of_letter)
-        found = found or await self._look(raw, in_raw, self._of_raw)
+        in_receipts = [([topics.receipts(v)], by_key, self._of_receipt, None) for v in by_waiting]
+        looks: list[tuple[Sequence[str], BytePattern, Read, Offsets | None]] = [
+            *in_receipts[:1],
+            # Not settled there, or that vendor was off: then it waits in one of these tails ...
+            (raw, in_raw, self._of_raw, self._tails(ENRICH, raw)),
+        ]
+        for vendor in by_waiting[:1]:
+            events = [topics.events(vendor)]
+            tails = self._tails(vendor, events)
+            looks.append((events, by_value, self._of_vendor_record, tails))
+        looks += [
+            # ... or it is no event, or that vendor was off when it was read.
+            ([topics.enrich_dead_letters], by_value, self._of_letter, None),
+            (raw, in_raw, self._of_raw, None),
+        ]
         # Where retention has deleted raw records, receipts that outlive them are all that is left.
-        has_lost = any(logs.starts[tp] > 0 for topic in raw for tp in logs.tps[topic])
-        for vendor in others if has_lost else ():
-            if not found:
-                receipts = [topics.receipts(vendor)]
-                found = await self._look(receipts, by_key, self._of_receipt)
-        return found
+        if any(logs.starts[tp] > 0 for tp in logs.partitions(raw)):
+            looks += in_receipts[1:]
+        for look in looks:
+            if found := await self._look(*look):
+                return found
+        return []
 
     async def _look(
         self,
         topics: Sequence[str],
         byte_pattern: BytePattern,
         read: Read,
-        starts: Offsets | None = None,
+        starts: Offsets | None,
     ) -> list[Source]:
         logs = self._logs
-        tps = [tp for topic in topics for tp in logs.tps[topic]]
+        tps = logs.partitions(topics)
 
         def is_its(record: FoundRecord) -> bool:
             return read(record) is not None
@@ -84,18 +80,15 @@ class EventIdSearch:
 
     def _of_receipt(self, record: FoundRecord) -> Source | None:
         received = read_receipt(record) if record.key == self._key else None
-        is_its = received is not None and received.receipt.event_id == self._id
-        return received.source if received is not None and is_its else None
+        return received.source if received and received.receipt.event_id == self._id else None
 
     def _of_letter(self, record: FoundRecord) -> Source | None:
         lettered = read_letter(record)
-        is_its = lettered is not None and lettered.letter.event_id == self._id
-        return lettered.source if lettered is not None and is_its else None
+        return lettered.source if lettered and lettered.letter.event_id == self._id else None
 
     def _of_vendor_record(self, record: FoundRecord) -> Source | None:
         sent = read_sent(record, is_redelivery=False)
-        is_its = sent is not None and sent.record.event_id == self._id
-        return sent.source if sent is not None and is_its else None
+        return sent.source if sent and sent.record.event_id == self._id else None
 
     def _of_raw(self, record: FoundRecord) -> Source | None:
         return place_of(record) if names_event(self._logs, record, self._id) else None
@@ -110,8 +103,8 @@ class EventIdSearch:
 
     def _tails(self, stage: str, topics: Iterable[str]) -> Offsets:
         """Return from where on a stage has not committed."""
-        starts: dict[TopicPartition, int] = {}
-        for tp in (tp for topic in topics for tp in self._logs.tps[topic]):
-            committed = self._logs.lane(stage, tp).committed
-            starts[tp] = max(committed or 0, self._logs.starts[tp])
-        return starts
+        logs = self._logs
+        return {
+            tp: max(logs.lane(stage, tp).committed or 0, logs.starts[tp])
+            for tp in logs.partitions(topics)
+        }

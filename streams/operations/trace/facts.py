@@ -1,6 +1,5 @@
 """What the topics say of one raw record: read from the records that mention it. Pure."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -9,9 +8,6 @@ import msgspec
 from streams.core.records import DeadLetter, Receipt, Source, VendorRecord
 from streams.kafka.topic_search import FoundRecord
 from streams.operations.ingest.trail import IngestTrail, read_trail
-
-OnRanges = Mapping[str, Sequence[Sequence[int | None]]]
-"""Vendor → raw offset ranges [from, to]; the last is open while the vendor is on."""
 
 
 class RawRecord(NamedTuple):
@@ -135,12 +131,6 @@ class _TracedResolution(msgspec.Struct, frozen=True):
     run_id: str | None = None
 
 
-class _Commit(msgspec.Struct, frozen=True):
-    on: dict[str, list[list[int | None]]] | None = None
-    since: int | None = None
-
-
-_decode_commit = msgspec.json.Decoder(_Commit).decode
 _decode_record = msgspec.json.Decoder(VendorRecord).decode
 _decode_receipt = msgspec.json.Decoder(Receipt).decode
 _decode_letter = msgspec.json.Decoder(DeadLetter).decode
@@ -199,31 +189,6 @@ def read_resolution(record: FoundRecord) -> Resolved | None:
     except _NOT_OURS:
         return None
     return Resolved(place_of(record), record.timestamp, note.resolves, note.action, note.run_id)
-
-
-def resolution_of(place: Source) -> str:
-    """Return how a resolution names the letter that lies there."""
-    return f"{place.topic}-{place.partition}-{place.offset}"
-
-
-def read_on_ranges(metadata: str, offset: int) -> OnRanges | None:
-    """Return in which raw offsets each vendor was on, by enrichment's commit.
-
-    None: it does not say so for this offset.
-    """
-    try:
-        commit = _decode_commit(metadata) if metadata else _Commit()
-    except _NOT_OURS:
-        return None
-    return None if offset < (commit.since or 0) else commit.on
-
-
-def was_on(ranges: OnRanges | None, vendor: str, offset: int) -> bool:
-    """Return whether a vendor was on at a raw offset; where nothing is known, it was."""
-    if ranges is None:
-        return True
-    spans = ranges.get(vendor, ())
-    return any((first or 0) <= offset and (end is None or offset < end) for first, end in spans)
 
 
 def _text(value: bytes | None) -> str:

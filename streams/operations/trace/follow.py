@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from aiokafka import TopicPartition
 
 from streams.core.records import Source
+from streams.dead_letters.book import Position
 from streams.kafka.byte_patterns import AnyOf, Places
 from streams.kafka.reader import Offsets
 from streams.kafka.topic_search import BytePattern, FoundRecord
@@ -17,8 +18,6 @@ from streams.operations.trace.facts import (
     read_receipt,
     read_resolution,
     read_sent,
-    resolution_of,
-    was_on,
 )
 from streams.operations.trace.logs import TraceLogs
 from streams.settings import ENRICH
@@ -46,9 +45,10 @@ async def follow(logs: TraceLogs, raw: Mapping[Source, RawRecord | None], since_
         one = facts[source] = EventFacts(source, record, enrich=lane, is_source_off=is_off)
         ranges = logs.on_ranges(source)
         for vendor in logs.vendors:
-            is_on = was_on(ranges, vendor, source.offset)
             if ranges is None:
                 is_on = vendor in logs.settings.enabled_vendors()
+            else:
+                is_on = ranges.was_on(vendor, source.offset)
             events = TopicPartition(logs.topics.events(vendor), source.partition)
             redelivery = TopicPartition(logs.topics.redelivery(vendor), source.partition)
             one.vendors[vendor] = VendorFacts(
@@ -82,10 +82,7 @@ async def _read_rare(logs: TraceLogs, facts: Facts, since: Mapping[int, int]) ->
     lanes = _by_topic(logs, topics.redelivery)
     tps = _tps(logs, [*owners, *lanes], since)
     starts = await _at(logs, tps, since)
-    ends = {tp: logs.ends[tp] for tp in tps}
-    async for records in logs.search.find(
-        starts, ends, _byte_pattern(facts), logs.tell, "dead letters"
-    ):
+    async for records in logs.find(tps, _byte_pattern(facts), "dead letters", starts):
         for record in records:
             vendor = lanes.get(record.tp.topic)
             if vendor is not None:
@@ -101,24 +98,22 @@ async def _read_rare(logs: TraceLogs, facts: Facts, since: Mapping[int, int]) ->
 
 
 async def _read_resolutions(logs: TraceLogs, facts: Facts, since: Mapping[int, int]) -> None:
-    wanted = {}
-    for one in facts.values():
-        for kept, letters in (
-            (one.resolved, one.letters),
-            *((found.resolved, found.letters) for found in one.vendors.values()),
-        ):
-            wanted.update({resolution_of(lettered.place): (kept, lettered) for lettered in letters})
+    wanted: dict[str, tuple[EventFacts | VendorFacts, Source]] = {}
+    told: list[EventFacts | VendorFacts] = [*facts.values()]
+    told += [found for event in facts.values() for found in event.vendors.values()]
+    for one in told:
+        wanted |= {
+            str(Position(*lettered.place)): (one, lettered.place) for lettered in one.letters
+        }
     if not wanted:
         return
-    tps = sorted({TopicPartition(*lettered.place[:2]) for _, lettered in wanted.values()})
+    tps = sorted({TopicPartition(*place[:2]) for _, place in wanted.values()})
     starts = await _at(logs, tps, since)
-    ends = {tp: logs.ends[tp] for tp in tps}
-    byte_pattern = AnyOf([b'"resolves"'])
-    async for records in logs.search.find(starts, ends, byte_pattern, logs.tell, "dead letters"):
+    async for records in logs.find(tps, AnyOf([b'"resolves"']), "dead letters", starts):
         for record in records:
             resolved = read_resolution(record)
             if resolved is not None and resolved.resolves in wanted:
-                wanted[resolved.resolves][0].append(resolved)
+                wanted[resolved.resolves][0].resolved.append(resolved)
 
 
 async def _read_receipts(logs: TraceLogs, facts: Facts, since_ms: int) -> None:

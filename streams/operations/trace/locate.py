@@ -4,20 +4,18 @@ An id made of a place is that place. A visitor's events lie on one partition.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from aiokafka import TopicPartition
 
+from streams.core.event_types import Event
 from streams.core.records import Source
 from streams.core.rows import InvalidRow, decode_product, person_in
 from streams.engine.partitions import home_of
 from streams.kafka.byte_patterns import AnyOf
 from streams.kafka.topic_search import BytePattern, FoundRecord, Keep
 from streams.operations.trace.event_id import EventIdSearch
-from streams.operations.trace.facts import (
-    place_of,
-    raw_of,
-)
+from streams.operations.trace.facts import place_of, raw_of
 from streams.operations.trace.logs import TraceLogs
 from streams.operations.trace.slices import (
     Located,
@@ -73,9 +71,7 @@ def _by_place(logs: TraceLogs, text: str, found: Located) -> bool:
 
 async def _by_visitor(logs: TraceLogs, query: Query, found: Located) -> None:
     key = query.text.encode()
-    tps = [tp for topic in logs.raw_topics for tp in logs.tps[topic]]
-    at_home = [tp for tp in tps if tp.partition == _partition_of(key, logs, tp.topic)]
-    elsewhere = [tp for tp in tps if tp not in at_home]
+    at_home, elsewhere = _by_home(logs, [key])
 
     def is_wanted(record: FoundRecord) -> bool:
         return record.key == key
@@ -95,26 +91,19 @@ async def _by_user(logs: TraceLogs, query: Query, found: Located) -> None:
     visitors = _keys(rows, query.text, lambda row: person_in(row).user_id)
     _limited(visitors, found, "visitors")
 
-    def is_wanted(record: FoundRecord) -> bool:
-        event = event_of(logs, record)
-        if event is None:
-            return False
+    def is_theirs(event: Event) -> bool:
         return query.text == event.user_id or (
             event.user_id is None and event.anonymous_id in visitors
         )
 
+    is_wanted = _holds(logs, is_theirs)
     keys = [visitor.encode() for visitor in visitors]
     byte_pattern = raw_byte_pattern(logs, [*in_json(query.text), *keys])
-    tps = [tp for topic in logs.raw_topics for tp in logs.tps[topic]]
-    at_home = [
-        tp for tp in tps if any(tp.partition == _partition_of(k, logs, tp.topic) for k in keys)
-    ]
+    at_home, elsewhere = _by_home(logs, keys)
     await _collect(logs, query, found, at_home, byte_pattern, is_wanted)
     if not found.raw:
-        await _collect(
-            logs, query, found, [tp for tp in tps if tp not in at_home], byte_pattern, is_wanted
-        )
-    elif len(at_home) < len(tps):
+        await _collect(logs, query, found, elsewhere, byte_pattern, is_wanted)
+    elif elsewhere:
         found.notes.append(
             "Only the partitions of this user's visitors in shop.users were searched. An event "
             "that names the user itself can be on another partition."
@@ -126,18 +115,34 @@ async def _by_sku(logs: TraceLogs, query: Query, found: Located) -> None:
     products = _keys(rows, query.text, lambda row: decode_product(row).sku)
     _limited(products, found, "products")
 
-    def is_wanted(record: FoundRecord) -> bool:
-        event = event_of(logs, record)
-        if event is None:
-            return False
+    def is_about_it(event: Event) -> bool:
         return any(
             query.text == named.sku or (named.sku is None and named.product_id in products)
             for named in event.named()
         )
 
     forms = [form for text in (query.text, *products) for form in in_json(text)]
-    tps = [tp for topic in logs.raw_topics for tp in logs.tps[topic]]
+    tps = logs.partitions(logs.raw_topics)
+    is_wanted = _holds(logs, is_about_it)
     await _collect(logs, query, found, tps, raw_byte_pattern(logs, forms), is_wanted)
+
+
+def _holds(logs: TraceLogs, is_meant: Callable[[Event], bool]) -> Keep:
+    """Return whether a raw record holds an event that is meant."""
+    return lambda record: (event := event_of(logs, record)) is not None and is_meant(event)
+
+
+def _by_home(
+    logs: TraceLogs, visitors: Iterable[bytes]
+) -> tuple[list[TopicPartition], list[TopicPartition]]:
+    """Return the raw partitions where Kafka's partitioner puts these visitors, and the others."""
+    homes = {
+        TopicPartition(topic, home_of(key, len(logs.tps[topic])))
+        for topic in logs.raw_topics
+        for key in visitors
+    }
+    tps = logs.partitions(logs.raw_topics)
+    return [tp for tp in tps if tp in homes], [tp for tp in tps if tp not in homes]
 
 
 def _limited(keys: set[str], found: Located, word: str) -> None:
@@ -149,15 +154,12 @@ def _limited(keys: set[str], found: Located, word: str) -> None:
 
 async def _rows(logs: TraceLogs, topic: str, text: str) -> dict[bytes, bytes]:
     """Return the newest rows, by key, of those that name the text."""
-    tps = logs.tps[topic]
-    starts, ends = {tp: logs.starts[tp] for tp in tps}, {tp: logs.ends[tp] for tp in tps}
     found: dict[bytes, tuple[int, bytes]] = {}
-    byte_pattern = AnyOf(in_json(text))
-    async for records in logs.search.find(starts, ends, byte_pattern, logs.tell, topic):
+    async for records in logs.find(logs.tps[topic], AnyOf(in_json(text)), topic):
         for record in records:
-            newest = record.key is None or found.get(record.key, (-1,))[0] > record.offset
-            if record.key is not None and record.value is not None and not newest:
-                found[record.key] = record.offset, record.value
+            if record.key is not None and record.value is not None:
+                row = record.offset, record.value
+                found[record.key] = max(row, found.get(record.key, row))
     return {key: value for key, (_, value) in found.items()}
 
 
@@ -206,7 +208,3 @@ async def _read_raw(logs: TraceLogs, found: Located) -> None:
     records = await logs.search.read(wanted, logs.tell, "raw records")
     for record in await logs.committed(records):
         found.raw[place_of(record)] = raw_of(record)
-
-
-def _partition_of(key: bytes, logs: TraceLogs, topic: str) -> int:
-    return home_of(key, len(logs.tps[topic]))

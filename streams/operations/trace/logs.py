@@ -14,8 +14,9 @@ from streams.core.records import Source
 from streams.core.topics import Topics
 from streams.kafka.group_ids import group_id
 from streams.kafka.reader import Commit, LogReader, Offsets, Tell, connect
-from streams.kafka.topic_search import FoundRecord, TopicSearch, connect_search
-from streams.operations.trace.facts import OnRanges, RawRecord, TraceLane, read_on_ranges
+from streams.kafka.topic_search import BytePattern, FoundRecord, TopicSearch, connect_search
+from streams.operations.audit.decode import OnRanges, UnreadableError, read_enrich_commit
+from streams.operations.trace.facts import RawRecord, TraceLane
 from streams.settings import ENRICH, INGEST, Settings
 
 
@@ -50,6 +51,25 @@ class TraceLogs:
         """Those of the shop's events that exist, also of sources that are off."""
         return tuple(name for name in (*self.topics.raw, *self.topics.off) if self.tps[name])
 
+    def partitions(self, topics: Iterable[str]) -> list[TopicPartition]:
+        """Return those of these topics."""
+        return [tp for topic in topics for tp in self.tps[topic]]
+
+    def find(
+        self,
+        tps: Iterable[TopicPartition],
+        byte_pattern: BytePattern,
+        what: str,
+        starts: Offsets | None = None,
+    ) -> AsyncIterator[list[FoundRecord]]:
+        """Yield the records of these partitions whose batches have the pattern, to their ends.
+
+        ``starts``: where to begin, by default where each begins. ``what`` is read, as it is told.
+        """
+        ends = {tp: self.ends[tp] for tp in tps}
+        begins = {tp: self.starts[tp] for tp in ends} if starts is None else starts
+        return self.search.find(begins, ends, byte_pattern, self.tell, what)
+
     def lane(self, stage: str, tp: TopicPartition) -> TraceLane:
         """Return how far a stage has come."""
         commit = self.commits.get(stage, {}).get(tp)
@@ -58,7 +78,11 @@ class TraceLogs:
     def on_ranges(self, source: Source) -> OnRanges | None:
         """Return when each vendor was on, by enrichment's commit; None: nobody knows."""
         commit = self.commits[ENRICH].get(TopicPartition(source.topic, source.partition))
-        return None if commit is None else read_on_ranges(commit.metadata, source.offset)
+        try:
+            ranges, _ = read_enrich_commit(None if commit is None else commit.metadata)
+        except UnreadableError:
+            return None
+        return None if ranges is None or source.offset < ranges.since else ranges
 
     def parse(self, source: Source, raw: RawRecord) -> Event:
         """Read a raw record as enrichment does; raises InvalidEvent."""
@@ -113,13 +137,12 @@ async def open_logs(settings: Settings, now_ms: int, tell: Tell) -> AsyncIterato
             if all(tps[name] for name in names)
             and (vendor in enabled or any(ends[tp] for name in names for tp in tps[name]))
         ]
-        commits = {ENRICH: await _commits(reader, topics, ENRICH, [t for n in raw for t in tps[n]])}
-        shop = [tp for name in topics.shop for tp in tps[name]]
-        if shop:
-            commits[INGEST] = await _commits(reader, topics, INGEST, shop)
-        for vendor in vendors:
-            served = [*tps[topics.events(vendor)], *tps[topics.redelivery(vendor)]]
-            commits[vendor] = await _commits(reader, topics, vendor, served)
+        read_by = {ENRICH: raw, INGEST: topics.shop}
+        read_by |= {v: (topics.events(v), topics.redelivery(v)) for v in vendors}
+        commits = {}
+        for stage, topics_read in read_by.items():
+            if served := [tp for topic in topics_read for tp in tps[topic]]:
+                commits[stage] = await reader.commits(group_id(topics.prefix, stage), served)
         async with connect_search(settings.kafka, [n for n, found in tps.items() if found]) as one:
             logs = TraceLogs(
                 settings, reader, one, tell, now_ms, tps, starts, ends, vendors, commits
@@ -127,9 +150,3 @@ async def open_logs(settings: Settings, now_ms: int, tell: Tell) -> AsyncIterato
             kinds = tuple(KINDS)
             logs.parsers, logs.fields = settings.event_parsers(kinds), settings.field_maps(kinds)
             yield logs
-
-
-async def _commits(
-    reader: LogReader, topics: Topics, stage: str, tps: Sequence[TopicPartition]
-) -> dict[TopicPartition, Commit]:
-    return await reader.commits(group_id(topics.prefix, stage), tps)

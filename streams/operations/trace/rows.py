@@ -1,6 +1,6 @@
 """What the visitor's row says today about an event that was not sent for want of consent."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from aiokafka import TopicPartition
 
@@ -22,13 +22,13 @@ from streams.vendors import VENDORS
 async def explain_by_rows(logs: TraceLogs, facts: Mapping[Source, EventFacts]) -> None:
     """Let skips for want of consent say what the visitor's row says today."""
     wanted = {
-        one.raw.key: None
+        one.raw.key
         for one in facts.values()
         if one.raw is not None and one.raw.key is not None and _unconsented(one)
     }
     if not wanted:
         return
-    newest = await _newest_rows(logs, list(wanted))
+    newest = await _newest_rows(logs, wanted)
     for one in facts.values():
         vendors = _unconsented(one)
         if one.raw is None or one.raw.key is None or not vendors:
@@ -50,20 +50,17 @@ def _unconsented(one: EventFacts) -> list[str]:
     ]
 
 
-async def _newest_rows(logs: TraceLogs, keys: list[bytes]) -> dict[bytes, FoundRecord]:
+async def _newest_rows(logs: TraceLogs, keys: Collection[bytes]) -> dict[bytes, FoundRecord]:
     """Return the newest row or tombstone of each of these visitors that has one."""
     topic = logs.topics.users
     count = len(logs.tps[topic])
-    at = {TopicPartition(topic, home_of(key, count)) for key in keys}
-    starts, ends = {tp: logs.starts[tp] for tp in at}, {tp: logs.ends[tp] for tp in at}
+    homes = {TopicPartition(topic, home_of(key, count)) for key in keys}
     found: dict[bytes, FoundRecord] = {}
-    wanted = set(keys)
-    async for records in logs.search.find(starts, ends, AnyOf(keys), logs.tell, topic):
+    async for records in logs.find(homes, AnyOf(keys), topic):
         for record in records:
-            if record.key in wanted and (
-                record.key not in found or found[record.key].offset < record.offset
-            ):
-                found[record.key] = record
+            if record.key is not None and record.key in keys:
+                newest = found.get(record.key, record)
+                found[record.key] = max(newest, record, key=lambda one: one.offset)
     return found
 
 

@@ -122,14 +122,10 @@ async def _today(mapping: TopicMapping, record: ConsumerRecord, event_id: str) -
         if isinstance(outcome, IngestRefusal) and outcome.event_id == event_id:
             words = f"{letter_words(outcome.error.reason)}: {masked_text(outcome.error.detail)}"
             return f"[ingest.{outcome.section}] cannot map it: {words}."
-    if any(isinstance(outcome, IngestRecord) for outcome in outcomes):
-        names = " and ".join(
-            dict.fromkeys(f"[ingest.{o.section}]" for o in outcomes if isinstance(o, IngestRecord))
-        )
-        return (
-            f"Mapped by {names}. The result has another id, is a row, or was deleted from its raw "
-            "topic."
-        )
+    if mapped := dict.fromkeys(o.section for o in outcomes if isinstance(o, IngestRecord)):
+        names = " and ".join(f"[ingest.{section}]" for section in mapped)
+        rest = "The result has another id, is a row, or was deleted from its raw topic."
+        return f"Mapped by {names}. {rest}"
     if any(isinstance(outcome, SkippedRecord) for outcome in outcomes):
         return "It is the tombstone after a delete by Debezium and has no content."
     return "Unmapped: no section [ingest.NAME] takes it; check their `when` and `each`."

@@ -1,19 +1,13 @@
 """The steps of an event's way, each in a sentence, masked. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from streams.core.consent import NO_CONSENT_MEANING, NoConsent
+from streams.core.consent import NO_CONSENT_MEANING
 from streams.core.masking import masked_id, masked_json, masked_text
-from streams.core.outcome import (
-    DEAD_LETTER_MEANING,
-    SKIP_MEANING,
-    DeadLetterReason,
-    Outcome,
-    SkipReason,
-)
+from streams.core.outcome import DEAD_LETTER_MEANING, SKIP_MEANING, Outcome
 from streams.core.quantities import count
 from streams.core.records import Receipt, Source
 from streams.core.times import utc_text
@@ -189,23 +183,28 @@ def resolved_step(resolved: Resolved) -> Timed:
 
 def outcome_of(receipt: Receipt) -> Any:
     """Return a receipt's outcome; ``unknown`` for a word that is none."""
-    known = receipt.outcome in set(map(str, Outcome))
-    return receipt.outcome if known else "unknown"
+    return receipt.outcome if receipt.outcome in set(Outcome) else "unknown"
+
+
+_NO_CONSENTS = {str(kind): meaning for kind, meaning in NO_CONSENT_MEANING.items()}
+_SKIPS = {str(reason): meaning for reason, meaning in SKIP_MEANING.items()}
+_LETTERS = {str(reason): meaning for reason, meaning in DEAD_LETTER_MEANING.items()}
 
 
 def _skip_words(receipt: Receipt) -> str:
-    reason = receipt.reason
-    if receipt.detail in set(map(str, NoConsent)):
-        return f"{reason}, {NO_CONSENT_MEANING[NoConsent(str(receipt.detail))]}"
-    if reason in set(map(str, SkipReason)):
-        return f"{reason}, {SKIP_MEANING[SkipReason(str(reason))]}"
-    return masked_text(reason or "no reason is given")
+    if receipt.detail in _NO_CONSENTS:
+        return f"{receipt.reason}, {_NO_CONSENTS[receipt.detail]}"
+    return _with_meaning(receipt.reason, _SKIPS)
 
 
 def letter_words(reason: str | None) -> str:
     """Return a dead letter's reason with its meaning."""
-    if reason in set(map(str, DeadLetterReason)):
-        return f"{reason}, {DEAD_LETTER_MEANING[DeadLetterReason(str(reason))]}"
+    return _with_meaning(reason, _LETTERS)
+
+
+def _with_meaning(reason: str | None, meanings: Mapping[str, str]) -> str:
+    if reason is not None and reason in meanings:
+        return f"{reason}, {meanings[reason]}"
     return masked_text(reason or "no reason is given")
 
 

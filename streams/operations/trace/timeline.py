@@ -116,8 +116,3 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
     """Records looked through."""
     seconds: float = 0.0
     """How long it took."""
-
-
-def to_json(trace: Trace) -> bytes:
-    """Return the trace as one JSON object."""
-    return msgspec.json.encode(trace)

@@ -10,13 +10,13 @@ from streams.core.outcome import Outcome, SkipReason
 from streams.core.quantities import count, listing
 from streams.core.records import Receipt, Source
 from streams.core.times import utc_text
+from streams.dead_letters.book import Position
 from streams.operations.ingest.trail import IngestTrail
 from streams.operations.trace.facts import (
     EventFacts,
     RawRecord,
     TraceLane,
     VendorFacts,
-    resolution_of,
 )
 from streams.operations.trace.steps import (
     Masker,
@@ -56,14 +56,10 @@ def traced_event(
     raw, source = facts.raw, facts.source
     event, problem = _event_of(facts, parse)
     steps = _before_vendors(facts, problem)
-    vendors = (
-        []
-        if _is_no_event(facts)
-        else [
-            _vendor(vendor, names.get(vendor, vendor), found, facts, masker)
-            for vendor, found in facts.vendors.items()
-        ]
-    )
+    vendors = [
+        _vendor(vendor, names.get(vendor, vendor), found, facts, masker)
+        for vendor, found in ({} if _is_no_event(facts) else facts.vendors).items()
+    ]
     event_id, event_type, happened = _known_of(facts, event)
     return TracedEvent(
         event_id=event_id,
@@ -157,14 +153,12 @@ def _before_vendors(facts: EventFacts, problem: str) -> list[Step]:
 
 def _beginning(facts: EventFacts, trail: IngestTrail) -> Timed:
     """Return the step of the shop's own record."""
-    text = f"Written by the shop to {trail.source.topic}."
-    at = None
+    text, place = f"Written by the shop to {trail.source.topic}.", str(trail.source)
     if facts.shop is None:
-        text += " That record was deleted by retention."
-    else:
-        at = utc_text(facts.shop.at_ms)
-    step = Step(kind="raw", text=text, at=at, place=str(trail.source))
-    return (0 if facts.shop is None else facts.shop.at_ms), -1, step
+        gone = f"{text} That record was deleted by retention."
+        return 0, -1, Step(kind="raw", text=gone, place=place)
+    step = Step(kind="raw", text=text, at=utc_text(facts.shop.at_ms), place=place)
+    return facts.shop.at_ms, -1, step
 
 
 def _unread(facts: EventFacts) -> Step:
@@ -277,19 +271,15 @@ def _outcome(
             words.append(_what_to_do(found))
         return outcome, best.receipt.reason, " ".join(filter(None, words))
     if found.letters:
-        lettered = found.letters[0]
-        return (
-            "dead_lettered",
-            lettered.letter.reason,
-            letter_step(lettered, name, is_repeat=False).text,
-        )
+        step = letter_step(found.letters[0], name, is_repeat=False)
+        return "dead_lettered", step.reason, step.text
     kind: VendorOutcome = open_steps[0].kind  # type: ignore[assignment]
     return kind, None, " ".join(step.text for step in open_steps)
 
 
 def _what_to_do(found: VendorFacts) -> str:
     closed = {resolved.resolves: resolved for resolved in found.resolved}
-    open_letters = [one for one in found.letters if resolution_of(one.place) not in closed]
+    open_letters = [one for one in found.letters if str(Position(*one.place)) not in closed]
     if not found.letters:
         return ""
     if not open_letters:

@@ -1,11 +1,10 @@
 // The live part of the page: shows each view as it comes, and comes back by itself.
-import { curve, el, flow, keep, place, plain, redraw, say, setClass, setText, svg, timeNode, timeText } from "./drawing.js";
+import { at, curve, el, flow, keep, place, plain, redraw, say, setClass, setText, svg, timeNode, timeText } from "./drawing.js";
 import { startSearch } from "./event.js";
 import { showLetters, startLetters } from "./letters.js";
 import { startRuns, updateReplayForm } from "./runs.js";
 import { NO_TOKEN, ask, confirmed } from "./server.js";
 
-const at = (id) => document.getElementById(id);
 const LATE_MS = 6_000;
 const AGAIN_MS = 2_000;
 

@@ -1,5 +1,6 @@
 // Elements, sentences and drawings. Text only ever becomes text: nothing here parses markup.
 
+export const at = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
 
 export function el(name, attributes = {}, ...children) {

@@ -1,7 +1,6 @@
 // Where is my event: asks, shows how far the search is, can be stopped, and draws what was found.
-import { el, place, setText, timeNode } from "./drawing.js";
+import { at, el, place, setText, timeNode } from "./drawing.js";
 
-const at = (id) => document.getElementById(id);
 const HINTS = { event: "Event id", visitor: "anonymous_id", user: "user_id", sku: "SKU" };
 const OUTCOMES = { accepted: "running", dead_lettered: "parked", skipped: "paused", waiting: "degraded", off: "paused", unknown: "paused" };
 

@@ -1,9 +1,8 @@
 // Dead letters by cause: one as an example, resending, dropping.
-import { el, place, say, setText, timeNode } from "./drawing.js";
+import { at, el, place, say, setText, timeNode } from "./drawing.js";
 import { send } from "./runs.js";
 import { NO_TOKEN, ask, busy, confirmed } from "./server.js";
 
-const at = (id) => document.getElementById(id);
 let current = () => null;
 
 export function startLetters(view) {

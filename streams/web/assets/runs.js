@@ -1,8 +1,7 @@
 // Replays and resends: previewed and confirmed as in the terminal, followed, resumed, stopped.
-import { el, keep, redraw, say, setText } from "./drawing.js";
+import { at, el, keep, redraw, say, setText } from "./drawing.js";
 import { NO_TOKEN, ask, busy, confirmed } from "./server.js";
 
-const at = (id) => document.getElementById(id);
 const AGAIN_MS = 5_000;
 let current = () => null;
 let again = 0;

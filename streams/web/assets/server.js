@@ -1,7 +1,6 @@
 // Asking the worker, and asking the person before anything is changed.
-import { setText } from "./drawing.js";
+import { at, setText } from "./drawing.js";
 
-const at = (id) => document.getElementById(id);
 export const NO_TOKEN = "Set STREAMS_WEB_TOKEN to enable changes";
 
 export async function ask(path, body, signal) {

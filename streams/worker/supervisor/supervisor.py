@@ -8,6 +8,7 @@ import sys
 import time
 from asyncio.subprocess import PIPE, STDOUT, Process
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Protocol
 
 from streams.worker.supervisor.console import SharedConsole
@@ -32,6 +33,7 @@ class Console(Protocol):
         """Take the news that a worker has ended by itself."""
 
 
+@dataclass(eq=False)
 class Supervisor:
     """Keeps one worker of each stage running.
 
@@ -39,32 +41,19 @@ class Supervisor:
     Ctrl-C in a terminal is for the supervisor, which then ends them in order.
     """
 
-    def __init__(
-        self,
-        stages: Sequence[str],
-        command: Command,
-        console: Console,
-        *,
-        environ: Mapping[str, str] | None = None,
-        policy: Callable[[], RestartPolicy] = RestartPolicy,
-        stop_seconds: float = STOP_SECONDS,
-    ) -> None:
-        """Describe the workers; nothing starts before ``run``.
+    stages: Sequence[str]
+    """One worker each."""
+    command: Command
+    console: Console
+    _: KW_ONLY
+    environ: Mapping[str, str] | None = None
+    """Of the workers; None: this process's."""
+    policy: Callable[[], RestartPolicy] = RestartPolicy
+    """Makes the rules of restarting, one object a worker."""
+    stop_seconds: float = STOP_SECONDS
+    """How long workers that were told to end may take."""
 
-        Args:
-            stages: one worker each.
-            command: how to start a worker.
-            console: where its lines go.
-            environ: of the workers; None: this process's.
-            policy: makes the rules of restarting, one object a worker.
-            stop_seconds: how long workers that were told to end may take.
-        """
-        self._stages = tuple(stages)
-        self._command = command
-        self._console = console
-        self._environ = environ
-        self._policy = policy
-        self._stop_seconds = stop_seconds
+    def __post_init__(self) -> None:
         self._running: dict[str, Process] = {}
         self._ending = asyncio.Event()
 
@@ -75,24 +64,24 @@ class Supervisor:
 
     async def run(self, stop: asyncio.Event) -> int:
         """Run until ``stop`` is set (0), a set-up is wrong (1), or every worker gave up (2)."""
-        keepers = [asyncio.create_task(self._keep(stage)) for stage in self._stages]
+        tasks = [asyncio.create_task(self._keep(stage)) for stage in self.stages]
         stopping = asyncio.create_task(stop.wait())
-        waiting: set[asyncio.Task[int]] = set(keepers)
+        waiting: set[asyncio.Task[int]] = set(tasks)
         try:
             while waiting and not stopping.done():
                 await asyncio.wait({*waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-                done = {outcome_writer for outcome_writer in waiting if outcome_writer.done()}
-                if any(outcome_writer.result() == SET_UP for outcome_writer in done):
+                done = {task for task in waiting if task.done()}
+                if any(task.result() == SET_UP for task in done):
                     return SET_UP
                 waiting -= done
             return 0 if stopping.done() else DO_NOT_RESTART
         finally:
             stopping.cancel()
-            await self._end(keepers)
+            await self._end(tasks)
 
     async def _keep(self, stage: str) -> int:
         """Start a worker again and again; return the exit code with which it is given up."""
-        policy = self._policy()
+        policy = self.policy()
         code: int | None = None
         while True:
             started = time.monotonic()
@@ -100,7 +89,7 @@ class Supervisor:
             if self._ending.is_set():
                 return 0
             pause = policy.after(code, time.monotonic() - started)
-            self._console.ended(Ending(stage, code, pause))
+            self.console.ended(Ending(stage, code, pause))
             if pause is None:
                 return code
             with contextlib.suppress(TimeoutError):
@@ -111,12 +100,12 @@ class Supervisor:
     async def _run_once(self, stage: str, last_exit: int | None) -> int:
         told = [] if last_exit is None else [f"--last-exit={last_exit}"]
         process = await asyncio.create_subprocess_exec(
-            *self._command(stage),
+            *self.command(stage),
             *told,
-            stdin=PIPE,  # the life line: see operations/supervisor/life_line.py
+            stdin=PIPE,  # the life line: see parent_watch.py
             stdout=PIPE,
             stderr=STDOUT,
-            env=self._environ,
+            env=self.environ,
             start_new_session=True,
         )
         self._running[stage] = process
@@ -125,25 +114,22 @@ class Supervisor:
                 _tell(process, signal.SIGTERM)
             assert process.stdout is not None
             async for line in _lines(process.stdout):
-                self._console.line(stage, line)
+                self.console.line(stage, line)
             return await process.wait()
         finally:
             del self._running[stage]
 
-    async def _end(self, keepers: Sequence["asyncio.Task[int]"]) -> None:
+    async def _end(self, tasks: Sequence["asyncio.Task[int]"]) -> None:
         """Tell all workers to end, kill those that do not, and wait until they are gone."""
         self._ending.set()
-        self._signal(signal.SIGTERM)
-        _, late = await asyncio.wait(keepers, timeout=self._stop_seconds)
+        for process in self._running.values():
+            _tell(process, signal.SIGTERM)
+        _, late = await asyncio.wait(tasks, timeout=self.stop_seconds)
         if late:
             self._kill()
             await asyncio.wait(late)
-        for outcome_writer in keepers:
-            outcome_writer.result()
-
-    def _signal(self, number: signal.Signals) -> None:
-        for process in self._running.values():
-            _tell(process, number)
+        for task in tasks:
+            task.result()
 
     def _kill(self) -> None:
         """Kill each worker's whole session: what it left behind would hold its output open."""
