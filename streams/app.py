@@ -164,7 +164,7 @@ def _enrich(settings: Settings, partitions: Mapping[str, int], app: StageApp) ->
         fields=settings.field_maps(),
         wall_ms=wall_clock.now_ms,
         partitions=partitions,
-        keep_email=any(getattr(settings.vendors[key], "lookup_email", False) for key in vendors),
+        keep_email=settings.keeps_email(vendors),
         duplicate_ms=round(settings.enrich.duplicate_minutes * 60_000),
         late=[
             (window_ms, partial(send_late, settings, vendor, window_ms))

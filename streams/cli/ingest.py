@@ -39,7 +39,7 @@ def replay_source(
 ) -> None:
     """Take the shop's records of a window through a section of ingest once more."""
     from streams.core.errors import SettingsError
-    from streams.operations.ingest.rewrite import CHANGED, IngestWriter, read_window
+    from streams.operations.ingest.rewrite import CHANGED, ingest_writer, read_window
 
     if source not in settings.ingest:
         known = ", ".join(settings.ingest) or "none: streams.toml has no section [ingest.NAME]"
@@ -63,8 +63,9 @@ def replay_source(
     confirm(yes, question, "Nothing was written.")
 
     async def write() -> int:
-        async with IngestWriter(settings, rate) as writer:
-            return await writer.write(to_write)
+        async with ingest_writer(settings, rate) as writer:
+            await writer.write(to_write)
+        return writer.written
 
     done = asyncio.run(write())
     if as_json:

@@ -1,6 +1,6 @@
-"""The records that the relay writes: vendor records, receipts and dead letters."""
+"""The records that the relay reads and writes: vendor records, receipts and dead letters."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -21,6 +21,19 @@ class Source(NamedTuple):
         """Parse the text form; raises ValueError."""
         topic, partition, offset = text.rsplit("/", 2)
         return cls(topic, int(partition), int(offset))
+
+
+class TopicRecord(NamedTuple):
+    """A record as it lies on a topic; aiokafka's records have these attributes, too."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    """Its Kafka time in ms."""
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]] = ()
 
 
 class VendorRecord(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):

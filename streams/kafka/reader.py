@@ -29,6 +29,8 @@ STALL_SECONDS = 60.0
 FETCH_BYTES = 4 * 1024 * 1024
 """Of a partition, at once."""
 BATCH_RECORDS, SMALL_BATCH_RECORDS = 20_000, 500
+NEAR_OFFSETS = 5_000
+"""Records so close to each other are read in one go."""
 
 COMMIT_TRIES, COMMIT_RETRY_SECONDS = 30, 0.5
 """How long the coordinator of a group may take to be found."""
@@ -136,6 +138,24 @@ class RangeReader:
             tell(next(iter(starts)).topic, read, total)
             if open_ and loop.time() - progress_at > STALL_SECONDS:
                 raise stalled(open_)
+
+    async def read_at(
+        self, tp: TopicPartition, offsets: Iterable[int]
+    ) -> dict[int, ConsumerRecord]:
+        """Return the records at these offsets of a partition, as far as they are still there."""
+        begin, end = (await self.starts([tp]))[tp], (await self.ends([tp]))[tp]
+        groups: list[list[int]] = []
+        for offset in sorted({offset for offset in offsets if begin <= offset < end}):
+            if groups and offset - groups[-1][-1] <= NEAR_OFFSETS:
+                groups[-1].append(offset)
+            else:
+                groups.append([offset])
+        found: dict[int, ConsumerRecord] = {}
+        for group in groups:
+            wanted = set(group)
+            async for _, records in self.read({tp: group[0]}, {tp: group[-1] + 1}):
+                found |= {record.offset: record for record in records if record.offset in wanted}
+        return found
 
     async def first_times(self, offsets: Offsets) -> dict[TopicPartition, int]:
         """Return the Kafka time (ms) of the first record from each offset on, where there is one.

@@ -1,7 +1,6 @@
 """Writes JSON lines to topics of the shop's own, as its producers would: to try things out."""
 
 from collections.abc import AsyncIterable
-from typing import NamedTuple
 
 import msgspec
 
@@ -33,19 +32,19 @@ def parse_own_line(line: bytes) -> Outgoing:
     """
     try:
         found = _decode(line.strip().removeprefix(BYTE_ORDER_MARK))
-        key = msgspec.json.decode(bytes(found.key))
+        return own_record(found.topic, found.key, found.value)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         raise NotNamedError('is not {"topic", "key", "value"}') from problem
-    value = bytes(found.value)
-    key_bytes = key.encode() if isinstance(key, str) else bytes(found.key)
+
+
+def own_record(topic: str, key: msgspec.Raw, value: msgspec.Raw) -> Outgoing:
+    """Return the record of a key and value in JSON, as ``parse_own_line`` does."""
+    text = msgspec.json.decode(key)
+    key_bytes = text.encode() if isinstance(text, str) else bytes(key)
+    content = bytes(value)
     return Outgoing(
-        found.topic, None if key is None else key_bytes, None if value == b"null" else value
+        topic, None if text is None else key_bytes, None if content == b"null" else content
     )
-
-
-class _Numbered(NamedTuple):
-    number: int
-    record: Outgoing
 
 
 async def produce_own(settings: Settings, lines: AsyncIterable[bytes]) -> Produced:
@@ -54,17 +53,17 @@ async def produce_own(settings: Settings, lines: AsyncIterable[bytes]) -> Produc
     Raises SetupError where the brokers do not answer or refuse.
     """
     produced = Produced()
-    records: list[_Numbered] = []
+    records: list[Outgoing] = []
     number = 0
     async for line in lines:
         number += 1
         if not line.strip():
             continue
         try:
-            records.append(_Numbered(number, parse_own_line(line)))
+            records.append(parse_own_line(line))
         except NotNamedError as problem:
             produced.bad.append((number, str(problem)))
-    names = dict.fromkeys(one.record.topic for one in records)
+    names = dict.fromkeys(record.topic for record in records)
     async with admin(settings.kafka) as client:
         await make_missing(client, names, settings)
     async with connect_writer(
@@ -74,10 +73,9 @@ async def produce_own(settings: Settings, lines: AsyncIterable[bytes]) -> Produc
         enable_idempotence=False,
     ) as producer:
         waiting = [
-            (one, await producer.send(one.record.topic, one.record.value, one.record.key))
-            for one in records
+            await producer.send(record.topic, record.value, record.key) for record in records
         ]
-        for one, answer in waiting:
+        for record, answer in zip(records, waiting, strict=True):
             await answer
-            produced.written[one.record.topic] += 1
+            produced.written[record.topic] += 1
     return produced

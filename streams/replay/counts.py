@@ -1,16 +1,17 @@
 """What a replay would do or did, counted by vendor; pure."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Any
 
 import msgspec
 
+from streams.core.enrich import Send, Skip
 from streams.core.outcome import Outcome
 from streams.core.quantities import count
 from streams.delivery.rate_limit import HEADROOM
-from streams.replay.planner import Judgement, Left, PlannedSend, Skipped
+from streams.replay.planner import Judgement, Left
 from streams.settings import Settings
 from streams.vendors import VENDORS
 
@@ -24,10 +25,9 @@ _decode_contact = msgspec.json.Decoder(_Contact).decode
 
 @dataclass(slots=True)
 class Counts:
-    """One vendor's figures; selected = sent + left + skipped + refused."""
+    """One vendor's figures."""
 
     vendor: str
-    selected: int = 0
     sent: int = 0
     left: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
@@ -40,8 +40,7 @@ class Counts:
 
     def add(self, judgement: Judgement, last: str | None) -> None:
         """Count one event; ``last`` is its outcome until now."""
-        self.selected += 1
-        if isinstance(judgement, PlannedSend):
+        if isinstance(judgement, Send):
             self.sent += 1
             self.before[last or "missing"] += 1
             self.payload_bytes += len(judgement.value)
@@ -50,10 +49,15 @@ class Counts:
                 self.contacts.update(contact.values())
         elif isinstance(judgement, Left):
             self.left[judgement.why] += 1
-        elif isinstance(judgement, Skipped):
-            self.skipped[judgement.reason] += 1
+        elif isinstance(judgement, Skip):
+            self.skipped[str(judgement.reason)] += 1
         else:
             self.refused[judgement.error.reason] += 1
+
+    @property
+    def selected(self) -> int:
+        """How many events were looked at."""
+        return self.sent + self.left.total() + self.skipped.total() + self.refused.total()
 
     @property
     def dead_letters(self) -> int:
@@ -66,18 +70,14 @@ class Counts:
         def times(counter: Counter[str]) -> Counter[str]:
             return Counter({word: round(count * factor) for word, count in counter.items()})
 
-        left, skipped, refused = times(self.left), times(self.skipped), times(self.refused)
-        sent = round(self.sent * factor)
-        return Counts(
-            self.vendor,
-            sent + left.total() + skipped.total() + refused.total(),
-            sent,
-            left,
-            skipped,
-            refused,
-            times(self.before),
-            round(self.payload_bytes * factor),
-            self.contacts,
+        return replace(
+            self,
+            sent=round(self.sent * factor),
+            left=times(self.left),
+            skipped=times(self.skipped),
+            refused=times(self.refused),
+            before=times(self.before),
+            payload_bytes=round(self.payload_bytes * factor),
         )
 
 

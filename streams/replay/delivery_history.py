@@ -43,6 +43,11 @@ class Last(NamedTuple):
     """``accepted`` before ``dead_lettered`` before ``skipped``; None: no receipt is there."""
     reason: str | None = None
 
+    @property
+    def is_duplicate(self) -> bool:
+        """Whether another record of the same event was passed on instead."""
+        return self.outcome == Outcome.SKIPPED and self.reason == SkipReason.DUPLICATE
+
 
 _NOTHING = Last(None)
 _ACCEPTANCE = Last(Outcome.ACCEPTED)
@@ -136,10 +141,6 @@ class DeliveryHistory:
         if bits & _DEAD:
             return Last(Outcome.DEAD_LETTERED, reason)
         return Last(Outcome.SKIPPED, reason) if bits & _SKIPPED else _NOTHING
-
-    def was_duplicate(self, last: Last) -> bool:
-        """Return whether another record of the same event was passed on instead."""
-        return last.reason == SkipReason.DUPLICATE and last.outcome == Outcome.SKIPPED
 
     def _number(self, reason: str | None) -> int:
         """Return a byte for a reason; strangers' beyond the 255th share one."""

@@ -7,14 +7,16 @@ events whose last word is ``no_contact`` are sent, so looking twice sends nothin
 import os
 from collections.abc import Collection, Mapping
 
+from streams.core.enrich import Send
 from streams.core.outcome import Outcome, SkipReason
+from streams.core.record_mapper import RowLookup
 from streams.core.runs import RUNNING, Asked, new_run_id
 from streams.core.times import utc_text
 from streams.engine import wall_clock
 from streams.engine.outputs import Outputs
 from streams.kafka.reader import connect
 from streams.replay.delivery_history import USUAL_SKEW_MS, read_history
-from streams.replay.planner import PlannedSend, ReplayPlanner, RowLookup
+from streams.replay.planner import ReplayPlanner
 from streams.replay.run import new_producer
 from streams.replay.run_store import has_process, list_runs
 from streams.replay.vendor_run import redelivery_headers
@@ -71,8 +73,7 @@ async def send_late(
             skew_ms=USUAL_SKEW_MS,
             passed_over=stopped,
         )
-        plan = settings.plan_for(vendor)
-        judge = ReplayPlanner(settings, [plan], rows, history, asked)
+        planner = ReplayPlanner(settings, [vendor], rows, history, asked)
         outputs = Outputs(producer)
         async for tp, records in reader.read(window.starts, window.stops):
             for record in records:
@@ -81,11 +82,9 @@ async def send_late(
                     continue
                 if record.timestamp <= row_ms and history.is_waiting(vendor, tp, record.offset):
                     again.add(record.key)
-                for _, made in judge.judge(tp, record, now_ms):
-                    if isinstance(made, PlannedSend):
-                        headers = redelivery_headers(
-                            tp, record.offset, record.timestamp, made, run_id
-                        )
+                for made in planner.judge(record, now_ms).judgements:
+                    if isinstance(made, Send):
+                        headers = redelivery_headers(record, made, run_id)
                         to = topics.redelivery(vendor)
                         outputs.append(to, partition, record.key, made.value, headers)
         if outputs:

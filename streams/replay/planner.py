@@ -1,18 +1,18 @@
 """What a replay does with a raw record, for each vendor: the one judgement of preview and run."""
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import TopicPartition
 
-from streams.core.consent import Ground, Malformed
 from streams.core.duplicates import MAX_IDS, PassedOn, bits, identity, trim
-from streams.core.enrich import Enricher, Refuse, Send, VendorPlan, rows_named
+from streams.core.enrich import Decision, Refuse, Send
 from streams.core.errors import InvalidEvent
 from streams.core.event_types import Event, NamedProduct
 from streams.core.kinds import KINDS
-from streams.core.outcome import DeadLetterReason, Outcome
-from streams.core.rows import Product, User
+from streams.core.outcome import Outcome
+from streams.core.record_mapper import RowLookup
+from streams.core.records import TopicRecord
 from streams.core.runs import ALREADY_ACCEPTED, DUPLICATE, WAITING, Asked
 from streams.replay.delivery_history import DeliveryHistory
 from streams.replay.only_filter import MISSING, parse_only
@@ -22,130 +22,24 @@ TRIMMED_AFTER = 10_000
 """Events between two looks at how many are remembered."""
 
 
-class PlannedSend(NamedTuple):
-    """The event goes to the vendor."""
-
-    value: bytes
-    """The encoded vendor record."""
-    consent: Ground
-
-
 class Left(NamedTuple):
     """Nothing is to be done."""
 
+    vendor: str
     why: str
     """A word of ``core.runs``."""
 
 
-class Skipped(NamedTuple):
-    """Today's rows, consent or mapping say no."""
-
-    reason: str
-    event_id: str
+Judgement = Decision | Left
 
 
-class Refused(NamedTuple):
-    """It is no event, or does not fit the vendor."""
+class Judged(NamedTuple):
+    """What a replay does with a raw record."""
 
-    error: InvalidEvent
-    event_id: str | None
-    """None: it is no event at all."""
-
-
-Judgement = PlannedSend | Left | Skipped | Refused
-
-
-class RowLookup(Protocol):
-    """The tables as they are now."""
-
-    def user(self, key: bytes) -> User | Malformed | None:
-        """Return the visitor's row; MALFORMED for one out of shape, None where there is none."""
-
-    def forgotten_ms(self, key: bytes) -> int | None:
-        """Return the Kafka time of the visitor's newest tombstone."""
-
-    def product(self, product_id: str) -> Product | None:
-        """Return the product's row; None where there is none or one out of shape."""
-
-
-class Placed(Protocol):
-    """A record as far as its place and time go."""
-
-    @property
-    def key(self) -> bytes | None:
-        """The visitor."""
-
-    @property
-    def offset(self) -> int:
-        """Its place in the partition."""
-
-    @property
-    def timestamp(self) -> int:
-        """Its Kafka time."""
-
-
-class Mapper:
-    """Raw records and today's rows in, decisions out: enrichment's own parser and judgement."""
-
-    def __init__(self, settings: Settings, plans: Sequence[VendorPlan], rows: RowLookup) -> None:
-        self.rows = rows
-        self._vendors = tuple(plan.vendor for plan in plans)
-        self._enricher = Enricher(plans, settings.consent.mode)
-        self._parsers = settings.event_parsers()
-
-    def parse(
-        self,
-        tp: TopicPartition,
-        offset: int,
-        key: bytes | None,
-        value: bytes | None,
-        kafka_ms: int,
-    ) -> Event:
-        """Return the event; raises InvalidEvent, also where our own code fails over it."""
-        try:
-            return self._parsers[tp.topic].parse(key, value, tp.partition, offset, kafka_ms)
-        except InvalidEvent:
-            raise
-        except Exception as defect:
-            words = f"{type(defect).__name__}: {defect}"
-            raise InvalidEvent(DeadLetterReason.DEFECT, words) from defect
-
-    def names_sku(self, event: Event, sku: str) -> bool:
-        """Return whether the event is about this SKU, by its own word or its product's row."""
-        return any(sku == (named.sku or self._sku_of_row(named)) for named in event.named())
-
-    def _sku_of_row(self, named: NamedProduct) -> str | None:
-        row = self.rows.product(named.product_id) if named.product_id else None
-        return None if row is None else row.sku
-
-    def decide(self, event: Event, kafka_ms: int, now_ms: int) -> Iterator[tuple[str, Judgement]]:
-        """Yield what today's rows, consent and mapping make of it, by vendor."""
-        key = event.anonymous_id.encode()
-        try:
-            product, products = rows_named(event, self.rows.product)
-            decisions = self._enricher.decide(
-                event,
-                self.rows.user(key),
-                self.rows.forgotten_ms(key),
-                product,
-                kafka_ms,
-                now_ms,
-                products=products,
-            )
-        # One record over which our own code fails must not end the run.
-        except Exception as defect:
-            words = f"{type(defect).__name__}: {defect}"
-            letter = InvalidEvent(DeadLetterReason.DEFECT, words)
-            letter.__cause__ = defect
-            yield from ((vendor, Refused(letter, event.event_id)) for vendor in self._vendors)
-            return
-        for decision in decisions:
-            if isinstance(decision, Send):
-                yield decision.vendor, PlannedSend(decision.value, decision.consent)
-            elif isinstance(decision, Refuse):
-                yield decision.vendor, Refused(decision.error, event.event_id)
-            else:
-                yield decision.vendor, Skipped(str(decision.reason), event.event_id)
+    judgements: Sequence[Judgement] = ()
+    """One for each vendor for which the record is selected."""
+    event_id: str | None = None
+    """None: it is no event, or did not have to be looked into."""
 
 
 class ReplayDeduplicator:
@@ -161,33 +55,32 @@ class ReplayDeduplicator:
         self._seen: dict[TopicPartition, PassedOn] = {}
 
     def without(
-        self,
-        tp: TopicPartition,
-        record: Placed,
-        event: Event,
-        decisions: list[tuple[str, Judgement]],
-    ) -> list[tuple[str, Judgement]]:
-        """Return the decisions, ``Left(DUPLICATE)`` for each vendor that has got the event."""
+        self, record: TopicRecord, event: Event, decisions: Sequence[Decision]
+    ) -> Sequence[Judgement]:
+        """Return the decisions, ``Left`` as a duplicate for each vendor that has got the event."""
         if not self._window_ms:
             return decisions
         own = event.own_key()
         ids = [event.event_id] if own is None else [event.event_id, own]
         who = [identity(record.key or b"", one) for one in ids]
+        tp = TopicPartition(record.topic, record.partition)
         seen = self._seen.get(tp)
         if seen is None:
             seen = self._seen[tp] = PassedOn(self._window_ms, self._vendors)
         offset, kafka_ms = record.offset, record.timestamp
         seen.advance(kafka_ms, kafka_ms)
         known = {vendor for one in who for vendor in seen.vendors_of(one, offset, kafka_ms, None)}
-        judged: list[tuple[str, Judgement]] = []
-        for vendor, made in decisions:
-            if isinstance(made, PlannedSend) and vendor in known:
-                judged.append((vendor, Left(DUPLICATE)))
-                continue
-            if isinstance(made, PlannedSend):
+        judged: list[Judgement] = []
+        for decision in decisions:
+            vendor = decision.vendor
+            if not isinstance(decision, Send):
+                judged.append(decision)
+            elif vendor in known:
+                judged.append(Left(vendor, DUPLICATE))
+            else:
+                judged.append(decision)
                 for one in who:
                     seen.add(one, offset, kafka_ms, self._bits[vendor])
-            judged.append((vendor, made))
         self._until_trimmed -= 1
         if self._until_trimmed <= 0:
             self._until_trimmed = TRIMMED_AFTER
@@ -201,14 +94,14 @@ class ReplayPlanner:
     def __init__(
         self,
         settings: Settings,
-        plans: Sequence[VendorPlan],
+        vendors: Sequence[str],
         rows: RowLookup,
         history: DeliveryHistory,
         asked: Asked,
     ) -> None:
         topics = settings.topics
-        self._mapper = Mapper(settings, plans, rows)
-        self._vendors = tuple(plan.vendor for plan in plans)
+        self._mapper = settings.record_mapper(map(settings.plan_for, vendors), rows)
+        self._vendors = tuple(vendors)
         self._duplicates = ReplayDeduplicator(settings, self._vendors)
         self._history = history
         self._only = parse_only(asked.only)
@@ -217,52 +110,54 @@ class ReplayPlanner:
         self._sku = asked.sku
         self._again = asked.again
 
-    def judge(
-        self, tp: TopicPartition, record: ConsumerRecord, now_ms: int
-    ) -> list[tuple[str, Judgement]]:
-        """Return the judgement for each vendor for which the record is selected.
+    def judge(self, record: TopicRecord, now_ms: int) -> Judged:
+        """Return what is to be done with a record.
 
-        The record lies within the window: its Kafka time has been looked at.
+        It lies within the window: its Kafka time has been looked at.
         """
         if self._visitor is not None and record.key != self._visitor:
-            return []
-        if not self._only.has_type(self._types[tp.topic]):
-            return []
-        settled, open_ = self._by_history(tp, record.offset)
+            return Judged()
+        if not self._only.has_type(self._types[record.topic]):
+            return Judged()
+        settled, open_ = self._by_history(record)
         if not open_ and (self._sku is None or not settled):
-            return settled
+            return Judged(settled)
         try:
-            event = self._mapper.parse(
-                tp, record.offset, record.key, record.value, record.timestamp
-            )
+            event = self._mapper.parse(record)
         except InvalidEvent as error:
             if self._sku is not None:
-                return []
-            return [*settled, *((vendor, Refused(error, None)) for vendor in open_)]
-        if self._sku is not None and not self._mapper.names_sku(event, self._sku):
-            return []
+                return Judged()
+            return Judged([*settled, *(Refuse(vendor, error) for vendor in open_)])
+        if self._sku is not None and not any(map(self._is_of_sku, event.named())):
+            return Judged()
         if open_:
             decisions = self._mapper.decide(event, record.timestamp, now_ms)
-            wanted = [(vendor, made) for vendor, made in decisions if vendor in open_]
-            settled += self._duplicates.without(tp, record, event, wanted)
-        return settled
+            wanted = [decision for decision in decisions if decision.vendor in open_]
+            settled += self._duplicates.without(record, event, wanted)
+        return Judged(settled, event.event_id)
 
-    def _by_history(
-        self, tp: TopicPartition, offset: int
-    ) -> tuple[list[tuple[str, Judgement]], list[str]]:
+    def _is_of_sku(self, product: NamedProduct) -> bool:
+        """Return whether a product has the SKU, by the event's own word or by its row."""
+        if product.sku or not product.product_id:
+            return product.sku == self._sku
+        row = self._mapper.rows.product(product.product_id)
+        return row is not None and row.sku == self._sku
+
+    def _by_history(self, record: TopicRecord) -> tuple[list[Judgement], list[str]]:
         """Return what is clear without looking into the record, and the vendors left to decide."""
-        settled: list[tuple[str, Judgement]] = []
+        tp, offset = TopicPartition(record.topic, record.partition), record.offset
+        settled: list[Judgement] = []
         open_: list[str] = []
         for vendor in self._vendors:
             last = self._history.last(vendor, tp, offset)
             if not self._only.has_outcome(last.outcome or MISSING, last.reason):
                 continue
             if self._history.is_waiting(vendor, tp, offset):
-                settled.append((vendor, Left(WAITING)))
+                settled.append(Left(vendor, WAITING))
             elif last.outcome == Outcome.ACCEPTED and not self._again:
-                settled.append((vendor, Left(ALREADY_ACCEPTED)))
-            elif self._history.was_duplicate(last):
-                settled.append((vendor, Left(DUPLICATE)))
+                settled.append(Left(vendor, ALREADY_ACCEPTED))
+            elif last.is_duplicate:
+                settled.append(Left(vendor, DUPLICATE))
             else:
                 open_.append(vendor)
         return settled, open_

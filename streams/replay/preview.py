@@ -20,7 +20,7 @@ from streams.replay.counts import Counts, counts_json
 from streams.replay.delivery_history import SKEW_MS, USUAL_SKEW_MS, read_history
 from streams.replay.only_filter import parse_only
 from streams.replay.planner import ReplayPlanner
-from streams.replay.rows import Rows
+from streams.replay.rows import Rows, new_rows
 from streams.replay.window import Window, find_window
 from streams.settings import Settings
 from streams.vendors import VENDORS
@@ -56,8 +56,6 @@ class ReplayPreview:
     """Raw topic of a source that is off → about how many of its records are in the window."""
     late_ms: int | None = None
     """Records of the window that were written later than this are not found; None: all are."""
-    seconds: float = 0.0
-    """What looking took."""
 
     @property
     def would_send(self) -> int:
@@ -113,7 +111,8 @@ async def preview(
         window = await window_of(reader, settings, asked)
         found.is_cut, found.late_ms = bool(window.cut), window.late_ms
         found.off = await _left_off(reader, settings, asked, window)
-        found.kept_from_ms = await _kept_from(reader, window)
+        begins = await reader.first_times(window.log_starts)
+        found.kept_from_ms = max(begins.values(), default=None)
         if window.usual_records <= EXACT_RECORDS:
             rows = new_rows(settings, vendors, asked)
             await rows.follow(reader, tell, {tp.partition for tp in window.starts})
@@ -121,7 +120,6 @@ async def preview(
             found.records = found.looked_at
         else:
             await _sample(reader, settings, found, window, tell, now_ms, begun, stopped)
-    found.seconds = time.monotonic() - begun
     return found
 
 
@@ -162,13 +160,6 @@ async def _left_off(
     return found
 
 
-def new_rows(settings: Settings, vendors: Sequence[str], asked: Asked) -> Rows:
-    """Return empty tables that keep what these vendors' mappings need."""
-    keep_email = any(getattr(settings.vendors[v], "lookup_email", False) for v in vendors)
-    visitor = None if asked.visitor is None else asked.visitor.encode()
-    return Rows(settings.topics, keep_email=keep_email, visitor=visitor)
-
-
 async def _look(
     reader: LogReader,
     settings: Settings,
@@ -181,7 +172,6 @@ async def _look(
     tell: Tell = silent,
 ) -> None:
     """Count every record of the window."""
-    asked = found.asked
     by_vendor = {counts.vendor: counts for counts in found.vendors}
     vendors = list(by_vendor)
     history = await read_history(
@@ -194,26 +184,15 @@ async def _look(
         skew_ms=SKEW_MS if receipts_to_ms is None else USUAL_SKEW_MS,
         passed_over=stopped,
     )
-    plans = [settings.plan_for(v) for v in vendors]
-    judge = ReplayPlanner(settings, plans, rows, history, asked)
+    planner = ReplayPlanner(settings, vendors, rows, history, found.asked)
     async for tp, records in reader.read(window.starts, window.stops, tell):
         for record in records:
             if not window.has(record.timestamp):
                 continue
             found.looked_at += 1
-            for vendor, judgement in judge.judge(tp, record, now_ms):
-                last = history.last(vendor, tp, record.offset).outcome
-                by_vendor[vendor].add(judgement, last)
-
-
-async def _kept_from(reader: LogReader, window: Window) -> int | None:
-    """Return the latest of the Kafka times at which the logs begin."""
-    ends = {tp: start + 1 for tp, start in window.log_starts.items() if start < window.stops[tp]}
-    starts = {tp: window.log_starts[tp] for tp in ends}
-    times = []
-    async for _, records in reader.read(starts, ends):
-        times += [record.timestamp for record in records]
-    return max(times, default=None)
+            for judgement in planner.judge(record, now_ms).judgements:
+                last = history.last(judgement.vendor, tp, record.offset).outcome
+                by_vendor[judgement.vendor].add(judgement, last)
 
 
 class Block(NamedTuple):

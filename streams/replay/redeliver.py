@@ -15,29 +15,20 @@ import msgspec
 from aiokafka import TopicPartition
 
 from streams.core.consent import NO_TO_ALL, ConsentMode, ground_for
+from streams.core.enrich import Refuse, Send, Skip
 from streams.core.errors import InvalidEvent
 from streams.core.outcome import Outcome, SkipReason
-from streams.core.records import Source, VendorRecord
+from streams.core.record_mapper import RecordMapper
+from streams.core.records import Source, TopicRecord, VendorRecord
 from streams.core.runs import ALREADY_ACCEPTED, GONE, WAITING
 from streams.core.times import to_ms
 from streams.dead_letters.book import ENRICH, Letter, Position
 from streams.dead_letters.dead_letters import newest_copies
 from streams.kafka.reader import LogReader
 from streams.replay.delivery_history import DeliveryHistory
-from streams.replay.planner import Judgement, Left, Mapper, PlannedSend, Refused, Skipped
+from streams.replay.planner import Left
 from streams.replay.run_pages import RecordPage, Task
 from streams.replay.window import Window
-
-NEAR_OFFSETS = 5_000
-"""Raw records so close to each other are read in one go."""
-
-
-class Raw(NamedTuple):
-    """A raw record, or what its letter kept of it."""
-
-    kafka_ms: int
-    key: bytes | None
-    value: bytes | None
 
 
 class _RedeliverySource(msgspec.Struct):
@@ -176,7 +167,7 @@ class LetterPages:
         self,
         reader: LogReader,
         letters: LetterTable,
-        mapper: Mapper,
+        mapper: RecordMapper,
         history: DeliveryHistory,
         vendor: str,
         mode: ConsentMode,
@@ -214,33 +205,19 @@ class LetterPages:
             room -= len(letters)
             self._left[tp] -= len(letters)
             self._upto[tp] = max(letters)
-            raw = await self._raw_records(tp, list(letters))
+            raw = await self._reader.read_at(tp, letters)
             kept = await self._kept([one for offset, one in letters.items() if offset not in raw])
-            tasks = []
-            for offset, letter in letters.items():
-                self.letters[tp, offset] = letter
-                judgement = self._judge(tp, offset, letter, raw.get(offset), kept, now_ms)
-                found = raw.get(offset) or kept.get(offset) or Raw(0, None, None)
-                tasks.append(Task(offset, found.kafka_ms, found.key, found.value, judgement))
+            self.letters |= {(tp, offset): letter for offset, letter in letters.items()}
+            tasks = [
+                self._judge(letter, raw.get(offset), kept.get(offset), now_ms)
+                for offset, letter in letters.items()
+            ]
             pages.append(RecordPage(tp, max(letters) + 1, tasks))
         return pages
 
-    async def _raw_records(self, tp: TopicPartition, offsets: Sequence[int]) -> dict[int, Raw]:
-        """Return those of these raw records that still exist."""
-        found: dict[int, Raw] = {}
-        begin, end = (await self._reader.starts([tp]))[tp], (await self._reader.ends([tp]))[tp]
-        wanted = {offset for offset in offsets if begin <= offset < end}
-        for near in _clusters(sorted(wanted)):
-            ends = {tp: near[-1] + 1}
-            async for _, records in self._reader.read({tp: near[0]}, ends):
-                for record in records:
-                    if record.offset in wanted:
-                        found[record.offset] = Raw(record.timestamp, record.key, record.value)
-        return found
-
-    async def _kept(self, letters: Sequence[ToSend]) -> dict[int, Raw]:
+    async def _kept(self, letters: Sequence[ToSend]) -> dict[int, TopicRecord]:
         """Return what these letters themselves kept, by the offset of the source."""
-        found: dict[int, Raw] = {}
+        found: dict[int, TopicRecord] = {}
         if not letters:
             return found
         async for letter, record in newest_copies(self._reader, letters):
@@ -254,39 +231,34 @@ class LetterPages:
                     value = base64.b64decode(kept.record.get("base64", ""), validate=True)
                 except ValueError:
                     continue
-            found[letter.source.offset] = Raw(kept.source.timestamp, record.key, value)
+            found[letter.source.offset] = TopicRecord(
+                *letter.source, kept.source.timestamp, record.key, value
+            )
         return found
 
     def _judge(
-        self,
-        tp: TopicPartition,
-        offset: int,
-        letter: ToSend,
-        raw: Raw | None,
-        kept: Mapping[int, Raw],
-        now_ms: int,
-    ) -> Judgement:
-        last = self._history.last(self._vendor, tp, offset)
-        if last.outcome == Outcome.ACCEPTED:
-            return Left(ALREADY_ACCEPTED)
-        if self._history.is_waiting(self._vendor, tp, offset):
-            return Left(WAITING)
-        is_kept = raw is None
-        raw = raw or kept.get(offset)
-        if raw is None:
-            return Left(GONE)
-        if is_kept and letter.stage == "deliver":
-            judged = self._judge_record(raw)
+        self, letter: ToSend, raw: TopicRecord | None, kept: TopicRecord | None, now_ms: int
+    ) -> Task:
+        vendor, source = self._vendor, letter.source
+        tp = TopicPartition(source.topic, source.partition)
+        record = raw or kept or TopicRecord(*source, timestamp=0, key=None, value=None)
+        if self._history.last(vendor, tp, source.offset).outcome == Outcome.ACCEPTED:
+            return Task(record, Left(vendor, ALREADY_ACCEPTED))
+        if self._history.is_waiting(vendor, tp, source.offset):
+            return Task(record, Left(vendor, WAITING))
+        if raw is None and letter.stage == "deliver":
+            judged = self._judge_vendor_record(record)
             if judged is not None:
                 return judged
         try:
-            event = self._mapper.parse(tp, offset, raw.key, raw.value, raw.kafka_ms)
+            event = self._mapper.parse(record)
         except InvalidEvent as error:
             # A letter that had to cut its record, or mask in it, is no new failure.
-            return Left(GONE) if is_kept else Refused(error, None)
-        return next(made for _, made in self._mapper.decide(event, raw.kafka_ms, now_ms))
+            return Task(record, Left(vendor, GONE) if raw is None else Refuse(vendor, error))
+        (decision,) = self._mapper.decide(event, record.timestamp, now_ms)
+        return Task(record, decision, event.event_id)
 
-    def _judge_record(self, kept: Raw) -> Judgement | None:
+    def _judge_vendor_record(self, kept: TopicRecord) -> Task | None:
         """Judge a vendor record whose raw record is gone: consent is what the row says today.
 
         None: it is none, but the raw record of what did not fit the vendor, or cut.
@@ -302,26 +274,9 @@ class LetterPages:
         try:
             happened_ms = to_ms(record.timestamp)
         except ValueError:
-            happened_ms = kept.kafka_ms
+            happened_ms = kept.timestamp
         ground = ground_for(self._vendor, None, user, self._mode, happened_ms)
-        is_forgotten = forgotten is not None and kept.kafka_ms <= forgotten
+        is_forgotten = forgotten is not None and kept.timestamp <= forgotten
         if ground is None or is_forgotten or user is NO_TO_ALL:
-            return Skipped(str(SkipReason.NO_CONSENT), record.event_id)
-        return PlannedSend(value, ground)
-
-
-def _clusters(offsets: Sequence[int]) -> Iterator[list[int]]:
-    """Yield these growing offsets in groups that lie close to each other."""
-    group: list[int] = []
-    for offset in offsets:
-        if group and offset - group[-1] > NEAR_OFFSETS:
-            yield group
-            group = []
-        group.append(offset)
-    if group:
-        yield group
-
-
-def is_about_raw(letter: Letter, raw_topics: Collection[str]) -> bool:
-    """Return whether a letter is about a raw record; a stranger's on our own topics is not."""
-    return letter.source.topic in raw_topics
+            return Task(kept, Skip(self._vendor, SkipReason.NO_CONSENT), record.event_id)
+        return Task(kept, Send(self._vendor, value, ground), record.event_id)

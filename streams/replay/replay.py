@@ -5,23 +5,20 @@ import os
 import time
 from collections.abc import Sequence
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 
 from streams.core.errors import SettingsError, SetupError
 from streams.core.runs import DONE, RUNNING, STOPPED, Asked, Run, RunReceipt, VendorPart, new_run_id
 from streams.core.times import utc_text
 from streams.engine import wall_clock
 from streams.kafka.reader import LogReader, connect
-from streams.replay.delivery_history import DeliveryHistory, read_history
 from streams.replay.planner import ReplayPlanner
-from streams.replay.preview import new_rows, window_of
+from streams.replay.preview import window_of
 from streams.replay.resend import ResendJob, reopen_letters
-from streams.replay.rows import Rows
 from streams.replay.run import LOOK_SECONDS, Job, Watch, execute, passed
-from streams.replay.run_outcomes import RunOutcomes, partitions_from
-from streams.replay.run_pages import RecordPage, RunPages, WindowPages
+from streams.replay.run_outcomes import outcomes_of
+from streams.replay.run_pages import RunPages, WindowPages
 from streams.replay.run_store import RunStore, has_process, refuse_taken, run_store
-from streams.replay.window import Window
 from streams.settings import Settings
 from streams.worker.control import stop_run, stopped_runs
 
@@ -29,12 +26,8 @@ STOP_SECONDS = 20.0
 """How long a stop waits for the run's own process to obey."""
 
 
-class ReplayJob:
+class ReplayJob(Job):
     """The records of a window."""
-
-    _window: Window
-    _history: DeliveryHistory
-    _rows: Rows
 
     async def begin(self, settings: Settings, run: Run, reader: LogReader) -> None:
         """Read tables and receipts; fix the window of a run that is new."""
@@ -60,35 +53,14 @@ class ReplayJob:
         }
         self._window = window
         vendors = [part.vendor for part in open_]
-        self._rows = new_rows(settings, vendors, run.asked)
-        self._numbers = {tp.partition for tp in window.stops}
-        await self._rows.follow(reader, user_partitions=self._numbers)
-        passed_over = await stopped_runs(settings) | {(vendor, run.run_id) for vendor in vendors}
-        self._history = await read_history(
-            reader, settings.topics, vendors, window, passed_over=passed_over
-        )
+        await self.load(settings, run.asked, vendors, window, reader, run.run_id)
 
     async def pages(self, part: VendorPart, reader: LogReader) -> RunPages:
         """Return one vendor's share of the window."""
         settings, window = self._settings, self._window
-        plan = settings.plan_for(part.vendor)
-        judge = ReplayPlanner(settings, [plan], self._rows, self._history, self._asked)
+        planner = ReplayPlanner(settings, [part.vendor], self.rows, self.history, self._asked)
         positions = {tp: part.positions.get(_place(tp), stop) for tp, stop in window.stops.items()}
-        return WindowPages(reader, window, positions, judge, part.vendor)
-
-    async def follow(self, reader: LogReader) -> None:
-        """Bring the tables up to date."""
-        await self._rows.follow(reader, user_partitions=self._numbers)
-
-    async def page_written(
-        self, run: Run, part: VendorPart, page: RecordPage, producer: AIOKafkaProducer, at: str
-    ) -> None:
-        """Nothing more is to be done: the receipts speak for a replay."""
-
-    async def written(
-        self, run: Run, part: VendorPart, producer: AIOKafkaProducer, at: str
-    ) -> None:
-        """Nothing more is to be done."""
+        return WindowPages(reader, window, positions, planner)
 
 
 async def start_run(
@@ -230,9 +202,7 @@ async def _refresh_part(settings: Settings, reader: LogReader, run: Run, part: V
         return
     settled_to = await passed(reader, settings, part)
     is_over = all(settled_to.get(int(n), 0) >= at for n, at in part.written_to.items())
-    settled = RunOutcomes(
-        run.run_id, partitions_from(settings.topics.receipts(part.vendor), part.receipts_from)
-    )
+    settled = outcomes_of(settings.topics, run.run_id, part)
     await settled.follow(reader)
     if part.state == RUNNING and part.all_written and is_over:
         part.state = DONE

@@ -8,6 +8,7 @@ from itertools import chain, islice
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from streams.core.enrich import Refuse, Send
 from streams.core.errors import SettingsError
 from streams.core.runs import ALREADY_ACCEPTED, RUNNING, Asked, Run, VendorPart
 from streams.dead_letters.book import (
@@ -24,21 +25,13 @@ from streams.engine.errors import EngineError
 from streams.kafka.reader import LogReader, Tell, connect, silent
 from streams.kafka.writer import connect_writer, writing_failed
 from streams.replay.counts import Counts
-from streams.replay.delivery_history import DeliveryHistory, read_history
-from streams.replay.planner import Left, Mapper, PlannedSend, Refused
-from streams.replay.preview import new_rows
-from streams.replay.redeliver import (
-    LetterPages,
-    LetterTable,
-    ToSend,
-    is_about_raw,
-)
-from streams.replay.rows import Rows
-from streams.replay.run_outcomes import RunOutcomes, partitions_from
-from streams.replay.run_pages import PAGE_RECORDS, RecordPage, RunPages
+from streams.replay.planner import Left
+from streams.replay.redeliver import LetterPages, LetterTable, ToSend
+from streams.replay.run import Job
+from streams.replay.run_outcomes import RunOutcomes, outcomes_of
+from streams.replay.run_pages import PAGE_RECORDS, RecordPage
 from streams.settings import Settings
 from streams.vendors import VENDORS
-from streams.worker.control import stopped_runs
 
 
 @dataclass(slots=True)
@@ -82,12 +75,10 @@ async def preview_resend(
         name = VENDORS[asked.owner].name
         raise SettingsError([f"--vendor: {name} is off; switch it on before sending it anything."])
     found = await find_letters(settings, selection_of(asked), tell=tell)
-    raw_topics = settings.topics.raw
-    letters = LetterTable(one for one in found.open if is_about_raw(one, raw_topics))
+    raw_topics, topics_off = settings.topics.raw, settings.topics.off
+    letters = LetterTable(one for one in found.open if one.source.topic in raw_topics)
     of_ingest = sum(group.open for group in found.groups if group.owner == INGEST)
-    of_sources = Counter(
-        one.source.topic for one in found.open if is_about_raw(one, settings.topics.off)
-    )
+    of_sources = Counter(one.source.topic for one in found.open if one.source.topic in topics_off)
     foreign = len(found.open) - len(letters) - of_ingest - of_sources.total()
     preview = ResendPreview(asked, len(letters), [], foreign, of_ingest=of_ingest)
     preview.of_sources = dict(of_sources)
@@ -103,7 +94,7 @@ async def preview_resend(
         await job.read(settings, asked, vendors, letters, reader)
         for vendor in vendors:
             counts = Counts(vendor)
-            pages = job.pages_for(vendor, reader)
+            pages = await job.pages(VendorPart(vendor), reader)
             while open_ := pages.open_partitions():
                 for page in await pages.next_pages(open_, PAGE_RECORDS, now_ms):
                     for task in page.tasks:
@@ -113,7 +104,7 @@ async def preview_resend(
     return preview
 
 
-class ResendJob:
+class ResendJob(Job):
     """The letters that a run is about: those open now, and those that it has closed itself."""
 
     def __init__(self) -> None:
@@ -133,7 +124,7 @@ class ResendJob:
         found = await find_letters(settings, selection_of(run.asked), closed_by=run.run_id)
         raw_topics = settings.topics.raw
         both = chain(found.open, found.open.of_run())
-        letters = LetterTable(one for one in both if is_about_raw(one, raw_topics))
+        letters = LetterTable(one for one in both if one.source.topic in raw_topics)
         parts = [part for part in run.parts if part.state == RUNNING]
         for part in parts:
             part.selected = part.sent = 0
@@ -149,42 +140,22 @@ class ResendJob:
         vendors: Sequence[str],
         letters: LetterTable,
         reader: LogReader,
-        tell: Tell = silent,
     ) -> None:
         """Read the tables and what is known of these letters' events."""
         self._settings = settings
         self._letters = letters
-        partitions = letters.partitions()
-        window = letters.window(await reader.starts(partitions))
-        self._numbers = {tp.partition for tp in partitions}
-        self._rows: Rows = new_rows(settings, vendors, asked)
-        await self._rows.follow(reader, tell, self._numbers)
-        passed_over = await stopped_runs(settings) | {(vendor, self._own) for vendor in vendors}
-        self._history: DeliveryHistory = await read_history(
-            reader, settings.topics, vendors, window, tell, passed_over=passed_over
-        )
+        window = letters.window(await reader.starts(letters.partitions()))
+        await self.load(settings, asked, vendors, window, reader, self._own)
 
-    async def pages(self, part: VendorPart, reader: LogReader) -> RunPages:
-        """Return the letters that go to one vendor."""
-        return self.pages_for(part.vendor, reader)
-
-    def pages_for(self, vendor: str, reader: LogReader) -> LetterPages:
+    async def pages(self, part: VendorPart, reader: LogReader) -> LetterPages:
         """Return the letters that go to one vendor; the reader is the work's alone."""
+        vendor = part.vendor
         settings = self._settings
-        plan = settings.plan_for(vendor)
-        pages = self._pages[vendor] = LetterPages(
-            reader,
-            self._letters,
-            Mapper(settings, [plan], self._rows),
-            self._history,
-            vendor,
-            settings.consent.mode,
-        )
+        mapper = settings.record_mapper([settings.plan_for(vendor)], self.rows)
+        mode = settings.consent.mode
+        pages = LetterPages(reader, self._letters, mapper, self.history, vendor, mode)
+        self._pages[vendor] = pages
         return pages
-
-    async def follow(self, reader: LogReader) -> None:
-        """Bring the tables up to date."""
-        await self._rows.follow(reader, user_partitions=self._numbers)
 
     async def page_written(
         self, run: Run, part: VendorPart, page: RecordPage, producer: AIOKafkaProducer, at: str
@@ -192,15 +163,13 @@ class ResendJob:
         """Close the vendor's letters that were sent, had been accepted, or failed anew."""
         letters = []
         for task in page.tasks:
-            letter = self._pages[part.vendor].letters.pop((page.tp, task.offset))
-            judgement = task.judgement
+            offset, judgement = task.record.offset, task.judgement
+            letter = self._pages[part.vendor].letters.pop((page.tp, offset))
             if isinstance(judgement, Left) and judgement.why != ALREADY_ACCEPTED:
                 gone = self._gone.setdefault(page.tp, NumberSet())
-                if task.offset not in gone:
-                    gone.add(task.offset)
-            elif letter.owner == part.vendor and (
-                isinstance(judgement, PlannedSend | Refused | Left)
-            ):
+                if offset not in gone:
+                    gone.add(offset)
+            elif letter.owner == part.vendor and isinstance(judgement, Send | Refuse | Left):
                 letters.append(letter)
         await _resolve(producer, run.run_id, letters, at)
 
@@ -251,13 +220,9 @@ async def reopen_letters(settings: Settings, run: Run) -> int:
         connect(settings.kafka) as reader,
         connect_writer(settings.kafka, "streams-replay", refused) as producer,
     ):
-        settled: dict[str, RunOutcomes] = {}
-        for part in run.parts:
-            topic = settings.topics.receipts(part.vendor)
-            settled[part.vendor] = RunOutcomes(
-                run.run_id, partitions_from(topic, part.receipts_from)
-            )
-            await settled[part.vendor].follow(reader)
+        settled = {p.vendor: outcomes_of(settings.topics, run.run_id, p) for p in run.parts}
+        for outcomes in settled.values():
+            await outcomes.follow(reader)
         left = (one for one in found.open.of_run() if _is_unsettled(one, settled))
         async for letter, record in newest_copies(reader, left):
             if record is not None:

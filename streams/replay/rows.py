@@ -1,18 +1,27 @@
 """The tables ``users`` and ``products`` as they are now, for commands; they can follow along."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from functools import lru_cache
 
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import TopicPartition
 
 from streams.core.consent import NO_TO_ALL, Malformed
-from streams.core.records import is_moved
+from streams.core.records import TopicRecord, is_moved
 from streams.core.rows import InvalidRow, Product, User, decode_product, decode_user, strip_email
+from streams.core.runs import Asked
 from streams.core.topics import Topics
 from streams.engine.partitions import home_of
 from streams.kafka.reader import LogReader, Tell, silent
+from streams.settings import Settings
 from streams.vendors import VENDORS
 
 DECODED_ROWS = 100_000
+
+
+def new_rows(settings: Settings, vendors: Collection[str], asked: Asked) -> "Rows":
+    """Return empty tables that keep what a run's mappings for these vendors need."""
+    visitors = None if asked.visitor is None else {asked.visitor.encode()}
+    return Rows(settings.topics, keep_email=settings.keeps_email(vendors), visitors=visitors)
 
 
 class Rows:
@@ -23,23 +32,23 @@ class Rows:
         topics: Topics,
         *,
         keep_email: bool,
-        visitor: bytes | None = None,
+        visitors: Collection[bytes] | None = None,
+        product_ids: Collection[bytes] | None = None,
         partitions: int = 1,
     ) -> None:
-        """Start empty; with ``visitor`` no other visitor's row is kept.
+        """Start empty; only rows of these visitors and products are kept; None: of all.
 
         ``partitions`` are those of ``shop.users``; ``follow`` finds them out.
         """
         self._topics = topics
         self._keep_email = keep_email
-        self._visitor = visitor
+        self._visitors = visitors
+        self._product_ids = product_ids
         self._users: dict[int, dict[bytes, bytes]] = {}
         """By partition: after partitions were added a visitor may have rows on two."""
         self._partitions = partitions
         self._forgotten: dict[bytes, int] = {}
         self._products: dict[bytes, bytes] = {}
-        self._decoded_users: dict[bytes, User | Malformed] = {}
-        self._decoded_products: dict[bytes, Product] = {}
         self._read_to: dict[TopicPartition, int] = {}
 
     async def follow(
@@ -54,10 +63,12 @@ class Rows:
         self._partitions = len(found[topics.users])
         kept = None if user_partitions is None else set(user_partitions)
         users = [tp for tp in found[topics.users] if kept is None or tp.partition in kept]
-        for tps, apply in (
-            (users, self.apply_users),
-            (found[topics.products], self.apply_products),
+        for tps, keys, apply in (
+            (users, self._visitors, self.apply_users),
+            (found[topics.products], self._product_ids, self.apply_products),
         ):
+            if keys is not None and not keys:
+                continue
             ends = await reader.ends(tps)
             begins = await reader.starts(tps)
             starts = {tp: max(begins[tp], self._read_to.get(tp, 0)) for tp in tps}
@@ -65,15 +76,14 @@ class Rows:
                 apply(records)
             self._read_to.update(ends)
 
-    def apply_users(self, records: Iterable[ConsumerRecord]) -> None:
+    def apply_users(self, records: Iterable[TopicRecord]) -> None:
         """Take user rows and tombstones of one partition in log order."""
         for record in records:
             key = record.key
-            if key is None or (self._visitor is not None and key != self._visitor):
+            if key is None or (self._visitors is not None and key not in self._visitors):
                 continue
-            self._decoded_users.pop(key, None)
             rows = self._users.setdefault(record.partition, {})
-            value, moved = record.value, is_moved(record.headers or ())
+            value, moved = record.value, is_moved(record.headers)
             if value is None:
                 rows.pop(key, None)
                 if not moved:
@@ -81,32 +91,21 @@ class Rows:
             elif not (moved and key in rows):
                 rows[key] = value if self._keep_email else strip_email(value, VENDORS)
 
-    def apply_products(self, records: Iterable[ConsumerRecord]) -> None:
+    def apply_products(self, records: Iterable[TopicRecord]) -> None:
         """Take product rows and tombstones of one partition in log order."""
         for record in records:
-            if record.key is None:
+            key = record.key
+            if key is None or (self._product_ids is not None and key not in self._product_ids):
                 continue
-            self._decoded_products.pop(record.key, None)
             if record.value is None:
-                self._products.pop(record.key, None)
+                self._products.pop(key, None)
             else:
-                self._products[record.key] = record.value
+                self._products[key] = record.value
 
     def user(self, key: bytes) -> User | Malformed | None:
         """Return the visitor's row; NO_TO_ALL for one out of shape, None where there is none."""
         row = self._row_of(key)
-        if row is None:
-            return None
-        known = self._decoded_users.get(key)
-        if known is None:
-            if len(self._decoded_users) >= DECODED_ROWS:
-                self._decoded_users.clear()
-            try:
-                known = decode_user(row, VENDORS)
-            except InvalidRow:
-                known = NO_TO_ALL
-            self._decoded_users[key] = known
-        return known
+        return None if row is None else _decoded_user(row)
 
     def home_of(self, key: bytes) -> int:
         """Return the partition of ``shop.users`` where a key belongs."""
@@ -125,18 +124,21 @@ class Rows:
 
     def product(self, product_id: str) -> Product | None:
         """Return the product's row; None where there is none or one out of shape."""
-        key = product_id.encode()
-        known = self._decoded_products.get(key)
-        if known is not None:
-            return known
-        row = self._products.get(key)
-        if row is None:
-            return None
-        if len(self._decoded_products) >= DECODED_ROWS:
-            self._decoded_products.clear()
-        try:
-            known = decode_product(row)
-        except InvalidRow:
-            return None
-        self._decoded_products[key] = known
-        return known
+        row = self._products.get(product_id.encode())
+        return None if row is None else _decoded_product(row)
+
+
+@lru_cache(DECODED_ROWS)
+def _decoded_user(row: bytes) -> User | Malformed:
+    try:
+        return decode_user(row, VENDORS)
+    except InvalidRow:
+        return NO_TO_ALL
+
+
+@lru_cache(DECODED_ROWS)
+def _decoded_product(row: bytes) -> Product | None:
+    try:
+        return decode_product(row)
+    except InvalidRow:
+        return None

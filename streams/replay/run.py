@@ -8,25 +8,29 @@ One module, though a long one: what begins, keeps and ends a run works on one re
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from streams.core.control import decode_control
 from streams.core.errors import SetupError
-from streams.core.runs import DONE, RUNNING, STOPPED, Run, VendorPart
+from streams.core.runs import DONE, RUNNING, STOPPED, Asked, Run, VendorPart
 from streams.engine import wall_clock
 from streams.engine.errors import EngineError
 from streams.kafka.group_ids import group_id
 from streams.kafka.reader import Following, LogReader, connect
 from streams.kafka.writer import connect_writer
-from streams.replay.run_outcomes import RunOutcomes, partitions_from
+from streams.replay.delivery_history import read_history
+from streams.replay.rows import new_rows
+from streams.replay.run_outcomes import outcomes_of, partitions_from
 from streams.replay.run_pages import RecordPage, RunPages
 from streams.replay.run_store import RunStore
 from streams.replay.vendor_run import PartRunner
+from streams.replay.window import Window
 from streams.settings import Settings
+from streams.worker.control import stopped_runs
 
 LOOK_SECONDS = 0.25
 """How often it is looked how far the sinks are."""
@@ -43,27 +47,48 @@ Watch = Callable[[Run], None]
 """Called with the run whenever its record was kept."""
 
 
-class Job(Protocol):
+class Job(ABC):
     """What a run does, be it a replay or a resend."""
 
+    @abstractmethod
     async def begin(self, settings: Settings, run: Run, reader: LogReader) -> None:
         """Read what is needed to judge; fill stops and positions of a run that is new."""
 
+    @abstractmethod
     async def pages(self, part: VendorPart, reader: LogReader) -> RunPages:
         """Return one vendor's share; the reader is that work's alone."""
 
-    async def follow(self, reader: LogReader) -> None:
-        """Bring the tables up to date."""
-
-    async def page_written(
+    async def page_written(  # noqa: B027 - of a replay the receipts say all
         self, run: Run, part: VendorPart, page: RecordPage, producer: AIOKafkaProducer, at: str
     ) -> None:
         """Do what is to be done once a page is written; its place is not kept before."""
 
-    async def written(
+    async def written(  # noqa: B027 - as above
         self, run: Run, part: VendorPart, producer: AIOKafkaProducer, at: str
     ) -> None:
         """Do what is to be done once all of a vendor's share is written."""
+
+    async def follow(self, reader: LogReader) -> None:
+        """Bring the tables up to date."""
+        await self.rows.follow(reader, user_partitions=self._numbers)
+
+    async def load(
+        self,
+        settings: Settings,
+        asked: Asked,
+        vendors: Sequence[str],
+        window: Window,
+        reader: LogReader,
+        run_id: str = "",
+    ) -> None:
+        """Read the tables, and what is known of the window's records; ``run_id``: of the run."""
+        self._numbers = {tp.partition for tp in window.stops}
+        self.rows = new_rows(settings, vendors, asked)
+        await self.follow(reader)
+        passed_over = await stopped_runs(settings) | {(vendor, run_id) for vendor in vendors}
+        self.history = await read_history(
+            reader, settings.topics, vendors, window, passed_over=passed_over
+        )
 
 
 async def execute(settings: Settings, store: RunStore, run: Run, job: Job, *, watch: Watch) -> Run:
@@ -194,12 +219,8 @@ class _RunCoordinator:
         self._producer = producer
         self._runners = runners
         self._watch = watch
-        topics = settings.topics
         self._settled = {
-            runner.part.vendor: RunOutcomes(
-                run.run_id,
-                partitions_from(topics.receipts(runner.part.vendor), runner.part.receipts_from),
-            )
+            runner.part.vendor: outcomes_of(settings.topics, run.run_id, runner.part)
             for runner in runners
         }
         self._control: Following | None = None

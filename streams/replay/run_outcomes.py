@@ -9,6 +9,7 @@ from aiokafka import TopicPartition
 from streams.core.json_decoder import json_decoder
 from streams.core.outcome import Outcome
 from streams.core.runs import STOPPED, RunReceipt, VendorPart
+from streams.core.topics import Topics
 from streams.kafka.reader import Following, LogReader, Offsets, Tell, silent
 
 _RANK = {Outcome.ACCEPTED: 0, Outcome.DEAD_LETTERED: 1, Outcome.SKIPPED: 2}
@@ -109,6 +110,12 @@ class RunOutcomes:
 
 def _words(counter: Counter[str]) -> dict[str, int]:
     return {word: count for word, count in sorted(counter.items()) if count}
+
+
+def outcomes_of(topics: Topics, run_id: str, part: VendorPart) -> RunOutcomes:
+    """Return the outcomes of a run at one vendor, of which nothing is read yet."""
+    topic = topics.receipts(part.vendor)
+    return RunOutcomes(run_id, partitions_from(topic, part.receipts_from))
 
 
 def partitions_from(topic: str, starts: dict[str, int]) -> Offsets:

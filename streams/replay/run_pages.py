@@ -5,6 +5,7 @@ from typing import NamedTuple, Protocol
 
 from aiokafka import TopicPartition
 
+from streams.core.records import TopicRecord
 from streams.kafka.reader import LogReader, Offsets
 from streams.replay.planner import Judgement, ReplayPlanner
 from streams.replay.window import Window
@@ -15,12 +16,11 @@ PAGE_RECORDS = 1_000
 class Task(NamedTuple):
     """One raw record, judged for one vendor."""
 
-    offset: int
-    kafka_ms: int
-    key: bytes | None
-    value: bytes | None
-    """The raw record's, for a dead letter."""
+    record: TopicRecord
+    """Of a dead letter whose raw record is gone: what the letter kept, as far as it did."""
     judgement: Judgement
+    event_id: str | None = None
+    """As ``Judged.event_id``."""
 
 
 class RecordPage(NamedTuple):
@@ -58,14 +58,12 @@ class WindowPages:
         reader: LogReader,
         window: Window,
         positions: Offsets,
-        judge: ReplayPlanner,
-        vendor: str,
+        planner: ReplayPlanner,
     ) -> None:
-        """Begin at ``positions``; the reader is this work's alone."""
+        """Begin at ``positions``; the reader is this work's alone, the planner of one vendor."""
         self._reader = reader
         self._window = window
-        self._judge = judge
-        self._vendor = vendor
+        self._planner = planner
         self._at = dict(positions)
         open_ = {tp: at for tp, at in self._at.items() if at < window.stops[tp]}
         if open_:
@@ -94,17 +92,8 @@ class WindowPages:
             for record in found.get(tp, ()):
                 if record.offset >= stop or not window.has(record.timestamp):
                     continue
-                for vendor, judgement in self._judge.judge(tp, record, now_ms):
-                    if vendor == self._vendor:
-                        tasks.append(
-                            Task(
-                                record.offset,
-                                record.timestamp,
-                                record.key,
-                                record.value,
-                                judgement,
-                            )
-                        )
+                judged = self._planner.judge(record, now_ms)
+                tasks += [Task(record, one, judged.event_id) for one in judged.judgements]
             # Positions move over gaps and transaction markers, too, where no record comes.
             upto = min(await self._reader.position(tp), stop)
             if upto > self._at[tp]:

@@ -5,12 +5,14 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 
 from streams.core.dead_letter import build_dead_letter, encode_dead_letter, letter_key
+from streams.core.enrich import Refuse, Send, Skip
+from streams.core.errors import InvalidEvent
 from streams.core.fields import FieldMap
 from streams.core.outcome import Outcome
-from streams.core.records import Origin, Receipt
+from streams.core.records import Origin, Receipt, TopicRecord
 from streams.core.runs import Run, VendorPart
 from streams.core.times import utc_text
 from streams.core.topics import Topics
@@ -18,7 +20,6 @@ from streams.delivery.receipts import encode_receipt
 from streams.engine import wall_clock
 from streams.engine.outputs import Outputs
 from streams.replay.counts import Counts
-from streams.replay.planner import PlannedSend, Refused, Skipped
 from streams.replay.run_pages import PAGE_RECORDS, RecordPage, RunPages, Task
 
 log = logging.getLogger("streams.replay")
@@ -127,19 +128,18 @@ class PartRunner:
         counts = Counts(self.part.vendor)
         written = self._written.get(f"{page.tp.topic}/{page.tp.partition}", ())
         for task in page.tasks:
-            judgement = task.judgement
-            if task.offset in written:
-                counts.selected += 1
+            record, judgement = task.record, task.judgement
+            if record.offset in written:
                 counts.sent += 1
                 continue
             counts.add(judgement, None)
-            if isinstance(judgement, PlannedSend):
-                self._send(page.tp, task, judgement, outputs)
-            elif isinstance(judgement, Skipped):
-                event_id, reason = judgement.event_id, judgement.reason
-                self._settle(page.tp, task, event_id, Outcome.SKIPPED, reason, at, outputs)
-            elif isinstance(judgement, Refused):
-                self._refuse(page.tp, task, judgement, at, letters, outputs)
+            if isinstance(judgement, Send):
+                headers = redelivery_headers(record, judgement, self.run.run_id)
+                outputs.append(self._events, record.partition, record.key, judgement.value, headers)
+            elif isinstance(judgement, Skip):
+                self._settle(task, Outcome.SKIPPED, judgement.reason, at, outputs)
+            elif isinstance(judgement, Refuse):
+                self._refuse(task, judgement.error, at, letters, outputs)
         return counts
 
     def _count(self, page: RecordPage, counts: Counts) -> None:
@@ -164,68 +164,48 @@ class PartRunner:
             for word, count in new.items():
                 known[word] = known.get(word, 0) + count
 
-    def _send(self, tp: TopicPartition, task: Task, sent: PlannedSend, outputs: Outputs) -> None:
-        headers = redelivery_headers(tp, task.offset, task.kafka_ms, sent, self.run.run_id)
-        outputs.append(self._events, tp.partition, task.key, sent.value, headers)
-
     def _refuse(
-        self,
-        tp: TopicPartition,
-        task: Task,
-        refused: Refused,
-        at: str,
-        letters: Outputs,
-        outputs: Outputs,
+        self, task: Task, error: InvalidEvent, at: str, letters: Outputs, outputs: Outputs
     ) -> None:
         """Keep what today's mapping refuses as a dead letter, as enrichment does."""
-        is_event = refused.event_id is not None
+        record, is_event = task.record, task.event_id is not None
         if not is_event and not self._keeps_no_events:
             return
-        error = refused.error
         letter = build_dead_letter(
             stage="deliver" if is_event else "enrich",
             vendor=self.part.vendor if is_event else None,
-            event_id=refused.event_id,
+            event_id=task.event_id,
             reason=error.reason,
             detail=error.detail,
             field=error.field,
-            source=Origin(tp.topic, tp.partition, task.offset, task.kafka_ms),
-            record=task.value,
+            source=Origin(record.topic, record.partition, record.offset, record.timestamp),
+            record=record.value,
             at=at,
-            fields=self._fields[tp.topic],
+            fields=self._fields[record.topic],
         )
         topics = self._topics
         to = topics.dead_letters(self.part.vendor) if is_event else topics.enrich_dead_letters
-        letters.append(to, tp.partition, letter_key(task.key), encode_dead_letter(letter))
-        if refused.event_id is not None:
-            self._settle(
-                tp, task, refused.event_id, Outcome.DEAD_LETTERED, error.reason, at, outputs
-            )
+        letters.append(to, record.partition, letter_key(record.key), encode_dead_letter(letter))
+        if is_event:
+            self._settle(task, Outcome.DEAD_LETTERED, error.reason, at, outputs)
 
-    def _settle(
-        self,
-        tp: TopicPartition,
-        task: Task,
-        event_id: str,
-        outcome: Outcome,
-        reason: str,
-        at: str,
-        outputs: Outputs,
-    ) -> None:
+    def _settle(self, task: Task, outcome: Outcome, reason: str, at: str, outputs: Outputs) -> None:
         """Write the receipt of an event that the run itself settles."""
+        record, event_id = task.record, task.event_id
+        assert event_id is not None
         receipt = Receipt(
             event_id=event_id,
             outcome=outcome,
             at=at,
             attempts=0,
-            source=f"{tp.topic}/{tp.partition}/{task.offset}",
+            source=f"{record.topic}/{record.partition}/{record.offset}",
             lane=REDELIVERY,
             position=None,
             reason=reason,
             run_id=self.run.run_id,
         )
         to = self._topics.receipts(self.part.vendor)
-        outputs.append(to, tp.partition, event_id.encode(), encode_receipt(receipt))
+        outputs.append(to, record.partition, event_id.encode(), encode_receipt(receipt))
 
     def _pace(self, events: int) -> None:
         """Put off the next page so that no more than the asked rate is written."""
@@ -234,13 +214,11 @@ class PartRunner:
             self._next_at = max(self._next_at, now) + events / rate
 
 
-def redelivery_headers(
-    tp: TopicPartition, offset: int, kafka_ms: int, sent: PlannedSend, run_id: str
-) -> list[tuple[str, bytes]]:
+def redelivery_headers(record: TopicRecord, sent: Send, run_id: str) -> list[tuple[str, bytes]]:
     """Return the headers of a redelivery: its raw record's place and time, consent, the run."""
     return [
-        ("source", f"{tp.topic}/{tp.partition}/{offset}".encode()),
+        ("source", f"{record.topic}/{record.partition}/{record.offset}".encode()),
         ("consent", sent.consent.encode()),
-        ("source-time", b"%d" % kafka_ms),
+        ("source-time", b"%d" % record.timestamp),
         ("run-id", run_id.encode()),
     ]

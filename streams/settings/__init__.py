@@ -19,6 +19,7 @@ from streams.core.ingest.decoding import Decoder, plain_decoder
 from streams.core.ingest.topic_mapping import TopicMapping
 from streams.core.ingest.visitors import VisitorIndex
 from streams.core.kinds import KINDS
+from streams.core.record_mapper import RecordMapper, RowLookup
 from streams.core.topics import Topics
 from streams.settings.kafka_rules import kafka_problems
 from streams.settings.loading import Loader, process_environment, read_secret, variable
@@ -201,6 +202,14 @@ class Settings:
             )
             for topic, names in by_topic.items()
         }
+
+    def record_mapper(self, plans: Iterable[VendorPlan], rows: RowLookup) -> RecordMapper:
+        """Return what makes of records of the raw topics what enrichment would make of them."""
+        return RecordMapper(self.event_parsers(), tuple(plans), self.consent.mode, rows)
+
+    def keeps_email(self, vendors: Iterable[str]) -> bool:
+        """Return whether one of these vendors looks contacts up by the e-mail of user rows."""
+        return any(getattr(self.vendors.get(key), "lookup_email", False) for key in vendors)
 
     def plan_for(self, vendor: str) -> VendorPlan:
         """Return the vendor as enrichment needs it; raises SettingsError for a missing secret."""

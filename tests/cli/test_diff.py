@@ -129,6 +129,21 @@ def test_records_of_the_shop_go_through_each_files_own_map(
     assert (code, miso["same"]) == (0, 2)
 
 
+def test_a_source_that_is_off_under_one_of_the_settings_gives_nothing_there(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """And a visitor is a new one after a tombstone, for the lines that follow."""
+    line = {"product_id": "p1", "quantity": 1, "price": 19.9, "currency": "EUR"}
+    order = {k: v for k, v in click(1).items() if k != "product_id"}
+    order |= {"order_id": "o1", "lines": [line], "revenue": 19.9}
+    forgotten = {"topic": "users", "key": "v", "value": None}
+    lines = [PRODUCT, forgotten, {"topic": "orders", "value": order}, click(2)]
+    old = SETTINGS + "[source.orders]\nenabled = true\n"
+    code, (miso,), _ = diff(capsys, old, SETTINGS, lines)
+    assert (code, miso["same"], miso["gone"]) == (1, 1, 1)
+    assert miso["gone_because"] == {"source is off": 1}
+
+
 def test_lines_that_cannot_be_read_are_left_out_and_said(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

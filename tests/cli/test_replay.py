@@ -16,9 +16,11 @@ from streams.cli.replay_view import (
     run_lines,
     state_word,
 )
+from streams.core.enrich import Send, Skip
+from streams.core.outcome import SkipReason
 from streams.core.runs import ONE_VISITOR, RUNNING, STOPPED, Asked, Run, RunReceipt, VendorPart
 from streams.replay.counts import Counts
-from streams.replay.planner import Left, PlannedSend, Skipped
+from streams.replay.planner import Left
 from streams.replay.preview import ReplayPreview
 from streams.replay.preview_text import (
     asked_words,
@@ -92,10 +94,10 @@ def test_a_preview_shows_window_and_zone_and_what_is_not_sent_and_why() -> None:
     """A hostile vendor's reason is shown, not obeyed."""
     counts = Counts("miso")
     for _ in range(3):
-        counts.add(PlannedSend(b"{}", "row"), "dead_lettered")
-    counts.add(Left("already_accepted"), "accepted")
-    counts.add(Skipped("no_consent", "e"), None)
-    counts.add(Skipped("[red]\x1b", "e"), None)
+        counts.add(Send("miso", b"{}", "row"), "dead_lettered")
+    counts.add(Left("miso", "already_accepted"), "accepted")
+    counts.add(Skip("miso", SkipReason.NO_CONSENT), None)
+    counts.skipped["[red]\x1b"] += 1
     seen = ReplayPreview(Asked("replay", FROM_MS, FROM_MS + 1), [counts], records=6, looked_at=6)
     (first,) = preview_lines(seen, BERLIN)
     assert first == (

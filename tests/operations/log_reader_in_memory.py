@@ -32,6 +32,7 @@ class LogsInMemory:
         for one in records:
             self.logs.setdefault(one.topic, {})[one.offset] = one
 
+    read_at: Any = LogReader.read_at
     read_topic: Any = LogReader.read_topic
 
     async def partitions(

@@ -10,8 +10,10 @@ import pytest
 from streams.core.enrich import EnrichedEvent, MappedEvent, VendorPlan
 from streams.core.errors import InvalidEvent, SettingsError
 from streams.core.outcome import DeadLetterReason, SkipReason
+from streams.core.records import TopicRecord
 from streams.operations.check import mapping_preview as module
 from streams.operations.check.mapping_preview import MappingPreview, MappingRow, previewed_vendors
+from streams.replay.rows import Rows
 from streams.settings import Settings, load_settings
 from streams.vendors import VENDORS, plan_for
 from streams.vendors.base import Vendor
@@ -110,6 +112,21 @@ def test_rows_act_on_the_lines_after_them_only() -> None:
         (7, "d", "sent", None, "event"),
         (8, "e", "skipped", "no_consent", None),
     ]
+
+
+def test_events_from_before_a_visitor_was_forgotten_are_not_sent() -> None:
+    """As enrichment judges them: the Kafka time of the tombstone counts."""
+    settings = load_settings({"STREAMS_CONSENT_MODE": "assumed"})
+    rows = Rows(settings.topics, keep_email=False)
+    rows.apply_users([TopicRecord("shop.users", 0, 0, NOW_MS, b"v-1", None)])
+    plans = (plan_for(VENDORS["miso"], settings.vendors["miso"]),)
+    preview = MappingPreview(settings, plans, NOW_MS, rows=rows)
+    value = json.dumps(click(sku="8S-1")).encode()
+    found = [
+        preview.preview_record(1, TopicRecord("shop.clicks", 0, 0, kafka_ms, b"v-1", value))
+        for kafka_ms in (NOW_MS - 1, NOW_MS + 1)
+    ]
+    assert [row.outcome for each in found for row in each] == ["skipped", "sent"]
 
 
 def test_products_are_taken_and_removed() -> None:

@@ -6,9 +6,11 @@ from itertools import pairwise
 import pytest
 from aiokafka import TopicPartition
 
+from streams.core.enrich import Refuse, Send, Skip
 from streams.core.errors import InvalidEvent, SettingsError
+from streams.core.outcome import SkipReason
 from streams.replay.counts import Counts, counts_json, effort, warnings_for
-from streams.replay.planner import Left, PlannedSend, Refused, Skipped
+from streams.replay.planner import Left
 from streams.replay.preview import replayed_vendors, sample_blocks
 from streams.replay.window import Window
 from streams.settings import load_settings
@@ -28,17 +30,18 @@ def counted(vendor: str, sent: int, *, contacts: int = 0, size: int = 100) -> Co
     counts = Counts(vendor)
     for number in range(sent):
         contact = b',"contact":{"customKey":"k%d"}' % (number % contacts) if contacts else b""
-        counts.add(PlannedSend(b'{"a":"' + b"x" * size + b'"' + contact + b"}", "event"), None)
+        value = b'{"a":"' + b"x" * size + b'"' + contact + b"}"
+        counts.add(Send(vendor, value, "event"), None)
     return counts
 
 
 def test_every_judgement_is_counted_once() -> None:
     """Selected = sent + left + skipped + refused."""
     counts = counted("miso", 2)
-    counts.add(PlannedSend(b"{}", "row"), "dead_lettered")
-    counts.add(Left("already_accepted"), "accepted")
-    counts.add(Skipped("too_old", "e"), None)
-    counts.add(Refused(InvalidEvent("invalid_json", "not JSON"), None), None)
+    counts.add(Send("miso", b"{}", "row"), "dead_lettered")
+    counts.add(Left("miso", "already_accepted"), "accepted")
+    counts.add(Skip("miso", SkipReason.TOO_OLD), None)
+    counts.add(Refuse("miso", InvalidEvent("invalid_json", "not JSON")), None)
     assert (counts.selected, counts.sent, counts.dead_letters) == (6, 3, 1)
     assert counts.before == {"missing": 2, "dead_lettered": 1}
     found = counts_json(SETTINGS, counts, None)
@@ -71,7 +74,7 @@ def test_a_sample_is_scaled_and_its_sum_still_holds() -> None:
     """Every figure by the same factor."""
     counts = counted("miso", 3)
     for _ in range(7):
-        counts.add(Left("already_accepted"), "accepted")
+        counts.add(Left("miso", "already_accepted"), "accepted")
     whole = counts.scaled(100.5)
     assert (whole.sent, whole.left["already_accepted"], whole.selected) == (302, 704, 1_006)
     assert whole.before == {"missing": 302}
@@ -82,7 +85,7 @@ def test_what_distorts_a_vendors_figures_is_said() -> None:
     assert "have no timestamp" in warnings_for(counted("eightselect", 1))[0]
     assert warnings_for(counted("eightselect", 0)) == []
     again = Counts("miso")
-    again.add(PlannedSend(b"{}", "row"), "accepted")
+    again.add(Send("miso", b"{}", "row"), "accepted")
     assert "1 event that Miso has accepted is sent again (--again)" in warnings_for(again)[0]
 
 

@@ -6,13 +6,15 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
+from streams.core.consent import NoConsent
+from streams.core.enrich import Refuse, Send, Skip
+from streams.core.outcome import SkipReason
 from streams.core.runs import Asked
 from streams.core.topics import Topics
 from streams.replay.delivery_history import DeliveryHistory
-from streams.replay.planner import Judgement, Left, PlannedSend, Refused, ReplayPlanner, Skipped
+from streams.replay.planner import Judged, Judgement, Left, ReplayPlanner
 from streams.replay.rows import Rows
 from streams.settings import load_settings
-from streams.vendors import VENDORS, plan_for
 from tests.operations.log_reader_in_memory import record
 
 T = 1_777_622_400_000
@@ -53,19 +55,21 @@ class Case:
         self.rows = Rows(Topics(), keep_email=False)
         product = json.dumps({"sku": "S-1"}).encode()
         self.rows.apply_products([record("shop.products", 0, product, b"p1")])
-        plans = [plan_for(VENDORS[v], SETTINGS.vendors[v]) for v in self.vendors]
         wanted = Asked("replay", T, T + 100, **asked)
-        self.judge = ReplayPlanner(SETTINGS, plans, self.rows, self.history, wanted)
+        self.planner = ReplayPlanner(SETTINGS, self.vendors, self.rows, self.history, wanted)
 
     def receipt(self, offset: int, outcome: str, reason: str | None = None) -> None:
         """Miso's last word on a click."""
         value = {"outcome": outcome, "reason": reason, "source": f"shop.clicks/0/{offset}"}
         self.history.add_receipts("miso", [json.dumps(value).encode()])
 
+    def judge(self, one: Any) -> Judged:
+        """Judge a record for all vendors."""
+        return self.planner.judge(one, T)
+
     def of(self, one: Any) -> list[Judgement]:
         """Judge a record for Miso alone."""
-        tp = TopicPartition(one.topic, 0)
-        return [made for vendor, made in self.judge.judge(tp, one, T) if vendor == "miso"]
+        return [made for made in self.judge(one).judgements if made.vendor == "miso"]
 
 
 @pytest.mark.parametrize(("later_ms", "ground"), [(-1, "row"), (0, "row"), (1, None)])
@@ -78,22 +82,23 @@ def test_a_yes_of_todays_row_counts_from_consent_since_on(
     case.rows.apply_users([record("shop.users", 0, json.dumps(row).encode(), b"anna")])
     (found,) = case.of(raw(1, consent=None))
     if ground is None:
-        assert found == Skipped("no_consent", "e1")
+        assert isinstance(found, Skip)
+        assert found.reason == "no_consent"
     else:
-        assert isinstance(found, PlannedSend)
+        assert isinstance(found, Send)
         assert found.consent == ground
 
 
 def test_what_was_accepted_is_left_unless_it_is_sent_again() -> None:
     """What was skipped, refused or never seen is sent."""
-    for again, wanted in ((False, [Left("already_accepted")]), (True, None)):
+    for again, wanted in ((False, [Left("miso", "already_accepted")]), (True, None)):
         case = Case(again=again)
         case.receipt(1, "accepted")
         case.receipt(2, "skipped", "no_consent")
         case.receipt(3, "dead_lettered", "rejected")
         found = [case.of(raw(offset)) for offset in (1, 2, 3, 4)]
         assert wanted is None or found.pop(0) == wanted
-        assert [type(one) for (one,) in found] == [PlannedSend] * len(found)
+        assert [type(one) for (one,) in found] == [Send] * len(found)
 
 
 def test_what_waits_and_what_is_a_duplicate_is_left_also_again() -> None:
@@ -101,18 +106,18 @@ def test_what_waits_and_what_is_a_duplicate_is_left_also_again() -> None:
     case = Case(again=True)
     case.history.add_waiting("miso", "shop.clicks/0/1")
     case.receipt(2, "skipped", "duplicate")
-    assert case.of(raw(1)) == [Left("waiting")]
-    assert case.of(raw(95)) == [Left("waiting")]
-    assert case.of(raw(2)) == [Left("duplicate")]
+    assert case.of(raw(1)) == [Left("miso", "waiting")]
+    assert case.of(raw(95)) == [Left("miso", "waiting")]
+    assert case.of(raw(2)) == [Left("miso", "duplicate")]
 
 
 def test_an_event_that_two_records_have_is_sent_once() -> None:
     """To a vendor that was off when both were read; a later one of the same topic is left."""
     case = Case()
-    assert isinstance(case.of(raw(1, event_id="twice"))[0], PlannedSend)
-    assert case.of(raw(2, event_id="twice")) == [Left("duplicate")]
-    assert isinstance(case.of(raw(3, visitor="bert", event_id="twice"))[0], PlannedSend)
-    assert isinstance(case.of(raw(4, CARTS, event_id="twice"))[0], PlannedSend)
+    assert isinstance(case.of(raw(1, event_id="twice"))[0], Send)
+    assert case.of(raw(2, event_id="twice")) == [Left("miso", "duplicate")]
+    assert isinstance(case.of(raw(3, visitor="bert", event_id="twice"))[0], Send)
+    assert isinstance(case.of(raw(4, CARTS, event_id="twice"))[0], Send)
 
 
 @pytest.mark.parametrize(
@@ -142,24 +147,28 @@ def test_only_what_is_asked_for_is_selected(asked: dict[str, Any], offsets: list
 def test_rows_and_consent_are_todays() -> None:
     """A no of the row, a tombstone, a product that is gone, a record that is no event."""
     case = Case()
-    assert case.of(raw(1, product_id="p9")) == [Skipped("unknown_product", "e1")]
-    (refused,) = case.of(record(CLICKS.topic, 2, b"no json", at_ms=T))
-    assert isinstance(refused, Refused)
-    assert (refused.error.reason, refused.event_id) == ("invalid_json", None)
+    judged = case.judge(raw(1, product_id="p9"))
+    assert judged == Judged([Skip("miso", SkipReason.UNKNOWN_PRODUCT)], "e1")
+    judged = case.judge(record(CLICKS.topic, 2, b"no json", at_ms=T))
+    (refused,) = judged.judgements
+    assert isinstance(refused, Refuse)
+    assert (refused.error.reason, judged.event_id) == ("invalid_json", None)
     no = json.dumps({"consent": {"miso": False}}).encode()
     case.rows.apply_users([record("shop.users", 0, no)])
-    assert case.of(raw(3)) == [Skipped("no_consent", "e3")]
+    assert case.of(raw(3)) == [Skip("miso", SkipReason.NO_CONSENT, NoConsent.SAID_NO)]
     case.rows.apply_users([record("shop.users", 1, None, at_ms=T + 5)])
-    assert case.of(raw(4)) == [Skipped("no_consent", "e4")]
-    assert isinstance(case.of(raw(6))[0], PlannedSend)
+    assert case.of(raw(4)) == [Skip("miso", SkipReason.NO_CONSENT, NoConsent.FORGOTTEN)]
+    assert isinstance(case.of(raw(6))[0], Send)
 
 
 def test_each_vendor_is_judged_by_itself() -> None:
     """Of one event, one vendor has it and another one does not know the contact."""
     case = Case("miso", "voyado")
     case.receipt(1, "accepted")
-    found = dict(case.judge.judge(CLICKS, raw(1, **BOTH), T))
-    assert found == {"miso": Left("already_accepted"), "voyado": Skipped("no_contact", "e1")}
+    assert case.judge(raw(1, **BOTH)).judgements == [
+        Left("miso", "already_accepted"),
+        Skip("voyado", SkipReason.NO_CONTACT),
+    ]
 
 
 def test_a_defect_of_our_own_is_one_letter_and_not_the_end_of_the_run(
@@ -173,9 +182,9 @@ def test_a_defect_of_our_own_is_one_letter_and_not_the_end_of_the_run(
 
     with monkeypatch.context() as patch:
         patch.setattr(case.rows, "user", fail)
-        found = case.judge.judge(CLICKS, raw(1, **BOTH), T)
-    assert [vendor for vendor, _ in found] == ["miso", "voyado"]
-    for _, made in found:
-        assert isinstance(made, Refused)
-        assert (made.error.reason, made.event_id) == ("defect", "e1")
-    assert isinstance(case.of(raw(2))[0], PlannedSend)
+        found = case.judge(raw(1, **BOTH))
+    assert [made.vendor for made in found.judgements] == ["miso", "voyado"]
+    for made in found.judgements:
+        assert isinstance(made, Refuse)
+        assert (made.error.reason, found.event_id) == ("defect", "e1")
+    assert isinstance(case.of(raw(2))[0], Send)

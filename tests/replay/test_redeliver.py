@@ -7,15 +7,17 @@ import pytest
 from aiokafka import TopicPartition
 
 from streams.core.dead_letter import build_dead_letter, encode_dead_letter
+from streams.core.enrich import Refuse, Send, Skip
+from streams.core.outcome import SkipReason
 from streams.core.records import Origin
 from streams.core.topics import Topics
 from streams.dead_letters.book import LetterBook
 from streams.replay.delivery_history import DeliveryHistory
-from streams.replay.planner import Judgement, Left, Mapper, PlannedSend, Refused, Skipped
+from streams.replay.planner import Left
 from streams.replay.redeliver import LetterPages, LetterTable
 from streams.replay.rows import Rows
+from streams.replay.run_pages import Task
 from streams.settings import load_settings
-from streams.vendors import VENDORS, plan_for
 from tests.operations.log_reader_in_memory import LogsInMemory, record
 
 AT_MS = 1_777_622_400_000
@@ -72,7 +74,7 @@ async def judged(
     row: dict[str, Any] | None = None,
     forgotten: bool = False,
     accepted: tuple[int, ...] = (),
-) -> list[Judgement]:
+) -> list[Task]:
     """Judge these letters, which lie on partition 0 from offset 0 on."""
     book = LetterBook("miso", LETTERS, Topics())
     written = [record(LETTERS, offset, value) for offset, value in enumerate(letters)]
@@ -95,15 +97,14 @@ async def judged(
             for offset in accepted
         ],
     )
-    plans = [plan_for(VENDORS["miso"], SETTINGS.vendors["miso"])]
-    mapper = Mapper(SETTINGS, plans, rows)
+    mapper = SETTINGS.record_mapper([SETTINGS.plan_for("miso")], rows)
     work = LetterPages(logs, found, mapper, history, "miso", "required")  # type: ignore[arg-type]
-    judgements: list[Judgement] = []
+    tasks: list[Task] = []
     while open_ := work.open_partitions():
         for page in await work.next_pages(open_, 2, AT_MS):
-            judgements += [task.judgement for task in page.tasks]
+            tasks += page.tasks
     assert work.unread() == 0
-    return judgements
+    return tasks
 
 
 async def test_a_letter_is_mapped_anew_from_its_raw_record() -> None:
@@ -111,7 +112,7 @@ async def test_a_letter_is_mapped_anew_from_its_raw_record() -> None:
     offsets = [3, 4, 90_000]
     records = [record("shop.clicks", offset, raw(f"e{offset}")) for offset in offsets]
     found = await judged(*records, letters=[letter(offset) for offset in offsets])
-    sent = [json.loads(one.value) for one in found if isinstance(one, PlannedSend)]
+    sent = [json.loads(one.judgement.value) for one in found if isinstance(one.judgement, Send)]
     assert [one["event_id"] for one in sent] == ["e3", "e4", "e90000"]
     assert sent[0]["payload"]["product_ids"] == ["S-1"]
 
@@ -119,7 +120,7 @@ async def test_a_letter_is_mapped_anew_from_its_raw_record() -> None:
 async def test_what_was_accepted_meanwhile_is_left() -> None:
     """By whatever run."""
     found = await judged(record("shop.clicks", 3, raw("e3")), letters=[letter(3)], accepted=(3,))
-    assert found == [Left("already_accepted")]
+    assert [one.judgement for one in found] == [Left("miso", "already_accepted")]
 
 
 async def test_what_fails_again_is_refused_and_what_consent_forbids_is_skipped() -> None:
@@ -129,9 +130,11 @@ async def test_what_fails_again_is_refused_and_what_consent_forbids_is_skipped()
         record("shop.clicks", 4, raw("e4", consent={"miso": False})),
         letters=[letter(3, "enrich"), letter(4)],
     )
-    assert isinstance(found[0], Refused)
-    assert (found[0].error.reason, found[0].event_id) == ("invalid_json", None)
-    assert found[1] == Skipped("no_consent", "e4")
+    refused, skipped = (one.judgement for one in found)
+    assert isinstance(refused, Refuse)
+    assert isinstance(skipped, Skip)
+    assert (refused.error.reason, skipped.reason) == ("invalid_json", "no_consent")
+    assert [one.event_id for one in found] == [None, "e4"]
 
 
 @pytest.mark.parametrize(
@@ -149,20 +152,21 @@ async def test_where_the_raw_record_is_gone_the_kept_one_is_sent_if_todays_row_s
     row: dict[str, Any] | None, forgotten: bool, is_sent: bool
 ) -> None:
     """The event's own consent is gone with it: without a yes of the row nothing is sent."""
-    found = await judged(
+    (found,) = await judged(
         letters=[letter(3)], starts={"shop.clicks": 10}, row=row, forgotten=forgotten
     )
+    assert found.event_id == "e"
     if is_sent:
-        assert found == [PlannedSend(kept_record(), "row")]
+        assert found.judgement == Send("miso", kept_record(), "row")
     else:
-        assert found == [Skipped("no_consent", "e")]
+        assert found.judgement == Skip("miso", SkipReason.NO_CONSENT)
 
 
 async def test_what_a_letter_kept_of_a_raw_record_is_mapped() -> None:
     """One that mapping refused keeps the raw record itself."""
     (found,) = await judged(letters=[letter(3, "enrich", raw("e3"))], starts={"shop.clicks": 10})
-    assert isinstance(found, PlannedSend)
-    assert json.loads(found.value)["event_id"] == "e3"
+    assert isinstance(found.judgement, Send)
+    assert json.loads(found.judgement.value)["event_id"] == "e3"
 
 
 @pytest.mark.parametrize("stage", ["deliver", "enrich"])
@@ -174,4 +178,4 @@ async def test_what_is_kept_only_in_part_is_gone(stage: str, kept: bytes) -> Non
         starts={"shop.clicks": 10},
         row={"consent": {"miso": True}},
     )
-    assert found == [Left("gone")]
+    assert [one.judgement for one in found] == [Left("miso", "gone")]

@@ -7,17 +7,20 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
+from streams.core.enrich import Refuse, Send, Skip
 from streams.core.errors import InvalidEvent
+from streams.core.outcome import SkipReason
+from streams.core.records import TopicRecord
 from streams.core.runs import Asked, Run, VendorPart
 from streams.core.topics import Topics
 from streams.replay import vendor_run as replay_part
-from streams.replay.planner import Judgement, Left, PlannedSend, Refused, Skipped
+from streams.replay.planner import Judgement, Left
 from streams.replay.run_pages import RecordPage, Task
 from streams.replay.vendor_run import LEAD_RECORDS, PartRunner
 
 CLICKS = TopicPartition("shop.clicks", 0)
 REDELIVERY = "vendor.miso.redelivery"
-SENT = PlannedSend(b"{}", "row")
+SENT = Send("miso", b"{}", "row")
 
 
 class Broker:
@@ -96,12 +99,18 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> Broker:
 
 
 def page(first: int, *judgements: Judgement) -> RecordPage:
-    """Tasks from this raw offset on."""
+    """Tasks from this raw offset on; the event has the id ``e``."""
     tasks = [
-        Task(offset, 1_000 + offset, b"anna", b"raw", one)
+        Task(TopicRecord("shop.clicks", 0, offset, 1_000 + offset, b"anna", b"raw"), one, "e")
         for offset, one in enumerate(judgements, first)
     ]
     return RecordPage(CLICKS, first + len(tasks), tasks)
+
+
+def no_event(offset: int, error: InvalidEvent) -> RecordPage:
+    """A record that is no event."""
+    tp, upto, (task,) = page(offset, Refuse("miso", error))
+    return RecordPage(tp, upto, [task._replace(event_id=None)])
 
 
 def runner(
@@ -139,8 +148,9 @@ async def nothing(_page: RecordPage) -> None:
 async def test_each_judgement_leaves_its_traces_and_is_counted_once(broker: Broker) -> None:
     """Redeliveries with their headers, receipts of skips and refusals, letters before these."""
     error = InvalidEvent("invalid_payload", "too long", "page.url")
-    judgements = (SENT, Left("already_accepted"), Skipped("no_consent", "e"), Refused(error, "e"))
-    one = runner(broker, page(5, *judgements, Refused(error, None)))
+    skip, refuse = Skip("miso", SkipReason.NO_CONSENT), Refuse("miso", error)
+    known = page(5, SENT, Left("miso", "already_accepted"), skip, refuse)
+    one = runner(broker, known, no_event(9, error))
     await one.write(nothing)
     part = one.part
     assert (part.selected, part.sent, part.all_written) == (5, 1, True)
@@ -165,9 +175,9 @@ async def test_what_is_still_no_event_is_a_new_letter_only_where_letters_are_sen
 ) -> None:
     """A replay meets what enrichment gave up on long ago, whose letters are there."""
     error = InvalidEvent("invalid_json", "not JSON")
-    await runner(broker, page(0, Refused(error, None))).write(nothing)
+    await runner(broker, no_event(0, error)).write(nothing)
     assert broker.records == []
-    await runner(broker, page(0, Refused(error, None)), command="resend").write(nothing)
+    await runner(broker, no_event(0, error), command="resend").write(nothing)
     assert [topic for topic, *_ in broker.records] == ["enrich.dead-letters"]
 
 
@@ -210,7 +220,7 @@ async def test_what_an_earlier_process_wrote_is_counted_and_not_written_again(
     broker: Broker,
 ) -> None:
     """Until all of it is counted, the record of the run goes on naming where it begins."""
-    pages = (page(5, SENT, SENT), page(7, SENT, Left("waiting"), SENT))
+    pages = (page(5, SENT, SENT), page(7, SENT, Left("miso", "waiting"), SENT))
     one = runner(broker, *pages, written={"shop.clicks/0": {5, 6, 7}}, end=3)
     named: list[dict[str, int]] = []
 
@@ -241,7 +251,7 @@ async def test_nothing_is_counted_that_is_not_done(broker: Broker, fails: str) -
 
 async def test_a_rate_spreads_what_is_written(broker: Broker) -> None:
     """The page after ten events waits until these ten are due; the last page delays nothing."""
-    pages = (page(0, *[SENT] * 10), page(10, Left("waiting")), page(11, *[SENT] * 1_000))
+    pages = (page(0, *[SENT] * 10), page(10, Left("miso", "waiting")), page(11, *[SENT] * 1_000))
     begun = asyncio.get_running_loop().time()
     await asyncio.wait_for(runner(broker, *pages, rate=100.0).write(nothing), 5)
     assert asyncio.get_running_loop().time() - begun >= 0.1

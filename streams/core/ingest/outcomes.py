@@ -5,19 +5,16 @@ from typing import NamedTuple
 import msgspec
 
 from streams.core.errors import InvalidEvent
-from streams.core.strict_json import Decoded
+from streams.core.records import TopicRecord
+from streams.core.topics import Topics
 
 
 class SourceRecord(msgspec.Struct, frozen=True, gc=False):
-    """A record as it lies on the shop's topic, its value decoded."""
+    """What sections need to know of a record of the shop beside its value."""
 
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
     kafka_ms: int
-    value: Decoded | None
-    """None: the record has no value."""
+    repaired: bool
+    """As ``Decoded.repaired`` of its value."""
 
 
 class IngestRecord(msgspec.Struct, frozen=True, gc=False):
@@ -61,3 +58,15 @@ class SkippedRecord(NamedTuple):
 
 
 IngestOutcome = IngestRecord | IngestRefusal | Unmapped | SkippedRecord
+
+
+def written_record(topics: Topics, source: TopicRecord, made: IngestRecord) -> TopicRecord:
+    """Return what is written of a record of the shop; its place is that of the record."""
+    return TopicRecord(
+        topics.of_shop(made.to),
+        source.partition,
+        source.offset,
+        source.timestamp,
+        made.key,
+        made.value,
+    )

@@ -244,7 +244,7 @@ class IngestSection:
         key = None if self._key is None else key_text(_found(self._key, seen, "key"), "key")
         made = self._reader.finish(draft, key, source.kafka_ms)
         notes = made.notes
-        if source.value is not None and source.value.repaired:
+        if source.repaired:
             check_not_repaired(made.key, self._key_name)
             notes = (*notes, "lone_surrogate")
         return IngestRecord(self.name, self.to, made.key, made.value, index, notes)
@@ -289,7 +289,7 @@ class IngestSection:
     ) -> IngestOutcome:
         try:
             key = find_key().encode()
-            if source.value is not None and source.value.repaired:
+            if source.repaired:
                 check_not_repaired(key, self._key_name)
         except InvalidEvent as error:
             return IngestRefusal(self.name, error, index)

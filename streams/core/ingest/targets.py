@@ -1,6 +1,7 @@
 """What a section writes: raw events or rows of a table, by the fields of docs/reference.md."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
@@ -23,6 +24,8 @@ from streams.core.times import YEAR_2000_MS, to_ms
 from streams.core.values import MAX_ID_CHARS, id_text, is_absent
 
 _encode = msgspec.json.Encoder().encode
+_LINK_FIELDS = ("anonymous_id", "order_id", "user_id", "timestamp")
+"""Of ``to = "visitors"``: whose an order is, or who a visitor is."""
 _REPAIRED = "\ufffd"
 """What half a surrogate pair became."""
 
@@ -33,23 +36,6 @@ class Keyed(msgspec.Struct, frozen=True, gc=False):
     key: bytes
     value: bytes
     notes: tuple[str, ...]
-
-
-class Target(Protocol):
-    """What one ``to`` asks of a record."""
-
-    key_field: str
-    """The field that is the key where the section names no other."""
-    has_tombstones: bool
-    writes_events: bool
-    """Whether records get an event id; else they are rows of a table."""
-    known: Collection[str]
-    """The fields that a map may name."""
-    what: str
-    """As people call what is written."""
-
-    def reader(self, fields: FieldMap | None, vendors: Collection[str]) -> "TargetReader":
-        """Return what makes records of this target."""
 
 
 class TargetReader(Protocol):
@@ -69,26 +55,6 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     notes: list[str]
     own_key: Any
     """What stands in the key's field."""
-
-
-class EventTarget:
-    """``to = "clicks"`` and the other sources."""
-
-    key_field = "anonymous_id"
-    has_tombstones = False
-    writes_events = True
-    what = "events"
-
-    def __init__(self, kind: EventKind) -> None:
-        self._event_type = kind.event_type
-        self.known: Collection[str] = kind.fields
-
-    def reader(self, fields: FieldMap | None, vendors: Collection[str]) -> "EventReader":
-        """See ``Target``."""
-        return EventReader(
-            EventParser(self._event_type, "", fields, vendors=vendors),
-            EventParser(self._event_type, "", vendors=vendors, is_read=True),
-        )
 
 
 class EventReader:
@@ -128,27 +94,6 @@ class EventReader:
             if put_right:
                 value = _encode(fields)
         return Keyed(wire_key, value, tuple(notes))
-
-
-class RowTarget:
-    """``to = "users"`` and ``"products"``."""
-
-    has_tombstones = True
-    writes_events = False
-
-    def __init__(self, kind: type[User] | type[Product], key_field: str, what: str) -> None:
-        self._kind = kind
-        self.key_field = key_field
-        self.known: Collection[str] = (*ROW_FIELDS[kind], key_field)
-        self.what = what
-
-    def reader(
-        self,
-        fields: FieldMap | None,
-        vendors: Collection[str],  # noqa: ARG002 - rows are judged by who reads them
-    ) -> "RowReader":
-        """See ``Target``."""
-        return RowReader(self._kind, self.key_field, fields or FieldMap({}, known=self.known))
 
 
 class RowReader:
@@ -221,24 +166,6 @@ class RowReader:
         return Keyed(key.encode(), value, tuple(draft.notes))
 
 
-class LinkTarget:
-    """``to = "visitors"``: whose an order is, or who a visitor is."""
-
-    key_field = "anonymous_id"
-    has_tombstones = False
-    writes_events = False
-    known: Collection[str] = ("anonymous_id", "order_id", "user_id", "timestamp")
-    what = "rows of visitors"
-
-    def reader(
-        self,
-        fields: FieldMap | None,
-        vendors: Collection[str],  # noqa: ARG002 - a link states no consent
-    ) -> "LinkReader":
-        """See ``Target``."""
-        return LinkReader(fields or FieldMap({}, known=self.known))
-
-
 class LinkReader:
     """Makes rows of ``shop.visitors``."""
 
@@ -248,7 +175,7 @@ class LinkReader:
     def read(self, context: dict[str, Any]) -> Draft:
         """See ``TargetReader``."""
         ours = self._fields.apply(context).record
-        return Draft({name: ours.get(name) for name in LinkTarget.known}, [], None)
+        return Draft({name: ours.get(name) for name in _LINK_FIELDS}, [], None)
 
     def finish(self, draft: Draft, key: str | None, kafka_ms: int) -> Keyed:  # noqa: ARG002 - no key
         """See ``TargetReader``."""
@@ -279,11 +206,51 @@ class LinkReader:
         return kafka_ms
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What one ``to`` asks of a record."""
+
+    what: str
+    """As people call what is written."""
+    key_field: str
+    """The field that is the key where the section names no other."""
+    known: Collection[str]
+    """The fields that a map may name."""
+    reader: Callable[[FieldMap | None, Collection[str]], TargetReader]
+    """Map of a section, keys of vendors → what makes the section's records."""
+    writes_events: bool = False
+    """Whether records get an event id; else they are rows of a table."""
+    has_tombstones: bool = False
+
+
+def _events(kind: EventKind) -> Target:
+    def reader(fields: FieldMap | None, vendors: Collection[str]) -> TargetReader:
+        return EventReader(
+            EventParser(kind.event_type, "", fields, vendors=vendors),
+            EventParser(kind.event_type, "", vendors=vendors, is_read=True),
+        )
+
+    return Target("events", "anonymous_id", kind.fields, reader, writes_events=True)
+
+
+def _rows(what: str, kind: type[User] | type[Product], key_field: str) -> Target:
+    known = (*ROW_FIELDS[kind], key_field)
+
+    def reader(fields: FieldMap | None, _vendors: Collection[str]) -> TargetReader:
+        return RowReader(kind, key_field, fields or FieldMap({}, known=known))
+
+    return Target(what, key_field, known, reader, has_tombstones=True)
+
+
+def _read_links(fields: FieldMap | None, _vendors: Collection[str]) -> TargetReader:
+    return LinkReader(fields or FieldMap({}, known=_LINK_FIELDS))
+
+
 TARGETS: Mapping[str, Target] = {
-    **{source: EventTarget(kind) for source, kind in KINDS.items()},
-    "users": RowTarget(User, "anonymous_id", "rows of users"),
-    "products": RowTarget(Product, "product_id", "rows of products"),
-    "visitors": LinkTarget(),
+    **{source: _events(kind) for source, kind in KINDS.items()},
+    "users": _rows("rows of users", User, "anonymous_id"),
+    "products": _rows("rows of products", Product, "product_id"),
+    "visitors": Target("rows of visitors", "anonymous_id", _LINK_FIELDS, _read_links),
 }
 """By ``to``."""
 TABLES = tuple(to for to, target in TARGETS.items() if not target.writes_events)

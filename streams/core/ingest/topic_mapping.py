@@ -61,35 +61,25 @@ class TopicMapping:
 
         What its decoder needs must have been prepared. Raises RegistryAway where it was not.
         """
-        decoded: Decoded | None = None
-        if value is not None:
-            try:
-                check_size(value)
-                decoded = self.decoder.decode(value)
-            except InvalidEvent as error:
-                event_id = f"{self._name}-{partition}-{offset}"
-                return [IngestRefusal(self._first, error, event_id=event_id, is_whole=True)]
-        return self.map(SourceRecord(self.topic, partition, offset, key, kafka_ms, decoded))
-
-    def map(self, source: SourceRecord) -> list[IngestOutcome]:
-        """Return what comes of a decoded record, at least one outcome."""
-        place = f"{self._name}-{source.partition}-{source.offset}"
-        value = None if source.value is None else source.value.value
-        if value is None and source.value is not None:
-            null = InvalidEvent(DeadLetterReason.INVALID_JSON, "a JSON null, not an object")
-            return [IngestRefusal(self._first, null, event_id=place, is_whole=True)]
+        place = f"{self._name}-{partition}-{offset}"
+        try:
+            decoded = None if value is None else self._decode(value)
+        except InvalidEvent as error:
+            return [IngestRefusal(self._first, error, event_id=place, is_whole=True)]
+        record = None if decoded is None else decoded.value
+        source = SourceRecord(kafka_ms, decoded is not None and decoded.repaired)
         outcomes: list[IngestOutcome] = []
-        if self._is_plain and type(value) is dict:
+        if self._is_plain and type(record) is dict:
             # What all of most topics is: the general way below costs two microseconds more.
             for section in self.sections:
-                outcomes += section.read(source, value, place) or ()
+                outcomes += section.read(source, record, place) or ()
             return outcomes or [Unmapped(self._first)]
         by_envelope: dict[str, Unwrapped | InvalidEvent] = {}
         for section in self.sections:
             said = by_envelope.get(section.envelope)
             if said is None:
                 try:
-                    said = section.unwrap(value)
+                    said = section.unwrap(record)
                 except InvalidEvent as error:
                     said = error
                     outcomes.append(IngestRefusal(section.name, error, event_id=place))
@@ -97,8 +87,15 @@ class TopicMapping:
             if isinstance(said, Present):
                 outcomes += section.read(source, said.record, place) or ()
             elif isinstance(said, Deleted) and section.target.has_tombstones:
-                outcomes += self._delete(section, source, said) or ()
+                outcomes += self._delete(section, source, said, key) or ()
         return outcomes or [self._of_none(by_envelope.values(), place)]
+
+    def _decode(self, value: bytes) -> Decoded:
+        check_size(value)
+        decoded = self.decoder.decode(value)
+        if decoded.value is None:
+            raise InvalidEvent(DeadLetterReason.INVALID_JSON, "a JSON null, not an object")
+        return decoded
 
     def addresses(self, value: bytes | None) -> set[str]:
         """Return what the sections' maps read as ``ip`` in a record, to be masked where it shows.
@@ -109,8 +106,7 @@ class TopicMapping:
         if value is None or not sections:
             return set()
         try:
-            check_size(value)
-            record = self.decoder.decode(value).value
+            record = self._decode(value).value
         except (InvalidEvent, RegistryAway):
             return set()
         found: set[str] = set()
@@ -139,10 +135,10 @@ class TopicMapping:
         return [path for path, one in (fields or {}).items() if not is_absent(one)]
 
     def _delete(
-        self, section: IngestSection, source: SourceRecord, said: Deleted
+        self, section: IngestSection, source: SourceRecord, said: Deleted, key: bytes | None
     ) -> list[IngestOutcome] | None:
         try:
-            own_key = self._own_key(source.key)
+            own_key = self._own_key(key)
         except UnknownSchema as error:
             return [IngestRefusal(section.name, error)]
         return section.delete(source, said, own_key)

@@ -1,9 +1,12 @@
 """Samples without their envelopes, and expressions over them."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
+from streams.core.errors import InvalidEvent
 from streams.core.expressions import Expression, ExpressionError
+from streams.core.ingest.envelopes import UNWRAP, Present
 from streams.core.proposal.model import FoundField, TopicSample
 from streams.core.values import id_text, is_absent
 
@@ -24,17 +27,17 @@ def unwrap(sample: TopicSample) -> Documents:
     """Return the documents of a sample; deletes and what is no object are left out."""
     objects = [(r.key, r.value) for r in sample.records if type(r.value) is dict]
     envelope = "none"
-    inner = {"debezium": _after, "connect": _payload}
     for name, looks in (("debezium", _is_debezium), ("connect", _is_connect)):
         if objects and sum(looks(value) for _, value in objects) >= MANY * len(objects):
             envelope = name
             break
     values, keys = [], []
     for key, value in objects:
-        document = inner[envelope](value) if envelope in inner else value
-        if type(document) is dict:
-            values.append(document)
-            keys.append(_key_id(key))
+        with suppress(InvalidEvent):
+            said = UNWRAP[envelope](value)
+            if isinstance(said, Present):
+                values.append(said.record)
+                keys.append(_key_id(key))
     return Documents(envelope, values, keys)
 
 
@@ -46,16 +49,6 @@ def _is_debezium(value: Mapping[str, Any]) -> bool:
 
 def _is_connect(value: Mapping[str, Any]) -> bool:
     return value.keys() == {"schema", "payload"}
-
-
-def _after(value: Mapping[str, Any]) -> Any:
-    if _is_connect(value) and type(value["payload"]) is dict:
-        value = value["payload"]
-    return value.get("after")
-
-
-def _payload(value: Mapping[str, Any]) -> Any:
-    return value.get("payload")
 
 
 def _key_id(key: Any) -> str | None:

@@ -11,16 +11,8 @@ import msgspec
 from msgspec.structs import replace
 from pydantic import SecretStr
 
-from streams.core.consent import NO_TO_ALL, Ground, Malformed
-from streams.core.enrich import (
-    Decision,
-    Enricher,
-    Send,
-    Skip,
-    VendorPlan,
-    differing_ids,
-    rows_named,
-)
+from streams.core.consent import Ground
+from streams.core.enrich import Decision, Send, Skip, VendorPlan, differing_ids
 from streams.core.errors import InvalidEvent, SettingsError
 from streams.core.event_types import Event
 from streams.core.ingest.outcomes import (
@@ -28,14 +20,17 @@ from streams.core.ingest.outcomes import (
     IngestRecord,
     IngestRefusal,
     SkippedRecord,
+    written_record,
 )
 from streams.core.ingest.visitors import VisitorIndex
 from streams.core.outcome import SKIP_MEANING, Outcome
-from streams.core.rows import InvalidRow, Product, User, decode_product, decode_user
+from streams.core.records import TopicRecord
+from streams.core.rows import InvalidRow, decode_product, decode_user
 from streams.core.strict_json import BYTE_ORDER_MARK
 from streams.operations.ingest.mappings import json_mappings_of
 from streams.operations.own_topics import NotNamedError, parse_own_line
 from streams.operations.produce import Outgoing, parse_line
+from streams.replay.rows import Rows
 from streams.settings import Settings, variable
 from streams.vendors import VENDORS, plan_for
 from streams.vendors.base import VendorSettings
@@ -85,24 +80,6 @@ class MappingRow(msgspec.Struct, frozen=True):
     """What the sink looks the contact up by first; its id then joins the payload."""
     notes: tuple[str, ...] = ()
     """What enrichment put right or found odd, as ``Event.notes``; and ``made_event_id``."""
-
-
-class Place(NamedTuple):
-    """Where a record lies in its topic, and its Kafka time."""
-
-    partition: int
-    offset: int
-    kafka_ms: int
-
-
-class _TableRow(NamedTuple):
-    """A row as the tables of ``ingest`` take it."""
-
-    key: bytes
-    value: bytes | None
-    offset: int
-    timestamp: int
-    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class Previewed(NamedTuple):
@@ -162,7 +139,7 @@ def _with_made_up_secrets(section: VendorSettings) -> VendorSettings:
 
 
 class MappingPreview:
-    """The tables and the decisions of one file; lines are given in order."""
+    """The tables and the decisions of one file or sample; records are given in order."""
 
     def __init__(
         self,
@@ -170,8 +147,9 @@ class MappingPreview:
         plans: Iterable[VendorPlan],
         now_ms: int,
         bare_lines_of: str | None = None,
+        rows: Rows | None = None,
     ) -> None:
-        """Start with empty tables; ``now_ms`` is taken for the Kafka time of every record.
+        """Start with these tables, or empty ones; ``now_ms`` is the Kafka time of every line.
 
         ``bare_lines_of``: the topic of the shop whose values lines without an envelope are; None:
         they are events of our own topics. Raises SettingsError for a topic that no section reads.
@@ -186,13 +164,10 @@ class MappingPreview:
             words = f"no section [ingest.NAME] reads {bare_lines_of}; topics that are read: {read}."
             raise SettingsError([f"--topic: {words}"])
         self._bare_lines_of = bare_lines_of
-        self._enricher = Enricher(plans, settings.consent.mode)
-        self._keeps_email = any(
-            getattr(settings.vendors.get(plan.vendor), "lookup_email", False) for plan in plans
-        )
-        self._parsers = settings.event_parsers()
-        self._users: dict[bytes, User | Malformed] = {}
-        self._products: dict[bytes, Product] = {}
+        keep_email = settings.keeps_email(plan.vendor for plan in plans)
+        self._rows = rows or Rows(settings.topics, keep_email=keep_email)
+        self._mapper = settings.record_mapper(plans, self._rows)
+        self._parsers = self._mapper.parsers
         self._offsets: Counter[str] = Counter()
         self.rows_taken = 0
         """User and product rows, and tombstones, that now stand in the tables."""
@@ -206,19 +181,19 @@ class MappingPreview:
 
         A line that names a topic which a section reads is a record of the shop.
         """
-        own = self._of_shop(line)
         try:
-            outgoing = own or parse_line(line, self._topics)
+            topic, key, value = self._of_shop(line) or parse_line(line, self._topics)
         except ValueError as problem:
             yield MappingRow(number, UNREADABLE, detail=str(problem))
             return
-        place = Place(0, self._offsets[outgoing.topic], self._now_ms)
-        self._offsets[outgoing.topic] += 1
-        if own is None:
-            yield from self.preview_record(number, outgoing, place)
+        record = TopicRecord(topic, 0, self._offsets[topic], self._now_ms, key, value)
+        self._offsets[topic] += 1
+        mapping = self._mappings.get(topic)
+        if mapping is None:
+            yield from self.preview_record(number, record)
             return
-        for outcome in self._mappings[own.topic].read(own.key, own.value, *place):
-            yield from self.preview_outcome(number, own.topic, outcome, place)
+        for outcome in mapping.read(key, value, 0, record.offset, self._now_ms):
+            yield from self.preview_outcome(number, record, outcome)
 
     def _of_shop(self, line: bytes) -> Outgoing | None:
         """Return the record of the shop that a line is; None: it is none."""
@@ -233,112 +208,87 @@ class MappingPreview:
         return record if record.topic in self._mappings else None
 
     def preview_outcome(
-        self, number: int, topic: str, made: IngestOutcome, place: Place
+        self, number: int, source: TopicRecord, made: IngestOutcome
     ) -> Iterator[MappingRow]:
-        """Yield what becomes of an outcome of a record of this topic of the shop."""
+        """Yield what becomes of an outcome of this record of the shop."""
         if isinstance(made, IngestRecord):
-            outgoing = Outgoing(self._topics.of_shop(made.to), made.key, made.value)
-            for row in self.preview_record(number, outgoing, place):
+            for row in self.preview_record(number, written_record(self._topics, source, made)):
                 # What ingest has put right can no longer be seen in what it writes.
                 yield replace(row, notes=tuple(dict.fromkeys((*made.notes, *row.notes))))
         elif isinstance(made, IngestRefusal):
-            error = made.error
-            yield MappingRow(
-                number,
-                Outcome.DEAD_LETTERED,
-                topic,
-                made.event_id,
-                reason=error.reason,
-                field=error.field,
-                detail=error.detail,
-            )
+            yield _refused(MappingRow(number, SENT, source.topic, made.event_id), made.error)
         elif isinstance(made, SkippedRecord):
-            yield MappingRow(number, Outcome.SKIPPED, topic, reason=made.reason)
+            yield MappingRow(number, Outcome.SKIPPED, source.topic, reason=made.reason)
         else:
             detail = "no section of this topic takes the record, or its `each` gives nothing"
-            yield MappingRow(number, Outcome.SKIPPED, topic, reason=UNMAPPED, detail=detail)
+            yield MappingRow(number, Outcome.SKIPPED, source.topic, reason=UNMAPPED, detail=detail)
 
-    def preview_record(self, number: int, outgoing: Outgoing, place: Place) -> Iterator[MappingRow]:
+    def preview_record(self, number: int, record: TopicRecord) -> Iterator[MappingRow]:
         """Yield what becomes of a record that lies, or would lie, on one of our own topics."""
-        if outgoing.topic in self._parsers:
-            yield from self._judge(number, outgoing, place)
+        if record.topic in self._parsers:
+            yield from self._judge(number, record)
         else:
-            yield from self._fill(number, outgoing)
+            yield self._apply(number, record)
 
-    def _fill(self, number: int, outgoing: Outgoing) -> Iterator[MappingRow]:
-        topic = self._topics.without_prefix(outgoing.topic)
-        key, value = outgoing.key, outgoing.value
-        if key is None:
-            yield MappingRow(number, MALFORMED_ROW, topic, detail="the row has no key")
-            return
-        is_user = outgoing.topic == self._topics.users
-        row = _TableRow(key, value, number, self._now_ms)
-        if outgoing.topic == self._topics.visitors:
-            self._visitors.apply_link(0, row)
-            yield MappingRow(number, ROW, topic)
-            return
-        if is_user:
-            self._visitors.apply_user(0, row)
+    def _apply(self, number: int, record: TopicRecord) -> MappingRow:
+        """Apply a row to its table, and return what becomes of it."""
+        topic = self._topics.without_prefix(record.topic)
+        if record.key is None:
+            return MappingRow(number, MALFORMED_ROW, topic, detail="the row has no key")
+        # All lines have the same Kafka time, and events are later than the rows before them.
+        record = record._replace(offset=number, timestamp=record.timestamp - 1)
+        if record.topic == self._topics.visitors:
+            self._visitors.apply_link(0, record)
+            return MappingRow(number, ROW, topic)
+        if record.topic == self._topics.users:
+            self._visitors.apply_user(0, record)
+            self._rows.apply_users([record])
+            effect = "it gives no vendor consent until a valid row or a tombstone is written"
+        else:
+            self._rows.apply_products([record])
+            effect = "the product counts as absent"
         try:
-            notes = self._set_user(key, value) if is_user else self._set_product(key, value)
+            notes = self._notes_of(record)
         except InvalidRow as problem:
-            if is_user:
-                self._users[key] = NO_TO_ALL
-                effect = "it gives no vendor consent until a valid row or a tombstone is written"
-            else:
-                self._products.pop(key, None)
-                effect = "the product counts as absent"
-            yield MappingRow(number, MALFORMED_ROW, topic, detail=f"{problem}; {effect}")
-        else:
-            self.rows_taken += 1
-            yield MappingRow(number, ROW, topic, notes=notes)
+            return MappingRow(number, MALFORMED_ROW, topic, detail=f"{problem}; {effect}")
+        self.rows_taken += 1
+        return MappingRow(number, ROW, topic, notes=notes)
 
-    def _set_user(self, key: bytes, value: bytes | None) -> tuple[str, ...]:
-        # After a tombstone the visitor is a new one: the lines that follow are later than it.
-        if value is None:
-            self._users.pop(key, None)
+    def _notes_of(self, row: TopicRecord) -> tuple[str, ...]:
+        """Return what was put right in a row; raises InvalidRow."""
+        if row.value is None:
             return ()
-        user = decode_user(value, VENDORS)
-        self._users[key] = user if self._keeps_email else replace(user, email=None)
-        return user.notes
+        if row.topic == self._topics.users:
+            return decode_user(row.value, VENDORS).notes
+        return decode_product(row.value).notes
 
-    def _set_product(self, key: bytes, value: bytes | None) -> tuple[str, ...]:
-        if value is None:
-            self._products.pop(key, None)
-            return ()
-        product = self._products[key] = decode_product(value)
-        return product.notes
-
-    def _judge(self, number: int, outgoing: Outgoing, place: Place) -> Iterator[MappingRow]:
-        topic = self._topics.without_prefix(outgoing.topic)
-        parser = self._parsers[outgoing.topic]
-        inspection = parser.inspect(outgoing.value)
-        self.events[outgoing.topic] += 1
-        self.fields[outgoing.topic].update(inspection.fields)
+    def _judge(self, number: int, record: TopicRecord) -> Iterator[MappingRow]:
+        topic = self._topics.without_prefix(record.topic)
+        inspection = self._parsers[record.topic].inspect(record.value)
+        self.events[record.topic] += 1
+        self.fields[record.topic].update(inspection.fields)
         try:
-            event = parser.parse(outgoing.key, outgoing.value, *place)
+            event = self._mapper.parse(record)
         except InvalidEvent as error:
-            yield MappingRow(
-                number,
-                Outcome.DEAD_LETTERED,
-                topic,
-                reason=error.reason,
-                field=error.field,
-                detail=error.detail,
-            )
+            yield _refused(MappingRow(number, SENT, topic), error)
             return
-        if event.event_id == f"{topic}-{place.partition}-{place.offset}":
-            notes = (*event.notes, "made_event_id")
-        else:
-            notes = event.notes
-        user = self._users.get(event.anonymous_id.encode())
+        notes = event.notes
+        if event.event_id == f"{topic}-{record.partition}-{record.offset}":
+            notes = (*notes, "made_event_id")
+        user = self._rows.user(event.anonymous_id.encode())
         notes = tuple(dict.fromkeys((*notes, *differing_ids(event, user))))
-        product, products = rows_named(event, lambda id_: self._products.get(id_.encode()))
-        decisions = self._enricher.decide(
-            event, user, None, product, place.kafka_ms, self._now_ms, products=products
-        )
-        for decision in decisions:
+        for decision in self._mapper.decide(event, record.timestamp, self._now_ms):
             yield _row(number, topic, event, notes, decision, "; ".join(inspection.remarks))
+
+
+def _refused(row: MappingRow, error: InvalidEvent) -> MappingRow:
+    return replace(
+        row,
+        outcome=Outcome.DEAD_LETTERED,
+        reason=error.reason,
+        field=error.field,
+        detail=error.detail,
+    )
 
 
 def _row(
@@ -372,11 +322,4 @@ def _row(
     if isinstance(decision, Skip):
         reason = decision.reason
         return replace(row, outcome=Outcome.SKIPPED, reason=reason, detail=SKIP_MEANING[reason])
-    error = decision.error
-    return replace(
-        row,
-        outcome=Outcome.DEAD_LETTERED,
-        reason=error.reason,
-        field=error.field,
-        detail=error.detail,
-    )
+    return _refused(row, decision.error)

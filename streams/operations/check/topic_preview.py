@@ -1,9 +1,9 @@
 """``streams check --mapping topic:NAME``: what becomes of the newest records of a topic."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from aiokafka import ConsumerRecord, TopicPartition
@@ -14,20 +14,23 @@ from streams.core.ingest.outcomes import (
     IngestOutcome,
     IngestRecord,
     IngestRefusal,
+    SkippedRecord,
     Unmapped,
+    written_record,
 )
 from streams.core.ingest.topic_mapping import TopicMapping
 from streams.core.outcome import Outcome
+from streams.core.records import TopicRecord
 from streams.kafka.reader import LogReader, Tell, connect
 from streams.operations.check.mapping_preview import (
     MALFORMED_ROW,
     MappingPreview,
     MappingRow,
-    Place,
     Previewed,
 )
 from streams.operations.ingest.mappings import joined_mappings, prepare
-from streams.operations.produce import Outgoing, raw_topics
+from streams.operations.produce import raw_topics
+from streams.replay.rows import Rows
 from streams.settings import Settings
 
 _PARTS = ("page", "campaign", "content")
@@ -102,13 +105,21 @@ async def preview_topic(
         mapping = (await joined_mappings(settings, reader, tell)).get(name)
         topic = name if mapping is not None else _own_topic(settings, name)
         records = await newest(reader, topic, sample, tell)
-        look = _Look(settings, MappingPreview(settings, vendors.plans, now_ms), topic, mapping)
         if mapping is not None:
             await prepare(mapping, records)
-        look.map(records)
-        await look.read_rows(reader, tell)
-        rows = list(look.judge())
-    return TopicPreview(topic, len(records), list(look.coverages.values()), rows)
+        made = list(_made(settings, mapping, records))
+        visitors, product_ids = _keys(settings, made)
+        rows = Rows(
+            settings.topics,
+            keep_email=settings.keeps_email(plan.vendor for plan in vendors.plans),
+            visitors=visitors,
+            product_ids=product_ids,
+        )
+        await rows.follow(reader, tell)
+    preview = MappingPreview(settings, vendors.plans, now_ms, rows=rows)
+    look = _Look(settings, preview, topic, mapping)
+    sampled = [row for one in made for row in look.judge(one)]
+    return TopicPreview(topic, len(records), list(look.coverages.values()), sampled)
 
 
 def _own_topic(settings: Settings, name: str) -> str:
@@ -153,128 +164,110 @@ def newest_starts(
     return starts
 
 
+class _Made(NamedTuple):
+    """One of the sampled records, or one outcome of it."""
+
+    number: int
+    record: TopicRecord
+    outcome: IngestOutcome | None
+    """None: the record lies on one of our own topics."""
+    ours: TopicRecord | None
+    """What lies, or would be written, on one of our own topics."""
+
+
+def _made(
+    settings: Settings, mapping: TopicMapping | None, records: Sequence[TopicRecord]
+) -> Iterator[_Made]:
+    for number, record in enumerate(records, start=1):
+        if mapping is None:
+            yield _Made(number, record, None, record)
+            continue
+        place = record.partition, record.offset, record.timestamp
+        for outcome in mapping.read(record.key, record.value, *place):
+            ours = None
+            if isinstance(outcome, IngestRecord):
+                ours = written_record(settings.topics, record, outcome)
+            yield _Made(number, record, outcome, ours)
+
+
+def _keys(settings: Settings, made: Iterable[_Made]) -> tuple[set[bytes], set[bytes]]:
+    """Return the keys of the users and products that the sample's events are joined with."""
+    parsers = settings.event_parsers()
+    users: set[bytes] = set()
+    products: set[bytes] = set()
+    for record in (one.ours for one in made if one.ours and one.ours.topic in parsers):
+        place = record.partition, record.offset, record.timestamp
+        try:
+            event = parsers[record.topic].parse(record.key, record.value, *place)
+        except InvalidEvent:
+            continue
+        users.add(event.anonymous_id.encode())
+        products.update(one.product_id.encode() for one in event.named() if one.product_id)
+    return users, products
+
+
 class _Look:
-    """One sample on its way: mapped, joined with the rows that it needs, judged."""
+    """One sample on its way: judged, and its fields counted."""
 
     def __init__(
         self, settings: Settings, preview: MappingPreview, topic: str, mapping: TopicMapping | None
     ) -> None:
-        self._topics = settings.topics
         self._preview = preview
         self._parsers = settings.event_parsers()
         self._topic = topic
         self._mapping = mapping
-        sections = {} if mapping is None else {s.name: s for s in mapping.sections}
+        sections = () if mapping is None else mapping.sections
         self.coverages: dict[str, Coverage] = {
-            name: Coverage(f"[ingest.{name}]", tuple(_flat(settings.ingest[name].fields)))
-            for name in sections
+            s.name: Coverage(f"[ingest.{s.name}]", tuple(_flat(settings.ingest[s.name].fields)))
+            for s in sections
         } or {topic: Coverage(topic)}
-        self._made: list[tuple[int, ConsumerRecord, IngestOutcome | Outgoing]] = []
 
-    def map(self, records: Sequence[ConsumerRecord]) -> None:
-        """Take the sample."""
-        for number, record in enumerate(records, start=1):
-            if self._mapping is None:
-                self._made.append((number, record, Outgoing(self._topic, record.key, record.value)))
-                continue
-            outcomes = self._mapping.read(
-                record.key, record.value, record.partition, record.offset, record.timestamp
-            )
-            self._made += [(number, record, outcome) for outcome in outcomes]
-
-    async def read_rows(self, reader: LogReader, tell: Tell) -> None:
-        """Read the rows of users and products that the sample's events are joined with."""
-        users, products = self._keys()
-        for topic, keys in ((self._topics.users, users), (self._topics.products, products)):
-            if not keys:
-                continue
-            async for _, records in reader.read_topic(topic, tell=tell):
-                for record in records:
-                    if record.key in keys:
-                        outgoing = Outgoing(topic, record.key, record.value)
-                        list(self._preview.preview_record(0, outgoing, _place(record)))
-
-    def _keys(self) -> tuple[set[bytes], set[bytes]]:
-        users: set[bytes] = set()
-        products: set[bytes] = set()
-        for _, record, made in self._made:
-            outgoing = self._outgoing(made)
-            parser = None if outgoing is None else self._parsers.get(outgoing.topic)
-            if outgoing is None or parser is None:
-                continue
-            try:
-                event = parser.parse(outgoing.key, outgoing.value, *_place(record))
-            except InvalidEvent:
-                continue
-            users.add(event.anonymous_id.encode())
-            products.update(one.product_id.encode() for one in event.named() if one.product_id)
-        return users, products
-
-    def _outgoing(self, made: IngestOutcome | Outgoing) -> Outgoing | None:
-        if isinstance(made, IngestRecord):
-            return Outgoing(self._topics.of_shop(made.to), made.key, made.value)
-        return made if isinstance(made, Outgoing) else None
-
-    def judge(self) -> Iterator[SampledRow]:
-        """Yield what becomes of each record at each vendor, and count the fields."""
-        for number, record, made in self._made:
-            source = f"{record.topic}/{record.partition}/{record.offset}"
-            for row in self._judge(number, record, made):
-                yield SampledRow(**asdict(row), source=source)
-
-    def _judge(
-        self, number: int, record: ConsumerRecord, made: IngestOutcome | Outgoing
-    ) -> Iterator[MappingRow]:
-        place = _place(record)
-        if isinstance(made, Outgoing):
-            rows = list(self._preview.preview_record(number, made, place))
-            self._cover(self.coverages[self._topic], record, made, made, rows)
+    def judge(self, made: _Made) -> Iterator[SampledRow]:
+        """Yield what becomes of a record at each vendor, and count its fields."""
+        number, record, outcome, _ = made
+        if outcome is None:
+            rows = list(self._preview.preview_record(number, record))
         else:
-            rows = list(self._preview.preview_outcome(number, self._topic, made, place))
-        if isinstance(made, IngestRecord):
-            outgoing = self._outgoing(made)
-            assert outgoing is not None
-            self._cover(self.coverages[made.section], record, made, outgoing, rows)
-        elif isinstance(made, IngestRefusal):
-            error, coverage = made.error, self.coverages[made.section]
-            coverage.records += 1
-            coverage.present.update(self._fields(record, made))
-            coverage.refuse(error.field, error.detail)
-        elif isinstance(made, Unmapped):
-            self.coverages[made.section].unmapped += 1
-        yield from rows
+            rows = list(self._preview.preview_outcome(number, record, outcome))
+        self._cover(made, rows)
+        source = f"{record.topic}/{record.partition}/{record.offset}"
+        for row in rows:
+            yield SampledRow(**asdict(row), source=source)
 
-    def _cover(
-        self,
-        coverage: Coverage,
-        record: ConsumerRecord,
-        made: IngestOutcome | Outgoing,
-        outgoing: Outgoing,
-        rows: Sequence[MappingRow],
-    ) -> None:
-        if outgoing.value is not None or isinstance(made, Outgoing):  # a tombstone has no fields
+    def _cover(self, made: _Made, rows: Sequence[MappingRow]) -> None:
+        outcome = made.outcome
+        if isinstance(outcome, SkippedRecord):
+            return
+        coverage = self.coverages[self._topic if outcome is None else outcome.section]
+        if isinstance(outcome, Unmapped):
+            coverage.unmapped += 1
+            return
+        if not isinstance(outcome, IngestRecord) or outcome.value is not None:
             coverage.records += 1
-            coverage.present.update(self._fields(record, made))
-        notes = made.notes if isinstance(made, IngestRecord) else rows[0].notes if rows else ()
-        coverage.count_left_out(notes)
+            coverage.present.update(self._fields(made.record, outcome))
+        if isinstance(outcome, IngestRecord):
+            coverage.count_left_out(outcome.notes)
+        elif rows:
+            coverage.count_left_out(rows[0].notes)
         for row in rows:
             if row.vendor is None and row.outcome in (Outcome.DEAD_LETTERED, MALFORMED_ROW):
                 coverage.refuse(row.field, row.detail)
 
-    def _fields(self, record: ConsumerRecord, made: IngestOutcome | Outgoing) -> Sequence[str]:
+    def _fields(
+        self, record: TopicRecord, outcome: IngestRecord | IngestRefusal | None
+    ) -> Sequence[str]:
         """Return the fields that a record has under our names, parts dotted.
 
         Of the shop's own record, whatever comes of it: what is missing is not what is refused.
         """
-        if isinstance(made, IngestRecord | IngestRefusal):
+        if outcome is not None:
             assert self._mapping is not None
-            return self._mapping.fields_of(made.section, record.value, made.element)
-        assert isinstance(made, Outgoing)
-        parser = self._parsers.get(made.topic)
+            return self._mapping.fields_of(outcome.section, record.value, outcome.element)
+        parser = self._parsers.get(record.topic)
         if parser is not None:
-            return parser.inspect(made.value).fields
+            return parser.inspect(record.value).fields
         try:
-            row = msgspec.json.decode(made.value or b"{}")
+            row = msgspec.json.decode(record.value or b"{}")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return ()
         return (
@@ -288,7 +281,3 @@ def _flat(fields: Mapping[str, Any]) -> Iterator[str]:
             yield name
         else:
             yield from (f"{name}.{part}" for part in value)
-
-
-def _place(record: ConsumerRecord) -> Place:
-    return Place(record.partition, record.offset, record.timestamp)

@@ -1,24 +1,19 @@
 """What each vendor would get under two settings files, over the same records."""
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from streams.core.kinds import KINDS
 from streams.kafka.reader import Tell, connect
 from streams.operations.check.mapping_preview import previewed_vendors
 from streams.operations.diff.compare import VendorChanges
-from streams.operations.diff.process import SideOptions, SideProcess, encode_batch
-from streams.operations.diff.side import Payloads, SideBatch, decode_made
-from streams.operations.diff.traffic import (
-    EVENT_ROLES,
-    ROW_ROLES,
-    FileTraffic,
-    LogTraffic,
-    topics_with,
-    traffic_topics,
-)
+from streams.operations.diff.process import SideProcess, encode_batch
+from streams.operations.diff.side import TABLES, Payloads, SideBatch, SideOptions, decode_made
+from streams.operations.diff.traffic import FileTraffic, LogTraffic, topics_with, traffic_roles
 from streams.settings import Settings
 from streams.vendors import VENDORS
 
@@ -97,16 +92,16 @@ async def diff_topics(
     Each event is judged as if it were read when it was written. Raises SetupError where the
     brokers do not answer or a topic is missing.
     """
-    topics = traffic_topics(old.settings, new.settings)
     sides = (old.settings, new.settings)
-    with_rows = topics_with(ROW_ROLES, topics, *sides)
-    with_events = topics_with(EVENT_ROLES, topics, *sides)
+    roles = traffic_roles(*sides)
+    with_rows = topics_with(TABLES, roles, *sides)
+    with_events = topics_with(KINDS, roles, *sides)
     async with connect(old.settings.kafka) as reader:
-        traffic = LogTraffic(reader, topics, since_ms)
+        traffic = LogTraffic(reader, roles, since_ms)
         await traffic.open(*sides)
         batches = traffic.batches(with_rows, with_events, tell)
         found = await _compare(old, new, traffic, batches, None)
-    found.topics = [t.name for t in topics if t.name in with_events and traffic.tps[t.name]]
+    found.topics = [name for name in roles if name in with_events and traffic.tps[name]]
     return found
 
 
@@ -114,8 +109,8 @@ async def diff_lines(
     old: Compared, new: Compared, lines: Iterable[bytes], now_ms: int
 ) -> SettingsDifference:
     """Compare over a file's lines; a row acts on the lines after it."""
-    topics = traffic_topics(old.settings, new.settings)
-    traffic = FileTraffic(lines, topics, old.settings, now_ms)
+    roles = traffic_roles(old.settings, new.settings)
+    traffic = FileTraffic(lines, roles, old.settings, now_ms)
 
     async def batches() -> AsyncIterator[SideBatch]:
         for batch in traffic.batches():
@@ -144,10 +139,11 @@ async def _compare(
         for side, on in ((old, vendors.old), (new, vendors.new)):
             # Only settings are handed on.
             environ = {n: text for n, text in side.environ.items() if n.startswith("STREAMS_")}
-            topics, partitions = list(traffic.topics), traffic.user_partitions
-            options = SideOptions(environ, vendors.keys, on, topics, partitions, now_ms)
+            options = SideOptions(
+                environ, vendors.keys, on, traffic.roles, traffic.user_partitions, now_ms
+            )
             processes.append(stack.enter_context(SideProcess(options)))
-        open_: deque[list[object]] = deque()
+        open_: deque[list[asyncio.Future[Payloads]]] = deque()
         async for batch in batches:
             encoded = encode_batch(batch)
             open_.append([process.send(encoded) for process in processes])
@@ -158,10 +154,10 @@ async def _compare(
     return SettingsDifference(changes, vendors.remarks, events=traffic.events)
 
 
-async def _count(changes: Sequence[VendorChanges], answers: Sequence[object]) -> None:
-    old, new = [await answer for answer in answers]  # type: ignore[misc]
-    assert isinstance(old, Payloads)
-    assert isinstance(new, Payloads)
+async def _count(
+    changes: Sequence[VendorChanges], answers: Sequence["asyncio.Future[Payloads]"]
+) -> None:
+    old, new = [await answer for answer in answers]
     for number, of_vendor in enumerate(changes):
         if old.made[number] == new.made[number]:
             of_vendor.same += old.sent[number]

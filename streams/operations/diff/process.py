@@ -3,33 +3,16 @@
 import asyncio
 import multiprocessing
 import signal
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
-from typing import NamedTuple, Self
+from typing import Self
 
 import msgspec
 
 from streams.core.errors import SetupError, StreamsError
-from streams.operations.check.mapping_preview import previewed_vendors
-from streams.operations.diff.side import Payloads, Side, SideBatch, TrafficTopic
-from streams.settings import load_settings
+from streams.operations.diff.side import Payloads, Side, SideBatch, SideOptions
 
 STOP_SECONDS = 5
-
-
-class SideOptions(NamedTuple):
-    """How a process makes payloads."""
-
-    environ: Mapping[str, str]
-    """Of the settings; ``STREAMS_CONFIG`` names the file."""
-    vendors: list[str]
-    """In the order of all answers."""
-    on: list[str]
-    """Those that the settings are to be judged for."""
-    topics: list[TrafficTopic]
-    user_partitions: int
-    now_ms: int | None
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -43,16 +26,7 @@ def serve(pipe: Connection, options: SideOptions) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     side: Side | None = None
     try:
-        settings = load_settings(options.environ)
-        plans = [plan for plan in previewed_vendors(settings).plans if plan.vendor in options.on]
-        side = Side(
-            settings,
-            plans,
-            options.vendors,
-            options.topics,
-            user_partitions=options.user_partitions,
-            now_ms=options.now_ms,
-        )
+        side = Side(options)
         while True:
             batch = _decode_batch(pipe.recv_bytes())
             pipe.send_bytes(_encode(side.process(batch)))

@@ -1,62 +1,52 @@
 """What each vendor would get under one settings file: batches of records in, payloads out."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import msgspec
-from aiokafka import TopicPartition
 
-from streams.core.enrich import VendorPlan
+from streams.core.enrich import Refuse, Send, Skip
 from streams.core.errors import InvalidEvent
-from streams.core.ingest.outcomes import IngestRecord, IngestRefusal, Unmapped
+from streams.core.ingest.outcomes import IngestRecord, IngestRefusal, Unmapped, written_record
 from streams.core.ingest.topic_mapping import TopicMapping
 from streams.core.kinds import KINDS
-from streams.core.records import MOVED
+from streams.core.records import SECTION, TopicRecord
+from streams.operations.check.mapping_preview import previewed_vendors
 from streams.operations.diff.compare import Made, NotSent
 from streams.operations.ingest.mappings import mappings_of, prepare
-from streams.operations.produce import raw_topics
-from streams.replay.planner import Mapper, PlannedSend, Refused, ReplayDeduplicator, Skipped
+from streams.replay.planner import Judgement, ReplayDeduplicator
 from streams.replay.rows import Rows
-from streams.settings import Settings
+from streams.settings import load_settings
 
-EVENTS, TABLES = tuple(KINDS), ("users", "products")
-"""Our own topics by their roles, which are those of ``[ingest.NAME] to``."""
+TABLES = ("users", "products")
+"""Those of our topics with rows that events are joined with."""
 OFF = "vendor is off"
 REMEMBERED_EVENTS = 250_000
 """Among so many events a repeated one is found, of about 200 bytes each."""
 
 
-class TrafficTopic(msgspec.Struct, frozen=True, array_like=True):
-    """A topic whose records go through both settings."""
+class SideOptions(NamedTuple):
+    """How payloads are made."""
 
-    name: str
-    """As the broker calls it."""
-    role: str | None
-    """Which of our own topics it is; None: one of the shop's."""
-
-
-class TrafficRecord(msgspec.Struct, array_like=True, gc=False):
-    """A record as it lies on its topic."""
-
-    topic: int
-    """Its number in the list of topics."""
-    partition: int
-    offset: int
-    timestamp: int
-    """Its Kafka time."""
-    key: bytes | None
-    value: bytes | None
-    by_ingest: bool = False
-    """Written by the stage ``ingest``: what it was made of is read, too."""
-    moved: bool = False
-    """Written by ``streams topics rekey``."""
+    environ: Mapping[str, str]
+    """Of the settings; ``STREAMS_CONFIG`` names the file."""
+    vendors: list[str]
+    """In the order of all answers."""
+    on: list[str]
+    """Those that the settings are to be judged for."""
+    roles: dict[str, str | None]
+    """By topic whose records are given: which of our own it is; None: one of the shop's."""
+    user_partitions: int
+    now_ms: int | None
+    """When all records are read; None: each when it was written, as by a worker that is up to
+    date."""
 
 
 class SideBatch(msgspec.Struct, array_like=True):
     """Records in order."""
 
-    records: list[TrafficRecord]
+    records: list[TopicRecord]
     with_rows: bool
     """Rows in them are taken into the tables."""
     with_events: bool
@@ -72,24 +62,6 @@ class Payloads(msgspec.Struct, array_like=True):
     """By vendor, encoded: for each record what is made of each of its events."""
 
 
-class _Row(NamedTuple):
-    """A row as tables take it."""
-
-    partition: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes], ...] = ()
-
-
-class _Place(NamedTuple):
-    """A raw record as far as duplicates go."""
-
-    key: bytes | None
-    offset: int
-    timestamp: int
-
-
 encode_made = msgspec.msgpack.Encoder().encode
 decode_made: Callable[[bytes], list[list[Made]]] = msgspec.msgpack.Decoder(list[list[Made]]).decode
 
@@ -97,51 +69,36 @@ decode_made: Callable[[bytes], list[list[Made]]] = msgspec.msgpack.Decoder(list[
 class Side:
     """One settings file; batches are given in order."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        plans: Sequence[VendorPlan],
-        vendors: Sequence[str],
-        topics: Sequence[TrafficTopic],
-        *,
-        user_partitions: int,
-        now_ms: int | None,
-    ) -> None:
-        """Start with empty tables.
-
-        ``plans`` are of those of the ``vendors`` that are on. ``now_ms``: when all records are
-        read; None: each when it was written, as by a worker that is up to date.
-        """
-        keep_email = any(getattr(settings.vendors[p.vendor], "lookup_email", False) for p in plans)
-        self._rows = Rows(settings.topics, keep_email=keep_email, partitions=user_partitions)
-        self._mapper = Mapper(settings, plans, self._rows)
-        self._on = {plan.vendor for plan in plans}
-        on = [plan.vendor for plan in plans]
-        self._duplicates = ReplayDeduplicator(settings, on, REMEMBERED_EVENTS)
-        self._vendors = tuple(vendors)
-        self._now_ms = now_ms
-        self._raw = raw_topics(settings.topics)
+    def __init__(self, options: SideOptions) -> None:
+        """Start with empty tables. Raises SettingsError."""
+        settings = load_settings(options.environ)
+        plans = [plan for plan in previewed_vendors(settings).plans if plan.vendor in options.on]
+        self._options = options
+        self._topics = settings.topics
+        self._rows = Rows(
+            settings.topics,
+            keep_email=settings.keeps_email(options.on),
+            partitions=options.user_partitions,
+        )
+        self._mapper = settings.record_mapper(plans, self._rows)
+        self._duplicates = ReplayDeduplicator(settings, options.on, REMEMBERED_EVENTS)
         self._asyncio = asyncio.new_event_loop()
-        mappings = mappings_of(settings)
-        self._fed = {section.to for section in settings.ingest.values()}
-        self._topics = [
-            (topic.role, mappings.get(topic.name) if topic.role is None else None)
-            for topic in topics
-        ]
+        self._mappings = mappings_of(settings)
         self._read_count = 0
 
     def process(self, batch: SideBatch) -> Payloads:
         """Return what is made of the batch. Raises SetupError where the registry is away."""
         self._prepare(batch)
-        columns: list[list[list[Made]]] = [[] for _ in self._vendors]
+        columns: list[list[list[Made]]] = [[] for _ in self._options.vendors]
         for record in batch.records:
             self._read_count += 1
-            made: list[list[Made]] = [[] for _ in self._vendors]
-            role, mapping = self._topics[record.topic]
+            made: list[list[Made]] = [[] for _ in self._options.vendors]
+            role, mapping = self._options.roles[record.topic], self._mappings.get(record.topic)
             if role is not None:
-                if not (record.by_ingest and role in self._fed):
-                    tp = TopicPartition(self._raw[role], record.partition)
-                    self._take(role, tp, record, batch, made)
+                # What ingest has written is made anew of the shop's own records.
+                if role not in self._topics.fed or not _is_by_ingest(record):
+                    ours = record._replace(topic=self._topics.of_shop(role))
+                    self._enter(role, ours, batch, made)
             elif mapping is not None:
                 self._map(mapping, record, batch, made)
             if batch.with_events:
@@ -157,95 +114,82 @@ class Side:
         self._asyncio.close()
 
     def _prepare(self, batch: SideBatch) -> None:
-        for number, (_, mapping) in enumerate(self._topics):
-            if mapping is None:
-                continue
-            records = [record for record in batch.records if record.topic == number]
+        for topic, mapping in self._mappings.items():
+            records = [record for record in batch.records if record.topic == topic]
             self._asyncio.run_until_complete(prepare(mapping, records))
-
-    def _take(
-        self,
-        role: str,
-        tp: TopicPartition,
-        record: TrafficRecord,
-        batch: SideBatch,
-        made: list[list[Made]],
-    ) -> None:
-        """Take what lies, or would be written, on one of our own topics."""
-        if role in EVENTS:
-            if batch.with_events:
-                self._judge(tp, record.offset, record.key, record.value, record.timestamp, made)
-        elif batch.with_rows:
-            headers = ((MOVED, b""),) if record.moved else ()
-            row = _Row(record.partition, record.timestamp, record.key, record.value, headers)
-            self._apply(role, row)
-
-    def _apply(self, role: str, row: _Row) -> None:
-        apply = self._rows.apply_users if role == "users" else self._rows.apply_products
-        apply([row])
 
     def _map(
         self,
         mapping: TopicMapping,
-        record: TrafficRecord,
+        record: TopicRecord,
         batch: SideBatch,
         made: list[list[Made]],
     ) -> None:
-        """Take what the stage ``ingest`` would write."""
+        """Enter what the stage ``ingest`` would write."""
         outcomes = mapping.read(
             record.key, record.value, record.partition, record.offset, record.timestamp
         )
         for number, outcome in enumerate(outcomes):
             if isinstance(outcome, IngestRecord):
-                if outcome.to in EVENTS and batch.with_events:
-                    # One partition stands for all: whatever it is, a visitor has one.
-                    tp = TopicPartition(self._raw[outcome.to], 0)
-                    place = self._read_count << 16 | number
-                    self._judge(tp, place, outcome.key, outcome.value, record.timestamp, made)
-                elif outcome.to in TABLES and batch.with_rows:
-                    home = self._rows.home_of(outcome.key)
-                    self._apply(
-                        outcome.to, _Row(home, record.timestamp, outcome.key, outcome.value)
-                    )
+                ours = written_record(self._topics, record, outcome)._replace(
+                    partition=self._rows.home_of(outcome.key),
+                    offset=self._read_count << 16 | number,
+                )
+                self._enter(outcome.to, ours, batch, made)
             elif isinstance(outcome, IngestRefusal):
-                self._tell_all(_letter(outcome.error), made, outcome.event_id)
+                self._add_to_all(_letter(outcome.error), made, outcome.event_id)
             elif isinstance(outcome, Unmapped):
-                self._tell_all("unmapped", made)
+                self._add_to_all("unmapped", made)
 
-    def _judge(
-        self,
-        tp: TopicPartition,
-        offset: int,
-        key: bytes | None,
-        value: bytes | None,
-        kafka_ms: int,
-        made: list[list[Made]],
+    def _enter(
+        self, role: str, record: TopicRecord, batch: SideBatch, made: list[list[Made]]
     ) -> None:
-        try:
-            event = self._mapper.parse(tp, offset, key, value, kafka_ms)
-        except InvalidEvent as error:
-            self._tell_all(_letter(error), made)
-            return
-        now_ms = kafka_ms if self._now_ms is None else self._now_ms
-        decisions = list(self._mapper.decide(event, kafka_ms, now_ms))
-        by_vendor = dict(
-            self._duplicates.without(tp, _Place(key, offset, kafka_ms), event, decisions)
-        )
-        for vendor, of_vendor in zip(self._vendors, made, strict=True):
-            judgement = by_vendor.get(vendor)
-            if isinstance(judgement, PlannedSend):
-                of_vendor.append(judgement.value)
-            elif isinstance(judgement, Skipped):
-                of_vendor.append(NotSent(f"skipped: {judgement.reason}", event.event_id))
-            elif isinstance(judgement, Refused):
-                of_vendor.append(NotSent(_letter(judgement.error), event.event_id))
-            else:
-                why = OFF if judgement is None else f"skipped: {judgement.why}"
-                of_vendor.append(NotSent(why, event.event_id))
+        """Enter what lies, or would be written, on one of our own topics."""
+        if role in KINDS:
+            if batch.with_events:
+                self._judge(record, made)
+        elif batch.with_rows and role in TABLES:
+            if self._options.now_ms is not None:
+                # All lines have the same Kafka time, and events are later than the rows before.
+                record = record._replace(timestamp=record.timestamp - 1)
+            apply = self._rows.apply_users if role == "users" else self._rows.apply_products
+            apply([record])
 
-    def _tell_all(self, why: str, made: list[list[Made]], event_id: str | None = None) -> None:
-        for vendor, of_vendor in zip(self._vendors, made, strict=True):
-            of_vendor.append(NotSent(why if vendor in self._on else OFF, event_id))
+    def _judge(self, record: TopicRecord, made: list[list[Made]]) -> None:
+        if record.topic not in self._mapper.parsers:
+            self._add_to_all("source is off", made)
+            return
+        try:
+            event = self._mapper.parse(record)
+        except InvalidEvent as error:
+            self._add_to_all(_letter(error), made)
+            return
+        now_ms = self._options.now_ms or record.timestamp
+        decisions = self._mapper.decide(event, record.timestamp, now_ms)
+        judged = {one.vendor: one for one in self._duplicates.without(record, event, decisions)}
+        for vendor, of_vendor in zip(self._options.vendors, made, strict=True):
+            one = judged.get(vendor)
+            if isinstance(one, Send):
+                of_vendor.append(one.value)
+            else:
+                of_vendor.append(NotSent(OFF if one is None else _why(one), event.event_id))
+
+    def _add_to_all(self, why: str, made: list[list[Made]], event_id: str | None = None) -> None:
+        options = self._options
+        for vendor, of_vendor in zip(options.vendors, made, strict=True):
+            of_vendor.append(NotSent(why if vendor in options.on else OFF, event_id))
+
+
+def _is_by_ingest(record: TopicRecord) -> bool:
+    return any(name == SECTION for name, _ in record.headers)
+
+
+def _why(judgement: Judgement) -> str:
+    """Return why an event is not sent."""
+    if isinstance(judgement, Refuse):
+        return _letter(judgement.error)
+    assert not isinstance(judgement, Send)
+    return f"skipped: {judgement.reason if isinstance(judgement, Skip) else judgement.why}"
 
 
 def _letter(error: InvalidEvent) -> str:

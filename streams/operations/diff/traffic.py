@@ -3,18 +3,20 @@
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 from aiokafka import ConsumerRecord, TopicPartition
 
 from streams.core.errors import SetupError
-from streams.core.records import SECTION, is_moved
+from streams.core.records import TopicRecord
 from streams.core.strict_json import BYTE_ORDER_MARK
 from streams.core.topics import Topics
 from streams.kafka.reader import STALL_SECONDS, LogReader, Offsets, Tell, stalled
-from streams.operations.diff.side import EVENTS, TABLES, SideBatch, TrafficRecord, TrafficTopic
+from streams.operations.diff.side import TABLES, SideBatch
+from streams.operations.own_topics import own_record
 from streams.operations.produce import Outgoing, parse_line, raw_topics
 from streams.settings import Settings
 
@@ -25,11 +27,14 @@ FETCH_BYTES = 1024 * 1024
 """Of a partition; all partitions are read at the same time."""
 
 
-def traffic_topics(old: Settings, new: Settings) -> list[TrafficTopic]:
+Roles = dict[str, str | None]
+"""By topic: which of our own it is; None: one of the shop's."""
+
+
+def traffic_roles(old: Settings, new: Settings) -> Roles:
     """Return our own topics, and those of the shop that one of the settings reads."""
-    ours = [TrafficTopic(name, role) for role, name in raw_topics(old.topics).items()]
-    sections = [*old.ingest.values(), *new.ingest.values()]
-    return [*ours, *(TrafficTopic(n, None) for n in dict.fromkeys(s.topic for s in sections))]
+    ours: Roles = {name: role for role, name in raw_topics(old.topics).items()}
+    return ours | dict.fromkeys((*old.topics.shop, *new.topics.shop))
 
 
 @dataclass(slots=True)
@@ -37,7 +42,7 @@ class LogTraffic:
     """The records of topics: all rows, then the events since a moment, earliest first."""
 
     reader: LogReader
-    topics: Sequence[TrafficTopic]
+    roles: Roles
     since_ms: int
     tps: dict[str, list[TopicPartition]] = field(default_factory=dict)
     events: int = 0
@@ -46,14 +51,14 @@ class LogTraffic:
     @property
     def user_partitions(self) -> int:
         """The number of partitions of ``shop.users``."""
-        return max(1, sum(len(self.tps[t.name]) for t in self.topics if t.role == "users"))
+        return max(1, sum(len(self.tps[n]) for n, role in self.roles.items() if role == "users"))
 
     async def open(self, old: Settings, new: Settings) -> None:
         """Find the topics. Raises SetupError where one is missing that is needed."""
-        fed = {s.to for s in old.ingest.values()} & {s.to for s in new.ingest.values()}
-        ours = [t.name for t in self.topics if t.role is not None and t.role not in fed]
-        self.tps = await self.reader.partitions([t.name for t in self.topics], needed=ours)
-        if names := [t.name for t in self.topics if t.role is None and not self.tps[t.name]]:
+        fed = {*old.topics.fed} & {*new.topics.fed}
+        ours = [name for name, role in self.roles.items() if role is not None and role not in fed]
+        self.tps = await self.reader.partitions(self.roles, needed=ours)
+        if names := [n for n, role in self.roles.items() if role is None and not self.tps[n]]:
             raise SetupError(
                 f"Topics are missing: {', '.join(names)}. Correct `topic` in the sections "
                 "[ingest.NAME] that name them."
@@ -64,40 +69,29 @@ class LogTraffic:
     ) -> AsyncIterator[SideBatch]:
         """Yield the records of these topics; a topic may have both rows and events."""
         # Ours first: what the shop's own topics no longer hold is there.
-        for topic in (t for t in self.topics if t.name in with_rows):
-            tps = self.tps[topic.name]
-            ends, starts = await self.reader.ends(tps), await self.reader.starts(tps)
-            async for _, records in self.reader.read(starts, ends, tell):
-                for part in _parts(self._record(record) for record in records):
+        for topic in (name for name in self.roles if name in with_rows):
+            async for _, records in self.reader.read_topic(topic, tell=tell):
+                for part in _parts(map(_topic_record, records)):
                     yield SideBatch(part, with_rows=True, with_events=False)
         tps = [tp for name in with_events for tp in self.tps[name]]
         ends, starts = await self.reader.ends(tps), await self.reader.starts(tps, self.since_ms)
-        batch: list[TrafficRecord] = []
+        batch: list[TopicRecord] = []
         async for record in _Merge(self.reader, starts, ends, tell).records():
             # A record's time is its producer's, and not quite in the order of the log.
             if record.timestamp < self.since_ms:
                 continue
             self.events += 1
-            batch.append(self._record(record))
+            batch.append(_topic_record(record))
             if len(batch) == BATCH_RECORDS:
                 yield SideBatch(batch, with_rows=False, with_events=True)
                 batch = []
         if batch:
             yield SideBatch(batch, with_rows=False, with_events=True)
 
-    def _record(self, record: ConsumerRecord) -> TrafficRecord:
-        number = next(n for n, topic in enumerate(self.topics) if topic.name == record.topic)
-        headers = record.headers or ()
-        return TrafficRecord(
-            number,
-            record.partition,
-            record.offset,
-            record.timestamp,
-            record.key,
-            record.value,
-            any(name == SECTION for name, _ in headers),
-            is_moved(headers),
-        )
+
+def _topic_record(record: ConsumerRecord) -> TopicRecord:
+    place = record.topic, record.partition, record.offset, record.timestamp
+    return TopicRecord(*place, record.key, record.value, record.headers)
 
 
 class _Merge:
@@ -172,7 +166,7 @@ class FileTraffic:
     """The lines of a file, as ``streams produce`` takes them; rows act on the lines after them."""
 
     lines: Iterable[bytes]
-    topics: Sequence[TrafficTopic]
+    roles: Roles
     ours: Settings
     now_ms: int
     events: int = 0
@@ -185,61 +179,53 @@ class FileTraffic:
         for part in _parts(self._records()):
             yield SideBatch(part, with_rows=True, with_events=True)
 
-    def _records(self) -> Iterator[TrafficRecord]:
-        numbers = {topic.name: number for number, topic in enumerate(self.topics)}
-        shop = [topic.name for topic in self.topics if topic.role is None]
-        own = {name: msgspec.json.encode(name) for name in shop}
-        for line_number, line in enumerate(self.lines, start=1):
+    def _records(self) -> Iterator[TopicRecord]:
+        shop = [name for name, role in self.roles.items() if role is None]
+        for number, line in enumerate(self.lines, start=1):
             if not line.strip():
                 continue
             try:
-                outgoing = _outgoing(line, self.ours.topics, own)
+                topic, key, value = _outgoing(line, self.ours.topics, shop)
             except ValueError as problem:
-                self.bad.append((line_number, str(problem)))
+                self.bad.append((number, str(problem)))
                 continue
-            number = numbers[outgoing.topic]
-            self.events += self.topics[number].role not in TABLES
-            yield TrafficRecord(number, 0, line_number, self.now_ms, outgoing.key, outgoing.value)
+            self.events += self.roles[topic] not in TABLES
+            yield TopicRecord(topic, 0, number, self.now_ms, key, value)
 
 
 class _OwnLine(msgspec.Struct):
-    topic: msgspec.Raw = msgspec.Raw()
-    key: msgspec.Raw = msgspec.Raw()
+    topic: Any = None
+    key: msgspec.Raw = msgspec.Raw(b"null")
     value: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 _decode_own = msgspec.json.Decoder(_OwnLine).decode
 
 
-def _outgoing(line: bytes, topics: Topics, own: Mapping[str, bytes]) -> Outgoing:
+def _outgoing(line: bytes, topics: Topics, shop: Sequence[str]) -> Outgoing:
     """Return the record of a line; raises ValueError with one clause.
 
-    ``own``: topics of the shop, and how their names are written in JSON. A line that names no topic
-    is a record of the only one of them, where there is one.
+    ``shop``: topics of the shop. A line that names no topic is a record of the only one of them,
+    where there is one.
     """
-    if not own:
+    if not shop:
         return parse_line(line, topics)
     line = line.strip().removeprefix(BYTE_ORDER_MARK).strip()
     try:
         content = _decode_own(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return parse_line(line, topics)  # which says what is wrong
-    named = next((name for name, text in own.items() if bytes(content.topic) == text), None)
-    if named is not None and content.value is not msgspec.UNSET:
-        value = bytes(content.value)
-        key = bytes(content.key)
-        if key[:1] == b'"':
-            key = msgspec.json.decode(key).encode()
-        return Outgoing(named, key or None, None if value == b"null" else value)
-    if content.value is not msgspec.UNSET and bytes(content.topic)[:1] == b'"':
+    if content.value is not msgspec.UNSET and type(content.topic) is str:
+        if content.topic in shop:
+            return own_record(content.topic, content.key, content.value)
         return parse_line(line, topics)
-    if len(own) > 1:
-        raise ValueError(f"does not say of which topic it is: {', '.join(own)}")
-    return Outgoing(next(iter(own)), None, line)
+    if len(shop) > 1:
+        raise ValueError(f"does not say of which topic it is: {', '.join(shop)}")
+    return Outgoing(shop[0], None, line)
 
 
-def _parts(records: Iterable[TrafficRecord]) -> Iterator[list[TrafficRecord]]:
-    part: list[TrafficRecord] = []
+def _parts(records: Iterable[TopicRecord]) -> Iterator[list[TopicRecord]]:
+    part: list[TopicRecord] = []
     for record in records:
         part.append(record)
         if len(part) == BATCH_RECORDS:
@@ -249,12 +235,7 @@ def _parts(records: Iterable[TrafficRecord]) -> Iterator[list[TrafficRecord]]:
         yield part
 
 
-def topics_with(
-    roles: Collection[str], topics: Sequence[TrafficTopic], *sides: Settings
-) -> set[str]:
+def topics_with(wanted: Collection[str], roles: Roles, *sides: Settings) -> set[str]:
     """Return the names of the topics whose records can become records of these roles."""
-    by_shop = {s.topic for side in sides for s in side.ingest.values() if s.to in roles}
-    return {t.name for t in topics if (t.role in roles if t.role else t.name in by_shop)}
-
-
-ROW_ROLES, EVENT_ROLES = frozenset(TABLES), frozenset(EVENTS)
+    by_shop = {s.topic for side in sides for s in side.ingest.values() if s.to in wanted}
+    return {name for name, role in roles.items() if (role in wanted if role else name in by_shop)}

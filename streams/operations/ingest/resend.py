@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from aiokafka import ConsumerRecord
 
 from streams.core.ingest.outcomes import IngestRefusal, SkippedRecord
 from streams.core.ingest.topic_mapping import TopicMapping
+from streams.core.records import Source, TopicRecord
 from streams.dead_letters.book import RESENT, Letter, Selection, encode_resolution
 from streams.dead_letters.dead_letters import find_letters, read_whole
 from streams.kafka.reader import Tell, connect
@@ -20,9 +20,9 @@ from streams.operations.ingest.rewrite import (
     REFUSED,
     SUPERSEDED,
     WRITE,
-    IngestWriter,
     RewriteItem,
     Written,
+    ingest_writer,
     read_sources,
 )
 from streams.settings import Settings
@@ -62,17 +62,15 @@ async def plan_resend(settings: Settings, selection: Selection, tell: Tell) -> l
         found.open,
         lambda letter, value: kept.append((letter, msgspec.json.decode(value, type=_KeptLetter))),
     )
-    async with connect(settings.kafka) as reader:
-        mappings = await joined_mappings(settings, reader)
-    known = [(letter, one) for letter, one in kept if letter.source.topic in mappings]
-    sources = await read_sources(settings, (letter.source for letter, _ in known))
     written = Written()
     async with connect(settings.kafka) as reader:
+        mappings = await joined_mappings(settings, reader)
+        known = [(letter, one) for letter, one in kept if letter.source.topic in mappings]
+        sources = await read_sources(reader, [letter.source for letter, _ in known])
         await written.read(settings, reader, settings.topics.fed)
     plans = []
     for letter, one in known:
-        place = (letter.source.topic, letter.source.partition, letter.source.offset)
-        record = sources.get(place) or _from_letter(one)
+        record = sources.get(letter.source) or _from_letter(letter.source, one)
         plans.append(
             LetterPlan(letter, why_not="gone")
             if record is None
@@ -82,7 +80,7 @@ async def plan_resend(settings: Settings, selection: Selection, tell: Tell) -> l
 
 
 async def _plan(
-    mapping: TopicMapping, letter: Letter, kept: _KeptLetter, record: Any, written: Written
+    mapping: TopicMapping, letter: Letter, kept: _KeptLetter, record: TopicRecord, written: Written
 ) -> LetterPlan:
     await prepare(mapping, [record])
     outcomes = mapping.read(record.key, record.value, *letter.source[1:], record.timestamp)
@@ -113,15 +111,8 @@ async def _plan(
     return plan
 
 
-class _LetterRecord(msgspec.Struct):
-    """A record as its letter kept it: whole, or it is of no use."""
-
-    key: bytes | None
-    value: bytes
-    timestamp: int
-
-
-def _from_letter(kept: _KeptLetter) -> "_LetterRecord | ConsumerRecord | None":
+def _from_letter(source: Source, kept: _KeptLetter) -> TopicRecord | None:
+    """Return the record as its letter kept it: whole, or it is of no use."""
     if isinstance(kept.record, str):
         value = kept.record.encode()
     else:
@@ -129,7 +120,7 @@ def _from_letter(kept: _KeptLetter) -> "_LetterRecord | ConsumerRecord | None":
     timestamp = kept.source.get("timestamp", 0) if isinstance(kept.source, dict) else 0
     if len(value) != kept.record_bytes:
         return None  # cut, or an address in it was masked
-    return _LetterRecord(None, value, timestamp)
+    return TopicRecord(*source, timestamp, None, value)
 
 
 async def resend(
@@ -139,12 +130,11 @@ async def resend(
 
     A letter of which something is refused still stays open; what of it can be written is written.
     """
-    done = 0
-    async with IngestWriter(settings, rate) as writer:
+    async with ingest_writer(settings, rate) as writer:
         for plan in plans:
-            done += await writer.write(plan.items)
+            await writer.write(plan.items)
             if plan.closes:
                 topic, partition, _ = plan.letter.position
                 note = encode_resolution(plan.letter.position, RESENT, at)
-                await writer.resolve(topic, partition, None, note)
-    return done
+                await writer.producer.send_and_wait(topic, note, partition=partition)
+    return writer.written

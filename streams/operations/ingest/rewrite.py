@@ -7,12 +7,12 @@ of raw events are for those. A row is left out where a later record of the shop 
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
 
 from streams.core.errors import SetupError
 from streams.core.ingest.outcomes import (
@@ -24,9 +24,11 @@ from streams.core.ingest.outcomes import (
 )
 from streams.core.ingest.targets import TABLES
 from streams.core.ingest.topic_mapping import TopicMapping
+from streams.core.records import Source
+from streams.core.topics import Topics
 from streams.engine.partitions import home_of
-from streams.kafka.connection import producer_options
 from streams.kafka.reader import LogReader, Tell, connect
+from streams.kafka.writer import connect_writer
 from streams.operations.ingest.mappings import joined_mappings, prepare
 from streams.operations.ingest.trail import IngestTrail, read_trail
 from streams.settings import Settings
@@ -190,94 +192,77 @@ def _only_newest_rows(counts: RewriteCounts, items: list[tuple[str, RewriteItem]
 
 
 class IngestWriter:
-    """Writes outcomes as the stage does; an async context manager."""
+    """Writes outcomes as the stage does; ``ingest_writer`` connects it."""
 
-    def __init__(self, settings: Settings, rate: float | None = None) -> None:
-        """``rate``: records a second at most."""
-        self._settings = settings
+    producer: AIOKafkaProducer
+
+    def __init__(self, topics: Topics, rate: float | None) -> None:
+        self._topics = topics
         self._rate = rate
-        self._producer = AIOKafkaProducer(
-            **producer_options(settings.kafka),
-            client_id="streams-ingest-rewrite",
-            enable_idempotence=True,
-            acks="all",
-            linger_ms=5,
-        )
+        self.written = 0
+        """Records."""
 
-    async def __aenter__(self) -> Self:
-        await self._producer.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._producer.stop()
-
-    async def write(
-        self, items: Sequence[RewriteItem], tell: Callable[[int], object] = lambda _: None
-    ) -> int:
-        """Write in order; return how many. Raises SetupError where the broker refuses."""
-        topics = self._settings.topics
-        done = 0
+    async def write(self, items: Sequence[RewriteItem]) -> None:
+        """Write in order."""
         waiting: list[asyncio.Future[Any]] = []
-        try:
-            for item in items:
-                outcome = item.outcome
-                if not isinstance(outcome, IngestRecord):
-                    continue
-                to = topics.of_shop(outcome.to)
-                partitions = await self._producer.partitions_for(to)
-                source = f"{item.topic}/{item.partition}/{item.offset}"
-                section = outcome.section
-                if outcome.element is not None:
-                    section = f"{section}/{outcome.element}"
-                waiting.append(
-                    await self._producer.send(
-                        to,
-                        outcome.value,
-                        outcome.key,
-                        partition=home_of(outcome.key, len(partitions)),
-                        headers=[("source", source.encode()), ("section", section.encode())],
-                    )
+        for item in items:
+            outcome = item.outcome
+            if not isinstance(outcome, IngestRecord):
+                continue
+            to = self._topics.of_shop(outcome.to)
+            partitions = await self.producer.partitions_for(to)
+            source = f"{item.topic}/{item.partition}/{item.offset}"
+            section = outcome.section
+            if outcome.element is not None:
+                section = f"{section}/{outcome.element}"
+            waiting.append(
+                await self.producer.send(
+                    to,
+                    outcome.value,
+                    outcome.key,
+                    partition=home_of(outcome.key, len(partitions)),
+                    headers=[("source", source.encode()), ("section", section.encode())],
                 )
-                done += 1
-                if self._rate is not None:
-                    await asyncio.sleep(1 / self._rate)
-                if len(waiting) >= WRITTEN_AT_ONCE:
-                    await asyncio.gather(*waiting)
-                    waiting.clear()
-                    tell(done)
-            await asyncio.gather(*waiting)
-        except KafkaError as error:
-            raise SetupError(
-                f"Writing stopped after {done} records: {error}. Check what this user may write "
-                "and whether the brokers are up, then run the command again: what was written is "
-                "left out then."
-            ) from error
-        return done
-
-    async def resolve(self, topic: str, partition: int, key: bytes | None, value: bytes) -> None:
-        """Append the note that closes a dead letter."""
-        await self._producer.send_and_wait(topic, value, key, partition=partition)
+            )
+            self.written += 1
+            if self._rate is not None:
+                await asyncio.sleep(1 / self._rate)
+            if len(waiting) >= WRITTEN_AT_ONCE:
+                await asyncio.gather(*waiting)
+                waiting.clear()
+        await asyncio.gather(*waiting)
 
 
-async def read_sources(
-    settings: Settings, places: Iterable[tuple[str, int, int]]
-) -> dict[tuple[str, int, int], ConsumerRecord]:
+@asynccontextmanager
+async def ingest_writer(
+    settings: Settings, rate: float | None = None
+) -> AsyncIterator[IngestWriter]:
+    """Connect for writing ``rate`` records a second at most.
+
+    Raises SetupError where the broker refuses what is written.
+    """
+    writer = IngestWriter(settings.topics, rate)
+    async with connect_writer(
+        settings.kafka,
+        "streams-ingest-rewrite",
+        lambda error: (
+            f"Writing stopped after {writer.written} records: {error}. Check what this user may "
+            "write and whether the brokers are up, then run the command again: what was written "
+            "is left out then."
+        ),
+        linger_ms=5,
+    ) as writer.producer:
+        yield writer
+
+
+async def read_sources(reader: LogReader, places: Iterable[Source]) -> dict[Source, ConsumerRecord]:
     """Return the shop's records at these places, as far as they are still there."""
-    wanted: dict[TopicPartition, set[int]] = {}
+    wanted: dict[TopicPartition, list[int]] = {}
     for topic, partition, offset in places:
-        wanted.setdefault(TopicPartition(topic, partition), set()).add(offset)
-    found: dict[tuple[str, int, int], ConsumerRecord] = {}
-    async with connect(settings.kafka) as reader:
-        there = await reader.partitions({tp.topic for tp in wanted})
-        for tp, offsets in wanted.items():
-            if tp not in there[tp.topic]:
-                continue
-            start, end = (await reader.starts([tp]))[tp], (await reader.ends([tp]))[tp]
-            first, last = max(min(offsets), start), min(max(offsets) + 1, end)
-            if first >= last:
-                continue
-            async for _, records in reader.read({tp: first}, {tp: last}):
-                for record in records:
-                    if record.offset in offsets:
-                        found[tp.topic, tp.partition, record.offset] = record
+        wanted.setdefault(TopicPartition(topic, partition), []).append(offset)
+    found: dict[Source, ConsumerRecord] = {}
+    there = await reader.partitions({tp.topic for tp in wanted})
+    for tp in (tp for tp in wanted if tp in there[tp.topic]):
+        records = await reader.read_at(tp, wanted[tp])
+        found |= {Source(tp.topic, tp.partition, at): one for at, one in records.items()}
     return found

@@ -3,14 +3,17 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
-import msgspec
-
-from streams.core.ingest.outcomes import IngestRecord, IngestRefusal
+from streams.core.ingest.outcomes import (
+    IngestOutcome,
+    IngestRecord,
+    IngestRefusal,
+    written_record,
+)
 from streams.core.kinds import KINDS
 from streams.core.outcome import SkipReason
 from streams.core.proposal.model import Proposal
+from streams.core.records import TopicRecord
 from streams.operations.check.mapping_preview import (
     SENT,
     MappingPreview,
@@ -70,36 +73,35 @@ def outlook(
     """Map the sample by the proposal, and show one event of each kind at each vendor."""
     proposed = with_sections(settings, proposal)
     found = Outlook()
-    lines: dict[str, list[bytes]] = {}
-    for record in _mapped(proposed, samples, now_ms):
-        if isinstance(record, IngestRefusal):
-            cause = f"{record.error.field or record.error.reason}: {record.error.detail}"
-            found.refused[record.section, cause] += 1
-        else:
-            found.written[record.section] += 1
-            lines.setdefault(record.to, []).append(_line(record))
+    written: dict[str, list[TopicRecord]] = {}
+    for source, made in _mapped(proposed, samples, now_ms):
+        if isinstance(made, IngestRefusal):
+            cause = f"{made.error.field or made.error.reason}: {made.error.detail}"
+            found.refused[made.section, cause] += 1
+        elif isinstance(made, IngestRecord):
+            found.written[made.section] += 1
+            record = written_record(proposed.topics, source, made)
+            written.setdefault(made.to, []).append(record)
     vendors = previewed_vendors(proposed)
     found.remarks = vendors.remarks
-    by_mode: dict[str, MappingPreview] = {
-        mode: MappingPreview(
-            replace(proposed, consent=ConsentSettings(mode=mode)), vendors.plans, now_ms
-        )
-        for mode in {proposed.consent.mode, "assumed"}
-    }
-    for to in ("users", "products"):
-        for number, line in enumerate(lines.get(to, ()), start=1):
-            for preview in by_mode.values():
-                list(preview.preview_line(number, line))
+    as_it_is, with_a_yes = (
+        MappingPreview(replace(proposed, consent=consent), vendors.plans, now_ms)
+        for consent in (proposed.consent, ConsentSettings(mode="assumed"))
+    )
+    for row in (*written.get("users", ()), *written.get("products", ())):
+        for preview in (as_it_is, with_a_yes):
+            list(preview.preview_record(0, row))
     for to in KINDS:
-        view = _view(to, lines.get(to, ())[:_LOOKED_AT], by_mode, proposed.consent.mode)
-        if view is not None:
-            found.views.append(view)
+        records = written.get(to, [])[:_LOOKED_AT]
+        best = max(records, key=lambda one: _receivers(with_a_yes, one), default=None)
+        if best is not None:
+            found.views.append(_view(to, best, as_it_is, with_a_yes))
     return found
 
 
 def _mapped(
     settings: Settings, samples: Sequence[RawSample], now_ms: int
-) -> Iterator[IngestRecord | IngestRefusal]:
+) -> Iterator[tuple[TopicRecord, IngestOutcome]]:
     # Framing is taken off here, so that no registry is asked.
     mappings = json_mappings_of(settings)
     for sample in samples:
@@ -107,33 +109,23 @@ def _mapped(
         if mapping is None:
             continue
         for offset, (key, value) in enumerate(sample.bodies()):
+            record = TopicRecord(sample.topic, 0, offset, now_ms, key, value)
             for outcome in mapping.read(key, value, 0, offset, now_ms):
-                if isinstance(outcome, IngestRecord | IngestRefusal):
-                    yield outcome
+                yield record, outcome
 
 
-def _line(record: IngestRecord) -> bytes:
-    """Return the record as a line of ``streams produce``."""
-    line: dict[str, Any] = {
-        "topic": record.to,
-        "key": record.key.decode("utf-8", "replace"),
-        "value": None if record.value is None else msgspec.Raw(record.value),
-    }
-    return msgspec.json.encode(line)
+def _receivers(preview: MappingPreview, record: TopicRecord) -> int:
+    return sum(row.outcome == SENT for row in preview.preview_record(0, record))
 
 
 def _view(
-    to: str, lines: Sequence[bytes], by_mode: Mapping[str, MappingPreview], mode: str
-) -> VendorsView | None:
-    best: tuple[int, VendorsView] | None = None
-    for number, line in enumerate(lines, start=1):
-        rows = list(by_mode[mode].preview_line(number, line))
-        yes = rows if mode == "assumed" else list(by_mode["assumed"].preview_line(number, line))
-        sent = sum(row.outcome == SENT for row in yes)
-        if best is None or sent > best[0]:
-            refused = {row.vendor for row in rows if row.reason == SkipReason.NO_CONSENT}
-            with_a_yes = {row.vendor: row for row in yes if row.vendor in refused and row.vendor}
-            best = sent, VendorsView(to, rows, with_a_yes)
-        if sent == len(rows):
-            break
-    return None if best is None else best[1]
+    to: str, record: TopicRecord, as_it_is: MappingPreview, with_a_yes: MappingPreview
+) -> VendorsView:
+    rows = list(as_it_is.preview_record(0, record))
+    refused = {row.vendor for row in rows if row.reason == SkipReason.NO_CONSENT}
+    yes = {
+        row.vendor: row
+        for row in with_a_yes.preview_record(0, record)
+        if row.vendor in refused and row.vendor
+    }
+    return VendorsView(to, rows, yes)

@@ -15,6 +15,7 @@ from streams.core.strict_json import BYTE_ORDER_MARK, StrictJsonError, decode_re
 from streams.kafka.connection import admin
 from streams.kafka.reader import LogReader, Tell, connect
 from streams.kafka.topics import cleanup_policies
+from streams.operations.check.topic_preview import newest_starts
 from streams.operations.ingest.mappings import prepare_decoder
 from streams.operations.own_topics import NotNamedError, parse_own_line
 from streams.registry.decoders import Decoders
@@ -197,11 +198,9 @@ async def _read_topic(
     is_compacted = None if policy is None else "compact" in policy
     wanted = limit * ROWS_PER_RECORD if is_compacted else limit
     partitions = (await reader.partitions([topic]))[topic]
-    starts, ends = await reader.starts(partitions), await reader.ends(partitions)
-    filled = [tp for tp in partitions if starts[tp] < ends[tp]]
-    share = -(-wanted // max(1, len(filled)))
-    begin = {tp: max(starts[tp], ends[tp] - share) for tp in filled}
+    begins, ends = await reader.starts(partitions), await reader.ends(partitions)
+    starts = newest_starts({tp: (begins[tp], ends[tp]) for tp in partitions}, wanted)
     records: list[UndecodedRecord] = []
-    async for _, batch in reader.read(begin, {tp: ends[tp] for tp in filled}, tell):
+    async for _, batch in reader.read(starts, ends, tell):
         records += [UndecodedRecord(record.key, record.value) for record in batch]
-    return RawSample(topic, records[:wanted], is_compacted)
+    return RawSample(topic, records, is_compacted)

@@ -12,6 +12,7 @@ from streams.core.records import Source
 from streams.core.times import utc_text
 from streams.kafka.byte_patterns import AnyOf
 from streams.operations.ingest.mappings import mappings_of, prepare
+from streams.operations.ingest.rewrite import read_sources
 from streams.operations.trace.facts import EventFacts, Lettered, ShopRecord, read_letter
 from streams.operations.trace.logs import TraceLogs
 from streams.operations.trace.slices import in_json, newest_first
@@ -27,7 +28,7 @@ async def read_shop_records(logs: TraceLogs, facts: Mapping[Source, EventFacts])
         for one in facts.values()
         if one.raw is not None and one.raw.trail is not None
     ]
-    records = await _read(logs, wanted)
+    records = await read_sources(logs.reader, wanted)
     for one in facts.values():
         if one.raw is not None and one.raw.trail is not None:
             record = records.get(one.raw.trail.source)
@@ -45,7 +46,7 @@ async def never_written(logs: TraceLogs, event_id: str, since_ms: int) -> list[T
         return []
     letters = await _letters(logs, event_id, since_ms)
     places = dict.fromkeys([*(one.source for one in letters), *_places(logs, event_id)])
-    records = await _read(logs, list(places))
+    records = await read_sources(logs.reader, places)
     events = []
     for place in places:
         own = [one for one in letters if one.source == place]
@@ -129,16 +130,3 @@ async def _today(mapping: TopicMapping, record: ConsumerRecord, event_id: str) -
     if any(isinstance(outcome, SkippedRecord) for outcome in outcomes):
         return "It is the tombstone after a delete by Debezium and has no content."
     return "Unmapped: no section [ingest.NAME] takes it; check their `when` and `each`."
-
-
-async def _read(logs: TraceLogs, places: Sequence[Source]) -> dict[Source, ConsumerRecord]:
-    found: dict[Source, ConsumerRecord] = {}
-    for place in dict.fromkeys(places):
-        tp = TopicPartition(place.topic, place.partition)
-        if not logs.starts.get(tp, 0) <= place.offset < logs.ends.get(tp, 0):
-            continue
-        async for _, records in logs.reader.read({tp: place.offset}, {tp: place.offset + 1}):
-            for record in records:
-                if record.offset == place.offset:
-                    found[place] = record
-    return found
