@@ -300,21 +300,21 @@ def test_nothing_of_one_machine_stands_in_the_project(page: Path) -> None:
     assert [host for host in hosts if of_packages.search(host)] == []
 
 
-def test_the_house_is_drawn_as_it_stands() -> None:
-    """The floors are the layers of the import linter, the rooms what lies in ``streams/``."""
+def test_the_layers_are_drawn_as_they_are() -> None:
+    """As the import linter has them, with all that is in ``streams/``."""
     page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
-    house = page.partition("## The house")[2].partition("```\n")[2].partition("```")[0]
-    floors = [re.findall(r"│ (\w+)(?:/|\.py) ", line) for line in house.splitlines()]
+    drawing = page.partition("## Layers")[2].partition("```\n")[2].partition("```")[0]
+    drawn = [re.findall(r"│ (\w+)(?:/|\.py) ", line) for line in drawing.splitlines()]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     contracts = project["tool"]["importlinter"]["contracts"]
     (layers,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
-    assert [floor for floor in floors if floor] == [layer.split(" | ") for layer in layers]
+    assert [layer for layer in drawn if layer] == [layer.split(" | ") for layer in layers]
     there = {
         path.stem
         for path in (ROOT / "streams").iterdir()
         if (path / "__init__.py").exists() or path.suffix == ".py"
     }
-    assert there - {"__init__", "__main__"} == {room for floor in floors for room in floor}
+    assert there - {"__init__", "__main__"} == {name for layer in drawn for name in layer}
 
 
 def test_every_release_says_first_what_it_asks_of_operators() -> None:

@@ -82,10 +82,10 @@ def check(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Check settings, broker, topics, workers and each vendor; vendors store nothing.
+    """Check settings, broker, topics, workers and each vendor.
 
-    Each line is ok, a warning or a problem, and says what to do. Exit code 1 if there is a problem,
-    2 if it is in the settings.
+    Vendors store nothing, except with --store-test. Each line is ok, a warning or a problem, and
+    says what to do. Exit code 1 if there is a problem, 2 if it is in the settings.
 
     Voyado documents no check that stores nothing. With --store-test voyado --contact ID, Voyado
     stores one marked interaction of this contact; the command reads it and deletes it. Automations

@@ -43,7 +43,7 @@ def diff(
         typer.Option(
             metavar="T|FILE",
             help="Map records written at T or later (2h ago, 2026-11-20 14:00, …); default: the "
-            "last 24 hours. Or FILE, as above.",
+            "last 24 hours. The name of a file: map its JSON lines, as with FILE.",
         ),
     ] = None,
     as_json: JsonFlag = False,

@@ -84,7 +84,8 @@ def init(
         raise typer.Exit(1)
     if write:
         write_proposal(path, proposal)
-        echo(f"Written to {path}. Next: streams topics create, then streams worker.")
+        steps = "streams topics create, then streams worker ingest"
+        echo(f"Written to {path}. Next: {steps}.")
     elif not as_json:
         echo(f"Nothing is written; --write adds the sections to {path}.")
 

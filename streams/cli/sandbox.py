@@ -68,9 +68,10 @@ async def _serve(host: str, port: int, faults: list[str], seed: int, max_body_by
         loop.add_signal_handler(number, stopped.set)
     await server.start()
     names = ", ".join(simulator.name for simulator in server.simulators.values())
-    typer.echo(f"The simulators for {names} listen on {server.url}. Point the workers at them:")
+    typer.echo(f"The simulators for {names} listen on {server.url}.")
+    typer.echo("To send events to them, run these lines in the terminal of the workers:")
     for line in server.example_environment():
-        typer.echo(f"  {line}")
+        typer.echo(f"  export {line}")
     typer.echo(f"What they stored: {server.url}/ledger   Faults: {server.url}/faults")
     await stopped.wait()
     await server.stop()

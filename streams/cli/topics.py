@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from streams.kafka.topics import Service, TopicReport
     from streams.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, help="Create and list the topics that the relay needs.")
+app = typer.Typer(no_args_is_help=True, help="Create and list the topics that streams needs.")
 
 
 class Whose(StrEnum):
@@ -165,7 +165,7 @@ def list_(
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """List the relay's topics, their purpose, and whether their configuration is correct.
+    """List the topics of streams, their purpose, and whether their configuration is correct.
 
     With --as, no broker is asked: the topics are written for Strimzi, as kafka-topics.sh commands
     or as JSON, with three replicas unless STREAMS_KAFKA_REPLICATION_FACTOR says otherwise.

@@ -42,7 +42,7 @@ Rate = Annotated[
         metavar="N",
         min=0.1,
         max=200,
-        help="Requests per second; those of workers with the same key come on top.",
+        help="Requests per second of this command, besides those of workers with the same key.",
     ),
 ]
 InteractionId = Annotated[
