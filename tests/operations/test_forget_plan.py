@@ -73,6 +73,14 @@ def test_receipts_are_read_behind_everything_else() -> None:
     assert len(topics) == len(set(topics)) == 2 + len(KINDS) + 4 * 3
 
 
+def test_a_header_without_a_value_ends_no_search() -> None:
+    """Kafka allows it, and others may have written the record."""
+    found = traces()
+    made = event(0, "anna", "", {})
+    found.add("p.vendor.miso.events", [replace(made, headers=[("source", None)])])
+    assert found.held["p.vendor.miso.events"].records == 1
+
+
 def test_only_the_visitors_own_records_count() -> None:
     """How many, and the newest, by topic."""
     found = traces()
