@@ -71,7 +71,7 @@ def resend_lines(preview: ResendPreview, zone: tzinfo) -> list[str]:
     if preview.foreign:
         lines.append(
             f"{preview.foreign:,} are about records that another producer wrote to the relay's own "
-            "topics; they are never resent."
+            "topics, or about partitions that do not exist any more; they are never resent."
         )
     if preview.of_ingest:
         lines.append(

@@ -1,7 +1,7 @@
 """``streams dead-letters resend``: preview, run, and the notes that close and open letters."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
@@ -43,7 +43,7 @@ class ResendPreview:
     """How many are open and about a raw record."""
     vendors: list[Counts]
     foreign: int = 0
-    """Letters about no raw record: what strangers wrote on our own topics is never sent."""
+    """Letters about no raw record, or about a partition that does not exist: never sent."""
     off: dict[str, int] = field(default_factory=dict)
     """Letters of vendors that are off, by vendor."""
     of_sources: dict[str, int] = field(default_factory=dict)
@@ -75,8 +75,9 @@ async def preview_resend(
         name = VENDORS[asked.owner].name
         raise SettingsError([f"--vendor: {name} is off; switch it on before sending it anything."])
     found = await find_letters(settings, selection_of(asked), tell=tell)
-    raw_topics, topics_off = settings.topics.raw, settings.topics.off
-    letters = LetterTable(one for one in found.open if one.source.topic in raw_topics)
+    topics_off = settings.topics.off
+    async with connect(settings.kafka) as reader:
+        letters = await about_raw(settings, reader, found.open)
     of_ingest = sum(group.open for group in found.groups if group.owner == INGEST)
     of_sources = Counter(one.source.topic for one in found.open if one.source.topic in topics_off)
     foreign = len(found.open) - len(letters) - of_ingest - of_sources.total()
@@ -104,6 +105,18 @@ async def preview_resend(
     return preview
 
 
+async def about_raw(
+    settings: Settings, reader: LogReader, letters: Iterable[Letter]
+) -> LetterTable:
+    """Return those about raw records, of partitions that exist.
+
+    A topic that was recreated may have fewer; the brokers do not answer for the others.
+    """
+    found = await reader.partitions(settings.topics.raw)
+    raw = {tuple(tp) for tps in found.values() for tp in tps}
+    return LetterTable(one for one in letters if one.source[:2] in raw)
+
+
 class ResendJob(Job):
     """The letters that a run is about: those open now, and those that it has closed itself."""
 
@@ -122,9 +135,8 @@ class ResendJob(Job):
         """
         self._own = run.run_id
         found = await find_letters(settings, selection_of(run.asked), closed_by=run.run_id)
-        raw_topics = settings.topics.raw
         both = chain(found.open, found.open.of_run())
-        letters = LetterTable(one for one in both if one.source.topic in raw_topics)
+        letters = await about_raw(settings, reader, both)
         parts = [part for part in run.parts if part.state == RUNNING]
         for part in parts:
             part.selected = part.sent = 0

@@ -149,8 +149,8 @@ def test_what_a_resend_leaves_open_is_said() -> None:
     assert resend_lines(seen, BERLIN) == [
         "dead letters: 3 open",
         (
-            "1 are about records that another producer wrote to the relay's own topics; they are "
-            "never resent."
+            "1 are about records that another producer wrote to the relay's own topics, or about "
+            "partitions that do not exist any more; they are never resent."
         ),
         "4 are of shop.orders, whose source is switched off; they stay open.",
         "2 belong to miso, which is off; they stay open.",

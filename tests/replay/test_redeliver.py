@@ -15,6 +15,7 @@ from streams.dead_letters.book import LetterBook
 from streams.replay.delivery_history import DeliveryHistory
 from streams.replay.planner import Left
 from streams.replay.redeliver import LetterPages, LetterTable
+from streams.replay.resend import about_raw
 from streams.replay.rows import Rows
 from streams.replay.run_pages import Task
 from streams.settings import load_settings
@@ -52,7 +53,9 @@ def kept_record() -> bytes:
     ).encode()
 
 
-def letter(offset: int, stage: str = "deliver", kept: bytes | None = None) -> bytes:
+def letter(
+    offset: int, stage: str = "deliver", kept: bytes | None = None, partition: int = 0
+) -> bytes:
     """A letter about the click at this offset."""
     return encode_dead_letter(
         build_dead_letter(
@@ -60,7 +63,7 @@ def letter(offset: int, stage: str = "deliver", kept: bytes | None = None) -> by
             vendor="miso",
             reason="rejected",
             detail="no",
-            source=Origin("shop.clicks", 0, offset, AT_MS),
+            source=Origin("shop.clicks", partition, offset, AT_MS),
             record=kept_record() if kept is None else kept,
             at="2026-05-01T08:00:00.000Z",
         )
@@ -179,3 +182,13 @@ async def test_what_is_kept_only_in_part_is_gone(stage: str, kept: bytes) -> Non
         row={"consent": {"miso": True}},
     )
     assert [one.judgement for one in found] == [Left("miso", "gone")]
+
+
+async def test_a_letter_about_a_partition_that_does_not_exist_hinders_no_other() -> None:
+    """Its topic was recreated with fewer; the brokers would be asked in vain."""
+    book = LetterBook("miso", LETTERS, Topics())
+    for offset, partition in enumerate((0, 7)):
+        book.add(0, offset, AT_MS, letter(3, partition=partition))
+    found = await about_raw(SETTINGS, LogsInMemory(), book)  # type: ignore[arg-type]
+    assert found.partitions() == [CLICKS]
+    assert len(found) == 1
