@@ -181,7 +181,7 @@ async def _refresh(settings: Settings, store: RunStore, runs: Sequence[Run]) -> 
             for part in run.parts:
                 if part.state == RUNNING and (part.vendor, run.run_id) in stopped:
                     part.state = STOPPED
-                await _refresh_part(settings, reader, run, part)
+                await refresh_part(settings, reader, run, part)
             if run.state != RUNNING and run.ended_at is None:
                 run.end(utc_text(now_ms))
             await store.read_on()
@@ -196,10 +196,12 @@ def _is_open(run: Run) -> bool:
     )
 
 
-async def _refresh_part(settings: Settings, reader: LogReader, run: Run, part: VendorPart) -> None:
+async def refresh_part(settings: Settings, reader: LogReader, run: Run, part: VendorPart) -> None:
+    """Bring a part's receipt up to date; the part is done where nothing of it waits any more."""
     if not part.receipts_from:
         part.receipt = RunReceipt()  # nothing was begun
         return
+    await _leave_out_lost(settings, reader, part)
     settled_to = await passed(reader, settings, part)
     is_over = all(settled_to.get(int(n), 0) >= at for n, at in part.written_to.items())
     settled = outcomes_of(settings.topics, run.run_id, part)
@@ -208,6 +210,16 @@ async def _refresh_part(settings: Settings, reader: LogReader, run: Run, part: V
         part.state = DONE
     unread = sum(max(0, stop - part.positions.get(tp, stop)) for tp, stop in run.stops.items())
     part.receipt = settled.receipt(part, is_over=is_over, unread=unread)
+
+
+async def _leave_out_lost(settings: Settings, reader: LogReader, part: VendorPart) -> None:
+    """Forget partitions that do not exist: a topic was recreated with fewer, and nothing waits."""
+    topics = settings.topics
+    names = topics.redelivery(part.vendor), topics.receipts(part.vendor)
+    found = await reader.partitions(names)
+    for name, offsets in zip(names, (part.written_to, part.receipts_from), strict=True):
+        for number in offsets.keys() - {str(tp.partition) for tp in found[name]}:
+            del offsets[number]
 
 
 def _place(tp: TopicPartition) -> str:
