@@ -89,22 +89,24 @@ class RunOutcomes:
                 refused[reason] += count
             else:
                 skipped[reason] += count
-        open_ = part.sent - self.events
+        # A run that was killed may have written more than it counted, and settled events show it.
+        uncounted = max(0, self.events - part.sent)
+        open_ = part.sent + uncounted - self.events
         if is_over and part.state != STOPPED and open_ > 0:
             # Passed, and without a receipt: deleted by retention before the sink read it.
             skipped["expired"] += open_
             open_ = 0
         is_passed_over = is_over and part.state == STOPPED
         return RunReceipt(
-            selected=part.selected,
-            sent=part.sent,
+            selected=part.selected + uncounted,
+            sent=part.sent + uncounted,
             accepted=accepted,
             refused=_words(refused),
             skipped=_words(skipped),
             left=_words(Counter(part.left)),
             passed_over=open_ if is_passed_over else 0,
             waiting=0 if is_passed_over else open_,
-            unread=unread,
+            unread=max(0, unread - uncounted),
         )
 
 

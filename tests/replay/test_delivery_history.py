@@ -130,6 +130,20 @@ def test_a_runs_receipt_counts_each_event_once_by_its_best_outcome() -> None:
     assert not settled.has("shop.clicks/0", 9)
 
 
+def test_what_a_killed_run_did_not_count_is_known_by_its_receipts() -> None:
+    """Otherwise less than nothing would wait."""
+    settled = RunOutcomes("r-1", {})
+    of_run = {"lane": "redelivery", "run_id": "r-1"}
+    settled.add_receipts(
+        [value("accepted", source=f"shop.clicks/0/{n}", **of_run) for n in range(3)]
+    )
+    part = VendorPart("miso", selected=1, sent=1)
+    receipt = settled.receipt(part, is_over=False, unread=9)
+    assert (receipt.selected, receipt.sent, receipt.accepted) == (3, 3, 3)
+    assert (receipt.waiting, receipt.unread) == (0, 7)
+    assert receipt.balanced
+
+
 @pytest.mark.parametrize(
     ("state", "passed_over", "skipped"), [(STOPPED, 2, {}), (DONE, 0, {"expired": 2})]
 )
