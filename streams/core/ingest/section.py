@@ -8,7 +8,7 @@ from streams.core.errors import InvalidEvent
 from streams.core.events import MISSING
 from streams.core.expressions import MAX_ELEMENTS, Expression, ExpressionError
 from streams.core.fields import PARTS, Failed, FieldMap
-from streams.core.ingest.envelopes import UNWRAP, Deleted
+from streams.core.ingest.envelopes import UNWRAP, Deleted, Present
 from streams.core.ingest.outcomes import (
     IngestOutcome,
     IngestRecord,
@@ -132,6 +132,14 @@ class IngestSection:
         return {ip for ip in found if type(ip) is str and ip}
 
     # -- for who only looks
+
+    def record_in(self, value: Any) -> dict[str, Any] | None:
+        """Return the record that expressions see in a decoded value; None: there is none."""
+        try:
+            said = self.unwrap(value)
+        except InvalidEvent:
+            return None
+        return said.record if isinstance(said, Present) else None
 
     def takes(self, said: dict[str, Any]) -> bool:
         """Return whether ``when`` is true; not where it fails."""

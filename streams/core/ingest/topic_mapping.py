@@ -111,12 +111,9 @@ class TopicMapping:
             return set()
         found: set[str] = set()
         for section in sections:
-            try:
-                said = section.unwrap(record)
-            except InvalidEvent:
-                continue
-            if isinstance(said, Present):
-                found |= section.addresses(said.record)
+            said = section.record_in(record)
+            if said is not None:
+                found |= section.addresses(said)
         return found
 
     def fields_of(self, name: str, value: bytes | None, element: int | None) -> list[str]:
@@ -128,10 +125,10 @@ class TopicMapping:
         if value is None:
             return []
         try:
-            said = section.unwrap(self.decoder.decode(value).value)
+            said = section.record_in(self.decoder.decode(value).value)
         except (InvalidEvent, RegistryAway):
             return []
-        fields = section.fields_of(said.record, element or 0) if isinstance(said, Present) else {}
+        fields = {} if said is None else section.fields_of(said, element or 0)
         return [path for path, one in (fields or {}).items() if not is_absent(one)]
 
     def _delete(

@@ -7,7 +7,6 @@ from typing import Any
 from streams.core.errors import InvalidEvent
 from streams.core.expressions import Expression, ExpressionError
 from streams.core.ingest.drift import Drift, DriftDetector
-from streams.core.ingest.envelopes import Present
 from streams.core.ingest.section import IngestSection
 from streams.core.ingest.topic_mapping import TopicMapping
 from streams.core.values import id_text, is_absent
@@ -45,7 +44,7 @@ class TopicWatch:
     def _look(self, key: bytes | None, decoded: Any, now: float, now_ms: int) -> None:
         is_taken = False
         for section in self._mapping.sections:
-            said = _said(section, decoded)
+            said = section.record_in(decoded)
             if said is not None and section.takes(said):
                 is_taken = True
                 fields = section.fields_of(said)
@@ -64,7 +63,7 @@ class TopicWatch:
     def _look_at_unmapped(self, decoded: Any, key: bytes | None, now: float, now_ms: int) -> None:
         name, visitor = None, None
         for section, expression in self._names:
-            said = _said(section, decoded)
+            said = section.record_in(decoded)
             found = None if said is None else _found(expression, said)
             if type(found) is list and len(found) == 1:
                 (found,) = found
@@ -82,14 +81,6 @@ class TopicWatch:
             return key
         self._unknown_visitors += 1
         return self._unknown_visitors
-
-
-def _said(section: IngestSection, decoded: Any) -> dict[str, Any] | None:
-    try:
-        said = section.unwrap(decoded)
-    except InvalidEvent:
-        return None
-    return said.record if isinstance(said, Present) else None
 
 
 def _found(expression: Expression, said: dict[str, Any]) -> Any:
