@@ -19,6 +19,7 @@ from streams.operations.trace.facts import (
     SentRecord,
 )
 from streams.operations.trace.timeline import Step
+from streams.settings import INGEST
 
 CONSENT_WORDS = {
     "event": "the event itself says yes",
