@@ -86,8 +86,6 @@ class Announcer:
             while True:
                 try:
                     await self.look()
-                except asyncio.CancelledError:
-                    raise
                 except Exception:
                     # Alerts must never end a worker.
                     log.exception("alerts: looking at the pipeline failed")

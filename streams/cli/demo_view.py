@@ -5,7 +5,7 @@ import shutil
 import sys
 import time
 from contextlib import ExitStack
-from typing import Self, TextIO
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
@@ -30,9 +30,9 @@ _PLAIN_SECONDS = 2.0
 class DemoView:
     """A terminal with spinners and bars, or a file with a line for each step."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._console = Console(file=stream or sys.stdout, highlight=False, emoji=False)
-        self._workers = SharedConsole([ENRICH, *VENDORS], stream)
+    def __init__(self) -> None:
+        self._console = Console(highlight=False, emoji=False)
+        self._workers = SharedConsole([ENRICH, *VENDORS])
         self._is_terminal = self._console.is_terminal
         self._status: Status | None = None
         self._bars: Progress | None = None

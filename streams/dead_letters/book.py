@@ -7,7 +7,7 @@ One module, though a long one: letters, resolutions and groups know each other's
 """
 
 from array import array
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple, Self
@@ -213,7 +213,7 @@ class LetterBook:
 
     def __post_init__(self) -> None:
         self._open = NumberSet()
-        self._entries: dict[int, Entries] = {}
+        self._entries: defaultdict[int, Entries] = defaultdict(Entries)
         self._places: dict[tuple[str, int, str], int] = {}
         self._place_names: list[tuple[str, int]] = []
         self._causes: dict[LetterCause, int] = {}
@@ -273,9 +273,6 @@ class LetterBook:
         number = self._number(facts.source, facts.part)
         if not self._is_meant(facts, number, kafka_ms):
             return
-        entries = self._entries.get(partition)
-        if entries is None:
-            entries = self._entries[partition] = Entries()
         cause = own = self._cause(facts)
         if number in self._open:
             cause = self._copy(number, partition, offset, own)
@@ -283,7 +280,7 @@ class LetterBook:
             self._open.add(number)
             self._groups[cause].open += 1
         entry = Entry(offset, number, cause, kafka_ms)
-        entries.append(entry)
+        self._entries[partition].append(entry)
         group = self._groups[cause]
         if group.has_newest(partition, entry, kafka_ms):
             group.words = _words(facts, "" if facts.event_id else self._place_id(number))

@@ -141,10 +141,8 @@ class Entries:
             column.append(value)
         block.current[block.size >> 3] |= 1 << (block.size & 7)
         block.size += 1
-        if entry.number < block.lowest:
-            block.lowest = entry.number
-        if entry.number > block.highest:
-            block.highest = entry.number
+        block.lowest = min(block.lowest, entry.number)
+        block.highest = max(block.highest, entry.number)
         if block.size == BLOCK:
             block.pack()
             self.nbytes += len(block.packed) - 4 * 8 * BLOCK

@@ -1,6 +1,5 @@
 """A finding: one thing that is so, how much it matters, and what to do about it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -73,10 +72,9 @@ class Finding:
         after = f": {rest}" if rest else "."
         return [f"{self.text.removesuffix('.')} since ", {"at": self.since}, after]
 
-    def sentence(self, moment: Callable[[int], str] | None = None) -> str:
-        """Return it as text; ``moment`` writes a time (ms), in UTC by default."""
-        write = moment or _clock
-        return "".join(p if isinstance(p, str) else write(p["at"]) for p in self.parts())
+    def sentence(self) -> str:
+        """Return it as text, with its moment in UTC."""
+        return "".join(p if isinstance(p, str) else _clock(p["at"]) for p in self.parts())
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON object; what is empty is left out."""

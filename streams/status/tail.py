@@ -48,12 +48,8 @@ class StatusTail:
                 self.board.apply_all(records)
         except KafkaError as error:
             log.warning("the status topic cannot be read: %s", error)
-            await self.close()
-
-    async def close(self) -> None:
-        """Leave the broker."""
-        self._reader = None
-        await self._connection.aclose()
+            self._reader = None
+            await self._connection.aclose()
 
     async def _connected(self) -> RangeReader:
         if self._reader is None:

@@ -15,7 +15,7 @@ from streams.status.judge import judge
 from streams.status.known import Known
 from streams.status.new_letters import NewLetters
 from streams.status.observe import stages_of
-from streams.status.status import StatusBoard, WorkerStatus
+from streams.status.status import WorkerStatus
 from streams.status.tail import StatusTail
 from streams.worker.control import read_controls
 
@@ -70,15 +70,6 @@ class PipelineWatch:
         self._asked_at = float("-inf")
         self._said: frozenset[str] = frozenset()
         self._expired: Callable[[], dict[str, int]] = dict
-
-    @property
-    def board(self) -> StatusBoard:
-        """The newest snapshot of each worker."""
-        return self._tail.board
-
-    def silent_seconds(self) -> float:
-        """Return how long ago a broker last answered this worker."""
-        return self.contact.silent_seconds()
 
     def deaf_seconds(self) -> float:
         """Return how long nothing was heard of the brokers or of the workers' snapshots."""

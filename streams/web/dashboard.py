@@ -70,8 +70,6 @@ class Dashboard:
         while True:
             try:
                 await self._beat()
-            except asyncio.CancelledError:
-                raise
             except Exception:
                 # The page is for looking at: it must never end a worker.
                 log.exception("the dashboard's view could not be made")

@@ -68,7 +68,7 @@ def summarize(
         quota_used=sum(quota.used for quota in quotas),
         quota_share=sum(quota.share for quota in quotas),
         quota_limit=quotas[-1].limit if quotas else None,
-        skipped=_sum([*(one.totals.skipped for one in workers), *skips]),
+        skipped=sum(map(Counter, [*(one.totals.skipped for one in workers), *skips]), Counter()),
         skipped_by_enrich=sum(sum(counts.values()) for counts in skips),
         causes=_by_frequency(key, causes),
         requests=sorted(requests, key=lambda request: -request.at)[:SHOWN_REQUESTS],
@@ -84,13 +84,6 @@ def _over_workers(workers: Iterable[tuple[dict[str, float], float]]) -> Percenti
     middle = sum(seconds["p50"] * weight for seconds, weight in known)
     worst = max(seconds.get("p95", seconds["p50"]) for seconds, _ in known)
     return Percentiles(middle / sum(weight for _, weight in known), worst)
-
-
-def _sum(counts: Iterable[dict[str, int]]) -> Counter[str]:
-    total: Counter[str] = Counter()
-    for one in counts:
-        total.update(one)
-    return total
 
 
 def _by_frequency(key: str, causes: Iterable[Cause]) -> list[Cause]:

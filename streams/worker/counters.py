@@ -59,7 +59,6 @@ class Counters:
         """From an event to its acceptance."""
         self._ages: deque[float] = deque(maxlen=AGE_SAMPLES)
         self._deliveries: deque[float] = deque(maxlen=AGE_SAMPLES)
-        self._rate = Rate()
 
     @property
     def settled(self) -> int:
@@ -82,10 +81,6 @@ class Counters:
     def deliveries(self) -> dict[str, float]:
         """Return the same of their time in Kafka."""
         return _percentiles(self._deliveries)
-
-    def sample_rate(self, now: float) -> float:
-        """Note the number of events now (about once a second); return events/s lately."""
-        return self._rate.sample(now, self.events)
 
     def take_skips(self, skips: Mapping[tuple[str, str, str | None], int]) -> None:
         """Count a chunk's skips, by vendor, reason and which ``no_consent`` it is."""

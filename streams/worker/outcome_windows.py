@@ -77,12 +77,7 @@ class OutcomeWindows:
 
     def _at(self, moment: float) -> ByVendor:
         """Return the counts at a moment; nothing where the worker had not started."""
-        found: ByVendor = {}
-        for at, counts in self._samples:
-            if at > moment:
-                break
-            found = counts
-        return found
+        return next((counts for at, counts in reversed(self._samples) if at <= moment), {})
 
 
 class Throughput:
@@ -107,10 +102,8 @@ class Throughput:
         """Return the trend; None until two minutes have been looked at."""
         if not self._samples:
             return None
-        (began, settled_then, waiting_then), (now, settled, waiting) = (
-            self._samples[0],
-            self._samples[-1],
-        )
+        began, settled_then, waiting_then = self._samples[0]
+        now, settled, waiting = self._samples[-1]
         seconds = now - began
         if seconds < LEAST_TREND_SECONDS:
             return None

@@ -80,8 +80,7 @@ class Reporter:
 
     def __post_init__(self) -> None:
         self._started_at = self.wall_ms()
-        self._rate = 0.0
-        self._accepted, self._settled, self._turns = Rate(), Rate(), Rate()
+        self._events, self._accepted, self._settled, self._turns = (Rate() for _ in range(4))
         self._requests = RecentRequests()
         self._pace = Throughput()
         self._said_ready: bool | None = None
@@ -185,7 +184,7 @@ class Reporter:
             partitions=partitions,
             lag=dict(lags),
             totals=self._totals(),
-            rate=round(self._rate, 1),
+            rate=round(self._events.per_second, 1),
             oldest_unsettled_seconds=(
                 None if oldest_ms is None else max(0.0, (now_ms - oldest_ms) / 1000)
             ),
@@ -253,7 +252,7 @@ class Reporter:
             if sentence not in self._said_hidden:
                 log.warning(sentence)
         self._said_hidden = hidden
-        self._rate = counters.sample_rate(now)
+        self._events.sample(now, counters.events)
         self._accepted.sample(now, counters.accepted)
         self._settled.sample(now, counters.settled)
         lags = self._lag()

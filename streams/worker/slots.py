@@ -8,23 +8,22 @@ import fcntl
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from streams.core.errors import SetupError
 
 MAX_SLOTS = 10
 
 
-class Slot:
+class Slot(NamedTuple):
     """A held slot; keep the object as long as the process runs."""
 
-    def __init__(self, number: int, lock: IO[bytes]) -> None:
-        self.number = number
-        self._lock = lock
+    number: int
+    lock: IO[bytes]
 
     def release(self) -> None:
         """Give the slot up before the process ends."""
-        self._lock.close()
+        self.lock.close()
 
 
 def take_slot(state_dir: Path, stage: str, wanted: int | None) -> Slot:

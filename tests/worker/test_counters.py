@@ -1,7 +1,7 @@
 """What a worker counts."""
 
 from streams.core.records import DeadLetter, Origin
-from streams.worker.counters import MAX_CAUSES, OTHER_CAUSE, Counters
+from streams.worker.counters import MAX_CAUSES, OTHER_CAUSE, Counters, Rate
 
 
 def test_ages_are_percentiles_of_the_newest() -> None:
@@ -16,12 +16,12 @@ def test_ages_are_percentiles_of_the_newest() -> None:
 
 def test_the_rate_is_that_of_the_last_ten_seconds() -> None:
     """Not since the start."""
-    counters = Counters()
-    assert counters.sample_rate(100.0) == 0.0
+    rate, events = Rate(), 0
+    assert rate.sample(100.0, events) == 0.0
     for second in range(1, 21):
-        counters.events += 50 if second > 10 else 0
-        rate = counters.sample_rate(100.0 + second)
-    assert rate == 50.0
+        events += 50 if second > 10 else 0
+        rate.sample(100.0 + second, events)
+    assert rate.per_second == 50.0
 
 
 def letter(fingerprint: str, detail: str = "") -> DeadLetter:

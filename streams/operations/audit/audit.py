@@ -6,7 +6,6 @@ is counted by itself, so that the two sides can differ. What the shop's own reco
 asked of the sections of ``[ingest.NAME]``.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from streams.core.errors import SettingsError
@@ -20,20 +19,18 @@ from streams.settings import Settings
 async def run_audit(
     settings: Settings,
     since_ms: int | None = None,
-    vendors: Sequence[str] | None = None,
     *,
     keep_ids: bool = False,
     tell: Tell = silent,
 ) -> AuditReport:
-    """Audit these vendors, by default those that are on and those that have records.
+    """Audit the vendors that are on and those that have records.
 
     ``since_ms`` counts only raw records of this Kafka time or later. ``keep_ids`` keeps the event
     ids that ``compare_with_ledger`` needs. Raises SetupError for a broker that does not answer or
     topics that are missing, SettingsError where there is no vendor to audit.
     """
     async with connect(settings.kafka) as reader:
-        if vendors is None:
-            vendors = await _vendors_in_use(settings, reader)
+        vendors = await _vendors_in_use(settings, reader)
         if not vendors:
             raise SettingsError(
                 ["No vendor is on and none has records: give one its credentials to switch it on."]

@@ -5,7 +5,7 @@ Everything is found anew at each run, so it can be repeated until nothing is lef
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -21,7 +21,7 @@ from streams.operations.forget.plan import HeldRecords, still_held
 from streams.operations.forget.report import Obeys, Report, StageWord, stage_words
 from streams.operations.forget.shop_topics import held_by_shop
 from streams.operations.forget.survey import Survey, keeping
-from streams.operations.forget.vendors import DeletionClient, NewClient, erase
+from streams.operations.forget.vendors import DeletionClient, erase
 from streams.settings import ENRICH, INGEST, Settings
 from streams.status.status import follow_status
 from streams.vendors import VENDORS
@@ -43,10 +43,7 @@ async def run_forget(
     *,
     tell: Tell,
     say: Say,
-    new_client: NewClient | None = None,
     workers_seconds: float = WORKERS_SECONDS,
-    under_way_seconds: float = UNDER_WAY_SECONDS,
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Report:
     """Forget the visitor of this survey, which is brought up to date, and say what was done.
 
@@ -60,7 +57,7 @@ async def run_forget(
     say("waiting until the workers have read it")
     stages = await _workers(settings, survey, offset, workers_seconds)
     say("reading what was sent until then")
-    await _catch_up(settings, survey, stages, tell, under_way_seconds)
+    await _catch_up(settings, survey, stages, tell)
     words = []
     for key in survey.vendors:
         vendor, section = VENDORS[key], settings.vendors[key]
@@ -71,9 +68,8 @@ async def run_forget(
             replace(survey.traces.trail(key), voyado_schema_ids=_schema_ids(settings)),
             survey.traces.at_vendor[key],
             has_credentials=settings.has_credentials(key),
-            new_client=new_client or partial(_http_client, settings),
+            new_client=partial(_http_client, settings),
             secrets=settings.secrets(),
-            sleep=sleep,
         )
         words.append(word)
     held = survey.traces.held
@@ -156,7 +152,7 @@ async def _workers(
 
 
 async def _catch_up(
-    settings: Settings, survey: Survey, stages: list[StageWord], tell: Tell, seconds: float
+    settings: Settings, survey: Survey, stages: list[StageWord], tell: Tell
 ) -> None:
     """Read on until what vendors that can delete were just being sent has its receipts.
 
@@ -167,7 +163,7 @@ async def _catch_up(
         for word in stages
         if word.obeys is not Obeys.NO_WORKER and word.vendor_state not in _STANDING_STILL
     ]
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + UNDER_WAY_SECONDS
     async with connect(settings.kafka) as reader:
         while True:
             await survey.read_on(settings, reader, tell)

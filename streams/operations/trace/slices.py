@@ -15,7 +15,7 @@ from streams.core.values import id_text
 from streams.kafka.byte_patterns import AnyOf
 from streams.kafka.reader import Offsets
 from streams.kafka.topic_search import BytePattern, Everything, FoundRecord, Keep
-from streams.operations.trace.facts import RawRecord, place_of
+from streams.operations.trace.facts import RawRecord, place_of, raw_of
 from streams.operations.trace.logs import TraceLogs
 
 SLICES_MINUTES = (2, 10, 30, 60, 180, 720)
@@ -97,8 +97,7 @@ def slices(now_ms: int, since_ms: int) -> list[int]:
 def event_of(logs: TraceLogs, record: FoundRecord) -> Event | None:
     """Return the event that a raw record holds; None where it is none."""
     try:
-        raw = RawRecord(record.timestamp, record.key, record.value)
-        return logs.parse(place_of(record), raw)
+        return logs.parse(place_of(record), raw_of(record))
     except InvalidEvent:
         return None
 

@@ -114,9 +114,8 @@ def _visitor_of(facts: EventFacts, event: Event | None) -> str | None:
     for found in facts.vendors.values():
         for sent in found.sent:
             return sent.record.anonymous_id
-    if facts.raw is not None and facts.raw.key is not None:
-        return facts.raw.key.decode("utf-8", "replace")
-    return None
+    key = None if facts.raw is None else facts.raw.key
+    return None if key is None else key.decode("utf-8", "replace")
 
 
 def _is_no_event(facts: EventFacts) -> bool:
