@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  done; \
 	  echo "Python 3.11 or newer with its venv module is needed: install python3 and" \
 	    "python3-venv, or name one: make PYTHON=/path/to/python3" >&2; exit 2; }
-	@echo "Installing into .venv; this is done once."
+	@echo "Installing into .venv; this is done once and takes some minutes."
 	@# As a variable the versions hold for what builds the project, too.
 	@PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check \
 	  --no-warn-script-location -e '.[embedded,dev]'

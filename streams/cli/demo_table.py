@@ -39,7 +39,7 @@ def _add_events(table: Table, closing: Closing) -> None:
     dead = [b.enrich_dead_lettered + sum(b.dead_lettered.values()) for b in books]
     _add(table, "+ dead-lettered", dead)
     for reason, count in given_up.items():
-        _add(table, f"{_INDENT}{reason}, of no vendor", [count] * len(books), "dim")
+        _add(table, f"{_INDENT}{reason}, at enrich", [count] * len(books), "dim")
     _add_each(table, [b.dead_lettered for b in books])
     if any(b.off for b in books):
         _add(table, "+ read while the vendor was off", [b.off for b in books], "yellow")
@@ -52,7 +52,7 @@ def _add_ledgers(table: Table, vendors: Sequence[VendorClosing]) -> None:
     _add(table, "requests at the simulator", [v.ledger.requests for v in vendors])
     _add_each(table, [v.ledger.answers for v in vendors])
     _add(table, "in the simulator's ledger", [len(v.ledger.ids) for v in vendors])
-    table.add_row(f"{_INDENT}against our receipts", *map(_agreement, vendors), style="bold")
+    table.add_row(f"{_INDENT}compared with the receipts", *map(_agreement, vendors), style="bold")
     ages = [vendor.ages for vendor in vendors]
     table.add_row("raw record to accepted, p50", *(f"{a.p50:.2f} s" if a else "-" for a in ages))
     table.add_row(f"{'p95':>27}", *(f"{a.p95:.2f} s" if a else "-" for a in ages))

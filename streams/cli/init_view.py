@@ -46,7 +46,7 @@ def _heading(section: ProposedSection) -> Text:
 
 def _fields(section: ProposedSection) -> Table:
     table = Table(show_edge=False, pad_edge=False, box=None, header_style="dim")
-    table.add_column("  our field", no_wrap=True)
+    table.add_column("  field", no_wrap=True)
     table.add_column("expression", overflow="fold")
     table.add_column("has it", justify="right", no_wrap=True)
     table.add_column("example", overflow="fold")

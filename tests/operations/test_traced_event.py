@@ -3,10 +3,12 @@
 from typing import Any
 
 import msgspec
+import pytest
 
 from streams.core.events import EventParser
 from streams.core.records import DeadLetter, Origin, Receipt, Source, VendorRecord
 from streams.operations.audit.decode import OnRanges
+from streams.operations.ingest.trail import IngestTrail
 from streams.operations.trace.facts import (
     EventFacts,
     Lettered,
@@ -14,6 +16,7 @@ from streams.operations.trace.facts import (
     Received,
     Resolved,
     SentRecord,
+    ShopRecord,
     TraceLane,
     VendorFacts,
 )
@@ -110,6 +113,32 @@ def test_an_accepted_event_is_told_from_the_shop_to_the_vendor() -> None:
     )
     assert (accepted.status, accepted.vendor_ref) == (200, "r-9")
     assert b"visitor-42" not in to_json_of(event)
+
+
+@pytest.mark.parametrize(
+    ("shop", "begins", "took"),
+    [
+        (ShopRecord(T0 - 60_000, b"{}"), "", "60.3 s after the shop wrote it"),
+        (None, " That record is not there", "0.3 s after ingest wrote it"),
+    ],
+)
+def test_a_record_that_ingest_wrote_begins_on_the_shop_s_own_topic(
+    shop: ShopRecord | None, begins: str, took: str
+) -> None:
+    """The time counts from there; without the settings of its topic, from what is known."""
+    trail = IngestTrail(Source("web.events", 1, 9), "views", None)
+    facts = EventFacts(
+        SOURCE, RawRecord(T0, b"visitor-42", RAW, trail), enrich=TraceLane(200, 300), shop=shop
+    )
+    facts.vendors["miso"] = VendorFacts(
+        live=TraceLane(8, 20),
+        redelivery=TraceLane(0, 5),
+        sent=[sent(7)],
+        receipts=[receipt("accepted", 3, status=200)],
+    )
+    event = told_of(facts)
+    assert event.steps[0].text.startswith(f"Written by the shop to web.events.{begins}")
+    assert took in miso_of(event).steps[-1].text
 
 
 def to_json_of(event: TracedEvent) -> bytes:

@@ -196,9 +196,9 @@ def refused_key(now: int) -> list[WorkerSnapshot]:
     return in_state(now, "miso", status, 18_204)
 
 
-def installation(*, may_change: bool = False) -> Settings:
+def installation(*, may_change: bool = False, environ: Mapping[str, str] | None = None) -> Settings:
     """Settings without a token, or with one."""
-    return load_settings({"STREAMS_WEB_TOKEN": TOKEN} if may_change else {})
+    return load_settings(({"STREAMS_WEB_TOKEN": TOKEN} if may_change else {}) | dict(environ or {}))
 
 
 def known(now: int, snapshots: Sequence[WorkerSnapshot], **more: Any) -> Known:
@@ -309,10 +309,12 @@ async def scene(
     port: int | None = None,
     past_minutes: int = 0,
     waiting: Mapping[str, int] | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Scene]:
     """Serve the web view over these snapshots on loopback."""
     watched = Watched(waiting=dict(waiting or {}))
-    dashboard = Dashboard(installation(may_change=token is not None), watched, clock=time.monotonic)
+    settings = installation(may_change=token is not None, environ=environ)
+    dashboard = Dashboard(settings, watched, clock=time.monotonic)
     if past_minutes:
         past_hour(dashboard, known(now_ms(), snapshots), past_minutes)
     paused: list[tuple[str, bool]] = []

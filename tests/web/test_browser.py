@@ -26,6 +26,17 @@ from tests.web.scenes import (
 )
 
 TOO_FAINT = (Path(__file__).parent / "too_faint.js").read_text("utf-8")
+ALL_SOURCES = {
+    f"STREAMS_SOURCE_{name}_ENABLED": "true" for name in ("ORDERS", "CONTENT_VIEWS", "EVENTS")
+}
+MISPLACED = """() => {
+  const box = document.querySelector("#flow rect.node").getBoundingClientRect();
+  const isInside = (at) =>
+    at.top >= box.top && at.bottom <= box.bottom && at.left >= box.left && at.right <= box.right;
+  return [...document.querySelectorAll("#flow text.strong")]
+    .filter((text) => isInside(text.getBoundingClientRect()) !== /^shop/.test(text.textContent))
+    .map((text) => text.textContent);
+}"""
 
 pytestmark = [pytest.mark.browser, needs_browser]
 
@@ -154,6 +165,19 @@ class TestDashboard:
                 "document.querySelectorAll('details').forEach(d => d.open = 1)"
             )
             assert await found.page.evaluate("document.documentElement.scrollWidth") == 390
+
+    @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
+    async def test_the_box_of_raw_topics_holds_those_of_all_sources(
+        self, chrome: Any, size: dict[str, int]
+    ) -> None:
+        """However many sources are on; nothing else is drawn over it."""
+        async with (
+            scene(calm(now_ms()), environ=ALL_SOURCES) as shown,
+            tab(chrome, size=size) as found,
+        ):
+            await found.open(shown.url)
+            assert (await found.page.text_content("#flow")).count("shop.") == 5
+            assert await found.page.evaluate(MISPLACED) == []
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     async def test_text_can_be_read(self, chrome: Any, scheme: str) -> None:

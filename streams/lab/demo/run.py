@@ -196,4 +196,5 @@ def _taken(first: int) -> list[int]:
 
 def _words(download: DownloadProgress) -> str:
     count = f" {download.done} of {download.total}" if download.total else ""
-    return f"{download.step}{count}"
+    # The step of the demo names Kafka already.
+    return download.step.removeprefix(f"Apache Kafka {DEFAULT_VERSION}: ") + count

@@ -133,11 +133,11 @@ def receipt_words(received: Received, name: str, facts: EventFacts) -> str:
     if receipt.outcome == Outcome.ACCEPTED:
         answer = f"HTTP {receipt.status}" if receipt.status else "no status"
         after = ""
-        written = facts.shop or facts.raw
-        if facts.raw is not None and written is not None and receipt.lane != "redelivery":
-            seconds = max(0, received.at_ms - written.at_ms) / 1000
-            is_own = facts.raw.trail is None or facts.shop is not None
-            after = f", {_seconds(seconds)} after {'the shop' if is_own else INGEST} wrote it"
+        if facts.raw is not None and receipt.lane != "redelivery":
+            first = facts.shop or facts.raw
+            seconds = max(0, received.at_ms - first.at_ms) / 1000
+            who = INGEST if first is facts.raw and facts.raw.trail else "the shop"
+            after = f", {_seconds(seconds)} after {who} wrote it"
         return f"Accepted by {name} ({answer}, {requests}){after}."
     if receipt.outcome == Outcome.SKIPPED:
         return f"Skipped for {name}: {_skip_words(receipt)}."

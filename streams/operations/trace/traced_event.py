@@ -154,8 +154,9 @@ def _beginning(facts: EventFacts, trail: IngestTrail) -> Timed:
     """Return the step of the shop's own record."""
     text, place = f"Written by the shop to {trail.source.topic}.", str(trail.source)
     if facts.shop is None:
-        gone = f"{text} That record was deleted by retention."
-        return 0, -1, Step(kind="raw", text=gone, place=place)
+        text += " That record is not there: retention deleted it, or no section of these settings "
+        text += "reads its topic."
+        return 0, -1, Step(kind="raw", text=text, place=place)
     step = Step(kind="raw", text=text, at=utc_text(facts.shop.at_ms), place=place)
     return facts.shop.at_ms, -1, step
 

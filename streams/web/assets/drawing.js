@@ -139,9 +139,12 @@ function edge(d, rate, flows, tone) {
   return svg("path", { d, class: flows ? tone : `${tone} dry`, "stroke-width": flows ? thick(rate) : 1.5 });
 }
 
+// As many raw topics as sources are on.
+const rawHeight = (data) => 12 + data.raw.length * 38;
+
 function rawBox(x, y, width, data) {
   return [
-    svg("rect", { class: "node", x, y, width, height: 88, rx: 6 }),
+    svg("rect", { class: "node", x, y, width, height: rawHeight(data), rx: 6 }),
     ...data.raw.flatMap((topic, index) => [
       svg("text", { class: "strong", x: x + 14, y: y + 22 + index * 38 }, topic.name),
       svg("text", { class: "small", x: x + 14, y: y + 38 + index * 38 }, `${topic.waiting} waiting`),
@@ -176,13 +179,13 @@ function vendorBox(x, y, width, vendor) {
 const dryFirst = (vendors) => vendors.map((vendor, index) => [vendor, index]).sort(([a], [b]) => a.flows - b.flows);
 
 function wide(data) {
-  const height = Math.max(120, data.vendors.length * 68 + 4);
+  const height = Math.max(120, data.vendors.length * 68 + 4, rawHeight(data) + 4);
   const middle = height / 2;
   const drawing = svg("svg", { viewBox: `0 0 1100 ${height}`, "aria-hidden": "true" });
   drawing.append(
     edge(`M210 ${middle} H 330`, data.enrich.rate, data.enrich.flows, "is-running"),
     svg("text", { class: "strong", x: 270, y: middle - 10, "text-anchor": "middle" }, `${data.enrich.rate} /s`),
-    ...rawBox(0, middle - 44, 210, data),
+    ...rawBox(0, middle - rawHeight(data) / 2, 210, data),
     ...enrichBox(330, middle - 28, 180, data),
   );
   dryFirst(data.vendors).forEach(([vendor, index]) => {
@@ -197,17 +200,18 @@ function wide(data) {
 }
 
 function tall(data) {
-  const drawing = svg("svg", { viewBox: `0 0 330 ${224 + data.vendors.length * 64}`, "aria-hidden": "true" });
+  const below = rawHeight(data);
+  const drawing = svg("svg", { viewBox: `0 0 330 ${below + 136 + data.vendors.length * 64}`, "aria-hidden": "true" });
   drawing.append(
-    edge("M40 88 V 132", data.enrich.rate, data.enrich.flows, "is-running"),
-    svg("text", { class: "strong", x: 54, y: 115 }, `${data.enrich.rate} /s`),
+    edge(`M40 ${below} V ${below + 44}`, data.enrich.rate, data.enrich.flows, "is-running"),
+    svg("text", { class: "strong", x: 54, y: below + 27 }, `${data.enrich.rate} /s`),
     ...rawBox(0, 0, 330, data),
-    ...enrichBox(0, 132, 330, data),
+    ...enrichBox(0, below + 44, 330, data),
   );
   dryFirst(data.vendors).forEach(([vendor, index]) => {
-    const y = 224 + index * 64 + 26;
+    const y = below + 136 + index * 64 + 26;
     drawing.append(
-      edge(`M12 188 V ${y} H 84`, vendor.rate, vendor.flows, `is-${vendor.state}`),
+      edge(`M12 ${below + 100} V ${y} H 84`, vendor.rate, vendor.flows, `is-${vendor.state}`),
       svg("text", { class: "strong", x: 48, y: y - 8, "text-anchor": "middle" }, `${vendor.rate} /s`),
       vendorBox(84, y - 26, 246, vendor),
     );
