@@ -92,11 +92,11 @@ def check(
     for new interactions run for it.
 
     With --mapping, no vendor is contacted. Each event is shown as each vendor would receive it, or
-    with the reason why a vendor would not. What a vendor's sink decides later (contacts, thinning,
-    duplicates) is not included. FILE contains JSON lines as for `streams produce`; rows of users
-    and products apply to the events after them. A line {"topic": …, "key": …, "value": …} of your
-    own topic is mapped by its section [ingest.NAME]; if the lines are values only, name the topic
-    with --topic. Exit code 1 if a line cannot be read.
+    with the reason why a vendor would not; a repeated event or order is a duplicate. What a
+    vendor's sink decides later (contacts, thinning) is not included. FILE contains JSON lines as
+    for `streams produce`; rows of users and products apply to the events after them. A line
+    {"topic": …, "key": …, "value": …} of your own topic is mapped by its section [ingest.NAME]; if
+    the lines are values only, name the topic with --topic. Exit code 1 if a line cannot be read.
 
     With --mapping topic:NAME the newest records of a topic are mapped, with the current users and
     products: your own topic, or clicks, add-to-carts, users or products. The output counts how many

@@ -28,6 +28,7 @@ from streams.engine.positions import StartPosition
 from streams.engine.refused import RefusedWrites
 from streams.engine.retention import RetentionWatch
 from streams.engine.tables import FollowedTopic, GlobalTopicTable, TopicTable
+from streams.engine.wall_clock import elapsed
 from streams.engine.watchdog import Watchdog
 
 
@@ -84,6 +85,10 @@ class Stage:
     def warnings(self) -> list[str]:
         """Return what keeps a part of the stage's work from being done, in sentences."""
         return []
+
+    def effect_of_hidden(self, tp: TP) -> str:  # noqa: ARG002
+        """Return what happens while an open transaction hides records of a source partition."""
+        return "later records wait"
 
 
 LOOK_AGAIN_SECONDS = 0.05
@@ -343,6 +348,12 @@ class StageApp(faust.App):
         """Return how long ago (s) a table's partition was last known to be complete."""
         delay: float = self.consumer.recovery.delay_seconds(TP(topic, partition))
         return delay
+
+    def hidden_seconds(self, tp: TP) -> float:
+        """Return for how long (s) an open transaction has hidden the next records; 0: none does."""
+        fetched = self.consumer.thread.fetch_state(tp)
+        since = None if fetched is None else fetched.hidden_since
+        return 0.0 if since is None else elapsed() - since
 
     def read_chunks(
         self, *topics: str, name: str, take: Callable[[Sequence[Chunk]], Awaitable[None]]

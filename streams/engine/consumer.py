@@ -75,6 +75,8 @@ class Consumer(driver.Consumer):
         self._started_at: dict[TP, int] = {}
         self.epoch = 0
         self.is_seeking = False
+        self._is_stashing = False
+        """Positions lie behind records that are not in the stash yet."""
         self._awaits_flow = False
         """Between a seek and the flow's start, when Faust empties the agents' queues once more."""
         self._committing = asyncio.Lock()
@@ -136,15 +138,19 @@ class Consumer(driver.Consumer):
             )
         left = {tp: found for tp, found in rows.items() if not self.recovery.apply(tp, found)}
         self._fetch_again(left)
-        for tp, records in fetched.records.items():
-            if epoch != self.epoch:
-                return
-            if records and tp not in tables:
-                await self._stash_records(tp, records)
+        self._is_stashing = True
+        try:
+            for tp, records in fetched.records.items():
+                if epoch != self.epoch:
+                    return
+                if records and tp not in tables:
+                    await self._stash_records(tp, records)
+        finally:
+            self._is_stashing = False
         if left:
             await asyncio.sleep(0.01)  # until recovery knows these partitions
         else:
-            self.recovery.record_current(fetched.current_at, fetched.behind_transaction)
+            self.recovery.record_current(fetched.current_at)
             self.recovery.maybe_end(fetched.positions)
         self._work.set()
         if fetched.records:
@@ -289,6 +295,16 @@ class Consumer(driver.Consumer):
             tracker.record_ack(chunk)
         self._work.set()
         return True
+
+    def read_below(self, tp: TP) -> int | None:
+        """Return the offset below which all is read and settled; None: a record is open.
+
+        Other than a commit it lies behind markers of transactions that end the log.
+        """
+        tracker, fetched = self.offset_trackers.get(tp), self.thread.fetch_state(tp)
+        if self._is_stashing or tracker is None or fetched is None:
+            return None
+        return None if len(tracker) or self.stash.get(tp) else fetched.position
 
     def is_in_hand(self, chunk: Chunk) -> bool:
         """Return whether a chunk is still open here: no rebalance has revoked it."""

@@ -11,6 +11,9 @@ STEP_SECONDS = 0.1
 """Of several ends within this time only the latest is kept."""
 KEPT_ENDS = 1_000
 """The newest ends, of at least 100 s."""
+LONG_TRANSACTION_SECONDS = 30.0
+"""An open transaction that hides a source's records for so long is reported. Nothing waits for it
+any more, except the events of visitors whose rows it hides."""
 
 
 class LogEnds:
@@ -49,6 +52,11 @@ class LogEnds:
             known, _ = self._ends.popleft()
         return known
 
-    def is_behind_transaction(self, position: int) -> bool:
-        """Return whether an open transaction hides the following records."""
-        return bool(self._ends) and self._stable <= position < self._ends[-1][1]
+    def hidden_since(self, position: int) -> float | None:
+        """Return since when (s) an open transaction hides the following records; None: none does.
+
+        Of one that is open for longer than the ends are kept, the time of the oldest end.
+        """
+        if not self._ends or not self._stable <= position < self._ends[-1][1]:
+            return None
+        return next(asked_at for asked_at, end in self._ends if end > position)

@@ -8,7 +8,7 @@ when it is used, or the part of it that is needed.
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import inf
 from typing import Any
 
@@ -197,9 +197,16 @@ class GlobalTopicTable(TopicTable, faust.GlobalTable):
     logger = SERVICE_LOG
 
     def __init__(
-        self, app: Any, *, on_change: Callable[[], None] | None = None, **options: Any
+        self,
+        app: Any,
+        *,
+        hidden_rows: str,
+        on_change: Callable[[], None] | None = None,
+        **options: Any,
     ) -> None:
+        """``hidden_rows``: the effect of rows that an open transaction hides, for the log."""
         super().__init__(app, is_global=True, **options)
+        self.hidden_rows = hidden_rows
         self.by_key: dict[bytes, Row] = {}
         """Key → row over all partitions."""
         self._on_change = on_change
@@ -259,7 +266,6 @@ class Recovery:
         self._app = app
         self._clock = clock
         self._current_at: dict[TP, float] = {}
-        self._behind_transaction: Collection[TP] = ()
         self._first_look: tuple[float, int] | None = None
         """(time in s, remaining rows) at the first ``remaining_seconds`` of this recovery."""
 
@@ -293,14 +299,11 @@ class Recovery:
                 return tp
         return None
 
-    def record_current(
-        self, current_at: Mapping[TP, float], behind_transaction: Collection[TP]
-    ) -> None:
-        """Record up to when (``elapsed``, s) all rows are applied, and what cannot be read now."""
+    def record_current(self, current_at: Mapping[TP, float]) -> None:
+        """Record up to when (``elapsed``, s) all rows are applied."""
         # Rows of inactive partitions were dropped; a seek reads them again.
         active = self._app.tables.recovery.active_tps
         self._current_at.update({tp: at for tp, at in current_at.items() if tp in active})
-        self._behind_transaction = behind_transaction
 
     def forget(self, tp: TP) -> None:
         """Forget a partition whose rows are dropped."""
@@ -310,14 +313,6 @@ class Recovery:
         """Return the seconds since this table's partition was last known to be complete."""
         known_at = self._current_at.get(tp)
         return inf if known_at is None else self._clock() - known_at
-
-    def behind_transactions(self) -> list[TP]:
-        """Return the partitions whose newest rows are hidden by an open transaction."""
-        return sorted(self._behind_transaction)
-
-    def is_behind_transaction(self, tp: TP) -> bool:
-        """Return whether an open transaction hides the newest rows of this partition."""
-        return tp in self._behind_transaction
 
     def maybe_end(self, positions: dict[TP, int]) -> None:
         """End Faust's recovery once every table has reached its end as of the start.

@@ -72,8 +72,6 @@ class Fetched:
     """Tables only: positions of partitions without buffered records."""
     current_at: dict[TP, float] = field(default_factory=dict)
     """Tables only: up to when (``elapsed``, s) all is read, if that has changed."""
-    behind_transaction: frozenset[TP] = frozenset()
-    """Tables only: partitions whose next records are hidden by an open transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +94,8 @@ class FetchState:
     """When the broker last responded for it, in ms since the epoch; 0: never."""
     is_buffered: bool
     """Whether fetched records are buffered."""
+    hidden_since: float | None = None
+    """Since when (``elapsed``, s) an open transaction hides the next records; None: none does."""
 
 
 class LoopInPlaceOfThread:
@@ -170,7 +170,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             raise
         fetched = Fetched({TP(*tp): list(found) for tp, found in records.items()})
         assignment = consumer._subscription.subscription.assignment
-        held_back = set()
         for tp in tables:
             if tp in fetcher._records or assignment is None or tp not in assignment.tps:
                 continue
@@ -181,9 +180,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             fetched.positions[tp] = state.position
             if (known_at := ends.known_at(state.position)) is not None:
                 fetched.current_at[tp] = known_at
-            if ends.is_behind_transaction(state.position):
-                held_back.add(tp)
-        fetched.behind_transaction = frozenset(held_back)
         return fetched
 
     async def _drain(self, fetcher: Any, wanted: set[TP]) -> Mapping[Any, list[Record]]:
@@ -234,7 +230,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         state = None if assignment is None else assignment.state_value(tp)
         if state is None:
             return None
-        return FetchState(state._position, state.timestamp or 0, tp in consumer._fetcher._records)
+        position, ends = state._position, consumer._fetcher.ends.get(state)
+        return FetchState(
+            position,
+            state.timestamp or 0,
+            tp in consumer._fetcher._records,
+            None if position is None or ends is None else ends.hidden_since(position),
+        )
 
     async def committed(self, tps: Sequence[TP]) -> dict[TP, Committed]:
         """Return the group's offset and metadata, and the log's start and end, by partition."""
@@ -259,6 +261,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         asked = self._ensure_consumer().end_offsets([TopicPartition(*tp) for tp in tps])
         ends = await asyncio.wait_for(asked, ENDS_SECONDS)
         return {TP(*tp): end for tp, end in ends.items()}
+
+    async def offsets_at(self, tps: Iterable[TP], ms: int) -> dict[TP, int]:
+        """Return the offset of the first record at or after this Kafka time, where there is one."""
+        times = {TopicPartition(*tp): ms for tp in tps}
+        found = await self._ensure_consumer().offsets_for_times(times)
+        return {TP(*tp): at.offset for tp, at in found.items() if at is not None}
 
     def seek_all(self, offsets: Mapping[TP, int]) -> None:
         """Set the positions and drop buffered records."""

@@ -12,6 +12,8 @@ from dataclasses import KW_ONLY, dataclass
 from importlib.metadata import version
 from typing import Any
 
+from faust.types import TP
+
 from streams import __version__
 from streams.core.consent import MAX_ROW_DELAY_SECONDS
 from streams.core.dead_letter import without_values
@@ -32,6 +34,7 @@ from streams.delivery.courier import Courier
 from streams.engine.app import StageApp
 from streams.engine.backlog import lag, oldest_open
 from streams.engine.expired import total_by_topic
+from streams.engine.freshness import LONG_TRANSACTION_SECONDS
 from streams.engine.memory import memory_bytes
 from streams.engine.offset_tracker import OpenRecord
 from streams.engine.outputs import leave_if_unusable
@@ -117,33 +120,37 @@ class Reporter:
 
     def _behind_transactions(self) -> list[str]:
         """Return a sentence for each partition whose events wait for rows that nobody can read."""
-        app, recovery = self.app, self.app.consumer.recovery
-        if "users" not in app.tables:
-            return []
-        topic = app.tables["users"].topic_name
+        # Events wait for rows of their own partitions only.
+        topics = [one.topic_name for one in self.app.tables.values() if not one.is_global]
         return [
             _hidden(tp, "the newest rows of its visitors cannot be read, and their events wait")
-            for tp in sorted(app.consumer.assignment())
-            if tp.topic == topic
-            and recovery.is_behind_transaction(tp)
-            and recovery.delay_seconds(tp) > MAX_ROW_DELAY_SECONDS
+            for tp in sorted(self.app.consumer.assignment())
+            if tp.topic in topics and self._hides_rows(tp)
         ]
 
-    def _hidden_rows(self) -> list[str]:
-        """Return a sentence for each partition whose newest rows nobody can read and none wait for.
+    def _hides_rows(self, tp: TP) -> bool:
+        """Return whether the newest rows of a table's partition are hidden for too long."""
+        delay = self.app.row_delay(*tp)
+        return delay > MAX_ROW_DELAY_SECONDS and self.app.hidden_seconds(tp) > 0
 
-        Events wait for those of users: see ``not_ready``.
+    def _hidden_records(self) -> list[str]:
+        """Return a sentence for each partition whose newest records nobody can read.
+
+        Events wait for rows of their own partitions: see ``not_ready``.
         """
-        consumer = self.app.started_consumer
+        app, consumer = self.app, self.app.started_consumer
         if consumer is None:
             return []
-        names = {table.topic_name: name for name, table in self.app.tables.items()}
-        recovery = consumer.recovery
-        return [
-            _hidden(tp, _HIDDEN[names[tp.topic]])
-            for tp in recovery.behind_transactions()
-            if names.get(tp.topic) in _HIDDEN and recovery.delay_seconds(tp) > MAX_ROW_DELAY_SECONDS
-        ]
+        tables = {table.topic_name: table for table in app.tables.values()}
+        found = []
+        for tp in sorted(consumer.assignment()):
+            table = tables.get(tp.topic)
+            if table is None:
+                if app.hidden_seconds(tp) >= LONG_TRANSACTION_SECONDS:
+                    found.append(_hidden(tp, app.stage.effect_of_hidden(tp)))
+            elif table.is_global and self._hides_rows(tp):
+                found.append(_hidden(tp, table.hidden_rows))
+        return found
 
     def recovering_rows(self) -> int | None:
         """Return how many rows of tables are still to be read; None where none are being read."""
@@ -247,7 +254,7 @@ class Reporter:
     def _sample(self) -> None:
         """Look once at what only its change over time says."""
         now, counters, courier = self.clock(), self.counters, self.courier
-        hidden = self._hidden_rows()
+        hidden = self._hidden_records()
         for sentence in hidden:
             if sentence not in self._said_hidden:
                 log.warning(sentence)
@@ -358,7 +365,7 @@ class Reporter:
         warnings = [*self.app.stage.warnings(), *self.app.retention.sentences()]
         for table in self.app.tables.values():
             warnings += table.warnings()
-        warnings += self._hidden_rows()
+        warnings += self._hidden_records()
         if self.courier is not None and self._refused(now_ms) is not None:
             return warnings  # the vendor's state says the rest
         return self.app.refused.sentences() + warnings
@@ -382,21 +389,12 @@ def _by_section(counts: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
     return found
 
 
-_HIDDEN = {
-    "control": (
-        "later pauses, resumes and stops of runs have no effect yet. To stop sending meanwhile, "
-        "stop the workers"
-    ),
-    "products": "later changes of products have no effect yet",
-}
-"""By table: what comes of its newest rows not being read."""
-
-
-def _hidden(tp: Any, consequence: str) -> str:
+def _hidden(tp: TP, consequence: str) -> str:
     return (
         f"{tp.topic} partition {tp.partition}: a transaction of another producer is open, so "
-        f"{consequence}. It ends with that producer's commit, or after its transaction.timeout.ms; "
-        "one that never ends is found, and aborted, with Kafka's kafka-transactions.sh."
+        f"{consequence}. The transaction ends with that producer's commit, or after its "
+        "transaction.timeout.ms; one that never ends is found, and aborted, with Kafka's "
+        "kafka-transactions.sh."
     )
 
 

@@ -190,3 +190,42 @@ def test_the_table_names_vendor_field_and_example(capsys: pytest.CaptureFixture[
     assert "Compared over 1 record." in said
     assert "product_ids[]" in said
     assert '["8S-1"] → ["p1"]' in said
+
+
+def test_visitors_of_orders_are_found_as_ingest_finds_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In the lines before them; of how many none is known is said."""
+    settings = (
+        SETTINGS
+        + """
+[source.orders]
+enabled = true
+[ingest.erp]
+topic = "erp"
+to = "orders"
+visitor_from = ["order_id", "user_id"]
+[ingest.purchases]
+topic = "web"
+to = "visitors"
+"""
+    )
+    yes = {"consent": {"miso": True}}
+    order = {"timestamp": "2026-03-01T12:00:00Z", "lines": [{"product_id": "p1", "quantity": 1}]}
+    purchase = {"anonymous_id": "v", "order_id": "1", "timestamp": "2026-03-01T12:00:00Z"}
+    orders = [order | yes | who for who in ({"order_id": "1"}, {"order_id": "2", "user_id": "7"})]
+    lines = [
+        PRODUCT,
+        {"topic": "users", "key": "w", "value": {"user_id": "7"} | yes},
+        {"topic": "web", "value": purchase},
+        *({"topic": "erp", "value": one} for one in orders),
+        {"topic": "erp", "value": order | {"order_id": "3"}},
+    ]
+    new = settings.replace('["order_id", "user_id"]', '["order_id"]')
+    code, (miso,), _ = diff(capsys, settings, new, lines)
+    assert (code, miso["same"], miso["gone"]) == (1, 1, 1)
+    assert miso["gone_because"] == {"dead letter: unknown_visitor (anonymous_id)": 1}
+    assert main(["diff", "old.toml", "new.toml", "lines.jsonl"]) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Under the old settings no visitor is known of 1 event, which" in said
+    assert "Under the new settings no visitor is known of 2 events, which" in said

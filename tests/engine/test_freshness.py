@@ -35,20 +35,28 @@ def test_behind_an_open_transaction_nothing_newer_is_known_however_often_it_is_a
     """The last stable offset is reached, the log's end is not; its end makes it known again."""
     made = ends((10.0, 100, 100))
     assert made.known_at(100) == 10.0
-    assert not made.is_behind_transaction(100)
+    assert made.hidden_since(100) is None
     for second in range(11, 52):
         made.record(float(second), end=101, stable=100)
         assert made.known_at(100) is None
-        assert made.is_behind_transaction(100)
+        assert made.hidden_since(100) == 11.0
     made.record(52.0, end=102, stable=102)  # with its marker
     assert made.known_at(102) == 52.0
-    assert not made.is_behind_transaction(102)
+    assert made.hidden_since(102) is None
 
 
 def test_who_only_lags_is_not_behind_a_transaction() -> None:
     """What it has not read yet can be read."""
-    assert not ends((10.0, 100, 90)).is_behind_transaction(89)
-    assert ends((10.0, 100, 90)).is_behind_transaction(90)
+    assert ends((10.0, 100, 90)).hidden_since(89) is None
+    assert ends((10.0, 100, 90)).hidden_since(90) == 10.0
+
+
+def test_records_are_hidden_since_the_transaction_began_that_hides_them() -> None:
+    """Whether the ends before it were asked for or not; the next transaction counts anew."""
+    made = ends((10.0, 90, 90), (20.0, 95, 90), (30.0, 99, 90))
+    assert made.hidden_since(90) == 20.0
+    made.record(40.0, end=110, stable=100)
+    assert made.hidden_since(100) == 40.0
 
 
 def test_transactions_that_follow_each_other_without_a_pause_let_the_rows_be_known() -> None:
@@ -155,7 +163,7 @@ async def test_an_answer_is_dated_by_its_question_and_no_answer_dates_nothing(
     await seen.ask(1.0, None, is_answered=False)
     assert seen.fetcher.ends[seen.state].known_at(10) is None
     await seen.ask(1.0, (12, 10))
-    assert seen.fetcher.ends[seen.state].is_behind_transaction(10)
+    assert seen.fetcher.ends[seen.state].hidden_since(10) is not None
 
 
 async def test_an_answer_that_does_not_name_a_partition_says_that_its_end_is_the_same(

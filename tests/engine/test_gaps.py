@@ -7,7 +7,9 @@ import pytest
 from faust.types import TP
 
 from streams.engine.consumer import Consumer
-from streams.engine.thread import Committed
+from streams.engine.offset_tracker import OffsetTracker
+from streams.engine.thread import Committed, Fetched, FetchState
+from tests.engine.consumer_in_memory import OurConsumer, consumer_in_memory
 
 CLICKS = TP("shop.clicks", 0)
 
@@ -64,6 +66,44 @@ async def test_only_what_lies_below_the_start_of_the_log_has_expired(
     assert reader.expired == expired
     assert await reader.take(17) == [15, 16, 17]
     assert reader.expired == expired
+
+
+async def test_what_is_fetched_and_not_settled_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even while a gap is looked at, when the position lies behind it and nothing is open."""
+    consumer = consumer_in_memory(monkeypatch, {})
+    thread: Any = consumer.thread
+    thread.fetch_state = lambda _: FetchState(16, 0, is_buffered=False)
+    assert consumer.read_below(CLICKS) is None
+    consumer.offset_trackers[CLICKS] = OffsetTracker()
+    consumer._next_offset[CLICKS] = 10
+    assert consumer.read_below(CLICKS) == 16
+    record = SimpleNamespace(offset=15, value=b"", key=None, headers=(), timestamp=0)
+    seen: list[int | None] = []
+
+    async def fetch(*_: object) -> Fetched:
+        return Fetched({CLICKS: [record]})
+
+    async def look_at_gap(*_: object) -> None:
+        seen.append(consumer.read_below(CLICKS))
+
+    thread.fetch = fetch
+    monkeypatch.setattr(consumer, "_note_gap", look_at_gap)
+    monkeypatch.setattr(OurConsumer, "_get_active_partitions", lambda _: {CLICKS}, raising=False)
+    monkeypatch.setattr(
+        consumer,
+        "recovery",
+        SimpleNamespace(
+            began_anew=lambda _: None,
+            record_current=lambda _: None,
+            maybe_end=lambda _: None,
+        ),
+    )
+    await consumer._fetch_once()
+    seen.append(consumer.read_below(CLICKS))
+    chunk = consumer._next_chunk(CLICKS)
+    seen.append(consumer.read_below(CLICKS))
+    consumer.ack(chunk)
+    assert [*seen, consumer.read_below(CLICKS)] == [None, None, None, 16]
 
 
 def test_a_group_without_offsets_says_that_it_starts_from_the_beginning(

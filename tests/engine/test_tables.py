@@ -270,7 +270,7 @@ def test_how_old_what_is_known_is_depends_on_no_time_of_day(
     _, _, seen = recovering(9)
     seen._clock = lambda: now
     assert seen.delay_seconds(TABLE) == math.inf
-    seen.record_current({TABLE: 99.0}, ())
+    seen.record_current({TABLE: 99.0})
     now = 160.0
     monkeypatch.setattr("time.time", lambda: 0.0)
     assert seen.delay_seconds(TABLE) == 61.0
@@ -282,7 +282,7 @@ def test_rows_that_were_passed_over_are_not_known() -> None:
     """Fetched before recovery has taken the partition up: a seek brings them back."""
     _, fake, seen = recovering(9)
     fake.active_tps = set()
-    seen.record_current({TABLE: 1e12}, ())
+    seen.record_current({TABLE: 1e12})
     assert seen.delay_seconds(TABLE) == math.inf
 
 

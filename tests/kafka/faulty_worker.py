@@ -1,9 +1,11 @@
 """A worker with a fault of its own: ``python faulty_worker.py FAULT worker STAGE``."""
 
 import asyncio
+import os
 import sys
 import time
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from aiokafka.cluster import ClusterMetadata
@@ -16,7 +18,10 @@ from streams.delivery.courier import Courier
 from streams.delivery.poison_detection import GiveUpRule
 from streams.engine.outputs import Delivery
 from streams.stages.enrich.stage import EnrichStage
+from streams.stages.ingest import visitor_wait
+from streams.stages.ingest.stage import IngestStage
 from streams.stages.sink.stage import SinkStage
+from streams.worker import report
 
 FOR_EVER = 3_600
 COMMIT_SECONDS = 0.1
@@ -24,6 +29,8 @@ SESSION_SECONDS = 6.0
 HEARTBEAT_SECONDS = 1.0
 TAKING_UP = "stands still while it takes its partitions up"
 """What a worker says that waits there to be killed, once the commit timer has rung some times."""
+TOLD = "told"
+"""A file in the folder of states."""
 kept: list[bytes] = []
 
 
@@ -90,6 +97,24 @@ def _after(take_up: Any) -> Any:
     return take_up_and_stand_still
 
 
+def ingest_when_told() -> None:
+    """No record of the shop is mapped before the file ``TOLD`` is there."""
+    take, told = IngestStage._take, Path(os.environ["STREAMS_STATE_DIR"], TOLD)
+
+    async def take_when_told(stage: IngestStage, *what: Any) -> None:
+        while not told.exists():  # noqa: ASYNC110, ASYNC240 - written by another process
+            await asyncio.sleep(0.05)
+        await take(stage, *what)
+
+    IngestStage._take = take_when_told  # type: ignore[assignment,method-assign]
+
+
+def wait_briefly_for_transactions() -> None:
+    """A transaction is open for long after seconds, not half a minute."""
+    for module in (report, visitor_wait):
+        module.LONG_TRANSACTION_SECONDS = 2.0  # type: ignore[attr-defined]
+
+
 def end_its_session_soon() -> None:
     """Heartbeats are slow; the session is set to the shortest that a broker allows.
 
@@ -107,6 +132,7 @@ def end_its_session_soon() -> None:
 FAULTS = (
     *(hang, lead_nobody, block, be_quick, grow),
     *(take_up_for_ever, never_quite_take_up, end_its_session_soon),
+    *(ingest_when_told, wait_briefly_for_transactions),
 )
 
 if __name__ == "__main__":

@@ -3,10 +3,13 @@
 import asyncio
 import json
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import NewTopic
 
 from streams.cli import main
@@ -15,7 +18,8 @@ from streams.kafka.reader import silent
 from streams.operations.ingest.resend import plan_resend, resend
 from streams.operations.trace.trace import run_trace
 from tests.broker_fixtures import Broker
-from tests.kafka.pipeline import Pipeline, now_ms, product, user
+from tests.kafka import faulty_worker
+from tests.kafka.pipeline import Pipeline, Worker, now_ms, product, user
 
 pytestmark = pytest.mark.kafka
 
@@ -161,3 +165,127 @@ async def test_order_of_a_server_is_that_of_the_visitor_who_made_it(
         await order("A-5")  # which waits
         workers["ingest"].terminate()
         assert await workers["ingest"].ended(12) == 0
+
+
+class Backlog:
+    """Orders and purchases that are a minute old."""
+
+    def __init__(self, pipeline: Pipeline, erp: str, web: str) -> None:
+        self.pipeline, self.erp, self.web = pipeline, erp, web
+
+    def start(self, fault: str, *arguments: str) -> Worker:
+        """Start a worker of ``ingest`` with a fault."""
+        program = (str(faulty_worker.__file__), fault)
+        return self.pipeline.start("ingest", *arguments, program=program)
+
+    async def order(self, number: str, partition: int) -> None:
+        """Write an order without a visitor."""
+        at = now_ms() - 60_000
+        value = json.dumps({"number": number, "at": at, "lines": [LINE]}).encode()
+        send = self.pipeline.producer.send_and_wait
+        await send(self.erp, value, partition=partition, timestamp_ms=at)
+
+    async def purchase(self, number: str, client: str, partition: int) -> None:
+        """Write whose order it is, of the same time."""
+        at = now_ms() - 60_000
+        said = {"name": "purchase", "client": client, "order": number, "at": at}
+        value = json.dumps(said).encode()
+        send = self.pipeline.producer.send_and_wait
+        await send(self.web, value, partition=partition, timestamp_ms=at)
+
+    async def outcomes(self) -> dict[str, str]:
+        """Return the visitor of each order, or why it has none."""
+        topics = self.pipeline.topics
+        letters = await self.pipeline.letters(topics.ingest_dead_letters)
+        found = {one["event_id"]: one["reason"] for one in letters}
+        for one in await self.pipeline.read(topics.of_shop("orders")):
+            found[json.loads(one.value)["order_id"]] = one.key.decode()
+        return found
+
+    async def until_outcomes(self, **outcomes: str) -> None:
+        """Wait until these are the outcomes."""
+
+        async def are_there() -> bool:
+            return await self.outcomes() == outcomes
+
+        await self.pipeline.until(are_there, what=f"{outcomes}")
+
+
+@asynccontextmanager
+async def backlog(broker: Broker, prefix: str, folder: Path) -> AsyncIterator[Backlog]:
+    """The shop's topics with two partitions each, and what they are written into."""
+    erp, web = f"erp-{prefix}", f"web-{prefix}"
+    config = folder / "streams.toml"
+    config.write_text(SETTINGS.format(erp=erp, web=web))
+    env = ENV | {"STREAMS_CONFIG": str(config)}
+    async with Pipeline(broker, prefix, folder, env=env) as pipeline:
+        await pipeline.admin.create_topics([NewTopic(name, 2, 1) for name in (erp, web)])
+        await pipeline.producer.client.force_metadata_update()
+        yield Backlog(pipeline, erp, web)
+
+
+async def test_order_does_not_wait_for_a_transaction_that_hangs(
+    broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    """The status says which it is; once it ends the order can be sent again."""
+    async with backlog(broker, prefix, tmp_path) as shop:
+        pipeline = shop.pipeline
+        worker = shop.start("wait_briefly_for_transactions")
+        await pipeline.ready(worker)
+        other = AIOKafkaProducer(
+            **pipeline.settings.kafka.client_options(), transactional_id=f"{prefix}shop"
+        )
+        await other.start()
+        try:
+            await other.begin_transaction()
+            await other.send_and_wait(shop.web, b"{}", partition=0)
+            await shop.purchase("B1", "anna", 0)
+            await shop.purchase("B2", "bert", 1)
+            await shop.order("B1", 0)
+            await shop.order("B2", 0)
+            await shop.until_outcomes(B1="unknown_visitor", B2="bert")
+            why = f"{shop.web} partition 0: a transaction of another producer is open, so later"
+
+            async def is_said() -> bool:
+                (warning,) = (await pipeline.status(worker))["warnings"] or [""]
+                return bool(warning.startswith(why))
+
+            await pipeline.until(is_said)
+            await other.abort_transaction()
+        finally:
+            await other.stop()
+        await shop.order("B1", 1)
+        await shop.until_outcomes(B1="anna", B2="bert")
+
+
+async def test_order_of_a_backlog_waits_for_what_another_worker_has_not_written_yet(
+    broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    """That worker has the other partition of the topic that names the visitors."""
+    async with backlog(broker, prefix, tmp_path) as shop:
+        pipeline = shop.pipeline
+        workers = pipeline.start("ingest"), shop.start("ingest_when_told", "--slot", "1")
+        await pipeline.ready(*workers)
+
+        async def partitions(topic: str) -> list[list[int]]:
+            return [(await pipeline.status(one))["partitions"].get(topic, []) for one in workers]
+
+        async def are_spread() -> bool:
+            return all([sorted(await partitions(t)) == [[0], [1]] for t in (shop.erp, shop.web)])
+
+        await pipeline.until(are_spread)
+        (erp, _), (_, web) = await partitions(shop.erp), await partitions(shop.web)
+        await shop.purchase("B1", "anna", *web)
+        await shop.order("B1", *erp)
+        seconds: set[int] = set()
+
+        async def has_waited() -> bool:
+            status = await pipeline.status(workers[0])
+            if status["lag"].get(shop.erp) == 1:
+                seconds.add(status["at"] // 1000)
+            return len(seconds) == 4
+
+        await pipeline.until(has_waited)
+        assert await shop.outcomes() == {}
+        (tmp_path / "state" / faulty_worker.TOLD).touch()
+        await shop.until_outcomes(B1="anna")

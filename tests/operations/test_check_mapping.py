@@ -202,8 +202,8 @@ def test_an_id_at_8select_other_than_the_rows_is_noted() -> None:
     row, same, differs = previewed(
         user("v-1", {"consent": {"eightselect": True}, "eightselect_user_id": one}),
         click(sku="8S-1"),
-        click(sku="8S-1", eightselect_user_id=one),
-        click(sku="8S-1", eightselect_user_id=other),
+        click(event_id="e-2", sku="8S-1", eightselect_user_id=one),
+        click(event_id="e-3", sku="8S-1", eightselect_user_id=other),
         settings=settings,
         plans=plans,
     )
@@ -496,7 +496,10 @@ def test_a_line_of_a_shops_topic_is_mapped_by_the_sections_that_read_it(
 
 
 def test_visitor_of_a_line_is_found_in_the_lines_before_it(tmp_path: Path) -> None:
-    """By its user or its order, as the stage finds it; and not after the visitor is forgotten."""
+    """By its user or its order, as the stage finds it; and not after the visitor is forgotten.
+
+    The order that is there twice is a duplicate, as enrichment would decide.
+    """
     config = tmp_path / "streams.toml"
     config.write_text(
         '[consent]\nmode = "assumed"\n[source.orders]\nenabled = true\n'
@@ -513,6 +516,7 @@ def test_visitor_of_a_line_is_found_in_the_lines_before_it(tmp_path: Path) -> No
         {"topic": "web", "value": {"anonymous_id": "ben", "order_id": 2, "timestamp": AT}},
         {"topic": "erp", "value": order | {"order_id": "1"}},
         {"topic": "erp", "value": order | {"order_id": "2"}},
+        {"topic": "erp", "value": order | {"order_id": "2"}},
         {"topic": "users", "key": "ann", "value": None},
         {"topic": "erp", "value": order | {"order_id": "3"}},
     ]
@@ -526,6 +530,7 @@ def test_visitor_of_a_line_is_found_in_the_lines_before_it(tmp_path: Path) -> No
         ("row", "shop.visitors", None, None, ()),
         ("sent", "shop.orders", "ann", None, ("joined:user_id",)),
         ("sent", "shop.orders", "ben", None, ("joined:order_id",)),
+        ("skipped", "shop.orders", "ben", "duplicate", ("joined:order_id",)),
         ("row", "shop.users", None, None, ()),
         ("dead_lettered", "erp", None, "unknown_visitor", ()),
     ]

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from pydantic import SecretStr
 
 from streams.core.consent import Ground
-from streams.core.enrich import Decision, Send, Skip, VendorPlan, differing_ids
+from streams.core.enrich import Refuse, Send, Skip, VendorPlan, differing_ids
 from streams.core.errors import InvalidEvent, SettingsError
 from streams.core.event_types import Event
 from streams.core.ingest.outcomes import (
@@ -23,13 +23,14 @@ from streams.core.ingest.outcomes import (
     written_record,
 )
 from streams.core.ingest.visitors import VisitorIndex
-from streams.core.outcome import SKIP_MEANING, Outcome
+from streams.core.outcome import SKIP_MEANING, Outcome, SkipReason
 from streams.core.records import TopicRecord
 from streams.core.rows import InvalidRow, decode_product, decode_user
 from streams.core.strict_json import BYTE_ORDER_MARK
 from streams.operations.ingest.mappings import json_mappings_of
 from streams.operations.own_topics import NotNamedError, parse_own_line
 from streams.operations.produce import Outgoing, parse_line
+from streams.replay.planner import Judgement, ReplayDeduplicator
 from streams.replay.rows import Rows
 from streams.settings import Settings, variable
 from streams.vendors import VENDORS, plan_for
@@ -167,6 +168,7 @@ class MappingPreview:
         keep_email = settings.keeps_email(plan.vendor for plan in plans)
         self._rows = rows or Rows(settings.topics, keep_email=keep_email)
         self._mapper = settings.record_mapper(plans, self._rows)
+        self._duplicates = ReplayDeduplicator(settings, [plan.vendor for plan in plans])
         self._parsers = self._mapper.parsers
         self._offsets: Counter[str] = Counter()
         self.rows_taken = 0
@@ -212,7 +214,10 @@ class MappingPreview:
     ) -> Iterator[MappingRow]:
         """Yield what becomes of an outcome of this record of the shop."""
         if isinstance(made, IngestRecord):
-            for row in self.preview_record(number, written_record(self._topics, source, made)):
+            # One partition stands for all: whatever it is, a visitor has one.
+            place = number << 16 | (made.element or 0)
+            ours = written_record(self._topics, source, made)._replace(partition=0, offset=place)
+            for row in self.preview_record(number, ours):
                 # What ingest has put right can no longer be seen in what it writes.
                 yield replace(row, notes=tuple(dict.fromkeys((*made.notes, *row.notes))))
         elif isinstance(made, IngestRefusal):
@@ -277,8 +282,9 @@ class MappingPreview:
             notes = (*notes, "made_event_id")
         user = self._rows.user(event.anonymous_id.encode())
         notes = tuple(dict.fromkeys((*notes, *differing_ids(event, user))))
-        for decision in self._mapper.decide(event, record.timestamp, self._now_ms):
-            yield _row(number, topic, event, notes, decision, "; ".join(inspection.remarks))
+        decisions = self._mapper.decide(event, record.timestamp, self._now_ms)
+        for judgement in self._duplicates.without(record, event, decisions):
+            yield _row(number, topic, event, notes, judgement, "; ".join(inspection.remarks))
 
 
 def _refused(row: MappingRow, error: InvalidEvent) -> MappingRow:
@@ -296,7 +302,7 @@ def _row(
     topic: str,
     event: Event,
     notes: tuple[str, ...],
-    decision: Decision,
+    judgement: Judgement,
     remarks: str,
 ) -> MappingRow:
     row = MappingRow(
@@ -306,20 +312,20 @@ def _row(
         event.event_id,
         event.event_type,
         event.anonymous_id,
-        decision.vendor,
+        judgement.vendor,
         notes=notes,
     )
-    if isinstance(decision, Send):
-        sent = _decode_sent(decision.value)
+    if isinstance(judgement, Send):
+        sent = _decode_sent(judgement.value)
         return replace(
             row,
             detail=remarks or None,
-            consent=decision.consent,
+            consent=judgement.consent,
             payload=sent.payload,
             contact=sent.contact,
-            notes=tuple(dict.fromkeys((*notes, *decision.notes))),
+            notes=tuple(dict.fromkeys((*notes, *judgement.notes))),
         )
-    if isinstance(decision, Skip):
-        reason = decision.reason
-        return replace(row, outcome=Outcome.SKIPPED, reason=reason, detail=SKIP_MEANING[reason])
-    return _refused(row, decision.error)
+    if isinstance(judgement, Refuse):
+        return _refused(row, judgement.error)
+    reason = judgement.reason if isinstance(judgement, Skip) else SkipReason(judgement.why)
+    return replace(row, outcome=Outcome.SKIPPED, reason=reason, detail=SKIP_MEANING[reason])

@@ -1,13 +1,14 @@
 """What each vendor would get under two settings files, over the same records."""
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from streams.core.kinds import KINDS
+from streams.core.quantities import count
 from streams.kafka.reader import Tell, connect
 from streams.operations.check.mapping_preview import previewed_vendors
 from streams.operations.diff.compare import VendorChanges
@@ -94,7 +95,10 @@ async def diff_topics(
     """
     sides = (old.settings, new.settings)
     roles = traffic_roles(*sides)
-    with_rows = topics_with(TABLES, roles, *sides)
+    with_rows: dict[str, int | None] = dict.fromkeys(topics_with(TABLES, roles, *sides))
+    # Of what names visitors and nothing else, older rows are in shop.visitors.
+    others = topics_with({"users", "products"}, roles, *sides)
+    with_rows |= {name: since_ms for name in with_rows if name not in others and not roles[name]}
     with_events = topics_with(KINDS, roles, *sides)
     async with connect(old.settings.kafka) as reader:
         traffic = LogTraffic(reader, roles, since_ms)
@@ -134,6 +138,7 @@ async def _compare(
 ) -> SettingsDifference:
     vendors = compared_vendors(old.settings, new.settings)
     changes = [VendorChanges(key) for key in vendors.keys]
+    unknown: Counter[str] = Counter()
     with ExitStack() as stack:
         processes = []
         for side, on in ((old, vendors.old), (new, vendors.new)):
@@ -148,15 +153,22 @@ async def _compare(
             encoded = encode_batch(batch)
             open_.append([process.send(encoded) for process in processes])
             if len(open_) >= IN_FLIGHT:
-                await _count(changes, open_.popleft())
+                unknown += await _count(changes, open_.popleft())
         while open_:
-            await _count(changes, open_.popleft())
+            unknown += await _count(changes, open_.popleft())
+    for word in ("old", "new"):
+        if number := unknown[word]:
+            vendors.remarks.append(
+                f"Under the {word} settings no visitor is known of {count(number, 'event')}, which "
+                "were taken for dead letters (unknown_visitor)."
+            )
     return SettingsDifference(changes, vendors.remarks, events=traffic.events)
 
 
 async def _count(
     changes: Sequence[VendorChanges], answers: Sequence["asyncio.Future[Payloads]"]
-) -> None:
+) -> Counter[str]:
+    """Count the differences; return the events without a visitor by ``old`` and ``new``."""
     old, new = [await answer for answer in answers]
     for number, of_vendor in enumerate(changes):
         if old.made[number] == new.made[number]:
@@ -165,3 +177,4 @@ async def _count(
         columns = decode_made(old.made[number]), decode_made(new.made[number])
         for one, other in zip(*columns, strict=True):
             of_vendor.compare(one, other)
+    return Counter(old=old.without_visitor, new=new.without_visitor)

@@ -10,7 +10,9 @@ from streams.core.enrich import Refuse, Send, Skip
 from streams.core.errors import InvalidEvent
 from streams.core.ingest.outcomes import IngestRecord, IngestRefusal, Unmapped, written_record
 from streams.core.ingest.topic_mapping import TopicMapping
+from streams.core.ingest.visitors import VisitorIndex
 from streams.core.kinds import KINDS
+from streams.core.outcome import DeadLetterReason
 from streams.core.records import SECTION, TopicRecord
 from streams.operations.check.mapping_preview import previewed_vendors
 from streams.operations.diff.compare import Made, NotSent
@@ -18,8 +20,9 @@ from streams.operations.ingest.mappings import mappings_of, prepare
 from streams.replay.planner import Judgement, ReplayDeduplicator
 from streams.replay.rows import Rows
 from streams.settings import load_settings
+from streams.vendors import VENDORS
 
-TABLES = ("users", "products")
+TABLES = ("users", "products", "visitors")
 """Those of our topics with rows that events are joined with."""
 OFF = "vendor is off"
 REMEMBERED_EVENTS = 250_000
@@ -60,6 +63,8 @@ class Payloads(msgspec.Struct, array_like=True):
     """By vendor, the number of payloads."""
     made: list[bytes]
     """By vendor, encoded: for each record what is made of each of its events."""
+    without_visitor: int = 0
+    """How many events name no visitor, and none is known of their ids."""
 
 
 encode_made = msgspec.msgpack.Encoder().encode
@@ -83,20 +88,25 @@ class Side:
         self._mapper = settings.record_mapper(plans, self._rows)
         self._duplicates = ReplayDeduplicator(settings, options.on, REMEMBERED_EVENTS)
         self._asyncio = asyncio.new_event_loop()
-        self._mappings = mappings_of(settings)
+        self._visitors = VisitorIndex(VENDORS)
+        self._mappings = mappings_of(settings, self._visitors)
         self._read_count = 0
+        self._without_visitor = 0
 
     def process(self, batch: SideBatch) -> Payloads:
         """Return what is made of the batch. Raises SetupError where the registry is away."""
         self._prepare(batch)
         columns: list[list[list[Made]]] = [[] for _ in self._options.vendors]
+        self._without_visitor = 0
         for record in batch.records:
             self._read_count += 1
             made: list[list[Made]] = [[] for _ in self._options.vendors]
             role, mapping = self._options.roles[record.topic], self._mappings.get(record.topic)
             if role is not None:
-                # What ingest has written is made anew of the shop's own records.
-                if role not in self._topics.fed or not _is_by_ingest(record):
+                # What ingest has written is made anew of the shop's own records. Links are kept for
+                # longer than those.
+                is_made_anew = role in self._topics.fed and _is_by_ingest(record)
+                if role == "visitors" or not is_made_anew:
                     ours = record._replace(topic=self._topics.of_shop(role))
                     self._enter(role, ours, batch, made)
             elif mapping is not None:
@@ -107,6 +117,7 @@ class Side:
         return Payloads(
             [sum(type(m) is bytes for made in column for m in made) for column in columns],
             [encode_made(column) for column in columns],
+            self._without_visitor,
         )
 
     def close(self) -> None:
@@ -137,6 +148,8 @@ class Side:
                 )
                 self._enter(outcome.to, ours, batch, made)
             elif isinstance(outcome, IngestRefusal):
+                is_unknown = outcome.error.reason == DeadLetterReason.UNKNOWN_VISITOR
+                self._without_visitor += batch.with_events and is_unknown
                 self._add_to_all(_letter(outcome.error), made, outcome.event_id)
             elif isinstance(outcome, Unmapped):
                 self._add_to_all("unmapped", made)
@@ -149,11 +162,20 @@ class Side:
             if batch.with_events:
                 self._judge(record, made)
         elif batch.with_rows and role in TABLES:
-            if self._options.now_ms is not None:
-                # All lines have the same Kafka time, and events are later than the rows before.
-                record = record._replace(timestamp=record.timestamp - 1)
-            apply = self._rows.apply_users if role == "users" else self._rows.apply_products
-            apply([record])
+            self._apply(role, record)
+
+    def _apply(self, role: str, record: TopicRecord) -> None:
+        if self._options.now_ms is not None:
+            # All lines have the same Kafka time, and events are later than the rows before.
+            record = record._replace(timestamp=record.timestamp - 1)
+        if role == "visitors":
+            self._visitors.apply_link(record.partition, record)
+        elif role == "products":
+            self._rows.apply_products([record])
+        else:
+            self._rows.apply_users([record])
+            if self._topics.joins:
+                self._visitors.apply_user(record.partition, record)
 
     def _judge(self, record: TopicRecord, made: list[list[Made]]) -> None:
         if record.topic not in self._mapper.parsers:

@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +34,8 @@ Roles = dict[str, str | None]
 def traffic_roles(old: Settings, new: Settings) -> Roles:
     """Return our own topics, and those of the shop that one of the settings reads."""
     ours: Roles = {name: role for role, name in raw_topics(old.topics).items()}
+    if any(side.topics.visitors in side.topics.of_join for side in (old, new)):
+        ours[old.topics.visitors] = "visitors"
     return ours | dict.fromkeys((*old.topics.shop, *new.topics.shop))
 
 
@@ -55,7 +57,8 @@ class LogTraffic:
 
     async def open(self, old: Settings, new: Settings) -> None:
         """Find the topics. Raises SetupError where one is missing that is needed."""
-        fed = {*old.topics.fed} & {*new.topics.fed}
+        # Nobody may have named a visitor yet.
+        fed = {*old.topics.fed} & {*new.topics.fed} | {"visitors"}
         ours = [name for name, role in self.roles.items() if role is not None and role not in fed]
         self.tps = await self.reader.partitions(self.roles, needed=ours)
         if names := [n for n, role in self.roles.items() if role is None and not self.tps[n]]:
@@ -65,12 +68,15 @@ class LogTraffic:
             )
 
     async def batches(
-        self, with_rows: Collection[str], with_events: Collection[str], tell: Tell
+        self, with_rows: Mapping[str, int | None], with_events: Collection[str], tell: Tell
     ) -> AsyncIterator[SideBatch]:
-        """Yield the records of these topics; a topic may have both rows and events."""
+        """Yield the records of these topics; a topic may have both rows and events.
+
+        ``with_rows``: by topic since when (ms) rows are read; None: all.
+        """
         # Ours first: what the shop's own topics no longer hold is there.
         for topic in (name for name in self.roles if name in with_rows):
-            async for _, records in self.reader.read_topic(topic, tell=tell):
+            async for _, records in self.reader.read_topic(topic, with_rows[topic], tell):
                 for part in _parts(map(_topic_record, records)):
                     yield SideBatch(part, with_rows=True, with_events=False)
         tps = [tp for name in with_events for tp in self.tps[name]]

@@ -14,9 +14,14 @@ from streams.settings import Settings
 from streams.vendors import VENDORS
 
 
-def mappings_of(settings: Settings) -> Mapping[str, TopicMapping]:
-    """Return, by topic of the shop, what becomes of its records by these settings."""
-    return settings.ingest_mappings(Decoders(settings.registry).of)
+def mappings_of(
+    settings: Settings, visitors: VisitorIndex | None = None
+) -> Mapping[str, TopicMapping]:
+    """Return, by topic of the shop, what becomes of its records by these settings.
+
+    ``visitors``: those that records without one are looked for in.
+    """
+    return settings.ingest_mappings(Decoders(settings.registry).of, visitors)
 
 
 async def joined_mappings(
@@ -29,16 +34,13 @@ async def joined_mappings(
         async for tp, records in reader.read_topic(topic, tell=tell):
             for record in records:
                 apply(tp.partition, record)
-    return settings.ingest_mappings(Decoders(settings.registry).of, visitors)
+    return mappings_of(settings, visitors)
 
 
 def json_mappings_of(
     settings: Settings, visitors: VisitorIndex | None = None
 ) -> Mapping[str, TopicMapping]:
-    """Return the same for records that are JSON without a frame, whatever ``format`` says.
-
-    ``visitors``: those that records without one are looked for in.
-    """
+    """Return the same for records that are JSON without a frame, whatever ``format`` says."""
     sections = {
         name: section.model_copy(update={"format": "json"})
         for name, section in settings.ingest.items()

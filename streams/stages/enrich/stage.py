@@ -90,6 +90,7 @@ class EnrichStage(Stage):
             topic=topics.products,
             partitions=partitions[topics.products],
             admit=admit_product(self.counters.notes),
+            hidden_rows="later changes of products have no effect yet",
         )
         self._enrichment = Enrichment(
             topics,

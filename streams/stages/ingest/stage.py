@@ -23,7 +23,6 @@ from streams.core.ingest.outcomes import (
 from streams.core.ingest.topic_mapping import TopicMapping
 from streams.core.ingest.visitors import VisitorIndex
 from streams.core.ingest.watch import TopicWatch
-from streams.core.json_decoder import json_decoder
 from streams.core.masking import masked_json, masked_text
 from streams.core.outcome import DeadLetterReason
 from streams.core.records import SECTION
@@ -36,8 +35,9 @@ from streams.engine.failure import leave
 from streams.engine.outputs import Delivery, Outputs
 from streams.engine.partitions import home_of
 from streams.engine.positions import StartPosition
+from streams.stages.ingest.commit_metadata import CommitMetadata, decode_metadata
 from streams.stages.ingest.letters import IngestLetters
-from streams.stages.ingest.visitor_wait import VisitorWait
+from streams.stages.ingest.visitor_wait import NOT_JOINED, VisitorWait
 from streams.worker.counters import Counters
 
 log = logging.getLogger("streams.ingest")
@@ -51,16 +51,6 @@ MAX_EXAMPLE_CHARS = 400
 """Of a record in which something has changed."""
 REGISTRY_SECONDS = 1.0
 """How soon a registry that is away is asked again."""
-
-
-class _Metadata(msgspec.Struct):
-    """What a commit says beside its offset."""
-
-    expired: dict[str, int] = {}
-    """``*`` → records of this partition that expired below the commit."""
-
-
-_decode_metadata = json_decoder(_Metadata)
 
 
 class IngestStage(Stage):
@@ -246,20 +236,23 @@ class IngestStage(Stage):
     # -- what the engine asks
 
     def commit_metadata(self, tp: TP, offset: int) -> str | None:
-        """Return how many records expired; None: not known."""
+        """Return how many records expired, and for joins what else is read; None: not known."""
         expired = self.expired.get(tp)
         if expired is None:
             return None
-        return msgspec.json.encode(_Metadata(expired.below(offset))).decode()
+        metadata = CommitMetadata(expired.below(offset))
+        if self._wait is not None and (read := self.app.consumer.read_below(tp) or 0) > offset:
+            metadata.read = read
+        return metadata.encode()
 
     async def on_start_positions(self, positions: Mapping[TP, StartPosition]) -> None:
         """Go on counting what expired from where the last owner stopped."""
         for tp, start in positions.items():
             try:
-                said = _decode_metadata(start.metadata or "{}")
-            except msgspec.DecodeError:
+                said = decode_metadata(start.metadata)
+            except ValueError:
                 log.warning("%s partition %d: commit metadata that is not ours", *tp)
-                said = _Metadata()
+                said = CommitMetadata()
             self.expired[tp] = ExpiredRecords(said.expired)
 
     def on_partitions_gone(self, tps: Iterable[TP]) -> None:
@@ -291,6 +284,12 @@ class IngestStage(Stage):
     def warnings(self) -> list[str]:
         """Return which topics of the shop do not exist, one sentence each."""
         return list(self._absent)
+
+    def effect_of_hidden(self, tp: TP) -> str:
+        """Return what happens while an open transaction hides records of a topic of the shop."""
+        if self._wait is not None and self._wait.names_visitors(tp):
+            return NOT_JOINED
+        return super().effect_of_hidden(tp)
 
     def drift(self) -> list[DriftNote]:
         """Return what has changed in the shop's records, examples masked."""

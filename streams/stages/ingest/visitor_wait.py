@@ -9,6 +9,9 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 
+from aiokafka.errors import KafkaError
+from faust.types import TP
+
 from streams.core.ingest.outcomes import IngestOutcome, IngestRefusal
 from streams.core.ingest.section import NOT_KNOWN
 from streams.core.ingest.topic_mapping import TopicMapping
@@ -18,12 +21,19 @@ from streams.core.topics import Topics
 from streams.engine.app import StageApp
 from streams.engine.backlog import oldest_by_partition
 from streams.engine.chunks import Chunk, Record
+from streams.engine.freshness import LONG_TRANSACTION_SECONDS
 from streams.engine.wall_clock import ForwardTime, elapsed
+from streams.stages.ingest.commit_metadata import written_below
 
 VISITOR_SECONDS = 30.0
 """So long after a record, by Kafka times, its visitor may still become known."""
 LOOK_SECONDS = 0.5
 """How often waiting records are looked at."""
+NOT_JOINED = (
+    "later records are not read, and records whose visitor they name become dead letters "
+    f"(unknown_visitor) {VISITOR_SECONDS:.0f} s after their Kafka time"
+)
+"""What happens while an open transaction hides records or rows that name visitors."""
 
 
 class VisitorWait:
@@ -49,28 +59,32 @@ class VisitorWait:
         self._app = app
         self._read = read
         self._now_ms = ForwardTime(wall_ms).now_ms
-        self._tables = [(topic, n) for topic in topics.of_join for n in range(partitions[topic])]
-        app.follow(
-            "users",
-            topic=topics.users,
-            partitions=partitions[topics.users],
-            apply_row=visitors.apply_user,
-            size=lambda: visitors.users,
-        )
-        if topics.visitors in topics.of_join:
+        self._tables = [TP(topic, n) for topic in topics.of_join for n in range(partitions[topic])]
+        rows = {
+            topics.users: ("users", visitors.apply_user, lambda: visitors.users),
+            topics.visitors: ("visitors", visitors.apply_link, lambda: visitors.links),
+        }
+        for topic in topics.of_join:
+            name, apply_row, size = rows[topic]
             app.follow(
-                "visitors",
-                topic=topics.visitors,
-                partitions=partitions[topics.visitors],
-                apply_row=visitors.apply_link,
-                size=lambda: visitors.links,
+                name,
+                topic=topic,
+                partitions=partitions[topic],
+                hidden_rows=NOT_JOINED,
+                apply_row=apply_row,
+                size=size,
             )
         mappings = list(mappings)
         self._joined = {one.topic for one in mappings if any(s.visitor_from for s in one.sections)}
         tell = ("users", "visitors")
         # Those that wait themselves are left out: two of them would wait for each other.
-        self._tellers = {m.topic for m in mappings if any(s.to in tell for s in m.sections)}
-        self._tellers -= self._joined
+        tellers = {m.topic for m in mappings if any(s.to in tell for s in m.sections)}
+        self._told_in = [
+            TP(topic, n)
+            for topic in sorted(tellers - self._joined)
+            for n in range(partitions[topic])
+        ]
+        """The partitions of the shop's topics that name visitors."""
 
     async def until_known(self, mapping: TopicMapping, chunks: Sequence[Chunk]) -> None:
         """Return once each visitor of these records is known, or nobody says it; or they are gone.
@@ -79,8 +93,7 @@ class VisitorWait:
         """
         if mapping.topic not in self._joined:
             return
-        now_ms, told_ms = self._now_ms(), -inf
-        written_ms, asked_at = self._written_until_ms(), elapsed()
+        now_ms, written_at = self._now_ms(), None
         waiting = [
             (min(record.timestamp, now_ms) + VISITOR_SECONDS * 1000, chunk.tp.partition, record)
             for chunk in chunks
@@ -88,20 +101,22 @@ class VisitorWait:
         ]
         try:
             while True:
-                waiting = [
-                    (until_ms, partition, record)
-                    for until_ms, partition, record in waiting
-                    if until_ms > told_ms and self._lacks_visitor(mapping, partition, record)
-                ]
+                waiting = [one for one in waiting if self._lacks_visitor(mapping, *one[1:])]
                 if not waiting or not any(map(self._app.consumer.is_in_hand, chunks)):
                     return
                 self.waiting.add(mapping.topic)
+                if written_at is not None:
+                    if self._are_rows_known(written_at):
+                        return
+                elif await self._is_written(max(until_ms for until_ms, *_ in waiting)):
+                    written_at = elapsed()
                 await asyncio.sleep(LOOK_SECONDS)
-                if self._tables_delay() < elapsed() - asked_at:
-                    told_ms = written_ms  # and those rows are known by now
-                    written_ms, asked_at = self._written_until_ms(), elapsed()
         finally:
             self.waiting.discard(mapping.topic)
+
+    def names_visitors(self, tp: TP) -> bool:
+        """Return whether records of this partition may say whose others are."""
+        return tp in self._told_in
 
     def _lacks_visitor(self, mapping: TopicMapping, partition: int, record: Record) -> bool:
         return any(
@@ -111,23 +126,49 @@ class VisitorWait:
             for one in self._read(mapping, partition, record)
         )
 
+    async def _is_written(self, until_ms: float) -> bool:
+        """Return whether rows are written of all that is said up to this Kafka time."""
+        consumer = self._app.consumer
+        if self._written_until_ms() < until_ms:
+            return False
+        others = [tp for tp in self._told_in if tp not in consumer.offset_trackers]
+        if not others:
+            return True
+        try:
+            commits = await consumer.thread.committed(others)
+            first_after = await consumer.thread.offsets_at(others, int(until_ms))
+        except KafkaError:
+            return False  # it is asked again
+        return all(
+            written_below(at) >= first_after.get(tp, at.log_end) for tp, at in commits.items()
+        )
+
     def _written_until_ms(self) -> float:
         """Return up to which Kafka time rows are written of what this worker's topics say."""
         consumer = self._app.consumer
         oldest = oldest_by_partition(consumer)
         until_ms: float = self._now_ms()
         for tp in consumer.offset_trackers:
-            if tp.topic not in self._tellers:
+            if tp not in self._told_in:
                 continue
             if (record := oldest.get(tp)) is not None:
                 until_ms = min(until_ms, record.timestamp)
                 continue
-            fetched, end = consumer.thread.fetch_state(tp), consumer.highwater(tp)
-            position = None if fetched is None else fetched.position
-            if position is None or end is None or position < end:
+            read, end = consumer.read_below(tp), consumer.highwater(tp)
+            if read is not None and end is not None and read >= end:
+                continue
+            hidden = self._app.hidden_seconds(tp)
+            if not hidden:
                 return -inf  # there is more that is not fetched
+            if hidden < LONG_TRANSACTION_SECONDS:
+                until_ms = min(until_ms, self._now_ms() - hidden * 1000)
         return until_ms
 
-    def _tables_delay(self) -> float:
-        """Return since when (s) the rows of a partition are known that are known the worst."""
-        return max(self._app.row_delay(topic, number) for topic, number in self._tables)
+    def _are_rows_known(self, written_at: float) -> bool:
+        """Return whether this worker has all rows that were written by then, or can read."""
+        since = elapsed() - written_at
+        return all(
+            self._app.row_delay(*tp) < since
+            or self._app.hidden_seconds(tp) >= LONG_TRANSACTION_SECONDS
+            for tp in self._tables
+        )

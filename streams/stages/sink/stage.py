@@ -86,6 +86,10 @@ class SinkStage(Stage):
             partitions=1,
             admit=decode_control,
             malformed_row="pauses its vendor",
+            hidden_rows=(
+                "later pauses, resumes and stops of runs have no effect yet. To stop sending "
+                "meanwhile, stop the workers"
+            ),
             on_change=self._on_control_change,
         )
         self._send_filter = RowSendFilter(

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from faust.types import TP
 
 from streams.core.ingest.section import IngestSection
@@ -15,8 +16,11 @@ from streams.core.ingest.topic_mapping import TopicMapping
 from streams.core.ingest.visitors import VisitorIndex
 from streams.core.topics import Topics
 from streams.engine.chunks import Chunk
+from streams.engine.expired import ExpiredRecords
 from streams.engine.offset_tracker import OffsetTracker
+from streams.engine.thread import Committed
 from streams.stages.ingest import visitor_wait
+from streams.stages.ingest.commit_metadata import CommitMetadata
 from streams.stages.ingest.stage import IngestStage
 from tests.core.ingest.test_visitors import order as link
 from tests.stages.ingest.test_stage import App, finished
@@ -25,6 +29,7 @@ NOW_MS = 1_795_168_800_000
 TOPICS = Topics("", ("erp", "web"), ("orders", "visitors"), ("orders",), joins=True)
 PARTITIONS = {
     "shop.orders": 1, "shop.users": 2, "shop.visitors": 1, "ingest.dead-letters": 1,
+    "erp": 1, "web": 1,
 }  # fmt: skip
 ERP, WEB = TP("erp", 0), TP("web", 0)
 
@@ -41,9 +46,12 @@ class JoiningApp(App):
         self.consumer.offset_trackers = {ERP: OffsetTracker(), WEB: OffsetTracker()}
         self.consumer.stash = {}
         self.consumer.highwater = lambda _: self.end
-        self.consumer.thread = SimpleNamespace(
-            fetch_state=lambda _: SimpleNamespace(position=self.position)
-        )
+        self.consumer.read_below = lambda _: self.position
+        self.consumer.thread = self
+        self.hidden = 0.0
+        self.commit = Committed(5, "", 0, 5)
+        self.first_after: dict[TP, int] = {}
+        self.is_away = False
 
     def follow(self, name: str, **options: Any) -> None:
         """See ``StageApp``."""
@@ -53,6 +61,22 @@ class JoiningApp(App):
         """See ``StageApp``."""
         assert partition < PARTITIONS[topic]
         return self.delay
+
+    def hidden_seconds(self, tp: TP) -> float:
+        """See ``StageApp``."""
+        assert tp.partition < PARTITIONS[tp.topic]
+        return self.hidden
+
+    async def committed(self, tps: list[TP]) -> dict[TP, Committed]:
+        """See ``ConsumerThread``."""
+        if self.is_away:
+            raise KafkaConnectionError
+        return dict.fromkeys(tps, self.commit)
+
+    async def offsets_at(self, tps: list[TP], ms: int) -> dict[TP, int]:
+        """See ``ConsumerThread``."""
+        assert (set(tps), ms) == ({WEB}, NOW_MS - 30_000)
+        return self.first_after
 
 
 @pytest.fixture
@@ -169,6 +193,88 @@ async def test_order_waits_until_the_rows_of_its_time_are_written() -> None:
     await task
     await finished(stage)
     assert written(app) == [("ingest.dead-letters", None)]
+
+
+@pytest.mark.usefixtures("looks")
+@pytest.mark.parametrize("where", [{"position": 4}, {"delay": inf}])
+async def test_order_waits_for_a_transaction_but_not_for_one_that_hangs(
+    where: dict[str, Any],
+) -> None:
+    """It may say whose the order is: of the topic that names visitors, or of our own tables."""
+    stage, app, mapping = made()
+    vars(app).update(where, hidden=29.0)
+    task = asyncio.ensure_future(stage._take(mapping, [orders("1", at=NOW_MS - 40_000)]))
+    await turns()
+    assert not task.done()
+    app.hidden = 30.0
+    await task
+    await finished(stage)
+    assert written(app) == [("ingest.dead-letters", None)]
+
+
+@pytest.mark.usefixtures("looks")
+async def test_order_that_is_older_than_a_transaction_does_not_wait_for_it() -> None:
+    """Where one follows the other the log's end is never read."""
+    stage, app, mapping = made()
+    vars(app).update(position=4, hidden=29.0)
+    await stage._take(mapping, [orders("1", at=NOW_MS - 59_000)])
+    await finished(stage)
+    assert written(app) == [("ingest.dead-letters", None)]
+
+
+def test_what_a_hidden_record_means_is_said_of_topics_that_name_visitors() -> None:
+    """Of the others it means that they wait."""
+    stage, *_ = made()
+    assert "dead letters (unknown_visitor) 30 s after" in stage.effect_of_hidden(WEB)
+    assert stage.effect_of_hidden(ERP) == "later records wait"
+
+
+def commit(offset: int | None = None, *, read: int = 0, start: int = 0, end: int = 5) -> Committed:
+    """A commit on the partition of another worker."""
+    metadata = CommitMetadata({}, read).encode() if read else ""
+    return Committed(offset, metadata, start, end)
+
+
+@pytest.mark.usefixtures("looks")
+@pytest.mark.parametrize(
+    ("behind", "written_now"),
+    [
+        ({"commit": commit(4)}, {"commit": commit(5)}),
+        ({"commit": commit()}, {"commit": commit(5)}),
+        ({"commit": commit(2, end=9), "first_after": {WEB: 3}}, {"commit": commit(3, end=9)}),
+        ({"commit": commit(4)}, {"commit": commit(4, read=5)}),
+        ({"commit": commit(start=4)}, {"commit": commit(start=5)}),
+        ({"is_away": True}, {"is_away": False}),
+    ],
+)
+async def test_order_waits_for_what_another_worker_has_not_written_yet(
+    behind: dict[str, Any], written_now: dict[str, Any]
+) -> None:
+    """What it has written is committed up to the first record that is too late for the order.
+
+    Above the last record a transaction's marker may lie.
+    """
+    stage, app, mapping = made()
+    del app.consumer.offset_trackers[WEB]
+    vars(app).update(behind)
+    task = asyncio.ensure_future(stage._take(mapping, [orders("1", at=NOW_MS - 60_000)]))
+    await turns()
+    assert not task.done()
+    app.followed["visitors"]["apply_row"](0, link("2", "ben", NOW_MS))
+    vars(app).update(written_now)
+    await task
+    await finished(stage)
+    assert written(app) == [("ingest.dead-letters", None)]
+
+
+def test_commit_says_what_is_read_behind_the_last_record() -> None:
+    """Nothing but markers of transactions, or what was compacted."""
+    stage, app, _ = made()
+    stage.expired[WEB] = ExpiredRecords({})
+    assert json.loads(stage.commit_metadata(WEB, 4) or "") == {"expired": {}, "read": 5}
+    assert json.loads(stage.commit_metadata(WEB, 5) or "") == {"expired": {}}
+    app.position = None
+    assert json.loads(stage.commit_metadata(WEB, 4) or "") == {"expired": {}}
 
 
 @pytest.mark.usefixtures("looks")
