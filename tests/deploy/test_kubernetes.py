@@ -166,8 +166,8 @@ def test_a_sink_has_no_other_vendors_key(name: str, tmp_path: Path) -> None:
 def test_the_instructions_make_each_key_of_the_secret(name: str) -> None:
     """What pods mount from the Secret is what docs/deploy.md tells people to put into it."""
     page = (ROOT / "docs" / "deploy.md").read_text("utf-8")
-    (files,) = re.findall(r"folder `secrets`: (.*?)\. Leave out", page)
-    told = set(re.findall(r"`([a-z-]+)`", files))
+    (files,) = re.findall(r"folder `secrets` (.*?)Then create", page, re.DOTALL)
+    told = set(re.findall(r"`([a-z]+-[a-z-]+)`", files))
     asked = {
         key
         for _, pod, container in pods(f"overlays/{name}")

@@ -103,7 +103,6 @@ class _InteractionDelivery:
     def _send_once(self, contact_id: str, schema: Schema) -> Step[Verdict]:
         """Look for the interaction if it may be there, else send it if it is to be sent."""
         interaction = self._interaction
-        clicks = self._memory.clicks_of(self._partition)
         sku, at_ms, event_id = interaction.sku, interaction.at_ms, interaction.event_id
         person = contact_id.lower()
         verdict: Verdict | None = None
@@ -113,6 +112,7 @@ class _InteractionDelivery:
             if interaction.is_click and self._settings.clicks != "all":
                 if self._settings.clicks == "off":
                     return _skipped(SkipReason.THINNED, "clicks are off")
+                clicks = self._memory.clicks_of(self._partition)
                 if clicks.thin_out(person, sku, at_ms, event_id):
                     return _skipped(SkipReason.THINNED, "a click within 30 minutes was accepted")
             misfit = schema.misfit(interaction.body.payload)
@@ -125,7 +125,7 @@ class _InteractionDelivery:
             and verdict.outcome is RequestOutcome.ACCEPTED
             and self._settings.clicks == "thinned"
         ):
-            clicks.accepted(person, sku, at_ms, event_id)
+            self._memory.accept_click(self._partition, person, sku, at_ms, event_id)
         return verdict
 
     def _post(self, contact_id: str, schema: Schema) -> Step[Verdict]:

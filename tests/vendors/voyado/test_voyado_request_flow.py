@@ -651,14 +651,21 @@ def test_memory_is_bounded() -> None:
     assert [values.get(str(number), 0.0) for number in range(5)] == [None, None, 2, 3, 4]
     assert values.get("4", 10.0) is None
     assert len(values) == 2
-    clicks = Clicks(3)
+
+
+def test_clicks_of_all_partitions_share_one_bound() -> None:
+    """A worker with many partitions needs no more memory than one with few."""
+    memory = ContactMemory(max_clicks=4)
+    memory.accept_click(7, "c", "s", 0, "e")
     for number in range(5):
-        clicks.accepted("c", f"s-{number}", 0, "e")
-    assert [clicks.thin_out("c", f"s-{number}", 1, "x") for number in range(5)] == [
+        memory.accept_click(2, "c", f"s-{number}", 0, "e")
+    few, many = memory.clicks_of(7), memory.clicks_of(2)
+    assert few.thin_out("c", "s", 1, "x")
+    assert [many.thin_out("c", f"s-{number}", 1, "x") for number in range(5)] == [
         *(False, False),
         *(True, True, True),
     ]
-    assert len(clicks) == 3
+    assert (len(few), len(many)) == (1, 3)
 
 
 def test_late_click_does_not_move_the_window_back() -> None:
