@@ -231,7 +231,6 @@ def _options(
         instance_id=f"{group}-{socket.gethostname()}-{slot}-{_digest(reads)}",
         data_dir=Path(settings.state.dir) / f"{stage}-{slot}",
         topics=partitions,
-        foreign_topics=settings.topics.shop if stage == INGEST else (),
         appeared_topics=partial(existing_topics, settings, absent) if absent else None,
         writes=written_topics(settings.topics, stage, settings.enabled_vendors()),
         limits=_limits(settings),

@@ -125,8 +125,6 @@ class EngineOptions:
     """A row's headers → whether it is a copy of a row on another partition."""
     topics: Mapping[str, int] = field(default_factory=dict)
     """The topics that this stage reads or writes, with their numbers of partitions."""
-    foreign_topics: tuple[str, ...] = ()
-    """Those that others administer, and may delete."""
     appeared_topics: Callable[[], Awaitable[list[str]]] | None = None
     """Returns topics to read that exist now and did not at the start; None: all did."""
     writes: Sequence[str] = ()
@@ -259,7 +257,6 @@ class StageApp(faust.App):
             self,
             options.topics,
             options.topic_problems,
-            foreign=options.foreign_topics,
             appeared=options.appeared_topics,
         )
         servers = options.client_options["bootstrap_servers"]

@@ -1,7 +1,7 @@
-"""The partition of a key by Kafka's default partitioner; and topics with added partitions."""
+"""The partition of a key by Kafka's default partitioner; topics that grow, vanish or come back."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from struct import Struct
 from typing import Any
@@ -80,7 +80,7 @@ class Strays:
 
 
 class PartitionWatch:
-    """Ends a worker whose topics have more partitions than at its start.
+    """Ends a worker whose topics have more partitions than at its start, or do not exist any more.
 
     A worker opens only the partitions that it knew at its start.
     """
@@ -91,16 +91,13 @@ class PartitionWatch:
         known: Mapping[str, int],
         problems: Callable[[], Awaitable[list[str]]],
         leave: Callable[..., object] = leave,
-        foreign: Collection[str] = (),
         appeared: Callable[[], Awaitable[list[str]]] | None = None,
     ) -> None:
         """``problems`` returns why the stage cannot work with the topics as they are.
 
-        ``foreign``: topics that others administer; the worker ends where one of them is deleted.
         ``appeared`` returns which topics that did not exist at its start exist now; None: all did.
         """
         self._appeared = appeared
-        self._foreign = frozenset(foreign)
         self._app = app
         self._known = dict(known)
         self._problems = problems
@@ -117,6 +114,7 @@ class PartitionWatch:
                 if await producer.client.force_metadata_update():
                     await self.check(producer.client.cluster)
                     await self.look_for_new()
+                    await self.look_for_lost()
             except (KafkaError, OSError, BrokersUnavailableError):
                 continue  # the brokers do not respond: checked again
 
@@ -131,8 +129,18 @@ class PartitionWatch:
                 code=RESTART,
             )
 
+    async def look_for_lost(self) -> None:
+        """Let the consumer look for topics that it does not know any more.
+
+        One that was deleted and created again exists, and the consumer would learn it after
+        minutes. Until then it is assigned none of its partitions, and what needs its rows waits.
+        """
+        consumer = self._app.started_consumer
+        if consumer is not None and consumer.thread.unknown_topics():
+            await consumer.thread.client.force_metadata_update()
+
     async def check(self, cluster: Any) -> None:
-        """End the process if a topic has more partitions, or a foreign one was deleted.
+        """End the process if a topic has more partitions, or was deleted.
 
         Raises BrokersUnavailableError.
         """
@@ -142,14 +150,13 @@ class PartitionWatch:
             found = len(cluster.partitions_for_topic(topic) or ())
             if found > count:
                 grown.append(f"{topic} {found} (at the start {count})")
-            if not found and topic in self._foreign:
-                is_gone |= topic not in cluster.unauthorized_topics
+            is_gone |= not found and topic not in cluster.unauthorized_topics
         if not grown and not is_gone:
             return
         problems = await self._problems()
         if is_gone and not grown:
             if problems:
-                # The next process reads those that are left, or says that there are none.
+                # The next process reads the shop's topics that are left, or says what is missing.
                 self._leave("\n".join(problems), code=RESTART)
             return
         if problems:

@@ -207,6 +207,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """Aiokafka's client, with its connections."""
         return self._ensure_consumer()._client
 
+    def unknown_topics(self) -> set[str]:
+        """Return the topics to be read that the brokers, when asked last, did not know."""
+        consumer = self._ensure_consumer()
+        subscription = consumer._subscription.subscription
+        topics = () if subscription is None else subscription.topics
+        return {one for one in topics if not self.client.cluster.partitions_for_topic(one)}
+
     def is_member(self) -> bool:
         """Return whether this consumer is now a member of its group."""
         coordinator = self._group

@@ -114,12 +114,6 @@ async def test_a_worker_ends_to_read_a_topic_that_has_appeared(appeared: list[st
     assert said == [70] * len(appeared)
 
 
-async def test_a_topic_of_which_nothing_is_heard_has_not_grown() -> None:
-    """Its brokers are away."""
-    watch = PartitionWatch(None, {"clicks": 2}, lambda: pytest.fail("asked"))
-    await watch.check(SimpleNamespace(partitions_for_topic=lambda _: None))
-
-
 @pytest.mark.parametrize(
     ("hidden", "problems", "left"),
     [
@@ -132,22 +126,41 @@ async def test_a_topic_of_which_nothing_is_heard_has_not_grown() -> None:
         ({"web"}, ["Topic web does not exist: make it."], []),
     ],
 )
-async def test_a_worker_ends_where_a_topic_of_others_is_deleted(
+async def test_a_worker_ends_where_a_topic_is_deleted(
     hidden: set[str], problems: list[str], left: list[tuple[str, int]]
 ) -> None:
-    """Not where it is only hidden from this user, or the brokers say that it is there."""
+    """Without the rows of users, say, all events would wait and nobody would know.
+
+    Not where it is only hidden from this user, or the brokers say that it is there.
+    """
     said: list[tuple[str, int]] = []
 
     async def asked() -> list[str]:
         return problems
 
     watch = PartitionWatch(
-        None, {"web": 2, "clicks": 2}, asked, lambda words, *, code: said.append((words, code)),
-        foreign=["web"],
-    )  # fmt: skip
+        None, {"web": 2, "clicks": 2}, asked, lambda words, *, code: said.append((words, code))
+    )
     cluster = SimpleNamespace(
         partitions_for_topic=lambda topic: {0, 1} if topic == "clicks" else None,
         unauthorized_topics=hidden,
     )
     await watch.check(cluster)
     assert said == left
+
+
+@pytest.mark.parametrize("unknown", [set(), {"users"}])
+async def test_a_topic_that_is_back_is_looked_for_at_once(unknown: set[str]) -> None:
+    """It was deleted and created again, and the consumer would ask for it after minutes."""
+    asked: list[str] = []
+
+    async def ask() -> bool:
+        asked.append("brokers")
+        return True
+
+    client = SimpleNamespace(force_metadata_update=ask)
+    thread = SimpleNamespace(unknown_topics=lambda: unknown, client=client)
+    app = SimpleNamespace(started_consumer=SimpleNamespace(thread=thread))
+    watch = PartitionWatch(app, {}, lambda: pytest.fail("asked"))
+    await watch.look_for_lost()
+    assert asked == ["brokers"] * len(unknown)
