@@ -7,7 +7,7 @@ import pytest
 
 from tests.broker_fixtures import Broker
 from tests.kafka import faulty_worker
-from tests.kafka.pipeline import Pipeline, Worker, click, product, user, visitors
+from tests.kafka.pipeline import ALL_KINDS, Pipeline, Worker, many, product, user, visitors
 
 pytestmark = pytest.mark.kafka
 
@@ -23,7 +23,8 @@ ENV = {
     "STREAMS_EIGHTSELECT_USER_ID_SECRET": "a-secret-of-this-test",
     "STREAMS_EIGHTSELECT_REQUIRE_CONTENT": "false",
 }
-YES = {"consent": {"eightselect": True, "voyado": True, "miso": True}}
+YES = {"eightselect": True, "voyado": True, "miso": True}
+CONTENT = {"type": "customSet", "id": "set-1"}
 
 Commits = dict[str, dict[Any, tuple[int, str]]]
 
@@ -49,13 +50,15 @@ async def test_twenty_kills_while_partitions_are_taken_up_change_no_commit(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:
     """Five of each stage, before and after it has read what the last owner left."""
-    async with Pipeline(broker, prefix, tmp_path, partitions=2, env=ENV) as pipeline:
+    async with Pipeline(
+        broker, prefix, tmp_path, partitions=2, env=ENV, all_sources=True
+    ) as pipeline:
         names = visitors(8)
         contact = "5c0d7a52-6f0a-4f1c-8a3e-1d2c3b4a5f66"
         await pipeline.send(product("p1"), *(user(name, {"contact_id": contact}) for name in names))
         workers = [pipeline.start(stage) for stage in STAGES]
         await pipeline.ready(*workers)
-        events = [click(names[n % 8], event_id=f"e{n}", **YES) for n in range(EVENTS)]
+        events = list(many(EVENTS, names, kinds=ALL_KINDS, consent=YES, content=CONTENT))
         ledgers = pipeline.sandbox.ledgers
         # After a start one request goes alone.
         await pipeline.send(events[0])
