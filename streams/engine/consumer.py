@@ -39,7 +39,7 @@ from streams.engine.failure import (
     leave_fenced,
     leave_recreated,
 )
-from streams.engine.offset_tracker import OffsetTracker
+from streams.engine.offset_tracker import FULL_PARTITIONS, OffsetTracker
 from streams.engine.positions import StartPosition
 from streams.engine.stash import Stash
 from streams.engine.tables import Recovery
@@ -68,6 +68,8 @@ class Consumer(driver.Consumer):
         self.known_ends: dict[TP, int] = {}
         """The last known ends of logs that are not fetched for lack of room."""
         self.stash: dict[TP, Stash] = {}
+        self._credit = self.app.credit
+        """Of each partition, by how many of them have open records."""
         self._handed_out_at: dict[TP, float] = {}
         self._next_offset: dict[TP, int] = {}
         self._committed: dict[TP, tuple[int, str]] = {}
@@ -115,7 +117,7 @@ class Consumer(driver.Consumer):
     async def _fetch_once(self) -> None:
         active = self._get_active_partitions()
         tables = {tp for tp in active if self._is_changelog_tp(tp)}
-        wanted = tables | {tp for tp in active if self.has_room(tp)}
+        wanted = tables | self.with_room(active)
         if not wanted:
             await asyncio.sleep(0.01)
             return
@@ -166,15 +168,25 @@ class Consumer(driver.Consumer):
         if back:
             self.thread.seek_all(back)
 
+    def with_room(self, tps: Iterable[TP]) -> set[TP]:
+        """Return those of these partitions of which more records may be fetched."""
+        options = self.app.options
+        filled = max(FULL_PARTITIONS, sum(map(bool, self.stash.values())))
+        most_records = options.stash_records * FULL_PARTITIONS // filled
+        most_bytes = options.stash_bytes * FULL_PARTITIONS // filled
+        return {
+            tp
+            for tp in tps
+            if tp in self.offset_trackers
+            and (
+                (stash := self.stash.get(tp)) is None
+                or (len(stash) < most_records and stash.size < most_bytes)
+            )
+        }
+
     def has_room(self, tp: TP) -> bool:
         """Return whether more records of a partition may be fetched."""
-        if tp not in self.offset_trackers:
-            return False
-        stash = self.stash.get(tp)
-        options = self.app.options
-        return stash is None or (
-            len(stash) < options.stash_records and stash.size < options.stash_bytes
-        )
+        return bool(self.with_room((tp,)))
 
     async def refresh_log_ends(self) -> None:
         """Read the ends of logs that are not fetched now; fetches return the ends of the others.
@@ -235,6 +247,7 @@ class Consumer(driver.Consumer):
         if self.is_seeking or self._awaits_flow or not self.flow_active:
             return False
         epoch = self.epoch
+        self._credit = self.app.credit.among(sum(map(bool, self.offset_trackers.values())))
         found = [chunk for tp in tps if (chunk := self._next_chunk(tp)) is not None]
         for chunks in together(found, self.app.options.chunk_records):
             if epoch != self.epoch:
@@ -247,7 +260,7 @@ class Consumer(driver.Consumer):
         stash = self.stash[tp]
         if not self.has_credit(tp) or not self.app.stage.may_hand_out(tp):
             return None
-        tracker, credit = self.offset_trackers[tp], self.app.credit
+        tracker, credit = self.offset_trackers[tp], self._credit
         room = min(tracker.room(credit).size, credit.size // PROMPT_CHUNKS)
         batch = stash.pop(self.app.options.chunk_records, room)
         chunk = Chunk(tp, batch.records)
@@ -274,7 +287,7 @@ class Consumer(driver.Consumer):
             return False
         whole = self.app.options.chunk_records
         waiting = min(len(self.stash.get(tp, ())), whole)
-        room = tracker.room(self.app.credit)
+        room = tracker.room(self._credit)
         if room.size <= 0 or room.records < max(1, waiting):
             return False
         return (

@@ -17,6 +17,8 @@ from typing import Any, NamedTuple, Protocol
 
 from streams.engine.stash import Batch
 
+FULL_PARTITIONS = 6
+"""With more partitions in a worker, each may hold less."""
 KEPT_BYTES = 4 * 2**20
 """Size of the records that are kept here to show the oldest open one."""
 
@@ -52,6 +54,18 @@ class Credit:
     """Bytes of open records, at most; one record may be larger."""
     span: int = 100_000
     """Records from the oldest open one to the newest, settled ones included, at most."""
+
+    def among(self, partitions: int) -> "Credit":
+        """Return the credit of each of so many partitions with open records.
+
+        Their bytes and spans together are no more than those of ``FULL_PARTITIONS``. The number of
+        open records is at most halved, because one that waits must not hold up a whole chunk.
+        """
+        if partitions <= FULL_PARTITIONS:
+            return self
+        records = self.records if partitions <= 2 * FULL_PARTITIONS else self.records // 2
+        size, span = (n * FULL_PARTITIONS // partitions for n in (self.size, self.span))
+        return Credit(records, size, max(span, 2 * records))
 
 
 class Room(NamedTuple):

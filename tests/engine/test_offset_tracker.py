@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -233,6 +234,21 @@ def test_open_records_are_counted_and_their_bytes_are_never_underrated(
         room = tracker.room(Credit(1_000, 100_000, 1_000))
         assert tracker.open_records == len(open_)
         assert 100_000 - room.size >= sum(open_.values())
+
+
+@pytest.mark.parametrize("partitions", [0, 1, 6])
+def test_a_few_partitions_have_the_whole_credit(partitions: int) -> None:
+    """A shop's usual number."""
+    assert Credit().among(partitions) == Credit()
+
+
+@given(st.integers(7, 1_000))
+def test_many_partitions_share_the_bytes_of_six(partitions: int) -> None:
+    """Of the open records each keeps enough for whole chunks behind one that waits."""
+    credit = Credit().among(partitions)
+    assert credit.records == (2_000 if partitions <= 12 else 1_000)
+    assert partitions * credit.size <= 6 * Credit().size
+    assert credit.span == max(6 * Credit().span // partitions, 2 * credit.records)
 
 
 @given(

@@ -83,6 +83,23 @@ async def test_nothing_is_handed_out_before_faust_has_emptied_the_agents_queues(
     assert [record.offset for record in chunk.value] == list(range(100, 110))
 
 
+@pytest.mark.parametrize(("partitions", "room_until"), [(1, 4_000), (6, 4_000), (48, 500)])
+async def test_the_more_partitions_have_waiting_records_the_fewer_wait_of_each(
+    monkeypatch: pytest.MonkeyPatch, partitions: int, room_until: int
+) -> None:
+    """A worker with many partitions behind a parked vendor needs no more memory than with six."""
+    tps = [TP(EVENTS.topic, number) for number in range(partitions)]
+    consumer = consumer_in_memory(monkeypatch, dict.fromkeys(tps, Committed(100, LEFT, 0, 200)))
+    await consumer.perform_seek()
+    for tp in tps:
+        await consumer._stash_records(tp, [_record(offset) for offset in range(100, 110)])
+    records = [_record(offset) for offset in range(110, 100 + room_until - 1)]
+    await consumer._stash_records(tps[0], records)
+    assert consumer.has_room(tps[0])
+    await consumer._stash_records(tps[0], [_record(100 + room_until - 1)])
+    assert not consumer.has_room(tps[0])
+
+
 async def test_unknown_metadata_is_not_committed(consumer: OurConsumer) -> None:
     """None means that the stage does not know; empty metadata would say that there are none."""
     await consumer.perform_seek()
