@@ -277,7 +277,8 @@ class StageApp(faust.App):
             broker_request_timeout=max(90.0, options.session_seconds + 30),
             consumer_auto_offset_reset="earliest",
             consumer_group_instance_id=options.instance_id,
-            consumer_max_fetch_size=2 * 1024 * 1024,
+            # Of each partition: aiokafka keeps as much of each until it is taken.
+            consumer_max_fetch_size=1024 * 1024,
             producer_compression_type=options.compression,
             producer_linger=0.0,
             producer_max_batch_size=MAX_BATCH_BYTES,
