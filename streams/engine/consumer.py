@@ -132,8 +132,7 @@ class Consumer(driver.Consumer):
             # A seek has started meanwhile and reads these records again, except those of tables.
             self._fetch_again(rows)
             return
-        next_offsets = fetched.positions | {tp: found[0].offset for tp, found in rows.items()}
-        if (tp := self.recovery.began_anew(next_offsets)) is not None:
+        if (tp := self.recovery.began_anew(fetched.ends)) is not None:
             leave(
                 f"{tp.topic} partition {tp.partition} ends before rows that were read: the topic "
                 "was recreated; starting again to read it"

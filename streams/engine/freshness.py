@@ -22,8 +22,13 @@ class LogEnds:
     def __init__(self) -> None:
         self._ends: deque[tuple[float, int]] = deque(maxlen=KEPT_ENDS)
         self._step_at = 0.0
-        self._end = 0
+        self._end = -1
         self._stable = 0
+
+    @property
+    def end(self) -> int:
+        """The last known end; -1 before the first response."""
+        return self._end
 
     def record(self, asked_at: float, *, end: int, stable: int) -> None:
         """Record a response: the log's end, and the last stable offset, up to which it can be read.

@@ -285,17 +285,18 @@ class Recovery:
             recovery.active_offsets[tp] = records[-1].offset
         return True
 
-    def began_anew(self, positions: Mapping[TP, int]) -> TP | None:
+    def began_anew(self, ends: Mapping[TP, int]) -> TP | None:
         """Return a partition whose log is shorter than what was read of it; None: there is none.
 
-        ``positions``: the next offsets. Rows of the new log would be taken for ones that were seen.
+        Rows of the new log would be taken for ones that were seen. ``ends``: of the logs; below 0:
+        not known. Positions do not show it: after a rebalance they are back at the beginning.
         """
         recovery = self._app.tables.recovery
         if recovery.in_recovery:
             return None
-        for tp, offset in positions.items():
+        for tp, end in ends.items():
             seen = recovery.active_offsets.get(tp)
-            if tp in recovery.active_tps and seen is not None and offset < seen:
+            if tp in recovery.active_tps and seen is not None and 0 <= end < seen:
                 return tp
         return None
 

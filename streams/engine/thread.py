@@ -70,6 +70,8 @@ class Fetched:
     records: Mapping[TP, list[Record]]
     positions: dict[TP, int] = field(default_factory=dict)
     """Tables only: positions of partitions without buffered records."""
+    ends: dict[TP, int] = field(default_factory=dict)
+    """Tables only: the last known ends of their logs; -1: not known yet."""
     current_at: dict[TP, float] = field(default_factory=dict)
     """Tables only: up to when (``elapsed``, s) all is read, if that has changed."""
 
@@ -171,11 +173,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         fetched = Fetched({TP(*tp): list(found) for tp, found in records.items()})
         assignment = consumer._subscription.subscription.assignment
         for tp in tables:
-            if tp in fetcher._records or assignment is None or tp not in assignment.tps:
+            if assignment is None or tp not in assignment.tps:
                 continue
             state = assignment.state_value(tp)
             ends = fetcher.ends.get(state)
-            if not state.has_valid_position or ends is None:
+            if ends is None:
+                continue
+            fetched.ends[tp] = ends.end
+            if tp in fetcher._records or not state.has_valid_position:
                 continue
             fetched.positions[tp] = state.position
             if (known_at := ends.known_at(state.position)) is not None:

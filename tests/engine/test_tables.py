@@ -299,7 +299,9 @@ class RowsThread(Thread):
         """All rows from the position on."""
         found, self.position = self.rows[self.position :], len(self.rows)
         self.meanwhile()
-        return Fetched({TABLE: found} if found else {}, {TABLE: self.position})
+        return Fetched(
+            {TABLE: found} if found else {}, {TABLE: self.position}, {TABLE: len(self.rows)}
+        )
 
     def seek_all(self, offsets: Mapping[TP, int]) -> None:
         """Go there."""
@@ -365,7 +367,7 @@ async def test_a_tables_topic_that_was_recreated_ends_the_worker(
         raise SystemExit(words)
 
     monkeypatch.setattr("streams.engine.consumer.leave", leave)
-    consumer.thread.seek_all({TABLE: 2})  # as Faust does after a rebalance
+    consumer.thread.seek_all({TABLE: 0})  # as aiokafka does after a rebalance
     await consumer._fetch_once()
     consumer.thread.rows = rows
     consumer.thread.seek_all({TABLE: 0})

@@ -158,7 +158,7 @@ def test_demo_once_accounts_for_every_event_and_exits_0(tmp_path: Path) -> None:
         ["+", "dead-lettered", "10", "10", "10"],
         ["difference", "✓", "0", "✓", "0", "✓", "0"],
         ["in", "the", "simulator's", "ledger", "182", "382", "764"],
-        ["against", "our", "receipts", *["✓", "same,", "once"] * 3],
+        ["compared", "with", "the", "receipts", *["✓", "same,", "once"] * 3],
     ):
         assert row in rows, ran.stdout
     assert "each of the 867 events is accounted for at every vendor" in ran.stdout
