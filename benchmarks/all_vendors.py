@@ -23,6 +23,7 @@ from table import conditions, load_average, render
 from streams.vendors import VENDORS
 
 STAGES = ("enrich", *VENDORS)
+CONTACT_ONE_IN = 3
 
 
 def measure(
@@ -34,7 +35,8 @@ def measure(
         url = stack.enter_context(simulator(folder / f"{prefix}simulator"))
         access = dict(line.split("=", 1) for line in access_lines(url))
         here = Installation(servers, prefix, folder, access)
-        shop, topics = Shop(USERS, PRODUCTS, tuple(VENDORS)), here.settings.topics
+        shop = Shop(USERS, PRODUCTS, tuple(VENDORS), one_contact_in=CONTACT_ONE_IN)
+        topics = here.settings.topics
         make_topics(here.settings, {})
         write(here.settings, {topics.users: shop.user_rows(), topics.products: shop.product_rows()})
         workers = {stage: stack.enter_context(here.worker(stage)) for stage in STAGES}

@@ -5,7 +5,8 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import msgspec
 from aiokafka.partitioner import murmur2
@@ -44,12 +45,16 @@ class Shop:
     vendors: Sequence[str]
     in_content: bool = False
     """Whether its events happen in 8SELECT's content, without which 8SELECT gets none."""
+    one_contact_in: int = 0
+    """One visitor in so many is a contact at Voyado; 0: none is, and Voyado gets nothing."""
 
     def user_rows(self) -> Iterator[Record]:
         """Every visitor's row, 70 to 130 bytes."""
         for number in range(self.users):
             consent = dict.fromkeys(self.vendors, number % 10 != 0)
-            row = {"user_id": f"user-{number}", "consent": consent}
+            row: dict[str, Any] = {"user_id": f"user-{number}", "consent": consent}
+            if self.one_contact_in and number % self.one_contact_in == 0:
+                row["contact_id"] = str(UUID(int=(0xC0 << 120) | number))
             yield _keyed(f"visitor-{number}", row)
 
     def product_rows(self) -> Iterator[Record]:

@@ -2,11 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.chaos.drift import FILES, MEMORY, START, THREADS, Drift, Tolerance, drift
+from tests.chaos.drift import (
+    FILES,
+    MEMORY,
+    REMEMBERED,
+    START,
+    THREADS,
+    Drift,
+    Tolerance,
+    drift,
+)
 from tests.chaos.fleet import Worker
 from tests.chaos.run import Run
 
@@ -35,8 +44,9 @@ class Sample:
     """Open ones, sockets included."""
 
 
+MEMORY_OF: Mapping[str, Tolerance] = {"voyado": REMEMBERED}
+"""For the others ``MEMORY``."""
 WATCHED: tuple[tuple[str, Callable[[Sample], float], Tolerance], ...] = (
-    ("memory, MiB", lambda one: one.memory, MEMORY),
     ("threads", lambda one: one.threads, THREADS),
     ("open files", lambda one: one.files, FILES),
 )
@@ -79,6 +89,8 @@ class Soak(Run):
         found = []
         for worker in dict.fromkeys(one.worker for one in self.samples):
             own = [one for one in self.samples if one.worker == worker and one.at >= self.warm_up]
+            memory = [one.memory for one in own]
+            found.append(drift(worker, "memory, MiB", memory, MEMORY_OF.get(worker, MEMORY)))
             found += [
                 drift(worker, what, [value(one) for one in own], tolerance)
                 for what, value, tolerance in WATCHED
