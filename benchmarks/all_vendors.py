@@ -16,7 +16,7 @@ from statistics import median
 from installation import Installation
 from kafka_side import broker, count_records, make_topics, write
 from live import MIB, PRODUCTS, SETTLE_SECONDS, USERS, produce
-from outage import access_lines, simulator
+from outage import access, simulator
 from shop import Shop
 from table import conditions, load_average, render
 
@@ -33,8 +33,7 @@ def measure(
     found = {}
     with ExitStack() as stack:
         url = stack.enter_context(simulator(folder / f"{prefix}simulator"))
-        access = dict(line.split("=", 1) for line in access_lines(url))
-        here = Installation(servers, prefix, folder, access)
+        here = Installation(servers, prefix, folder, access(url))
         shop = Shop(USERS, PRODUCTS, tuple(VENDORS), one_contact_in=CONTACT_ONE_IN)
         topics = here.settings.topics
         make_topics(here.settings, {})

@@ -147,42 +147,20 @@ def measure_batches(
             simulator_cpu.append(used / events * 100_000)
             stock.append(run_stock(here, vendor_side, stock_events))
             loop.append(run_loop(here, vendor_side, events))
+    sides = ours, stock, loop
     table.rows = [
-        Row(
+        Row.of(
             "CPU s per 100,000 events",
-            [m.cpu_per_100k for m in ours],
-            [m.cpu_per_100k for m in stock],
+            lambda m: m.cpu_per_100k,
+            *sides,
             digits=2,
             ratio="less",
             wanted="streams <= 1",
-            loop=[m.cpu_per_100k for m in loop],
         ),
-        Row(
-            "events/s",
-            [m.rate for m in ours],
-            [m.rate for m in stock],
-            ratio="more",
-            loop=[m.rate for m in loop],
-        ),
-        Row(
-            "requests/s",
-            [m.requests / m.seconds for m in ours],
-            [m.requests / m.seconds for m in stock],
-            loop=[m.requests / m.seconds for m in loop],
-            digits=1,
-        ),
-        Row(
-            "events in a request",
-            [m.events / m.requests for m in ours],
-            [m.events / m.requests for m in stock],
-            loop=[m.events / m.requests for m in loop],
-        ),
-        Row(
-            "peak memory, MiB",
-            [m.peak_bytes / 2**20 for m in ours],
-            [m.peak_bytes / 2**20 for m in stock],
-            loop=[m.peak_bytes / 2**20 for m in loop],
-        ),
+        Row.of("events/s", lambda m: m.rate, *sides, ratio="more"),
+        Row.of("requests/s", lambda m: m.requests / m.seconds, *sides, digits=1),
+        Row.of("events in a request", lambda m: m.events / m.requests, *sides),
+        Row.of("peak memory, MiB", lambda m: m.peak_bytes / 2**20, *sides),
         Row("simulator's CPU s per 100,000", simulator_cpu, digits=2),
     ]
     table.notes = [CPU_NOTE, RECEIPTS_NOTE]

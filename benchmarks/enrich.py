@@ -132,29 +132,18 @@ def main() -> int:
         last.prepare()
         latencies = last.run_calmly(options.rounds, latency_seconds)
     our_latency, stock_latency = zip(*latencies, strict=True)
+    sides = ours, stock, loop
     table.rows = [
-        Row(
+        Row.of(
             "CPU s per 100,000 events",
-            [m.cpu_per_100k for m in ours],
-            [m.cpu_per_100k for m in stock],
+            lambda m: m.cpu_per_100k,
+            *sides,
             digits=2,
             ratio="less",
             wanted="streams <= 2",
-            loop=[m.cpu_per_100k for m in loop],
         ),
-        Row(
-            "events/s",
-            [m.rate for m in ours],
-            [m.rate for m in stock],
-            ratio="more",
-            loop=[m.rate for m in loop],
-        ),
-        Row(
-            "peak memory, MiB",
-            [m.peak_bytes / 2**20 for m in ours],
-            [m.peak_bytes / 2**20 for m in stock],
-            loop=[m.peak_bytes / 2**20 for m in loop],
-        ),
+        Row.of("events/s", lambda m: m.rate, *sides, ratio="more"),
+        Row.of("peak memory, MiB", lambda m: m.peak_bytes / 2**20, *sides),
         *(
             Row(
                 f"latency p{percent} at 100 events/s, ms",

@@ -101,8 +101,7 @@ class Outage:
             self._server_log = kafka.data_dir / "logs" / "server.log"
             self._http = await stack.enter_async_context(aiohttp.ClientSession())
             self._url = stack.enter_context(simulator(self._folder / "simulator"))
-            access = dict(line.split("=", 1) for line in access_lines(self._url))
-            here = Installation(kafka.bootstrap_servers, "outage.", self._folder, access)
+            here = Installation(kafka.bootstrap_servers, "outage.", self._folder, access(self._url))
             self._here = here
             topics = here.settings.topics
             await asyncio.to_thread(make_topics, here.settings, {})
@@ -310,10 +309,10 @@ def simulator(folder: Path) -> Iterator[str]:
         yield url
 
 
-def access_lines(url: str) -> list[str]:
+def access(url: str) -> dict[str, str]:
     """Return the settings with which workers send to the sandbox."""
-    sandbox = Sandbox()
-    return [line for each in sandbox.simulators.values() for line in each.example_environment(url)]
+    simulators = Sandbox().simulators.values()
+    return dict(line.split("=", 1) for each in simulators for line in each.example_environment(url))
 
 
 def users() -> list[Record]:

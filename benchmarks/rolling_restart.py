@@ -28,7 +28,7 @@ from aiokafka import AIOKafkaProducer
 from installation import Installation
 from kafka_side import make_topics, write
 from latency import percentile
-from outage import access_lines, generations, products, simulator, users
+from outage import access, generations, products, simulator, users
 from outage import event as click
 from table import conditions, load_average, render
 from worker_process import Worker
@@ -224,7 +224,6 @@ def main() -> int:
         assert kafka.data_dir is not None
         server_log = kafka.data_dir / "logs" / "server.log"
         with simulator(folder / "simulator") as url:
-            access = dict(line.split("=", 1) for line in access_lines(url))
             others = {"STREAMS_EIGHTSELECT_ENABLED": "false", "STREAMS_VOYADO_ENABLED": "false"}
             cells = [
                 Cell(stage, gap, session)
@@ -239,7 +238,7 @@ def main() -> int:
                         kafka.bootstrap_servers,
                         f"rolling{number}-{at}.",
                         folder,
-                        {**access, **others, **session},
+                        {**access(url), **others, **session},
                     )
                     make_topics(here.settings, {})
                     topics = here.settings.topics

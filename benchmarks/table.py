@@ -5,12 +5,14 @@ import json
 import logging
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Self
+
+from worker_process import Measure
 
 CPU_NOTE = (
     "CPU is user and system time of the worker's process, from its first events to its last; its "
@@ -31,6 +33,20 @@ class Row:
     wanted: str = ""
     loop: Sequence[float] = ()
     """Of a loop by hand, where one is measured."""
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        figure: Callable[[Measure], float],
+        ours: Iterable[Measure],
+        stock: Iterable[Measure],
+        loop: Iterable[Measure],
+        **how: Any,
+    ) -> Self:
+        """Return the row of one figure of all sides' rounds."""
+        by_loop = [*map(figure, loop)]
+        return cls(name, [*map(figure, ours)], [*map(figure, stock)], loop=by_loop, **how)
 
 
 @dataclass(slots=True)

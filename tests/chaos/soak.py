@@ -44,12 +44,14 @@ class Sample:
     """Open ones, sockets included."""
 
 
-MEMORY_OF: Mapping[str, Tolerance] = {"voyado": REMEMBERED}
-"""For the others ``MEMORY``."""
 WATCHED: tuple[tuple[str, Callable[[Sample], float], Tolerance], ...] = (
+    ("memory, MiB", lambda one: one.memory, MEMORY),
     ("threads", lambda one: one.threads, THREADS),
     ("open files", lambda one: one.files, FILES),
 )
+
+OF: Mapping[tuple[str, str], Tolerance] = {("voyado", "memory, MiB"): REMEMBERED}
+"""Other tolerances, by worker and what is watched."""
 
 
 class Soak(Run):
@@ -89,10 +91,8 @@ class Soak(Run):
         found = []
         for worker in dict.fromkeys(one.worker for one in self.samples):
             own = [one for one in self.samples if one.worker == worker and one.at >= self.warm_up]
-            memory = [one.memory for one in own]
-            found.append(drift(worker, "memory, MiB", memory, MEMORY_OF.get(worker, MEMORY)))
             found += [
-                drift(worker, what, [value(one) for one in own], tolerance)
+                drift(worker, what, [value(one) for one in own], OF.get((worker, what), tolerance))
                 for what, value, tolerance in WATCHED
             ]
         starts = [seconds for at, seconds in self.starts if at >= self.warm_up]
