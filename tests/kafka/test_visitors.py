@@ -52,6 +52,21 @@ YES = {"eightselect": True, "miso": True}
 LINE = {"product_id": "p1", "quantity": 2, "price": 19.9, "currency": "EUR"}
 
 
+@asynccontextmanager
+async def shop_topics(
+    broker: Broker, prefix: str, folder: Path, *, partitions: int
+) -> AsyncIterator[tuple[Pipeline, str, str]]:
+    """A pipeline that reads two topics of the shop: of its server, and of its pages."""
+    erp, web = f"erp-{prefix}", f"web-{prefix}"
+    config = folder / "streams.toml"
+    config.write_text(SETTINGS.format(erp=erp, web=web))
+    env = ENV | {"STREAMS_CONFIG": str(config)}
+    async with Pipeline(broker, prefix, folder, env=env) as pipeline:
+        await pipeline.admin.create_topics([NewTopic(name, partitions, 1) for name in (erp, web)])
+        await pipeline.producer.client.force_metadata_update()
+        yield pipeline, erp, web
+
+
 async def test_order_of_a_server_is_that_of_the_visitor_who_made_it(
     broker: Broker, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,13 +74,7 @@ async def test_order_of_a_server_is_that_of_the_visitor_who_made_it(
 
     What nobody says in time is a dead letter, which is sent again once somebody does.
     """
-    erp, web = f"erp-{prefix}", f"web-{prefix}"
-    config = tmp_path / "streams.toml"
-    config.write_text(SETTINGS.format(erp=erp, web=web))
-    env = ENV | {"STREAMS_CONFIG": str(config)}
-    async with Pipeline(broker, prefix, tmp_path, env=env) as pipeline:
-        await pipeline.admin.create_topics([NewTopic(name, 1, 1) for name in (erp, web)])
-        await pipeline.producer.client.force_metadata_update()
+    async with shop_topics(broker, prefix, tmp_path, partitions=1) as (pipeline, erp, web):
 
         async def order(number: str, customer: Any = None, at: int | None = None) -> None:
             said = {"number": number, "at": at or now_ms(), "lines": [LINE], "customer": customer}
@@ -214,13 +223,7 @@ class Backlog:
 @asynccontextmanager
 async def backlog(broker: Broker, prefix: str, folder: Path) -> AsyncIterator[Backlog]:
     """The shop's topics with two partitions each, and what they are written into."""
-    erp, web = f"erp-{prefix}", f"web-{prefix}"
-    config = folder / "streams.toml"
-    config.write_text(SETTINGS.format(erp=erp, web=web))
-    env = ENV | {"STREAMS_CONFIG": str(config)}
-    async with Pipeline(broker, prefix, folder, env=env) as pipeline:
-        await pipeline.admin.create_topics([NewTopic(name, 2, 1) for name in (erp, web)])
-        await pipeline.producer.client.force_metadata_update()
+    async with shop_topics(broker, prefix, folder, partitions=2) as (pipeline, erp, web):
         yield Backlog(pipeline, erp, web)
 
 
