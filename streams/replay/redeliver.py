@@ -17,6 +17,7 @@ from aiokafka import TopicPartition
 from streams.core.consent import NO_TO_ALL, ConsentMode, ground_for
 from streams.core.enrich import Refuse, Send, Skip
 from streams.core.errors import InvalidEvent
+from streams.core.json_decoder import json_decoder
 from streams.core.outcome import Outcome, SkipReason
 from streams.core.record_mapper import RecordMapper
 from streams.core.records import Source, TopicRecord, VendorRecord
@@ -41,7 +42,7 @@ class _Kept(msgspec.Struct):
 
 
 _decode_kept = msgspec.json.Decoder(_Kept).decode
-_decode_record = msgspec.json.Decoder(VendorRecord).decode
+_decode_record = json_decoder(VendorRecord)
 
 
 class ToSend(NamedTuple):
@@ -266,7 +267,7 @@ class LetterPages:
         value = kept.value or b""
         try:
             record = _decode_record(value)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except msgspec.DecodeError:
             return None
         rows = self._mapper.rows
         key = record.anonymous_id.encode()

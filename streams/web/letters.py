@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 
 from streams.core.errors import SettingsError
+from streams.core.json_decoder import json_decoder
 from streams.core.masking import masked_json, masked_text, names_in
 from streams.core.times import utc_text
 from streams.dead_letters.book import Group, Letter, Selection, kafka_time
@@ -153,14 +154,14 @@ def _selection(owner: object, fingerprint: object) -> Selection:
     return Selection(owner=owner, fingerprint=fingerprint)
 
 
+_decode_body = json_decoder(dict[str, Any])
+
+
 async def _body(request: web.Request) -> dict[str, Any]:
     try:
-        body = msgspec.json.decode(await request.read())
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        body = None
-    if type(body) is not dict:
-        raise SettingsError(["The body must be a JSON object."])
-    return body
+        return _decode_body(await request.read())
+    except msgspec.DecodeError:
+        raise SettingsError(["The body must be a JSON object."]) from None
 
 
 def _hours(text: str | None) -> float:

@@ -1,6 +1,11 @@
 """Dead letters as the page shows them."""
 
-from streams.web.letters import NO_JSON, _masked
+from types import SimpleNamespace
+
+import pytest
+
+from streams.core.errors import SettingsError
+from streams.web.letters import NO_JSON, _body, _masked
 
 KEY = "key-4711-secret"
 
@@ -35,3 +40,14 @@ def test_what_is_no_json_is_not_shown() -> None:
             "source": None,
             "record": NO_JSON,
         }
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{", b'{"vendor": "\xff"}', b'{"x": ' + b"[" * 5_000])
+async def test_a_body_that_is_no_object_is_refused_in_one_sentence(body: bytes) -> None:
+    """Whoever sends it has the token, but gets no traceback."""
+
+    async def read() -> bytes:
+        return body
+
+    with pytest.raises(SettingsError, match="The body must be a JSON object"):
+        await _body(SimpleNamespace(read=read))  # type: ignore[arg-type]

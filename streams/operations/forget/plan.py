@@ -8,19 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-import msgspec
 from aiokafka import ConsumerRecord
 
+from streams.core.json_decoder import json_decoder
 from streams.core.outcome import Outcome
-from streams.core.records import VISITOR, Receipt, VendorRecord
+from streams.core.records import VISITOR, VendorRecord
 from streams.core.rows import InvalidRow, person_in
 from streams.core.topics import Topics
+from streams.delivery.receipts import decode_receipt
 from streams.kafka.topic_search import FoundRecord
 from streams.vendors.base import Trail, Vendor
 
-_decode_receipt = msgspec.json.Decoder(Receipt).decode
-_decode_record = msgspec.json.Decoder(VendorRecord).decode
-_PROBLEMS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_decode_record = json_decoder(VendorRecord)
 
 
 LogRecord: TypeAlias = ConsumerRecord | FoundRecord
@@ -139,7 +138,7 @@ class VisitorTraces:
             return
         try:
             vendor_record = _decode_record(record.value)
-        except _PROBLEMS:
+        except ValueError:
             return  # not ours: the sink made a dead letter of it
         there.subjects.update(dict.fromkeys(forgetting.subjects(vendor_record)))
         there.contacts.update(dict.fromkeys((vendor_record.contact or {}).items()))
@@ -152,8 +151,8 @@ class VisitorTraces:
         if record.value is None or not (names_visitor or there._sources):
             return
         try:
-            receipt = _decode_receipt(record.value)
-        except _PROBLEMS:
+            receipt = decode_receipt(record.value)
+        except ValueError:
             return
         if not names_visitor and receipt.source not in there._sources:
             return

@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from streams.core.json_decoder import json_decoder
 from streams.core.records import DeadLetter, Receipt, Source, VendorRecord
+from streams.delivery.receipts import decode_receipt
 from streams.kafka.topic_search import FoundRecord
 from streams.operations.ingest.trail import IngestTrail, read_trail
 
@@ -131,11 +133,9 @@ class _TracedResolution(msgspec.Struct, frozen=True):
     run_id: str | None = None
 
 
-_decode_record = msgspec.json.Decoder(VendorRecord).decode
-_decode_receipt = msgspec.json.Decoder(Receipt).decode
-_decode_letter = msgspec.json.Decoder(DeadLetter).decode
-_decode_resolution = msgspec.json.Decoder(_TracedResolution).decode
-_NOT_OURS = (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError)
+_decode_record = json_decoder(VendorRecord)
+_decode_letter = json_decoder(DeadLetter)
+_decode_resolution = json_decoder(_TracedResolution)
 
 
 def place_of(record: FoundRecord) -> Source:
@@ -149,7 +149,7 @@ def read_sent(record: FoundRecord, *, is_redelivery: bool) -> SentRecord | None:
     try:
         source = Source.parse(_text(headers.get("source")))
         value = _decode_record(record.value or b"")
-    except _NOT_OURS:
+    except ValueError:
         return None
     run_id = _text(headers.get("run-id")) or None
     consent = _text(headers.get("consent"))
@@ -160,9 +160,9 @@ def read_sent(record: FoundRecord, *, is_redelivery: bool) -> SentRecord | None:
 def read_receipt(record: FoundRecord) -> Received | None:
     """Return what a receipt says; None where it is none."""
     try:
-        receipt = _decode_receipt(record.value or b"")
+        receipt = decode_receipt(record.value or b"")
         source = Source.parse(receipt.source)
-    except _NOT_OURS:
+    except ValueError:
         return None
     return Received(place_of(record), record.timestamp, receipt, source)
 
@@ -176,7 +176,7 @@ def read_letter(record: FoundRecord) -> Lettered | None:
     """Return what a dead letter says; None where it is none."""
     try:
         letter = _decode_letter(record.value or b"")
-    except _NOT_OURS:
+    except ValueError:
         return None
     source = Source(letter.source.topic, letter.source.partition, letter.source.offset)
     return Lettered(place_of(record), record.timestamp, letter, source)
@@ -186,7 +186,7 @@ def read_resolution(record: FoundRecord) -> Resolved | None:
     """Return what the note about a letter says; None where it is none."""
     try:
         note = _decode_resolution(record.value or b"")
-    except _NOT_OURS:
+    except ValueError:
         return None
     return Resolved(place_of(record), record.timestamp, note.resolves, note.action, note.run_id)
 
