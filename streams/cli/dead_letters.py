@@ -10,6 +10,7 @@ import typer
 from streams.cli.replay import NO_TERMINAL, preview_and_run
 from streams.cli.terminal import (
     JsonFlag,
+    PreviewFlag,
     YesFlag,
     confirm,
     echo,
@@ -175,9 +176,7 @@ def resend(
         float | None,
         typer.Option(min=0.001, metavar="N", help="Maximum events per second and vendor."),
     ] = None,
-    only_preview: Annotated[
-        bool, typer.Option("--preview", help="Show what would be sent, then exit.")
-    ] = False,
+    only_preview: PreviewFlag = False,
     yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:

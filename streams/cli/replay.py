@@ -15,6 +15,7 @@ import typer
 
 from streams.cli.terminal import (
     JsonFlag,
+    PreviewFlag,
     YesFlag,
     confirm,
     echo,
@@ -89,9 +90,7 @@ def replay(
     again: Annotated[
         bool, typer.Option("--again", help="Include events that the vendor has already accepted.")
     ] = False,
-    preview: Annotated[
-        bool, typer.Option("--preview", help="Show what would be sent, then exit.")
-    ] = False,
+    only_preview: PreviewFlag = False,
     yes: YesFlag = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -118,7 +117,7 @@ def replay(
     ]
     if (source or vendor) is None or from_ is None or to is None:
         raise SettingsError(missing)
-    require_terminal(yes or preview, NO_TERMINAL)
+    require_terminal(yes or only_preview, NO_TERMINAL)
     settings = quiet_settings()
     if source is not None:
         from streams.cli.ingest import replay_source
@@ -134,7 +133,7 @@ def replay(
             to_ms,
             again=again,
             rate=rate,
-            only_preview=preview,
+            only_preview=only_preview,
             yes=yes,
             as_json=as_json,
         )
@@ -151,7 +150,7 @@ def replay(
         again=again,
     )
     vendors = replayed_vendors(settings, vendor)
-    preview_and_run(settings, asked, vendors, only_preview=preview, yes=yes, as_json=as_json)
+    preview_and_run(settings, asked, vendors, only_preview=only_preview, yes=yes, as_json=as_json)
 
 
 def preview_and_run(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON array.")]
+PreviewFlag = Annotated[bool, typer.Option("--preview", help="Show what would be sent, then exit.")]
 YesFlag = Annotated[bool, typer.Option("--yes", help="Skip confirmation.")]
 
 LEVEL_STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}

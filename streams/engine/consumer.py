@@ -192,7 +192,7 @@ class Consumer(driver.Consumer):
 
         Raises KafkaError or TimeoutError if a broker does not respond.
         """
-        full = [tp for tp in self.stash if not self.has_room(tp)]
+        full = self.stash.keys() - self.with_room(self.stash)
         self.known_ends = await self.thread.log_ends(full) if full else {}
 
     async def _stash_records(self, tp: TP, records: list[Record]) -> None:
