@@ -14,6 +14,7 @@ import msgspec
 
 from streams.core.addresses import MASK, without_addresses
 from streams.core.dead_letter import mask_secrets, masked_ip
+from streams.core.strict_json import MAX_LEVELS
 
 MAX_TEXT_CHARS = 200
 MAX_NAMES = 5_000
@@ -67,16 +68,20 @@ def masked_url(text: str) -> str:
     return masked_text(shown) + ("?…" if parts.query or parts.fragment else "")
 
 
-def masked_json(value: Any, secrets: Sequence[str] = (), field: str = "") -> Any:
-    """Return a JSON value fit to be shown; of a list only the first few."""
+def masked_json(
+    value: Any, secrets: Sequence[str] = (), field: str = "", levels: int = MAX_LEVELS
+) -> Any:
+    """Return a JSON value fit to be shown; of a list only the first few, of nesting ``levels``."""
+    if type(value) in {dict, list} and not levels:
+        return "…"
     if type(value) is dict:
         # Names of fields can be a stranger's, too.
         return {
-            masked_text(str(name), secrets): masked_json(item, secrets, str(name))
+            masked_text(str(name), secrets): masked_json(item, secrets, str(name), levels - 1)
             for name, item in value.items()
         }
     if type(value) is list:
-        shown = [masked_json(item, secrets, field) for item in value[:5]]
+        shown = [masked_json(item, secrets, field, levels - 1) for item in value[:5]]
         return [*shown, f"… {len(value) - 5:,} more"] if len(value) > 5 else shown
     if type(value) is not str:
         return (
@@ -110,19 +115,19 @@ def names_in(value: Any) -> list[str]:
     An answer that repeats them is masked by them.
     """
     found: list[str] = []
-    _collect_names(value, "", found)
+    _collect_names(value, "", found, MAX_LEVELS)
     return found
 
 
-def _collect_names(value: Any, field: str, found: list[str]) -> None:
-    if len(found) >= MAX_NAMES:
+def _collect_names(value: Any, field: str, found: list[str], levels: int) -> None:
+    if len(found) >= MAX_NAMES or not levels:
         return
     if type(value) is dict:
         for name, item in value.items():
-            _collect_names(item, str(name), found)
+            _collect_names(item, str(name), found, levels - 1)
     elif type(value) is list:
         for item in value:
-            _collect_names(item, field, found)
+            _collect_names(item, field, found, levels - 1)
     elif type(value) is str and field not in SHOWN and len(value) >= MIN_NAME_CHARS:
         found.append(value)
 

@@ -42,6 +42,7 @@ def _second_ms(text: str) -> int:
 
 
 _NO_TIME = "neither RFC 3339 with an offset nor an integer of milliseconds"
+_NO_SUCH_TIME = "no such date or time of day"
 
 
 def arrived_ms(kafka_ms: int, now_ms: int) -> int:
@@ -83,10 +84,12 @@ def _from_rfc_3339(text: str) -> int:
     # A leap second, which RFC 3339 allows and datetime does not know, is the second after :59.
     if text[17:19] == "60":
         return _from_rfc_3339(f"{text[:17]}59{text[19:]}") + 1000
+    if text[11:13] == "24":  # since Python 3.14 datetime takes 24:00 for 0:00 of the next day
+        raise ValueError(_NO_SUCH_TIME)
     try:
         return datetime_to_ms(datetime.fromisoformat(text.upper()))
     except (ValueError, OverflowError):
-        raise ValueError("no such date or time of day") from None
+        raise ValueError(_NO_SUCH_TIME) from None
 
 
 def datetime_to_ms(moment: datetime) -> int:

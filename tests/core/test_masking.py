@@ -104,3 +104,24 @@ def test_an_answer_does_not_repeat_whom_the_request_named() -> None:
     assert names == ["visitor-77", "anna-4711"]
     answer = b'{"detail": "visitor-77 and anna-4711 are unknown to SKU-1"}'
     assert masked_body(answer, names, 100) == '{"detail":"*** and *** are unknown to SKU-1"}'
+
+
+@pytest.mark.parametrize("levels", [129, 600, 5_000])
+@pytest.mark.parametrize("kind", ['{"error":%s}', "[%s]"])
+def test_an_answer_that_is_nested_deeper_than_any_record_is_cut(levels: int, kind: str) -> None:
+    """A vendor's answer can be anything; what the interpreter cannot decode is shown as text."""
+    left, right = kind.split("%s")
+    answer = left * levels + '"anna@example.com"' + right * levels
+    shown = masked_body(answer.encode(), (), 10_000)
+    assert shown.startswith(left * 50)
+    assert "…" in shown
+    assert "anna" not in shown
+
+
+def test_whom_a_request_names_is_found_as_deep_as_records_go() -> None:
+    """Deeper nothing of an answer is shown."""
+    deep: object = "visitor-77"
+    for _ in range(900):
+        deep = [deep]
+    assert names_in(deep) == []
+    assert names_in(["visitor-77"]) == ["visitor-77"]
