@@ -4,7 +4,7 @@
 STAMP := .venv/.installed
 BIN := .venv/bin
 # The first interpreter that is new enough and can make virtual environments.
-CANDIDATES := python3 python3.12 python3.11 python3.13
+CANDIDATES := python3 python3.13 python3.12 python3.11 python3.14
 NEW_ENOUGH := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help

@@ -22,8 +22,8 @@ from streams.operations.audit.decode import (
 )
 from streams.stages.enrich.enabled_ranges import EnabledRanges, read_ranges
 
-NESTED = b'{"paused": true, "more": ' + b'{"a": ' * 5_000 + b"1" + b"}" * 5_000 + b"}"
-"""Deeper than any interpreter lets one go, in a field that is not ours."""
+NESTED = b'{"paused": true, "more": ' + b'{"a": ' * 1_000_000
+"""Deeper than any interpreter goes (3.11: 1,000 levels, 3.14: 100,000), in a field not ours."""
 
 
 def test_what_is_wrong_is_one_error() -> None:

@@ -201,6 +201,7 @@ def test_formats_that_can_never_fit_are_found_at_loading(
     TimeFormats(["%Y%j %%Z"])
 
 
+@pytest.mark.filterwarnings("ignore:Parsing dates:DeprecationWarning")  # since Python 3.13
 @pytest.mark.parametrize(
     "pattern",
     ["%H:%M", "%m-%d %H:%M", "%Y", "%Y-%m", "%Y %d", "%H:%M %z", "%Y %U", "%G-W%V", "%Y-W%V-%u",

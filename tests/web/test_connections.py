@@ -32,7 +32,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 async def opened(found: Scene, *sent: bytes) -> Streams:
     """Open a connection and send this."""
     reader, writer = await asyncio.open_connection("127.0.0.1", found.server.port)
-    writer.writelines(sent)
+    writer.write(b"".join(sent))
     await writer.drain()
     return reader, writer
 

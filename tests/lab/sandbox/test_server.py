@@ -155,7 +155,7 @@ async def test_a_slow_request_is_stored_even_if_the_client_has_left(
     """A timeout is ambiguous, as it is with the real vendor."""
     sandbox.faults.set("slow,seconds=0.2,times=1")
     with pytest.raises(httpx.ReadTimeout):
-        await upload(client, timeout=0.05)
+        await upload(client, timeout=httpx.Timeout(5, read=0.05))
     await settled(sandbox)
     assert len(sandbox.ledgers["miso"]) == 2
 
