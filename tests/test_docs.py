@@ -159,7 +159,7 @@ def test_every_command_in_the_documents_is_understood(page: Path) -> None:
             assert words[1] in targets, words
         else:
             known = ("pip", "python", "python3", "docker", "kubectl", "systemctl", "install", "cp")
-            kafka = ("kafka-consumer-groups.sh", "kafka-get-offsets.sh")
+            kafka = ("kafka-configs.sh", "kafka-consumer-groups.sh", "kafka-get-offsets.sh")
             assert words[0] in (*known, *kafka), words
 
 
@@ -273,7 +273,7 @@ def test_quoted_code_stands_in_the_file_that_is_linked_before_it() -> None:
 def test_services_and_profiles_in_the_documents_are_those_of_compose() -> None:
     """``--profile`` and ``--scale`` name what docker-compose.yml has; ``RELAY_…`` it reads."""
     compose = (ROOT / "docker-compose.yml").read_text("utf-8")
-    profiles = set(re.findall(r"--profile (\S+)", ALL_WORDS)) | set(
+    profiles = set(re.findall(r"--profile (\w+)", ALL_WORDS)) | set(
         re.findall(r"[Pp]rofile `(\w+)`", ALL_WORDS)
     )
     assert profiles == {"sandbox", "sample", "metrics", "ingest"}

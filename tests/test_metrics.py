@@ -91,10 +91,11 @@ def test_every_alert_says_what_is_wrong_and_what_to_do() -> None:
     for rule in rules:
         assert rule["annotations"]["summary"].endswith("."), rule["alert"]
         assert rule["annotations"]["action"].endswith("."), rule["alert"]
-        assert rule["labels"]["severity"] in {"page", "ticket"}
+        severity = rule["labels"]["severity"]
+        assert severity in {"page", "ticket"}
         file, _, anchor = rule["annotations"]["runbook_url"].partition("#")
         assert anchor in anchors_of((ROOT / file).read_text("utf-8")), rule["alert"]
-        assert f"`{rule['alert']}`" in runbook
+        assert f"\n| `{rule['alert']}` | {severity} |" in runbook
     assert len({rule["alert"] for rule in rules}) == len(rules)
 
 

@@ -69,7 +69,7 @@ def new_table(*names: str, numbers: Iterable[str] = (), **options: Any) -> "Tabl
 
     table = Table(show_edge=False, pad_edge=False, **options)
     for name in names:
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for name in numbers:
         table.add_column(name, justify="right")
     return table

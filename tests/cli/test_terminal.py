@@ -1,15 +1,19 @@
-"""Times on the command line: read and shown in the zone of the machine."""
+"""The command line: times in the zone of the machine, and tables on a narrow terminal."""
 
 import time
 from collections.abc import Iterator
+from io import StringIO
 from zoneinfo import ZoneInfo
 
 import pytest
+from rich.console import Console
 
-from streams.cli.terminal import local_zone, moment_ms
+from streams.cli.terminal import local_zone, moment_ms, new_table
 from streams.core.errors import SettingsError
 from streams.core.moments import shown_moment
 from streams.core.times import to_ms, utc_text
+from streams.operations.audit.report import SectionBooks
+from streams.operations.audit.table import section_table
 
 
 @pytest.fixture
@@ -46,3 +50,21 @@ def test_a_time_that_the_clocks_showed_twice_is_refused_by_its_option() -> None:
     with pytest.raises(SettingsError, match=r"--from: 2026-10-25 02:30:00 was shown twice") as no:
         moment_ms("2026-10-25 02:30", "--from")
     assert "+02:00" in str(no.value)
+
+
+def test_a_narrow_terminal_wraps_names_and_cuts_none() -> None:
+    """Two topics of one vendor are told apart, and so are two sections of ingest."""
+    console = Console(width=80, file=StringIO())
+    table = new_table("stage", "topic", numbers=("partition", "committed", "log start", "log end"))
+    topics = ("vendor.eightselect.events", "vendor.eightselect.redelivery")
+    for topic in topics:
+        table.add_row("eightselect", topic, *("1,000,000",) * 4)
+    sections = ("web-events-add-to-carts", "web-events-add-to-wishlists")
+    console.print(table, section_table([SectionBooks(one, "web", "clicks") for one in sections]))
+    assert isinstance(console.file, StringIO)
+    text = console.file.getvalue()
+    assert "…" not in text
+    first = [line.partition("┃")[0].partition("│")[0] for line in text.splitlines()]
+    names = [line.split("│")[1] for line in text.splitlines() if line.count("│") == 5]
+    assert "".join(names).replace(" ", "") == "".join(topics)
+    assert "".join(sections) in "".join(first).replace(" ", "")

@@ -2,6 +2,10 @@
 
 import asyncio
 import logging
+import os
+import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +18,8 @@ from pydantic import SecretStr
 from streams.cli import main
 from streams.core.control import VendorControl, encode_control
 from streams.core.errors import SettingsError, SetupError
+from streams.kafka.group_ids import group_id
+from streams.kafka.groups import members_of
 from streams.kafka.topics import create_topics
 from streams.kafka.writer import connect_writer
 from streams.settings import KafkaSettings, Settings
@@ -23,7 +29,7 @@ from streams.vendors.miso import MisoSettings
 from streams.worker import control
 from streams.worker.control import read_controls, set_paused, stop_run, write_control
 from tests.broker_fixtures import Broker
-from tests.kafka.pipeline import Pipeline, many, visitors
+from tests.kafka.pipeline import Pipeline, click, many, visitors
 
 pytestmark = pytest.mark.kafka
 
@@ -206,3 +212,52 @@ async def test_a_paused_vendor_gets_nothing_from_any_worker_until_it_is_resumed(
             return (await stage_state(pipeline))[1] == "running"
 
         await pipeline.until(runs)
+
+
+@pytest.mark.slow
+async def test_events_that_wait_at_a_paused_vendor_are_mapped_again_before_they_are_sent(
+    broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    """By the steps of docs/operations.md, "Wrong data"; each arrives once, mapped correctly."""
+    async with Pipeline(broker, prefix, tmp_path) as pipeline:
+
+        def typed(command: str, click_type: str = "") -> None:
+            env = {name: v for name, v in os.environ.items() if not name.startswith("STREAMS_")}
+            env |= pipeline.env | {"STREAMS_MISO_CLICK_TYPE": click_type}
+            subprocess.run(
+                [sys.executable, "-m", "streams", *shlex.split(command)],
+                env=env,
+                check=True,
+                stdin=subprocess.DEVNULL,
+            )
+
+        await pipeline.products("p1")
+        enrich, miso = await pipeline.both()
+        await asyncio.to_thread(typed, "pause miso")
+
+        async def is_paused() -> bool:
+            return bool((await pipeline.status(miso))["vendor"]["state"] == "paused")
+
+        await pipeline.until(is_paused)
+        await pipeline.send(*many(20, visitors(5), kinds=(click,)))
+        await pipeline.written(20)
+        enrich.terminate()
+        miso.terminate()
+        assert (await enrich.ended(20), await miso.ended(20)) == (0, 0)
+        await pipeline.worker("enrich", STREAMS_MISO_CLICK_TYPE="read")
+        await pipeline.send(*many(10, visitors(5), start=20, kinds=(click,)))
+        await pipeline.written(30)
+
+        async def has_left() -> bool:
+            members, _ = await members_of(pipeline.admin, group_id(prefix, "miso"))
+            return members == 0
+
+        await pipeline.until(has_left)
+        await asyncio.to_thread(typed, "offsets reset --stage miso --to latest --yes")
+        await pipeline.worker("miso")
+        await asyncio.to_thread(typed, "resume miso")
+        again = "replay --vendor miso --from '1h ago' --to now --only missing --yes"
+        await asyncio.to_thread(typed, again, "read")
+        await pipeline.settled(30)
+        assert sorted(pipeline.stored()) == sorted(f"e{number}" for number in range(30))
+        assert pipeline.ledger.types == {"read": 30}

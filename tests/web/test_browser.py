@@ -78,7 +78,7 @@ class TestDashboard:
             assert await first.get_attribute("aria-label") == "Miso"
             place = await first.bounding_box()
             assert place["y"] < 300
-            assert await found.page.title() == "(!!) Clickstream relay"
+            assert await found.page.title() == "(!!) streams"
             assert found.hosts == {f"127.0.0.1:{shown.server.port}"}
 
     async def test_on_a_phone_the_failing_vendor_comes_first_too(self, chrome: Any) -> None:
@@ -380,7 +380,7 @@ class TestDashboard:
                 == 0
             )
             assert "onerror" in await found.text("#search-found")
-            assert await found.page.title() == "(!) Clickstream relay"
+            assert await found.page.title() == "(!) streams"
 
     async def test_many_found_events_are_a_list_to_open(self, chrome: Any) -> None:
         """Each with its sentence; opened, it has its timeline."""

@@ -206,7 +206,7 @@ async def _doors_are_shut(view: View) -> None:
         assert (await view.get(path))[0] == 404, path
     status, body = await view.get("/")
     assert status == 200
-    assert "<title>Clickstream relay</title>" in body
+    assert "<title>streams</title>" in body
 
 
 async def _knows_all(view: View) -> bool:

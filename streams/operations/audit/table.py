@@ -49,7 +49,7 @@ def audit_table(report: AuditReport) -> Table:
 def section_table(sections: Sequence[SectionBooks]) -> Table:
     """Return a row for each section of ingest; all text in it is escaped."""
     table = Table(title=None, show_edge=False, pad_edge=False)
-    table.add_column("ingest section")
+    table.add_column("ingest section", overflow="fold")
     names = ["read", "events", "written", "unmapped", "dead_lettered", "waiting"]
     if any(one.missing for one in sections):
         names.append("missing")

@@ -89,7 +89,7 @@ function showFindings(findings) {
   if (worst.level !== level) {
     if (level) setText(at("spoken"), said);
     level = worst.level;
-    document.title = `${TITLES[level]}Clickstream relay`;
+    document.title = `${TITLES[level]}streams`;
   }
 }
 
