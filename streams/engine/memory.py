@@ -15,10 +15,12 @@ _NO_LIMIT = 1 << 60
 
 def memory_bytes() -> int:
     """Return the memory of this process in bytes; its peak if the system has only that."""
-    statm = Path("/proc/self/statm")
-    if statm.exists():
-        return int(statm.read_text().split()[1]) * resource.getpagesize()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Asked for twice a second by an idle worker: a Path would cost it 2 % of its CPU.
+    try:
+        with open("/proc/self/statm", "rb") as statm:  # noqa: PTH123
+            return int(statm.read().split()[1]) * resource.getpagesize()
+    except FileNotFoundError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def container_limit(files: tuple[Path, ...] = _LIMITS) -> int | None:

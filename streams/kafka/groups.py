@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError, for_code
 from streams.core.errors import SetupError
 from streams.core.topics import Topics
 from streams.kafka.group_ids import group_id
-from streams.kafka.reader import COMMIT_RETRY_SECONDS, COMMIT_TRIES, connect
+from streams.kafka.reader import COMMIT_RETRY_SECONDS, COMMIT_TRIES, LogReader
 from streams.settings import ENRICH, INGEST, Settings
 
 
@@ -33,29 +33,26 @@ def topics_read(topics: Topics, stage: str) -> list[str]:
     return [topics.events(stage), topics.redelivery(stage)]
 
 
-async def read_groups(settings: Settings) -> list[GroupState]:
+async def read_groups(reader: LogReader, settings: Settings) -> list[GroupState]:
     """Return the group of each stage that is on; topics that do not exist count as empty.
 
     Raises SetupError where the brokers do not answer or refuse.
     """
     prefix, topics = settings.kafka.topic_prefix, settings.topics
     read = {stage: topics_read(topics, stage) for stage in settings.stages()}
-    async with connect(settings.kafka) as reader:
-        partitions = await reader.partitions([t for listed in read.values() for t in listed])
-        tps = {
-            stage: [tp for t in listed for tp in partitions[t]] for stage, listed in read.items()
-        }
-        every = [tp for listed in tps.values() for tp in listed]
-        starts, ends = await reader.starts(every), await reader.ends(every)
+    partitions = await reader.partitions([t for listed in read.values() for t in listed])
+    tps = {stage: [tp for t in listed for tp in partitions[t]] for stage, listed in read.items()}
+    every = [tp for listed in tps.values() for tp in listed]
+    starts, ends = await reader.starts(every), await reader.ends(every)
 
-        async def state_of(stage: str) -> GroupState:
-            own = tps[stage]
-            commits = await reader.commits(group_id(prefix, stage), own) if own else {}
-            at = {tp: max(starts[tp], commits[tp].offset if tp in commits else 0) for tp in own}
-            waiting = sum(max(0, ends[tp] - at[tp]) for tp in own)
-            return GroupState(stage, waiting, bool(commits))
+    async def state_of(stage: str) -> GroupState:
+        own = tps[stage]
+        commits = await reader.commits(group_id(prefix, stage), own) if own else {}
+        at = {tp: max(starts[tp], commits[tp].offset if tp in commits else 0) for tp in own}
+        waiting = sum(max(0, ends[tp] - at[tp]) for tp in own)
+        return GroupState(stage, waiting, bool(commits))
 
-        return list(await asyncio.gather(*map(state_of, read)))
+    return list(await asyncio.gather(*map(state_of, read)))
 
 
 async def members_of(client: AIOKafkaAdminClient, group: str) -> tuple[int, str]:

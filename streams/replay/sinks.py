@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from streams.kafka.connection import admin
 from streams.kafka.group_ids import group_id
 from streams.kafka.groups import members_of
+from streams.kafka.reader import connect
 from streams.settings import Settings
 from streams.vendors import VENDORS
 from streams.worker.control import read_controls
@@ -16,7 +17,8 @@ async def sink_remarks(settings: Settings, vendors: Sequence[str]) -> list[str]:
     Raises SetupError where the brokers do not answer.
     """
     remarks = []
-    controls = await read_controls(settings)
+    async with connect(settings.kafka) as reader:
+        controls = await read_controls(reader, settings)
     async with admin(settings.kafka) as client:
         for vendor in vendors:
             name = VENDORS[vendor].name

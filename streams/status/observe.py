@@ -1,6 +1,5 @@
 """Looking at a pipeline from outside: snapshots, the brokers' figures, operators' commands."""
 
-import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -11,6 +10,7 @@ from pydantic import SecretStr
 from streams.core.control import VendorControl
 from streams.engine import wall_clock
 from streams.kafka.groups import GroupState, read_groups
+from streams.kafka.reader import connect
 from streams.settings import STAGE_NAMES, Settings, variable
 from streams.status.known import Known, StageState
 from streams.status.new_letters import NewLetters
@@ -27,9 +27,12 @@ async def observe(
     ``letters``: of whoever looks again and again; dead letters are then not read at each look.
     Raises SetupError where the brokers do not answer or topics are missing.
     """
-    board, groups, controls = await asyncio.gather(
-        read_status(settings), read_groups(settings), read_controls(settings)
-    )
+    board = await read_status(settings)
+    async with connect(settings.kafka) as reader:
+        groups, controls = (
+            await read_groups(reader, settings),
+            await read_controls(reader, settings),
+        )
     known = known_of(settings, board, groups, controls)
     return board, await with_open_letters(settings, known, letters), controls
 

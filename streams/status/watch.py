@@ -9,6 +9,7 @@ from streams.core.control import VendorControl
 from streams.core.errors import SetupError
 from streams.core.snapshot import WorkerSnapshot
 from streams.kafka.groups import GroupState, read_groups
+from streams.kafka.reader import connect
 from streams.settings import Settings
 from streams.status.findings import Finding, FindingKind
 from streams.status.judge import judge
@@ -109,8 +110,9 @@ class PipelineWatch:
             return
         self._asked_at = now
         try:
-            self._groups = await read_groups(self.settings)
-            self._controls = await read_controls(self.settings)
+            async with connect(self.settings.kafka) as reader:
+                self._groups = await read_groups(reader, self.settings)
+                self._controls = await read_controls(reader, self.settings)
         except SetupError as error:
             self._groups = ()
             log.debug("the groups' offsets could not be read: %s", error)

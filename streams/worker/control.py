@@ -28,16 +28,16 @@ Change = Callable[[VendorControl], VendorControl]
 """Returns the changed control; the same one if nothing changes."""
 
 
-async def read_controls(settings: Settings) -> dict[str, VendorControl]:
+async def read_controls(reader: LogReader, settings: Settings) -> dict[str, VendorControl]:
     """Return each vendor's current control; raises SetupError if it cannot be read."""
-    async with connect(settings.kafka) as reader:
-        found = await _ControlLog.of(reader, settings.topics.control)
-        return dict(found.controls)
+    found = await _ControlLog.of(reader, settings.topics.control)
+    return dict(found.controls)
 
 
 async def stopped_runs(settings: Settings) -> frozenset[tuple[str, str]]:
     """Return vendor and run id of stopped runs; raises SetupError if they cannot be read."""
-    controls = await read_controls(settings)
+    async with connect(settings.kafka) as reader:
+        controls = await read_controls(reader, settings)
     return frozenset(
         (vendor, run) for vendor, control in controls.items() for run in control.stopped_runs
     )

@@ -10,6 +10,7 @@ from aiokafka.admin import NewTopic
 from streams.kafka.connection import admin, client_options
 from streams.kafka.group_ids import group_id
 from streams.kafka.groups import read_groups
+from streams.kafka.reader import connect
 from streams.kafka.topics import create_topics, until_visible
 from streams.operations.check.check import check_kafka
 from streams.settings import Settings, load_settings
@@ -139,7 +140,8 @@ async def test_what_waits_is_what_the_groups_have_not_committed(settings: Settin
     async with member(settings, "miso", events) as consumer:
         await consumer.getone()
         await consumer.commit({TopicPartition(events, 1): 1})
-        enrich, miso = await read_groups(settings)
+        async with connect(settings.kafka) as reader:
+            enrich, miso = await read_groups(reader, settings)
     assert (enrich.stage, enrich.waiting, enrich.has_committed) == ("enrich", 2, False)
     assert (miso.stage, miso.waiting, miso.has_committed) == ("miso", 2, True)
     gone, _ = [finding for finding in await found(settings) if finding.kind]

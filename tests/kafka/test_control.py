@@ -20,6 +20,7 @@ from streams.core.control import VendorControl, encode_control
 from streams.core.errors import SettingsError, SetupError
 from streams.kafka.group_ids import group_id
 from streams.kafka.groups import members_of
+from streams.kafka.reader import connect
 from streams.kafka.topics import create_topics
 from streams.kafka.writer import connect_writer
 from streams.settings import KafkaSettings, Settings
@@ -59,6 +60,12 @@ def settings(broker: Broker, prefix: str, monkeypatch: pytest.MonkeyPatch) -> Se
     return Settings(kafka=kafka, vendors={"miso": MisoSettings(api_key=SecretStr("key"))})
 
 
+async def controls_of(settings: Settings) -> dict[str, VendorControl]:
+    """Return each vendor's control as it is on the topic now."""
+    async with connect(settings.kafka) as reader:
+        return await read_controls(reader, settings)
+
+
 async def test_a_will_is_changed_in_part_and_nobody_elses_word_is_lost(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -70,7 +77,7 @@ async def test_a_will_is_changed_in_part_and_nobody_elses_word_is_lost(
     ):
         await set_paused(settings, "miso", paused=True)
     await create_topics(settings)
-    assert await read_controls(settings) == {}
+    assert await controls_of(settings) == {}
 
     paused = await set_paused(settings, "miso", paused=True)
     assert (paused.paused, paused.resumed_at) == (True, None)
@@ -81,19 +88,19 @@ async def test_a_will_is_changed_in_part_and_nobody_elses_word_is_lost(
     await set_paused(settings, "voyado", paused=True)
     resumed = await set_paused(settings, "miso", paused=False)
     assert resumed == VendorControl(at=resumed.at, resumed_at=resumed.at, stopped_runs=(RUN,))
-    controls = await read_controls(settings)
+    controls = await controls_of(settings)
     assert (controls["miso"], controls["voyado"].paused) == (resumed, True)
 
     # A record that nobody can read counts as a pause, which either command makes a good one.
     async with connect_writer(settings.kafka, "streams-control", str) as producer:
         await producer.send_and_wait(settings.topics.control, b"{", b"miso")
-        unreadable = (await read_controls(settings))["miso"]
+        unreadable = (await controls_of(settings))["miso"]
         assert (unreadable.is_unreadable, unreadable.paused) == (True, True)
         assert (await set_paused(settings, "miso", paused=True)).stopped_runs == (RUN,)
-        assert not (await read_controls(settings))["miso"].is_unreadable
+        assert not (await controls_of(settings))["miso"].is_unreadable
         await producer.send_and_wait(settings.topics.control, b"{", b"miso")
         await set_paused(settings, "miso", paused=False)
-        assert not (await read_controls(settings))["miso"].paused
+        assert not (await controls_of(settings))["miso"].paused
 
     # A worker stops a run between our reading and our writing; then somebody resumes after it.
     ours = write_control
@@ -110,7 +117,7 @@ async def test_a_will_is_changed_in_part_and_nobody_elses_word_is_lost(
     monkeypatch.setattr(control, "write_control", disturbed)
     merged = await set_paused(settings, "miso", paused=True)
     assert merged == VendorControl(paused=True, at=merged.at, stopped_runs=(RUN, "r-2"))
-    assert (await read_controls(settings))["miso"] == merged
+    assert (await controls_of(settings))["miso"] == merged
 
     other = VendorControl(at="2026-11-21T10:00:00.000Z", resumed_at="2026-11-21T10:00:00.000Z")
 

@@ -24,6 +24,7 @@ from streams.dead_letters.dead_letters import find_letters
 from streams.delivery.progress import Metadata
 from streams.delivery.receipts import encode_receipt
 from streams.kafka.groups import read_groups
+from streams.kafka.reader import connect
 from streams.lab.sandbox import Fault, FaultKind
 from streams.operations import offsets
 from streams.operations.check.check import pipeline_findings
@@ -232,7 +233,8 @@ async def test_dead_letters_are_sent_again_and_what_fails_again_is_a_new_letter(
             return await start_run(settings, ["miso"], wanted, watch=lambda _: None)
 
         async def is_committed() -> bool:
-            return not any(group.waiting for group in await read_groups(settings))
+            async with connect(settings.kafka) as reader:
+                return not any(group.waiting for group in await read_groups(reader, settings))
 
         # What is settled counts as waiting until it is committed, about a second later.
         await pipeline.until(is_committed)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any, cast
 
 import pytest
@@ -68,6 +68,7 @@ class Pipeline:
         monkeypatch.setattr(module, "StatusTail", Tail)
         self.logs: LogsInMemory | None = None
         monkeypatch.setattr(new_letters, "connect", self.connect)
+        monkeypatch.setattr(module, "connect", lambda _: nullcontext())
         monkeypatch.setattr(module, "read_groups", self.read_groups)
         monkeypatch.setattr(module, "read_controls", self.read_controls)
         self.watch = PipelineWatch(
@@ -85,13 +86,13 @@ class Pipeline:
             raise SetupError("no answer")
         yield self.logs
 
-    async def read_groups(self, _: object) -> Sequence[GroupState]:
+    async def read_groups(self, *_: object) -> Sequence[GroupState]:
         """Return them; nothing: the brokers do not answer."""
         if not self.groups:
             raise SetupError("no answer")
         return self.groups
 
-    async def read_controls(self, _: object) -> dict[str, Any]:
+    async def read_controls(self, *_: object) -> dict[str, Any]:
         """Nobody paused anything."""
         return {}
 

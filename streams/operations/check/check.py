@@ -9,6 +9,7 @@ from streams.core.errors import SettingsError, SetupError
 from streams.core.ingest.decoding import RegistryAway
 from streams.kafka.connection import admin
 from streams.kafka.groups import read_groups
+from streams.kafka.reader import connect
 from streams.kafka.topics import (
     TopicState,
     existing_topics,
@@ -145,8 +146,9 @@ async def pipeline_findings(settings: Settings, topics: Collection[str]) -> list
     """
     names = settings.topics
     board = await read_status(settings) if names.status in topics else StatusBoard()
-    controls = await read_controls(settings) if names.control in topics else {}
-    known = known_of(settings, board, await read_groups(settings), controls)
+    async with connect(settings.kafka) as reader:
+        controls = await read_controls(reader, settings) if names.control in topics else {}
+        known = known_of(settings, board, await read_groups(reader, settings), controls)
     return judge(await with_open_letters(settings, known))
 
 
