@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
-from streams.core.batching import BatchCause, Batcher, MicroBatch
 from streams.core.control import VendorControl
 from streams.delivery.attempts import KEPT_TOGETHER_SECONDS, Attempts, OutcomeHandler, ignore
+from streams.delivery.batching import BatchCause, Batcher, MicroBatch
 from streams.delivery.joined_queue import JoinedQueue, join
 from streams.delivery.lanes import Lane
 from streams.delivery.ordered_queue import Item, OrderedQueue
@@ -84,8 +84,9 @@ class Courier:
         self._suspect_slots = max(1, self._concurrency // 4)
         self._in_flight: Counter[Lane] = Counter()
         self._left_open: dict[tuple[bool, int], int] = {}
+        """By (is redelivery, partition): requests about positions below this may be unanswered."""
         self._left_unclear: dict[tuple[bool, int], set[int]] = {}
-        """By lane and partition: positions named by the former owner that are not yet read."""
+        """Likewise: positions that the former owner named and that are not yet read."""
         self._asked: set[OrderedQueue] = set()
         """Queues that wait for the vendor to say what a former owner's request stored."""
         self._on_hold: frozenset[int] = frozenset()
@@ -121,13 +122,13 @@ class Courier:
 
     def _wait_for_former_owner(self, item: Item, queue: OrderedQueue, *, is_new: bool) -> None:
         """Let the queue wait if a request of the former owner may have stored this event."""
-        lane = queue.is_redelivery, item.partition
-        if is_new and item.position < self._left_open.get(lane, 0):
+        where = queue.is_redelivery, item.partition
+        if is_new and item.position < self._left_open.get(where, 0):
             # If the former owner left an unanswered request, it was about this event.
             item.unclear = True
             queue.not_before = self._clock() + ANSWERED_BY_THEN_SECONDS
             self._asked.add(queue)
-        unclear = self._left_unclear.get(lane)
+        unclear = self._left_unclear.get(where)
         if unclear and item.position in unclear:
             # The response to it did not say whether it was stored; it may still be processed.
             unclear.discard(item.position)
@@ -205,8 +206,8 @@ class Courier:
             return None
         if not self._vendor.can_look_up_delivered:
             return []
-        lane = is_redelivery, partition
-        if read_below < self._left_open.get(lane, 0):
+        where = is_redelivery, partition
+        if read_below < self._left_open.get(where, 0):
             return None
         found = [
             item.position
@@ -215,7 +216,7 @@ class Courier:
             for item in queue.waiting()
             if item.unclear
         ]
-        found += [at for at in self._left_unclear.get(lane, ()) if at >= read_below]
+        found += [at for at in self._left_unclear.get(where, ()) if at >= read_below]
         return found if len(found) <= MAX_UNCLEAR else None
 
     def set_share(self, share: float) -> None:
@@ -309,7 +310,7 @@ class Courier:
     def asking(self) -> int:
         """Return how many events wait until the vendor can say what it stored before a restart."""
         now = self._clock()
-        self._asked = {s for s in self._asked if len(s) and not s.closed and s.not_before > now}
+        self._asked = {q for q in self._asked if len(q) and not q.closed and q.not_before > now}
         return sum(item.unclear for queue in self._asked for item in queue.waiting())
 
     @property
@@ -382,10 +383,7 @@ class Courier:
         self._requests[task] = queue
         for member in queue.members:
             self._begun_at[member.partition] = self._clock()
-        task.add_done_callback(lambda done: self._ended(done, queue, lane, request))
-
-    def _ended(self, task: Attempt, queue: OrderedQueue, lane: Lane, request: int) -> None:
-        self._call(self._end, task, queue, lane, request)
+        task.add_done_callback(lambda done: self._call(self._end, done, queue, lane, request))
 
     def _end(self, task: Attempt, queue: OrderedQueue, lane: Lane, request: int) -> None:
         self.client.breaker.on_request_ended(request)

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from streams.core.dead_letter import build_dead_letter, encode_dead_letter
 from streams.core.outcome import Outcome, SkipReason, Verdict
+from streams.core.receipts import LIVE, REDELIVERY, encode_receipt
 from streams.core.records import VISITOR, Origin, Receipt, Source
 from streams.core.times import to_ms
 from streams.core.topics import Topics
 from streams.delivery.ordered_queue import Item
 from streams.delivery.progress import PartitionProgress
-from streams.delivery.receipts import LIVE, REDELIVERY, encode_receipt
 from streams.engine import wall_clock
 from streams.engine.failure import leave
 from streams.engine.outputs import Outputs
