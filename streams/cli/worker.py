@@ -49,7 +49,7 @@ def worker(
     if len(wanted) == 1:
         from streams.app import run_stage
 
-        raise typer.Exit(run_stage(settings, wanted[0], slot, last_exit))
+        run_stage(settings, wanted[0], slot, last_exit)
     from streams.worker.supervisor.supervisor import supervise
 
     raise typer.Exit(supervise(wanted, slot))

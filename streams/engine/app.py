@@ -25,6 +25,7 @@ from streams.engine.offset_tracker import Credit
 from streams.engine.outputs import Outputs
 from streams.engine.partitions import PartitionWatch
 from streams.engine.positions import StartPosition
+from streams.engine.recovery import TableManager
 from streams.engine.refused import RefusedWrites
 from streams.engine.retention import RetentionWatch
 from streams.engine.tables import FollowedTopic, GlobalTopicTable, TopicTable
@@ -195,43 +196,6 @@ class Transport(driver.Transport):
 
     Consumer = Consumer
     Producer = Producer
-
-
-class TableRecovery(faust.tables.recovery.Recovery):
-    """Faust's recovery without timeouts.
-
-    After a timeout Faust behaves as if it were stopping, and the worker never works again. The
-    watchdog handles steps without progress.
-    """
-
-    logger = SERVICE_LOG
-
-    async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ARG002, ASYNC109
-        await super()._wait(coro)
-
-
-class TableManager(faust.tables.TableManager):
-    """Faust's table manager with our recovery and without a second of sleep at each start."""
-
-    logger = SERVICE_LOG
-    _recovery: TableRecovery | None
-
-    @property
-    def recovery(self) -> TableRecovery:
-        """The recovery service, created on first use."""
-        if self._recovery is None:
-            self._recovery = TableRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
-        return self._recovery
-
-    @property
-    def begun_recovery(self) -> TableRecovery | None:
-        """The recovery service; None before the first recovery."""
-        return self._recovery
-
-    async def on_start(self) -> None:
-        """Register the tables' topics and start the recovery service."""
-        await self._update_channels()
-        await self.recovery.start()
 
 
 class StageApp(faust.App):

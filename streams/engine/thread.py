@@ -302,9 +302,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             return False
         try:
             await consumer.commit(wanted)
-        except aiokafka.errors.CommitFailedError:
-            return False
-        except aiokafka.errors.IllegalStateError:
+        except (aiokafka.errors.CommitFailedError, aiokafka.errors.IllegalStateError):
             return False
         except aiokafka.errors.KafkaError as error:
             raise_if_fenced(error)

@@ -64,7 +64,7 @@ class Consumer:
         record: Any = SimpleNamespace(offset=offset, value=b"", key=b"", headers=())
         self.stash.setdefault(CLICKS, Stash()).extend([record])
 
-    def settled_at_start(self, tp: TP) -> int:  # noqa: ARG002
+    def last_commit(self, tp: TP) -> int:  # noqa: ARG002
         """The newest commit."""
         return self.committed
 

@@ -121,7 +121,7 @@ class Enrichment:
             passed_to: Collection[str] = ()
             try:
                 event = parse(key, record.value, partition, offset, kafka_ms)
-                # Otherwise it would count as newer than any row of its visitor until then.
+                # A Kafka time in the future would count as newer than rows that are still to come.
                 came_ms = arrived_ms(kafka_ms, read_ms)
                 if came_ms != kafka_ms:
                     counters.notes["future_kafka_time"] += 1

@@ -21,7 +21,7 @@ from streams.engine.app import Stage, StageApp
 from streams.engine.chunks import Chunk
 from streams.engine.expired import ALL, ExpiredRecords
 from streams.engine.failure import leave
-from streams.engine.partitions import Strays
+from streams.engine.partitioner import Strays
 from streams.engine.positions import StartPosition
 from streams.stages.enrich.enabled_ranges import EnabledRanges, read_ranges
 from streams.stages.enrich.enrichment import EnrichedChunk, Enrichment

@@ -5,7 +5,6 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import chain
-from time import time
 from typing import NamedTuple
 
 from streams.core.dead_letter import build_dead_letter, encode_dead_letter
@@ -125,7 +124,7 @@ class OutcomeWriter:
     def write_accepted(self, items: tuple[Item, ...], verdict: Verdict) -> Awaitable[None]:
         """Write that the vendor accepted these events; return what is done once it is written."""
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        now_ms = time() * 1000
+        now_ms = wall_clock.now_ms()
         if items[0].run_id is None:  # redeliveries are old on purpose
             sampled = items[:: 1 + len(items) // AGES_OF_A_REQUEST]
             ages = [(now_ms - happened_ms(item)) / 1000 for item in sampled]
