@@ -51,10 +51,6 @@ class OutcomeHandler(Protocol):
         """Settle redeliveries of a stopped run without an outcome."""
 
 
-def ignore(run: str, why: str) -> None:
-    """Do nothing: the run goes on."""
-
-
 class Attempts:
     """Makes one vendor's attempts; the courier decides when."""
 

@@ -69,8 +69,8 @@ class OutcomeWriter:
         self._outbox: dict[int, list[Settlement]] = {}
         self._writing: dict[int, asyncio.Task[None]] = {}
         """By partition: one that waits because its topics refuse writes delays no other."""
-        self._round: dict[int, list[Settlement]] = {}
-        """By partition: what is being written."""
+        self._being_written: dict[int, list[Settlement]] = {}
+        """By partition."""
         self._rounds: Counter[int] = Counter()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -100,7 +100,7 @@ class OutcomeWriter:
         A topic may refuse receipts for hours, while the partition is revoked and assigned again.
         ``start``: positions below it have been settled by another owner meanwhile.
         """
-        waiting = (*self._round.get(partition, ()), *self._outbox.get(partition, ()))
+        waiting = (*self._being_written.get(partition, ()), *self._outbox.get(partition, ()))
         for item in chain.from_iterable(settlement.items for settlement in waiting):
             if (item.run_id is not None) is is_redelivery and item.position >= start:
                 item.tag = progress
@@ -156,7 +156,7 @@ class OutcomeWriter:
         try:
             while settlements := self._outbox.pop(partition, []):
                 self._rounds[partition] += 1
-                self._round[partition] = settlements
+                self._being_written[partition] = settlements
                 await self._write_round(partition, settlements)
         except asyncio.CancelledError:
             raise
@@ -164,7 +164,7 @@ class OutcomeWriter:
             leave(f"writing outcomes failed: {error}", cause=error)
         finally:
             del self._writing[partition]
-            self._round.pop(partition, None)
+            self._being_written.pop(partition, None)
             if not self._writing:
                 self._idle.set()
 
