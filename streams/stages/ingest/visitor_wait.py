@@ -22,6 +22,7 @@ from streams.engine.app import StageApp
 from streams.engine.backlog import oldest_by_partition
 from streams.engine.chunks import Chunk, Record
 from streams.engine.freshness import LONG_TRANSACTION_SECONDS
+from streams.engine.tables import FollowedTopic
 from streams.engine.wall_clock import ForwardTime, elapsed
 from streams.stages.ingest.commit_metadata import written_below
 
@@ -66,7 +67,8 @@ class VisitorWait:
         }
         for topic in topics.of_join:
             name, apply_row, size = rows[topic]
-            app.follow(
+            app.new_table(
+                FollowedTopic,
                 name,
                 topic=topic,
                 partitions=partitions[topic],
