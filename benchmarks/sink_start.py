@@ -17,8 +17,8 @@ from recovery import Start
 from shop import PARTITIONS, Record
 from table import arguments, conditions, render
 
+from streams.core.receipts import SkipReceipts
 from streams.delivery.progress import read_metadata
-from streams.delivery.receipts import SkipReceipts
 from streams.kafka.group_ids import group_id
 
 BATCH_BYTES = 130_000

@@ -13,10 +13,10 @@ from streams.core.enrich import Enricher, Send, Skip
 from streams.core.errors import InvalidEvent
 from streams.core.events import EventParser
 from streams.core.outcome import Outcome
+from streams.core.receipts import LIVE, encode_receipt
 from streams.core.records import Receipt
 from streams.core.rows import decode_product, decode_user
 from streams.core.times import utc_text
-from streams.delivery.receipts import LIVE, encode_receipt
 from streams.settings import load_settings
 from streams.vendors import VENDORS
 

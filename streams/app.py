@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 from zlib import crc32
 
 from pydantic import SecretStr
@@ -85,8 +85,8 @@ class WorkerBackground(NamedTuple):
 
 def run_stage(
     settings: Settings, stage: str, slot: int | None = None, last_exit: int | None = None
-) -> int:
-    """Run one worker of a stage until a signal or a fault; return its exit code.
+) -> NoReturn:
+    """Run one worker of a stage until a signal or a fault ends the process.
 
     ``last_exit``: the exit code of the process before, where a supervisor has seen it.
 
@@ -103,7 +103,7 @@ def run_stage(
     port = settings.web_port(stage, held.number)
     _require_port(settings.web.host, port)
     app, background = build(settings, stage, held.number, counts, last_exit)
-    return run_worker(app, background)
+    run_worker(app, background)
 
 
 def _require_port(host: str, port: int) -> None:

@@ -129,7 +129,8 @@ _ALL = (
         "streams_repeats_total",
         "counter",
         ("vendor",),
-        "Vendor records that were written twice and are sent once.",
+        "Vendor records that are not sent: written twice, or settled before a restart or "
+        "rebalance.",
     ),
     Metric(
         "streams_expired_records_total",

@@ -28,11 +28,12 @@ def worker(
         typer.Option("--last-exit", hidden=True, help="Exit code of the previous process."),
     ] = None,
 ) -> None:
-    """Run workers until they are stopped: one process per stage, monitored and restarted.
+    """Run workers until they are stopped: one process per stage.
 
-    A worker that exits is restarted after 1 s, then 2, 4, up to 60 s. After exit code 2 (invalid
-    settings, two workers with the same slot, recreated topic) it is not restarted. On SIGTERM or
-    Ctrl-C each worker waits up to 8 s for the requests in flight.
+    With several stages, a worker that exits is restarted after 1 s, then 2, 4, up to 60 s, but not
+    after exit code 2 (invalid settings, two workers with the same slot, recreated topic). A single
+    stage is not restarted. On SIGTERM or Ctrl-C each worker waits up to 8 s for the requests in
+    flight.
     """
     if supervised:
         from streams.worker.supervisor.parent_watch import end_with_parent
@@ -48,7 +49,7 @@ def worker(
     if len(wanted) == 1:
         from streams.app import run_stage
 
-        raise typer.Exit(run_stage(settings, wanted[0], slot, last_exit))
+        run_stage(settings, wanted[0], slot, last_exit)
     from streams.worker.supervisor.supervisor import supervise
 
     raise typer.Exit(supervise(wanted, slot))

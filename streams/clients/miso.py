@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from streams.clients.client import NOTHING_CHANGED, Client
 from streams.clients.errors import InvalidRequest, RequestRejected, encoded, problems_of
-from streams.core.batching import BatchCause, Batcher, MicroBatch
 from streams.core.outcome import RequestOutcome, Verdict
+from streams.delivery.batching import BatchCause, Batcher, MicroBatch
 from streams.vendors.miso import VENDOR, api
 from streams.vendors.miso.forget import deletion_request
 from streams.vendors.miso.models import MisoRecord, UserDeletion, read_record

@@ -53,7 +53,6 @@ def encode_control(control: VendorControl) -> bytes:
 def decode_control(value: bytes | None) -> VendorControl:
     """Return the commands of a record value; None: no commands.
 
-    Raises:
-        ValueError: the value is malformed (``msgspec.DecodeError`` is one).
+    Raises ValueError (``msgspec.DecodeError`` is one) if the value is malformed.
     """
     return VendorControl() if value is None else _decode(value)

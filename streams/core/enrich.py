@@ -20,10 +20,9 @@ from streams.core.event_types import EVENT_TYPES, Event, NamedProduct
 from streams.core.outcome import DeadLetterReason, SkipReason
 from streams.core.records import VendorRecord
 from streams.core.rows import Product, User
-from streams.core.times import utc_text
+from streams.core.times import HOUR_MS, utc_text
 
 MAX_VENDOR_RECORD_BYTES = 256 * 1024
-_HOUR_MS = 3_600_000
 
 
 class EnrichedEvent(msgspec.Struct, frozen=True, gc=False):
@@ -124,7 +123,7 @@ class Enricher:
                     plan.map_event
                     if kind.is_about_one_product
                     else plan.mappers.get(event_type, _unmapped),
-                    None if plan.max_age_hours is None else round(plan.max_age_hours * _HOUR_MS),
+                    None if plan.max_age_hours is None else round(plan.max_age_hours * HOUR_MS),
                     plan.needs_sku and kind.is_about_one_product,
                     # Made once, because most decisions are one of these.
                     {reason: Skip(plan.vendor, reason) for reason in SkipReason},

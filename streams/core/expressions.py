@@ -75,11 +75,11 @@ class Expression:
         return [Expression(self.text, tree) for tree in _compared(self._parsed)]
 
     def search(self, record: Mapping[str, Any], elements: Elements | None = None) -> "Found":
-        """Return what the expression finds; raises ExpressionError where it fails over the record.
+        """Return what the expression finds; raises ExpressionError if it fails for the record.
 
-        Give ``elements`` where it is one of several over the record. The error's text names the
-        expression, the function, and what it got. Where nothing is found since
-        ``to_number`` got what is no number, it fails: what is there must not count as absent.
+        ``elements``: the limit that it shares with other expressions over this record. The error
+        names the expression, the function, and what it got. It also fails if it finds nothing
+        because ``to_number`` got no number: what is there must not count as absent.
         """
         try:
             return Found(self.quick(record), False)
@@ -245,7 +245,7 @@ class _Interpreter(TreeInterpreter):  # type: ignore[misc]
 
 
 def _problems(node: Any) -> Iterator[str]:
-    """Yield what can fail over no record but every record: unknown functions, wrong counts."""
+    """Yield what would fail for every record: unknown functions, wrong numbers of arguments."""
     if type(node) is not dict:
         return
     children = node.get("children", ())
@@ -270,7 +270,7 @@ _ONWARDS = frozenset(
         *("projection", "value_projection", "filter_projection"),
     }
 )
-"""Whose first part looks at the record, and the others at what that found."""
+"""Nodes whose first part is applied to the record, and the others to its result."""
 
 
 def _names_read(node: Any) -> frozenset[str] | None:

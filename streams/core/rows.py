@@ -46,7 +46,7 @@ class User(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     # Set by decode_user; the limits keep a row from bringing them along.
     yes_from_ms: Annotated[dict[str, int], Meta(max_length=0)] = {}
-    """By vendor: a yes counts for events from this moment (ms) on; without an entry for all."""
+    """Vendor → a yes counts for events from this moment (ms) on; no entry: for all."""
     notes: Annotated[tuple[str, ...], Meta(max_length=0)] = ()
     """What was put right or is odd: ``left_out:<field>``, ``lone_surrogate``, ``suspicious_id``."""
 

@@ -203,11 +203,11 @@ class WorkerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     vendor: VendorStatus | None = None
     """None in enrichment."""
     notes: dict[str, int] = {}
-    """Oddities that stop nothing, by name: fields left out, clocks that ran ahead."""
+    """Notes by name, which stop nothing: fields left out, clocks that ran ahead."""
     expired: dict[str, int] = {}
     """By topic: records that retention deleted before they were read."""
     users_read: dict[int, int] = {}
-    """By partition of ``shop.users``: the offset of the newest row or tombstone that is obeyed."""
+    """By partition of ``shop.users``: offset of the newest row or tombstone that is in use."""
     memory_bytes: int = 0
     age_seconds: dict[str, float] = {}
     """From the event's own time to the vendor's acceptance, by ``p50``, ``p95``."""
@@ -249,7 +249,7 @@ class WorkerSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     sends_alerts: bool = False
     """Whether this worker can tell people what is wrong: it has receivers of alerts."""
     warnings: list[str] = []
-    """What threatens, or is refused by Kafka, and what to do about it, in whole sentences."""
+    """What needs attention and what to do about it, in whole sentences."""
 
     @property
     def registry_away(self) -> list[str]:

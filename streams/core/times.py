@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+HOUR_MS = 3_600_000
 YEAR_2000_MS = 946_684_800_000
 """2000-01-01T00:00:00Z: nothing of a shop's traffic is older."""
 YEAR_2101_MS = 4_133_980_800_000

@@ -7,8 +7,8 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Protocol
 
-from streams.core.batching import MicroBatch
 from streams.core.outcome import DeadLetterReason, RequestOutcome, SkipReason, Verdict
+from streams.delivery.batching import MicroBatch
 from streams.delivery.joined_queue import JoinedQueue
 from streams.delivery.ordered_queue import Item, OrderedQueue
 from streams.delivery.ordered_queues import OrderedQueues
@@ -49,10 +49,6 @@ class OutcomeHandler(Protocol):
 
     def pass_over(self, items: Sequence[Item]) -> None:
         """Settle redeliveries of a stopped run without an outcome."""
-
-
-def ignore(run: str, why: str) -> None:
-    """Do nothing: the run goes on."""
 
 
 class Attempts:

@@ -7,8 +7,8 @@ range are sent as one batch once the event is found.
 
 from typing import Generic, TypeVar
 
-from streams.core.batching import MicroBatch, halves
 from streams.core.outcome import Verdict
+from streams.delivery.batching import MicroBatch, halves, joined
 
 P = TypeVar("P")
 
@@ -71,11 +71,6 @@ class Bisection(Generic[P]):
         behind = self._suspects
         behind = halves(behind)[1] if len(behind) > 1 else _nothing(behind)
         return joined(behind, self._unsent)
-
-
-def joined(front: MicroBatch[P], back: MicroBatch[P]) -> MicroBatch[P]:
-    """Return both as one batch, in order."""
-    return MicroBatch(front.positions + back.positions, front.payloads + back.payloads, front.cause)
 
 
 def _nothing(like: MicroBatch[P]) -> MicroBatch[P]:

@@ -7,6 +7,7 @@ Pure: time comes in as an argument, in seconds of a clock that only grows.
 """
 
 from collections import deque
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -30,6 +31,11 @@ Two in a row, because a single one may be a broken connection."""
 _FAILURES = frozenset(RequestOutcome) - JUDGED - {RequestOutcome.THROTTLED}
 THROTTLE_SECONDS = 5.0
 """The wait if a vendor asks to slow down without saying for how long."""
+
+
+def mostly_refused(answers: Collection[bool]) -> bool:
+    """Return whether more than half of the newest answers (true: refused) are refusals."""
+    return len(answers) >= LEAST_ANSWERS and 2 * sum(answers) > len(answers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +181,9 @@ class CircuitBreaker:
     def on_outcomes(self, *, accepted: int, refused: int, now: float) -> None:
         """Count accepted and refused events; park the vendor if it refuses most of them."""
         self._refused.extend([False] * accepted + [True] * refused)
-        answers, bad = len(self._refused), sum(self._refused)
-        if refused and answers >= LEAST_ANSWERS and 2 * bad > answers and not self._for_good:
+        if refused and not self._for_good and mostly_refused(self._refused):
             self._for_good, self._trial, self._trial_in_flight = True, False, None
+            bad, answers = sum(self._refused), len(self._refused)
             reason = f"{self.name} refused {bad} of the last {answers} events."
             advice = (
                 "Check `streams dead-letters list`: so many refusals usually have one cause in the "

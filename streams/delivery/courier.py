@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
-from streams.core.batching import BatchCause, Batcher, MicroBatch
 from streams.core.control import VendorControl
-from streams.delivery.attempts import KEPT_TOGETHER_SECONDS, Attempts, OutcomeHandler, ignore
+from streams.delivery.attempts import KEPT_TOGETHER_SECONDS, Attempts, OutcomeHandler
+from streams.delivery.batching import BatchCause, Batcher, MicroBatch
+from streams.delivery.former_owner import FormerOwners
 from streams.delivery.joined_queue import JoinedQueue, join
 from streams.delivery.lanes import Lane
 from streams.delivery.ordered_queue import Item, OrderedQueue
@@ -25,8 +26,6 @@ from streams.vendors.base import Vendor
 
 CLOSE_SECONDS = 30.0
 """How long a rebalance waits for requests in flight; then they count as unanswered."""
-ANSWERED_BY_THEN_SECONDS = 30.0
-"""After this time a vendor has finished a request that a dead worker left behind."""
 MAX_UNCLEAR = 40
 """At most this many positions are named to the next owner; otherwise it checks all candidates."""
 LONGEST_REQUEST_SECONDS = 900.0
@@ -50,7 +49,7 @@ class Courier:
         on_defect: Callable[[BaseException], None],
         current_settings: Callable[[], Any] | None = None,
         send_filter: SendFilter | None = None,
-        on_bad_run: Callable[[str, str], None] = ignore,
+        on_bad_run: Callable[[str, str], None] = lambda run, why: None,  # noqa: ARG005
         give_up: GiveUpRule | None = None,
         may_act: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -83,13 +82,9 @@ class Courier:
         # An event whose requests time out holds a slot for a minute each time.
         self._suspect_slots = max(1, self._concurrency // 4)
         self._in_flight: Counter[Lane] = Counter()
-        self._left_open: dict[tuple[bool, int], int] = {}
-        self._left_unclear: dict[tuple[bool, int], set[int]] = {}
-        """By lane and partition: positions named by the former owner that are not yet read."""
-        self._asked: set[OrderedQueue] = set()
-        """Queues that wait for the vendor to say what a former owner's request stored."""
+        self._former_owners = FormerOwners(vendor.retry_waits[0])
         self._on_hold: frozenset[int] = frozenset()
-        self._is_alone = False
+        self._one_at_a_time = False
         self.client = VendorClient(
             vendor, settings, sender, clock, current_settings, self._send_filter, give_up, may_act
         )
@@ -114,25 +109,11 @@ class Courier:
         """
         item.ordering_key = key
         queue, is_new = self._queues.queue_of(item)
-        if is_new or self._left_unclear:
-            self._wait_for_former_owner(item, queue, is_new=is_new)
-        queue.add(item, payload, self._clock())
+        now = self._clock()
+        if is_new or self._former_owners.unclear:
+            self._former_owners.delay(queue, item, now, is_new=is_new)
+        queue.add(item, payload, now)
         self._touched[queue] = None
-
-    def _wait_for_former_owner(self, item: Item, queue: OrderedQueue, *, is_new: bool) -> None:
-        """Let the queue wait if a request of the former owner may have stored this event."""
-        lane = queue.is_redelivery, item.partition
-        if is_new and item.position < self._left_open.get(lane, 0):
-            # If the former owner left an unanswered request, it was about this event.
-            item.unclear = True
-            queue.not_before = self._clock() + ANSWERED_BY_THEN_SECONDS
-            self._asked.add(queue)
-        unclear = self._left_unclear.get(lane)
-        if unclear and item.position in unclear:
-            # The response to it did not say whether it was stored; it may still be processed.
-            unclear.discard(item.position)
-            item.unclear = True
-            queue.not_before = max(queue.not_before, self._clock() + self._vendor.retry_waits[0])
 
     def start_requests(self) -> None:
         """Start the requests that can start with the events that were added."""
@@ -153,23 +134,20 @@ class Courier:
         ``unclear``: positions whose response did not say whether the event was stored.
         """
         self.client.memory.forget_partition(partition)
-        below = left_open_below if self._vendor.can_look_up_delivered else 0
-        self._left_open[is_redelivery, partition] = below
-        self._left_unclear.pop((is_redelivery, partition), None)
-        if self._vendor.can_look_up_delivered and (positions := set(unclear)):
-            self._left_unclear[is_redelivery, partition] = positions
+        if self._vendor.can_look_up_delivered:
+            self._former_owners.open((is_redelivery, partition), left_open_below, unclear)
 
     def send_one_at_a_time(self) -> None:
         """Send one request at a time until ``on_outcomes_written``.
 
         If no outcome can be written, each start of a worker then repeats only one request.
         """
-        self._is_alone = True
+        self._one_at_a_time = True
 
     def on_outcomes_written(self) -> None:
         """Send as many requests at a time as the vendor allows."""
-        if self._is_alone:
-            self._is_alone = False
+        if self._one_at_a_time:
+            self._one_at_a_time = False
             self._consider_ready()
 
     def hold(self, partitions: Collection[int]) -> None:
@@ -184,7 +162,8 @@ class Courier:
         """Whether all partitions are on hold; None: some of them."""
         if not self._on_hold:
             return False
-        return True if self._is_alone or self._on_hold >= self._queues.partitions else None
+        all_are = self._one_at_a_time or self._on_hold >= self._queues.partitions
+        return True if all_are else None
 
     def drop_redeliveries(self, is_unwanted: Callable[[Item], bool]) -> None:
         """Drop waiting redeliveries without a receipt; requests in flight go on."""
@@ -205,8 +184,8 @@ class Courier:
             return None
         if not self._vendor.can_look_up_delivered:
             return []
-        lane = is_redelivery, partition
-        if read_below < self._left_open.get(lane, 0):
+        unread = self._former_owners.unread((is_redelivery, partition), read_below)
+        if unread is None:
             return None
         found = [
             item.position
@@ -215,7 +194,7 @@ class Courier:
             for item in queue.waiting()
             if item.unclear
         ]
-        found += [at for at in self._left_unclear.get(lane, ()) if at >= read_below]
+        found += unread
         return found if len(found) <= MAX_UNCLEAR else None
 
     def set_share(self, share: float) -> None:
@@ -295,7 +274,7 @@ class Courier:
             return True
         if self._in_flight_of({partition}):
             return self._clock() - self._begun_at[partition] < LONGEST_REQUEST_SECONDS
-        if len(self._requests) >= (1 if self._is_alone else self._redelivery_slots):
+        if len(self._requests) >= (1 if self._one_at_a_time else self._redelivery_slots):
             return True
         if self._in_flight[Lane.SUSPECT] >= self._suspect_slots:
             return True
@@ -308,9 +287,7 @@ class Courier:
 
     def asking(self) -> int:
         """Return how many events wait until the vendor can say what it stored before a restart."""
-        now = self._clock()
-        self._asked = {s for s in self._asked if len(s) and not s.closed and s.not_before > now}
-        return sum(item.unclear for queue in self._asked for item in queue.waiting())
+        return self._former_owners.asking(self._clock())
 
     @property
     def in_flight(self) -> int:
@@ -382,10 +359,7 @@ class Courier:
         self._requests[task] = queue
         for member in queue.members:
             self._begun_at[member.partition] = self._clock()
-        task.add_done_callback(lambda done: self._ended(done, queue, lane, request))
-
-    def _ended(self, task: Attempt, queue: OrderedQueue, lane: Lane, request: int) -> None:
-        self._call(self._end, task, queue, lane, request)
+        task.add_done_callback(lambda done: self._call(self._end, done, queue, lane, request))
 
     def _end(self, task: Attempt, queue: OrderedQueue, lane: Lane, request: int) -> None:
         self.client.breaker.on_request_ended(request)
@@ -449,7 +423,7 @@ class Courier:
 
     def _may_begin(self, now: float, lane: Lane) -> bool:
         # A request counts until its receipts are written: a crash repeats no more than these.
-        has_room = len(self._requests) < (1 if self._is_alone else self._concurrency)
+        has_room = len(self._requests) < (1 if self._one_at_a_time else self._concurrency)
         if lane is Lane.REDELIVERY and self._in_flight[lane] >= self._redelivery_slots:
             return False
         if lane is Lane.SUSPECT and self._in_flight[lane] >= self._suspect_slots:

@@ -48,6 +48,14 @@ _OWN_HEADERS = [
     (b"user-agent", f"clickstream-relay/{__version__}".encode()),
 ]
 
+_ENCODING = "content-encoding"
+_LOGIN_REFUSED = HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
+_HEAD_END = b"\r\n\r\n"
+_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?![0-9])")
+_STATUS_LINE_BYTES = 16
+_STATUS_NOTE = "status "
+_INTERIM = frozenset({*range(100, 200)} - {101})
+
 _NEVER_CONNECTED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 _FAILURES = (
     *(httpx.HTTPError, httpx.InvalidURL, httpx.StreamError),
@@ -130,7 +138,22 @@ class HttpClient:
                 return self._refused_by_proxy()
             words = f"{where} does not connect to {self._base_url}: {cause.status} {cause.message}"
             return HttpResponse(None, {}, b"", words.rstrip(), was_sent=False)
-        return _no_response(error)
+        # The transport calls a connection that broke after the request "ConnectTimeout", too: only
+        # aiohttp's own word for "never connected" proves that the vendor has seen nothing.
+        never = isinstance(cause, _NEVER_CONNECTED) or isinstance(error, httpx.InvalidURL)
+        words = _words(error)
+        notes = getattr(cause, "__notes__", ())
+        status = next(
+            (n.removeprefix(_STATUS_NOTE) for n in notes if n.startswith(_STATUS_NOTE)), ""
+        )
+        if status:
+            return HttpResponse(int(status), {}, b"", f"its headers cannot be read: {words}")
+        garbled = isinstance(error, aiohttp.ClientResponseError) or (
+            # Its message is not a text but a partly read head.
+            isinstance(cause, aiohttp.ServerDisconnectedError) and type(cause.message) is not str
+        )
+        words = f"the response cannot be read: {words}" if garbled else words
+        return HttpResponse(None, {}, b"", words, was_sent=not never, is_garbled=garbled)
 
     def _prepare(self, request: HttpRequest) -> httpx.Request:
         headers = [(name.encode(), value.encode()) for name, value in request.headers.items()]
@@ -234,15 +257,6 @@ class _Handler(ResponseHandler):
             payload.set_exception(aiohttp.ClientPayloadError(exc.message))
 
 
-_ENCODING = "content-encoding"
-_LOGIN_REFUSED = HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
-_HEAD_END = b"\r\n\r\n"
-_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?![0-9])")
-_STATUS_LINE_BYTES = 16
-_STATUS_NOTE = "status "
-_INTERIM = frozenset({*range(100, 200)} - {101})
-
-
 class _Response(aiohttp.ClientResponse):
     """A response without its reason phrase: the transport fails on an unusual one."""
 
@@ -268,24 +282,6 @@ async def _read(response: httpx.Response, body: bytearray, *, is_encoded: bool) 
 
 def _lowered(headers: httpx.Headers) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items()}
-
-
-def _no_response(error: Exception) -> HttpResponse:
-    # The transport calls a connection that broke after the request "ConnectTimeout", too: only
-    # aiohttp's own word for "never connected" proves that the vendor has seen nothing.
-    cause = error.__cause__
-    never = isinstance(cause, _NEVER_CONNECTED) or isinstance(error, httpx.InvalidURL)
-    words = _words(error)
-    notes = getattr(cause, "__notes__", ())
-    status = next((n.removeprefix(_STATUS_NOTE) for n in notes if n.startswith(_STATUS_NOTE)), "")
-    if status:
-        return HttpResponse(int(status), {}, b"", f"its headers cannot be read: {words}")
-    garbled = isinstance(error, aiohttp.ClientResponseError) or (
-        # Its message is not a text but a partly read head.
-        isinstance(cause, aiohttp.ServerDisconnectedError) and type(cause.message) is not str
-    )
-    words = f"the response cannot be read: {words}" if garbled else words
-    return HttpResponse(None, {}, b"", words, was_sent=not never, is_garbled=garbled)
 
 
 def _words(error: Exception) -> str:

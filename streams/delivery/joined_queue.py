@@ -9,7 +9,7 @@ from collections.abc import Collection
 from itertools import chain, groupby
 from operator import attrgetter
 
-from streams.core.batching import BatchCause, Batcher, MicroBatch
+from streams.delivery.batching import BatchCause, Batcher, MicroBatch
 from streams.delivery.ordered_queue import Item, OrderedQueue
 
 _queue_of = attrgetter("queue")

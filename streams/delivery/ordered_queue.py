@@ -10,10 +10,10 @@ from zlib import crc32
 
 import msgspec
 
-from streams.core.batching import BatchCause, Batcher, MicroBatch, halves, without
 from streams.core.consent import Ground
 from streams.core.outcome import Verdict
-from streams.delivery.bisection import Bisection, joined
+from streams.delivery.batching import BatchCause, Batcher, MicroBatch, halves, joined, without
+from streams.delivery.bisection import Bisection
 from streams.delivery.lanes import Lane
 from streams.delivery.poison_detection import Failures
 
@@ -220,19 +220,9 @@ class OrderedQueue:
 
     def drop(self, is_unwanted: Callable[[Item], bool]) -> list[Item]:
         """Remove and return unwanted waiting events; requests in flight go on."""
-        if self._search is not None:
-            if self.in_flight:
-                return []
-            self._end_search()
-        dropped: list[Item] = []
-        again, self._again = self._again, deque()
-        for batch in again:
-            unwanted = {n for n, item in enumerate(batch.positions) if is_unwanted(item)}
-            dropped += [batch.positions[n] for n in sorted(unwanted)]
-            left = without(batch, unwanted)
-            if len(left):
-                self._again.append(left)
-        return dropped + self._batcher.drop(is_unwanted)
+        if self._search is not None and self.in_flight:
+            return []
+        return [item for item, _, _ in self.remove(is_unwanted)]
 
     def waiting(self) -> Iterator[Item]:
         """Yield the waiting events, not those in flight."""
@@ -248,8 +238,8 @@ class OrderedQueue:
         if self._search is None:
             self._again.appendleft(batch)
 
-    def remove(self, visitors: Collection[str]) -> list[tuple[Item, bytes, float]]:
-        """Remove and return the waiting events of these visitors, in order, as they were added.
+    def remove(self, is_wanted: Callable[[Item], bool]) -> list[tuple[Item, bytes, float]]:
+        """Remove and return waiting events, in order, as they were added.
 
         Retries count as added long ago: they do not wait for a batch to fill again.
         """
@@ -257,12 +247,12 @@ class OrderedQueue:
         tried: list[tuple[Item, bytes, float]] = []
         again, self._again = self._again, deque()
         for batch in again:
-            theirs = {n for n, item in enumerate(batch.positions) if item.ordering_key in visitors}
-            tried += [(batch.positions[n], batch.payloads[n], 0.0) for n in sorted(theirs)]
-            left = without(batch, theirs)
+            wanted = [n for n, item in enumerate(batch.positions) if is_wanted(item)]
+            tried += [(batch.positions[n], batch.payloads[n], 0.0) for n in wanted]
+            left = without(batch, set(wanted))
             if len(left):
                 self._again.append(left)
-        return tried + self._batcher.remove(lambda item: item.ordering_key in visitors)
+        return tried + self._batcher.remove(is_wanted)
 
     def bisect(self, batch: MicroBatch[Item], verdict: Verdict) -> None:
         """Search for the event for which this request was refused."""

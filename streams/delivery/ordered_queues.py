@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from itertools import chain
 
-from streams.core.batching import Batcher, MicroBatch
+from streams.delivery.batching import Batcher, MicroBatch
 from streams.delivery.ordered_queue import Item, OrderedQueue, queue_number
 
 ISOLATED_UNPROVEN = 8
@@ -109,7 +109,7 @@ class OrderedQueues:
             is_redelivery=queue.is_redelivery,
             visitors=visitors,
         )
-        for item, payload, since in queue.remove(visitors):
+        for item, payload, since in queue.remove(lambda item: item.ordering_key in visitors):
             own.add(item, payload, since)
         return own
 

@@ -5,7 +5,7 @@ A replay or resend with a wrong mapping must not park the vendor for live events
 
 from collections import OrderedDict, deque
 
-from streams.delivery.circuit_breaker import LAST_ANSWERS, LEAST_ANSWERS
+from streams.delivery.circuit_breaker import LAST_ANSWERS, mostly_refused
 
 WATCHED_RUNS = 16
 """Of more runs those whose last response is oldest are forgotten."""
@@ -27,8 +27,7 @@ class RedeliveryRuns:
         if len(self._answers) > WATCHED_RUNS:
             self._answers.popitem(last=False)
         answers.extend([False] * accepted + [True] * refused)
-        count, bad = len(answers), sum(answers)
-        if not refused or count < LEAST_ANSWERS or 2 * bad <= count:
+        if not refused or not mostly_refused(answers):
             return ""
         del self._answers[run]
-        return f"{bad} of its last {count} events were refused"
+        return f"{sum(answers)} of its last {len(answers)} events were refused"

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from streams.core.batching import MicroBatch
 from streams.core.control import VendorControl
 from streams.core.errors import SettingsError
 from streams.core.outcome import JUDGED, RequestOutcome, SkipReason, Verdict
+from streams.delivery.batching import MicroBatch
 from streams.delivery.circuit_breaker import CircuitBreaker
 from streams.delivery.exchanges import Exchanges
 from streams.delivery.lanes import Lane
@@ -204,21 +204,18 @@ class VendorClient:
 
         Return whether its events cause it.
         """
+        now, before = self._clock(), self.breaker.state
         if verdict.outcome in JUDGED:
-            self.poison_detection.record_verdict(items, verdict, self._clock())
-        elif self.poison_detection.record_failure(items, verdict, self._clock()):
+            self.poison_detection.record_verdict(items, verdict, now)
+        elif self.poison_detection.record_failure(items, verdict, now):
             return True
         # Events of the same queue are adjacent.
-        self._update_breaker(verdict, is_shared=items[0].queue is not items[-1].queue)
-        return False
-
-    def _update_breaker(self, verdict: Verdict, *, is_shared: bool) -> None:
-        breaker, now = self.breaker, self._clock()
-        before = breaker.state
-        breaker.on_verdict(verdict, now, is_shared=is_shared)
+        is_shared = items[0].queue is not items[-1].queue
+        self.breaker.on_verdict(verdict, now, is_shared=is_shared)
         if verdict.outcome is RequestOutcome.THROTTLED and self.rate_limit is not None:
             self.rate_limit.halve(now)
         self._log_change(before)
+        return False
 
     def _log_change(self, before: str) -> None:
         breaker = self.breaker

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import faust
 import faust.auth
@@ -25,11 +25,14 @@ from streams.engine.offset_tracker import Credit
 from streams.engine.outputs import Outputs
 from streams.engine.partitions import PartitionWatch
 from streams.engine.positions import StartPosition
+from streams.engine.recovery import TableManager
 from streams.engine.refused import RefusedWrites
 from streams.engine.retention import RetentionWatch
-from streams.engine.tables import FollowedTopic, GlobalTopicTable, TopicTable
+from streams.engine.tables import TopicTable
 from streams.engine.wall_clock import elapsed
 from streams.engine.watchdog import Watchdog
+
+T = TypeVar("T", bound=TopicTable)
 
 
 class Stage:
@@ -197,43 +200,6 @@ class Transport(driver.Transport):
     Producer = Producer
 
 
-class TableRecovery(faust.tables.recovery.Recovery):
-    """Faust's recovery without timeouts.
-
-    After a timeout Faust behaves as if it were stopping, and the worker never works again. The
-    watchdog handles steps without progress.
-    """
-
-    logger = SERVICE_LOG
-
-    async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ARG002, ASYNC109
-        await super()._wait(coro)
-
-
-class TableManager(faust.tables.TableManager):
-    """Faust's table manager with our recovery and without a second of sleep at each start."""
-
-    logger = SERVICE_LOG
-    _recovery: TableRecovery | None
-
-    @property
-    def recovery(self) -> TableRecovery:
-        """The recovery service, created on first use."""
-        if self._recovery is None:
-            self._recovery = TableRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
-        return self._recovery
-
-    @property
-    def begun_recovery(self) -> TableRecovery | None:
-        """The recovery service; None before the first recovery."""
-        return self._recovery
-
-    async def on_start(self) -> None:
-        """Register the tables' topics and start the recovery service."""
-        await self._update_channels()
-        await self.recovery.start()
-
-
 class StageApp(faust.App):
     """One stage in one process."""
 
@@ -373,23 +339,10 @@ class StageApp(faust.App):
         chunks = self.topic(*topics, schema=ChunkSchema(key_type=bytes, value_type=bytes))
         self.agent(chunks, name=name, supervisor_strategy=CrashingSupervisor)(read)
 
-    def topic_table(self, name: str, **options: Any) -> TopicTable:
-        """Return a table with the rows of this worker's partitions."""
-        return self.tables.add(  # type: ignore[no-any-return]
-            TopicTable(self, name=name, beacon=self.tables.beacon, **options)
-        )
-
-    def global_topic_table(self, name: str, **options: Any) -> GlobalTopicTable:
-        """Return a table with all rows of a topic."""
-        return self.tables.add(  # type: ignore[no-any-return]
-            GlobalTopicTable(self, name=name, beacon=self.tables.beacon, **options)
-        )
-
-    def follow(self, name: str, **options: Any) -> FollowedTopic:
-        """Return a table that hands on all rows of a topic."""
-        return self.tables.add(  # type: ignore[no-any-return]
-            FollowedTopic(self, name=name, beacon=self.tables.beacon, **options)
-        )
+    def new_table(self, kind: type[T], name: str, **options: Any) -> T:
+        """Return a new table of this kind, which reads its topic."""
+        table = kind(self, name=name, beacon=self.tables.beacon, **options)
+        return self.tables.add(table)  # type: ignore[no-any-return]
 
     @property
     def kafka_producer(self) -> AIOKafkaProducer:

@@ -1,7 +1,7 @@
-"""What this process's Kafka user may do, as the brokers themselves say it.
+"""The rights of this process's Kafka user, as the brokers report them.
 
-A topic that may not be described is told from one that does not exist: both are left out where all
-topics are listed, and only one that is asked for by its name says which it is.
+A list of all topics leaves out those that the user may not describe, as if they did not exist. Only
+a request by name tells the two apart.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 
 COORDINATOR_TRIES, COORDINATOR_SECONDS = 20, 0.5
-"""How long the coordinator of a group may take to be found: the first group makes the topic."""
+"""How long to look for a group's coordinator: the broker makes its topic for the first group."""
 
 
 class Operation(IntEnum):
@@ -44,8 +44,8 @@ async def allowed_on_topics(
 ) -> dict[str, Allowed]:
     """Return what may be done with each of these topics; one that does not exist is left out.
 
-    A topic that may not even be described is there with nothing, whether it exists or not.
-    Raises KafkaError where a broker does not answer.
+    A topic that may not be described has no operations, whether it exists or not.
+    Raises KafkaError if a broker does not answer.
     """
     if not topics:
         return {}
@@ -61,13 +61,13 @@ async def allowed_on_topics(
 
 
 async def hidden_topics(client: AIOKafkaAdminClient, topics: Iterable[str]) -> list[str]:
-    """Return those of these topics that this user may not describe, so that none may exist."""
+    """Return those of these topics that this user may not describe; they may not exist."""
     wanted = list(topics)
     return [name for name, may in (await allowed_on_topics(client, wanted)).items() if not may]
 
 
 def hidden_words(topic: str) -> str:
-    """Return in a sentence that a topic may not be described, and what to do."""
+    """Return a sentence: a topic may not be described, and what to do."""
     return (
         f"Kafka does not let this user describe the topic {topic}, so whether it exists is not "
         "known: give the user the right to read or describe it."
@@ -176,7 +176,7 @@ class _DescribeGroupsStruct(RequestStruct):
 
 
 class _DescribeGroups(Request[_DescribeGroupsStruct]):
-    """One group: aiokafka's own reads the answer of an older version."""
+    """One group: aiokafka's own request reads the answer of an older version."""
 
     API_KEY = 15
 

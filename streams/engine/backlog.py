@@ -42,7 +42,7 @@ def lag(consumer: Consumer) -> dict[TP, int]:
         end = max(known, default=None)
         settled = tracker.committable()
         if settled is None:
-            settled = consumer.settled_at_start(tp)
+            settled = consumer.last_commit(tp)
         if end is not None and settled is not None:
             found[tp] = max(0, end - settled)
     return found

@@ -41,8 +41,8 @@ from streams.engine.failure import (
 )
 from streams.engine.offset_tracker import FULL_PARTITIONS, OffsetTracker
 from streams.engine.positions import StartPosition
+from streams.engine.recovery import Recovery
 from streams.engine.stash import Stash
-from streams.engine.tables import Recovery
 from streams.engine.thread import Committed, ConsumerThread
 
 log = logging.getLogger("streams.engine")
@@ -538,8 +538,8 @@ class Consumer(driver.Consumer):
             self._committed.pop(tp, None)
             self._committed_at.pop(tp, None)
 
-    def settled_at_start(self, tp: TP) -> int | None:
-        """Return the offset up to which a partition was settled when this worker opened it."""
+    def last_commit(self, tp: TP) -> int | None:
+        """Return the group's committed offset; without one, where this worker has begun."""
         known = self._committed.get(tp)
         return known[0] if known else self._started_at.get(tp)
 

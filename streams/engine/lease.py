@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from streams.engine.wall_clock import elapsed
+
 PART_OF_SESSION = 0.8
 """The part of a session that is used; four heartbeats may be late before anything waits."""
-_BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""Runs while the machine sleeps, if the system has such a clock."""
 
 
 class Moment(NamedTuple):
@@ -31,7 +31,7 @@ class Moment(NamedTuple):
 
 def moment() -> Moment:
     """Return this moment."""
-    return Moment(time.clock_gettime(_BOOT_CLOCK), time.time())
+    return Moment(elapsed(), time.time())
 
 
 class Lease:

@@ -13,25 +13,15 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
+from streams.engine.chunks import Chunk
 from streams.engine.stash import Batch
 
 FULL_PARTITIONS = 6
 """With more partitions in a worker, each may hold less."""
 KEPT_BYTES = 4 * 2**20
 """Size of the records that are kept here to show the oldest open one."""
-
-
-class HandedOut(Protocol):
-    """A chunk, as the tracker needs it."""
-
-    offset: int
-    """The last record's."""
-    acked: bool
-    settled_below: int
-    value: Sequence[Any]
-    """Its records, each with offset and timestamp; read only when it is handed out."""
 
 
 class OpenRecord(NamedTuple):
@@ -79,7 +69,7 @@ class Room(NamedTuple):
 class _Entry:
     """One chunk."""
 
-    chunk: HandedOut
+    chunk: Chunk
     number: int
     offsets: "array[int]"
     timestamps: "array[int]"
@@ -95,7 +85,7 @@ class OffsetTracker:
 
     def __init__(self) -> None:
         self._entries: deque[_Entry] = deque()
-        self._open: dict[HandedOut, _Entry] = {}
+        self._open: dict[Chunk, _Entry] = {}
         self._safe: int | None = None
         self._number = 0
         self._records = 0
@@ -112,7 +102,7 @@ class OffsetTracker:
         self._advance()
         return len(self._entries)
 
-    def hand_out(self, chunk: HandedOut, batch: Batch | None = None) -> None:
+    def hand_out(self, chunk: Chunk, batch: Batch | None = None) -> None:
         """Track a chunk before it is handed out; ``batch`` has its size."""
         records = chunk.value
         size, largest = (batch.size, batch.largest) if batch is not None else (0, 0)
@@ -133,7 +123,7 @@ class OffsetTracker:
             self._largest.pop()
         self._largest.append((self._number, largest))
 
-    def settle_below(self, offset: int, ahead: int = 0) -> Iterable[HandedOut]:
+    def settle_below(self, offset: int, ahead: int = 0) -> Iterable[Chunk]:
         """Mark all records below ``offset`` as settled; return the chunks that are now complete.
 
         ``ahead``: how many records above it are settled, too.
@@ -151,7 +141,7 @@ class OffsetTracker:
                 break
         return ended
 
-    def record_ack(self, chunk: HandedOut) -> None:
+    def record_ack(self, chunk: Chunk) -> None:
         """Count a chunk as settled; a chunk that is not tracked is ignored."""
         entry = self._open.get(chunk)
         if entry is not None and not entry.is_ahead:

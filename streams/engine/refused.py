@@ -133,6 +133,10 @@ class _WrittenRecord(NamedTuple):
     headers: list[tuple[str, bytes | None]]
     timestamp: int
 
+    @property
+    def size(self) -> int:
+        return record_bytes(self.key, self.value, self.headers)
+
 
 class _Batch(MessageBatch):
     """A batch that asks its accumulator before it fails."""
@@ -281,7 +285,7 @@ class Accumulator(MessageAccumulator):
         limit = None
         if isinstance(error, TOO_LARGE):
             limit = (await limits.refresh([tp.topic])).get(tp.topic)
-            size = BATCH_OVERHEAD_BYTES + sum(record_bytes(*record[:3]) for record in records)
+            size = BATCH_OVERHEAD_BYTES + sum(record.size for record in records)
             aim = limit if limit is not None and limit < size else size // 2
             if len(records) > 1:
                 left.popleft()
@@ -359,10 +363,10 @@ def _split(records: Sequence[_WrittenRecord], aim: int) -> list[list[_WrittenRec
     groups: list[list[_WrittenRecord]] = []
     size = aim
     for record in records:
-        size += record_bytes(*record[:3])
+        size += record.size
         if size >= aim or not groups:
             groups.append([])
-            size = record_bytes(*record[:3])
+            size = record.size
         groups[-1].append(record)
     return groups
 
@@ -371,7 +375,7 @@ def _why(
     topic: str, error: KafkaError, records: Sequence[_WrittenRecord], limit: int | None
 ) -> str:
     if isinstance(error, TOO_LARGE):
-        size = max(record_bytes(*record[:3]) for record in records)
+        size = max(record.size for record in records)
         most = "" if limit is None else f" of {limit:,} bytes"
         wanted = max(DEFAULT_MESSAGE_BYTES, BATCH_OVERHEAD_BYTES + size)
         return (

@@ -52,7 +52,7 @@ class NearExpiry:
         )
 
 
-def closing(
+def near_expiry(
     oldest_ms: Mapping[TP, int], retention_ms: Mapping[str, int], now_ms: int
 ) -> list[NearExpiry]:
     """Return the topics whose oldest open record is near the end of its retention, by name.
@@ -82,7 +82,7 @@ class RetentionWatch:
 
     def sentences(self) -> list[str]:
         """Return the warnings, one for each topic."""
-        return [found.sentence() for found in self._closing()]
+        return [found.sentence() for found in self._near_expiry()]
 
     def used(self) -> dict[str, float]:
         """Return, by topic, the age of its oldest open record as a part of its retention."""
@@ -107,18 +107,18 @@ class RetentionWatch:
             if topics and (now - read_at >= READ_SECONDS or topics - self._known):
                 read_at = now
                 await self._read(topics)
-            for found in self._closing():
+            for found in self._near_expiry():
                 if now - self._logged_at.get(found.topic, -LOG_SECONDS) >= LOG_SECONDS:
                     self._logged_at[found.topic] = now
                     log.warning(found.sentence())
             await asyncio.sleep(LOOK_SECONDS)
 
-    def _closing(self) -> list[NearExpiry]:
+    def _near_expiry(self) -> list[NearExpiry]:
         consumer = self._app.started_consumer
         if consumer is None or not self._retention_ms:
             return []
         oldest = {tp: record.timestamp for tp, record in oldest_by_partition(consumer).items()}
-        return closing(oldest, self._retention_ms, wall_clock.now_ms())
+        return near_expiry(oldest, self._retention_ms, wall_clock.now_ms())
 
     async def _read(self, topics: set[str]) -> None:
         try:

@@ -103,7 +103,7 @@ def _working(app: Any, consumer: Consumer, tp: TP) -> Iterator[Standing]:
             settled,
             f"processing {_name(tp)} at offset {record.offset} (nothing is in flight)",
         )
-    committed = consumer.settled_at_start(tp)
+    committed = consumer.last_commit(tp)
     if settled is not None and committed is not None and settled > committed:
         yield Standing(("commit", tp), committed, f"committing {_name(tp)} at offset {committed}")
 

@@ -221,10 +221,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     def is_member(self) -> bool:
         """Return whether this consumer is now a member of its group."""
-        coordinator = self._group
-        return (
-            coordinator is not None and coordinator.refusal is None and bool(coordinator.member_id)
-        )
+        group = self._group
+        return group is not None and group.refusal is None and bool(group.member_id)
 
     def group_refusal(self) -> str | None:
         """Return why the group refuses this consumer and what to do; None: it does not."""
@@ -302,9 +300,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             return False
         try:
             await consumer.commit(wanted)
-        except aiokafka.errors.CommitFailedError:
-            return False
-        except aiokafka.errors.IllegalStateError:
+        except (aiokafka.errors.CommitFailedError, aiokafka.errors.IllegalStateError):
             return False
         except aiokafka.errors.KafkaError as error:
             raise_if_fenced(error)

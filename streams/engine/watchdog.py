@@ -107,7 +107,7 @@ class Watchdog:
     ) -> None:
         """``memory_limit`` in bytes; None: that of the container, if it has one."""
         self._app = app
-        self._patience = StandstillLimits(stall_seconds)
+        self._limits = StandstillLimits(stall_seconds)
         self._memory_limit = container_limit() if memory_limit is None else memory_limit
         self._brokers = brokers or BrokerInquiry(app)
         self._leave = leave
@@ -137,7 +137,7 @@ class Watchdog:
     async def check(self, now: float) -> None:
         """End the process if work makes no progress without a reason outside."""
         self._brokers.observe()
-        still = self._patience.overdue(standings(self._app), now)
+        still = self._limits.overdue(standings(self._app), now)
         # One inquiry for each kind of work: all of it waits for the same brokers.
         worst: dict[str, Still] = {}
         for found in sorted(still, key=lambda found: (found.for_good, found.seconds)):
@@ -146,12 +146,12 @@ class Watchdog:
             answer = await self._brokers.about(*found.what)
             sentence = found.sentence(answer)
             if answer is not None and not answer.is_final:
-                self._patience.restart(kind)
+                self._limits.restart(kind)
                 log.warning("%s; this worker waits", sentence)
             elif found.for_good:
                 self._leave(f"{sentence}; starting again")
             else:
-                self._patience.record_warning(found.what, now)
+                self._limits.record_warning(found.what, now)
                 log.warning("%s; if it does not go on, this worker starts again", sentence)
 
 

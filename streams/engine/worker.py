@@ -8,7 +8,7 @@ import os
 import signal
 from collections.abc import Coroutine
 from time import monotonic
-from typing import Any, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from streams.engine.app import StageApp
 from streams.engine.failure import RESTART, leave
@@ -34,11 +34,11 @@ class Background(Protocol):
         """Remove this worker from the status topic, before the producer stops."""
 
 
-def run_worker(app: StageApp, background: Background) -> int:
-    """Run until a signal (exit code 0) or a fault (RESTART) ends it; return the code."""
+def run_worker(app: StageApp, background: Background) -> NoReturn:
+    """Run until a signal (exit code 0) or a fault (RESTART) ends the process."""
     _tune_garbage_collector()
     _use_uvloop()
-    return asyncio.run(_run(app, background))
+    asyncio.run(_run(app, background))
 
 
 def _use_uvloop() -> None:
@@ -59,7 +59,7 @@ def _tune_garbage_collector() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-async def _run(app: StageApp, background: Background) -> int:
+async def _run(app: StageApp, background: Background) -> NoReturn:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -79,12 +79,12 @@ async def _run(app: StageApp, background: Background) -> int:
     if not stop.is_set() and not grown.done():
         reason = app.crash_reason or (starting.done() and starting.exception())
         log.critical("the worker stopped by itself: %r", reason)
-        return _exit_now(RESTART)
+        _exit_now(RESTART)
     if not stop.is_set():
         log.critical(grown.result())
     publishing.cancel()
     await _stop(app, background)
-    return _exit_now(0 if stop.is_set() else RESTART)
+    _exit_now(0 if stop.is_set() else RESTART)
 
 
 async def _stop(app: StageApp, background: Background) -> None:
@@ -125,7 +125,7 @@ async def _wait_for_crash(app: StageApp, starting: "asyncio.Future[Any]") -> Non
         await app.wait_until_stopped()
 
 
-def _exit_now(code: int) -> int:
+def _exit_now(code: int) -> NoReturn:
     # Nothing that Faust's services could still do is wanted.
     logging.shutdown()
     os._exit(code)

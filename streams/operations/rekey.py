@@ -23,7 +23,7 @@ from typing import NamedTuple
 from aiokafka import TopicPartition
 
 from streams.core.records import MOVED, is_moved
-from streams.engine.partitions import home_of
+from streams.engine.partitioner import home_of
 from streams.kafka.group_ids import group_id
 from streams.kafka.reader import LogReader, Offsets, Tell, connect, silent
 from streams.kafka.topics import required_topics

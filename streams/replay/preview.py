@@ -14,7 +14,7 @@ from streams.core.errors import SettingsError
 from streams.core.kinds import KINDS
 from streams.core.runs import Asked
 from streams.core.times import utc_text
-from streams.engine.partitions import home_of
+from streams.engine.partitioner import home_of
 from streams.kafka.reader import LogReader, Tell, connect, silent
 from streams.replay.counts import Counts, counts_json
 from streams.replay.delivery_history import SKEW_MS, USUAL_SKEW_MS, read_history

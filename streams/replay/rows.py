@@ -10,7 +10,7 @@ from streams.core.records import TopicRecord, is_moved
 from streams.core.rows import InvalidRow, Product, User, decode_product, decode_user, strip_email
 from streams.core.runs import Asked
 from streams.core.topics import Topics
-from streams.engine.partitions import home_of
+from streams.engine.partitioner import home_of
 from streams.kafka.reader import LogReader, Tell, silent
 from streams.settings import Settings
 from streams.vendors import VENDORS

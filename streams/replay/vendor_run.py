@@ -12,11 +12,11 @@ from streams.core.enrich import Refuse, Send, Skip
 from streams.core.errors import InvalidEvent
 from streams.core.fields import FieldMap
 from streams.core.outcome import Outcome
+from streams.core.receipts import encode_receipt
 from streams.core.records import Origin, Receipt, TopicRecord
 from streams.core.runs import Run, VendorPart
 from streams.core.times import utc_text
 from streams.core.topics import Topics
-from streams.delivery.receipts import encode_receipt
 from streams.engine import wall_clock
 from streams.engine.outputs import Outputs
 from streams.replay.counts import Counts

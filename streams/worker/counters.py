@@ -54,7 +54,7 @@ class Counters:
         ``dead_lettered``."""
         self._examples: dict[tuple[str | None, str, str], str] = {}
         self.repeats = 0
-        """Vendor records that were recognised as repeats and not sent."""
+        """Vendor records that were written twice, or settled by a former owner, and not sent."""
         self.age_seconds = Histogram(AGE_SECONDS)
         """From an event to its acceptance."""
         self._ages: deque[float] = deque(maxlen=AGE_SAMPLES)

@@ -15,12 +15,12 @@ import msgspec
 import pytest
 
 from streams import vendors
-from streams.core.batching import BatchCause, Batcher
 from streams.core.enrich import Decision, Enricher, Send, Skip
 from streams.core.event_types import Event
 from streams.core.events import EventParser
 from streams.core.outcome import DeadLetterReason, RequestOutcome, SkipReason
 from streams.core.rows import Product, User
+from streams.delivery.batching import BatchCause, Batcher
 from streams.vendors import VENDORS, plan_for
 from streams.vendors.base import HttpResponse, Vendor
 from tests.contract.fourth_vendor.example import VENDOR as EXAMPLE

@@ -9,10 +9,10 @@ from faust.types import TP
 
 from streams.core.control import VendorControl, decode_control
 from streams.core.json_decoder import json_decoder
+from streams.core.receipts import decode_receipt
 from streams.core.runs import decode_run
 from streams.core.snapshot import decode_snapshot
 from streams.delivery.progress import read_metadata
-from streams.delivery.receipts import decode_receipt
 from streams.operations.audit.decode import (
     UnreadableError,
     read_enrich_commit,

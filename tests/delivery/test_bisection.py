@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.batching import Batcher
 from streams.core.outcome import RequestOutcome, Verdict
+from streams.delivery.batching import Batcher
 from streams.delivery.ordered_queue import Item, OrderedQueue
 
 REFUSED = Verdict(RequestOutcome.REJECTED, "400 bad request", 400)

@@ -4,7 +4,8 @@ import asyncio
 from dataclasses import replace
 
 from streams.core.outcome import Verdict
-from streams.delivery.courier import ANSWERED_BY_THEN_SECONDS, MAX_UNCLEAR
+from streams.delivery.courier import MAX_UNCLEAR
+from streams.delivery.former_owner import ANSWERED_BY_THEN_SECONDS
 from streams.delivery.ordered_queue import Item
 from tests.delivery.test_courier import (
     ACCEPTED,

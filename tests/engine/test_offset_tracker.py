@@ -1,13 +1,14 @@
 """The tracker: how far a partition may be committed."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from faust.types import TP
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.engine import chunks
 from streams.engine.offset_tracker import KEPT_BYTES, Credit, OffsetTracker, OpenRecord, Room
 from streams.engine.stash import Batch
 
@@ -29,14 +30,12 @@ class Record:
         return b"value of %d" % self.offset
 
 
-class Chunk:
-    """A chunk as the consumer hands it out."""
+class Chunk(chunks.Chunk):
+    """A chunk, by the offsets of its records."""
 
     def __init__(self, *offsets: int) -> None:
-        self.value: Sequence[Any] = [Record(offset) for offset in offsets]
-        self.offset = offsets[-1]
-        self.settled_below = offsets[0]
-        self.acked = False
+        records: Any = [Record(offset) for offset in offsets]
+        super().__init__(TP("clicks", 0), records)
 
 
 CREDIT = Credit(records=10, size=1_000, span=30)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from faust.tables.recovery import Recovery
 
-from streams.engine.app import TableRecovery
+from streams.engine.recovery import TableRecovery
 from streams.engine.standstill import standings
 from tests.engine.worker_in_memory import Worker
 

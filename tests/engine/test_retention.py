@@ -2,7 +2,7 @@
 
 from faust.types import TP
 
-from streams.engine.retention import NearExpiry, closing
+from streams.engine.retention import NearExpiry, near_expiry
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -12,14 +12,16 @@ NOW = 100 * DAY
 def test_nothing_is_said_below_four_fifths_of_the_retention() -> None:
     """From there on each topic is named once, by its oldest partition."""
     oldest = {TP("a", 0): NOW - 79 * HOUR, TP("a", 1): NOW - HOUR}
-    assert closing(oldest, {"a": 100 * HOUR}, NOW) == []
+    assert near_expiry(oldest, {"a": 100 * HOUR}, NOW) == []
     oldest |= {TP("a", 2): NOW - 80 * HOUR, TP("a", 3): NOW - 90 * HOUR}
-    assert closing(oldest, {"a": 100 * HOUR}, NOW) == [NearExpiry("a", 3, 90 * HOUR, 100 * HOUR, 2)]
+    assert near_expiry(oldest, {"a": 100 * HOUR}, NOW) == [
+        NearExpiry("a", 3, 90 * HOUR, 100 * HOUR, 2)
+    ]
 
 
 def test_a_topic_that_keeps_everything_threatens_nothing() -> None:
     """It has no retention in time."""
-    assert closing({TP("a", 0): 0}, {}, NOW) == []
+    assert near_expiry({TP("a", 0): 0}, {}, NOW) == []
 
 
 def test_the_sentence_says_when_and_what_to_do() -> None:

@@ -11,13 +11,8 @@ from faust.types import TP
 
 from streams.core.records import is_moved
 from streams.core.times import arrived_ms
-from streams.engine.tables import (
-    MALFORMED,
-    FollowedTopic,
-    GlobalTopicTable,
-    Recovery,
-    TopicTable,
-)
+from streams.engine.recovery import Recovery
+from streams.engine.tables import MALFORMED, FollowedTopic, GlobalTopicTable, TopicTable
 from streams.engine.thread import Committed, Fetched
 from streams.engine.wall_clock import ForwardTime
 from tests.engine.consumer_in_memory import OurConsumer, Thread, consumer_in_memory

@@ -1,30 +1,18 @@
 """A worker as the watchdog sees it: what it looks at of app and consumer, as plain data."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 from faust.types import TP
 
+from streams.engine.chunks import Chunk
 from streams.engine.offset_tracker import OffsetTracker
 from streams.engine.stash import Stash
 from streams.engine.thread import FetchState
 
 CLICKS = TP("shop.clicks", 0)
 USERS = TP("shop.users", 0)
-
-
-class Chunk:
-    """A chunk of records with offsets and nothing else."""
-
-    def __init__(self, first: int, last: int) -> None:
-        self.offset = last
-        self.acked = False
-        self.settled_below = first
-        self.value: Sequence[Any] = [
-            SimpleNamespace(offset=offset, timestamp=0, value=b"")
-            for offset in range(first, last + 1)
-        ]
 
 
 class Consumer:
@@ -55,7 +43,9 @@ class Consumer:
 
     def hand_out(self, first: int, last: int) -> Chunk:
         """Give out a chunk."""
-        chunk = Chunk(first, last)
+        offsets = range(first, last + 1)
+        records: Any = [SimpleNamespace(offset=at, timestamp=0, value=b"") for at in offsets]
+        chunk = Chunk(CLICKS, records)
         self.offset_trackers[CLICKS].hand_out(chunk)
         return chunk
 
@@ -64,7 +54,7 @@ class Consumer:
         record: Any = SimpleNamespace(offset=offset, value=b"", key=b"", headers=())
         self.stash.setdefault(CLICKS, Stash()).extend([record])
 
-    def settled_at_start(self, tp: TP) -> int:  # noqa: ARG002
+    def last_commit(self, tp: TP) -> int:  # noqa: ARG002
         """The newest commit."""
         return self.committed
 

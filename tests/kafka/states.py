@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
-from streams.engine.partitions import home_of
+from streams.engine.partitioner import home_of
 from streams.lab.embedded import EmbeddedKafka
 from streams.status.findings import Finding
 from streams.status.judge import judge

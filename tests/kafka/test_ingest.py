@@ -13,7 +13,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 
 from streams.dead_letters.book import Selection
 from streams.dead_letters.dead_letters import find_letters
-from streams.engine.partitions import home_of
+from streams.engine.partitioner import home_of
 from streams.kafka.reader import silent
 from streams.operations.forget.shop_topics import held_by_shop
 from streams.operations.ingest.resend import plan_resend, resend

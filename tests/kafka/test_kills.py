@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from streams.engine.failure import RESTART
-from streams.engine.partitions import home_of
+from streams.engine.partitioner import home_of
 from tests.broker_fixtures import Broker, OwnBroker
 from tests.kafka.pipeline import (
     ALL_KINDS,

@@ -6,7 +6,7 @@ import pytest
 from aiokafka.admin import NewPartitions
 
 from streams.cli import main
-from streams.engine.partitions import home_of
+from streams.engine.partitioner import home_of
 from streams.kafka.reader import silent
 from streams.operations.forget.forget import run_forget
 from streams.operations.forget.survey import survey

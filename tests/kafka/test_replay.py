@@ -16,13 +16,13 @@ from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from streams.cli import main
 from streams.core.errors import SettingsError, SetupError
+from streams.core.receipts import encode_receipt
 from streams.core.records import Receipt, VendorRecord
 from streams.core.runs import Asked, Run
 from streams.core.times import utc_text
 from streams.dead_letters.book import Selection
 from streams.dead_letters.dead_letters import find_letters
 from streams.delivery.progress import Metadata
-from streams.delivery.receipts import encode_receipt
 from streams.kafka.groups import read_groups
 from streams.kafka.reader import connect
 from streams.lab.sandbox import Fault, FaultKind

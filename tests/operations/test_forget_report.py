@@ -12,7 +12,7 @@ from streams.cli import main
 from streams.cli.forget import report_lines, survey_lines
 from streams.core.snapshot import VendorStatus, WorkerSnapshot
 from streams.core.topics import Topics
-from streams.engine.partitions import home_of
+from streams.engine.partitioner import home_of
 from streams.operations.forget.plan import AtVendor, HeldRecords, StillHeld, VisitorTraces
 from streams.operations.forget.report import Done, Obeys, Report, StageWord, VendorWord, stage_words
 from streams.operations.forget.survey import Survey

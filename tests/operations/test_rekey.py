@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from streams.core.records import MOVED, is_moved
 from streams.core.times import arrived_ms
-from streams.engine.partitions import home_of
+from streams.engine.partitioner import home_of
 from streams.engine.tables import TopicTable
 from streams.engine.wall_clock import ForwardTime
 from streams.operations.rekey import Headers, RekeyRow, RowPlacement, Write, repairs
-from tests.engine.test_partitions import keys
+from tests.engine.test_partitioner import keys
 
 PARTITIONS = 3
 (KEY,) = keys(2, 1, PARTITIONS)

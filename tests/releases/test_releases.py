@@ -15,10 +15,10 @@ from faust.types import TP
 from streams.core.control import VendorControl, decode_control, encode_control
 from streams.core.dead_letter import encode_dead_letter
 from streams.core.events import EventParser
+from streams.core.receipts import decode_receipt, encode_receipt
 from streams.core.records import DeadLetter, VendorRecord
 from streams.core.snapshot import decode_snapshot, encode_snapshot
 from streams.delivery.progress import Admission, PartitionProgress, Recalled, read_metadata
-from streams.delivery.receipts import decode_receipt, encode_receipt
 from streams.stages.enrich.enabled_ranges import read_ranges
 from streams.vendors import VENDORS
 

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 from aiokafka import TopicPartition
 
+from streams.core.receipts import encode_receipt
 from streams.core.records import Receipt
 from streams.core.runs import DONE, STOPPED, VendorPart
-from streams.delivery.receipts import encode_receipt
 from streams.replay.delivery_history import DeliveryHistory, Last
 from streams.replay.run_outcomes import RunOutcomes
 

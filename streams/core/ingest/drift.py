@@ -18,22 +18,22 @@ Change = Literal["field_gone", "type_changed", "new_event_name"]
 LOOKS_PER_SECOND = 20
 """Of one topic; of a burst the first ones."""
 LEARNT_EVENTS = 100
-"""So many must have been seen before anything is usual."""
+"""Events to see before anything counts as usual."""
 USUAL_SHARE = 0.5
 """A field that more events have is usual."""
 USUAL_TYPE_SHARE = 0.9
 RUN_EVENTS, RUN_VISITORS = 25, 8
-"""So many events of so many visitors in a row, at least, are a change: one visitor's are alike."""
+"""The least events in a row, and their visitors, for a change: one visitor's events are alike."""
 CHANCE = 1e-6
-"""As improbable must it be that so many visitors merely happen to lack a field."""
+"""A change is less probable than this if the visitors only happen to lack the field."""
 MEMORY_EVENTS = 300
-"""About so many events are what is usual: by night soon the night's."""
+"""About how many of the newest events say what is usual."""
 NAME_EVENTS, NAME_VISITORS = 10, 3
 NAME_SHARE = 0.05
-"""A new name of events is told when so many have it, and so large a share since the first."""
+"""A new event name is reported at this many events, visitors, and share since its first."""
 MAX_NAMES = 200
 NAME_SECONDS = 3600.0
-"""A new name that has not been told within this time begins anew."""
+"""The counts of a name that is not reported within this time start again."""
 _MAX_VISITORS = 24
 _JSON_NAMES = {
     str: "text",
@@ -83,7 +83,7 @@ class _Run:
 
 @dataclass(slots=True)
 class _Field:
-    """How often a field is there, of which type it is, and for how long it has not been so."""
+    """How often a field is there, its types, and the events that differ from that."""
 
     share: float = 0.0
     kinds: dict[str, float] = field(default_factory=dict)
@@ -117,7 +117,7 @@ class DriftDetector:
     """Watches the records of one topic."""
 
     def __init__(self, first_section: str) -> None:
-        """``first_section``: where somebody looks for events that no section takes."""
+        """``first_section``: reported as the section of events that no section takes."""
         self._first = first_section
         self._events: dict[str, int] = {}
         self._fields: dict[str, dict[str, _Field]] = {}
@@ -137,9 +137,9 @@ class DriftDetector:
     def look_at_event(
         self, section: str, values: Mapping[str, Any], visitor: Hashable, record: Any, now_ms: int
     ) -> None:
-        """Take what the expressions of a section found in an event of its: a value for each field.
+        """Record an event of a section: the values that its expressions found, by field.
 
-        ``visitor`` tells visitors apart.
+        ``visitor`` identifies the visitor.
         """
         seen = self._events[section] = self._events.get(section, 0) + 1
         fields = self._fields.setdefault(section, {})
@@ -165,7 +165,7 @@ class DriftDetector:
     def look_at_unmapped(
         self, name: Any, visitor: Hashable, record: Any, now: float, now_ms: int
     ) -> None:
-        """Take the event's name of a record that no section takes; None where it has none."""
+        """Record the event name of a record that no section takes; None: it has none."""
         self._looks += 1
         if type(name) not in {str, int} or is_absent(name):
             return
@@ -213,7 +213,7 @@ class DriftDetector:
         visitor: Hashable,
         now_ms: int,
     ) -> None:
-        """End what was told when the field is there again in as many events as it took to tell."""
+        """End a report once the field is back in as many events as it took to report it."""
         if not is_there:
             state.run = _Run()
             return

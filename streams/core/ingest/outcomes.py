@@ -29,7 +29,7 @@ class IngestRecord(msgspec.Struct, frozen=True, gc=False):
     element: int | None = None
     """The number of the element of ``each`` of which it is made."""
     notes: tuple[str, ...] = ()
-    """What was put right or left out, as of events."""
+    """What was corrected or left out, as for events."""
 
 
 class IngestRefusal(NamedTuple):
@@ -40,19 +40,19 @@ class IngestRefusal(NamedTuple):
     element: int | None = None
     event_id: str | None = None
     is_whole: bool = False
-    """The record could not be read at all, so no section has had a look at it; ``section`` is the
-    topic's first, under which it counts."""
+    """The record could not be read, so no section has seen it. It is counted for the topic's first
+    section."""
 
 
 class Unmapped(NamedTuple):
     """No section's ``when`` was true, or a section's ``each`` gave nothing."""
 
     section: str
-    """Of records that no section took the first section of the topic: in sums they count once."""
+    """For a record that no section takes: the topic's first, so that it is counted once."""
 
 
 class SkippedRecord(NamedTuple):
-    """The record gives nothing, and need not."""
+    """Nothing is written for the record, and nothing is wrong."""
 
     reason: str
 

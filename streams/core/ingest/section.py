@@ -68,9 +68,9 @@ class IngestSection:
     def read(
         self, source: SourceRecord, said: dict[str, Any], place: str
     ) -> list[IngestOutcome] | None:
-        """Return what comes of a record; None: ``when`` is not true, so it is not of this section.
+        """Return the outcomes of a record; None: ``when`` is not true, so this section skips it.
 
-        ``place`` is what event ids are made of where the record has none.
+        ``place``: the event id of a record that has none of its own.
         """
         try:
             if (
@@ -91,9 +91,9 @@ class IngestSection:
     def delete(
         self, source: SourceRecord, gone: Deleted, own_key: Decoded | None
     ) -> list[IngestOutcome] | None:
-        """Return the tombstones of a deleted row; None: it is not of this section.
+        """Return the tombstones of a deleted row; None: this section skips it.
 
-        ``own_key`` is the record's own key, which counts where there is no row to see.
+        ``own_key``: the record's own key, for a delete that does not contain the row.
         """
         before = gone.before
         if before is None:
@@ -131,7 +131,7 @@ class IngestSection:
         found = [self._fields.value_of("ip", one) for one in seen]
         return {ip for ip in found if type(ip) is str and ip}
 
-    # -- for who only looks
+    # -- for previews and drift
 
     def record_in(self, value: Any) -> dict[str, Any] | None:
         """Return the record that expressions see in a decoded value; None: there is none."""
@@ -142,16 +142,16 @@ class IngestSection:
         return said.record if isinstance(said, Present) else None
 
     def takes(self, said: dict[str, Any]) -> bool:
-        """Return whether ``when`` is true; not where it fails."""
+        """Return whether ``when`` is true; False if it fails."""
         try:
             return self.when is None or not is_false(_found(self.when, said, "when"))
         except InvalidEvent:
             return False
 
     def fields_of(self, said: dict[str, Any], element: int = 0) -> dict[str, Any] | None:
-        """Return each field that a record, or this element of it, may have, parts dotted.
+        """Return all fields of a record, or of this element of it; parts have dotted names.
 
-        None stands for a field that it has not; instead of all where there is no such element.
+        The value None: the record lacks this field. None instead of all: there is no such element.
         """
         seen = self._seen(said, element)
         if seen is None:
@@ -166,7 +166,7 @@ class IngestSection:
         return found
 
     def own_key_of(self, said: dict[str, Any]) -> Any:
-        """Return what would be the key of a record, or of its first element; None: nothing."""
+        """Return the key that a record, or its first element, would get; None: it has none."""
         seen = self._seen(said, 0)
         if seen is None:
             return None
@@ -200,7 +200,7 @@ class IngestSection:
     def _of_elements(
         self, source: SourceRecord, said: dict[str, Any], place: str, elements: list[Any]
     ) -> Iterator[IngestOutcome]:
-        """Yield what comes of each element; ids that several of them have get their number."""
+        """Yield the outcome of each element; an id that several share gets the element's number."""
         seen = dict(said)
         drafts: list[Draft | InvalidEvent] = []
         for index, item in enumerate(elements):
@@ -229,7 +229,7 @@ class IngestSection:
     def _settle_id(
         self, draft: Draft, place: str, index: int | None, times: "Counter[str] | None" = None
     ) -> str:
-        """Set the event's id; return it, or the one of the record's place where it is no text."""
+        """Set the event's id and return it; if it is no text, return one of the record's place."""
         of_place = place if index is None else f"{place}-{index}"
         if not self.target.writes_events:
             return of_place
@@ -312,7 +312,7 @@ class IngestSection:
         return key_text(ours.get(field), field)
 
     def _key_of(self, own: Decoded | None) -> str:
-        """Return the record's own key; of one with several parts what the expressions see in it."""
+        """Return the record's own key; if it has several parts, what the expressions find there."""
         value = None if own is None else own.value
         if type(value) is not dict:
             return key_text(value, "the record's key")

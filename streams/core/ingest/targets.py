@@ -128,7 +128,7 @@ class RowReader:
         return "users" if self._kind is User else "products"
 
     def _in_ms(self, name: str, value: Any, notes: list[str]) -> Any:
-        """Return a moment in the section's formats in ms; what cannot be read as it is."""
+        """Return a time in ms, read by the section's formats; what cannot be read is unchanged."""
         if name not in ("updated_at", "consent_since") or not self._fields.has_time_formats:
             return value
         if type(value) is dict:
@@ -192,7 +192,7 @@ class LinkReader:
         return Keyed(link.key(), _encode(link), tuple(draft.notes))
 
     def _ms(self, given: Any, notes: list[str], kafka_ms: int) -> int:
-        """Return the event's time in ms; the record's where it has none that can be read."""
+        """Return the event's time in ms; the record's Kafka time if it cannot be read."""
         if is_absent(given):
             return kafka_ms
         try:
@@ -254,7 +254,7 @@ TARGETS: Mapping[str, Target] = {
 }
 """By ``to``."""
 TABLES = tuple(to for to, target in TARGETS.items() if not target.writes_events)
-"""Those of which the newest record of a key counts."""
+"""Targets of which the newest record of a key counts."""
 
 
 def key_text(value: Any, field: str) -> str:

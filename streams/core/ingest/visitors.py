@@ -16,7 +16,7 @@ from streams.core.topics import LINK_DAYS
 from streams.core.values import SUSPICIOUS_IDS, is_blank
 
 MAX_VISITORS = 1_000
-"""An id that more visitors have is no person's: nobody is found by it."""
+"""An id with more visitors belongs to no single person, and finds nobody."""
 _LINK_MS = LINK_DAYS * 24 * 60 * 60 * 1000
 _OF_LINKS = b"\xff"
 """Before keys of ``shop.visitors``: since it is in no UTF-8, none is a key of ``shop.users``."""
@@ -79,7 +79,7 @@ class _Said(NamedTuple):
     """What one row says."""
 
     of: str
-    """Whose visitor: the field, ``:`` and the id."""
+    """The user or order: the field, ``:`` and the id."""
     visitor: str
     at: tuple[int, int]
     """Kafka time in ms, and offset."""
@@ -94,7 +94,7 @@ class VisitorIndex:
         self._vendors = vendors
         self._rows: dict[bytes, _Said] = {}
         self._said_by: dict[str, bytes | set[bytes]] = {}
-        """Whose visitor → the keys of the rows that say it."""
+        """User or order → the keys of the rows that name its visitor."""
         self._forgotten: dict[str, int] = {}
         """Visitor → Kafka time of the newest tombstone, in ms."""
         self._orders: dict[bytes, int] = {}

@@ -28,10 +28,10 @@ class TopicWatch:
         self._unknown_visitors = 0
 
     def look(self, key: bytes | None, value: bytes | None, now: float, now_ms: int) -> bool:
-        """Take a record, if it is one of the few that are looked at; ``now`` in seconds.
+        """Look at a record if it is in the sample; ``now`` in seconds.
 
         Return whether another one of this moment would be. What its decoder needs must have been
-        prepared. What cannot be read is none of its business: it becomes a dead letter.
+        prepared. A record that cannot be read is ignored: it becomes a dead letter.
         """
         if value is None:
             return True
@@ -73,7 +73,7 @@ class TopicWatch:
         self._detector.look_at_unmapped(name, visitor, decoded, now, now_ms)
 
     def _visitor(self, section: IngestSection, said: dict[str, Any], key: bytes | None) -> Hashable:
-        """Return what tells visitors, or rows, apart; whoever is unknown is somebody else."""
+        """Return what identifies a visitor or row; each unknown one counts as another."""
         found = id_text(section.own_key_of(said))
         if type(found) is str and found:
             return found

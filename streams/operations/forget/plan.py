@@ -12,10 +12,10 @@ from aiokafka import ConsumerRecord
 
 from streams.core.json_decoder import json_decoder
 from streams.core.outcome import Outcome
+from streams.core.receipts import decode_receipt
 from streams.core.records import VISITOR, VendorRecord
 from streams.core.rows import InvalidRow, person_in
 from streams.core.topics import Topics
-from streams.delivery.receipts import decode_receipt
 from streams.kafka.topic_search import FoundRecord
 from streams.vendors.base import Trail, Vendor
 

@@ -8,7 +8,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import for_code
 
 from streams.core.errors import SettingsError, SetupError
-from streams.engine.partitions import home_of
+from streams.engine.partitioner import home_of
 from streams.kafka.byte_patterns import AnyOf
 from streams.kafka.connection import admin
 from streams.kafka.group_ids import group_id

@@ -26,7 +26,7 @@ from streams.core.ingest.targets import TABLES
 from streams.core.ingest.topic_mapping import TopicMapping
 from streams.core.records import Source
 from streams.core.topics import Topics
-from streams.engine.partitions import home_of
+from streams.engine.partitioner import home_of
 from streams.kafka.reader import LogReader, Tell, connect
 from streams.kafka.writer import connect_writer
 from streams.operations.ingest.mappings import joined_mappings, prepare

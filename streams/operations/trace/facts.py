@@ -6,8 +6,8 @@ from typing import NamedTuple
 import msgspec
 
 from streams.core.json_decoder import json_decoder
+from streams.core.receipts import decode_receipt
 from streams.core.records import DeadLetter, Receipt, Source, VendorRecord
-from streams.delivery.receipts import decode_receipt
 from streams.kafka.topic_search import FoundRecord
 from streams.operations.ingest.trail import IngestTrail, read_trail
 

@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 from streams.core.event_types import Event
 from streams.core.records import Source
 from streams.core.rows import InvalidRow, decode_product, person_in
-from streams.engine.partitions import home_of
+from streams.engine.partitioner import home_of
 from streams.kafka.byte_patterns import AnyOf
 from streams.kafka.topic_search import BytePattern, FoundRecord, Keep
 from streams.operations.trace.event_id import EventIdSearch

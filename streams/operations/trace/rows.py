@@ -11,7 +11,7 @@ from streams.core.outcome import SkipReason
 from streams.core.records import Source
 from streams.core.rows import InvalidRow, decode_user
 from streams.core.times import utc_text
-from streams.engine.partitions import home_of
+from streams.engine.partitioner import home_of
 from streams.kafka.byte_patterns import AnyOf
 from streams.kafka.topic_search import FoundRecord
 from streams.operations.trace.facts import EventFacts

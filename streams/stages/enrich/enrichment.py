@@ -21,12 +21,12 @@ from streams.core.enrich import (
 from streams.core.errors import InvalidEvent
 from streams.core.events import EventParser
 from streams.core.outcome import DeadLetterReason
+from streams.core.receipts import SkipReceipts
 from streams.core.records import OWN_KEY
 from streams.core.rows import User
 from streams.core.times import arrived_ms, utc_text
 from streams.core.topics import Topics
 from streams.core.values import SUSPICIOUS_IDS
-from streams.delivery.receipts import SkipReceipts
 from streams.engine.chunks import Records
 from streams.engine.outputs import Outputs
 from streams.engine.tables import GlobalTopicTable, TopicTable
@@ -121,7 +121,7 @@ class Enrichment:
             passed_to: Collection[str] = ()
             try:
                 event = parse(key, record.value, partition, offset, kafka_ms)
-                # Otherwise it would count as newer than any row of its visitor until then.
+                # A Kafka time in the future would count as newer than rows that are still to come.
                 came_ms = arrived_ms(kafka_ms, read_ms)
                 if came_ms != kafka_ms:
                     counters.notes["future_kafka_time"] += 1

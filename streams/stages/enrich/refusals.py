@@ -9,9 +9,9 @@ from streams.core.enrich import Refuse
 from streams.core.errors import InvalidEvent
 from streams.core.fields import FieldMap
 from streams.core.outcome import Outcome
+from streams.core.receipts import LIVE, encode_receipt
 from streams.core.records import Origin, Receipt
 from streams.core.topics import Topics
-from streams.delivery.receipts import LIVE, encode_receipt
 from streams.engine.chunks import Record
 from streams.engine.outputs import Outputs
 from streams.worker.counters import Counters

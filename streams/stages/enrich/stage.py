@@ -21,8 +21,9 @@ from streams.engine.app import Stage, StageApp
 from streams.engine.chunks import Chunk
 from streams.engine.expired import ALL, ExpiredRecords
 from streams.engine.failure import leave
-from streams.engine.partitions import Strays
+from streams.engine.partitioner import Strays
 from streams.engine.positions import StartPosition
+from streams.engine.tables import GlobalTopicTable, TopicTable
 from streams.stages.enrich.enabled_ranges import EnabledRanges, read_ranges
 from streams.stages.enrich.enrichment import EnrichedChunk, Enrichment
 from streams.stages.enrich.joined_rows import admit_product, admit_user
@@ -78,14 +79,16 @@ class EnrichStage(Stage):
         """Set when a delivery has ended, or a topic refuses it."""
         derived = {topic: parser.topic for topic, parser in parsers.items()}
         self._recent = RecentEvents(topics, vendors, duplicate_ms, derived, self.counters.notes)
-        users = app.topic_table(
+        users = app.new_table(
+            TopicTable,
             "users",
             topic=topics.users,
             admit=admit_user(self.counters.notes, keep_email=keep_email),
             malformed_row="says no to every vendor",
             strays=Strays(partitions[topics.users]),
         )
-        products = app.global_topic_table(
+        products = app.new_table(
+            GlobalTopicTable,
             "products",
             topic=topics.products,
             partitions=partitions[topics.products],

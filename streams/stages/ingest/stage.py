@@ -33,7 +33,7 @@ from streams.engine.chunks import Chunk, Record
 from streams.engine.expired import ALL, ExpiredRecords
 from streams.engine.failure import leave
 from streams.engine.outputs import Delivery, Outputs
-from streams.engine.partitions import home_of
+from streams.engine.partitioner import home_of
 from streams.engine.positions import StartPosition
 from streams.stages.ingest.commit_metadata import CommitMetadata, decode_metadata
 from streams.stages.ingest.letters import IngestLetters
@@ -46,7 +46,7 @@ log = logging.getLogger("streams.ingest")
 _home_of = lru_cache(maxsize=65_536)(home_of)
 
 IN_FLIGHT = 8
-"""Writes that wait for the broker's word at once."""
+"""How many writes may wait for acknowledgement at once."""
 MAX_EXAMPLE_CHARS = 400
 """Of a record in which something has changed."""
 REGISTRY_SECONDS = 1.0
@@ -68,12 +68,11 @@ class IngestStage(Stage):
         absent: Sequence[str] = (),
         visitors: VisitorIndex | None = None,
     ) -> None:
-        """Declare one agent a topic of the shop; ``mappings`` is by those that exist.
+        """Declare an agent for each topic of the shop that exists; ``mappings`` are by topic.
 
-        ``partitions``: how many each topic has that is read or written. ``secrets`` never stand in
-        a dead letter. ``absent``: a sentence about each topic of the shop that does not exist.
-        ``visitors``: those that ``mappings`` look for, kept up to date here; None: they look for
-        none.
+        ``partitions``: of each topic that is read or written. ``secrets`` are masked in dead
+        letters. ``absent``: a sentence about each topic of the shop that does not exist.
+        ``visitors``: where ``mappings`` look for visitors, kept up to date here; None: nowhere.
         """
         super().__init__(app)
         self.counters = Counters()
@@ -212,8 +211,8 @@ class IngestStage(Stage):
         except RegistryAway:
             raise
         except Exception as defect:
-            log.exception("our own code failed on %s/%d/%d", mapping.topic, partition,
-                          record.offset)  # fmt: skip
+            place = mapping.topic, partition, record.offset
+            log.exception("our own code failed on %s/%d/%d", *place)
             words = f"{type(defect).__name__}: {defect}"
             error = InvalidEvent(DeadLetterReason.DEFECT, words)
             return [IngestRefusal(mapping.sections[0].name, error, is_whole=True)]
@@ -236,7 +235,7 @@ class IngestStage(Stage):
     # -- what the engine asks
 
     def commit_metadata(self, tp: TP, offset: int) -> str | None:
-        """Return how many records expired, and for joins what else is read; None: not known."""
+        """Return how many records expired, and how far is read if visitors are looked for."""
         expired = self.expired.get(tp)
         if expired is None:
             return None
@@ -246,7 +245,7 @@ class IngestStage(Stage):
         return metadata.encode()
 
     async def on_start_positions(self, positions: Mapping[TP, StartPosition]) -> None:
-        """Go on counting what expired from where the last owner stopped."""
+        """Continue the last owner's count of expired records."""
         for tp, start in positions.items():
             try:
                 said = decode_metadata(start.metadata)
@@ -261,12 +260,12 @@ class IngestStage(Stage):
             self.expired.pop(tp, None)
 
     async def settle(self, seconds: float) -> None:
-        """Wait for the broker's word on what was written."""
+        """Wait until the broker has acknowledged what was written."""
         if self._in_flight:
             await asyncio.wait(set(self._in_flight), timeout=seconds)
 
     def on_refused(self, partitions: Mapping[int, str]) -> None:
-        """Take that topics refuse what is written: records of any partition may wait for it."""
+        """Record that topics refuse writes: records of any partition may wait for that."""
         self._refused = partitions
 
     def may_be_silent(self, tp: TP) -> bool:
@@ -312,7 +311,7 @@ class IngestStage(Stage):
         ]
 
     def on_expired(self, tp: TP, first: int, end: int) -> None:
-        """Count and say what retention deleted before it was read."""
+        """Count and log records that were deleted before they were read."""
         records = end - first
         self.expired[tp].record(first, end, {ALL: records})
         self.counters.expired[tp.topic] += records

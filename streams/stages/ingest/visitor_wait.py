@@ -1,8 +1,8 @@
-"""Records that name no visitor wait until it is known whose they are, or that nobody says it.
+"""Records without a visitor wait until a row names it, or until no row can any more.
 
 An order of the shop's server may come before the row that names its visitor. The records of its
-topic wait with it, so that their order stays; other topics go on. Old records wait no longer than
-it takes to read what other topics say of their time.
+topic wait with it, so that their order stays; other topics go on. An old record only waits until
+the rows of its time are read.
 """
 
 import asyncio
@@ -22,11 +22,12 @@ from streams.engine.app import StageApp
 from streams.engine.backlog import oldest_by_partition
 from streams.engine.chunks import Chunk, Record
 from streams.engine.freshness import LONG_TRANSACTION_SECONDS
+from streams.engine.tables import FollowedTopic
 from streams.engine.wall_clock import ForwardTime, elapsed
 from streams.stages.ingest.commit_metadata import written_below
 
 VISITOR_SECONDS = 30.0
-"""So long after a record, by Kafka times, its visitor may still become known."""
+"""How long after a record, by Kafka times, a row may still name its visitor."""
 LOOK_SECONDS = 0.5
 """How often waiting records are looked at."""
 NOT_JOINED = (
@@ -66,7 +67,8 @@ class VisitorWait:
         }
         for topic in topics.of_join:
             name, apply_row, size = rows[topic]
-            app.follow(
+            app.new_table(
+                FollowedTopic,
                 name,
                 topic=topic,
                 partitions=partitions[topic],
@@ -76,21 +78,18 @@ class VisitorWait:
             )
         mappings = list(mappings)
         self._joined = {one.topic for one in mappings if any(s.visitor_from for s in one.sections)}
-        tell = ("users", "visitors")
+        rows_of = ("users", "visitors")
         # Those that wait themselves are left out: two of them would wait for each other.
-        tellers = {m.topic for m in mappings if any(s.to in tell for s in m.sections)}
-        self._told_in = [
+        naming = {m.topic for m in mappings if any(s.to in rows_of for s in m.sections)}
+        self._naming = [
             TP(topic, n)
-            for topic in sorted(tellers - self._joined)
+            for topic in sorted(naming - self._joined)
             for n in range(partitions[topic])
         ]
         """The partitions of the shop's topics that name visitors."""
 
     async def until_known(self, mapping: TopicMapping, chunks: Sequence[Chunk]) -> None:
-        """Return once each visitor of these records is known, or nobody says it; or they are gone.
-
-        They are gone where a rebalance has revoked all chunks.
-        """
+        """Return once these records have visitors or no row can name them, or all are revoked."""
         if mapping.topic not in self._joined:
             return
         now_ms, written_at = self._now_ms(), None
@@ -116,7 +115,7 @@ class VisitorWait:
 
     def names_visitors(self, tp: TP) -> bool:
         """Return whether records of this partition may say whose others are."""
-        return tp in self._told_in
+        return tp in self._naming
 
     def _lacks_visitor(self, mapping: TopicMapping, partition: int, record: Record) -> bool:
         return any(
@@ -127,11 +126,11 @@ class VisitorWait:
         )
 
     async def _is_written(self, until_ms: float) -> bool:
-        """Return whether rows are written of all that is said up to this Kafka time."""
+        """Return whether all that names visitors up to this Kafka time is written as rows."""
         consumer = self._app.consumer
         if self._written_until_ms() < until_ms:
             return False
-        others = [tp for tp in self._told_in if tp not in consumer.offset_trackers]
+        others = [tp for tp in self._naming if tp not in consumer.offset_trackers]
         if not others:
             return True
         try:
@@ -144,12 +143,12 @@ class VisitorWait:
         )
 
     def _written_until_ms(self) -> float:
-        """Return up to which Kafka time rows are written of what this worker's topics say."""
+        """Return up to which Kafka time this worker has written the rows of its own partitions."""
         consumer = self._app.consumer
         oldest = oldest_by_partition(consumer)
         until_ms: float = self._now_ms()
         for tp in consumer.offset_trackers:
-            if tp not in self._told_in:
+            if tp not in self._naming:
                 continue
             if (record := oldest.get(tp)) is not None:
                 until_ms = min(until_ms, record.timestamp)

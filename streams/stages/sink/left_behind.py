@@ -7,15 +7,15 @@ from typing import Any, NamedTuple
 
 from faust.types import TP
 
-from streams.core.topics import Topics
-from streams.delivery.progress import Metadata, Recalled, read_metadata
-from streams.delivery.receipts import (
+from streams.core.receipts import (
     LIVE,
     REDELIVERY,
     ReceiptsOfSinks,
     decode_receipt,
     is_of_a_sink,
 )
+from streams.core.topics import Topics
+from streams.delivery.progress import Metadata, Recalled, read_metadata
 from streams.engine.positions import StartPosition
 from streams.kafka.reader import connect_ranges, read_at_start
 from streams.kafka.topic_search import FoundRecord

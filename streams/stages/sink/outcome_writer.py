@@ -5,17 +5,16 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import chain
-from time import time
 from typing import NamedTuple
 
 from streams.core.dead_letter import build_dead_letter, encode_dead_letter
 from streams.core.outcome import Outcome, SkipReason, Verdict
+from streams.core.receipts import LIVE, REDELIVERY, encode_receipt
 from streams.core.records import VISITOR, Origin, Receipt, Source
 from streams.core.times import to_ms
 from streams.core.topics import Topics
 from streams.delivery.ordered_queue import Item
 from streams.delivery.progress import PartitionProgress
-from streams.delivery.receipts import LIVE, REDELIVERY, encode_receipt
 from streams.engine import wall_clock
 from streams.engine.failure import leave
 from streams.engine.outputs import Outputs
@@ -70,8 +69,8 @@ class OutcomeWriter:
         self._outbox: dict[int, list[Settlement]] = {}
         self._writing: dict[int, asyncio.Task[None]] = {}
         """By partition: one that waits because its topics refuse writes delays no other."""
-        self._round: dict[int, list[Settlement]] = {}
-        """By partition: what is being written."""
+        self._being_written: dict[int, list[Settlement]] = {}
+        """By partition."""
         self._rounds: Counter[int] = Counter()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -101,7 +100,7 @@ class OutcomeWriter:
         A topic may refuse receipts for hours, while the partition is revoked and assigned again.
         ``start``: positions below it have been settled by another owner meanwhile.
         """
-        waiting = (*self._round.get(partition, ()), *self._outbox.get(partition, ()))
+        waiting = (*self._being_written.get(partition, ()), *self._outbox.get(partition, ()))
         for item in chain.from_iterable(settlement.items for settlement in waiting):
             if (item.run_id is not None) is is_redelivery and item.position >= start:
                 item.tag = progress
@@ -125,7 +124,7 @@ class OutcomeWriter:
     def write_accepted(self, items: tuple[Item, ...], verdict: Verdict) -> Awaitable[None]:
         """Write that the vendor accepted these events; return what is done once it is written."""
         written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        now_ms = time() * 1000
+        now_ms = wall_clock.now_ms()
         if items[0].run_id is None:  # redeliveries are old on purpose
             sampled = items[:: 1 + len(items) // AGES_OF_A_REQUEST]
             ages = [(now_ms - happened_ms(item)) / 1000 for item in sampled]
@@ -157,7 +156,7 @@ class OutcomeWriter:
         try:
             while settlements := self._outbox.pop(partition, []):
                 self._rounds[partition] += 1
-                self._round[partition] = settlements
+                self._being_written[partition] = settlements
                 await self._write_round(partition, settlements)
         except asyncio.CancelledError:
             raise
@@ -165,7 +164,7 @@ class OutcomeWriter:
             leave(f"writing outcomes failed: {error}", cause=error)
         finally:
             del self._writing[partition]
-            self._round.pop(partition, None)
+            self._being_written.pop(partition, None)
             if not self._writing:
                 self._idle.set()
 

@@ -14,13 +14,12 @@ from streams.core.consent import (
 )
 from streams.core.outcome import SkipReason
 from streams.core.rows import decode_user
+from streams.core.times import HOUR_MS
 from streams.delivery.ordered_queue import Item
 from streams.engine.tables import MALFORMED, Admit, TopicTable
 from streams.stages.sink.outcome_writer import happened_ms
 from streams.stages.sink.run_stops import RunStops
 from streams.vendors import VENDORS
-
-HOUR_MS = 3_600_000
 
 _NOTHING: Mapping[bytes, Any] = {}
 _YES = Word.YES

@@ -26,7 +26,7 @@ from streams.engine.chunks import Chunk
 from streams.engine.expired import ALL, ExpiredRecords
 from streams.engine.failure import leave
 from streams.engine.positions import StartPosition
-from streams.engine.tables import MALFORMED
+from streams.engine.tables import MALFORMED, GlobalTopicTable, TopicTable
 from streams.stages.sink.intake import Intake
 from streams.stages.sink.left_behind import find_left_behind
 from streams.stages.sink.outcome_writer import OutcomeWriter
@@ -74,13 +74,15 @@ class SinkStage(Stage):
         self._progress: dict[TP, PartitionProgress] = {}
         self._learning: asyncio.Task[None] | None = None
         self._runs = RunStops(vendor.name, write_stop)
-        users = app.topic_table(
+        users = app.new_table(
+            TopicTable,
             "users",
             topic=topics.users,
             admit=admit_said(vendor.key),
             malformed_row="says no to every vendor",
         )
-        self._control = app.global_topic_table(
+        self._control = app.new_table(
+            GlobalTopicTable,
             "control",
             topic=topics.control,
             partitions=1,

@@ -61,8 +61,7 @@ def stage(*, minutes: int = 10, sources: tuple[str, ...] = ()) -> Any:
     users = SimpleNamespace(rows={2: rows, 3: {b"eve": rows[b"anna"]}}, forgotten={})
     products = SimpleNamespace(by_key={b"p1": b'{"sku": "S-1"}', b"p2": MALFORMED})
     app: Any = SimpleNamespace(
-        topic_table=lambda *_, **__: users,
-        global_topic_table=lambda *_, **__: products,
+        new_table=lambda _, name, **__: {"users": users, "products": products}[name],
         read_chunks=lambda *_, **__: None,
     )
     on = {source: OptionalSourceSettings(enabled=True) for source in sources}

@@ -16,7 +16,7 @@ from streams.core.topics import Topics
 from streams.engine.app import StageApp
 from streams.engine.chunks import Chunk
 from streams.engine.expired import total_by_topic
-from streams.engine.partitions import home_of
+from streams.engine.partitioner import home_of
 from streams.stages.ingest import stage as stage_module
 from streams.stages.ingest.stage import IngestStage
 

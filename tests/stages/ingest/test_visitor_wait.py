@@ -53,7 +53,7 @@ class JoiningApp(App):
         self.first_after: dict[TP, int] = {}
         self.is_away = False
 
-    def follow(self, name: str, **options: Any) -> None:
+    def new_table(self, _kind: type, name: str, **options: Any) -> None:
         """See ``StageApp``."""
         self.followed[name] = options
 

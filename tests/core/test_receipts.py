@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 
 from streams.core.consent import NoConsent
 from streams.core.outcome import SkipReason
-from streams.core.records import Receipt
-from streams.delivery.receipts import (
+from streams.core.receipts import (
     ReceiptsOfSinks,
     SkipReceipts,
     decode_receipt,
     encode_receipt,
     is_of_a_sink,
 )
+from streams.core.records import Receipt
 
 AT = "2026-11-20T10:00:00.000Z"
 

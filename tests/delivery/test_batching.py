@@ -4,14 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.core.batching import BatchCause, Batcher, MicroBatch, halves, without
+from streams.delivery.batching import BatchCause, Batcher, MicroBatch, halves, without
 
 
-def batcher(
-    records: int = 3, size: int = 100, linger: float = 0.25, envelope: int = 0
-) -> Batcher[int]:
+def batcher(records: int = 3, size: int = 100, linger: float = 0.25) -> Batcher[int]:
     """Return a batcher with small limits."""
-    return Batcher(records, size, linger, envelope_bytes=envelope)
+    return Batcher(records, size, linger)
 
 
 def test_empty_batcher_is_never_ready() -> None:
@@ -33,12 +31,11 @@ def test_full_by_count() -> None:
     assert waiting.next_batch(BatchCause.COUNT) == MicroBatch(
         (1, 2, 3), (b"a", b"b", b"c"), BatchCause.COUNT
     )
-    assert waiting.causes == {BatchCause.COUNT: 1}
 
 
-def test_full_by_bytes_counts_separators_and_envelope() -> None:
-    """Two payloads of 4 bytes, a comma and 11 around them are 20 bytes."""
-    waiting = batcher(size=20, envelope=11)
+def test_full_by_bytes_counts_separators() -> None:
+    """Two payloads of 4 bytes and a comma are 9 bytes."""
+    waiting = batcher(size=9)
     waiting.add(1, b"aaaa", 0.0)
     assert waiting.ready(0.0) is None
     waiting.add(2, b"bbbb", 0.0)
@@ -83,12 +80,12 @@ def test_one_event_cannot_be_halved() -> None:
 payloads = st.lists(st.binary(min_size=1, max_size=40), max_size=60)
 
 
-@given(payloads, st.integers(1, 7), st.integers(12, 90), st.integers(0, 11))
+@given(payloads, st.integers(1, 7), st.integers(1, 90))
 def test_nothing_is_lost_order_is_kept_and_limits_are_respected(
-    given_payloads: list[bytes], records: int, size: int, envelope: int
+    given_payloads: list[bytes], records: int, size: int
 ) -> None:
     """Whatever comes in leaves once, in order, in requests that keep to the limits."""
-    waiting = batcher(records, size, envelope=envelope)
+    waiting = batcher(records, size)
     batches = []
     for position, payload in enumerate(given_payloads):
         waiting.add(position, payload, float(position))
@@ -101,8 +98,7 @@ def test_nothing_is_lost_order_is_kept_and_limits_are_respected(
     assert [p for batch in batches for p in batch.payloads] == given_payloads
     for batch in batches:
         assert 1 <= len(batch) <= records
-        assert len(b",".join(batch.payloads)) + envelope <= size or len(batch) == 1
-    assert waiting.causes.total() == len(batches)
+        assert len(b",".join(batch.payloads)) <= size or len(batch) == 1
 
 
 @given(st.lists(st.binary(max_size=4), min_size=2, max_size=20))

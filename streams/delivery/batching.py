@@ -3,7 +3,7 @@
 Pure: time comes in as an argument.
 """
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -35,26 +35,17 @@ class MicroBatch(Generic[P]):
 class Batcher(Generic[P]):
     """Collects the (position, payload) pairs of one queue into micro-batches, in order.
 
-    A batch has at most ``max_records`` events and ``max_bytes``: payloads, one byte between two of
-    them, and ``envelope_bytes``. Only a single payload above the limit is sent alone, oversized.
+    A batch has at most ``max_records`` events and ``max_bytes``: payloads, and one byte between two
+    of them. Only a single payload above the limit is sent alone, oversized.
     """
 
-    def __init__(
-        self,
-        max_records: int,
-        max_bytes: int,
-        linger_seconds: float,
-        *,
-        envelope_bytes: int = 0,
-    ) -> None:
+    def __init__(self, max_records: int, max_bytes: int, linger_seconds: float) -> None:
         self._max_records = max_records
-        self._max_bytes = max_bytes - envelope_bytes
+        self._max_bytes = max_bytes
         self._linger_seconds = linger_seconds
         self._waiting: deque[tuple[P, bytes, float]] = deque()
         # Each payload counts one byte more, for its separator; the first of a batch has none.
         self._bytes = 0
-        self.causes: Counter[BatchCause] = Counter()
-        """How many batches were flushed for each cause."""
 
     def __len__(self) -> int:
         """The number of events that wait."""
@@ -82,10 +73,7 @@ class Batcher(Generic[P]):
         return None
 
     def next_batch(self, cause: BatchCause) -> MicroBatch[P]:
-        """Remove and return the oldest events that fit one request; count the cause.
-
-        Raises IndexError if none waits.
-        """
+        """Remove and return the oldest events that fit one request; IndexError if none waits."""
         positions: list[P] = []
         payloads: list[bytes] = []
         size = -1
@@ -101,7 +89,6 @@ class Batcher(Generic[P]):
             if size + 1 + len(payload) > self._max_bytes:
                 break
         self._bytes -= size + 1
-        self.causes[cause] += 1
         return MicroBatch(tuple(positions), tuple(payloads), cause)
 
     def fits_beside(self, records: int, size: int) -> bool:
@@ -127,10 +114,6 @@ class Batcher(Generic[P]):
             self._bytes = sum(len(payload) + 1 for _, payload, _ in kept)
         return taken
 
-    def drop(self, is_unwanted: Callable[[P], bool]) -> list[P]:
-        """Remove and return the waiting events for which this is true."""
-        return [position for position, _, _ in self.remove(is_unwanted)]
-
 
 def halves(batch: MicroBatch[P]) -> tuple[MicroBatch[P], MicroBatch[P]]:
     """Split a batch in two, in order; raises ValueError if it has fewer than two events."""
@@ -141,6 +124,11 @@ def halves(batch: MicroBatch[P]) -> tuple[MicroBatch[P], MicroBatch[P]]:
         MicroBatch(batch.positions[:middle], batch.payloads[:middle], batch.cause),
         MicroBatch(batch.positions[middle:], batch.payloads[middle:], batch.cause),
     )
+
+
+def joined(front: MicroBatch[P], back: MicroBatch[P]) -> MicroBatch[P]:
+    """Return both as one batch, in order."""
+    return MicroBatch(front.positions + back.positions, front.payloads + back.payloads, front.cause)
 
 
 def without(batch: MicroBatch[P], refused: Collection[int]) -> MicroBatch[P]:
