@@ -124,7 +124,7 @@ def text_of(response: HttpResponse) -> str:
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     """Return the ``Retry-After`` in seconds, at most an hour; None: there is none.
 
-    A date is measured against the response's own ``Date``; without one it says nothing.
+    A date is measured against the response's ``Date``, which the HTTP client adds if it is missing.
     """
     wanted = headers.get("retry-after", "").strip()
     if not wanted:
