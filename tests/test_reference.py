@@ -25,6 +25,7 @@ from streams.core.records import DeadLetter, Receipt, VendorRecord
 from streams.core.rows import Product, User, decode_product, decode_user
 from streams.core.snapshot import VendorState, WorkerSnapshot
 from streams.core.topics import Topics
+from streams.dead_letters.book import Position, encode_resolution
 from streams.metrics import CATALOGUE
 from streams.settings import EventSettings, IngestSettings, load_settings, section_models, variable
 from streams.settings.loading import is_secret
@@ -165,7 +166,10 @@ def test_what_belongs_together_in_the_examples_does() -> None:
     assert {event["event_id"]} == {r["event_id"] for r in (record, receipt, letter)}
     assert letter["fingerprint"] == fingerprint(letter["reason"], None, letter["detail"])
     assert letter["record_bytes"] == len(letter["record"])
-    assert set(resolution) == {"resolves", "action", "run_id", "at"}
+    place = Position("vendor.miso.dead-letters", 3, 88)
+    written = encode_resolution(place, resolution["action"], resolution["at"], resolution["run_id"])
+    assert resolution == json.loads(written)
+    assert "`resolves` is `topic-partition-offset` of the letter" in section("Dead letters")
 
 
 def test_the_readme_shows_one_event_and_its_receipt() -> None:

@@ -18,6 +18,7 @@ from streams.cli.terminal import (
     quiet_settings,
     reading_progress,
 )
+from streams.cli.voyado_interactions import require_contacts
 from streams.core.plain_text import plain
 from streams.engine import wall_clock
 
@@ -127,7 +128,6 @@ def check(
 
 def _check_store_test(store_test: str | None, contact: str | None) -> None:
     from streams.core.errors import SettingsError
-    from streams.vendors.voyado.api import is_guid
 
     if store_test is None and contact is None:
         return
@@ -135,8 +135,7 @@ def _check_store_test(store_test: str | None, contact: str | None) -> None:
         raise SettingsError(
             ["--store-test: takes voyado alone, with --contact ID; the others have --send-test."]
         )
-    if contact is None or is_guid(contact) is None:
-        raise SettingsError(["--contact: must be Voyado's id of a contact, a GUID."])
+    require_contacts([contact or ""])
 
 
 def _look(settings: "Settings", send_test: bool, contact: str | None, as_json: bool) -> int:

@@ -17,11 +17,12 @@ from streams.cli.terminal import (
     read_text,
     require_terminal,
 )
+from streams.core.errors import SettingsError
 from streams.core.plain_text import plain
 from streams.core.quantities import count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterable
 
     from streams.clients import Voyado
     from streams.vendors.voyado.models import NewInteraction
@@ -57,6 +58,7 @@ def list_(
     as_json: JsonFlag = False,
 ) -> None:
     """List all interactions of a contact and schema."""
+    require_contacts([contact])
     found = ask_voyado(lambda voyado: voyado.list_interactions(contact, schema))
     if as_json:
         print_json([one.model_dump(by_alias=True) for one in found])
@@ -111,8 +113,7 @@ def export(
     Voyado lists interactions of one contact at a time, so name the contacts: for example all that
     your shop knows. Contacts that Voyado does not have are counted on stderr.
     """
-    from streams.core.errors import SettingsError
-
+    require_contacts(contact or [])
     listed = read_text(contacts).split() if contacts is not None else []
     wanted = list(dict.fromkeys([*(contact or []), *listed]))
     if not wanted:
@@ -204,6 +205,14 @@ async def _import(voyado: "Voyado", interactions: "list[NewInteraction]") -> boo
         one = interactions[position]
         echo(f"refused: {one.event_id} of {one.contact_id}: {words}", err=True)
     return bool(latest.refused)
+
+
+def require_contacts(contacts: "Iterable[str]") -> None:
+    """Raise SettingsError for a ``--contact`` that cannot be a contact's id."""
+    from streams.vendors.voyado.api import is_guid
+
+    if not all(map(is_guid, contacts)):
+        raise SettingsError(["--contact: must be Voyado's id of a contact, a GUID."])
 
 
 def ask_voyado(ask: "Callable[[Voyado], Coroutine[Any, Any, T]]", rate: float | None = None) -> "T":

@@ -123,3 +123,5 @@ class Verdict:
     """SKIPPED only."""
     letter: DeadLetterReason = DeadLetterReason.REJECTED
     """REJECTED only: the reason of the dead letter."""
+    answer: str = field(default="", compare=False)
+    """Status and body of the response to a single event, on one line; empty if it was accepted."""

@@ -11,6 +11,7 @@ import functools
 import logging
 import re
 from collections.abc import Callable
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -49,6 +50,7 @@ _OWN_HEADERS = [
 ]
 
 _ENCODING = "content-encoding"
+_RETRY_AFTER = "retry-after"
 _LOGIN_REFUSED = HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
 _HEAD_END = b"\r\n\r\n"
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?![0-9])")
@@ -98,6 +100,8 @@ class HttpClient:
                 response = await self._transport.handle_async_request(self._prepare(request))
                 try:
                     headers = _lowered(response.headers)
+                    if _RETRY_AFTER in headers:  # it may be a date: one to measure it against
+                        headers.setdefault("date", formatdate(usegmt=True))
                     failure = await _read(response, body, is_encoded=_ENCODING in headers)
                 finally:
                     await response.aclose()

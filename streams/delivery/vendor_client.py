@@ -19,6 +19,7 @@ from streams.delivery.rate_limit import RateLimit
 from streams.delivery.rate_limiter import RateLimiter
 from streams.metrics import REQUEST_SECONDS, Histogram
 from streams.vendors.base import HttpRequest, HttpResponse, Parcel, Vendor
+from streams.vendors.responses import with_answer
 
 log = logging.getLogger("streams.delivery")
 
@@ -138,10 +139,15 @@ class VendorClient:
                 if may_differ and (stopped := self._send_filter.stopped(items)):
                     break
                 sent += 1
-                request = flow.send(await self._send(request))
+                response = await self._send(request)
+                request = flow.send(response)
             flow.close()
         except StopIteration as end:
             verdict = end.value
+            # A vendor's own flow knows which response was judged. That to several events may show
+            # what is another visitor's.
+            if sent and len(batch) == 1 and self._vendor.request_flow is None:
+                verdict = with_answer(end.value, response)
         contrasted = bool(sent) and verdict is not None and self._record(items, verdict)
         return RequestResult(verdict, sent, stopped, contrasted)
 

@@ -49,7 +49,7 @@ class ReplayPreview:
     """Fewer than the records: the figures are those of a sample, scaled."""
     sampled: bool = False
     kept_from_ms: int | None = None
-    """The Kafka time of the oldest record that is kept of every partition; None: none is."""
+    """From this Kafka time on no record was deleted; None: none ever was, or all were."""
     is_cut: bool = False
     """Retention has deleted records that may have been in the window."""
     off: dict[str, int] = field(default_factory=dict)
@@ -111,7 +111,7 @@ async def preview(
         window = await window_of(reader, settings, asked)
         found.is_cut, found.late_ms = bool(window.cut), window.late_ms
         found.off = await _left_off(reader, settings, asked, window)
-        begins = await reader.first_times(window.log_starts)
+        begins = await reader.first_times({tp: at for tp, at in window.log_starts.items() if at})
         found.kept_from_ms = max(begins.values(), default=None)
         if window.usual_records <= EXACT_RECORDS:
             rows = new_rows(settings, vendors, asked)

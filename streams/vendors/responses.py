@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final
@@ -13,6 +14,7 @@ from streams.vendors.base import HttpResponse
 
 MAX_RETRY_AFTER_SECONDS = 3600.0
 MAX_WORDS_CHARS = 500
+_MAX_TEXT_BYTES = 4096
 
 UNREADABLE: Final = object()
 """What ``read_json`` returns if the body is not JSON."""
@@ -115,16 +117,24 @@ def one_line(text: str, limit: int = MAX_WORDS_CHARS) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
-def text_of(response: HttpResponse) -> str:
+def text_of(response: HttpResponse, limit: int = MAX_WORDS_CHARS) -> str:
     """Return the text of a body on one line, without the tags of a page."""
-    text = response.body[:4096].decode(errors="replace")
-    return one_line(_TAGS.sub(" ", text) if is_html(response) else text)
+    text = response.body[:_MAX_TEXT_BYTES].decode(errors="replace")
+    return one_line(_TAGS.sub(" ", text) if is_html(response) else text, limit)
+
+
+def with_answer(verdict: Verdict, response: HttpResponse) -> Verdict:
+    """Return the verdict on this response with its body, for the dead letter."""
+    if verdict.outcome is RequestOutcome.ACCEPTED or response.status is None:
+        return verdict
+    said = f"{response.status} {text_of(response, _MAX_TEXT_BYTES)}".strip()
+    return replace(verdict, answer=said)
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     """Return the ``Retry-After`` in seconds, at most an hour; None: there is none.
 
-    A date is measured against the response's own ``Date``; without one it says nothing.
+    A date is measured against the response's ``Date``, which the HTTP client adds if it is missing.
     """
     wanted = headers.get("retry-after", "").strip()
     if not wanted:

@@ -168,3 +168,14 @@ def test_an_export_needs_contacts_and_a_schema_that_is_there(
     assert run("export", "--schema", "wishlist", "--contact", ANNA) == 1
     words = "Voyado has no schema wishlist: see `streams voyado-schemas list`.\n"
     assert capsys.readouterr().err == words
+
+
+@pytest.mark.parametrize("command", ["list", "export"])
+def test_a_contact_that_is_no_guid_is_wrong_use(
+    command: str, transport: InMemory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Voyado is not asked."""
+    assert run(command, "--schema", "productClick", "--contact", "anna") == 2
+    words = "--contact: must be Voyado's id of a contact, a GUID.\n"
+    assert capsys.readouterr() == ("", words)
+    assert transport.requests == []

@@ -2,8 +2,10 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
 
 import pytest
 from aiohttp import web
@@ -14,6 +16,7 @@ from streams.delivery import http
 from streams.delivery.http import HttpClient
 from streams.settings import HttpSettings
 from streams.vendors.base import HttpRequest, HttpResponse
+from streams.vendors.responses import retry_after_seconds
 
 REQUEST = HttpRequest("POST", "/v1/interactions", {"X-API-KEY": "k"}, b'{"data":[]}')
 
@@ -74,6 +77,19 @@ async def test_status_headers_and_body_are_returned_as_they_are() -> None:
     response = await ask(answers(raw))
     assert (response.status, response.body) == (422, b"no")
     assert response.headers["retry-after"] == "7"
+
+
+async def test_a_response_without_a_date_has_the_time_when_it_came() -> None:
+    """RFC 9110, 6.6.1; without one a ``Retry-After`` with a date would say nothing."""
+    raw = b"HTTP/1.1 429 No\r\nRetry-After: Fri, 31 Dec 2100 00:00:00 GMT\r\nContent-Length: 0\r\n"
+    before = int(time.time())
+    response = await ask(answers(raw + b"\r\n"))
+    came = parsedate_to_datetime(response.headers["date"]).timestamp()
+    assert before <= came <= time.time()
+    assert retry_after_seconds(response.headers) == 3600.0
+
+    dated = await ask(answers(raw + b"Date: Thu, 30 Dec 2100 23:59:50 GMT\r\n\r\n"))
+    assert dated.headers["date"] == "Thu, 30 Dec 2100 23:59:50 GMT"
 
 
 async def test_the_request_is_sent_as_it_was_built() -> None:

@@ -127,6 +127,7 @@ async def test_a_window_is_replayed_to_the_millisecond_beside_live_traffic_and_t
         seen, counts = await previewed(pipeline, asked(from_ms, to_ms))
         assert (seen.records, counts.selected, counts.sent) == (3, 3, 3)
         assert (seen.sampled, seen.is_cut, seen.late_ms) == (False, False, None)
+        assert seen.kept_from_ms is None  # nothing was ever deleted
         assert counts.before == {"skipped": 3}
         for empty in (asked(from_ms + 100, from_ms + 200), asked(from_ms, from_ms)):
             _, counts = await previewed(pipeline, empty)
@@ -197,11 +198,15 @@ async def test_a_window_is_replayed_to_the_millisecond_beside_live_traffic_and_t
         pipeline.sandbox.faults.clear()
 
         # The beginning of the window is deleted.
-        (first,) = [r for r in await pipeline.read(pipeline.topics.clicks) if b'"first"' in r.value]
+        clicks = await pipeline.read(pipeline.topics.clicks)
+        (first,) = [r for r in clicks if b'"first"' in r.value]
         tp = TopicPartition(first.topic, first.partition)
         await pipeline.admin.delete_records({tp: RecordsToDelete(before_offset=first.offset + 1)})
         seen, counts = await previewed(pipeline, asked(from_ms, to_ms))
         assert (seen.is_cut, counts.selected) == (True, 2)
+        place = (first.partition, first.offset + 1)
+        (oldest,) = [r for r in clicks if (r.partition, r.offset) == place]
+        assert seen.kept_from_ms == oldest.timestamp
 
 
 @pytest.mark.slow

@@ -248,7 +248,7 @@ class OutcomeWriter:
             detail=settlement.words,
             vendor_message=settlement.words,
             status=None if verdict is None else verdict.status,
-            answer=None if verdict is None else verdict.detail,
+            answer=None if verdict is None else verdict.answer or verdict.detail,
             attempts=item.attempts,
             at=at,
             source=Origin(source.topic, source.partition, source.offset, item.raw_ms),

@@ -15,6 +15,7 @@ from streams.vendors.responses import (
     is_page,
     text_of,
     undocumented,
+    with_answer,
 )
 from streams.vendors.voyado.api import (
     NOT_FOUND,
@@ -134,7 +135,7 @@ class _InteractionDelivery:
         if unlisted or body.contact_id != contact_id:
             payload = encode_body(body, contact_id, unlisted)
         response = yield build_request([payload], self._settings)
-        verdict = classify(response, 1)
+        verdict = with_answer(classify(response, 1), response)
         if response.status == NOT_FOUND and not is_page(response):
             return (yield from self._explain_not_found(verdict))
         if verdict.outcome is RequestOutcome.UNCLEAR and response.status in SUCCESS:
@@ -147,7 +148,8 @@ class _InteractionDelivery:
         schema = yield from self._schema()
         if isinstance(schema, Verdict):
             return schema
-        return _refused(DeadLetterReason.UNKNOWN_CONTACT, verdict.detail, NOT_FOUND)
+        refused = _refused(DeadLetterReason.UNKNOWN_CONTACT, verdict.detail, NOT_FOUND)
+        return replace(refused, answer=verdict.answer)
 
     def _confirm(self, contact_id: str, response: HttpResponse, verdict: Verdict) -> Step[Verdict]:
         """A success without an id: Voyado returns one upon acceptance, so it may have ignored it.
@@ -160,7 +162,7 @@ class _InteractionDelivery:
             if response.failure or response.body.strip() not in (b"", b"{}"):
                 return verdict
             words = f"{verdict.status} without an id, and the interaction was not stored"
-            return Verdict(RequestOutcome.REJECTED, words, verdict.status)
+            return Verdict(RequestOutcome.REJECTED, words, verdict.status, answer=verdict.answer)
         return (
             found
             if found.outcome is RequestOutcome.ACCEPTED
@@ -249,7 +251,10 @@ def _skipped(reason: SkipReason, words: str, status: int | None = None) -> Verdi
 def _masked(verdict: Verdict, private: tuple[str, ...]) -> Verdict:
     """Return the verdict without key, contact data and whatever looks like an e-mail address."""
     secrets = [text for text in private if len(text) >= _MIN_SECRET_CHARS]
-    return replace(verdict, detail=_E_MAIL.sub("***", mask_secrets(verdict.detail, secrets)))
+    detail, answer = (
+        _E_MAIL.sub("***", mask_secrets(text, secrets)) for text in (verdict.detail, verdict.answer)
+    )
+    return replace(verdict, detail=detail, answer=answer)
 
 
 _MIN_SECRET_CHARS = 4

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -170,7 +171,9 @@ async def test_a_refused_event_has_its_letter_before_its_receipt(
 ) -> None:
     """A receipt without its letter would close an event that nobody could find."""
     outcome_handler.outcome_writer.write_rejected(
-        outcome_handler.item(3), "no such product; key secret-key", REJECTED
+        outcome_handler.item(3),
+        "no such product; key secret-key",
+        replace(REJECTED, answer='422 {"message":"no","key":"secret-key"}'),
     )
     await outcome_handler.outcome_writer.flush()
     assert [(topic, key) for topic, _, key, _ in outcome_handler.log.records] == [
@@ -180,6 +183,7 @@ async def test_a_refused_event_has_its_letter_before_its_receipt(
     (letter,) = outcome_handler.log.of("vendor.miso.dead-letters")
     assert letter["reason"] == "rejected"
     assert letter["source"]["offset"] == 103
+    assert letter["answer"] == '422 {"message":"no","key":"***"}'
     assert "secret-key" not in json.dumps(letter)
     assert outcome_handler.counters.dead_lettered == {"rejected": 1}
 

@@ -692,17 +692,31 @@ def test_no_verdict_speaks_of_a_person_or_the_key(
     text = f"{KEY} ann+x@shop.example ann%2Bx%40shop.example bob@other.example apikey=abc123"
     setattr(voyado, question, [make(text)])
     record = event(contact={"email": "ann+x@shop.example"})
-    detail = deliver(voyado, record, ContactMemory(), unclear=question == "pages").detail
-    assert "***" in detail
+    verdict = deliver(voyado, record, ContactMemory(), unclear=question == "pages")
+    assert "***" in verdict.detail
     for private in (KEY, "ann", "bob", "abc123", "other.example"):
-        assert private not in detail
+        assert private not in verdict.detail
+        assert private not in verdict.answer
 
 
 def test_contact_id_is_masked_too() -> None:
     """A vendor's words may repeat it."""
     voyado = Voyado()
     voyado.post = ok({"message": f"Contact {CONTACT} is locked."}, 400)
-    assert deliver(voyado, event(), ContactMemory()).detail == "400 Contact *** is locked."
+    verdict = deliver(voyado, event(), ContactMemory())
+    assert verdict.detail == "400 Contact *** is locked."
+    assert verdict.answer == '400 {"message": "Contact *** is locked."}'
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_the_answer_to_a_refused_post_is_whole(status: int) -> None:
+    """Its error body is not documented: what names the cause may stand in any member."""
+    voyado = Voyado()
+    body = {"title": "Invalid.", "errors": {"createdDate": ["Not a date."]}}
+    voyado.post = ok(body, status)
+    verdict = deliver(voyado, event(), ContactMemory())
+    assert verdict.outcome is RequestOutcome.REJECTED
+    assert verdict.answer == f"{status} {json.dumps(body)}"
 
 
 ANSWERS = st.builds(
