@@ -114,6 +114,24 @@ async def test_vendor_records_deleted_while_the_sink_was_away_are_counted_as_exp
         await expired_and_settled(pipeline, miso, pipeline.topics.events("miso"), left=5)
 
 
+async def test_a_topic_of_events_that_is_compacted_is_named_by_its_worker(
+    broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    """Kafka would remove unread events of a visitor, and nothing would count them."""
+    async with Pipeline(broker, prefix, tmp_path, partitions=1) as pipeline:
+        topic = pipeline.topics.events("miso")
+        await alter_topic(pipeline.admin, topic, {"cleanup.policy": "compact,delete"})
+        miso = await pipeline.worker("miso")
+        said = f"{topic} is compacted, so Kafka keeps only the newest of a visitor's events on it"
+
+        async def is_said() -> bool:
+            found = (await pipeline.status(miso))["warnings"]
+            return bool(found) and found[0].startswith(said)
+
+        await pipeline.until(is_said)
+        await pipeline.until(lambda: miso.output().count(said) == 1)
+
+
 @pytest.mark.parametrize("stage", ["enrich", "miso"])
 async def test_a_recreated_topic_is_refused_with_the_command_that_helps(
     broker: Broker, prefix: str, tmp_path: Path, stage: str
