@@ -139,6 +139,7 @@ def drop(
     dead-lettered in `streams audit`. If the cause occurs again, new dead letters are written.
     """
     from streams.dead_letters.dead_letters import drop_letters
+    from streams.replay.resend import refuse_while_resent
 
     problem = "There is no terminal for the confirmation: give --yes to drop."
     require_terminal(yes, problem)
@@ -155,6 +156,7 @@ def drop(
             err=True,
         )
         confirm(yes, "Drop?", "Nothing was dropped.")
+        asyncio.run(refuse_while_resent(settings, found.selection))
     now = wall_clock.now_text()
     done = asyncio.run(drop_letters(settings, found.open, at=now))
     if as_json:

@@ -159,6 +159,12 @@ class Selection:
     since_ms: int | None = None
     """Letters, or copies of them, of this Kafka time or later."""
 
+    def may_share(self, other: "Selection") -> bool:
+        """Return whether some letter may be in both."""
+        mine = self.owner, self.fingerprint, self.event_id
+        theirs = other.owner, other.fingerprint, other.event_id
+        return all(None in pair or pair[0] == pair[1] for pair in zip(mine, theirs, strict=True))
+
 
 @dataclass(slots=True)
 class _Copied:

@@ -66,6 +66,7 @@ class OpenLetters:
 class FoundLetters:
     """What a selection of letters came to."""
 
+    selection: Selection
     open: OpenLetters
     groups: list[Group]
     """The open letters by cause, the most frequent first."""
@@ -140,7 +141,7 @@ async def find_letters(
     if owner is not None and owner not in OWNERS:
         raise SettingsError([f"--vendor: there is no {owner}; name one of {', '.join(OWNERS)}."])
     topics, books = settings.topics, list[LetterBook]()
-    found = FoundLetters(OpenLetters(books), [])
+    found = FoundLetters(selection, OpenLetters(books), [])
     names = {name: topic_of(name, topics) for name in ([owner] if owner else OWNERS)}
     async with connect(settings.kafka, None if max_bytes is None else _PIECE_BYTES) as reader:
         needed = {ENRICH, *settings.enabled_vendors()} if owner is None else {owner}

@@ -7,6 +7,7 @@ and ends the process at once. A supervisor starts it again.
 import logging
 import os
 import sys
+from collections.abc import Iterable
 from typing import NoReturn
 
 log = logging.getLogger("streams.engine")
@@ -48,4 +49,15 @@ def leave_recreated(stage: str, tp: tuple[str, int], read: int, found: int) -> N
         f"offset {read}: the topic was recreated. Run `streams offsets reset --stage "
         f"{stage} --to earliest` and start again",
         code=DO_NOT_RESTART,
+    )
+
+
+def leave_deleted(topics: Iterable[str]) -> NoReturn:
+    """End the process with ``RESTART``: topics that it reads are gone, if only for a moment.
+
+    What it knows of them is about the old ones, and committed on new ones it would hide records.
+    """
+    leave(
+        f"{', '.join(sorted(topics))} was deleted, or deleted and created again; starting again to "
+        "read it from its beginning"
     )

@@ -63,10 +63,11 @@ class PartitionWatch:
             )
 
     async def look_for_lost(self) -> None:
-        """Let the consumer look for topics that it does not know any more.
+        """Let the consumer look for topics that it does not know yet.
 
-        One that was deleted and created again exists, and the consumer would learn it after
-        minutes. Until then it is assigned none of its partitions, and what needs its rows waits.
+        Where a topic was just created, not every broker knows it, and the consumer would ask again
+        after minutes. Until then it is assigned none of its partitions, and what needs its rows
+        waits.
         """
         consumer = self._app.started_consumer
         if consumer is not None and consumer.thread.unknown_topics():

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -25,6 +25,7 @@ LOG_SECONDS = 3_600.0
 ANSWER_SECONDS = 10.0
 _FOR_EVER = -1
 """Kafka's value for keeping everything."""
+_POLICY = "cleanup.policy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +72,42 @@ def near_expiry(
     ]
 
 
+class TopicRetention(NamedTuple):
+    """What Kafka deletes of a topic with records of ours."""
+
+    keep_ms: int
+    """``retention.ms``; -1: nothing is deleted by age."""
+    is_compacted: bool
+
+
+def compacted_words(topic: str) -> str:
+    """Return what is wrong with a topic of events that is compacted, and what to do."""
+    return (
+        f"{topic} is compacted, so Kafka keeps only the newest of a visitor's events on it, and "
+        "what it removes unread is lost and counted nowhere: set its cleanup.policy to delete with "
+        "Kafka's own tools."
+    )
+
+
 class RetentionWatch:
     """Watches the retention of one worker's topics."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
         self._retention_ms: dict[str, int] = {}
+        self._compacted: list[str] = []
         self._known: set[str] = set()
         self._logged_at: dict[str, float] = {}
 
     def sentences(self) -> list[str]:
-        """Return the warnings, one for each topic."""
-        return [found.sentence() for found in self._near_expiry()]
+        """Return the warnings, for each topic at most one of a kind."""
+        return [text for _, text in self._warnings()]
+
+    def _warnings(self) -> list[tuple[str, str]]:
+        """Return them with what tells them apart when they are said again."""
+        late = [(found.topic, found.sentence()) for found in self._near_expiry()]
+        compacted = [(text, text) for text in map(compacted_words, self._compacted)]
+        return compacted + late
 
     def used(self) -> dict[str, float]:
         """Return, by topic, the age of its oldest open record as a part of its retention."""
@@ -107,10 +132,10 @@ class RetentionWatch:
             if topics and (now - read_at >= READ_SECONDS or topics - self._known):
                 read_at = now
                 await self._read(topics)
-            for found in self._near_expiry():
-                if now - self._logged_at.get(found.topic, -LOG_SECONDS) >= LOG_SECONDS:
-                    self._logged_at[found.topic] = now
-                    log.warning(found.sentence())
+            for name, text in self._warnings():
+                if now - self._logged_at.get(name, -LOG_SECONDS) >= LOG_SECONDS:
+                    self._logged_at[name] = now
+                    log.warning(text)
             await asyncio.sleep(LOOK_SECONDS)
 
     def _near_expiry(self) -> list[NearExpiry]:
@@ -135,13 +160,14 @@ class RetentionWatch:
             self._known |= topics
             return
         self._known |= topics
-        self._retention_ms = found
+        self._retention_ms = {t: one.keep_ms for t, one in found.items() if one.keep_ms > _FOR_EVER}
+        self._compacted = sorted(topic for topic, one in found.items() if one.is_compacted)
 
 
 async def read_retention(
     client_options: Mapping[str, Any], topics: Iterable[str]
-) -> dict[str, int]:
-    """Return the ``retention.ms`` of these topics, without those that keep everything.
+) -> dict[str, TopicRetention]:
+    """Return what Kafka deletes of these topics.
 
     Raises KafkaError if the broker does not say.
     """
@@ -149,7 +175,7 @@ async def read_retention(
     try:
         await client.start()
         wanted = [
-            ConfigResource(ConfigResourceType.TOPIC, topic, {"retention.ms": ""})
+            ConfigResource(ConfigResourceType.TOPIC, topic, {"retention.ms": "", _POLICY: ""})
             for topic in topics
         ]
         found = {}
@@ -157,9 +183,11 @@ async def read_retention(
             for code, message, _, name, entries in response.resources:
                 if code:
                     raise for_code(code)(message)
-                value = dict(entry[:2] for entry in entries).get("retention.ms")
-                found[name] = _FOR_EVER if value is None else int(value)
-        return {topic: keep for topic, keep in found.items() if keep > _FOR_EVER}
+                config = dict(entry[:2] for entry in entries)
+                policy = (config.get(_POLICY) or "delete").split(",")
+                keep = config.get("retention.ms") if "delete" in policy else None
+                found[name] = TopicRetention(int(keep or _FOR_EVER), "compact" in policy)
+        return found
     finally:
         await client.close()
 

@@ -21,7 +21,7 @@ from mode.utils.futures import maybe_async
 
 from streams.engine.chunks import Record
 from streams.engine.coordinator import Coordinator
-from streams.engine.failure import SERVICE_LOG, FencedError
+from streams.engine.failure import SERVICE_LOG, FencedError, leave_deleted
 from streams.engine.fetcher import Fetcher, FetchPace
 
 ENDS_SECONDS = 2.0
@@ -124,6 +124,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     def __init__(self, *args: Any, loop: asyncio.AbstractEventLoop, **kwargs: Any) -> None:
         super().__init__(*args, loop=loop, thread_loop=loop, **kwargs)
+        self._known_topics: set[str] = set()
+        """Topics to be read that the brokers have named."""
 
     async def call_thread(self, fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call directly: there is no other loop."""
@@ -153,6 +155,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         fetcher = self._ensure_consumer()._fetcher
         fetcher.pace = FetchPace(self.app.options.gathering)
         fetcher.wanted_at = self.app.stage.records_wanted_at
+        self.client.cluster.add_listener(self._on_metadata)
+
+    def _on_metadata(self, cluster: Any) -> None:
+        """End the process, before anything else is committed, if a topic to be read is gone."""
+        unknown = self.unknown_topics()
+        if gone := self._known_topics & unknown - cluster.unauthorized_topics:
+            leave_deleted(gone)
+        self._known_topics.update(set(self._topics()) - unknown)
 
     async def fetch(self, wanted: set[TP], tables: set[TP], seconds: float) -> Fetched:
         """Return buffered records of the wanted partitions; wait at most this long for some."""
@@ -214,10 +224,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     def unknown_topics(self) -> set[str]:
         """Return the topics to be read that the brokers, when asked last, did not know."""
-        consumer = self._ensure_consumer()
-        subscription = consumer._subscription.subscription
-        topics = () if subscription is None else subscription.topics
-        return {one for one in topics if not self.client.cluster.partitions_for_topic(one)}
+        known = self.client.cluster.partitions_for_topic
+        return {topic for topic in self._topics() if not known(topic)}
+
+    def _topics(self) -> Iterable[str]:
+        subscription = self._ensure_consumer()._subscription.subscription
+        return () if subscription is None else subscription.topics
 
     def is_member(self) -> bool:
         """Return whether this consumer is now a member of its group."""

@@ -29,7 +29,13 @@ from streams.vendors import VENDORS
 VISIBLE_SECONDS = 10
 """How long a topic that the controller made may take to be seen by clients."""
 
-COMPARED = ("cleanup.policy", "retention.ms", "delete.retention.ms", "max.message.bytes")
+COMPARED = (
+    "cleanup.policy",
+    "retention.ms",
+    "retention.bytes",
+    "delete.retention.ms",
+    "max.message.bytes",
+)
 SHOWN_NAMES = 3
 """So many topics of a kind are named, or all if there is only one more."""
 

@@ -262,8 +262,10 @@ async def _until_settled(
 ) -> list[str]:
     """Return what still waits on these partitions of all stages when time is up; nothing: good.
 
-    What comes later does not count: producers know the new partitions by then.
+    What comes later does not count: producers know the new partitions by then. A vendor that is off
+    settles nothing, so it is not waited for; once it is on again its events need their rows.
     """
+    on = settings.stages()
     topics, deadline = settings.topics, time.monotonic() + seconds
     stages = {ENRICH: [*topics.raw]}
     stages |= {vendor: [topics.events(vendor), topics.redelivery(vendor)] for vendor in VENDORS}
@@ -273,11 +275,12 @@ async def _until_settled(
         tps = [tp for name in names for tp in found[name] if tp.partition in partitions]
         ends = await reader.ends(tps)
         open_ = await _unsettled(settings, reader, stage, tps, ends)
-        while open_ and time.monotonic() < deadline:
+        while open_ and stage in on and time.monotonic() < deadline:
             await asyncio.sleep(LOOK_SECONDS)
             open_ = await _unsettled(settings, reader, stage, tps, ends)
         if open_:
-            waiting.append(f"{stage} has not settled all of {open_}")
+            off = "" if stage in on else " and is off: switch it on, or give --now if it stays off"
+            waiting.append(f"{stage} has not settled all of {open_}{off}")
     return waiting
 
 

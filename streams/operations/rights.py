@@ -196,7 +196,7 @@ def _trace(names: _Names) -> Iterator[Right]:
 
 
 def _drop(names: _Names) -> Iterator[Right]:
-    yield from _topics(names.letters, READ)
+    yield from _topics([*names.letters, names.topics.replays], READ)
     yield from _topics(names.letters, WRITE)
 
 

@@ -3,6 +3,7 @@
 A record is a place in arrays, not an object, so that a million of them take a few megabytes.
 """
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from streams.core.json_decoder import json_decoder
 from streams.core.outcome import Outcome, SkipReason
 from streams.core.topics import Topics
 from streams.kafka.group_ids import group_id
-from streams.kafka.reader import LogReader, Offsets, Tell, silent
+from streams.kafka.reader import LogReader, Tell, silent
 from streams.replay.window import Window
 from streams.settings import ENRICH
 
@@ -57,11 +58,12 @@ class DeliveryHistory:
     """The receipts of one window, by vendor and place; ``read_history`` fills it."""
 
     def __init__(
-        self, vendors: Sequence[str], starts: Mapping[TopicPartition, int], stops: Offsets
+        self, vendors: Sequence[str], offsets: Mapping[TopicPartition, Sequence[int]]
     ) -> None:
-        self._starts = dict(starts)
-        self._by_name = {f"{tp.topic}/{tp.partition}": tp for tp in starts}
-        sizes = {tp: max(0, stops[tp] - start) for tp, start in starts.items()}
+        """``offsets``: those of which something may be asked, sorted."""
+        self._offsets = dict(offsets)
+        self._by_name = {f"{tp.topic}/{tp.partition}": tp for tp in offsets}
+        sizes = {tp: len(known) for tp, known in offsets.items()}
         self._bits = {v: {tp: bytearray(size) for tp, size in sizes.items()} for v in vendors}
         self._reason = {v: {tp: bytearray(size) for tp, size in sizes.items()} for v in vendors}
         self._reasons: list[str | None] = [None]
@@ -74,7 +76,7 @@ class DeliveryHistory:
 
     def add_receipts(self, vendor: str, values: Iterable[bytes | None]) -> None:
         """Enter receipts of a vendor, in any order."""
-        bits_of, reason_of, starts = self._bits[vendor], self._reason[vendor], self._starts
+        bits_of, reason_of = self._bits[vendor], self._reason[vendor]
         redelivered = self._redelivered[vendor]
         for value in values:
             self.receipts += 1
@@ -85,16 +87,16 @@ class DeliveryHistory:
                 tp = self._by_name.get(name)
                 if tp is None:
                     continue
-                place = int(offset) - starts[tp]
+                place = self._place(tp, int(offset))
             except (ValueError, KeyError):
                 self.unreadable += 1
                 continue
             if facts.run_id is not None:
                 # It settles its own run's record; one that waits in the live lane has none yet.
                 redelivered.get(facts.source, set()).discard(facts.run_id)
-            bits = bits_of[tp]
-            if not 0 <= place < len(bits):
+            if place is None:
                 continue
+            bits = bits_of[tp]
             before = bits[place] & ~_WAITING
             bits[place] = (bits[place] | bit) & ~_WAITING
             # The reason is that of the word that counts; a smaller bit counts more.
@@ -107,10 +109,9 @@ class DeliveryHistory:
         tp = self._by_name.get(name)
         if tp is None or not offset.isdecimal():
             return
-        place = int(offset[:18]) - self._starts[tp]
-        bits = self._bits[vendor][tp]
-        if 0 <= place < len(bits):
-            bits[place] |= _WAITING
+        place = self._place(tp, int(offset[:18]))
+        if place is not None:
+            self._bits[vendor][tp][place] |= _WAITING
 
     def add_redelivered(self, vendor: str, source: str, run_id: str) -> None:
         """Note that a run's event waits on the redelivery topic, unless its receipt comes."""
@@ -127,13 +128,13 @@ class DeliveryHistory:
         runs = self._redelivered[vendor]
         if runs and runs.get(f"{tp.topic}/{tp.partition}/{offset}"):
             return True
-        return bool(self._bits[vendor][tp][offset - self._starts[tp]] & _WAITING)
+        place = self._place(tp, offset)
+        return place is not None and bool(self._bits[vendor][tp][place] & _WAITING)
 
     def last(self, vendor: str, tp: TopicPartition, offset: int) -> Last:
         """Return the last word on a raw record of the window."""
-        place = offset - self._starts[tp]
-        bits = self._bits[vendor][tp][place]
-        if not bits:
+        place = self._place(tp, offset)
+        if place is None or not (bits := self._bits[vendor][tp][place]):
             return _NOTHING
         if bits & _ACCEPTED:
             return _ACCEPTANCE
@@ -141,6 +142,13 @@ class DeliveryHistory:
         if bits & _DEAD:
             return Last(Outcome.DEAD_LETTERED, reason)
         return Last(Outcome.SKIPPED, reason) if bits & _SKIPPED else _NOTHING
+
+    def _place(self, tp: TopicPartition, offset: int) -> int | None:
+        known = self._offsets[tp]
+        if isinstance(known, range):
+            return offset - known.start if offset in known else None
+        place = bisect_left(known, offset)
+        return place if place < len(known) and known[place] == offset else None
 
     def _number(self, reason: str | None) -> int:
         """Return a byte for a reason; strangers' beyond the 255th share one."""
@@ -175,7 +183,7 @@ async def read_history(
     while the relay runs: whatever a commit has passed, its traces lie below an end taken later.
     """
     tps = list(window.starts)
-    history = DeliveryHistory(vendors, window.starts, window.stops)
+    history = DeliveryHistory(vendors, {tp: window.offsets(tp) for tp in tps})
     numbers = {tp.partition for tp in tps}
     enriched = await reader.commits(group_id(topics.prefix, ENRICH), tps)
     for tp in tps:

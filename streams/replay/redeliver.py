@@ -120,6 +120,8 @@ class LetterTable:
             stops=stops,
             usual_ends=stops,
             log_starts=dict(log_starts),
+            # Letters of foreign programs may name any offset: what lies between is not kept.
+            only={tp: column.sources for tp, column in self._columns.items()},
         )
 
     def sources(self, tp: TopicPartition, vendor: str) -> int:

@@ -21,6 +21,7 @@ from streams.dead_letters.book import (
 )
 from streams.dead_letters.compact import NumberSet
 from streams.dead_letters.dead_letters import find_letters, newest_copies
+from streams.engine import wall_clock
 from streams.engine.errors import EngineError
 from streams.kafka.reader import LogReader, Tell, connect, silent
 from streams.kafka.writer import connect_writer, writing_failed
@@ -30,6 +31,7 @@ from streams.replay.redeliver import LetterPages, LetterTable, ToSend
 from streams.replay.run import Job
 from streams.replay.run_outcomes import RunOutcomes, outcomes_of
 from streams.replay.run_pages import PAGE_RECORDS, RecordPage
+from streams.replay.run_store import has_process, list_runs
 from streams.settings import Settings
 from streams.vendors import VENDORS
 
@@ -60,6 +62,22 @@ class ResendPreview:
 def selection_of(asked: Asked) -> Selection:
     """Return which letters are meant."""
     return Selection(asked.owner, asked.fingerprint, asked.event_id, asked.since_ms)
+
+
+async def refuse_while_resent(settings: Settings, selection: Selection) -> None:
+    """Raise SettingsError where a run may be sending letters of this selection now.
+
+    It has read them already, and would send them though they are dropped.
+    """
+    now_ms = wall_clock.now_ms()
+    for run in await list_runs(settings):
+        is_resend = run.asked.command == "resend" and run.state == RUNNING
+        if is_resend and has_process(run, now_ms) and selection_of(run.asked).may_share(selection):
+            words = (
+                f"Nothing was dropped: run {run.run_id} is sending these dead letters. Wait for "
+                f"it, or stop it with `streams replay stop {run.run_id}`."
+            )
+            raise SettingsError([words])
 
 
 async def preview_resend(

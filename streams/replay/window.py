@@ -34,6 +34,8 @@ class Window:
     log_starts: Offsets = field(default_factory=dict)
     earliest_ms: int = 0
     """About when the first of these records was written: receipts about them are no older."""
+    only: dict[TopicPartition, Sequence[int]] = field(default_factory=dict)
+    """Sorted offsets of its records, where only these are meant."""
     late_ms: int | None = None
     """How late a record may lie to be found; None: however late."""
     cut: list[TopicPartition] = field(default_factory=list)
@@ -42,6 +44,10 @@ class Window:
     def has(self, kafka_ms: int) -> bool:
         """Return whether a record of this Kafka time is in the window."""
         return self.from_ms <= kafka_ms < self.to_ms
+
+    def offsets(self, tp: TopicPartition) -> Sequence[int]:
+        """Return the offsets of a partition that may be meant."""
+        return self.only.get(tp) or range(self.starts[tp], max(self.starts[tp], self.stops[tp]))
 
     @property
     def usual_records(self) -> int:

@@ -110,7 +110,7 @@ def _no_worker(known: Known, stage: StageState, silent: Sequence[WorkerStatus]) 
         made = problem if stage.has_run else warning
         text = f"No {of_it} is running." if stage.has_run else f"No {of_it} has run yet."
         return made(stage.key, text, start, FindingKind.NO_WORKER, cause=waits)
-    since = max(worker.snapshot.at for worker in silent)
+    since = max(worker.heard_ms for worker in silent)
     who = listing([worker.snapshot.worker for worker in silent])
     frozen = f"{who} stopped reporting: the process has ended or hangs."
     remedy = f"Check the process and its log. If it has ended: `streams worker {stage.key}`."
@@ -124,7 +124,7 @@ def _some_silent(
 ) -> Finding:
     who = listing([worker.snapshot.worker for worker in silent])
     has = "has" if len(silent) == 1 else "have"
-    since = min(worker.snapshot.at for worker in silent)
+    since = min(worker.heard_ms for worker in silent)
     verb = "runs" if others == 1 else "run"
     why = (
         f"{count(others, 'other worker')} of {stage.name} {verb} and will take over the partitions."

@@ -28,6 +28,8 @@ class WorkerStatus:
     """One worker: what it last said, and whether that still holds."""
 
     snapshot: WorkerSnapshot
+    heard_ms: int
+    """When it spoke last, in ms since the epoch."""
     silent_seconds: float
     is_stale: bool
     """Nothing has come from it for longer than STALE_MS."""
@@ -40,8 +42,11 @@ class StatusBoard:
     snapshots: dict[str, WorkerSnapshot] = field(default_factory=dict)
     unreadable: int = 0
     """Records that are no snapshot, such as those of another version."""
+    is_live: bool = False
+    """Whether what comes now was written just before: all that was there at first is read."""
+    _heard_ms: dict[str, int] = field(default_factory=dict)
 
-    def apply(self, key: bytes | None, value: bytes | None) -> None:
+    def apply(self, key: bytes | None, value: bytes | None, now_ms: int) -> None:
         """Take the next record of the topic; a tombstone says that a worker has ended."""
         if key == ALERTS_KEY:
             return
@@ -50,23 +55,29 @@ class StatusBoard:
             self.snapshots.pop(worker, None)
             return
         try:
-            self.snapshots[worker] = decode_snapshot(value)
+            self.hear(worker, decode_snapshot(value), now_ms)
         except (msgspec.DecodeError, UnicodeDecodeError):
             self.unreadable += 1
 
-    def apply_all(self, records: Iterable[ConsumerRecord]) -> None:
+    def apply_all(self, records: Iterable[ConsumerRecord], now_ms: int) -> None:
         """Take of each worker only the newest word: there is one a second."""
         for record in {record.key: record for record in records}.values():
-            self.apply(record.key, record.value)
+            self.apply(record.key, record.value, now_ms)
+
+    def hear(self, worker: str, said: WorkerSnapshot, now_ms: int) -> None:
+        """Take a worker's word. Its own clock, which may be wrong, counts only for an old one."""
+        self.snapshots[worker] = said
+        self._heard_ms[worker] = now_ms if self.is_live else min(said.at, now_ms)
 
     def workers(self, now_ms: int) -> list[WorkerStatus]:
         """Return the workers, ingest and enrichment first, then by stage and slot."""
         first = {stage: number for number, stage in enumerate(STAGE_NAMES)}
         found = []
-        for one in self.snapshots.values():
-            silent = max(0, now_ms - one.at)
+        for worker, one in self.snapshots.items():
+            heard_ms = self._heard_ms.get(worker, one.at)
+            silent = max(0, now_ms - heard_ms)
             place = first.get(one.stage, len(first)), one.stage, one.slot
-            found.append((place, WorkerStatus(one, silent / 1000, silent > STALE_MS)))
+            found.append((place, WorkerStatus(one, heard_ms, silent / 1000, silent > STALE_MS)))
         return [worker for _, worker in sorted(found, key=lambda item: item[0])]
 
 
@@ -103,5 +114,6 @@ async def follow_status(settings: Settings) -> AsyncGenerator[StatusBoard, None]
         following = Following(await reader.starts(tps, wall_clock.now_ms() - LOOK_BACK_MS))
         while True:
             async for records in following.news(reader):
-                board.apply_all(records)
+                board.apply_all(records, wall_clock.now_ms())
+            board.is_live = True
             yield board

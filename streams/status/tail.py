@@ -43,12 +43,13 @@ class StatusTail:
             for _ in range(_READINGS):
                 records = (await reader.fetch([self._tp], 5_000, QUIET_MS)).get(self._tp)
                 if not records:
+                    self.board.is_live = True
                     return
                 self._heard_ms = self._wall_ms()
-                self.board.apply_all(records)
+                self.board.apply_all(records, self._heard_ms)
         except KafkaError as error:
             log.warning("the status topic cannot be read: %s", error)
-            self._reader = None
+            self._reader, self.board.is_live = None, False
             await self._connection.aclose()
 
     async def _connected(self) -> RangeReader:

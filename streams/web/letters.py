@@ -18,6 +18,7 @@ from streams.dead_letters.dead_letters import (
     find_letters,
     read_whole,
 )
+from streams.replay.resend import refuse_while_resent
 from streams.settings import Settings
 from streams.web.apart import apart
 from streams.web.authentication import refusal
@@ -82,6 +83,7 @@ class Letters:
             raise SettingsError(["until: is missing."])
         found = await self._find(selection)
         at = utc_text(self._wall_ms())
+        await apart(lambda: refuse_while_resent(self._settings, selection))
         dropped = await apart(
             lambda: drop_letters(self._settings, found.open, at=at, until_ms=until)
         )

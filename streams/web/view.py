@@ -345,7 +345,7 @@ def _worker(worker: WorkerStatus, topics: Topics) -> dict[str, Any]:
     snapshot, is_stale = worker.snapshot, worker.is_stale
     doing: words.Words = ["ready" if snapshot.ready else " ".join(snapshot.not_ready)]
     if is_stale:
-        doing = ["unknown since ", words.at(snapshot.at)]
+        doing = ["unknown since ", words.at(worker.heard_ms)]
     partitions = {topics.without_prefix(t): ps for t, ps in snapshot.partitions.items()}
     tables = ("shop.users", "shop.products", "streams.control")
     mine = {t: numbers for t, numbers in partitions.items() if t not in tables}

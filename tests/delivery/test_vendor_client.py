@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from streams.core.batching import BatchCause, MicroBatch
 from streams.core.errors import SettingsError
 from streams.core.outcome import RequestOutcome, Verdict
+from streams.delivery.batching import BatchCause, MicroBatch
 from streams.delivery.lanes import Lane
 from streams.delivery.ordered_queue import Item
 from streams.delivery.vendor_client import VendorClient

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from streams.engine.partitions import PartitionWatch
+from streams.engine.thread import ConsumerThread
 
 TAKEN_UP = "starting again to read them"
 
@@ -91,8 +92,10 @@ async def test_a_worker_ends_where_a_topic_is_deleted(
 
 
 @pytest.mark.parametrize("unknown", [set(), {"users"}])
-async def test_a_topic_that_is_back_is_looked_for_at_once(unknown: set[str]) -> None:
-    """It was deleted and created again, and the consumer would ask for it after minutes."""
+async def test_a_topic_that_a_broker_did_not_know_yet_is_looked_for_at_once(
+    unknown: set[str],
+) -> None:
+    """It was just created, and the consumer would ask for it after minutes."""
     asked: list[str] = []
 
     async def ask() -> bool:
@@ -105,3 +108,36 @@ async def test_a_topic_that_is_back_is_looked_for_at_once(unknown: set[str]) -> 
     watch = PartitionWatch(app, {}, lambda: pytest.fail("asked"))
     await watch.look_for_lost()
     assert asked == ["brokers"] * len(unknown)
+
+
+def test_a_worker_ends_when_a_topic_that_it_reads_is_gone_for_a_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A commit of the old topic on a new one would hide its first records.
+
+    Not where a broker did not know it yet, or hides it from this user.
+    """
+    left: list[set[str]] = []
+    monkeypatch.setattr("streams.engine.thread.leave_deleted", left.append)
+    there, hidden = {"users"}, set[str]()
+    cluster = SimpleNamespace(
+        partitions_for_topic=lambda topic: {0} if topic in there else None,
+        unauthorized_topics=hidden,
+    )
+    subscription = SimpleNamespace(topics={"users", "clicks"})
+    thread: Any = object.__new__(ConsumerThread)
+    thread._known_topics = set()
+    thread._consumer = SimpleNamespace(
+        _client=SimpleNamespace(cluster=cluster),
+        _subscription=SimpleNamespace(subscription=subscription),
+    )
+    thread._on_metadata(cluster)
+    there.add("clicks")
+    thread._on_metadata(cluster)
+    there.discard("clicks")
+    hidden.add("clicks")
+    thread._on_metadata(cluster)
+    assert left == []
+    hidden.discard("clicks")
+    thread._on_metadata(cluster)
+    assert left == [{"clicks"}]

@@ -114,6 +114,24 @@ async def test_vendor_records_deleted_while_the_sink_was_away_are_counted_as_exp
         await expired_and_settled(pipeline, miso, pipeline.topics.events("miso"), left=5)
 
 
+async def test_a_topic_of_events_that_is_compacted_is_named_by_its_worker(
+    broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    """Kafka would remove unread events of a visitor, and nothing would count them."""
+    async with Pipeline(broker, prefix, tmp_path, partitions=1) as pipeline:
+        topic = pipeline.topics.events("miso")
+        await alter_topic(pipeline.admin, topic, {"cleanup.policy": "compact,delete"})
+        miso = await pipeline.worker("miso")
+        said = f"{topic} is compacted, so Kafka keeps only the newest of a visitor's events on it"
+
+        async def is_said() -> bool:
+            found = (await pipeline.status(miso))["warnings"]
+            return bool(found) and found[0].startswith(said)
+
+        await pipeline.until(is_said)
+        await pipeline.until(lambda: miso.output().count(said) == 1)
+
+
 @pytest.mark.parametrize("stage", ["enrich", "miso"])
 async def test_a_recreated_topic_is_refused_with_the_command_that_helps(
     broker: Broker, prefix: str, tmp_path: Path, stage: str
@@ -133,6 +151,34 @@ async def test_a_recreated_topic_is_refused_with_the_command_that_helps(
         assert len(lines) == 1
         assert f"`streams offsets reset --stage {stage} --to earliest`" in lines[0]
         assert "Traceback" not in worker.output()
+
+
+@pytest.mark.parametrize("name", ["shop.products", "streams.control", "vendor.miso.events"])
+async def test_a_topic_that_is_deleted_under_a_worker_is_named_and_read_anew_once_it_is_back(
+    broker: Broker, prefix: str, tmp_path: Path, name: str
+) -> None:
+    """It ends before it commits again: the new topic has as many records as were read of the old.
+
+    The supervisor starts it again, in vain while the topic is missing.
+    """
+    async with Pipeline(broker, prefix, tmp_path, partitions=1) as pipeline:
+        await pipeline.products("p1")
+        worker = pipeline.start("enrich", "miso")
+        await pipeline.ready(worker)
+        await pipeline.send(*(click("anna", event_id=f"old{n}") for n in range(10)))
+        await pipeline.settled(10)
+        topic = f"{prefix}{name}"
+        stage = "enrich" if name == "shop.products" else "miso"
+        await pipeline.admin.delete_topics([topic])
+        await pipeline.until(lambda: f"{stage} ended with exit code 70" in worker.output())
+        await pipeline.gone(topic)
+        await create_topics(pipeline.settings)
+        await pipeline.products("p1")
+        await pipeline.send(*(click("anna", event_id=f"new{n}") for n in range(10)))
+        await pipeline.until(lambda: pipeline.stored()[10:] == [f"new{n}" for n in range(10)])
+        said = f"{topic} was deleted, or deleted and created again; starting again to read it"
+        assert worker.output().count(said) == 1
+        assert not [word for word in ("Error", "Traceback") if word in worker.output()]
 
 
 async def test_events_of_a_recreated_raw_topic_are_not_taken_for_repeats(

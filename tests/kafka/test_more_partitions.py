@@ -1,5 +1,6 @@
 """Partitions that are added to topics: said, and lived through without losing a row or an event."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,26 @@ async def test_after_all_topics_grew_rows_are_brought_home_and_nobody_is_forgott
         assert await reason_of(pipeline, f"{dora}-new") == "no_consent"
         assert f"{stayed}-new" in pipeline.stored()
         assert (await pipeline.status(enrich))["warnings"] == []
+
+
+async def test_a_vendor_that_is_off_is_named_and_not_waited_for(
+    broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    """Nobody settles its events; if it is switched on, their consent is in the rows."""
+    async with Pipeline(broker, prefix, tmp_path, partitions=2) as pipeline:
+        topic, users = pipeline.topics.events("voyado"), pipeline.topics.users
+        away = 1 - home_of(b"anna", 2)
+        row = b'{"consent": {"voyado": true}}'
+        await pipeline.producer.send_and_wait(users, row, b"anna", partition=away)
+        await pipeline.producer.send_and_wait(topic, b"{}", b"anna", partition=away)
+        done = await asyncio.wait_for(run_rekey(pipeline.settings, wait_seconds=3_600), 30)
+        assert (done.copied, done.removed, done.left) == (1, 0, 1)
+        (waiting,) = done.waiting
+        assert waiting == (
+            f"voyado has not settled all of {topic}/{away} and is off: switch it on, or give --now "
+            "if it stays off"
+        )
+        assert (await run_rekey(pipeline.settings, wait_seconds=0, remove_now=True)).removed == 1
 
 
 def test_the_command_says_what_it_did(

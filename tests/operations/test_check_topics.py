@@ -21,6 +21,7 @@ GOOD = {
         config={
             "cleanup.policy": spec.cleanup,
             "retention.ms": spec.config.get("retention.ms", str(7 * DAY_MS)),
+            "retention.bytes": "-1",
             "delete.retention.ms": spec.config.get("delete.retention.ms", str(DAY_MS)),
             "max.message.bytes": "1048588",
         },
@@ -54,6 +55,24 @@ def test_topics_as_they_must_be_are_one_line() -> None:
             "All 12 topics exist; those keyed by visitor have 6 partitions each.",
         )
     ]
+
+
+def test_a_limit_by_size_is_a_warning_but_on_a_table() -> None:
+    """Compaction does not look at it."""
+    limited = [
+        with_config(topic, retention_bytes="1073741824")
+        for topic in ("x.shop.clicks", "x.vendor.miso.events", "x.shop.users")
+    ]
+    (finding,) = found(*limited)
+    assert finding == Finding(
+        Level.WARNING,
+        "topics",
+        "2 topics (x.shop.clicks, x.vendor.miso.events) are limited by size, too (retention.bytes "
+        "1,073,741,824 for each partition): Kafka may delete records long before their "
+        "retention.ms ends, also unread ones, and no worker warns of it.",
+        "Remove the limit: kafka-configs --alter --topic x.shop.clicks --add-config "
+        "retention.bytes=-1.",
+    )
 
 
 def test_a_topic_of_a_source_that_is_off_is_named() -> None:

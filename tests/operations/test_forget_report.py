@@ -50,7 +50,7 @@ def worker(name: str, stage: str, *, stale: bool = False, **more: object) -> Wor
         "partitions": {USERS: [2]},
     }
     snapshot = WorkerSnapshot(worker=name, stage=stage, **(fields | more))  # type: ignore[arg-type]
-    return WorkerStatus(snapshot, 0.0, stale)
+    return WorkerStatus(snapshot, snapshot.at, 0.0, stale)
 
 
 def words(*workers: WorkerStatus) -> dict[str, StageWord]:

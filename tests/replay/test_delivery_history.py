@@ -1,5 +1,6 @@
 """What receipts say of a window's records: the word that counts, and what waits."""
 
+from array import array
 from itertools import permutations
 
 import msgspec
@@ -23,7 +24,7 @@ def value(outcome: str, reason: str | None = None, **more: object) -> bytes:
 
 def history() -> DeliveryHistory:
     """Of offsets 3 to 9, all enriched."""
-    found = DeliveryHistory(["miso"], {CLICKS: 3}, {CLICKS: 10})
+    found = DeliveryHistory(["miso"], {CLICKS: range(3, 10)})
     found.enriched_to(CLICKS, 10)
     return found
 
@@ -73,11 +74,27 @@ def test_what_is_no_receipt_of_the_window_says_nothing() -> None:
 
 def test_reasons_beyond_a_byte_share_one() -> None:
     """Strangers may write any."""
-    found = DeliveryHistory(["miso"], {CLICKS: 0}, {CLICKS: 400})
+    found = DeliveryHistory(["miso"], {CLICKS: range(400)})
     values = [value("skipped", f"r{n}", source=f"shop.clicks/0/{n}") for n in range(300)]
     found.add_receipts("miso", values)
     assert found.last("miso", CLICKS, 100) == Last("skipped", "r100")
     assert found.last("miso", CLICKS, 299) == Last("skipped", "other")
+
+
+def test_of_some_offsets_nothing_is_kept_of_those_between_them() -> None:
+    """However far apart they are."""
+    far = 2**44 - 1
+    found = DeliveryHistory(["miso"], {CLICKS: array("q", [5, 5, far])})
+    found.enriched_to(CLICKS, far + 1)
+    found.add_receipts("miso", [ACCEPTED, value("accepted", source="shop.clicks/0/6")])
+    found.add_waiting("miso", f"shop.clicks/0/{far}")
+    last = [found.last("miso", CLICKS, offset) for offset in (4, 5, 6, far)]
+    assert last == [Last(None), Last("accepted"), Last(None), Last(None)]
+    assert [found.is_waiting("miso", CLICKS, offset) for offset in (5, 6, far)] == [
+        False,
+        False,
+        True,
+    ]
 
 
 def test_what_lies_in_the_live_lane_waits_until_a_receipt_settles_it() -> None:

@@ -48,9 +48,9 @@ class Case:
 
     def __init__(self, *vendors: str, **asked: Any) -> None:
         self.vendors = vendors or ("miso",)
-        starts = dict.fromkeys((CLICKS, CARTS), 0)
-        self.history = DeliveryHistory(self.vendors, starts, dict.fromkeys(starts, 100))
-        for tp in starts:
+        offsets = dict.fromkeys((CLICKS, CARTS), range(100))
+        self.history = DeliveryHistory(self.vendors, offsets)
+        for tp in offsets:
             self.history.enriched_to(tp, 90)
         self.rows = Rows(Topics(), keep_email=False)
         product = json.dumps({"sku": "S-1"}).encode()

@@ -91,7 +91,7 @@ async def judged(
         rows.apply_users([record("shop.users", 1, None, at_ms=AT_MS)])
     found = LetterTable(book)
     window = found.window({CLICKS: 0})
-    history = DeliveryHistory(["miso"], window.starts, window.stops)
+    history = DeliveryHistory(["miso"], {tp: window.offsets(tp) for tp in window.starts})
     history.enriched_to(CLICKS, 1_000_000)
     history.add_receipts(
         "miso",
@@ -118,6 +118,14 @@ async def test_a_letter_is_mapped_anew_from_its_raw_record() -> None:
     sent = [json.loads(one.judgement.value) for one in found if isinstance(one.judgement, Send)]
     assert [one["event_id"] for one in sent] == ["e3", "e4", "e90000"]
     assert sent[0]["payload"]["product_ids"] == ["S-1"]
+
+
+async def test_a_letter_about_a_distant_offset_takes_no_memory_for_what_lies_between() -> None:
+    """A foreign program may name any offset."""
+    letters = [letter(3), letter(2**44 - 1)]
+    near, far = await judged(record("shop.clicks", 3, raw("e3")), letters=letters)
+    assert isinstance(near.judgement, Send)
+    assert far.judgement == Left("miso", "waiting")
 
 
 async def test_what_was_accepted_meanwhile_is_left() -> None:

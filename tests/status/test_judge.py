@@ -44,7 +44,8 @@ def worker(stage: str, /, silent: float = 0.4, **changes: Any) -> WorkerStatus:
         rate=52.0,
         vendor=None if stage == "enrich" else VendorStatus("running", NOW - 300 * MINUTE),
     )
-    return WorkerStatus(replace(snapshot, **changes), silent, silent > 15)
+    snapshot = replace(snapshot, **changes)
+    return WorkerStatus(snapshot, snapshot.at, silent, silent > 15)
 
 
 def pipeline(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from io import StringIO
 
+import pytest
 from rich.console import Console
 
 from streams.cli.status import stage_rows, status_json, status_view
@@ -32,7 +33,7 @@ def board_of(*snapshots: WorkerSnapshot) -> StatusBoard:
     """Return a board that has taken these from the topic, in order."""
     board = StatusBoard()
     for each in snapshots:
-        board.apply(each.worker.encode(), encode_snapshot(each))
+        board.apply(each.worker.encode(), encode_snapshot(each), NOW)
     return board
 
 
@@ -65,7 +66,7 @@ def test_the_newest_snapshot_of_a_worker_counts() -> None:
 def test_a_tombstone_ends_a_worker() -> None:
     """A worker that stopped in good order is no longer listed."""
     board = board_of(snapshot("enrich-a-0", "enrich"))
-    board.apply(b"enrich-a-0", None)
+    board.apply(b"enrich-a-0", None, NOW)
     assert board.workers(NOW) == []
 
 
@@ -78,12 +79,32 @@ def test_a_worker_is_stale_after_fifteen_seconds_of_silence() -> None:
     assert stage_rows(known(board))[1][:2] == ("miso", "1 (1 gone)")
 
 
+@pytest.mark.parametrize("clock_ms", [-3_600_000, 3_600_000])
+def test_a_worker_whose_clock_is_wrong_is_stale_fifteen_seconds_after_its_last_word_was_read(
+    clock_ms: int,
+) -> None:
+    """It would hide for an hour that it died, or be taken for dead while it speaks."""
+    board = board_of(snapshot("miso-a-0", "miso", NOW + clock_ms))
+    board.is_live = True
+    said = snapshot("miso-a-0", "miso", NOW + clock_ms + 1_000)
+    board.apply(b"miso-a-0", encode_snapshot(said), NOW + 1_000)
+    stale = [board.workers(NOW + 1_000 + ms)[0] for ms in (0, 15_000, 15_001)]
+    assert [worker.is_stale for worker in stale] == [False, False, True]
+    assert {worker.heard_ms for worker in stale} == {NOW + 1_000}
+
+
+def test_an_old_word_from_the_future_counts_from_when_it_was_read() -> None:
+    """Nobody knows when it was written."""
+    board = board_of(snapshot("miso-a-0", "miso", NOW + 3_600_000))
+    assert [board.workers(NOW + ms)[0].is_stale for ms in (15_000, 15_001)] == [False, True]
+
+
 def test_records_that_are_no_snapshots_are_counted() -> None:
     """A worker of another version cannot make the command fail."""
     board = StatusBoard()
-    board.apply(b"x", b"{")
-    board.apply(b"x", b'{"worker": "x"}')
-    board.apply(None, b"\xff\xfe")
+    board.apply(b"x", b"{", NOW)
+    board.apply(b"x", b'{"worker": "x"}', NOW)
+    board.apply(None, b"\xff\xfe", NOW)
     assert (board.unreadable, board.workers(NOW)) == (3, [])
 
 

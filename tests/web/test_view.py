@@ -296,7 +296,7 @@ def test_ingest_is_a_row_among_the_workers_and_no_card() -> None:
     other = known.workers[0]
     causes = [Cause(None, "invalid_field", "abcdefgh", 4)]
     ingest = replace(other.snapshot, worker="ingest-a-0", stage="ingest", join=None, causes=causes)
-    workers = [WorkerStatus(ingest, 0.0, False), *known.workers]
+    workers = [WorkerStatus(ingest, ingest.at, 0.0, False), *known.workers]
     with_ingest = dataclasses.replace(
         known, stages=[StageState("ingest", "Ingest"), *known.stages], workers=workers
     )

@@ -54,6 +54,7 @@ def topic_findings(
                 )
             )
     findings += _retention(there, topics, vendors)
+    findings += _by_size(there)
     findings += _tombstones(there, topics)
     findings += _batches(there)
     findings += _sizes(there, topics, partitions, brokers)
@@ -130,6 +131,24 @@ def _retention(
             f"{_span(wanted)}: the audit then calls settled events missing.",
             f"Keep them longer: kafka-configs --alter --topic {receipts.topic} --add-config "
             f"retention.ms={value}.",
+        )
+
+
+def _by_size(there: Mapping[str, TopicReport]) -> Iterator[Finding]:
+    limited = {
+        name: f"{int(report.config['retention.bytes']):,}"
+        for name, report in there.items()
+        if "delete" in report.config["cleanup.policy"] and report.config["retention.bytes"] != "-1"
+    }
+    if limited:
+        first, has = next(iter(limited.items()))
+        yield warning(
+            SUBJECT,
+            f"{_named(list(limited))} limited by size, too (retention.bytes {has} for each "
+            "partition): Kafka may delete records long before their retention.ms ends, also "
+            "unread ones, and no worker warns of it.",
+            f"Remove the limit: kafka-configs --alter --topic {first} --add-config "
+            "retention.bytes=-1.",
         )
 
 
