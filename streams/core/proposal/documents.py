@@ -8,6 +8,7 @@ from streams.core.errors import InvalidEvent
 from streams.core.expressions import Expression, ExpressionError
 from streams.core.ingest.envelopes import UNWRAP, Present
 from streams.core.proposal.model import FoundField, TopicSample
+from streams.core.quick_expressions import is_false
 from streams.core.values import id_text, is_absent
 
 MANY = 0.8
@@ -94,7 +95,7 @@ def events_of(
             [True] * len(documents) if when is None else found_in(when, documents),
             strict=True,
         )
-        if counts is True
+        if not is_false(counts)
     ]
     if each is None:
         return len(taken), taken

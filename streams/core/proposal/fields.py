@@ -11,7 +11,7 @@ from streams.core.proposal.leaves import Leaf, literal
 from streams.core.proposal.model import FoundField
 from streams.core.proposal.names import EVENT_FIELDS, Wanted, is_price, is_quantity, worth
 from streams.core.proposal.time_guess import TimeGuess, guess_times
-from streams.core.values import id_text
+from streams.core.values import SUSPICIOUS_IDS, id_text
 
 _CONTENT_ID = re.compile(r"(?:^|_)(?:content|set|widget|cluster|8s|eightselect)_(?:\w+_)?id$")
 _ENOUGH = 0.98
@@ -22,6 +22,7 @@ _FIRST_OF_LIST = ("anonymous_id", "user_id")
 """What may stand in a list of which the first element counts."""
 _READ = {"price": is_price, "revenue": is_price, "quantity": is_quantity}
 _GUESTS = frozenset({"0", "-1", "guest", "anonymous"})
+_NOBODY = _GUESTS | SUSPICIOUS_IDS
 _WORTH_BY_KEY = 1.5
 """What a field whose values are keys of the products table is worth more than any name."""
 
@@ -198,9 +199,10 @@ def adapted(
                 continue
             expression = f"to_number({expression})"
         if field == "user_id" and (
-            guests := [v for v in set(map(_hashable, values)) if id_text(v) in _GUESTS]
+            guests := [v for v in set(map(_hashable, values)) if id_text(v) in _NOBODY]
         ):
-            expression = f"[{given}][?{' && '.join(f'@ != {literal(v)}' for v in guests)}] | [0]"
+            is_somebody = " && ".join(f"@ != {literal(v)}" for v in sorted(guests, key=repr))
+            expression = f"[{given}][?{is_somebody}] | [0]"
         if field == "currency" and not all(EVENT_FIELDS["currency"].accepts(v) for v in values):
             remarks.append(f"currency: {given} is no ISO 4217 code ({_shown(values)}); left out.")
             continue

@@ -351,13 +351,16 @@ _OTHER_TIMES = re.compile(
 )
 _NOT_ONE_OF = {
     "price": re.compile(
-        r"(?:^|_)(?:old|list|before|compare|was|total|row|sum|line|cents?|minor|tax"
+        r"(?:^|_)(?:old|list|before|compare|was|(?:sub_?)?total|row|sum|line(?!_items?_)|cents?|minor|tax"
         r"|shipping|discount|net|netto|regular|special|uvp|msrp)(?:_|$)"
     ),
     "quantity": re.compile(r"(?:^|_)(?:stock|total|available|lager|refund\w*)(?:_|$)"),
     "page.url": re.compile(r"referr?er|image|img|thumb|herkunft|icon|logo|src|scheme|host|path$"),
     "page.referrer": re.compile(r"host|path|scheme|query|medium|source|term"),
     "locale": re.compile(r"(?:^|_)(?:currency)(?:_|$)"),
+    "region": re.compile(
+        r"(?:^|_)(?:consent|order|payment|financial|delivery|shipment|transaction|machine)(?:_|$)"
+    ),
     "event_id": re.compile(r"(?:^|_)(?:session|batch|bundle|sequence)(?:_|$)"),
     "product_id": re.compile(
         r"(?:^|_)(?:category|kategorie|group|type|list|transaction|order)(?:_|$)"

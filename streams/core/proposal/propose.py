@@ -9,6 +9,7 @@ from typing import Any
 from streams.core.fields import FIELDS
 from streams.core.kinds import KINDS
 from streams.core.present_fields import REQUIRED
+from streams.core.proposal.consent import consent_remarks
 from streams.core.proposal.documents import MANY, Documents, as_found, events_of, found_in, unwrap
 from streams.core.proposal.fields import (
     Joins,
@@ -38,9 +39,15 @@ from streams.core.proposal.names import (
     kind_of_event,
     worth,
 )
-from streams.core.proposal.orders import elements_of, found_order, order_lines
+from streams.core.proposal.orders import (
+    elements_of,
+    found_order,
+    order_lines,
+    repeated_orders,
+)
 from streams.core.proposal.tables import Table, product_table, user_table
-from streams.core.quantities import count
+from streams.core.proposal.time_guess import TimeGuess
+from streams.core.quantities import count, percent
 from streams.core.values import id_text, is_absent
 
 WHAT_TOPICS_HOLD = (*KINDS, "users", "products", "none")
@@ -240,6 +247,7 @@ class _Proposer:
                     if (chosen := first_that_finds(candidates, elements)) is not None
                 }
                 self._set_lines(section, expressions, part.lines.list_of, lines, elements)
+            section.remarks += _other_visitors(expressions.get("anonymous_id", ""), events)
             self._fill(section, expressions, events, records)
         self._say_left_over(topic, names)
 
@@ -268,8 +276,17 @@ class _Proposer:
             if (chosen := first_that_finds(candidates, rows)) is not None
         }
         key = expressions.pop("key", None)
+        # A row without any field would be malformed, and say no to every vendor.
+        when += f" && ({' || '.join(expressions.values())})" if expressions else ""
+        records, rows = events_of(topic.documents.values, when, None)
         section = self._section(topic, "users", f"{known.title}, identify", when=when)
         self._fill(section, expressions, rows, records, key=key)
+        section.remarks += [
+            f"{name}: a row replaces the visitor's row before it, and {percent(1 - found.share, 1)}"
+            f" of these rows have no {name}: it is then forgotten."
+            for name, found in section.fields.items()
+            if found.share < 1
+        ]
 
     def _events(self, topic: _Topic, joins: Joins) -> None:
         documents = topic.documents.values
@@ -363,6 +380,9 @@ class _Proposer:
         fields, times, remarks = adapted(expressions, events)
         section.fields = {name: fields[name] for name in sorted(fields, key=_place_of)}
         section.remarks += remarks
+        if section.to == "orders" and "order_id" in fields:
+            repeated = repeated_orders(fields["order_id"].expression, events)
+            section.remarks += [repeated] if repeated else []
         if key is not None:
             section.key = as_found(key, events)
         # A row's other fields are left out where they do not fit; a wrong consent says no to all.
@@ -370,11 +390,17 @@ class _Proposer:
         for name, text in other_meanings(section.fields, events, names).items():
             section.fields[name] = FoundField(text, 0.0, None)
             section.remarks.append(
-                f"{name}: the record's own field of this name means something else."
+                "consent: the record's own field of this name does not say it for our vendors; it "
+                "is not read."
+                if name == "consent"
+                else f"{name}: the record's own field of this name means something else; it is not "
+                "read."
             )
         if section.to in KINDS:
+            if not any(map(_is_of_consent, section.fields.items())):
+                section.remarks += consent_remarks(leaves_of(events))
             if times is not None:
-                self._say_times(section, times.formats, times.has_no_zone, times.or_else)
+                self._say_times(section, times)
             for missing in sorted(REQUIRED[KINDS[section.to].event], key=_place_of):
                 if missing not in section.fields:
                     or_else = (
@@ -388,27 +414,22 @@ class _Proposer:
                     )
         self._proposal.sections.append(section)
 
-    def _say_times(
-        self,
-        section: ProposedSection,
-        formats: tuple[str, ...],
-        has_no_zone: bool,
-        or_else: str | None,
-    ) -> None:
-        example = section.fields["timestamp"].example
-        section.timestamp_format = formats
-        if or_else is not None:
+    def _say_times(self, section: ProposedSection, times: TimeGuess) -> None:
+        example = times.example or section.fields["timestamp"].example
+        section.timestamp_format = times.formats
+        if times.or_else is not None:
+            first = times.formats[0]
             said = self._ask(
                 SetupQuestion(
                     f"format:{section.topic}",
                     f"Times of {section.topic} such as {example} can be read in two ways. Which?",
-                    (formats[0], or_else),
-                    formats[0],
+                    (first, times.or_else),
+                    first,
                 )
             )
-            section.timestamp_format = (said or formats[0],)
-        if has_no_zone:
-            zone = self._ask(
+            section.timestamp_format = (said or first,)
+        if times.has_no_zone:
+            section.timezone = self._ask(
                 SetupQuestion(
                     f"timezone:{section.topic}",
                     f"Times of {section.topic} such as {example} have no zone. In which IANA zone "
@@ -417,7 +438,6 @@ class _Proposer:
                     "UTC",
                 )
             )
-            section.timezone = zone
             if f"timezone:{section.topic}" not in self._answers:
                 section.remarks.append(
                     f"timezone: times such as {example} have no zone; UTC is assumed."
@@ -488,17 +508,23 @@ class _Proposer:
     def _ask_for_consent(self) -> None:
         sections = self._proposal.sections
         if not sections or any(
-            name.partition(".")[0] == "consent" and found.share
-            for section in sections
-            for name, found in section.fields.items()
+            _is_of_consent(field) for section in sections for field in section.fields.items()
         ):
             return
+        may_say = any(
+            remark.startswith("consent: ") for section in sections for remark in section.remarks
+        )
         self._proposal.consent_mode = self._ask(
             SetupQuestion(
                 "consent",
-                "No field says whether a visitor has consented. Answer required: nothing is "
-                "sent until events or user rows give consent. Answer assumed: these topics contain "
-                "only events of visitors who have consented.",
+                (
+                    "No field says for our vendors whether a visitor has consented, but some may "
+                    "say it for all: see the remarks that begin with consent."
+                    if may_say
+                    else "No field says whether a visitor has consented."
+                )
+                + " Answer required: nothing is sent until events or user rows give consent. "
+                "Answer assumed: these topics contain only events of visitors who have consented.",
                 ("required", "assumed"),
                 "required",
             )
@@ -553,6 +579,25 @@ def _merged(shared: dict[str, Leaf], own: dict[str, Leaf], to: str) -> dict[str,
     if to == "clicks":
         merged.pop("quantity", None)
     return merged
+
+
+def _other_visitors(expression: str, events: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what happens to visitors who are named by another id where the first is missing."""
+    first, *others = expression.split(" || ")
+    if not others:
+        return []
+    without = 1 - as_found(first, events).share
+    remark = (
+        f"anonymous_id: {percent(without, 1)} of the events have no {first}. By {others[0]} they "
+        "count as those of another visitor, without the row and the consent of the first; remove "
+        f'"|| {others[0]}" to make them dead letters instead.'
+    )
+    return [remark]
+
+
+def _is_of_consent(field: tuple[str, FoundField]) -> bool:
+    name, found = field
+    return name.partition(".")[0] == "consent" and found.share > 0
 
 
 def _has_no_sku(section: ProposedSection) -> bool:

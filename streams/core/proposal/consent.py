@@ -1,0 +1,91 @@
+"""Consent: fields that say it for a vendor, and fields that may say it for all of them."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from streams.core.proposal.leaves import Leaf, literal
+
+_VENDOR_WORDS: Mapping[str, tuple[str, ...]] = {
+    "eightselect": ("eightselect", "8select", "8_select"),
+    "voyado": ("voyado",),
+    "miso": ("miso",),
+}
+_CONSENT = re.compile(
+    r"consent|opt_?in|newsletter|marketing|einwilligung|permission|tracking|privacy|gdpr|dsgvo"
+    r"|(?:^|_)(?:ads?|analytics)_storage|ad_user_data|ad_personali[sz]ation"
+)
+_FOR_ADVERTISING = re.compile(r"marketing|advert|(?:^|_)ads?_|personali[sz]|target")
+_IAB_STRING = re.compile(r"(?:^|_)(?:tcf?|iab|euconsent|gpp|gdpr_consent)(?:_|$)|tc_?string")
+_YES = frozenset({"yes", "true", "granted", "given", "accepted", "allowed", "subscribed", "ja"})
+_MOST_ANSWERS = 5
+
+
+def vendors_consent(leaves: Sequence[Leaf]) -> str | None:
+    """Return the expression of the consent, where columns name vendors."""
+    parts: list[str] = []
+    for vendor, words in _VENDOR_WORDS.items():
+        leaf = next(
+            (
+                leaf
+                for leaf in leaves
+                if any(word in leaf.words for word in words)
+                and set(leaf.types) <= {bool, int}
+                and set(leaf.values) <= {0, 1}
+            ),
+            None,
+        )
+        if leaf is not None:
+            parts.append(f"{vendor}: {_said(leaf)}")
+    return "{" + ", ".join(parts) + "}" if parts else None
+
+
+def consent_remarks(leaves: Sequence[Leaf]) -> list[str]:
+    """Return what to write where a field may say it for all vendors; those of advertising first."""
+    flat = [leaf for leaf in leaves if leaf.list_of is None]
+    found = sorted(
+        (
+            leaf
+            for leaf in flat
+            if _CONSENT.search(leaf.words)
+            and set(leaf.types) <= {bool, int, str}
+            and leaf.distinct <= _MOST_ANSWERS
+            and leaf.fits(_is_answer)
+        ),
+        key=lambda leaf: _FOR_ADVERTISING.search(leaf.words) is None,
+    )
+    remarks = []
+    if found:
+        first, *others = found
+        said = _said(first)
+        so_may = f" (so may {others[0].expression})" if others else ""
+        remarks.append(
+            f"consent: {first.expression} may say it{so_may}, but not for which vendor; if it "
+            f'does, write consent = "{{miso: {said}, voyado: {said}, eightselect: {said}}}".'
+        )
+    remarks += [
+        f"consent: {leaf.expression} looks like a consent string of the IAB, which expressions "
+        "cannot read; let the producer write what it says for each vendor."
+        for leaf in flat
+        if _IAB_STRING.search(leaf.words) and leaf.fits(_is_long_text)
+    ][:1]
+    return remarks
+
+
+def _is_answer(value: Any) -> bool:
+    return value in {0, 1} if type(value) is not str else len(value) <= 20
+
+
+def _is_long_text(value: Any) -> bool:
+    return type(value) is str and len(value) >= 20
+
+
+def _said(leaf: Leaf) -> str:
+    """Return an expression that is true where the field says yes."""
+    if set(leaf.types) == {bool}:
+        return leaf.expression
+    expression = f"({leaf.expression})" if "|" in leaf.expression else leaf.expression
+    if set(leaf.types) <= {bool, int}:
+        return f"{expression} == `1`"
+    yes = [value for value in dict.fromkeys(leaf.values) if str(value).lower() in _YES | {"1"}]
+    return f"{expression} == {literal(yes[0] if yes else 'YES')}"

@@ -1,0 +1,191 @@
+"""``streams init`` over the dirt of shops: nothing that it proposes goes wrong in silence."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from streams.core.proposal.model import ProposedSection
+from tests.operations.test_init import mapped, proposed
+from tests.shapes.formats import Shape, iso
+from tests.shapes.shop import START_MS
+
+VISITORS = [f"5a1f0000-77aa-4c1e-9d00-{number:012x}" for number in range(9)]
+
+
+def remarks_of(section: ProposedSection, about: str) -> list[str]:
+    """The remarks on a field of the section."""
+    return [remark for remark in section.remarks if remark.startswith(f"{about}: ")]
+
+
+def clicks(count: int = 40, **more: Any) -> Iterator[dict[str, Any]]:
+    """Yield so many product views of a flat log."""
+    for number in range(count):
+        yield {
+            "event": "product_viewed",
+            "time": iso(START_MS + 1000 * number),
+            "visitor_id": VISITORS[number % len(VISITORS)],
+            "product_id": str(41_200 + number % 7),
+            **more,
+        }
+
+
+def orders(count: int = 30) -> Iterator[dict[str, Any]]:
+    """Yield so many orders as a shop system writes them."""
+    for number in range(count):
+        yield {
+            "id": 5_520_000 + number,
+            "order_number": 1000 + number,
+            "created_at": iso(START_MS + 60_000 * number),
+            "visitor_token": VISITORS[number % len(VISITORS)],
+            "currency": "EUR",
+            "subtotal_price": "279.75",
+            "financial_status": "pending",
+            "customer": {"email_marketing_consent": {"state": "subscribed"}},
+            "line_items": [
+                {"id": 10 * number + n, "product_id": 41_200 + n, "quantity": 1 + n,
+                 "sku": f"S-{n}", "price": "129.90"}
+                for n in range(2)
+            ],
+        }  # fmt: skip
+
+
+def test_orders_that_are_written_again_stay_orders_and_the_repeats_are_said() -> None:
+    """Each line of each of them would else pass for an add-to-cart."""
+    shape = Shape()
+    for order in orders():
+        for status in ("pending", "paid", "shipped"):
+            shape.add("shop.web-hooks", {**order, "financial_status": status})
+    (section,) = proposed(shape).sections
+    assert section.to == "orders"
+    (remark,) = remarks_of(section, "order_id")
+    assert remark.startswith("order_id: 60 of 90 records repeat an order. ")
+    assert "write when so that it is true for one record of each order" in remark
+    assert "region" not in section.fields, "a state of consent is no region"
+
+
+def test_of_orders_that_are_written_once_no_repeat_is_said() -> None:
+    """Nobody has to do anything."""
+    shape = Shape()
+    for order in orders():
+        shape.add("shop.web-hooks", order)
+    (section,) = proposed(shape).sections
+    assert section.to == "orders"
+    assert remarks_of(section, "order_id") == []
+
+
+def test_a_few_orders_among_other_records_make_no_topic_of_orders() -> None:
+    """Nothing in the values says which is which."""
+    shape = Shape()
+    for click, order in zip(clicks(30), orders(), strict=True):
+        del click["event"]
+        for _ in range(3):
+            shape.add("mixed-clicks", click)
+        shape.add("mixed-clicks", order | {"time": order["created_at"]})
+    assert "orders" not in [section.to for section in proposed(shape).sections]
+
+
+def test_a_record_s_consent_that_names_no_vendor_is_said() -> None:
+    """Flags, words of consent mode, and what nobody can read; each with what to write."""
+    shape = Shape()
+    for number, click in enumerate(clicks()):
+        consent = {
+            "statistics": True,
+            "marketing": number % 3 > 0,
+            "tcString": "CPXxRfAPXxRfAAfKABENB",
+        }
+        shape.add("flags", {**click, "consent": consent})
+        ads = "granted" if number % 3 else "denied"
+        shape.add(
+            "words", {**click, "consent_mode": {"analytics_storage": "granted", "ad_storage": ads}}
+        )
+    proposal = proposed(shape)
+    flags, words = proposal.sections
+    not_read, flag, string = remarks_of(flags, "consent")
+    assert not_read.endswith("does not say it for our vendors; it is not read.")
+    assert "consent.marketing may say it (so may consent.statistics), but not for which" in flag
+    assert flag.endswith(
+        'write consent = "{miso: consent.marketing, voyado: consent.marketing, '
+        'eightselect: consent.marketing}".'
+    )
+    assert string.startswith("consent: consent.tcString looks like a consent string of the IAB")
+    (remark,) = remarks_of(words, "consent")
+    assert "{miso: consent_mode.ad_storage == 'granted', voyado: " in remark
+    (question,) = [one for one in proposal.questions if one.name == "consent"]
+    assert question.text.startswith("No field says for our vendors whether a visitor has consented")
+
+
+def test_the_zone_of_local_times_is_not_that_of_times_in_utc() -> None:
+    """Two producers write to one topic, and one of them writes the Z."""
+    shape = Shape()
+    for number, click in enumerate(clicks()):
+        local = f"2026-11-20T11:00:{number:02d}"
+        shape.add(
+            "letter", {**click, "time": f"2026-11-20T10:00:{number:02d}Z" if number % 2 else local}
+        )
+        utc = f"2026-11-20 10:00:{number:02d} UTC"
+        shape.add("name", {**click, "time": utc if number % 2 else local.replace("T", " ")})
+    answers = {f"timezone:{topic}": "Europe/Berlin" for topic in shape.topics}
+    proposal = proposed(shape, answers)
+    assert [one.timezone for one in proposal.sections] == ["Europe/Berlin", "Europe/Berlin"]
+    for number, (_, click) in enumerate(mapped(shape, proposal)["clicks"]):
+        assert click["timestamp"] == START_MS + number % 40 * 1000
+    asked = [one.text for one in proposal.questions if one.name.startswith("timezone:")]
+    assert [text.partition("such as ")[2][:19] for text in asked] == [
+        "2026-11-20T11:00:00",
+        "2026-11-20 11:00:00",
+    ]
+
+
+def test_a_purchase_that_ga4_gives_no_id_has_that_of_its_parameters() -> None:
+    """Else all of them were one order."""
+    shape = Shape()
+    for number in range(30):
+        parameters = [{"key": "transaction_id", "value": {"string_value": f"T-{number}"}}]
+        record: Mapping[str, Any] = {
+            "event_name": "purchase",
+            "event_timestamp": (START_MS + number) * 1000,
+            "event_params": parameters,
+            "user_pseudo_id": VISITORS[number % len(VISITORS)],
+            "ecommerce": {"transaction_id": "(not set)" if number % 2 else f"T-{number}"},
+            "items": [{"item_id": "S-1", "quantity": 1, "price": 9.9}],
+        }
+        shape.add("ga4", record)
+    (section,) = proposed(shape).sections
+    found = [order["order_id"] for _, order in mapped(shape, proposed(shape))["orders"]]
+    assert found == [f"T-{number}" for number in range(30)]
+    assert remarks_of(section, "order_id") == []
+
+
+def test_an_identify_without_an_id_is_no_row() -> None:
+    """It would be malformed, and say no to every vendor; what a later row forgets is said."""
+    shape = Shape()
+    for number in range(40):
+        call = {"messageId": f"m-{number}", "anonymousId": VISITORS[number % 9]}
+        call["timestamp"] = iso(START_MS + number)
+        user = {"userId": f"u-{number % 9}"} if number % 2 else {}
+        traits = {"email": f"p{number % 9}@mail.example"} if number % 4 == 1 else {"plan": "club"}
+        shape.add("segment", {"type": "identify", "traits": traits, **call, **user})
+        properties = {"product_id": "41200", "sku": "S-1"}
+        track = {"type": "track", "event": "Product Viewed", "properties": properties}
+        named = {"anonymousId": None, "userId": "u-1"} if number % 4 == 0 else {}
+        shape.add("segment", {**track, **call, **named})
+    of_clicks, of_users = proposed(shape).sections
+    rows = mapped(shape, proposed(shape))["users"]
+    assert len(rows) == 20
+    assert all(row["user_id"] for _, row in rows)
+    (forgets,) = remarks_of(of_users, "email")
+    assert forgets.endswith("50 % of these rows have no email: it is then forgotten.")
+    (remark,) = remarks_of(of_clicks, "anonymous_id")
+    assert remark.startswith(
+        "anonymous_id: 25 % of the events have no anonymousId. By userId they "
+    )
+
+
+def test_who_is_called_undefined_is_no_user() -> None:
+    """Of a user's id nothing is sent then; the visitor's is enough."""
+    shape = Shape()
+    for number, click in enumerate(clicks()):
+        shape.add(
+            "clicks", {**click, "user_id": ("undefined", "(not set)", "u-1", "u-2")[number % 4]}
+        )
+    events = [event for _, event in mapped(shape, proposed(shape))["clicks"]]
+    assert {event.get("user_id") for event in events} == {None, "u-1", "u-2"}
