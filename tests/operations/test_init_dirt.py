@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from streams.core.proposal.model import ProposedSection
-from tests.operations.test_init import mapped, proposed
+from streams.core.proposal.propose import propose
+from tests.operations.test_init import mapped, proposed, samples_of
 from tests.shapes.formats import Shape, iso
 from tests.shapes.shop import START_MS
 
@@ -189,3 +190,75 @@ def test_who_is_called_undefined_is_no_user() -> None:
         )
     events = [event for _, event in mapped(shape, proposed(shape))["clicks"]]
     assert {event.get("user_id") for event in events} == {None, "u-1", "u-2"}
+
+
+def test_amounts_with_a_comma_or_in_cents_are_read_or_said() -> None:
+    """Whatever the amount is, no other one is sent in its place."""
+    written = {
+        "comma": (["19,95", "1299,00", "5,50"], [19.95, 1299.0, 5.5]),
+        "both": (["19,95", "1299.00", 5.5], [19.95, 1299.0, 5.5]),
+        "thousands": (["19,95", "1.299,00", "2.000,50"], [19.95, 1299.0, 2000.5]),
+        "cents": ([1995, 129900, 550], [1995.0, 129900.0, 550.0]),
+        "english": (["19.95", "1,299.00", "5.50 EUR"], [None, None, None]),
+        "mixed": (["19.95", "1.299,00", "2.000,50"], [None, None, None]),
+    }
+    for name, (given, meant) in written.items():
+        shape = Shape()
+        for number, click in enumerate(clicks(45)):
+            shape.add("clicks", {**click, "unit_price": given[number % 3]})
+        proposal = proposed(shape)
+        found = [event.get("price") for _, event in mapped(shape, proposal)["clicks"]]
+        assert found == meant * 15, name
+        said = {
+            "cents": "unit_price is always a whole number (such as 1995). If it is in cents, write "
+            'price = "divide(unit_price, `100`)".',
+            "english": "unit_price is text and not a number (such as 19.95); it is left out.",
+            "mixed": "unit_price is text and not a number (such as 19.95); it is left out.",
+        }
+        assert remarks_of(proposal.sections[0], "price") == (
+            [f"price: {said[name]}"] if name in said else []
+        )
+
+
+def test_a_value_that_may_be_that_of_all_pieces_is_said() -> None:
+    """Vendors need the price of one."""
+    shape = Shape()
+    for number, click in enumerate(clicks()):
+        cart = {
+            "event": "add_to_cart",
+            "value": 20.5 * (1 + number % 3),
+            "quantity": 1 + number % 3,
+        }
+        shape.add("events", click | cart)
+    (section,) = proposed(shape).sections
+    assert section.fields["price"].expression == "value"
+    (remark,) = remarks_of(section, "price")
+    assert "vendors need that of one" in remark
+
+
+def test_an_event_of_cloudevents_is_known_by_the_end_of_its_type() -> None:
+    """The domain before it may contain any word, such as ``form``, and a version may follow."""
+    shape = Shape()
+    for number, click in enumerate(clicks(60)):
+        kind = ("product.viewed.v1", "cart.item.added.v1", "order.placed.v2")[number % 3]
+        data = {name: click[name] for name in ("visitor_id", "product_id")}
+        if number % 3 == 2:
+            line = {"product_id": data.pop("product_id"), "quantity": 1, "price": 9.9}
+            data |= {"order_id": f"O-{number}", "lines": [line]}
+        envelope = {"specversion": "1.0", "id": f"e-{number}", "time": click["time"]}
+        shape.add("ce", {**envelope, "type": f"com.acme.platform.{kind}", "data": data})
+    assert [one.to for one in proposed(shape).sections] == ["clicks", "add-to-carts", "orders"]
+
+
+def test_what_only_headers_say_is_said_to_be_out_of_sight() -> None:
+    """As in the binary mode of CloudEvents; what the records are taken as is said, too."""
+    shape = Shape()
+    for click in clicks():
+        del click["event"]
+        shape.add("shop.activity", click)
+    (sample,) = samples_of(shape)
+    proposal = propose([sample._replace(headers=("ce_id", "ce_type")).decoded()])
+    assert [one.partition(". ")[0] for one in proposal.remarks] == [
+        "shop.activity: no field names what happened, so all records are taken as clicks",
+        "shop.activity: its records have the headers ce_id, ce_type, which expressions cannot see",
+    ]

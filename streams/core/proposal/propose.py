@@ -34,6 +34,7 @@ from streams.core.proposal.names import (
     EVENT_FIELDS,
     PRODUCT_FIELDS,
     USER_FIELDS,
+    is_called_price,
     is_purchase,
     is_seen,
     kind_of_event,
@@ -295,6 +296,13 @@ class _Proposer:
         if names is None:
             to = self._kind_without_names(topic)
             parts = [] if to == "none" else [(to, None)]
+            if topic.sample.headers:
+                self._proposal.remarks.append(
+                    f"{topic.sample.topic}: its records have the headers "
+                    f"{', '.join(topic.sample.headers)}, which expressions cannot see. If a header "
+                    "says what happened, let the producer write it into the value; with "
+                    "CloudEvents, use the structured mode."
+                )
         else:
             parts = [
                 (to, _is_one_of(names.expression, values))
@@ -328,6 +336,10 @@ class _Proposer:
             return "add-to-carts" if kind == "cart" else "clicks"
         taken = chosen_leaves(topic.leaves, EVENT_FIELDS, len(topic.documents.values))
         default = "add-to-carts" if "quantity" in taken else "clicks"
+        self._proposal.remarks.append(
+            f"{topic.sample.topic}: no field names what happened, so all records are taken as "
+            f"{default}. If they are not, run this on a terminal and answer what they are."
+        )
         return (
             self._ask(
                 SetupQuestion(
@@ -348,6 +360,12 @@ class _Proposer:
         each, expressions = leaf_expressions(taken)
         records, events = events_of(topic.documents.values, when, each)
         section = self._section(topic, to, "recognised by names and values", when=when, each=each)
+        price = taken.get("price")
+        if "quantity" in taken and price is not None and not is_called_price(price):
+            section.remarks.append(
+                f"price: {expressions['price']} may be the price of all pieces; vendors need that "
+                "of one: if it is, remove the line."
+            )
         self._fill(section, expressions, events, records)
 
     def _guessed_orders(

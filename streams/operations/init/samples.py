@@ -25,6 +25,7 @@ ROWS_PER_RECORD = 20
 """Of a compacted topic so many times as many records are read: its keys are to meet events' ids."""
 AVRO = "confluent-avro"
 _NO_TOPIC_CHAR = re.compile(r"[^A-Za-z0-9._-]+")
+_SHOWN_HEADERS = 6
 _SUFFIXES = (".jsonl", ".json", ".ndjson", ".txt")
 
 
@@ -45,6 +46,8 @@ class RawSample(NamedTuple):
     """Whether keys and values are JSON that was made of Avro."""
     problem: str = ""
     """Why the first value that is not could not be read."""
+    headers: Sequence[str] = ()
+    """The names of the records' headers."""
 
     @property
     def is_framed(self) -> bool:
@@ -80,6 +83,7 @@ class RawSample(NamedTuple):
             format_,
             needs_registry=format_ == AVRO and not self.is_from_avro,
             problem=self.problem,
+            headers=self.headers,
         )
 
 
@@ -201,6 +205,8 @@ async def _read_topic(
     begins, ends = await reader.starts(partitions), await reader.ends(partitions)
     starts = newest_starts({tp: (begins[tp], ends[tp]) for tp in partitions}, wanted)
     records: list[UndecodedRecord] = []
+    headers: dict[str, None] = {}
     async for _, batch in reader.read(starts, ends, tell):
         records += [UndecodedRecord(record.key, record.value) for record in batch]
-    return RawSample(topic, records, is_compacted)
+        headers |= dict.fromkeys(name for record in batch for name, _ in record.headers)
+    return RawSample(topic, records, is_compacted, headers=tuple(headers)[:_SHOWN_HEADERS])
