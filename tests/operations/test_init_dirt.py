@@ -194,7 +194,7 @@ def test_who_is_called_undefined_is_no_user() -> None:
 
 def test_amounts_with_a_comma_or_in_cents_are_read_or_said() -> None:
     """Whatever the amount is, no other one is sent in its place."""
-    written = {
+    written: dict[str, tuple[list[Any], list[float | None]]] = {
         "comma": (["19,95", "1299,00", "5,50"], [19.95, 1299.0, 5.5]),
         "both": (["19,95", "1299.00", 5.5], [19.95, 1299.0, 5.5]),
         "thousands": (["19,95", "1.299,00", "2.000,50"], [19.95, 1299.0, 2000.5]),
@@ -262,3 +262,54 @@ def test_what_only_headers_say_is_said_to_be_out_of_sight() -> None:
         "shop.activity: no field names what happened, so all records are taken as clicks",
         "shop.activity: its records have the headers ce_id, ce_type, which expressions cannot see",
     ]
+
+
+def test_the_id_of_an_item_in_a_cart_is_not_that_of_its_product() -> None:
+    """Nobody else knows it."""
+    shape = Shape()
+    for number, click in enumerate(clicks()):
+        item = {"id": f"line-{number}", "product_id": click.pop("product_id"), "quantity": 2}
+        shape.add("events", click | {"event": "add_to_cart", "line_items": [item | {"price": 9.9}]})
+    (section,) = proposed(shape).sections
+    assert section.each == "line_items"
+    assert section.fields["product_id"].expression == "_item.product_id"
+    assert section.fields["price"].expression == "_item.price"
+
+
+def test_rows_of_customers_are_said_to_be_nobody_s_where_visitors_are_the_key() -> None:
+    """Neither their consent nor their contact is found then."""
+    shape = Shape()
+    for number, click in enumerate(clicks()):
+        shape.add("events", {**click, "customer_id": 700 + number % 9})
+    for number in range(9):
+        row = {"customer_id": 700 + number, "email": f"p{number}@mail.example"}
+        shape.add("customers", row, str(700 + number))
+    remarks = proposed(shape).sections[0].remarks
+    said = "0 % of its values are keys of the users. No event finds its row of users then."
+    assert f"anonymous_id: {said}" in remarks
+
+
+def test_several_events_of_a_request_are_said_to_share_a_page() -> None:
+    """The measurement protocol takes 25; an item does not say of which it is."""
+    shape = Shape()
+    for number in range(30):
+        views = [
+            {
+                "name": "view_item",
+                "params": {"page_location": "https://u", "items": [{"item_id": "S"}]},
+            }
+        ] * (1 + number % 2)
+        shape.add("mp", {"client_id": f"c{number % 7}.1", "timestamp_micros": 1, "events": views})
+    (section,) = proposed(shape).sections
+    assert section.remarks[0].startswith("15 records of 30 hold several view_item: ")
+
+
+def test_debezium_s_times_without_a_zone_are_said() -> None:
+    """They are written as if the local time were UTC."""
+    shape = Shape()
+    for number, click in enumerate(clicks()):
+        after = {**click, "time": (START_MS + 1000 * number) * 1000}
+        shape.add("db.clicks", {"before": None, "after": after, "op": "c", "ts_ms": START_MS})
+    (section,) = proposed(shape).sections
+    (remark,) = remarks_of(section, "timestamp")
+    assert remark.startswith("timestamp: Debezium writes a column without zone")

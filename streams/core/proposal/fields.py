@@ -18,6 +18,8 @@ _ENOUGH = 0.98
 _LEAST = 0.3
 """A leaf that is worth less serves only where its type says enough."""
 _PRODUCT_FIELDS = ("product_id", "sku", "quantity", "price", "currency")
+_OF_THE_LINE = frozenset({"id", "_id", "uuid", "key"})
+"""What may be the id of an item in a list itself, where another calls itself the product's."""
 _FIRST_OF_LIST = ("anonymous_id", "user_id")
 """What may stand in a list of which the first element counts."""
 _READ = {"price": is_number, "revenue": is_number, "quantity": is_quantity}
@@ -111,6 +113,8 @@ def _score(field: str, wanted: Wanted, leaf: Leaf, documents: int, joins: Joins 
     score = worth(field, wanted, leaf)
     if leaf.list_of is not None and field in _FIRST_OF_LIST:
         score = score * 0.7 if score >= 0.5 else 0.0
+    if field == "product_id" and leaf.list_of is not None and leaf.expression in _OF_THE_LINE:
+        score *= 0.95
     share = min(1.0, leaf.documents / max(1, documents))
     if joins is not None and field in {"product_id", "sku"}:
         score = _joined(field, score, leaf, joins)

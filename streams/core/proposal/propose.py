@@ -248,6 +248,8 @@ class _Proposer:
                     if (chosen := first_that_finds(candidates, elements)) is not None
                 }
                 self._set_lines(section, expressions, part.lines.list_of, lines, elements)
+            if known.has_many_events and part.lines is None:
+                section.remarks += _several_in_one(known, name, documents)
             section.remarks += _other_visitors(expressions.get("anonymous_id", ""), events)
             self._fill(section, expressions, events, records)
         self._say_left_over(topic, names)
@@ -411,8 +413,8 @@ class _Proposer:
                 "consent: the record's own field of this name does not say it for our vendors; it "
                 "is not read."
                 if name == "consent"
-                else f"{name}: the record's own field of this name means something else; it is not "
-                "read."
+                else f"{name}: the record's own field of this name has values that do not fit; it "
+                "is not read."
             )
         if section.to in KINDS:
             if not any(map(_is_of_consent, section.fields.items())):
@@ -446,6 +448,11 @@ class _Proposer:
                 )
             )
             section.timestamp_format = (said or first,)
+        if section.envelope == "debezium" and type(example) is int:
+            section.remarks.append(
+                "timestamp: Debezium writes a column without zone, such as DATETIME, as if it were "
+                "UTC. If the database keeps local times in it, take a column with zone (TIMESTAMP)."
+            )
         if times.has_no_zone:
             section.timezone = self._ask(
                 SetupQuestion(
@@ -511,7 +518,10 @@ class _Proposer:
                     continue
                 ids = {id_text(value) for value in found_in(found.expression, events)} - {None}
                 met = 100 * len(ids & keys) / max(1, len(ids))
-                section.remarks.append(f"{name}: {met:.0f} % of its values are keys of the {what}.")
+                none = "" if ids & keys else f" No event finds its row of {what} then."
+                section.remarks.append(
+                    f"{name}: {met:.0f} % of its values are keys of the {what}.{none}"
+                )
 
     def _say_left_over(self, topic: _Topic, names: _FieldNames) -> None:
         used = {value for values in names.by_source().values() for value in values}
@@ -597,6 +607,20 @@ def _merged(shared: dict[str, Leaf], own: dict[str, Leaf], to: str) -> dict[str,
     if to == "clicks":
         merged.pop("quantity", None)
     return merged
+
+
+def _several_in_one(
+    known: KnownShape, name: str, documents: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """Return what is not right where a record holds several events of this name."""
+    several = [names.count(name) > 1 for names in found_in(known.event_name, documents) if names]
+    if not any(several):
+        return []
+    remark = (
+        f"{count(sum(several), 'record')} of {count(len(several))} hold several {name}: page and "
+        "currency are those of the first, also for the products of the others."
+    )
+    return [remark]
 
 
 def _other_visitors(expression: str, events: Sequence[Mapping[str, Any]]) -> list[str]:
