@@ -94,12 +94,15 @@ def test_a_record_s_consent_that_names_no_vendor_is_said() -> None:
             "tcString": "CPXxRfAPXxRfAAfKABENB",
         }
         shape.add("flags", {**click, "consent": consent})
+        shape.add("only", {**click, "consent": {"statistics": True, "marketing": number % 3 > 0}})
         ads = "granted" if number % 3 else "denied"
         shape.add(
             "words", {**click, "consent_mode": {"analytics_storage": "granted", "ad_storage": ads}}
         )
     proposal = proposed(shape)
-    flags, words = proposal.sections
+    flags, only, words = proposal.sections
+    assert remarks_of(only, "consent")[0] == remarks_of(flags, "consent")[0]
+    assert len(mapped(shape, proposal)["clicks"]) == 120
     not_read, flag, string = remarks_of(flags, "consent")
     assert not_read.endswith("does not say it for our vendors; it is not read.")
     assert "consent.marketing may say it (so may consent.statistics), but not for which" in flag

@@ -21,6 +21,15 @@ _YES = frozenset({"yes", "true", "granted", "given", "accepted", "allowed", "sub
 _MOST_ANSWERS = 5
 
 
+def is_by_vendor(value: Any) -> bool:
+    """Return whether this is a consent as events and rows have it."""
+    return (
+        type(value) is dict
+        and value.keys() <= _VENDOR_WORDS.keys()
+        and all(type(said) is bool for said in value.values())
+    )
+
+
 def vendors_consent(leaves: Sequence[Leaf]) -> str | None:
     """Return the expression of the consent, where columns name vendors."""
     parts: list[str] = []

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 
 from streams.core.event_types import Content
 from streams.core.fields import FIELDS
+from streams.core.proposal.consent import is_by_vendor
 from streams.core.proposal.documents import as_found, found_in
 from streams.core.proposal.leaves import Leaf, literal
 from streams.core.proposal.model import FoundField
@@ -274,7 +275,7 @@ def _fits(name: str, value: Any) -> bool:
     if name in {"page", "campaign"}:
         return type(value) is dict
     if name == "consent":
-        return type(value) is dict and all(type(said) is bool for said in value.values())
+        return is_by_vendor(value)
     if name == "content":
         return type(value) is dict and {"type", "id"} == value.keys()
     wanted = EVENT_FIELDS.get(name)
