@@ -5,6 +5,7 @@ from typing import Any
 
 from streams.core.proposal.model import ProposedSection
 from streams.core.proposal.propose import propose
+from streams.operations.init.samples import RawSample, UndecodedRecord
 from tests.operations.test_init import mapped, proposed, samples_of
 from tests.shapes.formats import Shape, iso
 from tests.shapes.shop import START_MS
@@ -99,10 +100,14 @@ def test_a_record_s_consent_that_names_no_vendor_is_said() -> None:
         shape.add(
             "words", {**click, "consent_mode": {"analytics_storage": "granted", "ad_storage": ads}}
         )
+        preferences = {**click, "preferences": [{"marketing": number % 3 > 0}]}
+        shape.add("list", preferences)
     proposal = proposed(shape)
-    flags, only, words = proposal.sections
+    flags, only, words, listed = proposal.sections
+    (remark,) = remarks_of(listed, "consent")
+    assert "{miso: preferences[0].marketing, voyado: preferences[0].marketing, " in remark
     assert remarks_of(only, "consent")[0] == remarks_of(flags, "consent")[0]
-    assert len(mapped(shape, proposal)["clicks"]) == 120
+    assert len(mapped(shape, proposal)["clicks"]) == 160
     not_read, flag, string = remarks_of(flags, "consent")
     assert not_read.endswith("does not say it for our vendors; it is not read.")
     assert "consent.marketing may say it (so may consent.statistics), but not for which" in flag
@@ -172,6 +177,9 @@ def test_an_identify_without_an_id_is_no_row() -> None:
         track = {"type": "track", "event": "Product Viewed", "properties": properties}
         named = {"anonymousId": None, "userId": "u-1"} if number % 4 == 0 else {}
         shape.add("segment", {**track, **call, **named})
+        if number < 5:
+            shape.add("segment", {"type": "page", "properties": {}, **call})
+    assert "segment: no section takes 25 records that have no event." in proposed(shape).remarks
     of_clicks, of_users = proposed(shape).sections
     rows = mapped(shape, proposed(shape))["users"]
     assert len(rows) == 20
@@ -316,3 +324,22 @@ def test_debezium_s_times_without_a_zone_are_said() -> None:
     (section,) = proposed(shape).sections
     (remark,) = remarks_of(section, "timestamp")
     assert remark.startswith("timestamp: Debezium writes a column without zone")
+
+
+def test_snowplow_s_lines_with_tabs_are_said_to_be_no_json() -> None:
+    """Many shops have them on Kafka."""
+    line = "\t".join(["shop", "web", "2026-11-20 10:00:02.123", *[""] * 120]).encode()
+    proposal = propose([RawSample("enriched.good", [UndecodedRecord(None, line)]).decoded()])
+    assert proposal.sections == []
+    assert "Snowbridge, write them as JSON" in proposal.remarks[0]
+
+
+def test_a_product_that_is_named_by_its_sku_alone_has_both_ids() -> None:
+    """Vendors need the SKU."""
+    shape = Shape()
+    for number, click in enumerate(clicks()):
+        del click["product_id"]
+        shape.add("events", click | {"sku": f"S-{number % 7}"})
+    (section,) = proposed(shape).sections
+    assert section.fields["product_id"].expression == section.fields["sku"].expression == "sku"
+    assert remarks_of(section, "sku") == []

@@ -51,11 +51,10 @@ def vendors_consent(leaves: Sequence[Leaf]) -> str | None:
 
 def consent_remarks(leaves: Sequence[Leaf]) -> list[str]:
     """Return what to write where a field may say it for all vendors; those of advertising first."""
-    flat = [leaf for leaf in leaves if leaf.list_of is None]
     found = sorted(
         (
             leaf
-            for leaf in flat
+            for leaf in leaves
             if _CONSENT.search(leaf.words)
             and set(leaf.types) <= {bool, int, str}
             and leaf.distinct <= _MOST_ANSWERS
@@ -67,15 +66,15 @@ def consent_remarks(leaves: Sequence[Leaf]) -> list[str]:
     if found:
         first, *others = found
         said = _said(first)
-        so_may = f" (so may {others[0].expression})" if others else ""
+        so_may = f" (so may {_path(others[0])})" if others else ""
         remarks.append(
-            f"consent: {first.expression} may say it{so_may}, but not for which vendor; if it "
+            f"consent: {_path(first)} may say it{so_may}, but not for which vendor; if it "
             f'does, write consent = "{{miso: {said}, voyado: {said}, eightselect: {said}}}".'
         )
     remarks += [
-        f"consent: {leaf.expression} looks like a consent string of the IAB, which expressions "
+        f"consent: {_path(leaf)} looks like a consent string of the IAB, which expressions "
         "cannot read; let the producer write what it says for each vendor."
-        for leaf in flat
+        for leaf in leaves
         if _IAB_STRING.search(leaf.words) and leaf.fits(_is_long_text)
     ][:1]
     return remarks
@@ -89,12 +88,19 @@ def _is_long_text(value: Any) -> bool:
     return type(value) is str and len(value) >= 20
 
 
+def _path(leaf: Leaf) -> str:
+    """Return the expression of a field; of one in a list that of its first element."""
+    return leaf.expression if leaf.list_of is None else f"{leaf.list_of}[0].{leaf.expression}"
+
+
 def _said(leaf: Leaf) -> str:
     """Return an expression that is true where the field says yes."""
+    path = _path(leaf)
     if set(leaf.types) == {bool}:
-        return leaf.expression
-    expression = f"({leaf.expression})" if "|" in leaf.expression else leaf.expression
+        return path
+    if "|" in path:
+        path = f"({path})"
     if set(leaf.types) <= {bool, int}:
-        return f"{expression} == `1`"
+        return f"{path} == `1`"
     yes = [value for value in dict.fromkeys(leaf.values) if str(value).lower() in _YES | {"1"}]
-    return f"{expression} == {literal(yes[0] if yes else 'YES')}"
+    return f"{path} == {literal(yes[0] if yes else 'YES')}"

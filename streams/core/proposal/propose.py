@@ -359,6 +359,9 @@ class _Proposer:
             taken.setdefault("user_id", taken["anonymous_id"])
         if "product_id" not in taken and "sku" in taken:
             taken["product_id"] = taken["sku"]
+        product = taken.get("product_id")
+        if "sku" not in taken and product is not None and product.words.endswith("sku"):
+            taken["sku"] = product
         each, expressions = leaf_expressions(taken)
         records, events = events_of(topic.documents.values, when, each)
         section = self._section(topic, to, "recognised by names and values", when=when, each=each)
@@ -531,6 +534,14 @@ class _Proposer:
             more = f" and {len(left) - _SHOWN_NAMES} more" if len(left) > _SHOWN_NAMES else ""
             self._proposal.remarks.append(
                 f"{topic.sample.topic}: no section takes these events: {shown}{more}."
+            )
+        without = sum(found is None for found in found_in(names.expression, topic.documents.values))
+        of_users = [s for s in self._proposal.sections if s.topic == topic.sample.topic]
+        without -= sum(section.records for section in of_users if section.to == "users")
+        if without > 0:
+            self._proposal.remarks.append(
+                f"{topic.sample.topic}: no section takes {count(without, 'record')} that "
+                f"{'has' if without == 1 else 'have'} no {names.expression}."
             )
 
     def _ask_for_consent(self) -> None:

@@ -26,6 +26,11 @@ ROWS_PER_RECORD = 20
 AVRO = "confluent-avro"
 _NO_TOPIC_CHAR = re.compile(r"[^A-Za-z0-9._-]+")
 _SHOWN_HEADERS = 6
+_MANY_TABS = 50
+_TABS = (
+    "their fields are separated by tabs, as in Snowplow's enriched events: let the producer, such "
+    "as Snowbridge, write them as JSON"
+)
 _SUFFIXES = (".jsonl", ".json", ".ndjson", ".txt")
 
 
@@ -55,6 +60,11 @@ class RawSample(NamedTuple):
         values = [value for _, value in self.records if value is not None]
         return not self.is_from_avro and sum(map(_has_frame, values)) > len(values) / 2
 
+    def _has_tabs(self) -> bool:
+        """Return whether the first value has so many tabs as Snowplow's enriched events."""
+        first = next((value for _, value in self.records if value is not None), b"")
+        return first.count(b"\t") >= _MANY_TABS
+
     def bodies(self) -> list[UndecodedRecord]:
         """Return the records without the framing of their values."""
         start = FRAME_BYTES if self.is_framed else 0
@@ -82,7 +92,7 @@ class RawSample(NamedTuple):
             unreadable,
             format_,
             needs_registry=format_ == AVRO and not self.is_from_avro,
-            problem=self.problem,
+            problem=self.problem or (_TABS if unreadable and self._has_tabs() else ""),
             headers=self.headers,
         )
 
