@@ -343,3 +343,15 @@ def test_a_product_that_is_named_by_its_sku_alone_has_both_ids() -> None:
     (section,) = proposed(shape).sections
     assert section.fields["product_id"].expression == section.fields["sku"].expression == "sku"
     assert remarks_of(section, "sku") == []
+
+
+def test_rows_that_debezium_has_flattened_are_deleted_by_what_they_say() -> None:
+    """A visitor who is deleted has no consent any more."""
+    shape = Shape()
+    for number, visitor in enumerate(VISITORS):
+        row = {"visitor_id": visitor, "email": f"p{number}@mail.example", "miso_consent": True}
+        shape.add("db.visitors", row | {"__deleted": "false"}, visitor)
+    shape.add("db.visitors", row | {"__deleted": "true"}, visitor)
+    proposal = proposed(shape)
+    assert proposal.sections[0].envelope == "debezium"
+    assert mapped(shape, proposal)["users"][-1] == (VISITORS[-1], None)
