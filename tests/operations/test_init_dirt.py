@@ -355,3 +355,13 @@ def test_rows_that_debezium_has_flattened_are_deleted_by_what_they_say() -> None
     proposal = proposed(shape)
     assert proposal.sections[0].envelope == "debezium"
     assert mapped(shape, proposal)["users"][-1] == (VISITORS[-1], None)
+
+
+def test_a_quantity_that_cannot_be_read_is_said() -> None:
+    """Each add-to-cart counts as one piece then."""
+    shape = Shape()
+    for click in clicks():
+        shape.add("events", click | {"event": "add_to_cart", "qty": "2 Stk"})
+    (section,) = proposed(shape).sections
+    (remark,) = remarks_of(section, "quantity")
+    assert remark.startswith("quantity: qty has values that are no whole number, such as 2 Stk;")

@@ -399,6 +399,14 @@ def worth(field: str, wanted: Wanted, leaf: Leaf) -> float:
     return max(found, wanted.by_type)
 
 
+def is_called(field: str, leaf: Leaf) -> bool:
+    """Return whether a leaf has the best of a field's names, whatever its values are."""
+    excluded = _NOT_ONE_OF.get(field)
+    if excluded is not None and excluded.search(leaf.words):
+        return False
+    return re.search(EVENT_FIELDS[field].names[0][0], leaf.words) is not None
+
+
 def is_called_price(leaf: Leaf) -> bool:
     """Return whether a leaf calls itself a price, and not just a value or an amount."""
     return worth("price", EVENT_FIELDS["price"], leaf) > _VALUE_WORTH

@@ -34,6 +34,7 @@ from streams.core.proposal.names import (
     EVENT_FIELDS,
     PRODUCT_FIELDS,
     USER_FIELDS,
+    is_called,
     is_called_price,
     is_purchase,
     is_seen,
@@ -365,6 +366,13 @@ class _Proposer:
         each, expressions = leaf_expressions(taken)
         records, events = events_of(topic.documents.values, when, each)
         section = self._section(topic, to, "recognised by names and values", when=when, each=each)
+        if to == "add-to-carts" and "quantity" not in taken:
+            section.remarks += [
+                f"quantity: {leaf.expression} has values that are no whole number, such as "
+                f"{str(leaf.values[0])[:40]}; it is not read, and each event counts as one piece."
+                for leaf in leaves_of(events)
+                if leaf.list_of is None and is_called("quantity", leaf)
+            ][:1]
         price = taken.get("price")
         if "quantity" in taken and price is not None and not is_called_price(price):
             section.remarks.append(
