@@ -163,7 +163,7 @@ class _TooMuchError(JMESPathError):  # type: ignore[misc]
 
 
 class _Functions(Functions):  # type: ignore[misc]
-    """JMESPath's own functions, of which two are as our records need them."""
+    """JMESPath's own functions, two of which are as our records need them, and two for prices."""
 
     @signature({"types": []})  # type: ignore[untyped-decorator]
     def _func_to_string(self, arg: Any) -> Any:
@@ -174,6 +174,14 @@ class _Functions(Functions):  # type: ignore[misc]
     @signature({"types": []})  # type: ignore[untyped-decorator]
     def _func_to_number(self, arg: Any) -> Any:
         return to_number(arg)
+
+    @signature({"types": ["number", "null"]}, {"types": ["number"]})  # type: ignore[untyped-decorator]
+    def _func_divide(self, arg: Any, by: Any) -> Any:
+        return None if arg is None else arg / by
+
+    @signature({"types": ["string", "null"]}, {"types": ["string"]}, {"types": ["string"]})  # type: ignore[untyped-decorator]
+    def _func_replace(self, arg: Any, old: str, new: str) -> Any:
+        return None if arg is None else arg.replace(old, new)
 
 
 class _Interpreter(TreeInterpreter):  # type: ignore[misc]

@@ -6,10 +6,12 @@ Events, rows and lines share these rules: docs/reference.md, Values.
 from typing import Any
 
 MAX_ID_CHARS = 512
-SUSPICIOUS_IDS = frozenset({"null", "undefined", "NaN", "None", "[object Object]"})
-"""What programs write where they have no id: whoever has one of these is many people at once."""
 NIL_UUID = "00000000-0000-0000-0000-000000000000"
-"""Counts as absent wherever a UUID is expected."""
+"""Counts as absent wherever a UUID is expected; as another id it is suspicious."""
+SUSPICIOUS_IDS = frozenset(
+    {"null", "undefined", "NaN", "None", "[object Object]", "(not set)", NIL_UUID}
+)
+"""What programs write where they have no id: whoever has one of these is many people at once."""
 
 
 def is_blank(value: Any) -> bool:

@@ -472,7 +472,13 @@ def test_ids_may_be_integers(written: str, text: str) -> None:
     assert event.notes == ()
 
 
-@pytest.mark.parametrize("id_", ["null", "undefined", "NaN", "None", "[object Object]"])
+@pytest.mark.parametrize(
+    "id_",
+    [
+        *("null", "undefined", "NaN", "None", "[object Object]", "(not set)"),
+        "00000000-0000-0000-0000-000000000000",
+    ],
+)
 @pytest.mark.parametrize("field", ["anonymous_id", "product_id", "event_id", "user_id", "sku"])
 @pytest.mark.parametrize("more", [{}, {"weather": 1}])
 def test_suspicious_id_is_sent_and_noted(field: str, id_: str, more: dict[str, int]) -> None:

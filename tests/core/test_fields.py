@@ -56,6 +56,10 @@ def test_expression_without_a_match_makes_the_field_absent() -> None:
         ("to_string(sum([huge, huge]))", "a number that is not finite"),
         ("to_string([sum([huge, huge])])", "a number that is not finite"),
         ("to_number(x)", "to_number() got array, which is no number"),
+        ("divide(mail, `100`)", "divide() got string, not number or null"),
+        ("divide(`1`, `0`)", "divide() got number and number"),
+        ("divide(to_number(mail), `100`)", 'to_number() got string "***", which is no number'),
+        ("replace(`1`, ',', '.')", "replace() got number, not string or null"),
         ("to_number(yes)", "to_number() got boolean, which is no number"),
         (
             "to_number(word) || to_number(none)",

@@ -32,6 +32,9 @@ Unwrapped = Present | Deleted | Nothing
 DEBEZIUM_SKIP = "debezium"
 """Why the record without a value that follows each of Debezium's deletes is skipped."""
 
+FLAT = "__deleted"
+"""Debezium writes it into records that it flattens, if deletes are not to be dropped."""
+
 
 def _plain(value: Any) -> Unwrapped:
     return Deleted(None, by_envelope=False) if value is None else Present(_object(value))
@@ -51,8 +54,11 @@ def _debezium(value: Any) -> Unwrapped:
     if value is None:
         return Nothing(DEBEZIUM_SKIP)
     event = _object(value)
-    if "op" not in event and type(event.get("payload")) is dict:
+    if FLAT not in event and "op" not in event and type(event.get("payload")) is dict:
         event = event["payload"]  # Connect's envelope around it, where schemas are on
+    if FLAT in event:
+        is_gone = str(event[FLAT]).lower() == "true"
+        return Deleted(event, by_envelope=True) if is_gone else Present(event)
     op = event.get("op")
     if op == "d":
         before = event.get("before")

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from streams.core.errors import InvalidEvent
 from streams.core.expressions import Expression, ExpressionError
-from streams.core.ingest.envelopes import UNWRAP, Present
+from streams.core.ingest.envelopes import FLAT, UNWRAP, Present
 from streams.core.proposal.model import FoundField, TopicSample
+from streams.core.quick_expressions import is_false
 from streams.core.values import id_text, is_absent
 
 MANY = 0.8
@@ -44,7 +45,7 @@ def unwrap(sample: TopicSample) -> Documents:
 def _is_debezium(value: Mapping[str, Any]) -> bool:
     if _is_connect(value) and type(value["payload"]) is dict:
         value = value["payload"]
-    return "op" in value and ("after" in value or "before" in value)
+    return FLAT in value or ("op" in value and ("after" in value or "before" in value))
 
 
 def _is_connect(value: Mapping[str, Any]) -> bool:
@@ -94,7 +95,7 @@ def events_of(
             [True] * len(documents) if when is None else found_in(when, documents),
             strict=True,
         )
-        if counts is True
+        if not is_false(counts)
     ]
     if each is None:
         return len(taken), taken

@@ -1,27 +1,36 @@
 """Expressions for our fields: of known shapes by their paths, of others by names and types."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, get_args, get_type_hints
 
 from streams.core.event_types import Content
 from streams.core.fields import FIELDS
+from streams.core.proposal.consent import is_by_vendor
 from streams.core.proposal.documents import as_found, found_in
 from streams.core.proposal.leaves import Leaf, literal
 from streams.core.proposal.model import FoundField
-from streams.core.proposal.names import EVENT_FIELDS, Wanted, is_price, is_quantity, worth
+from streams.core.proposal.names import EVENT_FIELDS, Wanted, is_number, is_quantity, worth
 from streams.core.proposal.time_guess import TimeGuess, guess_times
-from streams.core.values import id_text
+from streams.core.values import SUSPICIOUS_IDS, id_text
 
 _CONTENT_ID = re.compile(r"(?:^|_)(?:content|set|widget|cluster|8s|eightselect)_(?:\w+_)?id$")
 _ENOUGH = 0.98
 _LEAST = 0.3
 """A leaf that is worth less serves only where its type says enough."""
 _PRODUCT_FIELDS = ("product_id", "sku", "quantity", "price", "currency")
+_OF_THE_LINE = frozenset({"id", "_id", "uuid", "key"})
+"""What may be the id of an item in a list itself, where another calls itself the product's."""
 _FIRST_OF_LIST = ("anonymous_id", "user_id")
 """What may stand in a list of which the first element counts."""
-_READ = {"price": is_price, "revenue": is_price, "quantity": is_quantity}
+_READ = {"price": is_number, "revenue": is_number, "quantity": is_quantity}
+_AMOUNTS = frozenset({"price", "revenue"})
+_WITH_COMMA = re.compile(r"\d{1,13}(?:[.,]\d{1,2})?", re.ASCII)
+_WITH_THOUSANDS = re.compile(r"\d{1,3}(?:\.\d{3})*(?:,\d{1,2})?", re.ASCII)
+_WITH_POINT = re.compile(r"\d+\.\d{1,2}", re.ASCII)
+_MOSTLY = 0.9
 _GUESTS = frozenset({"0", "-1", "guest", "anonymous"})
+_NOBODY = _GUESTS | SUSPICIOUS_IDS
 _WORTH_BY_KEY = 1.5
 """What a field whose values are keys of the products table is worth more than any name."""
 
@@ -105,6 +114,8 @@ def _score(field: str, wanted: Wanted, leaf: Leaf, documents: int, joins: Joins 
     score = worth(field, wanted, leaf)
     if leaf.list_of is not None and field in _FIRST_OF_LIST:
         score = score * 0.7 if score >= 0.5 else 0.0
+    if field == "product_id" and leaf.list_of is not None and leaf.expression in _OF_THE_LINE:
+        score *= 0.95
     share = min(1.0, leaf.documents / max(1, documents))
     if joins is not None and field in {"product_id", "sku"}:
         score = _joined(field, score, leaf, joins)
@@ -191,21 +202,48 @@ def adapted(
                     f"timestamp: {given} contains no times that can be read ({_shown(values)})."
                 )
         if field in _READ and any(type(value) is str for value in values):
-            if sum(map(_READ[field], values)) < 0.9 * len(values):
+            number = _number_of(field, given, values)
+            if number is None:
                 remarks.append(
                     f"{field}: {given} is text and not a number ({_shown(values)}); it is left out."
                 )
                 continue
-            expression = f"to_number({expression})"
+            expression = number
+        if field in _AMOUNTS and all(type(value) is int for value in values):
+            remarks.append(
+                f"{field}: {given} is always a whole number ({_shown(values)}). If it is in cents, "
+                f'write {field} = "divide({given}, `100`)".'
+            )
         if field == "user_id" and (
-            guests := [v for v in set(map(_hashable, values)) if id_text(v) in _GUESTS]
+            guests := [v for v in set(map(_hashable, values)) if id_text(v) in _NOBODY]
         ):
-            expression = f"[{given}][?{' && '.join(f'@ != {literal(v)}' for v in guests)}] | [0]"
+            is_somebody = " && ".join(f"@ != {literal(v)}" for v in sorted(guests, key=repr))
+            expression = f"[{given}][?{is_somebody}] | [0]"
         if field == "currency" and not all(EVENT_FIELDS["currency"].accepts(v) for v in values):
             remarks.append(f"currency: {given} is no ISO 4217 code ({_shown(values)}); left out.")
             continue
         fields[field] = as_found(expression, events)
     return fields, times, remarks
+
+
+def _number_of(field: str, given: str, values: Sequence[Any]) -> str | None:
+    """Return the expression that makes numbers of texts; None: nothing can."""
+
+    def fits(accepts: Callable[[Any], Any]) -> bool:
+        return sum(map(bool, map(accepts, values))) >= _MOSTLY * len(values)
+
+    if fits(_READ[field]):
+        return f"to_number({given})"
+    if field not in _AMOUNTS:
+        return None
+    text = given if all(type(value) is str for value in values) else f"to_string({given})"
+    if fits(lambda value: _WITH_COMMA.fullmatch(str(value))):
+        return f"to_number(replace({text}, ',', '.'))"
+    # Where each has cents after a comma, a point can only be that of the thousands.
+    is_cents = any(_WITH_POINT.fullmatch(str(value)) for value in values)
+    if not is_cents and fits(lambda v: _WITH_THOUSANDS.fullmatch(str(v)) and "," in str(v)):
+        return f"to_number(replace(replace({text}, '.', ''), ',', '.'))"
+    return None
 
 
 def _hashable(value: Any) -> Any:
@@ -237,7 +275,7 @@ def _fits(name: str, value: Any) -> bool:
     if name in {"page", "campaign"}:
         return type(value) is dict
     if name == "consent":
-        return type(value) is dict and all(type(said) is bool for said in value.values())
+        return is_by_vendor(value)
     if name == "content":
         return type(value) is dict and {"type", "id"} == value.keys()
     wanted = EVENT_FIELDS.get(name)

@@ -204,7 +204,10 @@ _GA4_ITEMS = {"quantity": ("_item.quantity",)}
 _GA4_LINE = {"product_id": ("item_id",), "quantity": ("quantity",), "price": ("price",)}
 _GA4_ORDER = _without_product(_GA4_FIELDS) | {
     "currency": (_ga4_parameter("currency"),),
-    "order_id": ("ecommerce.transaction_id", _ga4_parameter("transaction_id")),
+    # Where the export has no id it says so in words, which all these orders would share.
+    "order_id": (
+        f"[ecommerce.transaction_id, {_ga4_parameter('transaction_id')}][?@ != '(not set)'] | [0]",
+    ),
     "revenue": (
         "ecommerce.purchase_revenue",
         *(_ga4_parameter("value", f"{kind}_value") for kind in ("double", "float", "int")),

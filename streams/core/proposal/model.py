@@ -30,6 +30,8 @@ class TopicSample:
     """Whether it cannot be read before ``[registry]`` is set."""
     problem: str = ""
     """Why the first unreadable record cannot be read, where more is known than the format."""
+    headers: Sequence[str] = ()
+    """The names of the records' headers, which expressions cannot see."""
 
 
 class FoundField(NamedTuple):

@@ -12,6 +12,7 @@ _URL = re.compile(r"(?:https?:)?//[^\s/]+\.[^\s]+|/[^\s]*")
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8}){0,2}")
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
 _NUMBER = re.compile(r"\d{1,13}(?:\.\d{1,8})?", re.ASCII)
+_AMOUNT = re.compile(r"(?:[A-Z]{3}|[€$£])?\s?\d[\d.,' ]{0,17}\s?(?:[A-Z]{3}|[€$£])?")
 _WHOLE = re.compile(r"[1-9]\d{0,5}(?:\.0+)?", re.ASCII)
 _UUID = re.compile(UUID_PATTERN)
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
@@ -28,6 +29,11 @@ def is_id(value: Any) -> bool:
 
 
 def is_price(value: Any) -> bool:
+    """Return whether this is a number ≥ 0, or a text that people write for an amount."""
+    return is_number(value) or (type(value) is str and _AMOUNT.fullmatch(value) is not None)
+
+
+def is_number(value: Any) -> bool:
     """Return whether this is a number ≥ 0 or its text."""
     if type(value) in {int, float}:
         return bool(0 <= value < 1e9)
@@ -82,6 +88,8 @@ class Wanted(NamedTuple):
     """What a value of the right type alone is worth."""
 
 
+_VALUE_WORTH = 0.4
+"""Of what calls itself the value or the amount of something, as a price."""
 _ID = r"(?:_?(?:id|nr|no|num|number|nummer|code|key|ref|reference|hash|identifier|kennung))"
 _PRODUCT = (
     r"(?:products?|produkte?|items?|artikel|articles?|prod|produits?|articulos?|productos?|prodott[oi]|"
@@ -171,7 +179,7 @@ EVENT_FIELDS: Mapping[str, Wanted] = {
                 0.9,
             ),
             (r"(?:^|_)(?:price|preis)", 0.6),
-            (r"(?:^|_)(?:amount|value|betrag)$", 0.4),
+            (r"(?:^|_)(?:amount|value|betrag)$", _VALUE_WORTH),
         ),
     ),
     "currency": Wanted(
@@ -351,13 +359,16 @@ _OTHER_TIMES = re.compile(
 )
 _NOT_ONE_OF = {
     "price": re.compile(
-        r"(?:^|_)(?:old|list|before|compare|was|total|row|sum|line|cents?|minor|tax"
+        r"(?:^|_)(?:old|list|before|compare|was|(?:sub_?)?total|row|sum|line(?!_items?_)|cents?|minor|tax"
         r"|shipping|discount|net|netto|regular|special|uvp|msrp)(?:_|$)"
     ),
     "quantity": re.compile(r"(?:^|_)(?:stock|total|available|lager|refund\w*)(?:_|$)"),
     "page.url": re.compile(r"referr?er|image|img|thumb|herkunft|icon|logo|src|scheme|host|path$"),
     "page.referrer": re.compile(r"host|path|scheme|query|medium|source|term"),
     "locale": re.compile(r"(?:^|_)(?:currency)(?:_|$)"),
+    "region": re.compile(
+        r"(?:^|_)(?:consent|order|payment|financial|delivery|shipment|transaction|machine)(?:_|$)"
+    ),
     "event_id": re.compile(r"(?:^|_)(?:session|batch|bundle|sequence)(?:_|$)"),
     "product_id": re.compile(
         r"(?:^|_)(?:category|kategorie|group|type|list|transaction|order)(?:_|$)"
@@ -388,6 +399,19 @@ def worth(field: str, wanted: Wanted, leaf: Leaf) -> float:
     return max(found, wanted.by_type)
 
 
+def is_called(field: str, leaf: Leaf) -> bool:
+    """Return whether a leaf has the best of a field's names, whatever its values are."""
+    excluded = _NOT_ONE_OF.get(field)
+    if excluded is not None and excluded.search(leaf.words):
+        return False
+    return re.search(EVENT_FIELDS[field].names[0][0], leaf.words) is not None
+
+
+def is_called_price(leaf: Leaf) -> bool:
+    """Return whether a leaf calls itself a price, and not just a value or an amount."""
+    return worth("price", EVENT_FIELDS["price"], leaf) > _VALUE_WORTH
+
+
 # -- names of events
 
 _CART = re.compile(
@@ -411,7 +435,7 @@ _CLICKED = re.compile(
 _ABOUT_PRODUCT = re.compile(rf"{_PRODUCT}|pdp|detail|variant")
 _ABOUT_ELSE = re.compile(
     r"(?:list|category|collection|search|suche|promotion|banner|home|wish\w*|merkliste|cart|basket|"
-    r"checkout|order|screen|section|video|form|menu|nav|filter|review|coupon|payment|store)"
+    r"checkout|order|screen|section|video|(?:^|_)forms?(?:_|$)|menu|nav|filter|review|coupon|payment|store)"
 )
 _ORDER = r"(?:order|purchase|checkout|transaction|bestellung|kauf|commande|pedido|ordine)"
 _DONE = r"(?:complet\w*|placed|success\w*|created|confirm\w*|finish\w*|submitted|abgeschlossen)"
@@ -419,6 +443,7 @@ _ORDERED = re.compile(
     rf"(?:^|_){_ORDER}_?{_DONE}$|^{_DONE}_{_ORDER}$|^(?:place_)?(?:order|purchase)$"
     r"|^(?:purchased|ordered|sale|transaction|bestellung|bestellt|kauf|gekauft)$"
 )
+_VERSION = re.compile(r"[./_-]v\d+(?:\.\d+)*$", re.IGNORECASE)
 _PAGE = re.compile(r"(?:^|_)(?:page|seite|pageview|pageviews|screen)(?:_|$)")
 
 
@@ -427,7 +452,7 @@ def kind_of_event(name: Any) -> str | None:
 
     None: something else, such as a search. ``seen`` is a view that does not say of what.
     """
-    words = words_of(str(name))
+    words = _event_words(name)
     if "wish" in words:
         return None
     if words.endswith("product_list_adds"):
@@ -455,9 +480,18 @@ def kind_of_event(name: Any) -> str | None:
 
 def is_purchase(name: Any) -> bool:
     """Return whether an event's name says that something was bought."""
-    return _ORDERED.search(words_of(str(name))) is not None
+    return _ORDERED.search(_event_words(name)) is not None
 
 
 def is_seen(name: Any) -> bool:
     """Return whether an event's name says that something was seen."""
-    return _SEEN.search(words_of(str(name))) is not None
+    return _SEEN.search(_event_words(name)) is not None
+
+
+def _event_words(name: Any) -> str:
+    """Return the words of an event's name; of ``com.shop.web.product.viewed.v1`` the last three.
+
+    The version is none of them, nor is the domain, which may contain any word.
+    """
+    parts = _VERSION.sub("", str(name)).split(".")
+    return words_of(".".join(parts[-3:] if len(parts) > 3 else parts))

@@ -8,7 +8,8 @@ from streams.core.proposal.documents import found_in
 from streams.core.proposal.fields import Joins, adapted, chosen_leaves
 from streams.core.proposal.leaves import Leaf, words_of
 from streams.core.proposal.model import OrderLines
-from streams.core.proposal.names import EVENT_FIELDS, ORDER_FIELDS
+from streams.core.proposal.names import EVENT_FIELDS, ORDER_FIELDS, worth
+from streams.core.values import id_text
 
 LINE_FIELDS = ("product_id", "sku", "quantity", "price", "currency")
 _OF_THE_WHOLE = {
@@ -17,7 +18,12 @@ _OF_THE_WHOLE = {
     if name not in LINE_FIELDS or name == "currency"
 }
 _ONE_ORDER = 0.9
-"""So many of an order id's values differ, or it is the id of something else."""
+"""So many of the values of what calls itself an id alone differ, or it is the id of another thing.
+
+What calls itself an order's may repeat: shops write an order again when its status changes.
+"""
+_CALLED_ORDER = 0.9
+"""What the name of an order's id is worth at least."""
 
 
 class FoundOrder(NamedTuple):
@@ -41,7 +47,10 @@ def found_order(
     flat = [leaf for leaf in leaves if leaf.list_of is None]
     own = chosen_leaves(flat, ORDER_FIELDS, documents)
     order = own.get("order_id")
-    if order is None or order.distinct < _ONE_ORDER * len(order.values):
+    if order is None or order.documents < _ONE_ORDER * documents:
+        return None
+    is_called_so = worth("order_id", ORDER_FIELDS["order_id"], order) >= _CALLED_ORDER
+    if not is_called_so and order.distinct < _ONE_ORDER * len(order.values):
         return None
     wanted = {name: EVENT_FIELDS[name] for name in LINE_FIELDS}
     for list_of in dict.fromkeys(leaf.list_of for leaf in leaves if leaf.list_of is not None):
@@ -70,6 +79,20 @@ def order_lines(
     found, _, remarks = adapted(expressions, elements)
     fields = {name: found[name].expression for name in LINE_FIELDS if name in found}
     return OrderLines(list_of, fields), [f"lines: {remark}" for remark in remarks]
+
+
+def repeated_orders(order_id: str, events: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return what to do about records that repeat an order, in a sentence; None: none does."""
+    ids = [id_text(value) for value in found_in(order_id, events) if value is not None]
+    repeats = len(ids) - len(set(map(repr, ids)))
+    if not repeats:
+        return None
+    return (
+        f"order_id: {repeats:,} of {len(ids):,} records repeat an order. Only repeats within "
+        "enrich.duplicate_minutes are skipped, and Miso counts each of the others as one more "
+        "purchase: write when so that it is true for one record of each order, such as that of "
+        "its first status."
+    )
 
 
 def elements_of(list_of: str, events: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

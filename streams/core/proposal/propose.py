@@ -9,6 +9,7 @@ from typing import Any
 from streams.core.fields import FIELDS
 from streams.core.kinds import KINDS
 from streams.core.present_fields import REQUIRED
+from streams.core.proposal.consent import consent_remarks
 from streams.core.proposal.documents import MANY, Documents, as_found, events_of, found_in, unwrap
 from streams.core.proposal.fields import (
     Joins,
@@ -33,14 +34,22 @@ from streams.core.proposal.names import (
     EVENT_FIELDS,
     PRODUCT_FIELDS,
     USER_FIELDS,
+    is_called,
+    is_called_price,
     is_purchase,
     is_seen,
     kind_of_event,
     worth,
 )
-from streams.core.proposal.orders import elements_of, found_order, order_lines
+from streams.core.proposal.orders import (
+    elements_of,
+    found_order,
+    order_lines,
+    repeated_orders,
+)
 from streams.core.proposal.tables import Table, product_table, user_table
-from streams.core.quantities import count
+from streams.core.proposal.time_guess import TimeGuess
+from streams.core.quantities import count, percent
 from streams.core.values import id_text, is_absent
 
 WHAT_TOPICS_HOLD = (*KINDS, "users", "products", "none")
@@ -240,6 +249,9 @@ class _Proposer:
                     if (chosen := first_that_finds(candidates, elements)) is not None
                 }
                 self._set_lines(section, expressions, part.lines.list_of, lines, elements)
+            if known.has_many_events and part.lines is None:
+                section.remarks += _several_in_one(known, name, documents)
+            section.remarks += _other_visitors(expressions.get("anonymous_id", ""), events)
             self._fill(section, expressions, events, records)
         self._say_left_over(topic, names)
 
@@ -268,8 +280,17 @@ class _Proposer:
             if (chosen := first_that_finds(candidates, rows)) is not None
         }
         key = expressions.pop("key", None)
+        # A row without any field would be malformed, and say no to every vendor.
+        when += f" && ({' || '.join(expressions.values())})" if expressions else ""
+        records, rows = events_of(topic.documents.values, when, None)
         section = self._section(topic, "users", f"{known.title}, identify", when=when)
         self._fill(section, expressions, rows, records, key=key)
+        section.remarks += [
+            f"{name}: a row replaces the visitor's row before it, and {percent(1 - found.share, 1)}"
+            f" of these rows have no {name}: it is then forgotten."
+            for name, found in section.fields.items()
+            if found.share < 1
+        ]
 
     def _events(self, topic: _Topic, joins: Joins) -> None:
         documents = topic.documents.values
@@ -278,6 +299,13 @@ class _Proposer:
         if names is None:
             to = self._kind_without_names(topic)
             parts = [] if to == "none" else [(to, None)]
+            if topic.sample.headers:
+                self._proposal.remarks.append(
+                    f"{topic.sample.topic}: its records have the headers "
+                    f"{', '.join(topic.sample.headers)}, which expressions cannot see. If a header "
+                    "says what happened, let the producer write it into the value; with "
+                    "CloudEvents, use the structured mode."
+                )
         else:
             parts = [
                 (to, _is_one_of(names.expression, values))
@@ -311,6 +339,10 @@ class _Proposer:
             return "add-to-carts" if kind == "cart" else "clicks"
         taken = chosen_leaves(topic.leaves, EVENT_FIELDS, len(topic.documents.values))
         default = "add-to-carts" if "quantity" in taken else "clicks"
+        self._proposal.remarks.append(
+            f"{topic.sample.topic}: no field names what happened, so all records are taken as "
+            f"{default}. If they are not, run this on a terminal and answer what they are."
+        )
         return (
             self._ask(
                 SetupQuestion(
@@ -328,9 +360,25 @@ class _Proposer:
             taken.setdefault("user_id", taken["anonymous_id"])
         if "product_id" not in taken and "sku" in taken:
             taken["product_id"] = taken["sku"]
+        product = taken.get("product_id")
+        if "sku" not in taken and product is not None and product.words.endswith("sku"):
+            taken["sku"] = product
         each, expressions = leaf_expressions(taken)
         records, events = events_of(topic.documents.values, when, each)
         section = self._section(topic, to, "recognised by names and values", when=when, each=each)
+        if to == "add-to-carts" and "quantity" not in taken:
+            section.remarks += [
+                f"quantity: {leaf.expression} has values that are no whole number, such as "
+                f"{str(leaf.values[0])[:40]}; it is not read, and each event counts as one piece."
+                for leaf in leaves_of(events)
+                if leaf.list_of is None and is_called("quantity", leaf)
+            ][:1]
+        price = taken.get("price")
+        if "quantity" in taken and price is not None and not is_called_price(price):
+            section.remarks.append(
+                f"price: {expressions['price']} may be the price of all pieces; vendors need that "
+                "of one: if it is, remove the line."
+            )
         self._fill(section, expressions, events, records)
 
     def _guessed_orders(
@@ -363,6 +411,9 @@ class _Proposer:
         fields, times, remarks = adapted(expressions, events)
         section.fields = {name: fields[name] for name in sorted(fields, key=_place_of)}
         section.remarks += remarks
+        if section.to == "orders" and "order_id" in fields:
+            repeated = repeated_orders(fields["order_id"].expression, events)
+            section.remarks += [repeated] if repeated else []
         if key is not None:
             section.key = as_found(key, events)
         # A row's other fields are left out where they do not fit; a wrong consent says no to all.
@@ -370,11 +421,17 @@ class _Proposer:
         for name, text in other_meanings(section.fields, events, names).items():
             section.fields[name] = FoundField(text, 0.0, None)
             section.remarks.append(
-                f"{name}: the record's own field of this name means something else."
+                "consent: the record's own field of this name does not say it for our vendors; it "
+                "is not read."
+                if name == "consent"
+                else f"{name}: the record's own field of this name has values that do not fit; it "
+                "is not read."
             )
         if section.to in KINDS:
+            if not any(map(_is_of_consent, section.fields.items())):
+                section.remarks += consent_remarks(leaves_of(events))
             if times is not None:
-                self._say_times(section, times.formats, times.has_no_zone, times.or_else)
+                self._say_times(section, times)
             for missing in sorted(REQUIRED[KINDS[section.to].event], key=_place_of):
                 if missing not in section.fields:
                     or_else = (
@@ -388,27 +445,27 @@ class _Proposer:
                     )
         self._proposal.sections.append(section)
 
-    def _say_times(
-        self,
-        section: ProposedSection,
-        formats: tuple[str, ...],
-        has_no_zone: bool,
-        or_else: str | None,
-    ) -> None:
-        example = section.fields["timestamp"].example
-        section.timestamp_format = formats
-        if or_else is not None:
+    def _say_times(self, section: ProposedSection, times: TimeGuess) -> None:
+        example = times.example or section.fields["timestamp"].example
+        section.timestamp_format = times.formats
+        if times.or_else is not None:
+            first = times.formats[0]
             said = self._ask(
                 SetupQuestion(
                     f"format:{section.topic}",
                     f"Times of {section.topic} such as {example} can be read in two ways. Which?",
-                    (formats[0], or_else),
-                    formats[0],
+                    (first, times.or_else),
+                    first,
                 )
             )
-            section.timestamp_format = (said or formats[0],)
-        if has_no_zone:
-            zone = self._ask(
+            section.timestamp_format = (said or first,)
+        if section.envelope == "debezium" and type(example) is int:
+            section.remarks.append(
+                "timestamp: Debezium writes a column without zone, such as DATETIME, as if it were "
+                "UTC. If the database keeps local times in it, take a column with zone (TIMESTAMP)."
+            )
+        if times.has_no_zone:
+            section.timezone = self._ask(
                 SetupQuestion(
                     f"timezone:{section.topic}",
                     f"Times of {section.topic} such as {example} have no zone. In which IANA zone "
@@ -417,7 +474,6 @@ class _Proposer:
                     "UTC",
                 )
             )
-            section.timezone = zone
             if f"timezone:{section.topic}" not in self._answers:
                 section.remarks.append(
                     f"timezone: times such as {example} have no zone; UTC is assumed."
@@ -473,7 +529,10 @@ class _Proposer:
                     continue
                 ids = {id_text(value) for value in found_in(found.expression, events)} - {None}
                 met = 100 * len(ids & keys) / max(1, len(ids))
-                section.remarks.append(f"{name}: {met:.0f} % of its values are keys of the {what}.")
+                none = "" if ids & keys else f" No event finds its row of {what} then."
+                section.remarks.append(
+                    f"{name}: {met:.0f} % of its values are keys of the {what}.{none}"
+                )
 
     def _say_left_over(self, topic: _Topic, names: _FieldNames) -> None:
         used = {value for values in names.by_source().values() for value in values}
@@ -484,21 +543,35 @@ class _Proposer:
             self._proposal.remarks.append(
                 f"{topic.sample.topic}: no section takes these events: {shown}{more}."
             )
+        without = sum(found is None for found in found_in(names.expression, topic.documents.values))
+        of_users = [s for s in self._proposal.sections if s.topic == topic.sample.topic]
+        without -= sum(section.records for section in of_users if section.to == "users")
+        if without > 0:
+            self._proposal.remarks.append(
+                f"{topic.sample.topic}: no section takes {count(without, 'record')} that "
+                f"{'has' if without == 1 else 'have'} no {names.expression}."
+            )
 
     def _ask_for_consent(self) -> None:
         sections = self._proposal.sections
         if not sections or any(
-            name.partition(".")[0] == "consent" and found.share
-            for section in sections
-            for name, found in section.fields.items()
+            _is_of_consent(field) for section in sections for field in section.fields.items()
         ):
             return
+        may_say = any(
+            remark.startswith("consent: ") for section in sections for remark in section.remarks
+        )
         self._proposal.consent_mode = self._ask(
             SetupQuestion(
                 "consent",
-                "No field says whether a visitor has consented. Answer required: nothing is "
-                "sent until events or user rows give consent. Answer assumed: these topics contain "
-                "only events of visitors who have consented.",
+                (
+                    "No field says for our vendors whether a visitor has consented, but some may "
+                    "say it for all: see the remarks that begin with consent."
+                    if may_say
+                    else "No field says whether a visitor has consented."
+                )
+                + " Answer required: nothing is sent until events or user rows give consent. "
+                "Answer assumed: these topics contain only events of visitors who have consented.",
                 ("required", "assumed"),
                 "required",
             )
@@ -553,6 +626,39 @@ def _merged(shared: dict[str, Leaf], own: dict[str, Leaf], to: str) -> dict[str,
     if to == "clicks":
         merged.pop("quantity", None)
     return merged
+
+
+def _several_in_one(
+    known: KnownShape, name: str, documents: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """Return what is not right where a record holds several events of this name."""
+    several = [names.count(name) > 1 for names in found_in(known.event_name, documents) if names]
+    if not any(several):
+        return []
+    remark = (
+        f"{count(sum(several), 'record')} of {count(len(several))} hold several {name}: page and "
+        "currency are those of the first, also for the products of the others."
+    )
+    return [remark]
+
+
+def _other_visitors(expression: str, events: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what happens to visitors who are named by another id where the first is missing."""
+    first, *others = expression.split(" || ")
+    if not others:
+        return []
+    without = 1 - as_found(first, events).share
+    remark = (
+        f"anonymous_id: {percent(without, 1)} of the events have no {first}. By {others[0]} they "
+        "count as those of another visitor, without the row and the consent of the first; remove "
+        f'"|| {others[0]}" to make them dead letters instead.'
+    )
+    return [remark]
+
+
+def _is_of_consent(field: tuple[str, FoundField]) -> bool:
+    name, found = field
+    return name.partition(".")[0] == "consent" and found.share > 0
 
 
 def _has_no_sku(section: ProposedSection) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from streams.core.proposal.consent import consent_remarks, vendors_consent
 from streams.core.proposal.documents import Documents
 from streams.core.proposal.fields import chosen_leaves
 from streams.core.proposal.leaves import Leaf, quoted_name, words_of
@@ -17,12 +18,6 @@ _USER_TOPIC = re.compile(
     r"user|customer|visitor|kunde|besucher|profile|contact|consent|member|cookie"
 )
 _CATEGORY = re.compile(r"(?:^|_)(?:categor\w*|kategori\w*|breadcrumb\w*|taxonomy|warengruppe)")
-_VENDOR_WORDS = {
-    "eightselect": ("eightselect", "8select", "8_select"),
-    "voyado": ("voyado",),
-    "miso": ("miso",),
-}
-_CONSENT = re.compile(r"consent|opt_?in|newsletter|marketing|einwilligung|permission|tracking")
 _UNIQUE = 0.95
 
 
@@ -86,7 +81,7 @@ def user_table(documents: Documents, leaves: Sequence[Leaf], sample: TopicSample
     if key is None:
         return None
     expressions = {name: leaf.expression for name, leaf in taken.items()}
-    consent, remarks = _consent(flat)
+    consent = vendors_consent(flat)
     if consent is not None:
         expressions["consent"] = consent
     score = 0.5 + 1.0 * ("email" in taken) + 0.5 * ("user_id" in taken)
@@ -99,7 +94,7 @@ def user_table(documents: Documents, leaves: Sequence[Leaf], sample: TopicSample
         key.expression,
         expressions,
         frozenset(key.ids),
-        remarks=remarks,
+        remarks=consent_remarks(flat) if consent is None else [],
     )
 
 
@@ -157,40 +152,3 @@ def _category(documents: Sequence[Mapping[str, Any]]) -> str | None:
             if type(value) is str and value.strip():
                 return f"[{text}]"
     return None
-
-
-def _consent(
-    leaves: Sequence[Leaf],
-) -> tuple[str | None, list[str]]:
-    """Return the expression of the consent, where columns name vendors, and what cannot be said."""
-    parts: list[str] = []
-    for vendor, words in _VENDOR_WORDS.items():
-        leaf = next(
-            (
-                leaf
-                for leaf in leaves
-                if any(word in leaf.words for word in words)
-                and set(leaf.types) <= {bool, int}
-                and set(leaf.values) <= {0, 1}
-            ),
-            None,
-        )
-        if leaf is not None:
-            is_bool = set(leaf.types) == {bool}
-            said = leaf.expression if is_bool else f"{leaf.expression} == `1`"
-            parts.append(f"{vendor}: {said}")
-    if parts:
-        return "{" + ", ".join(parts) + "}", []
-    general = [
-        leaf.expression
-        for leaf in leaves
-        if _CONSENT.search(leaf.words)
-        and set(leaf.types) <= {bool, int, str}
-        and leaf.distinct <= 5
-    ]
-    remarks = [
-        f"consent: {name} may say it, but not for which vendor; if it does, write "
-        f'consent = "{{miso: {name}, voyado: {name}, eightselect: {name}}}".'
-        for name in general[:2]
-    ]
-    return None, remarks

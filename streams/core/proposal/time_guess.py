@@ -35,8 +35,7 @@ _CLOCKS = {
 }
 _ZONES = {
     "": "",
-    "Z": "Z",
-    "%z": r"[+-]\d\d:?\d\d",
+    "%z": r"(?:Z|[+-]\d\d:?\d\d)",
     " %z": r" [+-]\d\d:?\d\d",
     " UTC": " UTC",
     " GMT": " GMT",
@@ -48,6 +47,7 @@ _PATTERNS = {
     )
     if joint or (date == "%Y%m%d" and clock == "%H%M%S")
 } | {date: re.compile(looks, re.ASCII) for date, looks in _DATES.items()}
+_NAMED_ZONE = re.compile(r"(?:UTC|GMT)$")
 _AMBIGUOUS = (("%d/%m/%Y", "%m/%d/%Y"),)
 
 
@@ -60,6 +60,8 @@ class TimeGuess(NamedTuple):
     """They are local times, and nothing in them says where."""
     or_else: str | None = None
     """Another format that reads all of them, as another day."""
+    example: str | None = None
+    """A time without a zone, where others have one."""
 
     @property
     def is_day_only(self) -> bool:
@@ -112,11 +114,16 @@ def _two_formats(texts: Sequence[str]) -> TimeGuess | None:
     second = max(counts, key=lambda pattern: sum(_fits(text, pattern) for text in rest))
     if sum(_fits(text, second) for text in rest) + counts[first] < 0.95 * len(texts):
         return None
-    return TimeGuess((first, second), _has_no_zone(first) or _has_no_zone(second))
+    if _has_no_zone(first) == _has_no_zone(second):
+        return TimeGuess((first, second), _has_no_zone(first))
+    # The zone of the one must not be that of the other, whose name is no more than letters there.
+    named = tuple(_NAMED_ZONE.sub("%Z", pattern) for pattern in (first, second))
+    local = first if _has_no_zone(first) else second
+    return TimeGuess(named, True, example=next(text for text in texts if _fits(text, local)))
 
 
 def _has_no_zone(pattern: str) -> bool:
-    return not pattern.endswith(("Z", "%z", "UTC", "GMT"))
+    return not pattern.endswith(("%z", "UTC", "GMT"))
 
 
 def _share(values: Sequence[Any], accepts: Any) -> float:

@@ -49,9 +49,9 @@ def proposal_toml(proposal: Proposal, on: Collection[str] = ()) -> str:
         lines += ["[consent]", 'mode = "assumed"', ""]
     elif proposal.consent_mode == "required":
         lines += [
-            "# No field says whether a visitor has consented, so nothing will be sent: add consent",
-            "# to the fields of events or users, or, where the topics hold only events of visitors",
-            "# who have consented, write:",
+            "# No expression below gives consent, so nothing will be sent: add consent to the",
+            "# fields of events or users, or, where the topics hold only events of visitors who",
+            "# have consented, write:",
             "# [consent]",
             '# mode = "assumed"',
             "",

@@ -76,7 +76,11 @@ def outlook(
     written: dict[str, list[TopicRecord]] = {}
     for source, made in _mapped(proposed, samples, now_ms):
         if isinstance(made, IngestRefusal):
-            cause = f"{made.error.field or made.error.reason}: {made.error.detail}"
+            cause = (
+                made.error.detail
+                if made.error.field
+                else f"{made.error.reason}: {made.error.detail}"
+            )
             found.refused[made.section, cause] += 1
         elif isinstance(made, IngestRecord):
             found.written[made.section] += 1

@@ -25,6 +25,12 @@ ROWS_PER_RECORD = 20
 """Of a compacted topic so many times as many records are read: its keys are to meet events' ids."""
 AVRO = "confluent-avro"
 _NO_TOPIC_CHAR = re.compile(r"[^A-Za-z0-9._-]+")
+_SHOWN_HEADERS = 6
+_MANY_TABS = 50
+_TABS = (
+    "their fields are separated by tabs, as in Snowplow's enriched events: let the producer, such "
+    "as Snowbridge, write them as JSON"
+)
 _SUFFIXES = (".jsonl", ".json", ".ndjson", ".txt")
 
 
@@ -45,12 +51,19 @@ class RawSample(NamedTuple):
     """Whether keys and values are JSON that was made of Avro."""
     problem: str = ""
     """Why the first value that is not could not be read."""
+    headers: Sequence[str] = ()
+    """The names of the records' headers."""
 
     @property
     def is_framed(self) -> bool:
         """Whether a schema's id stands before most values."""
         values = [value for _, value in self.records if value is not None]
         return not self.is_from_avro and sum(map(_has_frame, values)) > len(values) / 2
+
+    def _has_tabs(self) -> bool:
+        """Return whether the first value has so many tabs as Snowplow's enriched events."""
+        first = next((value for _, value in self.records if value is not None), b"")
+        return first.count(b"\t") >= _MANY_TABS
 
     def bodies(self) -> list[UndecodedRecord]:
         """Return the records without the framing of their values."""
@@ -79,7 +92,8 @@ class RawSample(NamedTuple):
             unreadable,
             format_,
             needs_registry=format_ == AVRO and not self.is_from_avro,
-            problem=self.problem,
+            problem=self.problem or (_TABS if unreadable and self._has_tabs() else ""),
+            headers=self.headers,
         )
 
 
@@ -201,6 +215,8 @@ async def _read_topic(
     begins, ends = await reader.starts(partitions), await reader.ends(partitions)
     starts = newest_starts({tp: (begins[tp], ends[tp]) for tp in partitions}, wanted)
     records: list[UndecodedRecord] = []
+    headers: dict[str, None] = {}
     async for _, batch in reader.read(starts, ends, tell):
         records += [UndecodedRecord(record.key, record.value) for record in batch]
-    return RawSample(topic, records, is_compacted)
+        headers |= dict.fromkeys(name for record in batch for name, _ in record.headers)
+    return RawSample(topic, records, is_compacted, headers=tuple(headers)[:_SHOWN_HEADERS])

@@ -332,6 +332,22 @@ def test_debezium_delete_is_a_tombstone_and_what_follows_it_is_skipped() -> None
     assert read(..., table, key={"id": 6}) == [SkippedRecord("debezium")]
 
 
+def test_debezium_s_flat_records_say_themselves_whether_the_row_was_deleted() -> None:
+    """Else a deleted visitor's consent went on; a column may be called payload or op."""
+    table = products(envelope="debezium", key="id")
+    flat = {"id": 5, "code": "8S-1", "payload": {"a": 1}, "op": "x"}
+    for more in ({"__deleted": "false"}, {"__deleted": False}):
+        (row,) = read(flat | more, table)
+        assert written(row) == {"sku": "8S-1"}
+    for gone in (
+        flat | {"__deleted": "true"},
+        {"schema": {}, "payload": {"id": 5, "__deleted": True}},
+    ):
+        (row,) = read(gone, table, key={"id": 6})
+        assert isinstance(row, IngestRecord)
+        assert (row.key, row.value) == (b"5", None)
+
+
 def test_debezium_delete_counts_where_the_condition_is_true_of_what_was() -> None:
     """And a table that was truncated says nothing of its rows."""
     table = products(envelope="debezium", when="kind == 'product'")
