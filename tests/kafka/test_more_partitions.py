@@ -209,6 +209,32 @@ async def test_rows_are_not_moved_where_the_broker_would_make_their_copies_the_n
         assert done.copied == done.removed > 10
 
 
+async def test_after_products_grew_the_newest_row_of_a_product_counts(
+    broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    """Its old row lies on its old partition for ever, here at the end of a log that takes long."""
+    async with Pipeline(broker, prefix, tmp_path, partitions=1) as pipeline:
+        moved = [p for p in (f"p{n}" for n in range(40)) if home_of(p.encode(), 2) == 1]
+        changed, deleted = moved[:2]
+        await pipeline.send(*(product(f"other{n}", name="x" * 300) for n in range(10_000)))
+        await pipeline.products(changed, deleted)
+        enrich = await pipeline.worker("enrich")
+        await grow(pipeline, 2, pipeline.topics.products)
+        assert await enrich.ended(25) == 70
+        await pipeline.send(
+            product(changed, sku="S-new"), ("shop.products", deleted.encode(), None)
+        )
+        await pipeline.worker("enrich")
+        await pipeline.send(
+            click("anna", event_id="e1", product_id=changed),
+            click("anna", event_id="e2", product_id=deleted),
+        )
+        assert await reason_of(pipeline, "e2") == "unknown_product"
+        await pipeline.written(1)
+        (record,) = await pipeline.read(pipeline.topics.events("miso"))
+        assert b'"S-new"' in record.value
+
+
 def test_the_command_says_what_it_did(
     broker: Broker, prefix: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
