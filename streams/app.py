@@ -189,6 +189,7 @@ def _sink(
         settings.topics,
         sender,
         partitions=partitions[settings.topics.events(vendor.key)],
+        mode=settings.consent.mode,
         secrets=settings.secrets(),
         current_settings=partial(_with_current_secrets, settings, vendor.key),
         write_stop=partial(stop_run, settings, vendor.key),

@@ -32,7 +32,7 @@ def lag(consumer: Consumer) -> dict[TP, int]:
     """Return the lag of each source partition, in offsets."""
     found = {}
     assigned = consumer.assignment()
-    for tp, tracker in consumer.offset_trackers.items():
+    for tp in consumer.offset_trackers:
         if tp not in assigned:
             continue
         # The end known from fetches is outdated if nothing is fetched: a vendor is down.
@@ -40,7 +40,7 @@ def lag(consumer: Consumer) -> dict[TP, int]:
             at for at in (consumer.highwater(tp), consumer.known_ends.get(tp)) if at is not None
         ]
         end = max(known, default=None)
-        settled = tracker.committable()
+        settled = consumer.settled_below(tp)
         if settled is None:
             settled = consumer.last_commit(tp)
         if end is not None and settled is not None:

@@ -146,6 +146,7 @@ class Consumer(driver.Consumer):
                     return
                 if records and tp not in tables:
                     await self._stash_records(tp, records)
+            await self._pass_over(wanted - tables, epoch)
         finally:
             self._is_stashing = False
         if left:
@@ -206,6 +207,23 @@ class Consumer(driver.Consumer):
             leave_recreated(self.app.options.stage, tp, expected, records[0].offset)
         self._next_offset[tp] = records[-1].offset + 1
         self.stash.setdefault(tp, Stash()).extend(records)
+
+    async def _pass_over(self, tps: Iterable[TP], epoch: int) -> None:
+        """Go on behind markers of transactions, aborted records and what compaction took away.
+
+        Otherwise they would count as waiting until the next record comes, and as expired if they
+        are deleted before. All that was fetched since ``epoch`` began is stashed, so of each
+        partition nothing else lies between what is stashed and its position.
+        """
+        for tp in tps:
+            if epoch != self.epoch:
+                return  # what was fetched may not be stashed; a seek reads it again
+            fetched, expected = self.thread.fetch_state(tp), self._next_offset.get(tp)
+            position = None if fetched is None else fetched.position
+            if position is not None and expected is not None and position > expected:
+                await self._note_gap(tp, expected, position)
+                if epoch == self.epoch:
+                    self._next_offset[tp] = position
 
     async def _note_gap(self, tp: TP, expected: int, found: int) -> None:
         """Report records that were deleted; compaction and transaction markers are no loss."""
@@ -308,6 +326,20 @@ class Consumer(driver.Consumer):
         self._work.set()
         return True
 
+    def settled_below(self, tp: TP) -> int | None:
+        """Return the offset below which everything is settled; None: not known.
+
+        It is behind markers of transactions that end the log, and never below what is committed.
+        """
+        tracker, known = self.offset_trackers.get(tp), self._committed.get(tp)
+        found = [] if known is None else [known[0]]
+        if tracker is not None:
+            if (settled := tracker.committable()) is not None:
+                found.append(settled)
+            if tp in self._next_offset and not len(tracker) and not self.stash.get(tp):
+                found.append(self._next_offset[tp])
+        return max(found, default=None)
+
     def read_below(self, tp: TP) -> int | None:
         """Return the offset below which all is read and settled; None: a record is open.
 
@@ -376,11 +408,8 @@ class Consumer(driver.Consumer):
     def _due(self, *, at_last: bool) -> dict[TP, tuple[int, str]]:
         now = monotonic()
         due = {}
-        for tp, tracker in self.offset_trackers.items():
-            offset = tracker.committable()
-            known = self._committed.get(tp)
-            if offset is None:
-                offset = known[0] if known else None
+        for tp in self.offset_trackers:
+            offset, known = self.settled_below(tp), self._committed.get(tp)
             if offset is None:
                 continue
             advanced = known is None or offset > known[0]

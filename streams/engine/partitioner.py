@@ -39,6 +39,31 @@ def home_of(key: bytes, partitions: int) -> int:
     return (murmur2(key) & 0x7FFFFFFF) % partitions
 
 
+_MOST_PARTITIONS = 1 << 20
+
+
+class NewestPlaces:
+    """Which record of a key counts where records of it lie on several partitions: the newest.
+
+    Where partitions were added, a key's old row stays on its old partition for ever; partitions are
+    read side by side, so the old row may be read last. On one partition the log's order counts.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, int] = {}
+        """Key → Kafka time and partition in one number, which takes half of a tuple's memory."""
+
+    def admit(self, partition: int, key: bytes, kafka_ms: int) -> bool:
+        """Take the next record of a partition; return whether it counts."""
+        known = self._known.get(key)
+        if known is not None:
+            ms, at = divmod(known, _MOST_PARTITIONS)
+            if at != partition and ms > kafka_ms:
+                return False
+        self._known[key] = kafka_ms * _MOST_PARTITIONS + partition
+        return True
+
+
 class Strays:
     """Keys of rows on other partitions than their visitors' events, among those checked."""
 

@@ -13,7 +13,7 @@ import faust
 
 from streams.engine.chunks import Record
 from streams.engine.failure import SERVICE_LOG
-from streams.engine.partitioner import Strays
+from streams.engine.partitioner import NewestPlaces, Strays
 from streams.engine.wall_clock import ForwardTime
 
 log = logging.getLogger("streams.engine")
@@ -196,13 +196,15 @@ class GlobalTopicTable(TopicTable, faust.GlobalTable):
         self,
         app: Any,
         *,
+        partitions: int,
         hidden_rows: str,
         on_change: Callable[[], None] | None = None,
         **options: Any,
     ) -> None:
         """``hidden_rows``: the effect of rows that an open transaction hides, for the log."""
-        super().__init__(app, is_global=True, **options)
+        super().__init__(app, is_global=True, partitions=partitions, **options)
         self.hidden_rows = hidden_rows
+        self._newest = NewestPlaces() if partitions > 1 else None
         self.by_key: dict[bytes, Row] = {}
         """Key → row over all partitions."""
         self._on_change = on_change
@@ -211,6 +213,9 @@ class GlobalTopicTable(TopicTable, faust.GlobalTable):
     def apply(self, partition: int, records: Iterable[Record]) -> None:
         """Apply rows of one partition; all partitions share one mapping."""
         self.rows.setdefault(partition, self.by_key)
+        if self._newest is not None:
+            admit = self._newest.admit
+            records = [r for r in records if r.key is None or admit(partition, r.key, r.timestamp)]
         super().apply(partition, records)
         if self._on_change is not None:
             self._on_change()

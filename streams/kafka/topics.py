@@ -398,10 +398,18 @@ async def cleanup_policies(
     return policies
 
 
-async def _configs(client: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
+async def topic_config(settings: Settings, topic: str, name: str) -> str:
+    """Return a topic's value of a configuration; raises SetupError if the brokers do not say."""
+    async with admin(settings.kafka) as client:
+        return (await _configs(client, [topic], [name]))[topic][name]
+
+
+async def _configs(
+    client: AIOKafkaAdminClient, names: Sequence[str], wanted: Iterable[str] = COMPARED
+) -> dict[str, dict[str, str]]:
     if not names:
         return {}
-    wanted = dict.fromkeys(COMPARED, "")
+    wanted = dict.fromkeys(wanted, "")
     resources = [ConfigResource(ConfigResourceType.TOPIC, name, wanted) for name in names]
     configs = {}
     for response in await client.describe_configs(resources):

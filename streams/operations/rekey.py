@@ -11,22 +11,27 @@ once the events that lie on the old partition are settled, for their consent is 
 
 A copy must not win over what the shop writes at the same moment. It has the same header, and yields
 to any row that is there already; and where one has come between, that one is written once more, so
-that compaction keeps it. Times of records stay as they were.
+that compaction keeps it, and that what takes a row away takes nothing newer with it. Times of
+records stay as they were.
+
+Until then new rows are followed: events that still wait on the old partition must hear a no that
+their visitor says on the new one.
 """
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from aiokafka import TopicPartition
 
+from streams.core.errors import SetupError
 from streams.core.records import MOVED, is_moved
 from streams.engine.partitioner import home_of
 from streams.kafka.group_ids import group_id
-from streams.kafka.reader import LogReader, Offsets, Tell, connect, silent
-from streams.kafka.topics import required_topics
+from streams.kafka.reader import Following, LogReader, Offsets, Tell, connect, silent
+from streams.kafka.topics import required_topics, topic_config
 from streams.kafka.writer import connect_writer, writing_failed
 from streams.settings import ENRICH, Settings
 from streams.vendors import VENDORS
@@ -78,14 +83,17 @@ class RowPlacement:
 
     def __init__(self, partitions: int) -> None:
         self._partitions = partitions
-        self._home: dict[bytes, int] = {}
         self._newest: dict[bytes, dict[int, RekeyRow]] = {}
         """Key → partition → what a table holds of it: never a copy over something else."""
         self._hidden: set[tuple[int, bytes]] = set()
         """Where a copy lies behind what it has to yield to."""
+        self._strays: set[bytes] = set()
+        """What ever lay elsewhere than at home, or was copied: all others are in their place."""
 
     def add(self, partition: int, key: bytes, row: RekeyRow) -> None:
         """Take the next record of a partition, in log order."""
+        if partition != self._home_of(key) or is_moved(row.headers):
+            self._strays.add(key)
         places = self._newest.setdefault(key, {})
         if is_moved(row.headers):
             if row.value is None:
@@ -101,9 +109,10 @@ class RowPlacement:
 
     def plan(self) -> RekeyPlan:
         """Return what brings each visitor's newest word home and leaves it nowhere else."""
-        plan = RekeyPlan()
-        for key, places in self._newest.items():
-            plan.rows += sum(row.value is not None for row in places.values())
+        everywhere = self._newest.values()
+        plan = RekeyPlan(sum(row.value is not None for at in everywhere for row in at.values()))
+        for key in self._strays:
+            places = self._newest[key]
             home = self._home_of(key)
             here = places.get(home)
             if here is not None and (home, key) in self._hidden:
@@ -176,59 +185,91 @@ async def run_rekey(
     """Bring the rows of ``shop.users`` home; can be repeated until nothing is left.
 
     Waits at most so long until what lies on the old partitions is settled; ``remove_now``: not at
-    all. ``dry_run`` only looks.
+    all. Meanwhile new rows come home, too, and are told to the old partitions. ``dry_run`` only
+    looks.
 
     Raises:
-        SetupError: the broker does not answer, or refuses a write; the topics do not fit together.
+        SetupError: the broker does not answer, or refuses a write; the topics do not fit together,
+            or the brokers would give the copies of rows another time.
     """
     topics = settings.topics
-    raw = topics.raw
-    counts = await required_topics(settings, [*raw, topics.users])
-    placement = RowPlacement(counts[topics.users])
+    counts = await required_topics(settings, [*topics.raw, topics.users])
+    deadline = time.monotonic() + wait_seconds
     async with connect(settings.kafka) as reader:
-        tps = (await reader.partitions([topics.users]))[topics.users]
-        ends = await reader.ends(tps)
-        async for tp, records in reader.read(await reader.starts(tps), ends, tell):
-            for record in records:
-                if record.key is not None:
-                    placement.add(tp.partition, record.key, _as_row(record))
-        plan = placement.plan()
+        rows = _UserRows(settings, reader, RowPlacement(counts[topics.users]))
+        plan = await rows.plan(tell)
         if dry_run:
             return Rekeyed(plan.rows, len(plan.copies), 0, len(plan.removals))
-        await _write_copies(settings, reader, plan.copies, ends)
-        waiting: list[str] = []
-        if plan.removals and not remove_now:
-            waiting = await _until_settled(settings, reader, plan.old_partitions, wait_seconds)
-        if not waiting:
-            await _write(settings, plan.removals)
-    removed = 0 if waiting else len(plan.removals)
-    left = len(plan.removals) - removed
-    return Rekeyed(plan.rows, len(plan.copies), removed, left, tuple(waiting))
+        if plan.copies or plan.removals:
+            await _require_create_time(settings)
+        waits, waiting = _OldPartitions(settings, reader), dict[str, str]()
+        found, copied, removed = plan.rows, 0, 0
+        while plan.copies or plan.removals:
+            await rows.write(plan.copies)
+            copied += len(plan.copies)
+            waiting = {} if remove_now else await waits.unsettled(plan.old_partitions)
+            if not waiting:
+                await rows.write(plan.removals)
+                removed += len(plan.removals)
+            elif waiting.keys().isdisjoint(settings.stages()) or time.monotonic() >= deadline:
+                break
+            else:
+                await asyncio.sleep(LOOK_SECONDS)
+            plan = await rows.plan()
+    left = len(plan.removals) if waiting else 0
+    return Rekeyed(found, copied, removed, left, tuple(waiting.values()) if left else ())
+
+
+class _UserRows:
+    """The rows of ``shop.users``: read on again and again, and written."""
+
+    def __init__(self, settings: Settings, reader: LogReader, placement: RowPlacement) -> None:
+        self._settings = settings
+        self._reader = reader
+        self._placement = placement
+        self._following: Following | None = None
+
+    async def plan(self, tell: Tell = silent) -> RekeyPlan:
+        """Return what is to be written, by the rows as they are now."""
+        async for _ in self._news(tell):
+            pass
+        return self._placement.plan()
+
+    async def write(self, writes: Sequence[Write]) -> None:
+        """Write these, and whatever somebody else wrote just before them once more."""
+        while writes:
+            written = await _write(self._settings, writes)
+            writes = repairs(written, [new async for new in self._news()])
+
+    async def _news(self, tell: Tell = silent) -> AsyncIterator[tuple[int, bytes, RekeyRow]]:
+        if self._following is None:
+            topic = self._settings.topics.users
+            tps = (await self._reader.partitions([topic]))[topic]
+            self._following = Following(await self._reader.starts(tps))
+        async for records in self._following.news(self._reader, tell):
+            for record in records:
+                if record.key is not None:
+                    new = record.partition, record.key, _as_row(record)
+                    self._placement.add(*new)
+                    yield new
+
+
+async def _require_create_time(settings: Settings) -> None:
+    """Raise SetupError if the brokers set the times of rows: a copy would be newer than its row."""
+    topic = settings.topics.users
+    if await topic_config(settings, topic, "message.timestamp.type") == "LogAppendTime":
+        alter = f"--alter --entity-type topics --entity-name {topic} --add-config"
+        raise SetupError(
+            f"{topic} has message.timestamp.type=LogAppendTime, so the copy of an old row would "
+            "count as newer than what its visitor has said since. Nothing was changed. Set it to "
+            f"CreateTime (kafka-configs.sh {alter} message.timestamp.type=CreateTime), run this "
+            "again, then set it back."
+        )
 
 
 def _as_row(record: object) -> RekeyRow:
     headers = tuple(record.headers)  # type: ignore[attr-defined]
     return RekeyRow(record.offset, record.timestamp, record.value, headers)  # type: ignore[attr-defined]
-
-
-async def _write_copies(
-    settings: Settings, reader: LogReader, copies: Sequence[Write], since: Offsets
-) -> None:
-    """Write copies, and whatever came between once more, until nothing does."""
-    while copies:
-        written = await _write(settings, copies)
-        partitions = {partition for partition, _ in written}
-        starts = {tp: offset for tp, offset in since.items() if tp.partition in partitions}
-        ends = await reader.ends(list(starts))
-        news: list[tuple[int, bytes, RekeyRow]] = []
-        async for tp, records in reader.read(starts, ends):
-            news += [
-                (tp.partition, record.key, _as_row(record))
-                for record in records
-                if record.key is not None
-            ]
-        since = {**since, **ends}
-        copies = repairs(written, news)
 
 
 async def _write(settings: Settings, writes: Sequence[Write]) -> dict[tuple[int, bytes], int]:
@@ -257,31 +298,39 @@ async def _write(settings: Settings, writes: Sequence[Write]) -> dict[tuple[int,
     }
 
 
-async def _until_settled(
-    settings: Settings, reader: LogReader, partitions: Sequence[int], seconds: float
-) -> list[str]:
-    """Return what still waits on these partitions of all stages when time is up; nothing: good.
+class _OldPartitions:
+    """What lay on partitions when rows were to be taken from them, until all stages settled it.
 
     What comes later does not count: producers know the new partitions by then. A vendor that is off
     settles nothing, so it is not waited for; once it is on again its events need their rows.
     """
-    on = settings.stages()
-    topics, deadline = settings.topics, time.monotonic() + seconds
-    stages = {ENRICH: [*topics.raw]}
-    stages |= {vendor: [topics.events(vendor), topics.redelivery(vendor)] for vendor in VENDORS}
-    waiting = []
-    for stage, names in stages.items():
-        found = await reader.partitions(names)
-        tps = [tp for name in names for tp in found[name] if tp.partition in partitions]
-        ends = await reader.ends(tps)
-        open_ = await _unsettled(settings, reader, stage, tps, ends)
-        while open_ and stage in on and time.monotonic() < deadline:
-            await asyncio.sleep(LOOK_SECONDS)
-            open_ = await _unsettled(settings, reader, stage, tps, ends)
-        if open_:
-            off = "" if stage in on else " and is off: switch it on, or give --now if it stays off"
-            waiting.append(f"{stage} has not settled all of {open_}{off}")
-    return waiting
+
+    def __init__(self, settings: Settings, reader: LogReader) -> None:
+        topics = settings.topics
+        self._settings = settings
+        self._reader = reader
+        self._stages = {ENRICH: [*topics.raw]}
+        self._stages |= {v: [topics.events(v), topics.redelivery(v)] for v in VENDORS}
+        self._ends: dict[str, Offsets] = {}
+        """By stage. Those of vendors are not known before enrichment has settled everything."""
+
+    async def unsettled(self, partitions: Sequence[int]) -> dict[str, str]:
+        """Return by stage what it still has to settle on these partitions, as a clause."""
+        waiting: dict[str, str] = {}
+        on = self._settings.stages()
+        for stage, names in self._stages.items():
+            found = await self._reader.partitions(names)
+            tps = [tp for name in names for tp in found[name]]
+            ends = self._ends.get(stage) or await self._reader.ends(tps)
+            if ENRICH not in waiting:
+                self._ends[stage] = ends
+            old = [tp for tp in tps if tp.partition in partitions]
+            open_ = await _unsettled(self._settings, self._reader, stage, old, ends)
+            if open_:
+                off = " and is off: switch it on, or give --now if it stays off"
+                clause = f"{stage} has not settled all of {open_}"
+                waiting[stage] = clause if stage in on else clause + off
+        return waiting
 
 
 async def _unsettled(
@@ -295,6 +344,7 @@ async def _unsettled(
     commits = await reader.commits(group_id(settings.topics.prefix, stage), tps) if tps else {}
     begins = await reader.starts(tps)
     starts = {tp: max(begins[tp], commits[tp].offset if tp in commits else 0) for tp in tps}
+    ends = {tp: ends[tp] for tp in tps}
     # Above the commit there may be nothing but markers of transactions.
     async for tp, records in reader.read(starts, ends):
         if records:

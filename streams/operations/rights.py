@@ -162,6 +162,7 @@ def _rekey(names: _Names) -> Iterator[Right]:
     users = names.topics.users
     yield from _topics([users, *names.raw, *names.events, *names.redelivery], READ)
     yield from _topics([users], WRITE)
+    yield from _topics([users], DESCRIBE_CONFIGS)
     yield from names.groups()
 
 

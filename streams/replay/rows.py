@@ -10,7 +10,7 @@ from streams.core.records import TopicRecord, is_moved
 from streams.core.rows import InvalidRow, Product, User, decode_product, decode_user, strip_email
 from streams.core.runs import Asked
 from streams.core.topics import Topics
-from streams.engine.partitioner import home_of
+from streams.engine.partitioner import NewestPlaces, home_of
 from streams.kafka.reader import LogReader, Tell, silent
 from streams.settings import Settings
 from streams.vendors import VENDORS
@@ -49,6 +49,7 @@ class Rows:
         self._partitions = partitions
         self._forgotten: dict[bytes, int] = {}
         self._products: dict[bytes, bytes] = {}
+        self._newest_products = NewestPlaces()
         self._read_to: dict[TopicPartition, int] = {}
 
     async def follow(
@@ -96,6 +97,8 @@ class Rows:
         for record in records:
             key = record.key
             if key is None or (self._product_ids is not None and key not in self._product_ids):
+                continue
+            if not self._newest_products.admit(record.partition, key, record.timestamp):
                 continue
             if record.value is None:
                 self._products.pop(key, None)

@@ -23,8 +23,10 @@ class Settled:
 
 def test_lag_counts_what_came_after_the_last_fetch() -> None:
     """The log of a partition without room had 4,500 records at its last fetch and has 720,000."""
+    settled = {FETCHED: 90, FULL: 500, UNKNOWN: 0}
     consumer: Any = SimpleNamespace(
-        offset_trackers={FETCHED: Settled(90), FULL: Settled(500), UNKNOWN: Settled(0)},
+        offset_trackers=settled,
+        settled_below=settled.get,
         assignment=lambda: {FETCHED, FULL, UNKNOWN},
         highwater={FETCHED: 100, FULL: 4_500, UNKNOWN: None}.get,
         known_ends={FULL: 720_000},

@@ -106,6 +106,89 @@ async def test_what_is_fetched_and_not_settled_is_not_read(monkeypatch: pytest.M
     assert [*seen, consumer.read_below(CLICKS)] == [None, None, None, 16]
 
 
+class Fetches:
+    """A consumer that fetched up to some position; its log starts at another one."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.consumer: Any = consumer_in_memory(monkeypatch, {})
+        self.expired: list[tuple[int, int]] = []
+        self.position, self.log_start, self.records = 10, 0, list[Any]()
+        self.consumer.offset_trackers[CLICKS] = OffsetTracker()
+        self.consumer._next_offset[CLICKS] = 10
+        self.consumer.thread.fetch = self._fetch
+        self.consumer.thread.fetch_state = lambda _: FetchState(self.position, 0, False)
+        self.consumer.app.stage.on_expired = lambda _, *gap: self.expired.append(gap)
+        recovery = SimpleNamespace(
+            began_anew=lambda _: None, record_current=lambda _: None, maybe_end=lambda _: None
+        )
+        monkeypatch.setattr(self.consumer, "recovery", recovery)
+        monkeypatch.setattr(self.consumer, "earliest_offsets", self._log_start_of)
+        active: Any = lambda _: {CLICKS}  # noqa: E731
+        monkeypatch.setattr(OurConsumer, "_get_active_partitions", active, raising=False)
+
+    async def _fetch(self, *_: object) -> Fetched:
+        return Fetched({CLICKS: self.records} if self.records else {})
+
+    async def _log_start_of(self, tp: TP) -> dict[TP, int]:
+        return {tp: self.log_start}
+
+    async def fetch(self, *offsets: int, position: int) -> int | None:
+        """Fetch these records, up to this position; return up to where all is settled."""
+        self.records = [
+            SimpleNamespace(offset=at, value=b"", key=None, headers=(), timestamp=0)
+            for at in offsets
+        ]
+        self.position = position
+        await self.consumer._fetch_once()
+        settled: int | None = self.consumer.settled_below(CLICKS)
+        return settled
+
+
+async def test_markers_and_aborted_records_at_the_end_of_a_log_are_settled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They would wait until the next record; with a record open before them they do wait."""
+    fetches = Fetches(monkeypatch)
+    assert await fetches.fetch(position=10) == 10
+    assert await fetches.fetch(position=62) == 62
+    assert await fetches.fetch(62, 63, position=65) is None
+    chunk = fetches.consumer._next_chunk(CLICKS)
+    assert fetches.consumer.settled_below(CLICKS) == 62
+    fetches.consumer.ack(chunk)
+    assert fetches.consumer.settled_below(CLICKS) == 65
+    assert await fetches.fetch(65, position=66) == 64
+    fetches.consumer._committed[CLICKS] = (65, "")
+    assert fetches.consumer.settled_below(CLICKS) == 65
+    assert fetches.expired == []
+
+
+async def test_what_retention_deleted_is_counted_where_the_position_jumps_before_records_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Once: the records behind it begin where it ends."""
+    fetches = Fetches(monkeypatch)
+    fetches.log_start = 40
+    assert await fetches.fetch(position=40) == 40
+    await fetches.fetch(40, position=41)
+    assert fetches.expired == [(10, 40)]
+
+
+async def test_records_that_a_stop_dropped_are_not_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The position is behind them, and the next owner has to read them."""
+    fetches = Fetches(monkeypatch)
+    whole = fetches.consumer._note_gap
+
+    async def stopped(*gap: Any) -> None:
+        await whole(*gap)
+        fetches.consumer.cancel_seek()
+
+    monkeypatch.setattr(fetches.consumer, "_note_gap", stopped)
+    assert await fetches.fetch(15, position=16) == 10
+    assert CLICKS not in fetches.consumer.stash
+
+
 def test_a_group_without_offsets_says_that_it_starts_from_the_beginning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -11,6 +11,7 @@ from faust.types import TP
 
 from streams.core.records import is_moved
 from streams.core.times import arrived_ms
+from streams.engine.partitioner import NewestPlaces
 from streams.engine.recovery import Recovery
 from streams.engine.tables import MALFORMED, FollowedTopic, GlobalTopicTable, TopicTable
 from streams.engine.thread import Committed, Fetched
@@ -47,7 +48,7 @@ def table(kind: type[TopicTable]) -> Any:
     made.strays = None
     made._arrived_ms, made._is_moved = arrived_ms, is_moved
     if kind is GlobalTopicTable:
-        made.by_key, made._on_change = {}, None
+        made.by_key, made._on_change, made._newest = {}, None, NewestPlaces()
     return made
 
 
@@ -149,6 +150,17 @@ def test_a_global_table_has_one_mapping_over_all_partitions_and_keeps_it() -> No
     products.drop(0)
     assert products.by_key == {b"p1": b"1", b"p2": b"1"}
     assert len(products) == 2
+
+
+def test_of_a_keys_records_on_two_partitions_the_newest_counts_whichever_is_read_last() -> None:
+    """Partitions were added: the old row stays on its old one for ever, a deleted product, too."""
+    products = table(GlobalTopicTable)
+    products.apply(1, [Row(0, b"p1", b"new", 2_000), Row(1, b"p2", None, 2_000)])
+    products.apply(0, [Row(0, b"p1", b"old", 1_000), Row(1, b"p2", b"old", 1_999)])
+    assert products.by_key == {b"p1": b"new"}
+    products.apply(0, [Row(2, b"p2", b"again", 2_001)])
+    products.apply(1, [Row(2, b"p1", b"a clock was set back", 500)])
+    assert products.by_key == {b"p1": b"a clock was set back", b"p2": b"again"}
 
 
 class FakeRecovery:

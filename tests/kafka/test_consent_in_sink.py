@@ -12,7 +12,7 @@ import pytest
 from streams.core.times import utc_text
 from streams.worker.control import set_paused
 from tests.broker_fixtures import Broker
-from tests.kafka.pipeline import ALL_KINDS, Pipeline, Record, now_ms, user
+from tests.kafka.pipeline import ALL_KINDS, Pipeline, Record, click, now_ms, user
 
 pytestmark = pytest.mark.kafka
 
@@ -161,3 +161,25 @@ async def test_a_tombstone_from_the_future_silences_its_visitor_for_no_hour(
         assert {f"before{n}": "skipped" for n in range(5)}.items() <= outcomes.items()
         for worker in workers:
             assert "has a Kafka time in the future" in worker.output()
+
+
+async def test_what_waits_with_an_assumed_consent_needs_a_yes_once_consent_is_required(
+    broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    """The mode was changed while events waited; who has said yes meanwhile is sent."""
+    async with Pipeline(broker, prefix, tmp_path, partitions=1) as pipeline:
+        await pipeline.products("p1")
+        enrich = await pipeline.worker("enrich", STREAMS_CONSENT_MODE="assumed")
+        people = ("anna", "bert", "dora")
+        await pipeline.send(*(click(name, event_id=name, consent=None) for name in people))
+        await pipeline.enriched(3)
+        enrich.kill()
+        await pipeline.send(user("bert", YES), user("dora", {"user_id": "u-1"}))
+        await pipeline.worker("miso")
+        await pipeline.settled(3)
+        assert pipeline.stored() == ["bert"]
+        assert {r["event_id"]: r.get("detail") for r in await pipeline.receipts()} == {
+            "anna": "no_row",
+            "bert": None,
+            "dora": "not_said",
+        }

@@ -7,17 +7,18 @@ import pytest
 from aiokafka.admin import NewPartitions
 
 from streams.cli import main
+from streams.core.errors import SetupError
 from streams.engine.partitioner import home_of
 from streams.kafka.reader import silent
 from streams.operations.forget.forget import run_forget
 from streams.operations.forget.survey import survey
 from streams.operations.rekey import run_rekey
 from tests.broker_fixtures import Broker
-from tests.kafka.pipeline import Pipeline, click, product, user, visitors
+from tests.kafka.pipeline import Pipeline, alter_topic, click, product, user, visitors
 
 pytestmark = pytest.mark.kafka
 
-YES = {"consent": {"miso": True}}
+YES, NO = {"consent": {"miso": True}}, {"consent": {"miso": False}}
 
 
 async def grow(pipeline: Pipeline, partitions: int, *topics: str) -> None:
@@ -32,6 +33,14 @@ async def grow(pipeline: Pipeline, partitions: int, *topics: str) -> None:
 
     await pipeline.until(are_there)
     await pipeline.producer.client.force_metadata_update()
+
+
+async def grow_all(pipeline: Pipeline, partitions: int) -> None:
+    """Add partitions to every topic on which a visitor's records must meet."""
+    specs = pipeline.topics.specs(("eightselect", "voyado", "miso"), pipeline.partitions)
+    await grow(
+        pipeline, partitions, *(s.name for s in specs if s.partitions == pipeline.partitions)
+    )
 
 
 async def reason_of(pipeline: Pipeline, event_id: str) -> str | None:
@@ -88,12 +97,7 @@ async def test_after_all_topics_grew_rows_are_brought_home_and_nobody_is_forgott
         enrich = await pipeline.worker("enrich")
         await pipeline.send(*(click(name, event_id=f"{name}-old", consent=None) for name in people))
         await pipeline.written(len(people))  # and no sink runs: they wait
-        counted = [
-            spec.name
-            for spec in pipeline.topics.specs(("eightselect", "voyado", "miso"), 2)
-            if spec.partitions == 2
-        ]
-        await grow(pipeline, 3, *counted)
+        await grow_all(pipeline, 3)
         assert await enrich.ended(25) in (2, 70)
 
         enrich = await pipeline.worker("enrich")
@@ -159,6 +163,96 @@ async def test_a_vendor_that_is_off_is_named_and_not_waited_for(
             "if it stays off"
         )
         assert (await run_rekey(pipeline.settings, wait_seconds=0, remove_now=True)).removed == 1
+
+
+async def test_a_no_that_is_said_while_rows_move_stops_old_and_new_events(
+    broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    """On the new partition, and on the old one by a producer that does not know the new ones."""
+    async with Pipeline(broker, prefix, tmp_path, partitions=2) as pipeline:
+        users = pipeline.topics.users
+        moved = [v for v in visitors(40) if home_of(v.encode(), 3) != home_of(v.encode(), 2)]
+        anna, bert = moved[:2]
+        old = {name: home_of(name.encode(), 2) for name in (anna, bert)}
+        await pipeline.send(product("p1"), user(anna, YES), user(bert, YES))
+        enrich = await pipeline.worker("enrich")
+        await pipeline.send(*(click(v, event_id=f"{v}-old", consent=None) for v in (anna, bert)))
+        await pipeline.written(2)  # and no sink runs: they wait
+        await grow_all(pipeline, 3)
+        assert await enrich.ended(25) in (2, 70)
+        await pipeline.worker("enrich")
+
+        async def said(visitor: str, partition: int) -> bytes | None:
+            rows = [r.value for r in await pipeline.read(users) if r.partition == partition
+                    and r.key == visitor.encode()]  # fmt: skip
+            return rows[-1] if rows else None
+
+        async def say(visitor: str, what: bytes, partition: int) -> None:
+            async def is_there() -> bool:
+                return await said(visitor, partition) == what
+
+            await pipeline.until(is_there, what=f"{what!r} on partition {partition}")
+
+        yes, no = user(anna, YES)[2], user(anna, NO)[2]
+        assert yes is not None
+        assert no is not None
+        rekey = asyncio.ensure_future(run_rekey(pipeline.settings, wait_seconds=60))
+        for name in (anna, bert):
+            await say(name, yes, home_of(name.encode(), 3))
+        await pipeline.send(user(anna, NO))
+        await pipeline.producer.send_and_wait(users, no, bert.encode(), partition=old[bert])
+        await say(anna, no, old[anna])
+        await say(bert, no, home_of(bert.encode(), 3))
+        await pipeline.worker("miso")
+        done = await rekey
+        assert (done.rows, done.removed, done.left) == (2, 2, 0)
+        await pipeline.send(*(click(v, event_id=f"{v}-new", consent=None) for v in (anna, bert)))
+        await pipeline.settled(4)
+        assert await pipeline.outcomes() == {("skipped", "no_consent"): 4}
+
+
+async def test_rows_are_not_moved_where_the_broker_would_make_their_copies_the_newest(
+    broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    """With LogAppendTime nobody knows any more which of two rows was the last word."""
+    async with Pipeline(broker, prefix, tmp_path, partitions=2) as pipeline:
+        users = pipeline.topics.users
+        await alter_topic(pipeline.admin, users, {"message.timestamp.type": "LogAppendTime"})
+        await pipeline.send(*(user(name, YES) for name in visitors(40)))
+        assert (await run_rekey(pipeline.settings, wait_seconds=0)).copied == 0
+        await grow_all(pipeline, 3)
+        with pytest.raises(SetupError, match=r"LogAppendTime.*Set it to CreateTime"):
+            await run_rekey(pipeline.settings, wait_seconds=0)
+        assert len(await pipeline.read(users)) == 40
+        await alter_topic(pipeline.admin, users, {"message.timestamp.type": "CreateTime"})
+        done = await run_rekey(pipeline.settings, wait_seconds=0)
+        assert done.copied == done.removed > 10
+
+
+async def test_after_products_grew_the_newest_row_of_a_product_counts(
+    broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    """Its old row lies on its old partition for ever, here at the end of a log that takes long."""
+    async with Pipeline(broker, prefix, tmp_path, partitions=1) as pipeline:
+        moved = [p for p in (f"p{n}" for n in range(40)) if home_of(p.encode(), 2) == 1]
+        changed, deleted = moved[:2]
+        await pipeline.send(*(product(f"other{n}", name="x" * 300) for n in range(10_000)))
+        await pipeline.products(changed, deleted)
+        enrich = await pipeline.worker("enrich")
+        await grow(pipeline, 2, pipeline.topics.products)
+        assert await enrich.ended(25) == 70
+        await pipeline.send(
+            product(changed, sku="S-new"), ("shop.products", deleted.encode(), None)
+        )
+        await pipeline.worker("enrich")
+        await pipeline.send(
+            click("anna", event_id="e1", product_id=changed),
+            click("anna", event_id="e2", product_id=deleted),
+        )
+        assert await reason_of(pipeline, "e2") == "unknown_product"
+        await pipeline.written(1)
+        (record,) = await pipeline.read(pipeline.topics.events("miso"))
+        assert b'"S-new"' in record.value
 
 
 def test_the_command_says_what_it_did(

@@ -5,7 +5,8 @@ from typing import Any
 
 import aiohttp
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import RecordsToDelete
 
 from streams.worker.control import set_paused
 from tests.broker_fixtures import Broker
@@ -75,6 +76,45 @@ async def test_events_wait_while_a_transaction_hides_what_their_visitors_said(
             assert [await reasons(worker) for worker in workers] == [(200, []), (200, [])]
         finally:
             await other.stop()
+
+
+async def test_markers_and_aborted_records_do_not_wait_and_expire_without_a_word(
+    broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    """Nothing is left to do, as others see it, too; once they are deleted, no event was lost."""
+    async with Pipeline(broker, prefix, tmp_path, partitions=1) as pipeline:
+        clicks = TopicPartition(pipeline.topics.clicks, 0)
+        await pipeline.products("p1")
+        enrich, _ = await pipeline.both()
+        shop = AIOKafkaProducer(
+            **pipeline.settings.kafka.client_options(), transactional_id=f"{prefix}shop"
+        )
+        await shop.start()
+        try:
+            for ids, is_aborted in ((range(3), False), (range(3, 53), True)):
+                await shop.begin_transaction()
+                for number in ids:
+                    _, key, value = click("anna", event_id=f"e{number}")
+                    await shop.send(clicks.topic, value, key)
+                await (shop.abort_transaction() if is_aborted else shop.commit_transaction())
+        finally:
+            await shop.stop()
+        await pipeline.settled(3)
+
+        async def is_done() -> bool:
+            committed = (await pipeline.committed("enrich"))[clicks].offset
+            lag = (await pipeline.status(enrich))["lag"]
+            return bool(committed == 55 and lag[clicks.topic] == 0)
+
+        await pipeline.until(is_done, what="all of the log to be committed")
+        enrich.kill()
+        await pipeline.admin.delete_records({clicks: RecordsToDelete(before_offset=55)})
+        await pipeline.worker("enrich")
+        await pipeline.send(click("anna", event_id="e53"))
+        await pipeline.until(lambda: "e53" in pipeline.stored())
+        report = await pipeline.settled(1)
+        assert report.expired[clicks.topic] == 0
+        assert pipeline.stored() == ["e0", "e1", "e2", "e53"]
 
 
 async def test_a_pause_hidden_by_a_transaction_is_not_missed_in_silence(

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from faust.types import TP
 
-from streams.core.consent import Ground
+from streams.core.consent import ConsentMode, Ground
 from streams.core.dead_letter import letter_key
 from streams.core.outcome import DeadLetterReason, Outcome
 from streams.core.records import VendorRecord
@@ -26,9 +26,13 @@ MAX_ID_CHARS = 512
 MAX_TIME_DIGITS = 15
 
 _RUN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_GROUNDS: Mapping[bytes | None, Ground] = {b"event": "event", b"row": "row", b"assumed": "assumed"}
+_GROUNDS: Mapping[ConsentMode, Mapping[bytes | None, Ground]] = {
+    "required": {b"event": "event", b"row": "row"},
+    "assumed": {b"event": "event", b"row": "row", b"assumed": "assumed"},
+}
+"""By the mode of today: enrichment may have assumed a consent before the mode was changed."""
 _STRICTEST: Ground = "row"
-"""If the header is missing or unknown."""
+"""If the header is missing or says something else."""
 
 
 class RawVendorRecord(VendorRecord, frozen=True, gc=False):
@@ -51,12 +55,14 @@ class Intake:
         outcome_writer: OutcomeWriter,
         counters: Counters,
         runs: RunStops,
+        mode: ConsentMode,
     ) -> None:
         self._vendor = vendor
         self._courier = courier
         self._outcome_writer = outcome_writer
         self._counters = counters
         self._runs = runs
+        self._grounds = _GROUNDS[mode]
 
     def admit(
         self, tp: TP, records: Records, progress: PartitionProgress, *, is_redelivery: bool
@@ -64,7 +70,7 @@ class Intake:
         """Add the new events among these records of one partition to the courier."""
         add, admit = self._courier.add, progress.admit
         ordering_key = self._vendor.ordering_key
-        partition = tp.partition
+        partition, grounds = tp.partition, self._grounds
         counters = self._counters
         stopped_runs = self._runs.stopped
         run: str | None = None
@@ -104,7 +110,7 @@ class Intake:
                 record.key,
                 progress,
                 run,
-                _GROUNDS.get(headers.get("consent"), _STRICTEST),
+                grounds.get(headers.get("consent"), _STRICTEST),
             )
             add(item, bytes(vendor_record.payload), ordering_key(vendor_record))
         counters.events += new

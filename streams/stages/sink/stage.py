@@ -15,6 +15,7 @@ from time import monotonic
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
+from streams.core.consent import ConsentMode
 from streams.core.control import UnreadableControl, VendorControl, decode_control
 from streams.core.topics import Topics
 from streams.delivery.courier import Courier
@@ -53,6 +54,7 @@ class SinkStage(Stage):
         sender: HttpTransport,
         *,
         partitions: int,
+        mode: ConsentMode,
         secrets: tuple[str, ...],
         current_settings: Callable[[], tuple[VendorSettings, list[str]]],
         write_stop: WriteStop,
@@ -125,7 +127,9 @@ class SinkStage(Stage):
             may_act=app.may_act,
         )
         self.courier.send_one_at_a_time()
-        self._intake = Intake(vendor, self.courier, self.outcome_writer, self.counters, self._runs)
+        self._intake = Intake(
+            vendor, self.courier, self.outcome_writer, self.counters, self._runs, mode
+        )
         app.read_chunks(self._events, self._redelivery, name=f"sink-{vendor.key}", take=self._take)
 
     # -- the way of a record

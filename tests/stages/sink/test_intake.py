@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from faust.types import TP
 
+from streams.core.consent import ConsentMode
 from streams.delivery.ordered_queue import Item
 from streams.delivery.progress import Metadata, PartitionProgress
 from streams.stages.sink.intake import Intake
@@ -65,12 +66,14 @@ class Around:
         """Be the outcome writer."""
         self.kept.append(settlement)
 
-    def admit(self, *records: Record, is_redelivery: bool = True) -> None:
+    def admit(
+        self, *records: Record, is_redelivery: bool = True, mode: ConsentMode = "required"
+    ) -> None:
         """Read records."""
         me: Any = self
         if not is_redelivery:
             self.progress = PartitionProgress(0, Metadata(), {}, 0)
-        intake = Intake(VENDORS["miso"], me, me, self.counters, self.runs)
+        intake = Intake(VENDORS["miso"], me, me, self.counters, self.runs, mode)
         found: Any = records
         intake.admit(TP("t", 0), found, self.progress, is_redelivery=is_redelivery)
 
@@ -104,6 +107,15 @@ def test_an_unknown_ground_is_the_strictest(consent: bytes | None) -> None:
     around.admit(Record(headers=(*without("consent"), ("consent", consent))))
     around.admit(Record(1, headers=(("source", b"shop.clicks/0/8"), ("run-id", b"r-1"))))
     assert [item.ground for item in around.items] == ["row", "row"]
+
+
+def test_what_was_assumed_counts_only_while_the_mode_says_so() -> None:
+    """After a change to required the row must say yes."""
+    record = Record(headers=(*without("consent"), ("consent", b"assumed")))
+    around = Around()
+    around.admit(record, mode="assumed")
+    around.admit(replace(record, offset=1), is_redelivery=False, mode="required")
+    assert [item.ground for item in around.items] == ["assumed", "row"]
 
 
 @pytest.mark.parametrize("run", [b"", b"r 1", b"r/1", b"\xff", b"r" * 65, None])
