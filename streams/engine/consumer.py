@@ -320,11 +320,8 @@ class Consumer(driver.Consumer):
         self._work.set()
         return True
 
-    def settled_below(self, tp: TP) -> int | None:
-        """Return the offset below which everything is settled; None: not known.
-
-        It is never below what is committed.
-        """
+    def committable(self, tp: TP) -> int | None:
+        """Return the offset below which all is settled, never below the commit; None: not known."""
         tracker, known = self.offset_trackers.get(tp), self._committed.get(tp)
         found = (
             None if known is None else known[0],
@@ -402,7 +399,7 @@ class Consumer(driver.Consumer):
         now = monotonic()
         due = {}
         for tp in self.offset_trackers:
-            offset, known = self.settled_below(tp), self._committed.get(tp)
+            offset, known = self.committable(tp), self._committed.get(tp)
             if offset is None:
                 continue
             advanced = known is None or offset > known[0]
