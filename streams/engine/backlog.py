@@ -40,7 +40,7 @@ def lag(consumer: Consumer) -> dict[TP, int]:
             at for at in (consumer.highwater(tp), consumer.known_ends.get(tp)) if at is not None
         ]
         end = max(known, default=None)
-        settled = consumer.settled_below(tp)
+        settled = consumer.committable(tp)
         if settled is None:
             settled = consumer.last_commit(tp)
         if end is not None and settled is not None:

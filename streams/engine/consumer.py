@@ -77,8 +77,6 @@ class Consumer(driver.Consumer):
         self._started_at: dict[TP, int] = {}
         self.epoch = 0
         self.is_seeking = False
-        self._is_stashing = False
-        """Positions lie behind records that are not in the stash yet."""
         self._awaits_flow = False
         """Between a seek and the flow's start, when Faust empties the agents' queues once more."""
         self._committing = asyncio.Lock()
@@ -139,16 +137,12 @@ class Consumer(driver.Consumer):
             )
         left = {tp: found for tp, found in rows.items() if not self.recovery.apply(tp, found)}
         self._fetch_again(left)
-        self._is_stashing = True
-        try:
-            for tp, records in fetched.records.items():
-                if epoch != self.epoch:
-                    return
-                if records and tp not in tables:
-                    await self._stash_records(tp, records)
-            await self._pass_over(wanted - tables, epoch)
-        finally:
-            self._is_stashing = False
+        for tp, records in fetched.records.items():
+            if epoch != self.epoch:
+                return
+            if records and tp not in tables:
+                await self._stash_records(tp, records)
+        await self._pass_over(wanted - tables, epoch)
         if left:
             await asyncio.sleep(0.01)  # until recovery knows these partitions
         else:
@@ -326,29 +320,25 @@ class Consumer(driver.Consumer):
         self._work.set()
         return True
 
-    def settled_below(self, tp: TP) -> int | None:
-        """Return the offset below which everything is settled; None: not known.
-
-        It is behind markers of transactions that end the log, and never below what is committed.
-        """
+    def committable(self, tp: TP) -> int | None:
+        """Return the offset below which all is settled, never below the commit; None: not known."""
         tracker, known = self.offset_trackers.get(tp), self._committed.get(tp)
-        found = [] if known is None else [known[0]]
-        if tracker is not None:
-            if (settled := tracker.committable()) is not None:
-                found.append(settled)
-            if tp in self._next_offset and not len(tracker) and not self.stash.get(tp):
-                found.append(self._next_offset[tp])
-        return max(found, default=None)
+        found = (
+            None if known is None else known[0],
+            None if tracker is None else tracker.committable(),
+            self.read_below(tp),
+        )
+        return max((offset for offset in found if offset is not None), default=None)
 
     def read_below(self, tp: TP) -> int | None:
         """Return the offset below which all is read and settled; None: a record is open.
 
-        Other than a commit it lies behind markers of transactions that end the log.
+        It is behind markers of transactions that end the log.
         """
-        tracker, fetched = self.offset_trackers.get(tp), self.thread.fetch_state(tp)
-        if self._is_stashing or tracker is None or fetched is None:
+        tracker = self.offset_trackers.get(tp)
+        if tracker is None or len(tracker) or self.stash.get(tp):
             return None
-        return None if len(tracker) or self.stash.get(tp) else fetched.position
+        return self._next_offset.get(tp)
 
     def is_in_hand(self, chunk: Chunk) -> bool:
         """Return whether a chunk is still open here: no rebalance has revoked it."""
@@ -409,7 +399,7 @@ class Consumer(driver.Consumer):
         now = monotonic()
         due = {}
         for tp in self.offset_trackers:
-            offset, known = self.settled_below(tp), self._committed.get(tp)
+            offset, known = self.committable(tp), self._committed.get(tp)
             if offset is None:
                 continue
             advanced = known is None or offset > known[0]

@@ -185,8 +185,8 @@ async def run_rekey(
     """Bring the rows of ``shop.users`` home; can be repeated until nothing is left.
 
     Waits at most so long until what lies on the old partitions is settled; ``remove_now``: not at
-    all. Meanwhile new rows come home, too, and are told to the old partitions. ``dry_run`` only
-    looks.
+    all. Meanwhile new rows come home, too, and are told to the old partitions; what comes after
+    that time is left where it lies. ``dry_run`` only looks.
 
     Raises:
         SetupError: the broker does not answer, or refuses a write; the topics do not fit together,
@@ -194,7 +194,6 @@ async def run_rekey(
     """
     topics = settings.topics
     counts = await required_topics(settings, [*topics.raw, topics.users])
-    deadline = time.monotonic() + wait_seconds
     async with connect(settings.kafka) as reader:
         rows = _UserRows(settings, reader, RowPlacement(counts[topics.users]))
         plan = await rows.plan(tell)
@@ -204,16 +203,23 @@ async def run_rekey(
             await _require_create_time(settings)
         waits, waiting = _OldPartitions(settings, reader), dict[str, str]()
         found, copied, removed = plan.rows, 0, 0
+        deadline = time.monotonic() + wait_seconds
         while plan.copies or plan.removals:
             await rows.write(plan.copies)
             copied += len(plan.copies)
+            plan = await rows.plan()
             waiting = {} if remove_now else await waits.unsettled(plan.old_partitions)
             if not waiting:
-                await rows.write(plan.removals)
-                removed += len(plan.removals)
-            elif waiting.keys().isdisjoint(settings.stages()) or time.monotonic() >= deadline:
+                # What was said meanwhile is brought home before it is taken away.
+                not_home = {write.key for write in plan.copies}
+                removals = [write for write in plan.removals if write.key not in not_home]
+                await rows.write(removals)
+                removed += len(removals)
+            elif waiting.keys().isdisjoint(settings.stages()):
                 break
-            else:
+            if time.monotonic() >= deadline:
+                break  # also where a producer keeps writing rows to old partitions
+            if waiting:
                 await asyncio.sleep(LOOK_SECONDS)
             plan = await rows.plan()
     left = len(plan.removals) if waiting else 0

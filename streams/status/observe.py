@@ -29,10 +29,8 @@ async def observe(
     """
     board = await read_status(settings)
     async with connect(settings.kafka) as reader:
-        groups, controls = (
-            await read_groups(reader, settings),
-            await read_controls(reader, settings),
-        )
+        groups = await read_groups(reader, settings)
+        controls = await read_controls(reader, settings)
     known = known_of(settings, board, groups, controls)
     return board, await with_open_letters(settings, known, letters), controls
 

@@ -43,7 +43,7 @@ class StatusBoard:
     unreadable: int = 0
     """Records that are no snapshot, such as those of another version."""
     is_live: bool = False
-    """Whether what comes now was written just before: all that was there at first is read."""
+    """Whether all older records are read, so that those that come now were just written."""
     _heard_ms: dict[str, int] = field(default_factory=dict)
 
     def apply(self, key: bytes | None, value: bytes | None, now_ms: int) -> None:
@@ -55,7 +55,7 @@ class StatusBoard:
             self.snapshots.pop(worker, None)
             return
         try:
-            self.hear(worker, decode_snapshot(value), now_ms)
+            self.record(worker, decode_snapshot(value), now_ms)
         except (msgspec.DecodeError, UnicodeDecodeError):
             self.unreadable += 1
 
@@ -64,10 +64,10 @@ class StatusBoard:
         for record in {record.key: record for record in records}.values():
             self.apply(record.key, record.value, now_ms)
 
-    def hear(self, worker: str, said: WorkerSnapshot, now_ms: int) -> None:
-        """Take a worker's word. Its own clock, which may be wrong, counts only for an old one."""
-        self.snapshots[worker] = said
-        self._heard_ms[worker] = now_ms if self.is_live else min(said.at, now_ms)
+    def record(self, worker: str, snapshot: WorkerSnapshot, now_ms: int) -> None:
+        """Record a snapshot. The worker's clock, which may be wrong, counts only for an old one."""
+        self.snapshots[worker] = snapshot
+        self._heard_ms[worker] = now_ms if self.is_live else min(snapshot.at, now_ms)
 
     def workers(self, now_ms: int) -> list[WorkerStatus]:
         """Return the workers, ingest and enrichment first, then by stage and slot."""

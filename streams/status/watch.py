@@ -134,7 +134,7 @@ class PipelineWatch:
         now_ms, board = self.wall_ms(), self._tail.board
         own = self.own()
         if own is not None:
-            board.hear(own.worker, own, now_ms)
+            board.record(own.worker, own, now_ms)
         known = Known(
             now_ms,
             stages_of(self.settings, self._groups, self._controls),

@@ -26,7 +26,7 @@ def test_lag_counts_what_came_after_the_last_fetch() -> None:
     settled = {FETCHED: 90, FULL: 500, UNKNOWN: 0}
     consumer: Any = SimpleNamespace(
         offset_trackers=settled,
-        settled_below=settled.get,
+        committable=settled.get,
         assignment=lambda: {FETCHED, FULL, UNKNOWN},
         highwater={FETCHED: 100, FULL: 4_500, UNKNOWN: None}.get,
         known_ends={FULL: 720_000},

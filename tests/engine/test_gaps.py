@@ -76,7 +76,7 @@ async def test_what_is_fetched_and_not_settled_is_not_read(monkeypatch: pytest.M
     assert consumer.read_below(CLICKS) is None
     consumer.offset_trackers[CLICKS] = OffsetTracker()
     consumer._next_offset[CLICKS] = 10
-    assert consumer.read_below(CLICKS) == 16
+    assert consumer.read_below(CLICKS) == 10
     record = SimpleNamespace(offset=15, value=b"", key=None, headers=(), timestamp=0)
     seen: list[int | None] = []
 
@@ -103,7 +103,7 @@ async def test_what_is_fetched_and_not_settled_is_not_read(monkeypatch: pytest.M
     chunk = consumer._next_chunk(CLICKS)
     seen.append(consumer.read_below(CLICKS))
     consumer.ack(chunk)
-    assert [*seen, consumer.read_below(CLICKS)] == [None, None, None, 16]
+    assert [*seen, consumer.read_below(CLICKS)] == [10, None, None, 16]
 
 
 class Fetches:
@@ -140,7 +140,7 @@ class Fetches:
         ]
         self.position = position
         await self.consumer._fetch_once()
-        settled: int | None = self.consumer.settled_below(CLICKS)
+        settled: int | None = self.consumer.committable(CLICKS)
         return settled
 
 
@@ -153,12 +153,12 @@ async def test_markers_and_aborted_records_at_the_end_of_a_log_are_settled(
     assert await fetches.fetch(position=62) == 62
     assert await fetches.fetch(62, 63, position=65) is None
     chunk = fetches.consumer._next_chunk(CLICKS)
-    assert fetches.consumer.settled_below(CLICKS) == 62
+    assert fetches.consumer.committable(CLICKS) == 62
     fetches.consumer.ack(chunk)
-    assert fetches.consumer.settled_below(CLICKS) == 65
+    assert fetches.consumer.committable(CLICKS) == 65
     assert await fetches.fetch(65, position=66) == 64
     fetches.consumer._committed[CLICKS] = (65, "")
-    assert fetches.consumer.settled_below(CLICKS) == 65
+    assert fetches.consumer.committable(CLICKS) == 65
     assert fetches.expired == []
 
 

@@ -365,3 +365,16 @@ def test_a_quantity_that_cannot_be_read_is_said() -> None:
     (section,) = proposed(shape).sections
     (remark,) = remarks_of(section, "quantity")
     assert remark.startswith("quantity: qty has values that are no whole number, such as 2 Stk;")
+
+
+def test_a_field_that_says_no_where_it_is_true_is_no_consent() -> None:
+    """Whoever has refused would else count as one who has agreed."""
+    shape = Shape()
+    for number, click in enumerate(clicks()):
+        shape.add("events", {**click, "marketing_opt_out": number % 3 > 0})
+    for number, visitor in enumerate(VISITORS):
+        row = {"visitor_id": visitor, "email": f"p{number}@mail.example", "miso_opt_out": True}
+        shape.add("visitors", row | {"unsubscribed_newsletter": number % 2}, visitor)
+    for section in proposed(shape).sections:
+        assert "consent" not in section.fields
+        assert remarks_of(section, "consent") == []

@@ -1,19 +1,34 @@
 """Which records bring the rows of ``shop.users`` home, and that nobody is forgotten by it."""
 
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
+from aiokafka import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.records import MOVED, is_moved
 from streams.core.times import arrived_ms
+from streams.core.topics import Topics
 from streams.engine.partitioner import home_of
 from streams.engine.tables import TopicTable
 from streams.engine.wall_clock import ForwardTime
-from streams.operations.rekey import Headers, RekeyRow, RowPlacement, Write, repairs
+from streams.operations import rekey
+from streams.operations.rekey import (
+    Headers,
+    RekeyRow,
+    RowPlacement,
+    Write,
+    repairs,
+    run_rekey,
+)
 from tests.engine.test_partitioner import keys
 
 PARTITIONS = 3
+Said = tuple[int, RekeyRow]
 (KEY,) = keys(2, 1, PARTITIONS)
 OF_MOVED: Headers = ((MOVED, b"1"),)
 
@@ -162,3 +177,100 @@ def test_afterwards_each_visitors_newest_word_is_at_home_alone(
     real = {(key, entry.timestamp) for _, key, entry in log if entry.value is None}
     for forgotten in users.forgotten.values():
         assert set(forgotten.items()) <= real
+
+
+class Users:
+    """``shop.users`` in memory, and a shop that writes to it whenever rows are moved."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, said: Callable[[int], list[Said]]) -> None:
+        """``said``: what the shop writes before the first move, the second and so on."""
+        self._said = said
+        self._moves = 0
+        self.log: dict[int, list[Any]] = {at: [] for at in range(PARTITIONS)}
+        monkeypatch.setattr(rekey, "connect", self._connect)
+        monkeypatch.setattr(rekey, "required_topics", self._counts)
+        monkeypatch.setattr(rekey, "_require_create_time", self._counts)
+        monkeypatch.setattr(rekey, "_write", self._write)
+
+    def write(self, at: int, key: bytes, entry: RekeyRow) -> int:
+        """Append a record; return its offset."""
+        offset = len(self.log[at])
+        self.log[at].append(
+            SimpleNamespace(partition=at, key=key, **entry._replace(offset=offset)._asdict())
+        )
+        return offset
+
+    async def move(self) -> dict[int, bytes | None]:
+        """Move the rows without waiting; return what a table then holds of the key."""
+        settings: Any = SimpleNamespace(topics=Topics(), kafka=None, stages=list)
+        await run_rekey(settings, wait_seconds=0, remove_now=True)
+        users = table()
+        for at, records in self.log.items():
+            users.apply(at, records)
+        return {at: rows[KEY] for at, rows in users.rows.items() if KEY in rows}
+
+    @asynccontextmanager
+    async def _connect(self, _kafka: object) -> AsyncIterator["Users"]:
+        yield self
+
+    async def _counts(self, *_: object) -> dict[str, int]:
+        return {Topics().users: PARTITIONS}
+
+    async def _write(self, _: object, writes: list[Write]) -> dict[tuple[int, bytes], int]:
+        if not writes:
+            return {}
+        for at, entry in self._said(self._moves):
+            self.write(at, KEY, entry)
+        self._moves += 1
+        return {
+            (write.partition, write.key): self.write(
+                write.partition,
+                write.key,
+                RekeyRow(0, write.timestamp or 100, write.value, write.headers),
+            )
+            for write in writes
+        }
+
+    async def partitions(self, topics: list[str]) -> dict[str, list[TopicPartition]]:
+        """See ``LogReader``."""
+        return {topic: [TopicPartition(topic, at) for at in self.log] for topic in topics}
+
+    async def starts(self, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """See ``LogReader``."""
+        return dict.fromkeys(tps, 0)
+
+    async def ends(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """See ``LogReader``."""
+        return {tp: len(self.log[tp.partition]) for tp in tps}
+
+    async def read(
+        self, starts: dict[TopicPartition, int], ends: dict[TopicPartition, int], *_: object
+    ) -> AsyncIterator[tuple[TopicPartition, list[Any]]]:
+        """See ``LogReader``."""
+        for tp, start in starts.items():
+            yield tp, self.log[tp.partition][start : ends[tp]]
+
+
+async def test_a_no_on_the_old_partition_is_not_taken_away_before_it_is_home(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It comes while the row before it is copied; its producer does not know the new partitions."""
+    users = Users(monkeypatch, lambda move: [] if move else [(0, row(9, b"no"))])
+    users.write(0, KEY, row(5, b"yes"))
+    (at_home,) = [value for at, value in (await users.move()).items() if at == 2]
+    assert at_home != b"no"  # not yet, but nothing of it is lost
+    assert await users.move() == {2: b"no"}
+
+
+async def test_moving_ends_however_long_a_producer_writes_to_old_partitions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One with another partitioner does so for ever."""
+
+    def say(move: int) -> list[Said]:
+        assert move < 10
+        return [(0, row(10 + move, b"yes%d" % move))]
+
+    users = Users(monkeypatch, say)
+    users.write(0, KEY, row(5, b"yes"))
+    await users.move()

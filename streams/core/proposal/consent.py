@@ -15,6 +15,11 @@ _CONSENT = re.compile(
     r"consent|opt_?in|newsletter|marketing|einwilligung|permission|tracking|privacy|gdpr|dsgvo"
     r"|(?:^|_)(?:ads?|analytics)_storage|ad_user_data|ad_personali[sz]ation"
 )
+_REFUSAL = re.compile(
+    r"opt(?:ed)?_?out|unsubscri|do_?not|no_track|disabl|reject|refus|declin|denied|withdr|revoke"
+    r"|abgelehnt|abgemeldet|widerruf|widerspr"
+)
+"""Names of fields that say no where they are true."""
 _FOR_ADVERTISING = re.compile(r"marketing|advert|(?:^|_)ads?_|personali[sz]|target")
 _IAB_STRING = re.compile(r"(?:^|_)(?:tcf?|iab|euconsent|gpp|gdpr_consent)(?:_|$)|tc_?string")
 _YES = frozenset({"yes", "true", "granted", "given", "accepted", "allowed", "subscribed", "ja"})
@@ -39,6 +44,7 @@ def vendors_consent(leaves: Sequence[Leaf]) -> str | None:
                 leaf
                 for leaf in leaves
                 if any(word in leaf.words for word in words)
+                and not _REFUSAL.search(leaf.words)
                 and set(leaf.types) <= {bool, int}
                 and set(leaf.values) <= {0, 1}
             ),
@@ -56,6 +62,7 @@ def consent_remarks(leaves: Sequence[Leaf]) -> list[str]:
             leaf
             for leaf in leaves
             if _CONSENT.search(leaf.words)
+            and not _REFUSAL.search(leaf.words)
             and set(leaf.types) <= {bool, int, str}
             and leaf.distinct <= _MOST_ANSWERS
             and leaf.fits(_is_answer)

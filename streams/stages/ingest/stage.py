@@ -235,14 +235,9 @@ class IngestStage(Stage):
     # -- what the engine asks
 
     def commit_metadata(self, tp: TP, offset: int) -> str | None:
-        """Return how many records expired, and how far is read if visitors are looked for."""
+        """Return how many records expired below the offset; None: not known."""
         expired = self.expired.get(tp)
-        if expired is None:
-            return None
-        metadata = CommitMetadata(expired.below(offset))
-        if self._wait is not None and (read := self.app.consumer.read_below(tp) or 0) > offset:
-            metadata.read = read
-        return metadata.encode()
+        return None if expired is None else CommitMetadata(expired.below(offset)).encode()
 
     async def on_start_positions(self, positions: Mapping[TP, StartPosition]) -> None:
         """Continue the last owner's count of expired records."""

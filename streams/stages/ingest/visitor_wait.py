@@ -24,7 +24,6 @@ from streams.engine.chunks import Chunk, Record
 from streams.engine.freshness import LONG_TRANSACTION_SECONDS
 from streams.engine.tables import FollowedTopic
 from streams.engine.wall_clock import ForwardTime, elapsed
-from streams.stages.ingest.commit_metadata import written_below
 
 VISITOR_SECONDS = 30.0
 """How long after a record, by Kafka times, a row may still name its visitor."""
@@ -139,7 +138,8 @@ class VisitorWait:
         except KafkaError:
             return False  # it is asked again
         return all(
-            written_below(at) >= first_after.get(tp, at.log_end) for tp, at in commits.items()
+            max(at.offset or 0, at.log_start) >= first_after.get(tp, at.log_end)
+            for tp, at in commits.items()
         )
 
     def _written_until_ms(self) -> float:

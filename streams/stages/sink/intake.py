@@ -30,7 +30,7 @@ _GROUNDS: Mapping[ConsentMode, Mapping[bytes | None, Ground]] = {
     "required": {b"event": "event", b"row": "row"},
     "assumed": {b"event": "event", b"row": "row", b"assumed": "assumed"},
 }
-"""By the mode of today: enrichment may have assumed a consent before the mode was changed."""
+"""By the current mode: enrichment may have assumed a consent before the mode was changed."""
 _STRICTEST: Ground = "row"
 """If the header is missing or says something else."""
 

@@ -16,11 +16,9 @@ from streams.core.ingest.topic_mapping import TopicMapping
 from streams.core.ingest.visitors import VisitorIndex
 from streams.core.topics import Topics
 from streams.engine.chunks import Chunk
-from streams.engine.expired import ExpiredRecords
 from streams.engine.offset_tracker import OffsetTracker
 from streams.engine.thread import Committed
 from streams.stages.ingest import visitor_wait
-from streams.stages.ingest.commit_metadata import CommitMetadata
 from streams.stages.ingest.stage import IngestStage
 from tests.core.ingest.test_visitors import order as link
 from tests.stages.ingest.test_stage import App, finished
@@ -229,10 +227,9 @@ def test_what_a_hidden_record_means_is_said_of_topics_that_name_visitors() -> No
     assert stage.effect_of_hidden(ERP) == "later records wait"
 
 
-def commit(offset: int | None = None, *, read: int = 0, start: int = 0, end: int = 5) -> Committed:
+def commit(offset: int | None = None, *, start: int = 0, end: int = 5) -> Committed:
     """A commit on the partition of another worker."""
-    metadata = CommitMetadata({}, read).encode() if read else ""
-    return Committed(offset, metadata, start, end)
+    return Committed(offset, "", start, end)
 
 
 @pytest.mark.usefixtures("looks")
@@ -242,7 +239,6 @@ def commit(offset: int | None = None, *, read: int = 0, start: int = 0, end: int
         ({"commit": commit(4)}, {"commit": commit(5)}),
         ({"commit": commit()}, {"commit": commit(5)}),
         ({"commit": commit(2, end=9), "first_after": {WEB: 3}}, {"commit": commit(3, end=9)}),
-        ({"commit": commit(4)}, {"commit": commit(4, read=5)}),
         ({"commit": commit(start=4)}, {"commit": commit(start=5)}),
         ({"is_away": True}, {"is_away": False}),
     ],
@@ -250,10 +246,7 @@ def commit(offset: int | None = None, *, read: int = 0, start: int = 0, end: int
 async def test_order_waits_for_what_another_worker_has_not_written_yet(
     behind: dict[str, Any], written_now: dict[str, Any]
 ) -> None:
-    """What it has written is committed up to the first record that is too late for the order.
-
-    Above the last record a transaction's marker may lie.
-    """
+    """What it has written is committed up to the first record that is too late for the order."""
     stage, app, mapping = made()
     del app.consumer.offset_trackers[WEB]
     vars(app).update(behind)
@@ -265,16 +258,6 @@ async def test_order_waits_for_what_another_worker_has_not_written_yet(
     await task
     await finished(stage)
     assert written(app) == [("ingest.dead-letters", None)]
-
-
-def test_commit_says_what_is_read_behind_the_last_record() -> None:
-    """Nothing but markers of transactions, or what was compacted."""
-    stage, app, _ = made()
-    stage.expired[WEB] = ExpiredRecords({})
-    assert json.loads(stage.commit_metadata(WEB, 4) or "") == {"expired": {}, "read": 5}
-    assert json.loads(stage.commit_metadata(WEB, 5) or "") == {"expired": {}}
-    app.position = None
-    assert json.loads(stage.commit_metadata(WEB, 4) or "") == {"expired": {}}
 
 
 @pytest.mark.usefixtures("looks")
