@@ -79,6 +79,10 @@ class Stage:
     async def settle(self, seconds: float) -> None:
         """Start nothing new and wait at most this long for requests in flight."""
 
+    def may_be_compacted(self, topic: str) -> bool:  # noqa: ARG002
+        """Return whether only the newest record of a key counts on this source topic."""
+        return False
+
     def on_expired(self, tp: TP, first: int, end: int) -> None:
         """Record that Kafka deleted the offsets from ``first`` to ``end`` - 1 unread."""
 

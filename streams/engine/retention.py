@@ -161,7 +161,10 @@ class RetentionWatch:
             return
         self._known |= topics
         self._retention_ms = {t: one.keep_ms for t, one in found.items() if one.keep_ms > _FOR_EVER}
-        self._compacted = sorted(topic for topic, one in found.items() if one.is_compacted)
+        may_be = self._app.stage.may_be_compacted
+        self._compacted = sorted(
+            t for t, one in found.items() if one.is_compacted and not may_be(t)
+        )
 
 
 async def read_retention(

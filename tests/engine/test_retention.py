@@ -1,8 +1,12 @@
 """What is said before retention deletes something unsettled."""
 
+from types import SimpleNamespace
+
+import pytest
 from faust.types import TP
 
-from streams.engine.retention import NearExpiry, near_expiry
+from streams.engine import retention
+from streams.engine.retention import NearExpiry, RetentionWatch, TopicRetention, near_expiry
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -38,3 +42,23 @@ def test_the_sentence_says_when_and_what_to_do() -> None:
 def test_a_record_that_is_overdue_may_go_at_any_moment() -> None:
     """Kafka deletes whole segments, so it may still be there."""
     assert "may delete it at any moment." in NearExpiry("a", 0, 7 * DAY, 7 * DAY, 1).sentence()
+
+
+async def test_a_compacted_topic_is_named_unless_only_the_newest_of_a_key_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A topic of rows is compacted on purpose."""
+
+    async def read_retention(*_: object) -> dict[str, TopicRetention]:
+        return {topic: TopicRetention(7 * DAY, is_compacted=topic != "c") for topic in "abc"}
+
+    monkeypatch.setattr(retention, "read_retention", read_retention)
+    app = SimpleNamespace(
+        options=SimpleNamespace(client_options={}),
+        stage=SimpleNamespace(may_be_compacted=lambda topic: topic == "b"),
+        started_consumer=None,
+    )
+    watch = RetentionWatch(app)
+    await watch._read({"a", "b", "c"})
+    (sentence,) = watch.sentences()
+    assert sentence.startswith("a is compacted")

@@ -82,6 +82,12 @@ class IngestStage(Stage):
         self._wall_ms = wall_ms
         self._secrets = tuple(secrets)
         self._watches = {topic: TopicWatch(mapping) for topic, mapping in mappings.items()}
+        self._of_rows = frozenset(
+            topic
+            for topic, mapping in mappings.items()
+            if not any(section.target.writes_events for section in mapping.sections)
+        )
+        """Topics of which only rows are made."""
         sections = [one.name for mapping in mappings.values() for one in mapping.sections]
         self._names = {name: (SECTION, name.encode()) for name in sections}
         """By section: the header that names it."""
@@ -304,6 +310,10 @@ class IngestStage(Stage):
             for topic, watch in self._watches.items()
             for one in watch.found()
         ]
+
+    def may_be_compacted(self, topic: str) -> bool:
+        """Return whether a topic gives rows only."""
+        return topic in self._of_rows
 
     def on_expired(self, tp: TP, first: int, end: int) -> None:
         """Count and log records that were deleted before they were read."""

@@ -183,3 +183,22 @@ async def test_what_expired_travels_with_the_commits() -> None:
     assert total_by_topic(stage.expired) == {}
     stage.on_partitions_gone([WEB])
     assert stage.commit_metadata(WEB, 9) is None
+
+
+def test_only_a_topic_that_gives_nothing_but_rows_may_be_compacted() -> None:
+    """Of events Kafka would keep a visitor's newest."""
+    sections = {
+        "web": ["clicks"],
+        "crm": ["users"],
+        "both": ["users", "clicks"],
+    }
+    mappings = {
+        topic: TopicMapping(topic, [IngestSection(f"{topic}-{to}", to) for to in targets])
+        for topic, targets in sections.items()
+    }
+    app: Any = App()
+    topics = Topics("x.", tuple(sections), ("clicks", "users"))
+    stage = IngestStage(
+        app, topics, mappings, partitions=PARTITIONS | {"x.shop.users": 6}, wall_ms=lambda: NOW_MS
+    )
+    assert [topic for topic in sections if stage.may_be_compacted(topic)] == ["crm"]
