@@ -301,6 +301,7 @@ async def test_order_of_a_visitor_is_that_of_the_shops_partition(
         ]
 
 
+@pytest.mark.slow
 async def test_topic_that_is_missing_or_deleted_is_said_and_the_others_are_read(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:

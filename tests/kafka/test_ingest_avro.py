@@ -195,7 +195,13 @@ async def test_framed_records_become_events_or_dead_letters_that_say_why(
         ) in details
 
 
-@pytest.mark.parametrize("fault", ["html", "403", "503", "stopped"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "stopped",
+        *(pytest.param(fault, marks=pytest.mark.slow) for fault in ("html", "403", "503")),
+    ],
+)
 async def test_while_the_registry_is_away_records_wait_and_nothing_is_given_up(
     broker: Broker, prefix: str, tmp_path: Path, registry: RegistrySimulator, fault: str
 ) -> None:

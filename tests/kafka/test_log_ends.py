@@ -181,6 +181,7 @@ async def test_a_topic_that_is_deleted_under_a_worker_is_named_and_read_anew_onc
         assert not [word for word in ("Error", "Traceback") if word in worker.output()]
 
 
+@pytest.mark.slow
 async def test_events_of_a_recreated_raw_topic_are_not_taken_for_repeats(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:

@@ -165,6 +165,7 @@ async def test_a_vendor_that_is_off_is_named_and_not_waited_for(
         assert (await run_rekey(pipeline.settings, wait_seconds=0, remove_now=True)).removed == 1
 
 
+@pytest.mark.slow
 async def test_a_no_that_is_said_while_rows_move_stops_old_and_new_events(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:
@@ -229,6 +230,7 @@ async def test_rows_are_not_moved_where_the_broker_would_make_their_copies_the_n
         assert done.copied == done.removed > 10
 
 
+@pytest.mark.slow
 async def test_after_products_grew_the_newest_row_of_a_product_counts(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:

@@ -49,7 +49,13 @@ async def test_sigterm_while_the_vendor_answers_repeats_nothing(
         assert await pipeline.order_violations() == []
 
 
-@pytest.mark.parametrize("fault", ["miso:down", "miso:hang", "miso:503", "miso:401"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *("miso:down", "miso:hang"),
+        *(pytest.param(fault, marks=pytest.mark.slow) for fault in ("miso:503", "miso:401")),
+    ],
+)
 async def test_sigterm_while_the_vendor_is_out_of_order_loses_nothing(
     broker: Broker, prefix: str, tmp_path: Path, fault: str
 ) -> None:

@@ -61,6 +61,7 @@ def outcomes(event: TracedEvent) -> dict[str, tuple[str, str | None]]:
     return {one.vendor: (one.outcome, one.reason) for one in event.vendors}
 
 
+@pytest.mark.slow
 async def test_every_outcome_is_found_by_every_key(
     broker: Broker, prefix: str, tmp_path: Path
 ) -> None:

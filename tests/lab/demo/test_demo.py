@@ -165,6 +165,7 @@ def test_demo_once_accounts_for_every_event_and_exits_0(tmp_path: Path) -> None:
     assert ran.stderr == ""
 
 
+@pytest.mark.slow
 @pytest.mark.kafka
 def test_demo_stays_up_until_ctrl_c_and_leaves_nothing_behind(tmp_path: Path) -> None:
     """With a file's events: 0 in the end, no process and no folder left."""
