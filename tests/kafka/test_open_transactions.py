@@ -71,6 +71,12 @@ async def test_events_wait_while_a_transaction_hides_what_their_visitors_said(
             # Markers end the log: of an aborted transaction above, of a committed one here.
             async with other.transaction():
                 await other.send(topic, b'{"consent":{"miso":true}}', b"carl")
+
+            async def row_is_visible() -> bool:
+                return any(row.key == b"carl" for row in await pipeline.read(topic))
+
+            # The brokers write the marker after they have answered that they commit.
+            await pipeline.until(row_is_visible)
             await pipeline.send(click("carl", event_id="c", **SILENT))
             await pipeline.until(lambda: pipeline.stored() == ["b", "c"])
             assert [await reasons(worker) for worker in workers] == [(200, []), (200, [])]
