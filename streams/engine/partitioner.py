@@ -40,6 +40,7 @@ def home_of(key: bytes, partitions: int) -> int:
 
 
 _MOST_PARTITIONS = 1 << 20
+"""More than any topic has."""
 
 
 class NewestPlaces:
@@ -54,7 +55,7 @@ class NewestPlaces:
         """Key → Kafka time and partition in one number, which takes half of a tuple's memory."""
 
     def admit(self, partition: int, key: bytes, kafka_ms: int) -> bool:
-        """Take the next record of a partition; return whether it counts."""
+        """Record the next record of a partition; return whether it counts."""
         known = self._known.get(key)
         if known is not None:
             ms, at = divmod(known, _MOST_PARTITIONS)

@@ -88,7 +88,7 @@ class RowPlacement:
         self._hidden: set[tuple[int, bytes]] = set()
         """Where a copy lies behind what it has to yield to."""
         self._strays: set[bytes] = set()
-        """What ever lay elsewhere than at home, or was copied: all others are in their place."""
+        """Keys that had a row on a wrong partition, or were copied; the others need nothing."""
 
     def add(self, partition: int, key: bytes, row: RekeyRow) -> None:
         """Take the next record of a partition, in log order."""
@@ -210,7 +210,7 @@ async def run_rekey(
             plan = await rows.plan()
             waiting = {} if remove_now else await waits.unsettled(plan.old_partitions)
             if not waiting:
-                # What was said meanwhile is brought home before it is taken away.
+                # A row written meanwhile is copied to its partition before the old one is removed.
                 not_home = {write.key for write in plan.copies}
                 removals = [write for write in plan.removals if write.key not in not_home]
                 await rows.write(removals)
